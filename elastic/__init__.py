@@ -1,0 +1,39 @@
+"""Elastic: local elasticity and inner-layer neural collapse, layer by layer, in labelled cubes.
+
+The names below are loaded when they are first used: ``import elastic`` needs neither torch nor a study.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elastic.measure import measure_collapse, measure_elasticity
+    from elastic.protocol import load_protocol
+    from elastic.scheduling import run
+    from elastic.study import Study, open_study
+
+__version__ = "0.1.0"
+
+#: Where each public name lives.
+_HOMES = {
+    "Study": "elastic.study",
+    "load_protocol": "elastic.protocol",
+    "measure_collapse": "elastic.measure",
+    "measure_elasticity": "elastic.measure",
+    "open_study": "elastic.study",
+    "run": "elastic.scheduling",
+}
+
+__all__ = ["Study", "__version__", "load_protocol", "measure_collapse", "measure_elasticity", "open_study", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'elastic' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,115 @@
+"""The command line: what a user types, handed on; no logic of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+import elastic
+from elastic import listing
+from elastic.registry import ROOMS
+
+
+class Group(click.Group):
+    """Lets elastic's own errors and Ctrl-C through to `elastic.__main__`, which words them."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run without click's own handling of the end."""
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Abort:
+            raise KeyboardInterrupt from None
+        except click.ClickException as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(elastic.__version__, prog_name="elastic")
+def cli() -> None:
+    """Local elasticity and inner-layer neural collapse, measured layer by layer."""
+
+
+@cli.command()
+@click.argument("protocol", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@click.option("--restart", is_flag=True, help="Drop the runs that are there instead of going on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def run(
+    protocol: Path,
+    out: Path | None,
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+    device: str | None,
+    restart: bool,
+    as_json: bool,
+) -> None:
+    """Train and probe all that a PROTOCOL file asks; goes on where it was stopped."""
+    from elastic.progress import watcher
+    from elastic.summary import summary
+
+    study = elastic.run(
+        protocol, out=out, settings=settings, allow=allow, device=device, restart=restart, watch=watcher()
+    )
+    show(listing.study_facts(study), as_json) if as_json else Console().print(summary(study))
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def status(study: Path, as_json: bool) -> None:
+    """Tell how far each run of a STUDY is."""
+    found = elastic.open_study(study)
+    show(listing.study_facts(found) if as_json else listing.status_table(found), as_json)
+
+
+@cli.command(name="list")
+@click.argument("kind", required=False, type=click.Choice([*ROOMS, "protocols"]))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def list_(kind: str | None, as_json: bool) -> None:
+    """List what a protocol can name, of one KIND or of all."""
+    found = listing.names([kind] if kind else [*ROOMS, "protocols"])
+    show(found if as_json else listing.names_table(found), as_json)
+
+
+@cli.command(name="show")
+@click.argument("name")
+def show_(name: str) -> None:
+    """Tell what a NAME is, which options it takes, and where it comes from."""
+    show(listing.description(name), False)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of protocol files, for editors."""
+    from elastic.protocol import json_schema
+
+    show(json_schema(), True)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only (elastic list figures)."
+)
+def plot(study: Path, figures: tuple[str, ...]) -> None:
+    """Draw the figures of a STUDY into its folder as SVG, PDF and PNG."""
+    from elastic.figures.drawing import draw
+
+    for path in draw(elastic.open_study(study), figures):
+        click.echo(str(path))
+
+
+def show(what: Any, as_json: bool) -> None:
+    """Print JSON as it is, anything else as rich renders it."""
+    if as_json:
+        click.echo(json.dumps(what, indent=1, sort_keys=True))
+    else:
+        Console().print(what)

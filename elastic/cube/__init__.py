@@ -1,0 +1,37 @@
+"""The cube: the wall between measuring and reading (nothing here needs torch).
+
+A run writes a `Layout` before it trains and one record an epoch to its `Journal`. `assemble` puts the journals
+of a study's runs together into one labelled tree, `seal` writes that tree for good, `open_sealed` reads it.
+"""
+
+from __future__ import annotations
+
+from elastic.cube.assembly import assemble
+from elastic.cube.atomic import remove_partials, write_atomically
+from elastic.cube.journal import Journal
+from elastic.cube.layout import Layer, Layout, Variable
+from elastic.cube.layout_file import read_layout, write_layout
+from elastic.cube.manifest import is_sealed, verify_manifest
+from elastic.cube.names import GROUPS, RESERVED, Status
+from elastic.cube.ownership import run_lock
+from elastic.cube.sealing import open_sealed, seal
+
+__all__ = [
+    "GROUPS",
+    "RESERVED",
+    "Journal",
+    "Layer",
+    "Layout",
+    "Status",
+    "Variable",
+    "assemble",
+    "is_sealed",
+    "open_sealed",
+    "read_layout",
+    "remove_partials",
+    "run_lock",
+    "seal",
+    "verify_manifest",
+    "write_atomically",
+    "write_layout",
+]

@@ -1,0 +1,165 @@
+"""Coordinates of a study's cube: the axes, and the union of what its runs have along the other dims."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from elastic.cube.layout import Layout
+from elastic.cube.names import CLASS_DIMS, COORDINATES
+from elastic.cube.record import Array
+from elastic.errors import StudyError
+
+Scalar = bool | int | float | str | None
+Label = int | float | str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the study: where it stands on the axes, and its layout (None until it begins)."""
+
+    position: tuple[int, ...]
+    layout: Layout | None
+
+
+class Axes:
+    """The axes of a study: labelled dims that every variable begins with.
+
+    An axis of numbers keeps its numbers. Any other is labelled with strings, spelled as in a protocol file.
+
+    Parameters
+    ----------
+    values
+        The values along each axis.
+
+    Raises
+    ------
+    StudyError
+        If an axis holds one label twice.
+
+    Examples
+    --------
+    >>> axes = Axes({"seed": [0, 1], "lr": [0, 0.5], "nesterov": [True, False]})
+    >>> axes.labels
+    {'seed': [0, 1], 'lr': [0.0, 0.5], 'nesterov': ['true', 'false']}
+    >>> axes.position({"seed": 1, "lr": 0.5, "nesterov": True})
+    (1, 1, 0)
+    """
+
+    def __init__(self, values: Mapping[str, Sequence[Scalar]]) -> None:
+        self._label = {name: _labeller(of_axis) for name, of_axis in values.items()}
+        self.labels = {name: [self._label[name](v) for v in of_axis] for name, of_axis in values.items()}
+        self.names = tuple(self.labels)
+        self.shape = tuple(len(labels) for labels in self.labels.values())
+        for name, labels in self.labels.items():
+            if len(set(labels)) < len(labels):
+                raise _misplaced(name, "have different values", repr(labels))
+
+    def position(self, coordinates: Mapping[str, Scalar]) -> tuple[int, ...]:
+        """Return the indices of a run with these values.
+
+        Raises
+        ------
+        StudyError
+            If a value is missing or not on its axis.
+        """
+        indices = []
+        for name, labels in self.labels.items():
+            value = coordinates.get(name)
+            try:
+                indices.append(labels.index(self._label[name](value)))
+            except (ValueError, TypeError):
+                raise _misplaced(name, f"be one of {labels}", repr(value)) from None
+        return tuple(indices)
+
+
+def _labeller(values: Sequence[Scalar]) -> Callable[[Any], Label]:
+    kinds = {type(value) for value in values}
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values):  # type: ignore[operator]
+        return int
+    if kinds and kinds <= {int, float}:
+        return float
+    return lambda value: value if isinstance(value, str) else json.dumps(value)
+
+
+def _misplaced(axis: str, should: str, found: str) -> StudyError:
+    return StudyError(f"`axes.{axis}`", should, found, "the axes of the study's own protocol")
+
+
+def union(layouts: Sequence[Layout], group: str, dim: str) -> list[Label]:
+    """Return all labels that the runs have along a dim of a group.
+
+    Layers come in the order of depth (the greatest over the runs), classes that are numbers in theirs, and
+    anything else in the order in which it is met.
+
+    >>> deep = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("g", 2, 3), ("logits", 3, 2)], [0, 1], [], {}, [])
+    >>> flat = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("logits", 2, 2)], [0, 1], [], {}, [])
+    >>> union([flat, deep], "collapse", "layer")
+    ['input', 'h', 'g', 'logits']
+    """
+    labels = list(dict.fromkeys(label for layout in layouts for label in layout.labels(group, dim)))
+    if dim == "layer":
+        depths: dict[str, int] = {}
+        for layout in layouts:
+            for name, depth, _ in layout.layers:
+                depths[name] = max(depth, depths.get(name, 0))
+        return sorted(labels, key=lambda name: depths[str(name)])
+    if dim in CLASS_DIMS:
+        return sorted(labels) if all(isinstance(c, int) for c in labels) else list(map(str, labels))
+    return list(labels)
+
+
+def indices(labels: Sequence[Label], wanted: Sequence[Label]) -> Array:
+    """Return where the wanted labels stand; classes that are numbers are found among strings too.
+
+    >>> indices(["0", "1", "cat"], [1, "cat"])
+    array([1, 2])
+    """
+    place = {label: i for i, label in enumerate(labels)}
+    return np.array([place[label] if label in place else place[str(label)] for label in wanted], dtype=np.intp)
+
+
+def labelled(dim: str, labels: Sequence[Label]) -> tuple[tuple[str, ...], Array, dict[str, str]]:
+    """Return a dim's coordinate (dims, labels, attributes): int64, float64 or strings of any length."""
+    kinds = {type(label) for label in labels} or {int if dim == "epoch" else str}
+    dtype = np.int64 if kinds == {int} else np.float64 if kinds == {float} else np.dtypes.StringDType()
+    return (dim,), np.array(labels, dtype=dtype), {"long_name": COORDINATES.get(dim, f"{dim} of the run")}
+
+
+def ragged(
+    axes: Axes,
+    cells: Sequence[Cell],
+    group: str,
+    labels: Mapping[str, Sequence[Label]],
+    values: Callable[[Layout], Any],
+) -> tuple[tuple[str, ...], Array]:
+    """Return numbers of the runs along some dims, padded with NaN: (dims, numbers).
+
+    Parameters
+    ----------
+    labels
+        The whole cube's labels along each of the dims.
+    values
+        Gives a run's own numbers, along its own labels.
+
+    Returns
+    -------
+    Without the axes where all runs that have begun agree, with them where they do not.
+    """
+    dims, shape = tuple(labels), tuple(len(along) for along in labels.values())
+    whole = np.full((*axes.shape, *shape), np.nan)
+    own = []
+    for cell in cells:
+        if cell.layout is not None:
+            places = [indices(along, cell.layout.labels(group, dim)) for dim, along in labels.items()]
+            whole[cell.position][np.ix_(*places)] = values(cell.layout)
+            own.append(whole[cell.position])
+    if not own:
+        return dims, np.full(shape, np.nan)
+    if all(np.array_equal(own[0], other, equal_nan=True) for other in own):
+        return dims, own[0].copy()
+    return (*axes.names, *dims), whole

@@ -1,0 +1,204 @@
+"""The journal of a run: one record an epoch, each whole or not there.
+
+``journal/000017.npz`` holds the numbers of epoch 17 under the keys ``group/name``, and ``status``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from elastic.cube.atomic import explained, remove_partials, write_atomically
+from elastic.cube.layout import Layout
+from elastic.cube.layout_file import FILE, read_layout
+from elastic.cube.names import STATUS, Status
+from elastic.cube.record import Array, Mould, decode, encode
+from elastic.errors import NotReproduced, StudyError
+
+FOLDER = "journal"
+
+#: Bytes of records held at once while a journal is read.
+_BATCH = 16 * 2**20
+
+
+class Journal:
+    """The records of one run.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run; the records lie in its ``journal``.
+    layout
+        What a record holds; read from the folder's ``layout.json`` unless given.
+    writing
+        Whether the caller owns the run and is about to append: what dead writers left half-written is removed.
+
+    Raises
+    ------
+    StudyError
+        If there is no layout, or the folder cannot be read.
+    """
+
+    def __init__(self, folder: Path, layout: Layout | None = None, *, writing: bool = False) -> None:
+        self.run_folder = Path(folder)
+        self.folder = self.run_folder / FOLDER
+        found = layout or read_layout(self.run_folder)
+        if found is None:
+            hint = "running the study (elastic run)"
+            raise StudyError(f"`{FILE}`", "tell what the run records", "no such file", hint, place=str(folder))
+        self.layout = found
+        self._moulds = {probed: Mould(_blank(found, probed)) for probed in (False, True)}
+        if writing:
+            remove_partials(self.folder)
+            remove_partials(self.run_folder)
+
+    def path(self, epoch: int) -> Path:
+        """Return the file that holds an epoch's record."""
+        return self.folder / f"{epoch:06d}.npz"
+
+    def epochs(self) -> list[int]:
+        """Return the recorded epochs in ascending order."""
+        with explained(self.folder, "be readable"):
+            names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d{6,})\.npz", name)))
+
+    def append(self, epoch: int, record: Mapping[str, ArrayLike]) -> None:
+        """Record an epoch; when this returns, the record is on the disk.
+
+        Parameters
+        ----------
+        epoch
+            0 … the layout's last.
+        record
+            Each variable's numbers under ``group/name``: those of training, and at a probed epoch all. ``status``
+            is `Status.DONE` unless it is given; with `Status.DIVERGED` any variable may be left out (NaN).
+
+        Raises
+        ------
+        NotReproduced
+            If the epoch was recorded before with other bytes; the old record is kept.
+        StudyError
+            If the record is not what the layout says, the disk is full, the folder read-only, …
+        """
+        data = encode(self._checked(epoch, record))
+        path = self.path(epoch)
+        if path.exists():
+            self._compare(epoch, data)
+        else:
+            write_atomically(path, data)
+
+    def read(self, epoch: int) -> dict[str, Array]:
+        """Return an epoch's record: ``status`` and the variables by ``group/name``.
+
+        Raises
+        ------
+        StudyError
+            If there is none, or it is torn or damaged.
+        """
+        data = self._bytes(epoch)
+        try:
+            arrays = decode(data)
+        except ValueError as error:
+            raise self._damaged(epoch, str(error)) from None
+        blank = self._moulds[self.layout.is_probed(epoch)].arrays
+        if arrays.keys() != blank.keys():
+            raise self._damaged(epoch, f"other variables: {', '.join(sorted(arrays.keys() ^ blank.keys()))}")
+        for key, array in arrays.items():
+            if (array.shape, array.dtype) != (blank[key].shape, blank[key].dtype):
+                raise self._damaged(epoch, f"{key} of shape {array.shape} and type {array.dtype}")
+        if arrays[STATUS] not in (Status.DONE, Status.DIVERGED):
+            raise self._damaged(epoch, f"status {arrays[STATUS]}")
+        return arrays
+
+    def blocks(self) -> Iterator[tuple[list[int], dict[str, Array]]]:
+        """Yield every record: some epochs, all probed or none, and their arrays stacked [epoch, …]."""
+        recorded = self.epochs()
+        if recorded and recorded[-1] > self.layout.epochs:
+            raise self._damaged(recorded[-1], f"an epoch after the last one, {self.layout.epochs}")
+        for probed in (False, True):
+            epochs = [epoch for epoch in recorded if self.layout.is_probed(epoch) == probed]
+            length = max(1, _BATCH // self._moulds[probed].size)
+            for start in range(0, len(epochs), length):
+                part = epochs[start : start + length]
+                yield part, self._stacked(part, probed)
+
+    def _stacked(self, epochs: Sequence[int], probed: bool) -> dict[str, Array]:
+        block = self._moulds[probed].cast([self._bytes(epoch) for epoch in epochs])
+        if block is not None and np.isin(block[STATUS], (Status.DONE, Status.DIVERGED)).all():
+            return block
+        # One of them is not as usual: read each by itself, which tells which one and what is wrong with it.
+        records = [self.read(epoch) for epoch in epochs]
+        return {key: np.stack([record[key] for record in records]) for key in records[0]}
+
+    def _bytes(self, epoch: int) -> bytes:
+        with explained(self.path(epoch), "be readable"):
+            return self.path(epoch).read_bytes()
+
+    def _checked(self, epoch: int, record: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Return the whole record, in the layout's types and shapes."""
+        if not 0 <= epoch <= self.layout.epochs:
+            raise self._misfit(epoch, "epoch", f"be one of 0 … {self.layout.epochs}", str(epoch))
+        blank = self._moulds[self.layout.is_probed(epoch)].arrays
+        state = Status(int(np.asarray(record.get(STATUS, Status.DONE))))
+        if state is Status.MISSING:
+            raise self._misfit(epoch, STATUS, "be done or diverged", "missing")
+        absent = blank.keys() - record.keys() - {STATUS}
+        if unknown := record.keys() - blank.keys():
+            raise self._misfit(epoch, sorted(unknown)[0], "be a variable of this epoch's record", "one more")
+        if absent and state is Status.DONE:
+            raise self._misfit(epoch, sorted(absent)[0], "be in the record of the epoch", "nothing")
+        whole: dict[str, Array] = {STATUS: np.asarray(state, dtype=np.int8)}
+        for key in blank.keys() - {STATUS}:
+            array = np.asarray(record.get(key, blank[key]), dtype=blank[key].dtype, order="C")
+            if array.shape != blank[key].shape:
+                raise self._misfit(epoch, key, f"be of shape {blank[key].shape}", str(array.shape))
+            whole[key] = array
+        return whole
+
+    def _compare(self, epoch: int, data: bytes) -> None:
+        if self._bytes(epoch) == data:
+            return
+        found = differences(self.read(epoch), decode(data))
+        hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
+        field = f"the record of epoch {epoch}"
+        raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
+
+    def _misfit(self, epoch: int, field: str, should: str, found: str) -> StudyError:
+        hint = "a metric that returns what its registration says (elastic list metrics)"
+        return StudyError(f"`{field}`", should, found, hint, place=str(self.path(epoch)))
+
+    def _damaged(self, epoch: int, found: str) -> StudyError:
+        hint = f"deleting {self.run_folder} and running again: this run is trained anew, the others are kept"
+        field = f"the record of epoch {epoch}"
+        return StudyError(field, "be whole", found, hint, place=str(self.path(epoch)))
+
+
+def _blank(layout: Layout, probed: bool) -> dict[str, Array]:
+    """Return a record without numbers: every variable NaN, in its type and shape."""
+    blank: dict[str, Array] = {STATUS: np.asarray(Status.MISSING, dtype=np.int8)}
+    for variable in layout.recorded(probed=probed):
+        # The byte order is fixed, so that a record's bytes do not depend on the machine.
+        dtype: np.dtype[Any] = np.dtype(variable.dtype).newbyteorder("<")
+        blank[variable.key] = np.full(layout.shape(variable), np.nan, dtype)
+    return blank
+
+
+def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
+    """Return which arrays differ and by how much, NaN being equal to NaN.
+
+    >>> differences({"a": np.array([1.0, 2.0]), "b": np.zeros(1)}, {"a": np.array([1.0, 2.5]), "b": np.zeros(1)})
+    'a other by up to 0.5'
+    """
+    told = []
+    for key in sorted(old):
+        if not np.array_equal(old[key], new[key], equal_nan=True):
+            with np.errstate(invalid="ignore"):  # inf - inf
+                apart = np.abs(new[key].astype(float) - old[key].astype(float))
+            finite = apart[np.isfinite(apart) & (apart > 0)]
+            told.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
+    return ", ".join(told) or "equal numbers in other bytes (the sign of a zero or of a NaN)"

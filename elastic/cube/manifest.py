@@ -1,0 +1,82 @@
+"""The manifest of a sealed cube: the SHA-256 of every file, as ``sha256sum --check`` reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from elastic.cube.atomic import explained, write_atomically
+
+FILE = "manifest.sha256"
+CUBE = "cube.zarr"
+
+
+def write_manifest(folder: Path, extra: Iterable[Path] = ()) -> None:
+    """Write ``manifest.sha256`` over every file of ``cube.zarr`` and the extra ones, sorted by path.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study.
+    extra
+        More files in that folder that belong to the sealed cube (absolute, or relative to the folder).
+    """
+    folder = folder.absolute()
+    names = {*_cube_files(folder), *((folder / path).relative_to(folder).as_posix() for path in extra)}
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)]
+    write_atomically(folder / FILE, "".join(lines).encode())
+
+
+def read_manifest(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each listed file; nothing where there is no manifest or it is damaged."""
+    path = folder / FILE
+    with explained(path, "be readable"):
+        text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+    listed = {}
+    for line in text.splitlines():
+        digest, mark, name = line.partition("  ")
+        if not mark or len(digest) != 64:
+            return {}
+        listed[name] = digest
+    return listed if f"{CUBE}/zarr.json" in listed else {}
+
+
+def is_sealed(folder: Path) -> bool:
+    """Return whether the study has a cube with a manifest, and every listed file (none is read)."""
+    listed = read_manifest(folder)
+    return bool(listed) and all((folder / name).is_file() for name in listed)
+
+
+def verify_manifest(folder: Path) -> list[str]:
+    """Return what is wrong with a sealed cube, file by file; an empty list if nothing is.
+
+    Every file is read and its SHA-256 compared: "<path>: damaged", "… missing", or "… extra" for a file of
+    ``cube.zarr`` that is not listed.
+    """
+    listed = read_manifest(folder)
+    if not listed:
+        return [f"{FILE}: {'damaged' if (folder / FILE).is_file() else 'missing'}"]
+    wrong = []
+    for name, digest in listed.items():
+        with explained(folder / name, "be readable"):
+            if not (folder / name).is_file():
+                wrong.append(f"{name}: missing")
+            elif _sha256(folder / name) != digest:
+                wrong.append(f"{name}: damaged")
+    return sorted(wrong + [f"{name}: extra" for name in _cube_files(folder) if name not in listed])
+
+
+def is_intact(folder: Path, name: str) -> bool:
+    """Return whether one listed file is as the manifest says."""
+    with explained(folder / name, "be readable"):
+        return read_manifest(folder).get(name) == _sha256(folder / name)
+
+
+def _cube_files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in (folder / CUBE).rglob("*") if path.is_file()]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,58 @@
+"""One process owns one run: a lock that a dead owner loses at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from elastic.cube.atomic import explained, make_folder
+from elastic.errors import RunBusy
+
+LOCK = "lock"
+OWNER = "lock-owner"
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Own a run's folder (made where it is missing) for the length of the block, without waiting.
+
+    The system itself drops the lock of a process that dies, however it dies.
+
+    Raises
+    ------
+    RunBusy
+        If another living process owns it; the message tells which.
+    StudyError
+        If the folder cannot be written.
+    """
+    folder = Path(folder)
+    with explained(folder / LOCK):
+        make_folder(folder)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise _busy(folder) from None
+        try:
+            (folder / OWNER).write_text(f"process {os.getpid()} on {platform.node()}\n")
+        except BaseException:
+            lock.release()
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(folder: Path) -> RunBusy:
+    try:
+        owner = (folder / OWNER).read_text().strip()
+    except OSError:
+        owner = ""
+    hint = "waiting until it is done, or stopping it: the run goes on where it stood"
+    return RunBusy("the run", "be owned by one process", owner or "another owner", hint, place=str(folder))

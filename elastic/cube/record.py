@@ -1,0 +1,143 @@
+"""The bytes of one journal record: an uncompressed ``.npz`` of named arrays, without pickle.
+
+The same arrays give the same bytes: keys are sorted, and NumPy stamps every member with the same date.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def encode(arrays: Mapping[str, Array]) -> bytes:
+    """Return the record that holds these arrays.
+
+    >>> one, two = np.zeros(3), np.ones((2, 2))
+    >>> encode({"a": one, "b": two}) == encode({"b": two, "a": one})
+    True
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> dict[str, Array]:
+    """Return the arrays of a record.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are torn or a checksum does not fit.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            torn = archive.testzip()
+        if torn is not None:
+            raise ValueError(f"a wrong checksum of {torn.removesuffix('.npy')}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except Exception as error:  # a flipped bit makes zipfile raise nearly anything: unknown flags, codecs, sizes
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where one array lies in a record.
+
+    Attributes
+    ----------
+    key
+        Name of the array.
+    start, values, stop
+        First byte of the member, of its numbers, and the byte after its last.
+    checksums
+        Where the record holds the member's CRC-32: in the member's head and in the archive's directory.
+    """
+
+    key: str
+    start: int
+    values: int
+    stop: int
+    checksums: tuple[int, int]
+
+
+class Mould:
+    """Many records of one shape, read at once.
+
+    Records that hold arrays of the same names, types and shapes differ only in the numbers and their checksums.
+    So one blank record tells where everything lies, and hundreds are read as columns of one table of bytes:
+    about 20 times faster than `decode` on each, with the same checks.
+
+    Parameters
+    ----------
+    blank
+        The arrays of one record, by name; only their types and shapes matter.
+
+    Examples
+    --------
+    >>> mould = Mould({"loss": np.zeros(2)})
+    >>> mould.cast([encode({"loss": np.array([1.0, 2.0])}), encode({"loss": np.array([3.0, 4.0])})])
+    {'loss': array([[1., 2.], [3., 4.]])}
+    >>> mould.cast([encode({"loss": np.zeros(3)})]) is None
+    True
+    """
+
+    def __init__(self, blank: Mapping[str, Array]) -> None:
+        self.arrays = dict(blank)
+        data = encode(blank)
+        self.size = len(data)
+        self.members = _members(data, blank)
+        fixed = np.ones(self.size, dtype=bool)
+        for member in self.members:
+            fixed[member.values : member.stop] = False
+            for checksum in member.checksums:
+                fixed[checksum : checksum + 4] = False
+        self._fixed = np.flatnonzero(fixed)
+        self._head = np.frombuffer(data, np.uint8)[self._fixed]
+
+    def cast(self, records: Sequence[bytes]) -> dict[str, Array] | None:
+        """Return each array of n records, stacked [n, …]; None if a record is damaged or of another mould."""
+        if any(len(record) != self.size for record in records):
+            return None
+        table = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), self.size)
+        if not (table[:, self._fixed] == self._head).all():
+            return None
+        stacked = {}
+        for member in self.members:
+            computed = [zlib.crc32(memoryview(record)[member.start : member.stop]) for record in records]
+            for place in member.checksums:
+                if _columns(table, place, place + 4, np.dtype("<u4"))[:, 0].tolist() != computed:
+                    return None
+            blank = self.arrays[member.key]
+            numbers = _columns(table, member.values, member.stop, blank.dtype)
+            stacked[member.key] = numbers.reshape(len(records), *blank.shape)
+        return stacked
+
+
+def _columns(table: Array, start: int, stop: int, dtype: np.dtype[Any]) -> Array:
+    return np.ascontiguousarray(table[:, start:stop]).view(dtype)
+
+
+def _members(data: bytes, blank: Mapping[str, Array]) -> list[Member]:
+    """Return where the arrays of a record lie, by the layout of ZIP archives (PKWARE's APPNOTE, 4.3.7 and 4.3.12)."""
+    members = []
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entry = archive.start_dir
+        for info in archive.infolist():
+            head = info.header_offset
+            start = head + 30 + sum(struct.unpack_from("<HH", data, head + 26))
+            stop = start + info.file_size
+            key = info.filename.removesuffix(".npy")
+            members.append(Member(key, start, stop - blank[key].nbytes, stop, (head + 14, entry + 16)))
+            entry += 46 + len(info.filename.encode()) + len(info.extra) + len(info.comment)
+    return members

@@ -1,0 +1,188 @@
+"""The sealed cube: one Zarr store, built aside, verified, renamed into place, then listed in a manifest.
+
+A cube counts as sealed once its manifest is there, which is written last. Whoever dies on the way leaves the
+journals, from which the same bytes are sealed again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from filelock import FileLock
+from zarr.codecs import ZstdCodec
+from zarr.errors import ZarrUserWarning
+
+from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder
+from elastic.cube.manifest import CUBE, FILE, is_intact, is_sealed, write_manifest
+from elastic.cube.names import COORDINATES
+from elastic.errors import StudyError
+
+LOCK = ".sealing.lock"
+
+#: A variable up to this size is one chunk, in bytes.
+CHUNK = 8 * 2**20
+
+
+def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
+    """Write a cube to ``cube.zarr`` in a study's folder, with its manifest; the same tree gives the same bytes.
+
+    Parameters
+    ----------
+    tree
+        The cube, as `elastic.cube.assemble` returns it.
+    folder
+        Folder of the study. A cube sealed there before is replaced.
+    extra
+        More files of the folder to list in the manifest.
+
+    Raises
+    ------
+    StudyError
+        If what was written does not read back as the tree, or it cannot be written (disk full, …).
+    """
+    folder = Path(folder)
+    with explained(folder / CUBE):
+        make_folder(folder)
+        with FileLock(folder / LOCK):  # so what another writer left half-made is a dead one's
+            _clear(folder)
+            partial = folder / f"{CUBE}.partial-{os.getpid()}"
+            try:
+                _write(tree, partial)
+                _verify(tree, partial)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            _put(partial, folder)
+            write_manifest(folder, extra)
+            _clear(folder)
+
+
+def open_sealed(folder: Path) -> xr.DataTree:
+    """Return a sealed cube; its numbers are read when they are used.
+
+    Zarr compares each chunk's checksum as it reads, so a damaged one raises and never gives numbers.
+
+    Raises
+    ------
+    StudyError
+        If the study has no sealed cube, a file of it is missing, or its metadata are damaged.
+    """
+    folder = Path(folder)
+    hint = f"deleting {folder / FILE} and running the study again: it is sealed anew from the journals"
+    if not is_sealed(folder):
+        should = f"be a sealed cube, whole and listed in {FILE}"
+        found = "files missing" if (folder / FILE).exists() else "no manifest"
+        raise StudyError(f"`{CUBE}`", should, found, hint, place=str(folder))
+    if not is_intact(folder, f"{CUBE}/zarr.json"):  # names, shapes and attributes of all variables
+        raise StudyError(f"`{CUBE}`", f"be as {FILE} says", "damaged metadata", hint, place=str(folder))
+    return _open(folder / CUBE)
+
+
+def _open(store: Path) -> xr.DataTree:
+    # Numbers stay numbers: a variable in seconds is no timedelta.
+    return xr.open_datatree(store, engine="zarr", chunks=None, decode_times=False, decode_timedelta=False)
+
+
+def _write(tree: xr.DataTree, store: Path) -> None:
+    with warnings.catch_warnings():
+        # Every reader of today knows consolidated metadata: one request opens a cube, on a disk or in a bucket.
+        message = "Consolidated metadata is currently not part"
+        warnings.filterwarnings("ignore", message=message, category=ZarrUserWarning)
+        tree.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
+    for path in _below(store):
+        sync_folder(path)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder, and the folder itself last."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _below(path)
+        else:
+            yield path
+    yield folder
+
+
+def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
+    return {
+        node.path: {
+            str(name): {
+                "chunks": _chunks(variable) or None,
+                "compressors": [ZstdCodec(level=5, checksum=True)],
+                # A chunk of NaN only is written too, so that one that is not there was lost.
+                "write_empty_chunks": True,
+            }
+            for name, variable in node.to_dataset(inherit=False).variables.items()
+        }
+        for node in tree.subtree
+    }
+
+
+def _chunks(variable: xr.Variable) -> tuple[int, ...]:
+    """Return the chunks' shape: all of it, or parts along the axes, then the layers, and never along the epochs.
+
+    >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.zeros((3, 350, 8))))
+    (3, 350, 8)
+    >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.broadcast_to(0.0, (4, 350, 1024))))
+    (2, 350, 1024)
+    """
+    chunks = [max(1, length) for length in variable.shape]
+    axes = [i for i, dim in enumerate(variable.dims) if dim not in COORDINATES]
+    layers = [i for i, dim in enumerate(variable.dims) if dim == "layer"]
+    for i in axes + layers:
+        size = math.prod(chunks) * max(1, variable.dtype.itemsize)
+        if size > CHUNK:
+            chunks[i] = max(1, CHUNK * chunks[i] // size)
+    return tuple(chunks)
+
+
+def _verify(tree: xr.DataTree, store: Path) -> None:
+    asked, found = (_variables(t) for t in (tree, _open(store)))
+    wrong = [name for name in asked.keys() | found.keys() if not _same(asked.get(name), found.get(name))]
+    if wrong:
+        hint = "running again; if it stays so, another disk"
+        raise StudyError(f"`{CUBE}`", "read back as it was written", f"other {', '.join(sorted(wrong))}", hint)
+
+
+def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
+    """Return everything in a tree by its path; a group's own attributes are a variable without numbers."""
+    found = {}
+    for node in tree.subtree:
+        dataset = node.to_dataset(inherit=False)
+        found[node.path] = xr.Variable((), 0, dataset.attrs)
+        for name, variable in dataset.variables.items():
+            found[f"{node.path.rstrip('/')}/{name}"] = variable
+    return found
+
+
+def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
+    if asked is None or found is None:
+        return False
+    same_type = asked.dtype == found.dtype or not np.issubdtype(asked.dtype, np.number)
+    return same_type and asked.dims == found.dims and bool(asked.identical(found))  # type: ignore[no-untyped-call]
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Give the finished store its name; one sealed before loses its manifest first, so it is never half a cube."""
+    cube = folder / CUBE
+    (folder / FILE).unlink(missing_ok=True)
+    sync_folder(folder)
+    if cube.exists():
+        cube.replace(folder / f"{CUBE}.replaced-{os.getpid()}")
+    partial.replace(cube)
+    sync_folder(folder)
+
+
+def _clear(folder: Path) -> None:
+    remove_partials(folder, FILE)
+    for pattern in (f"{CUBE}.partial-*", f"{CUBE}.replaced-*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path)

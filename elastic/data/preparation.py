@@ -1,0 +1,136 @@
+"""From a data set's name to the train and test samples of one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from elastic.data.contract import Samples
+from elastic.data.transforms import choose_classes, split, standardize, take_per_class
+from elastic.errors import DataError, ElasticError
+from elastic.registry import registry
+
+Normalize = Literal["standardize", "none"]
+
+_DATA_SET, _SPLIT, _PER_CLASS = range(3)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data as a run sees them.
+
+    Attributes
+    ----------
+    train, test
+        Samples with float32 inputs; each part has every class.
+    digest
+        SHA-256 of both parts' inputs, labels and class names.
+    """
+
+    train: Samples
+    test: Samples
+    digest: str
+
+
+def prepare(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    per_class: int | None = None,
+    classes: Sequence[int | str] | None = None,
+    test_fraction: float | None = None,
+    normalize: Normalize = "standardize",
+    seed: int = 0,
+) -> Prepared:
+    """Return a data set's samples after choice of classes, split, choice of samples and normalisation.
+
+    Each step that draws has a generator of its own, derived from ``seed``: asking for fewer samples does not change
+    the split. The global random state is neither read nor changed.
+
+    Parameters
+    ----------
+    name
+        In the registry of data sets.
+    options
+        Of the data set, as the protocol gives them.
+    per_class
+        Train samples of each class, at random; None keeps all. The test part is never thinned.
+    classes
+        Names of the classes to keep, in their new order; None keeps all.
+    test_fraction
+        Share of each class that is drawn for testing. None keeps the authors' split, or draws 0.2 if there is none.
+    normalize
+        ``standardize`` (mean 0 and standard deviation 1 of all train pixels together) or ``none``.
+    seed
+        0 or more.
+
+    Raises
+    ------
+    UnknownName, OptionError
+        If there is no such data set, or it takes no such options.
+    DataError
+        If the data are missing or damaged, not finite, or too few for what is asked.
+
+    Examples
+    --------
+    >>> data = prepare("digits", {}, per_class=20, classes=[3, 8])
+    >>> len(data.train), len(data.test), data.train.classes
+    (40, 72, (3, 8))
+    """
+    samples = _load(name, options, draws(seed, _DATA_SET))
+    if classes is not None:
+        samples = choose_classes(samples, classes)
+    train, test = split(samples, test_fraction, draws(seed, _SPLIT))
+    if per_class is not None:
+        train = take_per_class(train, per_class, draws(seed, _PER_CLASS))
+    if normalize == "standardize":
+        train, test = standardize(train, test)
+    train, test = _float32(train), _float32(test)
+    return Prepared(train, test, _digest(train, test))
+
+
+def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> Samples:
+    entry = registry("data").get(name)
+    complete = entry.complete(options)
+    try:
+        samples: Samples = entry.function(generator, **complete)
+    except ElasticError:
+        raise
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        raise DataError(f"data `{name}`", "load", found, f"other options (elastic show {name})") from error
+    if len(samples.classes) < 2:
+        raise DataError(f"data `{name}`", "have two classes or more", f"{list(samples.classes)}", "other data")
+    return samples
+
+
+def draws(seed: int, step: int) -> torch.Generator:
+    """Return the generator of one step of a run: independent of those of other steps and other seeds.
+
+    `prepare` has the steps 0 (the data set), 1 (the split) and 2 (samples per class).
+    """
+    state = np.random.SeedSequence(seed, spawn_key=(step,)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def _float32(samples: Samples) -> Samples:
+    inputs = samples.inputs.float()
+    if not inputs.isfinite().all():
+        raise DataError("the inputs", "be finite in float32", "entries that are not", "normalize: standardize")
+    return replace(samples, inputs=inputs)
+
+
+def _digest(*parts: Samples) -> str:
+    """Return the SHA-256 of types, shapes, bytes (little-endian) and class names."""
+    total = hashlib.sha256(json.dumps(parts[0].classes).encode())
+    for part in parts:
+        for array in (part.inputs.numpy().astype("<f4", copy=False), part.labels.numpy().astype("<i8", copy=False)):
+            total.update(f"{array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()

@@ -1,0 +1,182 @@
+"""What is done to any data set: pure functions from samples, or labels, to samples or positions.
+
+Every random choice is drawn from the generator that is handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import frexp, isfinite, sqrt
+
+import torch
+from torch import Tensor
+
+from elastic.data.contract import Samples
+from elastic.errors import DataError
+
+
+def choose_classes(samples: Samples, classes: Sequence[str | int]) -> Samples:
+    """Return the samples of these classes, which become 0 … K−1 in the order given.
+
+    Raises
+    ------
+    DataError
+        If a class is unknown or given twice, or fewer than two are given.
+
+    Examples
+    --------
+    >>> samples = Samples(torch.zeros(4, 1), torch.tensor([0, 1, 2, 1]), ("cat", "dog", "owl"))
+    >>> choose_classes(samples, ["owl", "dog"]).labels.tolist()
+    [1, 0, 1]
+    """
+    if len(classes) < 2 or len({*classes}) < len(classes):
+        raise DataError("`data.classes`", "be two classes or more, each once", f"{list(classes)}", "[0, 1]")
+    position = torch.full((len(samples.classes),), -1)
+    for new, name in enumerate(classes):
+        if name not in samples.classes:
+            known = ", ".join(repr(known) for known in samples.classes[:20])
+            raise DataError("`data.classes`", "be classes of the data set", repr(name), f"some of {known}")
+        position[samples.classes.index(name)] = new
+    labels = position[samples.labels]
+    kept = samples.take(labels >= 0)
+    return Samples(kept.inputs, labels[labels >= 0], tuple(classes), kept.is_test)
+
+
+def split(samples: Samples, test_fraction: float | None, generator: torch.Generator) -> tuple[Samples, Samples]:
+    """Return a train and a test part.
+
+    Without a ``test_fraction`` the authors' own split is kept; where there is none, the fraction is 0.2. A drawn
+    split is stratified: of each class the fraction, rounded, goes to test, and one sample at least to each part.
+
+    Raises
+    ------
+    DataError
+        If the fraction is not between 0 and 1, or some class would be missing from a part.
+    """
+    if test_fraction is None and samples.is_test is not None:
+        is_test = samples.is_test
+    else:
+        fraction = 0.2 if test_fraction is None else test_fraction
+        if not 0 < fraction < 1:
+            raise DataError("`data.test_fraction`", "lie between 0 and 1", f"{fraction}", "test_fraction: 0.2")
+        is_test = _stratified(samples.labels, fraction, generator)
+    parts = {"train": samples.take(~is_test), "test": samples.take(is_test)}
+    for part, taken in parts.items():
+        counts = torch.bincount(taken.labels, minlength=len(samples.classes))
+        if not counts.all():
+            name = samples.classes[int(counts.argmin())]
+            raise DataError("the data", f"have a {part} sample of each class", f"none of class {name!r}",
+                            "other `data.classes`, or a `data.test_fraction`")  # fmt: skip
+    train, test = (Samples(part.inputs, part.labels, part.classes) for part in parts.values())
+    return train, test
+
+
+def take_per_class(samples: Samples, per_class: int, generator: torch.Generator) -> Samples:
+    """Return ``per_class`` random samples of each class, in their old order.
+
+    Raises
+    ------
+    DataError
+        If a class has fewer.
+    """
+    counts = torch.bincount(samples.labels, minlength=len(samples.classes))
+    if not 1 <= per_class <= int(counts.min()):
+        rarest = samples.classes[int(counts.argmin())]
+        should = f"be 1 to {int(counts.min())}, the number of train samples of class {rarest!r}"
+        raise DataError("`data.per_class`", should, f"{per_class}", f"per_class: {int(counts.min())}")
+    return samples.take(choose_per_class(samples.labels, per_class, generator))
+
+
+def choose_per_class(labels: Tensor, per_class: int | None, generator: torch.Generator) -> Tensor:
+    """Return sorted positions of ``per_class`` random samples of each class.
+
+    Parameters
+    ----------
+    labels
+        [n] integers.
+    per_class
+        How many of each class; all where this is None or the class has fewer.
+    generator
+        Source of one permutation a class, in the order of the labels.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([7, 3, 7, 3, 7])
+    >>> labels[choose_per_class(labels, 2, torch.Generator())].bincount()[[3, 7]].tolist()
+    [2, 2]
+    """
+    return torch.cat([members[:per_class] for members in _shuffled_classes(labels, generator)]).sort().values
+
+
+def choose_disjoint(labels: Tensor, first: int, second: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return sorted positions of ``first`` and, apart from those, of ``second`` random samples of each class.
+
+    A class with fewer than first + second samples fills the second draw with samples that are left after the first,
+    then, for want of others, with samples of the first; neither draw holds a sample twice, so that a class with
+    fewer than ``first`` (or ``second``) samples gives all it has.
+
+    Examples
+    --------
+    >>> stepped, observed = choose_disjoint(torch.tensor([0, 0, 0, 1, 1]), 1, 2, torch.Generator())
+    >>> len(stepped), len(observed), set(observed[:2].tolist()) & set(stepped.tolist())
+    (2, 4, set())
+    """
+    drawn = _shuffled_classes(labels, generator)
+    ones = [members[:first] for members in drawn]
+    others = [torch.cat([members[first:], members[:first]])[:second] for members in drawn]
+    return torch.cat(ones).sort().values, torch.cat(others).sort().values
+
+
+def standardize(train: Samples, test: Samples) -> tuple[Samples, Samples]:
+    """Return both parts less the train part's mean, divided by its standard deviation: two numbers in all.
+
+    The mean is over all samples and all pixels, the deviation that of the population. Both are summed in float64
+    and rounded, the mean to a 2⁻²⁸th of the deviation, the deviation to float32: so the order of summation, which
+    depends on the number of threads, does not reach the data.
+
+    Raises
+    ------
+    DataError
+        If all train inputs are the same number, or too large to be squared.
+
+    Examples
+    --------
+    >>> train = Samples(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]), (0, 1))
+    >>> [part.inputs.flatten().tolist() for part in standardize(train, train)]
+    [[-1.0, 1.0], [-1.0, 1.0]]
+    """
+    count = train.inputs.numel()
+    mean = sum(float(chunk.sum()) for chunk in _float64_chunks(train)) / count
+    variance = sum(float((chunk - mean).square().sum()) for chunk in _float64_chunks(train)) / count
+    deviation = float(torch.tensor(sqrt(variance)))
+    if not (deviation > 0 and isfinite(deviation)):
+        found = f"mean {mean:g} and standard deviation {deviation:g}"
+        raise DataError("the train inputs", "vary, in the range of float32", found, "other data, or normalize: none")
+    quantum = 2.0 ** (frexp(deviation)[1] - 28)
+    mean = round(mean / quantum) * quantum
+    first, second = (
+        replace(part, inputs=torch.cat([((chunk - mean) / deviation).float() for chunk in _float64_chunks(part)]))
+        for part in (train, test)
+    )
+    return first, second
+
+
+def _float64_chunks(samples: Samples) -> Iterator[Tensor]:
+    """Yield the inputs in float64, some thousand at a time: a copy of the whole would double the memory."""
+    return (chunk.double() for chunk in samples.inputs.split(4096))
+
+
+def _stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Return the mask [n] of the test part."""
+    is_test = torch.zeros(len(labels), dtype=torch.bool)
+    for members in _shuffled_classes(labels, generator):
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        is_test[members[:count]] = True
+    return is_test
+
+
+def _shuffled_classes(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Return the positions of each class, each class in random order."""
+    members = [(labels == label).nonzero().flatten() for label in labels.unique()]
+    return [positions[torch.randperm(len(positions), generator=generator)] for positions in members]

@@ -1,0 +1,108 @@
+"""Every error that a user of elastic can meet.
+
+Each one is a sentence of the same shape, so that a reader learns it once::
+
+    protocols/a.yaml:7:12: `model.name` should be a known model; found 'resent18'; try 'resnet18'
+"""
+
+from __future__ import annotations
+
+
+class ElasticError(Exception):
+    """A mistake or an accident that elastic can explain.
+
+    Parameters
+    ----------
+    field
+        What the sentence is about: a dotted protocol path, an argument, a file.
+    should
+        What it ought to be, completing "should be …" ("should" is written by this class).
+    found
+        What was there instead.
+    hint
+        What to try next, completing "try …".
+    place
+        Where: ``file:line:column`` for protocol files, a path for study files.
+
+    Examples
+    --------
+    >>> print(ElasticError("`epochs`", "be a positive integer", "-3", "epochs: 200", place="a.yaml:4:11"))
+    a.yaml:4:11: `epochs` should be a positive integer; found -3; try epochs: 200
+    """
+
+    exit_code = 2
+
+    def __init__(self, field: str, should: str, found: str, hint: str, *, place: str | None = None) -> None:
+        self.field = field
+        self.should = should
+        self.found = found
+        self.hint = hint
+        self.place = place
+        super().__init__(field, should, found, hint, place)
+
+    def __str__(self) -> str:
+        sentence = f"{self.field} should {self.should}; found {self.found}; try {self.hint}"
+        return f"{self.place}: {sentence}" if self.place else sentence
+
+    def at(self, place: str) -> ElasticError:
+        """Return the same error, told of a place in a file."""
+        return type(self)(self.field, self.should, self.found, self.hint, place=place)
+
+
+class ProtocolError(ElasticError):
+    """A protocol file, or a value given with ``--set``, that cannot be read or makes no sense."""
+
+
+class UnknownName(ElasticError):
+    """A name that no registry holds."""
+
+
+class OptionError(ElasticError):
+    """An option that a registered part does not take, or takes with other values."""
+
+    def __init__(
+        self,
+        field: str,
+        should: str,
+        found: str,
+        hint: str,
+        *,
+        place: str | None = None,
+        location: tuple[str | int, ...] = (),
+    ) -> None:
+        self.location = location
+        super().__init__(field, should, found, hint, place=place)
+
+
+class NotAllowed(ElasticError):
+    """Code named by import path that the command line did not allow."""
+
+
+class DataError(ElasticError):
+    """A data set that is missing, damaged or too small for what is asked of it."""
+
+
+class ModelError(ElasticError):
+    """A model that cannot be built, tapped or probed as asked."""
+
+
+class DegenerateInput(ElasticError):
+    """Arrays on which the asked quantity is not defined (one class only, no samples, not finite)."""
+
+
+class StudyError(ElasticError):
+    """A study folder that does not hold what it should."""
+
+
+class RunBusy(StudyError):
+    """A run that another living process owns."""
+
+
+class RunFailed(ElasticError):
+    """A run that stopped by an error of its own; the other runs of the study are kept."""
+
+    exit_code = 3
+
+
+class NotReproduced(RunFailed):
+    """A replayed epoch that differs from the record of the same epoch in the journal."""

@@ -1,0 +1,1 @@
+"""Figures: one function each, a cube in, a matplotlib Figure out."""

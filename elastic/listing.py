@@ -1,0 +1,122 @@
+"""What the command line lists and shows: registered names, options, the state of a study."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from elastic.cube import is_sealed
+from elastic.errors import UnknownName
+from elastic.registry import ROOMS, Entry, nearest, registry
+from elastic.study import Study
+
+#: Where protocols that ship or that a user keeps beside them are looked for.
+PROTOCOLS = Path("protocols")
+
+Names = Mapping[str, Mapping[str, str]]
+
+
+def names(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return {kind: {name: what it is in one line}}."""
+    return {
+        kind: _protocols() if kind == "protocols" else {e.name: e.summary for e in registry(kind)} for kind in kinds
+    }
+
+
+def _protocols() -> dict[str, str]:
+    """Return the protocol files under ``protocols`` with their titles."""
+    from elastic.protocol import protocol_title
+
+    return {str(path): protocol_title(path) for path in sorted(PROTOCOLS.glob("*.yaml"))}
+
+
+def names_table(found: Names) -> RenderableType:
+    """Return a table of names, kind by kind."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for kind, entries in found.items():
+        table.add_row(Text(kind, style="underline"), "")
+        for name, what in entries.items():
+            table.add_row(f"  {escape(name)}", escape(what))
+    return table
+
+
+def description(name: str) -> RenderableType:
+    """Return what is known of a registered name, whatever its kind.
+
+    Raises
+    ------
+    UnknownName
+        If no registry holds it.
+    """
+    known = {kind: registry(kind).names() for kind in ROOMS}
+    parts = [part for kind in ROOMS if name in known[kind] for part in _description(registry(kind).get(name))]
+    if not parts:
+        everything = [n for of_kind in known.values() for n in of_kind]
+        hint = f"{nearest(name, everything, fallback='another name')} (elastic list)"
+        raise UnknownName("`NAME`", "be registered", repr(name), hint)
+    return Group(*parts)
+
+
+def _description(entry: Entry) -> list[RenderableType]:
+    heading = Text(f"{entry.name} ({entry.kind}, {entry.function.__module__})", style="bold")
+    return [heading, Text(inspect.getdoc(entry.function) or ""), *_facts(entry), *_options(entry), Text("")]
+
+
+def _facts(entry: Entry) -> list[RenderableType]:
+    if not is_dataclass(entry.facts) or isinstance(entry.facts, type):
+        return []
+    lines = [f"  {name}: {value}" for name, value in asdict(entry.facts).items()]
+    return [Text("facts:\n" + "\n".join(lines))]
+
+
+def _options(entry: Entry) -> list[RenderableType]:
+    fields = entry.options.model_fields
+    if not fields:
+        return []
+    table = Table(title="options", title_justify="left", box=None, pad_edge=False)
+    for column in ("name", "type", "default"):
+        table.add_column(column)
+    for name, info in fields.items():
+        kind = inspect.formatannotation(info.annotation).replace("typing.", "")
+        default = "required" if info.is_required() else repr(info.default)
+        limits = ", ".join(str(limit) for limit in info.metadata)
+        table.add_row(escape(name), escape(f"{kind} {limits}".strip()), escape(default))
+    return [table]
+
+
+def study_facts(study: Study) -> dict[str, Any]:
+    """Return a study's state, as JSON can hold it."""
+    return {
+        "name": study.name,
+        "folder": str(study.folder),
+        "digest": study.digest,
+        "sealed": is_sealed(study.folder),
+        "cube": str(study.folder / "cube.zarr"),
+        "runs": [asdict(run) for run in study.runs()],
+    }
+
+
+def status_table(study: Study) -> RenderableType:
+    """Return a table of the runs of a study, one a row."""
+    runs = study.runs()
+    table = Table(box=None, pad_edge=False)
+    for column in (*runs[0].coordinates, "state", "epoch", "seconds", "folder"):
+        table.add_column(column)
+    for run in runs:
+        epoch = "–" if run.epoch is None else f"{run.epoch}/{run.epochs}"
+        seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
+        values = [str(value) for value in run.coordinates.values()]
+        table.add_row(*values, run.state, epoch, seconds, f"runs/{run.cell}")
+    ended = sum(run.ended for run in runs)
+    sealed = "sealed" if is_sealed(study.folder) else "not sealed"
+    return Group(Text(f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}", style="bold"), table)

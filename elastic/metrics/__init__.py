@@ -1,0 +1,1 @@
+"""Metrics of collapse and of local elasticity: pure functions of readings."""

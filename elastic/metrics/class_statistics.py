@@ -1,0 +1,208 @@
+"""Class means, the frame they span and the scatter around them, read off a stream of features in two passes.
+
+Σ_B has rank at most K-1, so all that the metrics need of the scatter Σ_W are its second moments along the few
+directions of the class means. Memory is O(K·d) and one batch for each layer; no matrix here is ever d×d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from elastic.errors import DegenerateInput
+from elastic.metrics.moments import LayerMoments, vectors
+
+#: Features [b, …] of one batch by layer.
+Features = Mapping[str, Tensor]
+#: Starts a new pass over the batches: (features by layer, labels [b] int64 in 0..K-1).
+FeatureStream = Callable[[], Iterable[tuple[Features, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Between:
+    """Thin singular value decomposition of the centred class means, and the scatter seen along it.
+
+    Attributes
+    ----------
+    directions
+        [d, r] right singular vectors, r ≤ min(K-1, d).
+    singular_values
+        [r] in descending order, all above the rank cut (see `read_classes`).
+    within
+        [r] second moments (1/N) Σ_i (z_i·v)² of the residuals z = h - μ_k along each direction: the diagonal of
+        Vᵀ Σ_W V, from squared projections and therefore never negative.
+    """
+
+    directions: Tensor
+    singular_values: Tensor
+    within: Tensor
+
+    def scatter_ratio(self) -> Tensor:
+        """Return tr(Σ_W B⁺) for B = V S² Vᵀ; NaN if the class means have no spread."""
+        if self.singular_values.numel() == 0:
+            return self.singular_values.new_tensor(float("nan"))
+        return (self.within / self.singular_values.square()).sum()
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """First and second moments of one layer's features, class by class (all float64).
+
+    Attributes
+    ----------
+    counts
+        [K] samples n_k of each class.
+    means
+        [K, d] class means μ_k.
+    global_mean
+        [d] mean μ_G of the class means, in which every class has the same weight.
+    within_variance
+        [K] v_k = mean over class k of ‖h - μ_k‖².
+    balanced
+        Of the K×d matrix M of rows μ_k - μ_G, so that Σ_B = MᵀM/K.
+    weighted
+        Of the rows √(n_k/N)(μ_k - sample mean), so that SS_B = M̃ᵀM̃.
+    """
+
+    counts: Tensor
+    means: Tensor
+    global_mean: Tensor
+    within_variance: Tensor
+    balanced: Between
+    weighted: Between
+
+    @property
+    def centred(self) -> Tensor:
+        """Class means about their mean, M [K, d]; exactly zero where they have no spread."""
+        return self.means - self.global_mean
+
+    @classmethod
+    def of(cls, features: Tensor, labels: Tensor, classes: int | None = None) -> ClassStatistics:
+        """Return the statistics of features [N, …] in memory; ``classes`` is by default the largest label + 1.
+
+        >>> import torch
+        >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
+        >>> ClassStatistics.of(h, y).within_variance.tolist()
+        [0.25, 0.25]
+        """
+        if classes is None:
+            classes = int(labels.max()) + 1 if len(labels) else 0
+        return read_classes(lambda: [({"features": features}, labels)], classes)["features"].statistics
+
+
+@dataclass(frozen=True)
+class ClassReading:
+    """One layer's statistics with the decision of every sample, in the order of the stream's second pass.
+
+    Attributes
+    ----------
+    statistics
+        Moments of the features.
+    nearest
+        [N] int64, class whose mean is nearest to the sample (the first of equally near ones).
+    labels
+        [N] int64.
+    """
+
+    statistics: ClassStatistics
+    nearest: Tensor
+    labels: Tensor
+
+
+def read_classes(
+    stream: FeatureStream,
+    classes: int,
+    *,
+    centres: Mapping[str, Tensor] | None = None,
+    rank_tolerance: float | None = None,
+) -> dict[str, ClassReading]:
+    r"""Read every layer's class statistics in two passes over a stream: means, then what lies around them.
+
+    A direction of the class means counts where its singular value exceeds both ``rank_tolerance`` times the
+    largest one and the rounding of the stored features, (ε/2)·‖[μ_1 … μ_K]‖_F, below which a spread cannot be
+    told from none; at most K-1 directions count. ε is that of the features' type, or float32's for shorter
+    types (K·ε of bfloat16 exceeds 1 from K = 128 on, while the means average rounding away).
+
+    Parameters
+    ----------
+    stream
+        Called once a pass; gives the same samples each time.
+    classes
+        Number of classes K.
+    centres
+        Class means [K, d] by layer to decide ``nearest`` with, for instance the training split's when the
+        stream is the test split; by default the stream's own.
+    rank_tolerance
+        Relative cut of the singular values; by default K·ε.
+
+    Returns
+    -------
+    dict
+        A `ClassReading` for each layer, float64, on the features' device (on the CPU where that has no float64).
+
+    Raises
+    ------
+    DegenerateInput
+        For fewer than two classes, a class without samples, labels outside 0..K-1, features that are not
+        finite, and a stream whose passes differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h, y = torch.tensor([[-1.5, 0.0], [-0.5, 0.0], [0.5, 0.0], [1.5, 0.0]]), torch.tensor([0, 0, 1, 1])
+    >>> batches = [({"hidden": h[:2]}, y[:2]), ({"hidden": h[2:]}, y[2:])]
+    >>> reading = read_classes(lambda: batches, 2)["hidden"]
+    >>> reading.statistics.means.tolist(), reading.nearest.tolist()
+    ([[-1.0, 0.0], [1.0, 0.0]], [0, 0, 1, 1])
+    >>> round(reading.statistics.balanced.singular_values.item() ** 2, 12)
+    2.0
+    """
+    if classes < 2:
+        raise DegenerateInput("`classes`", "be at least 2", str(classes), "data of two or more classes")
+    layers: dict[str, LayerMoments] = {}
+    for features, labels in _batches(stream, classes):
+        for name, values in features.items():
+            if name not in layers:
+                layers[name] = LayerMoments(name, values, classes)
+            layers[name].add(vectors(values), labels)
+    if not layers:
+        raise DegenerateInput("`stream`", "give features of at least one layer", "none", "a stream with samples")
+    for name, layer in layers.items():
+        layer.fix_means(rank_tolerance, None if centres is None else centres[name])
+    for features, labels in _batches(stream, classes):
+        for name, values in features.items():
+            layers[name].measure(vectors(values), labels)
+    return {name: _reading(layer) for name, layer in layers.items()}
+
+
+def _reading(layer: LayerMoments) -> ClassReading:
+    """Put one layer's moments into the words of the metrics."""
+    nearest, labels = layer.decided()
+    N, K = layer.counts.sum(), len(layer.counts)
+    frames = [Between(v, s, m / N) for (v, s), m in zip(layer.frames, layer.moments, strict=True)]
+    balanced = frames[0]
+    if len(frames) == 1:  # equal counts: the weighted matrix is the balanced one over √K
+        frames.append(Between(balanced.directions, balanced.singular_values / K**0.5, balanced.within))
+    statistics = ClassStatistics(
+        counts=layer.counts.long(),
+        means=layer.means + layer.origin,
+        global_mean=layer.means.mean(0) + layer.origin,
+        within_variance=layer.scatter / layer.counts,
+        balanced=balanced,
+        weighted=frames[1],
+    )
+    return ClassReading(statistics, nearest, labels)
+
+
+def _batches(stream: FeatureStream, classes: int) -> Iterator[tuple[Features, Tensor]]:
+    """Give the batches that hold samples, their labels checked."""
+    for features, labels in stream():
+        if len(labels) == 0:
+            continue
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            wrong = str(low if low < 0 else high)
+            raise DegenerateInput("`labels`", f"lie in 0..{classes - 1}", wrong, "labels numbered from 0")
+        yield features, labels.long()

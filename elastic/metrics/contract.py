@@ -1,0 +1,108 @@
+"""What a metric is, and how one is added.
+
+A metric is one pure function under `metric`. **Its parameter names are the readings it needs**; whoever has
+those readings (a run, `elastic.measure_collapse`) calls it once for each layer. Its facts (source, bounds, value
+at exact collapse, …) become the attributes of the cube's variable, and the tests hold the metric to them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from elastic.registry import Entry, registry
+
+Group = Literal["collapse", "elasticity"]
+MetricFunction = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What is known of a metric before it is computed.
+
+    Attributes
+    ----------
+    group
+        Group of the cube that holds the variable.
+    source
+        Cite key in ``elastic/references.bib``.
+    formula
+        The definition in one line.
+    units
+        "1" for a pure number.
+    bounds
+        Least and greatest possible value; None where there is none.
+    at_collapse
+        Value at exact collapse onto a simplex ETF with aligned classifier; None where it is not fixed.
+    dims
+        Dims beyond the group's own (epoch, split, layer): subset of class, other_class / stepped_class, observed_class.
+    layerless
+        Whether the value belongs to the network rather than to each layer.
+    """
+
+    group: Group
+    source: str
+    formula: str
+    units: str = "1"
+    bounds: tuple[float | None, float | None] = (None, None)
+    at_collapse: float | None = None
+    dims: tuple[str, ...] = ()
+    layerless: bool = False
+
+
+def metric(
+    *,
+    source: str,
+    formula: str,
+    group: Group = "collapse",
+    units: str = "1",
+    bounds: tuple[float | None, float | None] = (None, None),
+    at_collapse: float | None = None,
+    dims: tuple[str, ...] = (),
+    layerless: bool = False,
+    name: str | None = None,
+) -> Callable[[MetricFunction], MetricFunction]:
+    """Register a function of readings as a metric, with its facts (see `MetricFacts`)."""
+    facts = MetricFacts(group, source, formula, units, bounds, at_collapse, dims, layerless)
+    return registry("metrics").register(name, facts)
+
+
+def metrics_of(group: Group, readings: Collection[str]) -> list[Entry]:
+    """Return the metrics of a group whose readings are all at hand, in alphabetical order."""
+    return [e for e in registry("metrics") if e.facts.group == group and set(e.parameters) <= set(readings)]
+
+
+def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = False) -> dict[str, Tensor]:
+    """Compute every metric of a group that these readings of one layer (or of the network) suffice for."""
+    return {
+        entry.name: entry.function(**{name: readings[name] for name in entry.parameters})
+        for entry in metrics_of(group, readings)
+        if entry.facts.layerless == layerless
+    }
+
+
+def attributes(entry: Entry) -> dict[str, Any]:
+    """Return a metric's facts as attributes of its cube variable (plain numbers and strings)."""
+    facts: MetricFacts = entry.facts
+    doc = inspect.getdoc(entry.function) or ""
+    attrs: dict[str, Any] = {
+        "long_name": re.sub(r"\s+", " ", entry.summary).rstrip("."),
+        "units": facts.units,
+        "source": facts.source,
+        "formula": facts.formula,
+        "bounds": [
+            "-inf" if facts.bounds[0] is None else facts.bounds[0],
+            "inf" if facts.bounds[1] is None else facts.bounds[1],
+        ],
+    }
+    if facts.at_collapse is not None:
+        attrs["at_collapse"] = facts.at_collapse
+    convention = re.search(r"^Convention: (.+?)(?:\n\n|\Z)", doc, re.M | re.S)
+    if convention:
+        attrs["convention"] = re.sub(r"\s+", " ", convention.group(1))
+    return attrs

@@ -1,0 +1,137 @@
+"""Sums over the samples of one layer, gathered batch by batch in the two passes of `read_classes`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from elastic.errors import DegenerateInput
+
+
+def vectors(features: Tensor) -> Tensor:
+    """Return features [b, …] as float64 [b, d], on the CPU where their device (MPS) has no float64.
+
+    >>> vectors(torch.ones(2, 3, 4)).shape
+    torch.Size([2, 12])
+    """
+    flat = features.detach().reshape(len(features), -1)
+    return (flat.cpu() if flat.device.type == "mps" else flat).to(torch.float64)
+
+
+class LayerMoments:
+    """Counts, means, scatter and projected scatter of one layer's features.
+
+    Coordinates are relative to ``origin``, at first the mean of the first batch, so that an offset common to all
+    features costs no digits.
+
+    Parameters
+    ----------
+    name
+        Layer, for messages.
+    first
+        [b, …] features of the first batch.
+    classes
+        Number of classes K.
+
+    Attributes
+    ----------
+    origin
+        [d] zero of the coordinates (the common class mean itself where `fix_means` finds no spread).
+    counts
+        [K] samples of each class, in float64.
+    means
+        [K, d] class means (after `fix_means`).
+    frames
+        Directions [d, r] and singular values [r] of the balanced class means and, if counts differ, of the
+        weighted ones.
+    moments
+        For each frame [r], the sum over samples of squared projected residuals.
+    scatter
+        [K] sum over each class of squared residual norms.
+    """
+
+    def __init__(self, name: str, first: Tensor, classes: int) -> None:
+        x = vectors(first)
+        self.name = name
+        self.epsilon = _resolution(first.dtype)
+        self.origin = x.mean(0)
+        self.counts = x.new_zeros(classes)
+        self.scatter = x.new_zeros(classes)
+        self._sums = x.new_zeros(classes, x.shape[1])
+        self._nearest: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def add(self, x: Tensor, labels: Tensor) -> None:
+        """First pass: count and sum features [b, d], by matrix products (scattered sums have no order on CUDA)."""
+        members = self._members(labels)
+        self.counts += members.sum(1)
+        self._sums += members @ (x - self.origin)
+
+    def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
+        """Between the passes: fix the means, their frames, and the centres [K, d] of the nearest-mean decision."""
+        self._check()
+        self.means = self._sums / self.counts[:, None]
+        self.frames = [self._frame(torch.ones_like(self.counts), tolerance)]
+        if not bool((self.counts == self.counts[0]).all()):
+            self.frames.append(self._frame(self.counts / self.counts.sum(), tolerance))
+        if self.frames[0][1].numel() == 0:
+            # A spread below rounding is none: all class means are the same point, exactly.
+            self.origin = self.origin + self.means.mean(0)
+            self.means = torch.zeros_like(self.means)
+        self.moments = [torch.zeros_like(s) for _, s in self.frames]
+        self._centres = self.means if centres is None else vectors(centres).to(self.means.device) - self.origin
+
+    def measure(self, x: Tensor, labels: Tensor) -> None:
+        """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
+        x = x - self.origin
+        labels = labels.to(x.device)
+        z = x - self.means[labels]
+        self.scatter += self._members(labels) @ z.square().sum(1)
+        for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
+            moments += (z @ directions).square().sum(0)
+        # Differences, not ‖x‖² - 2x·μ + ‖μ‖²: that loses the distance of a collapsed sample to its own mean.
+        distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
+        self._nearest.append(distances.argmin(1))
+        self._labels.append(labels)
+
+    def decided(self) -> tuple[Tensor, Tensor]:
+        """Return the nearest centre [N] and the label [N] of every sample, in the order of the second pass."""
+        labels = torch.cat(self._labels) if self._labels else self.counts.new_zeros(0).long()
+        if not torch.equal(labels.bincount(minlength=len(self.counts)), self.counts.long()):
+            found = f"{int(self.counts.sum())} in the first, {len(labels)} or other classes in the second"
+            raise DegenerateInput(
+                f"samples of layer {self.name!r}", "be the same in both passes", found, "a list of batches"
+            )
+        return torch.cat(self._nearest), labels
+
+    def _members(self, labels: Tensor) -> Tensor:
+        """Return the indicator matrix [K, b] of the classes."""
+        classes = torch.arange(len(self.counts), device=self.counts.device)
+        return (labels.to(classes.device) == classes[:, None]).to(torch.float64)
+
+    def _frame(self, weights: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor]:
+        """Return directions [d, r] and singular values [r] of the rows √w_k (μ_k - weighted mean)."""
+        K, root = len(weights), weights.sqrt()[:, None]
+        centre = weights @ self.means / weights.sum()
+        _, s, vh = torch.linalg.svd(root * (self.means - centre), full_matrices=False)
+        relative = K * self.epsilon if tolerance is None else tolerance
+        rounding = self.epsilon / 2 * torch.linalg.norm(root * (self.means + self.origin))
+        rank = min(K - 1, int((s > torch.maximum(relative * s.max(), rounding)).sum()))
+        return vh[:rank].T.contiguous(), s[:rank]
+
+    def _check(self) -> None:
+        empty = (self.counts == 0).nonzero().flatten().tolist()
+        if empty:
+            raise DegenerateInput(
+                f"labels of layer {self.name!r}", "name every class", f"none of {empty}", "more samples a class"
+            )
+        if not bool(self._sums.isfinite().all()):
+            hint = "an earlier epoch or a smaller learning rate (training diverged?)"
+            raise DegenerateInput(f"features of layer {self.name!r}", "be finite", "NaN or infinity", hint)
+
+
+def _resolution(dtype: torch.dtype) -> float:
+    """Return the relative rounding of stored features; float32's for shorter types, as the means average it."""
+    if not dtype.is_floating_point:
+        return torch.finfo(torch.float64).eps
+    return min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)

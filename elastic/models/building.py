@@ -1,0 +1,93 @@
+"""From a model's name and options to a network that fits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from elastic.errors import ElasticError, ModelError
+from elastic.models.contract import TappedModel, Task
+from elastic.models.trial import blank_batch, first_line, trial
+from elastic.registry import registry
+
+
+class LayerRow(NamedTuple):
+    """One layer's name, its depth (0 is the input) and its flattened width."""
+
+    name: str
+    depth: int
+    width: int
+
+
+def build_model(name: str, options: Mapping[str, Any], task: Task) -> TappedModel:
+    """Return a registered model, freshly initialised, after one forward pass on a blank batch.
+
+    Only the initialisation draws from the global random state; the pass leaves it, and the model, as they were.
+
+    Parameters
+    ----------
+    name
+        In the registry of models.
+    options
+        As the protocol gives them.
+    task
+        Shape of the inputs, number of classes, allowed modules.
+
+    Raises
+    ------
+    UnknownName, OptionError
+        If there is no such model, or it takes no such options.
+    ModelError
+        If it fails while it is built or run, or does not give [n, K] logits and its layers' features.
+    """
+    entry = registry("models").get(name)
+    complete = entry.complete(options)
+    try:
+        model = entry.function(task, **complete)
+        if not isinstance(model, TappedModel):
+            raise ModelError(f"model `{name}`", "be a TappedModel", type(model).__name__, "elastic.models.tapped.tap")
+        _check_outputs(name, model, task)
+    except ElasticError:
+        raise
+    except Exception as error:
+        hint = f"other options (elastic show {name})"
+        raise ModelError(
+            f"model `{name}`", f"run on inputs of shape {task.input_shape}", first_line(error), hint
+        ) from error
+    return model
+
+
+def layer_table(model: TappedModel, input_shape: tuple[int, ...]) -> list[LayerRow]:
+    """Return the layers in the order of depth, the input first.
+
+    Examples
+    --------
+    >>> from elastic.models.mlp import mlp
+    >>> for row in layer_table(mlp(Task((1, 8, 8), classes=10), widths=[20, 30]), (1, 8, 8)):
+    ...     print(*row)
+    input 0 64
+    hidden_1 1 20
+    penultimate 2 30
+    logits 3 10
+    """
+    with trial(model):
+        features = model.taps(blank_batch(model, input_shape))
+    rows = [LayerRow("input", 0, prod(input_shape))]
+    return rows + [LayerRow(name, depth, f[0].numel()) for depth, (name, f) in enumerate(features.items(), start=1)]
+
+
+def _check_outputs(name: str, model: TappedModel, task: Task) -> None:
+    batch = blank_batch(model, task.input_shape)
+    with trial(model):
+        logits, features = model(batch), model.taps(batch)
+    if logits.shape != (len(batch), task.classes):
+        raise ModelError(
+            f"model `{name}`", f"give {task.classes} logits for each input, one a class",
+            f"shape {tuple(logits.shape)} for {len(batch)} inputs", f"an output layer of width {task.classes}",
+        )  # fmt: skip
+    if tuple(features) != model.layers:
+        raise ModelError(
+            f"model `{name}`", f"give features of its layers {model.layers}", f"{tuple(features)}",
+            "the same names in `layers` and `taps`",
+        )  # fmt: skip

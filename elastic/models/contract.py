@@ -1,0 +1,129 @@
+"""What a model is to elastic: layers by name, in the order of depth.
+
+A model is one function under `model`; it is handed a `Task` and returns a `TappedModel`: an ``nn.Module`` that
+can give, beside its logits, the features of every named layer. Built-in models are `Stages`: a chain in which
+each named stage's output is a layer. The last two layers are always ``penultimate`` and ``logits``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from elastic.registry import registry
+
+#: Reads ``(task, *, options) -> TappedModel``.
+ModelFunction = Callable[..., "TappedModel"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the data ask of a model.
+
+    Attributes
+    ----------
+    input_shape
+        Shape of one input, without the batch: (features,) or (channels, height, width).
+    classes
+        Number of classes K, which is the number of logits.
+    allowed
+        Modules from which the user's command line allows code to be imported.
+    """
+
+    input_shape: tuple[int, ...]
+    classes: int
+    allowed: tuple[str, ...] = ()
+
+
+class TappedModel(nn.Module, ABC):
+    """A classifier whose layers have names.
+
+    ``forward`` maps inputs [n, …] to logits [n, K]; `taps` gives every layer's features as they come
+    (with their own shapes), in the order of depth.
+    """
+
+    @abstractmethod
+    def taps(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return the features [n, …] of each layer, from the first (depth 1) to ``logits`` (depth L)."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers in the order of depth; the last is ``logits``."""
+
+    @property
+    def penultimate(self) -> str | None:
+        """Name of the layer before the logits (whose features the classifier reads), None where there is none."""
+        return self.layers[-2] if len(self.layers) > 1 else None
+
+    def next_weights(self) -> dict[str, nn.Linear]:
+        """Return, for each layer whose flattened features enter an ``nn.Linear`` unchanged, that module."""
+        return {}
+
+
+class Stages(TappedModel):
+    """A chain of named stages; the output of each is a layer.
+
+    Parameters
+    ----------
+    stages
+        Modules by layer name, in the order of depth; the last two are ``penultimate`` and ``logits``.
+
+    Raises
+    ------
+    ValueError
+        If the last two names are others.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = Stages({"penultimate": nn.Sequential(nn.Linear(4, 3), nn.ReLU()), "logits": nn.Linear(3, 2)})
+    >>> {layer: tuple(f.shape) for layer, f in net.taps(torch.zeros(5, 4)).items()}
+    {'penultimate': (5, 3), 'logits': (5, 2)}
+    >>> list(net.next_weights())
+    ['penultimate']
+    """
+
+    def __init__(self, stages: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        if tuple(stages)[-2:] != ("penultimate", "logits"):
+            raise ValueError(f"the last two stages should be penultimate and logits; found {tuple(stages)[-2:]}")
+        self.stages = nn.ModuleDict(stages)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the stages."""
+        return tuple(self.stages)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits [n, K] of inputs [n, …]."""
+        for stage in self.stages.values():
+            inputs = stage(inputs)
+        return inputs
+
+    def taps(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return each stage's output [n, …]."""
+        features = {}
+        for name, stage in self.stages.items():
+            features[name] = inputs = stage(inputs)
+        return features
+
+    def next_weights(self) -> dict[str, nn.Linear]:
+        """Return the first module of each stage's successor, where it is linear (or flattens and is linear)."""
+        following = {}
+        names = self.layers
+        for name, successor in pairwise(names):
+            leaves = [m for m in self.stages[successor].modules() if not list(m.children())]
+            first = next((m for m in leaves if not isinstance(m, (nn.Flatten, nn.Identity))), None)
+            if isinstance(first, nn.Linear):
+                following[name] = first
+        return following
+
+
+def model(name: str | None = None) -> Callable[[ModelFunction], ModelFunction]:
+    """Register a function ``(task: Task, *, options) -> TappedModel`` as a model."""
+    return registry("models").register(name)

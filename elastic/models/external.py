@@ -1,0 +1,114 @@
+"""Models of the user's own: any ``nn.Module`` that an import path names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from torch import nn
+
+from elastic.errors import ModelError, NotAllowed
+from elastic.models.contract import Task, model
+from elastic.models.tapped import Tapped
+from elastic.models.trial import blank_batch, first_line
+
+_NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+
+def _import_path(target: str) -> str:
+    if not re.fullmatch(f"{_NAME}:{_NAME}", target):
+        raise ValueError("be an import path such as package.module:attribute")
+    return target
+
+
+Target = Annotated[str, Field(max_length=500), AfterValidator(_import_path)]
+LayerNames = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+
+
+@model()
+def external(
+    task: Task,
+    *,
+    target: Target,
+    layers: LayerNames,
+    options: dict[str, Any] = {},  # noqa: B006 (only read)
+) -> Tapped:
+    """Any ``nn.Module`` of an allowed module; named submodules are its layers.
+
+    Parameters
+    ----------
+    task
+        Shape of the inputs, number of classes, and the modules that the command line allows.
+    target
+        ``package.module:attribute``, a class or function that returns the network. It is called with ``options``,
+        and with ``input_shape`` and ``classes`` where it has parameters of these names.
+    layers
+        Names of submodules in the order of depth, without the output layer (see `Tapped`).
+    options
+        Keyword arguments of the target.
+
+    Raises
+    ------
+    NotAllowed
+        If the module, or the one in which the target was made, is not allowed. Nothing is imported before that.
+    ModelError
+        If the target cannot be imported, is no class or function, or returns no ``nn.Module``.
+    """
+    factory = resolve(target, task.allowed)
+    network = factory(**_of_the_task(factory, task) | options)
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"`{target}`", "return a torch.nn.Module", type(network).__name__, "returning the network")
+    return Tapped(network, layers, blank_batch(network, task.input_shape))
+
+
+def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the class or function that an import path names, if it is of an allowed module.
+
+    Parameters
+    ----------
+    target
+        ``package.module:attribute``.
+    allowed
+        Modules; each allows itself and what lies under it.
+
+    Raises
+    ------
+    NotAllowed, ModelError
+        As in `external`.
+    """
+    module, _, attribute = target.partition(":")
+    _allow(module, allowed, repr(target))
+    found: Any
+    try:
+        found = importlib.import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        hint = f"python -c 'import {module}' (is its folder on PYTHONPATH?)"
+        raise ModelError(f"`{target}`", "be importable", first_line(error), hint) from error
+    if not (inspect.isclass(found) or inspect.isroutine(found)):
+        raise ModelError(f"`{target}`", "be a class or function", type(found).__name__, "a function that returns it")
+    # The allowed module may have imported the object from anywhere, `os.system` for one.
+    origin = str(getattr(found, "__module__", None))
+    _allow(origin, allowed, f"{target!r}, which is {origin}.{found.__qualname__}")
+    return found
+
+
+def _allow(module: str, allowed: tuple[str, ...], found: str) -> None:
+    if not any(module == name or module.startswith(f"{name}.") for name in allowed):
+        hint = f"--allow {module} (it runs that module's code)"
+        raise NotAllowed("`target`", "be of a module that the command line allows", found, hint)
+
+
+def _of_the_task(factory: Callable[..., Any], task: Task) -> dict[str, Any]:
+    """Return those of ``input_shape`` and ``classes`` that the factory has a parameter for."""
+    given = {"input_shape": task.input_shape, "classes": task.classes}
+    try:
+        parameters = inspect.signature(factory).parameters
+    except ValueError:  # some classes made in C have no signature
+        return {}
+    return {name: value for name, value in given.items() if name in parameters}

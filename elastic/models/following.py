@@ -1,0 +1,68 @@
+"""Which linear layer reads which features of a module: found by watching one forward pass."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A submodule's output, and how often its memory had been written to when it was returned."""
+
+    tensor: Tensor
+    version: int
+
+    def is_read_by(self, entering: Tensor) -> bool:
+        """Whether the [n, d] tensor is this output, flattened or as it is, with the values of then."""
+        return (
+            entering.data_ptr() == self.tensor.data_ptr()
+            and entering.shape == self.tensor.flatten(1).shape
+            and entering.is_contiguous()
+            and self.tensor.is_contiguous()
+            and entering._version == self.version
+        )
+
+
+def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> dict[str, str]:
+    """Return, for each named submodule whose output alone enters one ``nn.Linear`` unchanged, the latter's name.
+
+    "Unchanged" is the same memory, not written to in between: a flattened view counts, an activation does not.
+    A submodule whose output enters several linear layers (queries, keys, values) has no such layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3))
+    >>> linear_after(net, ["0", "2", "3"], torch.ones(5, 1, 2, 2))
+    {'0': '2', '3': '4'}
+    """
+    outputs: dict[str, _Output] = {}
+    readers: dict[str, set[str]] = defaultdict(set)
+
+    def keep(name: str, _submodule: nn.Module, _arguments: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            outputs[name] = _Output(output, output._version)
+
+    def compare(linear: str, _submodule: nn.Module, arguments: tuple[Any, ...]) -> None:
+        for name, output in outputs.items():
+            if arguments and isinstance(arguments[0], Tensor) and output.is_read_by(arguments[0]):
+                readers[name].add(linear)
+
+    handles = [module.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
+    handles += [
+        submodule.register_forward_pre_hook(partial(compare, name))
+        for name, submodule in module.named_modules()
+        if isinstance(submodule, nn.Linear)
+    ]
+    try:
+        module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: next(iter(readers[name])) for name in names if len(readers[name]) == 1}

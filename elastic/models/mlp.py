@@ -1,0 +1,60 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from elastic.models.activations import ACTIVATIONS, Activation
+from elastic.models.contract import Stages, Task, model
+
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Widths = Annotated[list[Width], Field(min_length=1, max_length=100)]
+
+
+@model()
+def mlp(
+    task: Task, *, widths: Widths, activation: Activation = "relu", batch_norm: bool = False, bias: bool = True
+) -> Stages:
+    """Multilayer perceptron; each hidden layer's features are taken after its activation.
+
+    Layers: ``hidden_1`` … ``hidden_{n-1}``, ``penultimate`` (the last hidden one), ``logits``.
+    A hidden layer is Linear, batch normalisation if asked for, activation; images are flattened first.
+    Weights start as torch initialises them.
+
+    Parameters
+    ----------
+    task
+        Shape of the inputs and number of classes K.
+    widths
+        Width of each hidden layer, from the first to the last.
+    activation
+        Of the hidden layers; ``identity`` makes a deep linear network.
+    batch_norm
+        Whether each hidden layer's pre-activations are normalised over the batch.
+    bias
+        Whether the linear layers, the last one among them, have a bias.
+
+    Examples
+    --------
+    >>> net = mlp(Task((1, 8, 8), classes=10), widths=[20, 30])
+    >>> net.layers
+    ('hidden_1', 'penultimate', 'logits')
+    >>> sum(p.numel() for p in net.parameters())  # (64+1)·20 + (20+1)·30 + (30+1)·10
+    2240
+    """
+    fan_in = [prod(task.input_shape), *widths]
+    stages: dict[str, nn.Module] = {}
+    for position, width in enumerate(widths):
+        name = "penultimate" if position == len(widths) - 1 else f"hidden_{position + 1}"
+        stages[name] = nn.Sequential(
+            *([nn.Flatten()] if position == 0 else []),
+            nn.Linear(fan_in[position], width, bias=bias),
+            *([nn.BatchNorm1d(width)] if batch_norm else []),
+            ACTIVATIONS[activation](),
+        )
+    stages["logits"] = nn.Linear(widths[-1], task.classes, bias=bias)
+    return Stages(stages)

@@ -1,0 +1,49 @@
+"""A forward pass that leaves no trace: how a model is looked at before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def trial(module: nn.Module) -> Iterator[None]:
+    """Hold a module in evaluation mode, without gradients; give back its modes and the random state after.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with trial(net):
+    ...     net.training, net(torch.zeros(1, 2)).requires_grad
+    (False, False)
+    >>> net.training
+    True
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    cuda = {parameter.device.index for parameter in module.parameters() if parameter.is_cuda}
+    module.eval()
+    try:
+        with torch.random.fork_rng(sorted(cuda)), torch.no_grad():
+            yield
+    finally:
+        # Not module.train(): a user's frozen part may have been in evaluation mode before.
+        for part, mode in modes:
+            part.training = mode
+
+
+def blank_batch(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
+    """Return two inputs of zeros [2, …] on the module's device, in the type of its weights."""
+    weight = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+    return torch.zeros(2, *input_shape, dtype=weight.dtype, device=weight.device)
+
+
+def first_line(error: Exception) -> str:
+    """Return an exception's type and the first line of its text.
+
+    >>> first_line(ValueError("too wide" + chr(10) + "and more"))
+    'ValueError: too wide'
+    """
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -1,0 +1,1 @@
+"""Probes: what is read off a model without changing it."""

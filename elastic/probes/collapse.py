@@ -1,0 +1,118 @@
+"""The collapse probe: readings of every layer and split from which the collapse metrics are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elastic.data.contract import Samples
+from elastic.metrics.class_statistics import read_classes
+from elastic.metrics.collapse import DualityWeights
+from elastic.metrics.least_squares import read_least_squares
+from elastic.models.contract import TappedModel
+from elastic.probes.features import INPUT, FeatureStream
+
+#: What each layer can be read for.
+OF_EVERY_LAYER = frozenset({"statistics", "nearest", "labels", "decisions"})
+
+
+@dataclass(frozen=True)
+class SplitReading:
+    """Readings of one split: by layer, and of the network as a whole."""
+
+    by_layer: dict[str, dict[str, Any]]
+    of_network: dict[str, Any]
+
+
+@dataclass
+class CollapseProbe:
+    """Reads a model's collapse on fixed samples, as often as asked.
+
+    Parameters
+    ----------
+    model
+        Read in evaluation mode, left as it was.
+    samples
+        By split, on the model's device; "train" is among them.
+    splits
+        Splits to report; samples of every split are decided by the class means of "train".
+    ridge
+        λ of the objective's (λ/2)‖θ‖², None where the loss is not the squared error: the least-squares
+        decomposition is then not defined.
+    memory_budget
+        Bytes that features may take.
+    """
+
+    model: TappedModel
+    samples: Mapping[str, Samples]
+    splits: Sequence[str]
+    ridge: float | None = None
+    memory_budget: int = 2**30
+    layers: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layers = (INPUT, *self.model.layers)
+
+    def names(self) -> tuple[dict[str, set[str]], set[str]]:
+        """Return the names of the readings of each layer and of the network, without reading anything."""
+        weights = self._weights()
+        by_layer = {layer: {*OF_EVERY_LAYER, *weights.get(layer, {})} for layer in self.layers}
+        return by_layer, set() if self._classifier() is None or self.ridge is None else {"least_squares"}
+
+    def read(self) -> dict[str, SplitReading]:
+        """Read every split that is reported, in order."""
+        readings: dict[str, SplitReading] = {}
+        centres: dict[str, Tensor] | None = None
+        for split in dict.fromkeys(("train", *self.splits)):
+            stream = FeatureStream(
+                self.model, self.samples[split].inputs, self.samples[split].labels, memory_budget=self.memory_budget
+            )
+            readings[split] = self._read(stream, len(self.samples[split].classes), centres)
+            centres = centres or {layer: found["statistics"].means for layer, found in readings[split].by_layer.items()}
+        return {split: readings[split] for split in self.splits}
+
+    def _read(self, stream: FeatureStream, classes: int, centres: Mapping[str, Tensor] | None) -> SplitReading:
+        weights = self._weights()
+        by_layer: dict[str, dict[str, Any]] = {}
+        for layer, reading in read_classes(stream, classes, centres=centres).items():
+            by_layer[layer] = {
+                "statistics": reading.statistics,
+                "nearest": reading.nearest,
+                "labels": reading.labels,
+                "decisions": stream.decisions,
+                **weights.get(layer, {}),
+            }
+        return SplitReading(by_layer, self._of_network(stream, classes))
+
+    def _weights(self) -> dict[str, dict[str, Any]]:
+        """Return the readings that are weights: of the linear module that takes a layer's features as they are."""
+        found: dict[str, dict[str, Any]] = {}
+        for layer, linear in self.model.next_weights().items():
+            weight, is_classifier = linear.weight.detach(), layer == self.model.penultimate
+            found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
+            if is_classifier:
+                found[layer]["classifier_weights"] = weight.double()
+        return found
+
+    def _classifier(self) -> torch.nn.Linear | None:
+        return self.model.next_weights().get(self.model.penultimate or "")
+
+    def _of_network(self, stream: FeatureStream, classes: int) -> dict[str, Any]:
+        classifier = self._classifier()
+        if classifier is None or self.ridge is None:
+            return {}
+        batches = [(features[self.model.penultimate or ""], labels) for features, labels in stream()]
+        return {
+            "least_squares": read_least_squares(
+                torch.cat([features for features, _ in batches]).double(),
+                torch.cat([labels for _, labels in batches]),
+                classes,
+                classifier.weight.detach().double(),
+                None if classifier.bias is None else classifier.bias.detach().double(),
+                self.ridge,
+            )
+        }

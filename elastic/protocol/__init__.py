@@ -1,0 +1,41 @@
+"""Protocol files: what is trained, what is probed.
+
+    file -> text with places -> plain data -> sections, checked in every cell of the grid -> `Protocol`
+
+Nothing here needs torch; the rooms of registered functions are read when a component is looked up.
+"""
+
+from elastic.protocol.canonical import canonical_json, explain_difference
+from elastic.protocol.grid import Axes, Axis, Cell
+from elastic.protocol.json_schema import json_schema
+from elastic.protocol.loading import load_protocol
+from elastic.protocol.schema import Protocol
+from elastic.protocol.sections import (
+    CollapseProbe,
+    Component,
+    Data,
+    ElasticityProbe,
+    Optimizer,
+    Probes,
+    Settings,
+    Training,
+)
+
+__all__ = [
+    "Axes",
+    "Axis",
+    "Cell",
+    "CollapseProbe",
+    "Component",
+    "Data",
+    "ElasticityProbe",
+    "Optimizer",
+    "Probes",
+    "Protocol",
+    "Settings",
+    "Training",
+    "canonical_json",
+    "explain_difference",
+    "json_schema",
+    "load_protocol",
+]

@@ -1,0 +1,124 @@
+"""Components in a protocol: looked up in their registries, their options checked and completed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elastic.errors import NotAllowed, OptionError, ProtocolError, UnknownName
+from elastic.protocol.canonical import plain
+from elastic.protocol.explanation import Problem, locate, schema_at, unknown_key
+from elastic.protocol.paths import Path, put
+from elastic.protocol.sections import COMPONENTS, Component, Sections
+from elastic.protocol.words import dotted
+from elastic.registry import Entry, registry
+
+#: The model whose code is named by import path, in its option ``target``.
+EXTERNAL = "external"
+
+
+def complete(section: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return a section with all its components complete, and what is wrong with them.
+
+    Parameters
+    ----------
+    section
+        One of `Sections`.
+    written
+        ``{section: …}`` as the user wrote it, or without it.
+    """
+    problems: list[Problem] = []
+    for path, kind in COMPONENTS.items():
+        if path[0] != section:
+            continue
+        owner = written if len(path) == 1 else written.get(section, {})
+        if not isinstance(owner, dict) or (len(path) > 1 and section not in written and _is_required(section)):
+            continue
+        component = owner.get(path[-1], default_component(path))
+        completed, found = _complete_component(path, kind, component)
+        problems += found
+        if completed is not None:
+            written = put(written, path, completed)
+    return written, problems
+
+
+def default_component(path: Path) -> dict[str, Any] | None:
+    """Return the component that is meant where none is written, None where one must be.
+
+    >>> default_component(("optimizer", "schedule")), default_component(("model",))
+    ({'name': 'constant'}, None)
+    """
+    _, field = schema_at(Sections, path)
+    return field.default.canonical() if field and isinstance(field.default, Component) else None
+
+
+def spell_out(written: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return plain sections in which the components around a path are mappings, so that it can be set.
+
+    >>> spell_out({"loss": "mse"}, ("loss", "scale"))
+    {'loss': {'name': 'mse'}}
+    """
+    for component in COMPONENTS:
+        if component == path[: len(component)] and component != path:
+            owner = written if len(component) == 1 else written.get(str(component[0]), {})
+            here = owner.get(component[-1], default_component(component)) if isinstance(owner, dict) else None
+            if isinstance(here, str):
+                here = {"name": here}
+            if here is not None:
+                written = put(written, component, here)
+    return written
+
+
+def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
+    """Return the problem of a model whose code the command line does not allow, if it is one.
+
+    Parameters
+    ----------
+    section
+        ``{"model": …}``, complete.
+    allow
+        Modules; each allows itself and what lies under it.
+    """
+    model = section.get("model")
+    if not isinstance(model, dict) or model.get("name") != EXTERNAL:
+        return None
+    target = model.get("target")
+    module = target.partition(":")[0] if isinstance(target, str) else ""
+    if module and any(module == name or module.startswith(f"{name}.") for name in allow):
+        return None
+    path: Path = ("model", "target")
+    should = "be of a module that the command line allows"
+    hint = f"--allow {module or 'package.module'} (it runs that module's code)"
+    return Problem(path, NotAllowed(dotted(path), should, repr(target), hint))
+
+
+def _is_required(section: str) -> bool:
+    return Sections.model_fields[section].is_required()
+
+
+def _complete_component(path: Path, kind: str, written: Any) -> tuple[Any, list[Problem]]:
+    component = {"name": written} if isinstance(written, str) else written
+    if not isinstance(component, dict) or not isinstance(component.get("name"), str):
+        return written, []  # the schema says what is wrong
+    try:
+        entry = registry(kind).get(component["name"])
+    except UnknownName as error:
+        name = (*path, "name")
+        return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
+    model, _ = schema_at(Sections, path)
+    shared = set(model.model_fields) if model else set()
+    known = [*entry.options.model_fields, *sorted(shared - {"name"})]
+    options = {key: value for key, value in component.items() if key not in shared}
+    should = f"be an option of {entry.name!r}"
+    problems = [unknown_key((*path, key), known, should=should) for key in options if key not in known]
+    options = {key: value for key, value in options.items() if key in known}
+    try:
+        options = {key: value for key, value in entry.complete(options).items() if key not in shared}
+    except OptionError as error:
+        problems.append(_retell(error, path, entry, options))
+    return {key: value for key, value in component.items() if key in shared} | plain(options), problems
+
+
+def _retell(error: OptionError, path: Path, entry: Entry, options: dict[str, Any]) -> Problem:
+    """Tell an error of a component's option as one of the protocol's."""
+    full = (*path, *locate(entry.options, options, error.location))
+    return Problem(full, ProtocolError(dotted(full), error.should, error.found, error.hint))

@@ -1,0 +1,150 @@
+"""Validation errors in the words of elastic."""
+
+from __future__ import annotations
+
+import json
+import typing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+from elastic.errors import ElasticError, ProtocolError
+from elastic.protocol.paths import Path, get
+from elastic.protocol.words import dotted, told
+from elastic.registry import nearest, sentence
+
+#: What messages say was found where something is missing.
+NOTHING = "nothing"
+
+_WORDS = {
+    "model_type": "be a mapping of keys to values",
+    "dict_type": "be a mapping of keys to values",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake, and the path of the part that it is found in.
+
+    Attributes
+    ----------
+    path
+        From the root of the protocol.
+    error
+        Without a place.
+    at_key
+        Whether it is the key that is wrong, rather than its value.
+    """
+
+    path: Path
+    error: ElasticError
+    at_key: bool = False
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the part is what is missing."""
+        return self.error.found == NOTHING  # a text that says so has quotes
+
+
+def explain(
+    error: pydantic.ValidationError, model: type[pydantic.BaseModel], data: Any, around: Path = ()
+) -> list[Problem]:
+    """Return what pydantic found wrong with data, one problem a path.
+
+    Parameters
+    ----------
+    error
+        Of ``model.model_validate(data)``.
+    model
+        Its fields are the known keys, their examples the hints.
+    data
+        Plain data.
+    around
+        Path of ``data`` itself.
+    """
+    by_path: dict[tuple[Path, bool], list[Any]] = {}
+    for detail in error.errors(include_url=False, include_context=False):
+        path = locate(model, data, detail["loc"])
+        by_path.setdefault((path, _is_about_key(detail, path, data)), []).append(detail)
+    return [
+        Problem((*around, *path), _tell(details, model, path, around), at_key)
+        for (path, at_key), details in by_path.items()
+    ]
+
+
+def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str, ...]) -> Path:
+    """Return the path that a pydantic location leads to.
+
+    Locations also name branches of unions, which are left out. A field of the model that is not given ends the path.
+
+    >>> class Digits(pydantic.BaseModel):
+    ...     classes: list[int | str]
+    >>> locate(Digits, {"classes": [1, 2.5]}, ("classes", 1, "int")), locate(Digits, {}, ("classes",))
+    (('classes', 1), ('classes',))
+    """
+    path: Path = ()
+    for part in location:
+        try:
+            data = get(data, (part,))
+        except KeyError:
+            owner, _ = schema_at(model, path)
+            return (*path, part) if owner and part in owner.model_fields else path
+        path = (*path, part)
+    return path
+
+
+def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> Problem:
+    """Return the problem of a key that is none of those that are known beside it."""
+    key = str(path[-1])
+    hint = nearest(key.lower(), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
+    should = should or f"be a key of {dotted(path[:-1])}"
+    return Problem(path, ProtocolError(dotted(path), should, repr(key), hint), at_key=True)
+
+
+def _is_about_key(detail: Any, path: Path, data: Any) -> bool:
+    if detail["type"] == "extra_forbidden":
+        return True
+    if detail["type"] == "missing" or not path:
+        return False
+    owner = get(data, path[:-1])
+    return isinstance(owner, dict) and detail["input"] == path[-1] != owner.get(path[-1])
+
+
+def _tell(details: list[Any], model: type[pydantic.BaseModel], path: Path, around: Path) -> ElasticError:
+    full, kind = (*around, *path), details[0]["type"]
+    if kind == "extra_forbidden":
+        owner, _ = schema_at(model, path[:-1])
+        return unknown_key(full, list(owner.model_fields) if owner else []).error
+    _, field = schema_at(model, path)
+    hint = "elastic schema, which knows every key"
+    if field and field.examples:
+        key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
+        hint = f"{key}: {json.dumps(field.examples[0])}"
+    if kind == "missing":
+        return ProtocolError(dotted(full), "be given", NOTHING, hint)
+    branches = dict.fromkeys(_WORDS.get(detail["type"]) or sentence(detail["msg"]) for detail in details)
+    should = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
+    return ProtocolError(dotted(full), should, told(details[0]["input"]), hint)
+
+
+@lru_cache(maxsize=1024)  # reading annotations is slow, and a large grid asks the same again and again
+def schema_at(
+    model: type[pydantic.BaseModel] | None, path: Path
+) -> tuple[type[pydantic.BaseModel] | None, FieldInfo | None]:
+    """Return the model of what stands at a path, if it has one, and the innermost field on the way."""
+    field = None
+    for part in path:
+        if model is None:  # inside a list, or among options
+            break
+        field = model.model_fields.get(str(part))
+        model = _model_in(field.annotation if field else typing.get_type_hints(model).get("__pydantic_extra__"))
+    return model, field
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """Return the model that an annotation is, or has as an argument (``Probe | None``)."""
+    candidates = (annotation, *typing.get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)), None)

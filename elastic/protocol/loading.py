@@ -1,0 +1,140 @@
+"""From a protocol file to a `Protocol`: read, set, checked in every cell, made complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic
+
+from elastic.errors import ElasticError, ProtocolError
+from elastic.protocol.citations import unknown_citations
+from elastic.protocol.components import spell_out
+from elastic.protocol.explanation import Problem, explain
+from elastic.protocol.grid import Axes, axes_of
+from elastic.protocol.paths import actual, put
+from elastic.protocol.places import Place, Places
+from elastic.protocol.schema import Header, Protocol
+from elastic.protocol.sections import Sections
+from elastic.protocol.text import read_file, read_setting
+from elastic.protocol.tree import Tree
+from elastic.protocol.variants import SectionVariants
+from elastic.protocol.words import dotted
+from elastic.registry import registry
+
+SECTIONS = tuple(Sections.model_fields)
+
+
+def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (), allow: Sequence[str] = ()) -> Protocol:
+    """Return the protocol of a YAML file, complete: every default is written out, every cell is checked.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    settings
+        ``path=value`` texts that replace what the file says, as after ``--set`` on the command line.
+    allow
+        Modules from which a model may be imported; a protocol cannot allow any itself.
+
+    Raises
+    ------
+    ElasticError
+        For the first mistake in reading order, with its place: ProtocolError, UnknownName (a component that no
+        registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is written.
+    """
+    text, tree = read_file(path)
+    for number, setting in enumerate(settings, 1):
+        tree = _set(tree, setting, number)
+    protocol, problems = _read(tree.data, tuple(allow))
+    if problems or protocol is None:
+        raise _first(problems, tree.places)
+    protocol._text = text
+    return protocol
+
+
+def _set(tree: Tree, setting: str, number: int) -> Tree:
+    """Return the tree with the value of one ``--set`` put in its place."""
+    path, value = read_setting(setting, number)
+    try:
+        data = put(spell_out(tree.data, path), path, value.data)
+    except ProtocolError as error:
+        raise error.at(value.places.root.text) from None
+    tree.places.replace(actual(data, path), value.places.root)
+    return Tree(data, tree.places)
+
+
+def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | None, list[Problem]]:
+    """Return the complete protocol of plain data, or None and all problems."""
+    header, problems = _read_header(written)
+    axes, found = _read_axes(written)
+    problems += found
+    complete_axes: dict[str, Any] = {"seed": axes.seed} if axes else {}
+    sections: dict[str, Any] = {}
+    for section in SECTIONS:
+        if axes is None and section in _sections_of_axes(written):
+            continue  # an axis may give what the section lacks
+        own = axes_of(section, axes.named) if axes else {}
+        variants = SectionVariants(section, {k: v for k, v in written.items() if k == section}, own, allow)
+        first, changed = variants.check()
+        problems += variants.problems.values()
+        sections |= first
+        complete_axes |= {name: axis.model_dump() for name, axis in changed.items()}
+    if problems:
+        return None, problems
+    whole = {**header, **sections, "axes": complete_axes}
+    try:
+        return Protocol.model_validate(whole), []
+    except pydantic.ValidationError as error:
+        return None, explain(error, Protocol, whole)
+
+
+def _read_header(written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return all but sections and axes, and what is wrong with it (keys that are unknown among it)."""
+    plain = {key: value for key, value in written.items() if key not in SECTIONS and key != "axes"}
+    cites = plain.get("cites")
+    problems = unknown_citations(cites) if isinstance(cites, list) else []
+    try:
+        return Header.model_validate(plain).model_dump(), problems
+    except pydantic.ValidationError as error:
+        return {}, problems + explain(error, Protocol, plain)
+
+
+def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
+    """Return the axes as written, or None and what is wrong with them."""
+    plain = written.get("axes", {})
+    try:
+        axes = Axes.model_validate(plain)
+    except pydantic.ValidationError as error:
+        return None, explain(error, Axes, plain, around=("axes",))
+    return axes, [_clash(name) for name in axes.named if name in registry("metrics").names()]
+
+
+def _clash(name: str) -> Problem:
+    path = ("axes", name)
+    should = "have another name than a variable of the cube"
+    return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+
+
+def _sections_of_axes(written: dict[str, Any]) -> set[str]:
+    """Return the sections that axes seem to lead into, whatever else is wrong with them."""
+    axes = written.get("axes")
+    values = axes.values() if isinstance(axes, dict) else ()
+    return {str(axis.get("path")).partition(".")[0] for axis in values if isinstance(axis, dict)}
+
+
+def _first(problems: list[Problem], places: Places) -> ElasticError:
+    """Return the error of the first problem in reading order, with its place and the number of the others."""
+
+    def order(problem: Problem) -> Place:
+        # A misspelt key explains why another one is missing: it comes before, although its line does not.
+        return places.end_of(problem.path[:-1]) if problem.is_absence else place_of(problem)
+
+    def place_of(problem: Problem) -> Place:
+        return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)
+
+    first = min(problems, key=order)
+    error, more = first.error, len(problems) - 1
+    also = f" (and {more} more mistake{'s' if more > 1 else ''})" if more else ""
+    return type(error)(error.field, error.should, error.found, error.hint + also, place=place_of(first).text)

@@ -1,0 +1,88 @@
+"""Paths into plain data: ``optimizer.schedule.gamma``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elastic.errors import ProtocolError
+from elastic.protocol.words import dotted, told
+
+#: Keys and list positions from the root of a protocol to one of its parts.
+Path = tuple[str | int, ...]
+
+
+def get(data: Any, path: Path) -> Any:
+    """Return the part of plain data at a path.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+
+    Examples
+    --------
+    >>> get({"model": {"widths": [8, 16]}}, ("model", "widths", "1"))
+    16
+    """
+    for part in path:
+        data = data[_slot(data, part)]
+    return data
+
+
+def actual(data: Any, path: Path) -> Path:
+    """Return a path of plain data with its list positions as numbers.
+
+    >>> actual({"widths": [8, 16]}, ("widths", "1"))
+    ('widths', 1)
+    """
+    real: Path = ()
+    for part in path:
+        real = (*real, _slot(data, part))
+        data = data[real[-1]]
+    return real
+
+
+def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    """Return the data with another value at a path; only what lies on the way is copied.
+
+    Mappings that are missing on the way are made; of a list, an item that it has can be replaced.
+
+    Raises
+    ------
+    ProtocolError
+        If something on the way is no mapping and no list with such an item.
+
+    Examples
+    --------
+    >>> before = {"model": {"widths": [8, 16]}}
+    >>> put(put(before, ("model", "widths", "1"), 4), ("probes", "at", "name"), "log")
+    {'model': {'widths': [8, 4]}, 'probes': {'at': {'name': 'log'}}}
+    >>> before
+    {'model': {'widths': [8, 16]}}
+    """
+    root = dict(data)
+    node: Any = root
+    for depth, part in enumerate(path):
+        try:
+            slot = _slot(node, part)
+        except KeyError:
+            found = f"{told(node)}, which has no `{part}`"
+            hint = f"setting the whole of {dotted(path[:depth])}"
+            raise ProtocolError(dotted(path[:depth]), "be a mapping", found, hint) from None
+        if depth == len(path) - 1:
+            node[slot] = value
+        else:
+            child = node.get(slot, {}) if isinstance(node, dict) else node[slot]
+            node[slot] = child.copy() if isinstance(child, (dict, list)) else child
+            node = node[slot]
+    return root
+
+
+def _slot(node: Any, part: str | int) -> Any:
+    """Return the key or position that a part of a path means in a node."""
+    if isinstance(node, dict):
+        return part
+    # Ten digits are enough for every list, and int() refuses thousands.
+    if isinstance(node, list) and str(part).isdecimal() and len(str(part)) < 10 and int(part) < len(node):
+        return int(part)
+    raise KeyError(part)

@@ -1,0 +1,88 @@
+"""The whole of a protocol, as it is after reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import AfterValidator, Field, PrivateAttr
+
+from elastic.errors import ProtocolError
+from elastic.protocol.canonical import digest
+from elastic.protocol.explanation import explain
+from elastic.protocol.grid import Axes, Cell, build_cells
+from elastic.protocol.sections import Component, Sections, Strict
+
+#: What a study's folder may be called.
+SLUG = r"[a-z0-9][a-z0-9_-]{0,63}"
+
+
+def _slug(name: str) -> str:
+    if not re.fullmatch(SLUG, name):
+        raise ValueError("be a short name of a-z, 0-9, - and _")
+    return name
+
+
+class Header(Strict):
+    """What a protocol says about itself."""
+
+    name: Annotated[
+        str,
+        AfterValidator(_slug),
+        Field(description="the study's folder", examples=["my-study"], json_schema_extra={"pattern": f"^{SLUG}$"}),
+    ]
+    title: Annotated[str, Field(min_length=1, examples=["Does collapse reach the inner layers?"])]
+    question: str | None = None
+    cites: Annotated[list[str], Field(description="keys of elastic/references.bib")] = []  # noqa: RUF012
+    claims: list[Component] = []  # noqa: RUF012
+
+
+class Protocol(Header, Sections):
+    """A protocol whose components are complete: every option of every component has a value.
+
+    The sections are those of the first cell; the axes hold what stands at their paths in the other cells. An axis
+    that switches a component's name is therefore kept as one that switches the whole component, under its own
+    labels.
+    """
+
+    axes: Axes = Axes.model_validate({})
+    _text: str = PrivateAttr("")
+
+    @property
+    def text(self) -> str:
+        """The file as it was read; empty if this protocol was read from its canonical form."""
+        return self._text
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical protocol: files that mean the same have one digest."""
+        return digest(self.canonical())
+
+    @property
+    def axis_labels(self) -> dict[str, list[Any]]:
+        """Labels on each axis, in the order of the axes: alphabetical, and seed last."""
+        return self.axes.labels
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """All runs, in the product order of the axes: seed, the last, runs fastest."""
+        return build_cells(self, self.axes)
+
+    @classmethod
+    def from_canonical(cls, data: Mapping[str, Any]) -> Protocol:
+        """Return the protocol of a canonical form, whose options are taken as they are (no registry is asked).
+
+        Raises
+        ------
+        ProtocolError
+            If it is none.
+        """
+        plain = dict(data)
+        try:
+            return cls.model_validate(plain)
+        except pydantic.ValidationError as error:
+            first = explain(error, cls, plain)[0].error
+            raise ProtocolError(first.field, first.should, first.found, first.hint) from None

@@ -1,0 +1,189 @@
+"""The sections of a protocol that a run is made of: data, model, loss, optimizer, training, probes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
+
+from elastic.protocol.budget import read_bytes, spell_bytes
+from elastic.protocol.canonical import canonical_json, plain
+
+Split = Literal["train", "test"]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Strict(pydantic.BaseModel):
+    """Base of all parts: nothing unknown, no conversions between types, finite numbers, frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the part as plain data, every default written out."""
+        return dict(plain(self.model_dump()))
+
+
+class Component(Strict):
+    """A registered function by name, with its options beside the name; a bare name stands for itself.
+
+    >>> Component.model_validate({"name": "mlp", "widths": [8]}).options
+    {'widths': [8]}
+    >>> Component.model_validate("mse")
+    Component(name='mse')
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    name: Annotated[str, Field(min_length=1, examples=["mlp"])]
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the registered function is given."""
+        return dict(self.model_extra or {})
+
+
+def without_repeats(values: list[Any]) -> list[Any]:
+    """Return the values if they all differ.
+
+    Raises
+    ------
+    ValueError
+        If two of them have one canonical form.
+    """
+    if len({canonical_json(value) for value in values}) < len(values):
+        raise ValueError("hold nothing twice")
+    return values
+
+
+class Data(Component):
+    """A data set and what is done to it."""
+
+    per_class: Annotated[Count | None, Field(description="train samples of each class; null: all")] = None
+    classes: Annotated[
+        list[int | str] | None,
+        Field(min_length=2, description="classes to keep; null: all", examples=[[3, 8]]),
+        AfterValidator(lambda classes: classes and without_repeats(classes)),
+    ] = None
+    test_fraction: Annotated[
+        float | None, Field(gt=0, lt=1, description="share drawn for testing; null: the authors' split, or 0.2")
+    ] = None
+    normalize: Literal["standardize", "none"] = "standardize"
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of the choice of samples and of the split")] = 0
+
+
+class Optimizer(Component):
+    """An optimiser and its learning-rate schedule."""
+
+    schedule: Component = Component.model_validate("constant")
+
+
+class Training(Strict):
+    """How long, in which batches, where and in which precision."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, examples=[200])]
+    batch_size: Annotated[Count | None, Field(description="null: full batch", examples=[64])] = 64
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Annotated[
+        str,
+        Field(description="auto, cpu, cuda, cuda:N or mps", examples=["auto"]),
+        AfterValidator(lambda device: _device(device)),
+    ] = "auto"
+    deterministic: bool = True
+
+
+def _device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:[0-9]{1,3}|mps", device):
+        raise ValueError("be auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+class CollapseProbe(Strict):
+    """Which samples collapse is measured on."""
+
+    per_class: Annotated[Count | None, Field(description="samples of each class and split; null: all")] = 200
+    splits: Annotated[
+        list[Split],
+        Field(min_length=1, examples=[["train", "test"]]),
+        AfterValidator(without_repeats),
+        AfterValidator(lambda splits: sorted(splits, reverse=True)),  # their order has no meaning: one digest
+    ] = ["train", "test"]
+
+
+class ElasticityProbe(Strict):
+    """Which train samples are stepped and observed, and by which update."""
+
+    stepped_per_class: Count = 8
+    observed_per_class: Annotated[int, Field(ge=2)] = 32
+    update: Literal["first_order", "finite"] = "first_order"
+    lr: Annotated[Positive | None, Field(description="of a finite update", examples=[0.01])] = None
+    engine: Literal["auto", "autodiff"] = "auto"
+
+    @pydantic.field_validator("lr")
+    @classmethod
+    def _belongs_to_finite(cls, lr: float | None, info: ValidationInfo) -> float | None:
+        update = info.data.get("update")
+        if update == "finite" and lr is None:
+            raise ValueError("be given beside update: finite")
+        if update == "first_order" and lr is not None:
+            raise ValueError("be left out, as a first-order response is per unit of learning rate (update: finite)")
+        return lr
+
+
+class Probes(Strict):
+    """At which epochs is measured, and what; null leaves a measurement out."""
+
+    at: Component = Component.model_validate({"name": "log", "count": 12})
+    collapse: CollapseProbe | None = CollapseProbe()
+    elasticity: ElasticityProbe | None = ElasticityProbe()
+    memory_budget: Annotated[
+        str, BeforeValidator(spell_bytes, json_schema_input_type=str | int), Field(examples=["1GiB"])
+    ] = "1GiB"
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """Bytes that a probe's intermediate arrays may take.
+
+        >>> Probes(memory_budget="2KiB").memory_budget_bytes
+        2048
+        """
+        return read_bytes(self.memory_budget)
+
+
+class Sections(Strict):
+    """All that a run is made of, but its seed."""
+
+    data: Data
+    model: Component
+    loss: Component = Component.model_validate("cross_entropy")
+    optimizer: Optimizer
+    training: Training
+    probes: Probes = Probes()
+
+
+class Settings(Sections):
+    """What one run needs: every default written out, every axis set to one of its values."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+#: Where registered functions are named, and in which registry they are.
+COMPONENTS: Mapping[tuple[str, ...], str] = {
+    ("data",): "data",
+    ("model",): "models",
+    ("loss",): "losses",
+    ("optimizer",): "optimizers",
+    ("optimizer", "schedule"): "schedules",
+    ("probes", "at"): "probe_schedules",
+}

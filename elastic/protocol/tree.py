@@ -1,0 +1,186 @@
+"""YAML text to plain data, with the place of every key and value.
+
+The text is read event by event, without recursion and without ruamel's constructors: nesting is bounded before
+anything is built, and no part of a file can make an object other than mappings, lists and scalars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML, events
+from ruamel.yaml.error import YAMLError
+
+from elastic.errors import ProtocolError
+from elastic.protocol.paths import Path
+from elastic.protocol.places import Place, Places
+from elastic.protocol.scalars import kind_of, read_scalar
+from elastic.protocol.words import dotted
+from elastic.registry import shorten
+
+MAX_LEVELS = 32
+MAX_PROBLEM = 100
+
+#: Gives the place of a mark (line and column from 0) of the text.
+Locate = Callable[[int, int], Place]
+
+_NO_KEY = object()
+
+
+@dataclass
+class Tree:
+    """Plain data (mappings, lists, strings, numbers, booleans, None) and where its parts stand."""
+
+    data: Any
+    places: Places
+
+
+def read_tree(text: str, locate: Locate) -> Tree | None:
+    r"""Return the data of a YAML text of printable characters, None if it holds no document.
+
+    Parameters
+    ----------
+    text
+        YAML 1.2.
+    locate
+        Names the place of a line and column (counted from 0).
+
+    Raises
+    ------
+    ProtocolError
+        For what is no YAML 1.2, and for aliases, tags, directives, a second document, keys that are given twice or
+        are no text, more than `MAX_LEVELS` levels, and the scalars that `read_scalar` refuses.
+
+    Examples
+    --------
+    >>> tree = read_tree("a:\n  b: [1e-3, x]", lambda line, column: Place(0, line + 1, column + 1, ""))
+    >>> tree.data, tree.places.values["a", "b", 1].line, tree.places.values["a", "b", 1].column
+    ({'a': {'b': [0.001, 'x']}}, 2, 13)
+    """
+    yaml = YAML(typ="safe", pure=True)
+    builder = _Builder(locate, yaml.resolver, Tree(None, Places(locate(0, 0))))
+    for event in _events(yaml, text, locate):
+        builder.take(event)
+    return builder.tree if builder.documents else None
+
+
+def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
+    """Yield the events of a text; whatever the parser stumbles over becomes a `ProtocolError`."""
+    try:
+        yield from yaml.parse(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "context", None) or "characters out of place"
+        place = locate(mark.line, mark.column) if mark else locate(0, 0)
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        # ruamel lets some errors of its own out: chr() of an escape beyond Unicode, int() of a version's digits.
+        problem, place = error, locate(0, 0)
+    else:
+        return
+    found = f"a part that is not ({' '.join(str(problem).split())[:MAX_PROBLEM]})"
+    hint = "quotes around text, and a look at colons, brackets and indentation"
+    raise ProtocolError("the protocol", "be YAML 1.2", found, hint, place=place.text)
+
+
+@dataclass
+class _Open:
+    """A mapping or list whose end has not been read yet; a mapping may hold a key that waits for its value."""
+
+    path: Path
+    container: dict[str, Any] | list[Any]
+    key: Any = _NO_KEY
+
+
+@dataclass
+class _Builder:
+    """Takes events one by one and puts what they say into place."""
+
+    locate: Locate
+    resolver: Any
+    tree: Tree
+    documents: int = 0
+    open: list[_Open] = field(default_factory=list)
+
+    def take(self, event: Any) -> None:
+        if isinstance(event, events.DocumentStartEvent):
+            self._start_document(event)
+        elif isinstance(event, (events.MappingEndEvent, events.SequenceEndEvent)):
+            self.open.pop()
+        elif isinstance(event, events.NodeEvent):
+            self._take_node(event)
+
+    def _start_document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise self._wrong(event, "the protocol", "be one YAML document", "a second one", "one file for each")
+        if event.tags or event.version not in (None, (1, 2)):
+            raise self._wrong(event, "the protocol", "be plain YAML 1.2", "a directive", "no line that begins with %")
+
+    def _take_node(self, event: Any) -> None:
+        if isinstance(event, events.AliasEvent) or event.anchor is not None:
+            found = f"{'*' if isinstance(event, events.AliasEvent) else '&'}{event.anchor}"
+            hint = "writing the value where it is needed"
+            raise self._wrong(event, "the protocol", "have no anchors and aliases", shorten(found), hint)
+        if event.tag is not None:
+            raise self._wrong(event, "the protocol", "have no tags", shorten(str(event.tag)), "the value alone")
+        if self.open and isinstance(self.open[-1].container, dict) and self.open[-1].key is _NO_KEY:
+            self._take_key(event)
+        elif isinstance(event, events.ScalarEvent):
+            self._put(event, self._scalar(event, self._next_path()))
+        else:
+            self._start_container(event)
+
+    def _take_key(self, event: Any) -> None:
+        top = self.open[-1]
+        if not isinstance(event, events.ScalarEvent):
+            raise self._wrong(event, "a key", "be text", "a mapping or list", "`key: value`")
+        key = self._scalar(event, top.path)
+        if not isinstance(key, str):
+            raise self._wrong(event, "a key", "be text", shorten(event.value), "quotes around it if it is text")
+        path = (*top.path, key)
+        if key in top.container:
+            found = f"it again (first at {self.tree.places.keys[path].text})"
+            raise self._wrong(event, dotted(path), "be given once", found, "keeping one of them")
+        self.tree.places.keys[path] = self._place(event)
+        top.key = key
+
+    def _start_container(self, event: Any) -> None:
+        if len(self.open) == MAX_LEVELS:
+            found, hint = "one more", "fewer brackets or less indentation"
+            raise self._wrong(event, "the protocol", f"have at most {MAX_LEVELS} levels", found, hint)
+        container: dict[str, Any] | list[Any] = {} if isinstance(event, events.MappingStartEvent) else []
+        path = self._next_path()
+        self._put(event, container)
+        self.open.append(_Open(path, container))
+
+    def _next_path(self) -> Path:
+        """Return the path of the value that comes next."""
+        if not self.open:
+            return ()
+        top = self.open[-1]
+        return (*top.path, len(top.container) if isinstance(top.container, list) else top.key)
+
+    def _put(self, event: Any, value: Any) -> None:
+        self.tree.places.values[self._next_path()] = self._place(event)
+        if not self.open:
+            self.tree.data = value
+        elif isinstance(container := self.open[-1].container, list):
+            container.append(value)
+        else:
+            container[self.open[-1].key] = value
+            self.open[-1].key = _NO_KEY
+
+    def _scalar(self, event: Any, path: Path) -> Any:
+        try:
+            return read_scalar(kind_of(self.resolver, event.value, event.implicit), event.value)
+        except ProtocolError as error:
+            name = dotted(path) if path else error.field
+            raise self._wrong(event, name, error.should, error.found, error.hint) from None
+
+    def _place(self, event: Any) -> Place:
+        return self.locate(event.start_mark.line, event.start_mark.column)
+
+    def _wrong(self, event: Any, field: str, should: str, found: str, hint: str) -> ProtocolError:
+        return ProtocolError(field, should, found, hint, place=self._place(event).text)

@@ -1,0 +1,162 @@
+"""One section of a protocol in every cell of the grid: checked as written, and made complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import pydantic
+
+from elastic.errors import ElasticError, ProtocolError
+from elastic.protocol.canonical import canonical_json
+from elastic.protocol.components import complete, refusal, spell_out
+from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at
+from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
+from elastic.protocol.paths import Path, get, put
+from elastic.protocol.sections import COMPONENTS, Sections
+from elastic.protocol.words import dotted
+
+#: Position on each axis, by its name.
+Position = Mapping[str, int]
+
+
+def read_section(
+    section: str, written: dict[str, Any], allow: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Return one section complete, as ``{section: …}``, or None and what is wrong with it.
+
+    Parameters
+    ----------
+    section
+        One of `Sections`.
+    written
+        ``{section: …}``, or empty where the protocol does not have it.
+    allow
+        Modules that the command line allows.
+    """
+    completed, problems = complete(section, written)
+    if section not in completed:
+        hint = f"a part `{section}:` as in protocols/quickstart.yaml"
+        return None, [Problem((section,), ProtocolError(dotted((section,)), "be given", NOTHING, hint))]
+    if refused := refusal(completed, allow):
+        problems.append(refused)
+    model, _ = schema_at(Sections, (section,))
+    assert model is not None, "every section has a model"
+    try:
+        read = model.model_validate(completed[section])
+    except pydantic.ValidationError as error:
+        problems += explain(error, model, completed[section], around=(section,))
+        return None, problems
+    return None if problems else {section: read.model_dump()}, problems
+
+
+@dataclass
+class SectionVariants:
+    """A section, and the axes that set it or parts of it.
+
+    Attributes
+    ----------
+    section, written, allow
+        As `read_section` takes them.
+    axes
+        Those that lead into the section, as written.
+    problems
+        What `check` found, each once.
+    """
+
+    section: str
+    written: dict[str, Any]
+    axes: Mapping[str, Axis]
+    allow: tuple[str, ...]
+    problems: dict[tuple[Path, str], Problem] = field(default_factory=dict)
+
+    def check(self) -> tuple[dict[str, Any], dict[str, Axis]]:
+        """Read the section in all cells; return that of the first, and the axes with complete values.
+
+        Both are empty if there are ``problems``.
+        """
+        first = dict.fromkeys(self.axes, 0)
+        alone = {name: [self._read(first | {name: i}) for i in range(len(a.values))] for name, a in self.axes.items()}
+        section = self._read(first)
+        if self.problems or section is None:
+            return {}, {}
+        axes = {name: self._complete(name, axis, alone[name]) for name, axis in self.axes.items()}
+        # An axis alone is what its values say; several may depend on each other.
+        for at in self._positions() if len(axes) > 1 and not self.problems else ():
+            self._compare(section, axes, at)
+        return (section, axes) if not self.problems else ({}, {})
+
+    def _positions(self) -> Iterator[Position]:
+        for at in product(*(range(len(axis.values)) for axis in self.axes.values())):
+            yield dict(zip(self.axes, at, strict=True))
+
+    def _read(self, at: Position) -> dict[str, Any] | None:
+        """Return the section with every axis at a position, as if the user had written it so."""
+        written = self.written
+        for name, axis in axes_of(self.section, self.axes).items():
+            try:
+                written = put(spell_out(written, axis.parts), axis.parts, axis.values[at[name]])
+            except ProtocolError as error:
+                self._report(("axes", name, "path"), error)
+                return None
+        read, problems = read_section(self.section, written, self.allow)
+        for problem in problems:
+            self._report(self._cause(problem, at), problem.error, problem.at_key)
+        return read
+
+    def _complete(self, name: str, axis: Axis, variants: list[dict[str, Any] | None]) -> Axis:
+        """Return the axis with what stands at its path when all defaults are filled in."""
+        path = axis.parts
+        if path[-1] == "name" and path[:-1] in COMPONENTS:
+            path = path[:-1]  # with the name the options change, too
+        try:
+            values = [get(variant, path) for variant in variants]
+        except KeyError:
+            error = ProtocolError(
+                dotted(("axes", name, "path")), "lead to a part of the protocol", axis.path, "another"
+            )
+            self._report(("axes", name, "path"), error)
+            return axis
+        named_by_values = axis.labels == axis.values
+        labels = [
+            value if named_by_values and isinstance(value, Scalar) else label
+            for value, label in zip(values, axis.labels, strict=True)
+        ]
+        return Axis.model_construct(path=".".join(map(str, path)), values=values, labels=labels)
+
+    def _compare(self, section: dict[str, Any], axes: Mapping[str, Axis], at: Position) -> None:
+        """Hold the section as written at a position against what the complete axes make of the first one."""
+        read = self._read(at)
+        if read is not None and canonical_json(read) != canonical_json(set_axes(section, axes, at)):
+            last = list(axes)[-1]
+            should = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
+            error = ProtocolError(dotted(("axes", last)), should, "a value that does not", "one axis for both")
+            self._report(("axes", last), error)
+
+    def _cause(self, problem: Problem, at: Position) -> Path:
+        """Return the path of what brought a problem in: an axis' value, or what the protocol says without axes."""
+        path = tuple(map(str, problem.path))
+        setting = axes_of(self.section, self.axes)
+        for name, axis in reversed(setting.items()):
+            if path[: len(axis.parts)] == axis.parts:
+                return ("axes", name, "values", at[name], *problem.path[len(axis.parts) :])
+        if not setting or (problem.path, str(problem.error)) in self._without_axes:
+            return problem.path
+        nearest = max(setting, key=lambda name: _shared(path, setting[name].parts))
+        return ("axes", nearest, "values", at[nearest])
+
+    @cached_property
+    def _without_axes(self) -> set[tuple[Path, str]]:
+        problems = read_section(self.section, self.written, self.allow)[1]
+        return {(problem.path, str(problem.error)) for problem in problems}
+
+    def _report(self, path: Path, error: ElasticError, at_key: bool = False) -> None:
+        self.problems.setdefault((path, str(error)), Problem(path, error, at_key))
+
+
+def _shared(one: Path, other: Path) -> int:
+    """Return how many parts two paths have in common from the root on."""
+    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,0 +1,221 @@
+"""Registries: how a metric, model, data set, loss, optimiser or figure is added with one function.
+
+A room (``elastic/models``, ``elastic/losses.py``, …) holds functions under a decorator. Their **keyword-only
+parameters are the options** a protocol may set; the positional ones are handed over by the framework.
+Outsiders register through entry points of the group ``elastic.<kind>``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import pydantic
+
+from elastic.errors import OptionError, UnknownName
+
+#: Where the functions of a kind live. A new kind is one line here.
+ROOMS: Mapping[str, str] = {
+    "data": "elastic.data",
+    "models": "elastic.models",
+    "losses": "elastic.losses",
+    "optimizers": "elastic.optimizers",
+    "schedules": "elastic.optimizers",
+    "probe_schedules": "elastic.training",
+    "metrics": "elastic.metrics",
+    "figures": "elastic.figures",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered function with the facts told at its registration."""
+
+    kind: str
+    name: str
+    function: Callable[..., Any]
+    facts: Any = None
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the positional parameters: what the framework hands over."""
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return tuple(p.name for p in inspect.signature(self.function).parameters.values() if p.kind in kinds)
+
+    @cached_property
+    def options(self) -> type[pydantic.BaseModel]:
+        """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown)."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        fields: dict[str, Any] = {
+            p.name: (hints.get(p.name, Any), ... if p.default is inspect.Parameter.empty else p.default)
+            for p in inspect.signature(self.function).parameters.values()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        config = pydantic.ConfigDict(
+            extra="forbid",
+            strict=True,
+            allow_inf_nan=False,
+            arbitrary_types_allowed=True,
+            validate_default=True,
+        )
+        return pydantic.create_model(self.name, __config__=config, **fields)
+
+    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options, checked and with every default filled in.
+
+        Raises
+        ------
+        OptionError
+            For the first option that is unknown, missing or of a wrong value; ``location`` tells which.
+        """
+        try:
+            return self.options.model_validate(dict(options)).model_dump()
+        except pydantic.ValidationError as error:
+            raise self._explain(error) from None
+
+    def _explain(self, error: pydantic.ValidationError) -> OptionError:
+        first = error.errors(include_url=False, include_context=False)[0]
+        location = first["loc"]
+        path = ".".join(str(part) for part in location)
+        known = list(self.options.model_fields)
+        if first["type"] == "extra_forbidden":
+            should = f"be an option of {self.name!r}"
+            hint = nearest(str(location[0]), known, fallback=f"one of {', '.join(known) or '(it has none)'}")
+            return OptionError(f"`{path}`", should, repr(location[0]), hint, location=location)
+        if first["type"] == "missing":
+            hint = f"adding it (elastic show {self.name})"
+            return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)
+        return OptionError(
+            f"`{path}`",
+            sentence(first["msg"]),
+            shorten(first["input"]),
+            f"elastic show {self.name}",
+            location=location,
+        )
+
+
+@dataclass
+class Registry:
+    """The functions of one kind, by name; its room is read at the first question.
+
+    Examples
+    --------
+    >>> losses = Registry("losses", room=None)
+    >>> @losses.register()
+    ... def hinge(logits, labels, *, margin: float = 1.0):
+    ...     "Multi-class hinge."
+    >>> losses.get("hinge").complete({})
+    {'margin': 1.0}
+    >>> losses.get("hing")
+    Traceback (most recent call last):
+    ...
+    elastic.errors.UnknownName: `hing` should be one of the losses; found 'hing'; try 'hinge' (elastic list losses)
+    """
+
+    kind: str
+    room: str | None
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _read: bool = False
+
+    def register(
+        self, name: str | None = None, facts: Any = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Return the decorator that enters a function, under its own name unless told another."""
+
+        def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+            key = name or function.__name__
+            known = self._entries.get(key)
+            if known is not None and known.function.__module__ != function.__module__:
+                raise ValueError(
+                    f"two {self.kind} are named {key!r}: {known.function.__module__}, {function.__module__}"
+                )
+            self._entries[key] = Entry(self.kind, key, function, facts)
+            return function
+
+        return enter
+
+    def get(self, name: str) -> Entry:
+        """Return the entry of a name.
+
+        Raises
+        ------
+        UnknownName
+            If there is none; the message proposes the nearest.
+        """
+        self._read_room()
+        if name not in self._entries:
+            hint = nearest(name, list(self._entries), fallback="another name")
+            raise UnknownName(
+                f"`{name}`", f"be one of the {self.kind}", repr(name), f"{hint} (elastic list {self.kind})"
+            )
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """Return all names in alphabetical order."""
+        self._read_room()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self._entries[name] for name in self.names())
+
+    def _read_room(self) -> None:
+        if self._read or self.room is None:
+            return
+        self._read = True
+        room = importlib.import_module(self.room)
+        for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+            importlib.import_module(f"{self.room}.{module.name}")
+        for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
+            point.load()
+
+
+@cache
+def registry(kind: str) -> Registry:
+    """Return the one registry of a kind (a key of `ROOMS`)."""
+    return Registry(kind, ROOMS[kind])
+
+
+def nearest(name: str, known: list[str], *, fallback: str) -> str:
+    """Return the quoted known name that looks most like ``name``, or the fallback.
+
+    >>> nearest("resent18", ["mlp", "resnet18"], fallback="elastic list models")
+    "'resnet18'"
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return repr(close[0]) if close else fallback
+
+
+def sentence(message: str) -> str:
+    """Turn a validation message of pydantic into the words after "should".
+
+    >>> sentence("Input should be a valid integer")
+    'be a valid integer'
+    >>> sentence("Value error, be one of a, b")
+    'be one of a, b'
+    """
+    for opening in ("Input should ", "Value error, ", "String should ", "List should "):
+        message = message.removeprefix(opening)
+    return message
+
+
+def shorten(value: Any, limit: int = 60) -> str:
+    """Return the value's text, cut to a length that fits a message.
+
+    >>> shorten("a" * 100, limit=10)
+    "'aaaaaaaa…"
+    """
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,6 @@
+"""Runs: a cell of the protocol becomes a journal of labelled records.
+
+    cell -> data, model, trainer -> snapshots -> probes -> metrics -> record -> journal, checkpoint
+
+The only room that knows both tensors and cubes.
+"""

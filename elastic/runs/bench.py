@@ -1,0 +1,194 @@
+"""The bench of a run: data, model, trainer and probes, built from its settings."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from elastic.cube import Layout, Status
+from elastic.data.contract import Samples
+from elastic.data.preparation import draws, prepare
+from elastic.data.transforms import choose_disjoint, choose_per_class
+from elastic.errors import ModelError
+from elastic.losses import build_loss
+from elastic.metrics.tabulation import FloatArray, tabulate
+from elastic.models.building import build_model
+from elastic.models.contract import Task
+from elastic.optimizers import build_optimizer, ridge_of
+from elastic.probes.collapse import CollapseProbe
+from elastic.probes.elasticity import ElasticityProbe
+from elastic.protocol import Settings
+from elastic.registry import Entry, registry
+from elastic.runs.recording import SPLITS, layout
+from elastic.training import Randomness, Snapshot, Trainer
+
+#: Draws of a run, apart from those of training: which samples are probed.
+COLLAPSE_DRAW, ELASTICITY_DRAW = 10, 11
+
+
+@dataclass
+class Bench:
+    """Everything that a run trains and probes, built from its settings."""
+
+    trainer: Trainer
+    collapse: CollapseProbe | None
+    elasticity: ElasticityProbe | None
+    layout: Layout
+    data_digest: str
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the seconds of the block to a part's."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - begun
+
+    def record(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return a snapshot's record for the journal: training's numbers, and the probes' where it is due."""
+        record: dict[str, Any] = {
+            "training/loss": [snapshot.loss[split] for split in SPLITS],
+            "training/accuracy": [snapshot.accuracy[split] for split in SPLITS],
+            "training/lr": snapshot.lr,
+            "training/gradient_norm": snapshot.gradient_norm,
+        }
+        if snapshot.diverged:
+            return {**record, "status": Status.DIVERGED}
+        if self.layout.is_probed(snapshot.epoch):
+            with self.timed("collapse probes"):
+                record |= self._collapse()
+            with self.timed("elasticity probes"):
+                record |= self._elasticity()
+        return record
+
+    def _collapse(self) -> dict[str, FloatArray]:
+        if self.collapse is None:
+            return {}
+        layers = self.collapse.layers
+        layers, readings = self.collapse.layers, self.collapse.read()
+        tables = {split: tabulate("collapse", layers, r.by_layer, r.of_network) for split, r in readings.items()}
+        first = next(iter(tables.values()))
+        # A split that the protocol does not probe stays NaN.
+        blank = {name: np.full_like(value, np.nan) for name, value in first.items()}
+        return {f"collapse/{name}": np.stack([tables.get(split, blank)[name] for split in SPLITS]) for name in first}
+
+    def _elasticity(self) -> dict[str, FloatArray]:
+        if self.elasticity is None:
+            return {}
+        table = tabulate("elasticity", self.elasticity.layers, self.elasticity.read())
+        return {f"elasticity/{name}": value for name, value in table.items()}
+
+
+def build_bench(settings: Settings, device: torch.device, allow: tuple[str, ...] = ()) -> Bench:
+    """Build data, model, trainer, probes and layout of a run.
+
+    Raises
+    ------
+    ElasticError
+        If the data are missing, the model does not fit them, an option has a value that makes no sense, …
+    """
+    data, training = settings.data, settings.training
+    prepared = prepare(
+        data.name, data.options, per_class=data.per_class, classes=data.classes,
+        test_fraction=data.test_fraction, normalize=data.normalize, seed=data.seed,
+    )  # fmt: skip
+    dtype = getattr(torch, training.dtype)
+    parts = {"train": prepared.train, "test": prepared.test}
+    samples = {split: on_device(parts[split], device, dtype) for split in SPLITS}
+    trainer = build_trainer(settings, samples, device, dtype, allow)
+    collapse = collapse_probe(settings, trainer, samples)
+    elasticity = elasticity_probe(settings, trainer, samples)
+    planned = layout(settings, samples, trainer, collapse, elasticity)
+    return Bench(trainer, collapse, elasticity, planned, prepared.digest)
+
+
+def build_trainer(
+    settings: Settings, samples: Mapping[str, Samples], device: torch.device, dtype: torch.dtype, allow: tuple[str, ...]
+) -> Trainer:
+    """Draw a model's weights from the run's seed, and set it before its data."""
+    randomness = Randomness(settings.seed, device)
+    task = Task(tuple(samples["train"].inputs.shape[1:]), len(samples["train"].classes), allow)
+    with randomness.lent():
+        model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
+    model.eval()
+    optimizer = settings.optimizer
+    schedule = registry("schedules").get(optimizer.schedule.name)
+    epochs = settings.training.epochs
+    return Trainer(
+        model=model,
+        loss=build_loss(settings.loss.name, settings.loss.options),
+        optimizer=build_optimizer(optimizer.name, optimizer.options, model.parameters()),
+        schedule=partial(_factor, schedule, schedule.complete(optimizer.schedule.options), epochs),
+        splits=samples,
+        epochs=epochs,
+        batch_size=settings.training.batch_size,
+        randomness=randomness,
+        deterministic=settings.training.deterministic,
+    )
+
+
+def _factor(schedule: Entry, options: Mapping[str, Any], epochs: int, epoch: int) -> float:
+    return float(schedule.function(epoch, epochs, **options))
+
+
+def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> CollapseProbe | None:
+    """Choose the samples on which collapse is measured, None if the protocol measures none."""
+    asked = settings.probes.collapse
+    if asked is None:
+        return None
+    chosen = {}
+    for number, (split, part) in enumerate(samples.items()):
+        index = choose_per_class(part.labels.cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number))
+        chosen[split] = part.take(index.to(part.labels.device))
+    ridge = ridge_of(settings.optimizer.name, settings.optimizer.options) if trainer.loss.squared else None
+    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge, settings.probes.memory_budget_bytes)
+
+
+def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> ElasticityProbe | None:
+    """Choose the train samples that are stepped and observed, None if the protocol measures no elasticity."""
+    asked = settings.probes.elasticity
+    if asked is None:
+        return None
+    part = samples["train"]
+    stepped, observed = choose_disjoint(
+        part.labels.cpu(), asked.stepped_per_class, asked.observed_per_class, draws(settings.seed, ELASTICITY_DRAW)
+    )
+    place = part.labels.device
+    return ElasticityProbe(
+        trainer.model, trainer.loss, part, stepped.to(place), observed.to(place),
+        asked.lr, settings.probes.memory_budget_bytes,
+    )  # fmt: skip
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is the first GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        If this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = str(error).splitlines()[0]
+        raise ModelError("`training.device`", "be a device of this machine", f"{name!r}: {found}", "auto") from None
+    return device
+
+
+def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:
+    """Return samples on a device, their inputs in the precision of training."""
+    return Samples(part.inputs.to(device, dtype), part.labels.to(device), part.classes)

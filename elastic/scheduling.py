@@ -1,0 +1,118 @@
+"""Running a study: its cells one after the other, then the seal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from elastic.errors import ElasticError, RunFailed
+from elastic.progress import Watcher
+from elastic.protocol import Protocol, load_protocol
+from elastic.study import RESULTS, Study, make_study, shown
+
+
+def run(
+    protocol: Protocol | Path | str,
+    *,
+    out: Path | str | None = None,
+    settings: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    device: str | None = None,
+    restart: bool = False,
+    watch: Watcher | None = None,
+) -> Study:
+    """Run a protocol to its end, from wherever its study stands, and seal the cube.
+
+    Parameters
+    ----------
+    protocol
+        A protocol file, or one that was loaded.
+    out
+        Folder under which the study's folder ``<name>`` lies; by default ``results``.
+    settings
+        Values that override the file's, as ``path=value``.
+    allow
+        Modules from which code may be imported.
+    device
+        Overrides the protocol's device for this run; it is no part of what is asked.
+    restart
+        Whether to drop the runs that are there.
+    watch
+        Is told of progress.
+
+    Returns
+    -------
+    Study
+        With a sealed cube.
+
+    Raises
+    ------
+    ElasticError
+        ProtocolError and the like before anything is written; StudyError if the folder holds another study;
+        RunFailed, after all other runs have ended, if some did not.
+    """
+    from elastic.runs.bench import build_bench, resolve_device  # torch is needed from here on
+
+    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
+    folder = Path(out or RESULTS) / loaded.name
+    # Data that are missing or a model that does not fit should be told before there is a folder.
+    first = loaded.cells[0].settings
+    build_bench(first, resolve_device(device or first.training.device), tuple(allow))
+    study = make_study(folder, loaded, restart=restart)
+    watch = watch or Watcher()
+    with watch, stopping_cleanly(watch) as stop:
+        failed = run_cells(study, loaded, allow=allow, device=device, watch=watch, stop=stop)
+        if failed:
+            raise RunFailed("every run", "end", shown(failed), "the same command again: what is done is kept")
+        study.seal()
+    return study
+
+
+def run_cells(
+    study: Study,
+    protocol: Protocol,
+    *,
+    allow: Sequence[str],
+    device: str | None,
+    watch: Watcher,
+    stop: Callable[[], bool],
+) -> list[str]:
+    """Run all cells that have not ended; return a sentence for each that failed."""
+    from elastic.runs.cell import run_cell
+
+    ended = {run.cell for run in study.runs() if run.ended}
+    watch.study_started(study.name, len(protocol.cells), len([c for c in protocol.cells if c.digest in ended]))
+    failed = []
+    for cell in protocol.cells:
+        if cell.digest in ended:
+            continue
+        try:
+            run_cell(cell, study.run_folder(cell.digest), allow=allow, device=device, watch=watch, stop=stop)
+        except ElasticError as error:
+            failed.append(str(error))
+            watch.note(f"failed: {error}")
+    return failed
+
+
+@contextmanager
+def stopping_cleanly(watch: Watcher) -> Iterator[Callable[[], bool]]:
+    """Give a question "should the run stop?" that Ctrl-C answers with yes; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(_signal: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        watch.note("stopping after this epoch (Ctrl-C again: at once; nothing is lost either way)")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,251 @@
+"""The study folder: what was asked, which runs are done, and the cube. Reading it needs no torch.
+
+<study>/protocol.yaml  study.json             what was asked, with digest and versions
+        runs/<cell>/                          journal, checkpoint and status of each run
+        cube.zarr/  manifest.sha256           the sealed cube
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from elastic.cube import Journal, Status, assemble, is_sealed, open_sealed, read_layout, seal, write_atomically
+from elastic.errors import StudyError
+from elastic.protocol import Protocol, explain_difference
+from elastic.provenance import provenance
+
+#: Where studies lie unless told otherwise.
+RESULTS = Path("results")
+
+FACTS, PROTOCOL, RUNS = "study.json", "protocol.yaml", "runs"
+
+#: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
+EXTENSIBLE = ("axes", "claims", "cites", "question", "title")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes
+    ----------
+    coordinates
+        Its values on the study's axes.
+    cell
+        Its digest, which names its folder.
+    state
+        "waiting", "under way", "done" or "diverged".
+    epoch, epochs
+        Last recorded epoch (None before the first) and last epoch of the protocol (None before the run began).
+    seconds
+        Where its time went, if it has ended.
+    """
+
+    coordinates: Mapping[str, Any]
+    cell: str
+    state: str
+    epoch: int | None
+    epochs: int | None
+    seconds: Mapping[str, float]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in ("done", "diverged")
+
+
+class Study:
+    """A study folder, open for reading.
+
+    Parameters
+    ----------
+    folder
+        Holds ``study.json``.
+
+    Raises
+    ------
+    StudyError
+        If it does not, or the file is damaged.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / FACTS
+        try:
+            self.facts: dict[str, Any] = json.loads(path.read_text())
+            self.cells: list[dict[str, Any]] = self.facts["cells"]
+            self.name: str = self.facts["protocol"]["name"]
+        except FileNotFoundError:
+            found = "no study.json in it" if self.folder.is_dir() else "no such folder"
+            hint = "a folder that `elastic run` made"
+            raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(self.folder)) from None
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            hint = "running its protocol again: the runs are kept"
+            raise StudyError("`study.json`", "be readable", str(error), hint, place=str(path)) from None
+
+    def __repr__(self) -> str:
+        ended = sum(run.ended for run in self.runs())
+        return f"<Study {self.name!r} at {self.folder}: {ended} of {len(self.cells)} runs ended>"
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """The protocol that the study was run with, every default written out."""
+        return Protocol.from_canonical(self.facts["protocol"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical protocol."""
+        return str(self.facts["digest"])
+
+    @property
+    def cube(self) -> xr.DataTree:
+        """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far."""
+        if is_sealed(self.folder):
+            sealed = open_sealed(self.folder)
+            if sealed.attrs.get("digest") == self.digest:
+                return sealed
+        return self.assemble()
+
+    def run_folder(self, cell: str) -> Path:
+        """Return the folder of a run."""
+        return self.folder / RUNS / cell
+
+    def runs(self) -> list[RunStatus]:
+        """Return how far each run is, in the order of the protocol."""
+        return [self._status(cell) for cell in self.cells]
+
+    def _status(self, cell: Mapping[str, Any]) -> RunStatus:
+        folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
+        layout = read_layout(folder)
+        if layout is None:
+            return RunStatus(coordinates, digest, "waiting", None, None, {})
+        journal = Journal(folder, layout)
+        recorded = journal.epochs()
+        if not recorded:
+            return RunStatus(coordinates, digest, "under way", None, layout.epochs, {})
+        last = Status(int(journal.read(recorded[-1])["status"]))
+        state = "under way"
+        if last is Status.DIVERGED or recorded[-1] == layout.epochs:
+            state = last.name.lower()
+        seconds = self._report(digest).get("seconds", {})
+        return RunStatus(coordinates, digest, state, recorded[-1], layout.epochs, seconds)
+
+    def _report(self, cell: str) -> dict[str, Any]:
+        try:
+            report: dict[str, Any] = json.loads((self.run_folder(cell) / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return report
+
+    def assemble(self) -> xr.DataTree:
+        """Return the cube as far as the journals go."""
+        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in self.cells]
+        data = sorted({report["data_digest"] for cell in self.cells if (report := self._report(cell["digest"]))})
+        attrs = {
+            "title": self.facts["protocol"]["title"],
+            "name": self.name,
+            "digest": self.digest,
+            "protocol": self.facts["text"],
+            "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
+            "seeds": self.facts["axes"]["seed"],
+            "data_digest": data,
+            **self.facts["provenance"],
+        }
+        return assemble(runs, self.facts["axes"], attrs)
+
+    def seal(self) -> None:
+        """Write the cube for good, unless it stands there already."""
+        if is_sealed(self.folder) and open_sealed(self.folder).attrs.get("digest") == self.digest:
+            return
+        seal(self.assemble(), self.folder, [self.folder / PROTOCOL, self.folder / FACTS])
+
+
+def open_study(path: Path | str) -> Study:
+    """Return the study in a folder, or of a name under ``results``.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    folder = Path(path)
+    named = RESULTS / folder
+    return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
+
+
+def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> Study:
+    """Make a study's folder, or take up the one that is there.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    protocol
+        What is asked. A study that is there already may differ in its axes and in words: its runs are kept.
+    restart
+        Whether to drop all runs that are there first.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds a study that asked something else, or cannot be written.
+    """
+    asked = protocol.canonical()
+    if restart:
+        discard_runs(folder)
+    elif (folder / FACTS).exists():
+        _check_same_question(Study(folder), asked)
+    facts = {
+        "protocol": asked,
+        "digest": protocol.digest,
+        "text": protocol.text,
+        "axes": protocol.axis_labels,
+        "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
+        "provenance": provenance(),
+    }
+    write_atomically(folder / PROTOCOL, protocol.text.encode())
+    write_atomically(folder / FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    return Study(folder)
+
+
+def discard_runs(folder: Path) -> None:
+    """Remove the runs and the cube of a study, nothing else of its folder."""
+    for name in (RUNS, "cube.zarr"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("manifest.sha256", FACTS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
+    before = study.facts["protocol"]
+    different = [
+        line
+        for line in explain_difference(before, dict(asked))
+        if line.partition(":")[0].split(".")[0] not in EXTENSIBLE
+    ]
+    if different:
+        raise StudyError(
+            "the study",
+            "be of the protocol that began it (only axes, claims and words may change)",
+            shown(different),
+            "another folder (--out DIR), or --restart to drop its runs",
+            place=str(study.folder),
+        )
+
+
+def shown(lines: Sequence[str], limit: int = 3) -> str:
+    """Return the first few of many lines, and how many more there are.
+
+    >>> shown(["a", "b", "c"], limit=2)
+    'a; b; and 1 more'
+    """
+    more = [f"and {len(lines) - limit} more"] if len(lines) > limit else []
+    return "; ".join([*lines[:limit], *more])

@@ -1,0 +1,111 @@
+"""A study's short summary for a terminal: collapse and locality by layer, accuracy, where the cube is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from elastic.cube import Status
+from elastic.study import Study
+
+#: Settings shown one after the other; a study with more is to be read in a notebook.
+SHOWN = 6
+
+
+def summary(study: Study) -> RenderableType:
+    """Return what a study found, in one screen for each of the first few settings of its axes."""
+    cube = study.cube
+    parts: list[RenderableType] = []
+    settings = list(settings_of(cube))
+    for where in settings[:SHOWN]:
+        parts += [table(cube, where), accuracy(cube, where), Text("")]
+    if len(settings) > SHOWN:
+        parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
+    return Group(*parts, *next_steps(study))
+
+
+def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
+    """Yield each combination of the axes' values, without the seed."""
+    status = cube["training"].dataset["status"]
+    axes = [dim for dim in status.dims if dim not in ("seed", "epoch")]
+    for values in product(*(status[axis].values.tolist() for axis in axes)):
+        yield dict(zip(map(str, axes), values, strict=True))
+
+
+def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
+    """Return nc1 and locality of each layer at the first and the last probed epoch, means over the seeds."""
+    shown = Table(title=caption(cube, where), title_justify="left", title_style="bold")
+    shown.add_column("layer")
+    columns = list(columns_of(cube, where))
+    for name, _values in columns:
+        shown.add_column(name, justify="right")
+    layers: list[str] = []
+    for _name, values in columns:
+        layers += [str(layer) for layer in values["layer"].values if str(layer) not in layers]
+    for layer in layers:
+        shown.add_row(layer, *(cell(values, layer) for _, values in columns))
+    return shown
+
+
+def columns_of(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield the headings and the values [seed, layer] of the table."""
+    for group, variable in (("collapse", "nc1"), ("elasticity", "locality")):
+        if group not in cube.children or variable not in cube[group].dataset:
+            continue
+        values = cube[group].dataset[variable].sel(dict(where))
+        values = values.sel(split="train") if "split" in values.dims else values
+        for epoch in dict.fromkeys(values["epoch"].values[[0, -1]].tolist()):
+            yield f"{variable}\nepoch {epoch}", values.sel(epoch=epoch)
+
+
+def cell(values: xr.DataArray, layer: str) -> str:
+    """Return the mean over seeds of one layer's values, with their standard deviation if there are several."""
+    if layer not in values["layer"].values:
+        return "–"
+    found = values.sel(layer=layer).values
+    found = found[np.isfinite(found)]
+    if found.size == 0:
+        return "–"
+    spread = f" ± {found.std(ddof=1):.1g}" if found.size > 1 else ""
+    return f"{found.mean():.3g}{spread}"
+
+
+def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
+    """Return the table's heading: the setting, and how many seeds stand behind it."""
+    seeds = cube["training"].dataset.sizes["seed"]
+    setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
+    return f"{setting + ': ' if setting else ''}mean ± standard deviation over {seeds} seeds, train split"
+
+
+def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
+    """Return a line with the accuracies at the last epoch, and how many runs diverged or are still to come."""
+    training = cube["training"].dataset.sel(dict(where))
+    last = training["accuracy"].isel(epoch=-1)
+    scores = ", ".join(f"{split} {float(last.sel(split=split).mean()):.4f}" for split in last["split"].values)
+    line = f"accuracy at epoch {int(training['epoch'][-1])}: {scores}"
+    diverged = int((training["status"] == Status.DIVERGED).any("epoch").sum())
+    if diverged:
+        line += f" ({diverged} of {training.sizes['seed']} runs diverged)"
+    zero_error = training["accuracy"].sel(split="train") == 1
+    if bool(zero_error.any("epoch").all()):
+        line += f"; zero training error since epoch {int(zero_error.all('seed').idxmax('epoch'))} in every run"
+    return Text(line)
+
+
+def next_steps(study: Study) -> list[Text]:
+    """Return where the cube is and what to type next."""
+    lines = [
+        f"cube:    {study.folder / 'cube.zarr'}",
+        f"read it: python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
+        f"see it:  elastic plot {study.folder}",
+    ]
+    if study.facts["protocol"].get("claims"):
+        lines.append("claims:  recorded in the cube; this version of elastic does not check them yet")
+    return [Text(line, overflow="fold") for line in lines]

@@ -1,0 +1,287 @@
+"""Training: a generator of snapshots, one at epoch 0 and one after each epoch.
+
+All random numbers of a training come from its seed and live in it: the global generators are lent to an epoch
+and given back. What happens between two epochs (probes, plots, other trainings) therefore cannot change a weight.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from elastic.data.contract import Samples
+from elastic.losses import Loss
+from elastic.models.contract import TappedModel
+from elastic.registry import registry
+
+#: Samples evaluated at once for the losses and accuracies of an epoch.
+EVALUATION_BATCH = 4096
+
+Count = Annotated[int, Field(ge=2)]
+Splits = Mapping[str, Samples]
+
+
+def probe_schedule(name: str | None = None) -> Callable[[Callable[..., list[int]]], Callable[..., list[int]]]:
+    """Register a function ``(epochs, *, options) -> list[int]`` of the epochs to probe."""
+    return registry("probe_schedules").register(name)
+
+
+@probe_schedule()
+def log(epochs: int, *, count: Count = 12) -> list[int]:
+    """Probe at about ``count`` epochs, evenly spaced in the logarithm from 1 on.
+
+    >>> log(200, count=6)
+    [0, 1, 4, 14, 53, 200]
+    """
+    return [0, *np.unique(np.rint(np.geomspace(1, epochs, count - 1)).astype(int)).tolist()]
+
+
+@probe_schedule()
+def linear(epochs: int, *, count: Count = 12) -> list[int]:
+    """Probe at ``count`` evenly spaced epochs.
+
+    >>> linear(100, count=5)
+    [0, 25, 50, 75, 100]
+    """
+    spaced = np.rint(np.linspace(0, epochs, count)).astype(int)
+    return [int(epoch) for epoch in np.unique(spaced)]
+
+
+@probe_schedule()
+def every(epochs: int, *, step: Annotated[int, Field(ge=1)] = 1) -> list[int]:
+    """Probe after every so many epochs.
+
+    >>> every(10, step=4)
+    [0, 4, 8]
+    """
+    return list(range(0, epochs + 1, step))
+
+
+@probe_schedule()
+def listed(epochs: int, *, values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]) -> list[int]:
+    """Probe at the epochs told, as far as the training goes.
+
+    >>> listed(10, values=[5, 50])
+    [5]
+    """
+    return [epoch for epoch in values if epoch <= epochs]
+
+
+def probed_epochs(name: str, options: Mapping[str, Any], epochs: int) -> list[int]:
+    """Return the epochs that a schedule probes, in order; 0 and the last are always among them."""
+    entry = registry("probe_schedules").get(name)
+    return sorted({0, epochs, *entry.function(epochs, **entry.complete(options))})
+
+
+@dataclass
+class Randomness:
+    """The state of torch's global generators that belongs to one training.
+
+    Attributes
+    ----------
+    states
+        Generator states by device type; what is not there is seeded at first use.
+    """
+
+    seed: int
+    device: torch.device
+    states: dict[str, Tensor] = field(default_factory=dict)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Put this training's state into the global generators, and the former one back afterwards."""
+        on_cuda = self.device.type == "cuda"
+        with torch.random.fork_rng(devices=[self.device] if on_cuda else []):
+            if self.states:
+                torch.set_rng_state(self.states["cpu"])
+                if on_cuda:
+                    torch.cuda.set_rng_state(self.states["cuda"], self.device)
+            else:
+                torch.manual_seed(self.seed)
+            try:
+                yield
+            finally:
+                self.states = {"cpu": torch.get_rng_state()}
+                if on_cuda:
+                    self.states["cuda"] = torch.cuda.get_rng_state(self.device)
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Ask torch for deterministic kernels while the block runs."""
+    # cuBLAS reads this once, when it starts; it is harmless where there is no GPU.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training between two epochs.
+
+    Attributes
+    ----------
+    epoch
+        Epochs trained so far.
+    model
+        The live model: look, do not touch.
+    loss, accuracy
+        By split, of the model as it stands, in evaluation mode.
+    lr
+        Learning rate of the epoch that ended here; NaN at epoch 0.
+    gradient_norm
+        Mean over the epoch's steps of the Euclidean norm of the minibatch gradient; NaN at epoch 0.
+    diverged
+        Whether a loss is not finite; then this snapshot is the last.
+    """
+
+    epoch: int
+    model: TappedModel
+    loss: dict[str, float]
+    accuracy: dict[str, float]
+    lr: float
+    gradient_norm: float
+    diverged: bool
+
+
+@dataclass
+class Trainer:
+    """A model, its optimiser and all that a training needs to go on.
+
+    Parameters
+    ----------
+    model, loss, optimizer
+        What is trained, on which objective (mean over the batch), how.
+    schedule
+        Factor on the learning rate, by epochs trained so far.
+    splits
+        Samples by split on the model's device; "train" is trained on.
+    epochs, batch_size
+        ``batch_size`` None is full batch.
+    randomness
+        The training's share of the global generators (weights are drawn from it before, dropout after).
+    deterministic
+        Whether torch is held to deterministic kernels.
+    """
+
+    model: TappedModel
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int], float]
+    splits: Splits
+    epochs: int
+    batch_size: int | None
+    randomness: Randomness
+    deterministic: bool = True
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.order = torch.Generator().manual_seed(self.randomness.seed)
+        self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next epoch depends on (tensors, numbers and strings only)."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "randomness": dict(self.randomness.states),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a training where `state_dict` left it."""
+        self.epoch = int(state["epoch"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.randomness.states = dict(state["randomness"])
+
+    def train_epoch(self) -> tuple[float, float]:
+        """Train one epoch; return its learning rate and the mean norm of the minibatch gradients."""
+        factor = self.schedule(self.epoch)
+        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = base * factor
+        train, norms = self.splits["train"], []
+        with self.randomness.lent(), deterministic_algorithms(self.deterministic):
+            self.model.train()
+            for batch in batches(len(train), self.batch_size, self.order):
+                index = batch.to(train.labels.device)
+                norms.append(self._step(train.inputs[index], train.labels[index]))
+            self.model.eval()
+        self.epoch += 1
+        return self._base_rates[0] * factor, torch.stack(norms).double().mean().item()
+
+    def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss.per_sample(self.model(inputs), labels).mean().backward()
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.optimizer.step()
+        return norm
+
+
+def batches(samples: int, batch_size: int | None, order: torch.Generator) -> list[Tensor]:
+    """Return one epoch's batches of positions in a fresh random order.
+
+    A single sample left over joins the batch before it: batch norm has no variance of one sample.
+
+    >>> [len(b) for b in batches(9, 4, torch.Generator())]
+    [4, 5]
+    """
+    shuffled = torch.randperm(samples, generator=order)
+    if batch_size is None or batch_size >= samples:
+        return [shuffled]
+    cut = list(shuffled.split(batch_size))
+    if len(cut) > 1 and len(cut[-1]) == 1 < batch_size:
+        cut[-2:] = [torch.cat(cut[-2:])]
+    return cut
+
+
+def train(trainer: Trainer) -> Iterator[Snapshot]:
+    """Train to the last epoch and yield a snapshot before the first (if it is still ahead) and after each.
+
+    A trainer that was loaded with a state of epoch e goes on with epoch e + 1.
+    """
+    if trainer.epoch == 0:
+        trainer.model.eval()
+        yield take_snapshot(trainer, lr=float("nan"), gradient_norm=float("nan"))
+    while trainer.epoch < trainer.epochs:
+        snapshot = take_snapshot(trainer, *trainer.train_epoch())
+        yield snapshot
+        if snapshot.diverged:
+            return
+
+
+def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot:
+    """Evaluate a trainer's model on every split."""
+    scores = {name: evaluate(trainer.model, trainer.loss, split) for name, split in trainer.splits.items()}
+    losses = {name: score[0] for name, score in scores.items()}
+    diverged = not np.isfinite([*losses.values()]).all()
+    accuracy = {name: score[1] for name, score in scores.items()}
+    return Snapshot(trainer.epoch, trainer.model, losses, accuracy, lr, gradient_norm, diverged)
+
+
+@torch.no_grad()
+def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, float]:
+    """Return the mean loss and the accuracy of a model (in evaluation mode) on samples, summed in float64."""
+    total = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
+    cut = zip(samples.inputs.split(EVALUATION_BATCH), samples.labels.split(EVALUATION_BATCH), strict=True)
+    for inputs, labels in cut:
+        logits = model(inputs)
+        total += loss.per_sample(logits, labels).double().sum()
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return total.item() / len(samples), correct.item() / len(samples)

@@ -1,0 +1,159 @@
+"""kill -9 at random instants: nothing torn, nothing lost, the same bytes after going on.
+
+Run as a script, this file is the process whose children are killed. They are forked before any thread exists, so
+that a kill costs milliseconds instead of the start of an interpreter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from elastic.cube import Journal, Layout, Variable, assemble, is_sealed, seal, verify_manifest, write_layout
+from elastic.cube.record import encode
+
+KILLS = 20
+LAYOUT = Layout(
+    99_999,
+    range(0, 99_999, 3),
+    [("input", 0, 2), ("logits", 1, 2)],
+    [0, 1],
+    ["train"],
+    {"train": [5, 5]},
+    [
+        Variable("training", "loss", ("split",)),
+        Variable("collapse", "cosine", ("split", "layer", "class", "other_class")),
+    ],
+)
+
+
+def record(epoch):
+    generator = np.random.default_rng(epoch)
+    return {v.key: generator.normal(size=LAYOUT.shape(v)) for v in LAYOUT.recorded(probed=LAYOUT.is_probed(epoch))}
+
+
+def tree(seed):
+    numbers = np.random.default_rng(seed).normal(size=(2, 4))
+    group = xr.Dataset({"loss": (("seed", "epoch"), numbers)}, {"seed": [0, 1], "split": ("s", ["train"])})
+    group = group.assign_coords(split=("s", np.array(["train"], dtype=np.dtypes.StringDType())))
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"title": "t"}), "/training": group})
+
+
+def killed(job, delay):
+    """Fork a process that does the job for ever, and kill it after a while."""
+    child = os.fork()
+    if child == 0:
+        try:
+            job()
+        finally:
+            os._exit(1)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), "the job died before it was killed"
+
+
+def completed(job):
+    """Fork a process that does the job once, and wait for it: this process itself never starts a thread."""
+    child = os.fork()
+    if child == 0:
+        try:
+            job()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def kill_appends(folder):
+    generator = random.Random(0)
+    write_layout(folder, LAYOUT)
+
+    def append_for_ever():
+        journal = Journal(folder, writing=True)
+        for epoch in range(max(0, len(journal.epochs()) - 1), LAYOUT.epochs):
+            journal.append(epoch, record(epoch))
+
+    torn = 0
+    for _ in range(KILLS):
+        killed(append_for_ever, generator.uniform(0.005, 0.06))
+        journal = Journal(folder)
+        torn += any(path.suffix == ".partial" for path in journal.folder.glob(".*"))
+        epochs = journal.epochs()
+        assert epochs == list(range(len(epochs))), "an epoch was lost"
+        for epoch in epochs[-20:]:
+            journal.read(epoch)
+    reached = len(Journal(folder).epochs())
+    journal = Journal(folder, writing=True)
+    for epoch in range(reached):  # a whole replay: raises unless every byte is the same
+        journal.append(epoch, record(epoch))
+        assert journal.path(epoch).read_bytes() == encode({**record(epoch), "status": np.int8(1)})
+    assert sorted(path.name for path in journal.folder.iterdir()) == [f"{epoch:06d}.npz" for epoch in range(reached)]
+    print(f"{reached} epochs, {torn} of {KILLS} kills left a half-written file")
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def kill_seals(folder):
+    generator = random.Random(0)
+    cube, other = tree(0), tree(1)
+    with tempfile.TemporaryDirectory() as unbroken:
+        completed(lambda: seal(cube, Path(unbroken)))
+        start = time.monotonic()
+        completed(lambda: seal(cube, Path(unbroken)))
+        length = time.monotonic() - start
+        expected = contents(Path(unbroken))
+
+    def seal_for_ever():
+        while True:
+            seal(cube, folder)
+            seal(other, folder)
+
+    unsealed = 0
+    for _ in range(KILLS):
+        killed(seal_for_ever, generator.uniform(0.1, 2) * length)
+        if is_sealed(folder):
+            assert verify_manifest(folder) == [], "a sealed cube was torn"
+        else:
+            unsealed += 1
+        if generator.random() < 0.5:  # else the next one begins on what this one left
+            completed(lambda: seal(cube, folder))
+            assert contents(folder) == expected
+    completed(lambda: seal(cube, folder))
+    assert contents(folder) == expected
+    print(f"{unsealed} of {KILLS} kills came before the cube was sealed")
+
+
+@pytest.mark.parametrize("what", [kill_appends, kill_seals], ids=["appends", "seals"])
+def test_kill_9_at_any_instant_loses_nothing(tmp_path, what):
+    root = Path(assemble.__code__.co_filename).parents[2]
+    done = subprocess.run(
+        [sys.executable, __file__, what.__name__, str(tmp_path / "folder")],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"of {KILLS} kills" in done.stdout
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from elastic.cube import Layout, Variable, read_layout, write_layout
+from elastic.errors import StudyError
+
+
+def test_json_gives_back_the_same_layout(make_layout):
+    for layout in (make_layout(), make_layout(hidden=3, classes=("cat", "dog")), make_layout(variables=())):
+        assert Layout.from_json(layout.to_json()) == layout
+        assert Layout.from_json(layout.to_json()).to_json() == layout.to_json()
+
+
+def test_numpy_numbers_lists_and_tuples_make_one_layout(make_layout):
+    layout = make_layout(probed=(0, 2, 4))
+    same = make_layout(
+        epochs=np.int64(4), probed=np.array([0, 2, 4]), classes=list(np.arange(3)), variables=list(layout.variables)
+    )
+    assert same == layout
+    assert same.to_json() == layout.to_json()
+
+
+def test_attributes_are_as_json_gives_them_back():
+    variable = Variable("collapse", "nc1", ["split"], {"bounds": (0.0, "inf")})
+    assert variable.attrs == {"bounds": [0.0, "inf"]}
+    assert variable.dims == ("split",)
+
+
+def test_no_changed_byte_of_the_file_is_believed(make_layout):
+    layout = make_layout()
+    text = layout.to_json().encode()
+    generator = random.Random(0)
+    for place in range(len(text)):
+        torn = bytearray(text)
+        torn[place] ^= 1 << generator.randrange(8)
+        try:
+            read = Layout.from_json(torn.decode(errors="replace"))
+        except StudyError:
+            continue
+        assert read == layout  # only white space was hit
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"sha256": 1}', "\x00"])
+def test_what_is_no_layout_is_refused(text):
+    with pytest.raises(StudyError, match="be a layout"):
+        Layout.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ({"group": "colapse", "name": "nc1"}, "one of the groups"),
+        ({"group": "training", "name": "loss", "dims": ("layer",)}, "dims among"),
+        ({"group": "collapse", "name": "nc1", "dims": ("layer", "split")}, "in this order"),
+        ({"group": "collapse", "name": "nc1", "dims": ("layer", "layer")}, "dims among"),
+        ({"group": "training", "name": "n", "dtype": "int64"}, "floating-point"),
+        ({"group": "training", "name": "status"}, "another name"),
+    ],
+)
+def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, told):
+    with pytest.raises(StudyError, match=told):
+        Variable(**variable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"probed": (0, 9)}, "ascending epochs"),
+        ({"probed": (4, 0)}, "ascending epochs"),
+        ({"probed": (0, 0)}, "ascending epochs"),
+        ({"classes": (0, 0, 1)}, "different names"),
+        ({"variables": (Variable("training", "loss"),) * 2}, "different names"),
+    ],
+)
+def test_a_contradictory_layout_is_refused(make_layout, changes, told):
+    with pytest.raises(StudyError, match=told):
+        make_layout(**changes)
+
+
+def test_counts_are_given_for_every_class():
+    with pytest.raises(StudyError, match="2 counts a split"):
+        Layout(1, [], [], ["a", "b"], ["train"], {"train": [1, 2, 3]}, [])
+
+
+def test_a_run_without_layout_has_not_begun(tmp_path):
+    assert read_layout(tmp_path / "nowhere") is None
+
+
+def test_a_layout_is_written_once(tmp_path, make_layout):
+    write_layout(tmp_path / "run", make_layout())
+    before = (tmp_path / "run" / "layout.json").stat()
+    write_layout(tmp_path / "run", make_layout())
+    assert (tmp_path / "run" / "layout.json").stat().st_ino == before.st_ino
+    with pytest.raises(StudyError, match=r"layout\.json: .* found other epochs, probed; try"):
+        write_layout(tmp_path / "run", make_layout(epochs=5, probed=(0, 5)))
+    assert read_layout(tmp_path / "run") == make_layout()
+
+
+def test_a_damaged_layout_tells_the_file_and_what_to_do(tmp_path, make_layout):
+    write_layout(tmp_path, make_layout())
+    (tmp_path / "layout.json").write_bytes(b"\xff{")
+    with pytest.raises(StudyError, match=r"layout\.json: .*try deleting .* the others are kept"):
+        read_layout(tmp_path)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+import elastic
+from elastic.cube import run_lock
+from elastic.errors import RunBusy, StudyError
+
+ROOT = Path(elastic.__file__).parents[1]
+
+OWNER = """
+import sys
+from pathlib import Path
+from elastic.cube import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path / "run")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"mine\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_has_one_owner_who_is_named_and_loses_it_by_dying(tmp_path, owner):
+    with pytest.raises(RunBusy, match=rf"process {owner.pid} on "), run_lock(tmp_path / "run"):
+        raise AssertionError("two owners")
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+    with run_lock(tmp_path / "run"):
+        assert f"process {os.getpid()} " in (tmp_path / "run" / "lock-owner").read_text()
+
+
+def test_a_run_is_free_after_its_block_even_when_it_failed(tmp_path):
+    with pytest.raises(KeyError), run_lock(tmp_path):
+        raise KeyError
+    with run_lock(tmp_path):
+        pass
+
+
+def test_one_process_does_not_own_a_run_twice(tmp_path):
+    with run_lock(tmp_path), pytest.raises(RunBusy, match=f"process {os.getpid()}"), run_lock(tmp_path):
+        raise AssertionError("two owners")
+
+
+def test_runs_are_owned_one_by_one(tmp_path):
+    with run_lock(tmp_path / "a"), run_lock(tmp_path / "b"):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    with pytest.raises(StudyError, match="Read-only file system"), run_lock(tmp_path):
+        raise AssertionError("owned without a lock")

@@ -1,0 +1,112 @@
+"""Small networks with stepped and observed samples: elasticity by elastic, and by the slow twins."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import oracles
+import torch
+from torch import nn
+
+from elastic.losses import build_loss
+from elastic.models.cnn import cnn
+from elastic.models.contract import TappedModel, Task
+from elastic.models.mlp import mlp
+from elastic.probes.update_response import update_responses
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A float64 network, J stepped and M observed samples of K classes; ``both`` of them are in both sets."""
+
+    model: TappedModel
+    stepped: torch.Tensor
+    observed: torch.Tensor
+    stepped_labels: torch.Tensor
+    observed_labels: torch.Tensor
+    classes: int
+    layer: str
+    loss: str = "cross_entropy"
+    both: int = 0
+
+    def same(self, a: int, m: int) -> bool:
+        return a == m and a < self.both
+
+    @property
+    def same_matrix(self) -> torch.Tensor:
+        J, M = len(self.stepped), len(self.observed)
+        return torch.tensor([[self.same(a, m) for m in range(M)] for a in range(J)])
+
+    def responses(self, **options):
+        return update_responses(
+            self.model, build_loss(self.loss), (self.stepped, self.stepped_labels),
+            (self.observed, self.observed_labels), classes=self.classes, same=self.same_matrix, **options,
+        )  # fmt: skip
+
+    def readings(self):
+        return {"update": self.responses()[self.layer]}
+
+    @cache  # noqa: B019
+    def moved(self, layer: str, lr: float | None = None):
+        """Return the slow twins' (moved [J, M, d], own [J, d])."""
+        per_sample = build_loss(self.loss).per_sample
+
+        def movement(a, x):
+            arguments = (self.model, layer, per_sample, self.stepped[a], self.stepped_labels[a], x)
+            return oracles.first_order_movement(*arguments) if lr is None else oracles.finite_movement(*arguments, lr)
+
+        moved = np.array([[movement(a, x) for x in self.observed] for a in range(len(self.stepped))])
+        return moved, np.array([movement(a, self.stepped[a]) for a in range(len(self.stepped))])
+
+    def ask(self, oracle):
+        """Call an oracle with the quantities that its parameters name."""
+        moved, own = self.moved(self.layer)
+        with torch.no_grad():
+            features = self.model.taps(self.observed)[self.layer].flatten(1).numpy()
+        known = {
+            "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
+            "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
+        }  # fmt: skip
+        return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
+
+
+def settled(model: nn.Module) -> TappedModel:
+    """In evaluation mode and float64, its batch norms with statistics of their own."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return model.double().eval()
+
+
+def dense(layer: str, *, loss: str = "cross_entropy", both: int = 0, seed: int = 0, **options) -> Case:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = settled(mlp(Task((5,), 3), widths=[7, 6], **options))
+        x = torch.randn(18, 5, dtype=torch.float64)
+    y = torch.arange(18) % 3
+    # The first ``both`` stepped samples are the first observed ones too.
+    observed = torch.cat([torch.arange(both), torch.arange(6, 18)])
+    return Case(model, x[:6], x[observed], y[:6], y[observed], 3, layer, loss, both)
+
+
+def convolutional(layer: str, *, batch_norm: bool = True) -> Case:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = settled(cnn(Task((1, 4, 4), 2), channels=[2, 3], batch_norm=batch_norm))
+        x = torch.randn(10, 1, 4, 4, dtype=torch.float64)
+    y = torch.arange(10) % 2
+    return Case(model, x[:4], x[4:], y[:4], y[4:], 2, layer)
+
+
+CASES = {
+    "hidden": dense("hidden_1"),
+    "penultimate_gelu": dense("penultimate", activation="gelu"),
+    "logits_squared": dense("logits", loss="mse"),
+    "shared_samples": dense("penultimate", both=5),
+    "batch_norm": dense("penultimate", batch_norm=True),
+    "convolution": convolutional("conv_1"),
+}

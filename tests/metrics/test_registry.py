@@ -1,0 +1,134 @@
+"""Every registered metric, held to its own facts and to its slow twin."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cases
+import numpy as np
+import oracles
+import pytest
+import torch
+
+import elastic
+from elastic.metrics.contract import attributes, evaluate
+from elastic.registry import registry
+
+BIBLIOGRAPHY = Path(elastic.__file__).with_name("references.bib")
+
+
+@dataclass(frozen=True)
+class GroupUnderTest:
+    """What the tests below need to know of a group.
+
+    cases: by name; each has ``classes`` and ``ask(oracle)``. readings: of a case, by name.
+    collapsed: a case at exact collapse with an aligned classifier.
+    """
+
+    cases: Mapping[str, Any]
+    readings: Callable[[Any], Mapping[str, Any]]
+    collapsed: Any
+
+
+GROUPS = {
+    "collapse": GroupUnderTest(cases.CASES, cases.Case.readings, cases.simplex_etf()),
+}
+
+ENTRIES = [e for e in registry("metrics") if e.facts.group in GROUPS]
+PAIRS = [pytest.param(e, case, id=f"{e.name}-{case}") for e in ENTRIES for case in GROUPS[e.facts.group].cases]
+FIXED_AT_COLLAPSE = [e for e in ENTRIES if e.facts.at_collapse is not None]
+each_metric = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
+each_metric_fixed_at_collapse = pytest.mark.parametrize("entry", FIXED_AT_COLLAPSE, ids=lambda e: e.name)
+each_metric_and_case = pytest.mark.parametrize(("entry", "case"), PAIRS)
+
+
+def value_of(entry, case):
+    readings = GROUPS[entry.facts.group].readings(case)
+    return entry.function(**{name: readings[name] for name in entry.parameters})
+
+
+@each_metric_and_case
+def test_a_metric_agrees_with_its_slow_twin(entry, case):
+    case = GROUPS[entry.facts.group].cases[case]
+    expected = case.ask(getattr(oracles, entry.name))
+    np.testing.assert_allclose(value_of(entry, case).numpy(), expected, rtol=1e-8, atol=1e-13)
+
+
+@each_metric_and_case
+def test_a_metric_keeps_its_bounds_dims_and_precision(entry, case):
+    case = GROUPS[entry.facts.group].cases[case]
+    value = value_of(entry, case)
+    assert value.dtype == torch.float64
+    assert value.shape == (case.classes,) * len(entry.facts.dims)
+    low, high = entry.facts.bounds
+    known = value[~value.isnan()]
+    assert known.numel() > 0
+    assert known.isfinite().all()
+    assert low is None or (known >= low).all()
+    assert high is None or (known <= high).all()
+
+
+@each_metric_fixed_at_collapse
+def test_a_metric_has_its_recorded_value_at_exact_collapse(entry):
+    value = value_of(entry, GROUPS[entry.facts.group].collapsed)
+    known = value[~value.isnan()]
+    assert known.numel() > 0
+    torch.testing.assert_close(known, torch.full_like(known, entry.facts.at_collapse), rtol=0, atol=1e-12)
+
+
+@each_metric_fixed_at_collapse
+def test_a_metric_is_away_from_its_value_at_collapse_where_nothing_has_collapsed(entry):
+    group = GROUPS[entry.facts.group]
+    values = [value_of(entry, case) for case in group.cases.values()]
+    assert any(((v - entry.facts.at_collapse).abs() > 0.01).any() for v in values)
+
+
+@each_metric
+def test_a_metric_is_documented(entry):
+    doc = inspect.getdoc(entry.function)
+    assert ">>>" in doc
+    prose = doc.partition(">>>")[0]
+    assert re.search(r"[=Σ‖√/⟨]", prose), "no formula"
+    assert len(entry.summary) <= 120
+    assert entry.facts.formula
+    assert entry.facts.units
+
+
+@each_metric
+def test_a_metric_gives_plain_attributes_to_its_variable(entry):
+    attrs = attributes(entry)
+    assert {"long_name", "units", "source", "formula", "bounds"} <= attrs.keys()
+    plain = (str, int, float)
+    assert all(isinstance(x, plain) for v in attrs.values() for x in (v if isinstance(v, list) else [v]))
+    assert ("convention" in attrs) == ("Convention:" in inspect.getdoc(entry.function))
+
+
+@each_metric
+@pytest.mark.skipif(not BIBLIOGRAPHY.exists(), reason="no bibliography in this checkout")
+def test_a_metric_names_a_source_of_the_bibliography(entry):
+    keys = re.findall(r"^@\w+\{([^,\s]+)", BIBLIOGRAPHY.read_text(encoding="utf-8"), re.M)
+    assert entry.facts.source in keys
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_evaluating_a_group_gives_every_metric_of_it_once(group):
+    tested = GROUPS[group]
+    readings = tested.readings(next(iter(tested.cases.values())))
+    by_layer, of_network = evaluate(group, readings), evaluate(group, readings, layerless=True)
+    assert not by_layer.keys() & of_network.keys()
+    assert by_layer.keys() | of_network.keys() == {e.name for e in ENTRIES if e.facts.group == group}
+
+
+def test_the_group_collapse_has_the_variables_of_the_cube():
+    expected = {
+        "nc1", "within_between_ratio", "fuzziness", "cdnv", "cdnv_mean", "nc2_equinorm", "nc2_equiangle",
+        "nc2_etf_error", "nc2_classifier_equinorm", "nc3_duality", "nc4_mismatch", "ncc_accuracy",
+        "class_mean_norm", "within_variance", "class_cosine",
+        "mse_least_squares", "mse_perpendicular", "mse_nc1", "mse_nc23",
+    }  # fmt: skip
+    assert expected <= {e.name for e in ENTRIES if e.facts.group == "collapse"}

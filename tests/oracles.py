@@ -1,0 +1,362 @@
+"""Slow twins: what elastic computes, again, in plain float64 loops and in the words of the papers.
+
+They build every matrix that a definition names (d×d scatters, pseudo-inverses) and are only meant for small
+arrays. An oracle is named as its metric, and its parameters are the fields of a case in `cases` that it needs.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+# ---------------------------------------------------------------------------------------------------------------
+# Collapse: features [N, …], labels [N] in 0..K-1, weights [K, d] and bias [K] of the classifier
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(features):
+    """Every sample as one float64 vector."""
+    return np.stack([np.ravel(np.asarray(h)).astype(np.float64) for h in features])
+
+
+def class_means(features, labels):
+    h = rows_of(features)
+    return np.stack([np.mean([h[i] for i in range(len(h)) if labels[i] == k], axis=0) for k in range(max(labels) + 1)])
+
+
+def within_scatter(features, labels):
+    """Σ_W = (1/N) Σ_i (h_i - μ_k(i))(h_i - μ_k(i))ᵀ."""
+    h, mu = rows_of(features), class_means(features, labels)
+    sigma = np.zeros((h.shape[1], h.shape[1]))
+    for i in range(len(h)):
+        z = h[i] - mu[labels[i]]
+        sigma += np.outer(z, z) / len(h)
+    return sigma
+
+
+def between_scatter(features, labels):
+    """Σ_B = (1/K) Σ_k (μ_k - μ_G)(μ_k - μ_G)ᵀ with μ_G the mean of the class means."""
+    mu = class_means(features, labels)
+    centre = np.mean(mu, axis=0)
+    return sum(np.outer(m - centre, m - centre) for m in mu) / len(mu)
+
+
+def between_sum_of_squares(features, labels):
+    """SS_B = (1/N) Σ_k n_k (x̄_k - x̄)(x̄_k - x̄)ᵀ with x̄ the mean of all samples."""
+    h, mu = rows_of(features), class_means(features, labels)
+    centre = np.mean(h, axis=0)
+    counts = [sum(1 for y in labels if y == k) for k in range(len(mu))]
+    return sum(n * np.outer(m - centre, m - centre) for n, m in zip(counts, mu, strict=True)) / len(h)
+
+
+def nc1(features, labels):
+    sigma_b = between_scatter(features, labels)
+    return np.trace(within_scatter(features, labels) @ np.linalg.pinv(sigma_b, rcond=1e-11)) / (max(labels) + 1)
+
+
+def fuzziness(features, labels):
+    ss_b = between_sum_of_squares(features, labels)
+    return np.trace(within_scatter(features, labels) @ np.linalg.pinv(ss_b, rcond=1e-11))
+
+
+def within_between_ratio(features, labels):
+    return np.trace(within_scatter(features, labels)) / np.trace(between_scatter(features, labels))
+
+
+def within_variance(features, labels):
+    h, mu = rows_of(features), class_means(features, labels)
+    return np.array(
+        [np.mean([np.sum((h[i] - mu[k]) ** 2) for i in range(len(h)) if labels[i] == k]) for k in range(len(mu))]
+    )
+
+
+def cdnv(features, labels):
+    mu, v = class_means(features, labels), within_variance(features, labels)
+    K = len(mu)
+    value = np.full((K, K), np.nan)
+    for j in range(K):
+        for k in range(K):
+            if j != k:
+                value[j, k] = (v[j] + v[k]) / (2 * np.sum((mu[j] - mu[k]) ** 2))
+    return value
+
+
+def cdnv_mean(features, labels):
+    value = cdnv(features, labels)
+    return np.mean([value[j, k] for j in range(len(value)) for k in range(len(value)) if j != k])
+
+
+def centred_means(features, labels):
+    mu = class_means(features, labels)
+    return mu - np.mean(mu, axis=0)
+
+
+def class_mean_norm(features, labels):
+    return np.array([np.sqrt(m @ m) for m in centred_means(features, labels)])
+
+
+def class_cosine(features, labels):
+    m = centred_means(features, labels)
+    return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in m] for a in m])
+
+
+def nc2_equinorm(features, labels):
+    norms = class_mean_norm(features, labels)
+    return np.std(norms, ddof=1) / np.mean(norms)
+
+
+def nc2_classifier_equinorm(weights):
+    norms = [np.sqrt(w @ w) for w in rows_of(weights)]
+    return np.std(norms, ddof=1) / np.mean(norms)
+
+
+def nc2_equiangle(features, labels):
+    cosine = class_cosine(features, labels)
+    K = len(cosine)
+    return np.mean([abs(cosine[j, k] + 1 / (K - 1)) for j in range(K) for k in range(K) if j != k])
+
+
+def nc2_etf_error(features, labels):
+    M = centred_means(features, labels).T
+    K = M.shape[1]
+    gram = M.T @ M
+    etf = (np.eye(K) - np.ones((K, K)) / K) / np.sqrt(K - 1)
+    return np.linalg.norm(gram / np.linalg.norm(gram) - etf)
+
+
+def nc3_duality(features, labels, weights):
+    W, M = rows_of(weights), centred_means(features, labels)
+    return np.linalg.norm(W / np.linalg.norm(W) - M / np.linalg.norm(M)) ** 2
+
+
+def nc3_duality_inner(features, labels, next_weights):
+    """Orthogonal Procrustes, with the minimiser Q written out: min_Q ‖W/‖W‖ - Q M/‖M‖‖², QᵀQ = I."""
+    W, M = rows_of(next_weights), centred_means(features, labels)
+    W, M = W / np.linalg.norm(W), M / np.linalg.norm(M)
+    W = np.vstack([W, np.zeros((max(0, len(M) - len(W)), W.shape[1]))])
+    P, _, Rt = np.linalg.svd(W @ M.T, full_matrices=False)
+    return np.linalg.norm(W - (P @ Rt) @ M) ** 2
+
+
+def nearest_class_means(features, labels):
+    mu = class_means(features, labels)
+    return [int(np.argmin([np.sum((h - m) ** 2) for m in mu])) for h in rows_of(features)]
+
+
+def network_decisions(features, weights, bias):
+    W, b = rows_of(weights), 0.0 if bias is None else np.asarray(bias, dtype=np.float64)
+    return [int(np.argmax(W @ h + b)) for h in rows_of(features)]
+
+
+def nc4_mismatch(features, labels, weights, bias):
+    nearest, decided = nearest_class_means(features, labels), network_decisions(features, weights, bias)
+    return np.mean([a != b for a, b in zip(nearest, decided, strict=True)])
+
+
+def ncc_accuracy(features, labels):
+    return np.mean([a == y for a, y in zip(nearest_class_means(features, labels), labels, strict=True)])
+
+
+def extended(features, weights, bias):
+    """Features with a last entry 1, weights with the bias as last column (as they are if there is no bias)."""
+    h, W = rows_of(features), rows_of(weights)
+    if bias is None:
+        return h, W
+    b = np.asarray(bias, dtype=np.float64)
+    return np.hstack([h, np.ones((len(h), 1))]), np.hstack([W, b[:, None]])
+
+
+def ridge_solution(features, labels, weights, bias, ridge):
+    """W_LS by the normal equations Σ_T̃ + λI; by `lstsq` (least norm) where there is no ridge."""
+    h, W = extended(features, weights, bias)
+    Y = np.eye(len(W))[labels]
+    if ridge == 0:
+        return np.linalg.lstsq(h, Y, rcond=None)[0].T
+    return np.linalg.solve(h.T @ h / len(h) + ridge * np.eye(h.shape[1]), h.T @ Y / len(h)).T
+
+
+def mse_loss(features, labels, weights, bias, ridge):
+    """½ mean ‖Wh + b - e_y‖² + (λ/2)‖[W, b]‖²."""
+    h, W = extended(features, weights, bias)
+    errors = [np.sum((W @ h[i] - np.eye(len(W))[labels[i]]) ** 2) for i in range(len(h))]
+    return np.mean(errors) / 2 + ridge / 2 * np.sum(W**2)
+
+
+def mse_least_squares(features, labels, weights, bias, ridge):
+    W = ridge_solution(features, labels, weights, bias, ridge)
+    if bias is None:
+        return mse_loss(features, labels, W, None, ridge)
+    return mse_loss(features, labels, W[:, :-1], W[:, -1], ridge)
+
+
+def mse_perpendicular(features, labels, weights, bias, ridge):
+    """½ tr (W - W_LS)(Σ_T̃ + λI)(W - W_LS)ᵀ."""
+    h, W = extended(features, weights, bias)
+    away = W - ridge_solution(features, labels, weights, bias, ridge)
+    return np.trace(away @ (h.T @ h / len(h) + ridge * np.eye(h.shape[1])) @ away.T) / 2
+
+
+def mse_nc1(features, labels, weights, bias, ridge):
+    """½ tr W_LS (Σ_W + λI) W_LSᵀ."""
+    h, _ = extended(features, weights, bias)
+    W = ridge_solution(features, labels, weights, bias, ridge)
+    return np.trace(W @ (within_scatter(h, labels) + ridge * np.eye(h.shape[1])) @ W.T) / 2
+
+
+def mse_nc23(features, labels, weights, bias, ridge):
+    """½ Σ_k (n_k/N) ‖W_LS μ̃_k - e_k‖²."""
+    h, _ = extended(features, weights, bias)
+    W = ridge_solution(features, labels, weights, bias, ridge)
+    errors = [np.sum((W @ m - e) ** 2) for m, e in zip(class_means(h, labels), np.eye(len(W)), strict=True)]
+    return np.bincount(labels) / len(labels) @ errors / 2
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Elasticity: a step on sample a of class j, seen by sample m of class k, in one layer.
+#
+# moved[a][m] is the movement Δ(m;a) of m's features per unit learning rate, own[a] the movement Δ(a;a) of the
+# stepped sample itself, features[m] the features before the step, same(a, m) whether a and m are one sample.
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def first_order_movement(model, layer, per_sample_loss, stepped, label, observed):
+    """Δ(m;a) = -∂h(m)/∂θ · ∇ℓ(a), one feature after the other, each by its own backward pass."""
+    parameters = list(model.parameters())
+    loss = per_sample_loss(model(stepped[None]), label[None])[0]
+    gradient = torch.autograd.grad(loss, parameters)
+    features = model.taps(observed[None])[layer].flatten()
+    moved = []
+    for feature in features:
+        slope = torch.autograd.grad(feature, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+        moved.append(-sum(float((s * g).sum()) for s, g in zip(slope, gradient, strict=True)))
+    return np.array(moved)
+
+
+def finite_movement(model, layer, per_sample_loss, stepped, label, observed, lr):
+    """(h(m; θ - η∇ℓ(a)) - h(m; θ))/η: copy the model, take the SGD step, run forward, subtract."""
+    copied = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(copied.parameters(), lr=lr)
+    per_sample_loss(copied(stepped[None]), label[None])[0].backward()
+    optimizer.step()
+    with torch.no_grad():
+        after = copied.taps(observed[None])[layer].flatten()
+        before = model.taps(observed[None])[layer].flatten()
+    return ((after - before) / lr).numpy()
+
+
+def pairs_of(j, k, stepped, observed, same):
+    return [
+        (a, m)
+        for a in range(len(stepped))
+        for m in range(len(observed))
+        if stepped[a] == j and observed[m] == k and not same(a, m)
+    ]
+
+
+def class_by_class(value, classes):
+    return np.array([[value(j, k) for k in range(classes)] for j in range(classes)])
+
+
+def steps_on(j, stepped):
+    return [a for a in range(len(stepped)) if stepped[a] == j]
+
+
+def response(moved, stepped, observed, same, classes):
+    def mean(j, k):
+        return np.mean([np.linalg.norm(moved[a][m]) for a, m in pairs_of(j, k, stepped, observed, same)])
+
+    return class_by_class(mean, classes)
+
+
+def response_stderr(moved, stepped, observed, same, classes):
+    """Two-way clustered variance of the mean over pairs: by stepped sample, by observed sample, less by pair."""
+
+    def stderr(j, k):
+        pairs = pairs_of(j, k, stepped, observed, same)
+        values = {pair: np.linalg.norm(moved[pair[0]][pair[1]]) for pair in pairs}
+        mean = np.mean(list(values.values()))
+
+        def clustered(clusters):
+            count = len(set(clusters.values()))
+            if count < 2:
+                return np.nan
+            sums = [sum(values[p] - mean for p in pairs if clusters[p] == c) for c in set(clusters.values())]
+            return count / (count - 1) * sum(s**2 for s in sums)
+
+        by_stepped = clustered({pair: pair[0] for pair in pairs})
+        by_observed = clustered({pair: pair[1] for pair in pairs})
+        by_pair = clustered({pair: pair for pair in pairs})
+        both = by_stepped + by_observed - by_pair
+        return np.sqrt(np.maximum(both, np.maximum(by_stepped, by_observed))) / len(pairs)
+
+    return class_by_class(stderr, classes)
+
+
+def self_response(own, stepped, classes):
+    return np.array([np.mean([np.linalg.norm(own[a]) for a in steps_on(j, stepped)]) for j in range(classes)])
+
+
+def self_response_squared(own, stepped, classes):
+    return np.array([np.mean([np.linalg.norm(own[a]) ** 2 for a in steps_on(j, stepped)]) for j in range(classes)])
+
+
+def relative_similarity(moved, own, stepped, observed, same, classes):
+    R, own_R = response(moved, stepped, observed, same, classes), self_response(own, stepped, classes)
+    return class_by_class(lambda j, k: R[j, k] / own_R[j], classes)
+
+
+def response_product(moved, own, stepped, observed, same, classes):
+    def mean(j, k):
+        return np.mean([moved[a][m] @ own[a] for a, m in pairs_of(j, k, stepped, observed, same)])
+
+    return class_by_class(mean, classes)
+
+
+def kernel_similarity(moved, own, stepped, observed, same, classes):
+    P = response_product(moved, own, stepped, observed, same, classes)
+    own_P = self_response_squared(own, stepped, classes)
+    return class_by_class(lambda j, k: P[j, k] / own_P[j], classes)
+
+
+def shift_of_mean(moved, a, k, observed, same):
+    """Movement of the mean of class k's observed samples under the step on a."""
+    return np.mean([moved[a][m] for m in range(len(observed)) if observed[m] == k and not same(a, m)], axis=0)
+
+
+def mean_shift(moved, stepped, observed, same, classes):
+    def mean(j, k):
+        return np.mean([np.linalg.norm(shift_of_mean(moved, a, k, observed, same)) for a in steps_on(j, stepped)])
+
+    return class_by_class(mean, classes)
+
+
+def mean_shift_alignment(moved, features, stepped, observed, same, classes):
+    mu = class_means(features, observed)
+    outwards = [(m - mu.mean(axis=0)) / np.linalg.norm(m - mu.mean(axis=0)) for m in mu]
+    length = mean_shift(moved, stepped, observed, same, classes)
+
+    def cosine(j, k):
+        along = [shift_of_mean(moved, a, k, observed, same) @ outwards[k] for a in steps_on(j, stepped)]
+        return np.mean(along) / length[j, k]
+
+    return class_by_class(cosine, classes)
+
+
+def within_sensitivity(moved, features, stepped, observed, same, classes):
+    """d/dη of the variance of class k's observed samples (less the stepped one), by the product rule."""
+
+    def derivative(a, k):
+        members = [m for m in range(len(observed)) if observed[m] == k and not same(a, m)]
+        mu, shift = np.mean([features[m] for m in members], axis=0), np.mean([moved[a][m] for m in members], axis=0)
+        return np.mean([2 * (features[m] - mu) @ (moved[a][m] - shift) for m in members])
+
+    return class_by_class(lambda j, k: np.mean([derivative(a, k) for a in steps_on(j, stepped)]), classes)
+
+
+def locality(moved, own, stepped, observed, same, classes):
+    S = relative_similarity(moved, own, stepped, observed, same, classes)
+    within = np.mean([S[j, j] for j in range(classes)])
+    between = np.mean([S[j, k] for j in range(classes) for k in range(classes) if j != k])
+    return within / between

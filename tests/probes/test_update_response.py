@@ -1,0 +1,168 @@
+"""The update-response probe against its slow twin, in every layer, loss and way of stepping."""
+
+from __future__ import annotations
+
+import copy
+
+import elasticity_cases
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from elastic.errors import ModelError
+from elastic.losses import build_loss
+from elastic.models.contract import Stages, Task
+from elastic.models.mlp import mlp
+from elastic.probes.update_response import update_responses
+
+CASES = elasticity_cases.CASES
+
+
+def relative_error(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_first_order_movements_are_the_twin_s_in_every_layer(name):
+    case = CASES[name]
+    responses = case.responses()
+    assert list(responses) == list(case.model.layers)
+    for layer, response in responses.items():
+        moved, own = case.moved(layer)
+        np.testing.assert_allclose(response.norms, np.linalg.norm(moved, axis=2), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(response.own_norms, np.linalg.norm(own, axis=1), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(response.products, np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["hidden", "logits_squared", "batch_norm", "convolution"])
+@pytest.mark.parametrize("lr", [1e-1, 1e-3])
+def test_finite_movements_are_those_of_copy_step_subtract(name, lr):
+    case = CASES[name]
+    for layer, response in case.responses(lr=lr).items():
+        moved, own = case.moved(layer, lr)
+        np.testing.assert_allclose(response.norms, np.linalg.norm(moved, axis=2), rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(response.own_norms, np.linalg.norm(own, axis=1), rtol=1e-7, atol=1e-10)
+
+
+def test_finite_movements_tend_to_first_order_ones_as_the_step_vanishes():
+    case = CASES["penultimate_gelu"]
+    limit = case.responses()["logits"].norms
+    errors = [relative_error(case.responses(lr=lr)["logits"].norms, limit) for lr in (1e-2, 1e-3, 1e-4)]
+    assert errors[0] > 5 * errors[1] > 25 * errors[2]
+
+
+@pytest.mark.parametrize("name", ["shared_samples", "convolution"])
+def test_a_small_memory_budget_changes_nothing_but_the_blocks(name):
+    case = CASES[name]
+    whole, cut = case.responses(), case.responses(memory_budget=2**14)
+    for layer in whole:
+        for field in ("norms", "products", "own_norms", "shift_norms", "shift_along_mean", "within_rates"):
+            torch.testing.assert_close(getattr(cut[layer], field), getattr(whole[layer], field), rtol=1e-10, atol=1e-13)
+
+
+def test_a_small_memory_budget_does_cut_the_work_into_blocks(monkeypatch):
+    from elastic.probes import update_response
+
+    seen = []
+    read = update_response.read
+    monkeypatch.setattr(
+        update_response, "read", lambda blocks, readers: read([seen.append(b) or b for b in blocks], readers)
+    )
+    CASES["hidden"].responses(memory_budget=2**14)
+    assert len({b.stepped.start for b in seen}) > 1
+    assert len({b.observed.start for b in seen}) > 1
+
+
+def test_linear_softmax_moves_as_its_closed_form_says():
+    # Δz(x') = -(p - e_y)(x·x' + 1) for a single linear layer with bias
+    torch.manual_seed(0)
+    model = Stages({"penultimate": nn.Identity(), "logits": nn.Linear(4, 3)}).double()
+    x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
+    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    p = model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)
+    expected = p.norm(dim=1)[:, None] * (x[:3] @ x[3:].T + 1).abs()
+    torch.testing.assert_close(found["logits"].norms, expected, rtol=1e-12, atol=0)
+    assert (found["penultimate"].norms == 0).all()
+
+
+def test_the_first_layer_of_a_deep_linear_net_moves_as_its_closed_form_says():
+    torch.manual_seed(0)
+    model = mlp(Task((4,), 3), widths=[5, 6], activation="identity", bias=False).double()
+    W2, W3 = (model.get_parameter(name) for name in ("stages.penultimate.0.weight", "stages.logits.weight"))
+    x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
+    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    delta = (model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)) @ W3 @ W2
+    expected = delta.norm(dim=1)[:, None] * (x[:3] @ x[3:].T).abs()
+    torch.testing.assert_close(found["hidden_1"].norms, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("factor", [400.0, 1500.0])
+def test_float32_stays_exact_where_fitted_samples_have_vanishing_gradients(factor):
+    torch.manual_seed(0)
+    model = mlp(Task((20,), 5), widths=[64, 64])
+    x = torch.randn(30, 20)
+    with torch.no_grad():
+        model.stages["logits"].weight *= factor
+        y = model(x).argmax(dim=1)  # every sample is right, by a wide margin
+    loss, exact = build_loss("cross_entropy"), copy.deepcopy(model).double()
+    norms = loss.logit_gradient(exact(x.double()), y).norm
+    assert norms.min() < (1e-6 if factor == 400.0 else 1e-30)
+    found = update_responses(model, loss, (x[:10], y[:10]), (x[10:], y[10:]), classes=5)
+    truth = update_responses(exact, loss, (x[:10].double(), y[:10]), (x[10:].double(), y[10:]), classes=5)
+    for layer in found:
+        each = torch.linalg.vector_norm(found[layer].norms - truth[layer].norms, dim=1)
+        assert (each / torch.linalg.vector_norm(truth[layer].norms, dim=1)).max() < 1e-3, layer
+
+
+def test_a_float32_copy_step_subtract_loop_measures_rounding_where_the_probe_does_not():
+    torch.manual_seed(0)
+    model = mlp(Task((20,), 5), widths=[64, 64, 64])
+    x, y, lr = torch.randn(12, 20), torch.arange(12) % 5, 1e-8
+    case = elasticity_cases.Case(model, x[:2], x[2:], y[:2], y[2:], 5, "logits")
+    exact = update_responses(copy.deepcopy(model).double(), build_loss("cross_entropy"),
+                             (x[:2].double(), y[:2]), (x[2:].double(), y[2:]), classes=5)["logits"].norms  # fmt: skip
+    naive = np.linalg.norm(case.moved("logits", lr)[0], axis=2)
+    assert relative_error(naive, exact.numpy()) > 0.05
+    assert relative_error(case.responses(lr=lr)["logits"].norms, exact) < 1e-4
+    assert relative_error(case.responses()["logits"].norms, exact) < 1e-5
+
+
+def test_a_probe_leaves_the_model_its_modes_and_the_generators_as_they_were():
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 2))
+    model[1].eval()
+    stages = Stages({"penultimate": model[:4], "logits": model[4]}).train()
+    stages.stages["penultimate"][1].eval()
+    before = copy.deepcopy(stages.state_dict())
+    modes = [m.training for m in stages.modules()]
+    state = torch.get_rng_state()
+    x, y = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
+    for lr in (None, 0.1):
+        update_responses(stages, build_loss("cross_entropy"), (x[:2], y[:2]), (x[2:], y[2:]), classes=2, lr=lr)
+    assert [m.training for m in stages.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in stages.state_dict().items())
+    assert all(p.grad is None for p in stages.parameters())
+
+
+class Untraceable(torch.autograd.Function):
+    """Has a backward but no forward-mode derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+def test_a_model_without_forward_derivative_is_named_as_the_reason():
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return Untraceable.apply(x)
+
+    model = Stages({"penultimate": nn.Sequential(nn.Linear(3, 3), Doubled()), "logits": nn.Linear(3, 2)})
+    x, y = torch.randn(4, 3), torch.arange(4) % 2
+    with pytest.raises(ModelError, match="differentiable forwards"):
+        update_responses(model, build_loss("cross_entropy"), (x[:2], y[:2]), (x[2:], y[2:]), classes=2)

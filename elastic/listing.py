@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.cube import is_sealed
-from elastic.errors import UnknownName
+from elastic.errors import ElasticError, UnknownName
+from elastic.protocol import load_protocol
 from elastic.registry import ROOMS, Entry, nearest, registry
 from elastic.study import Study
 
@@ -33,9 +34,13 @@ def names(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def _protocols() -> dict[str, str]:
     """Return the protocol files under ``protocols`` with their titles."""
-    from elastic.protocol import protocol_title
-
-    return {str(path): protocol_title(path) for path in sorted(PROTOCOLS.glob("*.yaml"))}
+    found = {}
+    for path in sorted(PROTOCOLS.glob("*.yaml")):
+        try:
+            found[str(path)] = load_protocol(path).title
+        except ElasticError as error:
+            found[str(path)] = f"(not readable: {error})"
+    return found
 
 
 def names_table(found: Names) -> RenderableType:

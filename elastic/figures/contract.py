@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import xarray as xr
@@ -13,7 +13,7 @@ from elastic.registry import registry
 FigureFunction = Callable[[xr.DataTree], Figure]
 
 #: Settings of matplotlib for all figures: type that stays readable at half size, vector text, no frame.
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.spines.top": False,

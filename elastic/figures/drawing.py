@@ -35,7 +35,7 @@ def draw(study: Study, names: Sequence[str] = ()) -> Iterator[Path]:
     cube, folder = study.cube, study.folder / "figures"
     folder.mkdir(exist_ok=True)
     for entry in [registry("figures").get(name) for name in names] or list(registry("figures")):
-        with matplotlib.rc_context(dict(STYLE)):
+        with matplotlib.rc_context(STYLE):
             try:
                 figure = entry.function(cube)
             except KeyError as error:

@@ -17,10 +17,9 @@ def response_matrices(cube: xr.DataTree) -> Figure:
     drawn = Figure(figsize=(1.55 * columns + 0.9, 1.75 * rows + 0.5), layout="constrained")
     grid = drawn.subplots(rows, columns, squeeze=False)
     top = float(np.nanmax(values))
-    image = None
     for (row, column), axes in np.ndenumerate(grid):
         shown = values.isel(epoch=row, layer=column).transpose("stepped_class", "observed_class")
-        image = axes.imshow(shown, vmin=0, vmax=top, cmap="magma")
+        axes.imshow(shown, vmin=0, vmax=top, cmap="magma")
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
         if row == 0:
@@ -29,6 +28,6 @@ def response_matrices(cube: xr.DataTree) -> Figure:
             axes.set_ylabel(f"epoch {int(values['epoch'][row])}\nstepped class", fontsize=9)
         if row == rows - 1:
             axes.set_xlabel("observed class", fontsize=9)
-    bar = drawn.colorbar(image, ax=grid, shrink=0.8, pad=0.01)
+    bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, pad=0.01)
     bar.set_label("relative similarity")
     return drawn

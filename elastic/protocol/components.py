@@ -6,10 +6,10 @@ from typing import Any
 
 from elastic.errors import NotAllowed, OptionError, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
-from elastic.protocol.explanation import Problem, locate, schema_at, unknown_key
-from elastic.protocol.paths import Path, put
+from elastic.protocol.explanation import NOTHING, Problem, locate, schema_at, unknown_key
+from elastic.protocol.paths import Path, get, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.words import dotted
+from elastic.protocol.words import dotted, told
 from elastic.registry import Entry, registry
 
 #: The model whose code is named by import path, in its option ``target``.
@@ -97,12 +97,15 @@ def _is_required(section: str) -> bool:
 
 def _complete_component(path: Path, kind: str, written: Any) -> tuple[Any, list[Problem]]:
     component = {"name": written} if isinstance(written, str) else written
-    if not isinstance(component, dict) or not isinstance(component.get("name"), str):
+    name = (*path, "name")
+    if isinstance(component, dict) and "name" not in component:
+        hint = f"one of its names (elastic list {kind})"
+        return written, [Problem(name, ProtocolError(dotted(name), "be given", NOTHING, hint))]
+    if not isinstance(component, dict) or not isinstance(component["name"], str):
         return written, []  # the schema says what is wrong
     try:
         entry = registry(kind).get(component["name"])
     except UnknownName as error:
-        name = (*path, "name")
         return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
     model, _ = schema_at(Sections, path)
     shared = set(model.model_fields) if model else set()
@@ -120,5 +123,7 @@ def _complete_component(path: Path, kind: str, written: Any) -> tuple[Any, list[
 
 def _retell(error: OptionError, path: Path, entry: Entry, options: dict[str, Any]) -> Problem:
     """Tell an error of a component's option as one of the protocol's."""
-    full = (*path, *locate(entry.options, options, error.location))
-    return Problem(full, ProtocolError(dotted(full), error.should, error.found, error.hint))
+    own = locate(entry.options, options, error.location)
+    found = NOTHING if error.found == NOTHING else told(get(options, own))
+    full = (*path, *own)
+    return Problem(full, ProtocolError(dotted(full), error.should, found, error.hint))

@@ -137,8 +137,10 @@ def schema_at(
     """Return the model of what stands at a path, if it has one, and the innermost field on the way."""
     field = None
     for part in path:
-        if model is None:  # inside a list, or among options
+        if model is None:  # among options, or in a list of values
             break
+        if isinstance(part, int):  # in a list of models
+            continue
         field = model.model_fields.get(str(part))
         model = _model_in(field.annotation if field else typing.get_type_hints(model).get("__pydantic_extra__"))
     return model, field

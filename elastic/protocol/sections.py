@@ -41,7 +41,7 @@ class Component(Strict):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
 
-    name: Annotated[str, Field(min_length=1, examples=["mlp"])]
+    name: Annotated[str, Field(min_length=1)]
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -48,8 +48,9 @@ def read_section(
     try:
         read = model.model_validate(completed[section])
     except pydantic.ValidationError as error:
-        problems += explain(error, model, completed[section], around=(section,))
-        return None, problems
+        told = {problem.path for problem in problems}
+        found = explain(error, model, completed[section], around=(section,))
+        return None, problems + [problem for problem in found if problem.path not in told]
     return None if problems else {section: read.model_dump()}, problems
 
 

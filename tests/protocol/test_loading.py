@@ -62,7 +62,7 @@ def told(error: ElasticError):
         ("cites:", "sites:", "a.yaml:3:1",
          "`sites` should be a key of the protocol; found 'sites'; try 'cites'"),
         ("training:", "probes: {at: {count: 5}}\ntraining:", "a.yaml:13:14",
-         "`probes.at.name` should be given; found nothing; try name: \"mlp\""),
+         "`probes.at.name` should be given; found nothing; try one of its names (elastic list probe_schedules)"),
         ("training:", "probes: {elasticity: {update: finite}}\ntraining:", "a.yaml:13:22",
          "`probes.elasticity.lr` should be given beside update: finite; found null; try lr: 0.01"),
         ("training:", "probes: {elasticity: {lr: 0.1}}\ntraining:", "a.yaml:13:27",
@@ -191,28 +191,25 @@ def test_an_allowed_module_allows_what_lies_under_it(files, base, allow):
     assert files.load(text, allow=allow).model.options["target"] == "lab.nets:Net"
 
 
-@pytest.mark.parametrize(
-    "axis",
-    [
-        "{path: model, values: [{name: mlp, widths: [4]}, {name: external, target: 'lab:Net', layers: [a]}], "
-        "labels: [own, theirs]}",
-        "{path: model.target, values: ['os:system', 'lab:Net']}",
-        "{path: model.name, values: [mlp, external]}",
-    ],
-)
-def test_no_axis_and_no_setting_smuggles_a_model_in(files, base, axis):
-    text = base + f"axes: {{net: {axis}}}\n"
-    if "target, values" in axis:
-        text = text.replace("mlp\n  widths: [8, 4]\n", EXTERNAL)
-        error = files.refuse(text, allow=["lab"])
-        assert isinstance(error, NotAllowed)  # os:system is not allowed although lab:Net is
-    elif "name, values" in axis:
-        text = text.replace("widths: [8, 4]", "widths: [8, 4]\n  target: lab:Net\n  layers: [a]")
-        files.refuse(text)
-    else:
-        assert isinstance(files.refuse(text), NotAllowed)
-        assert len(files.load(text, allow=["lab"]).cells) == 2
-    assert isinstance(files.refuse(base, settings=["model={name: external, target: 'a:b', layers: [c]}"]), NotAllowed)
+def test_no_axis_brings_in_a_model_that_is_not_allowed(files, base):
+    values = "[{name: mlp, widths: [4]}, {name: external, target: 'lab:Net', layers: [a]}]"
+    text = base + f"axes: {{net: {{path: model, values: {values}, labels: [own, theirs]}}}}\n"
+    assert isinstance(files.refuse(text), NotAllowed)
+    assert len(files.load(text, allow=["lab"]).cells) == 2
+
+
+def test_every_value_of_an_axis_must_be_allowed(files, base):
+    text = base.replace("mlp\n  widths: [8, 4]\n", EXTERNAL)
+    text += "axes: {net: {path: model.target, values: ['lab:Net', 'os:system']}}\n"
+    error = files.refuse(text, allow=["lab"])
+    assert isinstance(error, NotAllowed)
+    assert (error.found, error.place) == ("'os:system'", "a.yaml:16:56")
+
+
+def test_no_setting_brings_in_a_model_that_is_not_allowed(files, base):
+    setting = "model={name: external, target: 'lab:Net', layers: [a]}"
+    assert isinstance(files.refuse(base, settings=[setting]), NotAllowed)
+    assert files.load(base, settings=[setting], allow=["lab"]).model.name == "external"
 
 
 @pytest.mark.parametrize("key", ["allow", "allowed", "settings"])

@@ -53,12 +53,16 @@ def run(
 ) -> None:
     """Train and probe all that a PROTOCOL file asks; goes on where it was stopped."""
     from elastic.progress import watcher
-    from elastic.summary import summary
+    from elastic.summary import findings, next_steps
 
     study = elastic.run(
         protocol, out=out, settings=settings, allow=allow, device=device, restart=restart, watch=watcher()
     )
-    show(listing.study_facts(study), as_json) if as_json else Console().print(summary(study))
+    if as_json:
+        show(listing.study_facts(study), as_json)
+    else:
+        show(findings(study), as_json)
+        click.echo(next_steps(study))
 
 
 @cli.command()

@@ -87,7 +87,9 @@ class Entry:
             raise self._explain(error) from None
 
     def _explain(self, error: pydantic.ValidationError) -> OptionError:
-        first = error.errors(include_url=False, include_context=False)[0]
+        # A misspelt required option is both unknown and missing: the unknown name says what was meant.
+        errors = error.errors(include_url=False, include_context=False)
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         location = first["loc"]
         path = ".".join(str(part) for part in location)
         known = list(self.options.model_fields)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from elastic.errors import ElasticError, RunFailed
+from elastic.errors import ElasticError, ProtocolError, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
 from elastic.study import RESULTS, Study, make_study, shown
@@ -60,7 +60,8 @@ def run(
     folder = Path(out or RESULTS) / loaded.name
     # Data that are missing or a model that does not fit should be told before there is a folder.
     first = loaded.cells[0].settings
-    build_bench(first, resolve_device(device or first.training.device), tuple(allow))
+    bench = build_bench(first, resolve_device(device or first.training.device), tuple(allow))
+    check_axis_names(loaded, {variable.name for variable in bench.layout.variables})
     study = make_study(folder, loaded, restart=restart)
     watch = watch or Watcher()
     with watch, stopping_cleanly(watch) as stop:
@@ -69,6 +70,14 @@ def run(
             raise RunFailed("every run", "end", shown(failed), "the same command again: what is done is kept")
         study.seal()
     return study
+
+
+def check_axis_names(protocol: Protocol, variables: set[str]) -> None:
+    """Raise a ProtocolError if an axis is named like a variable: in a cube a name means one thing."""
+    for axis in protocol.axis_labels:
+        if axis in variables:
+            hint = f"`{axis}_axis`"
+            raise ProtocolError(f"`axes.{axis}`", "have a name that no variable of the cube has", repr(axis), hint)
 
 
 def run_cells(

@@ -17,7 +17,17 @@ from typing import Any
 
 import xarray as xr
 
-from elastic.cube import Journal, Status, assemble, is_sealed, open_sealed, read_layout, seal, write_atomically
+from elastic.cube import (
+    Journal,
+    Status,
+    assemble,
+    is_sealed,
+    open_sealed,
+    read_layout,
+    seal,
+    verify_manifest,
+    write_atomically,
+)
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.provenance import provenance
@@ -162,8 +172,9 @@ class Study:
         return assemble(runs, self.facts["axes"], attrs)
 
     def seal(self) -> None:
-        """Write the cube for good, unless it stands there already."""
-        if is_sealed(self.folder) and open_sealed(self.folder).attrs.get("digest") == self.digest:
+        """Write the cube for good, unless it stands there already, every byte as it was written."""
+        intact = is_sealed(self.folder) and not verify_manifest(self.folder)
+        if intact and open_sealed(self.folder).attrs.get("digest") == self.digest:
             return
         seal(self.assemble(), self.folder, [self.folder / PROTOCOL, self.folder / FACTS])
 

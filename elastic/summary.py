@@ -19,8 +19,8 @@ from elastic.study import Study
 SHOWN = 6
 
 
-def summary(study: Study) -> RenderableType:
-    """Return what a study found, in one screen for each of the first few settings of its axes."""
+def findings(study: Study) -> RenderableType:
+    """Return what a study found, a table for each of the first few settings of its axes."""
     cube = study.cube
     parts: list[RenderableType] = []
     settings = list(settings_of(cube))
@@ -28,7 +28,7 @@ def summary(study: Study) -> RenderableType:
         parts += [table(cube, where), accuracy(cube, where), Text("")]
     if len(settings) > SHOWN:
         parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
-    return Group(*parts, *next_steps(study))
+    return Group(*parts)
 
 
 def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
@@ -73,8 +73,17 @@ def cell(values: xr.DataArray, layer: str) -> str:
     found = found[np.isfinite(found)]
     if found.size == 0:
         return "–"
-    spread = f" ± {found.std(ddof=1):.1g}" if found.size > 1 else ""
-    return f"{found.mean():.3g}{spread}"
+    spread = f" ± {in_digits(found.std(ddof=1), 2)}" if found.size > 1 else ""
+    return f"{in_digits(found.mean(), 3)}{spread}"
+
+
+def in_digits(value: float, digits: int) -> str:
+    """Return a number with so many significant digits, without an exponent where that is short.
+
+    >>> in_digits(23.91, 2), in_digits(0.000123, 2)
+    ('24', '0.00012')
+    """
+    return f"{value:.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 10**digits else f"{value:.{digits - 1}e}"
 
 
 def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
@@ -99,13 +108,13 @@ def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
     return Text(line)
 
 
-def next_steps(study: Study) -> list[Text]:
-    """Return where the cube is and what to type next."""
+def next_steps(study: Study) -> str:
+    """Return where the cube is and what to type next, as lines that can be copied."""
     lines = [
-        f"cube:    {study.folder / 'cube.zarr'}",
-        f"read it: python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
-        f"see it:  elastic plot {study.folder}",
+        f"cube:     {study.folder / 'cube.zarr'}",
+        f"read it:  python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
+        f"see it:   elastic plot {study.folder}",
     ]
     if study.facts["protocol"].get("claims"):
-        lines.append("claims:  recorded in the cube; this version of elastic does not check them yet")
-    return [Text(line, overflow="fold") for line in lines]
+        lines.append("claims:   recorded in the cube; this version of elastic does not check them yet")
+    return "\n".join(lines)

@@ -94,6 +94,10 @@ class _Group:
         at_epochs = indices(self.labels["epoch"], epochs)
         places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in GROUPS[self.name]}
         self.status[position][at_epochs] = block[STATUS]
+        diverged = [epoch for epoch, state in zip(epochs, block[STATUS], strict=True) if state == Status.DIVERGED]
+        if diverged:  # the run ended there: no later epoch is still to come
+            after = [number for number, epoch in enumerate(self.labels["epoch"]) if int(epoch) > diverged[0]]
+            self.status[position][after] = Status.DIVERGED
         for variable in layout.variables:
             if variable.group == self.name:
                 within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))

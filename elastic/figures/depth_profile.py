@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
 
 from elastic.figures.contract import figure, first_setting, over_seeds
 
@@ -29,6 +30,8 @@ def depth_profile(cube: xr.DataTree) -> Figure:
         values = values.sel(split="train") if "split" in values.dims else values
         draw_profiles(axes, values)
         axes.set(yscale="log", ylabel=label)
+        axes.yaxis.set_major_formatter(LogFormatterSciNotation() if variable == "nc1" else ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter() if variable == "nc1" else ScalarFormatter())
         if variable == "locality":
             axes.axhline(1, color="0.4", linewidth=0.8, linestyle=":", zorder=1)
     drawn.axes[0].legend(title="epoch", ncols=2)

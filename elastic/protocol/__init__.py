@@ -6,8 +6,8 @@ Nothing here needs torch; the rooms of registered functions are read when a comp
 """
 
 from elastic.protocol.canonical import canonical_json, explain_difference
+from elastic.protocol.file_schema import json_schema
 from elastic.protocol.grid import Axes, Axis, Cell
-from elastic.protocol.json_schema import json_schema
 from elastic.protocol.loading import load_protocol
 from elastic.protocol.schema import Protocol
 from elastic.protocol.sections import (

@@ -83,15 +83,14 @@ def test_a_study_that_has_not_begun_is_missing(tmp_path):
     assert cube["training"]["status"].shape == (2, 0)
 
 
-def test_a_diverged_epoch_says_so(tmp_path, make_layout, make_record):
+def test_a_run_that_diverged_says_so_from_then_on(tmp_path, make_layout, make_record):
     layout = make_layout()
     write_layout(tmp_path, layout)
     journal = Journal(tmp_path)
     journal.append(0, make_record(layout, 0))
     journal.append(1, {"status": Status.DIVERGED, "training/loss": [np.nan, 4.0]})
-    journal.append(4, {"status": Status.DIVERGED})
     cube = assemble([({"seed": 0}, tmp_path)], {"seed": [0]}, {})
-    assert cube["training"]["status"].values.tolist() == [[1, 2, 0, 0, 2]]
+    assert cube["training"]["status"].values.tolist() == [[1, 2, 2, 2, 2]]
     assert cube["elasticity"]["status"].values.tolist() == [[1, 2]]
     assert cube["training"]["loss"].sel(seed=0, epoch=1, split="test") == 4.0
     assert np.isnan(cube["elasticity"]["response"].sel(epoch=4)).all()

@@ -57,7 +57,7 @@ def toys(monkeypatch):
                  "probe_schedules": log}  # fmt: skip
     for kind, function in functions.items():
         registries[kind].register()(function)
-    for module in ("components", "loading", "json_schema"):
+    for module in ("components", "loading", "file_schema"):
         monkeypatch.setattr(f"elastic.protocol.{module}.registry", registries.__getitem__)
     return registries
 
@@ -105,7 +105,9 @@ def test_options_are_checked_with_the_functions_own_types(files, toys, change, f
     assert (error.field, error.hint) == (field, hint)
 
 
-@pytest.mark.parametrize("key", ["model_config", "__class__", "model_fields", "copy", "options", "_x", "", "self", "ä b"])
+@pytest.mark.parametrize(
+    "key", ["model_config", "__class__", "model_fields", "copy", "options", "_x", "", "self", "ä b"]
+)
 def test_no_key_is_special_to_the_code_that_reads_it(files, toys, key):
     protocol = files.load(WRITTEN | {"claims": [{"name": "c", key: 1}]})
     assert protocol.claims[0].options == {key: 1}

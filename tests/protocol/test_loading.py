@@ -203,7 +203,7 @@ def test_every_value_of_an_axis_must_be_allowed(files, base):
     text += "axes: {net: {path: model.target, values: ['lab:Net', 'os:system']}}\n"
     error = files.refuse(text, allow=["lab"])
     assert isinstance(error, NotAllowed)
-    assert (error.found, error.place) == ("'os:system'", "a.yaml:16:56")
+    assert (error.found, error.place) == ("'os:system'", "a.yaml:16:54")
 
 
 def test_no_setting_brings_in_a_model_that_is_not_allowed(files, base):

@@ -53,11 +53,13 @@ def assemble(
         raise StudyError("`runs`", "stand at different places of the axes", "two at one", "the study's own protocol")
     groups = [_Group(name, grid, cells) for name in GROUPS]
     groups = [group for group in groups if group.variables or group.name == "training"]
+    ended = Status.DIVERGED
     for cell, (_, folder) in zip(cells, runs, strict=True):
         if cell.layout is not None:
             for epochs, block in Journal(folder, cell.layout).blocks():
                 for group in groups:
                     group.fill(cell.position, cell.layout, epochs, block)
+                    group.end(cell.position, [e for e, s in zip(epochs, block[STATUS], strict=True) if s == ended])
     # As JSON gives them back: the sealed cube then has the very same attributes.
     root = xr.Dataset(attrs=json.loads(json.dumps(dict(attrs))))
     return xr.DataTree.from_dict({"/": root, **{group.name: group.dataset() for group in groups}})
@@ -94,14 +96,16 @@ class _Group:
         at_epochs = indices(self.labels["epoch"], epochs)
         places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in GROUPS[self.name]}
         self.status[position][at_epochs] = block[STATUS]
-        diverged = [epoch for epoch, state in zip(epochs, block[STATUS], strict=True) if state == Status.DIVERGED]
-        if diverged:  # the run ended there: no later epoch is still to come
-            after = [number for number, epoch in enumerate(self.labels["epoch"]) if int(epoch) > diverged[0]]
-            self.status[position][after] = Status.DIVERGED
         for variable in layout.variables:
             if variable.group == self.name:
                 within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))
                 self.numbers[variable.name][position][within] = block[variable.key]
+
+    def end(self, position: tuple[int, ...], diverged: Sequence[int]) -> None:
+        """Mark all epochs from where a run diverged: none of them is still to come."""
+        if diverged:
+            after = [number for number, epoch in enumerate(self.labels["epoch"]) if int(epoch) >= min(diverged)]
+            self.status[position][after] = Status.DIVERGED
 
     def dataset(self) -> xr.Dataset:
         """Return the group with its coordinates and attributes."""

@@ -176,7 +176,7 @@ class Study:
         intact = is_sealed(self.folder) and not verify_manifest(self.folder)
         if intact and open_sealed(self.folder).attrs.get("digest") == self.digest:
             return
-        seal(self.assemble(), self.folder, [self.folder / PROTOCOL, self.folder / FACTS])
+        seal(self.assemble(), self.folder, [Path(PROTOCOL), Path(FACTS)])
 
 
 def open_study(path: Path | str) -> Study:

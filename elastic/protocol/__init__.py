@@ -5,6 +5,8 @@
 Nothing here needs torch; the rooms of registered functions are read when a component is looked up.
 """
 
+from __future__ import annotations
+
 from elastic.protocol.canonical import canonical_json, explain_difference
 from elastic.protocol.file_schema import json_schema
 from elastic.protocol.grid import Axes, Axis, Cell

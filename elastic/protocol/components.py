@@ -9,7 +9,7 @@ from elastic.protocol.canonical import plain
 from elastic.protocol.explanation import NOTHING, Problem, locate, schema_at, unknown_key
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.words import dotted, told
+from elastic.protocol.words import dotted, one_line, told
 from elastic.registry import Entry, registry
 
 #: The model whose code is named by import path, in its option ``target``.
@@ -87,8 +87,8 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
         return None
     path: Path = ("model", "target")
     should = "be of a module that the command line allows"
-    hint = f"--allow {module or 'package.module'} (it runs that module's code)"
-    return Problem(path, NotAllowed(dotted(path), should, repr(target), hint))
+    hint = f"--allow {one_line(module) or 'package.module'} (it runs that module's code)"
+    return Problem(path, NotAllowed(dotted(path), should, told(target), hint))
 
 
 def _is_required(section: str) -> bool:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from elastic.protocol.canonical import digest
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import Sections, Settings, Strict, without_repeats
+from elastic.protocol.words import dotted
 
 MAX_CELLS = 100_000
 
@@ -127,7 +128,7 @@ class Axes(Strict):
         owner: dict[str, str] = {}
         for name, axis in self.named.items():
             if (other := owner.setdefault(axis.path, name)) != name:
-                raise ValueError(f"set different parts ({other} and {name} both set {axis.path})")
+                raise ValueError(f"set different parts ({other} and {name} both set {dotted(axis.parts)})")
         return self
 
 

@@ -66,7 +66,7 @@ def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
         try:
             slot = _slot(node, part)
         except KeyError:
-            found = f"{told(node)}, which has no `{part}`"
+            found = f"{told(node)}, which has no {dotted((part,))}"
             hint = f"setting the whole of {dotted(path[:depth])}"
             raise ProtocolError(dotted(path[:depth]), "be a mapping", found, hint) from None
         if depth == len(path) - 1:

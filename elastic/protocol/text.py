@@ -13,6 +13,7 @@ from elastic.protocol.paths import Path as Dotted
 from elastic.protocol.places import Place
 from elastic.protocol.scalars import UNPRINTABLE
 from elastic.protocol.tree import MAX_LEVELS, Locate, Tree, read_tree
+from elastic.protocol.words import one_line
 from elastic.registry import shorten
 
 MAX_BYTES = 1_000_000
@@ -49,7 +50,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 def show(path: str | os.PathLike[str]) -> str:
     """Return a path as a message can print it, whatever bytes it is made of."""
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
+    return one_line(os.fsdecode(path))
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[str, Tree]:
@@ -84,8 +85,7 @@ def read_setting(setting: str, number: int = 1) -> tuple[Dotted, Tree]:
     >>> path, tree.data, tree.places.root.text
     (('axes', 'seed'), [0, 1], '--set axes.seed=[0, 1]')
     """
-    shown = " ".join(show(setting).split())
-    shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
+    shown = one_line(setting, limit=_MAX_SHOWN)
     name, equals, value = setting.partition("=")
     parts = tuple(part.strip() for part in name.split("."))
     place = Place(number, 1, 1, f"--set {shown}")
@@ -94,7 +94,7 @@ def read_setting(setting: str, number: int = 1) -> tuple[Dotted, Tree]:
     _refuse_unprintable(setting, lambda line, column: place)
     tree = read_tree(value, lambda line, column: replace(place, line=line + 1, column=column + 1))
     if tree is None:
-        raise ProtocolError("--set", "have a value after the =", "nothing", f"{name}=null", place=place.text)
+        raise ProtocolError("--set", "have a value after the =", "nothing", f"{one_line(name)}=null", place=place.text)
     return parts, tree
 
 

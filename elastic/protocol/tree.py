@@ -17,7 +17,7 @@ from elastic.errors import ProtocolError
 from elastic.protocol.paths import Path
 from elastic.protocol.places import Place, Places
 from elastic.protocol.scalars import kind_of, read_scalar
-from elastic.protocol.words import dotted
+from elastic.protocol.words import dotted, one_line
 from elastic.registry import shorten
 
 MAX_LEVELS = 32
@@ -79,7 +79,7 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
         problem, place = error, locate(0, 0)
     else:
         return
-    found = f"a part that is not ({' '.join(str(problem).split())[:MAX_PROBLEM]})"
+    found = f"a part that is not ({one_line(str(problem), MAX_PROBLEM)})"
     hint = "quotes around text, and a look at colons, brackets and indentation"
     raise ProtocolError("the protocol", "be YAML 1.2", found, hint, place=place.text)
 

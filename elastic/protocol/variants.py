@@ -117,7 +117,7 @@ class SectionVariants:
             values = [get(variant, path) for variant in variants]
         except KeyError:
             error = ProtocolError(
-                dotted(("axes", name, "path")), "lead to a part of the protocol", axis.path, "another"
+                dotted(("axes", name, "path")), "lead to a part of the protocol", repr(axis.path), "another"
             )
             self._report(("axes", name, "path"), error)
             return axis

@@ -13,7 +13,17 @@ def dotted(path: tuple[str | int, ...]) -> str:
     >>> dotted(("model", "widths", 2)), dotted(())
     ('`model.widths.2`', 'the protocol')
     """
-    return f"`{'.'.join(str(part) for part in path)}`" if path else "the protocol"
+    return f"`{'.'.join(one_line(str(part), limit=80) for part in path)}`" if path else "the protocol"
+
+
+def one_line(text: str, limit: int = 500) -> str:
+    r"""Return a text as it can stand in a message: printable, without line breaks, not too long.
+
+    >>> print(one_line("naïve\nkey\udcff"))
+    naïve\nkey\udcff
+    """
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def told(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from elastic.cube import Layout, Status
 from elastic.data.contract import Samples
-from elastic.data.preparation import draws, prepare
+from elastic.data.preparation import Prepared, draws, prepare
 from elastic.data.transforms import choose_disjoint, choose_per_class
 from elastic.errors import ModelError
 from elastic.losses import build_loss
@@ -25,7 +25,7 @@ from elastic.models.contract import Task
 from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
-from elastic.protocol import Settings
+from elastic.protocol import Data, Settings
 from elastic.registry import Entry, registry
 from elastic.runs.recording import SPLITS, layout
 from elastic.training import Randomness, Snapshot, Trainer
@@ -89,6 +89,20 @@ class Bench:
         return {f"elasticity/{name}": value for name, value in table.items()}
 
 
+@lru_cache(maxsize=1)
+def _prepared_data(canonical: str) -> Prepared:
+    data = Data.model_validate_json(canonical)
+    return prepare(
+        data.name, data.options, per_class=data.per_class, classes=data.classes,
+        test_fraction=data.test_fraction, normalize=data.normalize, seed=data.seed,
+    )  # fmt: skip
+
+
+def prepared_data(data: Data) -> Prepared:
+    """Return the samples of a run; the last ones are kept, since the runs of a study mostly share their data."""
+    return _prepared_data(data.model_dump_json())
+
+
 def build_bench(settings: Settings, device: torch.device, allow: tuple[str, ...] = ()) -> Bench:
     """Build data, model, trainer, probes and layout of a run.
 
@@ -97,11 +111,7 @@ def build_bench(settings: Settings, device: torch.device, allow: tuple[str, ...]
     ElasticError
         If the data are missing, the model does not fit them, an option has a value that makes no sense, …
     """
-    data, training = settings.data, settings.training
-    prepared = prepare(
-        data.name, data.options, per_class=data.per_class, classes=data.classes,
-        test_fraction=data.test_fraction, normalize=data.normalize, seed=data.seed,
-    )  # fmt: skip
+    training, prepared = settings.training, prepared_data(settings.data)
     dtype = getattr(torch, training.dtype)
     parts = {"train": prepared.train, "test": prepared.test}
     samples = {split: on_device(parts[split], device, dtype) for split in SPLITS}

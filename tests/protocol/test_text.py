@@ -87,7 +87,7 @@ def test_what_is_no_regular_file_is_refused_without_opening_it(tmp_path):
         with pytest.raises(ProtocolError) as caught:
             load_protocol(path)
         assert found in caught.value.found
-    assert os.listdir(tmp_path) == ["pipe"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_path_of_odd_bytes_can_be_printed(tmp_path):

@@ -1,0 +1,79 @@
+"""What the README shows runs, and what it lists exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import elastic
+from elastic.cube import is_sealed
+from elastic.registry import registry
+
+README = Path(__file__).parents[1] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+
+
+LIBRARY = [code for code in blocks("python") if "open_study" not in code and "@metric" not in code]
+
+
+@pytest.mark.parametrize("code", LIBRARY, ids=["collapse", "elasticity"])
+def test_the_library_examples_run_in_ten_lines(code, capsys):
+    assert len(code.strip().splitlines()) <= 10
+    exec(compile(code, "README.md", "exec"), {})
+    assert "logits" in capsys.readouterr().out
+
+
+def test_the_metric_example_is_all_that_a_metric_needs():
+    import numpy as np
+
+    (code,) = [code for code in blocks("python") if "@metric" in code]
+    try:
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+        h = np.array([[-3.0], [-1.0], [1.5], [2.5]])  # variances 1 and 1/4: their mean is 5/8
+        ds = elastic.measure_collapse(h, [0, 0, 1, 1])
+        assert float(ds.variance_imbalance.squeeze()) == pytest.approx(1.6)
+        assert ds.variance_imbalance.attrs["formula"] == "max_k v_k / mean_k v_k"
+    finally:
+        registry("metrics")._entries.pop("variance_imbalance", None)
+
+
+def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):
+    (text,) = blocks("yaml")
+    file = tmp_path / "wide.yaml"
+    file.write_text(text)
+    small = ["training.epochs=2", "data.per_class=20", "axes.seed=[0]"]
+    monkeypatch.chdir(tmp_path)  # as a user stands: studies go to results/ below
+    study = elastic.run(file, settings=small)
+    assert is_sealed(study.folder)
+    assert dict(study.cube["collapse"]["nc1"].sizes) == {"widths": 2, "seed": 1, "epoch": 3, "split": 2, "layer": 5}
+    (code,) = [code for code in blocks("python") if "open_study" in code]
+    exec(compile(code.replace("results/quickstart", "results/wide-or-narrow"), "README.md", "exec"), {})
+
+
+def test_the_error_example_is_what_elastic_says(tmp_path):
+    (text,) = blocks("yaml")
+    (tmp_path / "wide.yaml").write_text(text.replace("name: mlp", "name: mpl"))
+    command = [sys.executable, "-m", "elastic", "run", "wide.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (shown,) = re.findall(r"^    (wide\.yaml:.*)$", TEXT, re.M)
+    assert shown in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["wide.yaml"]
+
+
+def test_every_metric_stands_in_the_table_of_the_cube():
+    assert {name for name in registry("metrics").names() if f"`{name}`" not in TEXT} == set()
+
+
+def test_every_picture_is_there():
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
+    assert pictures
+    assert all((README.parent / picture).is_file() for picture in pictures)

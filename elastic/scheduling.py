@@ -11,7 +11,7 @@ from pathlib import Path
 from elastic.errors import ElasticError, ProtocolError, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
-from elastic.study import RESULTS, Study, make_study, shown
+from elastic.study import FACTS, RESULTS, Study, make_study, shown
 
 
 def run(
@@ -54,14 +54,10 @@ def run(
         ProtocolError and the like before anything is written; StudyError if the folder holds another study;
         RunFailed, after all other runs have ended, if some did not.
     """
-    from elastic.runs.bench import build_bench, resolve_device  # torch is needed from here on
-
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
-    # Data that are missing or a model that does not fit should be told before there is a folder.
-    first = loaded.cells[0].settings
-    bench = build_bench(first, resolve_device(device or first.training.device), tuple(allow))
-    check_axis_names(loaded, {variable.name for variable in bench.layout.variables})
+    if restart or not (folder / FACTS).exists():
+        rehearse(loaded, allow, device)
     study = make_study(folder, loaded, restart=restart)
     watch = watch or Watcher()
     with watch, stopping_cleanly(watch) as stop:
@@ -72,12 +68,23 @@ def run(
     return study
 
 
-def check_axis_names(protocol: Protocol, variables: set[str]) -> None:
-    """Raise a ProtocolError if an axis is named like a variable: in a cube a name means one thing."""
-    for axis in protocol.axis_labels:
-        if axis in variables:
-            hint = f"`{axis}_axis`"
-            raise ProtocolError(f"`axes.{axis}`", "have a name that no variable of the cube has", repr(axis), hint)
+def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> None:
+    """Build the first run, so that missing data or an unfit model are told before there is a folder.
+
+    Raises
+    ------
+    ElasticError
+        As `elastic.runs.bench.build_bench`; ProtocolError if an axis is named like a variable: in a cube a name
+        means one thing.
+    """
+    from elastic.runs.bench import build_bench, forget_data, resolve_device
+
+    forget_data()
+    first = protocol.cells[0].settings
+    bench = build_bench(first, resolve_device(device or first.training.device), tuple(allow))
+    for axis in {variable.name for variable in bench.layout.variables} & set(protocol.axis_labels):
+        should = "have a name that no variable of the cube has"
+        raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
 
 
 def run_cells(
@@ -90,19 +97,21 @@ def run_cells(
     stop: Callable[[], bool],
 ) -> list[str]:
     """Run all cells that have not ended; return a sentence for each that failed."""
+    from elastic.runs.bench import forget_data
     from elastic.runs.cell import run_cell
 
     ended = {run.cell for run in study.runs() if run.ended}
     watch.study_started(study.name, len(protocol.cells), len([c for c in protocol.cells if c.digest in ended]))
     failed = []
-    for cell in protocol.cells:
-        if cell.digest in ended:
-            continue
-        try:
-            run_cell(cell, study.run_folder(cell.digest), allow=allow, device=device, watch=watch, stop=stop)
-        except ElasticError as error:
-            failed.append(str(error))
-            watch.note(f"failed: {error}")
+    try:
+        for cell in [cell for cell in protocol.cells if cell.digest not in ended]:
+            try:
+                run_cell(cell, study.run_folder(cell.digest), allow=allow, device=device, watch=watch, stop=stop)
+            except ElasticError as error:
+                failed.append(str(error))
+                watch.note(f"failed: {error}")
+    finally:
+        forget_data()
     return failed
 
 

@@ -90,7 +90,8 @@ def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
     """Return the table's heading: the setting, and how many seeds stand behind it."""
     seeds = cube["training"].dataset.sizes["seed"]
     setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
-    return f"{setting + ': ' if setting else ''}mean ± standard deviation over {seeds} seeds, train split"
+    what = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    return f"{setting + ': ' if setting else ''}{what}, train split"
 
 
 def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:

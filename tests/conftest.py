@@ -7,6 +7,15 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("elastic", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("elastic")
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory):
+    """Return the small study of `studies`, run to its end; tests read it and change nothing."""
+    import studies
+
+    return studies.run(tmp_path_factory.mktemp("finished"))

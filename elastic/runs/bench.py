@@ -103,6 +103,11 @@ def prepared_data(data: Data) -> Prepared:
     return _prepared_data(data.model_dump_json())
 
 
+def forget_data() -> None:
+    """Keep no samples longer: before the next study a user may have changed the files."""
+    _prepared_data.cache_clear()
+
+
 def build_bench(settings: Settings, device: torch.device, allow: tuple[str, ...] = ()) -> Bench:
     """Build data, model, trainer, probes and layout of a run.
 

@@ -19,7 +19,7 @@ FILE = "checkpoint.pt"
 def environment(device: torch.device) -> dict[str, str]:
     """Return what the bits of a training depend on beyond its protocol."""
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str, which a checkpoint could not bring back
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(),

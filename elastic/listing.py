@@ -22,6 +22,9 @@ from elastic.study import Study
 #: Where protocols that ship or that a user keeps beside them are looked for.
 PROTOCOLS = Path("protocols")
 
+#: Limits of a number in a JSON Schema, as they are shown.
+LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
 Names = Mapping[str, Mapping[str, str]]
 
 
@@ -91,12 +94,29 @@ def _options(entry: Entry) -> list[RenderableType]:
     table = Table(title="options", title_justify="left", box=None, pad_edge=False)
     for column in ("name", "type", "default"):
         table.add_column(column)
+    schema = entry.options.model_json_schema()["properties"]
     for name, info in fields.items():
-        kind = inspect.formatannotation(info.annotation).replace("typing.", "")
         default = "required" if info.is_required() else repr(info.default)
-        limits = ", ".join(str(limit) for limit in info.metadata)
-        table.add_row(escape(name), escape(f"{kind} {limits}".strip()), escape(default))
+        table.add_row(escape(name), escape(type_in_words(schema[name])), escape(default))
     return [table]
+
+
+def type_in_words(schema: Mapping[str, Any]) -> str:
+    """Return what a JSON Schema asks of a value, in a few words.
+
+    >>> type_in_words({"type": "array", "items": {"type": "integer", "minimum": 1}})
+    'list of integer ≥ 1'
+    >>> type_in_words({"anyOf": [{"enum": ["max", "none"]}, {"type": "null"}]})
+    "'max' | 'none' | null"
+    """
+    if "anyOf" in schema:
+        return " | ".join(type_in_words(part) for part in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(repr(value) for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {type_in_words(schema.get('items', {}))}"
+    limits = [(sign, schema[key]) for key, sign in LIMITS.items() if key in schema]
+    return " ".join([str(schema.get("type", "any")), *(f"{sign} {limit:g}" for sign, limit in limits)])
 
 
 def study_facts(study: Study) -> dict[str, Any]:

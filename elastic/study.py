@@ -223,7 +223,7 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
         "provenance": provenance(),
     }
     write_atomically(folder / PROTOCOL, protocol.text.encode())
-    write_atomically(folder / FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
     return Study(folder)
 
 

@@ -1,0 +1,179 @@
+"""kill -9 at random instants of a study: after going on, the journals and the cube are those of an unbroken one.
+
+Run as a script, this file is the process whose children are killed. It has loaded torch already and is forked
+before any thread exists, so that a kill costs milliseconds instead of the start of an interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+import studies
+
+import elastic
+
+KILLS = 30
+EPOCHS = 12
+SETTINGS = (f"training.epochs={EPOCHS}", "optimizer.schedule.milestones=[0.34, 0.67]")
+RECORDS = 2 * (EPOCHS + 1)
+
+#: When a study is killed before it may end: before its first record, between records, as its last one is there (the
+#: checkpoint and the report of the run are due then), while the cube is sealed.
+PLAN = ("start", "epochs", "epochs", "last record", "sealing")
+
+#: Seconds in which a run is ended after its last record.
+ENDING = 0.02
+
+
+class Life:
+    """A process that runs the study in a folder, as ``elastic run`` does."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.begun = time.monotonic()
+        self.child = os.fork()
+        if self.child == 0:
+            try:
+                studies.run(folder, *SETTINGS)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+
+    def records(self):
+        return len(list((self.folder / "results/small/runs").glob("*/journal/*.npz")))
+
+    def wait_for(self, records):
+        """Wait until so many records are there, and return the seconds since the start."""
+        while self.records() < records and self.is_alive():
+            time.sleep(0.0005)
+        return time.monotonic() - self.begun
+
+    def is_alive(self):
+        return os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def end(self):
+        """Wait for the end, and return the seconds since the start."""
+        assert os.waitpid(self.child, 0)[1] == 0, "the run failed"
+        return time.monotonic() - self.begun
+
+    def kill(self):
+        """Kill it; return whether it was still alive."""
+        os.kill(self.child, signal.SIGKILL)
+        status = os.waitpid(self.child, 0)[1]
+        assert os.WIFSIGNALED(status) or status == 0, "the run failed before it was killed"
+        return os.WIFSIGNALED(status)
+
+
+def result(folder):
+    """Return everything that must not depend on kills: all files but locks and what tells of seconds."""
+    return {
+        **studies.contents(folder / "results/small", "runs/*/journal/*"),
+        **studies.contents(folder / "results/small", "runs/*/layout.json"),
+        **studies.contents(folder / "results/small", "cube.zarr/**/*"),
+        **studies.contents(folder / "results/small", "*.*"),
+    }
+
+
+def states(folder):
+    """Return the last checkpoints: weights, momenta, generators."""
+    import torch
+
+    paths = sorted((folder / "results/small/runs").glob("*/checkpoint.pt"))
+    return [torch.load(path, weights_only=True)["state"] for path in paths]
+
+
+def same(one, other):
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def measured_life(folder):
+    """Run the study without a kill; return seconds to the first record, to the last, and to the end."""
+    life = Life(folder)
+    first, last = life.wait_for(1), life.wait_for(RECORDS)
+    return first, last, life.end()
+
+
+def killed_life(folder, phase, draw, seconds):
+    """Begin or go on with the study, and kill it at a random instant of a phase; return whether that succeeded."""
+    first, last, end = seconds
+    life = Life(folder)
+    if phase == "start":
+        time.sleep(draw.uniform(0, first))
+    elif phase == "epochs":
+        life.wait_for(draw.randint(life.records() + 1, RECORDS - 1))
+        time.sleep(draw.uniform(0, (last - first) / RECORDS))
+    elif phase == "last record":
+        life.wait_for(RECORDS)
+        time.sleep(draw.uniform(0, ENDING))
+    else:
+        life.wait_for(RECORDS)
+        time.sleep(draw.uniform(0, end - last))
+    return life.kill()
+
+
+def kill_study(root):
+    draw = random.Random(0)
+    run_in_this_process(root / "warm")
+    measured_life(root / "first")  # what is loaded lazily is read from the disk once
+    seconds = measured_life(root / "unbroken")
+    expected, state = result(root / "unbroken"), states(root / "unbroken")
+    kills = []
+    for number in range(2 * KILLS):
+        folder = root / f"broken_{number}"
+        for phase in PLAN:
+            if killed_life(folder, phase, draw, seconds):
+                kills.append(phase)
+        Life(folder).end()
+        found = result(folder)
+        assert found.keys() == expected.keys()
+        assert [path for path in found if found[path] != expected[path]] == []
+        assert same(states(folder), state), "the trained weights differ"
+        if len(kills) >= KILLS:
+            break
+    print({phase: kills.count(phase) for phase in PLAN})
+
+
+def run_in_this_process(folder):
+    """Run a cell here, so that children find all of torch loaded; it seals nothing, as that begins threads."""
+    from elastic.runs.cell import run_cell
+
+    cell = elastic.load_protocol(studies.write(folder), settings=SETTINGS).cells[0]
+    run_cell(cell, folder / "run")
+
+
+@pytest.mark.filterwarnings("default")
+def test_kill_9_at_any_instant_changes_no_byte_of_journals_and_cube(tmp_path):
+    root = Path(elastic.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, __file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kills = eval(done.stdout.splitlines()[-1])  # noqa: S307 (a dict that this file printed)
+    assert sum(kills.values()) >= KILLS
+    assert min(kills.values()) >= 4
+
+
+if __name__ == "__main__":
+    kill_study(Path(sys.argv[1]))

@@ -73,8 +73,12 @@ def cell(values: xr.DataArray, layer: str) -> str:
     found = found[np.isfinite(found)]
     if found.size == 0:
         return "–"
-    spread = f" ± {in_digits(found.std(ddof=1), 2)}" if found.size > 1 else ""
-    return f"{in_digits(found.mean(), 3)}{spread}"
+    mean = found.mean()
+    if found.size == 1:
+        return in_digits(mean, 3)
+    spread = found.std(ddof=1)
+    # What lies below the rounding of the mean is none: the input, for one, is the same for every seed.
+    return f"{in_digits(mean, 3)} ± {in_digits(0 if spread < 1e-12 * abs(mean) else spread, 2)}"
 
 
 def in_digits(value: float, digits: int) -> str:

@@ -25,9 +25,9 @@ EPOCHS = 12
 SETTINGS = (f"training.epochs={EPOCHS}", "optimizer.schedule.milestones=[0.34, 0.67]")
 RECORDS = 2 * (EPOCHS + 1)
 
-#: When a study is killed before it may end: before its first record, between records, as its last one is there (the
-#: checkpoint and the report of the run are due then), while the cube is sealed.
-PLAN = ("start", "epochs", "epochs", "last record", "sealing")
+#: When a study is killed before it may end: before its first record, between the records of a run, as its last one is
+#: there (the checkpoint and the report of the run are due then), while the cube is sealed.
+PLAN = ("start", "first run", "second run", "last record", "sealing")
 
 #: Seconds in which a run is ended after its last record.
 ENDING = 0.02
@@ -117,8 +117,9 @@ def killed_life(folder, phase, draw, seconds):
     life = Life(folder)
     if phase == "start":
         time.sleep(draw.uniform(0, first))
-    elif phase == "epochs":
-        life.wait_for(draw.randint(life.records() + 1, RECORDS - 1))
+    elif phase in ("first run", "second run"):
+        before = 0 if phase == "first run" else RECORDS // 2
+        life.wait_for(before + draw.randint(1, RECORDS // 2 - 2))
         time.sleep(draw.uniform(0, (last - first) / RECORDS))
     elif phase == "last record":
         life.wait_for(RECORDS)

@@ -1,7 +1,12 @@
-"""Checkpoints: all that a training needs to go on, in one file that is whole or not there."""
+"""Checkpoints: all that a training needs to go on, in one file that is whole or not there.
+
+The file is what ``torch.save`` writes, which ``torch.load`` reads, with the SHA-256 of it at its end: torch itself
+takes a flipped bit in a weight for the weight.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import platform
@@ -11,9 +16,13 @@ from typing import Any
 import torch
 
 from elastic.cube import write_atomically
+from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 
 FILE = "checkpoint.pt"
+
+#: Length of the hexadecimal SHA-256.
+_SEAL = 64
 
 
 def environment(device: torch.device) -> dict[str, str]:
@@ -37,10 +46,11 @@ def save_checkpoint(folder: Path, digest: str, state: dict[str, Any], env: dict[
     """
     buffer = io.BytesIO()
     torch.save({"cell": digest, "environment": env, "state": state}, buffer)
-    write_atomically(folder / FILE, buffer.getvalue())
+    data = buffer.getvalue()
+    write_atomically(folder / FILE, data + _seal(data))
 
 
-def load_checkpoint(folder: Path, digest: str, device: torch.device) -> tuple[dict[str, Any], dict[str, str]] | None:
+def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str, str]] | None:
     """Return a run's state and the environment it was made in, None where there is no checkpoint.
 
     Nothing but tensors, numbers and strings is read: a checkpoint cannot bring code along.
@@ -53,13 +63,18 @@ def load_checkpoint(folder: Path, digest: str, device: torch.device) -> tuple[di
     path = folder / FILE
     if not path.exists():
         return None
+    with explained(path, "be readable"):
+        whole = path.read_bytes()
+    data, seal = whole[:-_SEAL], whole[-_SEAL:]
+    if seal != _seal(data):
+        raise unfit(path, "be a whole checkpoint", f"{len(whole)} bytes with a wrong checksum")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         cell, env, state = loaded["cell"], loaded["environment"], loaded["state"]
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise _unfit(path, "be a whole checkpoint", str(error).splitlines()[0][:100]) from None
+    except (RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise unfit(path, "be a checkpoint of elastic", f"{type(error).__name__}: {error}") from None
     if cell != digest:
-        raise _unfit(path, f"belong to the run {digest}", f"one of the run {cell}")
+        raise unfit(path, f"belong to the run {digest}", f"one of the run {cell}")
     return state, env
 
 
@@ -73,6 +88,11 @@ def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def _unfit(path: Path, should: str, found: str) -> StudyError:
+def unfit(path: Path, should: str, found: str) -> StudyError:
+    """Return the error of a checkpoint from which a run cannot go on."""
     hint = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
-    return StudyError("`checkpoint`", should, found, hint, place=str(path))
+    return StudyError("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
+
+
+def _seal(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()

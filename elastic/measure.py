@@ -16,8 +16,8 @@ from elastic.losses import Loss, build_loss
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.contract import attributes
-from elastic.metrics.elasticity import UpdateResponse
 from elastic.metrics.tabulation import FloatArray, tabulate, to_array
+from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.tapped import tap
 from elastic.probes.evaluation import probed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,11 +143,11 @@ class Study:
         if not recorded:
             return RunStatus(coordinates, digest, "under way", None, layout.epochs, {})
         last = Status(int(journal.read(recorded[-1])["status"]))
-        state = "under way"
-        if last is Status.DIVERGED or recorded[-1] == layout.epochs:
-            state = last.name.lower()
-        seconds = self._report(digest).get("seconds", {})
-        return RunStatus(coordinates, digest, state, recorded[-1], layout.epochs, seconds)
+        report = self._report(digest)
+        # The report is written last: without it the run is still to be taken up, if only to write that.
+        ended = bool(report) and (last is Status.DIVERGED or recorded[-1] == layout.epochs)
+        state = last.name.lower() if ended else "under way"
+        return RunStatus(coordinates, digest, state, recorded[-1], layout.epochs, report.get("seconds", {}))
 
     def _report(self, cell: str) -> dict[str, Any]:
         try:
@@ -192,7 +193,7 @@ def open_study(path: Path | str) -> Study:
     return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
 
 
-def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> Study:
+def make_study(folder: Path, protocol: Protocol, *, text: str | None = None, restart: bool = False) -> Study:
     """Make a study's folder, or take up the one that is there.
 
     Parameters
@@ -201,6 +202,8 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
         Made where it is missing.
     protocol
         What is asked. A study that is there already may differ in its axes and in words: its runs are kept.
+    text
+        The file that asks it; by default the protocol's own.
     restart
         Whether to drop all runs that are there first.
 
@@ -208,31 +211,52 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
     ------
     StudyError
         If the folder holds a study that asked something else, or cannot be written.
+    RunBusy
+        If runs are to be dropped that another process owns.
     """
     asked = protocol.canonical()
+    text = protocol.text if text is None else text
     if restart:
         discard_runs(folder)
     elif (folder / FACTS).exists():
-        _check_same_question(Study(folder), asked)
+        study = Study(folder)
+        _check_same_question(study, asked)
+        if study.digest == protocol.digest and (folder / PROTOCOL).exists():
+            return study  # a sealed cube lists the digests of both files
     facts = {
         "protocol": asked,
         "digest": protocol.digest,
-        "text": protocol.text,
+        "text": text,
         "axes": protocol.axis_labels,
         "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
         "provenance": provenance(),
     }
-    write_atomically(folder / PROTOCOL, protocol.text.encode())
+    write_atomically(folder / PROTOCOL, text.encode())
     write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
     return Study(folder)
 
 
 def discard_runs(folder: Path) -> None:
-    """Remove the runs and the cube of a study, nothing else of its folder."""
-    for name in (RUNS, "cube.zarr"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("manifest.sha256", FACTS):
-        (folder / name).unlink(missing_ok=True)
+    """Remove the runs and the cube of a study, nothing else of its folder (and nothing of one that is no study).
+
+    Raises
+    ------
+    RunBusy
+        If another process owns one of the runs; then none is removed.
+    StudyError
+        If the folder cannot be written.
+    """
+    if not (folder / FACTS).exists():
+        return
+    with explained(folder), ExitStack() as owned:
+        for run in sorted((folder / RUNS).glob("*/")):
+            owned.enter_context(run_lock(run))
+        for name in ("manifest.sha256", "cube.zarr", RUNS, FACTS):  # the study is one until all else is gone
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:

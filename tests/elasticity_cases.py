@@ -69,6 +69,10 @@ class Case:
         known = {
             "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
             "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
+            "loss_rates": [
+                oracles.loss_rate(self.model, build_loss(self.loss).per_sample, x, y)
+                for x, y in zip(self.stepped, self.stepped_labels, strict=True)
+            ],
         }  # fmt: skip
         return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
 

@@ -355,6 +355,28 @@ def within_sensitivity(moved, features, stepped, observed, same, classes):
     return class_by_class(lambda j, k: np.mean([derivative(a, k) for a in steps_on(j, stepped)]), classes)
 
 
+def within_sensitivity_relative(moved, features, stepped, observed, same, classes, loss_rates):
+    """Relative change of that variance per unit decrease of the stepped sample's loss."""
+
+    def relative(a, k):
+        members = [m for m in range(len(observed)) if observed[m] == k and not same(a, m)]
+        mu, shift = np.mean([features[m] for m in members], axis=0), np.mean([moved[a][m] for m in members], axis=0)
+        variance = np.mean([(features[m] - mu) @ (features[m] - mu) for m in members])
+        return np.mean([2 * (features[m] - mu) @ (moved[a][m] - shift) for m in members]) / variance
+
+    def ratio(j, k):
+        steps = steps_on(j, stepped)
+        return np.mean([relative(a, k) for a in steps]) / np.mean([loss_rates[a] for a in steps])
+
+    return class_by_class(ratio, classes)
+
+
+def loss_rate(model, per_sample_loss, stepped, label):
+    """Decrease of the stepped sample's loss per unit learning rate: ‖∇ℓ(a)‖²."""
+    gradient = torch.autograd.grad(per_sample_loss(model(stepped[None]), label[None])[0], list(model.parameters()))
+    return sum(float(g.square().sum()) for g in gradient)
+
+
 def locality(moved, own, stepped, observed, same, classes):
     S = relative_similarity(moved, own, stepped, observed, same, classes)
     within = np.mean([S[j, j] for j in range(classes)])

@@ -1,84 +1,18 @@
 r"""Local elasticity: how a gradient step on a sample of one class moves the representations of another.
 
-A sample a of class j is *stepped* (one gradient step on its own loss), a sample m of class k is *observed*. The
-movement Δ(m;a) of m's features, per unit learning rate and along the step that training takes (−∇ℓ), is reduced
-to the few numbers of an `UpdateResponse`; the metrics here average those over the samples of each pair of classes.
+The movement Δ(m;a) of an observed sample m of class k, per unit learning rate and along the step on a of class j
+that training takes (−∇ℓ), is read as an `UpdateResponse`; the metrics average it over each pair of classes.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from elastic.metrics.contract import metric
+from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_update, not_zero
 
-PAIR_OF_CLASSES = ("stepped_class", "observed_class")
-
-
-@dataclass(frozen=True)
-class UpdateResponse:
-    """Movements of M observed samples under J single steps, in one layer, reduced (all float64).
-
-    Attributes
-    ----------
-    classes
-        Number of classes K.
-    stepped, observed
-        [J] and [M] int64 class of each sample.
-    counted
-        [J, M] bool; False where stepped and observed are one and the same sample.
-    norms
-        [J, M] ‖Δ(m;a)‖.
-    products
-        [J, M] ⟨Δ(m;a), Δ(a;a)⟩.
-    own_norms
-        [J] ‖Δ(a;a)‖.
-    shift_norms
-        [J, K] ‖mean of Δ(m;a) over the counted m of a class‖.
-    shift_along_mean
-        [J, K] that mean's component along μ_k − μ_G.
-    within_rates
-        [J, K] derivative of the class's within-class variance (1/n)Σ‖h_m − μ_k‖² along the step.
-    """
-
-    classes: int
-    stepped: Tensor
-    observed: Tensor
-    counted: Tensor
-    norms: Tensor
-    products: Tensor
-    own_norms: Tensor
-    shift_norms: Tensor
-    shift_along_mean: Tensor
-    within_rates: Tensor
-
-    def members(self, labels: Tensor) -> Tensor:
-        """Return the [n, K] float64 indicator of the labels' classes."""
-        return torch.nn.functional.one_hot(labels, self.classes).double()
-
-    def over_pairs(self, values: Tensor) -> Tensor:
-        """Return the [K, K] means of values [J, M] over the counted pairs of each two classes (NaN if none)."""
-        rows, columns = self.members(self.stepped), self.members(self.observed)
-        total = rows.T @ torch.where(self.counted, values, 0.0) @ columns
-        return total / not_zero(rows.T @ self.counted.double() @ columns)
-
-    def over_stepped(self, values: Tensor) -> Tensor:
-        """Return the means of values [J] or [J, K] over the stepped samples of each class: [K] or [K, K]."""
-        rows = self.members(self.stepped)
-        known = ~values.isnan()
-        count = rows.T @ known.double()
-        return rows.T @ torch.where(known, values, 0.0) / not_zero(count)
-
-
-def not_zero(values: Tensor) -> Tensor:
-    """Return the values with NaN for zeros: a ratio to nothing is not a number, and not infinite either.
-
-    >>> not_zero(torch.tensor([0.0, 2.0]))
-    tensor([nan, 2.])
-    """
-    return torch.where(values == 0, torch.nan, values)
+__all__ = ["UpdateResponse", "example_update"]
 
 
 @metric(
@@ -249,72 +183,6 @@ def kernel_similarity(update: UpdateResponse) -> Tensor:
 @metric(
     group="elasticity",
     source="he2020local",
-    formula="mean over a in j of |mean over m in k of Δ(m;a)|",
-    units="feature per unit learning rate",
-    bounds=(0.0, None),
-    dims=PAIR_OF_CLASSES,
-)
-def mean_shift(update: UpdateResponse) -> Tensor:
-    r"""Movement of the observed class's mean under a step on the stepped class.
-
-    $\operatorname{mean}_{a \in j} \lVert \operatorname{mean}_{m \in k} \Delta(m;a) \rVert$, [K, K]; never above the
-    response, and equal to it where the class moves as one.
-
-    Examples
-    --------
-    >>> mean_shift(example_update())[0].tolist()
-    [4.0, 1.0]
-    """
-    return update.over_stepped(update.shift_norms)
-
-
-@metric(
-    group="elasticity",
-    source="he2020local",
-    formula="mean over a in j of <Δμ_k(a), (μ_k-μ_G)/|μ_k-μ_G|> / mean_shift",
-    bounds=(-1.0, 1.0),
-    dims=PAIR_OF_CLASSES,
-)
-def mean_shift_alignment(update: UpdateResponse) -> Tensor:
-    r"""Whether the step pushes the observed class mean outwards (1), inwards (−1) or sideways (0).
-
-    Cosine of the class mean's movement with its own direction μ_k − μ_G from the global mean, [K, K].
-
-    Convention: a ratio of means over the stepped samples, so that samples that move nothing count for nothing.
-
-    Examples
-    --------
-    >>> mean_shift_alignment(example_update())[0].tolist()    # 4 of 4 outwards; ½ of 1 inwards
-    [1.0, -0.5]
-    """
-    return update.over_stepped(update.shift_along_mean) / not_zero(mean_shift(update))
-
-
-@metric(
-    group="elasticity",
-    source="papyan2020prevalence",
-    formula="mean over a in j of (2/n_k) sum over m in k of <h_m-μ_k, Δ(m;a)>",
-    units="squared feature per unit learning rate",
-    dims=PAIR_OF_CLASSES,
-)
-def within_sensitivity(update: UpdateResponse) -> Tensor:
-    r"""Derivative of the observed class's within-class variance along the step: negative where the step collapses it.
-
-    $\operatorname{mean}_{a \in j} \frac{d}{d\eta} \frac{1}{n_k}\sum_{m \in k} \lVert h_m - \mu_k \rVert^2$, [K, K].
-
-    Convention: the variance is that of the observed samples, not of the whole class.
-
-    Examples
-    --------
-    >>> within_sensitivity(example_update())[0].tolist()
-    [-2.0, 0.0]
-    """
-    return update.over_stepped(update.within_rates)
-
-
-@metric(
-    group="elasticity",
-    source="he2020local",
     formula="mean over j of S_jj / mean over j, k ≠ j of S_jk, S = relative_similarity",
     bounds=(0.0, None),
 )
@@ -333,24 +201,3 @@ def locality(update: UpdateResponse) -> Tensor:
     similarity = relative_similarity(update)
     own = torch.eye(update.classes, dtype=torch.bool, device=similarity.device)
     return similarity[own].nanmean() / not_zero(similarity[~own].nanmean())
-
-
-def example_update() -> UpdateResponse:
-    """Return one step on a sample of class 0, two observed neighbours of class 0 and a stranger of class 1.
-
-    >>> example_update().norms.tolist()
-    [[3.0, 5.0, 1.0]]
-    """
-    row = torch.tensor
-    return UpdateResponse(
-        classes=2,
-        stepped=row([0]),
-        observed=row([0, 0, 1]),
-        counted=row([[True, True, True]]),
-        norms=row([[3.0, 5.0, 1.0]], dtype=torch.float64),
-        products=row([[24.0, 40.0, -8.0]], dtype=torch.float64),
-        own_norms=row([8.0], dtype=torch.float64),
-        shift_norms=row([[4.0, 1.0]], dtype=torch.float64),
-        shift_along_mean=row([[4.0, -0.5]], dtype=torch.float64),
-        within_rates=row([[-2.0, 0.0]], dtype=torch.float64),
-    )

@@ -8,7 +8,7 @@ import torch
 
 from elastic.data.contract import Samples
 from elastic.losses import Loss
-from elastic.metrics.elasticity import UpdateResponse
+from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.probes.update_response import update_responses
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.losses import Loss
-from elastic.metrics.elasticity import UpdateResponse, not_zero
+from elastic.losses import LogitGradient, Loss
+from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
@@ -71,15 +71,23 @@ def update_responses(
     readers = {
         layer: LayerReader(features[layer].double(), rows, observed[1], counted, classes) for layer in model.layers
     }
-    return read(blocks, readers)
+    with torch.no_grad(), probed(model):
+        gradient = loss.logit_gradient(model(stepped[0]), stepped[1])
+    return read(blocks, readers, gradient)
 
 
-def read(blocks: Iterable[Movements], readers: dict[str, LayerReader]) -> dict[str, UpdateResponse]:
-    """Let each layer's reader reduce the blocks as they come."""
+def read(
+    blocks: Iterable[Movements], readers: dict[str, LayerReader], gradient: LogitGradient
+) -> dict[str, UpdateResponse]:
+    """Let each layer's reader reduce the blocks as they come; ``gradient`` is that of the stepped samples."""
+    loss_rates = torch.zeros_like(gradient.norm)
     for block in blocks:
         for layer, reader in readers.items():
             reader.add(block, block.moved[layer], block.own[layer])
-    return {layer: reader.result() for layer, reader in readers.items()}
+        # dℓ(a)/dη = ⟨∂ℓ/∂z, Δz(a;a)⟩, in both factors apart from their scale.
+        slope = (gradient.direction[block.stepped] * block.own["logits"]).sum(dim=1)
+        loss_rates[block.stepped] = -slope * gradient.norm[block.stepped] * block.scale
+    return {layer: reader.result(loss_rates) for layer, reader in readers.items()}
 
 
 class LayerReader:
@@ -107,6 +115,7 @@ class LayerReader:
         self.direction = directions / not_zero(torch.linalg.vector_norm(directions, dim=1))[:, None]
         self.residual = features - means[observed]
         self.every_pair_counts = bool(counted.all())
+        self.variances = counted.double() @ (self.member * self.residual.square().sum(dim=1, keepdim=True))
         self.norms, self.products, self.own_norms = self._zeros(J, M), self._zeros(J, M), self._zeros(J)
         self.within, self.shift_norms, self.along = self._zeros(J, K), self._zeros(J, K), self._zeros(J, K)
         self.shift = self.offset = self._zeros(0, K, features.shape[1])
@@ -143,12 +152,13 @@ class LayerReader:
         self.along[rows] = torch.einsum("ckd,kd->ck", shift, self.direction) * scale[:, None]
         # Leaving out a sample moves its class mean: Σ⟨h−μ', Δ⟩ = Σ⟨h−μ, Δ⟩ − n⟨μ'−μ, mean Δ⟩.
         moved_mean = (offset * shift).sum(dim=2)
+        self.variances[rows] = self.variances[rows] / count - offset.square().sum(dim=2)
         self.within[rows] = 2 * (self.within[rows] / count - moved_mean) * scale[:, None]
 
-    def result(self) -> UpdateResponse:
+    def result(self, loss_rates: Tensor) -> UpdateResponse:
         """Return the reading, after the last block."""
         stepped, observed = self.labels
         return UpdateResponse(
             self.member.shape[1], stepped, observed, self.counted, self.norms, self.products,
-            self.own_norms, self.shift_norms, self.along, self.within,
+            self.own_norms, self.shift_norms, self.along, self.within, self.variances, loss_rates,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.checkpoint import changes, environment, load_checkpoint, save_checkpoint
+from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
 from elastic.cube import Journal, Status, run_lock, write_atomically, write_layout
 from elastic.errors import StudyError
 from elastic.progress import Watcher
@@ -66,7 +66,7 @@ def run_cell(
         journal = Journal(folder, bench.layout, writing=True)
         _resume(bench, journal, folder, cell.digest, env, watch)
         watch.run_started(label, bench.trainer.epochs, bench.trainer.epoch)
-        status = finished(journal) or _train(bench, Commit(journal, folder, cell.digest, env), watch, stop)
+        status = finished(journal, bench.trainer.epoch) or _train(bench, Commit(journal, folder, cell.digest, env), watch, stop)
         _report(folder, bench, env, status)
         watch.run_finished(label, bench.seconds)
     return status
@@ -108,11 +108,14 @@ def _train(bench: Bench, commit: Commit, watch: Watcher, stop: Callable[[], bool
 
 def _resume(bench: Bench, journal: Journal, folder: Path, digest: str, env: dict[str, str], watch: Watcher) -> None:
     """Load the checkpoint, if there is one, and compare it with the journal and with this machine."""
-    loaded = load_checkpoint(folder, digest, bench.trainer.randomness.device)
+    loaded = load_checkpoint(folder, digest)
     if loaded is None:
         return
     state, before = loaded
-    bench.trainer.load_state_dict(state)
+    try:
+        bench.trainer.load_state_dict(state)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise unfit(folder / FILE, "be of this model and optimizer", f"{type(error).__name__}: {error}") from None
     recorded, needed = journal.epochs(), list(range(bench.trainer.epoch + 1))
     if recorded[: len(needed)] != needed:
         missing = sorted(set(needed) - set(recorded))
@@ -123,16 +126,17 @@ def _resume(bench: Bench, journal: Journal, folder: Path, digest: str, env: dict
         watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
 
 
-def finished(journal: Journal) -> Status | None:
-    """Return how a run ended, None while it has not.
+def finished(journal: Journal, trained: int) -> Status | None:
+    """Return how a run ended that has trained so many epochs, None while it has not.
 
-    A run has ended with the record of its last epoch, or with one that says that it diverged.
+    A run has ended with the checkpoint of its last epoch, or of one at which it diverged. A record without its
+    checkpoint is no end: that epoch is trained once more and compared, so that the last weights are kept.
     """
     epochs = journal.epochs()
-    if not epochs:
+    if not epochs or epochs[-1] != trained:
         return None
-    status = Status(int(journal.read(epochs[-1])["status"]))
-    return status if status is Status.DIVERGED or epochs[-1] == journal.layout.epochs else None
+    status = Status(int(journal.read(trained)["status"]))
+    return status if status is Status.DIVERGED or trained == journal.layout.epochs else None
 
 
 def in_words(coordinates: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ def test_a_small_memory_budget_does_cut_the_work_into_blocks(monkeypatch):
     seen = []
     read = update_response.read
     monkeypatch.setattr(
-        update_response, "read", lambda blocks, readers: read([seen.append(b) or b for b in blocks], readers)
+        update_response, "read", lambda blocks, *rest: read([seen.append(b) or b for b in blocks], *rest)
     )
     CASES["hidden"].responses(memory_budget=2**14)
     assert len({b.stepped.start for b in seen}) > 1
@@ -166,3 +166,24 @@ def test_a_model_without_forward_derivative_is_named_as_the_reason():
     x, y = torch.randn(4, 3), torch.arange(4) % 2
     with pytest.raises(ModelError, match="differentiable forwards"):
         update_responses(model, build_loss("cross_entropy"), (x[:2], y[:2]), (x[2:], y[2:]), classes=2)
+
+
+def test_within_sensitivity_is_the_derivative_of_the_class_variance_along_the_step():
+    case, lr = CASES["penultimate_gelu"], 1e-6
+    found = case.responses()["penultimate"]
+
+    def variances(step):
+        model = copy.deepcopy(case.model)
+        for p, g in zip(model.parameters(), gradients, strict=True):
+            p.data -= step * g
+        h = model.taps(case.observed)["penultimate"].detach()
+        groups = [h[case.observed_labels == k] for k in range(case.classes)]
+        return torch.stack([(g - g.mean(0)).square().sum(1).mean() for g in groups])
+
+    for a in range(len(case.stepped)):
+        loss = build_loss(case.loss).per_sample(case.model(case.stepped[a][None]), case.stepped_labels[a][None])[0]
+        gradients = torch.autograd.grad(loss, list(case.model.parameters()))
+        derivative = (variances(lr) - variances(-lr)) / (2 * lr)
+        torch.testing.assert_close(found.within_rates[a], derivative, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(found.within_variances[a], variances(0.0), rtol=1e-12, atol=0)
+        torch.testing.assert_close(found.loss_rates[a], sum(g.square().sum() for g in gradients), rtol=1e-10, atol=0)

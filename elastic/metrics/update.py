@@ -1,0 +1,106 @@
+"""The reading of local elasticity: movements under single steps, reduced to a few numbers a pair of samples.
+
+A sample a of class j is *stepped* (one gradient step on its own loss), a sample m of class k is *observed*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PAIR_OF_CLASSES = ("stepped_class", "observed_class")
+
+
+@dataclass(frozen=True)
+class UpdateResponse:
+    """Movements of M observed samples under J single steps, in one layer, reduced (all float64).
+
+    Attributes
+    ----------
+    classes
+        Number of classes K.
+    stepped, observed
+        [J] and [M] int64 class of each sample.
+    counted
+        [J, M] bool; False where stepped and observed are one and the same sample.
+    norms
+        [J, M] ‖Δ(m;a)‖.
+    products
+        [J, M] ⟨Δ(m;a), Δ(a;a)⟩.
+    own_norms
+        [J] ‖Δ(a;a)‖.
+    shift_norms
+        [J, K] ‖mean of Δ(m;a) over the counted m of a class‖.
+    shift_along_mean
+        [J, K] that mean's component along μ_k − μ_G.
+    within_rates
+        [J, K] derivative of the class's within-class variance (1/n)Σ‖h_m − μ_k‖² along the step.
+    within_variances
+        [J, K] that variance itself, over the counted m.
+    loss_rates
+        [J] decrease of the stepped sample's own loss per unit learning rate: ‖∇ℓ(a)‖² in first order.
+    """
+
+    classes: int
+    stepped: Tensor
+    observed: Tensor
+    counted: Tensor
+    norms: Tensor
+    products: Tensor
+    own_norms: Tensor
+    shift_norms: Tensor
+    shift_along_mean: Tensor
+    within_rates: Tensor
+    within_variances: Tensor
+    loss_rates: Tensor
+
+    def members(self, labels: Tensor) -> Tensor:
+        """Return the [n, K] float64 indicator of the labels' classes."""
+        return torch.nn.functional.one_hot(labels, self.classes).double()
+
+    def over_pairs(self, values: Tensor) -> Tensor:
+        """Return the [K, K] means of values [J, M] over the counted pairs of each two classes (NaN if none)."""
+        rows, columns = self.members(self.stepped), self.members(self.observed)
+        total = rows.T @ torch.where(self.counted, values, 0.0) @ columns
+        return total / not_zero(rows.T @ self.counted.double() @ columns)
+
+    def over_stepped(self, values: Tensor) -> Tensor:
+        """Return the means of values [J] or [J, K] over the stepped samples of each class: [K] or [K, K]."""
+        rows = self.members(self.stepped)
+        known = ~values.isnan()
+        count = rows.T @ known.double()
+        return rows.T @ torch.where(known, values, 0.0) / not_zero(count)
+
+
+def not_zero(values: Tensor) -> Tensor:
+    """Return the values with NaN for zeros: a ratio to nothing is not a number, and not infinite either.
+
+    >>> not_zero(torch.tensor([0.0, 2.0]))
+    tensor([nan, 2.])
+    """
+    return torch.where(values == 0, torch.nan, values)
+
+
+def example_update() -> UpdateResponse:
+    """Return one step on a sample of class 0, two observed neighbours of class 0 and a stranger of class 1.
+
+    >>> example_update().norms.tolist()
+    [[3.0, 5.0, 1.0]]
+    """
+    row = torch.tensor
+    return UpdateResponse(
+        classes=2,
+        stepped=row([0]),
+        observed=row([0, 0, 1]),
+        counted=row([[True, True, True]]),
+        norms=row([[3.0, 5.0, 1.0]], dtype=torch.float64),
+        products=row([[24.0, 40.0, -8.0]], dtype=torch.float64),
+        own_norms=row([8.0], dtype=torch.float64),
+        shift_norms=row([[4.0, 1.0]], dtype=torch.float64),
+        shift_along_mean=row([[4.0, -0.5]], dtype=torch.float64),
+        within_rates=row([[-2.0, 0.0]], dtype=torch.float64),
+        within_variances=row([[4.0, 1.0]], dtype=torch.float64),
+        loss_rates=row([5.0], dtype=torch.float64),
+    )

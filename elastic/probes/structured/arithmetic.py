@@ -1,0 +1,71 @@
+"""Sums and products: residual connections, affine maps, gates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elastic.probes.structured.duals import Dual, dual, plain, tangent_of
+from elastic.probes.structured.propagation import Steps
+from elastic.probes.structured.rules import rule
+
+
+def spread(moved: Tensor, ndim: int) -> Tensor:
+    """Return tangents [c, …] with axes of length 1 after the first, so that they broadcast as values of ``ndim`` do."""
+    return moved.view(len(moved), *[1] * (ndim + 1 - moved.ndim), *moved.shape[1:])
+
+
+@rule(torch.add, Tensor.add, Tensor.__radd__)
+def add(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
+    """Δ(x + αy) = Δx + αΔy."""
+    value = torch.add(plain(x), plain(y), alpha=alpha) if isinstance(x, Tensor) else torch.add(plain(y), x)
+    moved, other = tangent_of(x), tangent_of(y)
+    if other is not None and alpha != 1:
+        other = alpha * other
+    return dual(value, total(value, moved, other))
+
+
+@rule(torch.sub, Tensor.sub)
+def subtract(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
+    """Δ(x − αy) = Δx − αΔy."""
+    return add(steps, x, y, alpha=-alpha)
+
+
+def total(value: Tensor, moved: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Return the sum of two tangents as a tangent of a value."""
+    terms = [spread(t, value.ndim) for t in (moved, other) if t is not None]
+    if len(terms) == 2:
+        return terms[0] + terms[1]
+    return terms[0].expand(len(terms[0]), *value.shape) if terms else None
+
+
+@rule(torch.mul, Tensor.mul, Tensor.__rmul__)
+def multiply(steps: Steps, x: Any, y: Any) -> Dual:
+    """Δ(xy) = Δx y + x Δy (+ ηΔxΔy for a finite step)."""
+    return dual(plain(x) * plain(y), product(steps, x, y))
+
+
+def product(steps: Steps, x: Any, y: Any) -> Tensor | None:
+    """Return the tangent of xy."""
+    moved, other = tangent_of(x), tangent_of(y)
+    ndim = max(v.ndim for v in (x, y) if isinstance(v, Tensor))
+    if other is None:
+        return None if moved is None else spread(moved, ndim) * plain(y)
+    if moved is None:
+        return spread(other, ndim) * plain(x)
+    y_after = plain(y)
+    if steps.size is not None:
+        y_after = y_after + steps.size.view(-1, *[1] * ndim) * spread(other, ndim)
+    return torch.addcmul(spread(moved, ndim) * y_after, spread(other, ndim), plain(x))
+
+
+@rule(torch.addcmul)
+def affine(steps: Steps, bias: Any, x: Any, weight: Any) -> Dual:
+    """Δ(b + xw) = Δb + Δ(xw)."""
+    value = torch.addcmul(plain(bias), plain(x), plain(weight))
+    tangent, shift = product(steps, x, weight), tangent_of(bias)
+    if tangent is None or shift is None:
+        return dual(value, total(value, tangent, shift))
+    return dual(value, tangent.add_(spread(shift, value.ndim)))

@@ -1,0 +1,59 @@
+"""Linear layers: the per-sample gradient of a weight is a sum of outer products δ hᵀ over positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.propagation import Steps, Use
+from elastic.probes.structured.rules import rule
+
+
+@rule(functional.linear, factored=True)
+def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Dual:
+    r"""Δy = Δx Wᵀ + Σ_t (h_{a,t}·x) δ_{a,t} + Σ_t δ_{a,t}, for all stepped a and observed x at once.
+
+    Neither ΔW = Σ_t δ_{a,t} h_{a,t}ᵀ nor W + ΔW is written out, unless there are so many positions t that it is
+    smaller than its factors. For a finite step x is the moved input x + ηΔx.
+    """
+    if isinstance(weight, Dual) or isinstance(bias, Dual):
+        return differentiated(functional.linear, (x, weight, bias), {})
+    value = functional.linear(plain(x), weight, bias)
+    rows, moved = plain(x).reshape(-1, weight.shape[1]), tangent_of(x)
+    moved_rows = None if moved is None else moved.reshape(len(moved), *rows.shape)
+    tangent: Tensor | None = None
+    for use in steps.of(weight):
+        term = weight_term(use, rows, moved_rows, steps.size)
+        tangent = term if tangent is None else tangent + term
+    if moved_rows is not None:
+        flat = moved_rows.reshape(-1, weight.shape[1])
+        if tangent is None:
+            tangent = (flat @ weight.T).view(*moved_rows.shape[:2], -1)
+        else:
+            tangent.view(-1, weight.shape[0]).addmm_(flat, weight.T)
+    return dual(value, None if tangent is None else tangent.view(len(tangent), *value.shape))
+
+
+def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
+    """Return (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in] and their tangents [c, n, in]."""
+    h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
+    c, positions, wide = h.shape
+    if positions * (wide + delta.shape[2]) > wide * delta.shape[2]:
+        step = use.keep("weight", lambda: torch.bmm(h.mT, delta))
+        term = torch.bmm(after(rows, moved, size, c), step)
+        return term.add_(delta.sum(1, keepdim=True)) if use.biased else term
+    gram = (h.reshape(-1, wide) @ rows.T).view(c, positions, -1).mT
+    if size is not None and moved is not None:
+        gram = gram + size[:, None, None] * torch.bmm(moved, h.mT)
+    if use.biased:
+        gram = gram + 1
+    return gram * delta if positions == 1 else torch.bmm(gram, delta)
+
+
+def after(rows: Tensor, moved: Tensor | None, size: Tensor | None, count: int) -> Tensor:
+    """Return the inputs after the step, x + ηΔx as [c, …]: in first order the inputs themselves."""
+    if size is None or moved is None:
+        return rows.expand(count, *rows.shape)
+    return rows + size.view(-1, *[1] * rows.ndim) * moved

@@ -1,0 +1,79 @@
+"""Normalisation layers, written out so that their affine parameters are steps of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from elastic.probes.structured.duals import Unsupported
+from elastic.probes.structured.rules import rewrite
+
+
+@rewrite(functional.batch_norm)
+def batch_norm(
+    input: Tensor,  # noqa: A002 (callers name it)
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch normalisation by running statistics: an affine map of each channel."""
+    if training or running_mean is None or running_var is None:
+        raise Unsupported("batch normalisation", "statistics of the batch, which couple its samples")
+    scale = (running_var + eps).rsqrt()
+    return per_channel(input - across(running_mean, input), weight, bias, scale)
+
+
+@rewrite(functional.layer_norm)
+def layer_norm(
+    input: Tensor,  # noqa: A002
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Layer normalisation, then its affine map."""
+    dims = tuple(range(-len(normalized_shape), 0))
+    centred = input - input.mean(dims, keepdim=True)
+    normal = centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    if weight is None:
+        return normal if bias is None else normal + bias
+    return normal * weight if bias is None else torch.addcmul(bias, normal, weight)
+
+
+@rewrite(functional.group_norm)
+def group_norm(
+    input: Tensor,  # noqa: A002
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Layer normalisation of each group of channels, then the affine map of each channel."""
+    groups = input.unflatten(1, (num_groups, -1))
+    normal = layer_norm(groups, groups.shape[2:], None, None, eps).flatten(1, 2)
+    return per_channel(normal, weight, bias)
+
+
+def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor | None = None) -> Tensor:
+    """Return x · weight · scale + bias, where each is one number a channel."""
+    if weight is None:
+        factor = scale
+    else:
+        factor = weight if scale is None else weight * scale
+    if factor is None:
+        return x if bias is None else x + across(bias, x)
+    if bias is None:
+        return x * across(factor, x)
+    return torch.addcmul(across(bias, x), x, across(factor, x))
+
+
+def across(channels: Tensor, x: Tensor) -> Tensor:
+    """Return [1, channels, 1, …], to be broadcast over x [n, channels, …]."""
+    return channels.view(1, -1, *[1] * (x.ndim - 2))

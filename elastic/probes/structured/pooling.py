@@ -1,0 +1,51 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.folding import each_sample, observed_first
+from elastic.probes.structured.propagation import Steps
+from elastic.probes.structured.rules import RULES, rule
+
+
+@rule(torch.max_pool2d)
+def max_pool2d(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
+    """Δy = Δx at the place of each window's maximum, found once for all stepped samples."""
+    if plain(x).ndim != 4:
+        return differentiated(torch.max_pool2d, (x, *args), kwargs)
+    value, places = functional.max_pool2d_with_indices(plain(x), *args, **kwargs)
+    moved = tangent_of(x)
+    return dual(value, None if moved is None else taken(moved, places))
+
+
+def taken(moved: Tensor, places: Tensor) -> Tensor:
+    """Return the tangents [c, n, i, h, w] at flat places [n, i, h', w'] of each image."""
+    if observed_first(moved):
+        along = places.flatten(2)[:, None].expand(-1, len(moved), -1, -1)
+        chosen = moved.transpose(0, 1).flatten(3).gather(3, along).transpose(0, 1)
+    else:
+        chosen = moved.flatten(3).gather(3, places.flatten(2).expand(len(moved), -1, -1, -1))
+    return chosen.unflatten(3, places.shape[2:])
+
+
+def average(function: Any) -> Any:
+    """Return the rule of a pooling that is linear: Δy is the pooling of Δx."""
+
+    def follow(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
+        moved = tangent_of(x)
+        value = function(plain(x), *args, **kwargs)
+        if moved is None:
+            return dual(value, None)
+        return dual(value, each_sample(lambda rows: function(rows, *args, **kwargs), moved))
+
+    return follow
+
+
+AVERAGES = [functional.avg_pool1d, functional.avg_pool2d, functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d]
+RULES.update({function: average(function) for function in AVERAGES})

@@ -377,6 +377,14 @@ def loss_rate(model, per_sample_loss, stepped, label):
     return sum(float(g.square().sum()) for g in gradient)
 
 
+def stepped_samples(stepped, classes):
+    return np.array([float(len(steps_on(j, stepped))) for j in range(classes)])
+
+
+def observed_samples(observed, classes):
+    return np.array([float(len([m for m in observed if m == k])) for k in range(classes)])
+
+
 def locality(moved, own, stepped, observed, same, classes):
     S = relative_similarity(moved, own, stepped, observed, same, classes)
     within = np.mean([S[j, j] for j in range(classes)])

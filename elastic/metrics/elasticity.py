@@ -201,3 +201,39 @@ def locality(update: UpdateResponse) -> Tensor:
     similarity = relative_similarity(update)
     own = torch.eye(update.classes, dtype=torch.bool, device=similarity.device)
     return similarity[own].nanmean() / not_zero(similarity[~own].nanmean())
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="number of stepped samples a in j",
+    bounds=(0.0, None),
+    dims=("stepped_class",),
+)
+def stepped_samples(update: UpdateResponse) -> Tensor:
+    """Number of stepped samples of each class, which a probe with a target precision chooses itself: Σ_a [a ∈ j], [K].
+
+    Examples
+    --------
+    >>> stepped_samples(example_update()).tolist()
+    [1.0, 0.0]
+    """
+    return update.members(update.stepped).sum(0)
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="number of observed samples m in k",
+    bounds=(0.0, None),
+    dims=("observed_class",),
+)
+def observed_samples(update: UpdateResponse) -> Tensor:
+    """Number of observed samples of each class: Σ_m [m ∈ k], [K].
+
+    Examples
+    --------
+    >>> observed_samples(example_update()).tolist()
+    [2.0, 1.0]
+    """
+    return update.members(update.observed).sum(0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from elastic.data.contract import Samples
 from elastic.losses import Loss
-from elastic.metrics.update import UpdateResponse
+from elastic.metrics.elasticity import response, response_stderr
+from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.probes.update_response import update_responses
 
@@ -28,8 +31,12 @@ class ElasticityProbe:
         Whose single-sample gradient is stepped along.
     samples
         On the model's device.
-    stepped, observed
-        [J] and [M] positions in ``samples``; a position in both is no pair with itself.
+    draws
+        Positions in ``samples`` of the stepped [J] and the observed [M]: one pair of draws, or several of growing
+        size. A position in both is no pair with itself.
+    precision
+        With several draws: the next larger one is read while some response of some layer has a standard error
+        above this share of it.
     lr
         None for the first-order movement; else the learning rate of a finite step.
     memory_budget
@@ -39,8 +46,8 @@ class ElasticityProbe:
     model: TappedModel
     loss: Loss
     samples: Samples
-    stepped: torch.Tensor
-    observed: torch.Tensor
+    draws: Sequence[tuple[Tensor, Tensor]]
+    precision: float | None = None
     lr: float | None = None
     memory_budget: int = 2**30
 
@@ -54,16 +61,35 @@ class ElasticityProbe:
         return {layer: {READING} for layer in self.layers}
 
     def read(self) -> dict[str, dict[str, UpdateResponse]]:
-        """Return the readings of each layer."""
-        stepped, observed = self.samples.take(self.stepped), self.samples.take(self.observed)
-        responses = update_responses(
+        """Return the readings of each layer: of the first draw that is precise enough, or of the last."""
+        for stepped, observed in self.draws:
+            responses = self._read(stepped, observed)
+            if self.precision is None or relative_error(responses) <= self.precision:
+                break
+        return {layer: {READING: response} for layer, response in responses.items()}
+
+    def _read(self, stepped: Tensor, observed: Tensor) -> dict[str, UpdateResponse]:
+        first, second = self.samples.take(stepped), self.samples.take(observed)
+        return update_responses(
             self.model,
             self.loss,
-            (stepped.inputs, stepped.labels),
-            (observed.inputs, observed.labels),
+            (first.inputs, first.labels),
+            (second.inputs, second.labels),
             classes=len(self.samples.classes),
             lr=self.lr,
-            same=self.stepped[:, None] == self.observed[None, :],
+            same=stepped[:, None] == observed[None, :],
             memory_budget=self.memory_budget,
         )
-        return {layer: {READING: response} for layer, response in responses.items()}
+
+
+def relative_error(responses: Mapping[str, UpdateResponse]) -> float:
+    """Return the largest standard error of a response, relative to it, over layers and pairs of classes.
+
+    Infinite where it is unknown (one sample); responses of exactly zero (a layer without parameters) are exact.
+    """
+    largest = 0.0
+    for update in responses.values():
+        size, error = response(update), response_stderr(update)
+        share = torch.where(size == 0, 0.0, error / not_zero(size)).nan_to_num(nan=torch.inf)
+        largest = max(largest, share.max().item())
+    return largest

@@ -50,7 +50,7 @@ def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (),
     protocol, problems = _read(tree.data, tuple(allow))
     if problems or protocol is None:
         raise _first(problems, tree.places)
-    protocol._text = text
+    protocol._text = "" if settings else text
     return protocol
 
 

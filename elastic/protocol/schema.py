@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -53,8 +54,8 @@ class Protocol(Header, Sections):
 
     @property
     def text(self) -> str:
-        """The file as it was read; empty if this protocol was read from its canonical form."""
-        return self._text
+        """The file as it was read; where none says the same (values were set), one with every value written out."""
+        return self._text or json.dumps(self.canonical(), indent=1, ensure_ascii=False) + "\n"  # JSON is YAML
 
     @cached_property
     def digest(self) -> str:

@@ -128,6 +128,11 @@ class ElasticityProbe(Strict):
     observed_per_class: Annotated[int, Field(ge=2)] = 32
     update: Literal["first_order", "finite"] = "first_order"
     lr: Annotated[Positive | None, Field(description="of a finite update", examples=[0.01])] = None
+    precision: Annotated[
+        Positive | None,
+        Field(description="samples are doubled until every response's relative standard error is below it"),
+    ] = None
+    most_per_class: Annotated[Count, Field(description="stepped or observed, at which doubling stops")] = 256
     engine: Literal["auto", "autodiff"] = "auto"
 
     @pydantic.field_validator("lr")

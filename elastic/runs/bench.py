@@ -15,23 +15,20 @@ import torch
 
 from elastic.cube import Layout, Status
 from elastic.data.contract import Samples
-from elastic.data.preparation import Prepared, draws, prepare
-from elastic.data.transforms import choose_disjoint, choose_per_class
+from elastic.data.preparation import Prepared, prepare
 from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.models.building import build_model
 from elastic.models.contract import Task
-from elastic.optimizers import build_optimizer, ridge_of
+from elastic.optimizers import build_optimizer
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.protocol import Data, Settings
 from elastic.registry import Entry, registry
+from elastic.runs.choosing import collapse_probe, elasticity_probe
 from elastic.runs.recording import SPLITS, layout
 from elastic.training import Randomness, Snapshot, Trainer
-
-#: Draws of a run, apart from those of training: which samples are probed.
-COLLAPSE_DRAW, ELASTICITY_DRAW = 10, 11
 
 
 @dataclass
@@ -154,35 +151,6 @@ def build_trainer(
 
 def _factor(schedule: Entry, options: Mapping[str, Any], epochs: int, epoch: int) -> float:
     return float(schedule.function(epoch, epochs, **options))
-
-
-def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> CollapseProbe | None:
-    """Choose the samples on which collapse is measured, None if the protocol measures none."""
-    asked = settings.probes.collapse
-    if asked is None:
-        return None
-    chosen = {}
-    for number, (split, part) in enumerate(samples.items()):
-        index = choose_per_class(part.labels.cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number))
-        chosen[split] = part.take(index.to(part.labels.device))
-    ridge = ridge_of(settings.optimizer.name, settings.optimizer.options) if trainer.loss.squared else None
-    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge, settings.probes.memory_budget_bytes)
-
-
-def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> ElasticityProbe | None:
-    """Choose the train samples that are stepped and observed, None if the protocol measures no elasticity."""
-    asked = settings.probes.elasticity
-    if asked is None:
-        return None
-    part = samples["train"]
-    stepped, observed = choose_disjoint(
-        part.labels.cpu(), asked.stepped_per_class, asked.observed_per_class, draws(settings.seed, ELASTICITY_DRAW)
-    )
-    place = part.labels.device
-    return ElasticityProbe(
-        trainer.model, trainer.loss, part, stepped.to(place), observed.to(place),
-        asked.lr, settings.probes.memory_budget_bytes,
-    )  # fmt: skip
 
 
 def resolve_device(name: str) -> torch.device:

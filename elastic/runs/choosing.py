@@ -1,0 +1,57 @@
+"""Which samples a run's probes look at: drawn once from the run's seed, apart from the draws of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from elastic.data.contract import Samples
+from elastic.data.preparation import draws
+from elastic.data.transforms import choose_disjoint, choose_per_class
+from elastic.optimizers import ridge_of
+from elastic.probes.collapse import CollapseProbe
+from elastic.probes.elasticity import ElasticityProbe
+from elastic.protocol import ElasticityProbe as Elasticity
+from elastic.protocol import Settings
+from elastic.training import Trainer
+
+#: Draws of a run, apart from those of training: which samples are probed.
+COLLAPSE_DRAW, ELASTICITY_DRAW = 10, 11
+
+
+def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> CollapseProbe | None:
+    """Choose the samples on which collapse is measured, None if the protocol measures none."""
+    asked = settings.probes.collapse
+    if asked is None:
+        return None
+    chosen = {}
+    for number, (split, part) in enumerate(samples.items()):
+        index = choose_per_class(part.labels.cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number))
+        chosen[split] = part.take(index.to(part.labels.device))
+    ridge = ridge_of(settings.optimizer.name, settings.optimizer.options) if trainer.loss.squared else None
+    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge, settings.probes.memory_budget_bytes)
+
+
+def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> ElasticityProbe | None:
+    """Choose the train samples that are stepped and observed, None if the protocol measures no elasticity."""
+    asked = settings.probes.elasticity
+    if asked is None:
+        return None
+    part = samples["train"]
+    return ElasticityProbe(
+        trainer.model, trainer.loss, part, draws_of(asked, part, settings.seed),
+        asked.precision, asked.lr, settings.probes.memory_budget_bytes,
+    )  # fmt: skip
+
+
+def draws_of(asked: Elasticity, part: Samples, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the positions of stepped and observed samples, in draws of twice the size up to the most allowed."""
+    stepped, observed = asked.stepped_per_class, asked.observed_per_class
+    sizes = [(stepped, observed)]
+    while asked.precision is not None and max(stepped, observed) * 2 <= asked.most_per_class:
+        stepped, observed = 2 * stepped, 2 * observed
+        sizes.append((stepped, observed))
+    labels, place = part.labels.cpu(), part.labels.device
+    chosen = [choose_disjoint(labels, *size, draws(seed, ELASTICITY_DRAW)) for size in sizes]
+    return [(first.to(place), second.to(place)) for first, second in chosen]

@@ -25,10 +25,12 @@ from elastic.cube import (
     is_sealed,
     open_sealed,
     read_layout,
+    run_lock,
     seal,
     verify_manifest,
     write_atomically,
 )
+from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.provenance import provenance
@@ -193,7 +195,7 @@ def open_study(path: Path | str) -> Study:
     return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
 
 
-def make_study(folder: Path, protocol: Protocol, *, text: str | None = None, restart: bool = False) -> Study:
+def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> Study:
     """Make a study's folder, or take up the one that is there.
 
     Parameters
@@ -202,8 +204,6 @@ def make_study(folder: Path, protocol: Protocol, *, text: str | None = None, res
         Made where it is missing.
     protocol
         What is asked. A study that is there already may differ in its axes and in words: its runs are kept.
-    text
-        The file that asks it; by default the protocol's own.
     restart
         Whether to drop all runs that are there first.
 
@@ -215,7 +215,6 @@ def make_study(folder: Path, protocol: Protocol, *, text: str | None = None, res
         If runs are to be dropped that another process owns.
     """
     asked = protocol.canonical()
-    text = protocol.text if text is None else text
     if restart:
         discard_runs(folder)
     elif (folder / FACTS).exists():
@@ -226,12 +225,12 @@ def make_study(folder: Path, protocol: Protocol, *, text: str | None = None, res
     facts = {
         "protocol": asked,
         "digest": protocol.digest,
-        "text": text,
+        "text": protocol.text,
         "axes": protocol.axis_labels,
         "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
         "provenance": provenance(),
     }
-    write_atomically(folder / PROTOCOL, text.encode())
+    write_atomically(folder / PROTOCOL, protocol.text.encode())
     write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
     return Study(folder)
 

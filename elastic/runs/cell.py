@@ -66,7 +66,9 @@ def run_cell(
         journal = Journal(folder, bench.layout, writing=True)
         _resume(bench, journal, folder, cell.digest, env, watch)
         watch.run_started(label, bench.trainer.epochs, bench.trainer.epoch)
-        status = finished(journal, bench.trainer.epoch) or _train(bench, Commit(journal, folder, cell.digest, env), watch, stop)
+        status = finished(journal, bench.trainer.epoch) or _train(
+            bench, Commit(journal, folder, cell.digest, env), watch, stop
+        )
         _report(folder, bench, env, status)
         watch.run_finished(label, bench.seconds)
     return status

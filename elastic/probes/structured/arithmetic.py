@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic.probes.structured.duals import Dual, dual, plain, tangent_of
+from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.propagation import Steps
 from elastic.probes.structured.rules import rule
 
@@ -69,3 +69,36 @@ def affine(steps: Steps, bias: Any, x: Any, weight: Any) -> Dual:
     if tangent is None or shift is None:
         return dual(value, total(value, tangent, shift))
     return dual(value, tangent.add_(spread(shift, value.ndim)))
+
+
+@rule(torch.div, Tensor.div, Tensor.__truediv__, torch.true_divide)
+def divide(steps: Steps, x: Any, y: Any, *, rounding_mode: None = None) -> Dual:
+    """Δ(x/y) = (Δx − (x/y) Δy) / (y + ηΔy)."""
+    value = torch.div(plain(x), plain(y), rounding_mode=rounding_mode)
+    moved, other = tangent_of(x), tangent_of(y)
+    if moved is None and other is None:
+        return dual(value, None)
+    below = plain(y)
+    change = None if moved is None else spread(moved, value.ndim)
+    if other is not None:
+        other = spread(other, value.ndim)
+        change = -value * other if change is None else change - value * other
+        below = below if steps.size is None else below + steps.along(other) * other
+    return dual(value, change / below)
+
+
+@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm)
+def matmul(steps: Steps, x: Tensor, y: Tensor) -> Dual:
+    """Δ(xy) = Δx (y + ηΔy) + x Δy, for matrices in batches."""
+    value, moved, other = plain(x) @ plain(y), tangent_of(x), tangent_of(y)
+    ndim = value.ndim
+    if min(x.ndim, y.ndim) < 2:
+        raise Unsupported("`matmul`", "a vector")
+    tangent = None if other is None else plain(x) @ spread(other, ndim)
+    if moved is not None:
+        after = plain(y)
+        if other is not None and steps.size is not None:
+            after = after + steps.along(spread(other, ndim)) * spread(other, ndim)
+        left = spread(moved, ndim) @ after
+        tangent = left if tangent is None else left + tangent
+    return dual(value, tangent)

@@ -39,7 +39,7 @@ def multi_head_attention(
             for part, x in enumerate((query, key, value))
         )
     q, k, v = (x.unflatten(-1, (num_heads, -1)).permute(1, 2, 0, 3) for x in (q, k, v))
-    scores = q @ k.mT * q.shape[-1] ** -0.5
+    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     mask = _mask(options.get("attn_mask"), options.get("key_padding_mask"), len(query[0]), num_heads, scores)
     weights = (scores if mask is None else scores + mask).softmax(dim=-1)
     attended = (weights @ v).permute(2, 0, 1, 3).flatten(2)
@@ -47,6 +47,28 @@ def multi_head_attention(
     if not options.get("need_weights", True):
         return output, None
     return output, weights.mean(dim=1) if options.get("average_attn_weights", True) else weights
+
+
+@rewrite(functional.scaled_dot_product_attention)
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Attention of queries […, T, E] to keys and values […, S, E], without dropout."""
+    if enable_gqa:
+        raise Unsupported("scaled_dot_product_attention", "`enable_gqa`")
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attn_mask is not None:  # True takes part here, and is left out in multi-head attention
+        scores = scores + _additive(~attn_mask if attn_mask.dtype == torch.bool else attn_mask, scores)
+    return scores.softmax(dim=-1) @ value
 
 
 def _check(query: Tensor, weight: Any, bias_k: Any, bias_v: Any, zero: bool, options: dict[str, Any]) -> None:

@@ -76,6 +76,22 @@ def wrap(output: Any, tangents: Any = None) -> Any:
     return tree_unflatten(wrapped, spec)
 
 
+def overwrite(target: Tensor, output: Dual) -> Dual:
+    """Do in place what has been done out of place.
+
+    Raises
+    ------
+    Unsupported
+        If the target is part of another tensor, whose tangent would have to change with it.
+    """
+    value = plain(target)
+    if not isinstance(target, Dual) or value.untyped_storage().nbytes() != value.numel() * value.element_size():
+        raise Unsupported("an operation in place", "part of a tensor as its target")
+    value.copy_(plain(output))
+    target.tangent = output.tangent
+    return target
+
+
 def bound(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Callable[..., Any], list[Dual]]:
     """Return the operation as a function of its moving duals' values alone, and those duals."""
     leaves, spec = tree_flatten((args, kwargs))

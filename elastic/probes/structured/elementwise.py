@@ -1,7 +1,8 @@
-"""Elementwise activations and pooling."""
+"""Elementwise activations: one derivative for all stepped samples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,36 +10,83 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn import functional
 
-from elastic.probes.structured.duals import Dual, dual, plain, tangent_of, wrap
+from elastic.probes.structured.differences import SMOOTH, mean_slope, relu_difference, softmax_difference
+from elastic.probes.structured.duals import Dual, Unsupported, differentiated, dual, overwrite, plain, tangent_of
 from elastic.probes.structured.propagation import Steps
-from elastic.probes.structured.rules import RULES
+from elastic.probes.structured.rules import RULES, rule
 
-ACTIVATIONS = [
-    functional.relu, torch.relu, Tensor.relu, functional.leaky_relu, functional.gelu, functional.silu,
-    functional.elu, functional.selu, functional.celu, functional.softplus, functional.mish, functional.hardtanh,
-    functional.relu6, functional.hardswish, functional.logsigmoid, functional.softsign, functional.tanh,
-    torch.tanh, Tensor.tanh, functional.sigmoid, torch.sigmoid, Tensor.sigmoid, torch.square, Tensor.square,
-    torch.exp, Tensor.exp,
-]  # fmt: skip
+RELUS = (functional.relu, torch.relu, Tensor.relu)
+PIECEWISE = (
+    functional.elu, functional.selu, functional.celu, functional.hardtanh, functional.relu6, functional.hardswish,
+    functional.softsign, functional.hardsigmoid, torch.abs, Tensor.abs,
+)  # fmt: skip
 
 
-def activation(function: Any) -> Any:
-    """Return the rule f'(x) Δx: the derivative is taken once for all stepped samples."""
+def activation(function: Any) -> Callable[..., Dual]:
+    """Return the rule f'(x) Δx of a function; along a finite step its mean slope takes the place of f'(x)."""
 
-    def follow(steps: Steps, x: Dual, *args: Any, **kwargs: Any) -> Dual:
-        kwargs.pop("inplace", None)
+    def follow(steps: Steps, x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Dual:
+        def of(v: Tensor) -> Tensor:
+            output: Tensor = function(v, *args, **kwargs)
+            return output
 
-        def values(v: Tensor) -> Tensor:
-            return function(v, *args, **kwargs)
-
-        v = plain(x)
         moved = tangent_of(x)
         if moved is None:
-            return wrap(values(v))
-        value, slope = jvp(values, (v,), (torch.ones_like(v),))
-        return dual(value, moved * slope)
+            result = dual(of(plain(x)), None)
+        elif steps.size is None:
+            value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))
+            result = dual(value, moved * slope)
+        elif function in SMOOTH:
+            result = dual(of(plain(x)), moved * mean_slope(of, plain(x), steps.along(moved) * moved))
+        else:
+            raise Unsupported(f"`{function.__name__}`", "no formula for its difference along a finite step")
+        return overwrite(x, result) if inplace else result
 
     return follow
 
 
-RULES.update({f: activation(f) for f in ACTIVATIONS})
+@rule(functional.leaky_relu)
+def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Dual:
+    """Leaky ReLU: max(x, 0) − s·max(−x, 0)."""
+    moved = tangent_of(x)
+    value = functional.leaky_relu(plain(x), negative_slope)
+    if moved is None:
+        result = dual(value, None)
+    elif steps.size is None:
+        result = dual(value, moved * torch.where(plain(x) > 0, 1.0, negative_slope).to(value.dtype))
+    else:
+        size = steps.along(moved)
+        below = relu_difference(-plain(x), -moved, size)
+        result = dual(value, relu_difference(plain(x), moved, size) - negative_slope * below)
+    return overwrite(x, result) if inplace else result
+
+
+@rule(*RELUS)
+def relu(steps: Steps, x: Tensor, inplace: bool = False) -> Dual:
+    """ReLU: the tangent where x > 0."""
+    return leaky_relu(steps, x, 0.0, inplace)
+
+
+@rule(functional.softmax, torch.softmax, Tensor.softmax)
+def softmax(steps: Steps, x: Tensor, dim: int, *args: Any, **kwargs: Any) -> Dual:
+    """Softmax, whose difference along a finite step has a form of its own."""
+    moved = tangent_of(x)
+    if moved is None or steps.size is None:
+        followed: Dual = differentiated(torch.softmax, (x, dim), {})
+        return followed
+    value = torch.softmax(plain(x), dim)
+    along = dim if dim < 0 else dim - value.ndim
+    return dual(value, softmax_difference(value, moved, steps.along(moved), along))
+
+
+@rule(torch.rsqrt, Tensor.rsqrt)
+def rsqrt(steps: Steps, x: Tensor) -> Dual:
+    """Δx^{−1/2} = −Δx / (√x √x' (√x + √x')), with x' = x + ηΔx."""
+    moved, root = tangent_of(x), plain(x).sqrt()
+    if moved is None:
+        return dual(1 / root, None)
+    after = root if steps.size is None else (plain(x) + steps.along(moved) * moved).sqrt()
+    return dual(1 / root, -moved / (root * after * (root + after)))
+
+
+RULES.update({function: activation(function) for function in (*PIECEWISE, *SMOOTH)})

@@ -21,7 +21,25 @@ def max_pool2d(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
         return differentiated(torch.max_pool2d, (x, *args), kwargs)
     value, places = functional.max_pool2d_with_indices(plain(x), *args, **kwargs)
     moved = tangent_of(x)
-    return dual(value, None if moved is None else taken(moved, places))
+    if moved is None:
+        return dual(value, None)
+    still = taken(moved, places)
+    if steps.size is None:
+        return dual(value, still)
+    return dual(value, torch.maximum(still, overtaken(steps, plain(x), moved, value, args, kwargs)))
+
+
+def overtaken(steps: Steps, x: Tensor, moved: Tensor, value: Tensor, args: Any, kwargs: Any) -> Tensor:
+    """Return the difference [c, n, i, h', w'] to the place of the maximum after a finite step.
+
+    It is at most the true one, and so is the difference at the place of the maximum before: rounding of x + ηΔx
+    may miss the place, but not the larger of the two.
+    """
+    size = steps.along(moved)
+    places = each_sample(lambda rows: functional.max_pool2d_with_indices(rows, *args, **kwargs)[1], x + size * moved)
+    there = x.flatten(2).expand(len(moved), *x.flatten(2).shape).gather(3, places.flatten(3)).view_as(places)
+    change = moved.flatten(3).gather(3, places.flatten(3)).view_as(places)
+    return (there - value) / size.clamp_min(torch.finfo(size.dtype).tiny) + change
 
 
 def taken(moved: Tensor, places: Tensor) -> Tensor:

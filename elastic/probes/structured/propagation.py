@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from elastic.probes.structured.duals import Dual, Unsupported, differentiated, dual, plain
+from elastic.probes.structured.differences import difference
+from elastic.probes.structured.duals import Dual, differentiated, dual, overwrite, plain
 from elastic.probes.structured.rules import IN_PLACE, REWRITES, RULES
 
 
@@ -21,8 +22,6 @@ class Use:
 
     Attributes
     ----------
-    arguments
-        Positional and keyword arguments of the call after the input.
     inputs
         [c, …] what entered for each stepped sample.
     gradients
@@ -31,7 +30,6 @@ class Use:
         Whether the call had a bias, whose gradient is that of the output summed over positions.
     """
 
-    arguments: tuple[tuple[Any, ...], dict[str, Any]]
     inputs: Tensor
     gradients: Tensor
     biased: bool
@@ -47,7 +45,7 @@ class Use:
     def rows(self, rows: slice) -> Use:
         """Return the use by some of the stepped samples."""
         derived = {name: value[rows] for name, value in self.derived.items()}
-        return Use(self.arguments, self.inputs[rows], self.gradients[rows], self.biased, derived)
+        return Use(self.inputs[rows], self.gradients[rows], self.biased, derived)
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,17 @@ class Steps:
         uses = {key: [use.rows(rows) for use in many] for key, many in self.uses.items()}
         loose = {key: step[rows] for key, step in self.loose.items()}
         return Steps(uses, loose, None if self.size is None else self.size[rows])
+
+    @property
+    def count(self) -> int:
+        """Number c of stepped samples."""
+        factors = [use.gradients for many in self.uses.values() for use in many]
+        return len([*factors, *self.loose.values()][0])
+
+    def along(self, moved: Tensor) -> Tensor:
+        """Return the steps' sizes [c, 1, …], to be multiplied with tangents [c, …]."""
+        assert self.size is not None
+        return self.size.view(-1, *[1] * (moved.ndim - 1))
 
     def of(self, weight: Tensor) -> list[Use]:
         """Return the uses of a weight by the stepped samples."""
@@ -104,7 +113,10 @@ class Propagation(TorchFunctionMode):
             return self._in_place(func, args, kwargs)
         args, kwargs = tree_map(self._loose, (args, kwargs))
         rule = RULES.get(func)
-        return rule(self.steps, *args, **kwargs) if rule else differentiated(func, args, kwargs)
+        if rule:
+            return rule(self.steps, *args, **kwargs)
+        follow = differentiated if self.steps.size is None else difference
+        return follow(func, args, kwargs)
 
     def _concerns(self, leaf: Any) -> bool:
         return isinstance(leaf, Dual) or id(leaf) in self.steps.loose or id(leaf) in self.steps.uses
@@ -113,14 +125,9 @@ class Propagation(TorchFunctionMode):
         return dual(leaf.detach(), self.steps.loose[id(leaf)]) if id(leaf) in self.steps.loose else leaf
 
     def _in_place(self, func: Any, args: Any, kwargs: Any) -> Any:
-        target, *rest = args
-        if not isinstance(target, Dual) or plain(target)._is_view():
-            raise Unsupported(f"`{func.__name__}`", "an operation in place on part of a tensor")
         with self:
-            output = IN_PLACE[func](target, *rest, **kwargs)
-        plain(target).copy_(plain(output))
-        target.tangent = output.tangent
-        return target
+            output = IN_PLACE[func](*args, **kwargs)
+        return overwrite(args[0], output)
 
 
 def propagate(model: Any, steps: Steps, inputs: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad, vmap
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
@@ -17,6 +18,9 @@ from elastic.probes.structured.duals import Unsupported
 from elastic.probes.structured.propagation import Steps, Use
 from elastic.probes.structured.rules import FACTORED, REWRITES
 
+#: Numbers of the largest parameter whose per-sample gradients are written out.
+LARGEST = 2**20
+
 
 @dataclass(frozen=True)
 class Call:
@@ -25,7 +29,6 @@ class Call:
     function: Any
     weight: str
     bias: str | None
-    arguments: tuple[tuple[Any, ...], dict[str, Any]]
     inputs: Tensor
     output: Tensor
 
@@ -33,7 +36,8 @@ class Call:
 class Recorder(TorchFunctionMode):
     """While active, notes every use of a parameter and adds a shift to it, by which a gradient can be taken.
 
-    A weight that is read in factors is not shifted itself; the output of the call is.
+    A weight that is read in factors is not shifted itself; the output of the call is. Parameters that were noted
+    are cut off from autograd: one that still gets a gradient was used in a way that was not seen.
 
     Parameters
     ----------
@@ -62,30 +66,39 @@ class Recorder(TorchFunctionMode):
         if func in REWRITES:
             with self:
                 return REWRITES[func](*args, **kwargs)
-        if func in FACTORED:
-            x, weight, bias, rest, options = _parts(*args, **kwargs)
-            name = self.names.get(id(weight))
-            if name and name not in self.loose and id(x) not in self.names:
-                output = func(x, weight, bias, *rest, **options)
-                output = output + self.shifts.get(f"#{len(self.calls)}", 0)
-                self.calls.append(Call(func, name, self.names.get(id(bias)), (rest, options), x, output))
-                return output
+        if func in FACTORED and self._is_factored(*args, **kwargs):
+            output = func(*tree_map(self._cut, args), **tree_map(self._cut, kwargs))
+            shift = self.shifts.get(f"#{len(self.calls)}", torch.zeros_like(output, requires_grad=True))
+            self.calls.append(self._call(func, output, *args, **kwargs))
+            return output + shift
         result = func(*args, **kwargs)
         if not any(isinstance(r, Tensor) for r in tree_flatten(result)[0]):
             return result  # a shape, a dtype
         args, kwargs = tree_map(self._shift, (args, kwargs))
         return func(*args, **kwargs)
 
+    def _is_factored(self, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:  # noqa: A002
+        """Whether the weight is a parameter, and neither the input nor a bias is one to be shifted itself."""
+        names = [self.names.get(id(leaf)) for leaf in tree_flatten(((weight, *rest), options))[0]]
+        return names[0] is not None and id(input) not in self.names and not self.loose & set(names)
+
+    def _call(self, func: Any, output: Tensor, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> Call:  # noqa: A002
+        biases = [self.names[id(leaf)] for leaf in tree_flatten((rest, options))[0] if id(leaf) in self.names]
+        return Call(func, self.names[id(weight)], biases[0] if biases else None, input, output)
+
+    def _cut(self, leaf: Any) -> Any:
+        return leaf.detach() if id(leaf) in self.names else leaf
+
     def _shift(self, leaf: Any) -> Any:
         name = self.names.get(id(leaf))
         if name is None:
             return leaf
         self.met.add(name)
-        return leaf + self.shifts[name] if name in self.shifts else leaf
+        return leaf.detach() + self.shifts[name] if name in self.shifts else leaf.detach()
 
 
-def _parts(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **options: Any) -> Any:  # noqa: A002
-    return input, weight, bias, rest, options
+def _leaf(example: Tensor) -> Tensor:
+    return example.detach().clone().requires_grad_(example.is_floating_point())
 
 
 class Recording:
@@ -116,12 +129,35 @@ class Recording:
         while True:
             recorder = Recorder(self.names, self.loose)
             with torch.enable_grad(), recorder:
-                logits = self.model.taps(example)["logits"]
+                logits = self.model.taps(_leaf(example))["logits"]
             mixed = recorder.met | _shared(recorder.calls)
             if not {name for c in recorder.calls for name in (c.weight, c.bias)} & mixed:
                 self.loose = recorder.met
+                self._check(logits)
                 return recorder.calls
             self.loose |= mixed
+
+    def _check(self, logits: Tensor) -> None:
+        """Refuse what the recorder cannot have seen, and large parameters without factors."""
+        for node in _nodes(logits.grad_fn):
+            name = self.names.get(id(getattr(node, "variable", None)))
+            if name is not None:
+                raise Unsupported(self._part(name), f"a use of `{name}` that torch functions do not show")
+            if isinstance(node, torch.autograd.function.BackwardCFunction):
+                raise Unsupported(f"`{node.name()}`", "a torch.autograd.Function of its own")
+        for name in sorted(self.loose):
+            if self.parameters[name].numel() > LARGEST:
+                raise Unsupported(self._part(name), f"a large `{name}` without a rule for its gradient's factors")
+
+    def _part(self, name: str) -> str:
+        """Return the type and name of the module that owns a parameter."""
+        owner = name.rpartition(".")[0]
+        return f"{type(self.model.get_submodule(owner)).__name__} `{owner}`"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return next(iter(self.parameters.values())).dtype
 
     def steps(self, inputs: Tensor, seeds: Tensor, size: Tensor | None = None) -> Steps:
         """Return the steps −∇⟨logits, seed⟩ of each sample.
@@ -144,7 +180,7 @@ class Recording:
         gradients, entered = vmap(grad(against, has_aux=True), in_dims=(None, 0, 0))(shifts, inputs, seeds)
         uses: dict[int, list[Use]] = {}
         for i, (call, h) in enumerate(zip(self.calls, entered, strict=True)):
-            use = Use(call.arguments, h, gradients[f"#{i}"], call.bias is not None)
+            use = Use(h, gradients[f"#{i}"], call.bias is not None)
             uses.setdefault(id(self.parameters[call.weight]), []).append(use)
         return Steps(uses, {id(self.parameters[name]): gradients[name] for name in self.loose}, size)
 
@@ -159,7 +195,12 @@ def _shared(calls: list[Call]) -> set[str]:
     return weights | {b for b, n in biases.items() if n > 1}
 
 
-def module_of(model: nn.Module, name: str) -> str:
-    """Return the type and name of the module that owns a parameter."""
-    owner = name.rpartition(".")[0]
-    return f"{type(model.get_submodule(owner)).__name__} `{owner}`"
+def _nodes(root: Any) -> Iterator[Any]:
+    """Visit every node of an autograd graph."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+            yield node

@@ -9,8 +9,6 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import elastic
-
 #: Packages on which the numbers depend.
 PACKAGES = ("torch", "numpy", "scikit-learn", "xarray", "zarr")
 
@@ -19,8 +17,8 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "xarray", "zarr")
 def provenance() -> dict[str, object]:
     """Return the versions, the commit of the source and the kind of machine, as JSON can hold them."""
     return {
-        "elastic_version": elastic.__version__,
-        "elastic_commit": source_commit(Path(elastic.__file__).parent),
+        "elastic_version": _version("elastic-collapse"),
+        "elastic_commit": source_commit(Path(__file__).parent),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

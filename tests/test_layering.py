@@ -24,7 +24,7 @@ ORDER = (
     {"registry", "progress", "provenance"},
     {"protocol", "cube"},
     {"data", "models", "losses", "optimizers", "metrics"},
-    {"training", "checkpoint"},
+    {"training", "checkpoint", "arguments"},
     {"probes"},
     {"runs", "measure"},
     {"study"},

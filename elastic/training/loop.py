@@ -1,130 +1,25 @@
-"""Training: a generator of snapshots, one at epoch 0 and one after each epoch.
-
-All random numbers of a training come from its seed and live in it: the global generators are lent to an epoch
-and given back. What happens between two epochs (probes, plots, other trainings) therefore cannot change a weight.
-"""
+"""The training loop: a generator of snapshots, one at epoch 0 and one after each epoch."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
-from elastic.registry import registry
+from elastic.training.randomness import Randomness, deterministic_algorithms
 
 #: Samples evaluated at once for the losses and accuracies of an epoch.
 EVALUATION_BATCH = 4096
 
-Count = Annotated[int, Field(ge=2)]
+
 Splits = Mapping[str, Samples]
-
-
-def probe_schedule(name: str | None = None) -> Callable[[Callable[..., list[int]]], Callable[..., list[int]]]:
-    """Register a function ``(epochs, *, options) -> list[int]`` of the epochs to probe."""
-    return registry("probe_schedules").register(name)
-
-
-@probe_schedule()
-def log(epochs: int, *, count: Count = 12) -> list[int]:
-    """Probe at about ``count`` epochs, evenly spaced in the logarithm from 1 on.
-
-    >>> log(200, count=6)
-    [0, 1, 4, 14, 53, 200]
-    """
-    return [0, *np.unique(np.rint(np.geomspace(1, epochs, count - 1)).astype(int)).tolist()]
-
-
-@probe_schedule()
-def linear(epochs: int, *, count: Count = 12) -> list[int]:
-    """Probe at ``count`` evenly spaced epochs.
-
-    >>> linear(100, count=5)
-    [0, 25, 50, 75, 100]
-    """
-    spaced = np.rint(np.linspace(0, epochs, count)).astype(int)
-    return [int(epoch) for epoch in np.unique(spaced)]
-
-
-@probe_schedule()
-def every(epochs: int, *, step: Annotated[int, Field(ge=1)] = 1) -> list[int]:
-    """Probe after every so many epochs.
-
-    >>> every(10, step=4)
-    [0, 4, 8]
-    """
-    return list(range(0, epochs + 1, step))
-
-
-@probe_schedule()
-def listed(epochs: int, *, values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]) -> list[int]:
-    """Probe at the epochs told, as far as the training goes.
-
-    >>> listed(10, values=[5, 50])
-    [5]
-    """
-    return [epoch for epoch in values if epoch <= epochs]
-
-
-def probed_epochs(name: str, options: Mapping[str, Any], epochs: int) -> list[int]:
-    """Return the epochs that a schedule probes, in order; 0 and the last are always among them."""
-    entry = registry("probe_schedules").get(name)
-    return sorted({0, epochs, *entry.function(epochs, **entry.complete(options))})
-
-
-@dataclass
-class Randomness:
-    """The state of torch's global generators that belongs to one training.
-
-    Attributes
-    ----------
-    states
-        Generator states by device type; what is not there is seeded at first use.
-    """
-
-    seed: int
-    device: torch.device
-    states: dict[str, Tensor] = field(default_factory=dict)
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Put this training's state into the global generators, and the former one back afterwards."""
-        on_cuda = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_cuda else []):
-            if self.states:
-                torch.set_rng_state(self.states["cpu"])
-                if on_cuda:
-                    torch.cuda.set_rng_state(self.states["cuda"], self.device)
-            else:
-                torch.manual_seed(self.seed)
-            try:
-                yield
-            finally:
-                self.states = {"cpu": torch.get_rng_state()}
-                if on_cuda:
-                    self.states["cuda"] = torch.cuda.get_rng_state(self.device)
-
-
-@contextmanager
-def deterministic_algorithms(wanted: bool) -> Iterator[None]:
-    """Ask torch for deterministic kernels while the block runs."""
-    # cuBLAS reads this once, when it starts; it is harmless where there is no GPU.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 @dataclass(frozen=True)

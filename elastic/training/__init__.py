@@ -1,0 +1,21 @@
+"""Training: a generator of snapshots, one at epoch 0 and one after each epoch.
+
+All random numbers of a training come from its seed and live in it: the global generators are lent to an epoch
+and given back. What happens between two epochs (probes, plots, other trainings) therefore cannot change a weight.
+"""
+
+from elastic.training.loop import Snapshot, Trainer, batches, evaluate, train
+from elastic.training.probe_schedules import probe_schedule, probed_epochs
+from elastic.training.randomness import Randomness, deterministic_algorithms
+
+__all__ = [
+    "Randomness",
+    "Snapshot",
+    "Trainer",
+    "batches",
+    "deterministic_algorithms",
+    "evaluate",
+    "probe_schedule",
+    "probed_epochs",
+    "train",
+]

@@ -1,0 +1,57 @@
+"""What belongs to one training of torch's global state: generators, and the choice of deterministic kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Randomness:
+    """The state of torch's global generators that belongs to one training.
+
+    Attributes
+    ----------
+    states
+        Generator states by device type; what is not there is seeded at first use.
+    """
+
+    seed: int
+    device: torch.device
+    states: dict[str, Tensor] = field(default_factory=dict)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Put this training's state into the global generators, and the former one back afterwards."""
+        on_cuda = self.device.type == "cuda"
+        with torch.random.fork_rng(devices=[self.device] if on_cuda else []):
+            if self.states:
+                torch.set_rng_state(self.states["cpu"])
+                if on_cuda:
+                    torch.cuda.set_rng_state(self.states["cuda"], self.device)
+            else:
+                torch.manual_seed(self.seed)
+            try:
+                yield
+            finally:
+                self.states = {"cpu": torch.get_rng_state()}
+                if on_cuda:
+                    self.states["cuda"] = torch.cuda.get_rng_state(self.device)
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Ask torch for deterministic kernels while the block runs."""
+    # cuBLAS reads this once, when it starts; it is harmless where there is no GPU.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

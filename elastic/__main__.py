@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from elastic.cli import cli
@@ -21,6 +22,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("elastic: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `elastic list | head`: whoever read has what they wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

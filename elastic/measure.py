@@ -11,8 +11,20 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from elastic.errors import DegenerateInput, ElasticError, ModelError
-from elastic.losses import Loss, build_loss
+from elastic.arguments import (
+    ArrayLike,
+    Classifier,
+    Labelled,
+    as_classifier,
+    as_loss,
+    as_tensor,
+    check_update,
+    class_positions,
+    decisions_of,
+    samples_like,
+)
+from elastic.errors import DegenerateInput, ElasticError
+from elastic.losses import Loss
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.contract import attributes
@@ -20,21 +32,18 @@ from elastic.metrics.tabulation import FloatArray, tabulate, to_array
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.tapped import tap
+from elastic.probes.engines import ENGINES, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import INPUT
 from elastic.probes.update_response import update_responses
 from elastic.registry import registry
-
-ArrayLike = npt.ArrayLike | Tensor
-#: Inputs [n, …] with their labels [n].
-Labelled = tuple[ArrayLike, ArrayLike]
 
 
 def measure_collapse(
     features: ArrayLike | Mapping[str, ArrayLike],
     labels: ArrayLike,
     *,
-    classifier: ArrayLike | tuple[ArrayLike, ArrayLike | None] | None = None,
+    classifier: Classifier | None = None,
 ) -> xr.Dataset:
     """Measure neural collapse in features, layer by layer.
 
@@ -42,8 +51,8 @@ def measure_collapse(
     ----------
     features
         {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
-        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0, a layer "logits" tells the
-        network's decisions.
+        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" tells the
+        network's decisions: its columns are the sorted labels, or, if there are more, all the labels' positions.
     labels
         [n] integers or strings, not necessarily 0 … K−1.
     classifier
@@ -69,10 +78,11 @@ def measure_collapse(
     (0.125, ['cat', 'dog'])
     """
     by_layer = features if isinstance(features, Mapping) else {"features": features}
+    if not by_layer:
+        raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
     tensors = {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
-    names, codes = np.unique(as_numpy(labels), return_inverse=True)
-    device = next(iter(tensors.values())).device
-    positions = torch.as_tensor(codes.reshape(-1), device=device)
+    names, codes = class_positions(labels)
+    positions = torch.as_tensor(codes, device=next(iter(tensors.values())).device)
     for layer, values in tensors.items():
         if len(values) != len(positions):
             counts = f"{len(values)} for {len(positions)} labels"
@@ -83,7 +93,7 @@ def measure_collapse(
     readings: dict[str, dict[str, Any]] = {
         layer: {"statistics": r.statistics, "nearest": r.nearest, "labels": r.labels} for layer, r in reading.items()
     }
-    _add_classifier(readings, tensors, classifier, len(names))
+    _add_classifier(readings, tensors, classifier, names)
     table = tabulate("collapse", tuple(readings), readings)
     coords = {"class": names, "other_class": names}
     return labelled(table, "collapse", {layer: t[0].numel() for layer, t in tensors.items()}, coords)
@@ -92,23 +102,19 @@ def measure_collapse(
 def _add_classifier(
     readings: dict[str, dict[str, Any]],
     tensors: Mapping[str, Tensor],
-    classifier: ArrayLike | tuple[ArrayLike, ArrayLike | None] | None,
-    classes: int,
+    classifier: Classifier | None,
+    names: npt.NDArray[Any],
 ) -> None:
     """Add the readings that a classifier or logits make possible."""
     layers = [layer for layer in tensors if layer != "logits"]
     decisions: Tensor | None = None
     if classifier is not None and layers:
-        weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
         last = tensors[layers[-1]].flatten(1).double()
-        W = as_tensor("classifier", weights).to(last)
-        if W.shape != (classes, last.shape[1]):
-            should, hint = f"be [K, d] = [{classes}, {last.shape[1]}]", "the weights that read the last layer"
-            raise DegenerateInput("`classifier`", should, str(list(W.shape)), hint)
+        W, bias = (part.to(last.device) for part in as_classifier(classifier, len(names), last.shape[1]))
         readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
-        decisions = (last @ W.T + (0 if bias is None else as_tensor("bias", bias).to(last))).argmax(dim=1)
+        decisions = (last @ W.T + bias).argmax(dim=1)
     if "logits" in tensors:
-        decisions = tensors["logits"].argmax(dim=1)
+        decisions = decisions_of(tensors["logits"], names)
     if decisions is not None:
         for reading in readings.values():
             reading["decisions"] = decisions
@@ -123,7 +129,7 @@ def measure_elasticity(
     layers: Sequence[str] | None = None,
     update: Literal["first_order", "finite"] = "first_order",
     lr: float | None = None,
-    engine: Literal["auto", "autodiff"] = "auto",
+    engine: EngineName = "auto",
     pairs: bool = False,
     memory_budget: int = 2**30,
 ) -> xr.Dataset:
@@ -147,7 +153,8 @@ def measure_elasticity(
     lr
         Learning rate of a finite update, above 0.
     engine
-        "auto" or "autodiff", which are one engine today.
+        "structured" is faster and knows most modules, "autodiff" knows all that torch can differentiate; "auto" takes
+        the first where it can. The attribute ``engine`` tells which it was.
     pairs
         Whether to add ``pair_response`` over (layer, stepped, observed).
     memory_budget
@@ -176,10 +183,10 @@ def measure_elasticity(
     >>> ds.relative_similarity.sel(layer="logits").values.round(6).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
-    if engine not in ("auto", "autodiff"):
-        raise ElasticError("`engine`", "be 'auto' or 'autodiff'", repr(engine), "'auto'")
+    if engine not in ("auto", *ENGINES):
+        raise ElasticError("`engine`", f"be one of 'auto', {', '.join(map(repr, ENGINES))}", repr(engine), "'auto'")
     check_update(update, lr)
-    criterion = build_loss(loss) if isinstance(loss, str) else loss
+    criterion = as_loss(loss)
     x_stepped, y_stepped = samples_like(model, "stepped", stepped)
     x_observed, y_observed = samples_like(model, "observed", observed)
     tapped = tap(model, layers, x_observed[:2])
@@ -188,12 +195,14 @@ def measure_elasticity(
     responses = update_responses(
         tapped, criterion, (x_stepped, y_stepped), (x_observed, codes[len(y_stepped) :]),
         classes=len(present), groups=codes[: len(y_stepped)], lr=lr,
-        same=same_rows(x_stepped, x_observed), memory_budget=memory_budget,
+        same=same_rows(x_stepped, x_observed), engine=engine, memory_budget=memory_budget,
     )  # fmt: skip
     table = tabulate("elasticity", tapped.layers, {layer: {"update": r} for layer, r in responses.items()})
     widths = layer_widths(tapped, x_observed[:1])
     names = present.cpu().numpy()
     ds = labelled(table, "elasticity", widths, {"stepped_class": names, "observed_class": names})
+    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None)
+    ds = ds.assign_attrs(engine=str(chosen), update=update, lr="" if lr is None else lr)
     return ds.merge(pair_responses(responses, y_stepped, y_observed)) if pairs else ds
 
 
@@ -230,62 +239,6 @@ def labelled(
     return xr.Dataset(data, {**layer, **coords}, attrs={"group": group})
 
 
-def as_numpy(values: ArrayLike) -> npt.NDArray[Any]:
-    """Return values as a NumPy array on the host."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def as_tensor(name: str, values: ArrayLike) -> Tensor:
-    """Return values as a floating-point tensor where they are; integers become float64.
-
-    Raises
-    ------
-    DegenerateInput
-        If they are no numbers, or not at least [n, d].
-    """
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    except (TypeError, ValueError) as error:
-        raise DegenerateInput(
-            f"`{name}`", "be an array of numbers", str(error).splitlines()[0], "a NumPy array"
-        ) from None
-    return tensor.detach() if tensor.is_floating_point() else tensor.detach().double()
-
-
-def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor, Tensor]:
-    """Return inputs in the precision and on the device of a model's parameters, and int64 labels.
-
-    Raises
-    ------
-    DegenerateInput
-        If there are no samples, or not one label for each.
-    ModelError
-        If the model has no parameters.
-    """
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    if parameter is None:
-        raise ModelError("`model`", "be an nn.Module with parameters to step on", type(model).__name__, "a network")
-    inputs = as_tensor(f"{name}[0]", samples[0]).to(parameter.device, parameter.dtype)
-    labels = torch.as_tensor(as_numpy(samples[1]), device=parameter.device).long().reshape(-1)
-    if len(labels) == 0 or len(labels) != len(inputs):
-        found = f"{len(inputs)} inputs, {len(labels)} labels"
-        raise DegenerateInput(f"`{name}`", "be inputs with one label each", found, f"{name}=(inputs, labels)")
-    if not inputs.isfinite().all():
-        raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
-    return inputs, labels
-
-
-def check_update(update: str, lr: float | None) -> None:
-    """Raise an ElasticError unless a finite update has a learning rate, and a first-order one has none."""
-    if update not in ("first_order", "finite"):
-        raise ElasticError("`update`", "be 'first_order' or 'finite'", repr(update), "'first_order'")
-    if update == "first_order" and lr is not None:
-        raise ElasticError("`lr`", "be left out for a first-order update, which has no step size", repr(lr),
-                           "update='finite'")  # fmt: skip
-    if update == "finite" and not (lr is not None and 0 < lr < float("inf")):
-        raise ElasticError("`lr`", "be a positive learning rate for a finite update", repr(lr), "lr=0.01")
-
-
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
     """Raise DegenerateInput unless every label is the position of a logit."""
     K = layer_widths(model, example)["logits"]
@@ -306,8 +259,12 @@ def same_rows(first: Tensor, second: Tensor) -> Tensor:
     >>> same_rows(torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [3.0]])).tolist()
     [[False, False], [True, False]]
     """
-    keys = [row.tobytes() for row in first.cpu().numpy()]
-    others = [row.tobytes() for row in second.cpu().numpy()]
+    keys, others = ([row.tobytes() for row in _bytes(part)] for part in (first, second))
     places = {key: number for number, key in enumerate(dict.fromkeys(keys + others))}
     rows, columns = (torch.tensor([places[key] for key in part]) for part in (keys, others))
     return (rows[:, None] == columns[None, :]).to(first.device)
+
+
+def _bytes(rows: Tensor) -> npt.NDArray[np.uint8]:
+    """Return [n, bytes]: NumPy does not know every type of numbers that torch has."""
+    return np.asarray(rows.flatten(1).cpu().contiguous().view(torch.uint8).numpy())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from elastic.errors import ElasticError, ProtocolError, RunFailed
+from elastic.cube import write_atomically
+from elastic.errors import ElasticError, ProtocolError, RunFailed, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
 from elastic.study import FACTS, RESULTS, Study, make_study, shown
@@ -105,14 +107,25 @@ def run_cells(
     failed = []
     try:
         for cell in [cell for cell in protocol.cells if cell.digest not in ended]:
+            folder = study.run_folder(cell.digest)
             try:
-                run_cell(cell, study.run_folder(cell.digest), allow=allow, device=device, watch=watch, stop=stop)
-            except ElasticError as error:
-                failed.append(str(error))
-                watch.note(f"failed: {error}")
+                run_cell(cell, folder, allow=allow, device=device, watch=watch, stop=stop)
+            except Exception as error:  # a model of the user's own may raise anything; the other runs go on
+                told = error if isinstance(error, ElasticError) else unexplained(error, folder)
+                failed.append(str(told))
+                watch.note(f"failed: {told}")
     finally:
         forget_data()
     return failed
+
+
+def unexplained(error: Exception, folder: Path) -> RunFailed:
+    """Return what to tell of an error that is none of elastic's; its traceback is kept in the run's folder."""
+    path = folder / "traceback.txt"
+    with suppress(StudyError):  # a full disk must not hide the error
+        write_atomically(path, "".join(traceback.format_exception(error)).encode())
+    found = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return RunFailed("the run", "raise no error of its own", found, f"mending what {path} shows", place=str(folder))
 
 
 @contextmanager

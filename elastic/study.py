@@ -40,6 +40,9 @@ RESULTS = Path("results")
 
 FACTS, PROTOCOL, RUNS = "study.json", "protocol.yaml", "runs"
 
+#: Keys of study.json beside the protocol and its cells.
+NEEDED = ("digest", "text", "axes", "provenance")
+
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "claims", "cites", "question", "title")
 
@@ -96,12 +99,15 @@ class Study:
             self.facts: dict[str, Any] = json.loads(path.read_text())
             self.cells: list[dict[str, Any]] = self.facts["cells"]
             self.name: str = self.facts["protocol"]["name"]
-        except FileNotFoundError:
-            found = "no study.json in it" if self.folder.is_dir() else "no such folder"
+            if missing := [key for key in NEEDED if key not in self.facts]:
+                raise KeyError(missing[0])
+        except (FileNotFoundError, NotADirectoryError):
+            there = "no study.json in it" if self.folder.is_dir() else "a file"
+            found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` made"
             raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(self.folder)) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
-            hint = "running its protocol again: the runs are kept"
+            hint = "deleting it and running its protocol again: the runs are kept"
             raise StudyError("`study.json`", "be readable", str(error), hint, place=str(path)) from None
 
     def __repr__(self) -> str:

@@ -23,6 +23,8 @@ def depth_profile(cube: xr.DataTree) -> Figure:
         ("elasticity", "locality", "locality  own class / other classes"),
     ]
     panels = [p for p in panels if p[0] in cube.children and p[1] in cube[p[0]].dataset]
+    if not panels:
+        raise KeyError("no nc1 and no locality")
     drawn = Figure(figsize=(4.6 * max(1, len(panels)), 3.5), layout="constrained")
     for number, (group, variable, label) in enumerate(panels, start=1):
         axes = drawn.add_subplot(1, len(panels), number)

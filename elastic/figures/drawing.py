@@ -30,21 +30,27 @@ def draw(study: Study, names: Sequence[str] = ()) -> Iterator[Path]:
     UnknownName
         If a name is no figure.
     StudyError
-        If the cube does not hold what a figure that was asked for shows.
+        If the cube does not hold what a figure that was asked for shows, or nothing that any shows.
     """
     cube, folder = study.cube, study.folder / "figures"
+    entries = [registry("figures").get(name) for name in names] or list(registry("figures"))
     folder.mkdir(exist_ok=True)
-    for entry in [registry("figures").get(name) for name in names] or list(registry("figures")):
+    drawn = 0
+    for entry in entries:
         with matplotlib.rc_context(STYLE):
             try:
                 figure = entry.function(cube)
             except KeyError as error:
                 if not names:
                     continue  # this study does not measure what that figure shows
-                hint = "a protocol that probes it"
-                raise StudyError(f"`{entry.name}`", f"find {error} in the cube", "none", hint) from None
+                should, found = "find what it shows in the cube", str(error.args[0])
+                raise StudyError(f"`{entry.name}`", should, found, "a protocol that probes it") from None
             for ending in FORMATS:
                 path = folder / f"{entry.name}.{ending}"
                 dated = {} if ending == "png" else {"Date": None} if ending == "svg" else {"CreationDate": None}
                 figure.savefig(path, dpi=200, metadata=dated)
                 yield path
+        drawn += 1
+    if not drawn:
+        hint = "elastic status, or a protocol with probes"
+        raise StudyError("the study", "hold something that a figure shows", "no probed epoch", hint)

@@ -189,7 +189,8 @@ def kernel_similarity(update: UpdateResponse) -> Tensor:
 def locality(update: UpdateResponse) -> Tensor:
     r"""How much more a step moves its own class than the others: above 1, the layer is locally elastic.
 
-    Mean diagonal over mean off-diagonal of the relative similarity, [] (classes without samples left out).
+    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [] (classes without samples left out): mean
+    diagonal over mean off-diagonal of the relative similarity S.
 
     Convention: of relative_similarity rather than response, so that each stepped class counts alike.
 

@@ -25,8 +25,8 @@ __all__ = ["example_update"]
 def mean_shift(update: UpdateResponse) -> Tensor:
     r"""Movement of the observed class's mean under a step on the stepped class.
 
-    $\operatorname{mean}_{a \in j} \lVert \operatorname{mean}_{m \in k} \Delta(m;a) \rVert$, [K, K]; never above the
-    response, and equal to it where the class moves as one.
+    $M_{jk} = \operatorname{mean}_{a \in j} \lVert \operatorname{mean}_{m \in k} \Delta(m;a) \rVert$, [K, K]; never
+    above the response, and equal to it where the class moves as one.
 
     Examples
     --------
@@ -46,7 +46,9 @@ def mean_shift(update: UpdateResponse) -> Tensor:
 def mean_shift_alignment(update: UpdateResponse) -> Tensor:
     r"""Whether the step pushes the observed class mean outwards (1), inwards (−1) or sideways (0).
 
-    Cosine of the class mean's movement with its own direction μ_k − μ_G from the global mean, [K, K].
+    $\operatorname{mean}_{a \in j} \langle \Delta\mu_k(a), u_k \rangle / M_{jk}$ with
+    $u_k = (\mu_k - \mu_G) / \lVert \mu_k - \mu_G \rVert$, [K, K]: the cosine of the class mean's movement Δμ_k(a) with
+    its own direction from the global mean.
 
     Convention: a ratio of means over the stepped samples, so that samples that move nothing count for nothing.
 
@@ -68,7 +70,8 @@ def mean_shift_alignment(update: UpdateResponse) -> Tensor:
 def within_sensitivity(update: UpdateResponse) -> Tensor:
     r"""Derivative of the observed class's within-class variance along the step: negative where the step collapses it.
 
-    $\operatorname{mean}_{a \in j} \frac{d}{d\eta} \frac{1}{n_k}\sum_{m \in k} \lVert h_m - \mu_k \rVert^2$, [K, K].
+    $V_{jk} = \operatorname{mean}_{a \in j} \frac{d}{d\eta} \frac{1}{n_k}\sum_{m \in k} \lVert h_m - \mu_k \rVert^2$,
+    [K, K].
 
     Convention: the variance is that of the observed samples, not of the whole class.
 

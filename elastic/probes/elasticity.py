@@ -13,6 +13,7 @@ from elastic.losses import Loss
 from elastic.metrics.elasticity import response, response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
+from elastic.probes.engines import Engine, EngineName, choose_engine
 from elastic.probes.update_response import update_responses
 
 #: The one reading of each layer.
@@ -39,6 +40,8 @@ class ElasticityProbe:
         above this share of it.
     lr
         None for the first-order movement; else the learning rate of a finite step.
+    engine
+        "auto", "autodiff" or "structured".
     memory_budget
         Bytes that the probe may take.
     """
@@ -49,7 +52,13 @@ class ElasticityProbe:
     draws: Sequence[tuple[Tensor, Tensor]]
     precision: float | None = None
     lr: float | None = None
+    engine: EngineName = "auto"
     memory_budget: int = 2**30
+
+    def chosen_engine(self) -> Engine:
+        """Return the engine that the probe runs on, with the reason if it is not the one first thought of."""
+        example = self.samples.inputs[:1]
+        return choose_engine(self.model, example, engine=self.engine, finite=self.lr is not None)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -78,6 +87,7 @@ class ElasticityProbe:
             classes=len(self.samples.classes),
             lr=self.lr,
             same=stepped[:, None] == observed[None, :],
+            engine=self.engine,
             memory_budget=self.memory_budget,
         )
 

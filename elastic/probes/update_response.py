@@ -11,9 +11,10 @@ from torch.nn import functional
 from elastic.losses import LogitGradient, Loss
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
+from elastic.probes.engines import EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
-from elastic.probes.movements import Movements, finite, first_order
+from elastic.probes.movements import Movements
 
 #: The part of the memory budget that the reduction of a block leaves to the engine.
 ENGINE_SHARE = 0.5
@@ -29,6 +30,7 @@ def update_responses(
     groups: Tensor | None = None,
     lr: float | None = None,
     same: Tensor | None = None,
+    engine: EngineName = "auto",
     memory_budget: int = 2**30,
 ) -> dict[str, UpdateResponse]:
     """Probe how a step on each stepped sample alone moves every observed sample, in every layer.
@@ -49,6 +51,8 @@ def update_responses(
         None for the first-order movement; else the learning rate of a finite step.
     same
         [J, M] bool, True where a stepped and an observed sample are the same one; such a pair is not counted.
+    engine
+        "auto", "autodiff" or "structured" (see `elastic.probes.engines`).
     memory_budget
         Bytes that the probe may take, beyond model and samples.
 
@@ -58,10 +62,8 @@ def update_responses(
         An `UpdateResponse` for each layer, in the order of depth.
     """
     budget = int(memory_budget * ENGINE_SHARE)
-    if lr is None:
-        blocks = first_order(model, loss, stepped, observed[0], memory_budget=budget)
-    else:
-        blocks = finite(model, loss, stepped, observed[0], lr, memory_budget=budget)
+    chosen = choose_engine(model, observed[0][:1], engine=engine, finite=lr is not None)
+    blocks = chosen.movements(model, loss, stepped, observed[0], lr, budget)
     with torch.no_grad(), probed(model):
         features = flat_taps(model, observed[0])
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)

@@ -133,7 +133,7 @@ class ElasticityProbe(Strict):
         Field(description="samples are doubled until every response's relative standard error is below it"),
     ] = None
     most_per_class: Annotated[Count, Field(description="stepped or observed, at which doubling stops")] = 256
-    engine: Literal["auto", "autodiff"] = "auto"
+    engine: Literal["auto", "autodiff", "structured"] = "auto"
 
     @pydantic.field_validator("lr")
     @classmethod

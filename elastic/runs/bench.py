@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,11 @@ class Bench:
     layout: Layout
     data_digest: str
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @cached_property
+    def engine(self) -> str:
+        """Name of the engine of the elasticity probes, with the reason if it is not the first choice; "" for none."""
+        return "" if self.elasticity is None else str(self.elasticity.chosen_engine())
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:

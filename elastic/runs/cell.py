@@ -66,6 +66,8 @@ def run_cell(
         journal = Journal(folder, bench.layout, writing=True)
         _resume(bench, journal, folder, cell.digest, env, watch)
         watch.run_started(label, bench.trainer.epochs, bench.trainer.epoch)
+        if "(" in bench.engine:
+            watch.note(f"elasticity probes: {bench.engine}")
         status = finished(journal, bench.trainer.epoch) or _train(
             bench, Commit(journal, folder, cell.digest, env), watch, stop
         )
@@ -156,6 +158,7 @@ def _report(folder: Path, bench: Bench, env: dict[str, str], status: Status) -> 
         "status": status.name.lower(),
         "data_digest": bench.data_digest,
         "environment": env,
+        "engine": bench.engine,
         "seconds": {part: round(value, 3) for part, value in bench.seconds.items()},
     }
     write_atomically(folder / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())

@@ -41,7 +41,7 @@ def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str,
     part = samples["train"]
     return ElasticityProbe(
         trainer.model, trainer.loss, part, draws_of(asked, part, settings.seed),
-        asked.precision, asked.lr, settings.probes.memory_budget_bytes,
+        asked.precision, asked.lr, asked.engine, settings.probes.memory_budget_bytes,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cases
+import elasticity_cases
 import numpy as np
 import oracles
 import pytest
@@ -27,16 +28,17 @@ class GroupUnderTest:
     """What the tests below need to know of a group.
 
     cases: by name; each has ``classes`` and ``ask(oracle)``. readings: of a case, by name.
-    collapsed: a case at exact collapse with an aligned classifier.
+    collapsed: a case at exact collapse with an aligned classifier; None where no metric of the group is fixed there.
     """
 
     cases: Mapping[str, Any]
     readings: Callable[[Any], Mapping[str, Any]]
-    collapsed: Any
+    collapsed: Any | None
 
 
 GROUPS = {
     "collapse": GroupUnderTest(cases.CASES, cases.Case.readings, cases.simplex_etf()),
+    "elasticity": GroupUnderTest(elasticity_cases.CASES, elasticity_cases.Case.readings, None),
 }
 
 ENTRIES = [e for e in registry("metrics") if e.facts.group in GROUPS]
@@ -132,3 +134,16 @@ def test_the_group_collapse_has_the_variables_of_the_cube():
         "mse_least_squares", "mse_perpendicular", "mse_nc1", "mse_nc23",
     }  # fmt: skip
     assert expected <= {e.name for e in ENTRIES if e.facts.group == "collapse"}
+
+
+def test_the_group_elasticity_has_the_variables_of_the_cube():
+    expected = {
+        "response", "response_stderr", "self_response", "relative_similarity", "response_product",
+        "self_response_squared", "kernel_similarity", "mean_shift", "mean_shift_alignment", "within_sensitivity",
+        "locality",
+    }  # fmt: skip
+    assert expected <= {e.name for e in ENTRIES if e.facts.group == "elasticity"}
+
+
+def test_every_registered_metric_is_tested_here():
+    assert {e.name for e in ENTRIES} == set(registry("metrics").names())

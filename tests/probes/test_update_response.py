@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 
 import elasticity_cases
 import numpy as np
@@ -18,15 +19,18 @@ from elastic.probes.update_response import update_responses
 
 CASES = elasticity_cases.CASES
 
+each_engine = pytest.mark.parametrize("engine", ["autodiff", "structured"])
+
 
 def relative_error(found, expected):
     return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
+@each_engine
 @pytest.mark.parametrize("name", CASES)
-def test_first_order_movements_are_the_twin_s_in_every_layer(name):
+def test_first_order_movements_are_the_twin_s_in_every_layer(name, engine):
     case = CASES[name]
-    responses = case.responses()
+    responses = case.responses(engine=engine)
     assert list(responses) == list(case.model.layers)
     for layer, response in responses.items():
         moved, own = case.moved(layer)
@@ -35,11 +39,12 @@ def test_first_order_movements_are_the_twin_s_in_every_layer(name):
         np.testing.assert_allclose(response.products, np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-12)
 
 
+@each_engine
 @pytest.mark.parametrize("name", ["hidden", "logits_squared", "batch_norm", "convolution"])
 @pytest.mark.parametrize("lr", [1e-1, 1e-3])
-def test_finite_movements_are_those_of_copy_step_subtract(name, lr):
+def test_finite_movements_are_those_of_copy_step_subtract(name, lr, engine):
     case = CASES[name]
-    for layer, response in case.responses(lr=lr).items():
+    for layer, response in case.responses(lr=lr, engine=engine).items():
         moved, own = case.moved(layer, lr)
         np.testing.assert_allclose(response.norms, np.linalg.norm(moved, axis=2), rtol=1e-7, atol=1e-10)
         np.testing.assert_allclose(response.own_norms, np.linalg.norm(own, axis=1), rtol=1e-7, atol=1e-10)
@@ -52,16 +57,17 @@ def test_finite_movements_tend_to_first_order_ones_as_the_step_vanishes():
     assert errors[0] > 5 * errors[1] > 25 * errors[2]
 
 
+@each_engine
 @pytest.mark.parametrize("name", ["shared_samples", "convolution"])
-def test_a_small_memory_budget_changes_nothing_but_the_blocks(name):
+def test_a_small_memory_budget_changes_nothing_but_the_blocks(name, engine):
     case = CASES[name]
-    whole, cut = case.responses(), case.responses(memory_budget=2**14)
+    whole, cut = case.responses(engine=engine), case.responses(engine=engine, memory_budget=2**14)
     for layer in whole:
         for field in ("norms", "products", "own_norms", "shift_norms", "shift_along_mean", "within_rates"):
             torch.testing.assert_close(getattr(cut[layer], field), getattr(whole[layer], field), rtol=1e-10, atol=1e-13)
 
 
-def test_a_small_memory_budget_does_cut_the_work_into_blocks(monkeypatch):
+def test_a_small_memory_budget_does_cut_the_work_of_autodiff_into_blocks(monkeypatch):
     from elastic.probes import update_response
 
     seen = []
@@ -69,7 +75,7 @@ def test_a_small_memory_budget_does_cut_the_work_into_blocks(monkeypatch):
     monkeypatch.setattr(
         update_response, "read", lambda blocks, *rest: read([seen.append(b) or b for b in blocks], *rest)
     )
-    CASES["hidden"].responses(memory_budget=2**14)
+    CASES["hidden"].responses(engine="autodiff", memory_budget=2**14)
     assert len({b.stepped.start for b in seen}) > 1
     assert len({b.observed.start for b in seen}) > 1
 
@@ -97,8 +103,9 @@ def test_the_first_layer_of_a_deep_linear_net_moves_as_its_closed_form_says():
     torch.testing.assert_close(found["hidden_1"].norms, expected, rtol=1e-12, atol=0)
 
 
+@each_engine
 @pytest.mark.parametrize("factor", [400.0, 1500.0])
-def test_float32_stays_exact_where_fitted_samples_have_vanishing_gradients(factor):
+def test_float32_stays_exact_where_fitted_samples_have_vanishing_gradients(factor, engine):
     torch.manual_seed(0)
     model = mlp(Task((20,), 5), widths=[64, 64])
     x = torch.randn(30, 20)
@@ -108,8 +115,9 @@ def test_float32_stays_exact_where_fitted_samples_have_vanishing_gradients(facto
     loss, exact = build_loss("cross_entropy"), copy.deepcopy(model).double()
     norms = loss.logit_gradient(exact(x.double()), y).norm
     assert norms.min() < (1e-6 if factor == 400.0 else 1e-30)
-    found = update_responses(model, loss, (x[:10], y[:10]), (x[10:], y[10:]), classes=5)
-    truth = update_responses(exact, loss, (x[:10].double(), y[:10]), (x[10:].double(), y[10:]), classes=5)
+    found = update_responses(model, loss, (x[:10], y[:10]), (x[10:], y[10:]), classes=5, engine=engine)
+    doubled = (x[:10].double(), y[:10]), (x[10:].double(), y[10:])
+    truth = update_responses(exact, loss, *doubled, classes=5, engine="autodiff")
     for layer in found:
         each = torch.linalg.vector_norm(found[layer].norms - truth[layer].norms, dim=1)
         assert (each / torch.linalg.vector_norm(truth[layer].norms, dim=1)).max() < 1e-3, layer
@@ -124,8 +132,9 @@ def test_a_float32_copy_step_subtract_loop_measures_rounding_where_the_probe_doe
                              (x[:2].double(), y[:2]), (x[2:].double(), y[2:]), classes=5)["logits"].norms  # fmt: skip
     naive = np.linalg.norm(case.moved("logits", lr)[0], axis=2)
     assert relative_error(naive, exact.numpy()) > 0.05
-    assert relative_error(case.responses(lr=lr)["logits"].norms, exact) < 1e-4
-    assert relative_error(case.responses()["logits"].norms, exact) < 1e-5
+    for engine in ("autodiff", "structured"):
+        assert relative_error(case.responses(lr=lr, engine=engine)["logits"].norms, exact) < 1e-4
+        assert relative_error(case.responses(engine=engine)["logits"].norms, exact) < 1e-5
 
 
 def test_a_probe_leaves_the_model_its_modes_and_the_generators_as_they_were():
@@ -137,8 +146,9 @@ def test_a_probe_leaves_the_model_its_modes_and_the_generators_as_they_were():
     modes = [m.training for m in stages.modules()]
     state = torch.get_rng_state()
     x, y = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
-    for lr in (None, 0.1):
-        update_responses(stages, build_loss("cross_entropy"), (x[:2], y[:2]), (x[2:], y[2:]), classes=2, lr=lr)
+    for lr, engine in product((None, 0.1), ("autodiff", "structured")):
+        steps, others = (x[:2], y[:2]), (x[2:], y[2:])
+        update_responses(stages, build_loss("cross_entropy"), steps, others, classes=2, lr=lr, engine=engine)
     assert [m.training for m in stages.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in stages.state_dict().items())

@@ -30,7 +30,8 @@ def add(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
 @rule(torch.sub, Tensor.sub)
 def subtract(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
     """Δ(x − αy) = Δx − αΔy."""
-    return add(steps, x, y, alpha=-alpha)
+    result: Dual = add(steps, x, y, alpha=-alpha)
+    return result
 
 
 def total(value: Tensor, moved: Tensor | None, other: Tensor | None) -> Tensor | None:
@@ -39,6 +40,14 @@ def total(value: Tensor, moved: Tensor | None, other: Tensor | None) -> Tensor |
     if len(terms) == 2:
         return terms[0] + terms[1]
     return terms[0].expand(len(terms[0]), *value.shape) if terms else None
+
+
+@rule(torch.flatten, Tensor.flatten)
+def flatten(steps: Steps, x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Dual:
+    """Δ(flattened x) is Δx, flattened: written out because most classifiers do it."""
+    value, moved = plain(x).flatten(start_dim, end_dim), tangent_of(x)
+    first, last = (dim % x.ndim + 1 for dim in (start_dim, end_dim))
+    return dual(value, None if moved is None else moved.flatten(first, last))
 
 
 @rule(torch.mul, Tensor.mul, Tensor.__rmul__)
@@ -50,7 +59,7 @@ def multiply(steps: Steps, x: Any, y: Any) -> Dual:
 def product(steps: Steps, x: Any, y: Any) -> Tensor | None:
     """Return the tangent of xy."""
     moved, other = tangent_of(x), tangent_of(y)
-    ndim = max(v.ndim for v in (x, y) if isinstance(v, Tensor))
+    ndim: int = max(v.ndim for v in (x, y) if isinstance(v, Tensor))
     if other is None:
         return None if moved is None else spread(moved, ndim) * plain(y)
     if moved is None:

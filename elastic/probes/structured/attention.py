@@ -31,6 +31,7 @@ def multi_head_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Attention of queries [T, n, E] to keys and values [S, n, E], as torch computes it in evaluation mode."""
     _check(query, in_proj_weight, bias_k, bias_v, add_zero_attn, options)
+    assert in_proj_weight is not None
     if query is key and key is value:
         q, k, v = functional.linear(query, in_proj_weight, in_proj_bias).chunk(3, dim=-1)
     else:  # the shared projection is one weight: each input passes through it whole
@@ -84,9 +85,7 @@ def _check(query: Tensor, weight: Any, bias_k: Any, bias_v: Any, zero: bool, opt
             raise Unsupported("MultiheadAttention", reason)
 
 
-def _mask(
-    attention: Tensor | None, padding: Tensor | None, batch: int, heads: int, scores: Tensor
-) -> Tensor | None:
+def _mask(attention: Tensor | None, padding: Tensor | None, batch: int, heads: int, scores: Tensor) -> Tensor | None:
     """Return what is added to the scores [n, heads, T, S]."""
     total: Tensor | None = None
     if attention is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -27,18 +27,42 @@ class Unsupported(ModelError):
 class Dual(Tensor):
     """A value [n, …] with a tangent [c, n, …], one for each of c stepped samples.
 
-    The value is the tensor itself and looks like any other to a model's own code; ``tangent`` is None where it
-    is zero. Operations on it are those of its value, except under `propagation.Propagation`.
+    The value is the tensor itself and looks like any other to a model's own code. Operations on it are those of
+    its value, except under `propagation.Propagation`.
+
+    Attributes
+    ----------
+    moved, gain
+        The tangent is their product; a gain [n, …] that all stepped samples share is multiplied in only where
+        the tangent is read, so that a chain of activations and poolings costs one pass. None: zero, and one.
+    pending
+        Computes the tangent where it has been put off: what reads it may have more to put into its factors.
     """
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
-    tangent: Tensor | None
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    moved: Tensor | None
+    gain: Tensor | None
+    pending: Callable[[], Tensor] | None
+
+    @property
+    def tangent(self) -> Tensor | None:
+        """The tangent [c, n, …], None where it is zero."""
+        if self.pending is not None:
+            self.moved, self.pending = self.pending(), None
+        if self.gain is not None and self.moved is not None:
+            self.moved, self.gain = self.moved * self.gain, None
+        return self.moved
+
+    @property
+    def still(self) -> bool:
+        """Whether the tangent is known to be zero."""
+        return self.moved is None and self.pending is None
 
 
-def dual(value: Tensor, tangent: Tensor | None) -> Dual:
-    """Return a value [n, …] with its tangent [c, n, …]."""
-    made = plain(value).as_subclass(Dual)
-    made.tangent = tangent
+def dual(value: Tensor, moved: Tensor | None, gain: Tensor | None = None, pending: Any = None) -> Dual:
+    """Return a value [n, …] with its tangent [c, n, …], or the two factors of it."""
+    made: Dual = plain(value).as_subclass(Dual)
+    made.moved, made.gain, made.pending = moved, gain, pending
     return made
 
 
@@ -52,9 +76,33 @@ def tangent_of(value: Any) -> Tensor | None:
     return value.tangent if isinstance(value, Dual) else None
 
 
-def moving(tree: Any) -> list[Dual]:
-    """Return the floating-point duals of a tree of arguments whose tangent is not zero."""
-    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Dual) and leaf.tangent is not None]
+def tensors_of(*arguments: Any) -> Iterator[Tensor]:
+    """Visit the tensors among arguments, in lists, tuples and dictionaries too.
+
+    >>> [t.item() for t in tensors_of(torch.tensor(1), [torch.tensor(2), 3], {"alpha": torch.tensor(4)})]
+    [1, 2, 4]
+    """
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, (tuple, list)):
+            yield from tensors_of(*argument)
+        elif isinstance(argument, dict):
+            yield from tensors_of(*argument.values())
+
+
+def moves(*arguments: Any) -> bool:
+    """Whether there is a dual among arguments whose tangent is not zero."""
+    return any(isinstance(tensor, Dual) and not tensor.still for tensor in tensors_of(*arguments))
+
+
+def factors_of(value: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Return a tangent's factors ``moved`` and ``gain``."""
+    if not isinstance(value, Dual):
+        return None, None
+    if value.pending is not None:
+        return value.tangent, None
+    return value.moved, value.gain
 
 
 def wrap(output: Any, tangents: Any = None) -> Any:
@@ -88,14 +136,14 @@ def overwrite(target: Tensor, output: Dual) -> Dual:
     if not isinstance(target, Dual) or value.untyped_storage().nbytes() != value.numel() * value.element_size():
         raise Unsupported("an operation in place", "part of a tensor as its target")
     value.copy_(plain(output))
-    target.tangent = output.tangent
+    target.moved, target.gain, target.pending = output.tangent, None, None
     return target
 
 
 def bound(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Callable[..., Any], list[Dual]]:
     """Return the operation as a function of its moving duals' values alone, and those duals."""
     leaves, spec = tree_flatten((args, kwargs))
-    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Dual) and leaf.tangent is not None]
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Dual) and not leaf.still]
     fixed = [plain(leaf) for leaf in leaves]
 
     def of_values(*values: Tensor) -> Any:
@@ -119,10 +167,11 @@ def differentiated(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     of_values, duals = bound(function, args, kwargs)
     values = [plain(d) for d in duals]
     output = of_values(*values)
-    if not duals or not any(isinstance(o, Tensor) and o.is_floating_point() for o in tree_flatten(output)[0]):
+    if not duals or not any(tensor.is_floating_point() for tensor in tensors_of(output)):
         return wrap(output)
 
     def along(*tangents: Tensor) -> Any:
         return jvp(of_values, tuple(values), tangents)[1]
 
-    return wrap(output, vmap(along)(*(d.tangent for d in duals)))
+    tangents: Any = [d.tangent for d in duals]
+    return wrap(output, vmap(along)(*tangents))

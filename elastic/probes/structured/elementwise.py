@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn import functional
 
-from elastic.probes.structured.differences import SMOOTH, mean_slope, relu_difference, softmax_difference
-from elastic.probes.structured.duals import Dual, Unsupported, differentiated, dual, overwrite, plain, tangent_of
+from elastic.probes.structured.differences import SMOOTH, mean_slope, relu_difference, softmax_difference, unknown
+from elastic.probes.structured.duals import Dual, differentiated, dual, factors_of, overwrite, plain, tangent_of
 from elastic.probes.structured.propagation import Steps
 from elastic.probes.structured.rules import RULES, rule
 
@@ -30,16 +30,17 @@ def activation(function: Any) -> Callable[..., Dual]:
             output: Tensor = function(v, *args, **kwargs)
             return output
 
-        moved = tangent_of(x)
+        moved, gain = factors_of(x)
         if moved is None:
             result = dual(of(plain(x)), None)
         elif steps.size is None:
-            value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))
-            result = dual(value, moved * slope)
+            value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))[:2]
+            result = dual(value, moved, slope if gain is None else gain * slope)
         elif function in SMOOTH:
+            moved = moved if gain is None else moved * gain
             result = dual(of(plain(x)), moved * mean_slope(of, plain(x), steps.along(moved) * moved))
         else:
-            raise Unsupported(f"`{function.__name__}`", "no formula for its difference along a finite step")
+            raise unknown(function)
         return overwrite(x, result) if inplace else result
 
     return follow
@@ -48,13 +49,14 @@ def activation(function: Any) -> Callable[..., Dual]:
 @rule(functional.leaky_relu)
 def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Dual:
     """Leaky ReLU: max(x, 0) − s·max(−x, 0)."""
-    moved = tangent_of(x)
-    value = functional.leaky_relu(plain(x), negative_slope)
+    value, (moved, gain) = functional.leaky_relu(plain(x), negative_slope), factors_of(x)
     if moved is None:
         result = dual(value, None)
     elif steps.size is None:
-        result = dual(value, moved * torch.where(plain(x) > 0, 1.0, negative_slope).to(value.dtype))
+        slope = torch.full_like(value, negative_slope).masked_fill_(plain(x) > 0, 1.0)
+        result = dual(value, moved, slope if gain is None else gain * slope)
     else:
+        moved = moved if gain is None else moved * gain
         size = steps.along(moved)
         below = relu_difference(-plain(x), -moved, size)
         result = dual(value, relu_difference(plain(x), moved, size) - negative_slope * below)
@@ -64,7 +66,8 @@ def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: b
 @rule(*RELUS)
 def relu(steps: Steps, x: Tensor, inplace: bool = False) -> Dual:
     """ReLU: the tangent where x > 0."""
-    return leaky_relu(steps, x, 0.0, inplace)
+    result: Dual = leaky_relu(steps, x, 0.0, inplace)
+    return result
 
 
 @rule(functional.softmax, torch.softmax, Tensor.softmax)

@@ -16,7 +16,7 @@ from elastic.probes.structured.rules import rule
 @rule(functional.embedding, factored=True)
 def embedding(
     steps: Steps,
-    input: Tensor,  # noqa: A002 (callers name it)
+    input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,

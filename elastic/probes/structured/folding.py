@@ -16,7 +16,8 @@ def each_sample(function: Callable[[Tensor], Tensor], moved: Tensor) -> Tensor:
     """
     if observed_first(moved):
         return each_sample(function, moved.transpose(0, 1)).transpose(0, 1)
-    return function(moved.flatten(0, 1)).unflatten(0, moved.shape[:2])
+    folded: Tensor = function(moved.flatten(0, 1)).unflatten(0, moved.shape[:2])
+    return folded
 
 
 def observed_first(moved: Tensor) -> bool:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.arithmetic import add, matmul
+from elastic.probes.structured.duals import Dual, dual, plain, tangent_of
 from elastic.probes.structured.propagation import Steps, Use
 from elastic.probes.structured.rules import rule
 
@@ -19,7 +20,10 @@ def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     smaller than its factors. For a finite step x is the moved input x + ηΔx.
     """
     if isinstance(weight, Dual) or isinstance(bias, Dual):
-        return differentiated(functional.linear, (x, weight, bias), {})
+        product: Dual = matmul(steps, x, transposed(weight))
+        if bias is not None:
+            product = add(steps, product, bias)
+        return product
     value = functional.linear(plain(x), weight, bias)
     rows, moved = plain(x).reshape(-1, weight.shape[1]), tangent_of(x)
     moved_rows = None if moved is None else moved.reshape(len(moved), *rows.shape)
@@ -34,6 +38,12 @@ def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
         else:
             tangent.view(-1, weight.shape[0]).addmm_(flat, weight.T)
     return dual(value, None if tangent is None else tangent.view(len(tangent), *value.shape))
+
+
+def transposed(weight: Tensor) -> Tensor:
+    """Return a matrix, which may be stepped itself, transposed."""
+    moved = tangent_of(weight)
+    return plain(weight).mT if moved is None else dual(plain(weight).mT, moved.mT)
 
 
 def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.structured.duals import Unsupported
-from elastic.probes.structured.rules import rewrite
+from elastic.probes.structured.convolution import ByKernels, plus
+from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
+from elastic.probes.structured.propagation import Steps
+from elastic.probes.structured.rules import rewrite, rule
 
 
 @rewrite(functional.batch_norm)
 def batch_norm(
-    input: Tensor,  # noqa: A002 (callers name it)
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -30,9 +32,49 @@ def batch_norm(
     return per_channel(input - across(running_mean, input), weight, bias, scale)
 
 
+@rule(functional.batch_norm)
+def stepped_batch_norm(
+    steps: Steps,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Dual:
+    """Δy = Δx (s + ηΔs) + (x − mean) Δs + Δβ with s = γ/σ; put into the kernels of a convolution that x comes from."""
+    if training or running_mean is None or running_var is None:
+        raise Unsupported("batch normalisation", "statistics of the batch, which couple its samples")
+    value = functional.batch_norm(plain(input), running_mean, running_var, plain(weight), plain(bias), eps=eps)
+    scale = (running_var + eps).rsqrt()
+    factor = scale if weight is None else scale * plain(weight)
+    step, shift = tangent_of(weight), tangent_of(bias)
+    gain = None if step is None else step * scale
+    pending = input.pending if isinstance(input, Dual) else None
+    if isinstance(pending, ByKernels) and steps.size is None:
+        return dual(value, pending.normalized(running_mean, factor, gain, shift))
+    moved = tangent_of(input)
+    total: Tensor | None = None
+    if moved is not None:
+        both = factor if gain is None or steps.size is None else factor + steps.along(gain) * gain
+        total = moved * channelwise(both, value)
+    if gain is not None:
+        total = plus(total, (plain(input) - across(running_mean, value)) * channelwise(gain, value))
+    if shift is not None:
+        total = plus(total, channelwise(shift, value).expand(-1, *value.shape))
+    return dual(value, total)
+
+
+def channelwise(step: Tensor, value: Tensor) -> Tensor:
+    """Return numbers of channels, [channels] or [c, channels], to be broadcast over tangents of [n, channels, …]."""
+    return step.view(*step.shape[:-1], 1, -1, *[1] * (value.ndim - 2))
+
+
 @rewrite(functional.layer_norm)
 def layer_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -49,7 +91,7 @@ def layer_norm(
 
 @rewrite(functional.group_norm)
 def group_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -63,10 +105,7 @@ def group_norm(
 
 def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor | None = None) -> Tensor:
     """Return x · weight · scale + bias, where each is one number a channel."""
-    if weight is None:
-        factor = scale
-    else:
-        factor = weight if scale is None else weight * scale
+    factor = scale if weight is None else weight if scale is None else weight * scale
     if factor is None:
         return x if bias is None else x + across(bias, x)
     if bias is None:

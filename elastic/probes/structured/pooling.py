@@ -8,25 +8,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.duals import Dual, Unsupported, dual, factors_of, plain, tangent_of
 from elastic.probes.structured.folding import each_sample, observed_first
 from elastic.probes.structured.propagation import Steps
 from elastic.probes.structured.rules import RULES, rule
 
 
-@rule(torch.max_pool2d)
-def max_pool2d(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
+@rule(functional.max_pool2d, torch.max_pool2d)
+def max_pool2d(steps: Steps, x: Tensor, *args: Any, return_indices: bool = False, **kwargs: Any) -> Dual:
     """Δy = Δx at the place of each window's maximum, found once for all stepped samples."""
-    if plain(x).ndim != 4:
-        return differentiated(torch.max_pool2d, (x, *args), kwargs)
+    if x.ndim != 4:
+        raise Unsupported("`max_pool2d`", "an image without a batch")
     value, places = functional.max_pool2d_with_indices(plain(x), *args, **kwargs)
-    moved = tangent_of(x)
+    moved, gain = factors_of(x)
     if moved is None:
         return dual(value, None)
-    still = taken(moved, places)
     if steps.size is None:
-        return dual(value, still)
-    return dual(value, torch.maximum(still, overtaken(steps, plain(x), moved, value, args, kwargs)))
+        shared = None if gain is None else taken(gain.expand_as(plain(x))[None], places)[0]
+        return dual(value, taken(moved, places), shared)
+    moved = moved if gain is None else moved * gain
+    return dual(value, torch.maximum(taken(moved, places), overtaken(steps, plain(x), moved, value, args, kwargs)))
 
 
 def overtaken(steps: Steps, x: Tensor, moved: Tensor, value: Tensor, args: Any, kwargs: Any) -> Tensor:
@@ -49,7 +50,8 @@ def taken(moved: Tensor, places: Tensor) -> Tensor:
         chosen = moved.transpose(0, 1).flatten(3).gather(3, along).transpose(0, 1)
     else:
         chosen = moved.flatten(3).gather(3, places.flatten(2).expand(len(moved), -1, -1, -1))
-    return chosen.unflatten(3, places.shape[2:])
+    images: Tensor = chosen.unflatten(3, places.shape[2:])
+    return images
 
 
 def average(function: Any) -> Any:
@@ -65,5 +67,10 @@ def average(function: Any) -> Any:
     return follow
 
 
-AVERAGES = [functional.avg_pool1d, functional.avg_pool2d, functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d]
+AVERAGES = [
+    functional.avg_pool1d,
+    functional.avg_pool2d,
+    functional.adaptive_avg_pool1d,
+    functional.adaptive_avg_pool2d,
+]
 RULES.update({function: average(function) for function in AVERAGES})

@@ -1,4 +1,4 @@
-"""Propagation: a model's own forward pass, in which every operation also carries the tangents of all stepped samples."""
+"""Propagation: a model's own forward pass, in which every operation carries the stepped samples' tangents along."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from elastic.probes.structured.differences import difference
-from elastic.probes.structured.duals import Dual, differentiated, dual, overwrite, plain
+from elastic.probes.structured.duals import Dual, differentiated, dual, overwrite, plain, tensors_of
 from elastic.probes.structured.rules import IN_PLACE, REWRITES, RULES
 
 
@@ -104,22 +103,20 @@ class Propagation(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Follow the rule of one function."""
         kwargs = kwargs or {}
-        if not any(self._concerns(leaf) for leaf in tree_flatten((args, kwargs))[0]):
+        tensors = list(tensors_of(args, kwargs))
+        if not any(isinstance(t, Dual) or id(t) in self.steps.loose or id(t) in self.steps.uses for t in tensors):
             return func(*args, **kwargs)
+        if func in IN_PLACE:
+            return self._in_place(func, args, kwargs)
+        if any(id(t) in self.steps.loose for t in tensors):
+            args, kwargs = tree_map(self._loose, (args, kwargs))
+        if func in RULES:
+            return RULES[func](self.steps, *args, **kwargs)
         if func in REWRITES:
             with self:
                 return REWRITES[func](*args, **kwargs)
-        if func in IN_PLACE:
-            return self._in_place(func, args, kwargs)
-        args, kwargs = tree_map(self._loose, (args, kwargs))
-        rule = RULES.get(func)
-        if rule:
-            return rule(self.steps, *args, **kwargs)
         follow = differentiated if self.steps.size is None else difference
         return follow(func, args, kwargs)
-
-    def _concerns(self, leaf: Any) -> bool:
-        return isinstance(leaf, Dual) or id(leaf) in self.steps.loose or id(leaf) in self.steps.uses
 
     def _loose(self, leaf: Any) -> Any:
         return dual(leaf.detach(), self.steps.loose[id(leaf)]) if id(leaf) in self.steps.loose else leaf

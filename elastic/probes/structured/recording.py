@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from elastic.models.contract import TappedModel
-from elastic.probes.structured.duals import Unsupported
+from elastic.probes.structured.duals import Unsupported, tensors_of
 from elastic.probes.structured.propagation import Steps, Use
 from elastic.probes.structured.rules import FACTORED, REWRITES
 
@@ -58,32 +58,29 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note and shift one call."""
         kwargs = kwargs or {}
-        if not any(id(leaf) in self.names for leaf in tree_flatten((args, kwargs))[0]):
-            if func in REWRITES:
-                with self:
-                    return REWRITES[func](*args, **kwargs)
-            return func(*args, **kwargs)
         if func in REWRITES:
             with self:
                 return REWRITES[func](*args, **kwargs)
+        if not any(id(tensor) in self.names for tensor in tensors_of(args, kwargs)):
+            return func(*args, **kwargs)
         if func in FACTORED and self._is_factored(*args, **kwargs):
             output = func(*tree_map(self._cut, args), **tree_map(self._cut, kwargs))
             shift = self.shifts.get(f"#{len(self.calls)}", torch.zeros_like(output, requires_grad=True))
             self.calls.append(self._call(func, output, *args, **kwargs))
             return output + shift
         result = func(*args, **kwargs)
-        if not any(isinstance(r, Tensor) for r in tree_flatten(result)[0]):
+        if next(tensors_of(result), None) is None:
             return result  # a shape, a dtype
         args, kwargs = tree_map(self._shift, (args, kwargs))
         return func(*args, **kwargs)
 
-    def _is_factored(self, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:  # noqa: A002
+    def _is_factored(self, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:
         """Whether the weight is a parameter, and neither the input nor a bias is one to be shifted itself."""
-        names = [self.names.get(id(leaf)) for leaf in tree_flatten(((weight, *rest), options))[0]]
+        names = [self.names.get(id(tensor)) for tensor in tensors_of(weight, rest, options)]
         return names[0] is not None and id(input) not in self.names and not self.loose & set(names)
 
-    def _call(self, func: Any, output: Tensor, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> Call:  # noqa: A002
-        biases = [self.names[id(leaf)] for leaf in tree_flatten((rest, options))[0] if id(leaf) in self.names]
+    def _call(self, func: Any, output: Tensor, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> Call:
+        biases = [self.names[id(tensor)] for tensor in tensors_of(rest, options) if id(tensor) in self.names]
         return Call(func, self.names[id(weight)], biases[0] if biases else None, input, output)
 
     def _cut(self, leaf: Any) -> Any:

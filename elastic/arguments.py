@@ -1,0 +1,179 @@
+"""What users hand over without a protocol: arrays, labels, samples and how to step; checked, as tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import DegenerateInput, ElasticError, ModelError
+from elastic.losses import Loss, build_loss
+from elastic.models.trial import first_line, trial
+
+ArrayLike = npt.ArrayLike | Tensor
+#: Inputs [n, …] with their labels [n].
+Labelled = tuple[ArrayLike, ArrayLike]
+#: Weights [K, d], alone or with a bias [K].
+Classifier = ArrayLike | tuple[ArrayLike, ArrayLike | None]
+
+
+def as_numpy(values: ArrayLike) -> npt.NDArray[Any]:
+    """Return values as a NumPy array on the host."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def as_tensor(name: str, values: ArrayLike) -> Tensor:
+    """Return values [n, …] as a floating-point tensor where they are; integers become float64.
+
+    Raises
+    ------
+    DegenerateInput
+        If they are no real numbers, a single number, or have no features.
+    """
+    try:
+        tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    except (TypeError, ValueError) as error:
+        raise DegenerateInput(f"`{name}`", "be an array of numbers", first_line(error), "a NumPy array") from None
+    if tensor.ndim == 0 or tensor.is_complex() or 0 in tensor.shape[1:]:
+        found = f"{str(tensor.dtype).removeprefix('torch.')} of shape {list(tensor.shape)}"
+        raise DegenerateInput(f"`{name}`", "be real numbers of shape [n, …]", found, "a row of features a sample")
+    return tensor if tensor.is_floating_point() else tensor.double()
+
+
+def class_positions(labels: ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the sorted class names, and each label's position among them.
+
+    Raises
+    ------
+    DegenerateInput
+        If the labels have no order (numbers among strings).
+
+    Examples
+    --------
+    >>> class_positions(["cat", "dog", "cat"])
+    (array(['cat', 'dog'], dtype='<U3'), array([0, 1, 0]))
+    """
+    try:
+        names, positions = np.unique(as_numpy(labels), return_inverse=True)
+    except TypeError as error:
+        raise DegenerateInput("`labels`", "be all numbers or all strings", first_line(error), "strings") from None
+    return names, positions.reshape(-1)
+
+
+def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return float64 weights [K, d] and bias [K] (zeros where none is given).
+
+    Raises
+    ------
+    DegenerateInput
+        If they are of other shapes.
+    """
+    weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
+    W = as_tensor("classifier", weights).double()
+    b = W.new_zeros(classes) if bias is None else as_tensor("bias", bias).double()
+    for name, found, shape in (("classifier", W, [classes, width]), ("bias", b, [classes])):
+        if list(found.shape) != shape:
+            should, hint = f"be of shape {shape} for {classes} classes", "those that read the last layer"
+            raise DegenerateInput(f"`{name}`", should, str(list(found.shape)), hint)
+    return W, b
+
+
+def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
+    """Return the position among the classes of the one that the logits [n, C] are highest for.
+
+    As many logits as classes are in the order of their names. Of more, a label is the position; a decision for a
+    class that has no samples is −1.
+
+    Raises
+    ------
+    DegenerateInput
+        If there are fewer, or the names are no positions.
+
+    Examples
+    --------
+    >>> decisions_of(torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), np.array([1, 2])).tolist()
+    [0, -1]
+    """
+    highest, count = logits.flatten(1).argmax(dim=1), logits.flatten(1).shape[1]
+    if count == len(names):
+        return highest
+    if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= count:
+        should = f"have a column for each of the {len(names)} labels, or labels that are positions"
+        raise DegenerateInput("`features['logits']`", should, f"{count} columns", "integer labels from 0 on")
+    place = torch.full((count,), -1, device=logits.device)
+    place[torch.as_tensor(names.astype(np.int64))] = torch.arange(len(names), device=logits.device)
+    return place[highest]
+
+
+def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor, Tensor]:
+    """Return inputs in the precision and on the device of a model's parameters, and int64 labels.
+
+    Raises
+    ------
+    DegenerateInput
+        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers.
+    ModelError
+        If the model has no parameters, or does not run on the inputs.
+    """
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    if parameter is None:
+        raise ModelError("`model`", "be an nn.Module with parameters to step on", type(model).__name__, "a network")
+    if not isinstance(samples, (tuple, list)) or len(samples) != 2:
+        raise DegenerateInput(f"`{name}`", "be a pair", type(samples).__name__, f"{name}=(inputs, labels)")
+    inputs = as_tensor(f"{name}[0]", samples[0]).to(parameter.device, parameter.dtype)
+    labels = _whole_numbers(f"{name}[1]", samples[1]).to(parameter.device)
+    if len(labels) == 0 or len(labels) != len(inputs):
+        found = f"{len(inputs)} inputs, {len(labels)} labels"
+        raise DegenerateInput(f"`{name}`", "be inputs with one label each", found, f"{name}=(inputs, labels)")
+    if not inputs.isfinite().all():
+        raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
+    _check_runs(model, name, inputs[:1])
+    return inputs, labels
+
+
+def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
+    values = as_numpy(labels).reshape(-1)
+    if values.dtype.kind not in "iubf" or (values.dtype.kind == "f" and not (values == np.floor(values)).all()):
+        hint = "np.unique(labels, return_inverse=True)[1]"
+        raise DegenerateInput(f"`{name}`", "be positions of logits, as integers", f"{values[:3].tolist()} …", hint)
+    return torch.as_tensor(values.astype(np.int64))
+
+
+def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
+    try:
+        with trial(model):
+            model(example)
+    except ElasticError:
+        raise
+    except Exception as error:
+        found, hint = first_line(error), "inputs of the shape and type that it takes"
+        raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
+
+
+def as_loss(loss: str | Loss) -> Loss:
+    """Return the loss of a registered name, or the loss itself.
+
+    Raises
+    ------
+    ElasticError
+        If it is neither (UnknownName for a name).
+    """
+    if isinstance(loss, str):
+        return build_loss(loss)
+    if not isinstance(loss, Loss):
+        raise ElasticError("`loss`", "be a name or an elastic.losses.Loss", type(loss).__name__, "'cross_entropy'")
+    return loss
+
+
+def check_update(update: str, lr: float | None) -> None:
+    """Raise an ElasticError unless a finite update has a learning rate, and a first-order one has none."""
+    if update not in ("first_order", "finite"):
+        raise ElasticError("`update`", "be 'first_order' or 'finite'", repr(update), "'first_order'")
+    if update == "first_order" and lr is not None:
+        should = "be left out for a first-order update, which has no step size"
+        raise ElasticError("`lr`", should, repr(lr), "update='finite'")
+    if update == "finite" and not (isinstance(lr, (int, float)) and 0 < lr < float("inf")):
+        raise ElasticError("`lr`", "be a positive learning rate for a finite update", repr(lr), "lr=0.01")

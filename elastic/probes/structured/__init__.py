@@ -1,0 +1,44 @@
+"""The structured engine of the update-response probe: no gradient of a weight is ever written out sample by sample.
+
+The model's own forward pass is run on `duals.Dual` tensors: a value that all stepped samples share, computed once, and
+a tangent for each of them. Every torch function that meets one follows its rule, so any graph (residual,
+attention, functional code) is followed without being traced. Only functions that read a weight need a rule of
+their own; all others are differentiated by torch. What was tried before it was chosen:
+
+- a walk over modules sees no sums of a residual block and no functional code;
+- ``torch.fx`` traces no model with control flow that depends on shapes, and needs the same rules afterwards;
+- ``vmap(jvp)`` with the gradient as a custom function in parametric modules shares values and weights too, but
+  gives no finite differences, and each activation is one more pass over all tangents.
+
+A weight's gradient is kept as its two factors, found by one backward pass of the stepped samples
+(`recording.Recording`): what entered and what came back. Other parameters (affine maps of normalisations, position
+embeddings, biases on their own) are small, and their gradients are kept as they are.
+"""
+
+from elastic.probes.structured import (
+    arithmetic,
+    attention,
+    convolution,
+    elementwise,
+    embedding,
+    linear,
+    normalization,
+    pooling,
+)
+from elastic.probes.structured.duals import Unsupported
+from elastic.probes.structured.engine import finite, first_order, unsupported
+
+__all__ = [
+    "Unsupported",
+    "arithmetic",
+    "attention",
+    "convolution",
+    "elementwise",
+    "embedding",
+    "finite",
+    "first_order",
+    "linear",
+    "normalization",
+    "pooling",
+    "unsupported",
+]

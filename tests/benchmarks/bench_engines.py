@@ -1,0 +1,217 @@
+"""Probe engines against their peers, in one process, in turns.
+
+    python tests/benchmarks/bench_engines.py [--rounds 5] [--only mlp cnn resnet18 memory] [--device cpu]
+
+Each round runs every contender once; the table shows medians, over rounds, of a contender's time divided by the
+structured engine's in the same round (above 1: the structured engine is faster), so that another process on the
+machine slows both sides of a ratio. Every contender gives the movements of all layers for all pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import multiprocessing
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+
+from elastic.losses import build_loss
+from elastic.models.cnn import cnn
+from elastic.models.contract import Stages, Task
+from elastic.models.mlp import mlp
+from elastic.probes import movements, structured
+
+LOSS = build_loss("cross_entropy")
+
+
+class Block(nn.Module):
+    """The basic block of a ResNet."""
+
+    def __init__(self, planes, out, stride):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(planes, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
+            nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out),
+        )  # fmt: skip
+        same = stride == 1 and planes == out
+        self.skip = (
+            nn.Identity() if same else nn.Sequential(nn.Conv2d(planes, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        )
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+def resnet18():
+    """ResNet-18 for 32×32 images: 11 million parameters."""
+    widths, stages, planes = [64, 128, 256, 512], {}, 64
+    stages["stem"] = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+    for i, out in enumerate(widths):
+        stages[f"stage_{i + 1}"] = nn.Sequential(Block(planes, out, 1 if i == 0 else 2), Block(out, out, 1))
+        planes = out
+    stages["penultimate"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    stages["logits"] = nn.Linear(512, 10)
+    return Stages(stages)
+
+
+CASES = {
+    "mlp": (lambda: mlp(Task((784,), 10), widths=[512] * 5), (784,), 100, 400),
+    "cnn": (lambda: cnn(Task((1, 28, 28), 10), channels=[32, 64, 128]), (1, 28, 28), 20, 200),
+    "resnet18": (resnet18, (3, 32, 32), 4, 20),
+}
+
+
+def problem(name, J=None, M=None, device="cpu"):
+    """Return (model, stepped, observed), the model in evaluation mode."""
+    torch.manual_seed(0)
+    build, shape, j, m = CASES[name]
+    J, M = J or j, M or m
+    model = build().eval().to(device)
+    stepped = torch.randn(J, *shape, device=device), (torch.arange(J) % 10).to(device)
+    return model, stepped, torch.randn(M, *shape, device=device)
+
+
+def loop(model, stepped, observed, lr=0.1):
+    """Copy, take the SGD step, run forward, subtract."""
+    with torch.no_grad():
+        before = model.taps(observed)
+    for x, y in zip(*stepped, strict=True):
+        moved = copy.deepcopy(model)
+        LOSS.per_sample(moved(x[None]), y[None]).sum().backward()
+        torch.optim.SGD(moved.parameters(), lr=lr).step()
+        with torch.no_grad():
+            after = moved.taps(observed)
+            yield {layer: (after[layer] - before[layer]) / lr for layer in after}
+
+
+def functional_calls(model, stepped, observed, lr=0.1, chunk=10):
+    """``vmap`` of `functional_call`: a copy of all parameters for each stepped sample of a chunk."""
+    wrapped = movements._Taps(model)
+    with torch.no_grad():
+        before = model.taps(observed)
+    for x, y in zip(stepped[0].split(chunk), stepped[1].split(chunk), strict=True):
+        named = {n: p.detach() for n, p in wrapped.named_parameters()}
+
+        def risk(p, x, y):
+            return LOSS.per_sample(functional_call(wrapped, p, (x[None],))["logits"], y[None]).sum()
+
+        with torch.no_grad():
+            step = vmap(torch.func.grad(risk), (None, 0, 0))(named, x, y)
+            stacked = {n: p - lr * step[n] for n, p in named.items()}
+            after = vmap(lambda p: functional_call(wrapped, p, (observed,)))(stacked)
+            yield {layer: (after[layer] - before[layer]) / lr for layer in after}
+
+
+def forwards(model, stepped, observed):
+    """J plain forward passes."""
+    with torch.no_grad():
+        for _ in stepped[0]:
+            yield model.taps(observed)
+
+
+def gemms(model, stepped, observed, rows=4000):
+    """J × M rows through the weight matrices of the linear layers, and nothing else."""
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+    entering = [w.new_empty(rows, w.shape[1]).normal_() for w in weights]
+    with torch.no_grad():
+        for _ in range(len(stepped[0]) * len(observed) // rows):
+            for x, w in zip(entering, weights, strict=True):
+                yield x @ w.T
+
+
+def contenders(name):
+    """Return the functions that are compared, the structured engine first."""
+    known = {
+        "structured": lambda *p: structured.first_order(p[0], LOSS, p[1], p[2]),
+        "copy, step, forward, subtract": loop,
+        "vmap(functional_call)": functional_calls,
+        "vmap(jvp)": lambda *p: movements.first_order(p[0], LOSS, p[1], p[2]),
+        "J×M plain forwards": forwards,
+        "structured, finite": lambda *p: structured.finite(p[0], LOSS, p[1], p[2], 0.1),
+    }
+    return known | ({"GEMM limit": gemms} if name == "mlp" else {})
+
+
+def seconds(function, given, device):
+    """Return the wall time of one run through all blocks, which are dropped as they come."""
+    start = time.perf_counter()
+    for _ in function(*given):
+        pass
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def compare(name, rounds, device):
+    """Print the table of one model."""
+    given = problem(name, device=device)
+    known, times = contenders(name), {}
+    for _ in range(rounds + 1):  # the first round warms up
+        for label, function in known.items():
+            times.setdefault(label, []).append(seconds(function, given, device))
+    ours = times["structured"][1:]
+    print(f"\n### {name}, J={len(given[1][0])}, M={len(given[2])}, {device}, {torch.get_num_threads()} threads\n")
+    print("| contender | seconds | over structured |\n|---|---|---|")
+    for label, taken in times.items():
+        ratios = [t / o for t, o in zip(taken[1:], ours, strict=True)]
+        spread = f"{min(ratios):.2f}…{max(ratios):.2f}"
+        print(
+            f"| {label} | {statistics.median(taken[1:]):.3f} | {statistics.median(ratios):.2f} ({spread}) |", flush=True
+        )
+
+
+def peak(name, J, M, engine, budget, answer):
+    """Put the growth of the process's peak memory by one probe, in MiB."""
+    torch.set_num_threads(2)
+    given = problem(name, J, M)
+    function = structured.first_order if engine == "structured" else movements.first_order
+    with torch.no_grad():
+        given[0](given[2][:1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in function(given[0], LOSS, given[1], given[2], memory_budget=budget):
+        pass
+    answer.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def memory():
+    """Print peak memory as a function of J, M and the budget, each in a process of its own."""
+    cases = [("mlp", J, M, 2**30) for J in (50, 100, 400) for M in (100, 800)]
+    cases += [("resnet18", 4, 8, b) for b in (2**27, 2**28, 2**30)] + [("resnet18", 16, 8, 2**28)]
+    print("\n### peak memory beyond model and samples\n")
+    print("| model | J | M | parameters | J × parameters, MiB | budget, MiB | structured, MiB | vmap(jvp), MiB |")
+    print("|---|---|---|---|---|---|---|---|")
+    context = multiprocessing.get_context("spawn")
+    for name, J, M, budget in cases:
+        found = []
+        for engine in ("structured", "autodiff"):
+            answer = context.Queue()
+            process = context.Process(target=peak, args=(name, J, M, engine, budget, answer))
+            process.start()
+            found.append(answer.get(timeout=600))
+            process.join()
+        count = sum(p.numel() for p in problem(name, 1, 1)[0].parameters())
+        sizes = f"{count} | {J * count * 4 / 2**20:.0f} | {budget >> 20}"
+        print(f"| {name} | {J} | {M} | {sizes} | {found[0]:.0f} | {found[1]:.0f} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=[*CASES, "memory"])
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    for name in options.only:
+        if name == "memory":
+            memory()
+        else:
+            compare(name, options.rounds, options.device)
+
+
+if __name__ == "__main__":
+    main()

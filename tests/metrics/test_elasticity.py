@@ -1,0 +1,166 @@
+"""What each metric of elasticity does under another unit of the loss, and another order of classes and samples."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elastic.losses import Loss, build_loss
+from elastic.metrics.contract import evaluate
+from elastic.models.contract import Task
+from elastic.models.mlp import mlp
+from elastic.probes.update_response import update_responses
+from elastic.registry import registry
+
+#: The metric of a loss c·ℓ is c^degree times that of ℓ: a movement grows as the gradient does, a ratio does not. A
+#: change per unit of loss shrinks: the step is c times as long, and takes c² as much off the loss.
+DEGREES = {
+    "response": 1,
+    "response_stderr": 1,
+    "self_response": 1,
+    "mean_shift": 1,
+    "within_sensitivity": 1,
+    "response_product": 2,
+    "self_response_squared": 2,
+    "relative_similarity": 0,
+    "kernel_similarity": 0,
+    "mean_shift_alignment": 0,
+    "locality": 0,
+    "stepped_samples": 0,
+    "observed_samples": 0,
+    "within_sensitivity_relative": -1,
+}
+
+ENTRIES = {e.name: e for e in registry("metrics") if e.facts.group == "elasticity"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A network and the samples that are stepped and observed in it."""
+
+    model: torch.nn.Module
+    loss: Loss
+    stepped: tuple[torch.Tensor, torch.Tensor]
+    observed: tuple[torch.Tensor, torch.Tensor]
+    classes: int
+
+    def answer(self):
+        """Return every metric of every layer."""
+        found = update_responses(self.model, self.loss, self.stepped, self.observed, classes=self.classes)
+        return {layer: evaluate("elasticity", {"update": update}) for layer, update in found.items()}
+
+
+def question(seed, classes, per_class, loss):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = mlp(Task((4,), classes), widths=[6, 5], activation="tanh").double().eval()
+        x = torch.randn(5 * classes + classes * per_class, 4, dtype=torch.float64)
+    y, steps = torch.arange(len(x)) % classes, classes * per_class
+    return Question(model, build_loss(loss), (x[:steps], y[:steps]), (x[steps:], y[steps:]), classes)
+
+
+questions = st.builds(
+    question,
+    seed=st.integers(0, 2**16),
+    classes=st.integers(2, 4),
+    per_class=st.integers(1, 3),
+    loss=st.sampled_from(["cross_entropy", "mse"]),
+)
+quick = settings(max_examples=15, deadline=None)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for layer, values in expected.items():
+        for name, value in values.items():
+            torch.testing.assert_close(
+                found[layer][name], value, rtol=1e-8, atol=1e-12, equal_nan=True, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+def test_every_metric_of_elasticity_has_a_degree():
+    assert set(DEGREES) == set(ENTRIES)
+
+
+@quick
+@given(asked=questions, factor=st.sampled_from([1e-9, 0.25, 3.0, 1e6]))
+def test_another_unit_of_the_loss(asked, factor):
+    def per_sample(logits, labels):
+        return factor * asked.loss.per_sample(logits, labels)
+
+    def logit_gradient(logits, labels):
+        gradient = asked.loss.logit_gradient(logits, labels)
+        return replace(gradient, norm=gradient.norm * factor)
+
+    found = replace(asked, loss=Loss(per_sample, logit_gradient)).answer()
+    in_old_units = {
+        layer: {name: value / factor ** DEGREES[name] for name, value in values.items()}
+        for layer, values in found.items()
+    }
+    assert_same(in_old_units, asked.answer())
+
+
+@quick
+@given(asked=questions, data=st.data())
+def test_renumbered_classes_renumber_the_values(asked, data):
+    order = torch.tensor(data.draw(st.permutations(range(asked.classes))))  # class order[k] becomes class k
+    model = copy.deepcopy(asked.model)
+    with torch.no_grad():
+        model.stages["logits"].weight.copy_(asked.model.stages["logits"].weight[order])
+        model.stages["logits"].bias.copy_(asked.model.stages["logits"].bias[order])
+    (xs, ys), (xo, yo), place = asked.stepped, asked.observed, order.argsort()
+    found = replace(asked, model=model, stepped=(xs, place[ys]), observed=(xo, place[yo])).answer()
+    expected = {
+        layer: {
+            name: value[torch.meshgrid(*[order] * value.ndim, indexing="ij")] if value.ndim else value
+            for name, value in values.items()
+        }
+        for layer, values in asked.answer().items()
+    }
+    assert_same(found, expected)
+
+
+@quick
+@given(asked=questions, seed=st.integers(0, 2**16))
+def test_the_order_of_the_samples_means_nothing(asked, seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def shuffled(samples):
+        order = torch.randperm(len(samples[1]), generator=generator)
+        return samples[0][order], samples[1][order]
+
+    assert_same(replace(asked, stepped=shuffled(asked.stepped), observed=shuffled(asked.observed)).answer(),
+                asked.answer())  # fmt: skip
+
+
+@quick
+@given(asked=questions)
+def test_a_class_s_mean_moves_no_further_than_its_samples(asked):
+    for values in asked.answer().values():
+        assert (values["mean_shift"] <= values["response"] * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("name", [name for name, degree in DEGREES.items() if degree])
+def test_what_has_a_degree_has_a_unit(name):
+    assert ENTRIES[name].facts.units != "1"
+
+
+@pytest.mark.parametrize("name", [name for name, degree in DEGREES.items() if not degree])
+def test_what_has_none_is_a_pure_number(name):
+    assert ENTRIES[name].facts.units in ("1", "samples")
+
+
+def test_a_step_on_a_sample_that_is_fitted_exactly_moves_nothing_and_is_no_ratio():
+    asked = question(0, 2, 1, "mse")
+    logits = asked.model(asked.stepped[0]).detach()
+    exact = Loss(asked.loss.per_sample, lambda z, y: asked.loss.logit_gradient(
+        torch.nn.functional.one_hot(y, 2).double() + 0 * logits, y))  # fmt: skip
+    for values in replace(asked, loss=exact).answer().values():
+        assert (values["response"] == 0).all()
+        assert values["relative_similarity"].isnan().all()
+        assert values["locality"].isnan()

@@ -1,0 +1,95 @@
+"""Features are the same however they are read: kept or computed again, in one batch or in many."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from elastic.errors import ModelError
+from elastic.models.cnn import cnn
+from elastic.models.contract import Stages, Task
+from elastic.probes.features import FeatureStream, flat_taps
+
+INPUTS = torch.randn(23, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+LABELS = torch.arange(23) % 3
+
+
+@pytest.fixture
+def model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return cnn(Task((1, 4, 4), 3), channels=[2, 3]).double().train()
+
+
+def passed(stream):
+    batches = list(stream())
+    features = {layer: torch.cat([f[layer] for f, _ in batches]) for layer in batches[0][0]}
+    return features, torch.cat([labels for _, labels in batches]), len(batches)
+
+
+def test_features_are_those_of_the_model_in_evaluation_mode(model):
+    features, labels, _ = passed(FeatureStream(model, INPUTS, LABELS))
+    with torch.no_grad():
+        taps = model.eval().taps(INPUTS)
+    assert list(features) == ["input", *model.layers]
+    assert torch.equal(features["input"], INPUTS.flatten(1))
+    for layer, expected in taps.items():
+        assert torch.equal(features[layer], expected.flatten(1))
+    assert torch.equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("budget", [1, 2000])
+def test_a_small_budget_cuts_and_repeats_and_changes_nothing(model, budget):
+    whole, cut = FeatureStream(model, INPUTS, LABELS), FeatureStream(model, INPUTS, LABELS, memory_budget=budget)
+    expected, _, one = passed(whole)
+    for _ in range(2):
+        found, labels, batches = passed(cut)
+        assert one < batches
+        assert torch.equal(labels, LABELS)
+        for layer in expected:
+            torch.testing.assert_close(found[layer], expected[layer], rtol=1e-13, atol=1e-13)
+    assert torch.equal(cut.decisions, whole.decisions)
+
+
+def test_features_that_fit_are_computed_once_and_others_in_every_pass(model, monkeypatch):
+    kept, repeated = (FeatureStream(model, INPUTS, LABELS, memory_budget=b) for b in (2**30, 2000))
+    forward_passes = []
+    taps = model.taps
+    monkeypatch.setattr(model, "taps", lambda inputs: forward_passes.append(len(inputs)) or taps(inputs))
+    for _ in range(2):
+        passed(kept)
+    assert forward_passes == [len(INPUTS)]
+    forward_passes.clear()
+    for _ in range(2):
+        passed(repeated)
+    assert sum(forward_passes) == 2 * len(INPUTS)
+    assert len(forward_passes) > 2
+
+
+def test_decisions_are_known_after_a_whole_pass_only(model):
+    stream = FeatureStream(model, INPUTS, LABELS, memory_budget=1)
+    assert stream.decisions is None
+    next(iter(stream()))
+    assert stream.decisions is None
+    features, _, _ = passed(stream)
+    assert torch.equal(stream.decisions, features["logits"].argmax(1))
+
+
+def test_the_model_keeps_its_modes_and_the_generators_their_states(model):
+    modes, state = [m.training for m in model.modules()], torch.get_rng_state()
+    stream = FeatureStream(model, INPUTS, LABELS, memory_budget=1)
+    for _ in stream():
+        assert [m.training for m in model.modules()] == modes, "a consumer finds the model as it was"
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Pooled(nn.Module):
+    def forward(self, x):
+        return x.mean(dim=0, keepdim=True)
+
+
+def test_a_layer_that_mixes_the_samples_is_named():
+    model = Stages({"penultimate": nn.Sequential(nn.Flatten(), Pooled()), "logits": nn.Linear(16, 3)}).double()
+    with pytest.raises(ModelError, match=r"`layers` penultimate should give one row of features a sample"):
+        flat_taps(model, INPUTS)

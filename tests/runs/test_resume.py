@@ -1,0 +1,404 @@
+"""Going on with a study: after accidents, beside other processes, with more seeds, on another machine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import studies
+import torch
+
+import elastic
+from elastic import study as study_module
+from elastic.checkpoint import FILE, save_checkpoint
+from elastic.cube import Journal, verify_manifest
+from elastic.errors import RunBusy, RunFailed, StudyError
+from elastic.progress import Lines, Watcher
+from elastic.runs import cell as cell_module
+from elastic.study import Study
+
+LAST = 6
+
+
+class Accident(BaseException):
+    """The end of the process."""
+
+
+class StopAfter(Watcher):
+    """Interrupts the study as soon as an epoch is committed."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def epoch_done(self, epoch, scores, probed):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def interrupted(folder, epoch):
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(folder, watch=StopAfter(epoch))
+    return elastic.open_study(folder / "results/small")
+
+
+@pytest.fixture
+def unsealed(monkeypatch):
+    """Leave out the sealing, which takes longer than the runs."""
+    monkeypatch.setattr(Study, "seal", lambda self: None)
+
+
+@pytest.fixture(scope="module")
+def begun_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("begun")
+    interrupted(folder, 3)
+    return folder
+
+
+@pytest.fixture
+def begun(begun_folder, tmp_path):
+    """Return a study that was stopped after epoch 3 of its first run."""
+    shutil.copytree(begun_folder, tmp_path, dirs_exist_ok=True)
+    return elastic.open_study(tmp_path / "results/small")
+
+
+@pytest.fixture
+def finished(finished_study, tmp_path):
+    """Return a copy of the finished study."""
+    shutil.copytree(finished_study.folder, tmp_path / "results/small")
+    return elastic.open_study(tmp_path / "results/small")
+
+
+def first_run(study):
+    return study.run_folder(study.cells[0]["digest"])
+
+
+def weights(study):
+    return [torch.load(study.run_folder(c["digest"]) / FILE, weights_only=True)["state"]["model"] for c in study.cells]
+
+
+def assert_unbroken(study, reference):
+    """Hold records and trained weights against those of the study that was never stopped."""
+    assert studies.journals(study) == studies.journals(reference)
+    for found, expected in zip(weights(study), weights(reference), strict=True):
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def failing(folder, *settings, **options):
+    """Run the study, which does not end, and return what the user is told."""
+    with pytest.raises(RunFailed) as caught:
+        studies.run(folder, *settings, **options)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+# Accidents
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 5, LAST])
+def test_a_study_stopped_after_any_epoch_goes_on_to_the_same_bits(tmp_path, finished_study, unsealed, epoch):
+    interrupted(tmp_path, epoch)
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+def die_at(monkeypatch, what, epoch):
+    """Let a step of the commit of an epoch fail, once."""
+    step = getattr(cell_module, what)
+    left = [epoch]
+
+    def dying(*arguments):
+        state = next((a for a in arguments if isinstance(a, dict) and "epoch" in a), {})
+        if left and state.get("epoch", epoch) == left[0]:
+            left.clear()
+            raise Accident
+        return step(*arguments)
+
+    monkeypatch.setattr(cell_module, what, dying)
+
+
+@pytest.mark.parametrize("epoch", [0, 2, LAST])
+def test_an_epoch_recorded_without_its_checkpoint_is_trained_once_more(
+    tmp_path, finished_study, unsealed, monkeypatch, epoch
+):
+    die_at(monkeypatch, "save_checkpoint", epoch)
+    with pytest.raises(Accident):
+        studies.run(tmp_path)
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+def test_a_run_that_died_before_its_report_is_under_way_and_gets_one(tmp_path, finished_study, monkeypatch):
+    die_at(monkeypatch, "_report", None)
+    with pytest.raises(Accident):
+        studies.run(tmp_path)
+    study = elastic.open_study(tmp_path / "results/small")
+    assert [(run.state, run.epoch) for run in study.runs()] == [("under way", LAST), ("waiting", None)]
+    study = studies.run(tmp_path)
+    assert [run.state for run in study.runs()] == ["done", "done"]
+    assert studies.contents(study.folder, "cube.zarr/**/*") == studies.contents(finished_study.folder, "cube.zarr/**/*")
+    assert len(study.cube.attrs["data_digest"]) == 1
+
+
+def truncated(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, lambda data: b"", lambda data: b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_study, tmp_path, unsealed, damage):
+    path = first_run(begun) / FILE
+    path.write_bytes(damage(path.read_bytes()))
+    before = studies.journals(begun)
+    told = failing(tmp_path)
+    assert str(path) in told
+    assert "whole checkpoint" in told
+    assert studies.journals(begun).items() >= before.items()
+    assert [run.state for run in begun.runs()] == ["under way", "done"]
+    shutil.rmtree(first_run(begun))  # as the message proposes
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+def test_the_checkpoint_of_another_run_is_not_taken(begun, finished_study, tmp_path, unsealed):
+    other = finished_study.run_folder(finished_study.cells[1]["digest"])
+    shutil.copy(other / FILE, first_run(begun))
+    told = failing(tmp_path)
+    assert f"should belong to the run {begun.cells[0]['digest']}; found one of the run {other.name}" in told
+
+
+def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
+    state = torch.load(first_run(begun) / FILE, weights_only=True)["state"]
+    del state["model"]["stages.logits.bias"]
+    save_checkpoint(first_run(begun), begun.cells[0]["digest"], state, {})
+    assert "should be of this model and optimizer" in failing(tmp_path)
+
+
+def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
+    save_checkpoint(first_run(begun), begun.cells[0]["digest"], {"epoch": Path("code")}, {})
+    assert "should be a checkpoint of elastic" in failing(tmp_path)
+
+
+def test_a_damaged_record_is_named_before_it_gets_into_a_cube(finished):
+    path = first_run(finished) / "journal/000001.npz"
+    path.write_bytes(flipped(path.read_bytes()))
+    (finished.folder / "manifest.sha256").unlink()
+    with pytest.raises(StudyError, match=r"000001\.npz: the record of epoch 1 should be whole"):
+        _ = finished.cube
+    with pytest.raises(StudyError, match="record of epoch 1"):
+        studies.run(finished.folder.parents[1])
+    assert not (finished.folder / "manifest.sha256").exists()
+
+
+def test_a_lost_record_stops_the_run_with_its_number(begun, tmp_path, unsealed):
+    (first_run(begun) / "journal/000001.npz").unlink()
+    assert "should hold epochs 0 … 3; found no record of [1]" in failing(tmp_path)
+
+
+def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unsealed):
+    journal = Journal(first_run(begun))
+    record = journal.read(3)
+    record["training/loss"][0] += 0.25
+    journal.path(3).unlink()
+    journal.append(3, record)
+    tampered = journal.path(3).read_bytes()
+    (first_run(begun) / FILE).unlink()  # so that all is trained once more
+    told = failing(tmp_path)
+    assert "the record of epoch 3 should be the same when replayed" in told
+    assert "training/loss other by up to 0.25" in told
+    assert journal.path(3).read_bytes() == tampered
+    assert [run.state for run in begun.runs()] == ["under way", "done"]
+
+
+# Limits of the machine
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_where_files_may_not_grow_the_run_says_so_and_goes_on_later(begun, finished_study, tmp_path, unsealed):
+    before = studies.contents(begun.folder)
+    with files_no_larger_than(4096):
+        told = failing(tmp_path)
+    assert "`checkpoint.pt` should be writable; found File too large; try a higher limit" in told
+    after = studies.contents(begun.folder)
+    assert {path: after[path] for path in before if "lock" not in path} == {
+        path: digest for path, digest in before.items() if "lock" not in path
+    }
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+def test_a_cube_that_cannot_be_written_leaves_the_runs_and_is_sealed_later(finished):
+    (finished.folder / "manifest.sha256").unlink()
+    folder, expected = finished.folder.parents[1], studies.contents(finished.folder, "cube.zarr/**/*")
+    with files_no_larger_than(20_000), pytest.raises(StudyError, match=r"cube\.zarr.*should be writable"):
+        studies.run(folder)
+    assert [run.state for run in finished.runs()] == ["done", "done"]
+    assert list(finished.folder.glob("cube.zarr.partial*")) == []
+    assert verify_manifest(studies.run(folder).folder) == []
+    assert studies.contents(finished.folder, "cube.zarr/**/*") == expected
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from elastic.cube import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("owned", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path, unsealed):
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(first_run(begun))],
+        cwd=Path(elastic.__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as owner:  # fmt: skip
+        assert owner.stdout.readline() == "owned\n"
+        before = studies.journals(begun)
+        with pytest.raises(RunBusy, match=f"process {owner.pid} "):
+            studies.run(tmp_path, restart=True)
+        assert studies.journals(begun) == before
+        assert f"process {owner.pid} " in failing(tmp_path)
+        assert [run.state for run in begun.runs()] == ["under way", "done"]
+        owner.communicate()
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+def test_a_study_runs_outside_of_the_main_thread(tmp_path, unsealed):
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(studies.run(tmp_path, *studies.NO_PROBES, "training.epochs=1"))
+    )
+    thread.start()
+    thread.join()
+    assert [run.state for run in done[0].runs()] == ["done", "done"]
+
+
+def test_other_threads_than_those_of_the_checkpoint_are_noted(begun, tmp_path, unsealed):
+    state, log = torch.load(first_run(begun) / FILE, weights_only=True), io.StringIO()
+    environment = state["environment"] | {"torch": "1.0", "threads": "96"}
+    save_checkpoint(first_run(begun), begun.cells[0]["digest"], state["state"], environment)
+    studies.run(tmp_path, watch=Lines(log))
+    assert f"resumed under threads 96 → 1, torch 1.0 → {torch.__version__}: the same bits are not promised" in (
+        log.getvalue()
+    )
+    assert "resumed after epoch 3" in log.getvalue()
+
+
+def test_the_same_machine_is_not_noted(begun, tmp_path, unsealed):
+    log = io.StringIO()
+    studies.run(tmp_path, watch=Lines(log))
+    assert "resumed after epoch 3" in log.getvalue()
+    assert "resumed under" not in log.getvalue()
+
+
+# What is asked of a folder that holds a study
+
+
+def test_a_study_of_another_protocol_is_refused_and_untouched(finished):
+    before = studies.contents(finished.folder)
+    with pytest.raises(StudyError) as caught:
+        studies.run(finished.folder.parents[1], "optimizer.lr=0.2", "training.epochs=9")
+    told = str(caught.value)
+    assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in told
+    assert "--out" in told
+    assert "--restart" in told
+    assert studies.contents(finished.folder) == before
+
+
+def times(study):
+    return {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.npz")}
+
+
+def test_more_seeds_keep_the_runs_that_are_there_and_seal_again(finished):
+    before, kept, old = studies.journals(finished), times(finished), finished.cube["collapse"].dataset["nc1"].load()
+    study = studies.run(finished.folder.parents[1], "axes.seed=[0, 1, 5]")
+    assert studies.journals(study).items() > before.items()
+    assert times(study).items() > kept.items()
+    cube = elastic.open_study(study.folder).cube
+    assert cube["training"].dataset["seed"].values.tolist() == [0, 1, 5]
+    assert cube["collapse"].dataset["nc1"].sel(seed=[0, 1]).equals(old)
+    assert cube["collapse"].dataset["nc1"].sel(seed=5).notnull().any()
+    assert verify_manifest(study.folder) == []
+
+
+def test_the_cube_of_a_study_that_asks_for_more_shows_what_is_missing(finished):
+    folder = finished.folder.parents[1]
+    more = studies.SMALL.replace("[0, 1]", "[0, 1, 5]")
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(folder, text=more, watch=StopAfter(0))
+    status = elastic.open_study(finished.folder).cube["training"].dataset["status"]
+    assert status.sel(seed=[0, 1]).values.tolist() == [[1] * (LAST + 1)] * 2
+    assert status.sel(seed=5).values.tolist() == [1] + [0] * LAST
+
+
+def test_a_finished_study_that_is_run_again_changes_no_file(finished, monkeypatch):
+    monkeypatch.setattr(study_module, "provenance", lambda: {"elastic_version": "another"})
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in finished.folder.rglob("*")}
+    studies.run(finished.folder.parents[1])
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in finished.folder.rglob("*")} == before
+    assert verify_manifest(finished.folder) == []
+
+
+def test_another_title_seals_again_without_a_run(finished):
+    text = studies.SMALL.replace("A small study", "A study of another title")
+    kept = times(finished)
+    study = studies.run(finished.folder.parents[1], text=text)
+    assert times(study) == kept
+    assert study.cube.attrs["title"] == "A study of another title"
+    assert verify_manifest(study.folder) == []
+
+
+def test_restart_drops_the_runs_and_nothing_else(finished, finished_study, unsealed):
+    (finished.folder / "notes.txt").write_text("mine")
+    (first_run(finished) / "journal/000001.npz").write_bytes(b"damaged")
+    kept = times(finished)
+    study = studies.run(finished.folder.parents[1], restart=True)
+    assert not times(study).items() & kept.items()
+    assert (finished.folder / "notes.txt").read_text() == "mine"
+    assert not (finished.folder / "cube.zarr").exists()
+    assert_unbroken(study, finished_study)
+
+
+def test_restart_leaves_a_folder_that_is_no_study(tmp_path, unsealed):
+    mine = tmp_path / "results/small/runs/of_mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    studies.run(tmp_path, *studies.NO_PROBES, "training.epochs=1", restart=True)
+    assert mine.read_text() == "mine"
+
+
+def test_restart_takes_another_protocol_in_the_same_folder(finished, unsealed):
+    study = studies.run(finished.folder.parents[1], *studies.NO_PROBES, "training.epochs=2", restart=True)
+    assert study.protocol.training.epochs == 2
+    assert {run.epoch for run in study.runs()} == {2}
+
+
+def test_the_study_s_protocol_file_asks_for_the_study(tmp_path, unsealed):
+    study = studies.run(tmp_path, *studies.NO_PROBES, "training.epochs=1", "axes.seed=[4]")
+    again = elastic.load_protocol(study.folder / "protocol.yaml")
+    assert again.digest == study.digest
+    assert (again.training.epochs, again.axes.seed) == (1, [4])
+    assert elastic.run(again, out=tmp_path / "results").digest == study.digest
+
+
+def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finished_study, tmp_path, unsealed):
+    study = elastic.run(finished_study.protocol, out=tmp_path)
+    assert studies.journals(study) == studies.journals(finished_study)
+    assert elastic.load_protocol(study.folder / "protocol.yaml").digest == finished_study.digest

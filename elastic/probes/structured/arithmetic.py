@@ -60,14 +60,20 @@ def product(steps: Steps, x: Any, y: Any) -> Tensor | None:
     """Return the tangent of xy."""
     moved, other = tangent_of(x), tangent_of(y)
     ndim: int = max(v.ndim for v in (x, y) if isinstance(v, Tensor))
+    alone: Tensor
     if other is None:
-        return None if moved is None else spread(moved, ndim) * plain(y)
+        if moved is None:
+            return None
+        alone = spread(moved, ndim) * plain(y)
+        return alone
     if moved is None:
-        return spread(other, ndim) * plain(x)
+        alone = spread(other, ndim) * plain(x)
+        return alone
     y_after = plain(y)
     if steps.size is not None:
         y_after = y_after + steps.size.view(-1, *[1] * ndim) * spread(other, ndim)
-    return torch.addcmul(spread(moved, ndim) * y_after, spread(other, ndim), plain(x))
+    both: Tensor = torch.addcmul(spread(moved, ndim) * y_after, spread(other, ndim), plain(x))
+    return both
 
 
 @rule(torch.addcmul)

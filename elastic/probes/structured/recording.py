@@ -2,100 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 from elastic.models.contract import TappedModel
-from elastic.probes.structured.duals import Unsupported, tensors_of
+from elastic.probes.structured.duals import Unsupported
 from elastic.probes.structured.propagation import Steps, Use
-from elastic.probes.structured.rules import FACTORED, REWRITES
+from elastic.probes.structured.recorder import Call, Recorder
 
 #: Numbers of the largest parameter whose per-sample gradients are written out.
 LARGEST = 2**20
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a function that reads a weight in factors."""
-
-    function: Any
-    weight: str
-    bias: str | None
-    inputs: Tensor
-    output: Tensor
-
-
-class Recorder(TorchFunctionMode):
-    """While active, notes every use of a parameter and adds a shift to it, by which a gradient can be taken.
-
-    A weight that is read in factors is not shifted itself; the output of the call is. Parameters that were noted
-    are cut off from autograd: one that still gets a gradient was used in a way that was not seen.
-
-    Parameters
-    ----------
-    names
-        Of the parameters, by their identity.
-    loose
-        Names of parameters that are to be shifted themselves wherever they are used.
-    shifts
-        Shifts by name: ``"#0"``, ``"#1"``, … of the calls in their order, else of parameters. None shifts nothing.
-    """
-
-    def __init__(self, names: dict[int, str], loose: set[str], shifts: dict[str, Tensor] | None = None) -> None:
-        super().__init__()
-        self.names, self.loose, self.shifts = names, loose, shifts or {}
-        self.calls: list[Call] = []
-        self.met: set[str] = set()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Note and shift one call."""
-        kwargs = kwargs or {}
-        if func in REWRITES:
-            with self:
-                return REWRITES[func](*args, **kwargs)
-        if not any(id(tensor) in self.names for tensor in tensors_of(args, kwargs)):
-            return func(*args, **kwargs)
-        if func in FACTORED and self._is_factored(*args, **kwargs):
-            output = func(*tree_map(self._cut, args), **tree_map(self._cut, kwargs))
-            shift = self.shifts.get(f"#{len(self.calls)}", torch.zeros_like(output, requires_grad=True))
-            self.calls.append(self._call(func, output, *args, **kwargs))
-            return output + shift
-        result = func(*args, **kwargs)
-        if next(tensors_of(result), None) is None:
-            return result  # a shape, a dtype
-        args, kwargs = tree_map(self._shift, (args, kwargs))
-        return func(*args, **kwargs)
-
-    def _is_factored(self, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:
-        """Whether the weight is a parameter, and neither the input nor a bias is one to be shifted itself."""
-        names = [self.names.get(id(tensor)) for tensor in tensors_of(weight, rest, options)]
-        return names[0] is not None and id(input) not in self.names and not self.loose & set(names)
-
-    def _call(self, func: Any, output: Tensor, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> Call:
-        biases = [self.names[id(tensor)] for tensor in tensors_of(rest, options) if id(tensor) in self.names]
-        return Call(func, self.names[id(weight)], biases[0] if biases else None, input, output)
-
-    def _cut(self, leaf: Any) -> Any:
-        return leaf.detach() if id(leaf) in self.names else leaf
-
-    def _shift(self, leaf: Any) -> Any:
-        name = self.names.get(id(leaf))
-        if name is None:
-            return leaf
-        self.met.add(name)
-        return leaf.detach() + self.shifts[name] if name in self.shifts else leaf.detach()
-
-
-def _leaf(example: Tensor) -> Tensor:
-    return example.detach().clone().requires_grad_(example.is_floating_point())
 
 
 class Recording:
@@ -141,7 +61,7 @@ class Recording:
             if name is not None:
                 raise Unsupported(self._part(name), f"a use of `{name}` that torch functions do not show")
             if isinstance(node, torch.autograd.function.BackwardCFunction):
-                raise Unsupported(f"`{node.name()}`", "a torch.autograd.Function of its own")
+                raise Unsupported(f"`{type(node).__name__}`", "a torch.autograd.Function of its own")
         for name in sorted(self.loose):
             if self.parameters[name].numel() > LARGEST:
                 raise Unsupported(self._part(name), f"a large `{name}` without a rule for its gradient's factors")
@@ -182,14 +102,18 @@ class Recording:
         return Steps(uses, {id(self.parameters[name]): gradients[name] for name in self.loose}, size)
 
 
+def _leaf(example: Tensor) -> Tensor:
+    return example.detach().clone().requires_grad_(example.is_floating_point())
+
+
 def _shared(calls: list[Call]) -> set[str]:
-    """Return names of weights that different functions read, or whose bias is another one's too."""
-    functions: dict[str, set[Any]] = {}
+    """Return names of weights that are read in more than one way, and of biases of more than one weight."""
+    ways: dict[str, set[Any]] = {}
     for call in calls:
-        functions.setdefault(call.weight, set()).add((call.function, call.bias))
-    biases = Counter(call.bias for call in calls if call.bias)
-    weights = {name for name, kinds in functions.items() if len(kinds) > 1}
-    return weights | {b for b, n in biases.items() if n > 1}
+        ways.setdefault(call.weight, set()).add((call.function, call.bias))
+        if call.bias is not None:
+            ways.setdefault(call.bias, set()).add(call.weight)
+    return {name for name, kinds in ways.items() if len(kinds) > 1}
 
 
 def _nodes(root: Any) -> Iterator[Any]:

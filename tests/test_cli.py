@@ -18,6 +18,7 @@ import studies
 
 import elastic
 from elastic.__main__ import main
+from elastic.progress import Watcher
 from elastic.registry import ROOMS, registry
 
 ROOT = Path(elastic.__file__).parents[1]
@@ -451,12 +452,29 @@ def test_an_error_of_a_network_of_one_s_own_is_told_and_its_traceback_kept(comma
 # As a program
 
 
-def program(*arguments, cwd, **options):
+#: Tells on standard error that the program itself begins, which is long before torch is loaded.
+ANNOUNCED = """
+import sys
+from elastic.__main__ import main
+print("here", file=sys.stderr, flush=True)
+main()
+"""
+
+
+def program(*arguments, cwd, start=("-m", "elastic")):
     return subprocess.Popen(
-        [sys.executable, "-m", "elastic", *map(str, arguments)],
+        [sys.executable, *start, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+class Beginning(Watcher):
+    """Stops a study as its first run begins, and tells at which epoch that was."""
+
+    def run_started(self, label, epochs, epoch):
+        self.epoch = epoch
+        raise KeyboardInterrupt
 
 
 def test_ctrl_c_stops_after_an_epoch_and_the_same_command_goes_on(tmp_path, command, protocol):
@@ -475,24 +493,22 @@ def test_ctrl_c_stops_after_an_epoch_and_the_same_command_goes_on(tmp_path, comm
     assert run.state == "under way"
     assert 2 <= run.epoch < 3000
 
-    class Enough(BaseException):
-        pass
-
-    class StopSoon(elastic.progress.Watcher):
-        def run_started(self, label, epochs, epoch):
-            assert epoch == run.epoch
-            raise Enough
-
-    with pytest.raises(Enough):
-        elastic.run(protocol, settings=[s for s in arguments[3:] if s != "--set"], watch=StopSoon())
+    begun = Beginning()
+    with pytest.raises(KeyboardInterrupt):
+        elastic.run(protocol, settings=[s for s in arguments[2:] if s != "--set"], watch=begun)
+    assert begun.epoch == run.epoch
 
 
-def test_ctrl_c_before_anything_is_trained_is_no_traceback(tmp_path, protocol):
-    with program("run", protocol, *QUICK, cwd=tmp_path) as running:
-        time.sleep(1.5)  # while torch is imported or the data are read
+@pytest.mark.parametrize("seconds", [0.0, 0.7])
+def test_ctrl_c_before_anything_is_trained_is_no_traceback(tmp_path, protocol, seconds):
+    many = ("--set", "training.epochs=100000")
+    with program("run", protocol, *QUICK, *many, cwd=tmp_path, start=("-c", ANNOUNCED)) as running:
+        assert running.stderr.readline() == "here\n"
+        time.sleep(seconds)  # libraries are being loaded
         running.send_signal(signal.SIGINT)
         _, error = running.communicate()
-    assert running.returncode in (0, 130)
+    assert running.returncode == 130
+    assert error.splitlines()[-1] == "elastic: stopped; the same command goes on from here"
     assert "Traceback" not in error
 
 

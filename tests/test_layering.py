@@ -28,6 +28,7 @@ ORDER = (
     {"probes"},
     {"runs", "measure"},
     {"study"},
+    {"founding"},
     {"scheduling", "summary", "listing", "figures"},
     {"cli"},
     {"__main__"},
@@ -36,7 +37,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "scheduling", "summary",
+    "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "founding", "scheduling", "summary",
     "listing", "figures", "cli", "__main__",
 )  # fmt: skip
 

@@ -1,0 +1,110 @@
+"""Founding a study: its folder, what is asked in it, and what may change when it is taken up again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import run_lock, write_atomically
+from elastic.cube.atomic import explained
+from elastic.errors import StudyError
+from elastic.protocol import Protocol, explain_difference
+from elastic.provenance import provenance
+from elastic.study import FACTS, PROTOCOL, RUNS, Study
+
+#: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
+EXTENSIBLE = ("axes", "claims", "cites", "question", "title")
+
+
+def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> Study:
+    """Make a study's folder, or take up the one that is there.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    protocol
+        What is asked. A study that is there already may differ in its axes and in words: its runs are kept.
+    restart
+        Whether to drop all runs that are there first.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds a study that asked something else, or cannot be written.
+    RunBusy
+        If runs are to be dropped that another process owns.
+    """
+    asked = protocol.canonical()
+    if restart:
+        discard_runs(folder)
+    elif (folder / FACTS).exists():
+        study = Study(folder)
+        _check_same_question(study, asked)
+        if study.digest == protocol.digest and (folder / PROTOCOL).exists():
+            return study  # a sealed cube lists the digests of both files
+    facts = {
+        "protocol": asked,
+        "digest": protocol.digest,
+        "text": protocol.text,
+        "axes": protocol.axis_labels,
+        "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
+        "provenance": provenance(),
+    }
+    write_atomically(folder / PROTOCOL, protocol.text.encode())
+    write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    return Study(folder)
+
+
+def discard_runs(folder: Path) -> None:
+    """Remove the runs and the cube of a study, nothing else of its folder (and nothing of one that is no study).
+
+    Raises
+    ------
+    RunBusy
+        If another process owns one of the runs; then none is removed.
+    StudyError
+        If the folder cannot be written.
+    """
+    if not (folder / FACTS).exists():
+        return
+    with explained(folder), ExitStack() as owned:
+        for run in sorted((folder / RUNS).glob("*/")):
+            owned.enter_context(run_lock(run))
+        for name in ("manifest.sha256", "cube.zarr", RUNS, FACTS):  # the study is one until all else is gone
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
+    before = study.facts["protocol"]
+    different = [
+        line
+        for line in explain_difference(before, dict(asked))
+        if line.partition(":")[0].split(".")[0] not in EXTENSIBLE
+    ]
+    if different:
+        raise StudyError(
+            "the study",
+            "be of the protocol that began it (only axes, claims and words may change)",
+            shown(different),
+            "another folder (--out DIR), or --restart to drop its runs",
+            place=str(study.folder),
+        )
+
+
+def shown(lines: Sequence[str], limit: int = 3) -> str:
+    """Return the first few of many lines, and how many more there are.
+
+    >>> shown(["a", "b", "c"], limit=2)
+    'a; b; and 1 more'
+    """
+    more = [f"and {len(lines) - limit} more"] if len(lines) > limit else []
+    return "; ".join([*lines[:limit], *more])

@@ -58,8 +58,10 @@ def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: b
     else:
         moved = moved if gain is None else moved * gain
         size = steps.along(moved)
-        below = relu_difference(-plain(x), -moved, size)
-        result = dual(value, relu_difference(plain(x), moved, size) - negative_slope * below)
+        change = relu_difference(plain(x), moved, size)
+        if negative_slope:
+            change = change - negative_slope * relu_difference(-plain(x), -moved, size)
+        result = dual(value, change)
     return overwrite(x, result) if inplace else result
 
 

@@ -136,8 +136,7 @@ def finished(journal: Journal, trained: int) -> Status | None:
     A run has ended with the checkpoint of its last epoch, or of one at which it diverged. A record without its
     checkpoint is no end: that epoch is trained once more and compared, so that the last weights are kept.
     """
-    epochs = journal.epochs()
-    if not epochs or epochs[-1] != trained:
+    if trained not in journal.epochs():
         return None
     status = Status(int(journal.read(trained)["status"]))
     return status if status is Status.DIVERGED or trained == journal.layout.epochs else None

@@ -71,7 +71,7 @@ def first_order(
     ModelError
         If torch cannot differentiate the model forwards.
     """
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    parameters = trained_parameters(model)
 
     def movement(tangent: Parameters, inputs: Tensor) -> dict[str, Tensor]:
         moved: dict[str, Tensor] = jvp(lambda p: layer_features(model, p, inputs), (parameters,), (tangent,))[1]
@@ -105,8 +105,8 @@ def finite(
     """
     # A copy of its own: the model that is being trained keeps its precision and its weights.
     model = copy.deepcopy(model).double()
-    inputs, observed = stepped[0].double(), observed.double()
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    inputs, observed = (x.double() if x.is_floating_point() else x for x in (stepped[0], observed))
+    parameters = trained_parameters(model)
 
     def movement(step: Parameters, inputs: Tensor, before: dict[str, Tensor]) -> dict[str, Tensor]:
         moved = {name: p + lr * step[name] for name, p in parameters.items()}
@@ -128,6 +128,22 @@ def finite(
             rest = layer_features(model, parameters, observed[columns])
             moved = differentiate(movement, (0, None, None), step, observed[columns], rest)
             yield Movements(rows, columns, moved, own, torch.ones_like(gradient.norm[rows]))
+
+
+def trained_parameters(model: nn.Module) -> Parameters:
+    """Return the parameters that a training step moves: all but frozen ones.
+
+    Raises
+    ------
+    ModelError
+        If every parameter is frozen.
+    """
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ModelError(
+            "`model`", "have parameters that a step moves", "none with requires_grad", "model.requires_grad_()"
+        )
+    return parameters
 
 
 def descent(model: TappedModel, parameters: Parameters, inputs: Tensor, seeds: Tensor) -> Parameters:

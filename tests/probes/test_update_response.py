@@ -197,3 +197,45 @@ def test_within_sensitivity_is_the_derivative_of_the_class_variance_along_the_st
         torch.testing.assert_close(found.within_rates[a], derivative, rtol=1e-6, atol=1e-9)
         torch.testing.assert_close(found.within_variances[a], variances(0.0), rtol=1e-12, atol=0)
         torch.testing.assert_close(found.loss_rates[a], sum(g.square().sum() for g in gradients), rtol=1e-10, atol=0)
+
+
+def test_a_frozen_layer_is_not_stepped():
+    # Only the classifier learns: Δz(m) = -(p - e_y)(h_a·h_m + 1), and no layer below it moves
+    torch.manual_seed(0)
+    model = mlp(Task((4,), 3), widths=[5, 6]).double()
+    for layer in model.layers[:-1]:
+        model.stages[layer].requires_grad_(False)
+    x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
+    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    h = model.taps(x)["penultimate"].detach()
+    p = (model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)).detach()
+    torch.testing.assert_close(found["logits"].norms, p.norm(dim=1)[:, None] * (h[:3] @ h[3:].T + 1).abs())
+    assert (found["hidden_1"].norms == 0).all()
+    assert (found["penultimate"].norms == 0).all()
+
+
+def test_a_model_that_is_frozen_as_a_whole_is_refused():
+    model = mlp(Task((4,), 3), widths=[5]).requires_grad_(False)
+    x, y = torch.randn(8, 4), torch.arange(8) % 3
+    with pytest.raises(ModelError, match="parameters that a step moves"):
+        update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+
+
+def test_finite_steps_of_autodiff_take_tokens():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(9, 4)
+
+        def forward(self, x):
+            return torch.tanh(self.embedding(x).mean(1))
+
+    torch.manual_seed(0)
+    model = Stages({"penultimate": Tokens(), "logits": nn.Linear(4, 2)}).double()
+    x, y = torch.randint(0, 9, (6, 3)), torch.arange(6) % 2
+    pairs = [
+        update_responses(model, build_loss("mse"), (x[:2], y[:2]), (x[2:], y[2:]), classes=2, lr=0.1, engine=engine)
+        for engine in ("autodiff", "structured")
+    ]
+    for layer in model.layers:
+        torch.testing.assert_close(pairs[0][layer].norms, pairs[1][layer].norms, rtol=1e-10, atol=1e-13)

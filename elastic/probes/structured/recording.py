@@ -37,6 +37,9 @@ class Recording:
     def __init__(self, model: TappedModel, example: Tensor) -> None:
         self.model = model
         self.parameters = dict(model.named_parameters())
+        frozen = [name for name, p in self.parameters.items() if not p.requires_grad]
+        if frozen:
+            raise Unsupported(f"`{frozen[0]}`", "a frozen parameter, which no step moves")
         self.names = {id(p): name for name, p in self.parameters.items()}
         self.loose: set[str] = set()
         self.calls = self._calls(example)

@@ -13,9 +13,9 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # OpenMP's threads wait for each other by spinning unless told otherwise before torch is loaded: with another busy
-    # process on the same cores a small network then trains ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP's threads wait for each other by spinning for milliseconds unless told otherwise before torch is loaded.
+    # On cores that are shared with another busy process a small network then trains more than ten times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         from elastic.cli import cli  # here, because Ctrl-C may come while it is loaded
 

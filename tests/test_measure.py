@@ -242,16 +242,26 @@ def test_every_variable_has_its_dims_and_attributes():
     assert found["width"].values.tolist() == [6, 6, 3]
 
 
-@pytest.mark.parametrize(
-    ("model", "shape"),
-    [(mlp(Task((4,), 3), widths=[6, 5]), (4,)), (cnn(Task((1, 4, 4), 3), channels=[2, 3]), (1, 4, 4))],
-    ids=["mlp", "cnn"],
-)
-def test_built_in_models_need_no_names_of_layers(model, shape):
+@pytest.mark.parametrize(("build", "shape"), [(mlp, (4,)), (cnn, (1, 4, 4))], ids=["mlp", "cnn"])
+def test_built_in_models_need_no_names_of_layers(build, shape):
+    sizes = {"widths": [6, 5]} if build is mlp else {"channels": [2, 3]}
+    model = build(Task(shape, 3), **sizes)  # here, not at import: the weights come from the test's seed
     x, y = torch.randn(12, *shape, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
     found = measure_elasticity(model, (x[:6], y[:6]), (x[6:], y[6:]))
     assert found["layer"].values.tolist() == list(model.layers)
     assert found["relative_similarity"].notnull().all()
+
+
+def test_a_class_whose_samples_move_nothing_has_no_relative_similarity():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(2))
+        model[2].weight.copy_(torch.tensor([[1.0, 0.5], [-1.0, 0.5]]))
+    x = np.array([[-1.0, -1.0], [1.0, 2.0], [-2.0, -1.0], [2.0, 1.0]], dtype=np.float32)
+    found = measure_elasticity(model, (x[:2], [0, 1]), (x[2:], [0, 1]), layers=["1"])  # class 0 is dead to all units
+    assert found["self_response"].sel(layer="1").values.tolist()[0] == 0
+    assert found["relative_similarity"].sel(layer="1", stepped_class=0).isnull().all()
+    assert found["relative_similarity"].sel(layer="1", stepped_class=1).notnull().all()
 
 
 def test_a_sample_in_both_sets_is_no_pair_with_itself():

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elastic.claims.checking import check
     from elastic.measure import measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
     from elastic.scheduling import run
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 #: Where each public name lives.
 _HOMES = {
     "Study": "elastic.study",
+    "check": "elastic.claims.checking",
     "load_protocol": "elastic.protocol",
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
@@ -26,7 +28,16 @@ _HOMES = {
     "run": "elastic.scheduling",
 }
 
-__all__ = ["Study", "__version__", "load_protocol", "measure_collapse", "measure_elasticity", "open_study", "run"]
+__all__ = [
+    "Study",
+    "__version__",
+    "check",
+    "load_protocol",
+    "measure_collapse",
+    "measure_elasticity",
+    "open_study",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

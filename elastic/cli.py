@@ -111,6 +111,56 @@ def plot(study: Path, figures: tuple[str, ...]) -> None:
         click.echo(str(path))
 
 
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--claims", type=click.Path(path_type=Path), help="Check the claims of this protocol file instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def check(study: Path, claims: Path | None, as_json: bool) -> None:
+    """Check what a STUDY claims; exit 1 if a claim is refuted."""
+    from elastic.claims.telling import verdict_table
+
+    found = elastic.check(study, claims=claims)
+    show(found.to_json() if as_json else verdict_table(found), as_json)
+    if found.refuted:
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [STUDY/report.html].")
+def report(study: Path, output: Path | None) -> None:
+    """Write a STUDY's report: one HTML page that needs no network."""
+    from elastic.report import write_report
+
+    click.echo(str(write_report(elastic.open_study(study), output)))
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [STUDY/analysis.ipynb].")
+@click.option("--execute", is_flag=True, help="Run it, so that it shows its figures.")
+def notebook(study: Path, output: Path | None, execute: bool) -> None:
+    """Write a notebook that reads a STUDY."""
+    from elastic.notebook import write_notebook
+
+    click.echo(str(write_notebook(elastic.open_study(study), output, execute=execute)))
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--csv", "formats", flag_value="csv", multiple=True, help="Tidy tables, one a group and set of dims.")
+@click.option("--netcdf", "formats", flag_value="netcdf", multiple=True, help="The cube as one NetCDF-4 file.")
+@click.option("--latex", "formats", flag_value="latex", multiple=True, help="Claims and headline table for a paper.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write into [STUDY/export].")
+def export(study: Path, formats: tuple[str, ...], output: Path | None) -> None:
+    """Write a STUDY's numbers for other programs; all formats by default."""
+    from elastic.export import FORMATS
+    from elastic.export import export as exported
+
+    for path in exported(elastic.open_study(study), formats or FORMATS, output):
+        click.echo(str(path))
+
+
 def show(what: Any, as_json: bool) -> None:
     """Print JSON as it is, anything else as rich renders it."""
     if as_json:

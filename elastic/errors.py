@@ -94,6 +94,10 @@ class StudyError(ElasticError):
     """A study folder that does not hold what it should."""
 
 
+class NotMeasured(StudyError):
+    """Something that a cube could hold and this one does not: a variable, a layer, a split, enough epochs."""
+
+
 class RunBusy(StudyError):
     """A run that another living process owns."""
 

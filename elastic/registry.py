@@ -1,4 +1,4 @@
-"""Registries: how a metric, model, data set, loss, optimiser or figure is added with one function.
+"""Registries: how a metric, model, data set, loss, optimiser, claim or figure is added with one function.
 
 A room (``elastic/models``, ``elastic/losses.py``, …) holds functions under a decorator. Their **keyword-only
 parameters are the options** a protocol may set; the positional ones are handed over by the framework.
@@ -31,6 +31,7 @@ ROOMS: Mapping[str, str] = {
     "schedules": "elastic.optimizers",
     "probe_schedules": "elastic.training",
     "metrics": "elastic.metrics",
+    "claims": "elastic.claims",
     "figures": "elastic.figures",
 }
 

@@ -27,6 +27,7 @@ from elastic.cube import (
     verify_manifest,
 )
 from elastic.errors import StudyError
+from elastic.plotting import Plots
 from elastic.protocol import Protocol
 
 #: Where studies lie unless told otherwise.
@@ -123,6 +124,11 @@ class Study:
             if sealed.attrs.get("digest") == self.digest:
                 return sealed
         return self.assemble()
+
+    @property
+    def plot(self) -> Plots:
+        """The figures, each a method: ``study.plot.depth_profile()``."""
+        return Plots(lambda: self.cube)
 
     def run_folder(self, cell: str) -> Path:
         """Return the folder of a run."""

@@ -21,15 +21,17 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"elastic"},
     {"errors"},
-    {"registry", "progress", "provenance"},
-    {"protocol", "cube"},
+    {"registry", "progress", "provenance", "theory"},
+    {"protocol", "cube", "analysis", "plotting"},
     {"data", "models", "losses", "optimizers", "metrics"},
     {"training", "checkpoint", "arguments"},
     {"probes"},
     {"runs", "measure"},
     {"study"},
     {"founding"},
+    {"claims"},
     {"scheduling", "summary", "listing", "figures"},
+    {"report", "notebook", "export"},
     {"cli"},
     {"__main__"},
 )
@@ -38,7 +40,8 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
     "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "founding",
-    "scheduling", "summary", "listing", "figures", "cli", "__main__",
+    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "claims", "figures", "report", "notebook",
+    "export", "cli", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.
@@ -46,6 +49,12 @@ KEYS = {
     "torch.func": {"probes"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
+    "scipy": {"analysis", "theory"},
+    "cvxpy": {"theory"},
+    "altair": {"report"},
+    "jinja2": {"report"},
+    "jupytext": {"notebook"},
+    "nbclient": {"notebook"},
     "sklearn": {"data"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},

@@ -1,0 +1,112 @@
+"""Taking one variable out of a cube, by name, at chosen settings; whatever is not there is told in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from elastic.errors import NotMeasured, OptionError
+from elastic.registry import nearest
+
+#: Dims that are not axes of a study, except the seed, which every study has.
+OWN_DIMS = frozenset(
+    {"seed", "epoch", "split", "layer", "class", "other_class", "stepped_class", "observed_class"},
+)
+
+
+def read(
+    cube: xr.DataTree, variable: str, *, split: str | None = "train", where: Mapping[str, Any] | None = None
+) -> xr.DataArray:
+    """Return a variable of a cube.
+
+    Parameters
+    ----------
+    cube
+        With groups of variables, as `elastic.open_study(…).cube`.
+    variable
+        Its name, with or without its group: "nc1" or "collapse/nc1".
+    split
+        Taken where the variable has splits; None keeps all.
+    where
+        Labels on the study's axes (and on any other dim) that are taken, {dim: label}.
+
+    Returns
+    -------
+    xarray.DataArray
+        With the axes that ``where`` does not name, always ``seed``, and the variable's own dims.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold the variable, the split or the label.
+    OptionError
+        If ``where`` names no dim of the variable.
+
+    Examples
+    --------
+    >>> nc1 = xr.DataArray([[[4.0, 1.0]]], dims=("seed", "split", "layer"),
+    ...                    coords={"seed": [0], "split": ["train"], "layer": ["hidden_1", "penultimate"]})
+    >>> cube = xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": nc1})})
+    >>> read(cube, "nc1", where={"layer": "penultimate"}).values
+    array([1.])
+    >>> read(cube, "nc_1")
+    Traceback (most recent call last):
+    ...
+    elastic.errors.NotMeasured: `nc_1` should be a variable of the cube; found 'nc_1'; try 'nc1'
+    """
+    values = _variable(cube, variable)
+    if split is not None and "split" in values.dims:
+        values = select(values, "split", split)
+    for dim, label in (where or {}).items():
+        if dim not in values.dims:
+            known = [str(d) for d in values.dims]
+            hint = nearest(dim, known, fallback=f"one of {', '.join(known)}")
+            raise OptionError(f"`where.{dim}`", f"be a dim of {variable}", repr(dim), hint)
+        values = select(values, dim, label)
+    return values
+
+
+def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
+    """Return the values at a label of a dim; a negative epoch counts from the last one.
+
+    Raises
+    ------
+    NotMeasured
+        If the dim has no such label.
+    """
+    labels = values[dim].values.tolist()
+    if label in labels:
+        return values.isel({dim: labels.index(label)})
+    if spelled(label) in map(spelled, labels):  # an axis of switches is labelled 'true', 'false'
+        return values.isel({dim: [spelled(known) for known in labels].index(spelled(label))})
+    if dim == "epoch" and isinstance(label, int) and -len(labels) <= label < 0:
+        return values.isel(epoch=label)
+    known = [str(known) for known in labels]
+    hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
+    raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)
+
+
+def settings_axes(values: xr.DataArray) -> tuple[str, ...]:
+    """Return the axes of a study along which values still lie, without the seed."""
+    return tuple(str(dim) for dim in values.dims if dim not in OWN_DIMS)
+
+
+def spelled(label: Any) -> str:
+    """Return a label as a cube spells it.
+
+    >>> spelled(True), spelled("wide"), spelled(0.5)
+    ('true', 'wide', '0.5')
+    """
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _variable(cube: xr.DataTree, variable: str) -> xr.DataArray:
+    group, _, name = variable.rpartition("/")
+    for child in cube.children.values():
+        if group in ("", child.name) and name in child.dataset.data_vars:
+            return child.dataset[name]
+    known = [str(name) for child in cube.children.values() for name in child.dataset.data_vars]
+    hint = nearest(name, known, fallback="a protocol that probes it (elastic list metrics)")
+    raise NotMeasured(f"`{variable}`", "be a variable of the cube", repr(variable), hint)

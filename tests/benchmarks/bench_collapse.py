@@ -1,10 +1,11 @@
-"""Collapse metrics: the projections of elastic beside the d×d way, and how cost grows in d, N and K.
+"""Collapse metrics: the projections of elastic beside two d×d ways, and how cost grows in d, N and K.
 
     python tests/benchmarks/bench_collapse.py
 
-The d×d peer accumulates the covariances and calls pinv, as public packages do (here in float64, so that it is
-right). Times are medians of interleaved runs in one process; memory is what the measure adds to the process's peak,
-each measured in a process of its own.
+One d×d peer is in float64 with an explicit cut, so that it is right. The other does what rhubarbwu/neural-collapse
+does: accumulators in float32 that read the features twice, batch by batch, and `pinv` as torch cuts it by default; a
+second table holds it to the truth. Times are medians of interleaved runs in one process; memory is what the measure
+adds to the process's peak, each measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from elastic.metrics.collapse import nc1
 from elastic.metrics.separation import fuzziness
 
 
-def clustered(N: int, d: int, K: int) -> tuple[torch.Tensor, torch.Tensor]:
+def clustered(N: int, d: int, K: int, spread: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(N) % K
     means = torch.randn(K, d, generator=generator)
-    return means[labels] + 0.3 * torch.randn(N, d, generator=generator), labels
+    return means[labels] + spread * torch.randn(N, d, generator=generator), labels
 
 
 def stream_of(features: torch.Tensor, labels: torch.Tensor, batch: int = 1024):
@@ -52,6 +53,22 @@ def by_pinv(features: torch.Tensor, labels: torch.Tensor, K: int) -> float:
     return (torch.trace(within @ torch.linalg.pinv(between, rtol=1e-10, hermitian=True)) / K).item()
 
 
+def by_accumulators(features: torch.Tensor, labels: torch.Tensor, K: int) -> float:
+    d, batch = features.shape[1], 1024
+    indicator = torch.nn.functional.one_hot(labels, K).float()
+    totals, counts = torch.zeros(K, d), indicator.sum(0)
+    for f, y in zip(features.split(batch), indicator.split(batch), strict=True):
+        totals += y.T @ f
+    means = totals / counts[:, None]
+    within = torch.zeros(d, d)
+    for f, y in zip(features.split(batch), labels.split(batch), strict=True):
+        z = f - means[y]
+        within += z.T @ z
+    centred = means - means.mean(0)
+    between = centred.T @ centred / K
+    return (torch.trace(within / len(features) @ torch.linalg.pinv(between)) / K).item()
+
+
 def seconds(function, *arguments) -> float:
     begun = time.perf_counter()
     function(*arguments)
@@ -59,15 +76,36 @@ def seconds(function, *arguments) -> float:
 
 
 def compare(repeats: int) -> None:
-    print("| d | N | K | projection | d×d, pinv | ratio | nc1 by projection | by pinv |")
-    print("|---|---|---|---|---|---|---|---|")
+    ways = {"projection": by_projection, "d×d, float64": by_pinv, "accumulators, float32": by_accumulators}
+    print("| d | " + " | ".join(f"{way} | over ours" for way in ways) + " |")
+    print("|---" * (1 + 2 * len(ways)) + "|")
     for d, N, K in [(512, 4000, 10), (1024, 4000, 10), (2048, 4000, 10), (4096, 4000, 10)]:
         data = (*clustered(N, d, K), K)
-        pairs = [(seconds(by_projection, *data), seconds(by_pinv, *data)) for _ in range(repeats if d < 4096 else 1)]
-        ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(b / a for a, b in pairs)
-        values = f"{by_projection(*data):.6g} | {by_pinv(*data):.6g}"
-        print(f"| {d} | {N} | {K} | {ours:.3f} s | {theirs:.3f} s | {ratio:.1f} | {values} |")
+        rounds = [[seconds(way, *data) for way in ways.values()] for _ in range(repeats if d < 4096 else 1)]
+        cells = []
+        for taken in zip(*rounds, strict=True):
+            ratio = statistics.median(t / first[0] for t, first in zip(taken, rounds, strict=True))
+            cells.append(f"{statistics.median(taken):.3f} s | {ratio:.1f}")
+        print(f"| {d} | " + " | ".join(cells) + " |", flush=True)
+
+
+def compare_digits() -> None:
+    """Print nc1 by each way where the class means decay: the j-th direction of their spread is ``decay``^j as wide."""
+    print("\n| d | K | spread | decay | offset | d×d, float64 | projection | accumulators, float32 |")
+    print("|---" * 8 + "|")
+    for d, spread, decay, offset in [
+        (512, 0.3, 1.0, 0), (512, 0.01, 1.0, 1), (512, 0.01, 0.5, 1), (512, 0.01, 0.3, 1), (2048, 0.01, 0.3, 1),
+        (10, 0.01, 1.0, 0), (10, 0.01, 1.0, 1), (10, 0.01, 1.0, 10),
+    ]:  # fmt: skip
+        features, labels = clustered(4000, d, 10, spread)
+        if decay < 1:
+            noise, _ = clustered(4000, d, 10, spread)
+            means = torch.stack([noise[labels == k].mean(0) for k in range(10)])
+            U, S, V = torch.linalg.svd(means, full_matrices=False)
+            features = features - means[labels] + ((U * S * decay ** torch.arange(10)) @ V)[labels]
+        features = features + offset
+        found = (f"{way(features, labels, 10):.4g}" for way in (by_pinv, by_projection, by_accumulators))
+        print(f"| {d} | 10 | {spread:g} | {decay:g} | {offset} | " + " | ".join(found) + " |", flush=True)
 
 
 def growth(repeats: int) -> None:
@@ -118,5 +156,6 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     compare(asked.repeats)
+    compare_digits()
     growth(asked.repeats)
     streamed()

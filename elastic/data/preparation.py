@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples
+from elastic.data.imbalance import take_imbalanced
+from elastic.data.label_noise import randomize_labels
 from elastic.data.transforms import choose_classes, split, standardize, take_per_class
 from elastic.errors import DataError, ElasticError
 from elastic.registry import registry
 
 Normalize = Literal["standardize", "none"]
 
-_DATA_SET, _SPLIT, _PER_CLASS = range(3)
+_DATA_SET, _SPLIT, _PER_CLASS, _IMBALANCE, _LABEL_NOISE = range(5)
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ def prepare(
     per_class: int | None = None,
     classes: Sequence[int | str] | None = None,
     test_fraction: float | None = None,
+    imbalance: Mapping[str, Any] | None = None,
+    label_noise: float = 0.0,
     normalize: Normalize = "standardize",
     seed: int = 0,
 ) -> Prepared:
-    """Return a data set's samples after choice of classes, split, choice of samples and normalisation.
+    """Return a data set's samples after choice of classes, split, choice of samples, relabelling and normalisation.
 
     Each step that draws has a generator of its own, derived from ``seed``: asking for fewer samples does not change
     the split. The global random state is neither read nor changed.
@@ -65,6 +69,10 @@ def prepare(
         Names of the classes to keep, in their new order; None keeps all.
     test_fraction
         Share of each class that is drawn for testing. None keeps the authors' split, or draws 0.2 if there is none.
+    imbalance
+        Options of `take_imbalanced`, which thins classes of the train part.
+    label_noise
+        Share of the train samples whose labels are drawn at random.
     normalize
         ``standardize`` (mean 0 and standard deviation 1 of all train pixels together) or ``none``.
     seed
@@ -89,6 +97,10 @@ def prepare(
     train, test = split(samples, test_fraction, draws(seed, _SPLIT))
     if per_class is not None:
         train = take_per_class(train, per_class, draws(seed, _PER_CLASS))
+    if imbalance is not None:
+        train = take_imbalanced(train, draws(seed, _IMBALANCE), **imbalance)
+    if label_noise > 0:
+        train = randomize_labels(train, label_noise, draws(seed, _LABEL_NOISE))
     if normalize == "standardize":
         train, test = standardize(train, test)
     train, test = _float32(train), _float32(test)
@@ -113,7 +125,7 @@ def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> 
 def draws(seed: int, step: int) -> torch.Generator:
     """Return the generator of one step of a run: independent of those of other steps and other seeds.
 
-    `prepare` has the steps 0 (the data set), 1 (the split) and 2 (samples per class).
+    `prepare` has the steps 0 (the data set), 1 (the split), 2 (samples per class), 3 (imbalance) and 4 (label noise).
     """
     state = np.random.SeedSequence(seed, spawn_key=(step,)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))

@@ -88,7 +88,9 @@ def take_per_class(samples: Samples, per_class: int, generator: torch.Generator)
     return samples.take(choose_per_class(samples.labels, per_class, generator))
 
 
-def choose_per_class(labels: Tensor, per_class: int | None, generator: torch.Generator) -> Tensor:
+def choose_per_class(
+    labels: Tensor, per_class: int | None, generator: torch.Generator, *, sizes: Sequence[int] | None = None
+) -> Tensor:
     """Return sorted positions of ``per_class`` random samples of each class.
 
     Parameters
@@ -99,6 +101,8 @@ def choose_per_class(labels: Tensor, per_class: int | None, generator: torch.Gen
         How many of each class; all where this is None or the class has fewer.
     generator
         Source of one permutation a class, in the order of the labels.
+    sizes
+        How many of each class, where it is not the same for all.
 
     Examples
     --------
@@ -106,7 +110,9 @@ def choose_per_class(labels: Tensor, per_class: int | None, generator: torch.Gen
     >>> labels[choose_per_class(labels, 2, torch.Generator())].bincount()[[3, 7]].tolist()
     [2, 2]
     """
-    return torch.cat([members[:per_class] for members in _shuffled_classes(labels, generator)]).sort().values
+    shuffled = _shuffled_classes(labels, generator)
+    wanted = [per_class] * len(shuffled) if sizes is None else sizes
+    return torch.cat([members[:size] for members, size in zip(shuffled, wanted, strict=True)]).sort().values
 
 
 def choose_disjoint(labels: Tensor, first: int, second: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Losses, each with a logit gradient that stays exact when a sample is fitted.
+"""What a loss is, and how one is added.
 
 In float32, softmax(z) − e_y is exactly 0 at y once 1 − p_y < 6e-8, although the other entries are not. A loss
 here gives its gradient as a unit direction and a norm apart; probes are linear in it, so nothing underflows.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from elastic.registry import registry
 
@@ -78,59 +77,3 @@ def by_norm(gradient: Tensor) -> LogitGradient:
     gradient = gradient.double()
     norm = torch.linalg.vector_norm(gradient, dim=1)
     return LogitGradient(gradient / torch.where(norm > 0, norm, 1.0)[:, None], norm)
-
-
-@loss()
-def cross_entropy() -> Loss:
-    r"""Cross-entropy −log p_y of the softmax p.
-
-    The gradient by the logits is p − e_y; its entry at y is taken as −Σ_{j≠y} p_j, in log space, which keeps
-    full relative accuracy however well the sample is fitted.
-
-    Source: papyan2020prevalence.
-
-    Examples
-    --------
-    >>> gradient = cross_entropy().logit_gradient(torch.tensor([[40.0, 0.0]]), torch.tensor([0]))
-    >>> f"{gradient.norm.item():.4e}", gradient.direction.mul(2**0.5).round().tolist()   # √2·e⁻⁴⁰
-    ('6.0081e-18', [[-1.0, 1.0]])
-    """
-
-    def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, labels, reduction="none")
-
-    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
-        at_label = labels[:, None]
-        others = functional.log_softmax(logits.double(), dim=1).scatter(1, at_label, -torch.inf)
-        peak = others.amax(dim=1, keepdim=True)
-        entries = (others - peak).exp()
-        entries = entries.scatter(1, at_label, -entries.sum(dim=1, keepdim=True))
-        scaled = by_norm(entries)
-        return LogitGradient(scaled.direction, scaled.norm * peak.squeeze(1).exp())
-
-    return Loss(per_sample, logit_gradient)
-
-
-@loss()
-def mse() -> Loss:
-    r"""Squared error ½‖z − e_y‖² against the one-hot label e_y (sum over classes, not mean).
-
-    Source: han2022neural.
-
-    Examples
-    --------
-    >>> z, y = torch.tensor([[0.0, 1.0]]), torch.tensor([0])
-    >>> mse().per_sample(z, y).item()                  # ½((0−1)² + 1²)
-    1.0
-    """
-
-    def residual(logits: Tensor, labels: Tensor) -> Tensor:
-        return logits - functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
-
-    def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
-        return residual(logits, labels).square().sum(dim=1) / 2
-
-    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
-        return by_norm(residual(logits.double(), labels))
-
-    return Loss(per_sample, logit_gradient, squared=True)

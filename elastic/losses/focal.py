@@ -1,0 +1,51 @@
+"""Focal loss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from elastic.losses.contract import LogitGradient, Loss, loss
+from elastic.losses.cross_entropy import softmax_gradient
+
+
+@loss()
+def focal(*, gamma: Annotated[float, Field(ge=0)] = 2.0) -> Loss:
+    r"""Focal loss −q^γ log p with p the softmax at the label and q = 1 − p: fitted samples count less.
+
+    The gradient by the logits is that of cross-entropy times q^{γ−1}(q − γ p log p); q and log p are both taken from
+    log q = log Σ_{j≠y} p_j, so that the product keeps its digits however well a sample is fitted. γ = 0 is
+    cross-entropy. Source: lin2017focal.
+
+    Examples
+    --------
+    >>> import math
+    >>> z, y = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([0])       # p = 3/4
+    >>> round(focal(gamma=2.0).per_sample(z, y).item(), 5)                   # (1/4)² log(4/3)
+    0.01798
+    """
+
+    def terms(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log p and log q."""
+        logs = functional.log_softmax(logits, dim=1)
+        log_q = logs.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
+        # log p from q where p is near 1: there log p itself has lost its digits.
+        log_p = logs.gather(1, labels[:, None]).squeeze(1)
+        near = log_q < -1
+        return torch.where(near, torch.log1p(-log_q.clamp(max=-1).exp()), log_p), log_q
+
+    def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
+        log_p, log_q = terms(logits, labels)
+        return -(gamma * log_q).exp() * log_p
+
+    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+        plain = softmax_gradient(logits, labels)
+        log_p, log_q = terms(logits.double(), labels)
+        factor = ((gamma - 1) * log_q).exp() * (log_q.exp() - gamma * log_p.exp() * log_p)
+        return LogitGradient(plain.direction, plain.norm * factor)
+
+    return Loss(per_sample, logit_gradient)

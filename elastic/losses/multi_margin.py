@@ -1,0 +1,50 @@
+"""Hinge loss over all wrong classes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from elastic.losses.contract import LogitGradient, Loss, by_norm, loss
+
+
+@loss()
+def multi_margin(*, margin: Annotated[float, Field(gt=0)] = 1.0) -> Loss:
+    r"""Multi-class hinge Σ_{j≠y} max(0, m − z_y + z_j) (sum over classes, not mean).
+
+    A sample that every wrong class misses by the margin has gradient zero exactly: a step on it moves nothing, its
+    self-response is 0, and relative similarities are undefined (NaN) where all stepped samples of a class are such.
+    Source: weston1999support.
+
+    Parameters
+    ----------
+    margin
+        m, by which the label's logit should lead.
+
+    Examples
+    --------
+    >>> import torch
+    >>> z, y = torch.tensor([[2.0, 1.5, -1.0]]), torch.tensor([0])
+    >>> multi_margin().per_sample(z, y).item()                         # max(0, 1 − 0.5) + max(0, 1 − 3)
+    0.5
+    >>> gradient = multi_margin().logit_gradient(z, y)
+    >>> (gradient.direction * gradient.norm[:, None]).round().tolist()
+    [[-1.0, 1.0, 0.0]]
+    """
+
+    def shortfall(logits: Tensor, labels: Tensor) -> Tensor:
+        at_label = labels[:, None]
+        short = functional.relu(margin - logits.gather(1, at_label) + logits)
+        return short.scatter(1, at_label, 0.0)
+
+    def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
+        return shortfall(logits, labels).sum(dim=1)
+
+    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+        active = (shortfall(logits.double(), labels) > 0).double()
+        return by_norm(active.scatter(1, labels[:, None], -active.sum(dim=1, keepdim=True)))
+
+    return Loss(per_sample, logit_gradient)

@@ -21,7 +21,9 @@ from elastic.losses import build_loss
 from elastic.models.contract import Stages
 from elastic.optimizers import build_optimizer
 from elastic.registry import registry
-from elastic.training import Randomness, Trainer, batches, deterministic_algorithms, evaluate, probed_epochs, train
+from elastic.training import (
+    Randomness, Trainer, batches, build_objective, deterministic_algorithms, evaluate, probed_epochs, train,
+)  # fmt: skip
 
 EPOCHS = 5
 
@@ -41,15 +43,14 @@ def points(count, seed, dtype=torch.float32):
 
 def make_trainer(
     seed=0, *, optimizer="sgd", options=None, schedule=lambda epoch: 1.0, batch_size=8, dtype=torch.float32,
-    dropout=0.3, batch_norm=True, loss="cross_entropy", epochs=EPOCHS,
+    dropout=0.3, batch_norm=True, loss="cross_entropy", epochs=EPOCHS, penalties=None,
 ):  # fmt: skip
     randomness = Randomness(seed, torch.device("cpu"))
     with randomness.lent():
         hidden = [nn.Linear(4, 6), *([nn.BatchNorm1d(6)] if batch_norm else []), nn.ReLU(), nn.Dropout(dropout)]
         model = Stages({"penultimate": nn.Sequential(*hidden), "logits": nn.Linear(6, 3)}).to(dtype)
     return Trainer(
-        model=model,
-        loss=build_loss(loss),
+        objective=build_objective(model, build_loss(loss), penalties),
         optimizer=build_optimizer(optimizer, options or {"lr": 0.1, "momentum": 0.9}, model.parameters()),
         schedule=schedule,
         splits={"train": points(30, 1, dtype), "test": points(12, 2, dtype)},

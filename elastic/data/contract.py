@@ -32,12 +32,15 @@ class Samples:
         The K class names in the order of their positions.
     is_test
         [n] bool where the data's authors made a split of their own, otherwise None.
+    fixed
+        Whether the inputs mean what they are, so that no normalisation may change them.
     """
 
     inputs: Tensor
     labels: Tensor
     classes: tuple[str | int, ...]
     is_test: Tensor | None = None
+    fixed: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,7 +48,7 @@ class Samples:
     def take(self, index: Tensor) -> Samples:
         """Return the samples at the positions ``index`` [m] (or under the mask [n])."""
         is_test = None if self.is_test is None else self.is_test[index]
-        return Samples(self.inputs[index], self.labels[index], self.classes, is_test)
+        return Samples(self.inputs[index], self.labels[index], self.classes, is_test, self.fixed)
 
 
 def dataset(name: str | None = None) -> Callable[[DataFunction], DataFunction]:

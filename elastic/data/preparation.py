@@ -101,7 +101,7 @@ def prepare(
         train = take_imbalanced(train, draws(seed, _IMBALANCE), **imbalance)
     if label_noise > 0:
         train = randomize_labels(train, label_noise, draws(seed, _LABEL_NOISE))
-    if normalize == "standardize":
+    if normalize == "standardize" and not samples.fixed:
         train, test = standardize(train, test)
     train, test = _float32(train), _float32(test)
     return Prepared(train, test, _digest(train, test))

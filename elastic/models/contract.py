@@ -8,7 +8,7 @@ each named stage's output is a layer. The last two layers are always ``penultima
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from elastic.registry import registry
 ModelFunction = Callable[..., "TappedModel"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """What the data ask of a model.
 
@@ -30,6 +30,8 @@ class Task:
         Shape of one input, without the batch: (features,) or (channels, height, width).
     classes
         Number of classes K, which is the number of logits.
+    labels
+        [N] labels of the train samples in their order, for models that have a part for each sample.
     allowed
         Modules from which the user's command line allows code to be imported.
     """
@@ -37,6 +39,7 @@ class Task:
     input_shape: tuple[int, ...]
     classes: int
     allowed: tuple[str, ...] = ()
+    labels: Tensor | None = None
 
 
 class TappedModel(nn.Module, ABC):
@@ -59,6 +62,13 @@ class TappedModel(nn.Module, ABC):
     def penultimate(self) -> str | None:
         """Name of the layer before the logits (whose features the classifier reads), None where there is none."""
         return self.layers[-2] if len(self.layers) > 1 else None
+
+    def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:
+        """Yield the parameters between a layer and the one before it, where the model knows them apart."""
+        yield from ()
+
+    def project(self) -> None:
+        """Bring the parameters back into the set that the model confines them to; called after every step."""
 
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return, for each layer whose flattened features enter an ``nn.Linear`` unchanged, that module."""
@@ -111,6 +121,10 @@ class Stages(TappedModel):
         for name, stage in self.stages.items():
             features[name] = inputs = stage(inputs)
         return features
+
+    def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the stage whose output is the layer."""
+        yield from self.stages[layer].parameters()
 
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return the first module of each stage's successor, where it is linear (or flattens and is linear)."""

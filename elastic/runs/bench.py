@@ -21,14 +21,14 @@ from elastic.losses import build_loss
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.models.building import build_model
 from elastic.models.contract import Task
-from elastic.optimizers import build_optimizer
+from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.protocol import Data, Settings
 from elastic.registry import Entry, registry
 from elastic.runs.choosing import collapse_probe, elasticity_probe
 from elastic.runs.recording import SPLITS, layout
-from elastic.training import Randomness, Snapshot, Trainer
+from elastic.training import Randomness, Snapshot, Trainer, build_objective
 
 
 @dataclass
@@ -61,6 +61,7 @@ class Bench:
         record: dict[str, Any] = {
             "training/loss": [snapshot.loss[split] for split in SPLITS],
             "training/accuracy": [snapshot.accuracy[split] for split in SPLITS],
+            "training/objective": snapshot.objective,
             "training/lr": snapshot.lr,
             "training/gradient_norm": snapshot.gradient_norm,
         }
@@ -134,16 +135,17 @@ def build_trainer(
 ) -> Trainer:
     """Draw a model's weights from the run's seed, and set it before its data."""
     randomness = Randomness(settings.seed, device)
-    task = Task(tuple(samples["train"].inputs.shape[1:]), len(samples["train"].classes), allow)
+    part = samples["train"]
+    task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels)
     with randomness.lent():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
     model.eval()
     optimizer = settings.optimizer
     schedule = registry("schedules").get(optimizer.schedule.name)
     epochs = settings.training.epochs
+    decay = ridge_of(optimizer.name, optimizer.options)
     return Trainer(
-        model=model,
-        loss=build_loss(settings.loss.name, settings.loss.options),
+        objective=build_objective(model, build_loss(settings.loss.name, settings.loss.options), decay=decay),
         optimizer=build_optimizer(optimizer.name, optimizer.options, model.parameters()),
         schedule=partial(_factor, schedule, schedule.complete(optimizer.schedule.options), epochs),
         splits=samples,

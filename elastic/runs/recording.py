@@ -21,6 +21,8 @@ SPLITS = ("train", "test")
 TRAINING = (
     ("loss", "mean loss of the samples, in evaluation mode", "1", "mean of ℓ(z, y)", ["-inf", "inf"], ("split",)),
     ("accuracy", "share of samples classified rightly", "1", "mean of [argmax z = y]", [0.0, 1.0], ("split",)),
+    ("objective", "what training minimises, on the whole train split, in evaluation mode", "1",
+     "mean of ℓ(z, y) + Σ λ/2 ‖·‖²", ["-inf", "inf"], ()),
     ("lr", "learning rate of the epoch that ended here", "1", "lr · schedule(epoch)", [0.0, "inf"], ()),
     ("gradient_norm", "mean over the epoch's steps of the norm of the minibatch gradient", "1",
      "mean of ‖∇ mean ℓ‖", [0.0, "inf"], ()),

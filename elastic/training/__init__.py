@@ -5,14 +5,17 @@ and given back. What happens between two epochs (probes, plots, other trainings)
 """
 
 from elastic.training.loop import Snapshot, Trainer, batches, evaluate, train
+from elastic.training.objective import Objective, build_objective
 from elastic.training.probe_schedules import probe_schedule, probed_epochs
 from elastic.training.randomness import Randomness, deterministic_algorithms
 
 __all__ = [
+    "Objective",
     "Randomness",
     "Snapshot",
     "Trainer",
     "batches",
+    "build_objective",
     "deterministic_algorithms",
     "evaluate",
     "probe_schedule",

@@ -13,6 +13,8 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
+from elastic.optimizers import needs_objective
+from elastic.training.objective import Objective
 from elastic.training.randomness import Randomness, deterministic_algorithms
 
 #: Samples evaluated at once for the losses and accuracies of an epoch.
@@ -34,6 +36,8 @@ class Snapshot:
         The live model: look, do not touch.
     loss, accuracy
         By split, of the model as it stands, in evaluation mode.
+    objective
+        Mean train loss plus all penalties.
     lr
         Learning rate of the epoch that ended here; NaN at epoch 0.
     gradient_norm
@@ -46,6 +50,7 @@ class Snapshot:
     model: TappedModel
     loss: dict[str, float]
     accuracy: dict[str, float]
+    objective: float
     lr: float
     gradient_norm: float
     diverged: bool
@@ -57,8 +62,8 @@ class Trainer:
 
     Parameters
     ----------
-    model, loss, optimizer
-        What is trained, on which objective (mean over the batch), how.
+    objective, optimizer
+        What is minimised, and how.
     schedule
         Factor on the learning rate, by epochs trained so far.
     splits
@@ -71,8 +76,7 @@ class Trainer:
         Whether torch is held to deterministic kernels.
     """
 
-    model: TappedModel
-    loss: Loss
+    objective: Objective
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]
     splits: Splits
@@ -84,7 +88,18 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.order = torch.Generator().manual_seed(self.randomness.seed)
+        self._searches = needs_objective(self.optimizer)
         self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    @property
+    def model(self) -> TappedModel:
+        """What is trained."""
+        return self.objective.model
+
+    @property
+    def loss(self) -> Loss:
+        """Of each sample."""
+        return self.objective.loss
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next epoch depends on (tensors, numbers and strings only)."""
@@ -120,11 +135,21 @@ class Trainer:
         return self._base_rates[0] * factor, torch.stack(norms).double().mean().item()
 
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
-        self.loss.per_sample(self.model(inputs), labels).mean().backward()
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self.optimizer.step()
+        """Take one step on a batch and return the norm of its gradient at the step's beginning."""
+
+        def evaluated() -> Tensor:
+            self.optimizer.zero_grad(set_to_none=True)
+            value = self.objective.batch(inputs, labels)
+            value.backward()
+            return value
+
+        evaluated()
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        if self._searches:
+            self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code wants tensors
+        else:
+            self.optimizer.step()
+        self.model.project()
         return norm
 
 
@@ -166,7 +191,8 @@ def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot
     losses = {name: score[0] for name, score in scores.items()}
     diverged = not np.isfinite([*losses.values()]).all()
     accuracy = {name: score[1] for name, score in scores.items()}
-    return Snapshot(trainer.epoch, trainer.model, losses, accuracy, lr, gradient_norm, diverged)
+    objective = trainer.objective.total(losses["train"], trainer.splits["train"].inputs)
+    return Snapshot(trainer.epoch, trainer.model, losses, accuracy, objective, lr, gradient_norm, diverged)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules.
+"""What an optimiser and a schedule are, and how one is added.
 
 An optimiser is a function ``(parameters, *, options) -> torch.optim.Optimizer``. A schedule is a function
 ``(epoch, epochs, *, options) -> float`` that gives the factor on the learning rate while epoch ``epoch + 1`` of
@@ -7,7 +7,7 @@ An optimiser is a function ``(parameters, *, options) -> torch.optim.Optimizer``
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
@@ -68,75 +68,11 @@ def build_optimizer(name: str, options: Mapping[str, Any], parameters: Parameter
     return built
 
 
-@optimizer(ridge="weight_decay")
-def sgd(
-    parameters: Parameters,
-    *,
-    lr: Positive,
-    momentum: Fraction = 0.0,
-    nesterov: bool = False,
-    weight_decay: NonNegative = 0.0,
-) -> torch.optim.Optimizer:
-    """Stochastic gradient descent, with (Nesterov) momentum and L2 weight decay on all parameters."""
-    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+def needs_objective(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimiser's step evaluates the objective itself, by a closure, as line searches do.
 
-
-@optimizer(ridge="weight_decay")
-def adam(
-    parameters: Parameters,
-    *,
-    lr: Positive = 1e-3,
-    beta1: Fraction = 0.9,
-    beta2: Fraction = 0.999,
-    eps: Positive = 1e-8,
-    weight_decay: NonNegative = 0.0,
-) -> torch.optim.Optimizer:
-    """Adam; weight decay is added to the gradient (L2)."""
-    return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
-
-
-@optimizer()
-def adamw(
-    parameters: Parameters,
-    *,
-    lr: Positive = 1e-3,
-    beta1: Fraction = 0.9,
-    beta2: Fraction = 0.999,
-    eps: Positive = 1e-8,
-    weight_decay: NonNegative = 1e-2,
-) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay."""
-    return torch.optim.AdamW(parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
-
-
-@schedule()
-def constant(epoch: int, epochs: int) -> float:
-    """Keep the learning rate as given."""
-    return 1.0
-
-
-@schedule()
-def multistep(
-    epoch: int,
-    epochs: int,
-    *,
-    milestones: Annotated[list[Positive], Field(min_length=1)],
-    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1,
-) -> float:
-    """Multiply the learning rate by gamma at each milestone (below 1: a share of all epochs; else an epoch).
-
-    >>> [multistep(e, 9, milestones=[1 / 3, 6.0], gamma=0.5) for e in (0, 3, 6)]
-    [1.0, 0.5, 0.25]
+    >>> weight = nn.Parameter(torch.zeros(1))
+    >>> needs_objective(torch.optim.SGD([weight], lr=1.0)), needs_objective(torch.optim.LBFGS([weight]))
+    (False, True)
     """
-    reached = [m for m in milestones if epoch >= round(m * epochs if m < 1 else m)]
-    return gamma ** len(reached)
-
-
-@schedule()
-def cosine(epoch: int, epochs: int, *, final: Annotated[float, Field(ge=0, le=1)] = 0.0) -> float:
-    """Fall along half a cosine from 1 to ``final``, which the epoch after the last would reach.
-
-    >>> [round(cosine(e, 4), 3) for e in (0, 2, 4)]
-    [1.0, 0.5, 0.0]
-    """
-    return final + (1 - final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    return inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty

@@ -1,0 +1,45 @@
+"""Samples without inputs: each is known by its index alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from elastic.data.contract import Samples, dataset
+
+Count = Annotated[int, Field(ge=1)]
+
+
+@dataset()
+def indices(
+    generator: torch.Generator, *, per_class_counts: Annotated[list[Count], Field(min_length=2, max_length=10_000)]
+) -> Samples:
+    """One-hot indices of N train samples, for models whose features are free parameters.
+
+    Sample i is the i-th unit vector of R^N, whatever ``data.normalize`` says; classes follow one another. There is
+    nothing to hold out: the test split repeats the train split.
+
+    Parameters
+    ----------
+    generator
+        Not used.
+    per_class_counts
+        Samples of each class, n_k; unequal ones make an imbalanced problem.
+
+    Examples
+    --------
+    >>> samples = indices(torch.Generator(), per_class_counts=[2, 1])
+    >>> samples.labels.tolist(), samples.inputs[:3].tolist()
+    ([0, 0, 1, 0, 0, 1], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    """
+    labels = torch.arange(len(per_class_counts)).repeat_interleave(torch.tensor(per_class_counts))
+    samples = len(labels)
+    return Samples(
+        inputs=torch.eye(samples).repeat(2, 1),
+        labels=labels.repeat(2),
+        classes=tuple(range(len(per_class_counts))),
+        is_test=torch.arange(2 * samples) >= samples,
+        fixed=True,
+    )

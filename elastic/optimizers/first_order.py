@@ -1,0 +1,65 @@
+"""Optimisers that take one gradient a step."""
+
+from __future__ import annotations
+
+import torch
+
+from elastic.optimizers.contract import Fraction, NonNegative, Parameters, Positive, optimizer
+
+
+@optimizer(ridge="weight_decay")
+def sgd(
+    parameters: Parameters,
+    *,
+    lr: Positive,
+    momentum: Fraction = 0.0,
+    nesterov: bool = False,
+    weight_decay: NonNegative = 0.0,
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent, with (Nesterov) momentum and L2 weight decay on all parameters.
+
+    With ``training.batch_size: null`` it is gradient descent on the whole train split.
+    """
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+@optimizer(ridge="weight_decay")
+def adam(
+    parameters: Parameters,
+    *,
+    lr: Positive = 1e-3,
+    beta1: Fraction = 0.9,
+    beta2: Fraction = 0.999,
+    eps: Positive = 1e-8,
+    weight_decay: NonNegative = 0.0,
+) -> torch.optim.Optimizer:
+    """Adam; weight decay is added to the gradient (L2)."""
+    return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
+
+
+@optimizer()
+def adamw(
+    parameters: Parameters,
+    *,
+    lr: Positive = 1e-3,
+    beta1: Fraction = 0.9,
+    beta2: Fraction = 0.999,
+    eps: Positive = 1e-8,
+    weight_decay: NonNegative = 1e-2,
+) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay."""
+    return torch.optim.AdamW(parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
+
+
+@optimizer(ridge="weight_decay")
+def rmsprop(
+    parameters: Parameters,
+    *,
+    lr: Positive = 1e-3,
+    alpha: Fraction = 0.99,
+    eps: Positive = 1e-8,
+    momentum: Fraction = 0.0,
+    weight_decay: NonNegative = 0.0,
+) -> torch.optim.Optimizer:
+    """RMSprop: gradients divided by the root of their mean square; weight decay is added to the gradient (L2)."""
+    return torch.optim.RMSprop(parameters, lr=lr, alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay)

@@ -1,0 +1,125 @@
+"""What training minimises: the mean loss, and penalties on parameters and features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import ModelError
+from elastic.losses import Loss
+from elastic.models.contract import TappedModel
+from elastic.registry import nearest
+
+#: Names of penalties that are no layer's: on all weight matrices, all biases and gains, the penultimate features.
+WEIGHTS, BIASES, FEATURES = "weights", "biases", "features"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Mean loss of a batch, plus λ/2 times squared norms.
+
+    Attributes
+    ----------
+    model, loss
+        What is trained, and on which loss.
+    penalties
+        (λ, parameters) of each penalty (λ/2)‖θ‖².
+    features
+        λ of (λ/2) · mean over samples of ‖h‖², h the penultimate features.
+    decay
+        λ of the (λ/2)‖θ‖² over all parameters that the optimiser adds by itself; `total` tells it, `batch` does not
+        add it again.
+    """
+
+    model: TappedModel
+    loss: Loss
+    penalties: tuple[tuple[float, tuple[nn.Parameter, ...]], ...] = ()
+    features: float = 0.0
+    decay: float = 0.0
+
+    def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the objective of a batch, as the optimiser is given it."""
+        if self.features:
+            taps = self.model.taps(inputs)
+            value = self.loss.per_sample(taps["logits"], labels).mean() + self._on_features(taps)
+        else:
+            value = self.loss.per_sample(self.model(inputs), labels).mean()
+        for penalty, parameters in self.penalties:
+            value = value + penalty / 2 * squared_norm(parameters)
+        return value
+
+    @torch.no_grad()
+    def total(self, mean_loss: float, inputs: Tensor) -> float:
+        """Return the whole objective of samples whose mean loss is known, summed in float64."""
+        value = mean_loss
+        groups = [*self.penalties, (self.decay, tuple(self.model.parameters()))]
+        for penalty, parameters in groups:
+            if penalty:
+                value += penalty / 2 * squared_norm(p.double() for p in parameters).item()
+        if self.features:
+            value += self._on_features(self.model.taps(inputs)).double().item()
+        return value
+
+    def _on_features(self, taps: Mapping[str, Tensor]) -> Tensor:
+        return self.features / 2 * taps[self.model.layers[-2]].flatten(1).square().sum(dim=1).mean()
+
+
+def squared_norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the sum of the squares of all entries.
+
+    >>> squared_norm([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
+    25.0
+    """
+    return torch.stack([tensor.square().sum() for tensor in tensors]).sum()
+
+
+def build_objective(
+    model: TappedModel, loss: Loss, penalties: Mapping[str, float] | None = None, decay: float = 0.0
+) -> Objective:
+    """Return the objective of a protocol's penalties {name: λ}.
+
+    A name is a layer's (all parameters of the stage that gives it), ``weights`` (every array of two dims or more),
+    ``biases`` (all others, gains of norms among them) or ``features`` (the penultimate layer's values).
+
+    Raises
+    ------
+    ModelError
+        If the model has no such layer, or the layer no parameters.
+
+    Examples
+    --------
+    >>> from elastic.losses import build_loss
+    >>> from elastic.models.contract import Stages
+    >>> net = Stages({"penultimate": nn.Linear(2, 2, bias=False), "logits": nn.Linear(2, 2, bias=False)})
+    >>> _ = [p.data.fill_(1.0) for p in net.parameters()]
+    >>> objective = build_objective(net, build_loss("mse"), {"logits": 0.5})
+    >>> objective.total(3.0, torch.zeros(1, 2))                                    # 3 + ½/2 · 4
+    4.0
+    """
+    chosen, features = [], 0.0
+    for name, penalty in (penalties or {}).items():
+        if name == FEATURES:
+            if model.penultimate is None:
+                raise _unknown(name, "a model with a layer before the logits", "penalties: {weights: 5.0e-4}")
+            features = penalty
+        else:
+            chosen.append((penalty, _parameters(model, name)))
+    return Objective(model, loss, tuple(chosen), features, decay)
+
+
+def _parameters(model: TappedModel, name: str) -> tuple[nn.Parameter, ...]:
+    if name in (WEIGHTS, BIASES):
+        return tuple(p for p in model.parameters() if (p.ndim > 1) == (name == WEIGHTS))
+    parameters = tuple(model.stage_parameters(name)) if name in model.layers else ()
+    if not parameters:
+        known = [WEIGHTS, BIASES, FEATURES, *(layer for layer in model.layers if [*model.stage_parameters(layer)])]
+        hint = nearest(name, known, fallback=f"one of {', '.join(known)}")
+        raise _unknown(name, "weights, biases, features, or a layer with parameters of its own", hint)
+    return parameters
+
+
+def _unknown(name: str, should: str, hint: str) -> ModelError:
+    return ModelError(f"`training.penalties.{name}`", f"name {should}", repr(name), hint)

@@ -1,0 +1,120 @@
+"""CIFAR-10 and CIFAR-100: small colour photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from elastic.data.contract import Samples, dataset
+from elastic.data.plain_pickle import read_plain_pickle
+from elastic.errors import DataError
+
+#: Entries of an image: 3 colours × 32 rows × 32 columns.
+ENTRIES = 3 * 32 * 32
+
+
+@dataset()
+def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
+    """50,000 train and 10,000 test photographs of 10 classes, [3, 32, 32] of 0 … 255.
+
+    The classes are named as in ``batches.meta``: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
+    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Source: krizhevsky2009learning.
+
+    Parameters
+    ----------
+    generator
+        Not used: nothing is random.
+    folder
+        ``cifar-10-batches-py``, as unpacked from the authors' ``cifar-10-python.tar.gz``.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged, or more than data.
+    """
+    root = Path(folder).expanduser()
+    parts = [_part(root / f"data_batch_{number}", "labels") for number in range(1, 6)]
+    return _samples(parts, _part(root / "test_batch", "labels"), _names(root / "batches.meta", "label_names"))
+
+
+@dataset()
+def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine", "coarse"] = "fine") -> Samples:
+    """50,000 train and 10,000 test photographs of 100 classes (or 20 groups of them), [3, 32, 32] of 0 … 255.
+
+    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Source: krizhevsky2009learning.
+
+    Parameters
+    ----------
+    generator
+        Not used: nothing is random.
+    folder
+        ``cifar-100-python``, as unpacked from the authors' ``cifar-100-python.tar.gz``.
+    labels
+        The 100 ``fine`` classes or the 20 ``coarse`` ones.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged, or more than data.
+    """
+    root = Path(folder).expanduser()
+    key = f"{labels}_labels"
+    return _samples(
+        [_part(root / "train", key)], _part(root / "test", key), _names(root / "meta", f"{labels}_label_names")
+    )
+
+
+Part = tuple[np.ndarray, list[int]]
+
+
+def _part(path: Path, key: str) -> Part:
+    """Return the images [n, 3072] and the labels of a file."""
+    content = _read(path, "data", key)
+    data, labels = content["data"], content[key]
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(data), ENTRIES):
+        found = f"{getattr(data, 'dtype', type(data).__name__)} {getattr(data, 'shape', '')}"
+        raise _damaged(path, f"hold images as bytes [n, {ENTRIES}]", found)
+    if not isinstance(labels, list) or not all(isinstance(label, int) and label >= 0 for label in labels):
+        raise _damaged(path, f"hold {key} as a list of numbers from 0", type(labels).__name__)
+    if len(labels) != len(data):
+        raise _damaged(path, f"hold one label for each of {len(data)} images", f"{len(labels)}")
+    return data, labels
+
+
+def _names(path: Path, key: str) -> tuple[str, ...]:
+    names = _read(path, key)[key]
+    if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
+        raise _damaged(path, f"hold {key} as a list of names", type(names).__name__)
+    return tuple(name.decode("latin1") if isinstance(name, bytes) else name for name in names)
+
+
+def _read(path: Path, *keys: str) -> dict[str, Any]:
+    if not path.is_file():
+        hint = "`data.folder` with the unpacked python version of the data set"
+        raise DataError(f"`{path.parent}`", f"hold {path.name}", "no such file", hint)
+    content = read_plain_pickle(path)
+    for key in keys:
+        if key not in content:
+            raise _damaged(path, f"hold {key!r}", f"{sorted(content)}")
+    return content
+
+
+def _samples(train: Sequence[Part], test: Part, classes: tuple[str, ...]) -> Samples:
+    images = np.concatenate([*(data for data, _ in train), test[0]])
+    labels = torch.tensor([label for _, given in (*train, test) for label in given])
+    if int(labels.max()) >= len(classes):
+        raise DataError("the labels", f"be below {len(classes)}, one for each name", f"{int(labels.max())}",
+                        "files of one data set")  # fmt: skip
+    inputs = torch.from_numpy(images.reshape(-1, 3, 32, 32)).float()
+    is_test = torch.arange(len(inputs)) >= len(inputs) - len(test[1])
+    return Samples(inputs, labels, classes, is_test)
+
+
+def _damaged(path: Path, should: str, found: str) -> DataError:
+    return DataError(f"`{path}`", should, found, "a fresh copy of the file")

@@ -67,6 +67,14 @@ def without_repeats(values: list[Any]) -> list[Any]:
     return values
 
 
+class Imbalance(Strict):
+    """How the train samples of some classes are thinned."""
+
+    ratio: Annotated[float, Field(ge=1, description="of the largest class to the smallest", examples=[10])]
+    profile: Literal["step", "exponential"] = "step"
+    minority_classes: Annotated[Count | None, Field(description="small ones of a step, the last; null: half")] = None
+
+
 class Data(Component):
     """A data set and what is done to it."""
 
@@ -79,6 +87,8 @@ class Data(Component):
     test_fraction: Annotated[
         float | None, Field(gt=0, lt=1, description="share drawn for testing; null: the authors' split, or 0.2")
     ] = None
+    imbalance: Imbalance | None = None
+    label_noise: Annotated[float, Field(ge=0, le=1, description="share of the train labels drawn at random")] = 0.0
     normalize: Literal["standardize", "none"] = "standardize"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of the choice of samples and of the split")] = 0
 
@@ -101,6 +111,11 @@ class Training(Strict):
         AfterValidator(lambda device: _device(device)),
     ] = "auto"
     deterministic: bool = True
+    init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
+    penalties: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]],
+        Field(description="λ of (λ/2)‖·‖² by layer, or on weights, biases, features", examples=[{"logits": 5e-4}]),
+    ] = {}
 
 
 def _device(device: str) -> str:

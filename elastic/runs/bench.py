@@ -20,7 +20,7 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.models.building import build_model
-from elastic.models.contract import Task
+from elastic.models.contract import TappedModel, Task
 from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
@@ -97,7 +97,8 @@ def _prepared_data(canonical: str) -> Prepared:
     data = Data.model_validate_json(canonical)
     return prepare(
         data.name, data.options, per_class=data.per_class, classes=data.classes,
-        test_fraction=data.test_fraction, normalize=data.normalize, seed=data.seed,
+        test_fraction=data.test_fraction, imbalance=None if data.imbalance is None else data.imbalance.model_dump(),
+        label_noise=data.label_noise, normalize=data.normalize, seed=data.seed,
     )  # fmt: skip
 
 
@@ -139,13 +140,15 @@ def build_trainer(
     task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels)
     with randomness.lent():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
+    scale_weights(model, settings.training.init_scale)
     model.eval()
+    loss = build_loss(settings.loss.name, settings.loss.options)
     optimizer = settings.optimizer
     schedule = registry("schedules").get(optimizer.schedule.name)
     epochs = settings.training.epochs
     decay = ridge_of(optimizer.name, optimizer.options)
     return Trainer(
-        objective=build_objective(model, build_loss(settings.loss.name, settings.loss.options), decay=decay),
+        objective=build_objective(model, loss, settings.training.penalties, decay),
         optimizer=build_optimizer(optimizer.name, optimizer.options, model.parameters()),
         schedule=partial(_factor, schedule, schedule.complete(optimizer.schedule.options), epochs),
         splits=samples,
@@ -154,6 +157,22 @@ def build_trainer(
         randomness=randomness,
         deterministic=settings.training.deterministic,
     )
+
+
+@torch.no_grad()
+def scale_weights(model: TappedModel, scale: float) -> None:
+    """Multiply all weights (arrays of two dims or more) by a factor; biases and gains of norms stay.
+
+    >>> net = build_model("mlp", {"widths": [4]}, Task((3,), classes=2))
+    >>> before = net.stages["logits"].weight.clone()
+    >>> scale_weights(net, 0.5)
+    >>> torch.equal(net.stages["logits"].weight, before / 2)
+    True
+    """
+    if scale != 1:
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(scale)
 
 
 def _factor(schedule: Entry, options: Mapping[str, Any], epochs: int, epoch: int) -> float:

@@ -9,7 +9,6 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.data.preparation import draws
 from elastic.data.transforms import choose_disjoint, choose_per_class
-from elastic.optimizers import ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.protocol import ElasticityProbe as Elasticity
@@ -29,8 +28,10 @@ def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, S
     for number, (split, part) in enumerate(samples.items()):
         index = choose_per_class(part.labels.cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number))
         chosen[split] = part.take(index.to(part.labels.device))
-    ridge = ridge_of(settings.optimizer.name, settings.optimizer.options) if trainer.loss.squared else None
-    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge, settings.probes.memory_budget_bytes)
+    # What weighs on the last layer: its best weights are those of the ridge regression with this λ.
+    ridge = trainer.objective.decay + settings.training.penalties.get("logits", 0.0)
+    budget = settings.probes.memory_budget_bytes
+    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge if trainer.loss.squared else None, budget)
 
 
 def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> ElasticityProbe | None:

@@ -1,0 +1,98 @@
+"""Every axis of the review can be set in a protocol, and does in a run what it says."""
+
+import pytest
+import studies
+import torch
+
+from elastic.errors import ElasticError
+from elastic.protocol import load_protocol
+from elastic.runs.bench import build_bench
+
+
+def bench(tmp_path, *changes, seed=0):
+    protocol = load_protocol(studies.write(tmp_path), settings=changes)
+    return build_bench(protocol.cells[seed].settings, torch.device("cpu"))
+
+
+def counts(built):
+    return built.trainer.splits["train"].labels.bincount().tolist()
+
+
+def test_imbalance_thins_the_last_classes_of_the_train_split(tmp_path):
+    plain, thinned = bench(tmp_path), bench(tmp_path, "data.imbalance={ratio: 5, minority_classes: 2}")
+    assert counts(plain) == [20, 20, 20]
+    assert counts(thinned) == [20, 4, 4]
+    assert thinned.layout.class_counts["train"] == (20, 4, 4)
+    assert len(plain.trainer.splits["test"]) == len(thinned.trainer.splits["test"])
+
+
+def test_random_labels_reach_training_and_probes_alike(tmp_path):
+    noise = ("data.label_noise=1.0", "probes.collapse.per_class=null")
+    plain, noisy = bench(tmp_path), bench(tmp_path, *noise)
+    first, second = plain.trainer.splits["train"], noisy.trainer.splits["train"]
+    assert torch.equal(first.inputs, second.inputs)
+    assert (first.labels == second.labels).double().mean() == pytest.approx(1 / 3, abs=0.25)
+    assert torch.equal(noisy.collapse.samples["train"].labels, second.labels)
+
+
+def test_the_initial_scale_is_a_factor_on_weights_alone(tmp_path):
+    plain, small = bench(tmp_path), bench(tmp_path, "training.init_scale=0.01")
+    pairs = zip(plain.trainer.model.parameters(), small.trainer.model.parameters(), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(other, one * 0.01 if one.ndim > 1 else one)
+
+
+def test_penalties_are_part_of_what_is_minimised_and_told(tmp_path):
+    study = studies.run(tmp_path, "training.penalties={logits: 0.5}", "optimizer.weight_decay=0.0",
+                        "axes.seed=[0]", *studies.NO_PROBES)  # fmt: skip
+    training = study.cube["training"].dataset
+    gap = (training["objective"] - training["loss"].sel(split="train")).values
+    assert (gap > 0).all()
+    plain = studies.run(tmp_path / "plain", "axes.seed=[0]", "optimizer.weight_decay=0.0", *studies.NO_PROBES)
+    told = plain.cube["training"].dataset
+    assert (told["objective"] == told["loss"].sel(split="train")).all()
+    assert float(training["loss"].sel(split="train")[0, -1]) > float(told["loss"].sel(split="train")[0, -1])
+
+
+def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
+    built = bench(tmp_path, "optimizer.weight_decay=0.1")
+    squares = sum(p.double().square().sum().item() for p in built.trainer.model.parameters())
+    inputs = built.trainer.splits["train"].inputs
+    assert built.trainer.objective.total(2.0, inputs) == pytest.approx(2.0 + 0.05 * squares)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])
+def test_other_optimisers_train_a_study(tmp_path, optimizer):
+    study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.batch_norm=false",
+                        "training.epochs=3", "training.dtype=float64", "axes.seed=[0]")  # fmt: skip
+    loss = study.cube["training"].dataset["loss"].sel(split="train").values.ravel()
+    assert loss[-1] < loss[0]
+
+
+def test_free_features_are_trained_and_probed_as_any_network(tmp_path):
+    study = studies.run(
+        tmp_path, "data={name: indices, per_class_counts: [8, 8, 8]}", "axes.seed=[0]",
+        "model={name: extended_unconstrained_features, widths: [6, 5], activation: relu}", "loss=mse",
+        "optimizer=lbfgs", "training={epochs: 5, batch_size: null, dtype: float64, "
+        "penalties: {free_features: 0.002, penultimate: 0.002, logits: 0.002}}",
+    )  # fmt: skip
+    nc1 = study.cube["collapse"]["nc1"].sel(split="train", layer="penultimate").values.ravel()
+    assert nc1[-1] < 1e-3 * nc1[0]
+    assert study.cube["elasticity"]["response"].notnull().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("data.imbalance={ratio: 0.5}", "ratio"),
+        ("data.imbalance={ratio: 2, kind: step}", "profile|kind"),
+        ("data.imbalance={ratio: 2, minority_classes: 3}", "minority_classes"),
+        ("data.label_noise=1.5", "label_noise"),
+        ("training.init_scale=0", "init_scale"),
+        ("training.penalties={logits: -1.0}", "penalties"),
+        ("training.penalties={logit: 0.1}", "'logits'"),
+    ],
+)
+def test_what_makes_no_sense_is_told(tmp_path, change, told):
+    with pytest.raises(ElasticError, match=told):
+        bench(tmp_path, change)

@@ -62,8 +62,8 @@ def measure_collapse(
     Returns
     -------
     xarray.Dataset
-        The variables of the cube's ``collapse`` group over layer (and class, other_class). What needs a classifier
-        or decisions is left out where there are none.
+        The variables of the cube's ``collapse`` group over layer (and class, other_class, component). What needs a
+        classifier or decisions is left out where there are none.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def measure_collapse(
     }
     _add_classifier(readings, tensors, classifier, names)
     table = tabulate("collapse", tuple(readings), readings)
-    coords = {"class": names, "other_class": names}
+    coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
     return labelled(table, "collapse", {layer: t[0].numel() for layer, t in tensors.items()}, coords)
 
 

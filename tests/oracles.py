@@ -102,6 +102,27 @@ def class_cosine(features, labels):
     return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in m] for a in m])
 
 
+def classifier_cosine(weights):
+    rows = rows_of(weights)
+    return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in rows] for a in rows])
+
+
+def singular_values_of(rows):
+    """K of them for K rows: those of the square matrix that rows or columns of zeros make of it."""
+    K, d = rows.shape
+    square = np.zeros((max(K, d), max(K, d)))
+    square[:K, :d] = rows
+    return np.linalg.svd(square, compute_uv=False)[:K]
+
+
+def class_mean_spectrum(features, labels):
+    return singular_values_of(class_means(features, labels))
+
+
+def class_mean_spectrum_centred(features, labels):
+    return singular_values_of(centred_means(features, labels))
+
+
 def nc2_equinorm(features, labels):
     norms = class_mean_norm(features, labels)
     return np.std(norms, ddof=1) / np.mean(norms)

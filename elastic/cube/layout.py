@@ -152,6 +152,8 @@ class Layout:
         """Return the names along a dim of a group."""
         if dim in CLASS_DIMS:
             return tuple(self.classes)
+        if dim == "component":
+            return tuple(range(1, len(self.classes) + 1))
         if dim == "split":
             return tuple(self.splits)
         least = 1 if group == "elasticity" else 0

@@ -21,7 +21,7 @@ class Status(IntEnum):
 #: Each group's dims after the study's axes and ``epoch``, in the order in which a variable has them.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "training": ("split",),
-    "collapse": ("split", "layer", "class", "other_class"),
+    "collapse": ("split", "layer", "class", "other_class", "component"),
     "elasticity": ("layer", "stepped_class", "observed_class"),
 }
 
@@ -35,6 +35,7 @@ COORDINATES: Mapping[str, str] = {
     "layer": "layer by name, in the order of depth",
     "class": "class",
     "other_class": "class it is compared with",
+    "component": "singular value, from the greatest on",
     "stepped_class": "class of the sample on which a step is taken",
     "observed_class": "class of the sample whose features are watched",
     "depth": "layers passed since the input (input: 0)",

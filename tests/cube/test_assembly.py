@@ -121,6 +121,19 @@ def test_runs_of_other_depth_epochs_and_classes_are_padded_with_nan(tmp_path, ma
         assert int(own.notnull().sum()) == make_record(layout, 0, k)["collapse/class_cosine"].size
 
 
+def test_runs_of_fewer_classes_have_fewer_components(tmp_path, make_layout, make_record, write_run):
+    variables = (Variable("collapse", "spectrum", ("split", "component"), {"long_name": "singular values"}),)
+    layouts = {k: make_layout(classes=tuple(range(k)), variables=variables) for k in (2, 4)}
+    runs = [({"size": k}, write_run(tmp_path / str(k), layout)) for k, layout in layouts.items()]
+    collapse = assemble(runs, {"size": [2, 4]}, {})["collapse"]
+    assert collapse["component"].values.tolist() == [1, 2, 3, 4]
+    assert collapse["component"].attrs["long_name"]
+    assert collapse["spectrum"].dims == ("size", "epoch", "split", "component")
+    own = collapse["spectrum"].sel(size=2, epoch=0)
+    assert own.sel(component=[3, 4]).isnull().all()
+    assert np.array_equal(own.sel(component=[1, 2]), make_record(layouts[2], 0)["collapse/spectrum"])
+
+
 def test_width_has_an_axis_only_where_it_differs(tmp_path, make_layout, write_run):
     runs = [({"wide": w}, write_run(tmp_path / str(w), make_layout(width=w))) for w in (8, 16)]
     cube = assemble(runs, {"wide": [8, 16]}, {})

@@ -86,6 +86,13 @@ def test_counts_are_given_for_every_class():
         Layout(1, [], [], ["a", "b"], ["train"], {"train": [1, 2, 3]}, [])
 
 
+def test_components_are_numbered_from_one_as_many_as_classes(make_layout):
+    spectrum = Variable("collapse", "spectrum", ("split", "component"))
+    layout = make_layout(classes=("cat", "dog", "eel"), variables=(spectrum,))
+    assert layout.labels("collapse", "component") == (1, 2, 3)
+    assert layout.shape(spectrum) == (2, 3)
+
+
 def test_a_run_without_layout_has_not_begun(tmp_path):
     assert read_layout(tmp_path / "nowhere") is None
 

@@ -1,0 +1,27 @@
+"""The classifier's own geometry, where a linear module reads a layer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from elastic.metrics.contract import metric
+from elastic.metrics.moments import vectors
+
+
+@metric(source="fang2021exploring", formula="cos(w_j, w_k)", bounds=(-1.0, 1.0), dims=("class", "other_class"))
+def classifier_cosine(classifier_weights: Tensor) -> Tensor:
+    """Cosine between the rows of the classifier, cos(w_j, w_k) = w_j·w_k / (‖w_j‖ ‖w_k‖) [K, K].
+
+    Each is -1/(K-1) on a simplex; 1 between minority classes whose classifiers have become one. NaN for a row of
+    zeros.
+
+    Convention: the rows as they are, not centred; the diagonal is 1.
+
+    >>> import torch
+    >>> classifier_cosine(torch.tensor([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]])).add(0.0).tolist()
+    [[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
+    """
+    W = vectors(classifier_weights)
+    norms = W.square().sum(dim=1, keepdim=True).sqrt()
+    unit = W / norms.masked_fill(norms == 0, float("nan"))
+    return (unit @ unit.T).clamp(-1, 1)

@@ -1,0 +1,57 @@
+"""Singular values of the class means: how many directions they span, and how strongly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from elastic.metrics.class_statistics import ClassStatistics
+from elastic.metrics.contract import metric
+
+
+@metric(
+    source="tirer2022extended",
+    formula="σ_r([μ_1 … μ_K])",
+    units="feature unit",
+    bounds=(0.0, None),
+    dims=("component",),
+)
+def class_mean_spectrum(statistics: ClassStatistics) -> Tensor:
+    """Singular values σ_1 ≥ … ≥ σ_K of the K×d matrix of class means [K].
+
+    Where a layer has collapsed onto n samples a class, the features of all samples have the singular values √n σ_r:
+    for logits those that `elastic.theory.mse_factor_model` tells.
+
+    Convention: the class means as they are, not centred; 0 beyond d where d < K.
+
+    >>> h, y = torch.tensor([[3.0, 0.0], [0.0, 5.0], [0.0, 3.0]]), torch.tensor([0, 1, 1])
+    >>> class_mean_spectrum(ClassStatistics.of(h, y)).tolist()  # means (3, 0) and (0, 4)
+    [4.0, 3.0]
+    """
+    return _singular_values(statistics.means)
+
+
+@metric(
+    source="tirer2022extended",
+    formula="σ_r([μ_1-μ_G … μ_K-μ_G])",
+    units="feature unit",
+    bounds=(0.0, None),
+    dims=("component",),
+)
+def class_mean_spectrum_centred(statistics: ClassStatistics) -> Tensor:
+    """Singular values σ_1 ≥ … ≥ σ_K of the K×d matrix of centred class means μ_k - μ_G [K].
+
+    On a simplex K - 1 of them are equal; the last is 0 always, up to rounding. Σ_r σ_r² = K tr Σ_B.
+
+    Convention: μ_G is the mean of the class means; 0 beyond d where d < K.
+
+    >>> h, y = torch.tensor([[3.0, 0.0], [0.0, 5.0], [0.0, 3.0]]), torch.tensor([0, 1, 1])
+    >>> class_mean_spectrum_centred(ClassStatistics.of(h, y)).square().round(decimals=12).tolist()  # ‖(3, -4)‖²/2
+    [12.5, 0.0]
+    """
+    return _singular_values(statistics.centred)
+
+
+def _singular_values(means: Tensor) -> Tensor:
+    found = torch.linalg.svdvals(means)
+    return torch.nn.functional.pad(found, (0, len(means) - len(found)))

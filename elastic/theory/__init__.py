@@ -1,0 +1,26 @@
+"""Optima known in closed form (or by one convex programme) of models in which the features are free variables.
+
+They say where training has to end: the oracles of the theory models. NumPy and SciPy, no torch.
+"""
+
+from elastic.theory.cross_entropy import cross_entropy_ufm
+from elastic.theory.factor_model import mse_factor_model
+from elastic.theory.layer_peeled import layer_peeled, layer_peeled_imbalanced
+from elastic.theory.minority_collapse import minority_collapse_count, minority_collapse_ratio
+from elastic.theory.optimum import CrossEntropyOptimum, FactorOptimum, Geometry, GramOptimum, Optimum
+from elastic.theory.seli import seli
+
+__all__ = [
+    "CrossEntropyOptimum",
+    "FactorOptimum",
+    "Geometry",
+    "GramOptimum",
+    "Optimum",
+    "cross_entropy_ufm",
+    "layer_peeled",
+    "layer_peeled_imbalanced",
+    "minority_collapse_count",
+    "minority_collapse_ratio",
+    "mse_factor_model",
+    "seli",
+]

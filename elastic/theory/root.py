@@ -1,0 +1,16 @@
+"""Where a function of one number is 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scipy.optimize import brentq
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return the zero between two numbers at which the function has other signs, to rounding (Brent's method).
+
+    >>> round(root(lambda x: x**2 - 2, 0.0, 2.0) ** 2, 12)
+    2.0
+    """
+    return float(brentq(function, low, high, xtol=1e-16, rtol=1e-14))  # type: ignore[no-untyped-call]

@@ -25,6 +25,7 @@ Scalar = str | int | float | bool
 RESERVED = frozenset(
     {"epoch", "split", "layer", "class", "other_class", "stepped_class", "observed_class", "depth", "width"}
     | {"samples", "status", "training", "collapse", "elasticity", "loss", "accuracy", "lr", "gradient_norm", "seconds"}
+    | {"objective", "component"}
 )
 
 

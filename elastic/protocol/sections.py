@@ -116,6 +116,9 @@ class Training(Strict):
         dict[str, Annotated[float, Field(ge=0)]],
         Field(description="λ of (λ/2)‖·‖² by layer, or on weights, biases, features", examples=[{"logits": 5e-4}]),
     ] = {}
+    classifier: Annotated[
+        Literal["learned", "etf"], Field(description="etf: the last layer is fixed to a simplex ETF")
+    ] = "learned"
 
 
 def _device(device: str) -> str:

@@ -21,6 +21,7 @@ from elastic.losses import build_loss
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.models.building import build_model
 from elastic.models.contract import TappedModel, Task
+from elastic.models.fixed_classifier import fix_classifier
 from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
@@ -140,7 +141,9 @@ def build_trainer(
     task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels)
     with randomness.lent():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
-    scale_weights(model, settings.training.init_scale)
+        scale_weights(model, settings.training.init_scale)
+        if settings.training.classifier == "etf":
+            fix_classifier(model)
     model.eval()
     loss = build_loss(settings.loss.name, settings.loss.options)
     optimizer = settings.optimizer

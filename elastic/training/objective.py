@@ -55,7 +55,8 @@ class Objective:
     def total(self, mean_loss: float, inputs: Tensor) -> float:
         """Return the whole objective of samples whose mean loss is known, summed in float64."""
         value = mean_loss
-        groups = [*self.penalties, (self.decay, tuple(self.model.parameters()))]
+        # An optimiser leaves alone what is not trained.
+        groups = [*self.penalties, (self.decay, tuple(p for p in self.model.parameters() if p.requires_grad))]
         for penalty, parameters in groups:
             if penalty:
                 value += penalty / 2 * squared_norm(p.double() for p in parameters).item()

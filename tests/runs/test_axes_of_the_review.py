@@ -81,6 +81,20 @@ def test_free_features_are_trained_and_probed_as_any_network(tmp_path):
     assert study.cube["elasticity"]["response"].notnull().all()
 
 
+def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):
+    built = bench(tmp_path, "training.classifier=etf")
+    classifier = built.trainer.model.next_weights()["penultimate"]
+    before = classifier.weight.detach().clone()
+    gram = before @ before.T
+    torch.testing.assert_close(gram, torch.eye(3) * 1.5 - 0.5)
+    for _ in range(2):
+        built.trainer.train_epoch()
+    assert torch.equal(classifier.weight, before)
+    assert not classifier.bias.any()
+    study = studies.run(tmp_path, "training.classifier=etf", "axes.seed=[0]")
+    assert (study.cube["elasticity"]["response"].sel(layer="penultimate") > 0).all()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

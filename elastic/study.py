@@ -16,6 +16,7 @@ from typing import Any
 
 import xarray as xr
 
+import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
 from elastic.cube import (
     Journal,
     Status,
@@ -105,6 +106,11 @@ class Study:
     def __repr__(self) -> str:
         ended = sum(run.ended for run in self.runs())
         return f"<Study {self.name!r} at {self.folder}: {ended} of {len(self.cells)} runs ended>"
+
+    def _repr_html_(self) -> str:
+        from elastic.display import study_html
+
+        return study_html(self.facts, self.folder, lambda: [run.state for run in self.runs()], lambda: self.cube)
 
     @cached_property
     def protocol(self) -> Protocol:

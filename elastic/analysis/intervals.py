@@ -6,12 +6,18 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import special, stats
+
+from elastic.analysis.persistence import along
+from elastic.errors import OptionError
 
 Method = Literal["t", "bootstrap"]
 
 #: Resamples of a bootstrap, and the seed of their draws: the same values give the same interval.
 RESAMPLES, DRAWS = 9999, 0
+
+#: Relative difference up to which values are the same number, rounded in different ways.
+ROUNDING = 1e-12
 
 
 def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, method: Method = "t") -> xr.Dataset:
@@ -25,7 +31,7 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
     Parameters
     ----------
     values
-        [dim, …]; NaN is left out.
+        [dim, …]; what is not finite is left out.
     level
         Of confidence, between 0 and 1.
 
@@ -34,38 +40,72 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
     xarray.Dataset
         ``estimate``, ``lower``, ``upper`` (NaN below two values) and ``count``, all without ``dim``.
 
+    Raises
+    ------
+    OptionError
+        If the level or the method is none, or the values do not lie along ``dim``.
+
     Examples
     --------
     >>> found = interval(xr.DataArray([1.0, 3.0], dims="seed"))
     >>> float(found.estimate), round(float(found.upper - found.estimate), 3)     # t = 12.706, s/√2 = 1
     (2.0, 12.706)
     """
-    bounds = xr.apply_ufunc(
-        _t_bounds if method == "t" else _bootstrap_bounds,
-        values.astype(float),
+    if method not in ("t", "bootstrap"):
+        raise OptionError("`method`", "be 't' or 'bootstrap'", repr(method), "method='t'")
+    if not 0 < level < 1:
+        raise OptionError("`level`", "be between 0 and 1", repr(level), "level=0.95")
+    values = along(values, dim)
+    values = values.where(abs(values) < np.inf)
+    estimate, count = values.mean(dim), values.notnull().sum(dim)
+    varied = values.max(dim) - values.min(dim) > ROUNDING * abs(values).max(dim)
+    if method == "t":
+        reach = (quantile(count - 1, level) * values.std(dim, ddof=1) / count**0.5).where(varied, 0)
+        lower, upper = estimate - reach, estimate + reach
+    else:
+        lower, upper = (bound.where(varied, estimate) for bound in _bootstrap(values.where(varied), dim, level))
+    enough = count > 1
+    bounds = {"lower": lower.where(enough), "upper": upper.where(enough)}
+    return xr.Dataset({"estimate": estimate, **bounds, "count": count})
+
+
+def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
+    """Return the quantile of Student's t that two-sided intervals of a level reach; NaN below one degree of freedom.
+
+    >>> round(float(quantile(xr.DataArray(1), 0.95)), 3)
+    12.706
+    """
+    reach: xr.DataArray = xr.apply_ufunc(special.stdtrit, freedom.where(freedom > 0).astype(float), (1 + level) / 2)
+    return reach
+
+
+def spreads(sample: np.ndarray) -> bool:
+    """Return whether values differ by more than the rounding of their own size.
+
+    >>> spreads(np.array([0.3, 0.1 + 0.2])), spreads(np.array([0.1, 0.2]))
+    (False, True)
+    """
+    return bool(np.ptp(sample) > ROUNDING * np.abs(sample).max())
+
+
+def _bootstrap(values: xr.DataArray, dim: str, level: float) -> tuple[xr.DataArray, xr.DataArray]:
+    lower, upper = xr.apply_ufunc(
+        _bootstrap_bounds,
+        values,
         kwargs={"level": level},
         input_core_dims=[[dim]],
-        output_core_dims=[["bound"]],
+        output_core_dims=[[], []],
         vectorize=True,
     )
-    estimate, count = values.mean(dim, skipna=True), values.notnull().sum(dim)
-    lower, upper = bounds.isel(bound=0), bounds.isel(bound=1)
-    return xr.Dataset({"estimate": estimate, "lower": lower, "upper": upper, "count": count})
+    return lower, upper
 
 
-def _t_bounds(sample: np.ndarray, level: float) -> np.ndarray:
-    finite = sample[np.isfinite(sample)]
-    if len(finite) < 2:
-        return np.full(2, np.nan)
-    reach = stats.t.ppf((1 + level) / 2, len(finite) - 1) * stats.sem(finite)
-    return finite.mean() + np.array([-reach, reach])
-
-
-def _bootstrap_bounds(sample: np.ndarray, level: float) -> np.ndarray:
-    finite = sample[np.isfinite(sample)]
-    if len(finite) < 2:
-        return np.full(2, np.nan)
-    if np.ptp(finite) == 0:
-        return np.repeat(finite[0], 2)
-    found = stats.bootstrap((finite,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=DRAWS)
-    return np.array(found.confidence_interval)
+def _bootstrap_bounds(sample: np.ndarray, level: float) -> tuple[float, float]:
+    # Resamples are drawn by position: sorted, the same runs in another order give the same interval.
+    sample = np.sort(sample[~np.isnan(sample)])
+    if len(sample) < 2:
+        return np.nan, np.nan
+    found = stats.bootstrap(  # type: ignore[attr-defined]
+        (sample,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=DRAWS
+    )
+    return found.confidence_interval.low, found.confidence_interval.high

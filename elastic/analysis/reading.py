@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -12,7 +12,7 @@ from elastic.registry import nearest
 
 #: Dims that are not axes of a study, except the seed, which every study has.
 OWN_DIMS = frozenset(
-    {"seed", "epoch", "split", "layer", "class", "other_class", "stepped_class", "observed_class"},
+    {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"},
 )
 
 
@@ -86,6 +86,31 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
     known = [str(known) for known in labels]
     hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
     raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)
+
+
+def hidden_layers(values: xr.DataArray) -> xr.DataArray:
+    """Return the values at the layers between the input and the logits.
+
+    Both would bend a law of the layers: nothing is learned in the input, and in the logits nothing but K numbers is
+    left.
+
+    >>> hidden_layers(xr.DataArray([1, 2, 3], dims="layer", coords={"layer": ["input", "hidden_1", "logits"]})).item()
+    2
+    """
+    return values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name not in ("input", "logits")])
+
+
+def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray:
+    """Return the values at layers, in the order in which they are named; None: at the hidden ones.
+
+    Raises
+    ------
+    NotMeasured
+        If there is no such layer.
+    """
+    if names is None:
+        return hidden_layers(values)
+    return values.sel(layer=[select(values, "layer", name)["layer"].item() for name in names])
 
 
 def settings_axes(values: xr.DataArray) -> tuple[str, ...]:

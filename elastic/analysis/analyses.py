@@ -1,0 +1,196 @@
+"""The analyses of a cube by the names of its variables, as ``.elastic`` offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from elastic.analysis import comparison, course, depth, intervals, locality, onset
+from elastic.analysis.reading import at_layers, read, select
+from elastic.errors import OptionError
+
+Where = Mapping[str, Any] | None
+
+
+class Analyses:
+    """What can be asked of a cube, or of one dataset, by the names of its variables.
+
+    Every method takes ``split`` ("train" by default) and ``where``, labels of the axes and other dims at which it
+    looks, ``{"weight_decay": 5e-4, "epoch": -1}``, as `elastic.analysis.reading.read`; it keeps all other dims, the
+    seeds among them, so that an interval over seeds can follow: ``interval(cube.elastic.rate("nc1"))``. The formulas
+    stand at the functions that the methods call.
+
+    Parameters
+    ----------
+    holder
+        A cube, one of its groups, or a dataset, as `elastic.measure_collapse` gives it.
+
+    Raises
+    ------
+    NotMeasured
+        (Every method.) If a variable or a label is not there.
+    OptionError
+        (Every method.) If an option makes no sense.
+
+    Examples
+    --------
+    >>> nc1 = xr.DataArray([[9.0, 3.0]], dims=("seed", "layer"), coords={"layer": ["hidden_1", "penultimate"]})
+    >>> Analyses(xr.Dataset({"nc1": nc1})).interval("nc1", where={"layer": "penultimate"}).estimate.item()
+    3.0
+    """
+
+    def __init__(self, holder: xr.Dataset | xr.DataTree) -> None:
+        if isinstance(holder, xr.DataTree) and holder.children:
+            self._cube = holder
+        else:
+            dataset = holder.to_dataset() if isinstance(holder, xr.DataTree) else holder
+            self._cube = xr.DataTree.from_dict({"/dataset": dataset})
+
+    def __repr__(self) -> str:
+        return f"<elastic: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
+
+    def read(self, variable: str, *, split: str | None = "train", where: Where = None) -> xr.DataArray:
+        """Return a variable; see `elastic.analysis.reading.read`."""
+        return read(self._cube, variable, split=split, where=where)
+
+    def interval(
+        self,
+        variable: str,
+        *,
+        level: float = 0.95,
+        method: intervals.Method = "t",
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.Dataset:
+        """Return mean and interval over the seeds; see `elastic.analysis.intervals.interval`."""
+        return intervals.interval(self.read(variable, split=split, where=where), level=level, method=method)
+
+    def separation_law(
+        self,
+        variable: str = "fuzziness",
+        *,
+        layers: Sequence[str] | None = None,
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.Dataset:
+        """Return the fit of log values against depth; see `elastic.analysis.depth.separation_law`.
+
+        ``layers`` are the ones fitted, all but the input and the logits by default.
+        """
+        return depth.separation_law(at_layers(self.read(variable, split=split, where=where), layers))
+
+    def effective_depth(
+        self,
+        *,
+        tolerance: float = 0.01,
+        layers: Sequence[str] | None = None,
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.DataArray:
+        """Return the depth from which classes are told apart; see `elastic.analysis.depth.effective_depth`.
+
+        ``layers`` are the ones compared, all that were measured, from input to logits, by default.
+        """
+        accuracy = self.read("ncc_accuracy", split=split, where=where)
+        accuracy = accuracy if layers is None else at_layers(accuracy, layers)
+        return depth.effective_depth(1 - accuracy, tolerance=tolerance)
+
+    def onset(
+        self,
+        variable: str = "nc1",
+        *,
+        fraction: float | None = None,
+        threshold: float | None = None,
+        interpolate: bool = False,
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.DataArray:
+        """Return the epoch from which each layer has fallen; see `elastic.analysis.onset.onset_epoch`."""
+        values = self.read(variable, split=split, where=where)
+        return onset.onset_epoch(values, fraction=fraction, threshold=threshold, interpolate=interpolate)
+
+    def onset_order(
+        self, variable: str = "nc1", *, layers: Sequence[str] | None = None, **options: Any
+    ) -> xr.DataArray:
+        """Return whether deeper layers fall first; see `elastic.analysis.onset.onset_order`.
+
+        ``layers`` are the ones compared, all but the input and the logits by default; the options are `onset`'s.
+        """
+        return onset.onset_order(at_layers(self.onset(variable, **options), layers))
+
+    def plateau(
+        self, variable: str = "nc1", *, factor: float = 1.1, split: str | None = "train", where: Where = None
+    ) -> xr.Dataset:
+        """Return the last level and since when it holds; see `elastic.analysis.course.plateau`."""
+        return course.plateau(self.read(variable, split=split, where=where), factor=factor)
+
+    def rate(self, variable: str = "nc1", *, split: str | None = "train", where: Where = None) -> xr.DataArray:
+        """Return the decades fallen per decade of epochs; see `elastic.analysis.course.rate`."""
+        return course.rate(self.read(variable, split=split, where=where))
+
+    def tracking(
+        self,
+        collapse: str = "nc1",
+        *,
+        over: Literal["layer", "epoch"] = "layer",
+        elasticity: str = "locality",
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.DataArray:
+        """Return the rank correlation of locality and collapse; see `elastic.analysis.locality.tracking`."""
+        first = self.read(elasticity, split=split, where=where)
+        return locality.tracking(first, self.read(collapse, split=split, where=where), over=over)
+
+    def lead(
+        self,
+        collapse: str = "nc1",
+        *,
+        reach: int | None = None,
+        elasticity: str = "locality",
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.DataArray:
+        """Return the probes by which locality leads collapse; see `elastic.analysis.locality.lead`."""
+        first = self.read(elasticity, split=split, where=where)
+        return locality.lead(first, self.read(collapse, split=split, where=where), reach=reach)
+
+    def difference(
+        self,
+        variable: str,
+        other: xr.Dataset | xr.DataTree | None = None,
+        *,
+        log: bool = False,
+        paired: bool = True,
+        level: float = 0.95,
+        split: str | None = "train",
+        where: Where = None,
+        **axis: tuple[Any, Any],
+    ) -> xr.Dataset:
+        """Return first minus second, over seeds; see `elastic.analysis.comparison.difference`.
+
+        Of two values of an axis, ``difference("nc1", weight_decay=(5e-4, 0.0))``, or of this cube and another one,
+        ``difference("nc1", other_cube)``; with ``log`` of natural logs, which is a log ratio.
+        """
+        first = self.read(variable, split=split, where=where)
+        if (other is None) == (not axis) or len(axis) > 1:
+            found = "both" if other is not None else f"{len(axis)} axes" if axis else "neither"
+            raise OptionError("`difference`", "take one axis or another cube", found, "axis=(first, second)")
+        if other is not None:
+            second = Analyses(other).read(variable, split=split, where=where)
+        else:
+            first, second = _at_both(first, *axis.popitem())
+        if log:
+            first, second = (xr.apply_ufunc(np.log, values.where(values > 0)) for values in (first, second))
+        return comparison.difference(first, second, paired=paired, level=level)
+
+
+def _at_both(values: xr.DataArray, axis: str, labels: tuple[Any, Any]) -> tuple[xr.DataArray, xr.DataArray]:
+    if axis not in values.dims:
+        found, known = repr(axis), ", ".join(map(str, values.dims))
+        raise OptionError("`difference`", f"be along a dim of {values.name}", found, f"one of {known}")
+    if not isinstance(labels, tuple | list) or len(labels) != 2:
+        raise OptionError(f"`{axis}`", "be two labels", repr(labels), f"{axis}=(first, second)")
+    return select(values, axis, labels[0]), select(values, axis, labels[1])

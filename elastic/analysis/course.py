@@ -1,0 +1,95 @@
+"""The course of a quantity over training: where it settles, and how fast it falls."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from elastic.analysis.intervals import spreads
+from elastic.analysis.persistence import along, last_known, lasting_from
+from elastic.errors import OptionError
+
+
+def plateau(values: xr.DataArray, *, factor: float = 1.1, dim: str = "epoch") -> xr.Dataset:
+    """Return the last value of a course, and the epoch since which it has stayed within a factor of it.
+
+    Parameters
+    ----------
+    values
+        [dim, …], 0 or more; NaN, an epoch not computed, is left out.
+    factor
+        Above 1: values from level/factor to level·factor belong to the plateau.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``level``, and ``since``: a probed epoch; NaN where only the last probe is at the level, which shows no
+        plateau.
+
+    Raises
+    ------
+    OptionError
+        If the factor is not above 1, or the values do not lie along ``dim``.
+
+    Examples
+    --------
+    >>> course = xr.DataArray([8.0, 2.0, 2.1, 2.0], dims="epoch", coords={"epoch": [0, 10, 30, 100]})
+    >>> found = plateau(course)                                    # from 2/1.1 to 2·1.1
+    >>> float(found.level), float(found.since)
+    (2.0, 10.0)
+    """
+    if not factor > 1:
+        raise OptionError("`factor`", "be above 1", repr(factor), "factor=1.1")
+    values = along(values, dim)
+    known = values.notnull()
+    level = last_known(values, dim)
+    within = (values <= level * factor) & (values >= level / factor)
+    since = lasting_from(within, known, values[dim], dim)
+    last = values[dim].where(known).max(dim)
+    return xr.Dataset({"level": level, "since": since.where(since < last)})
+
+
+def rate(values: xr.DataArray, dim: str = "epoch") -> xr.DataArray:
+    r"""Return by how many powers of ten a quantity falls while the epoch grows tenfold.
+
+    The exponent a of $v \propto \text{epoch}^{-a}$: minus the slope of log v against log epoch, by
+    `scipy.stats.linregress`. Epoch 0 has no logarithm and is left out. To read the rate of one phase, select its
+    epochs first.
+
+    Parameters
+    ----------
+    values
+        [dim, …], positive; NaN, an epoch not computed, is left out.
+
+    Returns
+    -------
+    xarray.DataArray
+        Decades per decade; NaN with fewer than two epochs or where a value is not positive and finite.
+
+    Raises
+    ------
+    OptionError
+        If the values do not lie along ``dim``.
+
+    Examples
+    --------
+    >>> fall = xr.DataArray([5.0, 1.0, 0.1, 0.01], dims="epoch", coords={"epoch": [0, 1, 10, 100]})
+    >>> round(float(rate(fall)), 12)
+    1.0
+    """
+    values = along(values, dim)
+    fall: xr.DataArray = xr.apply_ufunc(
+        _rate, values[dim], values, input_core_dims=[[dim], [dim]], vectorize=True, output_dtypes=[float]
+    )
+    return fall.rename("rate")
+
+
+def _rate(epoch: np.ndarray, values: np.ndarray) -> float:
+    there = ~np.isnan(values) & (epoch > 0)
+    epoch, values = epoch[there], values[there]
+    if len(values) < 2 or not np.all((values > 0) & np.isfinite(values)):
+        return np.nan
+    if not spreads(values):
+        return 0.0
+    return float(0.0 - stats.linregress(np.log(epoch), np.log(values)).slope)

@@ -1,45 +1,190 @@
-"""What a figure is, and how one is added: one function under `figure`, a study's cube in, a Figure out."""
+"""What a figure is, and how one is added: one function under `figure`, a study's cube in, a Figure out.
+
+Its keyword-only parameters are options of ``study.plot.<figure>(…)``. What a cube does not hold it tells with
+`elastic.errors.NotMeasured`. The other functions here are what figures share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from elastic.analysis.intervals import interval
+from elastic.analysis.reading import settings_axes
+from elastic.cube.names import RESERVED
+from elastic.errors import NotMeasured
+from elastic.figures.labelling import (
+    caption,
+    epoch_axis,
+    evenly,
+    layer_names,
+    log_numbers,
+    log_ticks,
+    mark_layers,
+    split_words,
+    value_words,
+    variable_label,
+    variable_name,
+)
+from elastic.figures.style import COLUMN, PAGE, STYLE, canvas, line_styles, styled
 from elastic.registry import registry
 
-FigureFunction = Callable[[xr.DataTree], Figure]
+__all__ = [
+    "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "canvas", "caption", "draw_line", "epoch_axis",
+    "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "line_styles",
+    "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words", "styled", "value_words",
+    "variable_label", "variable_name",
+]  # fmt: skip
 
-#: Settings of matplotlib for all figures: type that stays readable at half size, vector text, no frame.
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "0.9",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "elastic",
-}
+#: A cube in, a Figure out; options are keyword-only.
+FigureFunction = Callable[..., Figure]
 
 
 def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction]:
-    """Register a function ``(cube: xarray.DataTree) -> matplotlib.figure.Figure``."""
-    return registry("figures").register(name)
+    """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`."""
+
+    def enter(function: FigureFunction) -> FigureFunction:
+        @wraps(function)
+        def draw(cube: xr.DataTree, **options: Any) -> Figure:
+            with styled():
+                return function(cube, **options)
+
+        registered: FigureFunction = registry("figures").register(name)(draw)
+        return registered
+
+    return enter
 
 
-def first_setting(values: xr.DataArray) -> xr.DataArray:
-    """Return the values at the first setting of every axis but the seed."""
-    known = {"seed", "epoch", "split", "layer", "class", "other_class", "stepped_class", "observed_class"}
-    return values.isel({dim: 0 for dim in values.dims if dim not in known})
+def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.DataArray, str]:
+    """Return the values at the first setting of every axis but the seed, and words that say which settings these are.
+
+    Parameters
+    ----------
+    values
+        Of a cube.
+    keep
+        Axes that stay.
+
+    Examples
+    --------
+    >>> swept = xr.DataArray([[1.0], [2.0]], dims=("lr", "seed"), coords={"lr": [0.1, 0.2], "seed": [0]})
+    >>> first_setting(swept)[1]
+    'at lr = 0.1 (first of 2)'
+    """
+    open_axes = [axis for axis in settings_axes(values) if axis not in keep]
+    first = values.isel(dict.fromkeys(open_axes, 0))
+    settings = [str(name) for name in first.coords if name not in RESERVED and not first[name].dims]
+    told = [
+        f"{axis.replace('_', ' ')} = {value_words(first[axis].values[()])}"
+        + (f" (first of {values.sizes[axis]})" if values.sizes.get(axis, 1) > 1 else "")
+        for axis in settings
+    ]
+    return first, f"at {', '.join(told)}" if told else ""
 
 
-def over_seeds(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """Return mean, least and greatest value over the seeds: with few seeds a range hides nothing."""
-    return values.mean("seed"), values.min("seed"), values.max("seed")
+def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
+    """Return the values without those labels of the dims at which nothing is finite.
+
+    Raises
+    ------
+    NotMeasured
+        If nothing is left.
+
+    Examples
+    --------
+    >>> measured(xr.DataArray([[1.0, np.nan]], dims=("seed", "layer"), name="nc1"), "layer").sizes["layer"]
+    1
+    """
+    finite = values.where(np.isfinite(values))
+    if not bool(finite.notnull().any()):
+        hint = "elastic status, or a protocol that probes it"
+        raise NotMeasured(f"`{values.name}`", "have a finite value", "none", hint)
+    for dim in dims:
+        finite = finite.dropna(dim, how="all") if dim in finite.dims else finite
+    return finite.assign_attrs(values.attrs)
+
+
+def is_positive(values: xr.DataArray) -> bool:
+    """Return whether a variable is of a scale that has a zero and no end, so that its axis is logarithmic.
+
+    >>> is_positive(xr.DataArray([0.1], attrs={"bounds": [0.0, "inf"]})), is_positive(xr.DataArray([0.1, -1.0]))
+    (True, False)
+    """
+    if "bounds" in values.attrs:
+        low, high = values.attrs["bounds"]
+        return float(low) == 0 and float(high) == np.inf
+    return bool((values > 0).any() and not (values < 0).any())
+
+
+def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = 0.95) -> xr.Dataset:
+    r"""Return mean and t interval over the seeds; for a logarithmic axis geometric mean and interval of the log.
+
+    Parameters
+    ----------
+    values
+        [seed, …]; NaN, and with ``log`` what is not positive, is left out.
+    log
+        Take exp of mean and interval of log(values).
+    level
+        Of confidence.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``estimate``, ``lower``, ``upper`` (NaN below two seeds) and ``count`` as `elastic.analysis.intervals.interval`.
+
+    Examples
+    --------
+    >>> float(over_seeds(xr.DataArray([1.0, 100.0], dims="seed"), log=True).estimate.round(9))      # √(1 · 100)
+    10.0
+    """
+    if not log:
+        return interval(values, level=level)
+    found = interval(xr.apply_ufunc(np.log, values.where(values > 0)), level=level)
+    return found.assign({name: np.exp(found[name]) for name in ("estimate", "lower", "upper")})
+
+
+def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
+    """Return the words of a caption for values of `over_seeds`: how many seeds, and what the band or bar is.
+
+    Parameters
+    ----------
+    found
+        All that the figure draws.
+    log
+        Whether it was drawn with ``log``; None if some of it was, in panels with a logarithmic axis.
+    drawn
+        How the interval is drawn.
+
+    >>> interval_words(over_seeds(xr.DataArray([1.0, 2.0, 4.0], dims="seed"), log=True), log=True)
+    '3 seeds, geometric mean, band: 95 % interval (t, of the log)'
+    """
+    counts = np.concatenate([np.ravel(one["count"]) for one in found])
+    least, most = int(counts[counts > 0].min(initial=int(counts.max()))), int(counts.max())
+    if most < 2:
+        return "one seed"
+    seeds = f"{most} seeds" if least == most else f"{least} to {most} seeds"
+    if log is None:
+        return f"{seeds}, mean (on log axes geometric), {drawn}: 95 % interval (t)"
+    return f"{seeds}, {'geometric ' if log else ''}mean, {drawn}: 95 % interval (t{', of the log' if log else ''})"
+
+
+def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
+    """Return `is_positive` of several variables, or None if they differ: what `interval_words` asks."""
+    kinds = {is_positive(values) for values in panels}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def draw_line(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
+    """Draw the estimates of `over_seeds` as a line and their interval, where there is one, as a band."""
+    (line,) = axes.plot(positions, found["estimate"], **look)
+    if bool(found["lower"].notnull().any()):
+        shade, edge = to_rgba(line.get_color(), 0.1), to_rgba(line.get_color(), 0.55)  # edges part bands that overlap
+        axes.fill_between(positions, found["lower"], found["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5)

@@ -2,53 +2,120 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
 
-from elastic.figures.contract import figure, first_setting, over_seeds
+from elastic.analysis.reading import read, select
+from elastic.errors import NotMeasured
+from elastic.figures.contract import (
+    COLUMN,
+    PAGE,
+    all_positive,
+    canvas,
+    caption,
+    draw_line,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    is_positive,
+    line_styles,
+    log_ticks,
+    mark_layers,
+    measured,
+    over_seeds,
+    split_words,
+    variable_label,
+)
 
-#: Epochs drawn, evenly chosen from those probed.
+#: Epochs drawn unless told otherwise, evenly chosen from those probed.
 EPOCHS = 5
 
 
 @figure()
-def depth_profile(cube: xr.DataTree) -> Figure:
-    """Draw nc1 and locality against depth, a line an epoch with its range over the seeds."""
-    panels = [
-        ("collapse", "nc1", "NC1  tr(Σ$_W$Σ$_B^+$)/K, train"),
-        ("elasticity", "locality", "locality  own class / other classes"),
-    ]
-    panels = [p for p in panels if p[0] in cube.children and p[1] in cube[p[0]].dataset]
-    if not panels:
-        raise KeyError("no nc1 and no locality")
-    drawn = Figure(figsize=(4.6 * max(1, len(panels)), 3.5), layout="constrained")
-    for number, (group, variable, label) in enumerate(panels, start=1):
-        axes = drawn.add_subplot(1, len(panels), number)
-        values = first_setting(cube[group].dataset[variable])
-        values = values.sel(split="train") if "split" in values.dims else values
-        draw_profiles(axes, values)
-        axes.set(yscale="log", ylabel=label)
-        axes.yaxis.set_major_formatter(LogFormatterSciNotation() if variable == "nc1" else ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter() if variable == "nc1" else ScalarFormatter())
-        if variable == "locality":
-            axes.axhline(1, color="0.4", linewidth=0.8, linestyle=":", zorder=1)
-    drawn.axes[0].legend(title="epoch", ncols=2)
+def depth_profile(
+    cube: xr.DataTree,
+    *,
+    metric: str = "nc1",
+    split: str = "train",
+    epochs: Sequence[int] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw a metric of collapse, and locality, against depth: a line an epoch with its interval over the seeds.
+
+    Parameters
+    ----------
+    cube
+        Of a study.
+    metric
+        Variable [seed, epoch, layer, …] of the left panel; the right one, where it is measured, shows locality.
+    split
+        Samples on which the metric is taken.
+    epochs
+        Probed epochs; −1 is the last. Five of them by default.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube holds neither, or not the metric, split, epoch or label asked for.
+    """
+    panels = panels_of(cube, metric, split=split, where=where)
+    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.1)
+    found = []
+    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+        shown = measured(first_setting(values)[0], "epoch", "layer")
+        found += draw_profiles(axes, shown, epochs if epochs is not None else evenly(shown["epoch"].values, EPOCHS))
+    handles, labels = drawn.axes[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, title="epoch", loc="outside right upper")
+    caption(
+        drawn, split_words(panels[0]), interval_words(*found, log=all_positive(panels)), first_setting(panels[0])[1]
+    )
     return drawn
 
 
-def draw_profiles(axes: Axes, values: xr.DataArray) -> None:
-    """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark) epochs."""
-    epochs = values["epoch"].values
-    chosen = epochs[np.unique(np.linspace(0, len(epochs) - 1, EPOCHS).round().astype(int))]
-    positions = np.arange(values.sizes["layer"])
-    for shade, epoch in zip(np.linspace(0.85, 0.0, len(chosen)), chosen, strict=True):
-        colour = colormaps["viridis"](shade)
-        mean, least, greatest = over_seeds(values.sel(epoch=epoch))
-        axes.fill_between(positions, least, greatest, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(positions, mean, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=str(epoch))
-    names = [str(layer).replace("hidden_", "h").replace("conv_", "c") for layer in values["layer"].values]
-    axes.set_xticks(positions, names, rotation=35, ha="right")
+def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArray]:
+    """Return the metric and locality, or the one of them that the cube holds.
+
+    Raises
+    ------
+    NotMeasured
+        If it holds neither, or not the metric that was asked for by name.
+    """
+    try:
+        panels = [read(cube, metric, **choice)]
+    except NotMeasured:
+        if metric != "nc1" or "elasticity" not in cube.children:
+            raise
+        return [read(cube, "locality", **choice)]
+    try:
+        return [*panels, *([] if metric == "locality" else [read(cube, "locality", **choice)])]
+    except NotMeasured:
+        return panels
+
+
+def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[int]) -> list[xr.Dataset]:
+    """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark); return what was drawn."""
+    log, drawn = is_positive(values), []
+    for epoch, look in zip(epochs, line_styles(len(epochs), ordered=True), strict=True):
+        chosen = select(values, "epoch", epoch)
+        drawn.append(over_seeds(chosen, log=log))
+        draw_line(axes, np.arange(values.sizes["layer"]), drawn[-1], label=str(int(chosen["epoch"])), **look)
+    mark_layers(axes, values["layer"].values)
+    finish(axes, values)
+    return drawn
+
+
+def finish(axes: Axes, values: xr.DataArray) -> None:
+    """Name the y axis, make it logarithmic where that is natural, and mark where locality means nothing: at 1."""
+    axes.set_ylabel(variable_label(values))
+    if values.name == "locality":
+        axes.axhline(1, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+    if is_positive(values):
+        log_ticks(axes)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import matplotlib
-
-from elastic.errors import StudyError
-from elastic.figures.contract import STYLE
+from elastic.errors import NotMeasured, StudyError
+from elastic.figures.contract import styled
 from elastic.registry import registry
 from elastic.study import Study
 
 FORMATS = ("svg", "pdf", "png")
 
+#: Dots an inch of PNG files; drawings of cells inside SVG and PDF files have them too.
+DOTS = 200
 
-def draw(study: Study, names: Sequence[str] = ()) -> Iterator[Path]:
+
+def on_stderr(line: str) -> None:
+    """Write a line where it does not mix with the names of files."""
+    print(line, file=sys.stderr)
+
+
+def draw(study: Study, names: Sequence[str] = (), tell: Callable[[str], None] = on_stderr) -> Iterator[Path]:
     """Draw figures of a study and yield the files: ``figures/<name>.svg``, ``.pdf`` and ``.png``.
 
     Parameters
@@ -23,33 +30,36 @@ def draw(study: Study, names: Sequence[str] = ()) -> Iterator[Path]:
     study
         Whose cube is drawn.
     names
-        Registered figures; all of them by default.
+        Registered figures; by default all that show something the study measured.
+    tell
+        Is given a line about each figure that was left out, and why.
 
     Raises
     ------
     UnknownName
         If a name is no figure.
+    NotMeasured
+        If the cube does not hold what a figure that was asked for shows.
     StudyError
-        If the cube does not hold what a figure that was asked for shows, or nothing that any shows.
+        If it holds nothing that any figure shows.
     """
     cube, folder = study.cube, study.folder / "figures"
     entries = [registry("figures").get(name) for name in names] or list(registry("figures"))
-    folder.mkdir(exist_ok=True)
     drawn = 0
     for entry in entries:
-        with matplotlib.rc_context(STYLE):
-            try:
-                figure = entry.function(cube)
-            except KeyError as error:
-                if not names:
-                    continue  # this study does not measure what that figure shows
-                should, found = "find what it shows in the cube", str(error.args[0])
-                raise StudyError(f"`{entry.name}`", should, found, "a protocol that probes it") from None
-            for ending in FORMATS:
-                path = folder / f"{entry.name}.{ending}"
-                dated = {} if ending == "png" else {"Date": None} if ending == "svg" else {"CreationDate": None}
-                figure.savefig(path, dpi=200, metadata=dated)
-                yield path
+        try:
+            figure = entry.function(cube)
+        except NotMeasured as error:
+            if names:
+                raise error.at(f"figure {entry.name}") from None
+            tell(f"{entry.name} is left out: {error}")
+            continue
+        folder.mkdir(exist_ok=True)
+        for ending in FORMATS:
+            path = folder / f"{entry.name}.{ending}"
+            with styled():  # a figure of an outsider may not be a PaperFigure
+                figure.savefig(path, dpi=DOTS)
+            yield path
         drawn += 1
     if not drawn:
         hint = "elastic status, or a protocol with probes"

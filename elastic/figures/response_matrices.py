@@ -1,46 +1,140 @@
-"""Which class moves which: the class × class relative similarities, layer by layer."""
+"""Which class moves which: a class × class matrix for each layer, early and late."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elastic.figures.contract import figure, first_setting
+from elastic.analysis.reading import read, select
+from elastic.figures.contract import (
+    COLUMN,
+    PAGE,
+    canvas,
+    caption,
+    evenly,
+    figure,
+    first_setting,
+    layer_names,
+    measured,
+    variable_name,
+)
 
-#: Classes up to which each one is named.
-MARKED = 12
+#: Layers drawn unless told otherwise: fewer where the names of classes need room.
+LAYERS, LAYERS_OF_NAMED = 6, 3
+
+#: Names of classes up to this length need no turning; points that a line of type takes in height, a letter in width.
+SHORT, LINE, LETTER = 2, 8.5, 5.8
+
+#: Every how manieth class is named.
+STEPS = [1, 2, *(step * 10**power for power in range(6) for step in (5, 10, 20, 25))]
 
 
 @figure()
-def response_matrices(cube: xr.DataTree) -> Figure:
-    """Draw the relative similarity of every two classes at the first and the last probed epoch, mean over seeds."""
-    values = first_setting(cube["elasticity"].dataset["relative_similarity"]).mean("seed").isel(epoch=[0, -1])
-    rows, columns = values.sizes["epoch"], values.sizes["layer"]
-    drawn = Figure(figsize=(1.55 * columns + 1.1, 1.62 * rows + 0.5), layout="constrained")
-    grid = drawn.subplots(rows, columns, squeeze=False)
-    top = float(np.nanmax(values))
-    for (row, column), axes in np.ndenumerate(grid):
-        shown = values.isel(epoch=row, layer=column).transpose("stepped_class", "observed_class")
-        axes.imshow(shown, vmin=0, vmax=top, cmap="magma")
-        axes.grid(visible=False)
-        mark(axes, values, bottom=row == rows - 1, left=column == 0)
-        if row == 0:
-            axes.set_title(str(values["layer"].values[column]).replace("_", " "), fontsize=9)
-        if column == 0:
-            axes.set_ylabel(f"epoch {int(values['epoch'][row])}\nstepped class", fontsize=9)
-        if row == rows - 1:
-            axes.set_xlabel("observed class", fontsize=9)
-    bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, pad=0.01)
-    bar.set_label("relative similarity")
+def response_matrices(
+    cube: xr.DataTree,
+    *,
+    variable: str = "relative_similarity",
+    epochs: Sequence[int] | None = None,
+    layers: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw how far a step on each class moves each other class, by layer, first and last epoch, mean over the seeds.
+
+    Parameters
+    ----------
+    cube
+        Of a study with a group ``elasticity``.
+    variable
+        Variable [seed, epoch, layer, stepped_class, observed_class].
+    epochs
+        Probed epochs, a row each; −1 is the last. The first and the last by default.
+    layers
+        Layers by name, a column each; at most six by default, evenly chosen in depth.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold the variable, epoch, layer or label.
+    """
+    values, setting = first_setting(read(cube, variable, where=where))
+    values = measured(values, "epoch", "layer", "stepped_class", "observed_class")
+    rows = epochs if epochs is not None else evenly(values["epoch"].values, 2)
+    most = LAYERS if is_short(values) else LAYERS_OF_NAMED
+    columns = layers if layers is not None else evenly(values["layer"].values, most)
+    mean = values.mean("seed").transpose(..., "stepped_class", "observed_class")
+    chosen = [[select(select(mean, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
+    drawn = draw_grid(chosen, variable_name(values))
+    seeds = values.sizes["seed"]
+    some = f"{len(columns)} of {values.sizes['layer']} layers" if len(columns) < values.sizes["layer"] else ""
+    caption(drawn, f"mean over {seeds} seeds" if seeds > 1 else "one seed", some, setting)
     return drawn
 
 
-def mark(axes: Axes, values: xr.DataArray, *, bottom: bool, left: bool) -> None:
-    """Name the classes at the outer edges, as long as their names have room."""
+def is_short(values: xr.DataArray) -> bool:
+    """Return whether the names of the classes are short."""
+    return longest(values) <= SHORT
+
+
+def longest(values: xr.DataArray) -> int:
+    """Return the number of letters of the longest name of a class."""
+    return max(len(str(label)) for label in values["observed_class"].values)
+
+
+def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
+    """Draw matrices [stepped_class, observed_class] of rows and columns, all in one range of colours."""
+    stacked = np.concatenate([np.ravel(one) for row in chosen for one in row])
+    low, high = min(0.0, float(np.nanmin(stacked))), float(np.nanmax(stacked))
+    signed = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
+    look = signed if low < 0 else {"cmap": "magma", "vmin": 0.0, "vmax": high}
+    rows, columns = len(chosen), len(chosen[0])
+    room = 0.0 if is_short(chosen[0][0]) else 0.062 * longest(chosen[0][0])
+    width = PAGE if columns > 2 or room else COLUMN
+    side = min((width - 1.6 - room) / columns, 2.0)
+    drawn = canvas(width, rows * (side + 0.08) + 1.0 + room)
+    drawn.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03)  # cells are square
+    grid = drawn.subplots(rows, columns, squeeze=False)
+    for (row, column), axes in np.ndenumerate(grid):
+        shown = chosen[row][column]
+        axes.imshow(shown, interpolation="none", **look)
+        axes.grid(visible=False)
+        mark_classes(axes, shown, side, bottom=row == rows - 1, left=column == 0)
+        if row == 0:
+            axes.set_title(broken(layer_names([shown["layer"].item()])[0], int(72 * side / LETTER)))
+        if column == 0:
+            axes.set_ylabel(f"epoch {int(shown['epoch'])}\nstepped class", fontsize=9)
+    grid[-1, (columns - 1) // 2].set_xlabel("observed class", x=0.5 if columns % 2 else 1.04)
+    drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28).set_label(label)
+    return drawn
+
+
+def broken(name: str, width: int) -> str:
+    r"""Return a layer's name in lines of at most a width, broken after dots and underscores.
+
+    >>> broken("block1.0.conv", 10)
+    'block1.0.\nconv'
+    """
+    lines = [""]
+    for part in re.findall(r"[^._]+[._]?|[._]", name):
+        lines = [*lines[:-1], lines[-1] + part] if len(lines[-1] + part) <= width else [*lines, part]
+    return "\n".join(line for line in lines if line)
+
+
+def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
+    """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
     names = [str(label) for label in values["observed_class"].values]
-    shown = [name if len(names) <= MARKED and len(name) <= 2 else "" for name in names]
-    axes.tick_params(length=0, labelsize=6)
-    axes.set_xticks(range(len(names)), shown if bottom else [""] * len(names))
-    axes.set_yticks(range(len(names)), shown if left else [""] * len(names))
+    turned: dict[str, Any] = {} if is_short(values) else {"rotation": 90}
+    pitch = LINE if turned else max(LINE, LETTER * longest(values) + 3)
+    least = len(names) * pitch / (72 * side)
+    step = next(step for step in STEPS if step >= least or step >= len(names))
+    shown = range(0, len(names), step)
+    axes.tick_params(length=2, labelsize=9)
+    axes.set_xticks(shown, [names[i] for i in shown] if bottom else [""] * len(shown), **turned)
+    axes.set_yticks(shown, [names[i] for i in shown] if left else [""] * len(shown))

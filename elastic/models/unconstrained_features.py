@@ -104,7 +104,7 @@ def deep_unconstrained_features(
     """Free features under ``depth`` weight layers of one width (the last gives the logits).
 
     Depth 1 is `unconstrained_features`, depth 2 `extended_unconstrained_features` with equal widths; layers are named
-    as there. Sources: dang2023neural, sukenik2023deep.
+    as there. Sources: dang2023deep, sukenik2023deep.
 
     Examples
     --------

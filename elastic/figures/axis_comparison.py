@@ -1,0 +1,133 @@
+"""How the end of training differs along an axis of the study, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elastic.analysis.reading import select, settings_axes
+from elastic.errors import NotMeasured, OptionError
+from elastic.figures.contract import (
+    COLUMN,
+    PAGE,
+    all_positive,
+    canvas,
+    caption,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    is_positive,
+    line_styles,
+    mark_layers,
+    measured,
+    over_seeds,
+    split_words,
+    value_words,
+)
+from elastic.figures.depth_profile import finish, panels_of
+from elastic.registry import nearest
+
+#: Values of the axis drawn, evenly chosen; and how far apart, in layers, their bars stand.
+VALUES, APART = 6, 0.11
+
+
+@figure()
+def axis_comparison(
+    cube: xr.DataTree,
+    *,
+    axis: str | None = None,
+    metric: str = "nc1",
+    split: str = "train",
+    epoch: int = -1,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw a metric of collapse, and locality, by layer at the end of training, a line for each value of an axis.
+
+    Parameters
+    ----------
+    cube
+        Of a study with an axis beside the seed.
+    axis
+        Of the study; by default the first that is not the seed and that ``where`` leaves open.
+    metric
+        Variable [seed, epoch, layer, …] of the left panel; the right one, where it is measured, shows locality.
+    split
+        Samples on which the metric is taken.
+    epoch
+        Probed epoch; −1 is the last that each value of the axis has.
+    where
+        Labels on the study's axes, {axis: label}; the first of every other axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the study has no such axis, or the cube holds nothing of the metric, split, epoch or label asked for.
+    OptionError
+        If the axis is none of the study's.
+    """
+    panels = panels_of(cube, metric, split=split, where=where)
+    axis = chosen_axis(panels[0], axis)
+    labels = evenly(measured(panels[0], axis)[axis].values, VALUES)
+    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.3)
+    found = []
+    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+        found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
+    handles, names = drawn.axes[0].get_legend_handles_labels()
+    drawn.legend(handles, names, title=axis.replace("_", " "), loc="outside right upper")
+    words = interval_words(*found, log=all_positive(panels), drawn="bar")
+    at = "last probed epoch" if epoch == -1 else f"epoch {epoch}"
+    some = f"{len(labels)} of {panels[0].sizes[axis]} values" if len(labels) < panels[0].sizes[axis] else ""
+    caption(drawn, split_words(panels[0]), at, words, some, first_setting(panels[0], keep=[axis])[1])
+    return drawn
+
+
+def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
+    """Return the axis asked for, or the first one that is open.
+
+    Raises
+    ------
+    NotMeasured
+        If there is none beside the seed.
+    OptionError
+        If the values have no such axis.
+    """
+    known = list(settings_axes(values))
+    if not known:
+        hint = "a study with a second axis (axes: in its protocol)"
+        raise NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint)
+    if axis is not None and axis not in known:
+        raise OptionError(
+            "`axis`", "be an axis of the study", repr(axis), nearest(axis, known, fallback=" or ".join(known))
+        )
+    return axis or known[0]
+
+
+def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: int) -> list[xr.Dataset]:
+    """Draw values [axis, seed, epoch, layer] against the layers, bars of the labels side by side; return the drawn."""
+    values, log = measured(values, "epoch", "layer"), is_positive(values)
+    positions, drawn = np.arange(values.sizes["layer"]), []
+    looks = line_styles(len(labels), ordered=bool(np.issubdtype(values[axis].dtype, np.number)))
+    shifts = APART * (np.arange(len(labels)) - (len(labels) - 1) / 2)
+    for label, look, shift in zip(labels, looks, shifts, strict=True):
+        found = over_seeds(at_epoch(select(values, axis, label), epoch), log=log)
+        drawn.append(found)
+        reach = [found["estimate"] - found["lower"], found["upper"] - found["estimate"]]
+        bars: dict[str, Any] = {"capsize": 2, "elinewidth": 1.1, "linewidth": 1.2}
+        axes.errorbar(
+            positions + shift, found["estimate"], yerr=np.nan_to_num(reach), label=value_words(label), **look, **bars
+        )
+    mark_layers(axes, values["layer"].values)
+    finish(axes, values)
+    return drawn
+
+
+def at_epoch(values: xr.DataArray, epoch: int) -> xr.DataArray:
+    """Return the values at a probed epoch; the last one is the last at which these have a finite value."""
+    probed = values.dropna("epoch", how="all") if epoch < 0 else values
+    return select(probed if probed.sizes["epoch"] else values, "epoch", epoch)

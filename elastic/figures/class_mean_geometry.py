@@ -1,0 +1,166 @@
+"""The geometry of the class means: whether their angles become those of a simplex."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elastic.analysis.reading import read, select
+from elastic.figures.contract import (
+    PAGE,
+    canvas,
+    caption,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    layer_names,
+    line_styles,
+    mark_layers,
+    measured,
+    over_seeds,
+    split_words,
+)
+from elastic.figures.layers import chosen_layers
+from elastic.figures.points import draw_points
+
+#: Of the cosines: the ends of the whisker, of the box, and the median.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+#: Classes up to which each one is named, where no name is longer than so many letters.
+NAMED, SHORT = 12, 2
+
+#: Layers beyond which markers shrink.
+MANY = 12
+
+
+@figure()
+def class_mean_geometry(
+    cube: xr.DataTree,
+    *,
+    split: str = "train",
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw the cosines between class means by layer, early and late, against −1/(K−1) of a simplex.
+
+    Left, of the cosines cos(μ_j − μ_G, μ_k − μ_G) of all pairs j ≠ k the median with its interval over the seeds, box
+    (quartiles) and whisker (5 % to 95 %), each the mean over the seeds of that seed's quantile. Right, the cosines of
+    one layer class by class, mean over the seeds, with the simplex' value marked at the colour bar.
+
+    Parameters
+    ----------
+    cube
+        Of a study with a group ``collapse``.
+    split
+        Samples whose class means are taken.
+    epochs
+        Two probed epochs; −1 is the last. The first and the last by default.
+    layer
+        Drawn class by class; the last hidden one by default.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold ``class_cosine``, or not the split, epoch, layer or label asked for.
+    """
+    values, setting = first_setting(read(cube, "class_cosine", split=split, where=where))
+    values = measured(values, "epoch", "layer").transpose("seed", "epoch", "layer", "class", "other_class")
+    shown = epochs if epochs is not None else evenly(values["epoch"].values, 2)
+    chosen = [select(values, "epoch", epoch) for epoch in shown]
+    layer = layer if layer is not None else str(chosen_layers(values)["layer"].values[-1])
+    matrices = [apart(select(cosines, "layer", layer).mean("seed")) for cosines in chosen]
+    drawn = canvas(PAGE, 4.0)
+    grid = drawn.subplot_mosaic([["pairs", i] for i in range(len(chosen))], width_ratios=[2.2, 1])
+    found = draw_pairs(grid["pairs"], chosen)
+    draw_matrices(drawn, [grid[i] for i in range(len(chosen))], matrices)
+    words = interval_words(found, drawn="bar of the median")
+    box = f"boxes: quartiles, whiskers: 5 % to 95 % of the pairs of {values.sizes['class']} classes"
+    caption(drawn, split_words(values.rename("class means")), box, words, setting)
+    return drawn
+
+
+def simplex_cosine(cosines: xr.DataArray) -> float:
+    """Return −1/(K−1), the cosine of any two of the K vertices of a simplex about its centre."""
+    return -1 / (cosines.sizes["class"] - 1)
+
+
+def apart(cosines: xr.DataArray) -> xr.DataArray:
+    """Return cosines [class, other_class] without the diagonal, which is 1 always."""
+    return cosines.where(~np.eye(cosines.sizes["class"], dtype=bool))
+
+
+def pair_quantiles(cosines: xr.DataArray) -> xr.DataArray:
+    """Return the quantiles [seed, layer, quantile] over pairs of classes of cosines [seed, layer, class, other_class].
+
+    Every pair counts once; one that has no cosine, as a class mean lies on the global mean, is left out.
+
+    >>> cosines = xr.DataArray([[1.0, 0.2, 0.4], [0.2, 1.0, 0.6], [0.4, 0.6, 1.0]], dims=("class", "other_class"))
+    >>> pair_quantiles(cosines).values.round(2)
+    array([0.22, 0.3 , 0.4 , 0.5 , 0.58])
+    """
+
+    def quantiles(square: np.ndarray) -> np.ndarray:
+        pairs = square[np.triu_indices(len(square), k=1)]
+        pairs = pairs[np.isfinite(pairs)]
+        return np.quantile(pairs, QUANTILES) if len(pairs) else np.full(len(QUANTILES), np.nan)
+
+    pairs = ["class", "other_class"]
+    found: xr.DataArray = xr.apply_ufunc(
+        quantiles, cosines, input_core_dims=[pairs], output_core_dims=[["quantile"]], vectorize=True
+    )
+    return found.assign_coords(quantile=list(QUANTILES))
+
+
+def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
+    """Draw the quantiles of the cosines by layer, epochs side by side; return the last medians that were drawn."""
+    axes.axhline(simplex_cosine(chosen[0]), color="0.1", linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
+    width = 0.8 / len(chosen)
+    for i, (cosines, look) in enumerate(zip(chosen, line_styles(len(chosen), ordered=True), strict=True)):
+        found = over_seeds(pair_quantiles(cosines))
+        low, lower, _, upper, high = (found["estimate"].sel(quantile=q) for q in QUANTILES)
+        x = np.arange(cosines.sizes["layer"]) + width * (i + 0.5) - 0.4
+        axes.vlines(x, low, high, color=look["color"], linewidth=1)
+        axes.bar(x, upper - lower, bottom=lower, width=0.8 * width, color=look["color"], alpha=0.45, linewidth=0)
+        middle = found.sel(quantile=0.5)
+        edge = {"markeredgecolor": "black", "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
+        draw_points(axes, x, middle, **look, **edge, ecolor="black", zorder=3, label=f"epoch {int(cosines['epoch'])}")
+    mark_layers(axes, chosen[0]["layer"].values)
+    axes.grid(visible=False, axis="x")
+    axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$),  j ≠ k")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(chosen) + 1, columnspacing=1)
+    return middle
+
+
+def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.DataArray]) -> None:
+    """Draw cosines [class, other_class], one below the other, with one colour bar on which a simplex is marked."""
+    simplex = simplex_cosine(matrices[0])
+    values = np.append(np.stack(matrices), simplex)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    for axes, matrix in zip(grid, matrices, strict=True):
+        image = axes.imshow(matrix, vmin=low, vmax=high, cmap="cividis")
+        axes.set_title(f"{layer_names(matrix['layer'].values.reshape(1))[0]}, epoch {int(matrix['epoch'])}", fontsize=9)
+        axes.grid(visible=False)
+        name_classes(axes, matrix["class"].values, below=axes is grid[-1])
+    bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03)
+    bar.set_label("cosine")
+    bar.ax.axhline(simplex, color="white", linewidth=3)
+    bar.ax.axhline(simplex, color="black", linewidth=1.2, linestyle="--")
+
+
+def name_classes(axes: Axes, labels: np.ndarray, *, below: bool) -> None:
+    """Name every class where there is room for it, else none; below the last matrix too."""
+    names = [str(label) for label in labels]
+    room = len(names) <= NAMED and max(map(len, names)) <= SHORT
+    axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])
+    axes.set_yticks(range(len(names)) if room else [], names if room else [])
+    axes.tick_params(length=0, labelsize=9)
+    axes.set_ylabel("class")

@@ -1,0 +1,141 @@
+"""Locality against collapse: whether the layers that collapse become locally elastic, and at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elastic.analysis.locality import matched, tracking
+from elastic.analysis.reading import read
+from elastic.figures.contract import (
+    PAGE,
+    canvas,
+    caption,
+    draw_line,
+    epoch_axis,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    layer_names,
+    line_styles,
+    log_ticks,
+    mark_layers,
+    measured,
+    over_seeds,
+    split_words,
+    variable_label,
+)
+from elastic.figures.layers import chosen_layers
+from elastic.figures.points import draw_points, reach
+
+#: Layers whose paths are drawn unless told otherwise, evenly chosen in depth.
+LAYERS = 7
+
+#: Colour of what belongs to no layer.
+PLAIN = "0.15"
+
+
+@figure()
+def locality_collapse(
+    cube: xr.DataTree,
+    *,
+    metric: str = "nc1",
+    split: str = "train",
+    layers: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw locality against collapse, a path a layer through training, and how the two rank together.
+
+    Left, the mean path of each layer from its first probed epoch (open marker) to the last (filled, with intervals
+    both ways). Right, Spearman's rank correlation of the two, taken in each seed: of a layer over its epochs, and of
+    an epoch over its layers; −1 says that the more collapsed is always the more local.
+
+    Parameters
+    ----------
+    cube
+        Of a study with groups ``collapse`` and ``elasticity``.
+    metric
+        Measure of collapse, positive, [seed, epoch, layer, …].
+    split
+        Samples on which it is taken; locality has no split.
+    layers
+        Layers by name. By default all but the logits, and the paths of at most seven.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold one of the two, the split or a label, or the two share no layer or no epoch.
+    """
+    collapse, setting = first_setting(read(cube, metric, split=split, where=where))
+    locality, _ = first_setting(read(cube, "locality", where=where))
+    first, second = matched(measured(collapse, "epoch", "layer"), measured(locality, "epoch", "layer"))
+    shown, local = chosen_layers(first, layers), chosen_layers(second, layers)
+    paths = shown["layer"].values if layers is not None else evenly(shown["layer"].values, LAYERS)
+    drawn = canvas(PAGE, 3.9)
+    grid = drawn.subplot_mosaic("ab;ac", width_ratios=[1.4, 1])
+    found = draw_paths(grid["a"], shown.sel(layer=paths), local.sel(layer=paths))
+    drawn.legend(title="layer", loc="outside right upper")
+    draw_by_layer(grid["b"], tracking(local, shown, over="epoch"))
+    draw_by_epoch(grid["c"], tracking(local, shown, over="layer"))
+    epochs = shown["epoch"].values
+    ends = f"open: epoch {epochs[0]}, filled: epoch {epochs[-1]}"
+    some = f"paths of {len(paths)} of {shown.sizes['layer']} layers" if len(paths) < shown.sizes["layer"] else ""
+    words = interval_words(*found, log=True, drawn="bars")
+    caption(drawn, split_words(collapse), ends, some, words, "right: means of the seeds' own correlations", setting)
+    return drawn
+
+
+def draw_paths(axes: Axes, collapse: xr.DataArray, locality: xr.DataArray) -> list[xr.Dataset]:
+    """Draw locality against collapse [seed, epoch, layer], shallow (light) to deep (dark); return what was drawn."""
+    across, up = over_seeds(collapse, log=True), over_seeds(locality, log=True)
+    names = layer_names(collapse["layer"].values)
+    for i, (name, look) in enumerate(zip(names, line_styles(len(names), ordered=True), strict=True)):
+        x, y = across.isel(layer=i), up.isel(layer=i)
+        hollow = {"markerfacecolor": "white", "markeredgecolor": look["color"], "markeredgewidth": 1}
+        axes.plot(x["estimate"], y["estimate"], color=look["color"], linewidth=1.2)
+        axes.plot(x["estimate"][:1], y["estimate"][:1], **look, **hollow, zorder=3)
+        end = {**look, "xerr": reach(x.isel(epoch=[-1])), "elinewidth": 0.9, "markersize": 6, "label": name}
+        draw_points(axes, x["estimate"][-1:], y.isel(epoch=[-1]), **end, zorder=4)
+    axes.axhline(1, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+    axes.set(xlabel=variable_label(collapse), ylabel=variable_label(locality))
+    log_ticks(axes, "x")
+    log_ticks(axes, "y")
+    return [across, up]
+
+
+def within_range(found: xr.Dataset) -> xr.Dataset:
+    """Return means and intervals of correlations cut at ±1, beyond which none can be."""
+    return found.assign({bound: found[bound].clip(-1, 1) for bound in ("lower", "upper")})
+
+
+def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
+    """Draw rank correlations [seed, layer] over the epochs, a point a layer."""
+    found = within_range(over_seeds(correlation))
+    positions = np.arange(correlation.sizes["layer"])
+    draw_points(axes, positions, found, color=PLAIN)
+    mark_layers(axes, correlation["layer"].values)
+    finish(axes, correlation, "epochs")
+
+
+def draw_by_epoch(axes: Axes, correlation: xr.DataArray) -> None:
+    """Draw rank correlations [seed, epoch] over the layers, a line with its band."""
+    draw_line(axes, correlation["epoch"].values, within_range(over_seeds(correlation)), color=PLAIN, marker="o")
+    epoch_axis(axes)
+    finish(axes, correlation, "layers")
+
+
+def finish(axes: Axes, correlation: xr.DataArray, over: str) -> None:
+    """Give rank correlations their range and name, and say so where there is none."""
+    axes.axhline(0, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+    axes.set(ylim=(-1.1, 1.1), yticks=(-1, 0, 1))
+    axes.set_title(f"rank correlation over {over}", fontsize=9.5)
+    if not bool(correlation.notnull().any()):
+        axes.text(0.5, 0.75, f"undefined: too few {over}", transform=axes.transAxes, ha="center", fontsize=9)

@@ -1,0 +1,140 @@
+"""The law of equi-separation: whether the log of the fuzziness is a straight line in depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from elastic.analysis.depth import separation_law as fit_law
+from elastic.analysis.persistence import depth_of
+from elastic.analysis.reading import read, select
+from elastic.figures.contract import (
+    COLUMN,
+    PAGE,
+    canvas,
+    caption,
+    draw_line,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    log_ticks,
+    measured,
+    over_seeds,
+    split_words,
+    variable_label,
+)
+from elastic.figures.layers import chosen_layers
+from elastic.figures.points import draw_points
+
+#: Colours of what was found and of the line through it.
+FOUND, LINE = "#000000", "#D55E00"
+
+
+@figure()
+def separation_law(
+    cube: xr.DataTree,
+    *,
+    metric: str = "fuzziness",
+    split: str = "train",
+    epochs: Sequence[int] | None = None,
+    layers: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    r"""Draw the log of the separation fuzziness against depth with the straight line that the law says.
+
+    $D_l \approx \rho^l D_0$ [he2023law]. Points are geometric means over the seeds; the line is the mean of the lines
+    fitted to each seed (`elastic.analysis.depth.separation_law`). Above each panel stand the ratio ρ, its interval
+    taken of log ρ, and Pearson's r of log D with depth, its interval taken of Fisher's artanh r.
+
+    Parameters
+    ----------
+    cube
+        Of a study with a group ``collapse``.
+    metric
+        Variable [seed, epoch, layer, …], positive.
+    split
+        Samples on which it is taken.
+    epochs
+        Probed epochs, a panel each; −1 is the last. The first and the last by default.
+    layers
+        Layers by name through which the line is laid; by default those between input and logits. The others but
+        the logits are drawn as open points.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold the metric, split, epoch, layer or label.
+    """
+    values, setting = first_setting(read(cube, metric, split=split, where=where))
+    values = measured(values, "epoch", "layer")
+    fitted = chosen_layers(values, layers)
+    aside = values.drop_sel(layer=[*fitted["layer"].values, "logits"], errors="ignore")
+    chosen = epochs if epochs is not None else evenly(values["epoch"].values, 2)
+    drawn = canvas(PAGE if len(chosen) > 1 else COLUMN, 3.2)
+    panels = drawn.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    found = []
+    for axes, epoch in zip(panels, chosen, strict=True):
+        beside = select(aside, "epoch", epoch)
+        draw_points(
+            axes,
+            depth_of(beside),
+            over_seeds(beside, log=True),
+            color=FOUND,
+            markerfacecolor="white",
+            markeredgecolor=FOUND,
+        )
+        found.append(draw_law(axes, select(fitted, "epoch", epoch)))
+    panels[0].set_ylabel(variable_label(values))
+    log_ticks(panels[0])
+    words = interval_words(*found, log=True, drawn="bars and band")
+    some = f"open, not fitted: {', '.join(aside['layer'].values)}" if aside.sizes["layer"] else ""
+    caption(drawn, split_words(values), words, some, setting)
+    return drawn
+
+
+def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
+    """Draw values [seed, layer] of an epoch and the line through their logs; return the means of the points."""
+    depth, found, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
+    lines: xr.DataArray = xr.apply_ufunc(np.exp, fit["intercept"] + fit["slope"] * depth)
+    draw_points(axes, depth, found, color=FOUND, zorder=3)
+    draw_line(axes, depth, over_seeds(lines, log=True), color=LINE, marker="", zorder=2)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set(xlabel="depth  $l$")
+    axes.set_title("\n".join((f"epoch {int(values['epoch'])}", *law_words(fit))), fontsize=9.5)
+    return found
+
+
+def law_words(fit: xr.Dataset) -> list[str]:
+    """Return ratio and correlation of fits [seed], with their intervals, in two lines.
+
+    >>> fit = xr.Dataset({"ratio": ("seed", [0.5, 0.5]), "r": ("seed", [-0.9, -0.9])})
+    >>> law_words(fit)
+    ['ρ = 0.500 [0.500, 0.500]', 'r = −0.900 [−0.900, −0.900]']
+    """
+    if not bool(fit["ratio"].notnull().any()):
+        return ["no line: fewer than three layers"]
+    # artanh of a perfect ±1 is infinite.
+    across = over_seeds(xr.apply_ufunc(np.arctanh, fit["r"].clip(-1 + 1e-12, 1 - 1e-12))).drop_vars("count")
+    ratio, correlation = over_seeds(fit["ratio"], log=True), across.map(np.tanh)
+    return [f"ρ = {with_interval(ratio)}", f"r = {with_interval(correlation)}"]
+
+
+def with_interval(found: xr.Dataset) -> str:
+    """Return an estimate and its interval, where it has one, to three decimals.
+
+    >>> with_interval(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
+    'undefined'
+    """
+    if not np.isfinite(found["estimate"]):
+        return "undefined"
+    numbers = [f"{float(found[name]):.3f}".replace("-", "−") for name in ("estimate", "lower", "upper")]
+    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]" if np.isfinite(found["lower"]) else numbers[0]

@@ -1,0 +1,171 @@
+"""The spectrum of the class means against theory: how many directions they span, and how strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from elastic.analysis.reading import read, select
+from elastic.errors import OptionError
+from elastic.figures.contract import (
+    COLUMN,
+    PAGE,
+    canvas,
+    caption,
+    draw_line,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    layer_names,
+    line_styles,
+    measured,
+    over_seeds,
+    split_words,
+)
+from elastic.figures.layers import chosen_layers
+
+#: Epochs and layers drawn unless told otherwise, evenly chosen.
+EPOCHS, LAYERS = 4, 8
+
+#: Components up to which each one is marked.
+MARKED = 20
+
+#: A simplex equiangular tight frame, as figures name it.
+FRAME = "ETF"
+
+
+@figure()
+def theory_spectrum(
+    cube: xr.DataTree,
+    *,
+    theory: Sequence[float] | None = None,
+    split: str = "train",
+    epochs: Sequence[int] | None = None,
+    layer: str | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    r"""Draw the singular values of the class means against those that theory tells.
+
+    With ``theory`` the values are those of the class means as they are, in their own unit. Without it those of the
+    centred class means μ_k − μ_G are drawn against a simplex equiangular tight frame of the same size: K−1 equal
+    values and a zero. Each is divided by the value $\sqrt{\sum_r \sigma_r^2/(K-1)}$ that the frame has, so that the
+    frame is at 1; a second panel shows the other layers at the last of the epochs.
+
+    Parameters
+    ----------
+    cube
+        Of a study with a group ``collapse``.
+    theory
+        K singular values in any order. Closed forms for all N = Kn features, as `elastic.theory.mse_factor_model`,
+        are √n times those of the class means.
+    split
+        Samples whose class means are taken.
+    epochs
+        Probed epochs, a line each; −1 is the last. Four of them by default.
+    layer
+        By name; the last hidden one by default.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold the spectrum, or not the split, epoch, layer or label asked for.
+    OptionError
+        If theory tells another number of values than there are classes, or a negative one.
+    """
+    metric = "class_mean_spectrum" if theory is not None else "class_mean_spectrum_centred"
+    values, setting = first_setting(read(cube, metric, split=split, where=where), keep=("component",))
+    values = measured(values, "epoch", "layer")
+    layer = layer if layer is not None else str(chosen_layers(values)["layer"].values[-1])
+    shown = epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS)
+    told = frame(values) if theory is None else sorted_theory(values, theory)
+    values = values if theory is not None else in_units_of_frame(values)
+    drawn = canvas(PAGE if theory is None else COLUMN, 3.4)
+    panels = drawn.subplots(1, 2 if theory is None else 1, sharey=True, squeeze=False)[0]
+    found = draw_epochs(panels[0], select(values, "layer", layer), shown)
+    if theory is None:
+        found += draw_layers(panels[1], select(values, "epoch", shown[-1]))
+    for axes in panels:
+        draw_theory(axes, told, FRAME if theory is None else "theory")
+    panels[0].set_ylabel("singular value  $σ_r / σ_{ETF}$" if theory is None else "singular value  $σ_r$")
+    frame_words = f"{FRAME}: a simplex with the same Σσ²" if theory is None else ""
+    caption(drawn, split_words(values.rename("class means")), interval_words(*found), frame_words, setting)
+    return drawn
+
+
+def sorted_theory(values: xr.DataArray, theory: Sequence[float]) -> np.ndarray:
+    """Return the theory's values from the greatest on.
+
+    Raises
+    ------
+    OptionError
+        If they are not one for each component, 0 or more.
+    """
+    told, count = np.asarray(theory, dtype=float), values.sizes["component"]
+    if told.shape != (count,) or not (told >= 0).all():
+        raise OptionError("`theory`", f"be {count} singular values, 0 or more", str(theory), "one for each class")
+    return np.sort(told)[::-1]
+
+
+def frame(values: xr.DataArray) -> np.ndarray:
+    """Return the spectrum of a simplex equiangular tight frame in its own unit: K−1 ones and a zero.
+
+    >>> frame(xr.DataArray([4.0, 3.0, 0.0], dims="component"))
+    array([1., 1., 0.])
+    """
+    return np.append(np.ones(values.sizes["component"] - 1), 0.0)
+
+
+def in_units_of_frame(values: xr.DataArray) -> xr.DataArray:
+    """Return spectra divided by the value of a simplex equiangular tight frame with the same Σ_r σ_r².
+
+    >>> found = in_units_of_frame(xr.DataArray([4.0, 3.0, 0.0], dims="component"))   # √((16+9)/2) = 3.536
+    >>> found.values.round(3)
+    array([1.131, 0.849, 0.   ])
+    """
+    K = values.sizes["component"]
+    own = ((values**2).sum("component", min_count=K) / (K - 1)) ** 0.5
+    return values / own.where(own > 0)
+
+
+def draw_epochs(axes: Axes, values: xr.DataArray, epochs: Sequence[int]) -> list[xr.Dataset]:
+    """Draw spectra [seed, epoch, component] of a layer, early (light) to late (dark)."""
+    chosen = [select(values, "epoch", epoch) for epoch in epochs]
+    title = f"{layer_names(values['layer'].values.reshape(1))[0]}, epoch"
+    return draw_spectra(axes, {str(int(one["epoch"])): one for one in chosen}, title)
+
+
+def draw_layers(axes: Axes, values: xr.DataArray) -> list[xr.Dataset]:
+    """Draw spectra [seed, layer, component] of an epoch, shallow (light) to deep (dark)."""
+    layers = evenly(chosen_layers(values)["layer"].values, LAYERS)
+    chosen = [select(values, "layer", layer) for layer in layers]
+    named = dict(zip(layer_names(layers), chosen, strict=True))
+    return draw_spectra(axes, named, f"epoch {int(values['epoch'])}, layer")
+
+
+def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) -> list[xr.Dataset]:
+    """Draw spectra [seed, component], each under its name; return what was drawn."""
+    found = [over_seeds(values) for values in spectra.values()]
+    for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
+        ranks = np.arange(1, one.sizes["component"] + 1)
+        draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
+    columns = {"ncols": 4, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
+    return found
+
+
+def draw_theory(axes: Axes, told: np.ndarray, name: str) -> None:
+    """Draw the theory's values [component] as dashed steps, under their name."""
+    ranks = np.arange(1, len(told) + 1)
+    axes.plot(ranks, told, color="black", linestyle="--", linewidth=1.4, drawstyle="steps-mid", zorder=4)
+    axes.annotate(name, (ranks[-2], told[-2]), (0, 3), textcoords="offset points", fontsize=9, ha="center")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    axes.set(xlabel="component  $r$", ylim=(0, None))

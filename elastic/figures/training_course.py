@@ -1,0 +1,112 @@
+"""How a metric goes through training, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elastic.analysis.reading import read, select
+from elastic.errors import NotMeasured
+from elastic.figures.contract import (
+    PAGE,
+    canvas,
+    caption,
+    draw_line,
+    epoch_axis,
+    evenly,
+    figure,
+    first_setting,
+    interval_words,
+    is_positive,
+    layer_names,
+    line_styles,
+    log_ticks,
+    measured,
+    over_seeds,
+    split_words,
+    variable_label,
+)
+from elastic.figures.layers import chosen_layers
+
+#: Layers drawn unless told otherwise, evenly chosen in depth.
+LAYERS = 7
+
+
+@figure()
+def training_course(
+    cube: xr.DataTree,
+    *,
+    metric: str = "nc1",
+    split: str = "train",
+    layers: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw a metric against the epochs of training, a line a layer with its interval over the seeds.
+
+    The epochs are on a symmetric-log axis: logarithmic from epoch 1 on, linear from 0, before training, to 1. A
+    dotted line marks the first epoch at which no training sample is classified wrongly in any seed: the terminal
+    phase of training begins [papyan2020prevalence].
+
+    Parameters
+    ----------
+    cube
+        Of a study.
+    metric
+        Variable [seed, epoch, layer, …].
+    split
+        Samples on which it is taken.
+    layers
+        Layers by name; by default at most seven of those between input and logits.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube does not hold the metric, split, layer or label.
+    """
+    values, setting = first_setting(read(cube, metric, split=split, where=where))
+    values = measured(chosen_layers(values, layers), "epoch", "layer")
+    chosen = layers if layers is not None else evenly(values["layer"].values, LAYERS)
+    drawn = canvas(PAGE, 3.4)
+    axes = drawn.subplots()
+    found = draw_courses(axes, values, chosen)
+    drawn.legend(title="layer", loc="outside right upper")
+    fitted = mark_fitted(axes, cube, where)
+    some = f"{len(chosen)} of {values.sizes['layer']} layers" if len(chosen) < values.sizes["layer"] else ""
+    caption(drawn, split_words(values), interval_words(*found, log=is_positive(values)), some, setting, fitted)
+    return drawn
+
+
+def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> list[xr.Dataset]:
+    """Draw values [seed, epoch, layer] against the epochs, from shallow (light) to deep (dark); return the drawn."""
+    log, drawn = is_positive(values), []
+    looks = line_styles(len(layers), ordered=True)
+    for layer, name, look in zip(layers, layer_names(layers), looks, strict=True):
+        drawn.append(over_seeds(select(values, "layer", layer), log=log))
+        draw_line(axes, values["epoch"].values, drawn[-1], label=name, **look)
+    epoch_axis(axes)
+    axes.set_ylabel(variable_label(values))
+    if log:
+        log_ticks(axes)
+    return drawn
+
+
+def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) -> str:
+    """Mark the first epoch without an error on the training samples in any seed; return the words of the caption."""
+    try:
+        accuracy = read(cube, "training/accuracy")
+    except NotMeasured:
+        return ""
+    for dim, label in (where or {}).items():
+        accuracy = select(accuracy, dim, label) if dim in accuracy.dims else accuracy
+    perfect = (first_setting(accuracy)[0] == 1).all("seed")
+    if not bool(perfect.any()):
+        return "the training error is never zero in all seeds"
+    epoch = int(accuracy["epoch"][int(perfect.argmax("epoch"))])
+    axes.axvline(epoch, color="0.25", linewidth=1.2, linestyle=":", zorder=1)
+    return f"dotted: no training error in any seed, from epoch {epoch}"

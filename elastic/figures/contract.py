@@ -17,9 +17,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from elastic.analysis.intervals import interval
-from elastic.analysis.reading import settings_axes
+from elastic.analysis.reading import OWN_DIMS, settings_axes
 from elastic.cube.names import RESERVED
-from elastic.errors import NotMeasured
+from elastic.errors import NotMeasured, OptionError
 from elastic.figures.labelling import (
     caption,
     epoch_axis,
@@ -72,12 +72,21 @@ def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.
     keep
         Axes that stay.
 
+    Raises
+    ------
+    OptionError
+        If a dim that figures draw along has been chosen from (``where`` is for the axes of a study).
+
     Examples
     --------
     >>> swept = xr.DataArray([[1.0], [2.0]], dims=("lr", "seed"), coords={"lr": [0.1, 0.2], "seed": [0]})
     >>> first_setting(swept)[1]
     'at lr = 0.1 (first of 2)'
     """
+    chosen = [dim for dim in OWN_DIMS - {"split"} if dim in values.coords and not values[dim].dims]
+    if chosen:
+        hint = "an option of the figure's own, such as layers or epochs"
+        raise OptionError(f"`where.{chosen[0]}`", "be an axis of the study other than seed", repr(chosen[0]), hint)
     open_axes = [axis for axis in settings_axes(values) if axis not in keep]
     first = values.isel(dict.fromkeys(open_axes, 0))
     settings = [str(name) for name in first.coords if name not in RESERVED and not first[name].dims]

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from elastic.analysis.intervals import interval
-from elastic.errors import NotMeasured
+from elastic.errors import NotMeasured, OptionError
 from elastic.figures import contract
 from elastic.figures.contract import (
     STYLE,
@@ -210,3 +210,10 @@ def test_no_word_is_small_cut_off_or_printed_over_another(cube_of, name, crowd):
     frame = drawn.bbox.padded(1)
     corners = {word.get_text(): word.get_window_extent() for word in words}
     assert [text for text, box in corners.items() if Bbox.union([frame, box]).bounds != frame.bounds] == []
+
+
+@pytest.mark.parametrize("where", [{"layer": "penultimate"}, {"epoch": 0}, {"seed": 0}])
+@pytest.mark.parametrize("name", ["depth_profile", "response_matrices", "training_course", "onset_map"])
+def test_where_is_for_the_axes_of_a_study_and_anything_else_is_told(cube, name, where):
+    with pytest.raises(OptionError, match=r"where\..*axis of the study"):
+        registry("figures").get(name).function(cube, where=where)

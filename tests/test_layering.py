@@ -26,7 +26,7 @@ ORDER = (
     {"data", "models", "losses", "optimizers", "metrics"},
     {"training", "checkpoint", "arguments"},
     {"probes"},
-    {"runs", "measure"},
+    {"runs", "measure", "display"},
     {"study"},
     {"founding"},
     {"claims"},
@@ -40,7 +40,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
     "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "founding",
-    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "claims", "figures", "report", "notebook",
+    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "display", "claims", "figures", "report", "notebook",
     "export", "cli", "__main__",
 )  # fmt: skip
 
@@ -49,13 +49,13 @@ KEYS = {
     "torch.func": {"probes"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
-    "scipy": {"analysis", "theory"},
+    "scipy": {"analysis", "theory", "optimizers"},
     "cvxpy": {"theory"},
     "altair": {"report"},
     "jinja2": {"report"},
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
-    "sklearn": {"data"},
+    "sklearn": {"data", "analysis"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},
     "click": {"cli"},

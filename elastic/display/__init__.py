@@ -1,0 +1,8 @@
+"""What a study shows of itself: its headline numbers, and a summary in HTML for notebooks. Needs no torch."""
+
+from __future__ import annotations
+
+from elastic.display.conclusion import conclusion
+from elastic.display.html import study_html
+
+__all__ = ["conclusion", "study_html"]

@@ -1,0 +1,144 @@
+"""The headline of a study: nc1 and locality of every layer, at the first and the last probed epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
+import xarray as xr
+
+from elastic.analysis.intervals import interval
+from elastic.analysis.reading import read, settings_axes
+from elastic.errors import NotMeasured
+
+#: Variables of the headline.
+QUANTITIES = ("collapse/nc1", "elasticity/locality")
+
+#: Columns after those of the study's axes.
+COLUMNS = ("layer", "variable", "split", "epoch", "estimate", "lower", "upper", "count")
+
+#: One row of the headline to the text of its cell.
+Told = Callable[[Any], str]
+
+
+def headline(cube: xr.DataTree, *, level: float = 0.95) -> pd.DataFrame:
+    """Return nc1 and locality of every layer, first and last, with intervals over the seeds.
+
+    Parameters
+    ----------
+    cube
+        As `elastic.open_study(…).cube`; runs may be under way.
+    level
+        Of confidence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each setting of the axes, variable, epoch and layer: the axes, then `COLUMNS`. The split is
+        "train" wherever that was probed. ``count`` is the number of seeds behind a row; rows without any are left
+        out. What the study does not measure is not there.
+    """
+    parts = [part for variable in QUANTITIES if (part := _first_and_last(cube, variable, level)) is not None]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFrame | None:
+    try:
+        values = read(cube, variable, split=None)
+    except NotMeasured:
+        return None
+    split = "train"
+    if "split" in values.dims:
+        split = next((s for s in values["split"].values.tolist() if s == "train"), str(values["split"].values[0]))
+        values = values.sel(split=split, drop=True)
+    measured = measured_epochs(values)
+    if not measured:
+        return None
+    ends = list(dict.fromkeys((measured[0], measured[-1])))
+    found = geometric_interval(values.sel(epoch=ends), level).reset_coords(drop=True)
+    axes = settings_axes(values)
+    frame = found.to_dataframe([*axes, "epoch", "layer"]).reset_index()
+    frame = frame.assign(variable=variable.rpartition("/")[2], split=split)
+    return frame.loc[frame["count"] > 0, [*axes, *COLUMNS]]
+
+
+def measured_epochs(values: xr.DataArray) -> list[int]:
+    """Return the epochs at which any value is there: a run under way has not got to the last ones.
+
+    >>> course = xr.DataArray([2.0, 1.0, np.nan], dims="epoch", coords={"epoch": [0, 1, 5]})
+    >>> measured_epochs(course)
+    [0, 1]
+    """
+    there = values.notnull().any([dim for dim in values.dims if dim != "epoch"])
+    epochs: list[int] = values["epoch"].values[there.values].tolist()
+    return epochs
+
+
+def geometric_interval(values: xr.DataArray, level: float = 0.95) -> xr.Dataset:
+    r"""Return geometric mean and t interval over the seeds of numbers that cannot be negative.
+
+    nc1 and locality are ratios that run through orders of magnitude: the interval is that of the mean logarithm,
+    exp(interval(log v)), so that it never reaches below 0.
+
+    Parameters
+    ----------
+    values
+        [seed, …], ≥ 0; NaN is left out. A 0 makes the mean 0, and then there is no interval.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``estimate``, ``lower``, ``upper`` and ``count``, as `elastic.analysis.intervals.interval` gives them.
+
+    Examples
+    --------
+    >>> found = geometric_interval(xr.DataArray([1.0, 4.0], dims="seed"))
+    >>> round(float(found.estimate), 9), bool(found.lower > 0), int(found["count"])         # √(1·4)
+    (2.0, True, 2)
+    >>> float(geometric_interval(xr.DataArray([0.0, 4.0], dims="seed")).estimate)
+    0.0
+    """
+    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
+    found = interval(logs, "seed", level=level)
+    told: xr.Dataset = xr.apply_ufunc(np.exp, found[["estimate", "lower", "upper"]])
+    zero = (values == 0).any("seed")
+    estimate, count = told["estimate"].where(~zero, 0.0), values.notnull().sum("seed")
+    return told.where(~zero).assign(estimate=estimate, count=count)
+
+
+def wide(frame: pd.DataFrame, told: Told) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield, for each setting of the axes, the headline as it is read: a row a layer, a column a variable and epoch.
+
+    Parameters
+    ----------
+    frame
+        As `headline` returns it.
+    told
+        Gives a row's cell: its attributes are the columns of the headline.
+
+    Yields
+    ------
+    setting
+        Value on each axis; empty without axes.
+    table
+        Texts, indexed by layer, with columns (variable, epoch); "–" where nothing is.
+    """
+    axes = [column for column in frame.columns if column not in COLUMNS]
+    columns = pd.MultiIndex.from_frame(frame[["variable", "epoch"]].drop_duplicates())
+    for setting, rows in _by_setting(frame, axes):
+        layers = rows["layer"].drop_duplicates()
+        table = pd.DataFrame("–", index=pd.Index(layers, name="layer"), columns=columns, dtype=object)
+        for row in rows.itertuples(index=False):
+            table.loc[row.layer, (row.variable, row.epoch)] = told(row)
+        yield dict(setting), table
+
+
+def _by_setting(frame: pd.DataFrame, axes: list[str]) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:
+    if not axes:
+        if len(frame):
+            yield {}, frame
+        return
+    for labels, rows in frame.groupby(axes, sort=False):
+        yield dict(zip(axes, labels, strict=True)), rows

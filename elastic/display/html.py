@@ -1,0 +1,153 @@
+"""The summary of a study that a notebook shows: one piece of HTML, without scripts, readable on light and dark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from elastic.display.headline import headline, wide
+from elastic.display.numbers import with_interval
+from elastic.display.style import STYLE
+from elastic.display.verdicts import Verdicts, read_verdicts
+from elastic.errors import ElasticError
+
+#: Settings of the axes, and values on an axis, that are shown; a study with more is to be read in its cube.
+SETTINGS, VALUES = 6, 8
+
+#: A verdict is told by a word and a sign, never by colour alone.
+SIGNS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
+
+
+def study_html(
+    facts: Mapping[str, Any], folder: Path, states: Callable[[], Sequence[str]], cube: Callable[[], xr.DataTree]
+) -> str:
+    """Return a study's summary as HTML: question, runs, axes, headline numbers, verdicts.
+
+    Parameters
+    ----------
+    facts
+        What ``study.json`` holds: ``protocol``, ``axes``, ``digest``.
+    folder
+        Of the study.
+    states
+        Gives the state of each run: "waiting", "under way", "done" or "diverged".
+    cube
+        Gives the cube, as far as the study is.
+
+    Returns
+    -------
+    str
+        A ``<div class="elastic-study">``. A study whose records are damaged says so in it: showing never raises an
+        `ElasticError`.
+    """
+    protocol = facts["protocol"]
+    parts = [_heading(protocol), *_told(lambda: [_facts(facts, folder, states())])]
+    parts += _told(lambda: [*_headline(cube())])
+    parts += _claims(read_verdicts(folder, str(facts["digest"]), len(protocol.get("claims") or ())))
+    return f'<div class="elastic-study">{STYLE}{"".join(parts)}</div>'
+
+
+def _told(parts: Callable[[], list[str]]) -> list[str]:
+    try:
+        return parts()
+    except ElasticError as error:
+        return [f'<p class="note">{escape(str(error))}</p>']
+
+
+def _heading(protocol: Mapping[str, Any]) -> str:
+    question = protocol.get("question")
+    asked = f'<p class="question">{escape(str(question).strip())}</p>' if question else ""
+    return f'<p class="title"><strong>{escape(str(protocol["title"]))}</strong></p>{asked}'
+
+
+def _facts(facts: Mapping[str, Any], folder: Path, states: Sequence[str]) -> str:
+    counted = ", ".join(f"{number} {state}" for state, number in Counter(states).items())
+    rows = {
+        "study": f"<code>{escape(str(facts['protocol']['name']))}</code> in <code>{escape(str(folder))}</code>",
+        "runs": f"{len(states)}: {escape(counted)}",
+        **{str(axis): escape(_values(values)) for axis, values in facts["axes"].items()},
+        "digest": f'<code title="{escape(str(facts["digest"]))}">{escape(str(facts["digest"])[:12])}</code>',
+    }
+    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{told}</dd>" for name, told in rows.items()) + "</dl>"
+
+
+def _values(values: Sequence[Any]) -> str:
+    """Return the values on an axis, the first of them if they are many.
+
+    >>> _values([0, 0.0005, True]), _values(range(10))
+    ('0, 0.0005, true', '0, 1, 2, 3, 4, 5, 6, 7, … (10)')
+    """
+    told = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    return ", ".join(told) if len(told) <= VALUES else f"{', '.join(told[:VALUES])}, … ({len(told)})"
+
+
+def _headline(cube: xr.DataTree) -> Iterator[str]:
+    frame = headline(cube)
+    if frame.empty:
+        yield '<p class="note">Nothing is probed yet.</p>'
+        return
+    seeds, split = int(frame["count"].max()), frame["split"].iloc[0]
+    over = f"geometric mean over {seeds} seeds and 95 % interval" if seeds > 1 else "one seed"
+    tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    for setting, table in tables[:SETTINGS]:
+        where = "".join(f"{axis} = {value}, " for axis, value in setting.items())
+        yield _table(f"{where}{over}, {split} split", table)
+    if len(tables) > SETTINGS:
+        yield f'<p class="note">… and {len(tables) - SETTINGS} more settings: see the cube.</p>'
+
+
+def _cells(told: str) -> str:
+    """Return estimate and interval in columns of their own, so that both stand flush."""
+    estimate, _, interval = told.partition(" ")
+    return f'<td>{escape(estimate)}</td><td class="interval">{escape(interval)}</td>'
+
+
+def _table(caption: str, table: Any) -> str:
+    columns = "".join(
+        f'<th scope="col" colspan="2">{escape(name)}<br>epoch {epoch}</th>' for name, epoch in table.columns
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(layer))}</th>' + "".join(map(_cells, cells)) + "</tr>"
+        for layer, cells in zip(table.index, table.to_numpy(), strict=True)
+    )
+    head = f'<thead><tr><th scope="col">layer</th>{columns}</tr></thead>'
+    return f'<div class="wide"><table><caption>{escape(caption)}</caption>{head}<tbody>{rows}</tbody></table></div>'
+
+
+def _claims(verdicts: Verdicts) -> Iterator[str]:
+    if verdicts.claims:
+        rows = "".join(_claim(claim) for claim in verdicts.claims)
+        names = ("claim", "verdict", "effect, 95 % interval", "seeds")
+        head = "".join(f'<th scope="col">{name}</th>' for name in names)
+        yield f'<div class="wide"><table class="claims"><caption>claims</caption><thead><tr>{head}</tr></thead>'
+        yield f"<tbody>{rows}</tbody></table></div>"
+    if verdicts.note:
+        yield f'<p class="note">Claims: {escape(verdicts.note)}</p>'
+
+
+def _claim(claim: Mapping[str, Any]) -> str:
+    verdict = str(claim["verdict"])
+    shown = f'<span class="verdict {escape(verdict)}">{SIGNS.get(verdict, "")} {escape(verdict)}</span>'
+    sentence = f"{escape(str(claim['sentence']))} <cite>{escape(str(claim['source']))}</cite>"
+    findings = list(claim["findings"])
+    lines = [escape(_effect(finding)) for finding in findings[:SETTINGS]]
+    lines += [f"… and {len(findings) - SETTINGS} more"] if len(findings) > SETTINGS else []
+    effects = "<br>".join(lines)
+    seeds = "<br>".join(escape(str(finding.get("seeds", "–"))) for finding in findings[:SETTINGS])
+    return f"<tr><td>{sentence}</td><td>{shown}</td><td>{effects}</td><td>{seeds}</td></tr>"
+
+
+def _effect(finding: Mapping[str, Any]) -> str:
+    effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
+    setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
+    told = finding.get("reason") or with_interval(effect, lower, upper)
+    return f"{setting}: {told}" if setting else str(told)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

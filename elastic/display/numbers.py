@@ -1,0 +1,31 @@
+"""Numbers as readers get them: few digits, an interval beside the estimate."""
+
+from __future__ import annotations
+
+import math
+
+
+def in_digits(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, without an exponent where that is short.
+
+    >>> in_digits(23.91, 2), in_digits(1.1), in_digits(0.000123, 2), in_digits(0.00001), in_digits(float("nan"))
+    ('24', '1.10', '0.00012', '1.00e-05', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else f"{value:+}"
+    if value == 0:
+        return "0"
+    short = 1e-4 <= abs(value) < 10**digits - 0.5  # what rounds to more digits is told with an exponent
+    return f"{value:#.{digits}g}".rstrip(".") if short else f"{value:.{digits - 1}e}"
+
+
+def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) -> str:
+    """Return an estimate with its interval, or alone where there is none (one seed).
+
+    >>> with_interval(0.5, 0.25, 1.0), with_interval(2.0, float("nan"), float("nan"))
+    ('0.500 [0.250, 1.00]', '2.00')
+    """
+    alone = in_digits(estimate, digits)
+    if math.isnan(lower) or math.isnan(upper):
+        return alone
+    return f"{alone} [{in_digits(lower, digits)}, {in_digits(upper, digits)}]"

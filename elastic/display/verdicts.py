@@ -1,0 +1,53 @@
+"""The verdicts that stand in a study's ``claims.json``, as far as they are of this study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = "claims.json"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What was found when the claims of a study were last checked.
+
+    Attributes
+    ----------
+    claims
+        One mapping a claim, as ``claims.json`` has them: name, sentence, source, quantity, verdict, findings.
+    note
+        What a reader has to know beside, or instead: not yet checked, checked for another protocol, not readable.
+    """
+
+    claims: tuple[Mapping[str, Any], ...]
+    note: str
+
+
+def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
+    """Return the verdicts of a study.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    digest
+        Of its protocol: verdicts of another one are not told.
+    claimed
+        How many claims the protocol makes.
+    """
+    check = f"elastic check {folder}"
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        claims = tuple(dict(claim) for claim in found["claims"])
+        same = found["digest"] == digest
+        if any(not {"name", "sentence", "source", "verdict", "findings"} <= claim.keys() for claim in claims):
+            raise KeyError("claims")
+    except FileNotFoundError:
+        return Verdicts((), f"{claimed} claimed, not yet checked: {check}" if claimed else "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return Verdicts((), f"{FILE} is not readable: {check}")
+    return Verdicts(claims, "") if same else Verdicts((), f"{FILE} is of another protocol: {check}")

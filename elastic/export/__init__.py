@@ -1,0 +1,61 @@
+"""A study's numbers for other programs: tidy tables, one NetCDF-4 file, LaTeX. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from elastic.errors import OptionError, StudyError
+from elastic.export.csv_files import read_tables, write_tables
+from elastic.export.latex import write_latex
+from elastic.export.netcdf import write_netcdf
+from elastic.export.tables import codebook, tables, tidy
+from elastic.registry import nearest
+from elastic.study import Study
+
+__all__ = ["FORMATS", "codebook", "export", "read_tables", "tables", "tidy"]
+
+#: Writes a study into a folder and yields the files.
+Writer = Callable[[Study, Path], Iterator[Path]]
+
+WRITERS: Mapping[str, Writer] = {"csv": write_tables, "netcdf": write_netcdf, "latex": write_latex}
+
+FORMATS = tuple(WRITERS)
+
+
+def export(study: Study, formats: Sequence[str] = FORMATS, folder: Path | None = None) -> Iterator[Path]:
+    """Write a study's numbers, as far as it is, and yield the files; each is whole or not there.
+
+    Parameters
+    ----------
+    study
+        May be under way: what is not measured yet is missing.
+    formats
+        Of `FORMATS`: ``csv`` (one tidy table for each group and set of dims, with a codebook), ``netcdf`` (the cube
+        as one file), ``latex`` (headline and claims).
+    folder
+        Where to write, made where it is missing; ``export`` in the study's folder by default.
+
+    Raises
+    ------
+    OptionError
+        If a format is unknown; nothing is written then.
+    StudyError
+        If the folder cannot be written, or there is nothing to write in the formats asked for.
+    """
+    for name in formats:
+        if name not in WRITERS:
+            hint = nearest(name, list(FORMATS), fallback=f"one of {', '.join(FORMATS)}")
+            raise OptionError("`formats`", f"be of {', '.join(FORMATS)}", repr(name), hint)
+    return _written(study, formats, folder or study.folder / "export")
+
+
+def _written(study: Study, formats: Sequence[str], folder: Path) -> Iterator[Path]:
+    written = 0
+    for name in dict.fromkeys(formats):
+        for path in WRITERS[name](study, folder):
+            written += 1
+            yield path
+    if not written:
+        hint = f"elastic status {study.folder}"
+        raise StudyError("the study", f"hold something to write as {', '.join(formats)}", "nothing probed", hint)

@@ -1,0 +1,136 @@
+r"""Headline and claims as LaTeX tables: ``\input`` them; they need booktabs and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from elastic import __version__
+from elastic.claims.checking import verdicts_on
+from elastic.claims.verdicts import Finding, Verdict
+from elastic.display.headline import headline, wide
+from elastic.display.numbers import with_interval
+from elastic.export.latex_text import escaped, number
+from elastic.export.writing import whole
+from elastic.study import Study
+
+HEADLINE, CLAIMS = "headline.tex", "claims.tex"
+
+
+def write_latex(study: Study, folder: Path) -> Iterator[Path]:
+    """Write a study's headline, and its claims if it makes any, as tables for a paper; yield the files.
+
+    The verdicts are those on the cube as it is now, whenever ``elastic check`` was last called.
+    """
+    texts = {HEADLINE: headline_table(study), CLAIMS: claims_table(study)}
+    for name, text in texts.items():
+        if text:
+            with whole(folder / name) as partial:
+                partial.write_text(text, encoding="utf-8")
+            yield folder / name
+
+
+def headline_table(study: Study) -> str:
+    """Return nc1 and locality of every layer, first and last, as a LaTeX table; "" if neither was measured."""
+    frame = headline(study.cube)
+    parts = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    if not parts:
+        return ""
+    axes = list(parts[0][0])
+    columns = list(parts[0][1].columns)
+    left = len(axes) + 1
+    body: list[str] = []
+    for setting, table in parts:
+        body += [r"\midrule"] if body else []
+        labels = [escaped(str(value)) for value in setting.values()]
+        for layer, cells in zip(table.index, table.to_numpy(), strict=True):
+            body += _layer([*labels, escaped(str(layer))], cells)
+            labels = [""] * len(labels)  # a setting is told once, above its layers
+    variables = [(name, len(list(group))) for name, group in groupby(name for name, _ in columns)]
+    heads = [
+        row([*[""] * left, *(rf"\multicolumn{{{span}}}{{c}}{{{escaped(name)}}}" for name, span in variables)]),
+        rules([span for _, span in variables], left),
+        row([*map(escaped, axes), "layer", *(f"epoch {epoch}" for _, epoch in columns)]),
+    ]
+    seeds, split = int(frame["count"].max()), frame["split"].iloc[0]
+    what = f"geometric mean over {seeds} seeds and 95 % t interval" if seeds > 1 else "one seed"
+    return tabular(study, f"{what}, {split} split", "l" * left + "c" * len(columns), heads, body)
+
+
+def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
+    """Yield a layer's estimates, and its intervals below them: side by side no page would be wide enough."""
+    told = [cell.partition(" ") for cell in cells]
+    yield row([*labels, *(number(estimate) for estimate, _, _ in told)])
+    if any(interval for _, _, interval in told):
+        small = [rf"{{\scriptsize {number(interval)}}}" if interval else "" for _, _, interval in told]
+        yield row([*[""] * len(labels), *small])
+        yield r"\addlinespace[2pt]"
+
+
+def claims_table(study: Study) -> str:
+    """Return the claims of a study with their verdicts as a LaTeX table; "" if it makes none."""
+    claimed = study.protocol.claims
+    if not claimed:
+        return ""
+    heads = [row(["claim", "verdict", r"effect, 95\,\% interval", "seeds"])]
+    verdicts = verdicts_on(study.cube, claimed)
+    body = [line for verdict in verdicts for line in (*_claim(verdict), r"\addlinespace")][:-1]
+    return tabular(study, "95 % t intervals over seeds", r"p{0.4\linewidth}lp{0.22\linewidth}r", heads, body)
+
+
+def _claim(verdict: Verdict) -> Iterator[str]:
+    """Yield a row for each setting that a claim was checked at; the sentence stands in the first."""
+    first = rf"{escaped(verdict.sentence)}~\cite{{{verdict.source}}}"
+    for finding in verdict.findings:
+        setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
+        where = f"{escaped(setting)}: " if setting else ""
+        told = escaped(finding.reason) if finding.effect is None else number(_effect(finding))
+        yield row([first, escaped(finding.verdict), rf"{{\raggedright {where}{told}\par}}", str(finding.seeds)])
+        first = ""
+
+
+def _effect(finding: Finding) -> str:
+    estimate, lower, upper = (_number(end) for end in (finding.effect, finding.lower, finding.upper))
+    return with_interval(estimate, lower, upper)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def row(cells: Sequence[str]) -> str:
+    r"""Return a row of a table.
+
+    >>> print(row(["layer", "$1$"]))
+    layer & $1$ \\
+    """
+    return " & ".join(cells) + r" \\"
+
+
+def rules(spans: Sequence[int], left: int) -> str:
+    r"""Return the short rules below headings that span columns.
+
+    >>> print(rules([2, 2], left=1))
+    \cmidrule(lr){2-3}\cmidrule(lr){4-5}
+    """
+    ends = [left + sum(spans[: n + 1]) for n in range(len(spans))]
+    return "".join(rf"\cmidrule(lr){{{end - span + 1}-{end}}}" for end, span in zip(ends, spans, strict=True))
+
+
+def tabular(study: Study, what: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> str:
+    """Return a whole table, with a comment that says where its numbers are from."""
+    title = " ".join(str(study.facts["protocol"]["title"]).split())
+    lines = [
+        f"% {title}",
+        f"% study {study.name}, digest {study.digest}, elastic {__version__}",
+        f"% {what}; needs \\usepackage{{booktabs}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        *heads,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,107 @@
+"""The cube as tidy tables: one row a point of the grid, one column a variable; and a codebook that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd  # type: ignore[import-untyped]
+import xarray as xr
+
+from elastic.cube import GROUPS
+
+#: Attributes of a variable that the codebook tells.
+FACTS = ("long_name", "units", "source", "formula", "convention")
+
+
+def tables(cube: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the cube in parts that are ready for ``to_dataframe()``: all variables of a part have the same dims.
+
+    Parameters
+    ----------
+    cube
+        As `elastic.open_study(…).cube`.
+
+    Returns
+    -------
+    dict
+        By name: the group, and the dims that a part has beside the axes and the epoch, as
+        ``collapse-split-layer-class``. Coordinates such as ``depth`` go with every part that has their dims.
+
+    Examples
+    --------
+    >>> loss = xr.DataArray([[[0.5]]], dims=("seed", "epoch", "split"))
+    >>> group = xr.Dataset({"loss": loss, "lr": loss.isel(split=0)})
+    >>> [(name, list(part)) for name, part in tables(xr.DataTree.from_dict({"/training": group})).items()]
+    [('training-split', ['loss']), ('training', ['lr'])]
+    """
+    parts: dict[str, dict[str, list[str]]] = {}
+    for group, node in cube.children.items():
+        for name, variable in node.dataset.data_vars.items():
+            own = [str(dim) for dim in variable.dims if dim in GROUPS[group]]
+            parts.setdefault(group, {}).setdefault("-".join([group, *own]), []).append(str(name))
+    return {
+        table: cube[group].to_dataset()[names] for group, of_group in parts.items() for table, names in of_group.items()
+    }
+
+
+def tidy(cube: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Return the cube as tidy tables, by the names of `tables`.
+
+    Returns
+    -------
+    dict
+        Each table begins with one column a dim, outermost first; then come variables and coordinates. What was not
+        computed is NaN, and ``status`` in ``training`` says why: 0 missing, 1 done, 2 diverged.
+
+    Examples
+    --------
+    >>> loss = xr.DataArray([[0.5, 0.25]], dims=("seed", "epoch"), coords={"seed": [7], "epoch": [0, 1]})
+    >>> tidy(xr.DataTree.from_dict({"/training": xr.Dataset({"loss": loss})}))["training"]
+       seed  epoch  loss
+    0     7      0  0.50
+    1     7      1  0.25
+    """
+    return {name: framed(part) for name, part in tables(cube).items()}
+
+
+def framed(part: xr.Dataset) -> pd.DataFrame:
+    """Return one of the `tables` as a frame, with columns of the types that a text file can tell apart."""
+    dims = next(iter(part.data_vars.values())).dims
+    frame = part.to_dataframe(dim_order=list(dims)).reset_index()
+    return frame.astype({name: dtype for name, dtype in _dtypes(part).items() if dtype != "str"})
+
+
+def _dtypes(part: xr.Dataset) -> dict[str, str]:
+    """Return int64, float64 or str for every column."""
+    kinds = {"i": "int64", "u": "int64", "f": "float64"}
+    return {str(name): kinds.get(variable.dtype.kind, "str") for name, variable in part.variables.items()}
+
+
+def codebook(cube: xr.DataTree) -> pd.DataFrame:
+    """Return what every column of every table means.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a column: ``table``, ``column``, ``role`` (dim, coordinate or variable), ``dtype``, and `FACTS`.
+    """
+    rows = [
+        {"table": table, "column": str(name), **_described(part, str(name))}
+        for table, part in tables(cube).items()
+        for name in framed(part.isel({dim: slice(0, 1) for dim in part.dims})).columns
+    ]
+    return pd.DataFrame(rows, columns=["table", "column", "role", "dtype", *FACTS])
+
+
+def _described(part: xr.Dataset, name: str) -> dict[str, str]:
+    column, dtype = part[name], _dtypes(part)[name]
+    role = "dim" if name in part.dims else "coordinate" if name in part.coords else "variable"
+    return {"role": role, "dtype": dtype, **{fact: _told(fact, column.attrs) for fact in FACTS}}
+
+
+def _told(fact: str, attrs: Mapping[str, Any]) -> str:
+    if fact == "convention" and "flag_values" in attrs:
+        meanings = str(attrs["flag_meanings"]).split()
+        return ", ".join(f"{value}: {what}" for value, what in zip(attrs["flag_values"], meanings, strict=True))
+    return str(attrs.get(fact, ""))

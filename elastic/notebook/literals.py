@@ -1,0 +1,54 @@
+"""Values of a study as Python that a notebook's cells hold."""
+
+from __future__ import annotations
+
+import json
+import keyword as python
+from typing import Any
+
+from elastic.notebook.holdings import Holdings
+
+
+def literal(value: Any) -> str:
+    r"""Return a label, a path or a mapping of them as Python, strings in double quotes.
+
+    >>> print(literal({"weight_decay": 0.0005, "widths": 'the "wide"', "epoch": -1}))
+    {"weight_decay": 0.0005, "widths": "the \"wide\"", "epoch": -1}
+    >>> literal((1, True))
+    '(1, True)'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(key)}: {literal(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(literal, value)) + ")"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def keyword(name: str, value: Any) -> str:
+    """Return an argument by keyword, however the keyword is spelled.
+
+    >>> keyword("lr", (0.2, 0.1)), keyword("weight-decay", 0.0)
+    ('lr=(0.2, 0.1)', '**{"weight-decay": 0.0}')
+    """
+    plain = name.isidentifier() and not python.iskeyword(name)
+    return f"{name}={literal(value)}" if plain else f"**{literal({name: value})}"
+
+
+def choice(held: Holdings, *, split: bool = True, epoch: int | None = None) -> str:
+    """Return the arguments that choose what a cell looks at: split, setting of the axes, epoch.
+
+    Parameters
+    ----------
+    held
+        The cell ``where`` of the notebook holds the setting, if there are axes.
+    split
+        Whether the variable has splits of which one is chosen; "train" is everybody's default and left out.
+    epoch
+        The only one that is looked at.
+    """
+    chosen = [f"split={literal(held.split)}"] if split and held.split != "train" else []
+    if epoch is not None:
+        chosen.append(f'where={{**where, "epoch": {epoch}}}' if held.axes else f'where={{"epoch": {epoch}}}')
+    elif held.axes:
+        chosen.append("where=where")
+    return ", ".join(chosen)

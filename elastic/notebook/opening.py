@@ -1,0 +1,83 @@
+"""How a study's notebook begins: its question, its imports, the study."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from elastic.notebook.literals import literal
+from elastic.study import Study
+
+#: Characters of a line of text, so that a source stays readable as a file.
+WIDTH = 110
+
+#: What cells may need beside `ALWAYS`, and what tells that they do: other packages, then elastic's own.
+LIBRARIES = {
+    "import numpy as np": r"\bnp\.",
+    "import pandas as pd": r"\bpd\.",
+    "from IPython.display import Markdown": r"\bMarkdown\(",
+}
+OWN = {
+    "import elastic": "",
+    "from elastic.display import conclusion": r"\bconclusion\(",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: "markdown" or "code", and its text."""
+
+    kind: str
+    text: str
+
+
+def markdown(*paragraphs: str) -> Cell:
+    """Return a cell of text, its lines no longer than `WIDTH`."""
+    return Cell("markdown", "\n\n".join(textwrap.fill(text, WIDTH, break_long_words=False) for text in paragraphs))
+
+
+def code(*lines: str) -> Cell:
+    """Return a cell of code."""
+    return Cell("code", "\n".join(lines))
+
+
+def plain(text: object) -> str:
+    r"""Return a text of a protocol on one line, without HTML of its own.
+
+    >>> plain("Does <b>x</b> & y\n collapse?")
+    'Does &lt;b&gt;x&lt;/b&gt; &amp; y collapse?'
+    """
+    return escape(" ".join(str(text).split()), quote=False)
+
+
+def question(study: Study) -> Cell:
+    """Return the cell that asks what the study asks."""
+    protocol = study.facts["protocol"]
+    parts = [plain(protocol["question"])] if protocol.get("question") else []
+    cited = [f"`{key}`" for key in protocol.get("cites") or ()]
+    parts += [f"After {', '.join(cited)} (`elastic/references.bib`)."] if cited else []
+    parts.append(
+        f"Study `{study.name}`, read from its cube: every number and every sentence below is computed from it. "
+        "Written by `elastic notebook`; yours to change."
+    )
+    # A heading is one line, however long.
+    return Cell("markdown", f"# {plain(protocol['title'])}\n\n{markdown(*parts).text}")
+
+
+def opening(place: str, others: Sequence[Cell]) -> Cell:
+    """Return the first cell of code: the imports that the other cells use, and the study.
+
+    Parameters
+    ----------
+    place
+        The study's folder as the notebook reaches it.
+    others
+        The cells that come after.
+    """
+    text = "\n".join(cell.text for cell in others if cell.kind == "code")
+    groups = [[line for line, use in group.items() if re.search(use, text)] for group in (LIBRARIES, OWN)]
+    imports = [*groups[0], "", *groups[1], ""] if groups[0] else [*groups[1], ""]
+    return code(*imports, f"study = elastic.open_study({literal(place)})", "study")

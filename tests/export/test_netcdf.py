@@ -1,0 +1,78 @@
+"""The NetCDF file is the cube: its groups, dims, labels, numbers; and whatever is in an attribute is still there."""
+
+from __future__ import annotations
+
+import json
+
+import altered
+import numpy as np
+import pytest
+import xarray as xr
+
+from elastic.export import export
+from elastic.export.netcdf import storable
+
+
+def reopened(study, folder):
+    (path,) = export(study, ["netcdf"], folder)
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        return tree.load()
+
+
+def assert_same(found, asked):
+    assert {node.path for node in found.subtree} == {node.path for node in asked.subtree}
+    for node in asked.subtree:
+        other = found[node.path].to_dataset()
+        assert set(other.variables) == set(node.variables)
+        assert set(other.coords) == set(node.coords)
+        for name, variable in node.variables.items():
+            back = other[name]
+            assert back.dims == variable.dims
+            if variable.dtype.kind in "iuf":
+                assert back.dtype == variable.dtype
+                np.testing.assert_array_equal(back.values, variable.values)
+            else:
+                assert back.values.tolist() == variable.values.tolist()
+
+
+@pytest.mark.parametrize("kind", ["finished", "under way", "swept by words", "not probed"])
+def test_the_file_reads_back_as_the_cube(finished_study, tmp_path, kind):
+    study = {
+        "finished": lambda: finished_study,
+        "under way": lambda: altered.under_way(finished_study, tmp_path),
+        "swept by words": lambda: altered.Altered(
+            finished_study.folder, altered.swept("loss_axis", ["cross entropy", "Größe", ""])
+        ),
+        "not probed": lambda: altered.Altered(finished_study.folder, altered.without("nc1", "locality")),
+    }[kind]()
+    assert_same(reopened(study, tmp_path / "out"), study.cube)
+
+
+def test_attributes_are_kept_as_text_and_numbers(finished_study, tmp_path):
+    asked, found = finished_study.cube, reopened(finished_study, tmp_path)
+    assert found.attrs.keys() == asked.attrs.keys()
+    assert found.attrs["digest"] == finished_study.digest
+    assert found.attrs["protocol"] == asked.attrs["protocol"]
+    assert json.loads(found.attrs["versions"]) == asked.attrs["versions"]
+    assert found.attrs["seeds"].tolist() == [0, 1]
+    nc1, original = found["collapse"]["nc1"].attrs, asked["collapse"]["nc1"].attrs
+    assert json.loads(nc1["value_bounds"]) == original["bounds"]
+    assert {k: v for k, v in nc1.items() if k != "value_bounds"} == {k: v for k, v in original.items() if k != "bounds"}
+
+
+@pytest.mark.parametrize("value", [True, None, [], [True, False], [1, 2.5], ["a", "b"], {"a": [1, None]}, [[1], [2]]])
+def test_what_netcdf_has_no_type_for_is_json(value):
+    (told,) = storable(xr.DataTree(xr.Dataset(attrs={"x": value}))).attrs.values()
+    assert json.loads(told) == value
+
+
+@pytest.mark.parametrize("value", ["", "text", "µ\nν", 1, -2.5, [1, 2], [0.5, 1.5]])
+def test_text_and_numbers_stay_as_they_are(value):
+    assert storable(xr.DataTree(xr.Dataset(attrs={"x": value}))).attrs == {"x": value}
+
+
+def test_the_cube_itself_is_not_changed(finished_study):
+    cube = finished_study.cube
+    before = dict(cube.attrs), dict(cube["collapse"]["nc1"].attrs), cube["collapse"]["layer"].dtype
+    storable(cube)
+    assert (dict(cube.attrs), dict(cube["collapse"]["nc1"].attrs), cube["collapse"]["layer"].dtype) == before

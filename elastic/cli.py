@@ -51,7 +51,8 @@ def run(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Train and probe all that a PROTOCOL file asks; goes on where it was stopped."""
+    """Train and probe all that a PROTOCOL file asks, and check its claims; goes on where it was stopped."""
+    from elastic.claims.telling import verdict_table
     from elastic.progress import watcher
     from elastic.summary import findings, next_steps
 
@@ -59,10 +60,12 @@ def run(
         protocol, out=out, settings=settings, allow=allow, device=device, restart=restart, watch=watcher()
     )
     if as_json:
-        show(listing.study_facts(study), as_json)
-    else:
-        show(findings(study), as_json)
-        click.echo(next_steps(study))
+        show({**listing.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
+        return
+    show(findings(study), as_json)
+    if study.protocol.claims:
+        show(verdict_table(elastic.check(study)), as_json)
+    click.echo(next_steps(study))
 
 
 @cli.command()

@@ -121,5 +121,5 @@ def next_steps(study: Study) -> str:
         f"see it:   elastic plot {study.folder}",
     ]
     if study.facts["protocol"].get("claims"):
-        lines.append("claims:   recorded in the cube; this version of elastic does not check them yet")
+        lines.append(f"claims:   {study.folder / 'claims.json'} (elastic check {study.folder})")
     return "\n".join(lines)

@@ -111,7 +111,48 @@ def test_json_is_one_object_and_progress_goes_elsewhere(command, protocol):
     ]
     assert facts["folder"] == "here/small"
     assert "epoch 2/2" in told.error
+    assert facts.pop("claims") == []
     assert one_object(command("status", "here/small", "--json").out) == facts
+
+
+#: A claim that holds of every study, one that does not, and one that two seeds cannot decide.
+HELD, WRONG, OPEN = (f"{{name: above, variable: loss, threshold: {value}}}" for value in (-1000, 1000, 0.2))
+
+
+def test_a_run_ends_with_its_verdicts_and_a_refuted_claim_is_no_failed_run(command, protocol):
+    protocol.write_text(studies.SMALL + f"claims: [{HELD}, {WRONG}]\n")
+    told = command("run", protocol, *QUICK)
+    assert told.code == 0
+    for shown in ("✓ supported", "✗ refuted", "loss is above 1000", "claims:", "results/small/claims.json"):
+        assert shown in told.out
+    written = json.loads(Path("results/small/claims.json").read_text())
+    assert [claim["verdict"] for claim in written["claims"]] == ["supported", "refuted"]
+    assert one_object(command("run", protocol, *QUICK, "--json").out)["claims"] == written["claims"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"), [([HELD], 0), ([HELD, OPEN], 0), ([HELD, WRONG, OPEN], 1), (["collapse_deepens_with_depth"], 0)]
+)
+def test_check_exits_with_1_if_a_claim_is_refuted(command, finished_study, tmp_path, claims, code):
+    (tmp_path / "claims.yaml").write_text(f"claims: [{', '.join(claims)}]\n")
+    before = studies.contents(finished_study.folder)
+    told = command("check", finished_study.folder, "--claims", "claims.yaml")
+    assert told.code == code
+    assert told.out.count("claimed") == len(claims) - ("collapse_deepens_with_depth" in claims)
+    told = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
+    assert (told.code, told.error) == (code, "")
+    assert len(one_object(told.out)["claims"]) == len(claims)
+    assert studies.contents(finished_study.folder) == before
+
+
+def test_check_tells_a_mistake_in_one_sentence(command, finished_study, tmp_path):
+    (tmp_path / "claims.yaml").write_text("claims:\n  - {name: abov, variable: loss}\n")
+    told = command("check", finished_study.folder, "--claims", "claims.yaml")
+    assert (told.code, told.out) == (2, "")
+    assert told.error == (
+        "elastic: claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
+        "try 'above' (elastic list claims)\n"
+    )
 
 
 def test_settings_override_the_file(command, protocol):
@@ -140,7 +181,10 @@ def test_figures_are_drawn_into_the_study(command, finished_study, tmp_path):
     told = command("plot", folder)
     assert told.code == 0
     paths = [Path(line) for line in told.out.splitlines()]
-    assert {path.stem for path in paths} == set(registry("figures").names())
+    drawn = {path.stem for path in paths}
+    assert {"depth_profile", "response_matrices"} <= drawn
+    left_out = set(registry("figures").names()) - drawn  # a comparison of settings, where there is one
+    assert all(f"{name} is left out: " in told.error for name in left_out)
     assert all(path.is_file() for path in paths)
     one = command("plot", folder, "--figure", "depth_profile")
     assert {Path(line).stem for line in one.out.splitlines()} == {"depth_profile"}
@@ -313,6 +357,7 @@ QUESTIONS = {
     "status of nothing": (["status", "nowhere"], "`STUDY` should be a study folder; found no such folder"),
     "status of a folder": (["status", "."], "`STUDY` should be a study folder; found no study.json in it"),
     "status of a file": (["status", __file__], "`STUDY` should be a study folder; found a file"),
+    "check of nothing": (["check", "nowhere"], "`STUDY` should be a study folder; found no such folder"),
     "plot of nothing": (["plot", "nowhere"], "`STUDY` should be a study folder"),
     "unknown kind": (["list", "metric"], "'metric' is not one of"),
     "unknown name": (["show", "ncl"], "`NAME` should be registered; found 'ncl'; try 'nc1'"),
@@ -386,8 +431,8 @@ def test_a_study_without_probes_has_no_figure_of_them(command, protocol):
     command("run", protocol, *QUICK)
     told = command("plot", "small", "--figure", "response_matrices")
     assert told.code == 2
-    assert "`response_matrices` should find what it shows in the cube" in told.error
-    assert "elasticity" in told.error
+    assert "figure response_matrices: " in told.error
+    assert "try a protocol that probes it" in told.error
     assert command("plot", "small").code == 2
 
 

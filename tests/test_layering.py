@@ -40,8 +40,8 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
     "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "founding",
-    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "display", "claims", "figures", "report", "notebook",
-    "export", "cli", "__main__",
+    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "display", "claims", "figures", "report",
+    "notebook", "export", "cli", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.

@@ -22,7 +22,14 @@ from elastic.models.contract import Stages
 from elastic.optimizers import build_optimizer
 from elastic.registry import registry
 from elastic.training import (
-    Randomness, Trainer, batches, build_objective, deterministic_algorithms, evaluate, probed_epochs, train,
+    Randomness,
+    Trainer,
+    batches,
+    build_objective,
+    deterministic_algorithms,
+    evaluate,
+    probed_epochs,
+    train,
 )  # fmt: skip
 
 EPOCHS = 5

@@ -8,6 +8,7 @@ Nothing here needs torch; the rooms of registered functions are read when a comp
 from __future__ import annotations
 
 from elastic.protocol.canonical import canonical_json, explain_difference
+from elastic.protocol.claims import load_claims
 from elastic.protocol.file_schema import json_schema
 from elastic.protocol.grid import Axes, Axis, Cell
 from elastic.protocol.loading import load_protocol
@@ -39,5 +40,6 @@ __all__ = [
     "canonical_json",
     "explain_difference",
     "json_schema",
+    "load_claims",
     "load_protocol",
 ]

@@ -34,7 +34,8 @@ def complete(section: str, written: dict[str, Any]) -> tuple[dict[str, Any], lis
         if not isinstance(owner, dict) or (len(path) > 1 and section not in written and _is_required(section)):
             continue
         component = owner.get(path[-1], default_component(path))
-        completed, found = _complete_component(path, kind, component)
+        model, _ = schema_at(Sections, path)
+        completed, found = complete_component(path, kind, component, shared=set(model.model_fields) if model else set())
         problems += found
         if completed is not None:
             written = put(written, path, completed)
@@ -95,7 +96,20 @@ def _is_required(section: str) -> bool:
     return Sections.model_fields[section].is_required()
 
 
-def _complete_component(path: Path, kind: str, written: Any) -> tuple[Any, list[Problem]]:
+def complete_component(path: Path, kind: str, written: Any, *, shared: set[str]) -> tuple[Any, list[Problem]]:
+    """Return one component with every option's value, and what is wrong with it.
+
+    Parameters
+    ----------
+    path
+        Where it stands in the protocol.
+    kind
+        Of the registry that it is looked up in.
+    written
+        As the user wrote it.
+    shared
+        Keys beside its options that belong to the section (``name`` is one).
+    """
     component = {"name": written} if isinstance(written, str) else written
     name = (*path, "name")
     if isinstance(component, dict) and "name" not in component:
@@ -107,8 +121,6 @@ def _complete_component(path: Path, kind: str, written: Any) -> tuple[Any, list[
         entry = registry(kind).get(component["name"])
     except UnknownName as error:
         return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
-    model, _ = schema_at(Sections, path)
-    shared = set(model.model_fields) if model else set()
     known = [*entry.options.model_fields, *sorted(shared - {"name"})]
     options = {key: value for key, value in component.items() if key not in shared}
     should = f"be an option of {entry.name!r}"

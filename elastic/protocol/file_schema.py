@@ -17,6 +17,7 @@ _BASES = {
     "schedules": "Component",
     "optimizers": "Optimizer",
     "probe_schedules": "Component",
+    "claims": "Component",
 }
 
 
@@ -36,7 +37,7 @@ def json_schema() -> dict[str, Any]:
         "loss": _one_of("losses", "cross_entropy"),
         "optimizer": _one_of("optimizers"),
     }
-    properties["claims"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Component"}]}
+    properties["claims"]["items"] = _one_of("claims")
     parts["Axis"]["required"] = ["path", "values"]
     del parts["Training"]["required"]
     for kind, base in _BASES.items():

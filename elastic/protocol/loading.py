@@ -8,13 +8,14 @@ from typing import Any
 
 import pydantic
 
-from elastic.errors import ElasticError, ProtocolError
+from elastic.errors import ProtocolError
 from elastic.protocol.citations import unknown_citations
+from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.explanation import Problem, explain
 from elastic.protocol.grid import Axes, axes_of
+from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import actual, put
-from elastic.protocol.places import Place, Places
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_file, read_setting
@@ -49,7 +50,7 @@ def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (),
         tree = _set(tree, setting, number)
     protocol, problems = _read(tree.data, tuple(allow))
     if problems or protocol is None:
-        raise _first(problems, tree.places)
+        raise first_mistake(problems, tree.places)
     protocol._text = "" if settings else text
     return protocol
 
@@ -67,8 +68,8 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
 
 def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | None, list[Problem]]:
     """Return the complete protocol of plain data, or None and all problems."""
-    header, problems = _read_header(written)
-    axes, found = _read_axes(written)
+    axes, problems = _read_axes(written)
+    header, found = _read_header(written, axes)
     problems += found
     complete_axes: dict[str, Any] = {"seed": axes.seed} if axes else {}
     sections: dict[str, Any] = {}
@@ -90,15 +91,19 @@ def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | N
         return None, explain(error, Protocol, whole)
 
 
-def _read_header(written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def _read_header(written: dict[str, Any], axes: Axes | None) -> tuple[dict[str, Any], list[Problem]]:
     """Return all but sections and axes, and what is wrong with it (keys that are unknown among it)."""
     plain = {key: value for key, value in written.items() if key not in SECTIONS and key != "axes"}
     cites = plain.get("cites")
     problems = unknown_citations(cites) if isinstance(cites, list) else []
+    if "claims" in plain:
+        plain["claims"], found = complete_claims(plain["claims"], _labels(axes))
+        problems += found
+    told = {problem.path for problem in problems}
     try:
         return Header.model_validate(plain).model_dump(), problems
     except pydantic.ValidationError as error:
-        return {}, problems + explain(error, Protocol, plain)
+        return {}, problems + [problem for problem in explain(error, Protocol, plain) if problem.path not in told]
 
 
 def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
@@ -109,6 +114,11 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
     except pydantic.ValidationError as error:
         return None, explain(error, Axes, plain, around=("axes",))
     return axes, [_clash(name) for name in axes.named if name in registry("metrics").names()]
+
+
+def _labels(axes: Axes | None) -> dict[str, list[Any]] | None:
+    """Return the labels on each axis but the seed: a claim is about the mean over seeds."""
+    return {name: list(axis.labels) for name, axis in axes.named.items()} if axes else None
 
 
 def _clash(name: str) -> Problem:
@@ -122,19 +132,3 @@ def _sections_of_axes(written: dict[str, Any]) -> set[str]:
     axes = written.get("axes")
     values = axes.values() if isinstance(axes, dict) else ()
     return {str(axis.get("path")).partition(".")[0] for axis in values if isinstance(axis, dict)}
-
-
-def _first(problems: list[Problem], places: Places) -> ElasticError:
-    """Return the error of the first problem in reading order, with its place and the number of the others."""
-
-    def order(problem: Problem) -> Place:
-        # A misspelt key explains why another one is missing: it comes before, although its line does not.
-        return places.end_of(problem.path[:-1]) if problem.is_absence else place_of(problem)
-
-    def place_of(problem: Problem) -> Place:
-        return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)
-
-    first = min(problems, key=order)
-    error, more = first.error, len(problems) - 1
-    also = f" (and {more} more mistake{'s' if more > 1 else ''})" if more else ""
-    return type(error)(error.field, error.should, error.found, error.hint + also, place=place_of(first).text)

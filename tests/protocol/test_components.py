@@ -9,10 +9,10 @@ import pytest
 from pydantic import Field
 
 from elastic.errors import UnknownName
-from elastic.protocol import json_schema
+from elastic.protocol import Protocol, json_schema
 from elastic.registry import Registry
 
-KINDS = ("data", "models", "losses", "optimizers", "schedules", "probe_schedules", "metrics")
+KINDS = ("data", "models", "losses", "optimizers", "schedules", "probe_schedules", "metrics", "claims")
 
 WRITTEN = {
     "name": "toy",
@@ -57,7 +57,7 @@ def toys(monkeypatch):
                  "probe_schedules": log}  # fmt: skip
     for kind, function in functions.items():
         registries[kind].register()(function)
-    for module in ("components", "loading", "file_schema"):
+    for module in ("components", "loading", "claims", "file_schema"):
         monkeypatch.setattr(f"elastic.protocol.{module}.registry", registries.__getitem__)
     return registries
 
@@ -109,7 +109,7 @@ def test_options_are_checked_with_the_functions_own_types(files, toys, change, f
     "key", ["model_config", "__class__", "model_fields", "copy", "options", "_x", "", "self", "ä b"]
 )
 def test_no_key_is_special_to_the_code_that_reads_it(files, toys, key):
-    protocol = files.load(WRITTEN | {"claims": [{"name": "c", key: 1}]})
+    protocol = Protocol.from_canonical(files.load(WRITTEN).canonical() | {"claims": [{"name": "c", key: 1}]})
     assert protocol.claims[0].options == {key: 1}
     assert protocol.canonical()["claims"] == [{"name": "c", key: 1}]
     assert files.refuse(WRITTEN | {"loss": {"name": "hinge", key: 1}}).field == f"`loss.{key}`"

@@ -66,6 +66,8 @@ def test_an_unknown_key_is_refused_by_the_schema_and_by_the_reader(files, valida
         (("training", "dtype"), "float16"), (("probes", "collapse", "splits"), ["valid"]), (("axes", "seed"), []),
         (("axes", "rate"), {"path": "optimizer.lr"}), (("title",), 3), (("name",), "Quick start"), (("data",), None),
         (("data", "test_fraction"), 1), (("optimizer", "schedule", "gamma"), "x"), (("probes", "at"), {"count": 3}),
+        (("claims", 0), "falls"), (("claims", 0, "metric"), 3), (("claims", 0, "min_factor"), -1.0), (("claims", 0), 3),
+        (("claims", 0, "depth"), 1),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_the_schema_and_by_the_reader(files, validator, quickstart, path, value):
@@ -81,7 +83,8 @@ def test_a_wrong_value_is_refused_by_the_schema_and_by_the_reader(files, validat
     "change",
     [
         {"model": "cnn"}, {"data": {"name": "gaussian_mixture", "dim": 4, "per_class": None, "classes": [0, 2]}},
-        {"probes": {"collapse": None, "at": "every", "memory_budget": 4096}}, {"claims": ["a", {"name": "b", "x": 1}]},
+        {"probes": {"collapse": None, "at": "every", "memory_budget": 4096}},
+        {"claims": ["propagates_inward", {"name": "below", "variable": "nc1", "threshold": 1}]},
         {"optimizer": {"name": "adam", "schedule": "cosine"}}, {"training": {"epochs": 1, "batch_size": None}},
         {"axes": {"seed": [3], "rate": {"path": "optimizer.lr", "values": [0.1, 1]}}}, {"question": "Why?"},
         {"optimizer": {"name": "sgd"}, "axes": {"rate": {"path": "optimizer.lr", "values": [0.1, 1]}}},
@@ -100,7 +103,7 @@ def test_the_canonical_form_is_itself_a_protocol_file(files, validator):
 
 
 def test_every_registered_name_and_option_is_in_the_schema(schema):
-    for kind in ("data", "models", "losses", "optimizers", "schedules", "probe_schedules"):
+    for kind in ("data", "models", "losses", "optimizers", "schedules", "probe_schedules", "claims"):
         names, *components = schema["$defs"][kind]["anyOf"]
         assert names == {"enum": registry(kind).names()}
         for entry, component in zip(registry(kind), components, strict=True):

@@ -24,7 +24,7 @@ WITH_AXES = {
     "training": {"epochs": 3, "batch_size": None},
     "probes": {"at": "linear", "collapse": {"splits": ["test"]}, "elasticity": {"update": "finite", "lr": 0.1}},
     "axes": {"seed": [0, 1], "decay": {"path": "optimizer.weight_decay", "values": [0.0, 0.1], "labels": ["a", "b"]}},
-    "claims": [{"name": "deepens", "where": {"decay": 0.1}}],
+    "claims": ["propagates_inward", {"name": "below", "variable": "nc1", "threshold": 1, "where": {"decay": "b"}}],
 }
 
 WORDS = st.sampled_from(

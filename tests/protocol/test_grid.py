@@ -36,7 +36,7 @@ AXES = {
     "net": {"path": "model", "values": ["cnn", {"name": "mlp", "widths": [3]}], "labels": ["cnn", "mlp"]},
     "bias": {"path": "model.bias", "values": [True, False]},
     "first": {"path": "model.widths.0", "values": [2, 3]},
-    "objective": {"path": "loss", "values": ["mse", "cross_entropy"]},
+    "criterion": {"path": "loss", "values": ["mse", "cross_entropy"]},
     "objective_name": {"path": "loss.name", "values": ["mse", "cross_entropy"]},
     "samples_per_class": {"path": "data.per_class", "values": [None, 5], "labels": ["all", "five"]},
     "length": {"path": "training", "values": [{"epochs": 1}, {"epochs": 2, "batch_size": None}], "labels": ["1", "2"]},
@@ -109,7 +109,7 @@ def test_a_cell_runs_what_the_protocol_written_for_it_alone_runs(files, names, s
 
 @pytest.mark.parametrize(
     "names",
-    [("method", "rate"), ("method", "decay", "schedule"), ("whole_optimizer", "decay"), ("net", "bias"), ("objective",),
+    [("method", "rate"), ("method", "decay", "schedule"), ("whole_optimizer", "decay"), ("net", "bias"), ("criterion",),
      ("objective_name",), ("first", "bias"), ("length", "batch"), ("when",), ("how_often",), ("probed",), ("ending",),
      ("samples_per_class",), ("whole_optimizer", "ending")],
 )  # fmt: skip
@@ -279,7 +279,8 @@ def test_axes_that_mean_the_same_have_one_digest(files, one, other):
 @pytest.mark.parametrize(
     "change",
     [
-        {"title": "B grid"}, {"name": "other"}, {"cites": ["he2023law"]}, {"claims": ["deepens"]}, {"loss": "mse"},
+        {"title": "B grid"}, {"name": "other"}, {"cites": ["he2023law"]}, {"loss": "mse"},
+        {"claims": ["propagates_inward"]},
         {"training": {"epochs": 4}}, {"axes": {"seed": [1]}}, {"axes": {"seed": [0, 1]}},
         {"probes": {"collapse": None}}, {"axes": {"rate": AXES["rate"]}}, {"question": "Why?"},
     ],
@@ -290,7 +291,7 @@ def test_files_that_mean_another_thing_have_another_digest(files, change):
 
 def test_words_do_not_change_what_a_cell_runs(files):
     plain = files.load(LITTLE)
-    told = files.load(LITTLE | {"title": "Another", "claims": ["deepens"], "axes": {"seed": [5, 0]}})
+    told = files.load(LITTLE | {"title": "Another", "claims": ["propagates_inward"], "axes": {"seed": [5, 0]}})
     assert told.cells[1].digest == plain.cells[0].digest
 
 
@@ -339,5 +340,6 @@ def test_differences_are_told_by_dotted_path(files):
     assert any(line.startswith("probes.collapse: {") and line.endswith("→ null") for line in told)
     assert any(line.startswith("axes.rate: nothing → {") for line in told)
     assert {line.partition(":")[0] for line in told} == {
-        "training.epochs", "loss.name", "probes.collapse", "axes.rate", "optimizer.lr",
+        "training.epochs", "loss.name", "loss.smoothing", "loss.target", "loss.weight",
+        "probes.collapse", "axes.rate", "optimizer.lr",
     }  # fmt: skip

@@ -72,9 +72,9 @@ def told(error: ElasticError):
          "`probes.memory_budget` should be a number of bytes or a text such as 512MiB; found '1 GB'; "
          "try memory_budget: \"1GiB\""),
         ("training:", "loss: {name: mse, scale: 2}\ntraining:", "a.yaml:13:19",
-         "`loss.scale` should be an option of 'mse'; found 'scale'; try leaving it out"),
+         "`loss.scale` should be an option of 'mse'; found 'scale'; try one of target, weight"),
         ("training:", "claims: [{metric: nc1}]\ntraining:", "a.yaml:13:10",
-         "`claims.0.name` should be given; found nothing; try elastic schema, which knows every key"),
+         "`claims.0.name` should be given; found nothing; try one of its names (elastic list claims)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place_and_what_to_try(files, base, old, new, place, message):
@@ -101,11 +101,13 @@ def test_common_fields_of_data_and_optimizer_are_no_options(files, base):
 
 
 def test_a_name_alone_is_a_component(files, base):
-    written = base + "loss: mse\nclaims: [deepens, {name: equal_separation, min_r: 0.95}]\nprobes: {at: linear}\n"
+    written = (
+        base + "loss: mse\nclaims: [propagates_inward, {name: equal_separation, min_r: 0.95}]\nprobes: {at: linear}\n"
+    )
     protocol = files.load(written)
     assert (protocol.loss.name, protocol.probes.at.name) == ("mse", "linear")
-    assert [claim.name for claim in protocol.claims] == ["deepens", "equal_separation"]
-    assert protocol.claims[1].options == {"min_r": 0.95}
+    assert [claim.name for claim in protocol.claims] == ["propagates_inward", "equal_separation"]
+    assert protocol.claims[1].options["min_r"] == 0.95
 
 
 def test_null_switches_a_probe_off(files, base):

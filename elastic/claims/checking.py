@@ -1,0 +1,118 @@
+"""Checking a study: its claims, or those of another protocol, held against its cube. Nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+import elastic
+from elastic.claims.contract import stated
+from elastic.claims.judging import LEVEL, REFUTED
+from elastic.claims.verdicts import Verdict, findings, together, unmeasured
+from elastic.cube import write_atomically
+from elastic.errors import NotMeasured
+from elastic.protocol import Component, load_claims
+from elastic.registry import registry
+from elastic.study import Study, open_study
+
+#: File of a study that holds the verdicts on its own claims.
+CLAIMS = "claims.json"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdicts on a study's claims.
+
+    Attributes
+    ----------
+    study, digest
+        Name and protocol digest of the study.
+    verdicts
+        One for each claim, in the order of the protocol.
+    level
+        Of the intervals.
+    """
+
+    study: str
+    digest: str
+    verdicts: tuple[Verdict, ...]
+    level: float = LEVEL
+
+    @property
+    def refuted(self) -> bool:
+        """Whether a claim is refuted."""
+        return any(verdict.verdict == REFUTED for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what claims.json holds, as plain data."""
+        return {
+            "study": self.study,
+            "digest": self.digest,
+            "level": self.level,
+            "elastic_version": elastic.__version__,
+            "claims": [verdict.to_json() for verdict in self.verdicts],
+        }
+
+
+def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Checked:
+    """Hold a study's cube against claims.
+
+    Parameters
+    ----------
+    study
+        A study, its folder or its name.
+    claims
+        A protocol file whose claims are checked; nothing else of it counts. The study's own by default: their
+        verdicts are also written to its ``claims.json``.
+
+    Raises
+    ------
+    ElasticError
+        If the study or the file cannot be read, or a claim asks for what makes no sense (an unknown claim,
+        variable or axis). What a claim needs and the cube lacks makes it inconclusive.
+    """
+    study = study if isinstance(study, Study) else open_study(study)
+    asked = study.protocol.claims if claims is None else load_claims(claims)
+    checked = Checked(study.name, study.digest, verdicts_on(study.cube, asked))
+    if claims is None and asked:
+        write_checked(study.folder / CLAIMS, checked)
+    return checked
+
+
+def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
+    """Return the verdict on each claim, as a cube has it."""
+    return tuple(verdict_on(cube, component.name, component.options) for component in asked)
+
+
+def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict:
+    """Return the verdict on one claim, by its registered name.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such claim.
+    OptionError
+        If an option is unknown, or asks for what makes no sense.
+    """
+    entry = registry("claims").get(name)
+    options = entry.complete(options)
+    try:
+        evidence = entry.function(cube, **options)
+        quantity, found = evidence.quantity, findings(evidence)
+    except NotMeasured as error:
+        quantity, found = "", (unmeasured(str(error)),)
+    verdict = together([finding.verdict for finding in found])
+    source = str(options.get("source", entry.facts.source))  # that of a general form depends on what it is made of
+    return Verdict(name, stated(entry, options), source, quantity, options, verdict, found)
+
+
+def write_checked(path: Path, checked: Checked) -> None:
+    """Write verdicts as JSON, unless they stand there already: a folder that cannot be written can be checked."""
+    data = (json.dumps(checked.to_json(), indent=1, sort_keys=True) + "\n").encode()
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)

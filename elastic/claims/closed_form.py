@@ -1,0 +1,106 @@
+"""Claims against closed forms: training ends where theory says."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Annotated, Any
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, JsonValue
+
+from elastic import theory as theories
+from elastic.claims.contract import Epoch, Evidence, Layer, Source, Split, Variable, Where, claim
+from elastic.claims.measured import at_epoch, in_layer, log, measured
+from elastic.errors import OptionError
+from elastic.registry import nearest
+
+
+@claim(
+    source="zhu2021geometric",
+    sentence="{variable} comes within {tolerance:g} of {factor:g} × {quantity} of {theory}{in_layer} "
+    "({split}, {at_epoch}){where}",
+)
+def meets_theory(
+    cube: xr.DataTree,
+    *,
+    variable: Variable,
+    theory: Annotated[str, Field(description="a function of elastic.theory", examples=["cross_entropy_ufm"])],
+    arguments: Annotated[dict[str, JsonValue], Field(description="of that function", examples=[{"classes": 10}])],
+    quantity: Annotated[str, Field(description="of what it returns", examples=["loss"])] = "loss",
+    factor: Annotated[float, Field(description="by which the quantity is multiplied, as 1/√n")] = 1.0,
+    tolerance: Annotated[float, Field(gt=0, lt=1)],
+    split: Split = "train",
+    layer: Layer = "penultimate",
+    epoch: Epoch = -1,
+    where: Where = None,
+    source: Source = "zhu2021geometric",
+) -> Evidence:
+    """A variable has come to the optimum that a theory knows in closed form.
+
+    Effect: log of the variable over the optimum, told as their ratio; where the optimum is 0 the variable itself, and
+    the tolerance is absolute.
+
+    Parameters
+    ----------
+    cube
+        A study's.
+    theory, arguments, quantity
+        The optimum is ``elastic.theory.<theory>(**arguments).<quantity>``. An array is compared with the variable's
+        components from the greatest on.
+    tolerance
+        Relative to the optimum.
+
+    Raises
+    ------
+    NotMeasured
+        If the variable or the epoch was not measured.
+    OptionError
+        If there is no such variable, theory, argument, quantity, layer or setting.
+    """
+    values = in_layer(measured(cube, variable, split=split, where=where), layer)
+    values = at_epoch(values, epoch)
+    optimum = _along(values, factor * np.sort(_optimum(theory, arguments, quantity))[::-1])
+    if bool((optimum == 0).all()):
+        return Evidence(values - optimum, (-tolerance, tolerance), f"{variable} (optimum 0)")
+    if bool((optimum == 0).any()):
+        hint = "`where: {component: …}`, one claim for those that are 0"
+        raise OptionError("`quantity`", "be all 0 or nowhere 0", repr(optimum.values.tolist()), hint)
+    region = (math.log1p(-tolerance), math.log1p(tolerance))
+    return Evidence(log(values / optimum), region, f"{variable} over its optimum", math.exp)
+
+
+def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarray:
+    """Return the numbers that a theory predicts, as an array of one dim."""
+    known = [name for name in theories.__all__ if inspect.isfunction(getattr(theories, name))]
+    if theory not in known:
+        hint = nearest(theory, known, fallback=f"one of {', '.join(known)}")
+        raise OptionError("`theory`", "be a function of elastic.theory", repr(theory), hint)
+    function = getattr(theories, theory)
+    _check_arguments(theory, function, arguments)
+    found = getattr(function(**arguments), quantity, None)
+    if not isinstance(found, int | float | np.ndarray) or np.ndim(found) > 1:
+        raise OptionError("`quantity`", f"be a number or numbers that {theory} returns", repr(quantity), "loss")
+    return np.atleast_1d(np.asarray(found, dtype=float))
+
+
+def _check_arguments(theory: str, function: Any, arguments: dict[str, Any]) -> None:
+    known = list(inspect.signature(function).parameters)
+    for name in arguments:
+        if name not in known:
+            hint = nearest(name, known, fallback=f"one of {', '.join(known)}")
+            raise OptionError(f"`arguments.{name}`", f"be an argument of {theory}", repr(name), hint)
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.default is parameter.empty and parameter.name not in arguments:
+            hint = f"adding it (elastic.theory.{theory})"
+            raise OptionError(f"`arguments.{parameter.name}`", f"be given for {theory}", "nothing", hint)
+
+
+def _along(values: xr.DataArray, optimum: np.ndarray) -> xr.DataArray:
+    if len(optimum) == 1:
+        return xr.DataArray(optimum[0])
+    if values.sizes.get("component") != len(optimum):
+        found, hint = f"{len(optimum)} numbers", "a variable with as many components, as class_mean_spectrum"
+        raise OptionError("`quantity`", "be one number a component of the variable", found, hint)
+    return xr.DataArray(optimum, dims="component")

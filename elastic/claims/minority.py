@@ -1,0 +1,68 @@
+"""Claims on imbalanced data: rare classes collapse onto each other."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import Annotated
+
+import xarray as xr
+from pydantic import Field
+
+from elastic.analysis.reading import spelled
+from elastic.claims.contract import Epoch, Evidence, Label, Split, Variable, Where, claim
+from elastic.claims.depth import fisher_z
+from elastic.claims.measured import at_epoch, in_layer, measured
+from elastic.errors import OptionError
+
+
+@claim(
+    source="fang2021exploring",
+    sentence="The minority classes {classes} become one: the mean {variable} among them is above {min_cosine:g} "
+    "(penultimate layer, {split}, {at_epoch}){where}",
+)
+def minority_collapses(
+    cube: xr.DataTree,
+    *,
+    classes: Annotated[list[Label], Field(min_length=2, description="the minority", examples=[[7, 8, 9]])],
+    variable: Variable = "classifier_cosine",
+    min_cosine: Annotated[float, Field(gt=-1, lt=1)],
+    split: Split = "train",
+    epoch: Epoch = -1,
+    where: Where = None,
+) -> Evidence:
+    """Minority classes become indistinguishable: their cosines go to 1.
+
+    Effect: Fisher's z of the mean cosine over pairs of the named classes: near 1 cosines of seeds are skewed, since
+    none is above it, and their z is not.
+
+    Parameters
+    ----------
+    cube
+        A study's.
+    classes
+        Labels of the rare ones.
+    variable
+        classifier_cosine (rows of the last layer's weights, of which the theorem speaks) or class_cosine (class
+        means of the features about the global mean).
+    min_cosine
+        The mean cosine has to be above it.
+
+    Raises
+    ------
+    NotMeasured
+        If the cosines or the epoch were not measured.
+    OptionError
+        If there is no such class or setting, or the variable has no pairs of classes.
+    """
+    values = in_layer(measured(cube, variable, split=split, where=where), "penultimate")
+    if not {"class", "other_class"} <= set(values.dims):
+        raise OptionError("`variable`", "be one of pairs of classes", repr(variable), "classifier_cosine")
+    values, known = at_epoch(values, epoch), [spelled(label) for label in values["class"].values.tolist()]
+    for label in classes:
+        if spelled(label) not in known:
+            raise OptionError("`classes`", "be classes of the study", repr(label), f"some of {', '.join(known)}")
+    places = sorted(known.index(spelled(label)) for label in classes)
+    pairs = [values.isel({"class": a, "other_class": b}, drop=True) for a, b in combinations(places, 2)]
+    mean = xr.concat(pairs, dim="pair").mean("pair", skipna=False)
+    return Evidence(fisher_z(mean), (math.atanh(min_cosine), math.inf), f"mean {variable} of the minority", math.tanh)

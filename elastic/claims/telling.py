@@ -1,0 +1,92 @@
+"""Verdicts for a terminal: what was claimed, whether it held, how strongly."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from elastic.claims.checking import Checked
+from elastic.claims.judging import INCONCLUSIVE, REFUTED, SUPPORTED
+from elastic.claims.verdicts import Finding, Verdict
+
+#: Mark and colour; the word stands beside them, so that neither is needed.
+MARKS = {SUPPORTED: ("✓", "green"), REFUTED: ("✗", "red"), INCONCLUSIVE: ("?", "yellow")}
+
+
+def verdict_table(checked: Checked) -> RenderableType:
+    """Return the verdicts of a study: a heading, then each claim with the numbers that decide it."""
+    if not checked.verdicts:
+        return Text(f"{checked.study} claims nothing: --claims FILE checks the claims of another protocol")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for verdict in checked.verdicts:
+        mark, colour = MARKS[verdict.verdict]
+        grid.add_row(Text(f"{mark} {verdict.verdict}", style=f"bold {colour}"), Padding(_told(verdict), (0, 0, 1, 0)))
+    return Group(_heading(checked), Text(""), grid)
+
+
+def _heading(checked: Checked) -> Text:
+    counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in MARKS]
+    told = ", ".join(f"{count} {word}" for word, count in counts if count)
+    level = f"{checked.level:.0%} intervals over seeds"
+    return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
+
+
+def _told(verdict: Verdict) -> RenderableType:
+    """Return the sentence and its source, and below it a line for each setting."""
+    parts: list[RenderableType] = [Text.assemble(verdict.sentence, (f"  [{verdict.source}]", "dim"))]
+    if verdict.quantity and verdict.findings:
+        parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}:", style="dim"))
+    lines, several = Table.grid(padding=(0, 2, 0, 0)), len(verdict.findings) > 1
+    for finding in verdict.findings:
+        lines.add_row(*_line(finding, several))
+    return Group(*parts, lines)
+
+
+def _line(finding: Finding, several: bool) -> list[Text]:
+    setting = ", ".join(str(label) if dim == "layer" else f"{dim} = {label}" for dim, label in finding.setting.items())
+    cells = [Text(setting)] if setting else []
+    if several:
+        mark, colour = MARKS[finding.verdict]
+        cells.insert(0, Text(mark, style=colour))
+    if finding.effect is None:
+        return [*cells, Text(finding.reason)]
+    effect = number(finding.effect)
+    if finding.seeds > 1:
+        effect += f" [{number(finding.lower)}, {number(finding.upper)}]"
+    return [*cells, Text(effect, style="bold"), Text(seeds(finding)), Text(finding.reason)]
+
+
+def region(finding: Finding) -> str:
+    """Return the values that would support a claim.
+
+    >>> finding = Finding({}, "supported", "", 2.0, 1.5, 2.5, (1.0, None), 3, [2.0, 2.0, 2.0])
+    >>> region(finding), seeds(finding)
+    ('claimed > 1', '3 seeds')
+    """
+    least, greatest = finding.region
+    if greatest is None:
+        return f"claimed > {number(least)}"
+    if least is None:
+        return f"claimed < {number(greatest)}"
+    return f"claimed {number(least)} to {number(greatest)}"
+
+
+def seeds(finding: Finding) -> str:
+    """Return how many seeds stand behind a finding, and how many were left out."""
+    told = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
+    return told if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
+
+
+def number(value: float | None) -> str:
+    """Return a number in three digits; what grew beyond all numbers as ∞.
+
+    >>> number(0.12345), number(12345.0), number(None)
+    ('0.123', '12345', '∞')
+    """
+    if value is None:
+        return "∞"
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -1,0 +1,153 @@
+"""What is told of a claim that was checked: a verdict, and the findings that it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import xarray as xr
+
+from elastic.claims.contract import Evidence
+from elastic.claims.judging import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found at one setting of the axes (and layers) that a claim leaves open.
+
+    Attributes
+    ----------
+    setting
+        {dim: label}, empty where nothing is left open.
+    verdict
+        "supported", "refuted" or "inconclusive".
+    reason
+        Why it is inconclusive, or empty where the interval reaches over the region's edge.
+    effect, lower, upper
+        Estimate and 95 % interval over seeds, on the scale that readers are shown; None where there is none.
+    region
+        Values that support the claim, on the same scale; None where it is unbounded.
+    seeds
+        How many stand behind it.
+    per_seed
+        The effect of each seed, None for one that is left out (its run diverged, or has not got there).
+    """
+
+    setting: dict[str, Any]
+    verdict: str
+    reason: str
+    effect: float | None
+    lower: float | None
+    upper: float | None
+    region: tuple[float | None, float | None]
+    seeds: int
+    per_seed: list[float | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim.
+
+    Attributes
+    ----------
+    name, options
+        As a protocol says them, every default written out.
+    sentence, source
+        What is claimed, and the cite key of where it comes from.
+    quantity
+        What the findings' numbers are, in words with units.
+    verdict
+        Supported if it is at every setting, refuted if it is at one, else inconclusive.
+    """
+
+    name: str
+    sentence: str
+    source: str
+    quantity: str
+    options: dict[str, Any]
+    verdict: str
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as plain data."""
+        return {**asdict(self), "findings": [{**asdict(f), "region": list(f.region)} for f in self.findings]}
+
+
+def findings(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return what evidence amounts to, at each setting."""
+    judged, settings = judge(evidence), [str(dim) for dim in evidence.effect.dims if dim != "seed"]
+    return tuple(_finding(evidence, judged.isel(at), evidence.effect.isel(at)) for at in _positions(judged, settings))
+
+
+def unmeasured(reason: str) -> Finding:
+    """Return the finding where the cube lacks what the claim is about."""
+    return Finding({}, INCONCLUSIVE, reason, None, None, None, (None, None), 0, [])
+
+
+def together(verdicts: list[str]) -> str:
+    """Return the verdict of a claim from those of its findings.
+
+    >>> together(["supported", "refuted", "inconclusive"]), together(["supported", "inconclusive"]), together([])
+    ('refuted', 'inconclusive', 'inconclusive')
+    """
+    if REFUTED in verdicts:
+        return REFUTED
+    return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else INCONCLUSIVE
+
+
+def _positions(judged: xr.Dataset, settings: list[str]) -> Iterator[dict[str, int]]:
+    for at in product(*(range(judged.sizes[dim]) for dim in settings)):
+        yield dict(zip(settings, at, strict=True))
+
+
+def _finding(evidence: Evidence, judged: xr.Dataset, effect: xr.DataArray) -> Finding:
+    verdict, (lower, upper) = (
+        str(judged["verdict"].item()),
+        _ends(evidence, judged["lower"].item(), judged["upper"].item()),
+    )
+    return Finding(
+        setting={str(dim): _label(judged, str(dim)) for dim in evidence.effect.dims if dim != "seed"},
+        verdict=verdict,
+        reason=_reason(evidence, judged) if verdict == INCONCLUSIVE else "",
+        effect=_shown(evidence, judged["estimate"].item()),
+        lower=lower,
+        upper=upper,
+        region=_ends(evidence, *evidence.region),
+        seeds=int(judged["count"]),
+        per_seed=[_shown(evidence, value) for value in effect.values.tolist()],
+    )
+
+
+def _label(judged: xr.Dataset, dim: str) -> Any:
+    label = judged[dim].item() if dim in judged.coords else None
+    return label if isinstance(label, bool | int | float) else str(label)
+
+
+def _shown(evidence: Evidence, value: float) -> float | None:
+    """Return a number on the scale that readers are shown, None where there is none."""
+    if not math.isfinite(value):
+        return None
+    try:
+        shown = float(evidence.shown(value))
+    except OverflowError:
+        return None
+    return shown if math.isfinite(shown) else None
+
+
+def _ends(evidence: Evidence, least: float, greatest: float) -> tuple[float | None, float | None]:
+    """Return the ends of a range as readers are shown them, the lower one first."""
+    ends = _shown(evidence, least), _shown(evidence, greatest)
+    return ends if evidence.shown(0.0) < evidence.shown(0.5) else ends[::-1]
+
+
+def _reason(evidence: Evidence, judged: xr.Dataset) -> str:
+    if judged["count"] == 0:
+        return "no seed has a finite value"
+    if judged["count"] == 1:
+        return "one seed"
+    if judged["upper"] <= evidence.region[0] or judged["lower"] >= evidence.region[1]:
+        return f"outside at {LEVEL:.0%}, which by chance one of so many settings may be"
+    return ""

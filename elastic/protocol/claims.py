@@ -1,0 +1,125 @@
+"""Claims in a protocol: looked up in their registry, completed, and held against the protocol's own axes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from elastic.errors import ProtocolError
+from elastic.protocol.citations import cite_keys
+from elastic.protocol.components import complete_component
+from elastic.protocol.explanation import NOTHING, Problem, unknown_key
+from elastic.protocol.mistakes import first_mistake
+from elastic.protocol.paths import Path
+from elastic.protocol.sections import Component
+from elastic.protocol.text import read_file
+from elastic.protocol.words import dotted, told
+from elastic.registry import Entry, nearest, registry
+
+#: Variables of the cube that are no metrics: what training itself tells.
+OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
+
+#: Dims of the cube that `where` may name beside the axes; their labels are known once data are read.
+OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
+
+
+def complete_claims(written: Any, axes: Mapping[str, list[Any]] | None) -> tuple[list[Any], list[Problem]]:
+    """Return claims with every option's value, and what is wrong with them.
+
+    Parameters
+    ----------
+    written
+        The protocol's ``claims``.
+    axes
+        Labels on each axis of the protocol but the seed; None where they are not known.
+    """
+    if not isinstance(written, list):
+        return written, []  # the schema says what is wrong
+    completed, problems = [], []
+    for number, component in enumerate(written):
+        path: Path = ("claims", number)
+        claim, found = complete_component(path, "claims", component, shared={"name"})
+        completed.append(claim)
+        problems += found
+        if not found and axes is not None and _is_claim(claim):
+            problems += _misfits(path, registry("claims").get(claim["name"]), claim, axes)
+    return completed, problems
+
+
+def load_claims(path: str | os.PathLike[str]) -> list[Component]:
+    """Return the claims of a protocol file, complete; nothing else of the file counts.
+
+    Raises
+    ------
+    ElasticError
+        For the first mistake among them in reading order, with its place; if there are none.
+    """
+    _, tree = read_file(path)
+    if not isinstance(tree.data.get("claims"), list):
+        hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
+        found = found if "claims" in tree.data else NOTHING
+        problem = Problem(("claims",), ProtocolError(dotted(("claims",)), "be a list of claims", found, hint))
+        raise first_mistake([problem], tree.places)
+    completed, problems = complete_claims(tree.data["claims"], None)
+    problems += [_shapeless(number, claim) for number, claim in enumerate(completed) if not _is_claim(claim)]
+    if problems:
+        raise first_mistake(problems, tree.places)
+    return [Component.model_validate(claim) for claim in completed]
+
+
+def _is_claim(claim: Any) -> bool:
+    return isinstance(claim, dict) and isinstance(claim.get("name", ""), str)
+
+
+def _shapeless(number: int, claim: Any) -> Problem:
+    path: Path = ("claims", number)
+    return Problem(path, ProtocolError(dotted(path), "be a claim with its options", told(claim), "{name: …}"))
+
+
+def _misfits(path: Path, entry: Entry, claim: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> Iterator[Problem]:
+    """Yield a problem for each option that names a variable, axis or label that the study cannot have."""
+    for name, field in entry.options.model_fields.items():
+        extra = field.json_schema_extra
+        kind, value = (extra.get("names") if isinstance(extra, dict) else None), claim.get(name)
+        if kind == "variable" and (problem := _no_variable((*path, name), str(value))):
+            yield problem
+        elif kind == "source" and value not in cite_keys():
+            yield _unlike((*path, name), value, list(cite_keys()), "be a key of elastic/references.bib", "another key")
+        elif kind == "axis" and value not in axes:
+            yield _unlike((*path, name), value, list(axes), "be an axis of the protocol")
+        elif kind == "label" and (labels := axes.get(str(claim.get("axis")))):
+            if not any(_same(value, known) for known in labels):
+                yield _unlike((*path, name), value, labels, f"be a label on the axis {claim['axis']}")
+        elif kind == "where" and isinstance(value, dict):
+            yield from _no_setting((*path, name), value, axes)
+
+
+def _no_variable(path: Path, name: str) -> Problem | None:
+    known = [*registry("metrics").names(), *OF_TRAINING]
+    if name.rpartition("/")[2] in known:
+        return None
+    hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")
+    return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", told(name), hint))
+
+
+def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> Iterator[Problem]:
+    for dim, label in where.items():
+        if dim in axes and not any(_same(label, known) for known in axes[dim]):
+            yield _unlike((*path, dim), label, axes[dim], f"be a label on the axis {dim}")
+        elif dim not in axes and dim not in OF_CUBE:
+            yield unknown_key((*path, dim), [*axes, *OF_CUBE], should="be an axis of the protocol or a dim of the cube")
+
+
+def _same(label: Any, known: Any) -> bool:
+    return bool(label == known) or _spelled(label) == _spelled(known)
+
+
+def _spelled(label: Any) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _unlike(path: Path, value: Any, known: list[Any], should: str, fallback: str | None = None) -> Problem:
+    names = [str(label) for label in known]
+    hint = nearest(str(value), names, fallback=fallback or f"one of {', '.join(names)}")
+    return Problem(path, ProtocolError(dotted(path), should, told(value), hint))

@@ -1,0 +1,173 @@
+"""A simulated truth for every claim: studies at the edge of what it says, well inside, and well outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import simulated_cubes as sim
+import xarray as xr
+from simulated_cubes import DEPTHS, EPOCHS
+
+from elastic.theory import cross_entropy_ufm
+
+#: Draws (generator, studies, seeds) of a cube.
+Draw = Callable[[np.random.Generator, int, int], xr.DataTree]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is drawn for a claim.
+
+    Attributes
+    ----------
+    claim, options
+        Name, and the options that stay.
+    draw
+        Cubes of many studies, all with one truth.
+    edge
+        Options at which the truth lies on the edge of the claim; or the threshold's name, where what the mean effect
+        is has to be seen in very many draws.
+    holds, fails
+        Options at which it lies well inside, and well outside.
+    """
+
+    claim: str
+    draw: Draw
+    edge: dict[str, Any] | str
+    holds: dict[str, Any]
+    fails: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def falling_with_depth(metric: str, noise: float) -> Draw:
+    """Return the draw of a metric that falls by 1.5 from layer to layer; the slopes of seeds differ, too."""
+
+    def falling_by_layer(rng, studies, seeds):
+        slope = math.log(1.5) + rng.normal(0, 0.05, (studies, seeds, 1))
+        log = 1 - slope * DEPTHS + rng.normal(0, noise, (studies, seeds, len(DEPTHS)))
+        return sim.cube(**{metric: sim.values(np.exp(log), "layer")})
+
+    return falling_by_layer
+
+
+def falling_inward(rng, studies, seeds):
+    """Courses whose middle comes earlier by 1.3 from layer to layer."""
+    slope = -math.log(1.3) + rng.normal(0, 0.05, (studies, seeds, 1))
+    middle = 2.2 + slope * (DEPTHS - DEPTHS.mean()) + rng.normal(0, 0.15, (studies, seeds, len(DEPTHS)))
+    time = np.log1p(np.array(EPOCHS))[:, None]
+    log = -4 / (1 + np.exp(-(time - middle[:, :, None]) / 0.4))
+    return sim.cube(nc1=sim.values(np.exp(log + rng.normal(0, 0.05, log.shape)), "epoch", "layer"))
+
+
+def falling_together(rng, studies, seeds):
+    """Courses with one middle in all layers; shallow ones fall little and noisily."""
+    fall, noise = np.array([1.0, 1.5, 3.0, 4.0, 6.0]), np.array([0.4, 0.3, 0.2, 0.1, 0.1])
+    middle = 2.2 + rng.normal(0, 0.2, (studies, seeds, 1, len(DEPTHS)))
+    log = -fall / (1 + np.exp(-(np.log1p(np.array(EPOCHS))[:, None] - middle) / 0.4))
+    return sim.cube(nc1=sim.values(np.exp(log + noise * rng.normal(size=log.shape)), "epoch", "layer"))
+
+
+def falling_in_training(rng, studies, seeds):
+    """A metric that falls by 10."""
+    first = rng.normal(0, 0.5, (studies, seeds, 1))
+    log = np.concatenate([first, first - rng.normal(math.log(10), 0.3, first.shape)], axis=2)
+    both = np.repeat(np.exp(log)[..., None], len(DEPTHS), axis=-1)
+    return sim.cube(nc1=sim.values(both, "epoch", "layer", epoch=[0, 100]))
+
+
+def around(value: float, spread: float) -> Draw:
+    """Return the draw of an nc1 whose geometric mean is a value."""
+
+    def around_value(rng, studies, seeds):
+        return sim.cube(nc1=sim.values(np.exp(rng.normal(math.log(value), spread, (studies, seeds)))))
+
+    return around_value
+
+
+def locality(rng, studies, seeds):
+    """Locality 2 in every layer."""
+    log = rng.normal(math.log(2), 0.15, (studies, seeds, len(DEPTHS)))
+    return sim.cube(elasticity={"locality": sim.values(np.exp(log), "layer")})
+
+
+def tracking(rng, studies, seeds, correlation=0.97):
+    """Locality and nc1 with a correlation over the layers."""
+    shape = (studies, seeds, len(DEPTHS))
+    collapse = rng.normal(size=shape)
+    log = correlation * collapse + math.sqrt(1 - correlation**2) * rng.normal(size=shape)
+    elasticity = {"locality": sim.values(np.exp(log), "layer")}
+    return sim.cube(elasticity=elasticity, nc1=sim.values(np.exp(-collapse), "layer"))
+
+
+def unrelated(rng, studies, seeds):
+    """Locality and nc1 that know nothing of each other."""
+    return tracking(rng, studies, seeds, correlation=0.0)
+
+
+def minority(rng, studies, seeds, classes=5):
+    """Cosines that lie 0.05 below 1, give or take a factor: skewed, as all are that near 1."""
+    distance = np.exp(rng.normal(math.log(0.05), 0.4, (studies, seeds, 1, 1)))
+    cosine = np.broadcast_to(1 - distance, (studies, seeds, classes, classes))
+    labels = {"class": range(classes), "other_class": range(classes)}
+    return sim.cube(classifier_cosine=sim.values(cosine, "class", "other_class", bounds=sim.COSINE, **labels))
+
+
+def with_decay(rng, studies, seeds):
+    """An nc1 that decay halves, whatever the seed made of it."""
+    without = rng.normal(0, 1, (studies, seeds))
+    logs = np.stack([without, without - rng.normal(math.log(2), 0.1, without.shape)], axis=2)
+    return sim.cube(nc1=sim.values(np.exp(logs), "decay", decay=[0.0, 0.1]))
+
+
+UFM = {"classes": 10, "per_class": 50, "lambda_w": 1e-2, "lambda_h": 1e-3}
+
+
+def above_optimum(rng, studies, seeds):
+    """A loss 5 % above the optimum."""
+    loss = cross_entropy_ufm(**UFM).loss * np.exp(rng.normal(math.log(1.05), 0.01, (studies, seeds)))
+    return sim.cube(training={"loss": sim.values(loss, bounds=["-inf", "inf"])})
+
+
+def spectrum(rng, studies, seeds):
+    """Components that theory has at 0, and that are 0.1 on average."""
+    found = rng.normal(0.1, 0.02, (studies, seeds, 2))
+    return sim.cube(class_mean_spectrum=sim.values(found, "component", component=[1, 2]))
+
+
+COMPARED = {"variable": "nc1", "axis": "decay", "first": 0.0, "second": 0.1}
+OPTIMUM = {"variable": "loss", "theory": "cross_entropy_ufm", "arguments": UFM}
+NOTHING = {"variable": "class_mean_spectrum", "theory": "mse_factor_model", "quantity": "singular_values",
+           "arguments": {"per_class": [4, 4], "penalties": [1.0, 1.0]}}  # fmt: skip
+
+CASES = (
+    Case("collapse_deepens_with_depth", falling_with_depth("nc1", 0.2), {"min_factor": 1.5}, {"min_factor": 1.0},
+         {"min_factor": 2.25}),
+    Case("collapse_deepens_with_training", falling_in_training, {"min_factor": 10.0}, {"min_factor": 3.0},
+         {"min_factor": 33.0}),
+    Case("propagates_inward", falling_inward, "min_factor", {"min_factor": 1.0}, {"min_factor": 1.7}),
+    Case("propagates_inward", falling_together, {}, {"min_factor": 0.4}, {"min_factor": 3.0}),
+    Case("equal_separation", falling_with_depth("fuzziness", 0.1), "min_r", {"min_r": 0.8}, {"min_r": 0.9999}),
+    Case("below", around(0.1, 0.3), {"threshold": 0.1}, {"threshold": 0.4}, {"threshold": 0.025},
+         {"variable": "nc1"}),
+    Case("above", around(0.1, 0.3), {"threshold": 0.1}, {"threshold": 0.025}, {"threshold": 0.4},
+         {"variable": "nc1"}),
+    Case("converges_to", around(0.2, 0.02), {"tolerance": 0.05}, {"tolerance": 0.07}, {"tolerance": 0.03},
+         {"variable": "nc1", "value": 0.25}),
+    Case("converges_to", around(0.1, 0.3), {"tolerance": 0.1}, {"tolerance": 0.4}, {"tolerance": 0.025},
+         {"variable": "nc1", "value": 0.0}),
+    Case("differs_between", with_decay, {"least": 2.0}, {"least": 1.0}, {"least": 4.0}, COMPARED),
+    Case("agrees_between", with_decay, {"within": 2.0}, {"within": 3.0}, {"within": 1.3}, COMPARED | {"by": "ratio"}),
+    Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 4.0},
+         {"layer": "penultimate"}),
+    Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 8.0}),
+    Case("locality_tracks_collapse", tracking, "min_r", {"min_r": 0.0}, {"min_r": 0.99999}),
+    Case("locality_tracks_collapse", unrelated, {"min_r": 0.0}, {"min_r": -0.99}, {"min_r": 0.99}),
+    Case("minority_collapses", minority, "min_cosine", {"min_cosine": 0.7}, {"min_cosine": 0.995},
+         {"classes": [2, 3, 4]}),
+    Case("meets_theory", above_optimum, {"tolerance": 0.05}, {"tolerance": 0.1}, {"tolerance": 0.01}, OPTIMUM),
+    Case("meets_theory", spectrum, {"tolerance": 0.1}, {"tolerance": 0.2}, {"tolerance": 0.001}, NOTHING),
+)  # fmt: skip

@@ -1,0 +1,129 @@
+"""Claims are held against a finished study: its own or those of another file, and nothing is trained."""
+
+import json
+import shutil
+
+import pytest
+import studies
+
+import elastic
+from elastic.claims.checking import CLAIMS
+from elastic.errors import ElasticError, OptionError, StudyError, UnknownName
+
+HELD, WRONG = "{name: below, variable: loss, threshold: 1000}", "{name: above, variable: loss, threshold: 1000}"
+
+
+@pytest.fixture
+def study(finished_study, tmp_path):
+    folder = tmp_path / "results" / "small"
+    shutil.copytree(finished_study.folder, folder)
+    return elastic.open_study(folder)
+
+
+def protocol(tmp_path, *claims, text=studies.SMALL):
+    return studies.write(tmp_path, text + f"claims: [{', '.join(claims)}]\n")
+
+
+def test_claims_of_another_file_are_checked_on_an_old_cube(study, tmp_path):
+    before = studies.contents(study.folder)
+    found = elastic.check(study.folder, claims=protocol(tmp_path, HELD, WRONG))
+    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "refuted"]
+    assert found.refuted
+    assert (found.study, found.digest) == ("small", study.digest)
+    assert studies.contents(study.folder) == before
+
+
+def test_nothing_but_the_claims_of_that_file_counts(study, tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text(f"claims:\n  - {HELD}\n")
+    assert not elastic.check(study, claims=path).refuted
+
+
+def test_new_claims_do_not_retrain_a_finished_study(study, tmp_path):
+    before = studies.journals(study)
+    again = elastic.run(protocol(tmp_path, HELD, WRONG), out=study.folder.parent)
+    assert again.folder == study.folder
+    assert studies.journals(again) == before
+    assert [verdict.verdict for verdict in elastic.check(again).verdicts] == ["supported", "refuted"]
+    assert [cell["digest"] for cell in again.cells] == [cell["digest"] for cell in study.cells]
+
+
+def test_the_verdicts_on_a_study_s_own_claims_lie_in_its_folder(study, tmp_path):
+    again = elastic.run(protocol(tmp_path, HELD, WRONG), out=study.folder.parent)
+    found = elastic.check(again)
+    written = again.folder / CLAIMS
+    assert json.loads(written.read_text()) == json.loads(json.dumps(found.to_json()))
+    stamp = written.stat().st_mtime_ns
+    elastic.check(again)
+    assert written.stat().st_mtime_ns == stamp
+
+
+def test_claims_json_is_whole(study, tmp_path):
+    found = elastic.check(study, claims=protocol(tmp_path, HELD, "{name: locality_above}")).to_json()
+    assert set(found) == {"study", "digest", "level", "elastic_version", "claims"}
+    for claim in found["claims"]:
+        assert set(claim) == {"name", "sentence", "source", "quantity", "options", "verdict", "findings"}
+        assert claim["sentence"]
+        assert "{" not in claim["sentence"]
+        for finding in claim["findings"]:
+            assert len(finding["per_seed"]) == 2
+            assert (finding["seeds"], len(finding["region"])) == (2, 2)
+    assert [finding["setting"] for finding in found["claims"][1]["findings"]] == [
+        {"layer": "hidden_1"},
+        {"layer": "penultimate"},
+    ]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_study_without_claims_claims_nothing(study):
+    found = elastic.check(study)
+    assert found.verdicts == ()
+    assert not found.refuted
+    assert not (study.folder / CLAIMS).exists()
+
+
+def test_what_a_shallow_network_cannot_show_is_inconclusive(study, tmp_path):
+    (verdict,) = elastic.check(study, claims=protocol(tmp_path, "collapse_deepens_with_depth")).verdicts
+    assert verdict.verdict == "inconclusive"
+    assert "at least 3" in verdict.findings[0].reason
+
+
+def test_a_study_that_has_not_begun_decides_nothing(study, tmp_path):
+    for path in study.folder.iterdir():
+        if path.name not in ("study.json", "protocol.yaml"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (verdict,) = elastic.check(study.folder, claims=protocol(tmp_path, HELD)).verdicts
+    assert verdict.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "place", "words"),
+    [
+        ("claims: [{name: bellow, variable: loss, threshold: 1}]", UnknownName, "1:17", "'below'"),
+        ("claims: [{name: below, variable: loss}]", ElasticError, "1:10", "`claims.0.threshold` should be given"),
+        ("claims: [{name: below, variable: loss, threshold: a}]", ElasticError, "1:51", "a valid number"),
+        ("claims: [{name: below, variable: loss, treshold: 1}]", ElasticError, "1:40", "'threshold'"),
+        ("claims: [3]", ElasticError, "1:10", "be a claim"),
+        ("claims: below", ElasticError, "1:9", "be a list of claims"),
+        ("title: none", ElasticError, "1:1", "`claims` should be a list of claims; found nothing"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_place(study, tmp_path, text, error, place, words):
+    path = tmp_path / "claims.yaml"
+    path.write_text(text + "\n")
+    with pytest.raises(error) as caught:
+        elastic.check(study, claims=path)
+    assert caught.value.place == f"{path}:{place}"
+    assert words in str(caught.value)
+
+
+def test_a_question_that_this_study_cannot_be_asked_is_an_error(study, tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text("claims: [{name: below, variable: loss, threshold: 1, where: {decay: 0.1}}]\n")
+    with pytest.raises(OptionError, match=r"where\.decay"):
+        elastic.check(study, claims=path)
+
+
+def test_a_folder_that_is_no_study_is_told(tmp_path):
+    with pytest.raises(StudyError):
+        elastic.check(tmp_path)

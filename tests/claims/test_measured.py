@@ -1,0 +1,138 @@
+"""What a claim reads: of runs that did not diverge, by names that exist, or a word of what is missing."""
+
+import numpy as np
+import pytest
+import simulated_cubes as sim
+import xarray as xr
+
+from elastic.claims.checking import verdict_on
+from elastic.claims.course import middle_of_fall
+from elastic.claims.measured import measured
+from elastic.claims.resolution import step_of
+from elastic.cube import Status
+from elastic.errors import NotMeasured, OptionError
+
+
+def study(seeds=4):
+    """Return the cube of one study in which nc1 halves from layer to layer and in training."""
+    rng = np.random.default_rng(0)
+    course = np.exp(-np.linspace(0, 3, len(sim.EPOCHS)))[:, None] * 0.5**sim.DEPTHS
+    nc1 = sim.values(course * np.exp(rng.normal(0, 0.02, (1, seeds, *course.shape))), "epoch", "layer")
+    locality = sim.values(1 / nc1.values, "epoch", "layer")
+    cube = sim.cube(elasticity={"locality": locality}, nc1=nc1)
+    return cube.isel(study=0)
+
+
+def diverged(cube, seed, since):
+    status = xr.full_like(cube["collapse"]["nc1"].isel(layer=0, drop=True), Status.DONE, dtype=int)
+    status[{"seed": seed, "epoch": slice(since, None)}] = Status.DIVERGED
+    groups = {f"/{name}": group.dataset.assign(status=status) for name, group in cube.children.items()}
+    return xr.DataTree.from_dict(groups)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("collapse_deepens_with_depth", {}), ("collapse_deepens_with_training", {}), ("propagates_inward", {}),
+        ("equal_separation", {"metric": "nc1", "min_r": 0.9}), ("below", {"variable": "nc1", "threshold": 1}),
+        ("locality_above", {}), ("locality_tracks_collapse", {}), ("locality_tracks_collapse", {"over": "epoch"}),
+    ],
+)  # fmt: skip
+def test_a_diverged_run_is_left_out_and_counted(name, options):
+    whole = verdict_on(study(), name, options)
+    found = verdict_on(diverged(study(), 2, 4), name, options)
+    assert {finding.seeds for finding in whole.findings} == {4}
+    assert {finding.seeds for finding in found.findings} == {3}
+    for one, other in zip(found.findings, whole.findings, strict=True):
+        assert one.per_seed[2] is None
+        assert [*one.per_seed[:2], one.per_seed[3]] == [*other.per_seed[:2], other.per_seed[3]]
+
+
+def test_runs_that_all_diverged_decide_nothing():
+    cube = diverged(study(), slice(None), 5)
+    found = verdict_on(cube, "collapse_deepens_with_depth", {})
+    assert (found.verdict, found.findings[0].reason) == ("inconclusive", "no seed has a finite value")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("collapse_deepens_with_depth", {"metric": "cdnv_mean"}, "cdnv_mean"),
+        ("collapse_deepens_with_depth", {"epoch": 7}, "`epoch`"),
+        ("locality_tracks_collapse", {"metric": "cdnv_mean"}, "cdnv_mean"),
+        ("equal_separation", {"metric": "nc1", "min_r": 0.9, "layers": ["hidden_1", "hidden_2"]}, "at least 4"),
+    ],
+)
+def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, words):
+    found = verdict_on(study(), name, options)
+    assert found.verdict == "inconclusive"
+    assert words in found.findings[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "field", "hint"),
+    [
+        ("collapse_deepens_with_depth", {"metric": "nc_1"}, "`nc_1`", "'nc1'"),
+        ("collapse_deepens_with_depth", {"where": {"decay": 1}}, "`where.decay`", "leaving it out"),
+        ("collapse_deepens_with_depth", {"where": {"seed": 0}}, "`where.seed`", "leaving it out"),
+        ("collapse_deepens_with_depth", {"layers": ["hiden_1"]}, "`layers`", "'hidden_1'"),
+        ("collapse_deepens_with_training", {"layer": "penultimat"}, "`layer`", "'penultimate'"),
+        ("collapse_deepens_with_depth", {"min_factr": 2}, "`min_factr`", "'min_factor'"),
+        ("collapse_deepens_with_depth", {"min_factor": 0}, "`min_factor`", "elastic show collapse_deepens_with_depth"),
+        ("below", {"variable": "nc1", "threshold": -1.0}, "`threshold`", "scale: linear"),
+        ("minority_collapses", {"variable": "nc1", "classes": [0, 1], "min_cosine": 0.9}, "`variable`",
+         "classifier_cosine"),
+        ("differs_between", {"variable": "nc1", "axis": "decay", "first": 0, "second": 1, "least": 1}, "`decay`",
+         "leaving it out"),
+        ("meets_theory", {"variable": "nc1", "theory": "seely", "arguments": {}, "tolerance": 0.1}, "`theory`",
+         "'seli'"),
+        ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "arguments": {"clases": 3}, "tolerance": 0.1},
+         "`arguments.clases`", "'classes'"),
+        ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "arguments": {"classes": 3}, "tolerance": 0.1},
+         "`arguments.e_h`", "adding it (elastic.theory.layer_peeled)"),
+        ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "quantity": "los", "tolerance": 0.1,
+                          "arguments": {"classes": 3, "e_h": 1.0, "e_w": 1.0}}, "`quantity`", "loss"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_an_error(name, options, field, hint):
+    with pytest.raises(OptionError) as caught:
+        verdict_on(study(), name, options)
+    assert (caught.value.field, caught.value.hint) == (field, hint)
+
+
+def test_input_and_logits_count_only_where_they_are_named():
+    cube = study()
+    nc1 = cube["collapse"]["nc1"]
+    outer = nc1.isel(layer=[0, -1]).assign_coords(layer=["input", "logits"], depth=("layer", [0.0, 6.0])) * 1e9
+    whole = xr.concat([outer.isel(layer=[0]), nc1, outer.isel(layer=[1])], dim="layer").assign_attrs(nc1.attrs)
+    wide = xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": whole})})
+    plain = verdict_on(cube, "collapse_deepens_with_depth", {}).findings[0].effect
+    assert verdict_on(wide, "collapse_deepens_with_depth", {}).findings[0].effect == pytest.approx(plain)
+    with_input = {"layers": ["input", *sim.HIDDEN]}
+    assert verdict_on(wide, "collapse_deepens_with_depth", with_input).findings[0].effect > 2 * plain
+
+
+def test_a_cube_without_a_known_variable_is_not_measured_and_an_unknown_one_is_wrong():
+    with pytest.raises(NotMeasured):
+        measured(study(), "fuzziness")
+    with pytest.raises(OptionError):
+        measured(study(), "fuzzyness")
+
+
+@pytest.mark.parametrize("samples", [7, 20, 360, 1437])
+def test_the_step_of_counted_shares_is_one_sample(samples):
+    shares = np.random.default_rng(0).integers(0, samples + 1, 200) / samples
+    assert step_of(xr.DataArray(shares, attrs={"bounds": [0.0, 1.0]})) == pytest.approx(1 / samples)
+
+
+def test_what_is_no_count_has_no_step():
+    values = np.random.default_rng(0).uniform(size=50)
+    assert step_of(xr.DataArray(values, attrs={"bounds": [0.0, 1.0]})) == 0.0
+    assert step_of(xr.DataArray([0.5, 1.0], attrs={"bounds": [0.0, "inf"]})) == 0.0
+
+
+def test_the_middle_of_a_fall_does_not_depend_on_its_height_or_unit():
+    values = study()["collapse"]["nc1"]
+    xr.testing.assert_allclose(middle_of_fall(values), middle_of_fall(10 * values))
+    xr.testing.assert_allclose(middle_of_fall(values), middle_of_fall(values**3))
+    assert middle_of_fall(1 / values).isnull().all()

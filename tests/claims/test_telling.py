@@ -1,0 +1,55 @@
+"""The table of verdicts says all that counts without colour, at 80 columns."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from elastic.claims.checking import Checked
+from elastic.claims.telling import verdict_table
+from elastic.claims.verdicts import Finding, Verdict, unmeasured
+
+
+def finding(verdict, setting=None, reason="", left_out=0):
+    per_seed = [1.4, 1.5, 1.6] + [None] * left_out
+    return Finding(setting or {}, verdict, reason, 1.5, 1.25, 1.75, (1.0, None), 3, per_seed)
+
+
+CHECKED = Checked(
+    "little",
+    "0" * 64,
+    (
+        Verdict("one", "nc1 falls with depth", "he2023law", "factor of nc1", {}, "supported", (finding("supported"),)),
+        Verdict("two", "locality is above 2", "he2020local", "locality", {}, "refuted",
+                (finding("supported", {"layer": "hidden_1"}),
+                 finding("refuted", {"layer": "penultimate"}, left_out=1))),
+        Verdict("three", "fuzziness is low", "he2023law", "", {}, "inconclusive", (unmeasured("not measured"),)),
+    ),
+)  # fmt: skip
+
+
+def printed(checked, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(verdict_table(checked))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_claim_is_told_with_its_verdict_effect_interval_threshold_seeds_and_source(width):
+    text = printed(CHECKED, width)
+    for words in (
+        "1 supported, 1 refuted, 1 inconclusive", "✓ supported", "✗ refuted", "? inconclusive", "[he2023law]",
+        "nc1 falls with depth", "1.5 [1.25, 1.75]", "claimed > 1", "3 seeds", "not measured",
+    ):  # fmt: skip
+        assert words in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_each_setting_has_its_own_mark():
+    (line,) = [line for line in printed(CHECKED).splitlines() if "penultimate" in line]
+    assert line.split()[:2] == ["✗", "penultimate"]
+    assert "3 of 4 seeds" in line
+
+
+def test_a_study_without_claims_is_told_what_to_do():
+    assert "--claims FILE" in printed(Checked("little", "0", ()))

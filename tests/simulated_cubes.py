@@ -1,0 +1,74 @@
+"""Cubes whose truth is known: many studies at once, along a dim `study`, and the verdicts that claims give on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from elastic.claims.contract import Evidence
+from elastic.claims.judging import judge
+from elastic.registry import registry
+
+LAYERS = ["input", "hidden_1", "hidden_2", "hidden_3", "hidden_4", "penultimate", "logits"]
+EPOCHS = [0, 1, 2, 3, 5, 8, 13, 22, 36, 60, 100]
+
+#: Layers between the input and the logits, and their depths.
+HIDDEN, DEPTHS = LAYERS[1:-1], np.arange(1.0, len(LAYERS) - 1)
+
+RATIO, SHARE, COSINE = [0.0, "inf"], [0.0, 1.0], [-1.0, 1.0]
+
+
+def values(array, *dims, bounds=RATIO, **coords):
+    """Return an array [study, seed, …] with the labels of the cube."""
+    known = {"layer": HIDDEN, "epoch": EPOCHS, "seed": None, "study": None}
+    labels = {dim: known[dim] for dim in dims if known.get(dim) is not None} | coords
+    labelled = xr.DataArray(array, dims=("study", "seed", *dims), coords=labels, attrs={"bounds": bounds, "units": "1"})
+    if "layer" in dims:
+        depth = [float(LAYERS.index(layer)) for layer in labelled["layer"].values]
+        labelled = labelled.assign_coords(depth=("layer", depth))
+    return labelled if "epoch" in dims else labelled.expand_dims(epoch=[EPOCHS[-1]], axis=2)
+
+
+def cube(training=None, elasticity=None, **collapse):
+    """Return a cube of these variables."""
+    groups = {"collapse": collapse, "elasticity": elasticity or {}, "training": training or {}}
+    return xr.DataTree.from_dict({f"/{name}": xr.Dataset(held) for name, held in groups.items() if held})
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of studies in which a claim was supported, and refuted."""
+
+    supported: float
+    refuted: float
+
+
+def evidence(of: xr.DataTree, name: str, **options) -> Evidence:
+    """Return a claim's evidence on a cube."""
+    entry = registry("claims").get(name)
+    return entry.function(of, **entry.complete(options))
+
+
+def rates(of: xr.DataTree, name: str, *thresholds, **options) -> list[Rates]:
+    """Return how often a claim is supported and refuted in the studies of a cube, each judged for itself.
+
+    Of each set of thresholds: they do not change the effect, which is computed once, but where it has to lie.
+    """
+    whole = evidence(of, name, **options, **thresholds[0])
+    settings = [dim for dim in whole.effect.dims if dim not in ("study", "seed")]
+    tests, told = int(np.prod([whole.effect.sizes[dim] for dim in settings])), []
+    for options_at_edge in thresholds:
+        one = evidence(of.isel(study=[0]), name, **options, **options_at_edge)
+        xr.testing.assert_allclose(one.effect, whole.effect.isel(study=[0]))
+        verdict = judge(replace(whole, region=one.region), tests=tests)["verdict"]
+        supported, refuted = (verdict == "supported").all(settings), (verdict == "refuted").any(settings)
+        told.append(Rates(float(supported.mean()), float(refuted.mean())))
+    return told
+
+
+def seen(of: xr.DataTree, name: str, **options) -> float:
+    """Return the mean effect over all seeds of all studies, as readers are shown it: the truth of a simulation."""
+    found = evidence(of, name, **options)
+    return float(found.shown(float(found.effect.mean())))

@@ -97,10 +97,10 @@ def dense(layer: str, *, loss: str = "cross_entropy", both: int = 0, seed: int =
     return Case(model, x[:6], x[observed], y[:6], y[observed], 3, layer, loss, both)
 
 
-def convolutional(layer: str, *, batch_norm: bool = True) -> Case:
+def convolutional(layer: str, *, norm: str = "batch") -> Case:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = settled(cnn(Task((1, 4, 4), 2), channels=[2, 3], batch_norm=batch_norm))
+        model = settled(cnn(Task((1, 4, 4), 2), channels=[2, 3], norm=norm))
         x = torch.randn(10, 1, 4, 4, dtype=torch.float64)
     y = torch.arange(10) % 2
     return Case(model, x[:4], x[4:], y[:4], y[4:], 2, layer)
@@ -111,6 +111,6 @@ CASES = {
     "penultimate_gelu": dense("penultimate", activation="gelu"),
     "logits_squared": dense("logits", loss="mse"),
     "shared_samples": dense("penultimate", both=5),
-    "batch_norm": dense("penultimate", batch_norm=True),
+    "batch_norm": dense("penultimate", norm="batch"),
     "convolution": convolutional("conv_1"),
 }

@@ -13,7 +13,7 @@ name: small
 title: A small study
 cites: [he2023law]
 data: {name: digits, classes: [3, 5, 8], per_class: 20, test_fraction: 0.3}
-model: {name: mlp, widths: [10, 8], batch_norm: true}
+model: {name: mlp, widths: [10, 8], norm: batch}
 optimizer: {name: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1.0e-3, schedule: {name: multistep, milestones: [0.5]}}
 training: {epochs: 6, batch_size: 16}
 probes:

@@ -296,7 +296,7 @@ MISTAKES = {
     "too long": (write("# " + "a" * 2_000_000), "at most 1,000,000 bytes"),
     "unknown key": (changed("training:", "trainig:"), "try 'training'"),
     "unknown model": (changed("name: mlp", "name: mpl"), "mistake.yaml:5:15: `model.name` should"),
-    "unknown option": (changed("batch_norm:", "batchnorm:"), "try 'batch_norm'"),
+    "unknown option": (changed("norm:", "norms:"), "try 'norm'"),
     "negative epochs": (changed("epochs: 6", "epochs: -1"), "`training.epochs` should be greater than or equal to 1"),
     "nan": (changed("lr: 0.1", "lr: .nan"), "`optimizer.lr` should be a finite number"),
     "unknown source": (changed("he2023law", "he2023lawn"), "try 'he2023law'"),

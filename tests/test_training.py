@@ -290,7 +290,7 @@ def test_a_training_that_diverges_ends_with_the_epoch_at_which_it_did():
 
 
 def test_a_diverged_run_is_sealed_with_what_it_has(tmp_path):
-    study = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.batch_norm=false", "axes.seed=[0]", "loss=mse")
+    study = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.norm=none", "axes.seed=[0]", "loss=mse")
     assert [run.state for run in study.runs()] == ["diverged"]
     training, collapse = study.cube["training"].dataset.isel(seed=0), study.cube["collapse"].dataset.isel(seed=0)
     status = training["status"].values.tolist()
@@ -302,7 +302,7 @@ def test_a_diverged_run_is_sealed_with_what_it_has(tmp_path):
     assert collapse["nc1"].sel(epoch=slice(end, None)).isnull().all()
     assert collapse["status"].sel(epoch=6) == Status.DIVERGED
     before = studies.contents(study.folder)
-    again = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.batch_norm=false", "axes.seed=[0]", "loss=mse")
+    again = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.norm=none", "axes.seed=[0]", "loss=mse")
     assert studies.contents(again.folder) == before
 
 

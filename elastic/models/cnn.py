@@ -10,6 +10,7 @@ from torch import nn
 from elastic.errors import ModelError
 from elastic.models.activations import ACTIVATIONS, Activation
 from elastic.models.contract import Stages, Task, model
+from elastic.models.images import Norm, image_shape, normalization
 
 
 def _odd(number: int) -> int:
@@ -32,13 +33,13 @@ def cnn(
     channels: Annotated[list[Channels], Field(min_length=1, max_length=100)] = [32, 64, 128],  # noqa: B006 (only read)
     kernel_size: KernelSize = 3,
     activation: Activation = "relu",
-    batch_norm: bool = True,
+    norm: Norm = "batch",
     bias: bool = True,
     pool: Pool = "max",
 ) -> Stages:
     """Plain convolutional network; each layer's features are taken after its pooling.
 
-    Layers: ``conv_1`` … ``conv_n`` (convolution of the same height and width, batch normalisation if asked for,
+    Layers: ``conv_1`` … ``conv_n`` (convolution of the same height and width, normalisation,
     activation, 2×2 pooling while the image has two rows and columns left), ``penultimate`` (the average of
     ``conv_n`` over the image, one number a channel), ``logits``. Weights start as torch initialises them.
 
@@ -52,8 +53,8 @@ def cnn(
         Side of the square kernels; odd, and at most the image's shorter side.
     activation
         Of the convolutions.
-    batch_norm
-        Whether each convolution's output is normalised over the batch.
+    norm
+        After each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none``.
     bias
         Whether the convolutions and the last linear layer have a bias.
     pool
@@ -77,7 +78,7 @@ def cnn(
         pooled = pool != "none" and min(height, width) >= 2
         stages[f"conv_{position}"] = nn.Sequential(
             nn.Conv2d(planes, planes_out, kernel_size, padding="same", bias=bias),
-            *([nn.BatchNorm2d(planes_out)] if batch_norm else []),
+            *normalization(norm, planes_out),
             ACTIVATIONS[activation](),
             *([POOLS[pool](2)] if pooled else []),
         )
@@ -91,12 +92,7 @@ def cnn(
 
 def _image(task: Task, kernel_size: int) -> tuple[int, int, int]:
     """Return (channels, height, width) of the inputs, if a kernel fits into them."""
-    if len(task.input_shape) != 3:
-        raise ModelError(
-            "the data of model `cnn`", "be images (channels, height, width)", f"inputs of shape {task.input_shape}",
-            "model: {name: mlp, widths: [256, 256]}",
-        )  # fmt: skip
-    planes, height, width = task.input_shape
+    planes, height, width = image_shape(task, "cnn")
     if min(height, width) < kernel_size:
         raise ModelError(
             "`kernel_size`", f"be at most the image's shorter side, {min(height, width)}", str(kernel_size),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
@@ -12,17 +12,19 @@ from elastic.models.activations import ACTIVATIONS, Activation
 from elastic.models.contract import Stages, Task, model
 
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
+VectorNorm = Literal["none", "batch", "layer"]
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 Widths = Annotated[list[Width], Field(min_length=1, max_length=100)]
 
 
 @model()
 def mlp(
-    task: Task, *, widths: Widths, activation: Activation = "relu", batch_norm: bool = False, bias: bool = True
+    task: Task, *, widths: Widths, activation: Activation = "relu", norm: VectorNorm = "none", bias: bool = True
 ) -> Stages:
     """Multilayer perceptron; each hidden layer's features are taken after its activation.
 
     Layers: ``hidden_1`` … ``hidden_{n-1}``, ``penultimate`` (the last hidden one), ``logits``.
-    A hidden layer is Linear, batch normalisation if asked for, activation; images are flattened first.
+    A hidden layer is Linear, normalisation if asked for, activation; images are flattened first.
     Weights start as torch initialises them.
 
     Parameters
@@ -33,8 +35,8 @@ def mlp(
         Width of each hidden layer, from the first to the last.
     activation
         Of the hidden layers; ``identity`` makes a deep linear network.
-    batch_norm
-        Whether each hidden layer's pre-activations are normalised over the batch.
+    norm
+        Of each hidden layer's pre-activations: over the ``batch``, over the units of the ``layer``, or ``none``.
     bias
         Whether the linear layers, the last one among them, have a bias.
 
@@ -53,7 +55,7 @@ def mlp(
         stages[name] = nn.Sequential(
             *([nn.Flatten()] if position == 0 else []),
             nn.Linear(fan_in[position], width, bias=bias),
-            *([nn.BatchNorm1d(width)] if batch_norm else []),
+            *([NORMS[norm](width)] if norm != "none" else []),
             ACTIVATIONS[activation](),
         )
     stages["logits"] = nn.Linear(widths[-1], task.classes, bias=bias)

@@ -40,7 +40,7 @@ def test_the_layer_table_counts_flattened_widths_from_the_input():
 
 
 def test_the_layer_table_of_a_double_model_in_training_leaves_it_so():
-    model = build_model("mlp", OPTIONS["mlp"] | {"batch_norm": True}, IMAGES).double().train()
+    model = build_model("mlp", OPTIONS["mlp"] | {"norm": "batch"}, IMAGES).double().train()
     before = copy.deepcopy(model.state_dict())
     assert [row.width for row in layer_table(model, IMAGES.input_shape)] == [64, 7, 5, 10]
     assert model.training

@@ -12,7 +12,7 @@ from elastic.registry import registry
 
 def test_taps_are_the_hand_unrolled_forward_pass():
     torch.manual_seed(0)
-    net = cnn(Task((2, 9, 6), classes=4), channels=[3, 5], batch_norm=True, activation="tanh").double()
+    net = cnn(Task((2, 9, 6), classes=4), channels=[3, 5], norm="batch", activation="tanh").double()
     for _ in range(2):
         net(torch.randn(7, 2, 9, 6, dtype=torch.float64))
     net.eval()
@@ -40,11 +40,11 @@ def test_taps_are_the_hand_unrolled_forward_pass():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("batch_norm", [True, False])
-def test_parameters_are_counted_by_the_formula(bias, batch_norm):
-    net = cnn(Task((3, 8, 8), classes=10), channels=[4, 6, 5], kernel_size=5, bias=bias, batch_norm=batch_norm)
+@pytest.mark.parametrize(("norm", "normed"), [("batch", True), ("group", True), ("none", False)])
+def test_parameters_are_counted_by_the_formula(bias, norm, normed):
+    net = cnn(Task((3, 8, 8), classes=10), channels=[4, 6, 5], kernel_size=5, bias=bias, norm=norm)
     planes = [3, 4, 6, 5]
-    expected = sum((25 * i + bias) * o + 2 * o * batch_norm for i, o in pairwise(planes))
+    expected = sum((25 * i + bias) * o + 2 * o * normed for i, o in pairwise(planes))
     assert sum(p.numel() for p in net.parameters()) == expected + (5 + bias) * 10
 
 
@@ -60,7 +60,7 @@ def test_without_pooling_the_image_keeps_its_size():
 
 
 def test_average_pooling_averages():
-    net = cnn(Task((1, 4, 4), classes=2), channels=[2], pool="average", batch_norm=False, activation="identity")
+    net = cnn(Task((1, 4, 4), classes=2), channels=[2], pool="average", norm="none", activation="identity")
     inputs = torch.randn(3, 1, 4, 4)
     blocks = net.stages["conv_1"][0](inputs).reshape(3, 2, 2, 2, 2, 2).mean(dim=(3, 5))
     torch.testing.assert_close(net.taps(inputs)["conv_1"], blocks)

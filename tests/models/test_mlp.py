@@ -47,7 +47,7 @@ def test_taps_are_the_hand_unrolled_forward_pass(activation):
 
 def test_batch_norm_in_evaluation_uses_its_running_statistics():
     torch.manual_seed(0)
-    net = mlp(Task((3,), classes=2), widths=[4], batch_norm=True).double()
+    net = mlp(Task((3,), classes=2), widths=[4], norm="batch").double()
     for _ in range(3):
         net(torch.randn(16, 3, dtype=torch.float64))
     net.eval()
@@ -63,14 +63,14 @@ def test_batch_norm_in_evaluation_uses_its_running_statistics():
 @given(
     widths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     classes=st.integers(2, 5),
-    batch_norm=st.booleans(),
+    norm=st.sampled_from(["none", "batch", "layer"]),
     bias=st.booleans(),
 )
-def test_parameters_are_counted_by_the_formula(widths, classes, batch_norm, bias):
-    net = mlp(Task((1, 2, 3), classes), widths=widths, batch_norm=batch_norm, bias=bias)
+def test_parameters_are_counted_by_the_formula(widths, classes, norm, bias):
+    net = mlp(Task((1, 2, 3), classes), widths=widths, norm=norm, bias=bias)
     sizes = [6, *widths, classes]
     expected = sum((fan_in + bias) * fan_out for fan_in, fan_out in pairwise(sizes))
-    expected += 2 * sum(widths) * batch_norm
+    expected += 2 * sum(widths) * (norm != "none")
     assert sum(p.numel() for p in net.parameters()) == expected
     assert len(net.layers) == len(widths) + 1
 
@@ -83,7 +83,7 @@ def test_identity_makes_a_linear_network():
 
 
 def test_each_layer_enters_the_next_linear():
-    net = mlp(Task((3,), classes=2), widths=[4, 5], batch_norm=True)
+    net = mlp(Task((3,), classes=2), widths=[4, 5], norm="batch")
     following = net.next_weights()
     inputs = torch.randn(6, 3)
     taps = net.eval().taps(inputs)
@@ -113,7 +113,7 @@ def test_equal_seeds_give_equal_networks():
         {"widths": [True]},
         {"widths": "3"},
         {"widths": [3], "activation": "rely"},
-        {"widths": [3], "batch_norm": 1},
+        {"widths": [3], "norm": 1},
         {"widths": [3], "depth": 2},
     ],
 )

@@ -63,7 +63,7 @@ def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])
 def test_other_optimisers_train_a_study(tmp_path, optimizer):
-    study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.batch_norm=false",
+    study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.norm=none",
                         "training.epochs=3", "training.dtype=float64", "axes.seed=[0]")  # fmt: skip
     loss = study.cube["training"].dataset["loss"].sel(split="train").values.ravel()
     assert loss[-1] < loss[0]

@@ -1,0 +1,196 @@
+"""The explorer of metrics: the course of any one of them over training, and its profile over the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import xarray as xr
+
+from elastic.analysis.reading import settings_axes
+from elastic.figures.contract import is_positive, over_seeds
+from elastic.report.explorer import (
+    WIDTH,
+    Explorer,
+    Layers,
+    choice,
+    compiled,
+    epoch_axis,
+    epoch_slider,
+    now,
+    room,
+    table,
+)
+from elastic.report.thinning import by_setting, measured, rounded, thin
+
+#: Labels and values that the page has room for.
+MOST = {"layer": 24, "epoch": 24, "setting": 12}
+BUDGET = 40_000
+
+#: Dims of what has one course a layer.
+DIMS = {"seed", "epoch", "layer"}
+
+#: Letters of the longest number at an axis.
+TICK = 5
+
+#: Metrics that stand first in the list.
+FIRST = ("nc1", "locality")
+
+#: From shallow (light) to deep (dark): viridis without its end that white paper swallows.
+DEPTH = alt.SchemeParams(name="viridis", extent=[0.85, 0.0])
+
+#: Layers up to which each one is named below the profile.
+NAMED = 12
+
+LEAD = (
+    "Every metric by layer: its course over training, and its profile over the layers at the chosen epoch. Bands and "
+    "bars are 95 % intervals over the seeds; metrics without an upper bound stand on a logarithmic axis."
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric in one split: its name in the list, and values [setting, seed, epoch, layer] as they are in the cube."""
+
+    name: str
+    label: str
+    log: bool
+    values: xr.DataArray
+
+
+def course_explorer(cube: xr.DataTree) -> Explorer | None:
+    """Return the explorer of every metric that has one value a layer, or None where the cube has none.
+
+    Parameters
+    ----------
+    cube
+        As `elastic.open_study(…).cube`.
+    """
+    metrics = sorted(metrics_by_layer(cube), key=lambda metric: metric.name not in FIRST)
+    if not metrics:
+        return None
+    stack = xr.concat([m.values.reset_coords(drop=True) for m in metrics], "metric", join="outer")
+    order = max((m.values["layer"].values.tolist() for m in metrics), key=len)
+    layers = [*order, *(label for label in stack["layer"].values.tolist() if label not in order)]
+    stack = measured(stack.sel(layer=layers), "epoch", "layer")
+    kept, left_out = thin(stack, MOST, BUDGET * stack.sizes["seed"])
+    spec = compiled(_chart(kept, metrics), ("metric", "setting", "probe"), {"metrics": _rows(kept, metrics)}, TICK)
+    return Explorer("courses", "Metrics over training and depth", LEAD, spec, tuple(left_out))
+
+
+def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
+    """Yield each variable of dims seed, epoch and layer that is finite somewhere, split by split."""
+    for group in cube.children.values():
+        for name, values in group.dataset.data_vars.items():
+            splits = values["split"].values.tolist() if "split" in values.dims else [None]
+            for split in splits:
+                part = values if split is None else values.sel(split=split, drop=True)
+                if set(part.dims) - set(settings_axes(part)) != DIMS or not bool(part.notnull().any()):
+                    continue
+                label = str(name) if split is None else f"{name} ({split})"
+                yield Metric(str(name), label, is_positive(part), by_setting(part))
+
+
+def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
+    """Yield one row a metric, setting and layer, all by index: mean (m), lower (a) and upper (b) bound by epoch."""
+    for number, metric in enumerate(metrics):
+        found = over_seeds(values.isel(metric=number), log=metric.log).transpose("setting", "layer", "epoch")
+        for setting in range(found.sizes["setting"]):
+            for layer in range(found.sizes["layer"]):
+                here = found.isel(setting=setting, layer=layer)
+                mean = rounded(here["estimate"].values)
+                if any(value is not None for value in mean):
+                    lower, upper = rounded(here["lower"].values), rounded(here["upper"].values)
+                    yield {"q": number, "g": setting, "l": layer, "m": mean, "a": lower, "b": upper}
+
+
+def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
+    epochs = [int(epoch) for epoch in values["epoch"].values]
+    layers = [str(layer) for layer in values["layer"].values]
+    settings = [str(label) for label in values["setting"].values]
+    data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
+    shown: alt.ConcatChart = alt.concat(
+        _course(data, epochs, len(layers)), _profile(data, len(layers)), columns=2, spacing=30
+    )
+    shown = shown.resolve_scale(y="shared", color="independent")
+    return shown.add_params(
+        room(),
+        alt.param(name="labels", value=[metric.label for metric in metrics]),
+        alt.param(name="logs", value=[metric.log for metric in metrics]),
+        alt.param(name="layers", value=layers),
+        alt.param(name="epochs", value=epochs),
+        choice("metric", "Metric", [metric.label for metric in metrics]),
+        choice("setting", "Setting", settings),
+        epoch_slider(epochs),
+    )
+
+
+def _unfolded(data: alt.Chart) -> alt.Chart:
+    def scaled(field: str) -> str:
+        return f"logs[metric] ? log(datum.{field}) / LN10 : datum.{field}"
+
+    long = data.transform_calculate(e="sequence(length(datum.m))").transform_flatten(["m", "a", "b", "e"])
+    long = long.transform_filter("isValid(datum.m)").transform_calculate(
+        epoch="epochs[datum.e]", layer="layers[datum.l]", y=scaled("m")
+    )
+    return long.transform_calculate(
+        lower=f"isValid(datum.a) ? ({scaled('a')}) : datum.y", upper=f"isValid(datum.b) ? ({scaled('b')}) : datum.y"
+    )
+
+
+def _y() -> alt.Y:
+    power = "format(pow(10, datum.value), abs(datum.value) > 3.2 ? '.1~e' : '.2~r')"
+    told = f"logs[metric] ? {power} : format(datum.value, '~g')"
+    return alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(labelExpr=told, tickCount=6))
+
+
+TOOLTIP = [
+    alt.Tooltip("layer:N", title="layer"),
+    alt.Tooltip("epoch:Q", title="epoch"),
+    alt.Tooltip("m:Q", title="mean", format=".4~g"),
+    alt.Tooltip("a:Q", title="95 % from", format=".4~g"),
+    alt.Tooltip("b:Q", title="to", format=".4~g"),
+]
+
+#: Expression of what the y axis shows.
+MEAN = "(logs[metric] ? ', geometric mean' : ', mean')"
+
+
+def _course(data: alt.Chart, epochs: list[int], layers: int) -> Layers:
+    columns = alt.expr("max(2, floor(childWidth / 105))")
+    legend = alt.Legend(
+        title=None,
+        orient="bottom",
+        columns=columns,
+        labelExpr="layers[datum.value]",
+        labelLimit=80,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
+    )
+    colour = alt.Color("l:O", scale=alt.Scale(scheme=DEPTH, domain=list(range(layers))), legend=legend)
+    x = epoch_axis(epochs)
+    long = _unfolded(data)
+    band = long.mark_area(opacity=0.16).encode(
+        x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q", color=colour, detail="l:O"
+    )
+    line = long.mark_line(strokeWidth=2, point={"size": 22}).encode(x=x, y=_y(), color=colour, tooltip=TOOLTIP)
+    title = alt.Title(alt.expr(f"labels[metric] + {MEAN}"), subtitle="over training, by layer")
+    return alt.layer(band, line, now()).properties(
+        name="course", width=WIDTH, height=0.8 * WIDTH, title=title, description="Course"
+    )
+
+
+def _profile(data: alt.Chart, layers: int) -> Layers:
+    axis = alt.Axis(labelExpr="layers[datum.value]", labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
+    x = alt.X("l:O", title="layer", axis=axis, scale=alt.Scale(type="point", domain=list(range(layers)), padding=0.4))
+    here = _unfolded(data).transform_filter("datum.e == probe")
+    bars = here.mark_rule(strokeWidth=1.5, color="#0072B2").encode(x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q")
+    line = here.mark_line(strokeWidth=2, color="#0072B2", point={"size": 40, "color": "#0072B2"})
+    title = alt.Title(alt.expr("'Epoch ' + epochs[probe]"), subtitle="by layer, from shallow to deep")
+    shown = alt.layer(bars, line.encode(x=x, y=_y(), tooltip=TOOLTIP))
+    return shown.properties(
+        name="profile", width=WIDTH, height=0.8 * WIDTH, title=title, description="Profile over the layers"
+    )

@@ -1,0 +1,178 @@
+"""Interactive charts for a page: Vega-Lite as Altair writes it, compiled to Vega, fitted to the reader's screen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+#: Vega-Lite whose charts Altair writes, as vl-convert spells its versions.
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+#: One chart of several marks.
+Layers = alt.LayerChart | alt.FacetChart
+
+#: Pixels: a view before it is fitted, the widest it gets, what stands beside its labels, a page with room for two.
+WIDTH, WIDEST, MARGIN, NARROW = 300, 440, 50, 720
+
+#: Pixels of a letter in the labels of an axis, and those that a label has at most.
+LETTER, LABEL = 6.5, 90
+
+#: Starts every chart of the page. Vega's expressions are interpreted (``ast``), not evaluated as code, so that the
+#: page's content security policy can forbid all but this script.
+START = """for (const spec of document.querySelectorAll("script[data-explorer]"))
+  vegaEmbed("#" + spec.dataset.explorer, JSON.parse(spec.textContent), {mode: "vega", renderer: "svg", ast: true,
+    actions: false, defaultStyle: false, bind: "#" + spec.dataset.explorer + "-controls"});"""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """One interactive chart.
+
+    Attributes
+    ----------
+    key
+        Identifies it on the page.
+    title, lead
+        Its heading, and what a reader does with it and sees.
+    spec
+        Vega, as JSON that can stand in a ``script`` element.
+    left_out
+        What was thinned: "30 of 100 classes".
+    """
+
+    key: str
+    title: str
+    lead: str
+    spec: str
+    left_out: tuple[str, ...]
+
+
+@cache
+def script() -> str:
+    """Return all the JavaScript of the page: Vega, Vega-Embed and the call that starts the charts."""
+    found: str = vl_convert.javascript_bundle(START, VEGA_LITE)
+    return found.replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def room() -> alt.Parameter:
+    """Return the parameter that holds the width of the chart's place on the page; `compiled` keeps it up to date."""
+    return alt.param(name="room", value=900)
+
+
+def table(name: str) -> alt.Chart:
+    """Return a chart without marks of rows that `compiled` gets by their name."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def now() -> alt.Chart:
+    """Return the line across a course at the epoch that the slider stands at."""
+    rule: alt.Chart = table("now").transform_calculate(epoch="epochs[probe]").mark_rule(strokeDash=[3, 3], color="#666")
+    return rule.encode(x="epoch:Q")
+
+
+def choice(name: str, title: str, labels: Sequence[str], value: int = 0) -> alt.Parameter:
+    """Return a parameter, the index of a label: a drop-down where there is something to choose."""
+    if len(labels) < 2:
+        return alt.param(name=name, value=value)
+    return alt.param(name=name, value=value, bind=drop_down(title, labels))
+
+
+def drop_down(title: str, labels: Sequence[str]) -> alt.BindRadioSelect:
+    """Return the drop-down of labels; its values are their indices."""
+    return alt.binding_select(options=list(range(len(labels))), labels=list(labels), name=title)
+
+
+def epoch_slider(epochs: Sequence[int]) -> alt.Parameter:
+    """Return the parameter ``probe``, the index of an epoch: a slider that steps through the probed ones."""
+    last = len(epochs) - 1
+    if last == 0:
+        return alt.param(name="probe", value=0)
+    title = f"Epoch (each step is one of the {len(epochs)} probed)"
+    return alt.param(name="probe", value=last, bind=alt.binding_range(min=0, max=last, step=1, name=title))
+
+
+def epoch_axis(epochs: Sequence[int]) -> alt.X:
+    """Return the x encoding of field ``epoch``: logarithmic, with room for epoch 0; marks at 0, 1, 3, 10 and so on."""
+    powers = range(math.ceil(math.log10(max(epochs) + 1)) + 1)
+    marks = [0, *(factor * 10**power for power in powers for factor in (1, 3) if factor * 10**power <= max(epochs))]
+    axis = alt.Axis(values=[mark for mark in marks if mark >= min(epochs)], format="d", grid=False)
+    scale = alt.Scale(type="symlog", constant=1, domain=[min(epochs), max(epochs)], nice=False)
+    return alt.X("epoch:Q", title="epoch (0, then log)", scale=scale, axis=axis)
+
+
+def compiled(
+    chart: alt.ConcatChart,
+    controls: Sequence[str],
+    rows: Mapping[str, Iterable[Mapping[str, Any]]],
+    letters: int,
+) -> str:
+    """Return a chart of two views as Vega in JSON, side by side where there is room.
+
+    Parameters
+    ----------
+    chart
+        With the parameter of `room`; its views are all `WIDTH` wide.
+    controls
+        Signals that a reader sets, in the order in which they stand on the page.
+    rows
+        Of each `table` by its name. They meet the chart only here: its compiler and validator need not read them.
+    letters
+        Of the longest label at the left axes.
+
+    Notes
+    -----
+    Vega-Lite cannot fit a row of views to the page; Vega, to which it is compiled, can: the width, the heights and
+    the number of columns become signals that follow the page.
+    """
+    spec: dict[str, Any] = vl_convert.vegalite_to_vega(_styled(chart).to_dict(), vl_version=VEGA_LITE)
+    spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))
+    spec["autosize"] = {"type": "pad", "resize": True}
+    spec["layout"]["columns"] = {"signal": f"room < {NARROW} ? 1 : 2"}
+    values = {**{name: list(found) for name, found in rows.items()}, "now": [{}]}
+    for data in spec["data"]:
+        data |= {"values": values[data["name"]]} if data["name"] in values else {}
+    return in_script(spec)
+
+
+def _fitted(found: Sequence[dict[str, Any]], controls: Sequence[str], margin: int) -> list[dict[str, Any]]:
+    """Return the signals of two views, in order, with sizes that follow the page."""
+    signals = {signal["name"]: signal for signal in found}
+    size = "max(280, containerSize()[0])"
+    signals["room"] = {"name": "room", "init": size, "on": [{"events": "window:resize", "update": size}]}
+    # Views of one width share this signal; so do their heights, where they are equal.
+    width = f"min({WIDEST}, room < {NARROW} ? room - {margin} : room / 2 - {margin})"
+    signals["childWidth"] = {"name": "childWidth", "update": width}
+    for name, signal in signals.items():
+        if name.lower().endswith("height"):
+            signals[name] = {"name": name, "update": f"childWidth * {signal['value'] / WIDTH:.4g}"}
+    return [
+        *(signal for name, signal in signals.items() if name not in controls),
+        *(signals[name] for name in controls),
+    ]
+
+
+def _styled(chart: alt.ConcatChart) -> alt.ConcatChart:
+    styled: alt.ConcatChart = (
+        chart.configure(font="system-ui, sans-serif", background="white")
+        .configure_view(stroke=None)
+        .configure_axis(labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelLimit=LABEL)
+        .configure_title(fontSize=13, subtitleFontSize=11.5, anchor="start", subtitleColor="#555", offset=8)
+        .configure_legend(labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=150)
+    )
+    return styled
+
+
+def in_script(value: Any) -> str:
+    r"""Return JSON that can stand in a ``script`` element: no ``<`` can end it.
+
+    >>> in_script({"a": "</script>"})
+    '{"a":"\\u003c/script>"}'
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,0 +1,99 @@
+"""A study's figures as pictures that stand in the page itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import xarray as xr
+
+from elastic.errors import ElasticError
+from elastic.registry import Entry, registry
+
+#: Figures in the order in which a study is read; those that are not named here follow.
+ORDER = (
+    "depth_profile",
+    "training_course",
+    "onset_map",
+    "separation_law",
+    "locality_collapse",
+    "response_matrices",
+    "class_mean_geometry",
+    "axis_comparison",
+    "theory_spectrum",
+)
+
+#: Bytes above which a vector picture is stored as pixels, and their density.
+HEAVY, DPI = 180_000, 150
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """One figure: its name, what it shows in a sentence, and the picture as an address that holds it."""
+
+    name: str
+    caption: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Illustrations:
+    """The figures that a study's cube has the values for, and the names of the others with the reason."""
+
+    drawn: tuple[Illustration, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def illustrations(cube: xr.DataTree) -> Illustrations:
+    """Return every registered figure of a cube.
+
+    Parameters
+    ----------
+    cube
+        As `elastic.open_study(…).cube`.
+    """
+    drawn: list[Illustration] = []
+    left_out: list[tuple[str, str]] = []
+    for entry in in_order():
+        try:
+            drawn.append(Illustration(entry.name, caption(entry), picture(entry, cube)))
+        except ElasticError as error:
+            left_out.append((entry.name, f"{error.field} should {error.should}; found {error.found}"))
+    return Illustrations(tuple(drawn), tuple(left_out))
+
+
+def in_order() -> Iterator[Entry]:
+    """Yield the registered figures, those of `ORDER` first."""
+    known = registry("figures").names()
+    named = [name for name in ORDER if name in known]
+    return (registry("figures").get(name) for name in [*named, *(name for name in known if name not in named)])
+
+
+def caption(entry: Entry) -> str:
+    """Return what a figure shows: its docstring's first line, without the verb.
+
+    >>> def profile(cube):
+    ...     "Draw nc1 against depth."
+    >>> caption(Entry("figures", "profile", profile))
+    'Nc1 against depth.'
+    """
+    _, _, rest = entry.summary.partition(" ")
+    return rest[:1].upper() + rest[1:] if entry.summary.startswith("Draw ") else entry.summary
+
+
+def picture(entry: Entry, cube: xr.DataTree) -> str:
+    """Return a figure as a ``data:`` address: SVG, or PNG where that would weigh too much.
+
+    A picture by address, not SVG in the page: identifiers in one cannot meet those of another, and no text of a user
+    becomes a part of the page.
+    """
+    figure = entry.function(cube)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg")
+    kind = "svg+xml"
+    if drawn.tell() > HEAVY:
+        drawn, kind = io.BytesIO(), "png"
+        figure.savefig(drawn, format="png", dpi=DPI)
+    return f"data:image/{kind};base64,{base64.b64encode(drawn.getvalue()).decode()}"

@@ -1,0 +1,125 @@
+"""What a study claims and whether it holds, as rows of a table with the interval drawn beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.analysis.reading import spelled
+from elastic.claims.checking import check
+from elastic.claims.verdicts import Finding, Verdict
+from elastic.display.numbers import in_digits, with_interval
+from elastic.errors import ElasticError
+from elastic.report.strip import Strip, strips
+from elastic.study import Study
+
+#: Verdicts are told by word and symbol, never by colour alone.
+SYMBOLS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of a claim: where, verdict, why if inconclusive, effect in words, region in words, picture."""
+
+    setting: str
+    verdict: str
+    reason: str
+    effect: str
+    region: str
+    seeds: int
+    strip: Strip | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One claim: its sentence, source, verdict, and a row for each setting it was checked at."""
+
+    name: str
+    sentence: str
+    source: str
+    quantity: str
+    verdict: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """All claims of a study, or a note that says why there are none to tell."""
+
+    claims: tuple[Judgement, ...]
+    note: str
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many claims have each verdict; verdicts that none has are left out."""
+        found = [claim.verdict for claim in self.claims]
+        return {verdict: found.count(verdict) for verdict in SYMBOLS if verdict in found}
+
+
+def judgements(study: Study) -> Judgements:
+    """Check a study's own claims and return what is to be told of them.
+
+    A claim that cannot be checked (an option that does not fit the study) is told in the note: it is no reason not
+    to have a report.
+    """
+    if not study.facts["protocol"].get("claims"):
+        return Judgements((), "The protocol makes no claims.")
+    try:
+        checked = check(study)
+    except ElasticError as error:
+        return Judgements((), f"The claims could not be checked: {error}")
+    return Judgements(tuple(judgement(verdict) for verdict in checked.verdicts), "")
+
+
+def judgement(verdict: Verdict) -> Judgement:
+    """Return one claim's verdict in words and pictures."""
+    rows = tuple(_rows(verdict.findings))
+    return Judgement(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
+
+
+def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
+    for finding, strip in zip(findings, strips(findings), strict=True):
+        yield Row(
+            in_words(finding.setting),
+            finding.verdict,
+            finding.reason,
+            _effect(finding),
+            region_in_words(finding.region),
+            finding.seeds,
+            strip,
+        )
+
+
+def in_words(setting: Mapping[str, Any]) -> str:
+    """Return a setting as a reader reads it.
+
+    >>> in_words({"weight_decay": 0.005, "batch_norm": True})
+    'weight_decay = 0.005, batch_norm = true'
+    """
+    return ", ".join(f"{axis} = {spelled(value)}" for axis, value in setting.items())
+
+
+def region_in_words(region: tuple[float | None, float | None]) -> str:
+    """Return which effects support a claim; "" where nothing says.
+
+    >>> region_in_words((0.95, None)), region_in_words((None, 0)), region_in_words((-0.1, 0.1))
+    ('above 0.950', 'below 0', 'from -0.100 to 0.100')
+    """
+    low, high = region
+    if low is not None and high is not None:
+        return f"from {in_digits(low)} to {in_digits(high)}"
+    if low is None:
+        return "" if high is None else f"below {in_digits(high)}"
+    return f"above {in_digits(low)}"
+
+
+def _effect(finding: Finding) -> str:
+    """Return the estimate and its interval; an end of it that lies beyond all numbers is infinite."""
+    if finding.effect is None:
+        return "–"
+    if finding.seeds < 2:
+        return in_digits(finding.effect)
+    lower = -math.inf if finding.lower is None else finding.lower
+    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)

@@ -1,0 +1,196 @@
+"""The explorer of update responses: class × class, layer by layer, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import altair as alt
+import numpy as np
+import xarray as xr
+
+from elastic.analysis.reading import read
+from elastic.errors import NotMeasured
+from elastic.report.explorer import (
+    WIDTH,
+    Explorer,
+    Layers,
+    choice,
+    compiled,
+    drop_down,
+    epoch_axis,
+    epoch_slider,
+    now,
+    room,
+    table,
+)
+from elastic.report.thinning import by_setting, measured, rounded, seeds_in_words, thin
+
+#: Labels and values that the page has room for: a matrix of 30 classes is what a reader can still see.
+MOST = {"stepped_class": 30, "observed_class": 30, "layer": 24, "epoch": 16, "setting": 12}
+BUDGET = 300_000
+
+#: Letters above which the names of the observed classes stand upright.
+UPRIGHT = 3
+
+#: Colours of the observed class that was chosen, of the stepped class itself, of all others.
+CHOSEN, OWN, OTHERS = "#D55E00", "#0072B2", "#BBBBBB"
+ROLES = {"observed class": CHOSEN, "stepped class itself": OWN, "other classes": OTHERS}
+
+LEAD = (
+    "How far a step of SGD on a sample of one class moves samples of every class, relative to the stepped sample "
+    "itself (relative similarity, mean over the seeds). Choose a cell with the pointer, or its classes in the lists: "
+    "the second chart shows their course over training."
+)
+
+
+def response_explorer(cube: xr.DataTree) -> Explorer | None:
+    """Return the explorer of ``relative_similarity``, or None where the cube has none.
+
+    Parameters
+    ----------
+    cube
+        As `elastic.open_study(…).cube`.
+    """
+    try:
+        values = by_setting(read(cube, "elasticity/relative_similarity"))
+    except NotMeasured:
+        return None
+    values = measured(values, "epoch", "layer")
+    if values.size == 0:
+        return None
+    seeds = seeds_in_words(values)
+    kept, left_out = thin(values.mean("seed"), MOST, BUDGET)
+    controls = ("setting", "layer", "probe", "pair_s", "pair_o")
+    spec = compiled(_chart(kept, seeds), controls, {"responses": _rows(kept)}, _longest(kept["stepped_class"]))
+    return Explorer("responses", "Which class moves which", LEAD, spec, tuple(left_out))
+
+
+def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
+    names = {
+        dim: [str(label) for label in values[dim].values]
+        for dim in ("setting", "layer", "stepped_class", "observed_class")
+    }
+    epochs = [int(epoch) for epoch in values["epoch"].values]
+    first = 1 if len(names["observed_class"]) > 1 else 0
+    pair = alt.selection_point(
+        name="pair",
+        fields=["s", "o"],
+        on="@cells_0_marks:click",  # the view "cells", numbered by Altair as a layer; beside all cells the choice stays
+        clear=False,
+        value=[{"s": 0, "o": first}],
+        bind={
+            "s": drop_down("Stepped class", names["stepped_class"]),
+            "o": drop_down("Observed class", names["observed_class"]),
+        },  # type: ignore[arg-type]  # one widget a field: Altair's hints know only one for all
+    )
+    data = table("responses").transform_filter("datum.g == setting && datum.l == layer")
+    top = max(1.0, float(np.nanmax(values)))
+    start = names["layer"].index("penultimate") if "penultimate" in names["layer"] else len(names["layer"]) - 1
+    shown: alt.ConcatChart = alt.concat(
+        _matrix(data, pair, top, seeds, upright=_longest(values["observed_class"]) > UPRIGHT),
+        _course(data, epochs, top),
+        columns=2,
+        spacing=30,
+    )
+    shown = shown.resolve_scale(color="independent")
+    return shown.add_params(
+        room(),
+        alt.param(name="layers", value=names["layer"]),
+        alt.param(name="stepped", value=names["stepped_class"]),
+        alt.param(name="observed", value=names["observed_class"]),
+        alt.param(name="epochs", value=epochs),
+        choice("setting", "Setting", names["setting"]),
+        choice("layer", "Layer", names["layer"], start),
+        epoch_slider(epochs),
+    )
+
+
+def _longest(labels: xr.DataArray) -> int:
+    return max(len(str(label)) for label in labels.values)
+
+
+def _rows(values: xr.DataArray) -> Iterator[dict[str, Any]]:
+    """Yield one row a setting, layer, epoch and stepped class; all by index: no name of a user is code or key."""
+    ordered = values.transpose("setting", "layer", "epoch", "stepped_class", "observed_class").values
+    for index in np.ndindex(ordered.shape[:-1]):
+        yield {**dict(zip("gles", index, strict=True)), "v": rounded(ordered[index])}
+
+
+def _unfolded(data: alt.Chart) -> alt.Chart:
+    long = data.transform_calculate(o="sequence(length(datum.v))").transform_flatten(["v", "o"])
+    return long.transform_filter("isValid(datum.v)").transform_calculate(
+        epoch="epochs[datum.e]",
+        stepped="stepped[datum.s]",
+        observed="observed[datum.o]",
+        told="'class ' + stepped[datum.s] + ' moves class ' + observed[datum.o] + ': ' + format(datum.v, '.3~g')",
+    )
+
+
+TOOLTIP = [
+    alt.Tooltip("stepped:N", title="stepped class"),
+    alt.Tooltip("observed:N", title="observed class"),
+    alt.Tooltip("epoch:Q", title="epoch"),
+    alt.Tooltip("v:Q", title="relative similarity", format=".3~g"),
+]
+
+
+def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upright: bool) -> Layers:
+    def axis(names: str, chosen: str, angle: int) -> alt.Axis:
+        bold = {"condition": {"test": f"datum.value == {chosen}", "value": "bold"}, "value": "normal"}
+        return alt.Axis(
+            labelExpr=f"{names}[datum.value]",
+            labelFontWeight=bold,
+            labelOverlap=True,
+            labelAngle=angle,
+            labelPadding=4,
+            ticks=False,
+            domain=False,
+        )
+
+    legend = alt.Legend(title="relative similarity", orient="bottom", gradientLength=180, gradientThickness=10)
+    colour = alt.Color("v:Q", scale=alt.Scale(scheme="viridis", domain=[0, top]), legend=legend)
+    title = alt.Title(alt.expr("'Epoch ' + epochs[probe] + ', ' + layers[layer]"), subtitle=seeds)
+    channels = {
+        "x": alt.X("o:O", title="observed class", axis=axis("observed", "pair_o", -90 if upright else 0)),
+        "y": alt.Y("s:O", title="stepped class", axis=axis("stepped", "pair_s", 0)),
+    }
+    shown = _unfolded(data.transform_filter("datum.e == probe"))
+    cells = (
+        shown.mark_rect(cursor="pointer")
+        .encode(**channels, color=colour, tooltip=TOOLTIP, description="told:N")
+        .add_params(pair)
+    )
+    around = shown.transform_filter("datum.s == pair_s && datum.o == pair_o")
+    outline = around.mark_rect(filled=False, stroke=CHOSEN, strokeWidth=3).encode(**channels)
+    layers = alt.layer(cells.properties(name="cells"), outline)
+    return layers.properties(
+        name="matrix", width=WIDTH, height=WIDTH, title=title, description="Relative similarity, class by class"
+    )
+
+
+def _course(data: alt.Chart, epochs: list[int], top: float) -> Layers:
+    role = "datum.o == pair_o ? 'observed class' : datum.o == datum.s ? 'stepped class itself' : 'other classes'"
+    lines = _unfolded(data.transform_filter("datum.s == pair_s")).transform_calculate(role=role)
+    columns = alt.expr("childWidth < 320 ? 1 : 3")
+    legend = alt.Legend(title=None, orient="bottom", columns=columns, symbolType="stroke", symbolStrokeWidth=3)
+    colour = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=list(ROLES.values())), legend=legend)
+    y = alt.Y("v:Q", title="relative similarity", scale=alt.Scale(domain=[0, top]), axis=alt.Axis(tickCount=5))
+    channels = {
+        "x": epoch_axis(epochs),
+        "y": y,
+        "detail": "o:N",
+        "color": colour,
+        "tooltip": TOOLTIP,
+        "description": "told:N",
+    }
+    others = lines.transform_filter("datum.role == 'other classes'").mark_line(strokeWidth=1, point={"size": 8})
+    chosen = lines.transform_filter("datum.role != 'other classes'").mark_line(strokeWidth=2.5, point={"size": 35})
+    title = alt.Title(
+        alt.expr("'A step on class ' + stepped[pair_s] + ' moves class ' + observed[pair_o]"),
+        subtitle="same layer, over training",
+    )
+    layers = alt.layer(others.encode(**channels), chosen.encode(**channels), now())
+    return layers.properties(
+        name="course", width=WIDTH, height=0.8 * WIDTH, title=title, description="Course over training"
+    )

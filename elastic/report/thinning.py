@@ -1,0 +1,129 @@
+"""What of a cube goes onto a page: one dim for all settings, and no more labels than a reader can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import xarray as xr
+
+from elastic.analysis.reading import settings_axes, spelled
+from elastic.figures.contract import evenly
+
+#: Dims that give way, the longest first, when values are still too many for the page.
+YIELDING = ("epoch", "layer", "setting")
+
+#: What a reader calls the labels of a dim.
+WORDS: Mapping[str, str] = {
+    "epoch": "probed epochs",
+    "layer": "layers",
+    "setting": "settings",
+    "stepped_class": "classes",
+}
+
+
+def by_setting(values: xr.DataArray) -> xr.DataArray:
+    """Return values whose axes, but for the seed, are one dim: every setting with its words as label.
+
+    Examples
+    --------
+    >>> swept = xr.DataArray([[1.0, 2.0]], dims=("lr", "seed"), coords={"lr": [0.1], "seed": [0, 1]})
+    >>> by_setting(swept).dims, by_setting(swept)["setting"].values.tolist()
+    (('setting', 'seed'), ['lr = 0.1'])
+    """
+    axes = settings_axes(values)
+    ordered = values.transpose(*axes, ...)
+    rest = [str(dim) for dim in ordered.dims[len(axes) :]]
+    labels = [
+        ", ".join(f"{axis} = {spelled(label)}" for axis, label in zip(axes, setting, strict=True))
+        for setting in product(*(ordered[axis].values.tolist() for axis in axes))
+    ]
+    shaped = ordered.values.reshape(len(labels), *(ordered.sizes[dim] for dim in rest))
+    coords = {dim: ordered[dim].values for dim in rest if dim in ordered.coords}
+    return xr.DataArray(shaped, {**coords, "setting": labels}, ["setting", *rest], values.name, values.attrs)
+
+
+def thin(values: xr.DataArray, most: Mapping[str, int], budget: int) -> tuple[xr.DataArray, list[str]]:
+    """Return the values at labels that are evenly chosen, the first and the last among them, and what that left out.
+
+    Parameters
+    ----------
+    values
+        Of dims ``setting``, ``layer``, ``epoch``, …
+    most
+        Labels that a dim keeps at most.
+    budget
+        Values that are kept at most; for it `YIELDING` dims are halved, down to two labels.
+
+    Returns
+    -------
+    values : xarray.DataArray
+    left_out : list of str
+        "30 of 100 classes", for every dim of `WORDS` that was thinned.
+
+    Examples
+    --------
+    >>> many = xr.DataArray(np.zeros((5, 4)), dims=("epoch", "layer"), coords={"epoch": [0, 1, 2, 4, 8]})
+    >>> kept, left_out = thin(many, {"epoch": 3}, budget=100)
+    >>> kept["epoch"].values.tolist(), left_out
+    ([0, 2, 8], ['3 of 5 probed epochs'])
+    >>> thin(many, {}, budget=8)[0].sizes["epoch"]
+    2
+    """
+    kept = values
+    for dim, count in most.items():
+        kept = _evenly(kept, dim, count) if dim in kept.dims else kept
+    while kept.size > budget:
+        dim = max((dim for dim in YIELDING if dim in kept.dims), key=lambda dim: kept.sizes[dim])
+        if kept.sizes[dim] <= 2:
+            break
+        kept = _evenly(kept, dim, max(2, kept.sizes[dim] // 2))
+    left_out = [
+        f"{kept.sizes[dim]} of {values.sizes[dim]} {word}"
+        for dim, word in WORDS.items()
+        if dim in values.dims and kept.sizes[dim] < values.sizes[dim]
+    ]
+    return kept, left_out
+
+
+def _evenly(values: xr.DataArray, dim: str, count: int) -> xr.DataArray:
+    return values.isel({dim: evenly(range(values.sizes[dim]), count)}) if values.sizes[dim] > count else values
+
+
+def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
+    """Return the values without infinities, and without those labels of the dims at which nothing is finite."""
+    finite = values.where(np.isfinite(values))
+    for dim in dims:
+        finite = finite.dropna(dim, how="all")
+    return finite
+
+
+def rounded(values: np.ndarray | Sequence[float]) -> list[float | None]:
+    """Return numbers with four significant digits, None where there is none.
+
+    >>> rounded([0.123456, float("nan"), 12.0, 123456.0])
+    [0.1235, None, 12, 123500]
+    """
+    return [_rounded(float(value)) for value in values]
+
+
+def _rounded(value: float) -> float | None:
+    if not np.isfinite(value):
+        return None
+    short = float(f"{value:.4g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+
+
+def seeds_in_words(values: xr.DataArray) -> str:
+    """Return how many seeds stand behind values that have a dim ``seed``.
+
+    >>> seeds_in_words(xr.DataArray([[1.0, 2.0], [1.0, np.nan]], dims=("epoch", "seed")))
+    'mean over 1 to 2 seeds'
+    """
+    counts = values.notnull().sum("seed").values
+    found = counts[counts > 0]
+    if not found.size or found.max() == 1:
+        return "one seed"
+    span = f"{found.max()}" if found.min() == found.max() else f"{found.min()} to {found.max()}"
+    return f"mean over {span} seeds"

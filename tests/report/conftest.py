@@ -1,0 +1,133 @@
+"""Pages that tests read: one that a real study gives, one of a stranger's texts, and a browser to open them in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import altered
+import numpy as np
+import pytest
+import xarray as xr
+
+from elastic.claims.checking import Checked
+from elastic.claims.verdicts import Finding, Verdict
+from elastic.registry import registry
+from elastic.report import illustrations, judgements, write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+FIGURES = ("depth_profile", "response_matrices")
+
+#: Text that leaves its place wherever it is not escaped: in an element, an attribute, a script, an expression of Vega.
+HOSTILE = "</script><img src=x onerror=\"window.caught='{n}'\">'\"+(window.caught='{n}')+\"'${{7*7}}\\u2028<!--"
+LABEL = "<img src=x onerror='caught=1'>"
+
+WEIGHT_DECAY = altered.swept("weight_decay", [0.0, 0.005])
+
+
+def finding(verdict="supported", *, effect=0.3, reach=0.1, region=(0.1, None), setting=None, seeds=2):
+    bounds = (effect - reach, effect + reach) if seeds > 1 else (None, None)
+    reason = "" if seeds > 1 else "one seed"
+    return Finding(setting or {}, verdict, reason, effect, *bounds, region, seeds, [effect] * seeds)
+
+
+VERDICTS = (
+    Verdict("falls", "nc1 falls with depth", "he2023law", "fall of log nc1 per layer", {}, "supported", (finding(),)),
+    Verdict(
+        "local", "locality is above 2 everywhere", "he2020local", "locality", {}, "refuted",
+        (
+            finding("refuted", effect=1.5, region=(2.0, None), setting={"layer": "hidden_1"}),
+            finding("inconclusive", effect=1.9, reach=0.2, region=(2.0, None), setting={"layer": "penultimate"}),
+        ),
+    ),
+    Verdict(
+        "measured", "nc9 is small", "papyan2020prevalence", "", {}, "inconclusive",
+        (Finding({}, "inconclusive", "nc9 was not measured", None, None, None, (None, None), 0, []),),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_figures():
+    """Draw two figures a page: all of them are drawn, and looked at, in tests/figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(illustrations, "in_order", lambda: map(registry("figures").get, FIGURES))
+        yield
+
+
+@pytest.fixture(scope="session")
+def report(finished_study, tmp_path_factory):
+    """Return the page of the small study with an axis and three made-up verdicts."""
+    study = altered.Altered(finished_study.folder, WEIGHT_DECAY, claims=[{"name": "falls"}])
+    study.facts["axes"] = {"weight_decay": [0.0, 0.005], **study.facts["axes"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judgements, "check", lambda s: Checked(s.name, s.digest, VERDICTS))
+        return write_report(study, tmp_path_factory.mktemp("report") / "report.html")
+
+
+def renamed(group: xr.Dataset) -> xr.Dataset:
+    """Give layers, classes and an axis hostile names."""
+    names = {
+        dim: np.array([f"{n}{LABEL}" for n in range(group.sizes[dim])], dtype=object)
+        for dim in ("layer", "class", "other_class", "stepped_class", "observed_class")
+        if dim in group.dims
+    }
+    return WEIGHT_DECAY(group.assign_coords(names)).assign_coords(weight_decay=["a", HOSTILE.format(n="axis")])
+
+
+@pytest.fixture(scope="session")
+def hostile_report(finished_study, tmp_path_factory):
+    """Return the page of a study whose every text is hostile."""
+    text = HOSTILE.format
+    asked = {"title": text(n="title"), "question": text(n="question"), "claims": [{"name": "falls"}]}
+    study = altered.Altered(finished_study.folder, renamed, **asked)
+    study.facts["text"] = text(n="protocol")
+    study.facts["axes"] = {"weight_decay": ["a", text(n="axis")], **study.facts["axes"]}
+    study.facts["provenance"] = {"machine": text(n="machine"), "versions": {"torch": text(n="version")}}
+    told = Verdict(
+        text(n="name"), text(n="sentence"), text(n="source"), text(n="quantity"), {}, "supported",
+        (finding(setting={"layer": text(n="setting")}),),
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judgements, "check", lambda s: Checked(s.name, s.digest, (told,)))
+        return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Return a running Chromium; where there is none, tests are skipped, but not in CI."""
+    found = CHROMIUM.exists()
+    if not found and not os.environ.get("CI"):
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    assert found, f"CI needs a Chromium at {CHROMIUM}"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """Return a function that opens a file and gives the page; at the end nothing may have been told or asked for."""
+    contexts, told = [], []
+
+    def open_file(path, *, width=1280, scheme="light"):
+        context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on(
+            "request", lambda r: None if r.url == path.as_uri() or r.url.startswith("data:") else told.append(r.url)
+        )
+        page.goto(path.as_uri())
+        page.wait_for_selector("#courses svg")
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert told == []

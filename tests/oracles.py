@@ -161,6 +161,24 @@ def nc3_duality_inner(features, labels, next_weights):
     return np.linalg.norm(W - (P @ Rt) @ M) ** 2
 
 
+def nc3_duality_uncentred(features, labels, weights):
+    W, M = rows_of(weights), class_means(features, labels)
+    return np.linalg.norm(W / np.linalg.norm(W) - M / np.linalg.norm(M)) ** 2
+
+
+def from_identity(rows):
+    gram = np.array([[a @ b for b in rows] for a in rows])
+    return np.linalg.norm(gram / np.linalg.norm(gram) - np.eye(len(rows)) / np.sqrt(len(rows)))
+
+
+def orthogonal_frame_error(features, labels):
+    return from_identity(class_means(features, labels))
+
+
+def classifier_frame_error(weights):
+    return from_identity(rows_of(weights))
+
+
 def nearest_class_means(features, labels):
     mu = class_means(features, labels)
     return [int(np.argmin([np.sum((h - m) ** 2) for m in mu])) for h in rows_of(features)]
@@ -411,3 +429,58 @@ def locality(moved, own, stepped, observed, same, classes):
     within = np.mean([S[j, j] for j in range(classes)])
     between = np.mean([S[j, k] for j in range(classes) for k in range(classes) if j != k])
     return within / between
+
+
+def pair_effect(moved, own, loss_rates, a, m):
+    """How far m moves along a's own movement, per unit by which the logit gradient moves along it."""
+    return moved[a][m] @ own[a] / loss_rates[a]
+
+
+def class_effect(moved, own, stepped, observed, same, classes, loss_rates):
+    def effect(j, k):
+        return np.mean(
+            [
+                np.mean(
+                    [
+                        pair_effect(moved, own, loss_rates, a, m)
+                        for m in range(len(observed))
+                        if observed[m] == k and not same(a, m)
+                    ]
+                )
+                for a in steps_on(j, stepped)
+            ]
+        )
+
+    return class_by_class(effect, classes)
+
+
+def intra_class_effect(moved, own, stepped, observed, same, classes, loss_rates):
+    E = class_effect(moved, own, stepped, observed, same, classes, loss_rates)
+    return np.mean([E[k, k] for k in range(classes)])
+
+
+def inter_class_effect(moved, own, stepped, observed, same, classes, loss_rates):
+    E = class_effect(moved, own, stepped, observed, same, classes, loss_rates)
+    return np.mean([E[j, k] for j in range(classes) for k in range(classes) if j != k])
+
+
+def share_next_to_their_own(similarity, stepped, observed, same):
+    right = []
+    for m in range(len(observed)):
+        nearest = max((a for a in range(len(stepped)) if not same(a, m)), key=lambda a: similarity(a, m))
+        right.append(stepped[nearest] == observed[m])
+    return np.mean(right)
+
+
+def relative_neighbour_accuracy(moved, own, stepped, observed, same):
+    def similarity(a, m):
+        return np.linalg.norm(moved[a][m]) / np.linalg.norm(own[a])
+
+    return share_next_to_their_own(similarity, stepped, observed, same)
+
+
+def kernel_neighbour_accuracy(moved, own, stepped, observed, same, loss_rates):
+    def similarity(a, m):
+        return pair_effect(moved, own, loss_rates, a, m)
+
+    return share_next_to_their_own(similarity, stepped, observed, same)

@@ -32,7 +32,7 @@ def meets_theory(
     factor: Annotated[float, Field(description="by which the quantity is multiplied, as 1/√n")] = 1.0,
     tolerance: Annotated[float, Field(gt=0, lt=1)],
     split: Split = "train",
-    layer: Layer = "penultimate",
+    layer: Layer = None,
     epoch: Epoch = -1,
     where: Where = None,
     source: Source = "zhu2021geometric",

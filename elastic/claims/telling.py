@@ -54,9 +54,8 @@ def _line(finding: Finding, several: bool) -> list[Text]:
         cells.insert(0, Text(mark, style=colour))
     if finding.effect is None:
         return [*cells, Text(finding.reason)]
-    effect = number(finding.effect)
-    if finding.seeds > 1:
-        effect += f" [{number(finding.lower)}, {number(finding.upper)}]"
+    mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)
+    effect = f"{mean} [{lower}, {upper}]" if finding.seeds > 1 else mean
     return [*cells, Text(effect, style="bold"), Text(seeds(finding)), Text(finding.reason)]
 
 
@@ -72,7 +71,8 @@ def region(finding: Finding) -> str:
         return f"claimed > {number(least)}"
     if least is None:
         return f"claimed < {number(greatest)}"
-    return f"claimed {number(least)} to {number(greatest)}"
+    least_told, greatest_told = numbers(least, greatest)
+    return f"claimed {least_told} to {greatest_told}"
 
 
 def seeds(finding: Finding) -> str:
@@ -81,12 +81,26 @@ def seeds(finding: Finding) -> str:
     return told if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
 
 
-def number(value: float | None) -> str:
-    """Return a number in three digits; what grew beyond all numbers as ∞.
+def numbers(*values: float | None) -> list[str]:
+    """Return numbers with as many digits as it takes to tell them apart, three at least and eight at most.
+
+    >>> numbers(1.0, 0.999999, 1.000001), numbers(0.5, 2.0)
+    (['1', '0.999999', '1.000001'], ['0.5', '2'])
+    """
+    different = len(set(values))
+    for digits in range(3, 9):
+        told = [number(value, digits) for value in values]
+        if len(set(told)) == different:
+            break
+    return told
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number in three digits, or more; what grew beyond all numbers as ∞.
 
     >>> number(0.12345), number(12345.0), number(None)
     ('0.123', '12345', '∞')
     """
     if value is None:
         return "∞"
-    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e6 else f"{value:.{digits}g}"

@@ -34,7 +34,15 @@ DEGREES = {
     "stepped_samples": 0,
     "observed_samples": 0,
     "within_sensitivity_relative": -1,
+    "class_effect": 0,
+    "intra_class_effect": 0,
+    "inter_class_effect": 0,
+    "relative_neighbour_accuracy": 0,
+    "kernel_neighbour_accuracy": 0,
 }
+
+#: Movements per unit of the logit gradient, which grows with the loss as they do.
+PER_GRADIENT = "feature per unit learning rate and logit gradient"
 
 ENTRIES = {e.name: e for e in registry("metrics") if e.facts.group == "elasticity"}
 
@@ -152,7 +160,7 @@ def test_what_has_a_degree_has_a_unit(name):
 
 @pytest.mark.parametrize("name", [name for name, degree in DEGREES.items() if not degree])
 def test_what_has_none_is_a_pure_number(name):
-    assert ENTRIES[name].facts.units in ("1", "samples")
+    assert ENTRIES[name].facts.units in ("1", "samples", PER_GRADIENT)
 
 
 def test_a_step_on_a_sample_that_is_fitted_exactly_moves_nothing_and_is_no_ratio():

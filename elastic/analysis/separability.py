@@ -1,0 +1,199 @@
+r"""Separability in the locally elastic dynamics of Zhang, Wang and Su (zhang2021imitating).
+
+At each step one class l, and in it one sample, is drawn; it moves every sample of class k by $E_{kl}$ times itself,
+with $E_{kk} = \alpha(t)$ and $E_{kl} = \beta(t)$ for k ≠ l. Class means of the features follow
+$\mu_k' = \frac1K \sum_l E_{kl}\,\mu_l$ (the isotropic model), whose solution has two parts: the mean of the class means
+grows by a factor $s_0$, and their deviations from it all by one factor $s_d$, with
+
+$\log s_0 = \frac1K \int \alpha + (K-1)\beta, \qquad \log s_d = \frac1K \int \alpha - \beta.$
+
+Both numbers are measured here in two ways: from single steps (`intra_class_effect`, `inter_class_effect` of the group
+elasticity, per unit of the logit gradient) and from the courses of the class means. The two have different units: along
+the course the sample itself, not its logit gradient, is what E multiplies. Time is the coordinate of ``dim``; the
+epoch, unless the caller gives another one (``values.assign_coords(epoch=lr.cumsum("epoch"))`` for steps of changing
+size).
+
+Two cautions. Single steps measure class means of a kernel, which is positive semi-definite where it is a scalar one: γ
+is then positive almost by itself, and its size and tail are what tells. And cross-entropy hardly moves the mean of the
+class means of logits, since its gradients sum to 0 over the logits: along the course $\alpha + (K-1)\beta$ is near 0
+and of either sign, and only $\alpha - \beta$ says how fast classes part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from elastic.analysis.persistence import along
+from elastic.errors import OptionError
+
+#: Probes without which a tail has no slope.
+LEAST_PROBES = 3
+
+
+def separation_rate(intra: xr.DataArray, inter: xr.DataArray, classes: int | xr.DataArray) -> xr.DataArray:
+    r"""Return the rate γ of the slower of the two directions in which classes come apart.
+
+    $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$: the least eigenvalue of the K×K matrix of α on the diagonal
+    and β elsewhere.
+
+    Parameters
+    ----------
+    intra, inter
+        α and β.
+    classes
+        Number of classes K.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer than two classes.
+
+    Examples
+    --------
+    >>> float(separation_rate(xr.DataArray(2.0), xr.DataArray(0.5), 10))
+    1.5
+    >>> float(separation_rate(xr.DataArray(2.0), xr.DataArray(-0.25), 10))           # 2.25 and 2 − 9/4
+    -0.25
+    """
+    if bool((xr.DataArray(classes) < 2).any()):
+        raise OptionError("`classes`", "be at least 2", str(classes), "the number of classes")
+    rate: xr.DataArray = xr.apply_ufunc(np.minimum, intra - inter, intra + (classes - 1) * inter)
+    return rate.rename("separation_rate")
+
+
+def separability(rate: xr.DataArray, *, since: float | None = None, dim: str = "epoch") -> xr.Dataset:
+    r"""Return how the separation rate falls at the end of its course.
+
+    The theorem's condition for classes to become separable as t → ∞: γ(t) stays positive, and falls more slowly than
+    1/t. Here the tail's exponent p of $\gamma \sim t^p$ is fitted by least squares of log γ against log t. A finite
+    course shows no limit: p says which way this one was going.
+
+    Parameters
+    ----------
+    rate
+        [dim, …], as of `separation_rate`; NaN, a probe not computed, is left out, and so is time 0.
+    since
+        Where the tail begins; by default at a tenth of the last time.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``exponent`` p, NaN where γ is not positive throughout the tail or the tail has fewer than three probes;
+        ``least``, the least γ of the tail; ``probes``, their number; ``separable``, whether the
+        condition holds along the tail: 1 where γ stays positive and p > −1, 0 where γ does not or p < −1, else NaN.
+
+    Raises
+    ------
+    OptionError
+        If the rates do not lie along ``dim``.
+
+    Examples
+    --------
+    >>> t = np.array([1.0, 10.0, 40.0, 100.0])
+    >>> slow = separability(xr.DataArray(3 * t**-0.5, dims="epoch", coords={"epoch": t}))
+    >>> round(float(slow.exponent), 6), float(slow.separable), int(slow.probes)
+    (-0.5, 1.0, 3)
+    """
+    rate = along(rate, dim)
+    time = rate[dim].astype(float)
+    start = float(time.max()) / 10 if since is None else since
+    tail = rate.where((time >= start) & (time > 0))
+    least, probes = tail.min(dim), tail.notnull().sum(dim)
+    exponent = xr.apply_ufunc(
+        _slope, np.log(time.where(time > 0)), tail, input_core_dims=[[dim], [dim]], vectorize=True
+    )
+    separable = (exponent > -1).astype(float).where(exponent.notnull() & (exponent != -1))
+    return xr.Dataset(
+        {
+            "exponent": exponent,
+            "least": least,
+            "probes": probes,
+            "separable": separable.where(~(least <= 0), 0.0),
+        }
+    )
+
+
+def _slope(log_time: np.ndarray, values: np.ndarray) -> float:
+    there = ~np.isnan(values) & ~np.isnan(log_time)
+    log_time, values = log_time[there], values[there]
+    if len(values) < LEAST_PROBES or not np.all(values > 0):
+        return np.nan
+    return float(stats.linregress(log_time, np.log(values)).slope)
+
+
+def strengths_of_course(
+    spectrum: xr.DataArray, centred: xr.DataArray, *, dim: str = "epoch", component: str = "component"
+) -> xr.Dataset:
+    r"""Return α(t) and β(t) as the courses of the class means tell them.
+
+    With $s_0$ and $s_d$ the growth of the mean of the class means and of their deviations from it, since the first
+    probe, $B = \log s_0 - \log s_d$ and $A = \log s_0 + (K-1)\log s_d$ are the integrals of β and α, which are their
+    derivatives: the authors' estimator. Both growths are read off the cube's spectra of the class means, since
+    $\sum_r \sigma_r^2 = \sum_k \lVert\mu_k\rVert^2$: $s_d^2 \propto \sum_r \sigma_{r,\text{centred}}^2$ and
+    $s_0^2 \propto \sum_r \sigma_r^2 - \sum_r \sigma_{r,\text{centred}}^2$. Lengths are all that spectra know: a mean
+    that turns without growing has β = 0 here, where the model lets it keep its direction.
+
+    Parameters
+    ----------
+    spectrum, centred
+        [dim, component, …]: class_mean_spectrum and class_mean_spectrum_centred of layer logits. Their K components
+        are as many as the classes. NaN, a probe not computed, is left out.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``intra_integral`` A, ``inter_integral`` B (0 at the first probe), ``intra`` α and ``inter`` β per unit of
+        time, by differences of second order between the probes; NaN where the class means, or their mean, are at 0.
+
+    Raises
+    ------
+    OptionError
+        If the spectra do not lie along ``dim`` and ``component``.
+
+    Examples
+    --------
+    Two classes; the mean doubles, the deviation grows fourfold:
+
+    >>> t = {"epoch": [0.0, 1.0]}
+    >>> centred = xr.DataArray([[1.0, 0.0], [4.0, 0.0]], dims=("epoch", "component"), coords=t)
+    >>> spectrum = xr.DataArray([[1.0, 3.0], [4.0, 6.0]], dims=("epoch", "component"), coords=t)
+    >>> found = strengths_of_course(spectrum, centred)
+    >>> (found.intra[1] / np.log(2)).round(9).item(), (found.inter[1] / np.log(2)).round(9).item()     # 1 + 2, 1 − 2
+    (3.0, -1.0)
+    """
+    spectrum, centred = along(along(spectrum, dim), component), along(along(centred, dim), component)
+    classes = spectrum.sizes[component]
+    total, deviation = ((values**2).sum(component, skipna=False) for values in (spectrum, centred))
+    common = _grown(total - deviation, total, dim)
+    apart = _grown(deviation, total, dim)
+    found = xr.Dataset({"intra_integral": common + (classes - 1) * apart, "inter_integral": common - apart})
+    return found.assign(intra=_rate(found["intra_integral"], dim), inter=_rate(found["inter_integral"], dim))
+
+
+def _grown(squares: xr.DataArray, total: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return the log growth of a length since the first probe, from its squares; what is rounding has none."""
+    present = squares.where(squares > 1e-12 * total)
+    logs: xr.DataArray = xr.apply_ufunc(np.log, present) / 2
+    return logs - logs.isel({dim: 0}, drop=True)
+
+
+def _rate(integral: xr.DataArray, dim: str) -> xr.DataArray:
+    rate: xr.DataArray = xr.apply_ufunc(
+        _differences,
+        integral[dim].astype(float),
+        integral,
+        input_core_dims=[[dim], [dim]],
+        output_core_dims=[[dim]],
+        vectorize=True,
+    )
+    return rate.transpose(*integral.dims)
+
+
+def _differences(time: np.ndarray, values: np.ndarray) -> np.ndarray:
+    there = ~np.isnan(values)
+    found = np.full(len(values), np.nan)
+    if there.sum() > 1:
+        found[there] = np.gradient(values[there], time[there])
+    return found

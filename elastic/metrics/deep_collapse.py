@@ -1,0 +1,88 @@
+r"""The structures that free features under several weight layers come to: orthogonal frames, in every layer.
+
+Without biases and with balanced classes, squared error and Frobenius penalties, the global optimum of the extended
+unconstrained-features model (tirer2022extended) has, with one factor each, $M M^\top \propto I_K$ for the K×d class
+means M of every layer (H₁, H₂ = W₁H₁, …), $W W^\top \propto I_K$ for the last weights W, and each layer's weights are
+aligned with the class means that they take. With a bias the same holds about the global mean, where the frame is a
+simplex: that is `nc2_etf_error` and `nc3_duality`. All make sense in any network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from elastic.metrics.class_statistics import ClassStatistics
+from elastic.metrics.collapse import DualityWeights, nc3_duality
+from elastic.metrics.contract import metric
+from elastic.metrics.moments import vectors
+
+
+@metric(source="tirer2022extended", formula="‖MMᵀ/‖MMᵀ‖_F - I/√K‖_F, M the rows μ_k", bounds=(0.0, 2**0.5))
+def orthogonal_frame_error(statistics: ClassStatistics) -> Tensor:
+    r"""Distance of the class means' Gram matrix, not centred, from a multiple of the identity.
+
+    ‖G/‖G‖_F - I/√K‖_F with G = MMᵀ [K, K], M the rows μ_k: 0 where the class means are orthogonal and equally long, at
+    most √(2 - 2/√K) (all in one direction). A centred simplex is √(2 - 2√(1 - 1/K)) away from it. NaN if M = 0.
+
+    Convention: the class means as they are; nc2_etf_error is its like about the global mean.
+
+    >>> h, y = torch.tensor([[3.0, 0.0], [4.0, 0.0]]), torch.tensor([0, 1])  # one direction: √(2 - 2/√2)
+    >>> round(orthogonal_frame_error(ClassStatistics.of(h, y)).item() ** 2, 12)
+    0.585786437627
+    """
+    return _from_identity(statistics.means)
+
+
+@metric(source="tirer2022extended", formula="‖WWᵀ/‖WWᵀ‖_F - I/√K‖_F", bounds=(0.0, 2**0.5))
+def classifier_frame_error(classifier_weights: Tensor) -> Tensor:
+    r"""Distance of the Gram matrix of the classifier's rows from a multiple of the identity.
+
+    ‖G/‖G‖_F - I/√K‖_F with G = WWᵀ, W [K, d]: 0 where the rows are orthogonal and equally long, √(2 - 2√(1 - 1/K))
+    where they are a simplex. NaN if W = 0.
+
+    Convention: the rows as they are, not centred.
+
+    >>> W = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])  # a simplex of two: √(2 - 2√½)
+    >>> round(classifier_frame_error(W).item() ** 2, 12)
+    0.585786437627
+    """
+    return _from_identity(vectors(classifier_weights))
+
+
+@metric(
+    source="tirer2022extended",
+    formula="‖W/‖W‖_F - M/‖M‖_F‖²_F, M the rows μ_k; inner layer: 2 - 2‖WMᵀ‖_*/(‖W‖_F‖M‖_F)",
+    bounds=(0.0, 4.0),
+)
+def nc3_duality_uncentred(statistics: ClassStatistics, duality_weights: DualityWeights) -> Tensor:
+    r"""Distance of the next weights from the class means as they are, both of norm one.
+
+    As nc3_duality, with the rows μ_k in the place of μ_k - μ_G: ‖W/‖W‖_F - M/‖M‖_F‖²_F for the classifier (0 where
+    row k is a multiple of μ_k, the same for all), up to the best isometry of the outputs for inner layers. NaN if W or
+    M is 0.
+
+    Convention: neither M nor W is centred: the theorem without biases. For inner layers rows of W belong to no class,
+    and the value is at most 2.
+
+    Raises
+    ------
+    DegenerateInput
+        If the weights do not take this layer's features, or a classifier has not K rows.
+
+    >>> h, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    >>> W = torch.tensor([[0.0, 2.0], [2.0, 0.0]])  # each class mean's weights are the other's
+    >>> [round(nc3_duality_uncentred(ClassStatistics.of(h, y), DualityWeights(W, b)).item(), 12) for b in (True, False)]
+    [2.0, 0.0]
+    """
+    uncentred = replace(statistics, global_mean=torch.zeros_like(statistics.global_mean))
+    return nc3_duality(uncentred, duality_weights)
+
+
+def _from_identity(rows: Tensor) -> Tensor:
+    gram = rows @ rows.T
+    K = len(gram)
+    error: Tensor = (gram / gram.square().sum().sqrt() - torch.eye(K).to(gram) / K**0.5).square().sum().sqrt()
+    return error

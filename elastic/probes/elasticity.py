@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from elastic.data.contract import Samples
+from elastic.errors import ModelError
 from elastic.losses import Loss
 from elastic.metrics.elasticity import response, response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.probes.engines import Engine, EngineName, choose_engine
-from elastic.probes.update_response import update_responses
+from elastic.probes.update_response import planned, update_responses
 
 #: The one reading of each layer.
 READING = "update"
@@ -37,7 +39,7 @@ class ElasticityProbe:
         size. A position in both is no pair with itself.
     precision
         With several draws: the next larger one is read while some response of some layer has a standard error
-        above this share of it.
+        above this share of it, and the memory budget allows.
     lr
         None for the first-order movement; else the learning rate of a finite step.
     engine
@@ -55,10 +57,29 @@ class ElasticityProbe:
     engine: EngineName = "auto"
     memory_budget: int = 2**30
 
-    def chosen_engine(self) -> Engine:
-        """Return the engine that the probe runs on, with the reason if it is not the one first thought of."""
+    @cached_property
+    def _chosen(self) -> Engine:
         example = self.samples.inputs[:1]
         return choose_engine(self.model, example, engine=self.engine, finite=self.lr is not None)
+
+    def chosen_engine(self) -> Engine:
+        """Return the engine that the probe runs on, chosen once, with the reason if it is not the first choice."""
+        return self._chosen
+
+    @cached_property
+    def _fitting(self) -> list[tuple[Tensor, Tensor]]:
+        """The draws that the memory budget allows; it must allow the first."""
+        fitting: list[tuple[Tensor, Tensor]] = []
+        for stepped, observed in self.draws:
+            counted, classes = stepped[:, None] != observed[None, :], len(self.samples.classes)
+            try:
+                planned(self.chosen_engine(), counted, classes, self.memory_budget)
+            except ModelError:
+                if not fitting:
+                    raise
+                break
+            fitting.append((stepped, observed))
+        return fitting
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -70,8 +91,14 @@ class ElasticityProbe:
         return {layer: {READING} for layer in self.layers}
 
     def read(self) -> dict[str, dict[str, UpdateResponse]]:
-        """Return the readings of each layer: of the first draw that is precise enough, or of the last."""
-        for stepped, observed in self.draws:
+        """Return the readings of each layer: of the first draw that is precise enough, or of the last.
+
+        Raises
+        ------
+        ModelError
+            If the memory budget is too small for any draw.
+        """
+        for stepped, observed in self._fitting:
             responses = self._read(stepped, observed)
             if self.precision is None or relative_error(responses) <= self.precision:
                 break
@@ -87,7 +114,7 @@ class ElasticityProbe:
             classes=len(self.samples.classes),
             lr=self.lr,
             same=stepped[:, None] == observed[None, :],
-            engine=self.engine,
+            engine=self.chosen_engine(),
             memory_budget=self.memory_budget,
         )
 

@@ -2,63 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from elastic.errors import ModelError
-from elastic.losses import Loss
+from elastic.losses import LogitGradient
 from elastic.models.contract import TappedModel
-from elastic.probes import movements, structured
-from elastic.probes.movements import Movements
+from elastic.probes.autodiff import autodiff
+from elastic.probes.evaluation import probed
+from elastic.probes.ledger import Ledger
+from elastic.probes.movements import Stepping
+from elastic.probes.plan import Cost
+from elastic.probes.structured import Structured, Unsupported
 
 EngineName = Literal["auto", "autodiff", "structured"]
 
-ENGINES: dict[str, ModuleType] = {"autodiff": movements, "structured": structured}
+ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None], Stepping]] = {
+    "autodiff": autodiff,
+    "structured": Structured,
+}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that was chosen for a model.
+    """An engine that was chosen for a model, by a trial that also tells what it costs.
 
     Attributes
     ----------
     name
         "autodiff" or "structured".
+    cost
+        Bytes that a block takes.
+    widths
+        Number of features of each layer.
     reason
         Why the structured engine was not taken though it was free to be; "" otherwise.
     """
 
     name: str
+    cost: Cost
+    widths: dict[str, int]
     reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
-    def movements(
-        self,
-        model: TappedModel,
-        loss: Loss,
-        stepped: tuple[Tensor, Tensor],
-        observed: Tensor,
-        lr: float | None,
-        memory_budget: int,
-    ) -> Iterator[Movements]:
-        """Return the blocks of movements: of first order if ``lr`` is None, else of a finite step."""
-        module = ENGINES[self.name]
-        blocks: Iterator[Movements]
-        if lr is None:
-            blocks = module.first_order(model, loss, stepped, observed, memory_budget=memory_budget)
-        else:
-            blocks = module.finite(model, loss, stepped, observed, lr, memory_budget=memory_budget)
-        return blocks
+    def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Stepping:
+        """Return the engine at work on the model: parameters as in `Stepping`."""
+        return ENGINES[self.name](model, example, lr)
 
 
 def choose_engine(model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False) -> Engine:
-    """Return the engine for a model.
+    """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
 
     Parameters
     ----------
@@ -72,13 +71,53 @@ def choose_engine(model: TappedModel, example: Tensor, *, engine: EngineName, fi
     Raises
     ------
     ModelError
-        If the structured engine is asked for by name and does not know a part.
+        If the structured engine is asked for by name and does not know a part, or autodiff cannot be had either.
     """
     if engine == "autodiff":
-        return Engine("autodiff")
-    reason = structured.unsupported(model, example, update="finite" if finite else "first_order")
-    if reason is None:
-        return Engine("structured")
+        return tried("autodiff", model, example, finite)
+    try:
+        return tried("structured", model, example, finite)
+    except Unsupported as unknown:
+        reason = f"{unknown.field} has no rule of the structured engine: {unknown.found}"
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        reason = f"the structured engine cannot follow the model: {str(error).strip().splitlines()[0]}"
     if engine == "structured":
         raise ModelError("`engine`", "know every part of the model", reason, "engine: auto")
-    return Engine("autodiff", reason)
+    return replace(tried("autodiff", model, example, finite), reason=reason)
+
+
+def tried(name: str, model: TappedModel, example: Tensor, finite: bool) -> Engine:
+    """Return an engine after a trial on one stepped sample, with one observed sample and with two.
+
+    Raises
+    ------
+    Exception
+        Whatever stops it.
+    """
+    lasting = Ledger()
+    with lasting:
+        stepping = ENGINES[name](model, example, 1e-3 if finite else None)
+    one, two = (course(stepping, example, observed) for observed in (1, 2))
+    cost = Cost.of_timelines(one.timeline, two.timeline)
+    with torch.no_grad(), probed(model):
+        widths = {layer: features.shape[1] for layer, features in stepping.features(example).items()}
+    grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
+    cached = stepping.cached.get(example.device.type)
+    return Engine(name, replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached), widths)
+
+
+def course(stepping: Stepping, example: Tensor, observed: int) -> Ledger:
+    """Return the ledger of a step on one sample followed through two blocks of observed ones."""
+    inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
+    with torch.no_grad(), probed(stepping.model):
+        logits = stepping.features(example)["logits"].double()
+        # No step is as short as this one: the trial then takes whatever short ones take.
+        gradient = LogitGradient(torch.full_like(logits, logits.shape[1] ** -0.5), logits.new_zeros(1))
+        with ledger:
+            steps = stepping.steps(example, gradient)
+            own = stepping.own(steps, example, 1)
+            for _ in range(2):  # in the second, what is derived from the steps is there from the start
+                moved = None
+                moved = stepping.moved(steps, inputs)
+        del own, moved
+    return ledger

@@ -1,6 +1,6 @@
 """Probe engines against their peers, in one process, in turns.
 
-    python tests/benchmarks/bench_engines.py [--rounds 5] [--only mlp cnn resnet18 memory] [--device cpu]
+    python tests/benchmarks/bench_engines.py [--rounds 5] [--only mlp cnn resnet18 memory] [--device cpu] [--threads 2]
 
 Each round runs every contender once; the table shows medians, over rounds, of a contender's time divided by the
 structured engine's in the same round (above 1: the structured engine is faster), so that another process on the
@@ -11,20 +11,27 @@ from __future__ import annotations
 
 import argparse
 import copy
+import gc
 import multiprocessing
-import resource
 import statistics
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
-from elastic.probes import movements, structured
+from elastic.probes.autodiff import _Taps
+from elastic.probes.engines import choose_engine
+from elastic.probes.movements import movements
+from elastic.probes.plan import Plan
+from elastic.probes.update_response import update_responses
 
 LOSS = build_loss("cross_entropy")
 
@@ -91,7 +98,7 @@ def loop(model, stepped, observed, lr=0.1):
 
 def functional_calls(model, stepped, observed, lr=0.1, chunk=10):
     """``vmap`` of `functional_call`: a copy of all parameters for each stepped sample of a chunk."""
-    wrapped = movements._Taps(model)
+    wrapped = _Taps(model)
     with torch.no_grad():
         before = model.taps(observed)
     for x, y in zip(stepped[0].split(chunk), stepped[1].split(chunk), strict=True):
@@ -124,15 +131,29 @@ def gemms(model, stepped, observed, rows=4000):
                 yield x @ w.T
 
 
-def contenders(name):
+def engine(name, given, lr=None, **changes):
+    """Return the passage of an engine, chosen beforehand as a probe does it, over all pairs."""
+    example = given[2][:1]
+    chosen = choose_engine(given[0], example, engine=name, finite=lr is not None)
+    cost = replace(chosen.cost, **changes)
+
+    def passage(model, stepped, observed):
+        plan = Plan.of(cost, len(stepped[0]), len(observed), 2**30)
+        return movements(chosen.at_work(model, example, lr), LOSS, stepped, observed, plan)
+
+    return passage
+
+
+def contenders(name, given):
     """Return the functions that are compared, the structured engine first."""
     known = {
-        "structured": lambda *p: structured.first_order(p[0], LOSS, p[1], p[2]),
+        "structured": engine("structured", given),
         "copy, step, forward, subtract": loop,
         "vmap(functional_call)": functional_calls,
-        "vmap(jvp)": lambda *p: movements.first_order(p[0], LOSS, p[1], p[2]),
+        "vmap(jvp)": engine("autodiff", given, cached=None),  # in blocks as large as 1 GiB holds
+        "autodiff engine": engine("autodiff", given),
         "J×M plain forwards": forwards,
-        "structured, finite": lambda *p: structured.finite(p[0], LOSS, p[1], p[2], 0.1),
+        "structured, finite": engine("structured", given, 0.1),
     }
     return known | ({"GEMM limit": gemms} if name == "mlp" else {})
 
@@ -150,7 +171,7 @@ def seconds(function, given, device):
 def compare(name, rounds, device):
     """Print the table of one model."""
     given = problem(name, device=device)
-    known, times = contenders(name), {}
+    known, times = contenders(name, given), {}
     for _ in range(rounds + 1):  # the first round warms up
         for label, function in known.items():
             times.setdefault(label, []).append(seconds(function, given, device))
@@ -165,41 +186,57 @@ def compare(name, rounds, device):
         )
 
 
-def peak(name, J, M, engine, budget, answer):
-    """Put the growth of the process's peak memory by one probe, in MiB."""
+def resident(field):
+    """Return a memory of this process in MiB: VmRSS now, VmHWM at most since ``clear_refs`` was written."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def growth(name, J, M, engine, budget, answer):
+    """Put the growth of the process's memory by one probe, reduction and all, in MiB; None if it is refused."""
     torch.set_num_threads(2)
-    given = problem(name, J, M)
-    function = structured.first_order if engine == "structured" else movements.first_order
-    small = problem("cnn", 1, 1)  # what the libraries themselves take is not the probe's
-    for _ in function(small[0], LOSS, small[1], small[2]):
-        pass
+    model, stepped, observed = problem(name, J, M)
+    labels = torch.arange(M) % 10
+    small = problem("cnn", 2, 2)  # what the libraries themselves take is not the probe's
+    update_responses(small[0], LOSS, small[1], (small[2], labels[:2]), classes=10, engine=engine)
     with torch.no_grad():
-        given[0](given[2][:1])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in function(given[0], LOSS, given[1], given[2], memory_budget=budget):
-        pass
-    answer.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        model(observed[:1])
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    try:
+        update_responses(model, LOSS, stepped, (observed, labels), classes=10, engine=engine, memory_budget=budget)
+    except ModelError:
+        answer.put(None)
+    else:
+        answer.put(resident("VmHWM") - before)
+
+
+def grown(*case):
+    """Return the growth of a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=growth, args=(*case, answer))
+    process.start()
+    found = answer.get(timeout=600)
+    process.join()
+    return found
 
 
 def memory():
-    """Print peak memory as a function of J, M and the budget, each in a process of its own."""
+    """Print peak memory as a function of J, M and the budget (Linux)."""
     cases = [("mlp", J, M, 2**30) for J in (50, 100, 400) for M in (100, 800)]
+    cases += [("mlp", 100, 400, 2**26), ("cnn", 20, 200, 2**26), ("cnn", 20, 200, 2**27)]
     cases += [("resnet18", 4, 8, b) for b in (2**27, 2**28, 2**30)] + [("resnet18", 16, 8, 2**28)]
     print("\n### peak memory beyond model and samples\n")
-    print("| model | J | M | parameters | J × parameters, MiB | budget, MiB | structured, MiB | vmap(jvp), MiB |")
+    print("| model | J | M | parameters | J × parameters, MiB | budget, MiB | structured, MiB | autodiff, MiB |")
     print("|---|---|---|---|---|---|---|---|")
-    context = multiprocessing.get_context("spawn")
     for name, J, M, budget in cases:
-        found = []
-        for engine in ("structured", "autodiff"):
-            answer = context.Queue()
-            process = context.Process(target=peak, args=(name, J, M, engine, budget, answer))
-            process.start()
-            found.append(answer.get(timeout=600))
-            process.join()
+        found = [grown(name, J, M, engine, budget) for engine in ("structured", "autodiff")]
+        told = ["refused" if size is None else f"{size:.0f}" for size in found]
         count = sum(p.numel() for p in problem(name, 1, 1)[0].parameters())
         sizes = f"{count} | {J * count * 4 / 2**20:.0f} | {budget >> 20}"
-        print(f"| {name} | {J} | {M} | {sizes} | {found[0]:.0f} | {found[1]:.0f} |", flush=True)
+        print(f"| {name} | {J} | {M} | {sizes} | {' | '.join(told)} |", flush=True)
 
 
 def main():
@@ -207,8 +244,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[*CASES, "memory"])
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     for name in options.only:
         if name == "memory":
             memory()

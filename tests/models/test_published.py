@@ -6,7 +6,7 @@ import torch
 from elastic.errors import ModelError
 from elastic.models.building import build_model, layer_table
 from elastic.models.contract import Task
-from elastic.probes import structured
+from elastic.probes.engines import choose_engine
 from elastic.registry import registry
 
 CIFAR = Task((3, 32, 32), classes=10)
@@ -62,7 +62,8 @@ def test_layers_are_those_of_the_forward_pass(name, options):
 @pytest.mark.parametrize("update", ["first_order", "finite"])
 def test_the_structured_engine_knows_every_part(name, options, update):
     net = build_model(name, options, SMALL).eval()
-    assert structured.unsupported(net, torch.randn(1, 2, 16, 16), update=update) is None
+    chosen = choose_engine(net, torch.randn(1, 2, 16, 16), engine="auto", finite=update == "finite")
+    assert str(chosen) == "structured"
 
 
 def test_stages_of_a_residual_network_halve_the_image_and_double_the_channels():

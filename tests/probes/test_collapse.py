@@ -27,7 +27,7 @@ def points(count, seed, shift=0.0):
 def model():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return mlp(Task((4,), 3), widths=[6, 5], batch_norm=True).double().eval()
+        return mlp(Task((4,), 3), widths=[6, 5], norm="batch").double().eval()
 
 
 @pytest.fixture

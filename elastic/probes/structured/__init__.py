@@ -26,19 +26,17 @@ from elastic.probes.structured import (
     pooling,
 )
 from elastic.probes.structured.duals import Unsupported
-from elastic.probes.structured.engine import finite, first_order, unsupported
+from elastic.probes.structured.engine import Structured
 
 __all__ = [
+    "Structured",
     "Unsupported",
     "arithmetic",
     "attention",
     "convolution",
     "elementwise",
     "embedding",
-    "finite",
-    "first_order",
     "linear",
     "normalization",
     "pooling",
-    "unsupported",
 ]

@@ -1,0 +1,177 @@
+r"""The autodiff engine: it works for every model that torch can differentiate forwards.
+
+Each stepped sample's gradient is taken once, and all observed samples' movements along it are a Jacobian–vector
+product; both are vmapped over as many stepped samples as the memory budget holds.
+
+A finite step is taken in float64 and subtracted. Where it moves features by a share s of their size, the difference
+is off by ε/s (ε = 2⁻⁵²), and at s = ε it is rounding and nothing else. The derivative along the step, in its place,
+is off by s in a smooth model; with kinks, by those of some share s of the units that cross theirs, which is √s in
+norm. The two meet at s = ε^{2/3}, where they are ε^{1/3} = 6e-6: below, the derivative is given; above, the difference.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, jvp, vmap
+
+from elastic.errors import ModelError
+from elastic.losses import LogitGradient
+from elastic.models.contract import TappedModel
+from elastic.probes.movements import Layers, Stepping
+
+Parameters = dict[str, Tensor]
+
+#: The share of the features below which a movement is not taken from a difference.
+SUBTRACTED = torch.finfo(torch.float64).eps ** (2 / 3)
+
+
+class Autodiff(Stepping):
+    """First-order movements as Jacobian–vector products; a step holds a tangent of all parameters."""
+
+    # Measured on processors: convolutions of larger blocks take twice as long.
+    cached: ClassVar[dict[str, int]] = {"cpu": 2**24}
+
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None) -> None:
+        super().__init__(model, example, lr)
+        self.parameters = trained_parameters(model)
+
+    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Parameters:
+        """Return the steps [c, …] by parameter, along the unit logit gradient."""
+        seeds = gradient.direction.to(next(iter(self.parameters.values())).dtype)
+        return descent(self.model, self.parameters, inputs, seeds)
+
+    def moved(self, steps: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
+        """Return movements and features."""
+        return self.follow(steps, inputs, None), self.features(inputs)
+
+    def own(self, steps: Parameters, inputs: Tensor, at_a_time: int) -> Layers:
+        """Return own movements, of all at once: they are as many as those of one observed sample."""
+        return {layer: moved.squeeze(1) for layer, moved in self.follow(steps, inputs[:, None], 0).items()}
+
+    def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
+        """Return movements [c, n, d] of inputs [n, …], or, where ``in_dim`` is 0, [c, n, …]."""
+        followed: Layers = differentiate(self._along, (0, in_dim), steps, inputs)
+        return followed
+
+    def _along(self, step: Parameters, inputs: Tensor) -> Layers:
+        moved: Layers = jvp(lambda p: layer_features(self.model, p, inputs), (self.parameters,), (step,))[1]
+        return moved
+
+
+class FiniteAutodiff(Autodiff):
+    """Movements by finite steps, taken in float64 and subtracted, or derived where they are too small for that."""
+
+    def __init__(self, model: TappedModel, example: Tensor, lr: float) -> None:
+        # A copy of its own: the model that is being trained keeps its precision and its weights.
+        super().__init__(copy.deepcopy(model).double(), example, lr)
+        self.rate = lr
+
+    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Parameters:
+        """Return the steps [c, …] by parameter, along the logit gradient with its norm."""
+        direction, norm = gradient.direction * gradient.norm[:, None], torch.ones_like(gradient.norm)
+        return super().steps(_double(inputs), LogitGradient(direction, norm))
+
+    def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
+        """Return movements [c, n, d]: differences, and derivatives in the place of those that drown in rounding."""
+        inputs = _double(inputs)
+        moved, drowned = differentiate(self._difference, (0, in_dim), steps, inputs)
+        if any(bool(rows.any()) for rows in drowned.values()):
+            derived = super().follow(steps, inputs, in_dim)
+            moved = {layer: torch.where(drowned[layer], derived[layer], moved.pop(layer)) for layer in derived}
+        differences: Layers = moved
+        return differences
+
+    def _difference(self, step: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
+        """Return the difference over the learning rate [n, d], and where it is mostly rounding [n, 1]."""
+        before = layer_features(self.model, self.parameters, inputs)
+        after = layer_features(self.model, {n: p + self.rate * step[n] for n, p in self.parameters.items()}, inputs)
+        moved = {layer: after.pop(layer) - h for layer, h in before.items()}
+        drowned = {layer: _norm(moved[layer]) < SUBTRACTED * _norm(h) for layer, h in before.items()}
+        return {layer: change / self.rate for layer, change in moved.items()}, drowned
+
+    def features(self, inputs: Tensor) -> Layers:
+        """Return features in float64."""
+        return super().features(_double(inputs))
+
+    def scale(self, gradient: LogitGradient) -> Tensor:
+        """Return ones: the steps have the length that they have."""
+        return torch.ones_like(gradient.norm)
+
+
+def autodiff(model: TappedModel, example: Tensor, lr: float | None = None) -> Autodiff:
+    """Return the engine at work: parameters as in `Stepping`."""
+    return Autodiff(model, example) if lr is None else FiniteAutodiff(model, example, lr)
+
+
+def _double(inputs: Tensor) -> Tensor:
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
+def _norm(rows: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return norm
+
+
+def trained_parameters(model: nn.Module) -> Parameters:
+    """Return the parameters that a training step moves: all but frozen ones.
+
+    Raises
+    ------
+    ModelError
+        If every parameter is frozen.
+    """
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ModelError(
+            "`model`", "have parameters that a step moves", "none with requires_grad", "model.requires_grad_()"
+        )
+    return parameters
+
+
+def descent(model: TappedModel, parameters: Parameters, inputs: Tensor, seeds: Tensor) -> Parameters:
+    """Return each sample's step −∇⟨logits, seed⟩ as parameters [c, …], for inputs [c, …] and seeds [c, K]."""
+
+    def towards(p: Parameters, x: Tensor, seed: Tensor) -> Tensor:
+        logits: Tensor = functional_call(model, p, (x[None],))[0]
+        return -(logits * seed).sum()
+
+    steps: Parameters = differentiate(grad(towards), (None, 0, 0), parameters, inputs, seeds)
+    return steps
+
+
+def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -> Layers:
+    """Return the features [n, d] of every layer under other parameters."""
+    taps = functional_call(_Taps(model), {f"model.{name}": p for name, p in parameters.items()}, (inputs,))
+    return {layer: features.flatten(1) for layer, features in taps.items()}
+
+
+class _Taps(nn.Module):
+    """The model with its taps as its output: `functional_call` calls `forward`."""
+
+    def __init__(self, model: TappedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Layers:
+        return self.model.taps(inputs)
+
+
+def differentiate(function: Callable[..., Any], in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
+    """Return ``vmap(function, in_dims)(*inputs)``, telling a model's own limits as a `ModelError`."""
+    try:
+        return vmap(function, in_dims)(*inputs)
+    except torch.OutOfMemoryError as error:
+        found = str(error).partition(".")[0]
+        raise ModelError("`probes.memory_budget`", "fit the device's free memory", found, "a smaller one") from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise ModelError(
+            "`model`",
+            "be differentiable forwards, sample by sample (torch.func)",
+            str(error).strip().splitlines()[0],
+            "replacing that part, or `probes.elasticity: null`",
+        ) from error

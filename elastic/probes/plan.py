@@ -1,0 +1,148 @@
+"""The plan of a probe: blocks of stepped and observed samples, as large as the memory budget allows.
+
+What a block takes is measured, not reckoned: an engine is tried on one stepped sample, with one observed sample and
+with two, under a `Ledger`. Both runs do the same operations, so that after each of them the bytes are a + b·m for
+m observed samples; and c stepped samples take at most c times as much. The largest of these lines is the peak,
+whatever the model does inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from elastic.errors import ModelError
+
+#: The share of the budget that tensors take. The rest is what `malloc` holds between two of them: measured as growth
+#: of the process, a probe takes up to twice the bytes of its tensors.
+TENSORS = 0.8
+#: Observed samples of a block that are worth fewer stepped ones.
+FEW = 8
+#: The most stepped samples whose own movements are read off one small block of all pairs among them.
+OWN = 8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes of the tensors of a block.
+
+    Attributes
+    ----------
+    fixed
+        Whatever the block.
+    moments
+        (a, b) for each moment of a block's course: c stepped and m observed samples take at most c (a + b m).
+    held, left
+        Of these, what is there at the end: for each stepped sample, until its last block; for each pair, until it
+        has been read.
+    widest
+        For each pair: the largest tensor.
+    cached
+        Bytes that the largest tensor of a block should take at most; None for any.
+
+    Examples
+    --------
+    >>> cost = Cost(fixed=10, moments=((8, 0), (2, 3)), held=2)
+    >>> cost.peak(1, 1), cost.peak(1, 3), cost.peak(2, 3)              # 10 + 8, 10 + 2 + 9, 10 + 2 (2 + 9)
+    (18, 21, 32)
+    >>> cost.most_observed(1, 35)                                      # 10 + 2 + 3·7 = 33
+    7
+    """
+
+    fixed: int
+    moments: tuple[tuple[int, int], ...]
+    held: int
+    left: int = 0
+    widest: int = 1
+    cached: int | None = None
+
+    @classmethod
+    def of_timelines(cls, one: Sequence[int], two: Sequence[int]) -> Cost:
+        """Return the cost by the bytes after each operation, with one observed sample and with two."""
+        if len(one) != len(two):  # the number of samples changed the operations: each is taken to need its own
+            return cls(0, ((0, max(max(one), max(two) // 2 + 1)),), one[-1], one[-1])
+        moments = {(2 * first - second, second - first) for first, second in zip(one, two, strict=True)}
+        return cls(0, tuple(sorted(moments)), max(0, 2 * one[-1] - two[-1]), two[-1] - one[-1])
+
+    def peak(self, stepped: int, observed: int) -> int:
+        """Return the most bytes that a block takes."""
+        return self.fixed + stepped * max(a + b * observed for a, b in self.moments)
+
+    def most_observed(self, stepped: int, bytes_: int) -> int:
+        """Return how many observed samples fit beside so many stepped ones; below 1 if none."""
+        free = (bytes_ - self.fixed) // stepped
+        return min(((free - a) // b if b > 0 else 2**62 if a <= free else 0) for a, b in self.moments)
+
+    def read(self, fixed: int, stepped: int, passing: tuple[int, int]) -> Cost:
+        """Return the cost with that of a reader.
+
+        Parameters
+        ----------
+        fixed, stepped
+            Bytes that last: whatever the block, and for each stepped sample.
+        passing
+            (a, b) as in ``moments``, of what there is while a block is read.
+        """
+        reading = self.held + passing[0], self.left + passing[1]
+        moments = tuple((a + stepped, b) for a, b in (*self.moments, reading))
+        return replace(self, fixed=self.fixed + fixed, moments=moments, held=self.held + stepped)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many stepped and observed samples each block of a probe has.
+
+    Attributes
+    ----------
+    stepped, observed
+        Of a block.
+    own
+        Stepped samples whose own movements are computed at a time.
+    batch
+        Samples of a plain forward pass.
+    """
+
+    stepped: int
+    observed: int
+    own: int
+    batch: int
+
+    @classmethod
+    def of(cls, cost: Cost, stepped: int, observed: int, memory_budget: int) -> Plan:
+        """Return the plan for J stepped and M observed samples.
+
+        Raises
+        ------
+        ModelError
+            If one stepped and one observed sample take more than the budget: it could only be broken.
+        """
+        bytes_ = int(memory_budget * TENSORS)
+        if cost.peak(1, 1) > bytes_:
+            raise too_small(cost, memory_budget)
+        free, few = bytes_ - cost.fixed, min(observed, FEW)
+        rows = min(stepped, max(1, free // (2 * cost.held + 1)), max(1, free // (cost.peak(1, few) - cost.fixed + 1)))
+        columns = min(observed, cost.most_observed(rows, bytes_))
+        if cost.cached is not None:
+            columns = min(columns, max(1, cost.cached // (cost.widest * rows)))
+        own = max(n for n in range(1, OWN + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
+        return cls(rows, columns, own, cost.most_observed(1, bytes_))
+
+    def blocks_of(self, count: int, size: int) -> Iterator[slice]:
+        """Cut samples into blocks of a size.
+
+        >>> [(block.start, block.stop) for block in Plan(2, 3, 1, 1).blocks_of(5, 2)]
+        [(0, 2), (2, 4), (4, 5)]
+        """
+        return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def too_small(cost: Cost, memory_budget: int) -> ModelError:
+    """Return the error of a budget that not even one pair of samples keeps, with the least that it would."""
+    least = -(-cost.peak(1, 1) * 1000 // int(1000 * TENSORS))
+    unit, size = next(u for u in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("", 1)) if least >= u[1] or not u[0])
+    # Spelt in hundredths of the unit, rounded up.
+    spelt = [f"{-(-100 * n // size) / 100:g} {unit}".strip() for n in (least, memory_budget)]
+    return ModelError(
+        "`memory_budget`", f"be at least {spelt[0]}, for one stepped and one observed sample", spelt[1],
+        f"memory_budget: {-(-least // size)}{unit}, fewer samples, or a smaller model",
+    )  # fmt: skip

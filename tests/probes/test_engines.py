@@ -1,0 +1,81 @@
+"""How an engine is chosen, and what every engine yields beside the movements."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from engine_cases import CLASSES, LOSS, J, M, blocks, problem
+
+from elastic.data.contract import Samples
+from elastic.errors import ModelError
+from elastic.models.contract import Task
+from elastic.models.mlp import mlp
+from elastic.probes import elasticity
+from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.ledger import Ledger
+
+ENGINES = ("structured", "autodiff")
+
+
+def elasticity_probe(**options):
+    torch.manual_seed(0)
+    samples = Samples(torch.randn(60, 5), torch.arange(60) % CLASSES, tuple(range(CLASSES)))
+    draws = [(torch.arange(n), torch.arange(30, 30 + n)) for n in (6, 12, 24)]
+    return ElasticityProbe(mlp(Task((5,), CLASSES), widths=[6, 6]), LOSS, samples, draws, **options)
+
+
+def test_a_probe_chooses_its_engine_once(monkeypatch):
+    chosen, choose = [], elasticity.choose_engine
+    monkeypatch.setattr(elasticity, "choose_engine", lambda *a, **k: chosen.append(choose(*a, **k)) or chosen[-1])
+    probe = elasticity_probe()
+    first = probe.read()
+    for layer, reading in probe.read().items():
+        assert torch.equal(reading["update"].norms, first[layer]["update"].norms)
+    assert chosen == [probe.chosen_engine()]
+
+
+def test_more_samples_are_drawn_only_as_far_as_the_memory_budget_allows():
+    assert len(elasticity_probe(precision=1e-9).read()["logits"]["update"].stepped) == 24
+    with pytest.raises(ModelError, match="memory_budget"):
+        elasticity_probe(precision=1e-9, memory_budget=100).read()
+    told = 0
+    for budget in range(2**12, 2**16, 2**11):
+        try:
+            told = len(elasticity_probe(precision=1e-9, memory_budget=budget).read()["logits"]["update"].stepped)
+        except ModelError:
+            assert told == 0
+        if told:
+            break
+    assert told == 6
+
+
+@pytest.mark.parametrize("lr", [None, 0.1])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_blocks_tell_the_logit_gradient_and_the_features_that_they_are_of(engine, lr):
+    model, stepped, observed = problem("cnn")
+    with torch.no_grad():
+        expected, taps = LOSS.logit_gradient(model(stepped[0]), stepped[1]), model.taps(observed)
+    seen = torch.zeros(J, M, dtype=torch.int64)
+    for block in blocks(engine, model, stepped, observed, lr, memory_budget=2**18):
+        torch.testing.assert_close(block.gradient.direction, expected.direction[block.stepped])
+        torch.testing.assert_close(block.gradient.norm, expected.norm[block.stepped])
+        for layer, features in taps.items():
+            torch.testing.assert_close(block.features[layer], features.flatten(1)[block.observed])
+        seen[block.stepped, block.observed] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_ledger_sees_what_the_profiler_sees(engine):
+    model, stepped, observed = problem("attention")
+    ledger = Ledger()
+    with ledger:
+        for block in blocks(engine, model, stepped, observed):
+            del block
+    profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
+    with profile:
+        for block in blocks(engine, model, stepped, observed):
+            del block
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = torch.tensor([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).cumsum(0)
+    assert 0.8 * int(live.max()) < max(ledger.timeline) <= 1.05 * int(live.max())

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from elastic.errors import ModelError
 
-#: The share of the budget that tensors take. The rest is what `malloc` holds between two of them: measured as growth
-#: of the process, a probe takes up to twice the bytes of its tensors.
+#: The share of the budget that tensors take. The rest is what `malloc` holds between two of them: measured, a process
+#: grew by 1.2 to 1.7 times the bytes of a probe's tensors, which in turn are mostly fewer than planned.
 TENSORS = 0.8
 #: Observed samples of a block that are worth fewer stepped ones.
 FEW = 8

@@ -194,7 +194,7 @@ def resident(field):
 
 def growth(name, J, M, engine, budget, answer):
     """Put the growth of the process's memory by one probe, reduction and all, in MiB; None if it is refused."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(min(2, torch.get_num_threads()))  # OMP_NUM_THREADS may ask for fewer
     model, stepped, observed = problem(name, J, M)
     labels = torch.arange(M) % 10
     small = problem("cnn", 2, 2)  # what the libraries themselves take is not the probe's

@@ -37,7 +37,7 @@ def probing(model, stepped, observed, **options):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("name", "J", "M", "budget"), [("mlp", 40, 100, 40), ("cnn", 16, 60, 20)])
+@pytest.mark.parametrize(("name", "J", "M", "budget"), [("mlp", 40, 60, 40), ("cnn", 16, 30, 20)])
 def test_a_budget_is_kept_and_a_larger_one_is_used(name, J, M, budget, engine):
     given = benchmark(name, J, M)
     took = probing(*given, engine=engine, memory_budget=budget * MIB)
@@ -64,15 +64,20 @@ def test_the_process_grows_no_more_than_the_budget_says():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("lr", [None, 0.1])
-@pytest.mark.parametrize("name", engine_cases.MODELS)
+@pytest.mark.parametrize(
+    ("name", "lr"),
+    [
+        *((name, None) for name in ("mlp_gelu", "cnn", "cnn_plain", "residual", "attention", "sequence", "shared")),
+        *((name, 0.1) for name in ("mlp_relu", "cnn", "tokens")),
+    ],
+)
 def test_no_block_takes_more_than_is_planned(name, lr, engine):
     model, stepped, observed = engine_cases.problem(name)
     chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
     lasting = Ledger()
     with lasting:
         stepping = chosen.at_work(model, observed[:1], lr)
-    for c, m in ((1, 1), (1, 7), (5, 2), (4, 9)):
+    for c, m in ((1, 7), (5, 2), (4, 9)):
         ledger = Ledger()
         with torch.no_grad(), probed(stepping.model):
             gradient = LogitGradient(torch.ones(c, engine_cases.CLASSES).double(), torch.full((c,), 1e-3).double())

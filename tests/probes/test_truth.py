@@ -16,7 +16,7 @@ from engine_cases import LOSS, J, float32, probe, problem, worst
 from torch import nn
 
 ENGINES = ("structured", "autodiff")
-FACTORS = (1.0, 40.0, 400.0, 4000.0)
+FACTORS = (1.0, 40.0, 400.0)
 
 exact = np.vectorize(lambda number: Decimal(float(number)), otypes=[object])
 
@@ -74,7 +74,7 @@ class Digits:
         }, float(norm)
 
 
-@pytest.fixture(scope="module", params=FACTORS[:3])
+@pytest.fixture(scope="module", params=FACTORS)
 def steps_in_digits(request):
     """Give (float32 problem, {lr: movements [J, M, d] by layer}, norms [J])."""
     model, stepped, observed = fitted("mlp_relu", request.param)
@@ -113,7 +113,7 @@ def test_float32_holds_a_thousandth_of_float64_autodiff(name, factor, engine):
     assert worst(probe("structured", *double(*given)), limit) < 1e-9
 
 
-@pytest.mark.parametrize("lr", [1e-1, 1e-4, 1e-8])
+@pytest.mark.parametrize("lr", [1e-1, 1e-8])
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("name", ["cnn", "residual", "attention"])
 def test_finite_steps_in_float32_hold_a_thousandth_of_float64(name, factor, lr):

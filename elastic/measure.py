@@ -192,16 +192,16 @@ def measure_elasticity(
     tapped = tap(model, layers, x_observed[:2])
     check_labels(tapped, x_observed[:1], torch.cat([y_stepped, y_observed]))
     present, codes = torch.cat([y_stepped, y_observed]).unique(return_inverse=True)
+    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None)
     responses = update_responses(
         tapped, criterion, (x_stepped, y_stepped), (x_observed, codes[len(y_stepped) :]),
         classes=len(present), groups=codes[: len(y_stepped)], lr=lr,
-        same=same_rows(x_stepped, x_observed), engine=engine, memory_budget=memory_budget,
+        same=same_rows(x_stepped, x_observed), engine=chosen, memory_budget=memory_budget,
     )  # fmt: skip
     table = tabulate("elasticity", tapped.layers, {layer: {"update": r} for layer, r in responses.items()})
     widths = layer_widths(tapped, x_observed[:1])
     names = present.cpu().numpy()
     ds = labelled(table, "elasticity", widths, {"stepped_class": names, "observed_class": names})
-    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None)
     ds = ds.assign_attrs(engine=str(chosen), update=update, lr="" if lr is None else lr)
     return ds.merge(pair_responses(responses, y_stepped, y_observed)) if pairs else ds
 

@@ -30,7 +30,7 @@ class Structured(Stepping):
 
     # Measured on processors: below, the overhead of each operation shows; above, tangents leave the cache between
     # two operations.
-    cached: ClassVar[dict[str, int]] = {"cpu": 3 * 2**22, "cuda": 2**28}
+    cached: ClassVar[dict[str, int]] = {"cpu": 2**24, "cuda": 2**28}
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None) -> None:
         super().__init__(model, example, lr)

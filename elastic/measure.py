@@ -156,7 +156,7 @@ def measure_elasticity(
         "structured" is faster and knows most modules, "autodiff" knows all that torch can differentiate; "auto" takes
         the first where it can. The attribute ``engine`` tells which it was.
     pairs
-        Whether to add ``pair_response`` over (layer, stepped, observed).
+        Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
     memory_budget
         Bytes that the probe may take.
 
@@ -207,15 +207,30 @@ def measure_elasticity(
 
 
 def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, observed: Tensor) -> xr.Dataset:
-    """Return ‖Δ(m;a)‖ of every pair of samples, NaN for a sample with itself."""
-    values = np.stack([np.where(to_array(r.counted) > 0, to_array(r.norms), np.nan) for r in responses.values()])
-    attrs = {"long_name": "movement of each observed sample under each step", "units": "feature per unit learning rate"}
+    """Return ‖Δ(m;a)‖ and ⟨Δ(m;a), Δ(a;a)⟩ of every pair of samples, NaN for a sample with itself, and ‖Δ(a;a)‖.
+
+    Relative similarities of pairs are ``pair_response / own_response``, kernelised ones
+    ``pair_product / own_response**2``.
+    """
+    per_lr = "feature per unit learning rate"
+
+    def of_pairs(name: str, long_name: str, units: str) -> tuple[tuple[str, ...], FloatArray, dict[str, str]]:
+        values = [np.where(to_array(r.counted) > 0, to_array(getattr(r, name)), np.nan) for r in responses.values()]
+        return ("layer", "stepped", "observed"), np.stack(values), {"long_name": long_name, "units": units}
+
+    own = np.stack([to_array(r.own_norms) for r in responses.values()])
+    told = {"long_name": "movement of each stepped sample itself", "units": per_lr}
     coords = {
         "layer": np.array(list(responses), dtype=object),
         "stepped_label": ("stepped", stepped.cpu().numpy()),
         "observed_label": ("observed", observed.cpu().numpy()),
     }
-    return xr.Dataset({"pair_response": (("layer", "stepped", "observed"), values, attrs)}, coords)
+    data = {
+        "pair_response": of_pairs("norms", "movement of each observed sample under each step", per_lr),
+        "pair_product": of_pairs("products", "inner product of that with the stepped sample's own", f"({per_lr})²"),
+        "own_response": (("layer", "stepped"), own, told),
+    }
+    return xr.Dataset(data, coords)
 
 
 def labelled(

@@ -221,6 +221,8 @@ def test_a_module_of_one_s_own_moves_as_its_slow_twin(loss, layer):
     found = measure_elasticity(model, stepped, observed, layers=["1"], loss=loss, pairs=True).sel(layer=layer)
     moved, own = slow(model, layer, loss, stepped, observed)
     np.testing.assert_allclose(found["pair_response"], np.linalg.norm(moved, axis=2), rtol=1e-9)
+    np.testing.assert_allclose(found["own_response"], np.linalg.norm(own, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(found["pair_product"], np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-14)
     labels = {"stepped": stepped[1].tolist(), "observed": observed[1].tolist()}
     known = {**labels, "moved": moved, "own": own, "same": lambda a, m: False, "classes": 3}
     for name in ("response", "relative_similarity", "kernel_similarity", "locality", "response_stderr"):

@@ -26,7 +26,7 @@ class GradientFlow(torch.optim.Optimizer):
         if len(self.param_groups) > 1:
             raise ValueError("one group of parameters")
 
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor]) -> None:  # type: ignore[override]
         """Move the parameters along the flow; ``closure`` evaluates the objective and leaves its gradients.
 
         Raises
@@ -46,8 +46,6 @@ class GradientFlow(torch.optim.Optimizer):
             gradient: np.ndarray = parameters_to_vector(moving).double().cpu().numpy()
             return -gradient
 
-        with torch.enable_grad():
-            objective = closure().detach()
         found: Any = integrate.solve_ivp(  # type: ignore[attr-defined]
             velocity, (0.0, group["lr"]), start.double().cpu().numpy(), method=group["method"],
             t_eval=[group["lr"]], rtol=group["rtol"], atol=group["atol"],
@@ -55,7 +53,6 @@ class GradientFlow(torch.optim.Optimizer):
         if not found.success:
             raise RunFailed("gradient_flow", "follow the flow", str(found.message), "a shorter lr or another method")
         self._place(trained, found.y[:, -1], start)
-        return objective
 
     @staticmethod
     def _place(trained: list[torch.nn.Parameter], point: np.ndarray, like: Tensor) -> None:

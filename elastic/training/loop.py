@@ -14,12 +14,8 @@ from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
 from elastic.optimizers import needs_objective
-from elastic.training.objective import Objective
+from elastic.training.objective import EVALUATION_BATCH, Objective
 from elastic.training.randomness import Randomness, deterministic_algorithms
-
-#: Samples evaluated at once for the losses and accuracies of an epoch.
-EVALUATION_BATCH = 4096
-
 
 Splits = Mapping[str, Samples]
 
@@ -136,21 +132,24 @@ class Trainer:
 
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch and return the norm of its gradient at the step's beginning."""
+        norms: list[Tensor] = []
 
         def evaluated() -> Tensor:
             self.optimizer.zero_grad(set_to_none=True)
             value = self.objective.batch(inputs, labels)
             value.backward()
+            if not norms:
+                gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+                norms.append(torch.nn.utils.get_total_norm(gradients))
             return value
 
-        evaluated()
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
         if self._searches:
             self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code wants tensors
         else:
+            evaluated()
             self.optimizer.step()
         self.model.project()
-        return norm
+        return norms[0]
 
 
 def batches(samples: int, batch_size: int | None, order: torch.Generator) -> list[Tensor]:

@@ -17,6 +17,10 @@ from elastic.registry import nearest
 WEIGHTS, BIASES, FEATURES = "weights", "biases", "features"
 
 
+#: Samples evaluated at once for the losses, accuracies and objective of an epoch.
+EVALUATION_BATCH = 4096
+
+
 @dataclass(frozen=True)
 class Objective:
     """Mean loss of a batch, plus λ/2 times squared norms.
@@ -61,7 +65,9 @@ class Objective:
             if penalty:
                 value += penalty / 2 * squared_norm(p.double() for p in parameters).item()
         if self.features:
-            value += self._on_features(self.model.taps(inputs)).double().item()
+            for part in inputs.split(EVALUATION_BATCH):
+                share = len(part) / len(inputs)
+                value += share * self._on_features(self.model.taps(part)).double().item()
         return value
 
     def _on_features(self, taps: Mapping[str, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from elastic.errors import ModelError
-from elastic.models.activations import ACTIVATIONS
+from elastic.models.activations import ACTIVATIONS, Activation
 from elastic.models.contract import Stages, Task, model
 from elastic.models.mlp import Width, Widths
 
@@ -46,7 +46,7 @@ def unconstrained_features(task: Task, *, width: Width, bias: bool = False, scal
     >>> {layer: sum(p.numel() for p in net.stage_parameters(layer)) for layer in net.layers}    # 6·3, 3·2
     {'penultimate': 18, 'logits': 6}
     """
-    return _stages(task, ["penultimate"], [width], "identity", bias, scale)
+    return _stages(task, [width], "identity", bias, scale)
 
 
 @model()
@@ -87,8 +87,7 @@ def extended_unconstrained_features(
     >>> extended_unconstrained_features(Task((6,), classes=2), widths=[5, 4]).layers
     ('free_features', 'penultimate', 'logits')
     """
-    names = ["free_features", *(f"hidden_{number}" for number in range(1, len(widths) - 1)), "penultimate"]
-    return _stages(task, names, widths, activation, bias, scale)
+    return _stages(task, widths, activation, bias, scale)
 
 
 @model()
@@ -111,13 +110,12 @@ def deep_unconstrained_features(
     >>> deep_unconstrained_features(Task((6,), classes=2), width=4, depth=3).layers
     ('free_features', 'hidden_1', 'penultimate', 'logits')
     """
-    if depth == 1:
-        return _stages(task, ["penultimate"], [width], activation, bias, scale)
-    names = ["free_features", *(f"hidden_{number}" for number in range(1, depth - 1)), "penultimate"]
-    return _stages(task, names, [width] * depth, activation, bias, scale)
+    return _stages(task, [width] * depth, activation, bias, scale)
 
 
-def _stages(task: Task, names: list[str], widths: Widths, activation: str, bias: bool, scale: float) -> Stages:
+def _stages(task: Task, widths: Widths, activation: Activation, bias: bool, scale: float) -> Stages:
+    inner = ["free_features", *(f"hidden_{number}" for number in range(1, len(widths) - 1))]
+    names = [*inner[: len(widths) - 1], "penultimate"]
     stages: dict[str, nn.Module] = {names[0]: free_features(task, widths[0], scale)}
     fan_in = [*widths, task.classes]
     for position, name in enumerate([*names[1:], "logits"]):
@@ -126,7 +124,7 @@ def _stages(task: Task, names: list[str], widths: Widths, activation: str, bias:
         if bias:
             nn.init.zeros_(linear.bias)
         rectified = name != "logits" and activation != "identity"
-        stages[name] = nn.Sequential(linear, ACTIVATIONS[activation]()) if rectified else linear  # type: ignore[index]
+        stages[name] = nn.Sequential(linear, ACTIVATIONS[activation]()) if rectified else linear
     return Stages(stages)
 
 

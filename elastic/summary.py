@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from elastic.analysis.reading import settings_of
 from elastic.cube import Status
 from elastic.study import Study
 
@@ -29,14 +29,6 @@ def findings(study: Study) -> RenderableType:
     if len(settings) > SHOWN:
         parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
     return Group(*parts)
-
-
-def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
-    """Yield each combination of the axes' values, without the seed."""
-    status = cube["training"].dataset["status"]
-    axes = [dim for dim in status.dims if dim not in ("seed", "epoch")]
-    for values in product(*(status[axis].values.tolist() for axis in axes)):
-        yield dict(zip(map(str, axes), values, strict=True))
 
 
 def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:

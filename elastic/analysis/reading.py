@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import xarray as xr
@@ -116,6 +117,14 @@ def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray
 def settings_axes(values: xr.DataArray) -> tuple[str, ...]:
     """Return the axes of a study along which values still lie, without the seed."""
     return tuple(str(dim) for dim in values.dims if dim not in OWN_DIMS)
+
+
+def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
+    """Yield each combination of the study's axes, without the seed; one that is empty where there are no others."""
+    status = cube["training"].dataset["status"]
+    axes = settings_axes(status)
+    for labels in product(*(status[axis].values.tolist() for axis in axes)):
+        yield dict(zip(axes, labels, strict=True))
 
 
 def spelled(label: Any) -> str:

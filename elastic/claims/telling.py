@@ -10,9 +10,10 @@ from rich.text import Text
 from elastic.claims.checking import Checked
 from elastic.claims.judging import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import Finding, Verdict
+from elastic.display.verdicts import SIGNS
 
-#: Mark and colour; the word stands beside them, so that neither is needed.
-MARKS = {SUPPORTED: ("✓", "green"), REFUTED: ("✗", "red"), INCONCLUSIVE: ("?", "yellow")}
+#: The word stands beside sign and colour, so that neither is needed.
+COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow"}
 
 
 def verdict_table(checked: Checked) -> RenderableType:
@@ -23,13 +24,13 @@ def verdict_table(checked: Checked) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column()
     for verdict in checked.verdicts:
-        mark, colour = MARKS[verdict.verdict]
-        grid.add_row(Text(f"{mark} {verdict.verdict}", style=f"bold {colour}"), Padding(_told(verdict), (0, 0, 1, 0)))
+        told = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
+        grid.add_row(told, Padding(_told(verdict), (0, 0, 1, 0)))
     return Group(_heading(checked), Text(""), grid)
 
 
 def _heading(checked: Checked) -> Text:
-    counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in MARKS]
+    counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in COLOURS]
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
     return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
@@ -50,8 +51,7 @@ def _line(finding: Finding, several: bool) -> list[Text]:
     setting = ", ".join(str(label) if dim == "layer" else f"{dim} = {label}" for dim, label in finding.setting.items())
     cells = [Text(setting)] if setting else []
     if several:
-        mark, colour = MARKS[finding.verdict]
-        cells.insert(0, Text(mark, style=colour))
+        cells.insert(0, Text(SIGNS[finding.verdict], style=COLOURS[finding.verdict]))
     if finding.effect is None:
         return [*cells, Text(finding.reason)]
     mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import xarray as xr
 from elastic.analysis.analyses import Analyses
 from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking
-from elastic.analysis.reading import hidden_layers, settings_axes
+from elastic.analysis.reading import hidden_layers, settings_of
 from elastic.display.headline import geometric_interval, measured_epochs
 from elastic.display.numbers import with_interval
 from elastic.errors import NotMeasured
@@ -38,7 +37,7 @@ def conclusion(cube: xr.DataTree) -> str:
         the layers, locality beside collapse. "Falls" is said only if the 95 % interval over seeds leaves no
         other sign; with one seed there is no interval, and the sentence says so. What was not measured is left out.
     """
-    settings = list(_settings(cube))
+    settings = list(settings_of(cube))
     lines: list[str] = []
     for where in settings[:SETTINGS]:
         told = [f"- {sentence}" for sentence in _sentences(cube, where)]
@@ -48,13 +47,6 @@ def conclusion(cube: xr.DataTree) -> str:
     if len(settings) > SETTINGS:
         lines.append(f"\n… and {len(settings) - SETTINGS} more settings.")
     return "\n".join(lines).strip() or "Nothing is probed yet."
-
-
-def _settings(cube: xr.DataTree) -> Iterator[Where]:
-    status = cube["training"].dataset["status"]
-    axes = settings_axes(status)
-    for labels in product(*(status[axis].values.tolist() for axis in axes)):
-        yield dict(zip(axes, labels, strict=True))
 
 
 def _sentences(cube: xr.DataTree, where: Where) -> Iterator[str]:

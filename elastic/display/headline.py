@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
-from elastic.analysis.intervals import interval
+from elastic.analysis.intervals import log_interval
 from elastic.analysis.reading import read, settings_axes
 from elastic.errors import NotMeasured
 
@@ -67,7 +66,7 @@ def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFr
 def measured_epochs(values: xr.DataArray) -> list[int]:
     """Return the epochs at which any value is there: a run under way has not got to the last ones.
 
-    >>> course = xr.DataArray([2.0, 1.0, np.nan], dims="epoch", coords={"epoch": [0, 1, 5]})
+    >>> course = xr.DataArray([2.0, 1.0, float("nan")], dims="epoch", coords={"epoch": [0, 1, 5]})
     >>> measured_epochs(course)
     [0, 1]
     """
@@ -100,9 +99,7 @@ def geometric_interval(values: xr.DataArray, level: float = 0.95) -> xr.Dataset:
     >>> float(geometric_interval(xr.DataArray([0.0, 4.0], dims="seed")).estimate)
     0.0
     """
-    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
-    found = interval(logs, "seed", level=level)
-    told: xr.Dataset = xr.apply_ufunc(np.exp, found[["estimate", "lower", "upper"]])
+    told = log_interval(values, level=level)[["estimate", "lower", "upper"]]
     zero = (values == 0).any("seed")
     estimate, count = told["estimate"].where(~zero, 0.0), values.notnull().sum("seed")
     return told.where(~zero).assign(estimate=estimate, count=count)

@@ -13,14 +13,11 @@ import xarray as xr
 from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
 from elastic.display.style import STYLE
-from elastic.display.verdicts import Verdicts, read_verdicts
+from elastic.display.verdicts import SIGNS, Verdicts, read_verdicts
 from elastic.errors import ElasticError
 
 #: Settings of the axes, and values on an axis, that are shown; a study with more is to be read in its cube.
 SETTINGS, VALUES = 6, 8
-
-#: A verdict is told by a word and a sign, never by colour alone.
-SIGNS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 
 
 def study_html(

@@ -10,6 +10,9 @@ from typing import Any
 
 FILE = "claims.json"
 
+#: A verdict is told by a word and a sign, never by colour alone.
+SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
+
 
 @dataclass(frozen=True)
 class Verdicts:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from elastic.analysis.intervals import interval
+from elastic.analysis.intervals import interval, log_interval
 from elastic.analysis.reading import OWN_DIMS, settings_axes
 from elastic.cube.names import RESERVED
 from elastic.errors import NotMeasured, OptionError
@@ -154,10 +154,7 @@ def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = 0.95) 
     >>> float(over_seeds(xr.DataArray([1.0, 100.0], dims="seed"), log=True).estimate.round(9))      # √(1 · 100)
     10.0
     """
-    if not log:
-        return interval(values, level=level)
-    found = interval(xr.apply_ufunc(np.log, values.where(values > 0)), level=level)
-    return found.assign({name: np.exp(found[name]) for name in ("estimate", "lower", "upper")})
+    return log_interval(values, level=level) if log else interval(values, level=level)
 
 
 def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:

@@ -11,12 +11,10 @@ from elastic.analysis.reading import spelled
 from elastic.claims.checking import check
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.numbers import in_digits, with_interval
+from elastic.display.verdicts import SIGNS
 from elastic.errors import ElasticError
 from elastic.report.strip import Strip, strips
 from elastic.study import Study
-
-#: Verdicts are told by word and symbol, never by colour alone.
-SYMBOLS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Judgements:
     def tally(self) -> dict[str, int]:
         """How many claims have each verdict; verdicts that none has are left out."""
         found = [claim.verdict for claim in self.claims]
-        return {verdict: found.count(verdict) for verdict in SYMBOLS if verdict in found}
+        return {verdict: found.count(verdict) for verdict in SIGNS if verdict in found}
 
 
 def judgements(study: Study) -> Judgements:

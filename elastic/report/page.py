@@ -16,6 +16,7 @@ import xarray as xr
 import elastic
 from elastic.analysis.reading import spelled
 from elastic.cube import write_atomically
+from elastic.display.verdicts import SIGNS
 from elastic.report import citing, judgements
 from elastic.report.courses import course_explorer
 from elastic.report.explorer import script
@@ -97,7 +98,7 @@ def template() -> jinja2.Template:
     environment.globals |= {
         "version": elastic.__version__,
         "style": resources.files("elastic.report").joinpath("templates", "report.css").read_text("utf-8"),
-        "verdict_symbols": judgements.SYMBOLS,
+        "verdict_symbols": SIGNS,
         "state_symbols": SYMBOLS,
         "strip_length": LENGTH,
         "references": citing.references(),

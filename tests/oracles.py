@@ -464,6 +464,13 @@ def inter_class_effect(moved, own, stepped, observed, same, classes, loss_rates)
     return np.mean([E[j, k] for j in range(classes) for k in range(classes) if j != k])
 
 
+def separation_rate(moved, own, stepped, observed, same, classes, loss_rates):
+    alpha = intra_class_effect(moved, own, stepped, observed, same, classes, loss_rates)
+    beta = inter_class_effect(moved, own, stepped, observed, same, classes, loss_rates)
+    uniform = [[alpha if j == k else beta for k in range(classes)] for j in range(classes)]
+    return min(np.linalg.eigvalsh(uniform))
+
+
 def share_next_to_their_own(similarity, stepped, observed, same):
     right = []
     for m in range(len(observed)):

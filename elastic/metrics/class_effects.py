@@ -92,8 +92,7 @@ def intra_class_effect(update: UpdateResponse) -> Tensor:
 def inter_class_effect(update: UpdateResponse) -> Tensor:
     r"""Inter-class effect β of a step: how strongly it moves samples of other classes, below 0 against its own way.
 
-    $\beta = \operatorname{mean}_{j \ne k} E_{jk}$, [] (classes without samples left out), E the class_effect. With α
-    it makes up the separation rate γ = min(α − β, α + (K−1)β) of `elastic.analysis.separability`.
+    $\beta = \operatorname{mean}_{j \ne k} E_{jk}$, [] (classes without samples left out), E the class_effect.
 
     Examples
     --------
@@ -103,3 +102,27 @@ def inter_class_effect(update: UpdateResponse) -> Tensor:
     effect = class_effect(update)
     other = ~torch.eye(update.classes, dtype=torch.bool, device=effect.device)
     return effect[other].nanmean()
+
+
+@metric(
+    group="elasticity",
+    source="zhang2021imitating",
+    formula="min(α - β, α + (K-1)β), α = intra_class_effect, β = inter_class_effect",
+    units=UNITS,
+)
+def separation_rate(update: UpdateResponse) -> Tensor:
+    r"""Separation rate γ of the slower of the two directions in which the dynamics α, β part classes.
+
+    $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$, []: the least eigenvalue of the K×K matrix of α on the
+    diagonal and β elsewhere. Classes become separable where it stays positive and falls more slowly than 1/t
+    (`elastic.analysis.separability`, with two cautions on how to read it).
+
+    Convention: K is the number of the task's classes, those without samples among them.
+
+    Examples
+    --------
+    >>> round(separation_rate(example_update()).item(), 9)    # α = 6.4, β = −1.6: of 8 and 6.4 − 1.6
+    4.8
+    """
+    alpha, beta = intra_class_effect(update), inter_class_effect(update)
+    return torch.minimum(alpha - beta, alpha + (update.classes - 1) * beta)

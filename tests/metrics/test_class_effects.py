@@ -8,10 +8,18 @@ import elasticity_cases
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 import elastic
-from elastic.metrics.class_effects import class_effect, inter_class_effect, intra_class_effect, pair_effects
+from elastic.analysis import separability
+from elastic.metrics.class_effects import (
+    class_effect,
+    inter_class_effect,
+    intra_class_effect,
+    pair_effects,
+    separation_rate,
+)
 from elastic.metrics.update import UpdateResponse, example_update
 
 
@@ -40,6 +48,14 @@ def test_known_strengths_are_found_whatever_the_directions_and_the_numbers_of_sa
         update = locally_elastic(strengths(alpha, beta, 3), v, stepped, observed)
         assert intra_class_effect(update).item() == pytest.approx(alpha, rel=1e-12)
         assert inter_class_effect(update).item() == pytest.approx(beta, rel=1e-12)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.5), (1.0, -0.3), (1.0, -0.9), (-1.0, 0.2)])
+def test_the_separation_rate_is_that_of_the_analysis(alpha, beta):
+    stepped, observed = torch.arange(3), torch.arange(6) % 3
+    update = locally_elastic(strengths(alpha, beta, 3), torch.ones(3, 2).double(), stepped, observed)
+    expected = separability.separation_rate(xr.DataArray(alpha), xr.DataArray(beta), 3)
+    assert separation_rate(update).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_strengths_that_differ_between_classes_are_found_one_by_one():

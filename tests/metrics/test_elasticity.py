@@ -37,6 +37,7 @@ DEGREES = {
     "class_effect": 0,
     "intra_class_effect": 0,
     "inter_class_effect": 0,
+    "separation_rate": 0,
     "relative_neighbour_accuracy": 0,
     "kernel_neighbour_accuracy": 0,
 }

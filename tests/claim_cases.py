@@ -43,6 +43,26 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Truths:
+    """What is drawn for a claim that has no threshold: it is the truth that lies on its edge, or off it.
+
+    Attributes
+    ----------
+    claim
+        Its name.
+    edges
+        Cubes of many studies whose truth is on the edge of the claim, each on another part of it.
+    holds, fails
+        Cubes whose truth lies well inside, and well outside.
+    """
+
+    claim: str
+    edges: tuple[Draw, ...]
+    holds: tuple[Draw, ...]
+    fails: tuple[Draw, ...]
+
+
 def falling_with_depth(metric: str, noise: float) -> Draw:
     """Return the draw of a metric that falls by 1.5 from layer to layer; the slopes of seeds differ, too."""
 
@@ -61,6 +81,54 @@ def falling_inward(rng, studies, seeds):
     time = np.log1p(np.array(EPOCHS))[:, None]
     log = -4 / (1 + np.exp(-(time - middle[:, :, None]) / 0.4))
     return sim.cube(nc1=sim.values(np.exp(log + rng.normal(0, 0.05, log.shape)), "epoch", "layer"))
+
+
+def crossing(centre, slope, never=0.0) -> Draw:
+    """Return the draw of courses that cross 0.1 at log times with a slope about a centre; shallow ones are noisier.
+
+    Some never do, whatever their depth; nor does what would only after the last epoch, at 4.6.
+    """
+
+    def draw(rng, studies, seeds):
+        shape = (studies, seeds, len(DEPTHS))
+        middle = centre + (slope + rng.normal(0, 0.05, (studies, seeds, 1))) * (DEPTHS - DEPTHS.mean())
+        middle = middle + rng.normal(0, 0.3, shape) + 10 * (rng.random(shape) < never)
+        log = math.log(0.1) + 1.5 * (middle[:, :, None] - np.log1p(np.array(EPOCHS))[:, None])
+        log = log + 0.1 * rng.normal(size=log.shape) * np.linspace(2, 0.5, len(DEPTHS))
+        return sim.cube(nc1=sim.values(np.exp(log), "epoch", "layer"))
+
+    return named("crossing, " + ("together" if slope == 0 else "inward") + f" at {centre}", draw)
+
+
+def named(name: str, draw: Draw) -> Draw:
+    draw.__name__ = name
+    return draw
+
+
+def growing(rng, studies, seeds):
+    """An nc1 that goes as the square of a scale; seeds differ in level and in power."""
+    scales = np.array([0.1, 0.3, 1.0, 3.0])
+    power, level = 2 + rng.normal(0, 0.05, (studies, seeds, 1)), rng.normal(0, 1, (studies, seeds, 1))
+    log = level + power * np.log(scales) + rng.normal(0, 0.2, (studies, seeds, len(scales)))
+    return sim.cube(nc1=sim.values(np.exp(log), "scale", scale=scales))
+
+
+def rates_falling(power: float, shift: float = 0.0, spread: float = 0.0, below: float = 0.0) -> Draw:
+    """Return the draw of separation rates ±t^p less a shift, in units of their last value.
+
+    Power and shift differ from seed to seed; a share of seeds is below 0 throughout.
+    """
+    epochs = np.array([0, 1, 3, 6, 10, 16, 25, 40, 63, 100])
+
+    def draw(rng, studies, seeds):
+        shape, time = (studies, seeds, 1), np.maximum(epochs, 1) / epochs[-1]
+        noise = np.exp(0.1 * rng.normal(size=(studies, seeds, len(epochs))))
+        course = time ** (power + rng.normal(0, 0.1, shape)) * noise * np.where(rng.random(shape) < below, -1, 1)
+        course = (course - shift - rng.normal(0, spread, shape))[..., None]
+        rate = sim.values(course, "epoch", "layer", epoch=epochs, layer=["logits"], bounds=["-inf", "inf"])
+        return sim.cube(elasticity={"separation_rate": rate})
+
+    return draw
 
 
 def falling_together(rng, studies, seeds):
@@ -138,6 +206,7 @@ def spectrum(rng, studies, seeds):
     return sim.cube(class_mean_spectrum=sim.values(found, "component", component=[1, 2]))
 
 
+SCALED = {"variable": "nc1", "axis": "scale"}
 COMPARED = {"variable": "nc1", "axis": "decay", "first": 0.0, "second": 0.1}
 OPTIMUM = {"variable": "loss", "theory": "cross_entropy_ufm", "arguments": UFM}
 NOTHING = {"variable": "class_mean_spectrum", "theory": "mse_factor_model", "quantity": "singular_values",
@@ -150,6 +219,16 @@ CASES = (
          {"min_factor": 33.0}),
     Case("propagates_inward", falling_inward, "min_factor", {"min_factor": 1.0}, {"min_factor": 1.7}),
     Case("propagates_inward", falling_together, {}, {"min_factor": 0.4}, {"min_factor": 3.0}),
+    Case("reaches_level_inward", crossing(3.6, -math.log(1.3)), "min_factor", {"min_factor": 0.8}, {"min_factor": 2.0},
+         {"level": 0.1}),
+    Case("reaches_level_inward", crossing(4.3, -0.5), "min_factor", {"min_factor": 1.0}, {"min_factor": 2.0},
+         {"level": 0.1}),
+    Case("reaches_level_inward", crossing(3.6, 0.0, never=1 / 3), {"min_factor": 1.0}, {"min_factor": 0.5},
+         {"min_factor": 2.0}, {"level": 0.1}),
+    Case("follows_power_law", growing, {"least": 2.0}, {"least": 0.0}, {"least": 2.5}, SCALED),
+    Case("follows_power_law", growing, {"most": 2.0}, {"most": 2.5}, {"most": 0.0}, SCALED),
+    Case("follows_power_law", growing, {"least": 2.0, "most": 2.5}, {"least": 1.6, "most": 2.4},
+         {"least": 1.0, "most": 1.5}, SCALED),
     Case("equal_separation", falling_with_depth("fuzziness", 0.1), "min_r", {"min_r": 0.8}, {"min_r": 0.9999}),
     Case("below", around(0.1, 0.3), {"threshold": 0.1}, {"threshold": 0.4}, {"threshold": 0.025},
          {"variable": "nc1"}),
@@ -171,3 +250,12 @@ CASES = (
     Case("meets_theory", above_optimum, {"tolerance": 0.05}, {"tolerance": 0.1}, {"tolerance": 0.01}, OPTIMUM),
     Case("meets_theory", spectrum, {"tolerance": 0.1}, {"tolerance": 0.2}, {"tolerance": 0.001}, NOTHING),
 )  # fmt: skip
+
+TRUTHS = (
+    Truths(
+        "classes_separate",
+        edges=(rates_falling(-1.0), rates_falling(-0.3, shift=0.99, spread=0.3), rates_falling(0.0, 0.86, 0.3)),
+        holds=(rates_falling(-0.5), rates_falling(0.0)),
+        fails=(rates_falling(-1.8), rates_falling(-0.3, shift=2.0, spread=0.2)),
+    ),
+)

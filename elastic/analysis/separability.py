@@ -7,11 +7,11 @@ grows by a factor $s_0$, and their deviations from it all by one factor $s_d$, w
 
 $\log s_0 = \frac1K \int \alpha + (K-1)\beta, \qquad \log s_d = \frac1K \int \alpha - \beta.$
 
-Both numbers are measured here in two ways: from single steps (`intra_class_effect`, `inter_class_effect` of the group
-elasticity, per unit of the logit gradient) and from the courses of the class means. The two have different units: along
-the course the sample itself, not its logit gradient, is what E multiplies. Time is the coordinate of ``dim``; the
-epoch, unless the caller gives another one (``values.assign_coords(epoch=lr.cumsum("epoch"))`` for steps of changing
-size).
+Both numbers are measured here in two ways: from single steps (`intra_class_effect`, `inter_class_effect` and their
+`separation_rate` of the group elasticity, per unit of the logit gradient) and from the courses of the class means. The
+two have different units: along the course the sample itself, not its logit gradient, is what E multiplies. Time is the
+coordinate of ``dim``; the epoch, unless the caller gives another one
+(``values.assign_coords(epoch=lr.cumsum("epoch"))`` for steps of changing size).
 
 Two cautions. Single steps measure class means of a kernel, which is positive semi-definite where it is a scalar one: γ
 is then positive almost by itself, and its size and tail are what tells. And cross-entropy hardly moves the mean of the
@@ -36,7 +36,8 @@ def separation_rate(intra: xr.DataArray, inter: xr.DataArray, classes: int | xr.
     r"""Return the rate γ of the slower of the two directions in which classes come apart.
 
     $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$: the least eigenvalue of the K×K matrix of α on the diagonal
-    and β elsewhere.
+    and β elsewhere. The cube holds it as the variable ``separation_rate``; this is for strengths from elsewhere, as
+    `strengths_of_course` gives them.
 
     Parameters
     ----------

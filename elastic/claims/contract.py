@@ -90,9 +90,16 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "at_epoch": "at the last epoch" if epoch == -1 else f"at epoch {epoch}" if epoch >= 0 else f"at probe {epoch}",
         "in_layer": f" in {layer}" if layer else "",
         "layer": layer or "every hidden layer",
+        "between": _between(options.get("least"), options.get("most")),
     }
     sentence: str = entry.facts.sentence.format_map({**options, **words})
     return sentence
+
+
+def _between(least: float | None, most: float | None) -> str:
+    if least is None:
+        return "of any size" if most is None else f"below {most:g}"
+    return f"above {least:g}" if most is None else f"between {least:g} and {most:g}"
 
 
 #: A label on an axis of a study.
@@ -106,6 +113,11 @@ Variable = Annotated[str, Field(description="a variable of the cube", json_schem
 
 #: An option that names an axis of the study.
 Axis = Annotated[str, Field(description="an axis of the study", json_schema_extra={"names": "axis"})]
+
+#: An option that names an axis of the study whose labels are numbers, three of them positive.
+NumericAxis = Annotated[
+    str, Field(description="an axis of the study, of positive numbers", json_schema_extra={"names": "numeric_axis"})
+]
 
 #: An option that names a label on the axis of the option ``axis``.
 OnAxis = Annotated[Label, Field(description="a label on that axis", json_schema_extra={"names": "label"})]

@@ -109,6 +109,18 @@ def label_on(values: xr.DataArray, axis: str, label: Any) -> xr.DataArray:
     return _chosen(values, axis, label, f"`{axis}`")
 
 
+def axis_of(values: xr.DataArray, axis: str) -> xr.DataArray:
+    """Return the labels of an axis of the study, along which values lie.
+
+    Raises
+    ------
+    OptionError
+        If there is no such axis.
+    """
+    _check_axis(values, axis, "`axis`")
+    return values[axis]
+
+
 def ended(values: xr.DataArray) -> xr.DataArray:
     """Return courses [epoch, …] of the runs that got to their last epoch; NaN all along for the others.
 
@@ -150,11 +162,15 @@ def _check_known(cube: xr.DataTree, variable: str) -> None:
 
 
 def _chosen(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
+    _check_axis(values, dim, option)
+    return _labelled(values, dim, label, option).drop_vars(dim, errors="ignore")
+
+
+def _check_axis(values: xr.DataArray, dim: str, option: str) -> None:
     known = [str(d) for d in values.dims if d not in NOT_CHOSEN_BY_WHERE]
     if dim not in known:
         hint = nearest(dim, known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
         raise OptionError(option, "be an axis of the study", repr(dim), hint)
-    return _labelled(values, dim, label, option).drop_vars(dim, errors="ignore")
 
 
 def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:

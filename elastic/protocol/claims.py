@@ -23,6 +23,9 @@ OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
 #: Dims of the cube that `where` may name beside the axes; their labels are known once data are read.
 OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
 
+#: Positive labels without which a line of logs is no evidence of a power: two always lie on one.
+LEAST_NUMBERS = 3
+
 
 def complete_claims(written: Any, axes: Mapping[str, list[Any]] | None) -> tuple[list[Any], list[Problem]]:
     """Return claims with every option's value, and what is wrong with them.
@@ -86,8 +89,10 @@ def _misfits(path: Path, entry: Entry, claim: Mapping[str, Any], axes: Mapping[s
             yield problem
         elif kind == "source" and value not in cite_keys():
             yield _unlike((*path, name), value, list(cite_keys()), "be a key of elastic/references.bib", "another key")
-        elif kind == "axis" and value not in axes:
+        elif kind in ("axis", "numeric_axis") and value not in axes:
             yield _unlike((*path, name), value, list(axes), "be an axis of the protocol")
+        elif kind == "numeric_axis" and sum(map(_is_positive, axes[str(value)])) < LEAST_NUMBERS:
+            yield _no_numbers((*path, name), str(value), axes[str(value)])
         elif kind == "label" and (labels := axes.get(str(claim.get("axis")))):
             if not any(_same(value, known) for known in labels):
                 yield _unlike((*path, name), value, labels, f"be a label on the axis {claim['axis']}")
@@ -101,6 +106,16 @@ def _no_variable(path: Path, name: str) -> Problem | None:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")
     return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", told(name), hint))
+
+
+def _is_positive(label: Any) -> bool:
+    return isinstance(label, int | float) and not isinstance(label, bool) and label > 0
+
+
+def _no_numbers(path: Path, axis: str, labels: list[Any]) -> Problem:
+    found = f"{axis} with {', '.join(_spelled(label) for label in labels)}"
+    hint = "an axis of numbers without `labels`, three of them positive"
+    return Problem(path, ProtocolError(dotted(path), f"have {LEAST_NUMBERS} positive numbers for labels", found, hint))
 
 
 def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> Iterator[Problem]:

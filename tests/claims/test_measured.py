@@ -6,7 +6,7 @@ import simulated_cubes as sim
 import xarray as xr
 
 from elastic.claims.checking import verdict_on
-from elastic.claims.course import middle_of_fall
+from elastic.claims.inward import middle_of_fall
 from elastic.claims.measured import measured
 from elastic.claims.resolution import step_of
 from elastic.cube import Status
@@ -19,7 +19,9 @@ def study(seeds=4):
     course = np.exp(-np.linspace(0, 3, len(sim.EPOCHS)))[:, None] * 0.5**sim.DEPTHS
     nc1 = sim.values(course * np.exp(rng.normal(0, 0.02, (1, seeds, *course.shape))), "epoch", "layer")
     locality = sim.values(1 / nc1.values, "epoch", "layer")
+    rate = sim.values(locality.values[..., -1:] * 0.1, "epoch", "layer", layer=["logits"])
     cube = sim.cube(elasticity={"locality": locality}, nc1=nc1)
+    cube["separability"] = xr.Dataset({"separation_rate": rate})  # a group of its own: other layers are hidden ones
     return cube.isel(study=0)
 
 
@@ -35,6 +37,7 @@ def diverged(cube, seed, since):
     [
         ("collapse_deepens_with_depth", {}), ("collapse_deepens_with_training", {}), ("propagates_inward", {}),
         ("equal_separation", {"metric": "nc1", "min_r": 0.9}), ("below", {"variable": "nc1", "threshold": 1}),
+        ("reaches_level_inward", {"level": 0.1}), ("classes_separate", {}),
         ("locality_above", {}), ("locality_tracks_collapse", {}), ("locality_tracks_collapse", {"over": "epoch"}),
     ],
 )  # fmt: skip
@@ -61,6 +64,8 @@ def test_runs_that_all_diverged_decide_nothing():
         ("collapse_deepens_with_depth", {"epoch": 7}, "`epoch`"),
         ("locality_tracks_collapse", {"metric": "cdnv_mean"}, "cdnv_mean"),
         ("equal_separation", {"metric": "nc1", "min_r": 0.9, "layers": ["hidden_1", "hidden_2"]}, "at least 4"),
+        ("reaches_level_inward", {"level": 0.1, "layers": ["hidden_1"]}, "at least 2"),
+        ("classes_separate", {"tail": 0.9}, "at least 3"),
     ],
 )
 def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, words):
@@ -84,6 +89,11 @@ def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, wo
          "classifier_cosine"),
         ("differs_between", {"variable": "nc1", "axis": "decay", "first": 0, "second": 1, "least": 1}, "`decay`",
          "leaving it out"),
+        ("follows_power_law", {"variable": "nc1", "axis": "scale", "least": 1.0}, "`axis`", "leaving it out"),
+        ("follows_power_law", {"variable": "nc1", "axis": "scale"}, "`least`", "least: 1.8, most: 2.2"),
+        ("follows_power_law", {"variable": "nc1", "axis": "scale", "least": 2.0, "most": 1.0}, "`least`",
+         "least: 1.8, most: 2.2"),
+        ("reaches_level_inward", {"level": 0.0}, "`level`", "elastic show reaches_level_inward"),
         ("meets_theory", {"variable": "nc1", "theory": "seely", "arguments": {}, "tolerance": 0.1}, "`theory`",
          "'seli'"),
         ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "arguments": {"clases": 3}, "tolerance": 0.1},

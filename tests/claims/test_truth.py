@@ -13,6 +13,7 @@ STUDIES = 1000
 MOST = 0.05 + 2 * np.sqrt(0.05 * 0.95 / STUDIES)
 
 SEEDS = pytest.mark.parametrize("seeds", [3, 5])
+TRUTHS = pytest.mark.parametrize("truths", claim_cases.TRUTHS, ids=lambda truths: truths.claim)
 ALL = pytest.mark.parametrize("case", claim_cases.CASES, ids=lambda case: f"{case.claim}, {case.draw.__name__}")
 
 
@@ -25,7 +26,8 @@ def edge_of(case):
 
 
 def test_every_claim_has_a_simulated_truth():
-    assert {case.claim for case in claim_cases.CASES} == set(registry("claims").names())
+    simulated = {case.claim for case in (*claim_cases.CASES, *claim_cases.TRUTHS)}
+    assert simulated == set(registry("claims").names())
 
 
 @ALL
@@ -38,6 +40,18 @@ def test_verdicts_on_a_known_truth(case, seeds):
     assert holds.refuted <= MOST
     assert fails.refuted >= 0.8
     assert fails.supported <= MOST
+
+
+@TRUTHS
+@SEEDS
+def test_verdicts_on_truths_at_the_edge_and_off_it(truths, seeds):
+    def rates_of(draws):
+        cubes = [draw(np.random.default_rng(seeds), STUDIES, seeds) for draw in draws]
+        return [rates for cube in cubes for rates in sim.rates(cube, truths.claim, {})]
+
+    assert all(max(edge.supported, edge.refuted) <= MOST for edge in rates_of(truths.edges))
+    assert all(found.supported >= 0.8 and found.refuted <= MOST for found in rates_of(truths.holds))
+    assert all(found.refuted >= 0.8 and found.supported <= MOST for found in rates_of(truths.fails))
 
 
 @SEEDS

@@ -121,6 +121,14 @@ class Analyses:
         """
         return onset.onset_order(at_layers(self.onset(variable, **options), layers))
 
+    def kernel_change(self, *, where: Where = None) -> xr.DataArray:
+        """Return how far the tangent kernel has turned since the first probe, averaged by class.
+
+        See `elastic.analysis.kernel.kernel_change`. As a variable, ``kernel_change`` has all that others have:
+        ``interval("kernel_change")``, the figures, and the claims.
+        """
+        return self.read("kernel_change", where=where)
+
     def plateau(
         self, variable: str = "nc1", *, factor: float = 1.1, split: str | None = "train", where: Where = None
     ) -> xr.Dataset:

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.analysis.derived import DERIVED
 from elastic.errors import NotMeasured, OptionError
 from elastic.registry import nearest
 
@@ -27,7 +28,8 @@ def read(
     cube
         With groups of variables, as `elastic.open_study(…).cube`.
     variable
-        Its name, with or without its group: "nc1" or "collapse/nc1".
+        Its name, with or without its group: "nc1" or "collapse/nc1"; or one that is computed from the cube's
+        (`elastic.analysis.derived.DERIVED`), "kernel_change".
     split
         Taken where the variable has splits; None keeps all.
     where
@@ -141,6 +143,8 @@ def _variable(cube: xr.DataTree, variable: str) -> xr.DataArray:
     for child in cube.children.values():
         if group in ("", child.name) and name in child.dataset.data_vars:
             return child.dataset[name]
+    if variable in DERIVED:
+        return DERIVED[variable](_variable(cube, DERIVED[variable].of))
     known = [str(name) for child in cube.children.values() for name in child.dataset.data_vars]
     hint = nearest(name, known, fallback="a protocol that probes it (elastic list metrics)")
     raise NotMeasured(f"`{variable}`", "be a variable of the cube", repr(variable), hint)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from elastic.analysis.derived import measured_as
 from elastic.analysis.reading import hidden_layers, read, select
 from elastic.cube import Status
 from elastic.errors import ElasticError, NotMeasured, OptionError
-from elastic.protocol.claims import OF_TRAINING
+from elastic.protocol.claims import OF_ANALYSIS, OF_TRAINING
 from elastic.registry import nearest, registry
 
 #: Dims that have an option of their own, and the seed, over which the verdict is formed.
@@ -150,7 +151,7 @@ def log(values: xr.DataArray) -> xr.DataArray:
 def _check_known(cube: xr.DataTree, variable: str) -> None:
     name = variable.rpartition("/")[2]
     held = [str(known) for group in cube.children.values() for known in group.dataset.data_vars]
-    if name in held or name in OF_TRAINING:
+    if name in (*held, *OF_TRAINING, *OF_ANALYSIS):
         return
     try:
         known = registry("metrics").names()
@@ -182,7 +183,8 @@ def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.Dat
 
 def _of_sound_runs(cube: xr.DataTree, values: xr.DataArray) -> xr.DataArray:
     """Return the values where the runs were well: a number of one that diverged says nothing of training."""
+    name = measured_as(str(values.name))
     for group in cube.children.values():
-        if values.name in group.dataset.data_vars and "status" in group.dataset:
+        if name in group.dataset.data_vars and "status" in group.dataset:
             return values.where(group.dataset["status"] == Status.DONE).transpose(*values.dims)
     return values

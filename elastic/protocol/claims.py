@@ -20,6 +20,9 @@ from elastic.registry import Entry, nearest, registry
 #: Variables of the cube that are no metrics: what training itself tells.
 OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
 
+#: Variables that are computed from the cube's when they are read (`elastic.analysis.derived`).
+OF_ANALYSIS = ("kernel_change",)
+
 #: Dims of the cube that `where` may name beside the axes; their labels are known once data are read.
 OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
 
@@ -101,7 +104,7 @@ def _misfits(path: Path, entry: Entry, claim: Mapping[str, Any], axes: Mapping[s
 
 
 def _no_variable(path: Path, name: str) -> Problem | None:
-    known = [*registry("metrics").names(), *OF_TRAINING]
+    known = [*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS]
     if name.rpartition("/")[2] in known:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+
+import numpy as np
 
 
 def in_digits(value: float, digits: int = 3) -> str:
@@ -29,3 +32,22 @@ def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) 
     if math.isnan(lower) or math.isnan(upper):
         return alone
     return f"{alone} [{in_digits(lower, digits)}, {in_digits(upper, digits)}]"
+
+
+def epochs_of_seeds(epochs: Iterable[float]) -> str:
+    """Return the median of epochs and their range over the seeds; NaN is a seed that never got there.
+
+    >>> epochs_of_seeds([397, 285, 553]), epochs_of_seeds([9.0]), epochs_of_seeds([4, 6])
+    ('397 [285, 553]', '9', '5 [4, 6]')
+    >>> epochs_of_seeds([float("nan"), 285, 397]), epochs_of_seeds([float("nan"), float("nan")])
+    ('397 [285, never]', 'never')
+    >>> epochs_of_seeds([])
+    ''
+    """
+    told = np.sort([math.inf if math.isnan(epoch) else epoch for epoch in epochs])
+    if not len(told):
+        return ""
+    middle, first, last = (
+        "never" if math.isinf(epoch) else f"{epoch:.0f}" for epoch in (np.median(told), told[0], told[-1])
+    )
+    return middle if first == last else f"{middle} [{first}, {last}]"

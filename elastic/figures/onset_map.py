@@ -9,32 +9,37 @@ import numpy as np
 import xarray as xr
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from elastic.analysis.onset import onset_epoch
-from elastic.analysis.reading import read
+from elastic.analysis.reading import read, settings_axes
+from elastic.display.numbers import epochs_of_seeds
 from elastic.figures.contract import (
-    COLUMN,
     PAGE,
     canvas,
     caption,
     epoch_axis,
+    evenly,
     figure,
     first_setting,
     is_positive,
-    layer_names,
     log_numbers,
     mark_layers,
     measured,
     over_seeds,
     split_words,
+    value_words,
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
 
-#: Inches of height that a layer takes, and that all else takes; letters of a layer's name that one column has room for.
-ROW, REST, LONG = 0.24, 1.6, 8
+#: Inches of height that a layer takes, that all else takes, and a panel's title.
+ROW, REST, TITLE = 0.26, 1.7, 0.3
+
+#: Rows that a panel is high at least, and panels drawn at most.
+ROWS, PANELS = 3, 4
 
 
 @figure()
@@ -52,7 +57,8 @@ def onset_map(
 
     A cell is a probed epoch: it reaches half way to the next one on the axis, which is logarithmic from epoch 1 on.
     Over the cells stands the onset of each layer, `elastic.analysis.onset.onset_epoch`: the median over the seeds
-    with their range. A layer that in half of the seeds or more has no onset has no point.
+    with their range, and beside them the numbers. A layer that in half of the seeds or more has no onset has no point.
+    Of a study with another axis, each label on it has a panel, all with the same epochs and colours.
 
     Parameters
     ----------
@@ -69,7 +75,8 @@ def onset_map(
     layers
         Layers by name; those between input and logits by default.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels on the study's axes, {axis: label}. Of the first axis left open at most four labels are drawn, of every
+        other one the first.
 
     Raises
     ------
@@ -78,30 +85,54 @@ def onset_map(
     OptionError
         If the fraction or the threshold is out of range.
     """
-    values, setting = first_setting(read(cube, metric, split=split, where=where))
-    values = measured(chosen_layers(values, layers), "epoch", "layer")
-    wide = max(map(len, layer_names(values["layer"].values))) > LONG
-    drawn = canvas(PAGE if wide else COLUMN, REST + ROW * max(6, values.sizes["layer"]))
-    axes = drawn.subplots()
-    draw_map(drawn, axes, values)
-    onsets = onset_epoch(values, fraction=fraction if threshold is None else None, threshold=threshold)
-    draw_onsets(axes, onsets)
-    there = (
-        f"has made {100 * fraction:g} % of its fall on the log scale"
-        if threshold is None
-        else f"is at most {threshold:g}"
-    )
-    seeds = onsets.sizes["seed"]
-    spread = f"median and range of {seeds} seeds; colours: mean over seeds" if seeds > 1 else "one seed"
-    caption(drawn, split_words(values), f"line: epoch from which a layer {there} for good, {spread}", setting)
+    values = read(cube, metric, split=split, where=where)
+    axis = settings_axes(values)[:1]  # of which each label has a panel; empty where there is none
+    values, setting = first_setting(values, keep=axis)
+    values = measured(chosen_layers(values, layers), "epoch", "layer", *axis)
+    panels = panels_of(values, *axis)
+    drawn = canvas(PAGE, REST + len(panels) * (TITLE * len(axis) + ROW * max(ROWS, values.sizes["layer"])))
+    share, norm = fraction if threshold is None else None, shared_norm(panels)
+    for axes, shown in zip(np.ravel(drawn.subplots(len(panels), sharex=True)), panels, strict=True):
+        cells = draw_map(axes, shown, norm)
+        onsets = onset_epoch(shown, fraction=share, threshold=threshold)
+        draw_onsets(axes, onsets, shown.notnull().any("epoch").transpose(*onsets.dims))
+        told = [f"{name.replace('_', ' ')} = {value_words(shown[name].item())}" for name in axis]
+        axes.set_title("".join(told), loc="left")
+        axes.label_outer()
+    scale_of(drawn, cells, values)
+    some = [f"{len(panels)} of {values.sizes[name]} values" for name in axis if len(panels) < values.sizes[name]]
+    caption(drawn, split_words(values), onset_words(values.sizes["seed"], share, threshold), *some, setting)
     return drawn
 
 
-def draw_map(drawn: Figure, axes: Axes, values: xr.DataArray) -> None:
-    """Draw the mean of values [seed, epoch, layer] as cells, layers upwards."""
-    log = is_positive(values)
-    mean = over_seeds(values, log=log)["estimate"].transpose("layer", "epoch")
-    norm = (LogNorm if log else Normalize)(float(mean.min()), float(mean.max()))
+def panels_of(values: xr.DataArray, axis: str | None = None) -> list[xr.DataArray]:
+    """Return the values at the labels of an axis, evenly chosen if they are many; all in one panel without an axis."""
+    return [values] if axis is None else [values.sel({axis: label}) for label in evenly(values[axis].values, PANELS)]
+
+
+def onset_words(seeds: int, fraction: float | None, threshold: float | None) -> str:
+    """Return what a caption says of the onsets.
+
+    >>> onset_words(1, None, 0.1)
+    'line and numbers: epoch from which a layer is at most 0.1 for good, one seed'
+    """
+    of_its_own = f"has made {100 * fraction:g} % of its fall on the log scale" if fraction is not None else ""
+    there = of_its_own or f"is at most {threshold:g}"
+    spread = f"median and range of {seeds} seeds; colours: mean over seeds" if seeds > 1 else "one seed"
+    return f"line and numbers: epoch from which a layer {there} for good, {spread}"
+
+
+def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
+    """Return the map to colours of all panels, from the least mean over seeds to the greatest."""
+    log = is_positive(panels[0])
+    means = [over_seeds(values, log=log)["estimate"] for values in panels]
+    ends = min(float(mean.min()) for mean in means), max(float(mean.max()) for mean in means)
+    return LogNorm(*ends) if log else Normalize(*ends)
+
+
+def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
+    """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
+    mean = over_seeds(values, log=is_positive(values))["estimate"].transpose("layer", "epoch")
     epoch_axis(axes)
     edges = cell_edges(axes, values["epoch"].values)
     rows = np.arange(values.sizes["layer"] + 1) - 0.5
@@ -109,9 +140,14 @@ def draw_map(drawn: Figure, axes: Axes, values: xr.DataArray) -> None:
     axes.set(xlim=(edges[0], edges[-1]), ylabel="layer")
     axes.grid(visible=False)
     mark_layers(axes, values["layer"].values, along="y")
-    bar = drawn.colorbar(cells, ax=axes, aspect=max(6, len(rows) - 1) * ROW / 0.12, pad=0.03)
+    return cells
+
+
+def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
+    """Draw the one scale of colours beside all panels."""
+    bar = drawn.colorbar(cells, ax=drawn.axes, aspect=(drawn.get_figheight() - REST + 0.5) / 0.12, pad=0.03)
     bar.set_label(variable_label(values))
-    if log:
+    if is_positive(values):
         log_numbers(bar.ax.yaxis)
 
 
@@ -126,9 +162,15 @@ def cell_edges(axes: Axes, epochs: np.ndarray) -> np.ndarray:
     return np.asarray(scale.inverted().transform(edges))
 
 
-def draw_onsets(axes: Axes, onsets: xr.DataArray) -> None:
-    """Draw onsets [seed, layer] as a line through the layers: median, and range over the seeds that have one."""
-    middle = onsets.fillna(np.inf).median("seed")
+def draw_onsets(axes: Axes, onsets: xr.DataArray, there: xr.DataArray) -> None:
+    """Draw onsets [seed, layer] as a line through the layers, median and range over seeds, and write them beside.
+
+    Of the seeds and layers that are there: a run that is still to start has not failed to collapse.
+    """
+    for row in map(int, axes.get_yticks()):
+        told = epochs_of_seeds(onsets.isel(layer=row).values[there.isel(layer=row).values])
+        axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+    middle = onsets.fillna(np.inf).where(there).median("seed")
     middle = middle.where(np.isfinite(middle))
     if not bool(middle.notnull().any()):
         return

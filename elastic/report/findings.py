@@ -26,7 +26,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Table:
-    """The headline numbers at one setting: columns as (quantity, epoch), rows as a layer and its cells."""
+    """Numbers at one setting: columns as a name and a small word below it, rows as a layer and its cells."""
 
     caption: str
     columns: tuple[tuple[str, str], ...]
@@ -57,5 +57,5 @@ def numbers(cube: xr.DataTree) -> Iterator[Table]:
         where = f"{in_words(setting)}: " if setting else ""
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
         rows = zip(map(str, table.index), map(tuple, table.to_numpy()), strict=True)
-        columns = tuple((str(name), str(epoch)) for name, epoch in table.columns)
+        columns = tuple((str(name), f"epoch {epoch}") for name, epoch in table.columns)
         yield Table(f"{where}{over}, {frame['split'].iloc[0]} split{more}", columns, tuple(rows))

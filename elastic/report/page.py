@@ -23,6 +23,7 @@ from elastic.report.explorer import script
 from elastic.report.findings import numbers, sentences
 from elastic.report.history import SYMBOLS, History, history
 from elastic.report.illustrations import illustrations
+from elastic.report.onsets import onsets
 from elastic.report.quantities import quantities
 from elastic.report.responses import response_explorer
 from elastic.report.strip import LENGTH
@@ -72,6 +73,7 @@ def page(study: Study) -> str:
         "claims": claims,
         "sentences": sentences(cube),
         "numbers": list(numbers(cube)),
+        "onsets": list(onsets(cube)),
         "figures": illustrations(cube),
         "explorers": explorers,
         "quantities": quantities(cube),

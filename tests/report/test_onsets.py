@@ -1,0 +1,40 @@
+"""The report tells when a layer collapsed by each definition, and does not take a run that is missing for a failure."""
+
+import numpy as np
+import xarray as xr
+
+from elastic.report.onsets import onsets
+
+EPOCHS, LAYERS = [0, 1, 10, 100], ["input", "hidden_1", "penultimate", "logits"]
+
+#: hidden_1 makes half of its fall first, and comes to the levels last.
+COURSES = np.array([[9.0, 2.0, 8.0, 9.0], [9.0, 0.9, 8.0, 9.0], [9.0, 0.7, 0.4, 9.0], [9.0, 0.3, 0.01, 9.0]])
+
+
+def cube(*seeds):
+    nc1 = xr.DataArray(
+        np.stack(seeds)[None], dims=("decay", "seed", "epoch", "layer"),
+        coords={"decay": [0.1], "seed": range(len(seeds)), "epoch": EPOCHS, "layer": LAYERS},
+    )  # fmt: skip
+    status = xr.DataArray(np.zeros(nc1.shape[:3], dtype=int), dims=nc1.dims[:3]).assign_coords(decay=[0.1])
+    return xr.DataTree.from_dict(
+        {"/training": xr.Dataset({"status": status}), "/collapse": xr.Dataset({"nc1": nc1})},
+    )
+
+
+def test_the_order_of_layers_hangs_on_the_definition():
+    (table,) = onsets(cube(COURSES, COURSES))
+    assert [name for name, _ in table.columns] == ["half of its fall", "nc1 ≤ 0.5", "nc1 ≤ 0.1"]
+    assert dict(table.rows) == {"hidden_1": ("10", "100", "never"), "penultimate": ("100", "10", "100")}
+    assert table.caption == "decay = 0.1: median over 2 seeds [range]"
+
+
+def test_a_run_without_a_value_has_not_failed_to_collapse():
+    (table,) = onsets(cube(COURSES, np.full_like(COURSES, np.nan)))
+    assert dict(table.rows)["penultimate"] == ("100", "10", "100")
+
+
+def test_without_nc1_there_is_no_table():
+    without = cube(COURSES)
+    without["collapse"] = without["collapse"].dataset.rename(nc1="nc2_equinorm")
+    assert list(onsets(without)) == []

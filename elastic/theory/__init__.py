@@ -4,10 +4,11 @@ They say where training has to end: the oracles of the theory models. NumPy and 
 """
 
 from elastic.theory.cross_entropy import cross_entropy_ufm
+from elastic.theory.factor_layers import mse_factor_layer
 from elastic.theory.factor_model import mse_factor_model
 from elastic.theory.layer_peeled import layer_peeled, layer_peeled_imbalanced
 from elastic.theory.minority_collapse import minority_collapse_count, minority_collapse_ratio
-from elastic.theory.optimum import CrossEntropyOptimum, FactorOptimum, Geometry, GramOptimum, Optimum
+from elastic.theory.optimum import CrossEntropyOptimum, FactorOptimum, Geometry, GramOptimum, LayerSpectrum, Optimum
 from elastic.theory.seli import seli
 
 __all__ = [
@@ -15,12 +16,14 @@ __all__ = [
     "FactorOptimum",
     "Geometry",
     "GramOptimum",
+    "LayerSpectrum",
     "Optimum",
     "cross_entropy_ufm",
     "layer_peeled",
     "layer_peeled_imbalanced",
     "minority_collapse_count",
     "minority_collapse_ratio",
+    "mse_factor_layer",
     "mse_factor_model",
     "seli",
 ]

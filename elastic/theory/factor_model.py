@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from elastic.errors import OptionError
 from elastic.theory.arguments import class_counts, listed, real_number
-from elastic.theory.optimum import FactorOptimum
+from elastic.theory.optimum import FactorOptimum, FloatArray
 from elastic.theory.root import root
 
 
-def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float]) -> FactorOptimum:
-    r"""Return the optimum of unconstrained features under linear layers and the squared loss, without bias.
+def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float], bias: bool = False) -> FactorOptimum:
+    r"""Return the optimum of unconstrained features under linear layers and the squared loss.
 
     With logits Z = F_m ⋯ F_2 F_1 [K, N] (F_1 = H the free features, the rest weights) and one-hot Y [K, N],
 
@@ -28,6 +29,12 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float]) -> Fa
     t = 0 is a local minimum always; the largest stationary point is lower if and only if t > (m-2)/(m-1), that is
     if a < (1 - t₀) t₀^{1-2/m} with t₀ = (m-2)/(m-1). For m = 2: s_k = max(√n_k - N√(λ_1λ_2), 0).
 
+    With a bias b that bears no penalty, Z + b1ᵀ stands in the place of Z. The best b is the mean over samples of
+    Y - Z, which leaves ‖(Z - Y)C‖² with C = I - 11ᵀ/N. Where H becomes HC the loss stays and the penalty does not
+    grow, so Z = ZC, and all is as above with YC for Y: K - 1 singular values above 0, those of diag(n) - nnᵀ/N. They
+    are √n for balanced classes, whose optimum is a simplex. Biases of layers below change nothing: they reach the
+    logits as one more constant.
+
     Parameters
     ----------
     per_class
@@ -35,11 +42,14 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float]) -> Fa
     penalties
         λ_i ≥ 0 of the m factors, the features' first. If only some are 0 the optimum is a limit that no factors
         reach.
+    bias
+        Whether the last layer, and any others, have biases, without penalties.
 
     Returns
     -------
     FactorOptimum
-        Loss and the K singular values of Z, in the order of ``per_class``; every layer has at least K units.
+        Loss and the K singular values of Z, in the order of ``per_class`` without bias; every layer has at least K
+        units (K - 1 with biases).
 
     Raises
     ------
@@ -48,9 +58,9 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float]) -> Fa
 
     Notes
     -----
-    Two factors: Tirer and Bruna (tirer2022extended), Zhou et al. (zhou2022optimization); three: tirer2022extended;
-    any number and imbalance: Dang et al. (dang2023deep). Tirer and Bruna write (1/2Kn)‖WH - Y‖² + (λ_W/2K)‖W‖² +
-    (λ_H/2Kn)‖H‖²: here λ_1 = λ_H/Kn and λ_2 = λ_W/K, so that t = 1 - √(λ_Wλ_H).
+    Two factors: Tirer and Bruna (tirer2022extended), Zhou et al. (zhou2022optimization), also with a bias; three:
+    tirer2022extended; any number and imbalance: Dang et al. (dang2023deep). Tirer and Bruna write (1/2Kn)‖WH - Y‖² +
+    (λ_W/2K)‖W‖² + (λ_H/2Kn)‖H‖²: here λ_1 = λ_H/Kn and λ_2 = λ_W/K, so that t = 1 - √(λ_Wλ_H).
 
     Examples
     --------
@@ -60,32 +70,81 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float]) -> Fa
     >>> optimum.singular_values.round(12).tolist(), round(optimum.loss, 12)
     ([1.5, 1.5], 0.21875)
 
+    With a bias one of the two is left, at half the loss:
+
+    >>> optimum = mse_factor_model([4, 4], [1/16, 1/16], bias=True)
+    >>> optimum.singular_values.round(12).tolist(), round(optimum.loss, 12)
+    ([1.5, 0.0], 0.109375)
+
     Three factors and t = 0.9³ = 0.729: a = 0.271·0.9 = 0.2439 = N c.
 
     >>> mse_factor_model([1, 1], [0.12195] * 3).singular_values.round(12).tolist()
     [0.729, 0.729]
     """
-    n = class_counts(per_class)
+    n, lambdas = class_counts(per_class), penalties_of(penalties)
+    target, c, m, N = target_of(n, bias).singular_values, geometric_mean(lambdas), len(lambdas), n.sum()
+    found = np.array([shrunk(sigma, N * c, m) for sigma in target])
+    loss = ((target - found) ** 2 / (2 * N) + m / 2 * c * found ** (2 / m)).sum()
+    return FactorOptimum(float(loss), found)
+
+
+class Target(NamedTuple):
+    """What the product of factors is to be: singular values [K] of Y (YC with a bias) and their left vectors [K, K]."""
+
+    singular_values: FloatArray
+    vectors: FloatArray
+
+
+def target_of(counts: FloatArray, bias: bool) -> Target:
+    """Return the decomposition of the one-hot labels of so many samples a class, centred for a bias.
+
+    >>> (target_of(np.array([4.0, 12.0]), bias=True).singular_values ** 2).round(12).tolist()   # 4 + 12 - (16 + 144)/16
+    [6.0, 0.0]
+    """
+    if not bias:
+        return Target(np.sqrt(counts), np.eye(len(counts)))
+    squares, vectors = np.linalg.eigh(np.diag(counts) - np.outer(counts, counts) / counts.sum())
+    squares[0] = 0.0  # along (1, …, 1), up to rounding; the others are at least the smallest count
+    return Target(np.sqrt(squares[::-1]), vectors[:, ::-1])
+
+
+def penalties_of(penalties: Sequence[float], *, above_zero: bool = False) -> list[float]:
+    """Return one number a factor.
+
+    Raises
+    ------
+    OptionError
+        If they are no numbers of 0 or more (or above 0), or none at all.
+    """
     values = listed("penalties", penalties, "one number a factor", "[1e-3, 1e-3]")
     if not values:
         raise OptionError("`penalties`", "hold one number a factor", "none", "[1e-3, 1e-3]")
-    lambdas = [real_number(f"penalties[{i}]", value) for i, value in enumerate(values)]
-    m, N = len(lambdas), float(n.sum())
-    # Not the root of the product: that underflows where many small penalties do not.
-    c = math.exp(math.fsum(map(math.log, lambdas)) / m) if min(lambdas) > 0 else 0.0
-    strength = N * c * n ** (1 / m - 1)
-    t = np.array([_shrunk(a, m) for a in strength])
-    loss = n / (2 * N) @ ((1 - t) ** 2 + m * strength * t ** (2 / m))
-    return FactorOptimum(float(loss), t * np.sqrt(n))
+    return [real_number(f"penalties[{i}]", value, above_zero=above_zero) for i, value in enumerate(values)]
 
 
-def _shrunk(a: float, m: int) -> float:
-    """Return the minimiser t in [0, 1] of (1 - t)² + m a t^{2/m}; 0 where it ties with another."""
+def geometric_mean(lambdas: Sequence[float]) -> float:
+    """Return c = (Π_i λ_i)^{1/m}; not as the root of the product, which underflows where many small factors do not.
+
+    >>> round(geometric_mean([0.01, 0.04]), 12)
+    0.02
+    """
+    return math.exp(math.fsum(map(math.log, lambdas)) / len(lambdas)) if min(lambdas) > 0 else 0.0
+
+
+def shrunk(sigma: float, strength: float, m: int) -> float:
+    """Return the s that minimises (σ - s)² + m·strength·s^{2/m}; 0 where it ties with another.
+
+    >>> shrunk(2.0, 0.5, 2), shrunk(2.0, 2.0, 2)
+    (1.5, 0.0)
+    """
+    if sigma == 0:
+        return 0.0
+    a: float = strength * sigma ** (2 / m - 2)
     if m == 1:
-        return 1 / (1 + a)
+        return sigma / (1 + a)
     if m == 2:
-        return max(1 - a, 0.0)
+        return sigma * max(1 - a, 0.0)
     least = (m - 2) / (m - 1)
     if a >= (1 - least) * least ** (1 - 2 / m):
         return 0.0
-    return root(lambda t: 1 - t - a * t ** (2 / m - 1), least, 1.0)
+    return sigma * root(lambda t: 1 - t - a * t ** (2 / m - 1), least, 1.0)

@@ -30,10 +30,33 @@ class FactorOptimum(Optimum):
     Attributes
     ----------
     singular_values
-        [K] of the K×N matrix Z of logits, that of class k at place k: 0 for a class that the penalties silence.
+        [K] of the K×N matrix Z of logits, before the bias if there is one. Without bias that of class k stands at
+        place k, 0 for a class that the penalties silence; with one they fall, and the last is 0.
     """
 
     singular_values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSpectrum:
+    """Singular values at one layer of a product of factors at its optimum, all of them from the greatest on.
+
+    Attributes
+    ----------
+    singular_values
+        [K] of the features of all samples [d, N], less their mean if there are biases.
+    factor_singular_values
+        [K] of the factor that gives the layer: the features themselves (layer 1), or a matrix of weights.
+    class_mean_spectrum
+        [K] of the class means as they are, as the metric of that name; None with biases, which move all of them.
+    class_mean_spectrum_centred
+        [K] of the class means less their mean, as the metric of that name.
+    """
+
+    singular_values: FloatArray
+    factor_singular_values: FloatArray
+    class_mean_spectrum: FloatArray | None
+    class_mean_spectrum_centred: FloatArray
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class LayerPeeled(Stages):
     """Free features and classifiers, projected after every step onto their constraints.
 
     (1/K) Σ_k ‖w_k‖² ≤ E_W and (1/K) Σ_k (1/n_k) Σ_i ‖h_{k,i}‖² ≤ E_H. The second ball is an ellipsoid where classes
-    differ in size; its nearest point is found by bisection on the multiplier.
+    differ in size; the multiplier of its nearest point is found by Newton's method.
     """
 
     def __init__(self, features: nn.Linear, classifier: nn.Linear, labels: Tensor, e_h: float, e_w: float) -> None:
@@ -52,14 +52,17 @@ class LayerPeeled(Stages):
         if share.min() == share.max():  # a ball: its nearest point is straight below
             return (energy / total).sqrt().expand_as(squares)
         share_of = share / share.max()  # the multiplier's scale is then that of 1
-        low, high = squares.new_zeros(()), squares.new_ones(())
-        while (share * squares / (1 + high * share_of).square()).sum() > energy:
-            high = high * 2
+        multiplier = squares.new_zeros(())
+        # On 1/√total, which is concave in the multiplier and nearly straight: from 0 it comes up to the root in a few
+        # steps and never beyond it. 100 are never needed.
         for _ in range(100):
-            middle = (low + high) / 2
-            inside = (share * squares / (1 + middle * share_of).square()).sum() <= energy
-            low, high = (low, middle) if inside else (middle, high)
-        return 1 / (1 + high * share_of)
+            terms = share * squares / (1 + multiplier * share_of).square()
+            total = terms.sum()
+            if total <= energy * (1 + 1e-15):
+                break
+            slope = -2 * (terms * share_of / (1 + multiplier * share_of)).sum()
+            multiplier = multiplier + 2 * total * (1 - (total / energy).sqrt()) / slope
+        return 1 / (1 + multiplier * share_of)
 
 
 @model()

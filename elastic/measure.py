@@ -192,7 +192,8 @@ def measure_elasticity(
     tapped = tap(model, layers, x_observed[:2])
     check_labels(tapped, x_observed[:1], torch.cat([y_stepped, y_observed]))
     present, codes = torch.cat([y_stepped, y_observed]).unique(return_inverse=True)
-    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None)
+    layer = tapped.layer_of(criterion.layer)
+    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None, layer=layer)
     responses = update_responses(
         tapped, criterion, (x_stepped, y_stepped), (x_observed, codes[len(y_stepped) :]),
         classes=len(present), groups=codes[: len(y_stepped)], lr=lr,

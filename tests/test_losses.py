@@ -22,12 +22,12 @@ LOSSES = [
 
 
 @pytest.mark.parametrize(("name", "options"), LOSSES)
-def test_the_logit_gradient_is_autograd_s_where_that_is_exact(name, options):
+def test_the_gradient_is_autograd_s_where_that_is_exact(name, options):
     loss = build_loss(name, options)
     logits = torch.randn(50, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     labels = torch.arange(50) % 7
     (expected,) = torch.autograd.grad(loss.per_sample(logits, labels).sum(), logits)
-    found = loss.logit_gradient(logits.detach(), labels)
+    found = loss.gradient(logits.detach(), labels)
     torch.testing.assert_close(found.direction * found.norm[:, None], expected, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.direction.norm(dim=1), (found.norm > 0).double())
 
@@ -39,7 +39,7 @@ def test_cross_entropy_s_gradient_keeps_its_digits_however_well_a_sample_is_fitt
         total = sum(mpmath.exp(v) for v in z)
         p = [mpmath.exp(v) / total for v in z]
         exact = [float(p[0] - 1), float(p[1]), float(p[2])]
-    found = build_loss("cross_entropy").logit_gradient(torch.tensor([z]), torch.tensor([0]))
+    found = build_loss("cross_entropy").gradient(torch.tensor([z]), torch.tensor([0]))
     gradient = (found.direction * found.norm[:, None])[0]
     torch.testing.assert_close(gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-12, atol=0)
 
@@ -56,7 +56,7 @@ def test_focal_s_gradient_keeps_its_digits_however_well_a_sample_is_fitted(gamma
         exact = [float(factor * v) for v in (-q, p[1], p[2])]
         loss = float(-(q**gamma) * mpmath.log(p[0]))
     given = torch.tensor([z], dtype=torch.float64), torch.tensor([0])
-    found = build_loss("focal", {"gamma": gamma}).logit_gradient(*given)
+    found = build_loss("focal", {"gamma": gamma}).gradient(*given)
     gradient = (found.direction * found.norm[:, None])[0]
     torch.testing.assert_close(gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-12, atol=0)
     assert build_loss("focal", {"gamma": gamma}).per_sample(*given).item() == pytest.approx(loss, rel=1e-9)
@@ -85,7 +85,7 @@ def test_only_plain_squared_error_has_the_least_squares_decomposition():
 
 
 def test_a_sample_without_gradient_has_no_direction_and_no_nan():
-    found = build_loss("mse").logit_gradient(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+    found = build_loss("mse").gradient(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
     assert found.norm.tolist() == [0.0]
     assert found.direction.tolist() == [[0.0, 0.0]]
 

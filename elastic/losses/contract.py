@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,13 +17,13 @@ from elastic.registry import registry
 
 
 @dataclass(frozen=True)
-class LogitGradient:
-    """Gradient of each sample's loss by its logits, as ``norm · direction``.
+class LossGradient:
+    """Gradient of a batch's loss by the features of each sample, as ``norm · direction``.
 
     Attributes
     ----------
     direction
-        [n, K] float64 rows of unit norm; a row of zeros where the gradient is exactly zero.
+        [n, d] float64 rows of unit norm; a row of zeros where the gradient is exactly zero.
     norm
         [n] float64.
     """
@@ -30,24 +31,33 @@ class LogitGradient:
     direction: Tensor
     norm: Tensor
 
+    def rows(self, rows: slice) -> LossGradient:
+        """Return the gradient by some of the samples."""
+        return LossGradient(self.direction[rows], self.norm[rows])
+
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of logits [n, K] and labels [n].
+    """A loss of one layer's features [n, d] and labels [n].
 
     Attributes
     ----------
     per_sample
         Gives each sample's loss [n]; training minimises its mean.
-    logit_gradient
-        Gives the `LogitGradient` of each sample's own loss.
+    gradient
+        Gives the `LossGradient` ∂(Σ_i ℓ_i)/∂h_a by each sample's features, the other samples' held as they are. Where
+        samples enter their own losses alone, that is the gradient of a's own loss.
     squared
         Whether it is ½‖z − e_y‖², for which the least-squares decomposition of collapse holds.
+    layer
+        The layer that it reads, flattened: "logits" (d = K), or "penultimate" for the features that the classifier
+        reads. Such a loss says nothing of the classifier and may couple the samples of a batch.
     """
 
     per_sample: Callable[[Tensor, Tensor], Tensor]
-    logit_gradient: Callable[[Tensor, Tensor], LogitGradient]
+    gradient: Callable[[Tensor, Tensor], LossGradient]
     squared: bool = False
+    layer: Literal["logits", "penultimate"] = "logits"
 
 
 def loss(name: str | None = None) -> Callable[[Callable[..., Loss]], Callable[..., Loss]]:
@@ -68,12 +78,12 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     return built
 
 
-def by_norm(gradient: Tensor) -> LogitGradient:
-    """Split gradients [n, K] into directions and norms.
+def by_norm(gradient: Tensor) -> LossGradient:
+    """Split gradients [n, d] into directions and norms.
 
     >>> by_norm(torch.tensor([[3.0, 4.0]])).norm.item()
     5.0
     """
     gradient = gradient.double()
     norm = torch.linalg.vector_norm(gradient, dim=1)
-    return LogitGradient(gradient / torch.where(norm > 0, norm, 1.0)[:, None], norm)
+    return LossGradient(gradient / torch.where(norm > 0, norm, 1.0)[:, None], norm)

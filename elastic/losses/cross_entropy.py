@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.losses.contract import LogitGradient, Loss, by_norm, loss
+from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 
 
-def softmax_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+def softmax_gradient(logits: Tensor, labels: Tensor) -> LossGradient:
     """Return p − e_y of the softmax p, whose entry at y is taken as −Σ_{j≠y} p_j, in log space.
 
     It keeps full relative accuracy however well the sample is fitted.
@@ -29,7 +29,7 @@ def softmax_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
     entries = (others - peak).exp()
     entries = entries.scatter(1, at_label, -entries.sum(dim=1, keepdim=True))
     scaled = by_norm(entries)
-    return LogitGradient(scaled.direction, scaled.norm * peak.squeeze(1).exp())
+    return LossGradient(scaled.direction, scaled.norm * peak.squeeze(1).exp())
 
 
 @loss()
@@ -54,7 +54,7 @@ def cross_entropy(*, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Lo
     >>> z, y = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([0])       # p = (3/4, 1/4)
     >>> round(cross_entropy().per_sample(z, y).item(), 4)                    # log(4/3)
     0.2877
-    >>> smooth = cross_entropy(smoothing=0.5).logit_gradient(z, y)           # t = (3/4, 1/4) = p
+    >>> smooth = cross_entropy(smoothing=0.5).gradient(z, y)           # t = (3/4, 1/4) = p
     >>> smooth.norm.item() < 1e-7
     True
     """
@@ -62,7 +62,7 @@ def cross_entropy(*, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Lo
     def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
-    def smoothed_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+    def smoothed_gradient(logits: Tensor, labels: Tensor) -> LossGradient:
         entries = logits.double().softmax(dim=1) - smoothing / logits.shape[1]
         at_label = labels[:, None]
         others = entries.scatter(1, at_label, 0.0)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.losses.contract import LogitGradient, Loss, loss
+from elastic.losses.contract import Loss, LossGradient, loss
 from elastic.losses.cross_entropy import softmax_gradient
 
 
@@ -42,10 +42,10 @@ def focal(*, gamma: Annotated[float, Field(ge=0)] = 2.0) -> Loss:
         log_p, log_q = terms(logits, labels)
         return -(gamma * log_q).exp() * log_p
 
-    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+    def gradient(logits: Tensor, labels: Tensor) -> LossGradient:
         plain = softmax_gradient(logits, labels)
         log_p, log_q = terms(logits.double(), labels)
         factor = ((gamma - 1) * log_q).exp() * (log_q.exp() - gamma * log_p.exp() * log_p)
-        return LogitGradient(plain.direction, plain.norm * factor)
+        return LossGradient(plain.direction, plain.norm * factor)
 
-    return Loss(per_sample, logit_gradient)
+    return Loss(per_sample, gradient)

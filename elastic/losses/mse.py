@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.losses.contract import LogitGradient, Loss, by_norm, loss
+from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -42,8 +42,8 @@ def mse(*, target: Positive = 1.0, weight: Positive = 1.0) -> Loss:
         residual, weights = parts(logits, labels)
         return (weights * residual.square()).sum(dim=1) / 2
 
-    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+    def gradient(logits: Tensor, labels: Tensor) -> LossGradient:
         residual, weights = parts(logits.double(), labels)
         return by_norm(weights * residual)
 
-    return Loss(per_sample, logit_gradient, squared=target == weight == 1)
+    return Loss(per_sample, gradient, squared=target == weight == 1)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.losses.contract import LogitGradient, Loss, by_norm, loss
+from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 
 
 @loss()
@@ -30,7 +30,7 @@ def multi_margin(*, margin: Annotated[float, Field(gt=0)] = 1.0) -> Loss:
     >>> z, y = torch.tensor([[2.0, 1.5, -1.0]]), torch.tensor([0])
     >>> multi_margin().per_sample(z, y).item()                         # max(0, 1 − 0.5) + max(0, 1 − 3)
     0.5
-    >>> gradient = multi_margin().logit_gradient(z, y)
+    >>> gradient = multi_margin().gradient(z, y)
     >>> (gradient.direction * gradient.norm[:, None]).round().tolist()
     [[-1.0, 1.0, 0.0]]
     """
@@ -43,8 +43,8 @@ def multi_margin(*, margin: Annotated[float, Field(gt=0)] = 1.0) -> Loss:
     def per_sample(logits: Tensor, labels: Tensor) -> Tensor:
         return shortfall(logits, labels).sum(dim=1)
 
-    def logit_gradient(logits: Tensor, labels: Tensor) -> LogitGradient:
+    def gradient(logits: Tensor, labels: Tensor) -> LossGradient:
         active = (shortfall(logits.double(), labels) > 0).double()
         return by_norm(active.scatter(1, labels[:, None], -active.sum(dim=1, keepdim=True)))
 
-    return Loss(per_sample, logit_gradient)
+    return Loss(per_sample, gradient)

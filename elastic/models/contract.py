@@ -11,9 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor, nn
 
+from elastic.errors import ModelError
 from elastic.registry import registry
 
 #: Reads ``(task, *, options) -> TappedModel``.
@@ -62,6 +64,21 @@ class TappedModel(nn.Module, ABC):
     def penultimate(self) -> str | None:
         """Name of the layer before the logits (whose features the classifier reads), None where there is none."""
         return self.layers[-2] if len(self.layers) > 1 else None
+
+    def layer_of(self, loss: Literal["logits", "penultimate"]) -> str:
+        """Return this model's own name of the layer that a loss reads.
+
+        Raises
+        ------
+        ModelError
+            If it is the layer before the logits, and there is none.
+        """
+        if loss == "logits":
+            return "logits"
+        if self.penultimate is None:
+            should = "have a layer before the logits, whose features the loss is of"
+            raise ModelError("`model`", should, "logits alone", "naming it in `layers`, or a loss of the logits")
+        return self.penultimate
 
     def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:
         """Yield the parameters between a layer and the one before it, where the model knows them apart."""

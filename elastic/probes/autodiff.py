@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
 from elastic.errors import ModelError
-from elastic.losses import LogitGradient
+from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.movements import Layers, Stepping
 
@@ -36,14 +36,14 @@ class Autodiff(Stepping):
     # Measured on processors: convolutions of larger blocks take twice as long.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**24}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None) -> None:
-        super().__init__(model, example, lr)
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> None:
+        super().__init__(model, example, lr, layer)
         self.parameters = trained_parameters(model)
 
-    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Parameters:
-        """Return the steps [c, …] by parameter, along the unit logit gradient."""
+    def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
+        """Return the steps [c, …] by parameter, along the unit gradient of the loss."""
         seeds = gradient.direction.to(next(iter(self.parameters.values())).dtype)
-        return descent(self.model, self.parameters, inputs, seeds)
+        return descent(self.model, self.layer, self.parameters, inputs, seeds)
 
     def moved(self, steps: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
@@ -66,15 +66,15 @@ class Autodiff(Stepping):
 class FiniteAutodiff(Autodiff):
     """Movements by finite steps, taken in float64 and subtracted, or derived where they are too small for that."""
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float) -> None:
+    def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str = "logits") -> None:
         # A copy of its own: the model that is being trained keeps its precision and its weights.
-        super().__init__(copy.deepcopy(model).double(), example, lr)
+        super().__init__(copy.deepcopy(model).double(), example, lr, layer)
         self.rate = lr
 
-    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Parameters:
-        """Return the steps [c, …] by parameter, along the logit gradient with its norm."""
+    def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
+        """Return the steps [c, …] by parameter, along the gradient of the loss with its norm."""
         direction, norm = gradient.direction * gradient.norm[:, None], torch.ones_like(gradient.norm)
-        return super().steps(_double(inputs), LogitGradient(direction, norm))
+        return super().steps(_double(inputs), LossGradient(direction, norm))
 
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
         """Return movements [c, n, d]: differences, and derivatives in the place of those that drown in rounding."""
@@ -98,14 +98,14 @@ class FiniteAutodiff(Autodiff):
         """Return features in float64."""
         return super().features(_double(inputs))
 
-    def scale(self, gradient: LogitGradient) -> Tensor:
+    def scale(self, gradient: LossGradient) -> Tensor:
         """Return ones: the steps have the length that they have."""
         return torch.ones_like(gradient.norm)
 
 
-def autodiff(model: TappedModel, example: Tensor, lr: float | None = None) -> Autodiff:
+def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> Autodiff:
     """Return the engine at work: parameters as in `Stepping`."""
-    return Autodiff(model, example) if lr is None else FiniteAutodiff(model, example, lr)
+    return Autodiff(model, example, layer=layer) if lr is None else FiniteAutodiff(model, example, lr, layer)
 
 
 def _double(inputs: Tensor) -> Tensor:
@@ -133,12 +133,11 @@ def trained_parameters(model: nn.Module) -> Parameters:
     return parameters
 
 
-def descent(model: TappedModel, parameters: Parameters, inputs: Tensor, seeds: Tensor) -> Parameters:
-    """Return each sample's step −∇⟨logits, seed⟩ as parameters [c, …], for inputs [c, …] and seeds [c, K]."""
+def descent(model: TappedModel, layer: str, parameters: Parameters, inputs: Tensor, seeds: Tensor) -> Parameters:
+    """Return each sample's step −∇⟨features, seed⟩ in a layer as parameters [c, …], for inputs [c, …], seeds [c, d]."""
 
     def towards(p: Parameters, x: Tensor, seed: Tensor) -> Tensor:
-        logits: Tensor = functional_call(model, p, (x[None],))[0]
-        return -(logits * seed).sum()
+        return -(layer_features(model, p, x[None])[layer][0] * seed).sum()
 
     steps: Parameters = differentiate(grad(towards), (None, 0, 0), parameters, inputs, seeds)
     return steps

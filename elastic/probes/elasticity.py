@@ -31,7 +31,7 @@ class ElasticityProbe:
     model
         Read in evaluation mode, left as it was.
     loss
-        Whose single-sample gradient is stepped along.
+        Whose gradient is stepped along; a draw's stepped samples are together its batch.
     samples
         On the model's device.
     draws
@@ -60,7 +60,8 @@ class ElasticityProbe:
     @cached_property
     def _chosen(self) -> Engine:
         example = self.samples.inputs[:1]
-        return choose_engine(self.model, example, engine=self.engine, finite=self.lr is not None)
+        layer = self.model.layer_of(self.loss.layer)
+        return choose_engine(self.model, example, engine=self.engine, finite=self.lr is not None, layer=layer)
 
     def chosen_engine(self) -> Engine:
         """Return the engine that the probe runs on, chosen once, with the reason if it is not the first choice."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import ModelError
-from elastic.losses import LogitGradient
+from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import autodiff
 from elastic.probes.evaluation import probed
@@ -21,7 +21,7 @@ from elastic.probes.structured import Structured, Unsupported
 
 EngineName = Literal["auto", "autodiff", "structured"]
 
-ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None], Stepping]] = {
+ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Stepping]] = {
     "autodiff": autodiff,
     "structured": Structured,
 }
@@ -39,6 +39,8 @@ class Engine:
         Bytes that a block takes.
     widths
         Number of features of each layer.
+    layer
+        The one that losses are of.
     reason
         Why the structured engine was not taken though it was free to be; "" otherwise.
     """
@@ -46,6 +48,7 @@ class Engine:
     name: str
     cost: Cost
     widths: dict[str, int]
+    layer: str = "logits"
     reason: str = ""
 
     def __str__(self) -> str:
@@ -53,10 +56,12 @@ class Engine:
 
     def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Stepping:
         """Return the engine at work on the model: parameters as in `Stepping`."""
-        return ENGINES[self.name](model, example, lr)
+        return ENGINES[self.name](model, example, lr, self.layer)
 
 
-def choose_engine(model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False) -> Engine:
+def choose_engine(
+    model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False, layer: str = "logits"
+) -> Engine:
     """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
 
     Parameters
@@ -67,6 +72,8 @@ def choose_engine(model: TappedModel, example: Tensor, *, engine: EngineName, fi
         "auto" takes the structured engine if it knows every part of the model; a name takes that one.
     finite
         Whether a finite step is asked for, which fewer parts have rules for.
+    layer
+        The one that losses are of (see `elastic.models.contract.TappedModel.layer_of`).
 
     Raises
     ------
@@ -74,19 +81,19 @@ def choose_engine(model: TappedModel, example: Tensor, *, engine: EngineName, fi
         If the structured engine is asked for by name and does not know a part, or autodiff cannot be had either.
     """
     if engine == "autodiff":
-        return tried("autodiff", model, example, finite)
+        return tried("autodiff", model, example, finite, layer)
     try:
-        return tried("structured", model, example, finite)
+        return tried("structured", model, example, finite, layer)
     except Unsupported as unknown:
         reason = f"{unknown.field} has no rule of the structured engine: {unknown.found}"
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
         reason = f"the structured engine cannot follow the model: {str(error).strip().splitlines()[0]}"
     if engine == "structured":
         raise ModelError("`engine`", "know every part of the model", reason, "engine: auto")
-    return replace(tried("autodiff", model, example, finite), reason=reason)
+    return replace(tried("autodiff", model, example, finite, layer), reason=reason)
 
 
-def tried(name: str, model: TappedModel, example: Tensor, finite: bool) -> Engine:
+def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> Engine:
     """Return an engine after a trial on one stepped sample, with one observed sample and with two.
 
     Raises
@@ -96,23 +103,23 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool) -> Engin
     """
     lasting = Ledger()
     with lasting:
-        stepping = ENGINES[name](model, example, 1e-3 if finite else None)
+        stepping = ENGINES[name](model, example, 1e-3 if finite else None, layer)
     one, two = (course(stepping, example, observed) for observed in (1, 2))
     cost = Cost.of_timelines(one.timeline, two.timeline)
     with torch.no_grad(), probed(model):
         widths = {layer: features.shape[1] for layer, features in stepping.features(example).items()}
     grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
     cached = stepping.cached.get(example.device.type)
-    return Engine(name, replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached), widths)
+    return Engine(name, replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached), widths, layer)
 
 
 def course(stepping: Stepping, example: Tensor, observed: int) -> Ledger:
     """Return the ledger of a step on one sample followed through two blocks of observed ones."""
     inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
     with torch.no_grad(), probed(stepping.model):
-        logits = stepping.features(example)["logits"].double()
+        features = stepping.features(example)[stepping.layer].double()
         # No step is as short as this one: the trial then takes whatever short ones take.
-        gradient = LogitGradient(torch.full_like(logits, logits.shape[1] ** -0.5), logits.new_zeros(1))
+        gradient = LossGradient(torch.full_like(features, features.shape[1] ** -0.5), features.new_zeros(1))
         with ledger:
             steps = stepping.steps(example, gradient)
             own = stepping.own(steps, example, 1)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from elastic.losses import LogitGradient, Loss
+from elastic.losses import Loss, LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.plan import Plan
@@ -36,10 +36,12 @@ class Movements:
     own
         Movement of each stepped sample itself, [c, d] by layer.
     gradient
-        Logit gradient of the stepped samples, which the step is taken along.
+        Of the loss by the stepped samples' features of ``layer``, along which the step is taken.
     scale
-        [c] float64 factor that ``moved`` and ``own`` still have to be multiplied with: mostly the norm of the logit
+        [c] float64 factor that ``moved`` and ``own`` still have to be multiplied with: mostly the norm of that
         gradient, which can be far below what float32 holds.
+    layer
+        The one that the loss reads.
     """
 
     stepped: slice
@@ -47,8 +49,9 @@ class Movements:
     moved: Layers
     features: Layers
     own: Layers
-    gradient: LogitGradient
+    gradient: LossGradient
     scale: Tensor
+    layer: str
 
 
 class Stepping(ABC):
@@ -63,6 +66,9 @@ class Stepping(ABC):
     lr
         None for movements in the limit of a small step, −∂h(m)/∂θ · ∇ℓ(a); else the learning rate η > 0 of a finite
         one, (h(m; θ − η∇ℓ(a)) − h(m; θ)) / η.
+    layer
+        The one that the loss reads. ∇ℓ(a) is its Jacobian at a, transposed, times the loss's gradient by a's features
+        there: parameters above it are not stepped.
 
     Raises
     ------
@@ -73,12 +79,12 @@ class Stepping(ABC):
     #: Bytes that the largest tensor of a block should take, by type of device; any where there is no entry.
     cached: ClassVar[dict[str, int]] = {}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None) -> None:
-        self.model, self.lr = model, lr
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None, layer: str) -> None:
+        self.model, self.lr, self.layer = model, lr, layer
 
     @abstractmethod
-    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Any:
-        """Return the steps on c samples alone: inputs [c, …] and the gradient of their losses by their logits."""
+    def steps(self, inputs: Tensor, gradient: LossGradient) -> Any:
+        """Return the steps on c samples alone: inputs [c, …], and the loss's gradient by their features."""
 
     @abstractmethod
     def moved(self, steps: Any, inputs: Tensor) -> tuple[Layers, Layers]:
@@ -92,7 +98,7 @@ class Stepping(ABC):
         """Return the features [n, d] of inputs [n, …] by layer."""
         return {layer: features.flatten(1) for layer, features in self.model.taps(inputs).items()}
 
-    def scale(self, gradient: LogitGradient) -> Tensor:
+    def scale(self, gradient: LossGradient) -> Tensor:
         """Return the factor [c] that movements still have to be multiplied with."""
         return gradient.norm
 
@@ -109,9 +115,9 @@ def movements(
     stepping
         The engine.
     loss
-        Whose gradient is stepped along.
+        Whose gradient is stepped along; of the engine's layer.
     stepped
-        Inputs [J, …] and labels [J]: each is stepped on alone.
+        Inputs [J, …] and labels [J]: each is stepped on alone. Together they are the loss's batch.
     observed
         Inputs [M, …].
     plan
@@ -119,10 +125,23 @@ def movements(
     """
     inputs, labels = stepped
     with torch.no_grad(), probed(stepping.model):
+        whole = loss_gradient(stepping, loss, stepped, plan)
         for rows in plan.blocks_of(len(inputs), plan.stepped):
-            gradient = loss.logit_gradient(stepping.features(inputs[rows])["logits"], labels[rows])
+            gradient = whole.rows(rows)
             scale, steps = stepping.scale(gradient), stepping.steps(inputs[rows], gradient)
             own = stepping.own(steps, inputs[rows], plan.own)
             for columns in plan.blocks_of(len(observed), plan.observed):
-                yield Movements(rows, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale)
+                yield Movements(
+                    rows, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale, stepping.layer
+                )
             del steps, own  # before the next ones are made
+
+
+def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor], plan: Plan) -> LossGradient:
+    """Return the loss's gradient by the features of all stepped samples, parameters as of `movements`.
+
+    A loss may couple its samples. They enter it together, so that how blocks are cut changes no step.
+    """
+    inputs, labels = stepped
+    blocks = plan.blocks_of(len(inputs), plan.stepped)
+    return loss.gradient(torch.cat([stepping.features(inputs[rows])[stepping.layer] for rows in blocks]), labels)

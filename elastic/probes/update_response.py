@@ -38,7 +38,7 @@ def update_responses(
     model
         Read in evaluation mode, left as it was.
     loss
-        Whose single-sample gradient is stepped along.
+        Whose gradient is stepped along, by the features of one stepped sample a time; all of them are its batch.
     stepped, observed
         Inputs [J, …], [M, …] and labels [J], [M].
     classes
@@ -68,7 +68,8 @@ def update_responses(
     with torch.no_grad(), probed(model):
         flat_taps(model, example)
     if not isinstance(engine, Engine):
-        engine = choose_engine(model, example, engine=engine, finite=lr is not None)
+        layer = model.layer_of(loss.layer)
+        engine = choose_engine(model, example, engine=engine, finite=lr is not None, layer=layer)
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)
     if same is not None:
         counted &= ~same
@@ -99,8 +100,8 @@ def read(blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: 
     for block in blocks:
         for layer, reader in readers.items():
             reader.add(block, layer)
-        # dℓ(a)/dη = ⟨∂ℓ/∂z, Δz(a;a)⟩, in both factors apart from their scale.
-        slope = (block.gradient.direction * block.own["logits"]).sum(dim=1)
+        # dℓ(a)/dη = ⟨∂ℓ/∂h, Δh(a;a)⟩ in the loss's layer, in both factors apart from their scale.
+        slope = (block.gradient.direction * block.own[block.layer]).sum(dim=1)
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale
         del block  # before the next one is made
     return {layer: reader.result(loss_rates) for layer, reader in readers.items()}

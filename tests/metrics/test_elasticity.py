@@ -102,11 +102,11 @@ def test_another_unit_of_the_loss(asked, factor):
     def per_sample(logits, labels):
         return factor * asked.loss.per_sample(logits, labels)
 
-    def logit_gradient(logits, labels):
-        gradient = asked.loss.logit_gradient(logits, labels)
+    def gradient(logits, labels):
+        gradient = asked.loss.gradient(logits, labels)
         return replace(gradient, norm=gradient.norm * factor)
 
-    found = replace(asked, loss=Loss(per_sample, logit_gradient)).answer()
+    found = replace(asked, loss=Loss(per_sample, gradient)).answer()
     in_old_units = {
         layer: {name: value / factor ** DEGREES[name] for name, value in values.items()}
         for layer, values in found.items()
@@ -167,7 +167,7 @@ def test_what_has_none_is_a_pure_number(name):
 def test_a_step_on_a_sample_that_is_fitted_exactly_moves_nothing_and_is_no_ratio():
     asked = question(0, 2, 1, "mse")
     logits = asked.model(asked.stepped[0]).detach()
-    exact = Loss(asked.loss.per_sample, lambda z, y: asked.loss.logit_gradient(
+    exact = Loss(asked.loss.per_sample, lambda z, y: asked.loss.gradient(
         torch.nn.functional.one_hot(y, 2).double() + 0 * logits, y))  # fmt: skip
     for values in replace(asked, loss=exact).answer().values():
         assert (values["response"] == 0).all()

@@ -51,10 +51,10 @@ def test_more_samples_are_drawn_only_as_far_as_the_memory_budget_allows():
 
 @pytest.mark.parametrize("lr", [None, 0.1])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_blocks_tell_the_logit_gradient_and_the_features_that_they_are_of(engine, lr):
+def test_blocks_tell_the_gradient_and_the_features_that_they_are_of(engine, lr):
     model, stepped, observed = problem("cnn")
     with torch.no_grad():
-        expected, taps = LOSS.logit_gradient(model(stepped[0]), stepped[1]), model.taps(observed)
+        expected, taps = LOSS.gradient(model(stepped[0]), stepped[1]), model.taps(observed)
     seen = torch.zeros(J, M, dtype=torch.int64)
     for block in blocks(engine, model, stepped, observed, lr, memory_budget=2**18):
         torch.testing.assert_close(block.gradient.direction, expected.direction[block.stepped])

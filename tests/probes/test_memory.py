@@ -12,7 +12,7 @@ from benchmarks.bench_engines import grown
 from benchmarks.bench_engines import problem as benchmark
 
 from elastic.errors import ModelError
-from elastic.losses import LogitGradient
+from elastic.losses import LossGradient
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.probes.engines import choose_engine
@@ -80,7 +80,7 @@ def test_no_block_takes_more_than_is_planned(name, lr, engine):
     for c, m in ((1, 7), (5, 2), (4, 9)):
         ledger = Ledger()
         with torch.no_grad(), probed(stepping.model):
-            gradient = LogitGradient(torch.ones(c, engine_cases.CLASSES).double(), torch.full((c,), 1e-3).double())
+            gradient = LossGradient(torch.ones(c, engine_cases.CLASSES).double(), torch.full((c,), 1e-3).double())
             with ledger:
                 steps = stepping.steps(stepped[0][:c], gradient)
                 for _ in range(2):

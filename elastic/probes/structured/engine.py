@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from elastic.losses import LogitGradient
+from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.movements import Layers, Stepping
@@ -19,8 +19,8 @@ class Structured(Stepping):
     """Tangents of all stepped samples beside one pass of values.
 
     For a finite step, differences are propagated layer by layer, not taken of two forward passes, and are exact
-    however small the step is. A step along the unit logit gradient of length η‖∂ℓ/∂z‖ is the same, so that
-    ‖∂ℓ/∂z‖ is a factor of its own here too.
+    however small the step is. A step along the unit gradient of the loss of length η‖∂ℓ/∂h‖ is the same, so
+    that ‖∂ℓ/∂h‖ is a factor of its own here too.
 
     Raises
     ------
@@ -32,12 +32,12 @@ class Structured(Stepping):
     # two operations.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**24, "cuda": 2**28}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None) -> None:
-        super().__init__(model, example, lr)
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> None:
+        super().__init__(model, example, lr, layer)
         with torch.no_grad(), probed(model):
-            self.recording = Recording(model, example)
+            self.recording = Recording(model, example, layer)
 
-    def steps(self, inputs: Tensor, gradient: LogitGradient) -> Steps:
+    def steps(self, inputs: Tensor, gradient: LossGradient) -> Steps:
         """Return the steps on c samples alone."""
         dtype = self.recording.dtype
         size = None if self.lr is None else (self.lr * gradient.norm).to(dtype)

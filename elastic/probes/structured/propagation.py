@@ -49,7 +49,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps −∇⟨logits, seed⟩ of c stepped samples, with no gradient of a weight matrix written out.
+    """Steps −∇⟨features, seed⟩ of c stepped samples, with no gradient of a weight matrix written out.
 
     Attributes
     ----------

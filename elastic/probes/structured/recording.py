@@ -27,6 +27,8 @@ class Recording:
         In evaluation mode.
     example
         One input [1, …].
+    layer
+        The one whose features steps are taken along. Parameters that it does not depend on have a step of zero.
 
     Raises
     ------
@@ -34,8 +36,8 @@ class Recording:
         If the model uses a parameter in a way that torch functions do not show.
     """
 
-    def __init__(self, model: TappedModel, example: Tensor) -> None:
-        self.model = model
+    def __init__(self, model: TappedModel, example: Tensor, layer: str = "logits") -> None:
+        self.model, self.layer = model, layer
         self.parameters = dict(model.named_parameters())
         frozen = [name for name, p in self.parameters.items() if not p.requires_grad]
         if frozen:
@@ -80,12 +82,12 @@ class Recording:
         return next(iter(self.parameters.values())).dtype
 
     def steps(self, inputs: Tensor, seeds: Tensor, size: Tensor | None = None) -> Steps:
-        """Return the steps −∇⟨logits, seed⟩ of each sample.
+        """Return the steps −∇⟨features, seed⟩ of each sample, of the layer's flattened features.
 
         Parameters
         ----------
         inputs, seeds
-            [c, …] and [c, K].
+            [c, …] and [c, d].
         size
             As in `Steps`.
         """
@@ -94,8 +96,8 @@ class Recording:
 
         def against(moved: dict[str, Tensor], x: Tensor, seed: Tensor) -> tuple[Tensor, list[Tensor]]:
             with Recorder(self.names, self.loose, moved) as recorder:
-                logits = self.model.taps(x[None])["logits"][0]
-            return -(logits * seed).sum(), [call.inputs for call in recorder.calls]
+                features = self.model.taps(x[None])[self.layer].flatten(1)[0]
+            return -(features * seed).sum(), [call.inputs for call in recorder.calls]
 
         gradients, entered = vmap(grad(against, has_aux=True), in_dims=(None, 0, 0))(shifts, inputs, seeds)
         uses: dict[int, list[Use]] = {}

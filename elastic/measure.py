@@ -144,7 +144,8 @@ def measure_elasticity(
         (inputs [n, …], labels [n]); labels are positions of logits. A sample that is in both (equal in every
         byte) is not paired with itself.
     loss
-        Name of a loss, or a `Loss`.
+        Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the last of
+        ``layers`` for these, and all stepped samples for its batch: two or more of a class.
     layers
         Submodules, in the order of depth; "logits" is added.
     update

@@ -76,7 +76,7 @@ def test_the_objective_is_loss_plus_penalties():
         loss = ((model(SAMPLES.inputs) - torch.nn.functional.one_hot(Y, 3)) ** 2).sum(1).mean() / 2
         norms = sum(p.square().sum() for n, p in model.named_parameters() if "weight" in n)
         expected = loss + 0.2 * norms + 0.1 * h.square().sum(1).mean()
-    assert objective.total(loss.item(), SAMPLES.inputs) == pytest.approx(expected.item(), rel=1e-12)
+    assert objective.total(loss.item(), SAMPLES.inputs, Y) == pytest.approx(expected.item(), rel=1e-12)
     assert objective.batch(SAMPLES.inputs, Y).item() == pytest.approx(expected.item(), rel=1e-12)
 
 

@@ -8,8 +8,8 @@ grows by a factor $s_0$, and their deviations from it all by one factor $s_d$, w
 $\log s_0 = \frac1K \int \alpha + (K-1)\beta, \qquad \log s_d = \frac1K \int \alpha - \beta.$
 
 Both numbers are measured here in two ways: from single steps (`intra_class_effect`, `inter_class_effect` and their
-`separation_rate` of the group elasticity, per unit of the logit gradient) and from the courses of the class means. The
-two have different units: along the course the sample itself, not its logit gradient, is what E multiplies. Time is the
+`separation_rate` of the group elasticity, per unit of the loss gradient) and from the courses of the class means. The
+two have different units: along the course the sample itself, not its loss gradient, is what E multiplies. Time is the
 coordinate of ``dim``; the epoch, unless the caller gives another one
 (``values.assign_coords(epoch=lr.cumsum("epoch"))`` for steps of changing size).
 

@@ -22,7 +22,7 @@ def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) 
     the loss L_out of Khosla et al.; a sample without another one of its class in the batch has ℓ_i = 0. It couples the
     samples of a batch: its value grows with the logarithm of their number, and the gradient by a sample's features is
     its share of the batch's, ∂(Σ_i ℓ_i)/∂h_a, in its own loss and in all others. A feature of zero has no direction:
-    its cosines are 0 and its gradient too. The minimum, on balanced classes, is `elastic.theory.supervised_contrastive`.
+    its cosines are 0 and its gradient too. Its minimum over balanced classes: `elastic.theory.supervised_contrastive`.
 
     The classifier does not enter it. Training fits that to the features as they are, by cross-entropy and without a
     gradient to what lies below (see `elastic.training.Objective`).

@@ -2,18 +2,20 @@ r"""Intra-class and inter-class effects of a step: the strengths α and β of th
 
 Zhang, Wang and Su (zhang2021imitating) let a step on a sample a of class l move the features of every sample of class
 k by $\eta E_{kl}\, v(a)$, with η the learning rate, v(a) a direction of a's own, and $E_{kk} = \alpha$,
-$E_{kl} = \beta$ for k ≠ l. In a network v(a) is −∂ℓ(a)/∂z(a), the descent direction of its logits z, and E is read off
-the movements Δ(m;a) along a's own:
+$E_{kl} = \beta$ for k ≠ l. In a network v(a) is −∂ℓ/∂h(a), the descent direction of a's features h in the layer that
+the loss reads: the logits, or under a loss of the penultimate features (supervised contrastive, of the batch of all
+stepped samples) those. E is read off the movements Δ(m;a) along a's own:
 
 $E(m,a) = \langle \Delta(m;a), \Delta(a;a)\rangle / \langle v(a), \Delta(a;a)\rangle$,
 
-whose denominator is the decrease of a's loss per unit learning rate. Where Δ(m;a) = E v(a) this is E, whatever a's own
-effect and however far a is fitted; of a linear classifier with bias it is x_m·x_a + 1. It can never explode: with J the
-Jacobian of the logits by the parameters |E(m,a)| ≤ ‖J(m)‖‖J(a)‖, so that ratios are averaged here. (A finite step takes
-the loss's decrease to first order in the movement; where that is near 0 the bound does not hold.)
+whose denominator is the decrease of the loss per unit learning rate by a's movement alone. Where Δ(m;a) = E v(a) this
+is E, whatever a's own effect and however far a is fitted; of a linear classifier with bias it is x_m·x_a + 1. It can
+never explode: with J the Jacobian of that layer by the parameters |E(m,a)| ≤ ‖J(m)‖‖J(a)‖ there, so that ratios are
+averaged here. (A finite step takes the loss's decrease to first order in the movement; where that is near 0 the bound
+does not hold.)
 
-The theory is about logits. The numbers of another layer have the same denominator, which is not that layer's own: they
-can be compared with each other, not with those of the logits.
+The theory is about logits under a loss of theirs. The numbers of another layer have the same denominator, which is not
+that layer's own: they can be compared with each other, not with those of the layer that the loss reads.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_upda
 
 __all__ = ["example_update"]
 
-UNITS = "feature per unit learning rate and logit gradient"
+UNITS = "feature per unit learning rate and loss gradient"
 
 
 def pair_effects(update: UpdateResponse) -> Tensor:
@@ -49,7 +51,8 @@ def class_effect(update: UpdateResponse) -> Tensor:
     r"""Effect E of a step on the observed class, along the stepped sample's own movement and per unit of its gradient.
 
     $E_{jk} = \operatorname{mean}_{a \in j} \operatorname{mean}_{m \in k} \frac{\langle \Delta(m;a), \Delta(a;a)\rangle}
-    {-d\ell(a)/d\eta}$, [K, K]; in layer logits the matrix of the locally elastic stochastic differential equations.
+    {-d\ell(a)/d\eta}$, [K, K]; in the layer that the loss reads (logits, mostly) the matrix of the locally elastic
+    stochastic differential equations.
 
     Convention: a mean of ratios over the stepped samples (they are bounded); samples that are fitted exactly left out.
 

@@ -97,7 +97,7 @@ def within_sensitivity_relative(update: UpdateResponse) -> Tensor:
     [K, K]: epochs can be compared, whatever the size of features and gradients.
 
     Convention: a ratio of means over the stepped samples; the decrease of the loss is that of first order in the
-    movement of the logits.
+    movement of the layer that the loss reads.
 
     Examples
     --------

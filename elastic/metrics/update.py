@@ -1,6 +1,7 @@
 """The reading of local elasticity: movements under single steps, reduced to a few numbers a pair of samples.
 
-A sample a of class j is *stepped* (one gradient step on its own loss), a sample m of class k is *observed*.
+A sample a of class j is *stepped* (one gradient step on its own loss; of a loss that couples all stepped samples, on
+its share: by its own features, the others' held as they are), a sample m of class k is *observed*.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class UpdateResponse:
     within_variances
         [J, K] that variance itself, over the counted m.
     loss_rates
-        [J] decrease of the stepped sample's own loss per unit learning rate: ‖∇ℓ(a)‖² in first order.
+        [J] decrease of the loss per unit learning rate by the stepped sample's own movement in the layer that the
+        loss reads: −⟨∂ℓ/∂h(a), Δ(a;a)⟩, which is ‖∇ℓ(a)‖² in first order.
     """
 
     classes: int

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
-from elastic.probes.plan import Plan
+from elastic.probes.plan import Cost, Plan
 
 Layers = dict[str, Tensor]
 
@@ -123,7 +124,7 @@ def movements(
     plan
         The sizes of the blocks.
     """
-    inputs, labels = stepped
+    inputs, _ = stepped
     with torch.no_grad(), probed(stepping.model):
         whole = loss_gradient(stepping, loss, stepped, plan)
         for rows in plan.blocks_of(len(inputs), plan.stepped):
@@ -137,11 +138,25 @@ def movements(
             del steps, own  # before the next ones are made
 
 
+def with_coupling(cost: Cost, stepped: int, width: int) -> Cost:
+    """Return the cost with what a loss that couples its J samples takes, found by a `Ledger`: tables of all pairs."""
+    return replace(cost, fixed=cost.fixed + 8 * stepped * (11 * stepped + 6 * width))
+
+
 def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor], plan: Plan) -> LossGradient:
     """Return the loss's gradient by the features of all stepped samples, parameters as of `movements`.
 
     A loss may couple its samples. They enter it together, so that how blocks are cut changes no step.
+
+    Raises
+    ------
+    ModelError
+        If the engine was chosen for a loss of another layer.
     """
     inputs, labels = stepped
+    layer = stepping.model.layer_of(loss.layer)
+    if stepping.layer != layer:
+        should, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
+        raise ModelError("`engine`", should, found, f"choose_engine(…, layer={layer!r})")
     blocks = plan.blocks_of(len(inputs), plan.stepped)
     return loss.gradient(torch.cat([stepping.features(inputs[rows])[stepping.layer] for rows in blocks]), labels)

@@ -13,7 +13,7 @@ from elastic.models.contract import TappedModel
 from elastic.probes.engines import Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
-from elastic.probes.movements import Movements, movements
+from elastic.probes.movements import Movements, movements, with_coupling
 from elastic.probes.plan import Plan
 from elastic.probes.reduction import LayerReader, class_means, with_reading
 
@@ -91,7 +91,10 @@ def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -
         If not even one pair of samples at a time keeps the memory budget.
     """
     stepped, observed = counted.shape
-    return Plan.of(with_reading(engine.cost, engine.widths, counted, classes), stepped, observed, memory_budget)
+    cost = with_reading(engine.cost, engine.widths, counted, classes)
+    if engine.layer != "logits":
+        cost = with_coupling(cost, stepped, engine.widths[engine.layer])
+    return Plan.of(cost, stepped, observed, memory_budget)
 
 
 def read(blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: int) -> dict[str, UpdateResponse]:

@@ -31,15 +31,16 @@ class Snapshot:
     model
         The live model: look, do not touch.
     loss, accuracy
-        By split, of the model as it stands, in evaluation mode.
+        By split, of the model as it stands, in evaluation mode. A loss that couples the samples of a batch is told of
+        batches of its own (see `evaluate`), not of those that were trained on.
     objective
-        Mean train loss plus all penalties.
+        Mean train loss plus all penalties, and the cross-entropy of a classifier that the loss leaves out.
     lr
         Learning rate of the epoch that ended here; NaN at epoch 0.
     gradient_norm
         Mean over the epoch's steps of the Euclidean norm of the minibatch gradient; NaN at epoch 0.
     diverged
-        Whether a loss is not finite; then this snapshot is the last.
+        Whether a loss or the objective is not finite; then this snapshot is the last.
     """
 
     epoch: int
@@ -188,20 +189,35 @@ def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot
     """Evaluate a trainer's model on every split."""
     scores = {name: evaluate(trainer.model, trainer.loss, split) for name, split in trainer.splits.items()}
     losses = {name: score[0] for name, score in scores.items()}
-    diverged = not np.isfinite([*losses.values()]).all()
     accuracy = {name: score[1] for name, score in scores.items()}
-    objective = trainer.objective.total(losses["train"], trainer.splits["train"].inputs)
+    part = trainer.splits["train"]
+    objective = trainer.objective.total(losses["train"], part.inputs, part.labels)
+    diverged = not np.isfinite([*losses.values(), objective]).all()
     return Snapshot(trainer.epoch, trainer.model, losses, accuracy, objective, lr, gradient_norm, diverged)
 
 
 @torch.no_grad()
 def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, float]:
-    """Return the mean loss and the accuracy of a model (in evaluation mode) on samples, summed in float64."""
+    """Return the mean loss and the accuracy of a model (in evaluation mode) on samples, summed in float64.
+
+    A loss of features, which couples the samples of a batch, is that of batches of at most `EVALUATION_BATCH`, the same
+    at every epoch: every B-th sample from the b-th on, so that classes are spread over all B batches even where the
+    samples are in their order. Of up to 4,096 samples it is the loss of all as one batch.
+    """
     total = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
-    cut = zip(samples.inputs.split(EVALUATION_BATCH), samples.labels.split(EVALUATION_BATCH), strict=True)
-    for inputs, labels in cut:
-        logits = model(inputs)
-        total += loss.per_sample(logits, labels).double().sum()
-        correct += (logits.argmax(dim=1) == labels).sum()
+    layer = model.layer_of(loss.layer)
+    for inputs, labels in evaluation_batches(samples, spread=layer != "logits"):
+        features = {"logits": model(inputs)} if layer == "logits" else model.taps(inputs)
+        total += loss.per_sample(features[layer].flatten(1), labels).double().sum()
+        correct += (features["logits"].argmax(dim=1) == labels).sum()
     return total.item() / len(samples), correct.item() / len(samples)
+
+
+def evaluation_batches(samples: Samples, *, spread: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs and labels in batches of at most `EVALUATION_BATCH`: neighbours together, or spread over all."""
+    if not spread:
+        yield from zip(samples.inputs.split(EVALUATION_BATCH), samples.labels.split(EVALUATION_BATCH), strict=True)
+        return
+    count = -(-len(samples) // EVALUATION_BATCH)
+    yield from ((samples.inputs[first::count], samples.labels[first::count]) for first in range(count))

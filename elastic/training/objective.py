@@ -1,4 +1,8 @@
-"""What training minimises: the mean loss, and penalties on parameters and features."""
+"""What training minimises: the mean loss, and penalties on parameters and features.
+
+A loss of the penultimate features says nothing of the classifier. Beside it, the classifier is fitted to these features
+as they are, by cross-entropy whose gradient ends at the classifier: a linear probe that is trained along.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import ModelError
-from elastic.losses import Loss
+from elastic.losses import Loss, build_loss
 from elastic.models.contract import TappedModel
 from elastic.registry import nearest
 
@@ -17,18 +21,25 @@ from elastic.registry import nearest
 WEIGHTS, BIASES, FEATURES = "weights", "biases", "features"
 
 
+#: What a classifier is fitted by where the loss leaves it out.
+PROBED_BY = build_loss("cross_entropy")
+
 #: Samples evaluated at once for the losses, accuracies and objective of an epoch.
 EVALUATION_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Mean loss of a batch, plus λ/2 times squared norms.
+    """Mean loss of a batch, plus λ/2 times squared norms, plus the fit of a classifier that the loss leaves out.
 
     Attributes
     ----------
     model, loss
         What is trained, and on which loss.
+    probe
+        The classifier where the loss reads the features that enter it: its mean cross-entropy on detached features is
+        added. Its gradient moves the classifier alone, so that where it is added the objective's gradients are not
+        those of one function, and a line search (L-BFGS) may end early. None where the loss is of the logits.
     penalties
         (λ, parameters) of each penalty (λ/2)‖θ‖².
     features
@@ -40,23 +51,25 @@ class Objective:
 
     model: TappedModel
     loss: Loss
+    probe: nn.Linear | None = None
     penalties: tuple[tuple[float, tuple[nn.Parameter, ...]], ...] = ()
     features: float = 0.0
     decay: float = 0.0
 
     def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Return the objective of a batch, as the optimiser is given it."""
+        taps = self.model.taps(inputs) if self.features or self.probe else {"logits": self.model(inputs)}
+        value = self.loss.per_sample(taps[self.model.layer_of(self.loss.layer)].flatten(1), labels).mean()
+        if self.probe is not None:
+            value = value + self._of_probe(taps, labels).mean()
         if self.features:
-            taps = self.model.taps(inputs)
-            value = self.loss.per_sample(taps["logits"], labels).mean() + self._on_features(taps)
-        else:
-            value = self.loss.per_sample(self.model(inputs), labels).mean()
+            value = value + self._on_features(taps)
         for penalty, parameters in self.penalties:
             value = value + penalty / 2 * squared_norm(parameters)
         return value
 
     @torch.no_grad()
-    def total(self, mean_loss: float, inputs: Tensor) -> float:
+    def total(self, mean_loss: float, inputs: Tensor, labels: Tensor) -> float:
         """Return the whole objective of samples whose mean loss is known, summed in float64."""
         value = mean_loss
         # An optimiser leaves alone what is not trained.
@@ -64,11 +77,19 @@ class Objective:
         for penalty, parameters in groups:
             if penalty:
                 value += penalty / 2 * squared_norm(p.double() for p in parameters).item()
-        if self.features:
-            for part in inputs.split(EVALUATION_BATCH):
-                share = len(part) / len(inputs)
-                value += share * self._on_features(self.model.taps(part)).double().item()
+        if self.features or self.probe:
+            for part, of_part in zip(inputs.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+                taps, share = self.model.taps(part), len(part) / len(inputs)
+                if self.features:
+                    value += share * self._on_features(taps).double().item()
+                if self.probe is not None:
+                    value += share * self._of_probe(taps, of_part).double().mean().item()
         return value
+
+    def _of_probe(self, taps: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        assert self.probe is not None
+        features = taps[self.model.layer_of(self.loss.layer)].detach().flatten(1)
+        return PROBED_BY.per_sample(self.probe(features), labels)
 
     def _on_features(self, taps: Mapping[str, Tensor]) -> Tensor:
         return self.features / 2 * taps[self.model.layers[-2]].flatten(1).square().sum(dim=1).mean()
@@ -94,7 +115,8 @@ def build_objective(
     Raises
     ------
     ModelError
-        If the model has no such layer, or the layer no parameters.
+        If the model has no such layer, or the layer no parameters; or if the loss reads the penultimate features, and
+        no linear layer that can be trained reads them too.
 
     Examples
     --------
@@ -103,7 +125,7 @@ def build_objective(
     >>> net = Stages({"penultimate": nn.Linear(2, 2, bias=False), "logits": nn.Linear(2, 2, bias=False)})
     >>> _ = [p.data.fill_(1.0) for p in net.parameters()]
     >>> objective = build_objective(net, build_loss("mse"), {"logits": 0.5})
-    >>> objective.total(3.0, torch.zeros(1, 2))                                    # 3 + ½/2 · 4
+    >>> objective.total(3.0, torch.zeros(1, 2), torch.tensor([0]))                 # 3 + ½/2 · 4
     4.0
     """
     chosen, features = [], 0.0
@@ -114,7 +136,19 @@ def build_objective(
             features = penalty
         else:
             chosen.append((penalty, _parameters(model, name)))
-    return Objective(model, loss, tuple(chosen), features, decay)
+    probe = None if loss.layer == "logits" else _probe(model)
+    return Objective(model, loss, probe, tuple(chosen), features, decay)
+
+
+def _probe(model: TappedModel) -> nn.Linear:
+    classifier = model.next_weights().get(model.layer_of("penultimate"))
+    if classifier is None:
+        should = "be one of the logits, as no linear layer reads the penultimate features"
+        raise ModelError("`loss`", should, "one of those", "loss: cross_entropy, or a model that ends in a linear layer")
+    if not any(parameter.requires_grad for parameter in classifier.parameters()):
+        should = "be learned under a loss of the features, which does not turn them to a fixed one"
+        raise ModelError("`training.classifier`", should, "a fixed one", "training.classifier: learned")
+    return classifier
 
 
 def _parameters(model: TappedModel, name: str) -> tuple[nn.Parameter, ...]:

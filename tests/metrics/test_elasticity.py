@@ -42,8 +42,8 @@ DEGREES = {
     "kernel_neighbour_accuracy": 0,
 }
 
-#: Movements per unit of the logit gradient, which grows with the loss as they do.
-PER_GRADIENT = "feature per unit learning rate and logit gradient"
+#: Movements per unit of the loss's gradient, which grows with the loss as they do.
+PER_GRADIENT = "feature per unit learning rate and loss gradient"
 
 ENTRIES = {e.name: e for e in registry("metrics") if e.facts.group == "elasticity"}
 

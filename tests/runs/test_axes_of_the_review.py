@@ -57,8 +57,8 @@ def test_penalties_are_part_of_what_is_minimised_and_told(tmp_path):
 def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
     built = bench(tmp_path, "optimizer.weight_decay=0.1")
     squares = sum(p.double().square().sum().item() for p in built.trainer.model.parameters())
-    inputs = built.trainer.splits["train"].inputs
-    assert built.trainer.objective.total(2.0, inputs) == pytest.approx(2.0 + 0.05 * squares)
+    part = built.trainer.splits["train"]
+    assert built.trainer.objective.total(2.0, part.inputs, part.labels) == pytest.approx(2.0 + 0.05 * squares)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])

@@ -10,6 +10,7 @@ from elastic.theory.layer_peeled import layer_peeled, layer_peeled_imbalanced
 from elastic.theory.minority_collapse import minority_collapse_count, minority_collapse_ratio
 from elastic.theory.optimum import CrossEntropyOptimum, FactorOptimum, Geometry, GramOptimum, LayerSpectrum, Optimum
 from elastic.theory.seli import seli
+from elastic.theory.supervised_contrastive import supervised_contrastive
 
 __all__ = [
     "CrossEntropyOptimum",
@@ -26,4 +27,5 @@ __all__ = [
     "mse_factor_layer",
     "mse_factor_model",
     "seli",
+    "supervised_contrastive",
 ]

@@ -144,7 +144,7 @@ def _probe(model: TappedModel) -> nn.Linear:
     classifier = model.next_weights().get(model.layer_of("penultimate"))
     if classifier is None:
         should = "be one of the logits, as no linear layer reads the penultimate features"
-        raise ModelError("`loss`", should, "one of those", "loss: cross_entropy, or a model that ends in a linear layer")
+        raise ModelError("`loss`", should, "one of those", "loss: cross_entropy, or a last layer that is linear")
     if not any(parameter.requires_grad for parameter in classifier.parameters()):
         should = "be learned under a loss of the features, which does not turn them to a fixed one"
         raise ModelError("`training.classifier`", should, "a fixed one", "training.classifier: learned")

@@ -50,12 +50,18 @@ class Case:
         return {"update": self.responses()[self.layer]}
 
     @cache  # noqa: B019
+    def gradient(self, a: int):
+        """Return the gradient that is stepped along on a."""
+        loss = build_loss(self.loss)
+        read = self.model.layer_of(loss.layer)
+        return oracles.share_gradient(self.model, read, loss.per_sample, self.stepped, self.stepped_labels, a)
+
+    @cache  # noqa: B019
     def moved(self, layer: str, lr: float | None = None):
         """Return the slow twins' (moved [J, M, d], own [J, d])."""
-        per_sample = build_loss(self.loss).per_sample
 
         def movement(a, x):
-            arguments = (self.model, layer, per_sample, self.stepped[a], self.stepped_labels[a], x)
+            arguments = (self.model, layer, self.gradient(a), x)
             return oracles.first_order_movement(*arguments) if lr is None else oracles.finite_movement(*arguments, lr)
 
         moved = np.array([[movement(a, x) for x in self.observed] for a in range(len(self.stepped))])
@@ -69,10 +75,7 @@ class Case:
         known = {
             "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
             "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
-            "loss_rates": [
-                oracles.loss_rate(self.model, build_loss(self.loss).per_sample, x, y)
-                for x, y in zip(self.stepped, self.stepped_labels, strict=True)
-            ],
+            "loss_rates": [oracles.loss_rate(self.gradient(a)) for a in range(len(self.stepped))],
         }  # fmt: skip
         return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
 
@@ -97,13 +100,13 @@ def dense(layer: str, *, loss: str = "cross_entropy", both: int = 0, seed: int =
     return Case(model, x[:6], x[observed], y[:6], y[observed], 3, layer, loss, both)
 
 
-def convolutional(layer: str, *, norm: str = "batch") -> Case:
+def convolutional(layer: str, *, norm: str = "batch", loss: str = "cross_entropy") -> Case:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = settled(cnn(Task((1, 4, 4), 2), channels=[2, 3], norm=norm))
         x = torch.randn(10, 1, 4, 4, dtype=torch.float64)
     y = torch.arange(10) % 2
-    return Case(model, x[:4], x[4:], y[:4], y[4:], 2, layer)
+    return Case(model, x[:4], x[4:], y[:4], y[4:], 2, layer, loss)
 
 
 CASES = {
@@ -113,4 +116,7 @@ CASES = {
     "shared_samples": dense("penultimate", both=5),
     "batch_norm": dense("penultimate", norm="batch"),
     "convolution": convolutional("conv_1"),
+    "contrastive": dense("penultimate", loss="supervised_contrastive", both=5),
+    "contrastive_batch_norm": dense("logits", loss="supervised_contrastive", norm="batch"),
+    "contrastive_convolution": convolutional("conv_1", loss="supervised_contrastive"),
 }

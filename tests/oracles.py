@@ -253,6 +253,36 @@ def mse_nc23(features, labels, weights, bias, ridge):
 
 
 # ---------------------------------------------------------------------------------------------------------------
+# Losses of features
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def supervised_contrastive(features, labels, temperature):
+    """-1/|P(i)| Σ_p log(exp(u_i·u_p/τ) / Σ_{a≠i} exp(u_i·u_a/τ)) of each sample i, 0 where it has no positive p."""
+    u = [h / np.sqrt(h @ h) for h in rows_of(features)]
+    values = []
+    for i in range(len(u)):
+        others = [a for a in range(len(u)) if a != i]
+        positives = [p for p in others if labels[p] == labels[i]]
+        total = sum(np.exp(u[i] @ u[a] / temperature) for a in others)
+        terms = [np.log(np.exp(u[i] @ u[p] / temperature) / total) for p in positives]
+        values.append(-sum(terms) / len(terms) if terms else 0.0)
+    return np.array(values)
+
+
+def supervised_contrastive_gradient(features, labels, temperature, step=1e-5):
+    """∂(Σ_i ℓ_i)/∂h, by central differences of one feature after the other."""
+    h = rows_of(features)
+    slopes = np.zeros_like(h)
+    for place in np.ndindex(*h.shape):
+        moved = np.zeros_like(h)
+        moved[place] = step
+        up, down = (supervised_contrastive(h + sign * moved, labels, temperature).sum() for sign in (1, -1))
+        slopes[place] = (up - down) / (2 * step)
+    return slopes
+
+
+# ---------------------------------------------------------------------------------------------------------------
 # Elasticity: a step on sample a of class j, seen by sample m of class k, in one layer.
 #
 # moved[a][m] is the movement Δ(m;a) of m's features per unit learning rate, own[a] the movement Δ(a;a) of the
@@ -260,11 +290,17 @@ def mse_nc23(features, labels, weights, bias, ridge):
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def first_order_movement(model, layer, per_sample_loss, stepped, label, observed):
+def share_gradient(model, read, per_sample_loss, inputs, labels, a):
+    """∇ℓ(a): of the batch's Σ_i ℓ_i by the parameters, as far as they act on a's features in the layer ``read``."""
+    features = model.taps(inputs)[read].flatten(1)
+    held = torch.stack([h if i == a else h.detach() for i, h in enumerate(features)])
+    loss = per_sample_loss(held, labels).sum()
+    return torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)
+
+
+def first_order_movement(model, layer, gradient, observed):
     """Δ(m;a) = -∂h(m)/∂θ · ∇ℓ(a), one feature after the other, each by its own backward pass."""
     parameters = list(model.parameters())
-    loss = per_sample_loss(model(stepped[None]), label[None])[0]
-    gradient = torch.autograd.grad(loss, parameters)
     features = model.taps(observed[None])[layer].flatten()
     moved = []
     for feature in features:
@@ -273,11 +309,12 @@ def first_order_movement(model, layer, per_sample_loss, stepped, label, observed
     return np.array(moved)
 
 
-def finite_movement(model, layer, per_sample_loss, stepped, label, observed, lr):
+def finite_movement(model, layer, gradient, observed, lr):
     """(h(m; θ - η∇ℓ(a)) - h(m; θ))/η: copy the model, take the SGD step, run forward, subtract."""
     copied = copy.deepcopy(model)
     optimizer = torch.optim.SGD(copied.parameters(), lr=lr)
-    per_sample_loss(copied(stepped[None]), label[None])[0].backward()
+    for parameter, g in zip(copied.parameters(), gradient, strict=True):
+        parameter.grad = g.clone()
     optimizer.step()
     with torch.no_grad():
         after = copied.taps(observed[None])[layer].flatten()
@@ -410,9 +447,8 @@ def within_sensitivity_relative(moved, features, stepped, observed, same, classe
     return class_by_class(ratio, classes)
 
 
-def loss_rate(model, per_sample_loss, stepped, label):
-    """Decrease of the stepped sample's loss per unit learning rate: ‖∇ℓ(a)‖²."""
-    gradient = torch.autograd.grad(per_sample_loss(model(stepped[None]), label[None])[0], list(model.parameters()))
+def loss_rate(gradient):
+    """Decrease of the loss per unit learning rate by a's movement: ‖∇ℓ(a)‖²."""
     return sum(float(g.square().sum()) for g in gradient)
 
 
@@ -432,7 +468,7 @@ def locality(moved, own, stepped, observed, same, classes):
 
 
 def pair_effect(moved, own, loss_rates, a, m):
-    """How far m moves along a's own movement, per unit by which the logit gradient moves along it."""
+    """How far m moves along a's own movement, per unit by which the loss's gradient moves along it."""
     return moved[a][m] @ own[a] / loss_rates[a]
 
 

@@ -200,21 +200,21 @@ def slow(model, layer, loss, stepped, observed):
             return self.model(inputs)
 
         def taps(self, inputs):
-            return (
-                {"logits": self.model(inputs)} if layer == "logits" else {layer: self.model[: int(layer) + 1](inputs)}
-            )
+            return {"logits": self.model(inputs), "1": self.model[:2](inputs)}
 
     (xs, ys), (xo, _) = ((torch.tensor(x), torch.tensor(y)) for x, y in (stepped, observed))
-    per_sample = build_loss(loss).per_sample
+    twin, criterion = Twin(), build_loss(loss)
+    read = {"logits": "logits", "penultimate": "1"}[criterion.layer]
+    gradients = [oracles.share_gradient(twin, read, criterion.per_sample, xs, ys, a) for a in range(len(xs))]
 
     def movement(a, x):
-        return oracles.first_order_movement(Twin(), layer, per_sample, xs[a], ys[a], x)
+        return oracles.first_order_movement(twin, layer, gradients[a], x)
 
     moved = np.array([[movement(a, x) for x in xo] for a in range(len(xs))])
     return moved, np.array([movement(a, x) for a, x in enumerate(xs)])
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "supervised_contrastive"])
 @pytest.mark.parametrize("layer", ["1", "logits"])
 def test_a_module_of_one_s_own_moves_as_its_slow_twin(loss, layer):
     model, stepped, observed = network(), samples(6, 1), samples(9, 2)

@@ -15,6 +15,8 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
+from elastic.models.tapped import Tapped
+from elastic.probes.engines import choose_engine
 from elastic.probes.update_response import update_responses
 
 CASES = elasticity_cases.CASES
@@ -40,7 +42,10 @@ def test_first_order_movements_are_the_twin_s_in_every_layer(name, engine):
 
 
 @each_engine
-@pytest.mark.parametrize("name", ["hidden", "logits_squared", "batch_norm", "convolution"])
+@pytest.mark.parametrize(
+    "name",
+    ["hidden", "logits_squared", "batch_norm", "convolution", "contrastive_batch_norm", "contrastive_convolution"],
+)
 @pytest.mark.parametrize("lr", [1e-1, 1e-3])
 def test_finite_movements_are_those_of_copy_step_subtract(name, lr, engine):
     case = CASES[name]
@@ -58,16 +63,18 @@ def test_finite_movements_tend_to_first_order_ones_as_the_step_vanishes():
 
 
 @each_engine
-@pytest.mark.parametrize("name", ["shared_samples", "convolution"])
+@pytest.mark.parametrize("name", ["shared_samples", "convolution", "contrastive", "contrastive_convolution"])
 def test_a_small_memory_budget_changes_nothing_but_the_blocks(name, engine):
     case = CASES[name]
-    whole, cut = case.responses(engine=engine), case.responses(engine=engine, memory_budget=2**14)
+    budget = 3 * 2**13 if "contrastive" in name else 2**14
+    whole, cut = case.responses(engine=engine), case.responses(engine=engine, memory_budget=budget)
     for layer in whole:
-        for field in ("norms", "products", "own_norms", "shift_norms", "shift_along_mean", "within_rates"):
+        for field in ("norms", "products", "own_norms", "shift_norms", "shift_along_mean", "within_rates", "loss_rates"):
             torch.testing.assert_close(getattr(cut[layer], field), getattr(whole[layer], field), rtol=1e-10, atol=1e-13)
 
 
-def test_a_small_memory_budget_does_cut_the_work_of_autodiff_into_blocks(monkeypatch):
+@pytest.mark.parametrize(("name", "budget"), [("hidden", 2**14), ("contrastive", 3 * 2**13)])
+def test_a_small_memory_budget_does_cut_the_work_of_autodiff_into_blocks(monkeypatch, name, budget):
     from elastic.probes import update_response
 
     seen = []
@@ -75,9 +82,48 @@ def test_a_small_memory_budget_does_cut_the_work_of_autodiff_into_blocks(monkeyp
     monkeypatch.setattr(
         update_response, "read", lambda blocks, *rest: read([seen.append(b) or b for b in blocks], *rest)
     )
-    CASES["hidden"].responses(engine="autodiff", memory_budget=2**14)
+    CASES[name].responses(engine="autodiff", memory_budget=budget)
     assert len({b.stepped.start for b in seen}) > 1
     assert len({b.observed.start for b in seen}) > 1
+
+
+@each_engine
+@pytest.mark.parametrize("lr", [None, 0.1])
+def test_a_step_along_a_loss_of_features_leaves_the_classifier_where_it_is(engine, lr):
+    # Δz(m) = W Δh(m), whatever h: an orthonormal W keeps the norms, and its bias says nothing
+    torch.manual_seed(0)
+    model = mlp(Task((4,), 4), widths=[5, 4]).double()
+    nn.init.orthogonal_(model.get_parameter("stages.logits.weight"))
+    x, y = torch.randn(12, 4, dtype=torch.float64), torch.arange(12) % 3
+    given = build_loss("supervised_contrastive"), (x[:6], y[:6]), (x[6:], y[6:])
+    found = update_responses(model, *given, classes=3, lr=lr, engine=engine)
+    assert (found["penultimate"].norms > 0).any()
+    torch.testing.assert_close(found["logits"].norms, found["penultimate"].norms)
+    torch.testing.assert_close(found["logits"].products, found["penultimate"].products)
+
+
+@each_engine
+def test_a_batch_without_two_samples_of_a_class_has_nothing_to_contrast(engine):
+    torch.manual_seed(0)
+    model = mlp(Task((4,), 3), widths=[5, 4])
+    x, y = torch.randn(9, 4), torch.arange(9) % 3
+    given = build_loss("supervised_contrastive"), (x[:3], y[:3]), (x[3:], y[3:])
+    for response in update_responses(model, *given, classes=3, engine=engine).values():
+        assert (response.norms == 0).all()
+
+
+def test_an_engine_that_was_chosen_for_another_layer_is_refused():
+    case = CASES["contrastive"]
+    chosen = choose_engine(case.model, case.observed[:1], engine="structured")
+    with pytest.raises(ModelError, match="penultimate.*which the loss is of"):
+        case.responses(engine=chosen)
+
+
+def test_a_loss_of_features_needs_a_layer_before_the_logits():
+    model = Tapped(nn.Linear(4, 3), [])
+    x, y = torch.randn(6, 4), torch.arange(6) % 3
+    with pytest.raises(ModelError, match="a layer before the logits"):
+        update_responses(model, build_loss("supervised_contrastive"), (x, y), (x, y), classes=3)
 
 
 def test_linear_softmax_moves_as_its_closed_form_says():

@@ -253,3 +253,31 @@ def assert_optimal(snapshot, counts, optimum):
     assert snapshot.objective == pytest.approx(optimum.loss, rel=1e-6)
     expected = np.sort(optimum.singular_values)[::-1]
     np.testing.assert_allclose(spectrum(snapshot, counts)[: len(counts)], expected, rtol=1e-4, atol=1e-4)
+
+
+# Supervised contrastive loss ----------------------------------------------------------------------------------
+
+DESCENT = ("sgd", {"lr": 2.0, "momentum": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("counts", "width", "temperature", "settings"),
+    [
+        ((6, 6, 6), 4, 0.5, {"epochs": 20}),
+        ((4,) * 5, 4, 0.2, {"epochs": 20}),
+        ((3, 3), 3, 1.0, {"epochs": 20}),
+        ((3, 3), 3, 1.0, {"epochs": 1000, "optimizer": DESCENT}),
+    ],
+)
+def test_the_supervised_contrastive_loss_ends_in_a_simplex_of_directions(counts, width, temperature, settings):
+    loss = ("supervised_contrastive", {"temperature": temperature})
+    last = trained(UFM, {"width": width}, counts, loss=loss, **settings)
+    assert last.loss["train"] == pytest.approx(
+        theory.supervised_contrastive(len(counts), counts[0], temperature).loss, rel=1e-6
+    )
+    labels = torch.arange(len(counts)).repeat_interleave(counts[0])
+    simplex = torch.where(labels[:, None] == labels, 1.0, -1 / (len(counts) - 1)).double()
+    u = torch.nn.functional.normalize(layers_of(last, counts)["penultimate"])
+    torch.testing.assert_close(u @ u.T, simplex, rtol=0, atol=1e-3)
+    # The classifier, which the loss leaves out, was fitted beside it.
+    assert last.accuracy["train"] == 1

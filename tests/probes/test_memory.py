@@ -12,7 +12,7 @@ from benchmarks.bench_engines import grown
 from benchmarks.bench_engines import problem as benchmark
 
 from elastic.errors import ModelError
-from elastic.losses import LossGradient
+from elastic.losses import LossGradient, build_loss
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.probes.engines import choose_engine
@@ -24,13 +24,13 @@ MIB = 2**20
 ENGINES = ("structured", "autodiff")
 
 
-def probing(model, stepped, observed, **options):
+def probing(model, stepped, observed, loss=engine_cases.LOSS, **options):
     """Return the peak of the bytes that torch allocates, inside of its operations too, while a model is probed."""
     classes = 10 if stepped[1].max() > 2 else 3
     labels = torch.arange(len(observed)) % classes
     profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
     with profile:
-        update_responses(model, engine_cases.LOSS, stepped, (observed, labels), classes=classes, **options)
+        update_responses(model, loss, stepped, (observed, labels), classes=classes, **options)
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     live = torch.tensor([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).cumsum(0)
     return int(live.max())
@@ -56,6 +56,17 @@ def test_a_budget_is_kept_on_a_model_of_eleven_million_parameters(engine):
 def test_a_budget_is_kept_by_finite_steps(engine):
     given = benchmark("cnn", 6, 30)
     assert probing(*given, engine=engine, lr=0.1, memory_budget=20 * MIB) <= 1.2 * 20 * MIB
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_budget_is_kept_where_a_loss_couples_its_samples(engine):
+    # 800 samples: one table of all pairs is 5 MiB, and the gradient is made of several
+    torch.manual_seed(0)
+    model, x, y = mlp(Task((20,), 10), widths=[32, 16]).eval(), torch.randn(800, 20), torch.arange(800) % 10
+    given = {"loss": build_loss("supervised_contrastive"), "engine": engine}
+    assert probing(model, (x, y), x[:40], memory_budget=100 * MIB, **given) <= 1.2 * 100 * MIB
+    with pytest.raises(ModelError, match="at least"):
+        probing(model, (x, y), x[:40], memory_budget=30 * MIB, **given)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read as Linux tells it")

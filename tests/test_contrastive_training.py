@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import studies
 import torch
-from test_objective import SAMPLES, X, Y, network, trainer
+from test_objective import X, Y, network, trainer
 from torch import nn
 
 from elastic.data.contract import Samples
@@ -49,20 +49,22 @@ def test_the_encoder_learns_from_the_loss_alone_and_the_classifier_from_its_own_
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-14)
 
 
-def test_a_small_network_collapses_in_its_directions_within_a_few_epochs():
+def test_a_small_network_collapses_in_its_directions_to_a_simplex():
     torch.manual_seed(0)
     model = mlp(Task((5,), 3), widths=[32, 8], activation="tanh").double()
     clusters = Samples(X + 4 * nn.functional.one_hot(Y, 5), Y, (0, 1, 2))
-    run = trainer(model, "sgd", {"lr": 0.1, "momentum": 0.9}, epochs=100)
+    run = trainer(model, "sgd", {"lr": 0.1, "momentum": 0.9}, epochs=400)
     run.objective, run.splits = build_objective(model, LOSS), {"train": clusters}
     seen = []
     for snapshot in train(run):
+        if snapshot.epoch not in (0, 400):
+            continue
         with torch.no_grad():
             h = snapshot.model.taps(clusters.inputs)["penultimate"]
         seen.append(measure_collapse({"h": h, "directions": nn.functional.normalize(h)}, Y))
     nc1, etf = ([float(ds[name].sel(layer="directions")) for ds in seen] for name in ("nc1", "nc2_etf_error"))
-    assert nc1[-1] < 0.05 * nc1[0]
-    assert etf[-1] < 0.1 * etf[0]
+    assert nc1[-1] < 0.02 * nc1[0]
+    assert etf[-1] < 0.2 * etf[0]
     assert float(seen[-1].nc1.sel(layer="h")) < 0.1 * float(seen[0].nc1.sel(layer="h"))
     assert snapshot.accuracy["train"] == 1
 

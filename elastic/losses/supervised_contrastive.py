@@ -23,8 +23,10 @@ def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) 
     samples of a batch: its value grows with the logarithm of their number, and the gradient by a sample's features is
     its share of the batch's, ∂(Σ_i ℓ_i)/∂h_a, in its own loss and in all others. A feature of zero has no direction:
     its cosines are 0 and its gradient too; near zero the gradient grows as 1/‖h‖, where a gradient flow can stall.
-    Norms are free: what collapses are directions, and the spread of norms stays in metrics of h. Rectified features have
-    no cosine below 0, and no simplex before they are centred. Its minimum over balanced classes: `elastic.theory.supervised_contrastive`.
+    Norms are free: what collapses are directions, and the spread of norms stays in metrics of h. Rectified features
+    have no cosine below 0, and no simplex before they are centred.
+
+    The minimum over balanced classes is `elastic.theory.supervised_contrastive`.
 
     The classifier does not enter it. Training fits that to the features as they are, by cross-entropy and without a
     gradient to what lies below (see `elastic.training.Objective`).

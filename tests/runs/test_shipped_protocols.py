@@ -1,0 +1,111 @@
+"""The protocols that ship: each is whole, and runs from its file to its verdicts, on few samples and for one epoch."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import elastic
+from elastic.protocol import load_protocol
+
+FOLDER = Path(__file__).parents[2] / "protocols"
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+#: The axes of the review that a user must find a protocol for.
+QUESTIONS = {
+    "losses", "regularization", "parameter_wise_decay", "bias", "initial_scale", "batch_norm", "random_labels",
+    "optimizers", "imbalance", "minority_collapse", "unconstrained_features", "extended_unconstrained_features",
+    "deep_unconstrained_features", "deep_linear_networks", "inner_layers", "local_elasticity",
+    "local_elasticity_he_su", "elasticity_meets_collapse", "separation_law", "fixed_classifier", "quickstart",
+}  # fmt: skip
+
+FEW = ("training.epochs=1", "axes.seed=[0]")
+
+
+def images(rng, n, shape):
+    return rng.integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def write_idx(folder, rng):
+    """Write ten classes of random images in the layout of MNIST."""
+    for part, n in (("train", 400), ("t10k", 100)):
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        for name, array in (("images-idx3", images(rng, n, (28, 28))), ("labels-idx1", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            (folder / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(head + array.tobytes()))
+
+
+def write_cifar(folder, rng, names, files, key, meta):
+    """Write random images as CIFAR's pickles, six of each class a file."""
+    for name in files:
+        labels = [k for k in range(len(names)) for _ in range(6)]
+        (folder / name).write_bytes(pickle.dumps({"data": images(rng, len(labels), (3072,)), key: labels}, protocol=2))
+    (folder / meta[0]).write_bytes(pickle.dumps({meta[1]: names}, protocol=2))
+
+
+TEN = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Return settings that give a protocol few samples, in files of the layout that its data have."""
+    rng = np.random.default_rng(0)
+
+    def settings(protocol):
+        data = protocol.data.name
+        if data == "indices":
+            return []
+        if data == "digits":
+            return ["data.per_class=40"]
+        if data == "fashion_mnist":
+            write_idx(tmp_path, rng)
+            return [f"data.folder={tmp_path}", "data.per_class=20"]
+        # Networks of a GPU's size: few samples and classes, and no elasticity, which their layers' tests hold.
+        shrunk = [f"data.folder={tmp_path}", "data.per_class=5"]
+        shrunk += ["probes.collapse.per_class=5", "probes.elasticity=null"]
+        if data == "cifar10":
+            files = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+            write_cifar(tmp_path, rng, TEN, files, "labels", ("batches.meta", "label_names"))
+        else:
+            names = [f"class {k}" for k in range(100)]
+            write_cifar(tmp_path, rng, names, ["train", "test"], "fine_labels", ("meta", "fine_label_names"))
+            shrunk.append("data.classes=[class 3, class 14, class 15]")
+        return shrunk
+
+    return settings
+
+
+def test_every_question_of_the_review_has_its_protocol():
+    assert set(SHIPPED) >= QUESTIONS
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_protocol_says_what_it_asks_of_whom_it_cites_and_how_long_it_takes(name):
+    protocol, text = load_protocol(FOLDER / f"{name}.yaml"), (FOLDER / f"{name}.yaml").read_text()
+    assert protocol.name == name
+    assert protocol.title
+    assert protocol.question
+    assert protocol.cites
+    assert protocol.claims
+    first = " ".join(line for line in text.splitlines()[:4] if line.startswith("#"))
+    assert re.search(r"bout (a|\d+) (second|minute|hour)s?", first), first
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_protocol_runs_from_its_file_to_its_verdicts(name, tmp_path, few):
+    path = FOLDER / f"{name}.yaml"
+    study = elastic.run(path, out=tmp_path / "out", settings=[*FEW, *few(load_protocol(path))])
+    assert {run.state for run in study.runs()} == {"done"}
+    checked = elastic.check(study)
+    assert len(checked.verdicts) == len(study.protocol.claims)
+    for verdict in checked.verdicts:
+        # One seed decides nothing, but everything that a claim reads is there.
+        assert verdict.verdict == "inconclusive"
+        measured = verdict.quantity or "locality" in verdict.name or "elasticity" in verdict.findings[0].reason
+        assert measured, (verdict.sentence, verdict.findings[0].reason)

@@ -8,7 +8,7 @@ normalisation) is done for all data sets alike in `elastic.data.preparation`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -27,13 +27,18 @@ class Samples:
     inputs
         [n, …] floating point, as stored; images are [n, channels, height, width], vectors [n, features].
     labels
-        [n] int64, positions in ``classes``.
+        [n] int64, positions in ``classes``: what a network is told.
     classes
         The K class names in the order of their positions.
     is_test
         [n] bool where the data's authors made a split of their own, otherwise None.
     fixed
         Whether the inputs mean what they are, so that no normalisation may change them.
+    fine_labels
+        [n] int64, positions in ``fine_classes``, where the classes are super-classes of finer ones that the network
+        is not told; otherwise None.
+    fine_classes
+        Names of the fine classes, empty where there are none.
     """
 
     inputs: Tensor
@@ -41,14 +46,21 @@ class Samples:
     classes: tuple[str | int, ...]
     is_test: Tensor | None = None
     fixed: bool = False
+    fine_labels: Tensor | None = None
+    fine_classes: tuple[str | int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Tensor) -> Samples:
         """Return the samples at the positions ``index`` [m] (or under the mask [n])."""
-        is_test = None if self.is_test is None else self.is_test[index]
-        return Samples(self.inputs[index], self.labels[index], self.classes, is_test, self.fixed)
+        is_test, fine = (None if part is None else part[index] for part in (self.is_test, self.fine_labels))
+        return replace(self, inputs=self.inputs[index], labels=self.labels[index], is_test=is_test, fine_labels=fine)
+
+    @property
+    def strata(self) -> tuple[Tensor, tuple[str | int, ...]]:
+        """Labels [n] and names of the classes that draws are balanced over: the fine ones, where there are any."""
+        return (self.labels, self.classes) if self.fine_labels is None else (self.fine_labels, self.fine_classes)
 
 
 def dataset(name: str | None = None) -> Callable[[DataFunction], DataFunction]:

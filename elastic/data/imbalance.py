@@ -64,16 +64,21 @@ def take_imbalanced(
 ) -> Samples:
     """Return random samples of each class, as many as `class_sizes` says of the smallest class's number, in order.
 
+    It is the classes that a network is told which are large or small. Where they are super-classes, each of their fine
+    classes has the size of its super-class, in terms of the smallest fine class's number.
+
     Examples
     --------
     >>> samples = Samples(torch.zeros(40, 1), torch.arange(40) % 4, (0, 1, 2, 3))
     >>> take_imbalanced(samples, torch.Generator(), ratio=5).labels.bincount().tolist()
     [10, 10, 2, 2]
     """
-    counts = samples.labels.bincount(minlength=len(samples.classes))
+    strata, names = samples.strata
+    counts = strata.bincount(minlength=len(names))
     sizes = class_sizes(
         len(samples.classes), int(counts.min()), ratio=ratio, profile=profile, minority_classes=minority_classes
     )
     # One permutation a class, whatever the ratio: the samples of a smaller class are some of a larger one's.
-    kept = choose_per_class(samples.labels, None, generator, sizes=sizes)
+    owners = torch.zeros(len(names), dtype=torch.int64).scatter(0, strata, samples.labels)
+    kept = choose_per_class(strata, None, generator, sizes=[sizes[owner] for owner in owners.tolist()])
     return samples.take(kept)

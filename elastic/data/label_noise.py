@@ -14,7 +14,7 @@ def randomize_labels(samples: Samples, fraction: float, generator: torch.Generat
 
     The drawn label may be the true one, so that with K classes a share of fraction·(1 − 1/K) is wrong on average; at
     fraction 1 labels say nothing about inputs. The samples that are relabelled at a smaller fraction are relabelled
-    alike at a larger one. Source: zhang2017understanding.
+    alike at a larger one. Fine labels stay: they are not told to the network. Source: zhang2017understanding.
 
     Parameters
     ----------

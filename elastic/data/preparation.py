@@ -14,6 +14,7 @@ import torch
 from elastic.data.contract import Samples
 from elastic.data.imbalance import take_imbalanced
 from elastic.data.label_noise import randomize_labels
+from elastic.data.superclasses import merge_classes
 from elastic.data.transforms import choose_classes, split, standardize, take_per_class
 from elastic.errors import DataError, ElasticError
 from elastic.registry import registry
@@ -32,7 +33,7 @@ class Prepared:
     train, test
         Samples with float32 inputs; each part has every class.
     digest
-        SHA-256 of both parts' inputs, labels and class names.
+        SHA-256 of both parts' inputs, labels and class names, fine ones too.
     """
 
     train: Samples
@@ -46,6 +47,7 @@ def prepare(
     *,
     per_class: int | None = None,
     classes: Sequence[int | str] | None = None,
+    superclasses: Mapping[str, Sequence[int | str]] | None = None,
     test_fraction: float | None = None,
     imbalance: Mapping[str, Any] | None = None,
     label_noise: float = 0.0,
@@ -64,9 +66,12 @@ def prepare(
     options
         Of the data set, as the protocol gives them.
     per_class
-        Train samples of each class, at random; None keeps all. The test part is never thinned.
+        Train samples of each class (each fine class, where there are super-classes), at random; None keeps all. The
+        test part is never thinned.
     classes
         Names of the classes to keep, in their new order; None keeps all.
+    superclasses
+        Groups of classes that become one class each (see `merge_classes`), in place of ``classes``.
     test_fraction
         Share of each class that is drawn for testing. None keeps the authors' split, or draws 0.2 if there is none.
     imbalance
@@ -92,8 +97,13 @@ def prepare(
     (40, 72, (3, 8))
     """
     samples = _load(name, options, draws(seed, _DATA_SET))
+    if classes is not None and superclasses is not None:
+        raise DataError("`data.classes`", "be left out beside data.superclasses", f"{list(classes)}",
+                        "leaving it out: the classes in no super-class are not kept anyway")  # fmt: skip
     if classes is not None:
         samples = choose_classes(samples, classes)
+    if superclasses is not None:
+        samples = merge_classes(samples, superclasses)
     train, test = split(samples, test_fraction, draws(seed, _SPLIT))
     if per_class is not None:
         train = take_per_class(train, per_class, draws(seed, _PER_CLASS))
@@ -139,10 +149,16 @@ def _float32(samples: Samples) -> Samples:
 
 
 def _digest(*parts: Samples) -> str:
-    """Return the SHA-256 of types, shapes, bytes (little-endian) and class names."""
+    """Return the SHA-256 of types, shapes, bytes (little-endian) and class names (fine ones, if any)."""
     total = hashlib.sha256(json.dumps(parts[0].classes).encode())
+    if parts[0].fine_classes:
+        total.update(json.dumps(parts[0].fine_classes).encode())
     for part in parts:
-        for array in (part.inputs.numpy().astype("<f4", copy=False), part.labels.numpy().astype("<i8", copy=False)):
+        labels = [part.labels, *([] if part.fine_labels is None else [part.fine_labels])]
+        for array in (
+            part.inputs.numpy().astype("<f4", copy=False),
+            *(row.numpy().astype("<i8", copy=False) for row in labels),
+        ):
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()

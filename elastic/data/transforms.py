@@ -16,8 +16,8 @@ from elastic.data.contract import Samples
 from elastic.errors import DataError
 
 
-def choose_classes(samples: Samples, classes: Sequence[str | int]) -> Samples:
-    """Return the samples of these classes, which become 0 … K−1 in the order given.
+def choose_classes(samples: Samples, classes: Sequence[str | int], *, field: str = "`data.classes`") -> Samples:
+    """Return the samples of these classes, which become 0 … K−1 in the order given; ``field`` is told in errors.
 
     Raises
     ------
@@ -31,23 +31,24 @@ def choose_classes(samples: Samples, classes: Sequence[str | int]) -> Samples:
     [1, 0, 1]
     """
     if len(classes) < 2 or len({*classes}) < len(classes):
-        raise DataError("`data.classes`", "be two classes or more, each once", f"{list(classes)}", "[0, 1]")
+        raise DataError(field, "be two classes or more, each once", f"{list(classes)}", "[0, 1]")
     position = torch.full((len(samples.classes),), -1)
     for new, name in enumerate(classes):
         if name not in samples.classes:
             known = ", ".join(repr(known) for known in samples.classes[:20])
-            raise DataError("`data.classes`", "be classes of the data set", repr(name), f"some of {known}")
+            raise DataError(field, "be classes of the data set", repr(name), f"some of {known}")
         position[samples.classes.index(name)] = new
     labels = position[samples.labels]
     kept = samples.take(labels >= 0)
-    return Samples(kept.inputs, labels[labels >= 0], tuple(classes), kept.is_test)
+    return replace(kept, labels=labels[labels >= 0], classes=tuple(classes))
 
 
 def split(samples: Samples, test_fraction: float | None, generator: torch.Generator) -> tuple[Samples, Samples]:
     """Return a train and a test part.
 
     Without a ``test_fraction`` the authors' own split is kept; where there is none, the fraction is 0.2. A drawn
-    split is stratified: of each class the fraction, rounded, goes to test, and one sample at least to each part.
+    split is stratified: of each class (each fine class, where there are super-classes) the fraction, rounded, goes to
+    test, and one sample at least to each part.
 
     Raises
     ------
@@ -60,32 +61,34 @@ def split(samples: Samples, test_fraction: float | None, generator: torch.Genera
         fraction = 0.2 if test_fraction is None else test_fraction
         if not 0 < fraction < 1:
             raise DataError("`data.test_fraction`", "lie between 0 and 1", f"{fraction}", "test_fraction: 0.2")
-        is_test = _stratified(samples.labels, fraction, generator)
+        is_test = _stratified(samples.strata[0], fraction, generator)
     parts = {"train": samples.take(~is_test), "test": samples.take(is_test)}
     for part, taken in parts.items():
-        counts = torch.bincount(taken.labels, minlength=len(samples.classes))
+        strata, names = taken.strata
+        counts = torch.bincount(strata, minlength=len(names))
         if not counts.all():
-            name = samples.classes[int(counts.argmin())]
+            name = names[int(counts.argmin())]
             raise DataError("the data", f"have a {part} sample of each class", f"none of class {name!r}",
                             "other `data.classes`, or a `data.test_fraction`")  # fmt: skip
-    train, test = (Samples(part.inputs, part.labels, part.classes) for part in parts.values())
+    train, test = (replace(part, is_test=None) for part in parts.values())
     return train, test
 
 
 def take_per_class(samples: Samples, per_class: int, generator: torch.Generator) -> Samples:
-    """Return ``per_class`` random samples of each class, in their old order.
+    """Return ``per_class`` random samples of each class (of each fine class, where there are any), in their old order.
 
     Raises
     ------
     DataError
         If a class has fewer.
     """
-    counts = torch.bincount(samples.labels, minlength=len(samples.classes))
+    strata, names = samples.strata
+    counts = torch.bincount(strata, minlength=len(names))
     if not 1 <= per_class <= int(counts.min()):
-        rarest = samples.classes[int(counts.argmin())]
+        rarest = names[int(counts.argmin())]
         should = f"be 1 to {int(counts.min())}, the number of train samples of class {rarest!r}"
         raise DataError("`data.per_class`", should, f"{per_class}", f"per_class: {int(counts.min())}")
-    return samples.take(choose_per_class(samples.labels, per_class, generator))
+    return samples.take(choose_per_class(strata, per_class, generator))
 
 
 def choose_per_class(

@@ -67,6 +67,18 @@ def without_repeats(values: list[Any]) -> list[Any]:
     return values
 
 
+def disjoint(groups: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the groups in the order of the alphabet (that of keys has no meaning), if no two share a member.
+
+    Raises
+    ------
+    ValueError
+        If a member occurs twice, in one group or in two.
+    """
+    without_repeats([member for group in groups.values() for member in group])
+    return dict(sorted(groups.items()))
+
+
 class Imbalance(Strict):
     """How the train samples of some classes are thinned."""
 
@@ -78,11 +90,20 @@ class Imbalance(Strict):
 class Data(Component):
     """A data set and what is done to it."""
 
-    per_class: Annotated[Count | None, Field(description="train samples of each class; null: all")] = None
+    per_class: Annotated[Count | None, Field(description="train samples of each (fine) class; null: all")] = None
     classes: Annotated[
         list[int | str] | None,
         Field(min_length=2, description="classes to keep; null: all", examples=[[3, 8]]),
         AfterValidator(lambda classes: classes and without_repeats(classes)),
+    ] = None
+    superclasses: Annotated[
+        dict[str, Annotated[list[int | str], Field(min_length=1)]] | None,
+        Field(
+            min_length=2,
+            description="groups of classes that the network is told as one; null: none",
+            examples=[{"primary": [5, 8], "auxiliary": [4, 9]}],
+        ),
+        AfterValidator(lambda groups: groups and disjoint(groups)),
     ] = None
     test_fraction: Annotated[
         float | None, Field(gt=0, lt=1, description="share drawn for testing; null: the authors' split, or 0.2")
@@ -91,6 +112,13 @@ class Data(Component):
     label_noise: Annotated[float, Field(ge=0, le=1, description="share of the train labels drawn at random")] = 0.0
     normalize: Literal["standardize", "none"] = "standardize"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of the choice of samples and of the split")] = 0
+
+    @pydantic.field_validator("superclasses")
+    @classmethod
+    def _in_place_of_classes(cls, superclasses: Any, info: ValidationInfo) -> Any:
+        if superclasses and info.data.get("classes"):
+            raise ValueError("be given without data.classes (classes in no super-class are left out)")
+        return superclasses
 
 
 class Optimizer(Component):
@@ -130,7 +158,7 @@ def _device(device: str) -> str:
 class CollapseProbe(Strict):
     """Which samples collapse is measured on."""
 
-    per_class: Annotated[Count | None, Field(description="samples of each class and split; null: all")] = 200
+    per_class: Annotated[Count | None, Field(description="samples of each (fine) class and split; null: all")] = 200
     splits: Annotated[
         list[Split],
         Field(min_length=1, examples=[["train", "test"]]),
@@ -140,7 +168,7 @@ class CollapseProbe(Strict):
 
 
 class ElasticityProbe(Strict):
-    """Which train samples are stepped and observed, and by which update."""
+    """Which train samples are stepped and observed, and by which update; per fine class, where there are any."""
 
     stepped_per_class: Count = 8
     observed_per_class: Annotated[int, Field(ge=2)] = 32

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -97,7 +97,7 @@ class Bench:
 def _prepared_data(canonical: str) -> Prepared:
     data = Data.model_validate_json(canonical)
     return prepare(
-        data.name, data.options, per_class=data.per_class, classes=data.classes,
+        data.name, data.options, per_class=data.per_class, classes=data.classes, superclasses=data.superclasses,
         test_fraction=data.test_fraction, imbalance=None if data.imbalance is None else data.imbalance.model_dump(),
         label_noise=data.label_noise, normalize=data.normalize, seed=data.seed,
     )  # fmt: skip
@@ -203,4 +203,5 @@ def resolve_device(name: str) -> torch.device:
 
 def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:
     """Return samples on a device, their inputs in the precision of training."""
-    return Samples(part.inputs.to(device, dtype), part.labels.to(device), part.classes)
+    fine = None if part.fine_labels is None else part.fine_labels.to(device)
+    return replace(part, inputs=part.inputs.to(device, dtype), labels=part.labels.to(device), fine_labels=fine)

@@ -26,7 +26,9 @@ def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, S
         return None
     chosen = {}
     for number, (split, part) in enumerate(samples.items()):
-        index = choose_per_class(part.labels.cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number))
+        index = choose_per_class(
+            part.strata[0].cpu(), asked.per_class, draws(settings.seed, COLLAPSE_DRAW + 2 * number)
+        )
         chosen[split] = part.take(index.to(part.labels.device))
     # What weighs on the last layer: its best weights are those of the ridge regression with this λ.
     ridge = trainer.objective.decay + settings.training.penalties.get("logits", 0.0)
@@ -53,6 +55,6 @@ def draws_of(asked: Elasticity, part: Samples, seed: int) -> list[tuple[Tensor, 
     while asked.precision is not None and max(stepped, observed) * 2 <= asked.most_per_class:
         stepped, observed = 2 * stepped, 2 * observed
         sizes.append((stepped, observed))
-    labels, place = part.labels.cpu(), part.labels.device
+    labels, place = part.strata[0].cpu(), part.labels.device
     chosen = [choose_disjoint(labels, *size, draws(seed, ELASTICITY_DRAW)) for size in sizes]
     return [(first.to(place), second.to(place)) for first, second in chosen]

@@ -56,6 +56,7 @@ KEYS = {
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
     "sklearn": {"data", "analysis"},
+    "threadpoolctl": {"analysis"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},
     "click": {"cli"},

@@ -11,12 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
-from scipy import optimize
 
+from elastic.analysis.kernel_clusters import clustered_share, voted_labels
 from elastic.errors import OptionError
-
-#: Starts of k-means, and the seed of their draws: the same similarities give the same clusters.
-STARTS, DRAWS = 20, 0
 
 
 def relative_similarity(response: xr.DataArray, own: xr.DataArray | None = None) -> xr.DataArray:
@@ -52,8 +49,7 @@ def clustering_accuracy(similarity: xr.DataArray, labels: xr.DataArray | np.ndar
     r"""Return the share of samples that clusters of similar ones put into their class, under the best naming.
 
     As the authors: the matrix is made symmetric, (S + Sᵀ)/2, and handed to kernel k-means with as many clusters as
-    there are classes. Kernel k-means is k-means of the rows of $V\sqrt{\Lambda}$, S = VΛVᵀ, with the negative
-    eigenvalues, which no kernel has, left out (`sklearn.cluster.KMeans`). Clusters have no names: the assignment to
+    there are classes (`elastic.analysis.kernel_clusters`). Clusters have no names: the assignment to
     classes with the most samples right is taken, so that chance is above 1/K.
 
     Parameters
@@ -80,7 +76,7 @@ def clustering_accuracy(similarity: xr.DataArray, labels: xr.DataArray | np.ndar
     1.0
     """
     labels = _checked(similarity, labels)
-    return _of_each(similarity, lambda matrix: _matched(_clusters(matrix, len(np.unique(labels))), labels))
+    return _of_each(similarity, lambda matrix: clustered_share(matrix, labels))
 
 
 def neighbour_accuracy(
@@ -115,7 +111,7 @@ def neighbour_accuracy(
     labels = _checked(similarity, labels)
     if not 1 <= neighbours < len(labels):
         raise OptionError("`neighbours`", f"be 1 to {len(labels) - 1}", repr(neighbours), "neighbours=1")
-    return _of_each(similarity, lambda matrix: float(np.mean(_voted(matrix, labels, neighbours) == labels)))
+    return _of_each(similarity, lambda matrix: float(np.mean(voted_labels(matrix, labels, neighbours) == labels)))
 
 
 def _checked(similarity: xr.DataArray, labels: xr.DataArray | np.ndarray) -> np.ndarray:
@@ -134,32 +130,3 @@ def _of_each(similarity: xr.DataArray, accuracy: Callable[[np.ndarray], float]) 
         accuracy, similarity, input_core_dims=[["stepped", "observed"]], vectorize=True, output_dtypes=[float]
     )
     return found
-
-
-def _clusters(similarity: np.ndarray, count: int) -> np.ndarray:
-    """Return the cluster of each sample by kernel k-means."""
-    from sklearn.cluster import KMeans  # takes a second to load, and few who read a cube need it
-
-    values, vectors = np.linalg.eigh((similarity + similarity.T) / 2)
-    points = vectors * np.sqrt(np.clip(values, 0, None))
-    kmeans = KMeans(count, n_init=STARTS, random_state=DRAWS)  # type: ignore[no-untyped-call]
-    clusters: np.ndarray = kmeans.fit_predict(points)  # type: ignore[no-untyped-call]
-    return clusters
-
-
-def _matched(clusters: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of samples in the right cluster, under the naming of clusters that gets most right."""
-    shared = np.array(
-        [[np.sum((clusters == c) & (labels == y)) for y in np.unique(labels)] for c in np.unique(clusters)]
-    )
-    best = optimize.linear_sum_assignment(shared, maximize=True)  # type: ignore[attr-defined]
-    return float(shared[best].sum() / len(labels))
-
-
-def _voted(similarity: np.ndarray, labels: np.ndarray, neighbours: int) -> np.ndarray:
-    others = np.where(np.eye(len(labels), dtype=bool), -np.inf, similarity)
-    order = np.argsort(-others, axis=0, kind="stable")[:neighbours]
-    votes = labels[order]  # [neighbours, n], the nearest first
-    counts = (votes[:, None] == votes[None, :]).sum(axis=0)
-    voted: np.ndarray = votes[counts.argmax(axis=0), np.arange(len(labels))]
-    return voted

@@ -66,6 +66,24 @@ class FeatureStream:
         self._kept = kept if self._keeps else None
 
 
+def gram_matrices(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[str, Tensor]:
+    """Return the inner products [n, n] of the samples' features in the input and in every layer, in float64.
+
+    Features are held of two blocks of samples at a time, as many as the budget allows.
+    """
+    with torch.no_grad(), probed(model):
+        width = sum(features.shape[1] for features in flat_taps(model, inputs[:1]).values())
+        size = max(1, memory_budget // (2 * 16 * width))  # features as they are and in float64, of both blocks
+        blocks = [slice(start, start + size) for start in range(0, len(inputs), size)]
+        rows = []
+        for block in blocks:
+            first = flat_taps(model, inputs[block])
+            others = (first if other == block else flat_taps(model, inputs[other]) for other in blocks)
+            products = [{name: first[name].double() @ h.double().T for name, h in taps.items()} for taps in others]
+            rows.append({name: torch.cat([part[name] for part in products], dim=1) for name in first})
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
 def flat_taps(model: TappedModel, inputs: Tensor) -> dict[str, Tensor]:
     """Return the features [n, d] of the input and of every layer, flattened at full width.
 

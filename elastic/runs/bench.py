@@ -25,9 +25,10 @@ from elastic.models.fixed_classifier import fix_classifier
 from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.fine_structure import FineProbe
 from elastic.protocol import Data, Settings
 from elastic.registry import Entry, registry
-from elastic.runs.choosing import collapse_probe, elasticity_probe
+from elastic.runs.choosing import collapse_probe, elasticity_probe, fine_probe
 from elastic.runs.recording import SPLITS, layout
 from elastic.training import Randomness, Snapshot, Trainer, build_objective
 
@@ -39,6 +40,7 @@ class Bench:
     trainer: Trainer
     collapse: CollapseProbe | None
     elasticity: ElasticityProbe | None
+    fine: FineProbe | None
     layout: Layout
     data_digest: str
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -89,7 +91,12 @@ class Bench:
     def _elasticity(self) -> dict[str, FloatArray]:
         if self.elasticity is None:
             return {}
-        table = tabulate("elasticity", self.elasticity.layers, self.elasticity.read())
+        by_layer: dict[str, dict[str, Any]] = {**self.elasticity.read()}
+        of_network: dict[str, Any] = {}
+        if self.fine is not None:
+            fine, of_network = self.fine.read()
+            by_layer = {layer: {**readings, **fine[layer]} for layer, readings in by_layer.items()}
+        table = tabulate("elasticity", self.elasticity.layers, by_layer, of_network)
         return {f"elasticity/{name}": value for name, value in table.items()}
 
 
@@ -128,8 +135,9 @@ def build_bench(settings: Settings, device: torch.device, allow: tuple[str, ...]
     trainer = build_trainer(settings, samples, device, dtype, allow)
     collapse = collapse_probe(settings, trainer, samples)
     elasticity = elasticity_probe(settings, trainer, samples)
-    planned = layout(settings, samples, trainer, collapse, elasticity)
-    return Bench(trainer, collapse, elasticity, planned, prepared.digest)
+    fine = fine_probe(elasticity)
+    planned = layout(settings, samples, trainer, collapse, elasticity, fine)
+    return Bench(trainer, collapse, elasticity, fine, planned, prepared.digest)
 
 
 def build_trainer(

@@ -11,6 +11,7 @@ from elastic.data.preparation import draws
 from elastic.data.transforms import choose_disjoint, choose_per_class
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.fine_structure import FineProbe
 from elastic.protocol import ElasticityProbe as Elasticity
 from elastic.protocol import Settings
 from elastic.training import Trainer
@@ -46,6 +47,21 @@ def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str,
         trainer.model, trainer.loss, part, draws_of(asked, part, settings.seed),
         asked.precision, asked.lr, asked.engine, settings.probes.memory_budget_bytes,
     )  # fmt: skip
+
+
+def fine_probe(elasticity: ElasticityProbe | None) -> FineProbe | None:
+    """Return the probe of fine classes on the stepped samples of the first draw; None if no class has several.
+
+    On the first draw whatever the precision asked for: the same samples are to be told apart all through training.
+    """
+    if elasticity is None or elasticity.samples.fine_labels is None:
+        return None
+    stepped, _ = elasticity.draws[0]
+    probe = FineProbe(
+        elasticity.model, elasticity.loss, elasticity.samples.take(stepped),
+        elasticity.lr, elasticity.chosen_engine(), elasticity.memory_budget,
+    )  # fmt: skip
+    return probe if any(part is not None for part in probe.parts) else None
 
 
 def draws_of(asked: Elasticity, part: Samples, seed: int) -> list[tuple[Tensor, Tensor]]:

@@ -11,6 +11,7 @@ from elastic.metrics.tabulation import variables_of
 from elastic.models.building import layer_table
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.fine_structure import FineProbe
 from elastic.protocol import Settings
 from elastic.registry import Entry
 from elastic.training import Trainer, probed_epochs
@@ -35,6 +36,7 @@ def layout(
     trainer: Trainer,
     collapse: CollapseProbe | None,
     elasticity: ElasticityProbe | None,
+    fine: FineProbe | None,
 ) -> Layout:
     """Return what the run will record."""
     variables = [
@@ -46,7 +48,11 @@ def layout(
         by_layer, of_network = collapse.names()
         variables += [_variable(e, ("split",)) for e in variables_of("collapse", by_layer, of_network)]
     if elasticity is not None:
-        variables += [_variable(e, ()) for e in variables_of("elasticity", elasticity.names(), set())]
+        names, of_network = elasticity.names(), set[str]()
+        if fine is not None:
+            of_fine, of_network = fine.names()
+            names = {layer: known | of_fine[layer] for layer, known in names.items()}
+        variables += [_variable(e, ()) for e in variables_of("elasticity", names, of_network)]
     train_samples = samples["train"]
     counted = collapse.samples if collapse is not None else samples
     return Layout(

@@ -10,6 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elastic.analysis.kernel_clusters import best_named_share
 from elastic.analysis.similarity_clustering import clustering_accuracy, neighbour_accuracy, relative_similarity
 from elastic.errors import OptionError
 
@@ -50,11 +51,9 @@ def test_similarity_that_knows_nothing_of_the_classes_is_near_chance():
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=15))
 def test_the_naming_is_the_best_of_all(pairs):
-    from elastic.analysis.similarity_clustering import _matched
-
     clusters, labels = map(np.array, zip(*pairs, strict=True))
     best = max(np.mean(np.array(names)[clusters] == labels) for names in itertools.permutations(range(3)))
-    assert _matched(clusters, labels) == pytest.approx(best)
+    assert best_named_share(clusters, labels) == pytest.approx(best)
 
 
 @quick

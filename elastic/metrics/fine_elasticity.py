@@ -1,0 +1,137 @@
+r"""Whether local elasticity tells apart fine classes that a network was told as one super-class (he2020local).
+
+He and Su train a network on super-classes, take a step on each sample of one, and cluster its samples by how far the
+steps move them. So here: the stepped samples of a super-class are its observed ones as well, which gives their own
+square similarity matrix S (rows: stepped), S_aa being that of a sample with itself. (Two disjoint draws, as all other
+measures of elasticity have them, would only give similarities to landmarks.) Features of the same samples are
+clustered alike: what the similarity is worth is the difference.
+
+Clusters have no names: the naming with the most samples right is taken. Of two fine classes with n samples in all,
+clusters that know nothing of them come to ½ + 1/√(2πn) on average: 0.54 at n = 128.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from elastic.metrics.class_effects import pair_effects
+from elastic.metrics.contract import metric
+from elastic.metrics.elasticity import locality
+from elastic.metrics.fine_structure import OF_A_SUPERCLASS, OfEach, clustered, example_fine_update, of_each
+from elastic.metrics.similarity_neighbours import kernel_neighbour_accuracy, relative_neighbour_accuracy
+from elastic.metrics.update import UpdateResponse, not_zero
+
+__all__ = ["example_fine_update"]
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="mean over f of S_ff / mean over f, g ≠ f of S_fg, S = relative_similarity of fine classes",
+    bounds=(0.0, None),
+    dims=OF_A_SUPERCLASS,
+)
+def fine_locality(fine_updates: OfEach[UpdateResponse]) -> Tensor:
+    r"""How much more a step moves samples of its own fine class than others of the same super-class.
+
+    $\operatorname{mean}_f S_{ff} / \operatorname{mean}_{f \ne g} S_{fg}$, [K], S the relative_similarity between the
+    fine classes of a super-class; above 1, the layer is locally elastic for classes that it was not told.
+
+    Convention: as locality; NaN for a super-class of one fine class.
+
+    >>> fine_locality([example_fine_update(), None]).tolist()                 # own 3, the other class 1
+    [3.0, nan]
+    """
+    return of_each(fine_updates, lambda update: locality(update).item())
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="share of samples in the right cluster by kernel k-means on (S+Sᵀ)/2, S_am = |Δ(m;a)|/|Δ(a;a)|",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def relative_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
+    r"""Share of a super-class's samples that clusters by relative similarity put into their fine class.
+
+    Kernel k-means on $(S + S^\top)/2$, $S_{am} = \lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert$, with as many
+    clusters as there are fine classes, under the best naming, [K].
+
+    Convention: a sample with itself counts as 1; samples that their own step does not move are left out; NaN for a
+    super-class of one fine class. Chance is above one in the number of fine classes (two: ½ + 1/√(2πn), n samples).
+
+    >>> relative_fine_clustering_accuracy([example_fine_update(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_updates, lambda update: clustered(_relative(update), update.observed))
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="share of samples in the right cluster by kernel k-means on (E+Eᵀ)/2, E_am = <Δ(m;a), Δ(a;a)>/(-dℓ(a)/dη)",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def kernel_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
+    r"""Share of a super-class's samples that clusters by kernelised similarity put into their fine class.
+
+    Kernel k-means on $(E + E^\top)/2$, $E_{am} = \langle\Delta(m;a), \Delta(a;a)\rangle / (-d\ell(a)/d\eta)$ as in
+    kernel_neighbour_accuracy, with as many clusters as there are fine classes, under the best naming, [K].
+
+    Convention: samples whose loss has no slope left are left out, all else as relative_fine_clustering_accuracy.
+
+    >>> kernel_fine_clustering_accuracy([example_fine_update(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_updates, lambda update: clustered(pair_effects(update), update.observed))
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="mean over m of [fine class of argmax_a |Δ(m;a)|/|Δ(a;a)| = fine class of m]",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def relative_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
+    r"""Share of a super-class's samples whose nearest other, by relative similarity, is of their own fine class.
+
+    $\operatorname{mean}_m [\, f(\operatorname{argmax}_{a \ne m} \lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert) =
+    f(m)\,]$, [K], f(m) the fine class of m; about one in the number of fine classes by chance.
+
+    Convention: as relative_neighbour_accuracy; NaN for a super-class of one fine class.
+
+    >>> relative_fine_neighbour_accuracy([example_fine_update(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_updates, lambda update: relative_neighbour_accuracy(update).item())
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="mean over m of [fine class of argmax_a <Δ(m;a), Δ(a;a)>/(-dℓ(a)/dη) = fine class of m]",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def kernel_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
+    r"""Share of a super-class's samples whose nearest other, by kernelised similarity, is of their own fine class.
+
+    $\operatorname{mean}_m [\, f(\operatorname{argmax}_{a \ne m} \langle\Delta(m;a), \Delta(a;a)\rangle /
+    (-d\ell(a)/d\eta)) = f(m)\,]$, [K], f(m) the fine class of m; about one in the number of fine classes by chance.
+
+    Convention: as kernel_neighbour_accuracy; NaN for a super-class of one fine class.
+
+    >>> kernel_fine_neighbour_accuracy([example_fine_update(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_updates, lambda update: kernel_neighbour_accuracy(update).item())
+
+
+def _relative(update: UpdateResponse) -> Tensor:
+    """Return the similarities [n, n] of a sample's step (row) to another's; of a sample to itself exactly 1."""
+    similarity = update.norms / not_zero(update.own_norms)[:, None]
+    similarity.diagonal().masked_fill_(update.own_norms != 0, 1.0)
+    return similarity

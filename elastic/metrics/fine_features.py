@@ -1,0 +1,116 @@
+"""Fine classes told apart by where samples lie, in each layer and in the input: what elasticity is held against."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from elastic.analysis.kernel_clusters import voted_labels
+from elastic.metrics.contract import metric
+from elastic.metrics.fine_structure import (
+    OF_A_SUPERCLASS,
+    FineFeatures,
+    OfEach,
+    as_array,
+    clustered,
+    example_fine_features,
+    of_each,
+)
+
+__all__ = ["example_fine_features"]
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="share of samples in the right cluster by k-means on h",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def feature_fine_clustering_accuracy(fine_features: OfEach[FineFeatures]) -> Tensor:
+    r"""Share of a super-class's samples that k-means on this layer's features puts into their fine class.
+
+    k-means of the features h = h(m), the samples being those of relative_fine_clustering_accuracy, under the best
+    naming, [K].
+
+    Convention: as relative_fine_clustering_accuracy.
+
+    >>> feature_fine_clustering_accuracy([example_fine_features(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_features, lambda layer: clustered(_centred(layer.products), layer.fine))
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="mean over m of [fine class of argmin_a ‖h(a)-h(m)‖ = fine class of m]",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def feature_fine_neighbour_accuracy(fine_features: OfEach[FineFeatures]) -> Tensor:
+    r"""Share of a super-class's samples whose nearest other, by this layer's features, is of their own fine class.
+
+    $\operatorname{mean}_m [\, f(\operatorname{argmin}_{a \ne m} \lVert h(a) - h(m)\rVert) = f(m)\,]$, [K], f(m) the
+    fine class of m; about one in the number of fine classes by chance.
+
+    Convention: as relative_fine_neighbour_accuracy.
+
+    >>> feature_fine_neighbour_accuracy([example_fine_features(), None]).tolist()
+    [1.0, nan]
+    """
+    return of_each(fine_features, _next_to_their_own)
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="share of samples in the right cluster by k-means on x",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+    layerless=True,
+)
+def input_fine_clustering_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
+    """Share of a super-class's samples that k-means on the inputs puts into their fine class.
+
+    k-means of the inputs x = x(m), as feature_fine_clustering_accuracy of the features, [K]: what no network is needed
+    for.
+
+    Convention: as relative_fine_clustering_accuracy.
+
+    >>> input_fine_clustering_accuracy([example_fine_features(), None]).tolist()
+    [1.0, nan]
+    """
+    return feature_fine_clustering_accuracy(fine_inputs)
+
+
+@metric(
+    group="elasticity",
+    source="he2020local",
+    formula="mean over m of [fine class of argmin_a ‖x(a)-x(m)‖ = fine class of m]",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+    layerless=True,
+)
+def input_fine_neighbour_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
+    r"""Share of a super-class's samples whose nearest other, by the inputs, is of their own fine class.
+
+    $\operatorname{mean}_m [\, f(\operatorname{argmin}_{a \ne m} \lVert x(a) - x(m)\rVert) = f(m)\,]$, [K].
+
+    Convention: as relative_fine_neighbour_accuracy.
+
+    >>> input_fine_neighbour_accuracy([example_fine_features(), None]).tolist()
+    [1.0, nan]
+    """
+    return feature_fine_neighbour_accuracy(fine_inputs)
+
+
+def _centred(products: Tensor) -> Tensor:
+    # k-means does not see where the origin is, but rounding does.
+    rows = products - products.mean(dim=0)
+    return rows - rows.mean(dim=1, keepdim=True)
+
+
+def _next_to_their_own(layer: FineFeatures) -> float:
+    lengths, fine = layer.products.diagonal(), as_array(layer.fine)
+    nearness = 2 * layer.products - lengths[:, None] - lengths
+    return float((voted_labels(as_array(nearness), fine, 1) == fine).mean())

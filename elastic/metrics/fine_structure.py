@@ -1,0 +1,90 @@
+"""What is read of fine classes that a network was told as one super-class, and how clusters of them are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elastic.analysis.kernel_clusters import clustered_share
+from elastic.metrics.update import UpdateResponse
+
+OF_A_SUPERCLASS = ("stepped_class",)
+
+Reading = TypeVar("Reading")
+#: One reading of each super-class, None for one that holds a single fine class.
+OfEach = Sequence[Reading | None]
+
+
+@dataclass(frozen=True)
+class FineFeatures:
+    """Features of the n samples of a super-class, as far as k-means and nearest neighbours need them.
+
+    Attributes
+    ----------
+    products
+        [n, n] inner products, float64.
+    fine
+        [n] fine class of each sample.
+    """
+
+    products: Tensor
+    fine: Tensor
+
+
+def of_each(readings: OfEach[Reading], value: Callable[[Reading], float]) -> Tensor:
+    """Return a number of each super-class [K], NaN where there is nothing to tell apart.
+
+    >>> of_each(["ab", None], len).tolist()
+    [2.0, nan]
+    """
+    values = [torch.nan if reading is None else value(reading) for reading in readings]
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def clustered(similarity: Tensor, fine: Tensor) -> float:
+    """Return the share of samples that kernel k-means on [n, n] puts into their fine class, under the best naming.
+
+    Samples whose row is not finite are left out; NaN if fewer than two fine classes are left.
+
+    >>> clustered(torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.1], [0.1, 0.1, 1.0]]), torch.tensor([0, 0, 1]))
+    1.0
+    """
+    known = similarity.isfinite().all(dim=1)
+    if len(fine[known].unique()) < 2:
+        return torch.nan
+    return clustered_share(as_array(similarity[known][:, known]), as_array(fine[known]))
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """Return a tensor's values on the host."""
+    return np.asarray(values.cpu().numpy())
+
+
+def example_fine_update() -> UpdateResponse:
+    """Return steps on four samples of two fine classes: each moves its own 3, the others 1 along its own way.
+
+    >>> example_fine_update().norms.tolist()[0]
+    [3.0, 3.0, 1.0, 1.0]
+    """
+    fine = torch.tensor([0, 0, 1, 1])
+    norms = torch.where(fine[:, None] == fine, 3.0, 1.0).double()
+    nothing, ones = torch.zeros(4, 2).double(), torch.ones(4).double()
+    return UpdateResponse(
+        2, fine, fine, ~torch.eye(4, dtype=torch.bool), norms, 3 * norms, 3 * ones,
+        nothing, nothing, nothing, nothing, 9 * ones,
+    )  # fmt: skip
+
+
+def example_fine_features() -> FineFeatures:
+    """Return the features 0, 1 of one fine class and 5, 6 of another.
+
+    >>> example_fine_features().products[3].tolist()
+    [0.0, 6.0, 30.0, 36.0]
+    """
+    h = torch.tensor([0.0, 1.0, 5.0, 6.0]).double()
+    return FineFeatures(torch.outer(h, h), torch.tensor([0, 0, 1, 1]))

@@ -1,0 +1,105 @@
+"""The fine-structure probe: how steps on the samples of each super-class move one another, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elastic.data.contract import Samples
+from elastic.losses import Loss
+from elastic.metrics.fine_structure import FineFeatures
+from elastic.metrics.update import UpdateResponse
+from elastic.models.contract import TappedModel
+from elastic.probes.engines import Engine, EngineName
+from elastic.probes.features import INPUT, gram_matrices
+from elastic.probes.update_response import update_responses
+
+#: Readings of each layer, and of the network.
+UPDATES, FEATURES, INPUTS = "fine_updates", "fine_features", "fine_inputs"
+
+
+@dataclass(frozen=True)
+class FineProbe:
+    """Reads how a model tells apart fine classes that it was told as one.
+
+    Parameters
+    ----------
+    model
+        Read in evaluation mode, left as it was.
+    loss
+        Whose single-sample gradient is stepped along.
+    samples
+        With fine labels, on the model's device: stepped and observed, all of them, those of one super-class together.
+    lr
+        None for the first-order movement; else the learning rate of a finite step.
+    engine
+        One that was chosen, or its name.
+    memory_budget
+        Bytes that the probe may take.
+    """
+
+    model: TappedModel
+    loss: Loss
+    samples: Samples
+    lr: float | None = None
+    engine: Engine | EngineName = "auto"
+    memory_budget: int = 2**30
+
+    @cached_property
+    def parts(self) -> list[Samples | None]:
+        """Samples of each class as the network is told it; None where they are of one fine class."""
+        labels, fine = self.samples.labels, self.samples.strata[0]
+        members = [labels == label for label in range(len(self.samples.classes))]
+        return [self.samples.take(mask) if len(fine[mask].unique()) > 1 else None for mask in members]
+
+    def names(self) -> tuple[dict[str, set[str]], set[str]]:
+        """Return the names of the readings of each layer and of the network, without reading anything."""
+        return {layer: {UPDATES, FEATURES} for layer in self.model.layers}, {INPUTS}
+
+    def read(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Return the readings of each layer and of the network, each with one entry a super-class.
+
+        Raises
+        ------
+        ModelError
+            If the memory budget is too small.
+        """
+        updates, features = [], []
+        for part in self.parts:
+            updates.append({} if part is None else self._updates(part))
+            features.append({} if part is None else dict(self._features(part)))
+        by_layer = {
+            layer: {UPDATES: [u.get(layer) for u in updates], FEATURES: [f.get(layer) for f in features]}
+            for layer in self.model.layers
+        }
+        return by_layer, {INPUTS: [f.get(INPUT) for f in features]}
+
+    def _updates(self, part: Samples) -> dict[str, UpdateResponse]:
+        fine = _numbered(part)
+        return update_responses(
+            self.model,
+            self.loss,
+            (part.inputs, part.labels),
+            (part.inputs, fine),
+            classes=int(fine.max()) + 1,
+            groups=fine,
+            lr=self.lr,
+            same=torch.eye(len(part), dtype=torch.bool, device=fine.device),
+            engine=self.engine,
+            memory_budget=self.memory_budget,
+        )
+
+    def _features(self, part: Samples) -> Iterator[tuple[str, FineFeatures]]:
+        for layer, products in gram_matrices(self.model, part.inputs, self.memory_budget).items():
+            yield layer, FineFeatures(products, _numbered(part))
+
+
+def _numbered(part: Samples) -> Tensor:
+    """Return the fine classes [n] of a part, numbered from 0 among those that it has."""
+    fine: Tensor = part.strata[0].unique(return_inverse=True)[1]
+    return fine

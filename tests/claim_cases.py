@@ -191,6 +191,24 @@ def with_decay(rng, studies, seeds):
     return sim.cube(nc1=sim.values(np.exp(logs), "decay", decay=[0.0, 0.1]))
 
 
+def found_by_elasticity(rng, studies, seeds):
+    """Two shares, the one 0.1 above the other, whatever the seed made of both."""
+    share = rng.uniform(0.5, 0.7, (studies, seeds))
+    above = share[..., None] + rng.normal(0.1, 0.01, (studies, seeds, len(DEPTHS)))
+    elasticity = {
+        "relative_fine_clustering_accuracy": sim.values(above, "layer", bounds=sim.SHARE),
+        "input_fine_clustering_accuracy": sim.values(share, bounds=sim.SHARE),
+    }
+    return sim.cube(elasticity=elasticity)
+
+
+def twice_as_wide(rng, studies, seeds):
+    """Two ratios, the one twice the other."""
+    log = rng.normal(0, 1, (studies, seeds, len(DEPTHS)))
+    wide = log + rng.normal(math.log(2), 0.1, log.shape)
+    return sim.cube(nc1=sim.values(np.exp(wide), "layer"), fuzziness=sim.values(np.exp(log), "layer"))
+
+
 UFM = {"classes": 10, "per_class": 50, "lambda_w": 1e-2, "lambda_h": 1e-3}
 
 
@@ -240,6 +258,10 @@ CASES = (
          {"variable": "nc1", "value": 0.0}),
     Case("differs_between", with_decay, {"least": 2.0}, {"least": 1.0}, {"least": 4.0}, COMPARED),
     Case("agrees_between", with_decay, {"within": 2.0}, {"within": 3.0}, {"within": 1.3}, COMPARED | {"by": "ratio"}),
+    Case("exceeds", found_by_elasticity, {"least": 0.1}, {"least": 0.0}, {"least": 0.2},
+         {"variable": "relative_fine_clustering_accuracy", "other": "input_fine_clustering_accuracy"}),
+    Case("exceeds", twice_as_wide, {"least": 2.0}, {"least": 1.0}, {"least": 4.0},
+         {"variable": "nc1", "other": "fuzziness", "by": "ratio"}),
     Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 4.0},
          {"layer": "penultimate"}),
     Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 8.0}),

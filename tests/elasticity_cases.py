@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import oracles
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from elastic.losses import build_loss
+from elastic.metrics.fine_structure import FineFeatures
 from elastic.models.cnn import cnn
 from elastic.models.contract import TappedModel, Task
 from elastic.models.mlp import mlp
@@ -20,7 +21,10 @@ from elastic.probes.update_response import update_responses
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A float64 network, J stepped and M observed samples of K classes; ``both`` of them are in both sets."""
+    """A float64 network, J stepped and M observed samples of K classes; ``both`` of them are in both sets.
+
+    The observed samples of every class are of two fine classes, but for the last class, which is of one.
+    """
 
     model: TappedModel
     stepped: torch.Tensor
@@ -47,7 +51,38 @@ class Case:
         )  # fmt: skip
 
     def readings(self):
-        return {"update": self.responses()[self.layer]}
+        with torch.no_grad():
+            features = self.model.taps(self.observed)[self.layer].flatten(1)
+        parts = [self.of_class(k) for k in range(self.classes)]
+        return {
+            "update": self.responses()[self.layer],
+            "fine_updates": [part and self.fine_update(*part) for part in parts],
+            "fine_features": [part and self.fine_features(features, *part) for part in parts],
+            "fine_inputs": [part and self.fine_features(self.observed.flatten(1), *part) for part in parts],
+        }
+
+    @property
+    def fine_labels(self) -> torch.Tensor:
+        members = self.observed_labels[:, None] == torch.arange(self.classes - 1)
+        return (members * members.cumsum(0) % 2).sum(1)
+
+    def of_class(self, k: int):
+        """Return positions of the class's observed samples and their fine classes, None if these are all one."""
+        members = (self.observed_labels == k).nonzero().flatten()
+        fine = self.fine_labels[members]
+        return (members, fine) if len(fine.unique()) > 1 else None
+
+    def fine_update(self, members, fine):
+        x, told = self.observed[members], self.observed_labels[members]
+        same = torch.eye(len(members), dtype=torch.bool)
+        return update_responses(
+            self.model, build_loss(self.loss), (x, told), (x, fine), classes=2, groups=fine, same=same
+        )[self.layer]
+
+    @staticmethod
+    def fine_features(features, members, fine):
+        rows = features[members].double()
+        return FineFeatures(rows @ rows.T, fine)
 
     @cache  # noqa: B019
     def gradient(self, a: int):
@@ -67,16 +102,32 @@ class Case:
         moved = np.array([[movement(a, x) for x in self.observed] for a in range(len(self.stepped))])
         return moved, np.array([movement(a, self.stepped[a]) for a in range(len(self.stepped))])
 
+    @cached_property
+    def among(self):
+        """Return the slow twins' (movements [M, M, d] of the observed samples under steps on them, loss rates [M])."""
+        per_sample, samples = (
+            build_loss(self.loss).per_sample,
+            list(zip(self.observed, self.observed_labels, strict=True)),
+        )
+        moved = [
+            [oracles.first_order_movement(self.model, self.layer, per_sample, a, y, x) for x in self.observed]
+            for a, y in samples
+        ]
+        return np.array(moved), [oracles.loss_rate(self.model, per_sample, a, y) for a, y in samples]
+
     def ask(self, oracle):
         """Call an oracle with the quantities that its parameters name."""
         moved, own = self.moved(self.layer)
         with torch.no_grad():
             features = self.model.taps(self.observed)[self.layer].flatten(1).numpy()
         known = {
+            "inputs": self.observed.flatten(1).numpy(), "fine": self.fine_labels.tolist(),
             "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
             "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
             "loss_rates": [oracles.loss_rate(self.gradient(a)) for a in range(len(self.stepped))],
         }  # fmt: skip
+        if "among" in inspect.signature(oracle).parameters:
+            known["among"] = self.among
         return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
 
 

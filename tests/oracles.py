@@ -7,6 +7,7 @@ arrays. An oracle is named as its metric, and its parameters are the fields of a
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import torch
@@ -527,3 +528,119 @@ def kernel_neighbour_accuracy(moved, own, stepped, observed, same, loss_rates):
         return pair_effect(moved, own, loss_rates, a, m)
 
     return share_next_to_their_own(similarity, stepped, observed, same)
+
+
+# Fine classes: the observed samples are told as classes, and each has a fine class within it. ``among`` is the
+# movement of every observed sample under a step on every one of them, and the loss rates of those steps.
+
+
+def of_each_class(value, observed, fine, classes):
+    """value(members) of each class, NaN where its members are of one fine class."""
+    members = [[m for m in range(len(observed)) if observed[m] == k] for k in range(classes)]
+    return np.array([value(own) if len({fine[m] for m in own}) > 1 else np.nan for own in members])
+
+
+def best_clusters(gram, count):
+    """The partition with the least Σ_clusters Σ ‖x - mean‖², of all that there are, from inner products alone."""
+
+    def spread(partition):
+        total = 0.0
+        for c in set(partition):
+            own = [i for i in range(len(gram)) if partition[i] == c]
+            total += sum(gram[i, i] for i in own) - sum(gram[i, j] for i in own for j in own) / len(own)
+        return total
+
+    return min(itertools.product(range(count), repeat=len(gram)), key=spread)
+
+
+def best_named(partition, labels):
+    names = sorted(set(labels))
+    return max(
+        np.mean([naming[c] == y for c, y in zip(partition, labels, strict=True)])
+        for naming in itertools.permutations(names)
+    )
+
+
+def clusters_right(similarity, own, fine):
+    """Share of the class's samples in the right one of the best clusters of the kernel nearest to (S + Sᵀ)/2."""
+    matrix = np.array([[(similarity(a, m) + similarity(m, a)) / 2 for m in own] for a in own])
+    values, vectors = np.linalg.eigh(matrix)
+    kernel = sum(max(value, 0) * np.outer(v, v) for value, v in zip(values, vectors.T, strict=True))
+    labels = [fine[m] for m in own]
+    return best_named(best_clusters(kernel, len(set(labels))), labels)
+
+
+def neighbours_right(similarity, own, fine):
+    def nearest(m):
+        return max((a for a in own if a != m), key=lambda a: similarity(a, m))
+
+    return np.mean([fine[nearest(m)] == fine[m] for m in own])
+
+
+def relative_to_own(among):
+    moved, _ = among
+    return lambda a, m: np.linalg.norm(moved[a][m]) / np.linalg.norm(moved[a][a])
+
+
+def kernelised(among):
+    moved, loss_rates = among
+    return lambda a, m: moved[a][m] @ moved[a][a] / loss_rates[a]
+
+
+def relative_fine_clustering_accuracy(among, observed, fine, classes):
+    similarity = relative_to_own(among)
+    return of_each_class(lambda own: clusters_right(similarity, own, fine), observed, fine, classes)
+
+
+def kernel_fine_clustering_accuracy(among, observed, fine, classes):
+    similarity = kernelised(among)
+    return of_each_class(lambda own: clusters_right(similarity, own, fine), observed, fine, classes)
+
+
+def relative_fine_neighbour_accuracy(among, observed, fine, classes):
+    similarity = relative_to_own(among)
+    return of_each_class(lambda own: neighbours_right(similarity, own, fine), observed, fine, classes)
+
+
+def kernel_fine_neighbour_accuracy(among, observed, fine, classes):
+    similarity = kernelised(among)
+    return of_each_class(lambda own: neighbours_right(similarity, own, fine), observed, fine, classes)
+
+
+def fine_locality(among, observed, fine, classes):
+    moved, _ = among
+
+    def of_class(own):
+        names = sorted({fine[m] for m in own})
+
+        def similarity(f, g):
+            pairs = [(a, m) for a in own for m in own if fine[a] == f and fine[m] == g and a != m]
+            steps = [a for a in own if fine[a] == f]
+            return np.mean([np.linalg.norm(moved[a][m]) for a, m in pairs] or [np.nan]) / np.mean(
+                [np.linalg.norm(moved[a][a]) for a in steps]
+            )
+
+        within = np.nanmean([similarity(f, f) for f in names])
+        return within / np.mean([similarity(f, g) for f in names for g in names if f != g])
+
+    return of_each_class(of_class, observed, fine, classes)
+
+
+def feature_fine_clustering_accuracy(features, observed, fine, classes):
+    return of_each_class(lambda own: clusters_right(lambda a, m: features[a] @ features[m], own, fine),
+                         observed, fine, classes)  # fmt: skip
+
+
+def feature_fine_neighbour_accuracy(features, observed, fine, classes):
+    def nearness(a, m):
+        return -np.linalg.norm(features[a] - features[m])
+
+    return of_each_class(lambda own: neighbours_right(nearness, own, fine), observed, fine, classes)
+
+
+def input_fine_clustering_accuracy(inputs, observed, fine, classes):
+    return feature_fine_clustering_accuracy(inputs, observed, fine, classes)
+
+
+def input_fine_neighbour_accuracy(inputs, observed, fine, classes):
+    return feature_fine_neighbour_accuracy(inputs, observed, fine, classes)

@@ -50,7 +50,9 @@ def samples(count, seed, labels=(0, 1, 2)):
 
 
 def variables(group):
-    return {e.name: e for e in registry("metrics") if e.facts.group == group}
+    """Return what arrays and a model suffice for: that there are fine classes is told in a protocol only."""
+    entries = [e for e in registry("metrics") if e.facts.group == group]
+    return {e.name: e for e in entries if not any(reading.startswith("fine_") for reading in e.parameters)}
 
 
 # Collapse

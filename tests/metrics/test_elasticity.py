@@ -40,6 +40,15 @@ DEGREES = {
     "separation_rate": 0,
     "relative_neighbour_accuracy": 0,
     "kernel_neighbour_accuracy": 0,
+    "fine_locality": 0,
+    "relative_fine_clustering_accuracy": 0,
+    "kernel_fine_clustering_accuracy": 0,
+    "relative_fine_neighbour_accuracy": 0,
+    "kernel_fine_neighbour_accuracy": 0,
+    "feature_fine_clustering_accuracy": 0,
+    "feature_fine_neighbour_accuracy": 0,
+    "input_fine_clustering_accuracy": 0,
+    "input_fine_neighbour_accuracy": 0,
 }
 
 #: Movements per unit of the loss's gradient, which grows with the loss as they do.

@@ -9,7 +9,7 @@ from torch import nn
 from elastic.errors import ModelError
 from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
-from elastic.probes.features import FeatureStream, flat_taps
+from elastic.probes.features import FeatureStream, flat_taps, gram_matrices
 
 INPUTS = torch.randn(23, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.arange(23) % 3
@@ -37,6 +37,17 @@ def test_features_are_those_of_the_model_in_evaluation_mode(model):
     for layer, expected in taps.items():
         assert torch.equal(features[layer], expected.flatten(1))
     assert torch.equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("budget", [1, 2**14, 2**30])
+def test_inner_products_are_of_all_pairs_whatever_the_blocks(model, budget):
+    with torch.no_grad():
+        taps = flat_taps(model.eval(), INPUTS)
+    found = gram_matrices(model.train(), INPUTS, budget)
+    assert model.training
+    assert list(found) == list(taps)
+    for layer, features in taps.items():
+        torch.testing.assert_close(found[layer], features @ features.T)
 
 
 @pytest.mark.parametrize("budget", [1, 2000])

@@ -644,3 +644,15 @@ def input_fine_clustering_accuracy(inputs, observed, fine, classes):
 
 def input_fine_neighbour_accuracy(inputs, observed, fine, classes):
     return feature_fine_neighbour_accuracy(inputs, observed, fine, classes)
+
+
+def fine_variance_share(features, observed, fine, classes):
+    """Sum of squares of the fine classes' means about the mean of all, over that of the samples."""
+
+    def of_class(own):
+        mean = np.mean([features[m] for m in own], axis=0)
+        means = {f: np.mean([features[m] for m in own if fine[m] == f], axis=0) for f in {fine[m] for m in own}}
+        between = sum(np.sum((means[fine[m]] - mean) ** 2) for m in own)
+        return between / sum(np.sum((features[m] - mean) ** 2) for m in own)
+
+    return of_each_class(of_class, observed, fine, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from elastic.analysis.kernel_clusters import voted_labels
 from elastic.metrics.contract import metric
@@ -15,13 +16,14 @@ from elastic.metrics.fine_structure import (
     example_fine_features,
     of_each,
 )
+from elastic.metrics.update import not_zero
 
 __all__ = ["example_fine_features"]
 
 
 @metric(
     group="elasticity",
-    source="he2020local",
+    source="yang2023neurons",
     formula="share of samples in the right cluster by k-means on h",
     bounds=(0.0, 1.0),
     dims=OF_A_SUPERCLASS,
@@ -30,7 +32,7 @@ def feature_fine_clustering_accuracy(fine_features: OfEach[FineFeatures]) -> Ten
     r"""Share of a super-class's samples that k-means on this layer's features puts into their fine class.
 
     k-means of the features h = h(m), the samples being those of relative_fine_clustering_accuracy, under the best
-    naming, [K].
+    naming, [K]. High in a layer that has collapsed: the little that is left of the variability is not noise.
 
     Convention: as relative_fine_clustering_accuracy.
 
@@ -42,7 +44,7 @@ def feature_fine_clustering_accuracy(fine_features: OfEach[FineFeatures]) -> Ten
 
 @metric(
     group="elasticity",
-    source="he2020local",
+    source="yang2023neurons",
     formula="mean over m of [fine class of argmin_a ‖h(a)-h(m)‖ = fine class of m]",
     bounds=(0.0, 1.0),
     dims=OF_A_SUPERCLASS,
@@ -63,7 +65,7 @@ def feature_fine_neighbour_accuracy(fine_features: OfEach[FineFeatures]) -> Tens
 
 @metric(
     group="elasticity",
-    source="he2020local",
+    source="yang2023neurons",
     formula="share of samples in the right cluster by k-means on x",
     bounds=(0.0, 1.0),
     dims=OF_A_SUPERCLASS,
@@ -102,6 +104,35 @@ def input_fine_neighbour_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
     [1.0, nan]
     """
     return feature_fine_neighbour_accuracy(fine_inputs)
+
+
+@metric(
+    group="elasticity",
+    source="yang2023neurons",
+    formula="1 - Σ_m ‖h(m)-μ_f(m)‖² / Σ_m ‖h(m)-μ‖²",
+    bounds=(0.0, 1.0),
+    dims=OF_A_SUPERCLASS,
+)
+def fine_variance_share(fine_features: OfEach[FineFeatures]) -> Tensor:
+    r"""Share of a super-class's variance in this layer that lies between its fine classes.
+
+    $1 - \sum_m \lVert h(m) - \mu_{f(m)}\rVert^2 / \sum_m \lVert h(m) - \mu\rVert^2$, [K], μ_f the mean of fine class
+    f and μ that of the super-class: 0 if their means coincide, 1 if each has collapsed by itself.
+
+    Convention: of the stepped samples; by chance (F−1)/(n−1) with F fine classes and n samples; NaN for a super-class
+    of one fine class or without variance.
+
+    >>> round(fine_variance_share([example_fine_features(), None])[0].item(), 4)        # 1 − (½ + ½)/26
+    0.9615
+    """
+    return of_each(fine_features, _share_between)
+
+
+def _share_between(layer: FineFeatures) -> float:
+    centred = _centred(layer.products)
+    total, members = centred.diagonal().sum(), one_hot(layer.fine).to(centred)
+    between = ((members.T @ centred @ members).diagonal() / members.sum(0)).sum()
+    return (between / not_zero(total)).clamp(0.0, 1.0).item()
 
 
 def _centred(products: Tensor) -> Tensor:

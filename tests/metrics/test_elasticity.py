@@ -41,6 +41,7 @@ DEGREES = {
     "relative_neighbour_accuracy": 0,
     "kernel_neighbour_accuracy": 0,
     "fine_locality": 0,
+    "fine_variance_share": 0,
     "relative_fine_clustering_accuracy": 0,
     "kernel_fine_clustering_accuracy": 0,
     "relative_fine_neighbour_accuracy": 0,

@@ -20,7 +20,11 @@ from elastic.metrics.fine_elasticity import (
     relative_fine_clustering_accuracy,
     relative_fine_neighbour_accuracy,
 )
-from elastic.metrics.fine_features import feature_fine_clustering_accuracy, feature_fine_neighbour_accuracy
+from elastic.metrics.fine_features import (
+    feature_fine_clustering_accuracy,
+    feature_fine_neighbour_accuracy,
+    fine_variance_share,
+)
 from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
 
@@ -55,9 +59,10 @@ def test_classes_that_lie_apart_are_found_by_all(seed, classes):
     h, fine = features(seed, classes)
     update = [of_linear_model(h, fine, torch.ones(len(h)).double())]
     found = evaluate("elasticity", {"fine_updates": update, "fine_features": of_features(h, fine)})
-    assert len(found) == 7
+    assert len(found) == 8
     for name, value in found.items():
-        assert value.item() > 3 if name == "fine_locality" else value.item() == 1, name
+        least = {"fine_locality": 3, "fine_variance_share": 0.95}.get(name, 1)
+        assert value.item() >= least, name
 
 
 @quick
@@ -92,6 +97,14 @@ def test_features_are_clustered_as_k_means_does_it(seed, offset):
     distances = torch.cdist(h, h).fill_diagonal_(torch.inf)
     nearest = (fine[distances.argmin(1)] == fine).double().mean()
     assert feature_fine_neighbour_accuracy(of_features(h, fine)).item() == pytest.approx(nearest.item())
+
+
+def test_features_without_variance_have_no_share():
+    h, fine = torch.ones(6, 3).double(), torch.arange(6) % 2
+    assert fine_variance_share(of_features(h, fine)).isnan().all()
+    collapsed = of_features(torch.eye(2).double()[fine], fine)
+    assert fine_variance_share(collapsed).item() == pytest.approx(1)
+    assert fine_variance_share(of_features(torch.eye(2).double()[[0, 0, 1, 1]], torch.tensor([0, 1, 0, 1]))).item() == 0
 
 
 def test_a_scalar_linear_model_s_kernelised_similarity_is_the_inner_product_of_inputs():

@@ -36,7 +36,9 @@ def kernel_clusters(similarity: np.ndarray, count: int) -> np.ndarray:
     from threadpoolctl import threadpool_limits
 
     values, vectors = np.linalg.eigh((similarity + similarity.T) / 2)
-    points = vectors * np.sqrt(np.clip(values, 0, None))
+    # Positive but for rounding are also those that are nothing but rounding: they would only cost time.
+    kept = values > len(values) * np.finfo(float).eps * np.abs(values).max()
+    points = vectors[:, kept] * np.sqrt(values[kept]) if kept.any() else np.zeros((len(values), 1))
     kmeans = KMeans(count, n_init=STARTS, random_state=DRAWS)  # type: ignore[no-untyped-call]
     # Threads add up a cluster's samples in the order in which they end: not twice to the same bits.
     with threadpool_limits(1):  # type: ignore[no-untyped-call]

@@ -158,6 +158,7 @@ def measure_elasticity(
         the first where it can. The attribute ``engine`` tells which it was.
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
+        With the same samples as both, `elastic.analysis.similarity_clustering` finds classes that no label tells.
     memory_budget
         Bytes that the probe may take.
 

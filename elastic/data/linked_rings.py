@@ -1,4 +1,4 @@
-"""Two rings in space, each passing through the other: no plane parts them, and inner products do not tell them apart."""
+"""Two rings in space, each through the other: no plane parts them, and inner products do not tell them apart."""
 
 from __future__ import annotations
 

@@ -22,19 +22,22 @@ def cross_entropy(Z, targets, weights):
 
 
 def factors_loss(per_class, penalties):
-    """‖F_m ⋯ F_1 - Y‖²/2N + Σ λ_i/2 ‖F_i‖², of factors F_1 [d_1, N], F_2 [d_2, d_1] … F_m [K, d_{m-1}]."""
+    """‖F_m ⋯ F_1 + b1ᵀ - Y‖²/2N + Σ λ_i/2 ‖F_i‖², of F_1 [d_1, N], F_2 [d_2, d_1] … F_m [K, d_{m-1}] (and b [K, 1])."""
     Y, N = one_hot(per_class), sum(per_class)
 
-    def objective(*factors):
+    def objective(*arrays):
+        factors, biases = arrays[: len(penalties)], arrays[len(penalties) :]
         before = [np.eye(N)]
         for F in factors:
             before.append(F @ before[-1])
         penalty = sum(p / 2 * (F**2).sum() for p, F in zip(penalties, factors, strict=True))
-        gradients, behind = [], (before[-1] - Y) / N
+        residual = before[-1] + sum(biases) - Y
+        gradients, behind = [], residual / N
         for F, inner, p in zip(factors[::-1], before[-2::-1], penalties[::-1], strict=True):
             gradients.append(behind @ inner.T + p * F)
             behind = F.T @ behind
-        return ((before[-1] - Y) ** 2).sum() / (2 * N) + penalty, gradients[::-1]
+        of_biases = [residual.mean(1, keepdims=True) for _ in biases]
+        return (residual**2).sum() / (2 * N) + penalty, [*gradients[::-1], *of_biases]
 
     return objective
 

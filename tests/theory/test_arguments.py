@@ -16,6 +16,14 @@ WRONG_VALUES = {
     "a negative penalty": (lambda: theory.mse_factor_model([3, 3], [0.1, -0.1]), "`penalties[1]` should be a number"),
     "no penalty": (lambda: theory.mse_factor_model([3, 3], []), "`penalties` should hold one number a factor"),
     "one number for all": (lambda: theory.mse_factor_model([3, 3], 0.1), "`penalties` should be one number a factor"),
+    "a layer beyond the last": (
+        lambda: theory.mse_factor_layer([3, 3], [0.1, 0.1], 3),
+        "`layer` should be one of the 2",
+    ),
+    "a layer without penalty": (
+        lambda: theory.mse_factor_layer([3, 3], [0.1, 0.0], 1),
+        "`penalties[1]` should be a number above 0",
+    ),
     "a penalty of nan": (lambda: theory.cross_entropy_ufm(3, 3, nan, 0.1), "`lambda_w` should be a number of at least"),
     "an infinite penalty": (lambda: theory.cross_entropy_ufm(3, 3, 0.1, inf), "`lambda_h` should be a number"),
     "too much smoothing": (
@@ -42,6 +50,7 @@ DEGENERATE = {
     ),
     "an empty class": (lambda: theory.layer_peeled_imbalanced([3, 0], 1, 1), "`per_class[1]` should be at least 1"),
     "no samples": (lambda: theory.cross_entropy_ufm(3, 0, 0.1, 0.1), "`per_class` should be at least 1; found 0"),
+    "layer zero": (lambda: theory.mse_factor_layer([3, 3], [0.1], 0), "`layer` should be at least 1; found 0"),
     "no samples at all": (lambda: theory.minority_collapse_count(0, 0.1, 0.1), "`total` should be at least 1"),
     "one minority class": (
         lambda: theory.minority_collapse_ratio(4, 3, 1, 1),

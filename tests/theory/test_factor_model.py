@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from theory.objectives import factors_loss, one_hot
 
 from elastic import measure_collapse
-from elastic.theory import mse_factor_model
+from elastic.theory import mse_factor_layer, mse_factor_model
 
 
 def shapes_of(per_class, penalties, width):
@@ -64,6 +64,60 @@ def test_minimising_the_factors_reaches_the_closed_form(least, per_class, penalt
 def test_under_one_layer_of_weights_a_class_is_silent_if_the_penalties_outweigh_its_samples(per_class, strength):
     silent = mse_factor_model(per_class, [strength / 2, 2 * strength]).singular_values == 0
     assert silent.tolist() == [n**0.5 <= sum(per_class) * strength for n in per_class]
+
+
+@pytest.mark.parametrize(
+    ("per_class", "penalties", "width"),
+    [
+        ([4, 4], [0.02, 0.05], 1),  # K - 1 units carry the simplex
+        ([3, 3, 3], [0.01, 0.03], 7),
+        ([12, 5, 2, 1], [0.01, 0.02], 4),
+        ([12, 8, 2, 1], [0.06, 0.1], 4),
+        ([4, 4, 4], [0.2, 0.2], 5),
+        ([10, 6, 3], [0.005, 0.01, 0.02], 6),
+        ([20, 10, 2, 1], [0.04, 0.03, 0.03], 4),
+        ([6, 6, 6], [0.01, 0.01, 0.02, 0.02], 4),
+    ],
+)
+def test_minimising_the_factors_and_a_free_bias_reaches_the_closed_form(least, per_class, penalties, width):
+    optimum = mse_factor_model(per_class, penalties, bias=True)
+    shapes = [*shapes_of(per_class, penalties, width), (len(per_class), 1)]
+    runs = [least(factors_loss(per_class, penalties), shapes, 4, scale) for scale in (0.1, 0.5, 1.0)]
+    loss, (*factors, bias) = min(runs, key=lambda run: run[0])
+    assert loss == pytest.approx(optimum.loss, rel=1e-6)
+    Z = reduce(lambda inner, F: F @ inner, factors)
+    np.testing.assert_allclose(np.linalg.svd(Z, compute_uv=False)[: len(per_class)], optimum.singular_values, atol=2e-3)
+    np.testing.assert_allclose(Z.sum(axis=1), 0, atol=1e-3)
+    np.testing.assert_allclose(bias[:, 0], np.array(per_class) / sum(per_class), atol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(per_class=st.lists(st.integers(1, 50), min_size=2, max_size=8), m=st.integers(1, 5))
+def test_a_bias_never_costs_and_leaves_one_direction_less(per_class, m):
+    penalties = [1e-3] * m
+    without, free = mse_factor_model(per_class, penalties), mse_factor_model(per_class, penalties, bias=True)
+    assert free.loss <= without.loss * (1 + 1e-12)
+    assert free.singular_values[-1] == 0
+    assert (np.diff(free.singular_values) <= 1e-12).all()
+    if len(set(per_class)) == 1:
+        K = len(per_class)
+        np.testing.assert_allclose(free.singular_values[:-1], without.singular_values[1:], rtol=1e-9)
+        assert free.loss == pytest.approx(without.loss * (K - 1) / K, rel=1e-9)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("per_class", [[5, 5, 5], [9, 4, 2]])
+def test_layers_multiply_to_the_logits_and_share_the_penalty_alike(per_class, bias):
+    penalties = [2e-3, 8e-3, 4e-3]
+    layers = [mse_factor_layer(per_class, penalties, number, bias) for number in (1, 2, 3)]
+    told = np.sort(mse_factor_model(per_class, penalties, bias).singular_values)[::-1]
+    np.testing.assert_allclose(layers[-1].singular_values, told, rtol=1e-12, atol=1e-15)
+    shares = [p * layer.factor_singular_values**2 for p, layer in zip(penalties, layers, strict=True)]
+    np.testing.assert_allclose(shares[1:], np.broadcast_to(shares[0], (2, 3)), rtol=1e-12, atol=1e-15)
+    if len(set(per_class)) == 1:
+        for layer in layers:
+            spectrum = layer.class_mean_spectrum_centred if bias else layer.class_mean_spectrum
+            np.testing.assert_allclose(spectrum, layer.singular_values / np.sqrt(5), rtol=1e-12, atol=1e-12)
 
 
 def test_the_cases_reach_every_kind_of_optimum():

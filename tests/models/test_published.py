@@ -1,5 +1,6 @@
 """Networks of the literature: their published sizes, their layers, and that probes know every part of them."""
 
+import engine_cases
 import pytest
 import torch
 
@@ -19,7 +20,20 @@ PUBLISHED = [
     ("vgg", {"depth": 13}, CIFAR, 9_416_010, 11),
     ("vit", {"patch_size": 16, "width": 192, "depth": 12, "heads": 3}, Task((3, 224, 224), 1000), 5_717_416, None),
     ("vit", {"patch_size": 16, "width": 384, "depth": 12, "heads": 6}, Task((3, 224, 224), 1000), 22_050_664, None),
+    ("vit", {"patch_size": 16, "width": 768, "depth": 12, "heads": 12}, Task((3, 224, 224), 1000), 86_567_656, None),
 ]
+
+#: Layers of each network, from the first.
+NAMED = {
+    ("resnet", 34): [
+        "stem",
+        *(f"stage_{s}_block_{b}" for s, blocks in enumerate((3, 4, 6, 3), 1) for b in range(1, blocks + 1)),
+    ],
+    ("resnet", 18): ["stem", *(f"stage_{s}_block_{b}" for s in (1, 2, 3, 4) for b in (1, 2))],
+    ("vgg", 11): [f"conv_{n}" for n in range(1, 9)],
+    ("vgg", 13): [f"conv_{n}" for n in range(1, 11)],
+    ("vit", 4): ["tokens", *(f"block_{n}" for n in range(1, 5))],
+}
 
 TINY = [
     ("resnet", {"width": 2}),
@@ -42,6 +56,32 @@ def test_parameters_and_depth_are_the_published_ones(name, options, task, parame
     if depth is not None:  # convolutions and linear layers along the longest way; shortcuts are no part of it
         along = [n for n, p in net.named_parameters() if p.ndim > 1 and "shortcut" not in n]
         assert len(along) == depth
+
+
+@pytest.mark.parametrize(("name", "depth"), NAMED)
+def test_layers_are_named_in_the_order_of_depth(name, depth):
+    net = build_model(name, {"depth": depth, "width": 3}, CIFAR)
+    assert net.layers == (*NAMED[name, depth], "penultimate", "logits")
+
+
+@pytest.mark.parametrize(("p", "w", "L", "heads", "K"), [(4, 6, 2, 3, 3), (8, 10, 1, 2, 7), (2, 4, 3, 1, 2)])
+def test_a_vision_transformers_parameters_are_counted_by_the_formula(p, w, L, heads, K):
+    net = build_model("vit", {"patch_size": p, "width": w, "depth": L, "heads": heads}, Task((2, 16, 16), K))
+    tokens = (2 * p**2 + 1) * w + w + (1 + (16 // p) ** 2) * w  # patches, class token, positions
+    block = 4 * w + (w + 1) * 3 * w + (w + 1) * w + (w + 1) * 4 * w + (4 * w + 1) * w
+    assert sum(parameter.numel() for parameter in net.parameters()) == tokens + L * block + 2 * w + (w + 1) * K
+
+
+@pytest.mark.parametrize("lr", [None, 1e-2], ids=["first_order", "finite"])
+@pytest.mark.parametrize(("name", "options"), [*TINY, ("mlp", {"widths": [5, 4], "norm": "layer"}), ("cnn", {})])
+def test_both_engines_find_the_same_movements(name, options, lr):
+    torch.manual_seed(0)
+    net = engine_cases.settled(build_model(name, options, SMALL)).double()
+    x, y = torch.randn(15, 2, 16, 16).double(), torch.arange(6) % 3
+    found, expected = (engine_cases.probe(e, net, (x[:6], y), x[6:], lr) for e in ("structured", "autodiff"))
+    assert list(found[0]) == list(net.layers)
+    # Autodiff subtracts two forward passes, and loses what a small movement has less of digits than the features.
+    assert engine_cases.worst(found, expected) < (1e-11 if lr is None else 1e-7)
 
 
 @pytest.mark.parametrize(("name", "options"), TINY)

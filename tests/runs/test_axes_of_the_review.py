@@ -81,6 +81,35 @@ def test_free_features_are_trained_and_probed_as_any_network(tmp_path):
     assert study.cube["elasticity"]["response"].notnull().all()
 
 
+THEORY = {
+    "balanced": "[6, 6, 6]",
+    "imbalanced": "[9, 6, 2]",
+}
+
+
+@pytest.mark.parametrize("counts", THEORY.values(), ids=THEORY)
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        (("model={name: layer_peeled, width: 6}", "optimizer={name: sgd, lr: 2.0}"), ""),
+        (("model={name: unconstrained_features, width: 5, bias: true}", "optimizer=lbfgs"), "weights: 0.002"),
+        (("model={name: deep_unconstrained_features, width: 5, depth: 3}", "optimizer=lbfgs", "loss=mse"),
+         "weights: 0.002"),
+    ],
+    ids=["layer_peeled", "unconstrained_features", "deep_unconstrained_features"],
+)  # fmt: skip
+def test_every_theory_model_runs_through_training_probes_and_cube(tmp_path, model, training, counts):
+    data, how = f"{{name: indices, per_class_counts: {counts}}}", "epochs: 6, batch_size: null, dtype: float64"
+    study = studies.run(tmp_path, f"data={data}", "axes.seed=[0]", *model,
+                        f"training={{{how}, penalties: {{{training}}}}}", "probes.collapse.per_class=null")  # fmt: skip
+    objective = study.cube["training"].dataset["objective"].values.ravel()
+    assert objective[-1] < objective[0]
+    for group, variable in (("collapse", "nc1"), ("collapse", "class_mean_spectrum"), ("elasticity", "response")):
+        found = study.cube[group][variable]
+        assert {"penultimate", "logits"} <= set(found["layer"].values)
+        assert found.sel(split="train").notnull().all() if "split" in found.dims else found.notnull().all()
+
+
 def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):
     built = bench(tmp_path, "training.classifier=etf")
     classifier = built.trainer.model.next_weights()["penultimate"]

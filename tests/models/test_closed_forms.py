@@ -128,6 +128,35 @@ def test_with_relu_two_classes_reach_the_linear_optimum_and_never_less(depth, pe
     assert min(objectives) == pytest.approx(theory.mse_factor_model(counts, penalties).loss, rel=1e-6)
 
 
+@pytest.mark.parametrize("b", [0.0, 0.1, 0.25, 0.5])
+def test_with_relu_the_optimum_does_not_fix_the_free_features(b):
+    """Values that ReLU cuts off cost nothing: W₁H₁ = s((1 + b)I - b11ᵀ)Y rectifies to sY at the same penalty.
+
+    Its eigenvalues are 0 or more up to b = 1/(K-1), so that their sum is the trace. The free features are then
+    anything from an orthogonal frame (b = 0) to a simplex, and only the rectified ones are told by theory.
+    """
+    K, n, penalties = 3, 4, [3e-3, 2e-3, 4e-3]
+    free, inner, outer = (theory.mse_factor_layer([n] * K, penalties, number) for number in (1, 2, 3))
+    size = inner.class_mean_spectrum[0]  # of the rectified class means
+    values, vectors = np.linalg.eigh(size * ((1 + b) * np.eye(K) - b))
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    ratio = free.class_mean_spectrum[0] / math.sqrt(size)
+    last = trained(EXTENDED, {"widths": [K, K], "activation": "relu"}, [n] * K, penalties=penalties, epochs=0)
+    H1, W1, W2 = last.model.parameters()
+    for parameter, value in (
+        (H1, ratio * np.repeat(root, n, axis=1)),
+        (W1, root / ratio),
+        (W2, outer.factor_singular_values[0] * np.eye(K)),
+    ):
+        parameter.data.copy_(torch.tensor(value))
+    errors = (layers_of(last, [n] * K)["logits"] - torch.eye(K).repeat_interleave(n, dim=0)).square().sum()
+    penalty = sum(p / 2 * x.square().sum() for p, x in zip(penalties, (H1, W1, W2), strict=True))
+    total = (errors / (2 * K * n) + penalty).item()
+    assert total == pytest.approx(theory.mse_factor_model([n] * K, penalties).loss, rel=1e-12)
+    frame = float(measured(last, [n] * K).sel(layer="free_features")["orthogonal_frame_error"])
+    assert (frame < 1e-6) == (b == 0)
+
+
 # Cross-entropy ------------------------------------------------------------------------------------------------
 
 

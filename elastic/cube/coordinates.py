@@ -148,18 +148,26 @@ def ragged(
 
     Returns
     -------
-    Without the axes where all runs that have begun agree, with them where they do not.
+    Without those axes along which the runs that have begun agree (the seed, mostly), with the others.
     """
     dims, shape = tuple(labels), tuple(len(along) for along in labels.values())
-    whole = np.full((*axes.shape, *shape), np.nan)
-    own = []
+    whole, begun = np.full((*axes.shape, *shape), np.nan), np.zeros(axes.shape, dtype=bool)
     for cell in cells:
         if cell.layout is not None:
             places = [indices(along, cell.layout.labels(group, dim)) for dim, along in labels.items()]
             whole[cell.position][np.ix_(*places)] = values(cell.layout)
-            own.append(whole[cell.position])
-    if not own:
-        return dims, np.full(shape, np.nan)
-    if all(np.array_equal(own[0], other, equal_nan=True) for other in own):
-        return dims, own[0].copy()
-    return (*axes.names, *dims), whole
+            begun[cell.position] = True
+    differing = list(axes.names)
+    for name in reversed(axes.names):
+        along = differing.index(name)
+        first = _first_begun(whole, begun, along)
+        if np.array_equal(whole[begun], np.broadcast_to(first, whole.shape)[begun], equal_nan=True):
+            whole, begun = first.take(0, axis=along), np.logical_or.reduce(begun, axis=along)
+            differing.remove(name)
+    return (*differing, *dims), whole
+
+
+def _first_begun(whole: Array, begun: Array, along: int) -> Array:
+    """Return the numbers of the first run that has begun along an axis, which keeps one label."""
+    first = np.expand_dims(begun.argmax(axis=along), along)
+    return np.take_along_axis(whole, first.reshape(*first.shape, *[1] * (whole.ndim - first.ndim)), axis=along)

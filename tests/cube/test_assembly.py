@@ -142,6 +142,19 @@ def test_width_has_an_axis_only_where_it_differs(tmp_path, make_layout, write_ru
     assert cube["collapse"]["width"].sel(layer="hidden_1").values.tolist() == [8, 16]
 
 
+def test_depth_has_only_the_axes_along_which_it_differs(tmp_path, make_layout, write_run):
+    cells = [{"hidden": k, "norm": norm, "seed": seed} for k in (1, 3) for norm in ("none", "batch") for seed in (0, 1)]
+    runs = [(cell, write_run(tmp_path / str(i), make_layout(hidden=cell["hidden"]))) for i, cell in enumerate(cells)]
+    axes = {"norm": ["none", "batch"], "hidden": [1, 3], "seed": [0, 1]}
+    nan = np.nan
+    expected = [[0, 1, nan, nan, 2, 3], [0, 1, 2, 3, 4, 5]]
+    # Whether all runs have begun or the first of some have not.
+    for some in (runs, [run for run in runs if run[0] != {"hidden": 1, "norm": "none", "seed": 0}]):
+        depth = assemble(some, axes, {})["collapse"]["depth"]
+        assert depth.dims == ("hidden", "layer")
+        assert np.array_equal(depth, expected, equal_nan=True)
+
+
 def test_names_and_numbers_as_classes_meet_as_names(tmp_path, make_layout, make_record, write_run):
     layouts = {"digits": make_layout(classes=(0, 1)), "pets": make_layout(classes=("cat", "dog"))}
     runs = [({"data": name}, write_run(tmp_path / name, layout)) for name, layout in layouts.items()]

@@ -49,6 +49,8 @@ def gradients(model, penalties):
         ("biases", {"stages.penultimate.0.bias", "stages.logits.bias"}),
         ("logits", {"stages.logits.weight", "stages.logits.bias"}),
         ("penultimate", {"stages.penultimate.0.weight", "stages.penultimate.0.bias"}),
+        ("logits.weights", {"stages.logits.weight"}),
+        ("penultimate.biases", {"stages.penultimate.0.bias"}),
     ],
 )
 def test_a_penalty_adds_lambda_times_the_parameter_to_the_gradients_it_names_and_to_no_other(name, penalised):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def meets_theory(
     """
     values = in_layer(measured(cube, variable, split=split, where=where), layer)
     values = at_epoch(values, epoch)
-    optimum = _along(values, factor * np.sort(_optimum(theory, arguments, quantity))[::-1])
+    optimum = _along(values, factor * np.sort(_optimum(theory, arguments, quantity))[::-1], where or {})
     if bool((optimum == 0).all()):
         return Evidence(values - optimum, (-tolerance, tolerance), f"{variable} (optimum 0)")
     if bool((optimum == 0).any()):
@@ -97,9 +98,13 @@ def _check_arguments(theory: str, function: Any, arguments: dict[str, Any]) -> N
             raise OptionError(f"`arguments.{parameter.name}`", f"be given for {theory}", "nothing", hint)
 
 
-def _along(values: xr.DataArray, optimum: np.ndarray) -> xr.DataArray:
+def _along(values: xr.DataArray, optimum: np.ndarray, where: Mapping[str, Any]) -> xr.DataArray:
+    """Return the optimum along the variable's components, or at the one that ``where`` names."""
     if len(optimum) == 1:
         return xr.DataArray(optimum[0])
+    component = where.get("component")
+    if isinstance(component, int) and 1 <= component <= len(optimum):
+        return xr.DataArray(optimum[component - 1])
     if values.sizes.get("component") != len(optimum):
         found, hint = f"{len(optimum)} numbers", "a variable with as many components, as class_mean_spectrum"
         raise OptionError("`quantity`", "be one number a component of the variable", found, hint)

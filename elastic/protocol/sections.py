@@ -142,7 +142,10 @@ class Training(Strict):
     init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0)]],
-        Field(description="λ of (λ/2)‖·‖² by layer, or on weights, biases, features", examples=[{"logits": 5e-4}]),
+        Field(
+            description="λ of (λ/2)‖·‖² by layer, its .weights or .biases, or on all weights, biases, or features",
+            examples=[{"logits": 5e-4}],
+        ),
     ] = {}
     classifier: Annotated[
         Literal["learned", "etf"], Field(description="etf: the last layer is fixed to a simplex ETF")

@@ -32,7 +32,8 @@ def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, S
         )
         chosen[split] = part.take(index.to(part.labels.device))
     # What weighs on the last layer: its best weights are those of the ridge regression with this λ.
-    ridge = trainer.objective.decay + settings.training.penalties.get("logits", 0.0)
+    classifier = trainer.model.next_weights().get(trainer.model.penultimate or "")
+    ridge = trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
     budget = settings.probes.memory_budget_bytes
     return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge if trainer.loss.squared else None, budget)
 

@@ -91,6 +91,11 @@ class Objective:
         features = taps[self.model.layer_of(self.loss.layer)].detach().flatten(1)
         return PROBED_BY.per_sample(self.probe(features), labels)
 
+    def ridge(self, parameter: Tensor) -> float:
+        """Return λ of all that penalises a parameter, (λ/2)‖θ‖² together."""
+        named = (penalty for penalty, group in self.penalties if any(p is parameter for p in group))
+        return self.decay + sum(named)
+
     def _on_features(self, taps: Mapping[str, Tensor]) -> Tensor:
         return self.features / 2 * taps[self.model.layers[-2]].flatten(1).square().sum(dim=1).mean()
 
@@ -110,7 +115,8 @@ def build_objective(
     """Return the objective of a protocol's penalties {name: λ}.
 
     A name is a layer's (all parameters of the stage that gives it), ``weights`` (every array of two dims or more),
-    ``biases`` (all others, gains of norms among them) or ``features`` (the penultimate layer's values).
+    ``biases`` (all others, gains of norms among them), a layer's ``<layer>.weights`` or ``<layer>.biases``, or
+    ``features`` (the penultimate layer's values). Penalties that name one parameter add up.
 
     Raises
     ------
@@ -127,6 +133,8 @@ def build_objective(
     >>> objective = build_objective(net, build_loss("mse"), {"logits": 0.5})
     >>> objective.total(3.0, torch.zeros(1, 2), torch.tensor([0]))                 # 3 + ½/2 · 4
     4.0
+    >>> build_objective(net, build_loss("mse"), {"logits": 0.5, "weights": 0.25}).ridge(net.stages["logits"].weight)
+    0.75
     """
     chosen, features = [], 0.0
     for name, penalty in (penalties or {}).items():
@@ -152,14 +160,17 @@ def _probe(model: TappedModel) -> nn.Linear:
 
 
 def _parameters(model: TappedModel, name: str) -> tuple[nn.Parameter, ...]:
-    if name in (WEIGHTS, BIASES):
-        return tuple(p for p in model.parameters() if (p.ndim > 1) == (name == WEIGHTS))
-    parameters = tuple(model.stage_parameters(name)) if name in model.layers else ()
-    if not parameters:
-        known = [WEIGHTS, BIASES, FEATURES, *(layer for layer in model.layers if [*model.stage_parameters(layer)])]
-        hint = nearest(name, known, fallback=f"one of {', '.join(known)}")
-        raise _unknown(name, "weights, biases, features, or a layer with parameters of its own", hint)
-    return parameters
+    layer, _, kind = ("", "", name) if name in (WEIGHTS, BIASES) else name.rpartition(".")
+    if kind not in (WEIGHTS, BIASES) or name in model.layers:
+        layer, kind = name, ""
+    among = model.parameters() if not layer else model.stage_parameters(layer) if layer in model.layers else ()
+    parameters = tuple(p for p in among if not kind or (p.ndim > 1) == (kind == WEIGHTS))
+    if parameters or not layer:
+        return parameters
+    known = [WEIGHTS, BIASES, FEATURES, *(of for of in model.layers if [*model.stage_parameters(of)])]
+    hint = nearest(name, known, fallback=f"one of {', '.join(known)}")
+    should = "weights, biases, features, a layer with parameters of its own, or that layer's .weights or .biases"
+    raise _unknown(name, should, hint)
 
 
 def _unknown(name: str, should: str, hint: str) -> ModelError:

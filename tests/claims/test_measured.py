@@ -146,3 +146,21 @@ def test_the_middle_of_a_fall_does_not_depend_on_its_height_or_unit():
     xr.testing.assert_allclose(middle_of_fall(values), middle_of_fall(10 * values))
     xr.testing.assert_allclose(middle_of_fall(values), middle_of_fall(values**3))
     assert middle_of_fall(1 / values).isnull().all()
+
+
+#: With a bias one of two classes' singular values is left: 1.5 and 0.
+WITH_BIAS = {"theory": "mse_factor_model", "quantity": "singular_values", "variable": "class_mean_spectrum",
+             "arguments": {"per_class": [4, 4], "penalties": [1 / 16, 1 / 16], "bias": True}, "tolerance": 0.1}  # fmt: skip
+
+
+def test_a_spectrum_that_is_partly_zero_is_claimed_component_by_component():
+    rng = np.random.default_rng(0)
+    found = np.array([1.5, 0.0]) + rng.normal(0, 0.01, (1, 4, 2))
+    cube = sim.cube(class_mean_spectrum=sim.values(found, "component", component=[1, 2])).isel(study=0)
+    with pytest.raises(OptionError, match="component"):
+        verdict_on(cube, "meets_theory", WITH_BIAS)
+    for component in (1, 2):
+        verdict = verdict_on(cube, "meets_theory", WITH_BIAS | {"where": {"component": component}})
+        assert verdict.verdict == "supported"
+    wrong = sim.cube(class_mean_spectrum=sim.values(found[..., ::-1], "component", component=[1, 2])).isel(study=0)
+    assert verdict_on(wrong, "meets_theory", WITH_BIAS | {"where": {"component": 2}}).verdict == "refuted"

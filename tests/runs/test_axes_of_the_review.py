@@ -61,6 +61,15 @@ def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
     assert built.trainer.objective.total(2.0, part.inputs, part.labels) == pytest.approx(2.0 + 0.05 * squares)
 
 
+@pytest.mark.parametrize(
+    ("penalties", "ridge"),
+    [("{logits: 0.5}", 0.5), ("{weights: 0.25, logits.weights: 0.5}", 0.75), ("{logits.biases: 0.5}", 0.0)],
+)
+def test_the_best_classifier_is_that_of_the_ridge_that_weighs_on_its_weights(tmp_path, penalties, ridge):
+    built = bench(tmp_path, f"training.penalties={penalties}", "optimizer.weight_decay=0.0", "loss=mse")
+    assert built.collapse.ridge == ridge
+
+
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])
 def test_other_optimisers_train_a_study(tmp_path, optimizer):
     study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.norm=none",
@@ -134,6 +143,8 @@ def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):
         ("training.init_scale=0", "init_scale"),
         ("training.penalties={logits: -1.0}", "penalties"),
         ("training.penalties={logit: 0.1}", "'logits'"),
+        ("training.penalties={logits.gains: 0.1}", "weights"),
+        ("training.penalties={logit.weights: 0.1}", "logit.weights"),
     ],
 )
 def test_what_makes_no_sense_is_told(tmp_path, change, told):

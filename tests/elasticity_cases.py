@@ -105,15 +105,14 @@ class Case:
     @cached_property
     def among(self):
         """Return the slow twins' (movements [M, M, d] of the observed samples under steps on them, loss rates [M])."""
-        per_sample, samples = (
-            build_loss(self.loss).per_sample,
-            list(zip(self.observed, self.observed_labels, strict=True)),
-        )
-        moved = [
-            [oracles.first_order_movement(self.model, self.layer, per_sample, a, y, x) for x in self.observed]
-            for a, y in samples
-        ]
-        return np.array(moved), [oracles.loss_rate(self.model, per_sample, a, y) for a, y in samples]
+        loss = build_loss(self.loss)
+        read, gradients = self.model.layer_of(loss.layer), []
+        for a in range(len(self.observed)):  # stepped on among those that the network is told alike
+            (members,) = (self.observed_labels == self.observed_labels[a]).nonzero(as_tuple=True)
+            batch, place = (self.observed[members], self.observed_labels[members]), members.tolist().index(a)
+            gradients.append(oracles.share_gradient(self.model, read, loss.per_sample, *batch, place))
+        moved = [[oracles.first_order_movement(self.model, self.layer, g, x) for x in self.observed] for g in gradients]
+        return np.array(moved), [oracles.loss_rate(g) for g in gradients]
 
     def ask(self, oracle):
         """Call an oracle with the quantities that its parameters name."""

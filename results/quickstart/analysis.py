@@ -1,6 +1,9 @@
 # %% [markdown]
 # # How do collapse and local elasticity develop at every layer of an MLP on digits?
 #
+# Does every layer collapse, the deeper the more and by the same factor, and does a step on a sample move its
+# own class further than the others?
+#
 # After `tirer2022extended`, `he2023law`, `he2020local` (`elastic/references.bib`).
 #
 # Study `quickstart`, read from its cube: every number and every sentence below is computed from it. Written by

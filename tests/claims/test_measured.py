@@ -150,7 +150,8 @@ def test_the_middle_of_a_fall_does_not_depend_on_its_height_or_unit():
 
 #: With a bias one of two classes' singular values is left: 1.5 and 0.
 WITH_BIAS = {"theory": "mse_factor_model", "quantity": "singular_values", "variable": "class_mean_spectrum",
-             "arguments": {"per_class": [4, 4], "penalties": [1 / 16, 1 / 16], "bias": True}, "tolerance": 0.1}  # fmt: skip
+             "tolerance": 0.1,
+             "arguments": {"per_class": [4, 4], "penalties": [1 / 16, 1 / 16], "bias": True}}  # fmt: skip
 
 
 def test_a_spectrum_that_is_partly_zero_is_claimed_component_by_component():

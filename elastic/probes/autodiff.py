@@ -176,11 +176,11 @@ def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -
     """
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     given = buffers | {f"model.{name}": p for name, p in parameters.items()}
-    taps = functional_call(_Taps(model), given, (inputs.clone(),))
+    taps = functional_call(Taps(model), given, (inputs.clone(),))
     return {layer: features.flatten(1) for layer, features in taps.items()}
 
 
-class _Taps(nn.Module):
+class Taps(nn.Module):
     """The model with its taps as its output: `functional_call` calls `forward`."""
 
     def __init__(self, model: TappedModel) -> None:
@@ -188,4 +188,5 @@ class _Taps(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Layers:
+        """Return the taps."""
         return self.model.taps(inputs)

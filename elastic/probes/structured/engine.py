@@ -11,8 +11,9 @@ from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.movements import Layers, Stepping
-from elastic.probes.structured.propagation import Steps, propagate
+from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
+from elastic.probes.structured.steps import Steps
 
 
 class Structured(Stepping):
@@ -36,6 +37,8 @@ class Structured(Stepping):
         super().__init__(model, example, lr, layer)
         with torch.no_grad(), probed(model):
             self.recording = Recording(model, example, layer)
+        #: Whether a pass has been looked through for operations that no torch function shows.
+        self.looked = False
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Steps:
         """Return the steps on c samples alone."""
@@ -46,10 +49,11 @@ class Structured(Stepping):
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}
-        for layer, (value, tangent) in propagate(self.model, steps, inputs).items():
+        for layer, (value, tangent) in propagate(self.model, steps, inputs, guarded=not self.looked).items():
             if tangent is None:
                 tangent = value.new_zeros(steps.count, *value.shape)
             moved[layer], features[layer] = tangent.flatten(2), value.flatten(1)
+        self.looked = True
         return moved, features
 
     def own(self, steps: Steps, inputs: Tensor, at_a_time: int) -> Layers:

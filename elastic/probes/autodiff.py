@@ -57,6 +57,10 @@ class Autodiff(Stepping):
         """Return own movements, of all at once: they are as many as those of one observed sample."""
         return {layer: moved.squeeze(1) for layer, moved in self.follow(steps, inputs[:, None], 0).items()}
 
+    def features(self, inputs: Tensor) -> Layers:
+        """Return features, with buffers and inputs that stay as they are."""
+        return layer_features(self.model, {}, inputs)
+
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
         """Return movements [c, n, d] of inputs [n, …], or, where ``in_dim`` is 0, [c, n, …]."""
         followed: Layers = self.batching("derivative", self._along, (0, in_dim), steps, inputs, one=self._along_one)
@@ -163,7 +167,7 @@ def descent(
         if not along.requires_grad:
             return {name: torch.zeros_like(value) for name, value in p.items()}
         gradients = torch.autograd.grad(along, list(leaves.values()), materialize_grads=True)
-        return dict(zip(leaves, gradients, strict=True))
+        return {name: gradient.to_dense() for name, gradient in zip(leaves, gradients, strict=True)}
 
     steps: Parameters = batching("gradient", grad(towards), (None, 0, 0), parameters, inputs, seeds, one=one)
     return steps

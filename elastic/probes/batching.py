@@ -58,15 +58,9 @@ class Batching:
             If neither way follows the model, or it draws random numbers.
         """
         try:
-            if kind not in self.alone:
-                try:
-                    return vmap(whole, in_dims)(*inputs)
-                except torch.OutOfMemoryError:
-                    raise
-                except FAILURES as error:
-                    if isinstance(error, ModelError) or "randomness" in str(error):
-                        raise
-            results = one_at_a_time(one or whole, in_dims, inputs)
+            # Compiled scripts cannot be differentiated forwards.
+            with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+                return self._run(kind, whole, in_dims, inputs, one or whole)
         except torch.OutOfMemoryError as error:
             found = str(error).partition(".")[0]
             raise ModelError(
@@ -81,6 +75,17 @@ class Batching:
                 (str(error).strip().splitlines() or [type(error).__name__])[0],
                 "replacing that part, or `probes.elasticity: null`",
             ) from error
+
+    def _run(self, kind: str, whole: Any, in_dims: tuple[int | None, ...], inputs: Any, one: Any) -> Any:
+        if kind not in self.alone:
+            try:
+                return vmap(whole, in_dims)(*inputs)
+            except torch.OutOfMemoryError:
+                raise
+            except FAILURES as error:
+                if isinstance(error, ModelError) or "randomness" in str(error):
+                    raise
+        results = one_at_a_time(one, in_dims, inputs)
         self.alone.add(kind)
         return results
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.movements import Layers, Stepping
 from elastic.probes.structured.propagation import propagate
@@ -39,6 +40,10 @@ class Structured(Stepping):
             self.recording = Recording(model, example, layer)
         #: Whether a pass has been looked through for operations that no torch function shows.
         self.looked = False
+
+    def features(self, inputs: Tensor) -> Layers:
+        """Return features, with buffers and inputs that stay as they are."""
+        return layer_features(self.model, {}, inputs)
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Steps:
         """Return the steps on c samples alone."""

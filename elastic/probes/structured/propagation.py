@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from elastic.probes.autodiff import Taps
-from elastic.probes.movement_pass import FLAGS, STOPS, name_of
+from elastic.probes.movement_pass import FLAGS, STOPS, forward_only, name_of
 from elastic.probes.structured.differences import difference, unknown
 from elastic.probes.structured.duals import (
     Dual,
@@ -227,7 +227,7 @@ def propagate(
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     memory.protected.add(storage_of(inputs))
     entered = memory.enter(dual(inputs, None)) if numeric(inputs) else inputs
-    with Guard(propagation) if guarded else nullcontext(), propagation:
+    with forward_only(), Guard(propagation) if guarded else nullcontext(), propagation:
         taps = functional_call(Taps(model), buffers, (entered,))
     taps = {layer: memory.current(h) for layer, h in taps.items()}
     return {layer: (plain(h), h.tangent if isinstance(h, Dual) else None) for layer, h in taps.items()}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.probes.structured.duals import moves
+from elastic.probes.written_out import WRITTEN_OUT
 
 Follow = Callable[..., Any]
 
@@ -51,7 +52,7 @@ RULES: dict[Any, Rule] = {}
 #: what tells how they read it; None where there are no factors.
 FACTORED: dict[Any, Follow] = {}
 #: Functions written out in other functions, which have rules.
-REWRITES: dict[Any, Follow] = {}
+REWRITES: dict[Any, Follow] = dict(WRITTEN_OUT)
 
 
 def register(functions: Any, follow: Follow, moving: tuple[str, ...]) -> None:

@@ -75,5 +75,19 @@ def batch_norm(
     return normal if bias is None else normal + bias.view(channels)
 
 
+def distances(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """Return the distances […, P, R] of points […, P, d] and […, R, d].
+
+    >>> distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]])).tolist()
+    [[5.0, 1.0]]
+    """
+    between: Tensor = torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, dim=-1)
+    return between
+
+
 #: By torch function: the same, written out.
-WRITTEN_OUT: dict[Any, Any] = {functional.embedding_bag: embedding_bag, torch._weight_norm: weight_norm}
+WRITTEN_OUT: dict[Any, Any] = {
+    functional.embedding_bag: embedding_bag,
+    torch._weight_norm: weight_norm,
+    torch.cdist: distances,
+}

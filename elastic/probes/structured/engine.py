@@ -54,11 +54,12 @@ class Structured(Stepping):
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}
-        for layer, (value, tangent) in propagate(self.model, steps, inputs, guarded=not self.looked).items():
+        # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
+        guarded, self.looked = not self.looked and steps.count == 1, True
+        for layer, (value, tangent) in propagate(self.model, steps, inputs, guarded=guarded).items():
             if tangent is None:
                 tangent = value.new_zeros(steps.count, *value.shape)
             moved[layer], features[layer] = tangent.flatten(2), value.flatten(1)
-        self.looked = True
         return moved, features
 
     def own(self, steps: Steps, inputs: Tensor, at_a_time: int) -> Layers:

@@ -128,7 +128,10 @@ def _inplace_place(function: Any) -> int | None:
     """Return the position of a function's parameter ``inplace``."""
     if not inspect.isfunction(function):
         return None
-    names = list(inspect.signature(function).parameters)
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:  # one that wraps a builtin
+        return None
     return names.index("inplace") if "inplace" in names else None
 
 

@@ -71,7 +71,7 @@ def moved(net, stepped, labels, observed, lr=None):
     rows = []
     for x, y in zip(stepped, labels, strict=True):
         at = copy.deepcopy(net)
-        F.cross_entropy(at(x[None]), y[None]).backward()
+        F.cross_entropy(at(x[None].clone()), y[None]).backward()
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in at.parameters()]
         ends = [after(net, gradients, size, observed) for size in ((1e-6, -1e-6) if lr is None else (lr, 0.0))]
         rows.append((ends[0] - ends[1]) / (2e-6 if lr is None else lr))
@@ -86,7 +86,7 @@ def after(net, gradients, size, observed):
         with torch.no_grad():
             for p, g in zip(other.parameters(), gradients, strict=True):
                 p -= size * g.to_dense()
-            logits.append(other(sample[None])[0])
+            logits.append(other(sample[None].clone())[0])
     return torch.stack(logits)
 
 
@@ -807,7 +807,7 @@ def numpy_numbers(net, x):
 @kind(alone=True)
 def new_tensor_of_a_feature(net, x):
     h = net.a(x)
-    return net.b(h * torch.tensor([v for v in h[0]]))
+    return net.b(h * torch.tensor(list(h[0])))
 
 
 @kind(alone=True)

@@ -884,6 +884,28 @@ def own_function_without_gradient(net, x):
     return net.b(h + _Sign.apply(h).detach())
 
 
+class _Clipped(torch.autograd.Function):
+    """Its derivatives are not those of its value."""
+
+    @staticmethod
+    def forward(ctx, h):
+        ctx.save_for_backward(h)
+        return torch.tanh(h).clamp(-0.5, 0.5)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0].cos()
+
+    @staticmethod
+    def jvp(ctx, t):
+        return 3 * t
+
+
+@kind()
+def own_function_with_a_wrong_derivative(net, x):
+    return net.b(_Clipped.apply(net.a(x)))
+
+
 class _Reversed(torch.autograd.Function):
     @staticmethod
     def forward(h):
@@ -896,6 +918,10 @@ class _Reversed(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         return -g
+
+    @staticmethod
+    def jvp(ctx, t):
+        return 2 * t
 
     @staticmethod
     def vmap(info, in_dims, h):

@@ -53,7 +53,8 @@ REDUCTIONS = {"scatter_reduce", "index_reduce", "scatter"}
 class MovementPass(TorchFunctionMode):
     """While active, forward derivatives pass through whatever stops a gradient; ``item`` gives a tensor.
 
-    A `torch.autograd.Function` runs its own ``forward``: what it defines as its derivative is one of the step.
+    A `torch.autograd.Function` that has a ``jvp`` runs its ``forward`` as any other code does: what moves is its value,
+    whatever it defines as its derivative.
 
     Raises
     ------
@@ -173,9 +174,11 @@ class Context:
 def forward_only() -> Iterator[None]:
     """Let `torch.autograd.Function` run its ``forward`` as any other code, which torch functions then show."""
     function: Any = torch.autograd.Function
-    plain, contextless = function.__dict__["apply"], function.setup_context
+    plain, contextless, underived = function.__dict__["apply"], function.setup_context, function.jvp
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if cls.jvp is underived:
+            raise NotImplementedError(f"`{cls.__name__}` has no forward derivative: no `jvp` of its own")
         with torch.no_grad():
             if cls.setup_context is not contextless:
                 return cls.forward(*args, **kwargs)

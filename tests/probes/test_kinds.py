@@ -36,14 +36,17 @@ def pairs(model, chosen, x, y, sample, lr):
 
 
 #: Kinds that no engine follows: a parameter that the forward pass rescales, a derivative that is wrong in torch,
-#: numbers of Python that move, compiled scripts, tensors without derivatives.
-REFUSED = {"embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "inference_mode"}
+#: numbers of Python that move, compiled scripts, tensors and functions without derivatives.
+REFUSED = {
+    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "inference_mode",
+    "own_function", "own_function_without_gradient",
+}  # fmt: skip
 #: Kinds that the structured engine leaves to autodiff in first order.
 LEFT = REFUSED | {
     "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
     "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
     "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",
-    "rows_by_index", "list_of_rows", "own_function", "own_function_without_gradient", "reversed_gradient",
+    "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient",
     "checkpointed", "grid_sample", "token_written",
 }  # fmt: skip
 

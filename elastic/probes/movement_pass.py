@@ -40,9 +40,9 @@ STOPS = {Tensor.detach, torch.detach, Tensor.detach_, torch.detach_, _TENSOR.dat
 #: Functions that say whether a tensor gets a gradient.
 FLAGS = {Tensor.requires_grad_, _TENSOR.requires_grad.__set__}
 #: Functions that make a new tensor of other tensors' numbers.
-COPIES = {torch.tensor, torch.asarray, torch.as_tensor, torch.scalar_tensor}
+COPIES = {torch.tensor, torch.asarray, torch.as_tensor, torch.scalar_tensor, Tensor.new_tensor}
 #: Names of functions that turn a tensor into numbers of Python or numpy, or give it other memory.
-NUMBERS = {"__float__", "__complex__", "__array__", "numpy", "new_tensor", "data=", "set_", "__dlpack__", "storage"}
+NUMBERS = {"__float__", "__complex__", "__array__", "numpy", "data=", "set_", "__dlpack__", "storage"}
 NUMBERS |= {"untyped_storage", "data_ptr", "__reduce_ex__", "apply_", "map_", "map2_"}
 #: Names of functions that rescale rows of their weight where ``max_norm`` is given.
 RENORMED = {"embedding", "embedding_bag"}
@@ -101,14 +101,20 @@ class MovementPass(TorchFunctionMode):
         """Call a function of tensors that move."""
         name = name_of(func)
         if func in COPIES:
-            made = stacked(args[0])
-            return made.to(dtype=kwargs.get("dtype") or made.dtype, device=kwargs.get("device") or made.device)
+            data = args[-1] if func is Tensor.new_tensor else args[0]
+            made, like = stacked(data), args[0] if func is Tensor.new_tensor else None
+            dtype = kwargs.get("dtype") or (made if like is None else like).dtype
+            return made.to(dtype=dtype, device=kwargs.get("device") or made.device)
+        if name == "__deepcopy__":
+            return args[0].clone()
         if name in ("item", "tolist"):
             return nested(args[0].reshape(()) if name == "item" else args[0])
         if name in NUMBERS:
             raise RuntimeError(f"a feature that moves is read or replaced by `{name}`, past forward derivatives")
         if name in RENORMED and kwargs.get("max_norm") is not None:
             raise RuntimeError(f"`{name}` rescales a parameter in the forward pass")
+        if "fake_quant" in name or "fused_moving" in name:
+            raise RuntimeError(f"`{name}` has a derivative that is not that of its value")
         if name.rstrip("_") in REDUCTIONS and "prod" in (*args, kwargs.get("reduce")):
             raise RuntimeError(f"the forward derivative of `{name}` by products is wrong in torch")
         if isinstance(kwargs.get("out"), Tensor):

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from elastic.probes.autodiff import Taps
-from elastic.probes.movement_pass import FLAGS, STOPS, forward_only, name_of
+from elastic.probes.movement_pass import COPIES, FLAGS, STOPS, forward_only, name_of
 from elastic.probes.structured.differences import difference, unknown
 from elastic.probes.structured.duals import (
     Dual,
@@ -100,7 +100,7 @@ class Propagation(TorchFunctionMode):
             return args[0]
         if func in STOPS:
             return self._unstopped(func, args[0])
-        if name in NUMBERS | BRANCHES:
+        if name in NUMBERS | BRANCHES or func in COPIES:
             return self._read(func, args, kwargs)
         return self._entered(self._output(func, args, kwargs), tensors)
 
@@ -131,8 +131,8 @@ class Propagation(TorchFunctionMode):
     def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Call a function that gives no tensor."""
         if moves(args, kwargs):
-            if name_of(func) in NUMBERS:
-                raise Unsupported(f"`{name_of(func)}`", "numbers of Python read off a tensor that moves")
+            if name_of(func) not in BRANCHES:
+                raise Unsupported(f"`{name_of(func)}`", "numbers that are read off a tensor that moves")
             if self.steps.size is not None:
                 raise unknown(func)
         return func(*tree_map(plain, args), **tree_map(plain, kwargs))

@@ -1392,3 +1392,33 @@ def operators_by_name(net, x):
     h = net.a(x)
     y = torch.add(input=h, other=h * h, alpha=0.3) + torch.mul(input=h, other=h) + torch.sub(h, other=x)
     return net.b(y + torch.div(input=h, other=2 + h * h) + torch.rsub(h, 1, alpha=2) + 3.0 / (2 + h) + (1 - h))
+
+
+@kind(alone=True)
+def number_by_tensor(net, x):
+    h = net.a(x)
+    return net.b(F.leaky_relu(h, h.detach().mean()) + torch.full((4,), h.detach().sum().square(), dtype=x.dtype))
+
+
+@kind(alone=True)
+def scale_by_tensor(net, x):
+    h = net.a(x)
+    return net.b(torch.add(h, h * h, alpha=h.detach().mean()))
+
+
+@kind(s=lambda: nn.Parameter(torch.tensor(0.3)))
+def scalar_parameter(net, x):
+    h = net.a(x)
+    return net.b((h * net.s + net.s**2) / (1 + net.s) + torch.clamp(h, min=net.s) + h.masked_fill(h > 1, 0.5))
+
+
+@kind(alone=True)
+def number_for_control_flow(net, x):
+    h = net.a(x)
+    n = 1 + int(h.abs().sum() > 0.1) + (2 if bool(h.sum() > 0) else 0)
+    return net.b(h**n)
+
+
+@kind(s=lambda: nn.Parameter(torch.tensor([0.3])))
+def slope_that_is_a_parameter(net, x):
+    return net.b(F.leaky_relu(net.a(x), net.s.item()) + F.prelu(net.a(x), net.s) + net.s)

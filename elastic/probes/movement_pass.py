@@ -7,7 +7,7 @@ all the same: the network runs forward with its new parameters. Forward derivati
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 import torch
@@ -16,6 +16,7 @@ from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from elastic.probes.written_out import WRITTEN_OUT, batch_norm
@@ -44,6 +45,8 @@ COPIES = {torch.tensor, torch.asarray, torch.as_tensor, torch.scalar_tensor, Ten
 #: Names of functions that turn a tensor into numbers of Python or numpy, or give it other memory.
 NUMBERS = {"__float__", "__complex__", "__array__", "numpy", "data=", "set_", "__dlpack__", "storage"}
 NUMBERS |= {"untyped_storage", "data_ptr", "__reduce_ex__", "apply_", "map_", "map2_"}
+#: Names of functions that depend on numbers, but not on small changes of them.
+BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__", "__int__", "__index__"}
 #: Names of functions that rescale rows of their weight where ``max_norm`` is given.
 RENORMED = {"embedding", "embedding_bag"}
 #: Names of reductions whose forward derivative is wrong for products.
@@ -101,33 +104,65 @@ class MovementPass(TorchFunctionMode):
         """Call a function of tensors that move."""
         name = name_of(func)
         if func in COPIES:
-            data = args[-1] if func is Tensor.new_tensor else args[0]
-            made, like = stacked(data), args[0] if func is Tensor.new_tensor else None
-            dtype = kwargs.get("dtype") or (made if like is None else like).dtype
-            return made.to(dtype=dtype, device=kwargs.get("device") or made.device)
+            return _copied(func, args, kwargs)
         if name == "__deepcopy__":
             return args[0].clone()
         if name in ("item", "tolist"):
             return nested(args[0].reshape(()) if name == "item" else args[0])
-        if name in NUMBERS:
-            raise RuntimeError(f"a feature that moves is read or replaced by `{name}`, past forward derivatives")
-        if name in RENORMED and kwargs.get("max_norm") is not None:
-            raise RuntimeError(f"`{name}` rescales a parameter in the forward pass")
-        if "fake_quant" in name or "fused_moving" in name:
-            raise RuntimeError(f"`{name}` has a derivative that is not that of its value")
-        if name.rstrip("_") in REDUCTIONS and "prod" in (*args, kwargs.get("reduce")):
-            raise RuntimeError(f"the forward derivative of `{name}` by products is wrong in torch")
+        if (reason := underivable(name, args, kwargs)) is not None:
+            raise RuntimeError(f"`{name}`: {reason}")
         if isinstance(kwargs.get("out"), Tensor):
             out = kwargs.pop("out")
             return out.copy_(self._moving(func, args, kwargs).view(out.shape))
         if func is functional.batch_norm and (moves(args[1]) or moves(args[2])):
             return batch_norm(*args, **kwargs)
         try:
-            return WRITTEN_OUT.get(func, func)(*args, **kwargs)
+            with unnumbered(name, (args, kwargs)):
+                return WRITTEN_OUT.get(func, func)(*args, **kwargs)
         except NotImplementedError:
             if peek_interpreter_stack() is not None or name.endswith("_"):
                 raise
             return backwards_twice(func, args, kwargs)
+
+
+def underivable(name: str, args: Any, kwargs: Any) -> str | None:
+    """Return why a function of tensors that move has no forward derivative, or a wrong one in torch; else None."""
+    if name in NUMBERS:
+        return "a feature that moves is read or replaced past forward derivatives"
+    if name in RENORMED and kwargs.get("max_norm") is not None:
+        return "a parameter is rescaled in the forward pass"
+    if "fake_quant" in name or "fused_moving" in name:
+        return "its derivative is not that of its value"
+    if name.rstrip("_") in REDUCTIONS and "prod" in (*args, kwargs.get("reduce")):
+        return "its forward derivative for products is wrong in torch"
+    return None
+
+
+def _copied(function: Any, args: Any, kwargs: Any) -> Tensor:
+    """Return a new tensor of other tensors' numbers that moves as they do."""
+    like = args[0] if function is Tensor.new_tensor else None
+    made = stacked(args[0 if like is None else 1])
+    dtype = kwargs.get("dtype") or (made if like is None else like).dtype
+    return made.to(dtype=dtype, device=kwargs.get("device") or made.device)
+
+
+class Unnumbered(TorchDispatchMode):
+    """Refuses that a function makes a number of a tensor, as one that is given a tensor for a slope does."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation."""
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("a tensor that moves is given in the place of a number")
+        return func(*args, **(kwargs or {}))
+
+
+def unnumbered(name: str, arguments: Any) -> AbstractContextManager[Any]:
+    """Return what refuses numbers made of a tensor where a tensor of one number is given."""
+    leaves = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
+    one = any(leaf.numel() == 1 and leaf.is_floating_point() for leaf in leaves)
+    if not one or name in BRANCHES:
+        return nullcontext()
+    return Unnumbered()  # type: ignore[no-untyped-call]
 
 
 def backwards_twice(function: Any, args: Any, kwargs: Any) -> Tensor:

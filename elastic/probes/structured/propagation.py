@@ -28,7 +28,7 @@ from elastic.probes.structured.duals import (
     tensors_of,
 )
 from elastic.probes.structured.memory import Memory, storage_of
-from elastic.probes.structured.queries import BRANCHES, NUMBERS, SHAPES, TEXTS
+from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
 from elastic.probes.structured.writes import Write, write_of
@@ -85,7 +85,7 @@ class Propagation(TorchFunctionMode):
 
     def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         name = name_of(func)
-        if name in SHAPES or name in TEXTS:
+        if name in SHAPES | CONSTANTS | TEXTS:
             return func(*tree_map(plain, args), **tree_map(plain, kwargs))
         if any(torch.is_autocast_enabled(kind) for kind in {t.device.type for t in tensors}):
             raise Unsupported("torch.autocast", "casts that torch functions do not show")

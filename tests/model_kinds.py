@@ -1422,3 +1422,13 @@ def number_for_control_flow(net, x):
 @kind(s=lambda: nn.Parameter(torch.tensor([0.3])))
 def slope_that_is_a_parameter(net, x):
     return net.b(F.leaky_relu(net.a(x), net.s.item()) + F.prelu(net.a(x), net.s) + net.s)
+
+
+@kind(e=lambda: nn.EmbeddingBag(5, 4, mode="mean", padding_idx=2), shape=None)
+def embedding_bag_with_offsets(net, x):
+    return net.b(torch.tanh(net.e(x.flatten(), torch.arange(0, x.numel(), x.shape[1]))))
+
+
+@kind(e=lambda: nn.EmbeddingBag(5, 4, mode="sum"), w=lambda: nn.Embedding(5, 1), shape=None)
+def embedding_bag_weighted(net, x):
+    return net.b(torch.tanh(net.e(x, per_sample_weights=net.w(x)[..., 0])))

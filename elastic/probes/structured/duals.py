@@ -12,7 +12,7 @@ from torch.func import jvp, vmap
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from elastic.errors import ModelError
-from elastic.probes.movement_pass import name_of, unnumbered
+from elastic.probes.forward_derivatives import name_of, unnumbered
 
 
 class Unsupported(ModelError):

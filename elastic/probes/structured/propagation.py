@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from elastic.probes.autodiff import Taps
-from elastic.probes.movement_pass import COPIES, FLAGS, STOPS, forward_only, name_of
+from elastic.probes.forward_derivatives import name_of
+from elastic.probes.movement_pass import COPIES, FLAGS, STOPS
+from elastic.probes.own_functions import forward_only
 from elastic.probes.structured.differences import difference, unknown
 from elastic.probes.structured.duals import (
     Dual,
@@ -27,6 +28,7 @@ from elastic.probes.structured.duals import (
     plain,
     tensors_of,
 )
+from elastic.probes.structured.guard import Guard
 from elastic.probes.structured.memory import Memory, storage_of
 from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
@@ -194,22 +196,6 @@ class Propagation(TorchFunctionMode):
         return output
 
 
-class Guard(TorchDispatchMode):
-    """Refuses operations on memory that moves which no torch function shows, as those of ``torch.jit.script``."""
-
-    def __init__(self, propagation: Propagation) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.propagation = propagation
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one operation."""
-        kwargs = kwargs or {}
-        with torch._C.DisableTorchFunction():
-            if not self.propagation.following and any(map(self.propagation.memory.moving, tensors_of(args, kwargs))):
-                raise Unsupported(f"`{func}`", "an operation that torch functions do not show")
-            return func(*args, **kwargs)
-
-
 def propagate(
     model: Any, steps: Steps, inputs: Tensor, guarded: bool = False
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
@@ -227,7 +213,7 @@ def propagate(
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     memory.protected.add(storage_of(inputs))
     entered = memory.enter(dual(inputs, None)) if numeric(inputs) else inputs
-    with forward_only(), Guard(propagation) if guarded else nullcontext(), propagation:
+    with forward_only(), Guard(memory, lambda: propagation.following) if guarded else nullcontext(), propagation:
         taps = functional_call(Taps(model), buffers, (entered,))
     taps = {layer: memory.current(h) for layer, h in taps.items()}
     return {layer: (plain(h), h.tangent if isinstance(h, Dual) else None) for layer, h in taps.items()}

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from elastic.probes.movement_pass import FLAGS, name_of
+from elastic.probes.forward_derivatives import name_of
+from elastic.probes.movement_pass import FLAGS
 from elastic.probes.structured.duals import Unsupported, tensors_of
 from elastic.probes.structured.memory import storage_of
 from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS

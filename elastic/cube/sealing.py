@@ -104,13 +104,15 @@ def _write(tree: xr.DataTree, store: Path) -> None:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Leave out what zarr-python says of two extensions of Zarr that a cube uses, and nothing else.
+    """Leave out what zarr-python says of the extensions of Zarr that a cube uses, and nothing else.
 
-    Strings of fixed width are an extension of its own, but only they come back as xarray plots them; every reader of
-    today knows consolidated metadata: one request opens a cube, on a disk or in a bucket.
+    Strings of fixed width are an extension of its own, but only they come back as xarray plots them (those of any
+    length, in cubes of earlier versions, are one too); every reader of today knows consolidated metadata: one request
+    opens a cube, on a disk or in a bucket.
     """
+    extensions = (r"data type \(FixedLengthUTF32\(", "codec `vlen-utf8` is currently not part")
     with warnings.catch_warnings():
-        for message in (r"The data type \(FixedLengthUTF32\(", "Consolidated metadata is currently not part"):
+        for message in (*(f"The {one}" for one in extensions), "Consolidated metadata is currently not part"):
             warnings.filterwarnings("ignore", message=message)
         yield
 

@@ -28,8 +28,9 @@ def portable(tree: xr.DataTree) -> xr.DataTree:
 def _portable(dataset: xr.Dataset) -> xr.Dataset:
     # Without the encoding of the file: it would hold the user's own file to this one's format and chunks.
     dataset = with_fixed_width(dataset).drop_encoding()
-    for part in (dataset, *dataset.variables.values()):
-        part.attrs = storable(part.attrs)
+    dataset.attrs = storable(dataset.attrs)
+    for variable in dataset.variables.values():
+        variable.attrs = storable(variable.attrs)
     return dataset
 
 

@@ -145,6 +145,7 @@ def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
 def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     """Return the chunks' shape: all of it, or parts along the axes, then the layers, and never along the epochs.
 
+    >>> import numpy as np
     >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.zeros((3, 350, 8))))
     (3, 350, 8)
     >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.broadcast_to(0.0, (4, 350, 1024))))

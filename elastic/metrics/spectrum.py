@@ -7,6 +7,7 @@ from torch import Tensor
 
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.contract import metric
+from elastic.metrics.rounding import magnitude
 
 
 @metric(
@@ -53,5 +54,6 @@ def class_mean_spectrum_centred(statistics: ClassStatistics) -> Tensor:
 
 
 def _singular_values(means: Tensor) -> Tensor:
-    found = torch.linalg.svdvals(means)
+    scale = magnitude(means)
+    found = torch.linalg.svdvals(means / scale) * scale
     return torch.nn.functional.pad(found, (0, len(means) - len(found)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -188,7 +189,7 @@ def read_classes(
     """
     if classes < 2:
         raise DegenerateInput("`classes`", "be at least 2", str(classes), "data of two or more classes")
-    if rank_tolerance is not None and not 0 <= rank_tolerance < 1:
+    if rank_tolerance is not None and not (isinstance(rank_tolerance, Real) and 0 <= rank_tolerance < 1):
         raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(rank_tolerance), "1e-6, or None")
     layers: dict[str, LayerMoments] = {}
     for features, labels in _batches(stream, classes):

@@ -132,7 +132,8 @@ class LayerMoments:
         distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
         least = (distances + self._slack).amin(1, keepdim=True)
         rounded = 2 * UNIT * norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
-        return (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
+        nearest: Tensor = (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
+        return nearest
 
     def _members(self, labels: Tensor) -> Tensor:
         """Return the indicator matrix [K, b] of the classes."""

@@ -189,8 +189,7 @@ def read_classes(
     """
     if classes < 2:
         raise DegenerateInput("`classes`", "be at least 2", str(classes), "data of two or more classes")
-    if rank_tolerance is not None and not (isinstance(rank_tolerance, Real) and 0 <= rank_tolerance < 1):
-        raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(rank_tolerance), "1e-6, or None")
+    _check_tolerance(rank_tolerance)
     layers: dict[str, LayerMoments] = {}
     for features, labels in _batches(stream, classes):
         for name, values in features.items():
@@ -205,6 +204,11 @@ def read_classes(
         for name, values in features.items():
             layers[name].measure(vectors(values), labels)
     return {name: _reading(layer) for name, layer in layers.items()}
+
+
+def _check_tolerance(tolerance: object) -> None:
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
+        raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(tolerance), "1e-6, or None")
 
 
 def _reading(layer: LayerMoments) -> ClassReading:

@@ -207,7 +207,7 @@ def read_classes(
 
 
 def _check_tolerance(tolerance: object) -> None:
-    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= float(tolerance) < 1):
         raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(tolerance), "1e-6, or None")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -67,5 +67,8 @@ class Ledger(TorchDispatchMode):
         self.live += size
 
 
-def _storages(tree: Any) -> Iterator[Any]:
-    return (leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+def _storages(tree: Any) -> list[Any]:
+    # Sparse tensors have no storage of their own; the tensors that they are made of were seen when they were made.
+    leaves = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    with torch._C.DisableTorchFunction():  # an engine's own mode does not see this
+        return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]

@@ -8,17 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic.probes.structured.differences import difference
-from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.arithmetic import add
+from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.folding import each_sample
 from elastic.probes.structured.geometry import Geometry
 from elastic.probes.structured.linear import after
-from elastic.probes.structured.propagation import Steps, Use
 from elastic.probes.structured.rules import rule
+from elastic.probes.structured.steps import Steps, Use
 
 
-@rule(torch.conv1d, torch.conv2d, factored=True)
-def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Dual:
+def way(weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    """Return how a convolution reads its weight."""
+    return Geometry(weight, *args, **kwargs).way
+
+
+@rule(torch.conv1d, torch.conv2d, moving=("x", "weight", "bias"), way=way)
+def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
     r"""Δy = Δx ⋆ W + x ⋆ ΔW_a + Δb_a, for all stepped a and observed x at once.
 
     The first term is one convolution of all pairs with the shared weights. The second is one with the kernels
@@ -26,12 +31,17 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
     product of patches Σ_t δ_{a,t} ⟨patch_t(h_a), patch_s(x)⟩, without any kernel. For a finite step x is x + ηΔx.
     """
     convolve = torch.conv1d if weight.ndim == 3 else torch.conv2d
-    if isinstance(weight, Dual) or isinstance(bias, Dual):
-        follow = differentiated if steps.size is None else difference
-        followed: Dual = follow(convolve, (x, weight, bias, *args), kwargs)
-        return followed
+    if plain(x).ndim != weight.ndim:
+        raise Unsupported("a convolution", "an image without a batch")
+    if isinstance(weight, Dual):
+        return NotImplemented
+    if isinstance(bias, Dual):
+        product = convolution(steps, x, weight, None, *args, **kwargs)
+        shifted: Dual = add(steps, product, channels_of(bias, weight.ndim - 2))
+        return shifted
     value = convolve(plain(x), weight, bias, *args, **kwargs)
-    uses, geometry = steps.of(weight), Geometry(weight, *args, **kwargs)
+    geometry = Geometry(weight, *args, **kwargs)
+    uses = steps.of(weight, geometry.way, bias)
     if len(uses) == 1 and geometry.prefers_kernels(uses[0].inputs, uses[0].gradients):
         return dual(value, None, pending=ByKernels(steps, uses[0], geometry, x, weight, bias))
     tangent = None
@@ -40,10 +50,16 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
         tangent = each_sample(lambda rows: convolve(rows, weight, None, *args, **kwargs), moved)
     for use in uses:
         if geometry.prefers_kernels(use.inputs, use.gradients):
-            tangent = plus(tangent, ByKernels(steps, use, geometry, plain(x), weight, bias)())
+            tangent = plus(tangent, ByKernels(steps, use, geometry, x, weight, bias).by_step())
         else:
             tangent = by_patches(tangent, use, geometry, plain(x), moved, steps.size)
     return dual(value, tangent)
+
+
+def channels_of(bias: Dual, spatial: int) -> Dual:
+    """Return a bias as one of channels of images."""
+    ones, moved = [1] * spatial, bias.tangent
+    return dual(plain(bias).view(-1, *ones), None if moved is None else moved.view(*moved.shape, *ones))
 
 
 @dataclass(frozen=True)
@@ -90,8 +106,11 @@ class ByKernels:
         kernels = use.keep("kernels", lambda: kernels_of(use, self.geometry))
         return kernels, use.keep("bias", lambda: use.gradients.flatten(3).sum((1, 3))) if use.biased else None
 
-    def _tangent(self, weight: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    def by_step(self, kernels: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Return (x + ηΔx) ⋆ ΔW_a + Δb_a, of kernels ΔW_a and biases of one's own if they are given."""
         geometry, x, moved = self.geometry, plain(self.x), tangent_of(self.x)
+        if kernels is None:
+            kernels, bias = self._step()
         if moved is None or self.steps.size is None:
             tangent = geometry.convolve(x, kernels, bias).transpose(0, 1)
         else:
@@ -99,7 +118,10 @@ class ByKernels:
             moved_inputs = after(x, moved, self.steps.size, len(kernels))
             parts = zip(moved_inputs, kernels, shifts, strict=True)
             tangent = torch.stack([geometry.convolve(x, k[None], b)[:, 0] for x, k, b in parts])
-        tangent = tangent if x.ndim == 4 else tangent.squeeze(3)
+        return tangent if x.ndim == 4 else tangent.squeeze(3)
+
+    def _tangent(self, weight: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+        geometry, moved, tangent = self.geometry, tangent_of(self.x), self.by_step(kernels, bias)
         if moved is None:
             return tangent
         shared = weight if weight.ndim == 4 else weight.unsqueeze(2)

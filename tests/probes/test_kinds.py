@@ -1,0 +1,89 @@
+"""Movements of networks as users write them are those of real steps, or are refused."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from engine_cases import LOSS
+from model_kinds import ALONE, KINDS, moved, network
+
+from elastic.errors import ModelError
+from elastic.models.tapped import Tapped
+from elastic.probes.engines import choose_engine
+from elastic.probes.movements import movements
+from elastic.probes.plan import Plan
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def found(name, engine, lr):
+    """Return (name of the engine, movements [J, M, K]) of a kind."""
+    net, x, y, observed = network(name)
+    model = Tapped(copy.deepcopy(net), [])
+    chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
+    whole = [slice(None)]
+    steps, seen = ([slice(i, i + 1) for i in range(n)] if name in ALONE else whole for n in (len(x), len(observed)))
+    rows = [torch.cat([pairs(model, chosen, x[j], y[j], observed[m], lr) for j in steps]) for m in seen]
+    return chosen.name, torch.cat(rows, 1)
+
+
+def pairs(model, chosen, x, y, observed, lr):
+    """Return the movements [J, M, K] of one block."""
+    stepping, plan = chosen.at_work(model, observed[:1], lr), Plan.of(chosen.cost, len(x), len(observed), 2**30)
+    (block,) = movements(stepping, LOSS, (x, y), observed.clone(), plan)
+    return block.moved["logits"].double() * block.scale[:, None, None]
+
+
+#: Kinds that no engine follows: parameters that the forward pass writes into, derivatives that are missing or wrong in
+#: torch, numbers of Python that move, random numbers.
+REFUSED = {
+    "noise", "noise_and_branch", "dropout_by_function", "dropout_in_attention", "param_modified",
+    "param_data_modified", "param_clip_view", "set_data", "fake_quantized",
+    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "own_function",
+    "own_function_without_gradient", "inference_mode", "number_by_tensor", "scale_by_tensor",
+    "slope_that_is_a_parameter",
+}  # fmt: skip
+#: Kinds that the structured engine leaves to autodiff in first order.
+LEFT = REFUSED | {
+    "scripted", "own_function_kept_by_name",
+    "vmap_inside", "grad_inside", "cat_out", "int_write", "convolution_of_one_image",
+    "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
+    "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
+    "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",
+    "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient", "checkpointed",
+    "grid_sample", "token_written", "cache_written", "several_in_place", "imaginary_part_written", "long_memory",
+    "attention_of_other_widths", "attention_in_groups", "activations_with_options", "copied_deeply",
+    "cloned_detached", "energy", "integer_choice", "selected_by_value", "one_hot_gate", "arrays",
+    "number_for_control_flow",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lr", [None, 0.05])
+@pytest.mark.parametrize("name", KINDS)
+def test_movements_are_those_of_real_steps_or_refused(name, lr):
+    net, x, y, observed = network(name)
+    expected = moved(net, x, y, observed, lr)
+    followed = set()
+    for engine in ("structured", "autodiff"):
+        try:
+            _, got = found(name, engine, lr)
+        except ModelError:
+            continue
+        followed.add(engine)
+        assert float((got - expected).norm() / expected.norm()) < (1e-6 if lr is None else 1e-9), engine
+    assert bool(followed) == (name not in REFUSED)
+    if lr is None:
+        assert ("structured" in followed) == (name not in LEFT)
+
+
+@pytest.mark.parametrize("name", ["clamp_min_", "tied_embedding", "branch", "float_of_a_feature"])
+def test_auto_takes_the_engine_that_follows(name):
+    net, _, _, observed = network(name)
+    if name in REFUSED:
+        with pytest.raises(ModelError, match="__float__"):
+            choose_engine(Tapped(net, []), observed[:1], engine="auto")
+    else:
+        chosen = choose_engine(Tapped(net, []), observed[:1], engine="auto")
+        assert chosen.name == ("autodiff" if name in LEFT else "structured")

@@ -181,8 +181,11 @@ def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -
     """
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     given = buffers | {f"model.{name}": p for name, p in parameters.items()}
+    versions = [p._version for p in parameters.values()]
     with restored(model, values=False):
         taps = functional_call(Taps(model), given, (inputs.clone(),))
+    if [p._version for p in parameters.values()] != versions:
+        raise RuntimeError("the model writes into its parameters in the forward pass")
     return {layer: rows(features) for layer, features in taps.items()}
 
 

@@ -13,6 +13,7 @@ from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import autodiff
+from elastic.probes.batching import FAILURES
 from elastic.probes.evaluation import probed
 from elastic.probes.ledger import Ledger
 from elastic.probes.movements import Stepping
@@ -93,7 +94,7 @@ def choose_engine(
         return replace(tried("structured", model, example, finite, layer), may_fall_back=engine == "auto")
     except Unsupported as unknown:
         reason = f"{unknown.field} has no rule of the structured engine: {unknown.found}"
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+    except FAILURES as error:
         reason = f"the structured engine cannot follow the model: {str(error).strip().splitlines()[0]}"
     if engine == "structured":
         raise ModelError("`engine`", "know every part of the model", reason, "engine: auto")

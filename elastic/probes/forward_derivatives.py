@@ -31,8 +31,11 @@ def name_of(function: Any) -> str:
 
 
 def moves(value: Any) -> bool:
-    """Whether a tensor has a forward derivative."""
-    return isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None
+    """Whether a tensor has a forward derivative, or may have one."""
+    try:
+        return isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None
+    except RuntimeError:  # inside a vmap of the model's own
+        return True
 
 
 def backwards_twice(function: Any, args: Any, kwargs: Any) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -49,7 +48,7 @@ class Ledger(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and take its outputs down."""
-        output = run_operation(func, args, kwargs or {})
+        output = run_operation(func, args, kwargs)
         known = {storage._cdata for storage in _storages((args, kwargs))}
         before = self.live
         for storage in _storages(output):
@@ -70,7 +69,8 @@ class Ledger(TorchDispatchMode):
         self.live += size
 
 
-def _storages(tree: Any) -> Iterator[Any]:
+def _storages(tree: Any) -> list[Any]:
     # Sparse tensors have no storage of their own; the tensors that they are made of were seen when they were made.
-    leaves = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.layout == torch.strided)
-    return (leaf.untyped_storage() for leaf in leaves)
+    leaves = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    with torch._C.DisableTorchFunction():  # an engine's own mode does not see this
+        return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]

@@ -28,24 +28,40 @@ class Context:
     set_materialize_grads = mark_dirty
 
 
+def run_forward(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return what the ``forward`` of a `torch.autograd.Function` gives, in torch functions that others see.
+
+    Raises
+    ------
+    NotImplementedError
+        If it has no ``jvp``, by which its author says that it can be differentiated forwards.
+    """
+    if cls.jvp is torch.autograd.Function.jvp:
+        raise NotImplementedError(f"`{cls.__name__}` has no forward derivative: no `jvp` of its own")
+    with torch.no_grad():
+        if cls.setup_context is not torch.autograd.Function.setup_context:
+            return cls.forward(*args, **kwargs)
+        context = Context()
+        context.needs_input_grad = (False,) * len(args)
+        return cls.forward(context, *args, **kwargs)
+
+
 @contextmanager
 def forward_only() -> Iterator[None]:
-    """Let `torch.autograd.Function` run its ``forward`` as any other code, which torch functions then show."""
-    function: Any = torch.autograd.Function
-    plain, contextless, underived = function.__dict__["apply"], function.setup_context, function.jvp
+    """Let `torch.autograd.Function` run its ``forward`` as any other code, by whatever name its ``apply`` is called.
 
-    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        if cls.jvp is underived:
-            raise NotImplementedError(f"`{cls.__name__}` has no forward derivative: no `jvp` of its own")
-        with torch.no_grad():
-            if cls.setup_context is not contextless:
-                return cls.forward(*args, **kwargs)
-            context = Context()
-            context.needs_input_grad = (False,) * len(args)
-            return cls.forward(context, *args, **kwargs)
-
-    function.apply = classmethod(apply)
+    That ``apply`` is left as it is, for a module may have kept it; what it calls is replaced: the ``apply`` of its base
+    class, or, inside transforms of torch.func, ``custom_function_call``.
+    """
+    module: Any = torch.autograd.function
+    call, base = module.custom_function_call, module._SingleLevelFunction
+    before = base.__dict__.get("apply")
+    module.custom_function_call, base.apply = run_forward, classmethod(run_forward)
     try:
         yield
     finally:
-        function.apply = plain
+        module.custom_function_call = call
+        if before is None:
+            del base.apply
+        else:
+            base.apply = before

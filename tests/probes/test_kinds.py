@@ -36,15 +36,19 @@ def pairs(model, chosen, x, y, observed, lr):
     return block.moved["logits"].double() * block.scale[:, None, None]
 
 
-#: Kinds that no engine follows: a parameter that the forward pass rescales, a derivative that is wrong in torch,
-#: numbers of Python that move, compiled scripts, tensors and functions without derivatives.
+#: Kinds that no engine follows: parameters that the forward pass writes into, derivatives that are missing or wrong in
+#: torch, numbers of Python that move, random numbers.
 REFUSED = {
-    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "own_function",
+    "noise", "noise_and_branch", "dropout_by_function", "dropout_in_attention", "param_modified",
+    "param_data_modified", "param_clip_view", "set_data", "fake_quantized",
+    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "own_function",
     "own_function_without_gradient", "inference_mode", "number_by_tensor", "scale_by_tensor",
     "slope_that_is_a_parameter",
 }  # fmt: skip
 #: Kinds that the structured engine leaves to autodiff in first order.
 LEFT = REFUSED | {
+    "scripted", "own_function_kept_by_name",
+    "vmap_inside", "grad_inside", "cat_out", "int_write", "convolution_of_one_image",
     "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
     "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
     "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",

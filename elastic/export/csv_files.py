@@ -65,4 +65,4 @@ def read_tables(folder: Path | str) -> dict[str, pd.DataFrame]:
 def _read(path: Path, columns: pd.DataFrame) -> pd.DataFrame:
     dtypes = dict(zip(columns["column"], columns["dtype"], strict=True))
     empty = {column: [""] for column, dtype in dtypes.items() if dtype != "str"}
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty, float_precision="round_trip")
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)

@@ -98,18 +98,16 @@ def codebook(cube: xr.DataTree) -> pd.DataFrame:
 def reading(table: str, part: xr.Dataset) -> str:
     """Return the line of Python that reads a table's file.
 
-    By itself pandas takes the labels "NA", "None" and "" for missing, "True" for a truth value, "1e5" for a number; and
-    before version 3 it may read a number's last bit otherwise.
+    By itself pandas takes the labels "NA", "None" and "" for missing, "True" for a truth value, "1e5" for a number.
 
     >>> part = xr.Dataset({"loss": ("class", [0.5, 0.25])}, coords={"class": ["NA", "1e5"]})
     >>> print(reading("training-class", part))
-    pandas.read_csv('training-class.csv', dtype={'class': str}, keep_default_na=False, na_values={'loss': ['']},
-        float_precision='round_trip')
+    pandas.read_csv('training-class.csv', dtype={'class': str}, keep_default_na=False, na_values={'loss': ['']})
     """
     dtypes = _dtypes(part)
     words = ", ".join(f"{name!r}: str" for name, dtype in dtypes.items() if dtype == "str")
     missing = ", ".join(f"{name!r}: ['']" for name, dtype in dtypes.items() if dtype == "float64")
-    options = f"dtype={{{words}}}, keep_default_na=False, na_values={{{missing}}}, float_precision='round_trip'"
+    options = f"dtype={{{words}}}, keep_default_na=False, na_values={{{missing}}}"
     return f"pandas.read_csv({f'{table}.csv'!r}, {options})"
 
 

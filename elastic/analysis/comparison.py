@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from elastic.analysis.intervals import ROUNDING, interval, quantile
+from elastic.analysis.intervals import ROUNDING, interval, quantile, variance
 from elastic.analysis.locality import matched
 from elastic.analysis.persistence import along
 
@@ -62,7 +62,7 @@ def difference(
     both = first.notnull() & second.notnull()
     first, second = first.where(both), second.where(both)
     found = interval(first - second, dim, level=level).rename(estimate="difference")
-    spread = ((first.var(dim, ddof=1) + second.var(dim, ddof=1)) / 2) ** 0.5
+    spread = ((variance(first, dim) + variance(second, dim)) / 2) ** 0.5
     return found.assign(effect_size=_hedges(found["difference"], spread, 2 * found["count"] - 2))
 
 
@@ -70,7 +70,7 @@ def _unpaired(first: xr.DataArray, second: xr.DataArray, level: float, dim: str)
     other = f"other_{dim}"
     first, second = matched(first, second.rename({dim: other}))
     n1, n2 = first.notnull().sum(dim), second.notnull().sum(other)
-    v1, v2 = first.var(dim, ddof=1), second.var(other, ddof=1)
+    v1, v2 = variance(first, dim), variance(second, other)
     found, freedom = first.mean(dim) - second.mean(other), n1 + n2 - 2
     reach = _welch_reach(v1 / n1, v2 / n2, n1 - 1, n2 - 1, level)
     pooled = ((n1 - 1) * v1 + (n2 - 1) * v2) / freedom.where(freedom > 0)

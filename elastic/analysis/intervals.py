@@ -60,7 +60,7 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
     estimate, count = values.mean(dim), values.notnull().sum(dim)
     varied = values.max(dim) - values.min(dim) > ROUNDING * abs(values).max(dim)
     if method == "t":
-        reach = (quantile(count - 1, level) * values.std(dim, ddof=1) / count**0.5).where(varied, 0)
+        reach = (quantile(count - 1, level) * variance(values, dim) ** 0.5 / count**0.5).where(varied, 0)
         lower, upper = estimate - reach, estimate + reach
     else:
         lower, upper = (bound.where(varied, estimate) for bound in _bootstrap(values.where(varied), dim, level))
@@ -91,6 +91,19 @@ def log_interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95
     """
     found = interval(xr.apply_ufunc(np.log, values.where(values > 0)), dim, level=level)
     return found.assign({name: np.exp(found[name]) for name in ("estimate", "lower", "upper")})
+
+
+def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return the sample variance Σ(v − m)²/(n − 1) of the n values along a dim; NaN below two of them.
+
+    ``values.var(dim, ddof=1)`` is the same, but before xarray 2026.9 it warns of one value.
+
+    >>> float(variance(xr.DataArray([1.0, 3.0, np.nan], dims="seed"), "seed"))      # 1² + 1²
+    2.0
+    """
+    count = values.notnull().sum(dim)
+    found: xr.DataArray = ((values - values.mean(dim)) ** 2).sum(dim) / (count - 1).where(count > 1)
+    return found
 
 
 def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import xarray as xr
 
-from elastic.analysis.intervals import interval
+from elastic.analysis.intervals import interval, variance
 from elastic.claims.contract import Evidence
 
 LEVEL = 0.95
@@ -51,7 +51,7 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
     effect = effect.where(np.isfinite(effect))
     tests = tests or max(1, effect.isel(seed=0).size)
     count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
-    spread = np.maximum(effect.std("seed", ddof=1), evidence.resolution)
+    spread = np.maximum(variance(effect, "seed") ** 0.5, evidence.resolution)
     reach = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, level) * spread
     strict = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, 1 - (1 - level) / tests) * spread
     least, greatest = evidence.region

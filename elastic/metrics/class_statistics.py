@@ -222,8 +222,7 @@ def _reading(layer: LayerMoments) -> ClassReading:
     if len(frames) == 1:  # equal counts: the weighted matrix is the balanced one over √K
         frames.append(Between(balanced.directions, balanced.singular_values / K**0.5, balanced.within_deviation))
     means, centre = layer.means * scale + layer.origin, layer.means.mean(0)
-    rounding = layer.rounding * scale
-    if bool((norm(means, dim=1) <= rounding).all()):
+    if layer.vanish:
         means = torch.zeros_like(means)
     spread = balanced.singular_values.numel() > 0
     statistics = ClassStatistics(
@@ -231,7 +230,7 @@ def _reading(layer: LayerMoments) -> ClassReading:
         means=means,
         global_mean=means.mean(0),
         centred=(layer.means - centre) * scale if spread else torch.zeros_like(means),
-        mean_rounding=rounding,
+        mean_rounding=layer.rounding * scale,
         within_deviation=(layer.scatter / layer.counts).sqrt() * scale,
         balanced=balanced,
         weighted=frames[1],

@@ -54,6 +54,8 @@ class LayerMoments:
         [K, d] class means; all the same point, exactly, where they have no spread.
     rounding
         [K] distance to which each of them is known (`elastic.metrics.rounding`).
+    vanish
+        Whether all class means are zero, up to rounding.
     frames
         Directions [d, r] and singular values [r] of the balanced class means and, if counts differ, of the
         weighted ones.
@@ -92,6 +94,8 @@ class LayerMoments:
         lengths = self._lengths / self.counts / self.scale
         arithmetic = arithmetic_rounding(self.counts, lengths[1])
         self.rounding = mean_rounding(self.dtype, self.counts, lengths[0], arithmetic)
+        absolute = norm(self.means + self.origin / self.scale, dim=1)
+        self.vanish = bool((absolute <= self.rounding).all())
         self.frames = [self._frame(torch.ones_like(self.counts), tolerance)]
         if not bool((self.counts == self.counts[0]).all()):
             self.frames.append(self._frame(self.counts / self.counts.sum(), tolerance))

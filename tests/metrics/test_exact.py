@@ -159,11 +159,13 @@ def test_the_squared_loss_without_a_penalty_knows_no_unit_of_the_features(scale,
         assert getattr(other, name).item() == pytest.approx(getattr(one, name).item(), rel=1e-9, abs=1e-14), name
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e200])
-def test_a_penalty_beside_features_of_any_size_gives_numbers(scale):
+@pytest.mark.parametrize(("scale", "limit"), [(1e-200, 1e-9), (1e200, 1e9)])
+def test_a_penalty_beside_features_of_any_size_gives_what_it_tends_to(scale, limit):
     case = cases.clustered((4, 5, 6), (3,), seed=2)
-    parts = read_least_squares(case.features * scale, case.labels, 3, case.weights / scale, case.bias, 0.01)
-    assert (parts.nc1 + parts.nc23).item() == pytest.approx(parts.optimum.item(), rel=1e-9)
+    zero = torch.zeros_like(case.weights)
+    extreme, near = (read_least_squares(case.features * c, case.labels, 3, zero, None, 0.01) for c in (scale, limit))
+    for name in ("optimum", "perpendicular", "nc1", "nc23"):
+        assert getattr(extreme, name).item() == pytest.approx(getattr(near, name).item(), rel=1e-9, abs=1e-12), name
 
 
 def low_rank(noise):
@@ -186,15 +188,19 @@ def test_a_rank_tolerance_makes_the_number_independent_of_the_type_and_the_rank_
     assert float(wide["class_mean_rank"][0]) == 4
 
 
-def test_equally_near_means_are_decided_for_the_first_up_to_rounding():
-    # means of thirds: -1/3 and 1/3; the sample at 0 lies between them, in units that float64 cannot write
-    h = np.array([[-1.0], [0.0], [0.0], [1.0], [0.0], [0.0], [5.0], [-5.0], [0.0]]) / 3
-    y = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])
-    for scale in (1.0, 0.1, 1e-100):
-        reading = read_classes(lambda s=scale: [({"h": torch.tensor(h * s)}, y)], 3)["h"]
-        assert reading.nearest.tolist() == [0, 2, 2, 1, 2, 2, 1, 0, 2]
-    centres = {"h": torch.tensor([[0.3], [-0.3], [9.0]]).double()}
-    assert read_classes(lambda: [({"h": torch.tensor(h)}, y)], 3, centres=centres)["h"].nearest[1] == 0
+@pytest.mark.parametrize(
+    ("first", "middle"),
+    [([0, 9, 6, 7, 3, 9, -8], -1), ([7, -2, -9, -3, 8, 8, -2], -3), ([-2, -1, -6, -4, 2, 0, -7], -1)],
+)
+@pytest.mark.parametrize("scale", [1.0, 2.0**-400])
+def test_equally_near_means_are_decided_for_the_first_up_to_rounding(first, middle, scale):
+    # Means of sevenths, which float64 cannot write; samples of class 1 mirror those of class 0 about the middle.
+    h = torch.tensor([*first, *(2 * middle - x for x in first), middle, middle, 100, 100]).double()[:, None] * scale
+    y = torch.tensor([0] * 7 + [1] * 7 + [2] * 4)
+    assert read_classes(lambda: [({"h": h}, y)], 3)["h"].nearest[14:].tolist() == [0, 0, 2, 2]
+    centres = {"h": torch.tensor([[0.3], [-0.3], [9.0]]).double() * scale}
+    zero = torch.zeros(18, 1, dtype=torch.float64)
+    assert read_classes(lambda: [({"h": zero}, y)], 3, centres=centres)["h"].nearest.tolist() == [0] * 18
 
 
 def test_a_super_class_without_variance_has_no_share_of_it():

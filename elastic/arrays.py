@@ -42,8 +42,9 @@ def as_tensor(name: str, values: ArrayLike) -> Tensor:
     """
     if isinstance(values, (list, tuple)) and values and all(isinstance(item, Tensor) for item in values):
         rows = [as_dense(f"{name}[{i}]", item) for i, item in enumerate(values)]
-        if len({row.shape for row in rows}) > 1:
-            raise DegenerateInput(f"`{name}`", "be an array of numbers", "tensors of different shapes", "torch.cat")
+        if len({(row.shape, row.device) for row in rows}) > 1:
+            found = "tensors of different shapes or devices"
+            raise DegenerateInput(f"`{name}`", "be an array of numbers", found, "torch.cat of them")
         values = torch.stack(rows)
     tensor = as_dense(name, values) if isinstance(values, Tensor) else torch.from_numpy(_numbers(name, values))
     if tensor.ndim == 0 or tensor.is_complex() or 0 in tensor.shape[1:]:
@@ -64,11 +65,10 @@ def as_dense(name: str, values: Tensor) -> Tensor:
     if not kind:
         try:
             dense: Tensor = values.detach().resolve_conj().resolve_neg()
-            dense[:1].to(torch.complex128 if dense.is_complex() else torch.float64)  # as every metric reads it
-        except (RuntimeError, TypeError, NotImplementedError, IndexError) as error:
-            if values.ndim == 0:
-                return values.detach()
-            kind, hint = f"a tensor of {values.dtype} ({_first_line(error)})", ".double()"
+            # One number is read as every metric reads them: not all types and tensors hold any.
+            dense.reshape(-1)[:1].to(torch.complex128 if dense.is_complex() else torch.float64).tolist()
+        except Exception as error:
+            kind, hint = f"a {type(values).__name__} of {values.dtype} ({_first_line(error)})", ".double()"
         else:
             return dense
     raise DegenerateInput(f"`{name}`", "be an array of numbers", kind, hint)
@@ -129,7 +129,7 @@ def _numbers(name: str, values: ArrayLike) -> Array:
         array = array.astype(np.float64)
     brief = array.dtype.kind == "V" and "float" in array.dtype.name  # bfloat16 and float8 of ml_dtypes
     if array.dtype.kind == "c":
-        return array[:0].astype(np.complex128) if array.ndim == 0 else array.astype(np.complex128)
+        return array.astype(np.complex128)
     if array.dtype.kind not in "biuf" and not brief:
         found = f"{array.dtype.name} of shape {list(array.shape)}"
         raise DegenerateInput(f"`{name}`", "be an array of numbers", found, "a NumPy array of floats")
@@ -178,7 +178,8 @@ def label_array(name: str, labels: ArrayLike) -> Array:
     if array.dtype.kind not in "biufUSTMmO":
         raise DegenerateInput(f"`{name}`", "be integers or strings", array.dtype.name, "integers from 0 on")
     if array.dtype.kind in "OT":
-        array = np.array([item.item() if isinstance(item, Tensor) else item for item in array], dtype=object)
+        plain = [as_dense(name, item).item() if isinstance(item, Tensor) else item for item in array]
+        array = np.array(plain, dtype=object)
     if missing := int(pd.isna(array).sum()):
         hint = "features[known], labels[known] of the samples whose label is known"
         raise DegenerateInput(f"`{name}`", "be known for every sample", f"{missing} missing", hint)
@@ -192,11 +193,13 @@ def label_array(name: str, labels: ArrayLike) -> Array:
 
 def _as_they_are(labels: ArrayLike) -> ArrayLike:
     """Return a list as an array of objects: NumPy would write numbers among strings, and None, as strings."""
-    if not isinstance(labels, (list, tuple)) or any(np.ndim(item) for item in labels if not isinstance(item, str)):
+    if not isinstance(labels, (list, tuple)) or any(_has_dims(item) for item in labels):
         return labels
-    array = np.empty(len(labels), dtype=object)
-    array[:] = labels
-    return array
+    return np.fromiter(labels, dtype=object, count=len(labels))
+
+
+def _has_dims(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) or getattr(item, "ndim", 0) != 0
 
 
 def _of_one_kind(name: str, array: Array) -> Array:

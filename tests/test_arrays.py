@@ -14,6 +14,7 @@ import pytest
 import scipy.sparse
 import torch
 import xarray as xr
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from elastic import measure_collapse
 from elastic.errors import DegenerateInput, ElasticError
@@ -125,6 +126,7 @@ REFUSED = {
     "sparse matrix": (lambda: scipy.sparse.csr_matrix(H), re.escape("found a sparse csr_matrix; try .toarray()")),
     "sparse array": (lambda: scipy.sparse.coo_array(H), "found a sparse coo_array"),
     "sparse tensor": (T.to_sparse, re.escape("found a sparse tensor (torch.sparse_coo); try .to_dense()")),
+    "fake": (lambda: FakeTensorMode().from_tensor(T), "be an array of numbers; found a FakeTensor"),
     "sparse rows": (lambda: quiet(T.to_sparse_csr), "found a sparse tensor"),
     "mkldnn": (lambda: T.float().to_mkldnn(), "be an array of numbers"),
     "quantised": (lambda: quiet(torch.quantize_per_tensor, T.float(), 0.1, 0, torch.qint8), "found a quantised tensor"),
@@ -132,14 +134,15 @@ REFUSED = {
     "nested": (lambda: quiet(torch.nested.nested_tensor, list(T)), "found a nested tensor"),
     "jagged": (lambda: quiet(torch.nested.nested_tensor, list(T), layout=torch.jagged), "found a nested tensor"),
     "masked tensor": (lambda: quiet(torch.masked.masked_tensor, T, T > 0), "found a masked tensor"),
-    "bits": (lambda: torch.zeros(12, 4, dtype=torch.uint8).view(torch.bits8), "found a tensor of torch.bits8"),
+    "bits": (lambda: torch.zeros(12, 4, dtype=torch.uint8).view(torch.bits8), "found a Tensor of torch.bits8"),
     "sparse tensors in a list": (lambda: [row.to_sparse() for row in T], r"\[0\]` should .*found a sparse tensor"),
-    "ragged tensors": (lambda: [T[0], T[1][:2]], "found tensors of different shapes"),
+    "ragged tensors": (lambda: [T[0], T[1][:2]], "found tensors of different shapes or devices"),
     "nothing": (lambda: None, "be an array of numbers"),
     "text": (lambda: "abc", "be an array of numbers"),
     "a set": (lambda: {1, 2}, "be an array of numbers"),
     "a generator": (lambda: (row for row in H), "be an array of numbers"),
     "a module": (lambda: torch.nn.Linear(2, 2), "be an array of numbers"),
+    "a complex number": (lambda: 3 + 1j, "be real numbers of shape"),
     "a scalar tensor": (lambda: torch.tensor(3.0), "be real numbers of shape"),
     "an object that fails": (Broken, "found the disk is gone"),
     "NaN": (lambda: np.where(H > 2, np.nan, H), "be finite"),
@@ -205,6 +208,8 @@ NO_LABELS = {
     "numbers among strings": (lambda: [1, "a", 2] * 4, "be all numbers or all strings; found numbers and strings"),
     "bytes among strings": (lambda: [b"a", "a", "b"] * 4, "be all numbers or all strings"),
     "dates": (lambda: [datetime.date(2020, 1, day) for day in (1, 2, 3)] * 4, "be all numbers or all strings"),
+    "ragged": (lambda: [[[1], [1, 2]]] * 12, "be an array of numbers"),
+    "meta in a list": (lambda: [torch.tensor(0, device="meta")] * 12, "found a tensor on the meta device"),
     "mappings": (lambda: [{}] * 12, "be all numbers or all strings"),
     "beyond 64 bits": (lambda: [10**30, 10**30 + 1, 0] * 4, "found numbers beyond 64 bits"),
     "sparse": (lambda: torch.tensor(Y).to_sparse(), "found a sparse tensor"),

@@ -9,10 +9,12 @@ from elastic.errors import DegenerateInput
 from elastic.metrics.rounding import (
     UNIT,
     arithmetic_rounding,
+    largest,
     magnitude,
     mean_rounding,
     norm,
     rounding_of_rows,
+    row_norms,
     spacing,
 )
 
@@ -83,8 +85,8 @@ class LayerMoments:
         members, moved = self._members(labels), x - self.origin
         self.counts += members.sum(1)
         self._sums += members @ moved
-        self._lengths += torch.stack([norm(x, dim=1), norm(moved, dim=1)]) @ members.T
-        self._largest = torch.maximum(self._largest, moved.abs().amax())
+        self._lengths += torch.stack([row_norms(x), row_norms(moved)]) @ members.T
+        self._largest = torch.maximum(self._largest, largest(moved))
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
         """Between the passes: fix the means, their frames, and the centres [K, d] of the nearest-mean decision."""
@@ -111,7 +113,7 @@ class LayerMoments:
 
     def measure(self, x: Tensor, labels: Tensor) -> None:
         """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
-        x = (x - self.origin) / self.scale
+        x = (x - self.origin).div_(self.scale)
         labels = labels.to(x.device)
         z = x - self.means[labels]
         self.scatter += self._members(labels) @ z.square().sum(1)
@@ -135,7 +137,7 @@ class LayerMoments:
         # Differences, not ‖x‖² - 2x·μ + ‖μ‖²: that loses the distance of a collapsed sample to its own mean.
         distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
         least = (distances + self._slack).amin(1, keepdim=True)
-        rounded = 2 * UNIT * norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
+        rounded = 2 * UNIT * torch.linalg.vector_norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
         nearest: Tensor = (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
         return nearest
 

@@ -95,9 +95,28 @@ def magnitude(values: Tensor, dim: int | None = None) -> Tensor:
     >>> magnitude(torch.tensor([[3.0, -5.0], [0.0, 0.0]]), dim=1).tolist()
     [[8.0], [1.0]]
     """
-    largest = values.abs().amax() if dim is None else values.abs().amax(dim, keepdim=True)
-    exponent = torch.frexp(largest.double()).exponent.clamp(-1000, 1000)
+    exponent = torch.frexp(largest(values, dim).double()).exponent.clamp(-1000, 1000)
     return torch.exp2(exponent.double()).to(values.device)
+
+
+def largest(values: Tensor, dim: int | None = None) -> Tensor:
+    """Return the largest |value|, a scalar or along ``dim`` (kept, of length 1), without a copy of the values.
+
+    >>> largest(torch.tensor([[3.0, -5.0], [0.0, 0.0]])).item()
+    5.0
+    """
+    low, high = values.aminmax() if dim is None else values.aminmax(dim=dim, keepdim=True)
+    return torch.maximum(-low, high)
+
+
+def row_norms(rows: Tensor) -> Tensor:
+    """Return ‖row‖ [n] of many float64 rows at once; rows 10⁵⁰ times smaller than the largest may count as 0.
+
+    >>> row_norms(torch.tensor([[3.0, 4.0], [0.0, 0.0]]).double() * 2.0**-700).mul(2.0**700).tolist()
+    [5.0, 0.0]
+    """
+    size = float(largest(rows))
+    return torch.linalg.vector_norm(rows, dim=1) if 1e-100 < size < 1e100 else norm(rows, dim=1)
 
 
 def norm(values: Tensor, dim: int | None = None) -> Tensor:

@@ -76,7 +76,7 @@ class LayerMoments:
         self.scatter = x.new_zeros(classes)
         self._largest = x.new_zeros(())
         self._sums = x.new_zeros(classes, x.shape[1])
-        self._lengths = x.new_zeros(2, classes)  # Σ‖h‖ and Σ‖h - origin‖ of each class
+        self._lengths = x.new_zeros(3, classes)  # Σ‖h‖, Σ‖h - origin‖ and Σ‖h - origin‖² of each class
         self._nearest: list[Tensor] = []
         self._labels: list[Tensor] = []
 
@@ -85,7 +85,8 @@ class LayerMoments:
         members, moved = self._members(labels), x - self.origin
         self.counts += members.sum(1)
         self._sums += members @ moved
-        self._lengths += torch.stack([row_norms(x), row_norms(moved)]) @ members.T
+        apart = row_norms(moved)
+        self._lengths += torch.stack([row_norms(x), apart, apart.square()]) @ members.T
         self._largest = torch.maximum(self._largest, largest(moved))
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
@@ -93,9 +94,10 @@ class LayerMoments:
         self._check()
         self.scale = magnitude(self._largest)
         self.means = self._sums / self.counts[:, None] / self.scale
-        lengths = self._lengths / self.counts / self.scale
-        arithmetic = arithmetic_rounding(self.counts, lengths[1])
-        self.rounding = mean_rounding(self.dtype, self.counts, lengths[0], arithmetic)
+        lengths, apart, squares = self._lengths / self.counts / self.scale
+        spread = (squares / self.scale - norm(self.means, dim=1).square()).clamp(min=0).sqrt()
+        arithmetic = arithmetic_rounding(self.counts, apart)
+        self.rounding = mean_rounding(self.dtype, self.counts, lengths, spread, arithmetic)
         absolute = norm(self.means + self.origin / self.scale, dim=1)
         self.vanish = bool((absolute <= self.rounding).all())
         self.frames = [self._frame(torch.ones_like(self.counts), tolerance)]

@@ -3,8 +3,9 @@ r"""Rounding of class means, and norms and scales that stay within the range of 
 The computed mean μ̂_k of class k differs from the mean μ_k of what the features stand for in two ways:
 
 - *Storage.* Each feature is rounded to its type of relative spacing ε: h is known to (ε/2)|h| in each coordinate, and
-  the mean to ‖δμ_k‖ ≤ (ε/2) mean_i ‖h_i‖. Roundings of types shorter than float32 average out over many samples: four
-  standard errors of n_k independent ones are at most 4/√n_k of that bound. No mean is trusted beyond ε of float32.
+  the mean to ‖δμ_k‖ ≤ (ε/2) mean_i ‖h_i‖. Roundings of types shorter than float32 average out over many samples, if
+  these spread over more than the spacing: four standard errors of n_k independent ones are at most 4/√n_k of that
+  bound. No mean is trusted beyond ε of float32.
 - *Arithmetic.* A sum of n_k terms in float64 (unit roundoff u = 2⁻⁵³) errs by about √n_k·u times the sum of their
   sizes, since roundings have either sign; subtracting the origin o and the mean of means adds a few u. With
   x_i = h_i - o the error is about (√n_k + 4)·u·mean_i ‖x_i‖.
@@ -41,7 +42,7 @@ def spacing(dtype: torch.dtype) -> float:
     return torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
 
 
-def mean_rounding(dtype: torch.dtype, counts: Tensor, lengths: Tensor, arithmetic: Tensor) -> Tensor:
+def mean_rounding(dtype: torch.dtype, counts: Tensor, lengths: Tensor, spread: Tensor, arithmetic: Tensor) -> Tensor:
     """Return r_k [K], the distance to which each class mean is known (see the head of this module).
 
     Parameters
@@ -52,19 +53,21 @@ def mean_rounding(dtype: torch.dtype, counts: Tensor, lengths: Tensor, arithmeti
         [K] samples n_k.
     lengths
         [K] mean_i ‖h_i‖ of the features as they are stored.
+    spread
+        [K] root mean square distance of the features from their class mean.
     arithmetic
         [K] as `arithmetic_rounding` returns it.
 
     Examples
     --------
-    >>> one, exact = torch.ones(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    >>> known = mean_rounding(torch.float16, torch.tensor([4.0, 6400.0]), one, exact)
-    >>> (known * 2**11).tolist()                       # ε/2 = 2⁻¹¹, averaged over 6400 samples: 4/80 of it
-    [1.0, 0.05]
+    >>> one, counts = torch.ones(3, dtype=torch.float64), torch.tensor([4.0, 6400.0, 6400.0])
+    >>> known = mean_rounding(torch.float16, counts, one, torch.tensor([0.1, 0.1, 0.0]), 0 * one)
+    >>> (known * 2**11).tolist()      # ε/2 = 2⁻¹¹; averaged over 6400 samples 4/80 of it, unless all are rounded alike
+    [1.0, 0.05, 1.0]
     """
-    half = spacing(dtype) / 2
-    averaged = half * (4 / counts.double().sqrt()).clamp(max=1.0)
-    return averaged.clamp(min=min(half, spacing(torch.float32) / 2)) * lengths + arithmetic
+    eps, finest = spacing(dtype), min(spacing(dtype), spacing(torch.float32))
+    averaged = torch.where(spread >= eps * lengths, (4 / counts.double().sqrt()).clamp(max=1.0), 1.0)
+    return (eps / 2 * averaged).clamp(min=finest / 2) * lengths + arithmetic
 
 
 def arithmetic_rounding(counts: Tensor, lengths: Tensor) -> Tensor:

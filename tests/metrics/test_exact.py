@@ -120,6 +120,19 @@ def test_means_that_are_zero_up_to_rounding_have_no_frame(dtype):
         assert values[name].isnan(), name
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_roundings_of_short_types_average_out_only_where_samples_spread_over_them(seed, offset):
+    # Three means on one line. bfloat16 has numbers 64 apart at 10⁴, where samples within 10 are rounded alike.
+    way = np.random.default_rng(seed).normal(size=8) * (30 if offset else 1)
+    parts = [about(k * way + offset, 2000, 10 * seed + k) for k in range(3)]
+    case = as_case(parts, torch.bfloat16)
+    found = evaluate("collapse", {"statistics": case.reading(700).statistics})
+    assert found["class_mean_rank"] <= 1
+    if not offset:
+        assert found["class_mean_rank"] == 1
+
+
 @pytest.mark.parametrize(
     ("dtype", "apart"), [(torch.float32, 1e-5), (torch.float32, 1e-6), (torch.float64, 1e-12), (torch.float64, 1e-14)]
 )

@@ -170,7 +170,7 @@ def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
 def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
     try:
         with trial(model):
-            model(example)
+            model(example.clone())
     except ElasticError:
         raise
     except Exception as error:

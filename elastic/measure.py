@@ -40,7 +40,7 @@ from elastic.models.trial import first_line, trial
 from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import INPUT
-from elastic.probes.preconditions import check_parameters, check_preconditions
+from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses
 from elastic.probes.verification import Witness, pairs_of
 from elastic.probes.verified_response import verified_responses
@@ -226,7 +226,7 @@ def _measured(
     """Return the dataset of `measure_elasticity` for arguments that have been checked."""
     inputs = torch.cat([observed[0], stepped[0]])
     check_preconditions(model, inputs)
-    check_parameters(model, inputs)
+    check_stepping(model, inputs)
     present, codes = torch.cat([stepped[1], observed[1]]).unique(return_inverse=True)
     groups, classes = codes.split([len(stepped[1]), len(observed[1])])
     same = same_rows(stepped[0], observed[0])
@@ -326,6 +326,9 @@ def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
         hint = "a model that ends in the logits of one decision (select a token, average, or flatten them)"
         raise ModelError("layer `logits`", "be of shape [n, K]", f"{list(shape)} for 1 input", hint)
     K = shape[1]
+    if K < 2:
+        hint = "two logits, of which one may be zero"
+        raise ModelError("layer `logits`", "be of two classes or more", "one logit", hint)
     if labels.min() < 0 or labels.max() >= K:
         found = f"{int(labels.min())} … {int(labels.max())}"
         raise DegenerateInput("`labels`", f"be positions of the {K} logits", found, "labels from 0 on")

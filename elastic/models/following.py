@@ -61,7 +61,7 @@ def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> di
         if isinstance(submodule, nn.Linear)
     ]
     try:
-        module(example)
+        module(example.clone())
     finally:
         for handle in handles:
             handle.remove()

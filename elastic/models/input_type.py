@@ -37,6 +37,7 @@ def input_type(model: nn.Module, example: Tensor) -> torch.dtype:
     torch.float32
     """
     parameters = [p for p in model.parameters() if p.is_floating_point()]
+    example = example.clone()  # the model may write into it
     watch = _FirstReading(parameters, example)
     try:
         with trial(model), watch:

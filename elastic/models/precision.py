@@ -29,8 +29,13 @@ def in_float64(module: nn.Module) -> Iterator[None]:
     >>> net.weight is weight
     True
     """
+    default = torch.get_default_dtype()
     with _replaced(module, _double):
-        yield
+        torch.set_default_dtype(torch.float64)  # of tensors that the module makes in its forward pass
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def double(inputs: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ from elastic.models.following import linear_after
 from elastic.models.trial import trial
 from elastic.registry import nearest
 
+#: Names under which wrappers hold a module.
+WRAPPERS = ("module.", "_orig_mod.")
+
 
 class Tapped(TappedModel):
     """A module whose named submodules' outputs are the layers; its own output is the layer ``logits``.
@@ -84,7 +87,10 @@ class Tapped(TappedModel):
         return {name: linear for name, linear in linears.items() if isinstance(linear, nn.Linear)}
 
     def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], bool]:
-        """Return the features, and whether the last named submodule's output is the module's."""
+        """Return the features, and whether the last named submodule's output is the module's.
+
+        The inputs enter as a copy: the first submodule may work in place.
+        """
         features: dict[str, Tensor] = {}
         last: Tensor | None = None
 
@@ -97,7 +103,7 @@ class Tapped(TappedModel):
             features[name] = last.clone()
 
         with _hooked(self.module, self._names, keep):
-            logits = self.forward(inputs)
+            logits = self.forward(inputs.clone())
         for name in self._names:
             if name not in features:
                 raise _layer_error(name, "run in a forward pass", "that it does not", "submodules that run")
@@ -132,7 +138,8 @@ def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor |
             "nothing",
             f"layers={_some_names(model)} (model.named_modules())",
         )
-    return Tapped(model, layers, example)
+    known = {name for name, _ in model.named_modules()}
+    return Tapped(model, [name if name in known else _inside(name) for name in layers], example)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -149,6 +156,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
             break
         model = inner
     return model
+
+
+def _inside(name: str) -> str:
+    """Return a submodule's name without those of wrappers, which ``named_modules`` of a wrapper puts before it."""
+    while name.startswith(WRAPPERS):
+        name = name.partition(".")[2]
+    return name
 
 
 @contextmanager

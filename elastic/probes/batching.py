@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.func import vmap
 from torch.utils._pytree import tree_map
 
@@ -55,7 +54,7 @@ class Batching:
         Raises
         ------
         ModelError
-            If neither way follows the model, or it draws random numbers.
+            If neither way follows the model.
         """
         try:
             # Compiled scripts cannot be differentiated forwards.
@@ -79,11 +78,12 @@ class Batching:
     def _run(self, kind: str, whole: Any, in_dims: tuple[int | None, ...], inputs: Any, one: Any) -> Any:
         if kind not in self.alone:
             try:
-                return vmap(whole, in_dims)(*inputs)
+                # Features do not depend on random numbers (`preconditions`), which a model may draw all the same.
+                return vmap(whole, in_dims, randomness="same")(*inputs)
             except torch.OutOfMemoryError:
                 raise
             except FAILURES as error:
-                if isinstance(error, ModelError) or "randomness" in str(error):
+                if isinstance(error, ModelError):
                     raise
         results = one_at_a_time(one, in_dims, inputs)
         self.alone.add(kind)
@@ -101,16 +101,5 @@ def one_at_a_time(function: Callable[..., Any], in_dims: tuple[int | None, ...],
             value if dim is None else tree_map(lambda t, row=row: t[row], value)
             for value, dim in zip(inputs, in_dims, strict=True)
         ]
-        before = _generators()
         results.append(function(*arguments))
-        if not all(torch.equal(one, other) for one, other in zip(before, _generators(), strict=True)):
-            raise RuntimeError("the model draws random numbers in evaluation mode")
     return tree_map(lambda *rows: torch.stack(rows), *results)
-
-
-def _generators() -> list[Tensor]:
-    """Return the states of the global generators."""
-    states = [torch.random.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states += torch.cuda.get_rng_state_all()
-    return states

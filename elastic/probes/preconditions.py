@@ -42,41 +42,71 @@ def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
     samples = different(inputs)
     with torch.no_grad(), probed(model) as state:
         together = _read(model, samples, state)
-        _check_deterministic(together, _read(model, samples, state))
+        _check_same(
+            together, _read(model, samples, state), "be deterministic in evaluation mode",
+            "other features in a second forward pass on the same samples",
+            "`self.training` as the switch of dropout and noise (`dropout_p` of attention, too)",
+        )  # fmt: skip
         if len(samples) > 1:
             _check_independent(model, samples, state)
 
 
-def check_parameters(model: TappedModel, inputs: Tensor) -> None:
-    """Refuse a model that reads its parameters past its modules, where no engine sees them step.
+def check_stepping(model: TappedModel, inputs: Tensor) -> None:
+    """Refuse a model whose steps no engine sees; once is enough, since it is a matter of the model's code.
 
-    The features under copies of the parameters in their modules are compared with those under the parameters
-    themselves, both changed in the same way: code that holds a parameter by another name computes other ones.
+    Parameters
+    ----------
+    model, inputs
+        As of `check_preconditions`.
 
     Raises
     ------
     ModelError
-        If features differ.
+        If a hook changes the gradient of a parameter, features depend on whether gradients are recorded or are not
+        finite, or code reads a parameter past the module that owns it.
     """
+    _check_hooks(model)
     samples = different(inputs)
     with torch.no_grad(), preserved(model), probed(model) as state:
+        plain = _read(model, samples, state)
+        _check_finite(plain)
+        with torch.enable_grad():
+            recorded = _read(model, samples, state)
+        _check_same(
+            plain, recorded, "give the same features whether or not gradients are recorded",
+            "features that depend on it", "computing the same with and without torch.no_grad",
+        )  # fmt: skip
+        # Both are changed in the same way: code that holds a parameter by another name sees one of the changes only.
         with in_copies(model):
             in_modules = _read_changed(model, samples, ModuleState(model, parameters=False))
         in_place = _read_changed(model, samples, state)
-    for layer, features in in_modules.items():
-        if _differs(features, in_place[layer], REPEATED):
-            raise ModelError(
-                f"layer {layer!r}", "read parameters from the modules that own them",
-                "a parameter that is read by another name (a closure, a global variable, a list of weights)",
-                "`self.weight` in the place of a variable that holds it",
-            )  # fmt: skip
+    _check_same(
+        in_modules, in_place, "read parameters from the modules that own them",
+        "a parameter that is read by another name (a closure, a global variable, a list of weights)",
+        "`self.weight` in the place of a variable that holds it",
+    )  # fmt: skip
 
 
 def _read_changed(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
     for parameter in model.parameters():
         if parameter.requires_grad:
-            parameter.data.mul_(1.125)
+            parameter.data.mul_(1.125).add_(2**-6)
     return _read(model, samples, state)
+
+
+def _check_hooks(model: TappedModel) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter._backward_hooks:
+            found = "a hook that changes it (Tensor.register_hook)"
+            hint = "removing the hook, or scaling the loss or the learning rate"
+            raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, hint)
+
+
+def _check_finite(features: Features) -> None:
+    for layer, values in features.items():
+        if not bool(values.isfinite().all()):
+            hint = "an earlier epoch, a smaller learning rate, or inputs of another scale"
+            raise ModelError(f"layer {layer!r}", "give finite features", "NaN or infinity", hint)
 
 
 def different(inputs: Tensor) -> Tensor:
@@ -95,7 +125,8 @@ def different(inputs: Tensor) -> Tensor:
 
 def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
     try:
-        return {layer: h for layer, h in flat_taps(model, samples).items() if layer != INPUT}
+        # Copies: features may be views of a parameter.
+        return {layer: h.detach().clone() for layer, h in flat_taps(model, samples).items() if layer != INPUT}
     except ElasticError:
         raise
     except Exception as error:
@@ -106,14 +137,11 @@ def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
         state.restore()
 
 
-def _check_deterministic(first: Features, second: Features) -> None:
+def _check_same(first: Features, second: Features, should: str, found: str, hint: str) -> None:
+    """Raise a ModelError about the first layer whose features differ."""
     for layer, features in first.items():
         if _differs(features, second[layer], REPEATED):
-            raise ModelError(
-                f"layer {layer!r}", "be deterministic in evaluation mode",
-                "other features in a second forward pass on the same samples",
-                "`self.training` as the switch of dropout and noise (`dropout_p` of attention, too)",
-            )  # fmt: skip
+            raise ModelError(f"layer {layer!r}", should, found, hint)
 
 
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:

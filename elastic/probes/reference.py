@@ -52,22 +52,22 @@ class PairMovement:
     own: Layers
     moved: Layers
 
-    def errors(self, other: PairMovement) -> dict[str, float]:
+    def errors(self, other: PairMovement, rounding: Mapping[str, float]) -> dict[str, float]:
         """Return the relative difference of another's movements by layer, of the larger of the two samples.
 
         An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
-        rounding of a sum that cancels says nothing.
+        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``.
 
         >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
         >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
-        >>> round(one.errors(two)["h"], 3)                   # 0.1 / (0.5 + 0.01)
+        >>> round(one.errors(two, {"h": 1e-6})["h"], 3)      # 0.1 / (0.5 + 0.01)
         0.196
         """
         found = {}
         for layer, own in self.own.items():
-            size, moved = float(own.norm()), self.moved[layer]
-            of_own = _share((own - other.own[layer]).norm(), size)
-            of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size)
+            size, moved, least = float(own.norm()), self.moved[layer], rounding[layer]
+            of_own = _share((own - other.own[layer]).norm(), size, least)
+            of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size, least)
             found[layer] = max(of_own, of_moved)
         return found
 
@@ -82,12 +82,16 @@ class Reference:
         Of the layers that are decided.
     undecided
         Layers with a kink at the parameters, or whose movement drowns in rounding.
+    rounding
+        Movements that are rounding by layer: ε‖h‖/‖θ‖, with the ε of the model's own type. The gradient of a network
+        whose outputs do not depend on its features is zero, and of this size in an engine.
     precision
         "float64", or the model's own where it does not run in float64.
     """
 
     movement: PairMovement
     undecided: frozenset[str]
+    rounding: dict[str, float]
     precision: str
 
 
@@ -153,7 +157,7 @@ class _Steps:
         self.inputs = torch.cat([stepped, convert(pair.observed)])
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.there = there
-        features = self._taps(stepped)[pair.layer].reshape(-1)
+        features = self._taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
         self.dtype = features.dtype if features.dtype in SIZES else torch.float32
         height = (features * pair.seed.to(features)).sum()
@@ -175,7 +179,12 @@ class _Steps:
                     open_layers -= found.keys()
         movement = PairMovement(*({layer: both[i] for layer, both in decided.items()} for i in range(2)))
         precision = str(self.dtype).removeprefix("torch.")
-        return Reference(movement, frozenset(self.before.keys() - decided.keys()), precision)
+        return Reference(movement, frozenset(self.before.keys() - decided.keys()), self._rounding(), precision)
+
+    def _rounding(self) -> dict[str, float]:
+        """Return ε‖h‖/‖θ‖ by layer."""
+        epsilon = max((torch.finfo(p.dtype).eps for p in self.there if p.is_floating_point()), default=0.0)
+        return {layer: epsilon * float(h.norm()) / (_norm(self.there) or 1.0) for layer, h in self.before.items()}
 
     def _taps(self, inputs: Tensor) -> Mapping[str, Tensor]:
         return self.model.taps(inputs)
@@ -186,15 +195,16 @@ class _Steps:
             p.data.copy_(there)
             if direction is not None:
                 p.data.add_(direction, alpha=size)
-        features = {layer: rows(h).double() for layer, h in self._taps(self.inputs).items()}
+        # Copies: features may be views of a parameter, which is moved next.
+        taps = self._taps(self.inputs.clone())
+        features = {layer: rows(h).to(torch.float64, copy=True) for layer, h in taps.items()}
         self.state.restore()
         return features
 
     def _scaled(self, relative: float) -> float:
         """Return the step size that moves the parameters by a share of them."""
-        moved = sum(float(d.double().square().sum()) for d in self.directions if d is not None)
-        there = sum(float(p.double().square().sum()) for p in self.there)
-        return relative * math.sqrt((there or 1.0) / (moved or 1.0))
+        moved = _norm([direction for direction in self.directions if direction is not None])
+        return relative * (_norm(self.there) or 1.0) / (moved or 1.0)
 
     def _first_order(self, size: float) -> Decided:
         """Return the derivatives of own and observed features along the step, where they are decided."""
@@ -239,9 +249,13 @@ class _Steps:
         return DECIDED[self.dtype] * torch.stack([own, moved + FLOOR * own])
 
 
-def _share(difference: Tensor, size: float) -> float:
+def _norm(tensors: Sequence[Tensor]) -> float:
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
+
+
+def _share(difference: Tensor, size: float, rounding: float) -> float:
     gap = float(difference)
-    if gap == 0:
+    if gap <= rounding:
         return 0.0
     # NaN of an engine where real steps give a number is no agreement.
     return gap / size if size > 0 and math.isfinite(gap) else math.inf

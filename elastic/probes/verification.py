@@ -156,7 +156,7 @@ def verify(
         pair = Pair(inputs[0][row : row + 1], inputs[1][column : column + 1], layer, seed, size)
         reference = reference_movement(model, pair)
         precision = reference.precision
-        for name, error in reference.movement.errors(movement).items():
+        for name, error in reference.movement.errors(movement, reference.rounding).items():
             errors[name] = error if math.isnan(errors[name]) else max(errors[name], error)
     tolerance = max(TOLERANCES.get(precision, 0.0), ROUNDINGS * torch.finfo(_type_of(model)).eps)
     return EngineCheck(errors, tolerance, len(witness.movements), precision, time.perf_counter() - begun)

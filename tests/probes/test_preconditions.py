@@ -126,3 +126,60 @@ def test_every_probe_refuses(middle):
             probe.read()
     with pytest.raises(ModelError, match="layer 'hidden'"):
         measure_elasticity(net, (x[:2], y[:2]), (x[2:], y[2:]), layers=["hidden"])
+
+
+def measure(net, **options):
+    x, y = inputs(), torch.arange(9) % 2
+    return measure_elasticity(net, (x[:3], y[:3]), (x[3:], y[3:]), **({"layers": ["hidden"]} | options))
+
+
+def test_a_gradient_that_a_hook_changes_is_refused():
+    net = network(HARMLESS["plain"])
+    net.enter.weight.register_hook(lambda gradient: gradient * 0.25)
+    with pytest.raises(ModelError, match=r"parameter `module\.enter\.weight` should be stepped along its own gradient"):
+        measure(net)
+
+
+def test_features_that_depend_on_recorded_gradients_are_refused():
+    net = network(lambda net, h: h * 2 if torch.is_grad_enabled() else h)
+    with pytest.raises(ModelError, match="layer 'hidden' should give the same features whether or not gradients"):
+        measure(net)
+
+
+def test_features_that_are_not_finite_are_refused():
+    with pytest.raises(ModelError, match="layer 'hidden' should give finite features"):
+        measure(network(lambda net, h: h.log()))
+
+
+def test_random_numbers_that_do_not_reach_the_features_are_harmless():
+    net = network(lambda net, h: h if torch.rand(1) < 2 else -h)
+    assert measure(net)["response"].notnull().all()
+
+
+def test_inputs_that_the_first_layer_overwrites_are_left_alone():
+    net = nn.Sequential(nn.Hardswish(inplace=True), nn.Linear(4, 6), nn.Linear(6, 2))
+    x, y = inputs(), torch.arange(9) % 2
+    before = x.clone()
+    found = measure_elasticity(net, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
+    assert torch.equal(x, before)
+    plain = nn.Sequential(nn.Hardswish(), net[1], net[2])
+    expected = measure_elasticity(plain, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
+    torch.testing.assert_close(torch.tensor(found["response"].values), torch.tensor(expected["response"].values))
+
+
+@pytest.mark.parametrize("name", ["module.hidden", "hidden"])
+def test_layers_of_a_wrapper_are_named_either_way(name):
+    assert measure(nn.DataParallel(network(HARMLESS["plain"])), layers=[name])["layer"].values.tolist() == [
+        "hidden",
+        "logits",
+    ]
+
+
+def test_tensors_that_a_forward_pass_makes_follow_a_finite_step_too():
+    def written(net, h):
+        out = torch.zeros(len(h), 6)
+        out[:, ::2] = h[:, ::2]
+        return out
+
+    found = measure(network(written), update="finite", lr=0.1)
+    assert float(found["probe_error"].max()) < 1e-5

@@ -1,0 +1,223 @@
+"""The examination of one model: is what the probe tells true, or refused, and is the model left as it was?"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import elastic
+from probes.real_steps import Truth, first, movements
+
+#: A movement is right if it is off by at most this share of it, or of SMALL times the stepped sample's own.
+RIGHT, SMALL = 1e-3, 1e-2
+#: Rounding of float32 in sums that cancel, per unit of `Truth.scale`.
+ROUNDING = 1e-6
+LR = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an examination found.
+
+    Attributes
+    ----------
+    refused
+        The sentence of the refusal, "" where the probe gave numbers.
+    checked, undecided
+        Numbers of compared and of skipped (layer, pair).
+    engine
+        The engine that the dataset names.
+    """
+
+    findings: tuple[Finding, ...]
+    refused: str
+    checked: int
+    undecided: int
+    engine: str
+    excuses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under examination.
+
+    Attributes
+    ----------
+    make, make_double
+        Return the model anew, always the same, as users have it and in float64.
+    """
+
+    make: Callable[[], nn.Module]
+    make_double: Callable[[], nn.Module]
+    stepped: tuple[Tensor, Tensor]
+    observed: tuple[Tensor, Tensor]
+    layers: Sequence[str]
+
+    def truth(self, update: str) -> Truth:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return movements(self.make_double, self.stepped, self.observed[0], self.layers, LR if update == "finite" else None)
+
+    def measure(self, net: nn.Module, engine: str, update: str, double: bool = False) -> Any:
+        (x, y), (xo, yo) = self.stepped, self.observed
+        x, xo = (t.double() if double and t.is_floating_point() else t.clone() for t in (x, xo))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return elastic.measure_elasticity(
+                net, (x, y), (xo, yo), layers=list(self.layers), engine=engine, update=update,
+                lr=LR if update == "finite" else None, pairs=True,
+            )  # fmt: skip
+
+
+def examine(subject: Subject, engine: str, update: str, truth: Truth) -> Outcome:
+    """Probe the model once, and compare."""
+    net = subject.make()
+    before = snapshot(net)
+    findings, refused, chosen, checked, undecided = [], "", "", 0, 0
+    try:
+        ds = subject.measure(net, engine, update)
+    except elastic.errors.ElasticError as error:
+        refused = str(error)
+        if engine == "auto" and not truth.excuses:
+            findings.append(Finding("refused", refused))
+    except Exception as error:
+        findings.append(Finding("crashed", f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"))
+    else:
+        chosen = str(ds.attrs["engine"])
+        wrong, checked, undecided = compare(subject, ds, truth, engine, update)
+        findings += wrong
+    changed = differences(before, snapshot(net))
+    if changed:
+        findings.append(Finding("state", "; ".join(changed[:4])))
+    if not truth.excuses and not same_output(subject, net):
+        findings.append(Finding("state", "the model gives another output afterwards"))
+    return Outcome(tuple(findings), refused, checked, undecided, chosen, tuple(truth.excuses))
+
+
+def compare(subject: Subject, ds: Any, truth: Truth, engine: str, update: str) -> tuple[list[Finding], int, int]:
+    """Return the findings, and the numbers of (layer, pair) checked and skipped."""
+    if not truth.moved:
+        return [], 0, 0
+    if "another call gives other features" in truth.excuses:
+        return [Finding("accepted", "a model whose features change from call to call")], 0, 0
+    worst, where, checked, undecided = 0.0, "", 0, 0
+    for layer in truth.moved:
+        own, pairs = truth.own[layer].norm(dim=1), truth.moved[layer].norm(dim=2)
+        products = torch.einsum("jmd,jd->jm", truth.moved[layer], truth.own[layer])
+        unit = ROUNDING * truth.scale[layer]
+        sides = [
+            ("pair_response", pairs, torch.maximum(pairs, SMALL * own[:, None]) + unit[:, None] / RIGHT, truth.decided[layer]),
+            ("own_response", own, own + unit / RIGHT, truth.own_decided[layer]),
+            ("pair_product", products, torch.maximum(pairs, SMALL * own[:, None]) * own[:, None] + (own * unit)[:, None] / RIGHT * 10, truth.decided[layer] & truth.own_decided[layer][:, None]),
+        ]  # fmt: skip
+        for name, right, size, decided in sides:
+            found = torch.as_tensor(ds[name].sel(layer=layer).values)
+            counted = decided & ~(found.isnan() & (name != "own_response"))
+            error = torch.where(counted, (found - right).abs() / size.clamp(min=1e-300), 0.0).nan_to_num(float("inf"))
+            checked, undecided = checked + int(counted.sum()), undecided + int((~decided).sum())
+            if float(error.max()) > worst:
+                place = error.argmax()
+                worst = float(error.max())
+                where = f"{name} in {layer}: {float(found.flatten()[place]):.6g}, right {float(right.flatten()[place]):.6g}"
+    if worst <= RIGHT:
+        return [], checked, undecided
+    kind = "rounded" if right_in_double(subject, engine, update, truth) else "wrong"
+    return [Finding(kind, f"{where} (error {worst:.1e} of {RIGHT}; {ds.attrs['engine']})")], checked, undecided
+
+
+def right_in_double(subject: Subject, engine: str, update: str, truth: Truth) -> bool:
+    """Tell whether the same engine is right in float64: then the error is rounding."""
+    try:
+        ds = subject.measure(subject.make_double(), engine, update, double=True)
+    except Exception:
+        return False
+    return all(
+        bool((torch.as_tensor(ds.own_response.sel(layer=layer).values) - own.norm(dim=1)).abs().max() <= 1e-5 * own.norm(dim=1).max())
+        and bool((torch.as_tensor(ds.pair_response.sel(layer=layer).values) - truth.moved[layer].norm(dim=2)).abs().nan_to_num(0).where(truth.decided[layer], 0).max() <= 1e-5 * own.norm(dim=1).max())
+        for layer, own in truth.own.items()
+    )  # fmt: skip
+
+
+def same_output(subject: Subject, net: nn.Module) -> bool:
+    """Tell whether a model still runs and gives, bit by bit, what a new one gives."""
+    x = subject.observed[0]
+    with torch.no_grad(), torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            want = first(subject.make().eval()(x.clone()))
+        except Exception:
+            return True
+        return torch.equal(first(net.eval()(x.clone())), want)
+
+
+def snapshot(net: nn.Module) -> dict[str, Any]:
+    """Return everything that a probe must not change, as a flat mapping that can be compared."""
+    taken: dict[str, Any] = {}
+    walk(net, "model", taken, set())
+    space = getattr(type(net).forward, "__globals__", {})
+    for name in ("calls", "seen"):
+        if space.get("__name__") == "random_model":
+            walk(space.get(name), f"global {name}", taken, set())
+    taken["class calls"] = getattr(type(net), "calls", None)
+    taken["torch rng"] = torch.get_rng_state().numpy().tobytes()
+    taken["numpy rng"] = repr(np.random.get_state()[1:]), np.random.get_state()[1].tobytes()
+    taken["random rng"] = random.getstate()
+    taken["flags"] = (torch.is_grad_enabled(), torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled(), torch.are_deterministic_algorithms_enabled())
+    return taken
+
+
+def walk(value: Any, path: str, taken: dict[str, Any], met: set[int]) -> None:
+    """Take down a value and whatever it holds."""
+    if id(value) in met and isinstance(value, (nn.Module, dict, list)):
+        return
+    met.add(id(value))
+    if isinstance(value, nn.Module):
+        taken[path] = id(value)
+        walk(vars(value), path, taken, met)
+    elif isinstance(value, Tensor):
+        taken[path] = tensor_state(value)
+        if isinstance(value, nn.Parameter):
+            taken[f"{path} (identity)"] = (id(value), value.data_ptr())
+    elif isinstance(value, torch.Generator):
+        taken[path] = value.get_state().numpy().tobytes()
+    elif isinstance(value, np.ndarray):
+        taken[path] = value.tobytes()
+    elif isinstance(value, Mapping):
+        taken[f"{path} (keys)"] = list(map(str, value))
+        for key, part in value.items():
+            walk(part, f"{path}.{key}", taken, met)
+    elif isinstance(value, (list, tuple)):
+        taken[f"{path} (length)"] = len(value)
+        for place, part in enumerate(value):
+            walk(part, f"{path}[{place}]", taken, met)
+    else:
+        taken[path] = value if isinstance(value, (int, float, str, bool, type(None))) else id(value)
+
+
+def tensor_state(value: Tensor) -> Any:
+    grad = value.grad if value.is_leaf else None
+    bits = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    return value.dtype, tuple(value.shape), bits, value.requires_grad, None if grad is None else tensor_state(grad.to_dense())
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the paths at which two snapshots differ."""
+    return [path for path in {**before, **after} if before.get(path, "none") != after.get(path, "none")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,25 +123,26 @@ def compare(subject: Subject, ds: Any, truth: Truth, engine: str, update: str) -
     for layer in truth.moved:
         own, pairs = truth.own[layer].norm(dim=1), truth.moved[layer].norm(dim=2)
         products = torch.einsum("jmd,jd->jm", truth.moved[layer], truth.own[layer])
-        unit = ROUNDING * truth.scale[layer]
+        least = ROUNDING / RIGHT * truth.scale[layer]
+        near = torch.maximum(pairs, SMALL * own[:, None]) + least[:, None]
         sides = [
-            ("pair_response", pairs, torch.maximum(pairs, SMALL * own[:, None]) + unit[:, None] / RIGHT, truth.decided[layer]),
-            ("own_response", own, own + unit / RIGHT, truth.own_decided[layer]),
-            ("pair_product", products, torch.maximum(pairs, SMALL * own[:, None]) * own[:, None] + (own * unit)[:, None] / RIGHT * 10, truth.decided[layer] & truth.own_decided[layer][:, None]),
+            ("pair_response", pairs, near, truth.decided[layer]),
+            ("own_response", own, own + least, truth.own_decided[layer]),
+            ("pair_product", products, near * (own + least)[:, None], truth.decided[layer] & truth.own_decided[layer][:, None]),
         ]  # fmt: skip
         for name, right, size, decided in sides:
             found = torch.as_tensor(ds[name].sel(layer=layer).values)
             counted = decided & ~(found.isnan() & (name != "own_response"))
             error = torch.where(counted, (found - right).abs() / size.clamp(min=1e-300), 0.0).nan_to_num(float("inf"))
             checked, undecided = checked + int(counted.sum()), undecided + int((~decided).sum())
-            if float(error.max()) > worst:
+            if float(error.max()) > (10 * worst if worst > RIGHT else worst):
                 place = error.argmax()
                 worst = float(error.max())
                 where = f"{name} in {layer}: {float(found.flatten()[place]):.6g}, right {float(right.flatten()[place]):.6g}"
     if worst <= RIGHT:
         return [], checked, undecided
     kind = "rounded" if right_in_double(subject, engine, update, truth) else "wrong"
-    return [Finding(kind, f"{where} (error {worst:.1e} of {RIGHT}; {ds.attrs['engine']})")], checked, undecided
+    return [Finding(kind, f"{where} (error {worst:.1e} of {RIGHT}; {ds.attrs['engine']}{'; ' * bool(truth.excuses)}{', '.join(truth.excuses)})")], checked, undecided
 
 
 def right_in_double(subject: Subject, engine: str, update: str, truth: Truth) -> bool:
@@ -186,7 +188,7 @@ def snapshot(net: nn.Module) -> dict[str, Any]:
 
 def walk(value: Any, path: str, taken: dict[str, Any], met: set[int]) -> None:
     """Take down a value and whatever it holds."""
-    if id(value) in met and isinstance(value, (nn.Module, dict, list)):
+    if isinstance(value, weakref.ref) or (id(value) in met and isinstance(value, (nn.Module, dict, list))):
         return
     met.add(id(value))
     if isinstance(value, nn.Module):

@@ -1,6 +1,6 @@
 """Examine random models for as long as asked: ``python tests/probes/fuzz_models.py --minutes 30 [--seed 0]``.
 
-``--sweep`` examines every step of the grammar once, alone; ``--replay "vector.0/3: shared.1 > 0"`` one model. It exits
+``--sweep linear norm`` examines every step of these families once, alone, ``--sweep`` every entry and head; ``--replay "vector.0/3: shared.1 > 0"`` one model. It exits
 with 1 if anything was wrong: a number, a crash, a changed state, an ordinary model refused by ``auto``.
 """
 
@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,12 +31,16 @@ def subject_of(model: Random) -> Subject:
     return Subject(model.make, model.make_double, *model.samples(), model.layers)
 
 
-def sweep() -> Iterator[Spec]:
-    """Yield every step alone, in each kind of shape that it takes, every entry and every head."""
+def sweep(families: Sequence[str]) -> Iterator[Spec]:
+    """Yield every step of these families alone, in each kind of shape that it takes; of none every entry and head."""
     for family, steps in STEPS.items():
+        if family not in families:
+            continue
         for place, (kinds, *_) in enumerate(steps):
             for kind in kinds:
                 yield Spec(ENTRY_OF[kind], 3, (f"{family}.{place}",), 0)
+    if families:
+        return
     yield from (Spec(f"{kind}.{place}", 5, (), head) for kind in ENTRIES for place in range(len(ENTRIES[kind])) for head in (0, len(HEADS)))
     yield from (Spec("vector.1", 6, ("activation.0",), head) for head in range(len(HEADS)))
 
@@ -118,13 +122,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", choices=["auto", "autodiff", "structured"], action="append")
     parser.add_argument("--update", choices=["first_order", "finite"], action="append")
-    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--sweep", nargs="*", metavar="FAMILY", help=f"of {', '.join(STEPS)}")
     parser.add_argument("--replay", action="append")
+    parser.add_argument("--trace", action="store_true", help="tell each spec before it runs: torch may end the process")
     options = parser.parse_args()
     torch.set_num_threads(1)
     tally = Tally(options.engine or ["auto", "autodiff", "structured"], options.update or ["first_order", "finite"])
-    specs = map(Spec.parse, options.replay) if options.replay else sweep() if options.sweep else drawn(options.seed, options.minutes)
+    specs = map(Spec.parse, options.replay) if options.replay else sweep(options.sweep) if options.sweep is not None else drawn(options.seed, options.minutes)
     for spec in specs:
+        print(spec, end="\n" if options.trace else "\r", file=sys.stderr, flush=True)
         tally.take(spec)
     print(tally.summary())
     return int(bool(tally.faults))

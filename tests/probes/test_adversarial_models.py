@@ -1,0 +1,64 @@
+"""Models that a grammar does not reach: measured truly or refused, and left as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from probes.adversarial_models import MODELS
+from probes.examination import Subject, examine
+
+
+def seeded(make):
+    """Return a constructor whose weights are always the same."""
+
+    def made():
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(4)
+                return make()
+        finally:
+            torch.set_default_dtype(usual)
+
+    return made
+
+
+def in_double(make):
+    """Return a constructor of the model in float64, whatever holds its parts."""
+
+    def made():
+        net = make().double()
+        for held in vars(net).values():
+            for part in held if isinstance(held, list) else ():
+                if isinstance(part, nn.Module):
+                    part.double()
+        return net
+
+    return made
+
+
+def subject_of(case):
+    draw = torch.Generator().manual_seed(8)
+    x = torch.randn(5, *case.shape, generator=draw)
+    y = torch.randint(0, case.classes, (5,), generator=draw)
+    make = seeded(case.make)
+    return Subject(make, case.make_double or in_double(make), (x[:2], y[:2]), (x[2:], y[2:]), case.layers)
+
+
+@pytest.mark.parametrize("update", ["first_order", "finite"])
+@pytest.mark.parametrize("engine", ["auto", "autodiff"])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore")
+def test_an_unusual_model_is_measured_truly_or_refused_and_left_as_it_was(name, engine, update):
+    case = MODELS[name]
+    subject = subject_of(case)
+    outcome = examine(subject, engine, update, subject.truth(update))
+    faults = [str(f) for f in outcome.findings if f.kind != "refused"]
+    if case.expect == "measured" and engine == "auto" and outcome.refused:
+        faults.append(f"refused: {outcome.refused}")
+    if case.expect == "refused" and not outcome.refused:
+        faults.append(f"measured by {outcome.engine}, though {', '.join(outcome.excuses) or 'it should be refused'}")
+    assert not faults, "\n".join(faults)

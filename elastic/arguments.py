@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss, build_loss
+from elastic.models.input_type import input_type
 from elastic.models.trial import first_line, trial
 
 ArrayLike = npt.ArrayLike | Tensor
@@ -109,7 +110,10 @@ def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
 
 
 def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor, Tensor]:
-    """Return inputs in the precision and on the device of a model's parameters, and int64 labels.
+    """Return inputs on the device of a model's parameters, and int64 labels.
+
+    Floating-point inputs take the type of the parameters that read them first; integers (tokens) and booleans keep
+    theirs.
 
     Raises
     ------
@@ -118,20 +122,59 @@ def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor
     ModelError
         If the model has no parameters, or does not run on the inputs.
     """
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    if parameter is None:
-        raise ModelError("`model`", "be an nn.Module with parameters to step on", type(model).__name__, "a network")
+    parameter = check_module(model)
     if not isinstance(samples, (tuple, list)) or len(samples) != 2:
         raise DegenerateInput(f"`{name}`", "be a pair", type(samples).__name__, f"{name}=(inputs, labels)")
-    inputs = as_tensor(f"{name}[0]", samples[0]).to(parameter.device, parameter.dtype)
+    inputs = as_inputs(f"{name}[0]", samples[0]).to(parameter.device)
     labels = _whole_numbers(f"{name}[1]", samples[1]).to(parameter.device)
     if len(labels) == 0 or len(labels) != len(inputs):
         found = f"{len(inputs)} inputs, {len(labels)} labels"
         raise DegenerateInput(f"`{name}`", "be inputs with one label each", found, f"{name}=(inputs, labels)")
-    if not inputs.isfinite().all():
-        raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
+    if inputs.is_floating_point():
+        if not inputs.isfinite().all():
+            raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
+        inputs = inputs.to(input_type(model, inputs[:1]))
     _check_runs(model, name, inputs[:1])
     return inputs, labels
+
+
+def check_module(model: nn.Module) -> Tensor:
+    """Return a parameter of a module that can be probed.
+
+    Raises
+    ------
+    ModelError
+        If it is no module, is compiled by TorchScript, has no parameters or some that are not initialised, or was made
+        for inference alone.
+    """
+    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
+    if not parameters:
+        raise ModelError("`model`", "be an nn.Module with parameters to step on", type(model).__name__, "a network")
+    if isinstance(model, torch.jit.ScriptModule):
+        found = "a ScriptModule, whose layers torch.func cannot follow"
+        raise ModelError("`model`", "be a plain nn.Module", found, "the module before torch.jit.script or trace")
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
+        hint = "one forward pass before"
+        raise ModelError("`model`", "have initialised parameters", "a lazy module that has not run", hint)
+    if torch.is_inference_mode_enabled() or any(p.is_inference() for p in parameters):
+        found = "torch.inference_mode, under which none are recorded"
+        raise ModelError("`model`", "be one that derivatives can be taken of", found, "torch.no_grad in its place")
+    return parameters[0]
+
+
+def as_inputs(name: str, values: ArrayLike) -> Tensor:
+    """Return inputs [n, …] as a tensor of their own type: tokens stay integers.
+
+    Raises
+    ------
+    DegenerateInput
+        As `as_tensor`.
+    """
+    tensor = as_tensor(name, values)
+    if isinstance(values, Tensor):
+        return tensor.to(values.dtype)
+    array = as_numpy(values)
+    return torch.as_tensor(array.astype(array.dtype.newbyteorder("="))) if array.dtype.kind in "iub" else tensor
 
 
 def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
@@ -149,7 +192,8 @@ def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
     except ElasticError:
         raise
     except Exception as error:
-        found, hint = first_line(error), "inputs of the shape and type that it takes"
+        found = f"{first_line(error)} on {str(example.dtype).removeprefix('torch.')} of shape {list(example.shape)}"
+        hint = "inputs of the shape and type that it takes (integers stay integers: inputs.float())"
         raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from elastic.arguments import (
     decisions_of,
     samples_like,
 )
-from elastic.errors import DegenerateInput, ElasticError
+from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
@@ -31,11 +32,16 @@ from elastic.metrics.contract import attributes
 from elastic.metrics.tabulation import FloatArray, tabulate, to_array
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.models.tapped import tap
-from elastic.probes.engines import ENGINES, EngineName, choose_engine
+from elastic.models.state import preserved
+from elastic.models.tapped import tap, unwrapped
+from elastic.models.trial import first_line, trial
+from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import INPUT
+from elastic.probes.preconditions import check_preconditions
 from elastic.probes.update_response import update_responses
+from elastic.probes.verification import Witness, pairs_of
+from elastic.probes.verified_response import verified_responses
 from elastic.registry import registry
 
 
@@ -188,25 +194,63 @@ def measure_elasticity(
     if engine not in ("auto", *ENGINES):
         raise ElasticError("`engine`", f"be one of 'auto', {', '.join(map(repr, ENGINES))}", repr(engine), "'auto'")
     check_update(update, lr)
-    criterion = as_loss(loss)
+    criterion, model = as_loss(loss), unwrapped(model)
     x_stepped, y_stepped = samples_like(model, "stepped", stepped)
     x_observed, y_observed = samples_like(model, "observed", observed)
-    tapped = tap(model, layers, x_observed[:2])
-    check_labels(tapped, x_observed[:1], torch.cat([y_stepped, y_observed]))
-    present, codes = torch.cat([y_stepped, y_observed]).unique(return_inverse=True)
-    layer = tapped.layer_of(criterion.layer)
-    chosen = choose_engine(tapped, x_observed[:1], engine=engine, finite=lr is not None, layer=layer)
-    responses = update_responses(
-        tapped, criterion, (x_stepped, y_stepped), (x_observed, codes[len(y_stepped) :]),
-        classes=len(present), groups=codes[: len(y_stepped)], lr=lr,
-        same=same_rows(x_stepped, x_observed), engine=chosen, memory_budget=memory_budget,
-    )  # fmt: skip
-    table = tabulate("elasticity", tapped.layers, {layer: {"update": r} for layer, r in responses.items()})
-    widths = layer_widths(tapped, x_observed[:1])
+    with preserved(model), explained("be differentiable, and run on single samples and on several"):
+        tapped = tap(model, layers, x_observed[:2])
+        check_labels(tapped, x_observed[:1], torch.cat([y_stepped, y_observed]))
+        return _measured(
+            tapped, criterion, (x_stepped, y_stepped), (x_observed, y_observed), engine, lr, pairs, memory_budget
+        ).assign_attrs(update=update, lr="" if lr is None else lr)
+
+
+def _measured(
+    model: TappedModel,
+    loss: Loss,
+    stepped: tuple[Tensor, Tensor],
+    observed: tuple[Tensor, Tensor],
+    engine: EngineName,
+    lr: float | None,
+    pairs: bool,
+    memory_budget: int,
+) -> xr.Dataset:
+    """Return the dataset of `measure_elasticity` for arguments that have been checked."""
+    check_preconditions(model, torch.cat([observed[0], stepped[0]]))
+    present, codes = torch.cat([stepped[1], observed[1]]).unique(return_inverse=True)
+    groups, classes = codes.split([len(stepped[1]), len(observed[1])])
+    same = same_rows(stepped[0], observed[0])
+
+    def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+        return update_responses(
+            model, loss, stepped, (observed[0], classes), classes=len(present), groups=groups, lr=lr,
+            same=same, engine=engine, memory_budget=memory_budget, witness=witness,
+        )  # fmt: skip
+
+    layer = model.layer_of(loss.layer)
+    chosen = choose_engine(model, observed[0][:1], engine=engine, finite=lr is not None, layer=layer)
+    compared = pairs_of(len(same), len(same[0]), seed=0, epoch=0)
+    verified = verified_responses(respond, chosen, model, (stepped[0], observed[0]), compared, lr)
     names = present.cpu().numpy()
-    ds = labelled(table, "elasticity", widths, {"stepped_class": names, "observed_class": names})
-    ds = ds.assign_attrs(engine=str(chosen), update=update, lr="" if lr is None else lr)
-    return ds.merge(pair_responses(responses, y_stepped, y_observed)) if pairs else ds
+    ds = labelled(
+        tabulate("elasticity", model.layers, verified.readings()), "elasticity",
+        layer_widths(model, observed[0][:1]), {"stepped_class": names, "observed_class": names},
+    )  # fmt: skip
+    if pairs:
+        ds = ds.merge(pair_responses(verified.responses, stepped[1], observed[1]))
+    return ds.assign_attrs(verified.attributes())
+
+
+@contextmanager
+def explained(should: str) -> Iterator[None]:
+    """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
+    try:
+        yield
+    except ElasticError:
+        raise
+    except Exception as error:
+        hint = "replacing the part of the model that raised this (the traceback above names it)"
+        raise ModelError("`model`", should, first_line(error), hint) from error
 
 
 def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, observed: Tensor) -> xr.Dataset:
@@ -258,8 +302,13 @@ def labelled(
 
 
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
-    """Raise DegenerateInput unless every label is the position of a logit."""
-    K = layer_widths(model, example)["logits"]
+    """Raise a ModelError unless logits are [n, K], and DegenerateInput unless every label is the position of one."""
+    with trial(model):
+        shape = tuple(model.taps(example)["logits"].shape)
+    if len(shape) != 2:
+        hint = "a model that ends in the logits of one decision (select a token, average, or flatten them)"
+        raise ModelError("layer `logits`", "be of shape [n, K]", f"{list(shape)} for 1 input", hint)
+    K = shape[1]
     if labels.min() < 0 or labels.max() >= K:
         found = f"{int(labels.min())} … {int(labels.max())}"
         raise DegenerateInput("`labels`", f"be positions of the {K} logits", found, "labels from 0 on")
@@ -285,4 +334,4 @@ def same_rows(first: Tensor, second: Tensor) -> Tensor:
 
 def _bytes(rows: Tensor) -> npt.NDArray[np.uint8]:
     """Return [n, bytes]: NumPy does not know every type of numbers that torch has."""
-    return np.asarray(rows.flatten(1).cpu().contiguous().view(torch.uint8).numpy())
+    return np.asarray(rows.reshape(len(rows), -1).cpu().contiguous().view(torch.uint8).numpy())

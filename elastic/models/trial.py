@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from elastic.models.state import preserved
+
 
 @contextmanager
 def trial(module: nn.Module) -> Iterator[None]:
-    """Hold a module in evaluation mode, without gradients; give back its modes and the random state after.
+    """Hold a module in evaluation mode, without gradients; restore it and the random generators afterwards.
 
     Examples
     --------
@@ -22,16 +24,9 @@ def trial(module: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    modes = [(part, part.training) for part in module.modules()]
-    cuda = {parameter.device.index for parameter in module.parameters() if parameter.is_cuda}
-    module.eval()
-    try:
-        with torch.random.fork_rng(sorted(cuda)), torch.no_grad():
-            yield
-    finally:
-        # Not module.train(): a user's frozen part may have been in evaluation mode before.
-        for part, mode in modes:
-            part.training = mode
+    with preserved(module), torch.no_grad():
+        module.eval()
+        yield
 
 
 def blank_batch(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:

@@ -14,7 +14,9 @@ from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
 from elastic.models.contract import TappedModel
+from elastic.models.state import preserved
 from elastic.probes.features import INPUT, FeatureStream
+from elastic.probes.preconditions import check_preconditions
 
 #: What each layer can be read for.
 OF_EVERY_LAYER = frozenset({"statistics", "nearest", "labels", "decisions"})
@@ -64,7 +66,18 @@ class CollapseProbe:
         return by_layer, set() if self._classifier() is None or self.ridge is None else {"least_squares"}
 
     def read(self) -> dict[str, SplitReading]:
-        """Read every split that is reported, in order."""
+        """Read every split that is reported, in order.
+
+        Raises
+        ------
+        ModelError
+            If the model does not meet `check_preconditions`.
+        """
+        with preserved(self.model):
+            check_preconditions(self.model, self.samples["train"].inputs)
+            return self._read_splits()
+
+    def _read_splits(self) -> dict[str, SplitReading]:
         readings: dict[str, SplitReading] = {}
         centres: dict[str, Tensor] | None = None
         for split in dict.fromkeys(("train", *self.splits)):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,16 +16,17 @@ from elastic.losses import Loss
 from elastic.metrics.elasticity import response, response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
+from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.preconditions import check_preconditions
 from elastic.probes.update_response import planned, update_responses
+from elastic.probes.verification import EngineCheck, Witness, pairs_of
+from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
 
-#: The one reading of each layer.
-READING = "update"
 
-
-@dataclass(frozen=True)
+@dataclass
 class ElasticityProbe:
-    """Reads a model's update responses on fixed samples, as often as asked.
+    """Reads a model's update responses on fixed samples, as often as asked; each reading is verified by real steps.
 
     Parameters
     ----------
@@ -45,7 +47,10 @@ class ElasticityProbe:
     engine
         "auto", "autodiff" or "structured".
     memory_budget
-        Bytes that the probe may take.
+        Bytes that the probe may take, beyond the model, a copy of its parameters (two in float64 while pairs are
+        verified) and the samples.
+    seed
+        The pairs of samples that are verified are drawn from it and the epoch.
     """
 
     model: TappedModel
@@ -56,16 +61,30 @@ class ElasticityProbe:
     lr: float | None = None
     engine: EngineName = "auto"
     memory_budget: int = 2**30
-
-    @cached_property
-    def _chosen(self) -> Engine:
-        example = self.samples.inputs[:1]
-        layer = self.model.layer_of(self.loss.layer)
-        return choose_engine(self.model, example, engine=self.engine, finite=self.lr is not None, layer=layer)
+    seed: int = 0
+    check: EngineCheck | None = field(default=None, init=False)
+    _engine: Engine | None = field(default=None, init=False)
 
     def chosen_engine(self) -> Engine:
-        """Return the engine that the probe runs on, chosen once, with the reason if it is not the first choice."""
-        return self._chosen
+        """Return the engine that the probe runs on, with the reason if it is not the first choice.
+
+        It is chosen once, and replaced where a reading differs from real steps.
+        """
+        if self._engine is None:
+            layer = self.model.layer_of(self.loss.layer)
+            finite = self.lr is not None
+            self._engine = choose_engine(self.model, self._example, engine=self.engine, finite=finite, layer=layer)
+        return self._engine
+
+    def give_up_structured(self, reason: str) -> None:
+        """Run on the autodiff engine from now on, where the engine is free to be chosen."""
+        engine = self.chosen_engine()
+        if engine.may_fall_back:
+            self._engine = engine.fall_back(self.model, self._example, self.lr is not None, reason)
+
+    @property
+    def _example(self) -> Tensor:
+        return self.samples.inputs[:1]
 
     @cached_property
     def _fitting(self) -> list[tuple[Tensor, Tensor]]:
@@ -89,35 +108,53 @@ class ElasticityProbe:
 
     def names(self) -> dict[str, set[str]]:
         """Return the names of the readings of each layer, without reading anything."""
-        return {layer: {READING} for layer in self.layers}
+        return {layer: {READING, CHECK} for layer in self.layers}
 
-    def read(self) -> dict[str, dict[str, UpdateResponse]]:
+    def read(self, epoch: int = 0) -> dict[str, dict[str, Any]]:
         """Return the readings of each layer: of the first draw that is precise enough, or of the last.
+
+        Parameters
+        ----------
+        epoch
+            The pairs that are verified are drawn from it: `FIRST_PAIRS` at epoch 0, one at later ones. A resumed run
+            so verifies the same pairs as one that was not interrupted.
 
         Raises
         ------
+        EngineMismatch
+            If no engine agrees with real steps.
         ModelError
-            If the memory budget is too small for any draw.
+            If the memory budget is too small for any draw, or the model does not meet `check_preconditions`.
         """
-        for stepped, observed in self._fitting:
-            responses = self._read(stepped, observed)
-            if self.precision is None or relative_error(responses) <= self.precision:
-                break
-        return {layer: {READING: response} for layer, response in responses.items()}
+        with preserved(self.model):
+            check_preconditions(self.model, self.samples.inputs)
+            for stepped, observed in self._fitting:
+                verified = self._read(stepped, observed, epoch)
+                self._engine, self.check = verified.engine, verified.check
+                if self.precision is None or relative_error(verified.responses) <= self.precision:
+                    break
+        return verified.readings()
 
-    def _read(self, stepped: Tensor, observed: Tensor) -> dict[str, UpdateResponse]:
+    def _read(self, stepped: Tensor, observed: Tensor, epoch: int) -> Verified:
         first, second = self.samples.take(stepped), self.samples.take(observed)
-        return update_responses(
-            self.model,
-            self.loss,
-            (first.inputs, first.labels),
-            (second.inputs, second.labels),
-            classes=len(self.samples.classes),
-            lr=self.lr,
-            same=stepped[:, None] == observed[None, :],
-            engine=self.chosen_engine(),
-            memory_budget=self.memory_budget,
-        )
+
+        def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+            return update_responses(
+                self.model,
+                self.loss,
+                (first.inputs, first.labels),
+                (second.inputs, second.labels),
+                classes=len(self.samples.classes),
+                lr=self.lr,
+                same=stepped[:, None] == observed[None, :],
+                engine=engine,
+                memory_budget=self.memory_budget,
+                witness=witness,
+            )
+
+        pairs = pairs_of(len(stepped), len(observed), self.seed, epoch)
+        inputs = first.inputs, second.inputs
+        return verified_responses(respond, self.chosen_engine(), self.model, inputs, pairs, self.lr)
 
 
 def relative_error(responses: Mapping[str, UpdateResponse]) -> float:

@@ -43,6 +43,8 @@ class Engine:
         The one that losses are of.
     reason
         Why the structured engine was not taken though it was free to be; "" otherwise.
+    may_fall_back
+        Whether the autodiff engine takes over where this one is found wrong.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Engine:
     widths: dict[str, int]
     layer: str = "logits"
     reason: str = ""
+    may_fall_back: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
@@ -57,6 +60,10 @@ class Engine:
     def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Stepping:
         """Return the engine at work on the model: parameters as in `Stepping`."""
         return ENGINES[self.name](model, example, lr, self.layer)
+
+    def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> Engine:
+        """Return the autodiff engine for the same model, with the reason why this one was given up."""
+        return replace(tried("autodiff", model, example, finite, self.layer), reason=reason)
 
 
 def choose_engine(
@@ -83,7 +90,7 @@ def choose_engine(
     if engine == "autodiff":
         return tried("autodiff", model, example, finite, layer)
     try:
-        return tried("structured", model, example, finite, layer)
+        return replace(tried("structured", model, example, finite, layer), may_fall_back=engine == "auto")
     except Unsupported as unknown:
         reason = f"{unknown.field} has no rule of the structured engine: {unknown.found}"
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
@@ -110,7 +117,8 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
         widths = {layer: features.shape[1] for layer, features in stepping.features(example).items()}
     grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
     cached = stepping.cached.get(example.device.type)
-    return Engine(name, replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached), widths, layer)
+    cost = replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached)
+    return Engine(name, cost, widths, layer)
 
 
 def course(stepping: Stepping, example: Tensor, observed: int) -> Ledger:

@@ -9,22 +9,28 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from elastic.models.state import ModuleState, preserved
+
 
 @contextmanager
-def probed(model: nn.Module) -> Iterator[None]:
-    """Hold a model in evaluation mode while it is probed; restore each module's mode and the global generators.
+def probed(model: nn.Module) -> Iterator[ModuleState]:
+    """Hold a model in evaluation mode while it is probed; restore it and the random generators afterwards.
 
-    Batch norm then uses its running statistics: one stepped sample alone has no batch variance.
+    Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Values of parameters,
+    which few models write to, are restored once by the whole probe (`elastic.models.state.preserved`).
+
+    Yields
+    ------
+    ModuleState
+        The model as it was before, in evaluation mode: to restore it between two forward passes that may change it.
     """
-    modes = {module: module.training for module in model.modules()}
-    fused_attention = torch.backends.mha.get_fastpath_enabled()
-    model.eval()
-    # The fused attention kernels have no forward-mode derivative; the plain one has.
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.random.fork_rng(), sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused_attention)
-        for module, mode in modes.items():
-            module.training = mode
+    with preserved(model, parameters=False):
+        fused_attention = torch.backends.mha.get_fastpath_enabled()
+        model.eval()
+        # The fused attention kernels have no forward-mode derivative; the plain one has.
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield ModuleState(model, parameters=False)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused_attention)

@@ -15,6 +15,7 @@ from elastic.losses import Loss
 from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
+from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName
 from elastic.probes.features import INPUT, gram_matrices
 from elastic.probes.update_response import update_responses
@@ -37,8 +38,6 @@ class FineProbe:
         With fine labels, on the model's device: stepped and observed, all of them, those of one super-class together.
     lr
         None for the first-order movement; else the learning rate of a finite step.
-    engine
-        One that was chosen, or its name.
     memory_budget
         Bytes that the probe may take.
     """
@@ -47,7 +46,6 @@ class FineProbe:
     loss: Loss
     samples: Samples
     lr: float | None = None
-    engine: Engine | EngineName = "auto"
     memory_budget: int = 2**30
 
     @cached_property
@@ -61,8 +59,13 @@ class FineProbe:
         """Return the names of the readings of each layer and of the network, without reading anything."""
         return {layer: {UPDATES, FEATURES} for layer in self.model.layers}, {INPUTS}
 
-    def read(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    def read(self, engine: Engine | EngineName = "auto") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """Return the readings of each layer and of the network, each with one entry a super-class.
+
+        Parameters
+        ----------
+        engine
+            One that was chosen, or its name.
 
         Raises
         ------
@@ -70,16 +73,17 @@ class FineProbe:
             If the memory budget is too small.
         """
         updates, features = [], []
-        for part in self.parts:
-            updates.append({} if part is None else self._updates(part))
-            features.append({} if part is None else dict(self._features(part)))
+        with preserved(self.model):
+            for part in self.parts:
+                updates.append({} if part is None else self._updates(part, engine))
+                features.append({} if part is None else dict(self._features(part)))
         by_layer = {
             layer: {UPDATES: [u.get(layer) for u in updates], FEATURES: [f.get(layer) for f in features]}
             for layer in self.model.layers
         }
         return by_layer, {INPUTS: [f.get(INPUT) for f in features]}
 
-    def _updates(self, part: Samples) -> dict[str, UpdateResponse]:
+    def _updates(self, part: Samples, engine: Engine | EngineName) -> dict[str, UpdateResponse]:
         fine = _numbered(part)
         return update_responses(
             self.model,
@@ -90,7 +94,7 @@ class FineProbe:
             groups=fine,
             lr=self.lr,
             same=torch.eye(len(part), dtype=torch.bool, device=fine.device),
-            engine=self.engine,
+            engine=engine,
             memory_budget=self.memory_budget,
         )
 

@@ -16,6 +16,7 @@ from elastic.probes.features import flat_taps
 from elastic.probes.movements import Movements, movements, with_coupling
 from elastic.probes.plan import Plan
 from elastic.probes.reduction import LayerReader, class_means, with_reading
+from elastic.probes.verification import Witness
 
 
 def update_responses(
@@ -30,6 +31,7 @@ def update_responses(
     same: Tensor | None = None,
     engine: Engine | EngineName = "auto",
     memory_budget: int = 2**30,
+    witness: Witness | None = None,
 ) -> dict[str, UpdateResponse]:
     """Probe how a step on each stepped sample alone moves every observed sample, in every layer.
 
@@ -53,6 +55,8 @@ def update_responses(
         One that was chosen (see `elastic.probes.engines`), or "auto", "autodiff" or "structured".
     memory_budget
         Bytes that the probe may take, beyond model and samples.
+    witness
+        Keeps the movements of some pairs, to be verified.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def update_responses(
         means = class_means(stepping, *observed, classes, plan.batch)
     rows = stepped[1] if groups is None else groups
     readers = {layer: LayerReader(means.pop(layer), rows, observed[1], counted) for layer in model.layers}
-    return read(movements(stepping, loss, stepped, observed[0], plan), readers, len(rows))
+    return read(movements(stepping, loss, stepped, observed[0], plan), readers, len(rows), witness)
 
 
 def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -> Plan:
@@ -97,12 +101,16 @@ def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -
     return Plan.of(cost, stepped, observed, memory_budget)
 
 
-def read(blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: int) -> dict[str, UpdateResponse]:
-    """Let each layer's reader reduce the blocks as they come, of J stepped samples."""
+def read(
+    blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: int, witness: Witness | None = None
+) -> dict[str, UpdateResponse]:
+    """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs."""
     loss_rates = next(iter(readers.values())).means.new_zeros(stepped)
     for block in blocks:
         for layer, reader in readers.items():
             reader.add(block, layer)
+        if witness is not None:
+            witness.add(block)
         # dℓ(a)/dη = ⟨∂ℓ/∂h, Δh(a;a)⟩ in the loss's layer, in both factors apart from their scale.
         slope = (block.gradient.direction * block.own[block.layer]).sum(dim=1)
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale

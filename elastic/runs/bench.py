@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -18,6 +18,7 @@ from elastic.data.contract import Samples
 from elastic.data.preparation import Prepared, prepare
 from elastic.errors import ModelError
 from elastic.losses import build_loss
+from elastic.metrics.engine_check import ENGINE_CODES
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.models.building import build_model
 from elastic.models.contract import TappedModel, Task
@@ -26,10 +27,11 @@ from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.fine_structure import FineProbe
+from elastic.probes.verification import EngineMismatch
 from elastic.protocol import Data, Settings
 from elastic.registry import Entry, registry
 from elastic.runs.choosing import collapse_probe, elasticity_probe, fine_probe
-from elastic.runs.recording import SPLITS, layout
+from elastic.runs.recording import ENGINE, SPLITS, layout
 from elastic.training import Randomness, Snapshot, Trainer, build_objective
 
 
@@ -44,6 +46,7 @@ class Bench:
     layout: Layout
     data_digest: str
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def engine(self) -> str:
@@ -74,7 +77,7 @@ class Bench:
             with self.timed("collapse probes"):
                 record |= self._collapse()
             with self.timed("elasticity probes"):
-                record |= self._elasticity()
+                record |= self._elasticity(snapshot.epoch)
         return record
 
     def _collapse(self) -> dict[str, FloatArray]:
@@ -88,16 +91,45 @@ class Bench:
         blank = {name: np.full_like(value, np.nan) for name, value in first.items()}
         return {f"collapse/{name}": np.stack([tables.get(split, blank)[name] for split in SPLITS]) for name in first}
 
-    def _elasticity(self) -> dict[str, FloatArray]:
+    def _elasticity(self, epoch: int) -> dict[str, FloatArray]:
         if self.elasticity is None:
             return {}
-        by_layer: dict[str, dict[str, Any]] = {**self.elasticity.read()}
+        engine = self.elasticity.chosen_engine()
+        try:
+            by_layer: dict[str, dict[str, Any]] = self.elasticity.read(epoch)
+        except EngineMismatch as error:
+            if epoch == 0 and self.elasticity.engine == "structured":
+                raise  # asked for by name, and wrong from the start
+            self.notes.append(f"epoch {epoch}: elasticity is not measured: {error}")
+            return self._no_elasticity()
+        used = self.elasticity.chosen_engine()
+        if used != engine:
+            self.notes.append(f"epoch {epoch}: the elasticity probes run on {used}")
+        if epoch == 0 and (check := self.elasticity.check) is not None:
+            self.notes.append(f"elasticity probes: {used.name}, {check} (checked in {check.seconds:.1f} s)")
         of_network: dict[str, Any] = {}
         if self.fine is not None:
-            fine, of_network = self.fine.read()
+            fine, of_network = self.fine.read(used)
             by_layer = {layer: {**readings, **fine[layer]} for layer, readings in by_layer.items()}
+        of_network[ENGINE] = torch.tensor(ENGINE_CODES[used.name], dtype=torch.float64)
         table = tabulate("elasticity", self.elasticity.layers, by_layer, of_network)
         return {f"elasticity/{name}": value for name, value in table.items()}
+
+    def _no_elasticity(self) -> dict[str, FloatArray]:
+        """Return the variables of an epoch at which no engine agrees with real steps: NaN, and the engine "none"."""
+        group = [variable for variable in self.layout.variables if variable.group == "elasticity"]
+        blank = {f"elasticity/{v.name}": np.full(self.layout.shape(v), np.nan) for v in group}
+        return {**blank, "elasticity/probe_engine": np.array(float(ENGINE_CODES["none"]))}
+
+    def resume(self, engines: Sequence[float]) -> None:
+        """Take over from an earlier process that used these engines (codes of `probe_engine`), epoch by epoch."""
+        if self.elasticity is not None and any(code != ENGINE_CODES["structured"] for code in engines):
+            self.elasticity.give_up_structured("as before the run was resumed")
+
+    def take_notes(self) -> list[str]:
+        """Return the notes since the last call."""
+        notes, self.notes = self.notes, []
+        return notes
 
 
 @lru_cache(maxsize=1)

@@ -99,6 +99,8 @@ def _train(bench: Bench, commit: Commit, watch: Watcher, stop: Callable[[], bool
         if snapshot is None:
             return Status.DONE
         record = bench.record(snapshot)
+        for note in bench.take_notes():
+            watch.note(note)
         with bench.timed("writing"):
             commit(snapshot.epoch, record, bench.trainer)
         scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
@@ -126,8 +128,17 @@ def _resume(bench: Bench, journal: Journal, folder: Path, digest: str, env: dict
         hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
         raise StudyError("`journal`", f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}", hint,
                          place=str(journal.folder))  # fmt: skip
+    bench.resume(engines_used(journal, bench.trainer.epoch))
     if different := changes(before, env):
         watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
+
+
+def engines_used(journal: Journal, trained: int) -> list[float]:
+    """Return the codes of the engines of the probed epochs up to one, which decide on those that follow."""
+    variable = "elasticity/probe_engine"
+    probed = (epoch for epoch in journal.epochs() if epoch <= trained and journal.layout.is_probed(epoch))
+    records = (journal.read(epoch) for epoch in probed)
+    return [float(record[variable]) for record in records if variable in record]
 
 
 def finished(journal: Journal, trained: int) -> Status | None:

@@ -46,7 +46,7 @@ def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str,
     part = samples["train"]
     return ElasticityProbe(
         trainer.model, trainer.loss, part, draws_of(asked, part, settings.seed),
-        asked.precision, asked.lr, asked.engine, settings.probes.memory_budget_bytes,
+        asked.precision, asked.lr, asked.engine, settings.probes.memory_budget_bytes, settings.seed,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def fine_probe(elasticity: ElasticityProbe | None) -> FineProbe | None:
     stepped, _ = elasticity.draws[0]
     probe = FineProbe(
         elasticity.model, elasticity.loss, elasticity.samples.take(stepped),
-        elasticity.lr, elasticity.chosen_engine(), elasticity.memory_budget,
+        elasticity.lr, elasticity.memory_budget,
     )  # fmt: skip
     return probe if any(part is not None for part in probe.parts) else None
 

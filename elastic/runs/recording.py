@@ -17,6 +17,8 @@ from elastic.registry import Entry
 from elastic.training import Trainer, probed_epochs
 
 SPLITS = ("train", "test")
+#: The reading of the network that says which engine computed the movements.
+ENGINE = "engine_code"
 
 #: Variables of the training group: long name, units, source, formula, bounds, dims.
 TRAINING = (
@@ -48,10 +50,11 @@ def layout(
         by_layer, of_network = collapse.names()
         variables += [_variable(e, ("split",)) for e in variables_of("collapse", by_layer, of_network)]
     if elasticity is not None:
-        names, of_network = elasticity.names(), set[str]()
+        names, of_network = elasticity.names(), {ENGINE}
         if fine is not None:
-            of_fine, of_network = fine.names()
+            of_fine, of_inputs = fine.names()
             names = {layer: known | of_fine[layer] for layer, known in names.items()}
+            of_network |= of_inputs
         variables += [_variable(e, ()) for e in variables_of("elasticity", names, of_network)]
     train_samples = samples["train"]
     counted = collapse.samples if collapse is not None else samples

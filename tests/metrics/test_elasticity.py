@@ -31,6 +31,8 @@ DEGREES = {
     "kernel_similarity": 0,
     "mean_shift_alignment": 0,
     "locality": 0,
+    "probe_error": 0,
+    "probe_engine": 0,
     "stepped_samples": 0,
     "observed_samples": 0,
     "within_sensitivity_relative": -1,

@@ -27,7 +27,7 @@ def probed():
 @pytest.mark.parametrize("engine", ["structured", "autodiff"])
 def test_what_is_read_gives_what_the_slow_twins_give(probed, engine):
     case, samples = probed
-    by_layer, of_network = FineProbe(case.model, build_loss(case.loss), samples, engine=engine).read()
+    by_layer, of_network = FineProbe(case.model, build_loss(case.loss), samples).read(engine)
     found = evaluate("elasticity", by_layer[case.layer]) | evaluate("elasticity", of_network, layerless=True)
     assert len(found) == 10
     for name, value in found.items():

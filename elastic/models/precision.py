@@ -1,0 +1,91 @@
+"""A module with other tensors in the place of its own, for as long as a block lasts: in float64, or copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
+from contextlib import contextmanager
+from types import CellType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.models.state import ModuleState
+
+
+@contextmanager
+def in_float64(module: nn.Module) -> Iterator[None]:
+    """Let a module compute in float64: its parameters, buffers and all other floating-point tensors that it holds.
+
+    The module's own tensors are untouched, and are in their places again when the block ends.
+
+    Examples
+    --------
+    >>> net = nn.Linear(2, 1)
+    >>> weight = net.weight
+    >>> with in_float64(net):
+    ...     net(torch.ones(1, 2, dtype=torch.float64)).dtype
+    torch.float64
+    >>> net.weight is weight
+    True
+    """
+    with _replaced(module, _double):
+        yield
+
+
+@contextmanager
+def in_copies(module: nn.Module) -> Iterator[None]:
+    """Let a module compute with copies of its tensors, which may be changed."""
+    with _replaced(module, torch.clone):
+        yield
+
+
+@contextmanager
+def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    state = ModuleState(module, parameters=False)
+    known: dict[int, Tensor] = {}
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if id(value) not in known:
+                known[id(value)] = _like(value, convert(value.detach()))
+            return known[id(value)]
+        if type(value) is tuple and any(isinstance(part, Tensor) for part in value):
+            return tuple(map(replace, value))
+        return value
+
+    try:
+        for container, _ in state.containers:
+            _replace_in(container, replace)
+        yield
+    finally:
+        state.restore()
+
+
+def _replace_in(container: Any, replace: Callable[[Any], Any]) -> None:
+    """Replace the tensors that a container holds."""
+    if isinstance(container, CellType):
+        places: list[Any] = []
+    elif isinstance(container, MutableMapping):
+        places = list(container)
+    elif isinstance(container, MutableSequence):
+        places = list(range(len(container)))
+    else:  # a set: its tensors have no places
+        places = []
+    for place in places:
+        value = container[place]
+        replaced = replace(value)
+        if replaced is not value:
+            container[place] = replaced
+
+
+def _like(tensor: Tensor, converted: Tensor) -> Tensor:
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(converted, requires_grad=tensor.requires_grad)
+    return converted
+
+
+def _double(tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(torch.complex128)
+    return tensor.double() if tensor.is_floating_point() else tensor

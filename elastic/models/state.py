@@ -1,0 +1,251 @@
+"""The state of a module: everything that a forward pass may change, saved and restored.
+
+A forward pass may count its calls, cache its features, update running statistics or rescale a weight. `ModuleState`
+saves what is reachable from a module: attributes, parameters, buffers, hooks, and what lies in nested lists,
+dictionaries, objects and closures. Restoring writes back only what differs, so that an unchanged module is untouched.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, MutableSet
+from contextlib import contextmanager
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: How many objects lie between a module and what is still saved: beyond, objects belong to somebody else.
+DEPTH = 6
+#: Objects that a model only refers to: what they hold is not the state of the model.
+FOREIGN = ("logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed")
+
+
+class ModuleState:
+    """The saved state of a module.
+
+    Parameters
+    ----------
+    module
+        Saved with its submodules and what their attributes hold.
+    parameters
+        Whether values of parameters are saved as well; they double the memory. Which tensor is which parameter always
+        is.
+
+    Examples
+    --------
+    >>> net = nn.Linear(2, 2)
+    >>> state = ModuleState(net)
+    >>> net.calls, net.bias.requires_grad = 1, False
+    >>> state.restore()
+    >>> hasattr(net, "calls"), net.bias.requires_grad
+    (False, True)
+    """
+
+    def __init__(self, module: nn.Module, *, parameters: bool = True) -> None:
+        self.containers: list[tuple[Any, Any]] = []
+        self._tensors: list[_SavedTensor] = []
+        self._others: list[Callable[[], None]] = []
+        self._parameters = parameters
+        self._seen: dict[int, Any] = {}
+        self._walk(module)
+
+    def restore(self) -> None:
+        """Restore attributes, then values."""
+        self.restore_attributes()
+        for tensor in self._tensors:
+            tensor.restore()
+        for restore in self._others:
+            restore()
+
+    def restore_attributes(self) -> None:
+        """Restore which object each attribute and each entry of a container is, without reading a tensor."""
+        for container, saved in self.containers:
+            if not _same(container, saved):
+                _refill(container, saved)
+
+    def _walk(self, module: nn.Module) -> None:
+        waiting: list[tuple[Any, int]] = [(module, 0)]
+        while waiting:
+            value, depth = waiting.pop()
+            if id(value) in self._seen or depth > DEPTH:
+                continue
+            self._seen[id(value)] = value  # held, so that no other object gets the same identity
+            if isinstance(value, nn.Module):
+                depth = 0
+            waiting += [(part, depth + 1) for part in self._save(value)]
+
+    def _save(self, value: Any) -> Iterator[Any]:
+        """Save one object and yield what it holds."""
+        if isinstance(value, Tensor):
+            if self._parameters or not isinstance(value, nn.Parameter):
+                self._tensors.append(_SavedTensor(value))
+        elif isinstance(value, np.ndarray):
+            self._others.append(_array_restorer(value))
+        elif (restorer := _generator_restorer(value)) is not None:
+            self._others.append(restorer)
+        elif isinstance(value, (MutableMapping, MutableSequence, MutableSet, CellType)):
+            self.containers.append((value, _contents(value)))
+            yield from _parts(value)
+        elif isinstance(value, (tuple, frozenset)):
+            yield from value
+        elif isinstance(value, FunctionType):
+            yield from value.__closure__ or ()
+        elif isinstance(value, MethodType):
+            yield value.__self__
+        elif _has_own_attributes(value):
+            yield vars(value)
+
+
+class _SavedTensor:
+    """One tensor: its memory, its values, and whether it takes gradients."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.alias = tensor, tensor.detach()
+        self.values = self.alias.clone()
+        self.requires_grad = tensor.requires_grad
+        self.grad = tensor.grad if tensor.is_leaf else None
+
+    def restore(self) -> None:
+        tensor = self.tensor
+        if tensor.is_leaf and tensor.grad is not self.grad:
+            tensor.grad = self.grad
+        if tensor.is_leaf and tensor.requires_grad != self.requires_grad:
+            tensor.requires_grad_(self.requires_grad)
+        if not _same_memory(tensor, self.alias):
+            tensor.data = self.alias
+        # Through `data`, which counts no write: a graph that waits for its backward pass stays valid.
+        if not torch.equal(self.alias, self.values):
+            tensor.data.copy_(self.values)
+
+
+def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
+    if tensor.shape != alias.shape or tensor.dtype != alias.dtype or tensor.layout != alias.layout:
+        return False
+    return tensor.layout != torch.strided or tensor.data_ptr() == alias.data_ptr()
+
+
+def _contents(container: Any) -> Any:
+    if isinstance(container, CellType):
+        return _cell(container)
+    return dict(container) if isinstance(container, MutableMapping) else list(container)
+
+
+def _cell(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # a variable that has no value yet
+        return []
+
+
+def _parts(container: Any) -> Iterator[Any]:
+    contents = _contents(container)
+    yield from contents.values() if isinstance(contents, dict) else contents
+
+
+def _same(container: Any, saved: Any) -> bool:
+    now = _contents(container)
+    if len(now) != len(saved):
+        return False
+    if isinstance(saved, dict):
+        pairs = zip(now.items(), saved.items(), strict=True)
+        return all(key == other and value is kept for (key, value), (other, kept) in pairs)
+    return all(value is kept for value, kept in zip(now, saved, strict=True))
+
+
+def _refill(container: Any, saved: Any) -> None:
+    if isinstance(container, CellType):
+        if saved:
+            container.cell_contents = saved[0]
+    elif isinstance(container, MutableMapping):
+        container.clear()
+        container.update(saved)
+    elif isinstance(container, MutableSet):
+        container.clear()
+        for value in saved:
+            container.add(value)
+    else:
+        container[:] = saved if not isinstance(container, deque) else ()
+        if isinstance(container, deque):
+            container.clear()
+            container.extend(saved)
+
+
+def _array_restorer(array: Any) -> Callable[[], None]:
+    saved = array.copy()
+
+    def restore() -> None:
+        if array.dtype.hasobject or array.tobytes() != saved.tobytes():
+            array[...] = saved
+
+    return restore
+
+
+def _generator_restorer(value: Any) -> Callable[[], None] | None:
+    """Return what restores a random generator, None for anything else."""
+    if isinstance(value, torch.Generator):
+        state = value.get_state()
+        return lambda: _discard(value.set_state(state))
+    if isinstance(value, random.Random):
+        saved = value.getstate()
+        return lambda: value.setstate(saved)
+    bits = getattr(value, "bit_generator", value) if isinstance(value, np.random.Generator) else value
+    if isinstance(value, np.random.RandomState):
+        former = value.get_state()
+        return lambda: value.set_state(former)
+    if isinstance(bits, np.random.BitGenerator):
+        numbers = copy.deepcopy(bits.state)
+        return lambda: setattr(bits, "state", numbers)
+    return None
+
+
+def _discard(_: object) -> None:
+    """Return None in the place of a value."""
+
+
+def _has_own_attributes(value: Any) -> bool:
+    if isinstance(value, (type, ModuleType)) or not hasattr(value, "__dict__"):
+        return False
+    return not type(value).__module__.startswith(FOREIGN)
+
+
+@contextmanager
+def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleState]:
+    """Restore a module and the global random generators when the block ends, however it ends.
+
+    Parameters
+    ----------
+    module
+        The module.
+    parameters
+        Whether values of parameters are restored too, of which a copy is kept.
+
+    Yields
+    ------
+    ModuleState
+        The module as it was, to restore it in between.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with preserved(net):
+    ...     _ = net.eval()
+    ...     net.calls = 1
+    >>> net.training, hasattr(net, "calls")
+    (True, False)
+    """
+    state = ModuleState(module, parameters=parameters)
+    numbers, python = np.random.get_state(), random.getstate()
+    cuda = {p.device.index for p in module.parameters() if p.is_cuda}
+    try:
+        with torch.random.fork_rng(sorted(cuda)):
+            yield state
+    finally:
+        with torch.no_grad():
+            state.restore()
+        np.random.set_state(numbers)
+        random.setstate(python)

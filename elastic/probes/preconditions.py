@@ -1,0 +1,119 @@
+"""What a probe asks of a model: deterministic features, the same for a sample alone and among others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from elastic.errors import ElasticError, ModelError
+from elastic.models.contract import TappedModel
+from elastic.models.precision import in_float64
+from elastic.models.state import ModuleState
+from elastic.models.trial import first_line
+from elastic.probes.evaluation import probed
+from elastic.probes.features import INPUT, flat_taps
+
+#: Relative differences of two passes over the same samples in the same batch: the order of atomic sums on a GPU.
+REPEATED = 1e-5
+#: Relative differences between a sample alone and among others, by precision: rounding, which a network amplifies.
+COUPLED = {torch.float64: 1e-5, torch.float32: 1e-3}
+#: Samples that are read alone and together.
+SAMPLES = 3
+
+Features = dict[str, Tensor]
+
+
+def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
+    """Refuse a model whose features a probe cannot read.
+
+    Parameters
+    ----------
+    model
+        Read in evaluation mode, left as it was.
+    inputs
+        Samples [n, …], of which a few different ones are read.
+
+    Raises
+    ------
+    ModelError
+        If two forward passes on the same samples differ (dropout that evaluation mode does not stop), if the features
+        of a sample depend on the batch that it is in (batch statistics), or if a forward pass fails.
+    """
+    samples = different(inputs)
+    with torch.no_grad(), probed(model) as state:
+        together = _read(model, samples, state)
+        _check_deterministic(together, _read(model, samples, state))
+        if len(samples) > 1:
+            _check_independent(model, samples, state)
+
+
+def different(inputs: Tensor) -> Tensor:
+    """Return the first sample [1, …] and some that differ from it and from one another, up to `SAMPLES`.
+
+    >>> different(torch.tensor([[1.0], [1.0], [2.0], [1.0]])).flatten().tolist()
+    [1.0, 2.0]
+    """
+    places = torch.linspace(0, len(inputs) - 1, min(len(inputs), 16 * SAMPLES)).round().long()
+    chosen: list[Tensor] = []
+    for sample in inputs[places.to(inputs.device)]:
+        if len(chosen) < SAMPLES and not any(torch.equal(sample, other) for other in chosen):
+            chosen.append(sample)
+    return torch.stack(chosen)
+
+
+def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
+    try:
+        return {layer: h for layer, h in flat_taps(model, samples).items() if layer != INPUT}
+    except ElasticError:
+        raise
+    except Exception as error:
+        found, hint = first_line(error), "inputs of the shape and type that it takes"
+        raise ModelError("`model`", f"run on {len(samples)} samples", found, hint) from error
+    finally:
+        state.restore()
+
+
+def _check_deterministic(first: Features, second: Features) -> None:
+    for layer, features in first.items():
+        if _differs(features, second[layer], REPEATED):
+            raise ModelError(
+                f"layer {layer!r}", "be deterministic in evaluation mode",
+                "other features in a second forward pass on the same samples",
+                "`self.training` as the switch of dropout and noise (`dropout_p` of attention, too)",
+            )  # fmt: skip
+
+
+def _alone_and_together(model: TappedModel, samples: Tensor, state: ModuleState) -> tuple[Features, Features]:
+    """Return the features [n, d] of samples read one by one, and in one batch."""
+    together = _read(model, samples, state)
+    alone = [_read(model, sample[None], state) for sample in samples]
+    return {layer: torch.cat([one[layer] for one in alone]) for layer in together}, together
+
+
+def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:
+    """Compare samples alone and together: in float64, where rounding hides nothing, if the model runs in it."""
+    try:
+        with in_float64(model):
+            alone, together = _alone_and_together(model, double(samples), ModuleState(model, parameters=False))
+    except ModelError:
+        alone, together = _alone_and_together(model, samples, state)
+    for layer, features in together.items():
+        if _differs(features, alone[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):
+            raise ModelError(
+                f"layer {layer!r}", "give each sample features of its own",
+                "features that depend on which other samples are in the batch",
+                "running statistics in the place of those of the batch (track_running_stats=True), or layer norm",
+            )  # fmt: skip
+
+
+def _differs(first: Tensor, second: Tensor, tolerance: float) -> bool:
+    """Whether features [n, d] differ by more than a share of the first; unknown, so no, where some are not finite."""
+    if first.shape != second.shape:
+        return True
+    size, difference = first.double().norm(), (first.double() - second.double()).norm()
+    return bool(difference > tolerance * size)
+
+
+def double(inputs: Tensor) -> Tensor:
+    """Return floating-point inputs in float64, others as they are."""
+    return inputs.double() if inputs.is_floating_point() else inputs

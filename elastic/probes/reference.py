@@ -1,0 +1,249 @@
+r"""Movements by real steps: what engines are compared with, sharing no code with them.
+
+The parameters are moved along the descent direction u of ⟨h(a), seed⟩, found by ordinary backpropagation, and the
+features are read by plain forward passes before and after, in float64. With the one-sided differences
+
+    F(η) = (h(θ + ηu) − h(θ)) / η,    B(η) = (h(θ) − h(θ − ηu)) / η
+
+of two step sizes, 2F(η/2) − F(η) and 2B(η/2) − B(η) are the derivative up to η². Where a unit of a ReLU crosses its
+kink they differ, whatever the size: such a movement has no derivative to compare with and is undecided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elastic.errors import ModelError
+from elastic.models.contract import TappedModel
+from elastic.models.precision import in_copies, in_float64
+from elastic.models.state import ModuleState
+from elastic.models.trial import first_line
+from elastic.probes.evaluation import probed
+from elastic.probes.preconditions import double
+
+#: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided.
+DECIDED = 2e-4
+#: Step sizes relative to the parameters, by precision, in the order in which they are tried.
+SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
+#: A movement below this share of the stepped sample's own is compared as if it were of this size.
+FLOOR = 1e-2
+
+Layers = dict[str, Tensor]
+#: Movements [2, d] of the stepped and of the observed sample, by layer.
+Decided = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PairMovement:
+    """Movements of a stepped and an observed sample under one step, per unit of its size.
+
+    Attributes
+    ----------
+    own, moved
+        [d] by layer, of the stepped and of the observed sample.
+    """
+
+    own: Layers
+    moved: Layers
+
+    def errors(self, other: PairMovement) -> dict[str, float]:
+        """Return the relative difference of another's movements by layer, of the larger of the two samples.
+
+        An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
+        rounding of a sum that cancels says nothing.
+
+        >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
+        >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
+        >>> round(one.errors(two)["h"], 3)                   # 0.1 / (0.5 + 0.01)
+        0.196
+        """
+        found = {}
+        for layer, own in self.own.items():
+            size, moved = float(own.norm()), self.moved[layer]
+            of_own = _share((own - other.own[layer]).norm(), size)
+            of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size)
+            found[layer] = max(of_own, of_moved)
+        return found
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The movement of a pair by real steps.
+
+    Attributes
+    ----------
+    movement
+        Of the layers that are decided.
+    undecided
+        Layers with a kink at the parameters, or whose movement drowns in rounding.
+    precision
+        "float64", or the model's own where it does not run in float64.
+    """
+
+    movement: PairMovement
+    undecided: frozenset[str]
+    precision: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a reference is computed for.
+
+    Attributes
+    ----------
+    stepped, observed
+        Inputs [1, …].
+    layer, seed
+        The step descends along ⟨features of the layer, seed⟩ of the stepped sample; seed is [d] of norm 1.
+    size
+        None in first order; else how far a finite step goes along that gradient.
+    """
+
+    stepped: Tensor
+    observed: Tensor
+    layer: str
+    seed: Tensor
+    size: float | None = None
+
+
+def reference_movement(model: TappedModel, pair: Pair) -> Reference:
+    """Return the movement of a pair of samples by real steps.
+
+    Parameters
+    ----------
+    model
+        Read in evaluation mode, left as it was: the parameters that are moved are copies.
+    pair
+        The samples and the step.
+
+    Raises
+    ------
+    ModelError
+        If the model does not run, or cannot be differentiated backwards.
+    """
+    tried: tuple[tuple[Callable[[TappedModel], AbstractContextManager[None]], Callable[[Tensor], Tensor]], ...]
+    tried = ((in_float64, double), (in_copies, torch.clone))
+    with probed(model):
+        parameters = [p.detach() for p in model.parameters() if p.requires_grad]
+        for context, convert in tried:
+            try:
+                with context(model), torch.enable_grad():
+                    return _Steps(model, pair, convert, parameters).reference()
+            except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+                refused = error
+    found, hint = first_line(refused), "a model that trains by backpropagation"
+    raise ModelError("`model`", "run forwards and backwards on one sample", found, hint) from refused
+
+
+class _Steps:
+    """Real steps of one pair: the model's parameters are copies, moved about where they stand, ``there``."""
+
+    def __init__(
+        self, model: TappedModel, pair: Pair, convert: Callable[[Tensor], Tensor], there: Sequence[Tensor]
+    ) -> None:
+        self.model, self.pair = model, pair
+        self.state = ModuleState(model, parameters=False)
+        stepped = convert(pair.stepped)
+        self.inputs = torch.cat([stepped, convert(pair.observed)])
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.there = there
+        features = self._taps(stepped)[pair.layer].reshape(-1)
+        self.state.restore()
+        self.dtype = features.dtype if features.dtype in SIZES else torch.float32
+        height = (features * pair.seed.to(features)).sum()
+        gradients = torch.autograd.grad(height, self.parameters, allow_unused=True)
+        self.directions = [None if g is None else g.detach().neg_() for g in gradients]
+
+    def reference(self) -> Reference:
+        """Return the movements of all layers that are decided."""
+        decided: Decided = {}
+        with torch.no_grad():
+            self.before = self._features(0.0)
+            open_layers = set(self.before)
+            if self.pair.size is not None:
+                decided, open_layers = self._finite(self.pair.size)
+            for size in SIZES[self.dtype]:
+                if open_layers:
+                    found = self._first_order(self._scaled(size))
+                    decided |= {layer: found[layer] for layer in open_layers & found.keys()}
+                    open_layers -= found.keys()
+        movement = PairMovement(*({layer: both[i] for layer, both in decided.items()} for i in range(2)))
+        precision = str(self.dtype).removeprefix("torch.")
+        return Reference(movement, frozenset(self.before.keys() - decided.keys()), precision)
+
+    def _taps(self, inputs: Tensor) -> Mapping[str, Tensor]:
+        return self.model.taps(inputs)
+
+    def _features(self, size: float) -> Layers:
+        """Return the features [2, d] of both samples, in float64, after a step of a size."""
+        for p, there, direction in zip(self.parameters, self.there, self.directions, strict=True):
+            p.data.copy_(there)
+            if direction is not None:
+                p.data.add_(direction, alpha=size)
+        features = {layer: h.reshape(len(h), -1).double() for layer, h in self._taps(self.inputs).items()}
+        self.state.restore()
+        return features
+
+    def _scaled(self, relative: float) -> float:
+        """Return the step size that moves the parameters by a share of them."""
+        moved = sum(float(d.double().square().sum()) for d in self.directions if d is not None)
+        there = sum(float(p.double().square().sum()) for p in self.there)
+        return relative * math.sqrt((there or 1.0) / (moved or 1.0))
+
+    def _first_order(self, size: float) -> Decided:
+        """Return the derivatives of own and observed features along the step, where they are decided."""
+        ends = {end: self._features(end * size) for end in (1.0, 0.5, -0.5, -1.0)}
+        decided = {}
+        for layer, before in self.before.items():
+            slope = {end: (after[layer] - before) / (end * size) for end, after in ends.items()}
+            forwards, backwards = 2 * slope[0.5] - slope[1.0], 2 * slope[-0.5] - slope[-1.0]
+            central = (forwards + backwards) / 2
+            if _small(forwards - backwards, central) and self._is_told_from_rounding(central, before, size):
+                decided[layer] = central
+        return decided
+
+    def _finite(self, size: float) -> tuple[Decided, set[str]]:
+        """Return the differences along the step over its size, and the layers where these are rounding.
+
+        A discontinuous function may jump within the step, or just behind it: a step a little longer tells.
+        """
+        if size == 0:
+            return {}, set(self.before)
+        longer = size * (1 + DECIDED / 10)
+        after, further = self._features(size), self._features(longer)
+        decided, drowned = {}, set()
+        for layer, before in self.before.items():
+            change = (after[layer] - before) / size
+            if not self._is_told_from_rounding(change, before, size):
+                drowned.add(layer)
+            elif _small(change - (further[layer] - before) / longer, change):
+                decided[layer] = change
+        return decided, drowned
+
+    def _is_told_from_rounding(self, change: Tensor, before: Tensor, size: float) -> bool:
+        rounding = 8 * torch.finfo(self.dtype).eps * before.norm(dim=1) / size
+        return bool(((rounding <= _allowed(change)) | ~change.any(dim=1)).all())
+
+
+def _allowed(change: Tensor) -> Tensor:
+    """Return the uncertainty [2] up to which changes [2, d] of own and observed features are decided."""
+    own, moved = change.norm(dim=1)
+    return DECIDED * torch.stack([own, moved + FLOOR * own])
+
+
+def _small(disagreement: Tensor, change: Tensor) -> bool:
+    return bool((disagreement.norm(dim=1) <= _allowed(change)).all())
+
+
+def _share(difference: Tensor, size: float) -> float:
+    gap = float(difference)
+    if gap == 0:
+        return 0.0
+    # NaN of an engine where real steps give a number is no agreement.
+    return gap / size if size > 0 and math.isfinite(gap) else math.inf

@@ -1,7 +1,8 @@
 r"""The autodiff engine: it works for every model that torch can differentiate forwards.
 
 Each stepped sample's gradient is taken once, and all observed samples' movements along it are a Jacobian–vector
-product; both are vmapped over as many stepped samples as the memory budget holds.
+product; both are vmapped over as many stepped samples as the memory budget holds. A model that vmap cannot follow
+is stepped on one sample at a time (`batching.Batching`), with plain autograd and plain forward derivatives.
 
 A finite step is taken in float64 and subtracted. Where it moves features by a share s of their size, the difference
 is off by ε/s (ε = 2⁻⁵²), and at s = ε it is rounding and nothing else. The derivative along the step, in its place,
@@ -12,16 +13,18 @@ norm. The two meet at s = ε^{2/3}, where they are ε^{1/3} = 6e-6: below, the d
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vmap
+from torch.autograd import forward_ad
+from torch.func import functional_call, grad, jvp
 
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.probes.batching import Batching
+from elastic.probes.movement_pass import MovementPass
 from elastic.probes.movements import Layers, Stepping
 
 Parameters = dict[str, Tensor]
@@ -39,11 +42,12 @@ class Autodiff(Stepping):
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> None:
         super().__init__(model, example, lr, layer)
         self.parameters = trained_parameters(model)
+        self.batching = Batching()
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
         """Return the steps [c, …] by parameter, along the unit gradient of the loss."""
         seeds = gradient.direction.to(next(iter(self.parameters.values())).dtype)
-        return descent(self.model, self.layer, self.parameters, inputs, seeds)
+        return descent(self.model, self.layer, self.parameters, inputs, seeds, self.batching)
 
     def moved(self, steps: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
@@ -53,14 +57,29 @@ class Autodiff(Stepping):
         """Return own movements, of all at once: they are as many as those of one observed sample."""
         return {layer: moved.squeeze(1) for layer, moved in self.follow(steps, inputs[:, None], 0).items()}
 
+    def features(self, inputs: Tensor) -> Layers:
+        """Return features, with buffers and inputs that stay as they are."""
+        return layer_features(self.model, {}, inputs)
+
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
         """Return movements [c, n, d] of inputs [n, …], or, where ``in_dim`` is 0, [c, n, …]."""
-        followed: Layers = differentiate(self._along, (0, in_dim), steps, inputs)
+        followed: Layers = self.batching("derivative", self._along, (0, in_dim), steps, inputs, one=self._along_one)
         return followed
 
     def _along(self, step: Parameters, inputs: Tensor) -> Layers:
-        moved: Layers = jvp(lambda p: layer_features(self.model, p, inputs), (self.parameters,), (step,))[1]
+        with MovementPass():
+            moved: Layers = jvp(lambda p: layer_features(self.model, p, inputs), (self.parameters,), (step,))[1]
         return moved
+
+    def _along_one(self, step: Parameters, inputs: Tensor) -> Layers:
+        """Return the same without torch.func, which has limits of its own."""
+        with forward_ad.dual_level(), MovementPass():
+            parameters = {n: forward_ad.make_dual(p, step[n]) for n, p in self.parameters.items()}
+            features = layer_features(self.model, parameters, inputs)
+            pairs = {layer: forward_ad.unpack_dual(h) for layer, h in features.items()}
+        return {
+            layer: torch.zeros_like(h.primal) if h.tangent is None else h.tangent.detach() for layer, h in pairs.items()
+        }
 
 
 class FiniteAutodiff(Autodiff):
@@ -79,7 +98,7 @@ class FiniteAutodiff(Autodiff):
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
         """Return movements [c, n, d]: differences, and derivatives in the place of those that drown in rounding."""
         inputs = _double(inputs)
-        moved, drowned = differentiate(self._difference, (0, in_dim), steps, inputs)
+        moved, drowned = self.batching("difference", self._difference, (0, in_dim), steps, inputs)
         if any(bool(rows.any()) for rows in drowned.values()):
             derived = super().follow(steps, inputs, in_dim)
             moved = {layer: torch.where(drowned[layer], derived[layer], moved.pop(layer)) for layer in derived}
@@ -133,23 +152,39 @@ def trained_parameters(model: nn.Module) -> Parameters:
     return parameters
 
 
-def descent(model: TappedModel, layer: str, parameters: Parameters, inputs: Tensor, seeds: Tensor) -> Parameters:
+def descent(
+    model: TappedModel, layer: str, parameters: Parameters, inputs: Tensor, seeds: Tensor, batching: Batching
+) -> Parameters:
     """Return each sample's step −∇⟨features, seed⟩ in a layer as parameters [c, …], for inputs [c, …], seeds [c, d]."""
 
     def towards(p: Parameters, x: Tensor, seed: Tensor) -> Tensor:
         return -(layer_features(model, p, x[None])[layer][0] * seed).sum()
 
-    steps: Parameters = differentiate(grad(towards), (None, 0, 0), parameters, inputs, seeds)
+    def one(p: Parameters, x: Tensor, seed: Tensor) -> Parameters:
+        leaves = {name: value.detach().clone().requires_grad_() for name, value in p.items()}
+        with torch.enable_grad():
+            along = towards(leaves, x, seed)
+        if not along.requires_grad:
+            return {name: torch.zeros_like(value) for name, value in p.items()}
+        gradients = torch.autograd.grad(along, list(leaves.values()), materialize_grads=True)
+        return {name: gradient.to_dense() for name, gradient in zip(leaves, gradients, strict=True)}
+
+    steps: Parameters = batching("gradient", grad(towards), (None, 0, 0), parameters, inputs, seeds, one=one)
     return steps
 
 
 def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -> Layers:
-    """Return the features [n, d] of every layer under other parameters."""
-    taps = functional_call(_Taps(model), {f"model.{name}": p for name, p in parameters.items()}, (inputs,))
+    """Return the features [n, d] of every layer under other parameters.
+
+    Buffers and inputs enter as copies: a forward pass that writes into them changes neither them nor the next pass.
+    """
+    buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
+    given = buffers | {f"model.{name}": p for name, p in parameters.items()}
+    taps = functional_call(Taps(model), given, (inputs.clone(),))
     return {layer: features.flatten(1) for layer, features in taps.items()}
 
 
-class _Taps(nn.Module):
+class Taps(nn.Module):
     """The model with its taps as its output: `functional_call` calls `forward`."""
 
     def __init__(self, model: TappedModel) -> None:
@@ -157,20 +192,5 @@ class _Taps(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Layers:
+        """Return the taps."""
         return self.model.taps(inputs)
-
-
-def differentiate(function: Callable[..., Any], in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
-    """Return ``vmap(function, in_dims)(*inputs)``, telling a model's own limits as a `ModelError`."""
-    try:
-        return vmap(function, in_dims)(*inputs)
-    except torch.OutOfMemoryError as error:
-        found = str(error).partition(".")[0]
-        raise ModelError("`probes.memory_budget`", "fit the device's free memory", found, "a smaller one") from error
-    except (RuntimeError, NotImplementedError) as error:
-        raise ModelError(
-            "`model`",
-            "be differentiable forwards, sample by sample (torch.func)",
-            str(error).strip().splitlines()[0],
-            "replacing that part, or `probes.elasticity: null`",
-        ) from error

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -68,4 +69,6 @@ class Ledger(TorchDispatchMode):
 
 
 def _storages(tree: Any) -> Iterator[Any]:
-    return (leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+    # Sparse tensors have no storage of their own; the tensors that they are made of were seen when they were made.
+    leaves = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.layout == torch.strided)
+    return (leaf.untyped_storage() for leaf in leaves)

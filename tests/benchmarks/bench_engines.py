@@ -27,7 +27,7 @@ from elastic.losses import build_loss
 from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
-from elastic.probes.autodiff import _Taps
+from elastic.probes.autodiff import Taps
 from elastic.probes.engines import choose_engine
 from elastic.probes.movements import movements
 from elastic.probes.plan import Plan
@@ -98,7 +98,7 @@ def loop(model, stepped, observed, lr=0.1):
 
 def functional_calls(model, stepped, observed, lr=0.1, chunk=10):
     """``vmap`` of `functional_call`: a copy of all parameters for each stepped sample of a chunk."""
-    wrapped = _Taps(model)
+    wrapped = Taps(model)
     with torch.no_grad():
         before = model.taps(observed)
     for x, y in zip(stepped[0].split(chunk), stepped[1].split(chunk), strict=True):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
-from elastic.probes.structured.propagation import Steps
+from elastic.probes.structured.duals import Dual, dual, plain, tangent_of
 from elastic.probes.structured.rules import rule
+from elastic.probes.structured.steps import Steps
 
 
 def spread(moved: Tensor, ndim: int) -> Tensor:
@@ -17,17 +17,19 @@ def spread(moved: Tensor, ndim: int) -> Tensor:
     return moved.view(len(moved), *[1] * (ndim + 1 - moved.ndim), *moved.shape[1:])
 
 
-@rule(torch.add, Tensor.add, Tensor.__radd__)
-def add(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
+@rule(torch.add, Tensor.add, Tensor.__radd__, moving=("x", "y"))
+def add(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Any:
     """Δ(x + αy) = Δx + αΔy."""
-    value = torch.add(plain(x), plain(y), alpha=alpha) if isinstance(x, Tensor) else torch.add(plain(y), x)
+    if not isinstance(x, Tensor):
+        return NotImplemented
+    value = torch.add(plain(x), plain(y), alpha=alpha)
     moved, other = tangent_of(x), tangent_of(y)
     if other is not None and alpha != 1:
         other = alpha * other
     return dual(value, total(value, moved, other))
 
 
-@rule(torch.sub, Tensor.sub)
+@rule(torch.sub, Tensor.sub, moving=("x", "y"))
 def subtract(steps: Steps, x: Any, y: Any, *, alpha: float = 1) -> Dual:
     """Δ(x − αy) = Δx − αΔy."""
     result: Dual = add(steps, x, y, alpha=-alpha)
@@ -50,7 +52,7 @@ def flatten(steps: Steps, x: Tensor, start_dim: int = 0, end_dim: int = -1) -> D
     return dual(value, None if moved is None else moved.flatten(first, last))
 
 
-@rule(torch.mul, Tensor.mul, Tensor.__rmul__)
+@rule(torch.mul, Tensor.mul, Tensor.__rmul__, moving=("x", "y"))
 def multiply(steps: Steps, x: Any, y: Any) -> Dual:
     """Δ(xy) = Δx y + x Δy (+ ηΔxΔy for a finite step)."""
     return dual(plain(x) * plain(y), product(steps, x, y))
@@ -76,7 +78,7 @@ def product(steps: Steps, x: Any, y: Any) -> Tensor | None:
     return both
 
 
-@rule(torch.addcmul)
+@rule(torch.addcmul, moving=("bias", "x", "weight"))
 def affine(steps: Steps, bias: Any, x: Any, weight: Any) -> Dual:
     """Δ(b + xw) = Δb + Δ(xw)."""
     value = torch.addcmul(plain(bias), plain(x), plain(weight))
@@ -86,10 +88,10 @@ def affine(steps: Steps, bias: Any, x: Any, weight: Any) -> Dual:
     return dual(value, tangent.add_(spread(shift, value.ndim)))
 
 
-@rule(torch.div, Tensor.div, Tensor.__truediv__, torch.true_divide)
-def divide(steps: Steps, x: Any, y: Any, *, rounding_mode: None = None) -> Dual:
+@rule(torch.div, Tensor.div, Tensor.__truediv__, torch.true_divide, moving=("x", "y"))
+def divide(steps: Steps, x: Any, y: Any) -> Dual:
     """Δ(x/y) = (Δx − (x/y) Δy) / (y + ηΔy)."""
-    value = torch.div(plain(x), plain(y), rounding_mode=rounding_mode)
+    value = torch.div(plain(x), plain(y))
     moved, other = tangent_of(x), tangent_of(y)
     if moved is None and other is None:
         return dual(value, None)
@@ -102,13 +104,13 @@ def divide(steps: Steps, x: Any, y: Any, *, rounding_mode: None = None) -> Dual:
     return dual(value, change / below)
 
 
-@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm)
-def matmul(steps: Steps, x: Tensor, y: Tensor) -> Dual:
+@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, moving=("x", "y"))
+def matmul(steps: Steps, x: Tensor, y: Tensor) -> Any:
     """Δ(xy) = Δx (y + ηΔy) + x Δy, for matrices in batches."""
+    if min(x.ndim, y.ndim) < 2:
+        return NotImplemented  # vectors
     value, moved, other = plain(x) @ plain(y), tangent_of(x), tangent_of(y)
     ndim = value.ndim
-    if min(x.ndim, y.ndim) < 2:
-        raise Unsupported("`matmul`", "a vector")
     tangent = None if other is None else plain(x) @ spread(other, ndim)
     if moved is not None:
         after = plain(y)

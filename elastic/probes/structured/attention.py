@@ -30,7 +30,8 @@ def multi_head_attention(
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention of queries [T, n, E] to keys and values [S, n, E], as torch computes it in evaluation mode."""
-    _check(query, in_proj_weight, bias_k, bias_v, add_zero_attn, options)
+    dropped = dropout_p > 0 and options.get("training", True)
+    _check(query, in_proj_weight, bias_k, bias_v, add_zero_attn, dropped, options)
     assert in_proj_weight is not None
     if query is key and key is value:
         q, k, v = functional.linear(query, in_proj_weight, in_proj_bias).chunk(3, dim=-1)
@@ -41,7 +42,11 @@ def multi_head_attention(
         )
     q, k, v = (x.unflatten(-1, (num_heads, -1)).permute(1, 2, 0, 3) for x in (q, k, v))
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-    mask = _mask(options.get("attn_mask"), options.get("key_padding_mask"), len(query[0]), num_heads, scores)
+    attention = options.get("attn_mask")
+    if options.get("is_causal") and options.get("key_padding_mask") is None and not options.get("need_weights", True):
+        # torch then takes the mask for the causal one, whatever it is
+        attention = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+    mask = _mask(attention, options.get("key_padding_mask"), len(query[0]), num_heads, scores)
     weights = (scores if mask is None else scores + mask).softmax(dim=-1)
     attended = (weights @ v).permute(2, 0, 1, 3).flatten(2)
     output = functional.linear(attended, out_proj_weight, out_proj_bias)
@@ -62,8 +67,8 @@ def scaled_dot_product_attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """Attention of queries […, T, E] to keys and values […, S, E], without dropout."""
-    if enable_gqa:
-        raise Unsupported("scaled_dot_product_attention", "`enable_gqa`")
+    if enable_gqa or dropout_p > 0:
+        raise Unsupported("scaled_dot_product_attention", "`enable_gqa`" if enable_gqa else "dropout")
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -72,11 +77,14 @@ def scaled_dot_product_attention(
     return scores.softmax(dim=-1) @ value
 
 
-def _check(query: Tensor, weight: Any, bias_k: Any, bias_v: Any, zero: bool, options: dict[str, Any]) -> None:
+def _check(
+    query: Tensor, weight: Any, bias_k: Any, bias_v: Any, zero: bool, dropped: bool, options: dict[str, Any]
+) -> None:
     reasons = {
         "keys and values of widths of their own": weight is None or options.get("use_separate_proj_weight", False),
         "`add_bias_kv`": bias_k is not None or bias_v is not None,
         "`add_zero_attn`": zero,
+        "dropout": dropped,
         "a sequence without a batch": query.ndim != 3,
         "fixed keys or values": options.get("static_k") is not None or options.get("static_v") is not None,
     }

@@ -8,17 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic.probes.structured.differences import difference
-from elastic.probes.structured.duals import Dual, differentiated, dual, plain, tangent_of
+from elastic.probes.structured.arithmetic import add
+from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.folding import each_sample
 from elastic.probes.structured.geometry import Geometry
 from elastic.probes.structured.linear import after
-from elastic.probes.structured.propagation import Steps, Use
 from elastic.probes.structured.rules import rule
+from elastic.probes.structured.steps import Steps, Use
 
 
-@rule(torch.conv1d, torch.conv2d, factored=True)
-def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Dual:
+def way(weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    """Return how a convolution reads its weight."""
+    return Geometry(weight, *args, **kwargs).way
+
+
+@rule(torch.conv1d, torch.conv2d, moving=("x", "weight", "bias"), way=way)
+def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
     r"""Δy = Δx ⋆ W + x ⋆ ΔW_a + Δb_a, for all stepped a and observed x at once.
 
     The first term is one convolution of all pairs with the shared weights. The second is one with the kernels
@@ -26,12 +31,17 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
     product of patches Σ_t δ_{a,t} ⟨patch_t(h_a), patch_s(x)⟩, without any kernel. For a finite step x is x + ηΔx.
     """
     convolve = torch.conv1d if weight.ndim == 3 else torch.conv2d
-    if isinstance(weight, Dual) or isinstance(bias, Dual):
-        follow = differentiated if steps.size is None else difference
-        followed: Dual = follow(convolve, (x, weight, bias, *args), kwargs)
-        return followed
+    if plain(x).ndim != weight.ndim:
+        raise Unsupported("a convolution", "an image without a batch")
+    if isinstance(weight, Dual):
+        return NotImplemented
+    if isinstance(bias, Dual):
+        product = convolution(steps, x, weight, None, *args, **kwargs)
+        shifted: Dual = add(steps, product, channels_of(bias, weight.ndim - 2))
+        return shifted
     value = convolve(plain(x), weight, bias, *args, **kwargs)
-    uses, geometry = steps.of(weight), Geometry(weight, *args, **kwargs)
+    geometry = Geometry(weight, *args, **kwargs)
+    uses = steps.of(weight, geometry.way, bias)
     if len(uses) == 1 and geometry.prefers_kernels(uses[0].inputs, uses[0].gradients):
         return dual(value, None, pending=ByKernels(steps, uses[0], geometry, x, weight, bias))
     tangent = None
@@ -44,6 +54,12 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
         else:
             tangent = by_patches(tangent, use, geometry, plain(x), moved, steps.size)
     return dual(value, tangent)
+
+
+def channels_of(bias: Dual, spatial: int) -> Dual:
+    """Return a bias as one of channels of images."""
+    ones, moved = [1] * spatial, bias.tangent
+    return dual(plain(bias).view(-1, *ones), None if moved is None else moved.view(*moved.shape, *ones))
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,17 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn import functional
 
+from elastic.probes.movement_pass import name_of
 from elastic.probes.structured.duals import Unsupported, differentiated, moves, tensors_of
 
 _METHODS = (
     "view reshape flatten unflatten permute transpose t chunk split unbind select narrow squeeze unsqueeze expand "
-    "repeat tile clone contiguous sum mean neg cat stack flip roll movedim swapaxes to float double view_as expand_as "
-    "reshape_as type_as __getitem__ __neg__ detach movedim diagonal index_select hstack vstack concat concatenate"
+    "repeat tile clone contiguous sum mean neg cat stack flip roll movedim moveaxis swapaxes swapdims to float double "
+    "view_as expand_as reshape_as type_as __getitem__ __neg__ diagonal index_select hstack vstack dstack concat "
+    "concatenate where masked_fill masked_select scatter scatter_add gather index_add index_copy index_fill index_put "
+    "take take_along_dim cumsum trace tril triu diag diag_embed rot90 unfold repeat_interleave broadcast_to ravel "
+    "negative positive tensor_split hsplit vsplit adjoint unsafe_chunk block_diag column_stack "
+    "broadcast_tensors atleast_1d atleast_2d atleast_3d meshgrid pixel_shuffle pixel_unshuffle"
 )
 #: Functions that are linear in everything that moves: their difference is their Jacobian–vector product.
 LINEAR: set[Any] = {
@@ -28,8 +33,21 @@ LINEAR: set[Any] = {
     functional.dropout2d,
     torch.dropout,
     functional.interpolate,
+    functional.embedding,
+    functional.unfold,
+    functional.fold,
+    functional.avg_pool3d,
+    functional.adaptive_avg_pool3d,
+    torch.fft.fft,
+    torch.fft.ifft,
+    torch.fft.rfft,
+    torch.fft.irfft,
+    torch.fft.fft2,
+    torch.fft.ifft2,
+    torch.fft.rfft2,
+    torch.fft.irfft2,
 }
-LINEAR |= {getattr(Tensor, name).__get__ for name in ("T", "mT", "data")}
+LINEAR |= {getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "real", "imag")}
 
 #: Activations with as many derivatives as the quadrature wants.
 SMOOTH: set[Any] = {
@@ -51,15 +69,21 @@ def difference(function: Any, args: Any, kwargs: Any) -> Any:
         If it is not known to be linear: then its derivative says too little.
     """
     output = differentiated(function, args, kwargs)
-    if function not in LINEAR and moves(args, kwargs) and next(tensors_of(output), None) is not None:
+    if not moves(args, kwargs):
+        return output
+    reduced = kwargs.get("reduce") is not None or (name_of(function) == "scatter" and isinstance(args[-1], str))
+    if (
+        function not in LINEAR
+        or reduced
+        or not all(t.is_floating_point() or t.is_complex() for t in tensors_of(output))
+    ):
         raise unknown(function)
     return output
 
 
 def unknown(function: Any) -> Unsupported:
     """Return the error of a function without a formula."""
-    name = getattr(function, "__name__", str(function))
-    return Unsupported(f"`{name}`", "no formula for its difference along a finite step")
+    return Unsupported(f"`{name_of(function)}`", "no formula for its difference along a finite step")
 
 
 def mean_slope(function: Callable[[Tensor], Tensor], x: Tensor, step: Tensor) -> Tensor:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import NoneType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from elastic.errors import ModelError
+from elastic.probes.movement_pass import name_of
 
 
 class Unsupported(ModelError):
@@ -36,13 +38,16 @@ class Dual(Tensor):
         The tangent is their product; a gain [n, …] that all stepped samples share is multiplied in only where
         the tangent is read, so that a chain of activations and poolings costs one pass. None: zero, and one.
     pending
-        Computes the tangent where it has been put off: what reads it may have more to put into its factors.
+        Computes the tangent where it has been put off: what reads it may have more to put into its factors. Its ``x``
+        is the tensor that it still has to read.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
     moved: Tensor | None
     gain: Tensor | None
-    pending: Callable[[], Tensor] | None
+    pending: Any
+    #: Of the pass that it comes from.
+    memory: Any
 
     @property
     def tangent(self) -> Tensor | None:
@@ -62,6 +67,8 @@ class Dual(Tensor):
 def dual(value: Tensor, moved: Tensor | None, gain: Tensor | None = None, pending: Any = None) -> Dual:
     """Return a value [n, …] with its tangent [c, n, …], or the two factors of it."""
     made: Dual = plain(value).as_subclass(Dual)
+    if moved is not None and moved.dtype != made.dtype:
+        moved = moved.to(made.dtype)
     made.moved, made.gain, made.pending = moved, gain, pending
     return made
 
@@ -74,6 +81,11 @@ def plain(value: Any) -> Any:
 def tangent_of(value: Any) -> Tensor | None:
     """Return the tangent of a `Dual`; None, which is zero, for anything else."""
     return value.tangent if isinstance(value, Dual) else None
+
+
+def numeric(tensor: Tensor) -> bool:
+    """Whether a tensor can have a tangent."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def tensors_of(*arguments: Any) -> Iterator[Tensor]:
@@ -106,7 +118,7 @@ def factors_of(value: Tensor) -> tuple[Tensor | None, Tensor | None]:
 
 
 def wrap(output: Any, tangents: Any = None) -> Any:
-    """Return an operation's output with its floating-point tensors as duals.
+    """Return an operation's output with its floating-point and complex tensors as duals.
 
     Parameters
     ----------
@@ -118,26 +130,12 @@ def wrap(output: Any, tangents: Any = None) -> Any:
     values, spec = tree_flatten(output)
     moved = [None] * len(values) if tangents is None else tree_flatten(tangents)[0]
     wrapped = [
-        dual(value, tangent) if isinstance(value, Tensor) and value.is_floating_point() else value
+        dual(value, tangent)
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+        else value
         for value, tangent in zip(values, moved, strict=True)
     ]
     return tree_unflatten(wrapped, spec)
-
-
-def overwrite(target: Tensor, output: Dual) -> Dual:
-    """Do in place what has been done out of place.
-
-    Raises
-    ------
-    Unsupported
-        If the target is part of another tensor, whose tangent would have to change with it.
-    """
-    value = plain(target)
-    if not isinstance(target, Dual) or value.untyped_storage().nbytes() != value.numel() * value.element_size():
-        raise Unsupported("an operation in place", "part of a tensor as its target")
-    value.copy_(plain(output))
-    target.moved, target.gain, target.pending = output.tangent, None, None
-    return target
 
 
 def bound(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Callable[..., Any], list[Dual]]:
@@ -166,8 +164,16 @@ def differentiated(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """
     of_values, duals = bound(function, args, kwargs)
     values = [plain(d) for d in duals]
+    given = [plain(t) for t in tensors_of(args, kwargs)]
+    versions = [t._version for t in given]
     output = of_values(*values)
-    if not duals or not any(tensor.is_floating_point() for tensor in tensors_of(output)):
+    if [t._version for t in given] != versions:
+        raise Unsupported(f"`{name_of(function)}`", "a function that writes into its arguments")
+    if not duals:
+        return wrap(output)
+    if any(not isinstance(leaf, (Tensor, bool, NoneType)) for leaf in tree_leaves(output)):
+        raise Unsupported(f"`{name_of(function)}`", "numbers of Python read off a tensor that moves")
+    if not any(map(numeric, tensors_of(output))):
         return wrap(output)
 
     def along(*tangents: Tensor) -> Any:

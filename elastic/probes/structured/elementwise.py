@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +11,9 @@ from torch.func import jvp
 from torch.nn import functional
 
 from elastic.probes.structured.differences import SMOOTH, mean_slope, relu_difference, softmax_difference, unknown
-from elastic.probes.structured.duals import Dual, differentiated, dual, factors_of, overwrite, plain, tangent_of
-from elastic.probes.structured.propagation import Steps
-from elastic.probes.structured.rules import RULES, rule
+from elastic.probes.structured.duals import Dual, differentiated, dual, factors_of, plain, tangent_of
+from elastic.probes.structured.rules import register, rule
+from elastic.probes.structured.steps import Steps
 
 RELUS = (functional.relu, torch.relu, Tensor.relu)
 PIECEWISE = (
@@ -25,7 +25,7 @@ PIECEWISE = (
 def activation(function: Any) -> Callable[..., Dual]:
     """Return the rule f'(x) Δx of a function; along a finite step its mean slope takes the place of f'(x)."""
 
-    def follow(steps: Steps, x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Dual:
+    def follow(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
         def of(v: Tensor) -> Tensor:
             output: Tensor = function(v, *args, **kwargs)
             return output
@@ -36,18 +36,23 @@ def activation(function: Any) -> Callable[..., Dual]:
         elif steps.size is None:
             value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))[:2]
             result = dual(value, moved, slope if gain is None else gain * slope)
-        elif function in SMOOTH:
+        elif function in SMOOTH and smooth(function, *args, **kwargs):
             moved = moved if gain is None else moved * gain
             result = dual(of(plain(x)), moved * mean_slope(of, plain(x), steps.along(moved) * moved))
         else:
             raise unknown(function)
-        return overwrite(x, result) if inplace else result
+        return result
 
     return follow
 
 
+def smooth(function: Any, *args: Any, **kwargs: Any) -> bool:
+    """Whether an activation has no kink with these options, as softplus has one at a low threshold."""
+    return function is not functional.softplus or float(kwargs.get("threshold", [*args, 1, 20][1])) >= 20
+
+
 @rule(functional.leaky_relu)
-def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Dual:
+def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: Literal[False] = False) -> Dual:
     """Leaky ReLU: max(x, 0) − s·max(−x, 0)."""
     value, (moved, gain) = functional.leaky_relu(plain(x), negative_slope), factors_of(x)
     if moved is None:
@@ -62,19 +67,21 @@ def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: b
         if negative_slope:
             change = change - negative_slope * relu_difference(-plain(x), -moved, size)
         result = dual(value, change)
-    return overwrite(x, result) if inplace else result
+    return result
 
 
 @rule(*RELUS)
-def relu(steps: Steps, x: Tensor, inplace: bool = False) -> Dual:
+def relu(steps: Steps, x: Tensor, inplace: Literal[False] = False) -> Dual:
     """ReLU: the tangent where x > 0."""
-    result: Dual = leaky_relu(steps, x, 0.0, inplace)
+    result: Dual = leaky_relu(steps, x, 0.0)
     return result
 
 
 @rule(functional.softmax, torch.softmax, Tensor.softmax)
-def softmax(steps: Steps, x: Tensor, dim: int, *args: Any, **kwargs: Any) -> Dual:
+def softmax(steps: Steps, x: Tensor, dim: int, dtype: None = None, *, _stacklevel: int = 3) -> Dual:
     """Softmax, whose difference along a finite step has a form of its own."""
+    if dtype is not None or dim is None:
+        return NotImplemented
     moved = tangent_of(x)
     if moved is None or steps.size is None:
         followed: Dual = differentiated(torch.softmax, (x, dim), {})
@@ -94,4 +101,5 @@ def rsqrt(steps: Steps, x: Tensor) -> Dual:
     return dual(1 / root, -moved / (root * after * (root + after)))
 
 
-RULES.update({function: activation(function) for function in (*PIECEWISE, *SMOOTH)})
+for _function in (*PIECEWISE, *SMOOTH):
+    register([_function], activation(_function), ("x",))

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.movements import Layers, Stepping
-from elastic.probes.structured.propagation import Steps, propagate
+from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
+from elastic.probes.structured.steps import Steps
 
 
 class Structured(Stepping):
@@ -36,6 +38,12 @@ class Structured(Stepping):
         super().__init__(model, example, lr, layer)
         with torch.no_grad(), probed(model):
             self.recording = Recording(model, example, layer)
+        #: Whether a pass has been looked through for operations that no torch function shows.
+        self.looked = False
+
+    def features(self, inputs: Tensor) -> Layers:
+        """Return features, with buffers and inputs that stay as they are."""
+        return layer_features(self.model, {}, inputs)
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Steps:
         """Return the steps on c samples alone."""
@@ -46,7 +54,9 @@ class Structured(Stepping):
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}
-        for layer, (value, tangent) in propagate(self.model, steps, inputs).items():
+        # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
+        guarded, self.looked = not self.looked and steps.count == 1, True
+        for layer, (value, tangent) in propagate(self.model, steps, inputs, guarded=guarded).items():
             if tangent is None:
                 tangent = value.new_zeros(steps.count, *value.shape)
             moved[layer], features[layer] = tangent.flatten(2), value.flatten(1)

@@ -31,6 +31,11 @@ class Geometry:
         above, left = self._pair(0 if padding == "valid" else padding, 0, spatial)
         return left, left, above, above
 
+    @property
+    def way(self) -> tuple[Any, ...]:
+        """What tells two convolutions by one weight apart."""
+        return "patches", self.stride, self.padding, self.dilation, self.groups
+
     def padded(self, x: Tensor) -> Tensor:
         """Return images [n, i, h, w], padded."""
         x = x if x.ndim == 4 else x.unsqueeze(2)

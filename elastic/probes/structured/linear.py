@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from elastic.probes.structured.arithmetic import add, matmul
-from elastic.probes.structured.duals import Dual, dual, plain, tangent_of
-from elastic.probes.structured.propagation import Steps, Use
+from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.rules import rule
+from elastic.probes.structured.steps import Steps, Use
 
 
-@rule(functional.linear, factored=True)
+def way(weight: Tensor, bias: Tensor | None = None) -> Any:
+    """Return how a linear layer reads its weight."""
+    return "rows" if weight.ndim == 2 else None
+
+
+@rule(functional.linear, moving=("x", "weight", "bias"), way=way)
 def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Dual:
     r"""Δy = Δx Wᵀ + Σ_t (h_{a,t}·x) δ_{a,t} + Σ_t δ_{a,t}, for all stepped a and observed x at once.
 
     Neither ΔW = Σ_t δ_{a,t} h_{a,t}ᵀ nor W + ΔW is written out, unless there are so many positions t that it is
     smaller than its factors. For a finite step x is the moved input x + ηΔx.
     """
+    if plain(x).ndim < 2 or weight.ndim < 2:
+        raise Unsupported("`linear`", "a vector")
     if isinstance(weight, Dual) or isinstance(bias, Dual):
-        product: Dual = matmul(steps, x, transposed(weight))
-        if bias is not None:
-            product = add(steps, product, bias)
-        return product
+        if isinstance(weight, Dual) and steps.factored(bias):
+            raise Unsupported("`linear`", "a bias that observed samples read in another way than stepped ones")
+        product = matmul(steps, x, transposed(weight)) if isinstance(weight, Dual) else linear(steps, x, weight)
+        shifted: Dual = product if bias is None else add(steps, product, bias)
+        return shifted
     value = functional.linear(plain(x), weight, bias)
     rows, moved = plain(x).reshape(-1, weight.shape[1]), tangent_of(x)
     moved_rows = None if moved is None else moved.reshape(len(moved), *rows.shape)
     tangent: Tensor | None = None
-    for use in steps.of(weight):
+    for use in steps.of(weight, way(weight), bias):
         term = weight_term(use, rows, moved_rows, steps.size)
         tangent = term if tangent is None else tangent + term
     if moved_rows is not None:

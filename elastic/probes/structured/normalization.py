@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from elastic.probes.structured.convolution import ByKernels, plus
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
-from elastic.probes.structured.propagation import Steps
 from elastic.probes.structured.rules import rewrite, rule
+from elastic.probes.structured.steps import Steps
 
 
 @rewrite(functional.batch_norm)
@@ -32,7 +32,7 @@ def batch_norm(
     return per_channel(input - across(running_mean, input), weight, bias, scale)
 
 
-@rule(functional.batch_norm)
+@rule(functional.batch_norm, moving=("input", "weight", "bias"))
 def stepped_batch_norm(
     steps: Steps,
     input: Tensor,

@@ -10,13 +10,15 @@ from torch.nn import functional
 
 from elastic.probes.structured.duals import Dual, Unsupported, dual, factors_of, plain, tangent_of
 from elastic.probes.structured.folding import each_sample, observed_first
-from elastic.probes.structured.propagation import Steps
-from elastic.probes.structured.rules import RULES, rule
+from elastic.probes.structured.rules import register, rule
+from elastic.probes.structured.steps import Steps
 
 
 @rule(functional.max_pool2d, torch.max_pool2d)
-def max_pool2d(steps: Steps, x: Tensor, *args: Any, return_indices: bool = False, **kwargs: Any) -> Dual:
+def max_pool2d(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Δy = Δx at the place of each window's maximum, found once for all stepped samples."""
+    if kwargs.pop("return_indices", False) or len(args) > 5:
+        return NotImplemented
     if x.ndim != 4:
         raise Unsupported("`max_pool2d`", "an image without a batch")
     value, places = functional.max_pool2d_with_indices(plain(x), *args, **kwargs)
@@ -73,4 +75,5 @@ AVERAGES = [
     functional.adaptive_avg_pool1d,
     functional.adaptive_avg_pool2d,
 ]
-RULES.update({function: average(function) for function in AVERAGES})
+for _function in AVERAGES:
+    register([_function], average(_function), ("x",))

@@ -2,89 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
-from elastic.probes.structured.differences import difference
-from elastic.probes.structured.duals import Dual, differentiated, dual, overwrite, plain, tensors_of
-from elastic.probes.structured.rules import IN_PLACE, REWRITES, RULES
-
-
-@dataclass(frozen=True)
-class Use:
-    """One use of a weight by the stepped samples: the two factors of its per-sample gradients.
-
-    Attributes
-    ----------
-    inputs
-        [c, …] what entered for each stepped sample.
-    gradients
-        [c, …] minus the gradient by what came out, before a bias was added.
-    biased
-        Whether the call had a bias, whose gradient is that of the output summed over positions.
-    """
-
-    inputs: Tensor
-    gradients: Tensor
-    biased: bool
-    #: What rules derive from the factors and want to keep as long as these samples are stepped on.
-    derived: dict[Any, Tensor] = field(default_factory=dict)
-
-    def keep(self, name: Any, compute: Callable[[], Tensor]) -> Tensor:
-        """Return a tensor [c, …] derived from the factors, computed at the first question."""
-        if name not in self.derived:
-            self.derived[name] = compute()
-        return self.derived[name]
-
-    def rows(self, rows: slice) -> Use:
-        """Return the use by some of the stepped samples."""
-        derived = {name: value[rows] for name, value in self.derived.items()}
-        return Use(self.inputs[rows], self.gradients[rows], self.biased, derived)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Steps −∇⟨features, seed⟩ of c stepped samples, with no gradient of a weight matrix written out.
-
-    Attributes
-    ----------
-    uses
-        By the identity of a weight: its uses.
-    loose
-        By the identity of any other parameter: the step itself, [c, …].
-    size
-        None in first order; else [c], how far each step goes.
-    """
-
-    uses: dict[int, list[Use]]
-    loose: dict[int, Tensor]
-    size: Tensor | None = None
-
-    def rows(self, rows: slice) -> Steps:
-        """Return some of the steps."""
-        uses = {key: [use.rows(rows) for use in many] for key, many in self.uses.items()}
-        loose = {key: step[rows] for key, step in self.loose.items()}
-        return Steps(uses, loose, None if self.size is None else self.size[rows])
-
-    @property
-    def count(self) -> int:
-        """Number c of stepped samples."""
-        factors = [use.gradients for many in self.uses.values() for use in many]
-        return len([*factors, *self.loose.values()][0])
-
-    def along(self, moved: Tensor) -> Tensor:
-        """Return the steps' sizes [c, 1, …], to be multiplied with tangents [c, …]."""
-        assert self.size is not None
-        return self.size.view(-1, *[1] * (moved.ndim - 1))
-
-    def of(self, weight: Tensor) -> list[Use]:
-        """Return the uses of a weight by the stepped samples."""
-        return self.uses.get(id(weight), [])
+from elastic.probes.autodiff import Taps
+from elastic.probes.movement_pass import FLAGS, STOPS, forward_only, name_of
+from elastic.probes.structured.differences import difference, unknown
+from elastic.probes.structured.duals import (
+    Dual,
+    Unsupported,
+    differentiated,
+    dual,
+    factors_of,
+    moves,
+    numeric,
+    plain,
+    tensors_of,
+)
+from elastic.probes.structured.memory import Memory, storage_of
+from elastic.probes.structured.queries import BRANCHES, NUMBERS, SHAPES, TEXTS
+from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
+from elastic.probes.structured.steps import Steps
+from elastic.probes.structured.writes import Write, write_of
 
 
 class Propagation(TorchFunctionMode):
@@ -94,41 +41,193 @@ class Propagation(TorchFunctionMode):
     ----------
     steps
         That the tangents are taken along.
+    memory
+        Knows the duals of this pass.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, memory: Memory) -> None:
         super().__init__()
-        self.steps = steps
+        self.steps, self.memory = steps, memory
+        #: Whether a function is being followed.
+        self.following = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Follow the rule of one function."""
+        """Follow one function."""
         kwargs = kwargs or {}
         tensors = list(tensors_of(args, kwargs))
-        if not any(isinstance(t, Dual) or id(t) in self.steps.loose or id(t) in self.steps.uses for t in tensors):
+        if not any(self._concerns(tensor) for tensor in tensors):
             return func(*args, **kwargs)
-        if func in IN_PLACE:
-            return self._in_place(func, args, kwargs)
-        if any(id(t) in self.steps.loose for t in tensors):
-            args, kwargs = tree_map(self._loose, (args, kwargs))
-        if func in RULES:
-            return RULES[func](self.steps, *args, **kwargs)
+        with self._followed():
+            return self._follow(func, tensors, args, kwargs)
+
+    def _concerns(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a dual, a stepped parameter, or looks at memory that has been written into."""
+        if isinstance(tensor, Dual):
+            if not self.memory.knows(tensor):
+                raise Unsupported("a tensor", "values kept from another forward pass")
+            return True
+        if id(tensor) in self.steps.loose or self.steps.factored(tensor):
+            return True
+        key = storage_of(tensor)
+        if key in self.memory.written:
+            return True
+        if key not in self.memory.protected and self.memory.moving(tensor):
+            raise Unsupported("a tensor", "memory that moves, reached in a way that torch functions do not show")
+        return False
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        before, self.following = self.following, True
+        try:
+            yield
+        finally:
+            self.following = before
+
+    def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
+        name = name_of(func)
+        if name in SHAPES or name in TEXTS:
+            return func(*tree_map(plain, args), **tree_map(plain, kwargs))
+        if any(torch.is_autocast_enabled(kind) for kind in {t.device.type for t in tensors}):
+            raise Unsupported("torch.autocast", "casts that torch functions do not show")
+        if torch.is_inference_mode_enabled():
+            raise Unsupported("torch.inference_mode", "tensors that cannot be differentiated")
+        if (written := write_of(func, args, kwargs)) is not None and func not in STOPS | FLAGS:
+            return self._write(written)
+        if any(self.steps.factored(tensor) for tensor in tensors):
+            self._check_factors(func, args, kwargs)
+        args, kwargs = tree_map(self._current, (args, kwargs))
+        if func in FLAGS:
+            return args[0]
+        if func in STOPS:
+            return self._unstopped(func, args[0])
+        if name in NUMBERS | BRANCHES:
+            return self._read(func, args, kwargs)
+        return self._entered(self._output(func, args, kwargs), tensors)
+
+    def _check_factors(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Refuse a function that reads a step in factors, and has no rule for it."""
+        if func in REWRITES and func not in RULES:
+            return
+        first = args[0] if args else None
+        if func not in FACTORED or self.steps.factored(first):
+            raise Unsupported(
+                f"`{name_of(func)}`", "a weight that observed samples read in another way than stepped ones"
+            )
+
+    def _current(self, leaf: Any) -> Any:
+        """Return a tensor as it moves now."""
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if id(leaf) in self.steps.loose:
+            return self.memory.enter(dual(leaf.detach(), self.steps.loose[id(leaf)]))
+        return self.memory.current(leaf)
+
+    def _unstopped(self, func: Any, tensor: Tensor) -> Tensor:
+        """Return a tensor that is cut off from the gradient and moves all the same."""
+        if name_of(func) == "detach_":
+            return tensor
+        return self.memory.enter(dual(plain(tensor).detach(), *factors_of(tensor)))
+
+    def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Call a function that gives no tensor."""
+        if moves(args, kwargs):
+            if name_of(func) in NUMBERS:
+                raise Unsupported(f"`{name_of(func)}`", "numbers of Python read off a tensor that moves")
+            if self.steps.size is not None:
+                raise unknown(func)
+        return func(*tree_map(plain, args), **tree_map(plain, kwargs))
+
+    def _output(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Follow the rule of a function that writes into nothing."""
+        plainly = any(tensor.is_complex() for tensor in tensors_of(args, kwargs))
+        if func in RULES and not plainly:
+            output = RULES[func](self.steps, *args, **kwargs)
+            if output is not NotImplemented:
+                return output
+        if any(self.steps.factored(tensor) for tensor in tensors_of(args, kwargs)) and func not in REWRITES:
+            raise Unsupported(f"`{name_of(func)}`", "a weight that is read in a way without a rule")
         if func in REWRITES:
             with self:
                 return REWRITES[func](*args, **kwargs)
         follow = differentiated if self.steps.size is None else difference
         return follow(func, args, kwargs)
 
-    def _loose(self, leaf: Any) -> Any:
-        return dual(leaf.detach(), self.steps.loose[id(leaf)]) if id(leaf) in self.steps.loose else leaf
+    def _write(self, write: Write) -> Tensor:
+        """Do in place what can be done out of place."""
+        target = write.target
+        if id(target) in self.steps.loose or self.steps.factored(target):
+            raise Unsupported("an operation in place", "a parameter as its target")
+        output = self._copied(write) if write.copied else self._out_of_place(write)
+        if not isinstance(output, Tensor) or output.shape != target.shape:
+            raise Unsupported(f"`{name_of(write.function)}`", "targets of another shape, or several")
+        if numeric(target) and (numeric(output) or not moves(output)):
+            self.memory.write(target, output)
+        elif moves(output) and self.steps.size is not None:
+            raise unknown(write.function)
+        else:
+            plain(target).copy_(plain(output))
+        return target
 
-    def _in_place(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _out_of_place(self, write: Write) -> Any:
         with self:
-            output = IN_PLACE[func](*args, **kwargs)
-        return overwrite(args[0], output)
+            return write.function(*write.arguments, **write.options)
+
+    def _copied(self, write: Write) -> Any:
+        """Call a function that works on a copy of its target, which has to have a tangent if anything moves."""
+        target, *rest = tree_map(self._current, write.arguments)
+        options = tree_map(self._current, write.options)
+        if moves(target, rest, options):
+            if self.steps.size is not None and not write.linear:
+                raise unknown(write.function)
+            if numeric(target) and not moves(target):
+                target = dual(plain(target), plain(target).new_zeros(self.steps.count, *target.shape))
+        return differentiated(write.function, (target, *rest), options)
+
+    def _entered(self, output: Any, tensors: list[Tensor]) -> Any:
+        """Take the duals of an output down, and memory that they share with a tensor that is none."""
+        made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Dual)]
+        shared = {storage_of(t) for t in tensors if not isinstance(t, Dual)} - self.memory.protected
+        for value in made:
+            self.memory.enter(value)
+            if storage_of(value) in shared:
+                self.memory.hold(value)
+        return output
 
 
-def propagate(model: Any, steps: Steps, inputs: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Return each layer's value [n, …] and tangent [c, n, …] (None where it is zero) on inputs [n, …]."""
-    with Propagation(steps):
-        taps = model.taps(dual(inputs, None))
+class Guard(TorchDispatchMode):
+    """Refuses operations on memory that moves which no torch function shows, as those of ``torch.jit.script``."""
+
+    def __init__(self, propagation: Propagation) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.propagation = propagation
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation."""
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            if not self.propagation.following and any(map(self.propagation.memory.moving, tensors_of(args, kwargs))):
+                raise Unsupported(f"`{func}`", "an operation that torch functions do not show")
+            return func(*args, **kwargs)
+
+
+def propagate(
+    model: Any, steps: Steps, inputs: Tensor, guarded: bool = False
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Return each layer's value [n, …] and tangent [c, n, …] (None where it is zero) on inputs [n, …].
+
+    Parameters
+    ----------
+    model, steps, inputs
+        What the tangents are of. Buffers enter as copies, which the model may write into.
+    guarded
+        Whether operations that torch functions do not show are looked for.
+    """
+    memory = Memory(steps.count, model.parameters())
+    propagation = Propagation(steps, memory)
+    buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
+    memory.protected.add(storage_of(inputs))
+    entered = memory.enter(dual(inputs, None)) if numeric(inputs) else inputs
+    with forward_only(), Guard(propagation) if guarded else nullcontext(), propagation:
+        taps = functional_call(Taps(model), buffers, (entered,))
+    taps = {layer: memory.current(h) for layer, h in taps.items()}
     return {layer: (plain(h), h.tangent if isinstance(h, Dual) else None) for layer, h in taps.items()}

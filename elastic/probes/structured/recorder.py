@@ -10,19 +10,34 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from elastic.probes.structured.duals import tensors_of
+from elastic.probes.movement_pass import FLAGS, name_of
+from elastic.probes.structured.duals import Unsupported, tensors_of
+from elastic.probes.structured.memory import storage_of
+from elastic.probes.structured.queries import BRANCHES, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES
+from elastic.probes.structured.writes import write_of
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a function that reads a weight in factors."""
+    """One call of a function that reads a weight in factors.
 
-    function: Any
+    Attributes
+    ----------
+    way
+        How it reads the weight.
+    weight, bias
+        Names of parameters.
+    inputs, output
+        The tensors; the inputs with the version that they had.
+    """
+
+    way: Any
     weight: str
     bias: str | None
     inputs: Tensor
     output: Tensor
+    version: int
 
 
 class Recorder(TorchFunctionMode):
@@ -39,11 +54,24 @@ class Recorder(TorchFunctionMode):
         Names of parameters that are to be shifted themselves wherever they are used.
     shifts
         Shifts by name: ``"#0"``, ``"#1"``, … of the calls in their order, else of parameters. None shifts nothing.
+    memory
+        Memory of the parameters, which nothing else is to read or to write. None is not looked after.
+
+    Raises
+    ------
+    Unsupported
+        If a parameter is used in a way that steps cannot follow.
     """
 
-    def __init__(self, names: dict[int, str], loose: set[str], shifts: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        names: dict[int, str],
+        loose: set[str],
+        shifts: dict[str, Tensor] | None = None,
+        memory: set[int] | None = None,
+    ) -> None:
         super().__init__()
-        self.names, self.loose, self.shifts = names, loose, shifts or {}
+        self.names, self.loose, self.shifts, self.memory = names, loose, shifts or {}, memory or set()
         self.calls: list[Call] = []
         self.met: set[str] = set()
 
@@ -53,34 +81,53 @@ class Recorder(TorchFunctionMode):
         if func in REWRITES:
             with self:
                 return REWRITES[func](*args, **kwargs)
-        if not any(id(tensor) in self.names for tensor in tensors_of(args, kwargs)):
+        tensors = list(tensors_of(args, kwargs))
+        if self.memory:
+            self._check_memory(func, tensors)
+        if not any(id(tensor) in self.names for tensor in tensors) or name_of(func) in SHAPES | TEXTS:
             return func(*args, **kwargs)
-        if func in FACTORED and self._is_factored(*args, **kwargs):
+        self._check_use(func, args, kwargs)
+        if func in FACTORED and self._is_factored(func, *args, **kwargs):
             output = func(*tree_map(self._cut, args), **tree_map(self._cut, kwargs))
             shift = self.shifts.get(f"#{len(self.calls)}", torch.zeros_like(output, requires_grad=True))
             self.calls.append(self._call(func, output, *args, **kwargs))
             return output + shift
-        result = func(*args, **kwargs)
-        if next(tensors_of(result), None) is None:
-            return result  # a shape, a dtype
         args, kwargs = tree_map(self._shift, (args, kwargs))
         return func(*args, **kwargs)
 
-    def _is_factored(self, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:
+    def _check_memory(self, func: Any, tensors: list[Tensor]) -> None:
+        """Refuse tensors that look at the memory of a parameter past it."""
+        for tensor in tensors:
+            if id(tensor) not in self.names and storage_of(tensor) in self.memory:
+                raise Unsupported(f"`{name_of(func)}`", "memory of a parameter, read past the parameter")
+
+    def _check_use(self, func: Any, args: Any, kwargs: Any) -> None:
+        name = name_of(func)
+        if name in NUMBERS | BRANCHES or func in FLAGS:
+            raise Unsupported(f"`{name}`", "a parameter whose numbers or flags are used in Python")
+        write = write_of(func, args, kwargs)
+        if write is not None and id(write.target) in self.names:
+            raise Unsupported(f"`{name}`", "a parameter that is changed in the forward pass")
+
+    def _is_factored(self, func: Any, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> bool:
         """Whether the weight is a parameter, and neither the input nor a bias is one to be shifted itself."""
         names = [self.names.get(id(tensor)) for tensor in tensors_of(weight, rest, options)]
-        return names[0] is not None and id(input) not in self.names and not self.loose & set(names)
+        if names[0] is None or id(input) in self.names or self.loose & set(names):
+            return False
+        return FACTORED[func](weight, *rest, **options) is not None
 
     def _call(self, func: Any, output: Tensor, input: Tensor, weight: Tensor, *rest: Any, **options: Any) -> Call:
         biases = [self.names[id(tensor)] for tensor in tensors_of(rest, options) if id(tensor) in self.names]
-        return Call(func, self.names[id(weight)], biases[0] if biases else None, input, output)
+        way = FACTORED[func](weight, *rest, **options)
+        return Call(way, self.names[id(weight)], biases[0] if biases else None, input, output, input._version)
 
     def _cut(self, leaf: Any) -> Any:
         return leaf.detach() if id(leaf) in self.names else leaf
 
     def _shift(self, leaf: Any) -> Any:
+        """Return a parameter shifted, in memory of its own."""
         name = self.names.get(id(leaf))
         if name is None:
             return leaf
         self.met.add(name)
-        return leaf.detach() + self.shifts[name] if name in self.shifts else leaf.detach()
+        return leaf.detach() + self.shifts[name] if name in self.shifts else leaf.detach().clone()

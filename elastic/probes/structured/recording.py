@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import functional_call, grad, vmap
 
 from elastic.models.contract import TappedModel
+from elastic.probes.autodiff import Taps
 from elastic.probes.structured.duals import Unsupported
-from elastic.probes.structured.propagation import Steps, Use
+from elastic.probes.structured.memory import storage_of
 from elastic.probes.structured.recorder import Call, Recorder
+from elastic.probes.structured.steps import Steps, Use
 
 #: Numbers of the largest parameter whose per-sample gradients are written out.
 LARGEST = 2**20
@@ -43,25 +46,43 @@ class Recording:
         if frozen:
             raise Unsupported(f"`{frozen[0]}`", "a frozen parameter, which no step moves")
         self.names = {id(p): name for name, p in self.parameters.items()}
+        memory = [storage_of(p) for p in self.parameters.values()]
+        if len(set(memory)) < len(memory) or any(p.is_complex() for p in self.parameters.values()):
+            raise Unsupported("`model`", "parameters that share memory, or complex ones")
+        self.memory = set(memory)
         self.loose: set[str] = set()
         self.calls = self._calls(example)
 
     def _calls(self, example: Tensor) -> list[Call]:
         """Return the calls with factors, once no parameter of theirs is used in any other way."""
+        example = example.detach().clone()
         while True:
-            recorder = Recorder(self.names, self.loose)
-            with torch.enable_grad(), recorder:
-                logits = self.model.taps(_leaf(example))["logits"]
+            recorder = Recorder(self.names, self.loose, memory=self.memory)
+            with torch.enable_grad():
+                entered = example.requires_grad_(example.is_floating_point()).clone()
+                taps = self._taps(entered, recorder)
+            if entered._version:
+                raise Unsupported("an operation in place", "the input as its target")
             mixed = recorder.met | _shared(recorder.calls)
             if not {name for c in recorder.calls for name in (c.weight, c.bias)} & mixed:
                 self.loose = recorder.met
-                self._check(logits)
-                return recorder.calls
+                self._check(taps)
+                # What is kept is the shapes of the outputs, not the graph.
+                return [replace(c, inputs=c.output.new_empty(0), output=c.output.detach()) for c in recorder.calls]
             self.loose |= mixed
 
-    def _check(self, logits: Tensor) -> None:
+    def _taps(self, inputs: Tensor, recorder: Recorder) -> dict[str, Tensor]:
+        """Return the features [1, …] of inputs [1, …], seen by a recorder; buffers enter as copies."""
+        buffers = {f"model.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
+        with recorder:
+            taps: dict[str, Tensor] = functional_call(Taps(self.model), buffers, (inputs,))
+        if any(call.inputs._version != call.version for call in recorder.calls):
+            raise Unsupported("an operation in place", "what a weight was multiplied with as its target")
+        return taps
+
+    def _check(self, taps: dict[str, Tensor]) -> None:
         """Refuse what the recorder cannot have seen, and large parameters without factors."""
-        for node in _nodes(logits.grad_fn):
+        for node in _nodes([h.grad_fn for h in taps.values()]):
             name = self.names.get(id(getattr(node, "variable", None)))
             if name is not None:
                 raise Unsupported(self._part(name), f"a use of `{name}` that torch functions do not show")
@@ -93,37 +114,38 @@ class Recording:
         """
         shifts = {f"#{i}": torch.zeros_like(call.output) for i, call in enumerate(self.calls)}
         shifts |= {name: torch.zeros_like(self.parameters[name]) for name in self.loose}
+        ways = [(call.way, call.weight, call.bias) for call in self.calls]
 
         def against(moved: dict[str, Tensor], x: Tensor, seed: Tensor) -> tuple[Tensor, list[Tensor]]:
-            with Recorder(self.names, self.loose, moved) as recorder:
-                features = self.model.taps(x[None])[self.layer].flatten(1)[0]
+            recorder = Recorder(self.names, self.loose, moved)
+            features = self._taps(x[None], recorder)[self.layer].flatten(1)[0]
+            if [(call.way, call.weight, call.bias) for call in recorder.calls] != ways:
+                raise Unsupported("`model`", "a use of its weights that depends on the sample")
             return -(features * seed).sum(), [call.inputs for call in recorder.calls]
 
         gradients, entered = vmap(grad(against, has_aux=True), in_dims=(None, 0, 0))(shifts, inputs, seeds)
         uses: dict[int, list[Use]] = {}
         for i, (call, h) in enumerate(zip(self.calls, entered, strict=True)):
-            use = Use(h, gradients[f"#{i}"], call.bias is not None)
+            bias = None if call.bias is None else id(self.parameters[call.bias])
+            use = Use(h, gradients[f"#{i}"], bias is not None, (call.way, bias))
             uses.setdefault(id(self.parameters[call.weight]), []).append(use)
-        return Steps(uses, {id(self.parameters[name]): gradients[name] for name in self.loose}, size)
-
-
-def _leaf(example: Tensor) -> Tensor:
-    return example.detach().clone().requires_grad_(example.is_floating_point())
+        biases = frozenset(id(self.parameters[call.bias]) for call in self.calls if call.bias is not None)
+        return Steps(uses, {id(self.parameters[name]): gradients[name] for name in self.loose}, size, biases)
 
 
 def _shared(calls: list[Call]) -> set[str]:
     """Return names of weights that are read in more than one way, and of biases of more than one weight."""
     ways: dict[str, set[Any]] = {}
     for call in calls:
-        ways.setdefault(call.weight, set()).add((call.function, call.bias))
+        ways.setdefault(call.weight, set()).add((call.way, call.bias))
         if call.bias is not None:
             ways.setdefault(call.bias, set()).add(call.weight)
     return {name for name, kinds in ways.items() if len(kinds) > 1}
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+def _nodes(roots: list[Any]) -> Iterator[Any]:
     """Visit every node of an autograd graph."""
-    seen, waiting = set(), [root]
+    seen, waiting = set(), list(roots)
     while waiting:
         node = waiting.pop()
         if node is not None and node not in seen:

@@ -1,63 +1,94 @@
 """The registry of rules: what each torch function does to tangents, and how it reads its weight.
 
-A rule is one function ``(steps, *arguments) -> Dual``. Functions without a rule are differentiated by torch
-(`duals.differentiated`), which is right for all and fast enough for most.
+A rule is one function ``(steps, *arguments) -> Dual``. It serves for calls that fit its signature and move nothing but
+the arguments that it names; for all others, and for functions without a rule, torch differentiates the function
+(`duals.differentiated`), which is right for all and fast enough for most. A rule that does not serve after all returns
+NotImplemented.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from elastic.probes.structured.duals import moves
+from elastic.probes.written_out import WRITTEN_OUT
 
-Rule = Callable[..., Any]
+Follow = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a torch function does to tangents.
+
+    Attributes
+    ----------
+    follow
+        The rule.
+    moving
+        Names of the arguments whose tangents it carries along.
+    """
+
+    follow: Follow
+    moving: tuple[str, ...]
+    signature: inspect.Signature
+
+    def __call__(self, steps: Any, *args: Any, **kwargs: Any) -> Any:
+        """Follow a call; NotImplemented where the rule does not know an argument, or the tangent of one."""
+        try:
+            arguments = self.signature.bind(steps, *args, **kwargs).arguments
+        except TypeError:
+            return NotImplemented
+        if any(moves(value) for name, value in arguments.items() if name not in self.moving and name != "steps"):
+            return NotImplemented
+        return self.follow(steps, *args, **kwargs)
+
 
 #: Rules by torch function.
 RULES: dict[Any, Rule] = {}
-#: Functions whose second argument is a weight with per-sample gradients in two factors (and may have a bias).
-FACTORED: set[Any] = set()
+#: Functions whose second argument is a weight with per-sample gradients in two factors (and may have a bias), with
+#: what tells how they read it; None where there are no factors.
+FACTORED: dict[Any, Follow] = {}
 #: Functions written out in other functions, which have rules.
-REWRITES: dict[Any, Rule] = {}
-#: Functions that work in place, with the function that does not.
-IN_PLACE: dict[Any, Any] = {}
+REWRITES: dict[Any, Follow] = dict(WRITTEN_OUT)
 
 
-def rule(*functions: Any, factored: bool = False) -> Callable[[Rule], Rule]:
+def register(functions: Any, follow: Follow, moving: tuple[str, ...]) -> None:
+    """Register a rule for torch functions."""
+    entered = Rule(follow, moving, inspect.signature(follow))
+    RULES.update(dict.fromkeys(functions, entered))
+
+
+def rule(*functions: Any, moving: tuple[str, ...] = ("x",), way: Follow | None = None) -> Callable[[Follow], Follow]:
     """Register a rule for torch functions.
 
     Parameters
     ----------
     functions
         As torch dispatches them: ``F.linear``, ``torch.conv2d``, …
-    factored
-        Whether the functions read ``(input, weight, bias)``, and the rule takes the weight's gradient as factors.
+    moving
+        Names of the arguments whose tangents the rule carries along.
+    way
+        Given where the functions read ``(input, weight, …)`` and the rule takes the weight's gradient as factors: a
+        function of the weight and what follows it that returns how the weight is read, None where not in factors.
     """
 
-    def enter(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(functions, function))
-        if factored:
-            FACTORED.update(functions)
+    def enter(function: Follow) -> Follow:
+        register(functions, function, moving)
+        if way is not None:
+            FACTORED.update(dict.fromkeys(functions, way))
         return function
 
     return enter
 
 
-def rewrite(*functions: Any) -> Callable[[Rule], Rule]:
+def rewrite(*functions: Any) -> Callable[[Follow], Follow]:
     """Register a function that says the same in other torch functions."""
 
-    def enter(function: Rule) -> Rule:
+    def enter(function: Follow) -> Follow:
         REWRITES.update(dict.fromkeys(functions, function))
         return function
 
     return enter
-
-
-def _in_place_methods() -> dict[Any, Any]:
-    names = ["relu", "add", "sub", "mul", "div", "tanh", "sigmoid", "neg", "clamp", "exp", "square", "sqrt"]
-    known = {getattr(Tensor, f"{name}_"): getattr(Tensor, name) for name in names}
-    operators = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
-    return known | {getattr(Tensor, f"__{o}__"): getattr(Tensor, name) for o, name in operators.items()}
-
-
-IN_PLACE.update(_in_place_methods())

@@ -1,0 +1,80 @@
+"""Movements of networks as users write them are those of real steps, or are refused."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from engine_cases import LOSS
+from model_kinds import ALONE, KINDS, moved, network
+
+from elastic.errors import ModelError
+from elastic.models.tapped import Tapped
+from elastic.probes.engines import choose_engine
+from elastic.probes.movements import movements
+from elastic.probes.plan import Plan
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def found(name, engine, lr):
+    """Return (name of the engine, movements [J, M, K]) of a kind; each observed sample is read alone."""
+    net, x, y, observed = network(name)
+    model = Tapped(copy.deepcopy(net), [])
+    chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
+    steps = [slice(j, j + 1) for j in range(len(x))] if name in ALONE else [slice(None)]
+    rows = [torch.cat([pairs(model, chosen, x[j], y[j], sample, lr) for j in steps]) for sample in observed]
+    return chosen.name, torch.stack(rows, 1)
+
+
+def pairs(model, chosen, x, y, sample, lr):
+    """Return the movements [J, K] of one sample."""
+    stepping, plan = chosen.at_work(model, sample[None], lr), Plan.of(chosen.cost, len(x), 1, 2**30)
+    (block,) = movements(stepping, LOSS, (x, y), sample[None].clone(), plan)
+    return block.moved["logits"][:, 0].double() * block.scale[:, None]
+
+
+#: Kinds that no engine follows: a parameter that the forward pass rescales, a derivative that is wrong in torch,
+#: numbers of Python that move, compiled scripts, tensors and functions without derivatives.
+REFUSED = {
+    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "inference_mode",
+    "own_function", "own_function_without_gradient",
+}  # fmt: skip
+#: Kinds that the structured engine leaves to autodiff in first order.
+LEFT = REFUSED | {
+    "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
+    "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
+    "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",
+    "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient",
+    "checkpointed", "grid_sample", "token_written",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lr", [None, 0.05])
+@pytest.mark.parametrize("name", KINDS)
+def test_movements_are_those_of_real_steps_or_refused(name, lr):
+    net, x, y, observed = network(name)
+    expected = moved(net, x, y, observed, lr)
+    followed = set()
+    for engine in ("structured", "autodiff"):
+        try:
+            _, got = found(name, engine, lr)
+        except ModelError:
+            continue
+        followed.add(engine)
+        assert float((got - expected).norm() / expected.norm()) < (1e-6 if lr is None else 1e-9), engine
+    assert bool(followed) == (name not in REFUSED)
+    if lr is None:
+        assert ("structured" in followed) == (name not in LEFT)
+
+
+@pytest.mark.parametrize("name", ["clamp_min_", "tied_embedding", "branch", "float_of_a_feature"])
+def test_auto_takes_the_engine_that_follows(name):
+    net, _, _, observed = network(name)
+    if name in REFUSED:
+        with pytest.raises(ModelError, match="__float__"):
+            choose_engine(Tapped(net, []), observed[:1], engine="auto")
+    else:
+        chosen = choose_engine(Tapped(net, []), observed[:1], engine="auto")
+        assert chosen.name == ("autodiff" if name in LEFT else "structured")

@@ -4,6 +4,7 @@ An entry of `MODELS` is name → `Case`. ``expect`` is "measured" where the numb
 may not, and "either" where refusing is as good as the right numbers.
 """
 
+# ruff: noqa: E501 — a table: one line a model
 from __future__ import annotations
 
 import copy
@@ -25,6 +26,7 @@ class Case:
     expect: str = "either"
     shape: tuple[int, ...] = (5,)
     classes: int = 3
+    #: The model without its casts to fewer digits: numbers need then be right only to these.
     make_double: Callable[[], nn.Module] | None = None
 
 
@@ -75,7 +77,9 @@ def hidden_from_parameters() -> nn.Module:
 
 def weights_in_a_list() -> nn.Module:
     weights = [torch.randn(4, 5, requires_grad=True)]
-    return Of(lambda net, x: net.b(torch.tanh(x.to(net.w[0].dtype) @ net.w[0].T).to(x.dtype)), w=weights, b=nn.Linear(4, 3))
+    return Of(
+        lambda net, x: net.b(torch.tanh(x.to(net.w[0].dtype) @ net.w[0].T).to(x.dtype)), w=weights, b=nn.Linear(4, 3)
+    )
 
 
 def forward_hook(change: Callable[..., object]) -> Callable[[], nn.Module]:
@@ -95,13 +99,17 @@ def pre_hook() -> nn.Module:
 
 def backward_hook() -> nn.Module:
     net = plain()
-    net[0].register_full_backward_hook(lambda module, grad_in, grad_out: tuple(g if g is None else 3 * g for g in grad_in))
+    net[0].register_full_backward_hook(
+        lambda module, grad_in, grad_out: tuple(g if g is None else 3 * g for g in grad_in)
+    )
     return net
 
 
 def output_backward_hook() -> nn.Module:
     net = plain()
-    net[2].register_full_backward_hook(lambda module, grad_in, grad_out: tuple(g if g is None else 3 * g for g in grad_in))
+    net[2].register_full_backward_hook(
+        lambda module, grad_in, grad_out: tuple(g if g is None else 3 * g for g in grad_in)
+    )
     return net
 
 
@@ -527,7 +535,7 @@ MODELS: dict[str, Case] = {
     "a backward hook that trebles": Case(backward_hook, ("0",)),
     "a backward hook of the head": Case(output_backward_hook, ("0",)),
     "a hook of a parameter": Case(parameter_hook, ("0",)),
-    "checkpoint": Case(of(checkpointed(False)), ("b",)),
+    "checkpoint": Case(of(checkpointed(False)), ()),
     "checkpoint, reentrant": Case(of(checkpointed(True)), ()),
     "a function with a wrong backward": Case(of(lambda net, x: net.b(WrongBackward.apply(net.a(x)))), ("a",)),
     "a function with a wrong jvp": Case(of(lambda net, x: net.b(WrongJvp.apply(net.a(x)))), ("a",)),
@@ -545,22 +553,22 @@ MODELS: dict[str, Case] = {
     "a generator of its own": Case(of(draws, draw=lambda: torch.Generator().manual_seed(2)), ("a",)),
     "sets the global seed": Case(of(seeds_itself), ("a",)),
     "a new generator with a fixed seed": Case(of(own_seeds), ("a",)),
-    "changes its weights": Case(of(changes_its_weights), ("a",), "refused"),
+    "changes its weights": Case(of(changes_its_weights), ("a",)),
     "replaces its weights": Case(of(replaces_its_weights), ("a",)),
     "freezes a part of itself": Case(of(freezes_itself), ("a",)),
     "leaves a gradient": Case(of(leaves_a_gradient), ("a",)),
     "registers a hook at each call": Case(of(registers_a_hook), ("a",), "measured"),
     "a loose prototype": Case(Distance, (), "measured"),
     "a weight that is a property": Case(Property, (), "measured"),
-    "not yet initialised": Case(Lazily, ("a",)),
-    "bfloat16 inside": Case(of(cast(torch.bfloat16)), ("a",)),
-    "float16 inside": Case(of(cast(torch.float16)), ("a",)),
+    "not yet initialised": Case(Lazily, ("a",), "refused"),
+    "bfloat16 inside": Case(of(cast(torch.bfloat16)), ("a",), make_double=of(cast(torch.float64))),
+    "float16 inside": Case(of(cast(torch.float16)), ("a",), make_double=of(cast(torch.float64))),
     "float64 inside": Case(of(cast(torch.float64)), ("a",), "measured"),
     "inference mode inside": Case(of(inference), ("a",)),
     "features without a gradient": Case(of(no_grad_features), ("a",), "measured"),
     "two parameters of one storage": Case(aliased_parameters, ("0",)),
     "submodules that share parameters": Case(siblings, ("0", "2"), "measured"),
-    "one module twice": Case(same_module_twice, ("4",)),
+    "one module twice": Case(same_module_twice, ("1",)),
     "a frozen teacher in a list": Case(deep_copy_of_itself, ("a",), "measured"),
     "torch.jit.script": Case(scripted, ()),
     "torch.jit.trace": Case(traced, ()),
@@ -582,10 +590,10 @@ MODELS: dict[str, Case] = {
     "where and sqrt": Case(of(where_nan), ("a",)),
     "a subclass of Tensor": Case(of(subclass), ("a",)),
     "a Jacobian as feature": Case(of(jacobian_features), ()),
-    "an inner loop over the batch": Case(of(inner_loop), ("b",)),
+    "an inner loop over the batch": Case(of(inner_loop), ()),
     "an inner loop of each sample": Case(of(sample_inner_loop), ()),
-    "a fixed point": Case(of(fixed_point), ("b",), "measured"),
-    "an implicit layer": Case(of(implicit), ("b",)),
+    "a fixed point": Case(of(fixed_point), (), "measured"),
+    "an implicit layer": Case(of(implicit), ()),
     "quantized weights": Case(of(quantized), ()),
     "unit logits": Case(of(normalised_at_last), ("a",), "measured"),
     "large logits": Case(of(huge), ("a",)),

@@ -1,7 +1,8 @@
 """Examine random models for as long as asked: ``python tests/probes/fuzz_models.py --minutes 30 [--seed 0]``.
 
-``--sweep linear norm`` examines every step of these families once, alone, ``--sweep`` every entry and head; ``--replay "vector.0/3: shared.1 > 0"`` one model. It exits
-with 1 if anything was wrong: a number, a crash, a changed state, an ordinary model refused by ``auto``.
+``--sweep linear norm`` examines every step of these families once, alone, ``--sweep`` every entry and head, and
+``--replay "vector.0/3: shared.1 > 0"`` one model. It exits with 1 if anything was wrong: a number, a crash, a changed
+state, an ordinary model refused by ``auto``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-
 from probes.examination import Finding, Outcome, Subject, examine
 from probes.random_models import Random, Spec, compose
 from probes.random_steps import ENTRIES, HEADS, STEPS
@@ -41,7 +41,12 @@ def sweep(families: Sequence[str]) -> Iterator[Spec]:
                 yield Spec(ENTRY_OF[kind], 3, (f"{family}.{place}",), 0)
     if families:
         return
-    yield from (Spec(f"{kind}.{place}", 5, (), head) for kind in ENTRIES for place in range(len(ENTRIES[kind])) for head in (0, len(HEADS)))
+    yield from (
+        Spec(f"{kind}.{place}", 5, (), head)
+        for kind in ENTRIES
+        for place in range(len(ENTRIES[kind]))
+        for head in (0, len(HEADS))
+    )
     yield from (Spec("vector.1", 6, ("activation.0",), head) for head in range(len(HEADS)))
 
 
@@ -82,7 +87,9 @@ class Tally:
         if engine == "auto" and outcome.engine:
             self.counts[f"auto took {outcome.engine.split()[0]}"] += 1
         if outcome.refused:
-            self.refused[f"{engine}: {outcome.refused.partition('; found')[0][:90]}{' (excused)' * bool(outcome.excuses)}"] += 1
+            self.refused[
+                f"{engine}: {outcome.refused.partition('; found')[0][:90]}{' (excused)' * bool(outcome.excuses)}"
+            ] += 1
         for finding in outcome.findings:
             self.counts[f"{finding.kind} in {engine}"] += 1
             self.keep(model, engine, update, finding)
@@ -128,7 +135,13 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     tally = Tally(options.engine or ["auto", "autodiff", "structured"], options.update or ["first_order", "finite"])
-    specs = map(Spec.parse, options.replay) if options.replay else sweep(options.sweep) if options.sweep is not None else drawn(options.seed, options.minutes)
+    specs = (
+        map(Spec.parse, options.replay)
+        if options.replay
+        else sweep(options.sweep)
+        if options.sweep is not None
+        else drawn(options.seed, options.minutes)
+    )
     for spec in specs:
         print(spec, end="\n" if options.trace else "\r", file=sys.stderr, flush=True)
         tally.take(spec)

@@ -18,9 +18,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
-
 from probes.random_steps import ENTRIES, HEADS, PREAMBLE, STEPS, TIED
+from torch import Tensor, nn
 
 #: Shapes of one sample.
 SHAPES = {"vector": (5,), "sequence": (3, 4), "image": (2, 5, 6), "scalar": (), "token": (3,)}
@@ -51,7 +50,9 @@ class Spec:
     @classmethod
     def draw(cls, source: random.Random) -> Spec:
         """Draw each family as often as any other, and few steps more often than many."""
-        entry = source.choice([name for name in ENTRY_NAMES if name.startswith(source.choice(list(ENTRIES)) + ".")] or ENTRY_NAMES)
+        entry = source.choice(
+            [name for name in ENTRY_NAMES if name.startswith(source.choice(list(ENTRIES)) + ".")] or ENTRY_NAMES
+        )
         steps = []
         for _ in range(source.choice([1, 1, 2, 2, 3, 4, 5])):
             family = source.choice(list(STEPS))
@@ -62,7 +63,9 @@ class Spec:
         """Return specs that are simpler by one part."""
         fewer = [replace(self, steps=self.steps[:i] + self.steps[i + 1 :]) for i in range(len(self.steps))]
         kind = self.entry.partition(".")[0]
-        plain = [replace(self, head=0)] * (self.head != 0) + [replace(self, entry=f"{kind}.0")] * (not self.entry.endswith(".0"))
+        plain = [replace(self, head=0)] * (self.head != 0) + [replace(self, entry=f"{kind}.0")] * (
+            not self.entry.endswith(".0")
+        )
         return fewer + plain
 
 
@@ -190,8 +193,8 @@ class Text:
 
     def source(self, last: str = "") -> str:
         init, forward = ("\n".join(line for line in lines if line) for lines in (self.init, (*self.forward, last)))
-        body = textwrap.indent(f"super().__init__()\n{init}", " " * 8)
-        return f"class Net(nn.Module):\n    def __init__(self):\n{body}\n\n    def forward(self, x):\n{textwrap.indent(forward, ' ' * 8)}\n"
+        init, forward = (textwrap.indent(text, " " * 8) for text in (f"super().__init__()\n{init}", forward))
+        return f"class Net(nn.Module):\n    def __init__(self):\n{init}\n\n    def forward(self, x):\n{forward}\n"
 
     def run(self, spec: Spec, last: str = "return h") -> Tensor | None:
         """Return what the network gives for an example, None if it cannot run in evaluation mode."""
@@ -202,7 +205,13 @@ class Text:
         except Exception:
             return None
         h = h[0] if isinstance(h, tuple) else h
-        good = isinstance(h, Tensor) and h.dtype == torch.float32 and h.dim() > 1 and len(h) == 4 and bool(h.isfinite().all())
+        good = (
+            isinstance(h, Tensor)
+            and h.dtype == torch.float32
+            and h.dim() > 1
+            and len(h) == 4
+            and bool(h.isfinite().all())
+        )
         return h if good and float(h.detach().abs().max()) < LARGEST else None
 
 
@@ -228,4 +237,8 @@ def probed_layers(model: Random) -> list[str]:
             module.register_forward_hook(note(name))
     net(inputs(model.spec.entry, 7, torch.Generator().manual_seed(model.spec.seed)))
     names = [name for name, _ in runs]
-    return [n for n, h in runs if names.count(n) == 1 and isinstance(h, Tensor) and h.dim() > 0 and len(h) == 7 and h.is_floating_point()]
+    return [
+        n
+        for n, h in runs
+        if names.count(n) == 1 and isinstance(h, Tensor) and h.dim() > 0 and len(h) == 7 and h.is_floating_point()
+    ]

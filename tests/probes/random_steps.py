@@ -7,6 +7,7 @@ sequence [n, t, d], ``i`` for an image [n, c, h, w]. The texts are templates: ``
 requires a gradient; a step whose lines do not run is left out of the model.
 """
 
+# ruff: noqa: E501 — a table: one line a model
 from __future__ import annotations
 
 import itertools

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 Features = dict[str, Tensor]
 #: Lengths of the steps in parameters along which a first-order movement is found.
 SHORT, SHORTER = 1e-4, 1e-5
+#: Why a model may be refused.
+RANDOM, STATEFUL, COUPLED = "its features are random", "another call gives other features", "the batch changes features"
 
 
 @dataclass
@@ -75,7 +77,11 @@ def first(output: Any) -> Tensor:
 
 
 def movements(
-    make: Callable[[], nn.Module], stepped: tuple[Tensor, Tensor], observed: Tensor, layers: Sequence[str], lr: float | None = None
+    make: Callable[[], nn.Module],
+    stepped: tuple[Tensor, Tensor],
+    observed: Tensor,
+    layers: Sequence[str],
+    lr: float | None = None,
 ) -> Truth:
     """Return the movements that steps on each stepped sample make; parameters as of `elastic.measure_elasticity`.
 
@@ -106,7 +112,13 @@ def as_double(x: Tensor) -> Tensor:
     return x.double() if x.is_floating_point() else x
 
 
-def fresh(make: Callable[[], nn.Module], x: Tensor, layers: Sequence[str], step: list[Tensor | None] | None = None, rate: float = 0.0) -> Features:
+def fresh(
+    make: Callable[[], nn.Module],
+    x: Tensor,
+    layers: Sequence[str],
+    step: list[Tensor | None] | None = None,
+    rate: float = 0.0,
+) -> Features:
     """Return the features of each sample alone, each from a model that has run for no other."""
     rows = []
     for row in x.split(1):
@@ -122,11 +134,10 @@ def fresh(make: Callable[[], nn.Module], x: Tensor, layers: Sequence[str], step:
 def gradient(make: Callable[[], nn.Module], x: Tensor, y: Tensor) -> list[Tensor | None]:
     """Return the gradient of the cross-entropy on one sample by every parameter that is trained."""
     net = make().eval()
-    for p in net.parameters():
-        p.grad = None
+    parameters = list(net.parameters())  # those that an optimiser holds, whatever the forward pass replaces
     with torch.enable_grad():
         F.cross_entropy(first(net(x.clone())).flatten(1), y).backward()
-    return [None if p.grad is None or not p.requires_grad else p.grad.to_dense() for p in net.parameters()]
+    return [None if p.grad is None else p.grad.to_dense() for p in parameters]
 
 
 def moved_by(
@@ -153,19 +164,16 @@ def moved_by(
 
 
 def excuses(make: Callable[[], nn.Module], x: Tensor, xo: Tensor, layers: Sequence[str]) -> list[str]:
-    """Return why a model may be refused: its features change from call to call, or with the batch."""
+    """Return why a model may be refused: its features change with the draw, from call to call, or with the batch."""
     found = []
-    alone = fresh(make, xo, layers)
+    alone, drawn = fresh(make, xo, layers), fresh(make, xo, layers)
     net = make().eval()
     with torch.no_grad():
-        once = read(net, xo[:1].clone(), layers)
-        torch.rand(7)
-        again = {layer: h for layer, h in read(net, xo[:1].clone(), layers).items()}
+        once, again = read(net, xo[:1].clone(), layers), read(net, xo[:1].clone(), layers)
         together = read(make().eval(), xo.clone(), layers)
-    if any(differ(once[layer], again[layer]) for layer in once):
-        found.append("another call gives other features")
-    if any(differ(alone[layer], together[layer]) for layer in alone):
-        found.append("the batch changes features")
+    for excuse, first, second in [(RANDOM, alone, drawn), (STATEFUL, once, again), (COUPLED, alone, together)]:
+        if any(differ(first[layer], second[layer]) for layer in first):
+            found.append(excuse)
     return found
 
 

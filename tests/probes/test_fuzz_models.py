@@ -11,16 +11,20 @@ from functools import lru_cache
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
 from probes.examination import Subject, examine
 from probes.random_models import ENTRY_NAMES, Spec, compose
 from probes.random_steps import HEADS, STEPS
 
 RUNS = [(engine, update) for engine in ("auto", "autodiff", "structured") for update in ("first_order", "finite")]
-#: What ``auto`` may refuse though it is ordinary: PyTorch itself has no forward derivative for these, or ends the process.
-steps = st.sampled_from(list(STEPS)).flatmap(lambda f: st.integers(0, len(STEPS[f]) - 1).map(lambda place: f"{f}.{place}"))
+steps = st.sampled_from(list(STEPS)).flatmap(
+    lambda f: st.integers(0, len(STEPS[f]) - 1).map(lambda place: f"{f}.{place}")
+)
 specs = st.builds(
-    Spec, st.sampled_from(ENTRY_NAMES), st.integers(0, 99), st.lists(steps, min_size=1, max_size=5).map(tuple), st.integers(0, len(HEADS))
+    Spec,
+    st.sampled_from(ENTRY_NAMES),
+    st.integers(0, 99),
+    st.lists(steps, min_size=1, max_size=5).map(tuple),
+    st.integers(0, len(HEADS)),
 )
 
 

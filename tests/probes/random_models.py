@@ -86,11 +86,20 @@ class Random:
         """Return the same model in float64, constants and casts included."""
         return widened(self.make(), build(double_text(self.source), self.spec.seed))
 
-    def samples(self, stepped: int = 2, observed: int = 3) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Return (inputs, labels) of stepped and of observed samples."""
-        draw = torch.Generator().manual_seed(self.spec.seed + 1)
+    def samples(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return (inputs, labels) of stepped and of observed samples.
+
+        By the seed there are few, all of which a probe may verify, or more; one may be in both, and one all zeros.
+        """
+        seed = self.spec.seed
+        stepped, observed = (3, 7) if seed % 4 == 0 else (2, 3)
+        draw = torch.Generator().manual_seed(seed + 1)
         x = inputs(self.spec.entry, stepped + observed, draw)
         y = torch.randint(0, self.classes, (stepped + observed,), generator=draw)
+        if seed % 3 == 1:
+            x[-1], y[-1] = x[0], y[0]
+        if seed % 5 == 4:
+            x[-2] = 0
         return (x[:stepped], y[:stepped]), (x[stepped:], y[stepped:])
 
     def __str__(self) -> str:

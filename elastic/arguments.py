@@ -134,7 +134,7 @@ def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor
         if not inputs.isfinite().all():
             raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
         inputs = inputs.to(input_type(model, inputs[:1]))
-    _check_runs(model, name, inputs[:1])
+    _check_runs(model, name, inputs[:3])
     return inputs, labels
 
 

@@ -63,7 +63,8 @@ KEYS = {
     "subprocess": {"provenance"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
-SEEDERS = {"training", "data"}
+#: ``models`` only writes back the states of generators that it has read before a probe.
+SEEDERS = {"training", "data", "models"}
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def test_a_key_is_used_in_its_own_room_only(key):
     assert users == KEYS[key]
 
 
-def test_random_states_are_set_in_training_and_data_only():
+def test_random_states_are_set_where_they_belong_only():
     found = {
         (room_of(module), node.func.attr)
         for module, tree in MODULES.items()

@@ -86,6 +86,6 @@ def _like(tensor: Tensor, converted: Tensor) -> Tensor:
 
 
 def _double(tensor: Tensor) -> Tensor:
-    if tensor.is_complex():
-        return tensor.to(torch.complex128)
-    return tensor.double() if tensor.is_floating_point() else tensor
+    """Return a copy, also of what is in float64 already: it may be changed."""
+    wide = torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(wide, copy=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, MutableSet
 from contextlib import contextmanager
 from types import CellType, FunctionType, MethodType, ModuleType
@@ -21,6 +20,8 @@ from torch import Tensor, nn
 
 #: How many objects lie between a module and what is still saved: beyond, objects belong to somebody else.
 DEPTH = 6
+#: What holds nothing.
+PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
 #: Objects that a model only refers to: what they hold is not the state of the model.
 FOREIGN = ("logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed")
 
@@ -72,7 +73,7 @@ class ModuleState:
         waiting: list[tuple[Any, int]] = [(module, 0)]
         while waiting:
             value, depth = waiting.pop()
-            if id(value) in self._seen or depth > DEPTH:
+            if isinstance(value, PLAIN) or id(value) in self._seen or depth > DEPTH:
                 continue
             self._seen[id(value)] = value  # held, so that no other object gets the same identity
             if isinstance(value, nn.Module):
@@ -130,6 +131,8 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
 
 
 def _contents(container: Any) -> Any:
+    if type(container) is dict:  # by far the most, and `isinstance` of an abstract class is slow
+        return container.copy()
     if isinstance(container, CellType):
         return _cell(container)
     return dict(container) if isinstance(container, MutableMapping) else list(container)
@@ -148,9 +151,11 @@ def _parts(container: Any) -> Iterator[Any]:
 
 
 def _same(container: Any, saved: Any) -> bool:
-    now = _contents(container)
+    now = container if type(container) is dict else _contents(container)
     if len(now) != len(saved):
         return False
+    if not saved:
+        return True
     if isinstance(saved, dict):
         pairs = zip(now.items(), saved.items(), strict=True)
         return all(key == other and value is kept for (key, value), (other, kept) in pairs)
@@ -169,10 +174,8 @@ def _refill(container: Any, saved: Any) -> None:
         for value in saved:
             container.add(value)
     else:
-        container[:] = saved if not isinstance(container, deque) else ()
-        if isinstance(container, deque):
-            container.clear()
-            container.extend(saved)
+        container.clear()
+        container.extend(saved)
 
 
 def _array_restorer(array: Any) -> Callable[[], None]:
@@ -208,9 +211,7 @@ def _discard(_: object) -> None:
 
 
 def _has_own_attributes(value: Any) -> bool:
-    if isinstance(value, (type, ModuleType)) or not hasattr(value, "__dict__"):
-        return False
-    return not type(value).__module__.startswith(FOREIGN)
+    return hasattr(value, "__dict__") and not type(value).__module__.startswith(FOREIGN)
 
 
 @contextmanager

@@ -67,8 +67,9 @@ def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
     except ElasticError:
         raise
     except Exception as error:
-        found, hint = first_line(error), "inputs of the shape and type that it takes"
-        raise ModelError("`model`", f"run on {len(samples)} samples", found, hint) from error
+        count = "one sample" if len(samples) == 1 else f"{len(samples)} samples"
+        hint = "inputs of the shape and type that it takes, and layers that need no other samples"
+        raise ModelError("`model`", f"run on {count}", first_line(error), hint) from error
     finally:
         state.restore()
 
@@ -83,27 +84,38 @@ def _check_deterministic(first: Features, second: Features) -> None:
             )  # fmt: skip
 
 
-def _alone_and_together(model: TappedModel, samples: Tensor, state: ModuleState) -> tuple[Features, Features]:
-    """Return the features [n, d] of samples read one by one, and in one batch."""
-    together = _read(model, samples, state)
-    alone = [_read(model, sample[None], state) for sample in samples]
-    return {layer: torch.cat([one[layer] for one in alone]) for layer in together}, together
-
-
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:
-    """Compare samples alone and together: in float64, where rounding hides nothing, if the model runs in it."""
+    """Compare samples in different company: in float64, where rounding hides nothing, if the model runs in it."""
     try:
         with in_float64(model):
-            alone, together = _alone_and_together(model, double(samples), ModuleState(model, parameters=False))
+            first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
     except ModelError:
-        alone, together = _alone_and_together(model, samples, state)
-    for layer, features in together.items():
-        if _differs(features, alone[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):
+        first, second = _in_company(model, samples, state)
+    for layer, features in first.items():
+        if _differs(features, second[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):
             raise ModelError(
                 f"layer {layer!r}", "give each sample features of its own",
                 "features that depend on which other samples are in the batch",
                 "running statistics in the place of those of the batch (track_running_stats=True), or layer norm",
             )  # fmt: skip
+
+
+def _in_company(model: TappedModel, samples: Tensor, state: ModuleState) -> tuple[Features, Features]:
+    """Return the features [n, d] of samples all together, and of each alone.
+
+    A batch norm without running statistics does not run on one sample: then those of the first sample [1, d], together
+    with the second and with the third.
+    """
+    together = _read(model, samples, state)
+    try:
+        alone = [_read(model, sample[None], state) for sample in samples]
+    except ModelError:
+        if len(samples) < SAMPLES:
+            raise
+        pairs = (_read(model, samples[[0, other]], state) for other in (1, 2))
+        first, second = ({layer: h[:1] for layer, h in features.items()} for features in pairs)
+        return first, second
+    return together, {layer: torch.cat([one[layer] for one in alone]) for layer in together}
 
 
 def _differs(first: Tensor, second: Tensor, tolerance: float) -> bool:

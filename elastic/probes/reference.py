@@ -27,8 +27,8 @@ from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import double
 
-#: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided.
-DECIDED = 2e-4
+#: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided, by precision.
+DECIDED = {torch.float64: 2e-4, torch.float32: 2e-3}
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried.
 SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
 #: A movement below this share of the stepped sample's own is compared as if it were of this size.
@@ -204,7 +204,7 @@ class _Steps:
             slope = {end: (after[layer] - before) / (end * size) for end, after in ends.items()}
             forwards, backwards = 2 * slope[0.5] - slope[1.0], 2 * slope[-0.5] - slope[-1.0]
             central = (forwards + backwards) / 2
-            if _small(forwards - backwards, central) and self._is_told_from_rounding(central, before, size):
+            if self._is_small(forwards - backwards, central) and self._is_told_from_rounding(central, before, size):
                 decided[layer] = central
         return decided
 
@@ -215,30 +215,28 @@ class _Steps:
         """
         if size == 0:
             return {}, set(self.before)
-        longer = size * (1 + DECIDED / 10)
+        longer = size * (1 + 2e-5)
         after, further = self._features(size), self._features(longer)
         decided, drowned = {}, set()
         for layer, before in self.before.items():
             change = (after[layer] - before) / size
             if not self._is_told_from_rounding(change, before, size):
                 drowned.add(layer)
-            elif _small(change - (further[layer] - before) / longer, change):
+            elif self._is_small(change - (further[layer] - before) / longer, change):
                 decided[layer] = change
         return decided, drowned
 
     def _is_told_from_rounding(self, change: Tensor, before: Tensor, size: float) -> bool:
         rounding = 8 * torch.finfo(self.dtype).eps * before.norm(dim=1) / size
-        return bool(((rounding <= _allowed(change)) | ~change.any(dim=1)).all())
+        return bool(((rounding <= self._allowed(change)) | ~change.any(dim=1)).all())
 
+    def _is_small(self, disagreement: Tensor, change: Tensor) -> bool:
+        return bool((disagreement.norm(dim=1) <= self._allowed(change)).all())
 
-def _allowed(change: Tensor) -> Tensor:
-    """Return the uncertainty [2] up to which changes [2, d] of own and observed features are decided."""
-    own, moved = change.norm(dim=1)
-    return DECIDED * torch.stack([own, moved + FLOOR * own])
-
-
-def _small(disagreement: Tensor, change: Tensor) -> bool:
-    return bool((disagreement.norm(dim=1) <= _allowed(change)).all())
+    def _allowed(self, change: Tensor) -> Tensor:
+        """Return the uncertainty [2] up to which changes [2, d] of own and observed features are decided."""
+        own, moved = change.norm(dim=1)
+        return DECIDED[self.dtype] * torch.stack([own, moved + FLOOR * own])
 
 
 def _share(difference: Tensor, size: float) -> float:

@@ -12,7 +12,7 @@ from torch.nn import functional
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
-    offsets: Tensor | None = None,
+    offsets: Any = None,
     max_norm: float | None = None,
     norm_type: float = 2,
     scale_grad_by_freq: bool = False,
@@ -22,7 +22,7 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """Reduce the rows of bags [n, tokens] to [n, d].
+    """Reduce the rows of bags [n, tokens], or of bags [tokens] that begin at ``offsets`` [n], to [n, d].
 
     >>> bags, weight = torch.tensor([[0, 1, 1]]), torch.tensor([[3.0], [6.0]])
     >>> embedding_bag(bags, weight).item(), embedding_bag(bags, weight, mode="sum", padding_idx=0).item()
@@ -31,10 +31,10 @@ def embedding_bag(
     Raises
     ------
     NotImplementedError
-        For bags of different lengths, and rows that are rescaled in the forward pass.
+        For rows that are rescaled in the forward pass, and the largest of bags with offsets.
     """
-    if input.ndim != 2 or offsets is not None or max_norm is not None:
-        raise NotImplementedError("embedding_bag with offsets or max_norm")
+    if max_norm is not None or (mode == "max" and input.ndim == 1):
+        raise NotImplementedError("embedding_bag with max_norm, or the largest of bags with offsets")
     padding = None if padding_idx is None else padding_idx % len(weight)
     rows = functional.embedding(input, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     taken = torch.ones_like(input, dtype=torch.bool) if padding is None else input != padding
@@ -42,8 +42,14 @@ def embedding_bag(
         highest = rows.masked_fill(~taken[:, :, None], -torch.inf).max(1).values
         return highest.masked_fill(~taken.any(1, keepdim=True), 0.0)
     factors = taken.to(weight.dtype) if per_sample_weights is None else taken * per_sample_weights
-    total = (rows * factors[:, :, None]).sum(1)
-    return total if mode == "sum" else total / taken.sum(1, keepdim=True).clamp(min=1)
+    if input.ndim == 1:
+        starts = offsets[:-1] if include_last_offset else offsets
+        place = torch.searchsorted(starts, torch.arange(len(input), device=input.device), right=True) - 1
+        bags = functional.one_hot(place, len(starts)).to(weight.dtype).T
+        total, counts = bags @ (rows * factors[:, None]), bags @ taken.to(weight.dtype)[:, None]
+    else:
+        total, counts = (rows * factors[:, :, None]).sum(1), taken.sum(1, keepdim=True)
+    return total if mode == "sum" else total / counts.clamp(min=1)
 
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:

@@ -50,7 +50,7 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
         tangent = each_sample(lambda rows: convolve(rows, weight, None, *args, **kwargs), moved)
     for use in uses:
         if geometry.prefers_kernels(use.inputs, use.gradients):
-            tangent = plus(tangent, ByKernels(steps, use, geometry, plain(x), weight, bias)())
+            tangent = plus(tangent, ByKernels(steps, use, geometry, x, weight, bias).by_step())
         else:
             tangent = by_patches(tangent, use, geometry, plain(x), moved, steps.size)
     return dual(value, tangent)
@@ -106,8 +106,11 @@ class ByKernels:
         kernels = use.keep("kernels", lambda: kernels_of(use, self.geometry))
         return kernels, use.keep("bias", lambda: use.gradients.flatten(3).sum((1, 3))) if use.biased else None
 
-    def _tangent(self, weight: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    def by_step(self, kernels: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Return (x + ηΔx) ⋆ ΔW_a + Δb_a, of kernels ΔW_a and biases of one's own if they are given."""
         geometry, x, moved = self.geometry, plain(self.x), tangent_of(self.x)
+        if kernels is None:
+            kernels, bias = self._step()
         if moved is None or self.steps.size is None:
             tangent = geometry.convolve(x, kernels, bias).transpose(0, 1)
         else:
@@ -115,7 +118,10 @@ class ByKernels:
             moved_inputs = after(x, moved, self.steps.size, len(kernels))
             parts = zip(moved_inputs, kernels, shifts, strict=True)
             tangent = torch.stack([geometry.convolve(x, k[None], b)[:, 0] for x, k, b in parts])
-        tangent = tangent if x.ndim == 4 else tangent.squeeze(3)
+        return tangent if x.ndim == 4 else tangent.squeeze(3)
+
+    def _tangent(self, weight: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+        geometry, moved, tangent = self.geometry, tangent_of(self.x), self.by_step(kernels, bias)
         if moved is None:
             return tangent
         shared = weight if weight.ndim == 4 else weight.unsqueeze(2)

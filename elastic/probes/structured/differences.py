@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn import functional
 
-from elastic.probes.movement_pass import name_of
+from elastic.probes.forward_derivatives import name_of
 from elastic.probes.structured.duals import Unsupported, differentiated, moves, tensors_of
 
 _METHODS = (

@@ -12,7 +12,7 @@ from torch.func import jvp, vmap
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from elastic.errors import ModelError
-from elastic.probes.movement_pass import name_of
+from elastic.probes.forward_derivatives import name_of, unnumbered
 
 
 class Unsupported(ModelError):
@@ -166,7 +166,8 @@ def differentiated(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     values = [plain(d) for d in duals]
     given = [plain(t) for t in tensors_of(args, kwargs)]
     versions = [t._version for t in given]
-    output = of_values(*values)
+    with unnumbered(name_of(function), values):
+        output = of_values(*values)
     if [t._version for t in given] != versions:
         raise Unsupported(f"`{name_of(function)}`", "a function that writes into its arguments")
     if not duals:

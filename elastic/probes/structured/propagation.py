@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from elastic.probes.autodiff import Taps
-from elastic.probes.movement_pass import FLAGS, STOPS, forward_only, name_of
+from elastic.probes.forward_derivatives import name_of
+from elastic.probes.movement_pass import COPIES, FLAGS, STOPS
+from elastic.probes.own_functions import forward_only
 from elastic.probes.structured.differences import difference, unknown
 from elastic.probes.structured.duals import (
     Dual,
@@ -27,8 +28,9 @@ from elastic.probes.structured.duals import (
     plain,
     tensors_of,
 )
+from elastic.probes.structured.guard import Guard
 from elastic.probes.structured.memory import Memory, storage_of
-from elastic.probes.structured.queries import BRANCHES, NUMBERS, SHAPES, TEXTS
+from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
 from elastic.probes.structured.writes import Write, write_of
@@ -85,7 +87,7 @@ class Propagation(TorchFunctionMode):
 
     def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         name = name_of(func)
-        if name in SHAPES or name in TEXTS:
+        if name in SHAPES | CONSTANTS | TEXTS:
             return func(*tree_map(plain, args), **tree_map(plain, kwargs))
         if any(torch.is_autocast_enabled(kind) for kind in {t.device.type for t in tensors}):
             raise Unsupported("torch.autocast", "casts that torch functions do not show")
@@ -100,7 +102,7 @@ class Propagation(TorchFunctionMode):
             return args[0]
         if func in STOPS:
             return self._unstopped(func, args[0])
-        if name in NUMBERS | BRANCHES:
+        if name in NUMBERS | BRANCHES or func in COPIES:
             return self._read(func, args, kwargs)
         return self._entered(self._output(func, args, kwargs), tensors)
 
@@ -131,8 +133,8 @@ class Propagation(TorchFunctionMode):
     def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Call a function that gives no tensor."""
         if moves(args, kwargs):
-            if name_of(func) in NUMBERS:
-                raise Unsupported(f"`{name_of(func)}`", "numbers of Python read off a tensor that moves")
+            if name_of(func) not in BRANCHES:
+                raise Unsupported(f"`{name_of(func)}`", "numbers that are read off a tensor that moves")
             if self.steps.size is not None:
                 raise unknown(func)
         return func(*tree_map(plain, args), **tree_map(plain, kwargs))
@@ -194,22 +196,6 @@ class Propagation(TorchFunctionMode):
         return output
 
 
-class Guard(TorchDispatchMode):
-    """Refuses operations on memory that moves which no torch function shows, as those of ``torch.jit.script``."""
-
-    def __init__(self, propagation: Propagation) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.propagation = propagation
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one operation."""
-        kwargs = kwargs or {}
-        with torch._C.DisableTorchFunction():
-            if not self.propagation.following and any(map(self.propagation.memory.moving, tensors_of(args, kwargs))):
-                raise Unsupported(f"`{func}`", "an operation that torch functions do not show")
-            return func(*args, **kwargs)
-
-
 def propagate(
     model: Any, steps: Steps, inputs: Tensor, guarded: bool = False
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
@@ -227,7 +213,7 @@ def propagate(
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     memory.protected.add(storage_of(inputs))
     entered = memory.enter(dual(inputs, None)) if numeric(inputs) else inputs
-    with forward_only(), Guard(propagation) if guarded else nullcontext(), propagation:
+    with forward_only(), Guard(memory, lambda: propagation.following) if guarded else nullcontext(), propagation:
         taps = functional_call(Taps(model), buffers, (entered,))
     taps = {layer: memory.current(h) for layer, h in taps.items()}
     return {layer: (plain(h), h.tangent if isinstance(h, Dual) else None) for layer, h in taps.items()}

@@ -8,12 +8,15 @@ _SHAPES = (
     "is_quantized is_sparse is_conj is_neg is_inference is_leaf is_pinned is_same_size is_set_to requires_grad "
     "grad_fn output_nr _version __len__ __hash__ get_device names has_names is_nested"
 )
+_CONSTANTS = "zeros_like ones_like empty_like new_zeros new_ones new_empty"
 _NUMBERS = (
     "item tolist numpy __float__ __int__ __index__ __complex__ __array__ __dlpack__ __cuda_array_interface__ "
     "data_ptr storage untyped_storage _typed_storage __reduce_ex__ __reduce__ __deepcopy__"
 )
 #: What does not depend on a tensor's numbers.
 SHAPES = set(_SHAPES.split())
+#: What makes a tensor of a tensor's shape.
+CONSTANTS = set(_CONSTANTS.split())
 #: What depends on them, but not on small changes of them.
 BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__"}
 #: What is only read by people.

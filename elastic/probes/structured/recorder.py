@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from elastic.probes.movement_pass import FLAGS, name_of
+from elastic.probes.forward_derivatives import name_of
+from elastic.probes.movement_pass import FLAGS
 from elastic.probes.structured.duals import Unsupported, tensors_of
 from elastic.probes.structured.memory import storage_of
-from elastic.probes.structured.queries import BRANCHES, NUMBERS, SHAPES, TEXTS
+from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES
 from elastic.probes.structured.writes import write_of
 
@@ -84,7 +85,7 @@ class Recorder(TorchFunctionMode):
         tensors = list(tensors_of(args, kwargs))
         if self.memory:
             self._check_memory(func, tensors)
-        if not any(id(tensor) in self.names for tensor in tensors) or name_of(func) in SHAPES | TEXTS:
+        if not any(id(tensor) in self.names for tensor in tensors) or name_of(func) in SHAPES | CONSTANTS | TEXTS:
             return func(*args, **kwargs)
         self._check_use(func, args, kwargs)
         if func in FACTORED and self._is_factored(func, *args, **kwargs):

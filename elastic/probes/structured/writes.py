@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.movement_pass import name_of
+from elastic.probes.forward_derivatives import name_of
 from elastic.probes.structured.duals import Unsupported
 
 _RESHAPED = (

@@ -1,0 +1,36 @@
+"""The guard: operations on tensors that move which no torch function shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from elastic.probes.structured.duals import Unsupported, tensors_of
+from elastic.probes.structured.memory import Memory
+
+
+class Guard(TorchDispatchMode):
+    """Refuses what would leave a tangent behind without a word, such as an operation of ``torch.jit.script``.
+
+    Parameters
+    ----------
+    memory
+        Knows what moves.
+    following
+        Says whether a torch function is being followed; its operations are known.
+    """
+
+    def __init__(self, memory: Memory, following: Callable[[], bool]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.memory, self.following = memory, following
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation."""
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            if not self.following() and any(map(self.memory.moving, tensors_of(args, kwargs))):
+                raise Unsupported(f"`{func}`", "an operation that torch functions do not show")
+            return func(*args, **kwargs)

@@ -1,0 +1,128 @@
+"""Features that depend on chance or on the batch are refused, by the name of the layer, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from elastic import measure_elasticity
+from elastic.data.contract import Samples
+from elastic.errors import ModelError
+from elastic.losses import build_loss
+from elastic.models.tapped import tap
+from elastic.probes.collapse import CollapseProbe
+from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.preconditions import check_preconditions
+
+
+class Net(nn.Module):
+    """A network with one hidden layer that ``middle`` makes something of."""
+
+    def __init__(self, middle, **parts):
+        super().__init__()
+        self.enter, self.hidden, self.head = nn.Linear(4, 6), nn.Identity(), nn.Linear(6, 2)
+        self.middle, self.calls = middle, 0
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return self.head(self.hidden(self.middle(self, torch.tanh(self.enter(x)))))
+
+
+def attention(h):
+    return functional.scaled_dot_product_attention(h[:, :1], h, h, dropout_p=0.5)[:, 0]
+
+
+def permuted(h):
+    return h[torch.arange(len(h) - 1, -1, -1)]
+
+
+COUPLED = {
+    "batch mean": lambda net, h: h - h.mean(0),
+    "a small share of the batch mean": lambda net, h: h - 1e-3 * h.mean(0),
+    "batch norm without running statistics": lambda net, h: net.norm(h),
+    "functional batch norm": lambda net, h: functional.batch_norm(h, None, None, training=True),
+    "size of the batch": lambda net, h: h / len(h),
+    "softmax over the batch": lambda net, h: h.softmax(0),
+    "cumulative sum": lambda net, h: h.cumsum(0),
+    "order": lambda net, h: permuted(h),
+    "attention among samples": lambda net, h: (h @ h.T).softmax(1) @ h,
+    "largest of the batch": lambda net, h: h / h.abs().max(),
+    "the first sample": lambda net, h: h + h[:1],
+    "flattened": lambda net, h: h + h.flatten().cumsum(0).view_as(h) * 0.1,
+}
+RANDOM = {
+    "noise": lambda net, h: h + 0.1 * torch.randn_like(h),
+    "dropout in training": lambda net, h: functional.dropout(h, 0.5, training=True),
+    "attention with dropout": lambda net, h: attention(h[:, None] * torch.arange(1.0, 4.0)[:, None]),
+    "random mask": lambda net, h: h * (torch.rand(h.shape[1]) > 0.5),
+    "permutation": lambda net, h: h[:, torch.randperm(6)],
+}  # fmt: skip
+HARMLESS = {
+    "plain": lambda net, h: h,
+    "batch norm with running statistics": lambda net, h: net.norm(h),
+    "layer norm": lambda net, h: functional.layer_norm(h, (6,)),
+    "zero features": lambda net, h: h * 0,
+    "dropout in evaluation": lambda net, h: functional.dropout(h, 0.5, training=net.training),
+    "a count that is used": lambda net, h: h * (1 + count(net)),
+    "half precision inside": lambda net, h: h.half().to(h.dtype),
+    "single precision inside": lambda net, h: h.float().exp().to(h.dtype),
+}
+
+
+def count(net):
+    net.calls += 1
+    return net.calls
+
+
+def network(middle, track=True):
+    return Net(middle, norm=nn.BatchNorm1d(6, track_running_stats=track))
+
+
+def inputs(n=9):
+    return torch.randn(n, 4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("kind", COUPLED)
+def test_features_that_depend_on_the_batch_are_refused_by_the_layer(kind):
+    net = network(COUPLED[kind], track=False)
+    with pytest.raises(ModelError, match="layer 'hidden' should give each sample features of its own"):
+        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+
+
+@pytest.mark.parametrize("kind", RANDOM)
+def test_features_that_depend_on_chance_are_refused_by_the_layer(kind):
+    net = network(RANDOM[kind])
+    with pytest.raises(ModelError, match="layer 'hidden' should be deterministic in evaluation mode"):
+        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+
+
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_other_models_pass(kind):
+    net = network(HARMLESS[kind])
+    check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+    assert net.training
+    assert net.calls == 0
+
+
+def test_one_sample_cannot_tell_and_passes():
+    net = network(COUPLED["batch mean"])
+    check_preconditions(tap(net, ["hidden"], inputs()[:2]), inputs(1).expand(4, -1))
+
+
+@pytest.mark.parametrize("middle", [COUPLED["batch mean"], RANDOM["noise"]], ids=["coupled", "random"])
+def test_every_probe_refuses(middle):
+    net, x, y = network(middle), inputs(), torch.arange(9) % 2
+    tapped = tap(net, ["hidden"], x[:2])
+    samples = Samples(x, y, ("a", "b"))
+    draws = [(torch.arange(2), torch.arange(2, 9))]
+    for probe in (
+        CollapseProbe(tapped, {"train": samples}, ("train",)),
+        ElasticityProbe(tapped, build_loss("cross_entropy"), samples, draws),
+    ):
+        with pytest.raises(ModelError, match="layer 'hidden'"):
+            probe.read()
+    with pytest.raises(ModelError, match="layer 'hidden'"):
+        measure_elasticity(net, (x[:2], y[:2]), (x[2:], y[2:]), layers=["hidden"])

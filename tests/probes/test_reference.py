@@ -1,0 +1,121 @@
+"""Real steps give what is known in closed form, and say where there is nothing to know."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from elastic.models.tapped import tap
+from elastic.probes.reference import Pair, PairMovement, reference_movement
+
+A = torch.tensor([[1.0, 2.0, -1.0]])
+M = torch.tensor([[0.5, 1.0, 3.0]])
+
+
+def pair(seed, layer="logits", size=None, a=A, m=M):
+    return Pair(a, m, layer, torch.tensor(seed, dtype=torch.float64), size)
+
+
+@pytest.mark.parametrize("size", [None, 1e-3, 0.5, 1e-14])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_linear_classifier_moves_by_the_inner_product_of_the_inputs(size, dtype):
+    net = nn.Sequential(nn.Linear(3, 2)).to(dtype)
+    found = reference_movement(tap(net, [], A.to(dtype)), pair([0.6, -0.8], size=size, a=A.to(dtype), m=M.to(dtype)))
+    assert found.precision == "float64"
+    assert not found.undecided
+    direction = -torch.tensor([0.6, -0.8], dtype=torch.float64)
+    inner = {"own": (A @ A.T + 1).double(), "moved": (A @ M.T + 1).double()}
+    torch.testing.assert_close(found.movement.own["logits"], inner["own"][0, 0] * direction, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.movement.moved["logits"], inner["moved"][0, 0] * direction, rtol=1e-6, atol=0)
+
+
+def test_the_first_layer_of_a_deep_linear_network_moves_by_the_weights_above():
+    net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False))
+    found = reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]))
+    direction = -(net[1].weight.T @ torch.tensor([0.6, -0.8])).detach().double()
+    torch.testing.assert_close(found.movement.moved["0"], float(A @ M.T) * direction, rtol=1e-6, atol=0)
+
+
+def test_a_kink_at_the_parameters_is_undecided_and_spares_the_other_layers():
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        net[0].weight.zero_()
+        net[0].bias.zero_()  # the units stand on their kink, and a step moves them off it
+        net[0].bias[0] = 1.0
+    found = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8], layer="0"))
+    assert found.undecided == {"1", "logits"}
+    assert found.movement.own.keys() == {"0"}
+
+
+def test_a_kink_that_a_smaller_step_does_not_reach_is_decided():
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]))
+        net[0].bias.copy_(torch.tensor([-1.0 + 1e-7, 0.0]))  # the first unit of A is 1e-7 above its kink
+    found = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8]))
+    assert not found.undecided
+
+
+class Single(nn.Module):
+    """Computes in single precision whatever it is given, or refuses anything else."""
+
+    def __init__(self, strict):
+        super().__init__()
+        self.linear, self.strict = nn.Linear(3, 2), strict
+
+    def forward(self, x):
+        if self.strict and self.linear.weight.dtype != torch.float32:
+            raise TypeError("float32 only")
+        h = nn.functional.linear(x.float(), self.linear.weight.float(), self.linear.bias.float())
+        return torch.tanh(h)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_model_that_does_not_compute_in_float64_is_stepped_further(strict):
+    net = Single(strict)
+    found = reference_movement(tap(net, [], A), pair([0.6, -0.8]))
+    z = net(torch.cat([A, M])).detach().double()
+    slope = 1 - z**2  # of tanh, at both samples
+    for value, row, x in ((found.movement.own, 0, A), (found.movement.moved, 1, M)):
+        expected = -slope[row] * slope[0] * torch.tensor([0.6, -0.8]).double() * float(A @ x.T + 1)
+        torch.testing.assert_close(value["logits"], expected, rtol=2e-4, atol=1e-5)
+    assert found.precision == "float32"
+    assert net.linear.weight.dtype == torch.float32
+
+
+def test_a_jump_within_a_finite_step_is_no_derivative():
+    class Stairs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.4, 0.2, 0.1]))
+
+        def forward(self, x):
+            z = x @ self.w
+            return torch.stack([z + torch.round(z), z], dim=1)
+
+    net = Stairs()
+    step = pair([0.0, -1.0], size=0.5)
+    found = reference_movement(tap(net, [], A), step)
+    moved = net.w.detach().double() + 0.5 * A[0].double()
+    after, before = (x @ w for x, w in ((A.double(), moved), (A.double(), net.w.detach().double())))
+    expected = (after + after.round() - before - before.round()) / 0.5
+    torch.testing.assert_close(found.movement.own["logits"][0], expected[0], rtol=1e-9, atol=0)
+
+
+def test_a_stepped_model_is_as_before():
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    reference_movement(tap(net, ["1"], torch.cat([A, M])), pair([0.6, -0.8], size=0.1))
+    assert net.training
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_an_engine_that_gives_no_number_is_off_by_infinity():
+    right = PairMovement({"h": torch.ones(2)}, {"h": torch.ones(2)})
+    wrong = PairMovement({"h": torch.ones(2)}, {"h": torch.tensor([1.0, float("nan")])})
+    still = PairMovement({"h": torch.zeros(2)}, {"h": torch.zeros(2)})
+    assert right.errors(wrong) == {"h": float("inf")}
+    assert still.errors(right) == {"h": float("inf")}
+    assert still.errors(still) == {"h": 0.0}

@@ -1,0 +1,149 @@
+"""A wrong engine is found by real steps: replaced where it may be, refused by name, and never believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from elastic import measure_elasticity
+from elastic.data.contract import Samples
+from elastic.errors import ModelError
+from elastic.losses import build_loss
+from elastic.models.contract import Task
+from elastic.models.mlp import mlp
+from elastic.probes import engines
+from elastic.probes.autodiff import Autodiff
+from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.structured import Structured
+from elastic.probes.verification import EngineCheck, EngineMismatch, pairs_of
+
+X = torch.randn(12, 5, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(12) % 3
+LAYERS = ("hidden_1", "penultimate", "logits")
+
+
+def network(**options):
+    return mlp(Task((5,), 3), widths=[6, 6], **options)
+
+
+def wrong(engine, layer, factor, what=("moved", "own")):
+    """Return an engine whose movements of one layer are too large by a factor."""
+
+    class Wrong(engine):
+        def moved(self, steps, inputs):
+            moved, features = super().moved(steps, inputs)
+            return {**moved, layer: moved[layer] * factor} if "moved" in what else moved, features
+
+        def own(self, steps, inputs, at_a_time):
+            own = super().own(steps, inputs, at_a_time)
+            return {**own, layer: own[layer] * factor} if "own" in what else own
+
+    return Wrong
+
+
+def measure(**options):
+    return measure_elasticity(network(), (X[:4], Y[:4]), (X[4:], Y[4:]), pairs=True, **options)
+
+
+@pytest.mark.parametrize("what", [("moved", "own"), ("moved",)], ids=["both", "observed only"])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("factor", [1.005, 0.0, float("nan")])
+def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, layer, factor, what):
+    torch.manual_seed(0)
+    right = measure(engine="autodiff")
+    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, layer, factor, what))
+    torch.manual_seed(0)
+    found = measure()
+    assert found.attrs["engine"].startswith("autodiff (the structured engine is off by")
+    assert f"in layer {layer!r}" in found.attrs["engine"]
+    np.testing.assert_array_equal(found["pair_response"], right["pair_response"])
+    with pytest.raises(
+        ModelError, match=rf"`engine` should move features as a real step .* structured: off .* '{layer}'"
+    ):
+        measure(engine="structured")
+
+
+def test_where_neither_engine_is_right_nothing_is_returned(monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1.01))
+    monkeypatch.setitem(engines.ENGINES, "autodiff", lambda *arguments: wrong(Autodiff, "hidden_1", 1.01)(*arguments))
+    with pytest.raises(EngineMismatch, match=r"found autodiff \(the structured engine .*'logits'.*: off .*'hidden_1'"):
+        measure()
+
+
+def test_a_small_error_that_float32_makes_is_accepted(monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1 + 1e-5))
+    assert measure().attrs["engine"] == "structured"
+
+
+@pytest.mark.parametrize("options", [{}, {"update": "finite", "lr": 0.1}, {"update": "finite", "lr": 1e-9}])
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_right_engines_agree_with_real_steps_to_rounding(engine, options, activation):
+    net = network(activation=activation)
+    found = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), engine=engine, **options)
+    assert found["probe_error"].notnull().all()
+    assert float(found["probe_error"].max()) < 2e-5
+    assert "against real steps in float64" in found.attrs["engine_check"]
+
+
+def test_late_in_training_gradients_that_vanish_are_still_checked():
+    net = network()
+    with torch.no_grad():
+        net.stages["logits"].weight *= 1000  # p = 1 to rounding in float32
+        labels = net(X).argmax(1)
+    found = measure_elasticity(net, (X[:4], labels[:4]), (X[4:], labels[4:]))
+    assert 0 < float(found["response"].min()) < 1e-12
+    assert found["probe_error"].notnull().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_short_types_are_checked_to_their_own_rounding(dtype):
+    found = measure_elasticity(network().to(dtype), (X[:4].to(dtype), Y[:4]), (X[4:].to(dtype), Y[4:]))
+    assert 1e-4 < float(found["probe_error"].max()) < 16 * torch.finfo(dtype).eps
+
+
+def probe(**options):
+    draws = [(torch.arange(4), torch.arange(4, 12))]
+    return ElasticityProbe(network(), build_loss("cross_entropy"), Samples(X, Y, ("a", "b", "c")), draws, **options)
+
+
+def test_more_pairs_are_checked_first_and_one_later_the_same_in_every_process():
+    first, again = probe(seed=3), probe(seed=3)
+    again.model = first.model
+    for epoch in (0, 5, 6):
+        for one in (first, again):
+            one.read(epoch)
+        assert first.check.errors == again.check.errors
+        assert first.check.pairs == len(pairs_of(4, 8, 3, epoch)) == (1 if epoch else 6)  # eight, of which two twice
+    assert pairs_of(4, 8, 3, 5) != pairs_of(4, 8, 3, 6) != pairs_of(4, 8, 4, 6)
+
+
+def test_an_engine_that_became_wrong_is_not_asked_again(monkeypatch):
+    reader = probe()
+    reader.read(0)
+    assert reader.chosen_engine().name == "structured"
+    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1.01))
+    reader.read(1)
+    monkeypatch.undo()
+    reader.read(2)
+    assert reader.chosen_engine().name == "autodiff"
+
+
+def test_a_check_says_what_it_found():
+    off = EngineCheck({"a": 1e-7, "b": 0.2, "c": float("nan")}, 1e-3, 8, "float64")
+    assert str(off) == "off by 2.0e-01 in layer 'b', of 8 pairs against real steps in float64"
+    assert not off.passed
+    nothing = EngineCheck({"a": float("nan")}, 1e-3, 1)
+    assert nothing.passed
+    assert str(nothing) == "undecided on 1 pair: the movements have kinks or are below rounding"
+
+
+def test_a_model_of_units_on_their_kinks_is_undecided_where_it_has_no_derivative():
+    net = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    with torch.no_grad():
+        net[0].weight.zero_()
+        net[0].bias.zero_()
+    found = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), layers=["0", "1"])
+    assert found["probe_error"].sel(layer=["0"]).notnull().all()

@@ -19,35 +19,40 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def found(name, engine, lr):
-    """Return (name of the engine, movements [J, M, K]) of a kind; each observed sample is read alone."""
+    """Return (name of the engine, movements [J, M, K]) of a kind."""
     net, x, y, observed = network(name)
     model = Tapped(copy.deepcopy(net), [])
     chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
-    steps = [slice(j, j + 1) for j in range(len(x))] if name in ALONE else [slice(None)]
-    rows = [torch.cat([pairs(model, chosen, x[j], y[j], sample, lr) for j in steps]) for sample in observed]
-    return chosen.name, torch.stack(rows, 1)
+    whole = [slice(None)]
+    steps, seen = ([slice(i, i + 1) for i in range(n)] if name in ALONE else whole for n in (len(x), len(observed)))
+    rows = [torch.cat([pairs(model, chosen, x[j], y[j], observed[m], lr) for j in steps]) for m in seen]
+    return chosen.name, torch.cat(rows, 1)
 
 
-def pairs(model, chosen, x, y, sample, lr):
-    """Return the movements [J, K] of one sample."""
-    stepping, plan = chosen.at_work(model, sample[None], lr), Plan.of(chosen.cost, len(x), 1, 2**30)
-    (block,) = movements(stepping, LOSS, (x, y), sample[None].clone(), plan)
-    return block.moved["logits"][:, 0].double() * block.scale[:, None]
+def pairs(model, chosen, x, y, observed, lr):
+    """Return the movements [J, M, K] of one block."""
+    stepping, plan = chosen.at_work(model, observed[:1], lr), Plan.of(chosen.cost, len(x), len(observed), 2**30)
+    (block,) = movements(stepping, LOSS, (x, y), observed.clone(), plan)
+    return block.moved["logits"].double() * block.scale[:, None, None]
 
 
 #: Kinds that no engine follows: a parameter that the forward pass rescales, a derivative that is wrong in torch,
 #: numbers of Python that move, compiled scripts, tensors and functions without derivatives.
 REFUSED = {
-    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "inference_mode",
-    "own_function", "own_function_without_gradient",
+    "embedding_max_norm", "scatter_reduce", "float_of_a_feature", "numpy_numbers", "scripted", "own_function",
+    "own_function_without_gradient", "inference_mode", "number_by_tensor", "scale_by_tensor",
+    "slope_that_is_a_parameter",
 }  # fmt: skip
 #: Kinds that the structured engine leaves to autodiff in first order.
 LEFT = REFUSED | {
     "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
     "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
     "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",
-    "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient",
-    "checkpointed", "grid_sample", "token_written",
+    "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient", "checkpointed",
+    "grid_sample", "token_written", "cache_written", "several_in_place", "imaginary_part_written", "long_memory",
+    "attention_of_other_widths", "attention_in_groups", "activations_with_options", "copied_deeply",
+    "cloned_detached", "energy", "integer_choice", "selected_by_value", "one_hot_gate", "arrays",
+    "number_for_control_flow",
 }  # fmt: skip
 
 

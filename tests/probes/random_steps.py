@@ -242,7 +242,7 @@ STEPS: dict[str, list[Step]] = {
             "h = h.flatten(2).mT",
             "h = F.pixel_shuffle(h.repeat(1, 4, 1, 1), 2)",
         ),
-        *each("i", "self.{a} = nn.Parameter(torch.tensor([[1.0, 0.1, 0.0], [0.0, 0.9, 0.1]]))", "h = F.grid_sample(h, F.affine_grid(self.{a}.expand(len(h), 2, 3), list(h.shape), align_corners=False), align_corners=False)"),
+        *each("i", "self.{a} = nn.Parameter(torch.tensor([[0.93, 0.11, 0.03], [-0.07, 0.87, 0.1]]))", "h = F.grid_sample(h, F.affine_grid(self.{a}.expand(len(h), 2, 3), list(h.shape), align_corners=False), align_corners=False)"),
         *each(
             "s", "",
             "h = h.mean(1)",

@@ -79,9 +79,13 @@ class Subject:
                 self.make_double, self.stepped, self.observed[0], self.layers, LR if update == "finite" else None
             )
 
-    def measure(self, net: nn.Module, engine: str, update: str, double: bool = False) -> Any:
-        (x, y), (xo, yo) = self.stepped, self.observed
-        x, xo = (t.double() if double and t.is_floating_point() else t.clone() for t in (x, xo))
+    def handed(self) -> list[Tensor]:
+        """Return copies of stepped inputs and labels, observed inputs and labels."""
+        return [part.clone() for pair in (self.stepped, self.observed) for part in pair]
+
+    def measure(self, net: nn.Module, engine: str, update: str, handed: Sequence[Tensor]) -> Any:
+        """Return what the probe tells of samples as `handed` returns them."""
+        x, y, xo, yo = handed
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return elastic.measure_elasticity(
@@ -93,10 +97,11 @@ class Subject:
 def examine(subject: Subject, engine: str, update: str, truth: Truth) -> Outcome:
     """Probe the model once, and compare."""
     net = subject.make()
+    handed = subject.handed()
     before = snapshot(net)
     findings, refused, chosen, checked, undecided = [], "", "", 0, 0
     try:
-        ds = subject.measure(net, engine, update)
+        ds = subject.measure(net, engine, update, handed)
     except elastic.errors.ElasticError as error:
         refused = str(error)
         if engine == "auto" and not truth.excuses:
@@ -108,6 +113,8 @@ def examine(subject: Subject, engine: str, update: str, truth: Truth) -> Outcome
         wrong, checked, undecided = compare(subject, ds, truth, engine, update)
         findings += wrong
     changed = differences(before, snapshot(net))
+    if not all(map(torch.equal, handed, subject.handed())):
+        changed.append("the samples that were handed over")
     if changed:
         findings.append(Finding("state", "; ".join(changed[:4])))
     if not truth.excuses and not same_output(subject, net):
@@ -157,7 +164,8 @@ def quantities(truth: Truth, layer: str) -> list[tuple[str, Tensor, Tensor, Tens
 def right_in_double(subject: Subject, engine: str, update: str, truth: Truth) -> bool:
     """Tell whether the same engine is right in float64: then the error is rounding."""
     try:
-        ds = subject.measure(subject.make_double(), engine, update, double=True)
+        handed = [part.double() if part.is_floating_point() else part for part in subject.handed()]
+        ds = subject.measure(subject.make_double(), engine, update, handed)
     except Exception:
         return False
     for layer in truth.moved:

@@ -24,6 +24,8 @@ from elastic.arguments import (
     decisions_of,
     samples_like,
 )
+from elastic.cube.attributes import BOUNDS, bounds_attribute
+from elastic.cube.portable import fixed_width
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.metrics.class_statistics import read_classes
@@ -261,21 +263,27 @@ def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, obs
     """
     per_lr = "feature per unit learning rate"
 
-    def of_pairs(name: str, long_name: str, units: str) -> tuple[tuple[str, ...], FloatArray, dict[str, str]]:
-        values = [np.where(to_array(r.counted) > 0, to_array(getattr(r, name)), np.nan) for r in responses.values()]
-        return ("layer", "stepped", "observed"), np.stack(values), {"long_name": long_name, "units": units}
+    def told(long_name: str, units: str, formula: str, low: float | None) -> dict[str, Any]:
+        bounds = {BOUNDS: bounds_attribute(low, None)}
+        return {"long_name": long_name, "units": units, "source": "he2020local", "formula": formula, **bounds}
 
+    def of_pairs(name: str, attrs: dict[str, Any]) -> tuple[tuple[str, ...], FloatArray, dict[str, Any]]:
+        values = [np.where(to_array(r.counted) > 0, to_array(getattr(r, name)), np.nan) for r in responses.values()]
+        return ("layer", "stepped", "observed"), np.stack(values), attrs
+
+    of_norms = told("movement of each observed sample under each step", per_lr, "‖Δ(m;a)‖", 0)
+    of_products = told("inner product of that with the stepped sample's own", f"({per_lr})²", "⟨Δ(m;a), Δ(a;a)⟩", None)
     own = np.stack([to_array(r.own_norms) for r in responses.values()])
-    told = {"long_name": "movement of each stepped sample itself", "units": per_lr}
+    of_own = told("movement of each stepped sample itself", per_lr, "‖Δ(a;a)‖", 0)
     coords = {
-        "layer": np.array(list(responses), dtype=object),
+        "layer": np.array(list(responses), dtype=np.str_),
         "stepped_label": ("stepped", stepped.cpu().numpy()),
         "observed_label": ("observed", observed.cpu().numpy()),
     }
     data = {
-        "pair_response": of_pairs("norms", "movement of each observed sample under each step", per_lr),
-        "pair_product": of_pairs("products", "inner product of that with the stepped sample's own", f"({per_lr})²"),
-        "own_response": (("layer", "stepped"), own, told),
+        "pair_response": of_pairs("norms", of_norms),
+        "pair_product": of_pairs("products", of_products),
+        "own_response": (("layer", "stepped"), own, of_own),
     }
     return xr.Dataset(data, coords)
 
@@ -284,7 +292,7 @@ def labelled(
     table: Mapping[str, FloatArray],
     group: Literal["collapse", "elasticity"],
     widths: Mapping[str, int],
-    coords: Mapping[str, Any],
+    coords: Mapping[str, npt.NDArray[Any]],
 ) -> xr.Dataset:
     """Put names on a table of metrics: layer with depth and width, and the dims of each metric's facts."""
     data = {}
@@ -294,11 +302,12 @@ def labelled(
     first = 0 if next(iter(widths)) == INPUT else 1
     depth = np.arange(first, first + len(widths))
     layer = {
-        "layer": np.array(list(widths), dtype=object),
+        "layer": np.array(list(widths), dtype=np.str_),
         "depth": ("layer", depth),
         "width": ("layer", np.array(list(widths.values()))),
     }
-    return xr.Dataset(data, {**layer, **coords}, attrs={"group": group})
+    classes = {name: fixed_width(names) for name, names in coords.items()}
+    return xr.Dataset(data, {**layer, **classes}, attrs={"group": group})
 
 
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:

@@ -42,7 +42,7 @@ def labelled(group, coords, layers):
     depth = np.arange(float(len(layers)))[-group.sizes["layer"] :]
     group = group.assign_coords(layer=layers[-len(depth) :], depth=("layer", depth))
     for name, values in group.data_vars.items():
-        bounds = {"bounds": [-1.0, 1.0]} if name == "class_cosine" else {"bounds": [0.0, "inf"]}
+        bounds = {"value_bounds": ["-1.0", "1.0"] if name == "class_cosine" else ["0.0", "inf"]}
         values.attrs = {**bounds, "formula": formulas.get(name, "")}
     return group
 

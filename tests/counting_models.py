@@ -21,8 +21,9 @@ class Counting(nn.Module):
         self.calls = self.calls + 1
         self.attribute += 1
         self.cache = h
+        logits = self.head(h + self.mean)
         self.mean.mul_(0.9).add_(0.1 * h.detach().mean())
-        return self.head(h + self.mean)
+        return logits
 
 
 class Coupled(nn.Module):

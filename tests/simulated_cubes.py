@@ -17,14 +17,16 @@ EPOCHS = [0, 1, 2, 3, 5, 8, 13, 22, 36, 60, 100]
 #: Layers between the input and the logits, and their depths.
 HIDDEN, DEPTHS = LAYERS[1:-1], np.arange(1.0, len(LAYERS) - 1)
 
-RATIO, SHARE, COSINE = [0.0, "inf"], [0.0, 1.0], [-1.0, 1.0]
+RATIO, SHARE, COSINE = ["0.0", "inf"], ["0.0", "1.0"], ["-1.0", "1.0"]
 
 
 def values(array, *dims, bounds=RATIO, **coords):
     """Return an array [study, seed, …] with the labels of the cube."""
     known = {"layer": HIDDEN, "epoch": EPOCHS, "seed": None, "study": None}
     labels = {dim: known[dim] for dim in dims if known.get(dim) is not None} | coords
-    labelled = xr.DataArray(array, dims=("study", "seed", *dims), coords=labels, attrs={"bounds": bounds, "units": "1"})
+    labelled = xr.DataArray(
+        array, dims=("study", "seed", *dims), coords=labels, attrs={"value_bounds": bounds, "units": "1"}
+    )
     if "layer" in dims:
         depth = [float(LAYERS.index(layer)) for layer in labelled["layer"].values]
         labelled = labelled.assign_coords(depth=("layer", depth))

@@ -98,7 +98,7 @@ def test_a_metric_of_collapse_is_in_the_cube_with_its_facts(add, run):
         "units": "squared feature unit",
         "source": "he2023law",
         "formula": "max_k v_k",
-        "bounds": [0.0, "inf"],
+        "value_bounds": ["0.0", "inf"],
         "convention": "v_k is the population's variance.",
     }
 

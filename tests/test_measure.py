@@ -26,7 +26,7 @@ from elastic.models.mlp import mlp
 from elastic.registry import registry
 from elastic.runs.bench import build_bench
 
-ATTRIBUTES = {"long_name", "units", "source", "formula", "bounds"}
+ATTRIBUTES = {"long_name", "units", "source", "formula", "value_bounds"}
 
 
 @pytest.fixture
@@ -447,5 +447,5 @@ def test_the_protocol_s_data_are_at_hand_for_one_s_own_loop(finished_study):
     data = finished_study.protocol.data
     prepared = prepare(data.name, data.options, per_class=data.per_class, classes=data.classes,
                        test_fraction=data.test_fraction, seed=data.seed)  # fmt: skip
-    assert finished_study.cube.attrs["data_digest"] == [prepared.digest]
+    assert finished_study.cube.attrs["data_digest"] == prepared.digest
     assert studies.SMALL in finished_study.cube.attrs["protocol"]

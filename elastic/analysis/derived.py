@@ -43,7 +43,7 @@ DERIVED = {
             "units": "1",
             "source": "fort2020deep",
             "formula": "1 - <E(t), E(0)> / (|E(t)| |E(0)|), E = class_effect",
-            "bounds": [0.0, 2.0],
+            "value_bounds": ["0.0", "2.0"],
         },
     ),
 }

@@ -11,6 +11,7 @@ import xarray as xr
 from elastic.analysis.derived import measured_as
 from elastic.analysis.reading import hidden_layers, read, select
 from elastic.cube import Status
+from elastic.cube.attributes import bounds_of
 from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.protocol.claims import OF_ANALYSIS, OF_TRAINING
 from elastic.registry import nearest, registry
@@ -135,11 +136,11 @@ def is_ratio(values: xr.DataArray) -> bool:
 
     Such values (nc1, locality, a norm) vary by factors from seed to seed: their logs are nearer to normal.
 
-    >>> is_ratio(xr.DataArray(1.0, attrs={"bounds": [0.0, "inf"]})), is_ratio(xr.DataArray(1.0))
+    >>> is_ratio(xr.DataArray(1.0, attrs={"value_bounds": ["0.0", "inf"]})), is_ratio(xr.DataArray(1.0))
     (True, False)
     """
-    bounds = [float(bound) for bound in values.attrs.get("bounds", ["-inf", "inf"])]
-    return bounds[0] >= 0 and bounds[1] == float("inf")
+    low, high = bounds_of(values.attrs) or (-np.inf, np.inf)
+    return low >= 0 and high == np.inf
 
 
 def log(values: xr.DataArray) -> xr.DataArray:

@@ -8,6 +8,8 @@ from math import lcm
 import numpy as np
 import xarray as xr
 
+from elastic.cube.attributes import bounds_of
+
 #: Samples beyond which a step is taken for none, and how near a share has to be to a whole number of samples.
 MOST_SAMPLES, ROUNDING = 100_000, 1e-12
 
@@ -25,12 +27,12 @@ def step_of(values: xr.DataArray) -> float:
 
     Examples
     --------
-    >>> step_of(xr.DataArray([0.5, 0.75, 1.0], attrs={"bounds": [0.0, 1.0]}))
+    >>> step_of(xr.DataArray([0.5, 0.75, 1.0], attrs={"value_bounds": ["0.0", "1.0"]}))
     0.25
     >>> step_of(xr.DataArray([0.5, 0.75, 1.0]))
     0.0
     """
-    if [float(bound) for bound in values.attrs.get("bounds", ())] != [0.0, 1.0]:
+    if bounds_of(values.attrs) != (0, 1):
         return 0.0
     shares = np.unique(values.values[np.isfinite(values.values)])
     counted = [Fraction(float(share)).limit_denominator(MOST_SAMPLES) for share in shares]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from elastic.cube.attributes import storable
 from elastic.cube.coordinates import Axes, Cell, Label, Scalar, indices, labelled, ragged, union
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layout, Variable
@@ -33,7 +33,7 @@ def assemble(
     axes
         The values along each axis; every variable has the axes as its first dims, in this order.
     attrs
-        Attributes of the root, as JSON can hold them.
+        Attributes of the root; kept as `elastic.cube.attributes.storable` returns them.
 
     Returns
     -------
@@ -60,8 +60,7 @@ def assemble(
                 for group in groups:
                     group.fill(cell.position, cell.layout, epochs, block)
                     group.end(cell.position, [e for e, s in zip(epochs, block[STATUS], strict=True) if s == ended])
-    # As JSON gives them back: the sealed cube then has the very same attributes.
-    root = xr.Dataset(attrs=json.loads(json.dumps(dict(attrs))))
+    root = xr.Dataset(attrs=storable(attrs))
     return xr.DataTree.from_dict({"/": root, **{group.name: group.dataset() for group in groups}})
 
 

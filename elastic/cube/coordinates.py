@@ -124,9 +124,9 @@ def indices(labels: Sequence[Label], wanted: Sequence[Label]) -> Array:
 
 
 def labelled(dim: str, labels: Sequence[Label]) -> tuple[tuple[str, ...], Array, dict[str, str]]:
-    """Return a dim's coordinate (dims, labels, attributes): int64, float64 or strings of any length."""
+    """Return a dim's coordinate (dims, labels, attributes): int64, float64 or strings of fixed width."""
     kinds = {type(label) for label in labels} or {int if dim == "epoch" else str}
-    dtype = np.int64 if kinds == {int} else np.float64 if kinds == {float} else np.dtypes.StringDType()
+    dtype = np.int64 if kinds == {int} else np.float64 if kinds == {float} else np.str_
     return (dim,), np.array(labels, dtype=dtype), {"long_name": COORDINATES.get(dim, f"{dim} of the run")}
 
 

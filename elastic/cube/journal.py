@@ -17,8 +17,9 @@ from elastic.cube.atomic import explained, remove_partials, write_atomically
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
 from elastic.cube.names import STATUS, Status
-from elastic.cube.record import Array, Mould, decode, encode
+from elastic.cube.record import Array, Mould, decode, encode, held
 from elastic.errors import NotReproduced, StudyError
+from elastic.registry import shorten
 
 FOLDER = "journal"
 
@@ -75,7 +76,8 @@ class Journal:
         epoch
             0 … the layout's last.
         record
-            Each variable's numbers under ``group/name``: those of training, and at a probed epoch all. ``status``
+            Each variable's numbers under ``group/name``: those of training, and at a probed epoch all; each is kept to
+            the last bit, and what the layout's type does not hold exactly is refused. ``status``
             is `Status.DONE` unless it is given; with `Status.DIVERGED` any variable may be left out (NaN).
 
         Raises
@@ -154,7 +156,11 @@ class Journal:
             raise self._misfit(epoch, sorted(absent)[0], "be in the record of the epoch", "nothing")
         whole: dict[str, Array] = {STATUS: np.asarray(state, dtype=np.int8)}
         for key in blank.keys() - {STATUS}:
-            array = np.asarray(record.get(key, blank[key]), dtype=blank[key].dtype, order="C")
+            try:
+                array = held(record.get(key, blank[key]), blank[key].dtype)
+            except ValueError as error:
+                should = f"be real numbers that {blank[key].dtype} holds exactly"
+                raise self._misfit(epoch, key, should, shorten(str(error))) from None
             if array.shape != blank[key].shape:
                 raise self._misfit(epoch, key, f"be of shape {blank[key].shape}", str(array.shape))
             whole[key] = array

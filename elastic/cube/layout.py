@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from elastic.cube.attributes import storable
 from elastic.cube.names import CLASS_DIMS, GROUPS, STATUS
 from elastic.errors import StudyError
 
@@ -40,7 +41,8 @@ class Variable:
     dims
         Some of the group's dims (`elastic.cube.names.GROUPS`), in their order; () for one number an epoch.
     attrs
-        Attributes of the cube's variable (long_name, units, source, formula, bounds), as JSON can hold them.
+        Attributes of the cube's variable (long_name, units, source, formula, value_bounds); kept as netCDF and Zarr
+        hold them (`elastic.cube.attributes.storable`).
     dtype
         A floating-point NumPy type: what is not computed must be able to be NaN.
 
@@ -58,8 +60,8 @@ class Variable:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dims", tuple(self.dims))
-        # As JSON gives it back (tuples are lists there), so that a layout equals the one read from its file.
-        object.__setattr__(self, "attrs", json.loads(json.dumps(dict(self.attrs), allow_nan=False)))
+        # As JSON gives them back, so that a layout equals the one read from its file, whichever version wrote that.
+        object.__setattr__(self, "attrs", storable(self.attrs))
         known = GROUPS.get(self.group)
         if known is None:
             raise _wrong(self.name, f"be in one of the groups {', '.join(GROUPS)}", repr(self.group))

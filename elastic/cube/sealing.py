@@ -11,18 +11,18 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from filelock import FileLock
 from zarr.codecs import ZstdCodec
-from zarr.errors import ZarrUserWarning
 
 from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder
 from elastic.cube.manifest import CUBE, FILE, is_intact, is_sealed, write_manifest
 from elastic.cube.names import COORDINATES
+from elastic.cube.portable import mapped, portable, with_fixed_width
 from elastic.errors import StudyError
 
 LOCK = ".sealing.lock"
@@ -37,7 +37,7 @@ def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
     Parameters
     ----------
     tree
-        The cube, as `elastic.cube.assemble` returns it.
+        The cube, as `elastic.cube.assemble` returns it. Strings are written with fixed width.
     folder
         Folder of the study. A cube sealed there before is replaced.
     extra
@@ -49,6 +49,7 @@ def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
         If what was written does not read back as the tree, or it cannot be written (disk full, …).
     """
     folder = Path(folder)
+    tree = mapped(tree, with_fixed_width)
     with explained(folder / CUBE):
         make_folder(folder)
         with FileLock(folder / LOCK):  # so what another writer left half-made is a dead one's
@@ -68,7 +69,9 @@ def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
 def open_sealed(folder: Path) -> xr.DataTree:
     """Return a sealed cube; its numbers are read when they are used.
 
-    Zarr compares each chunk's checksum as it reads, so a damaged one raises and never gives numbers.
+    A cube that an earlier version sealed is given the names, strings and attributes of today
+    (`elastic.cube.portable`); its files stay as they are. Zarr compares each chunk's checksum as it reads, so a damaged
+    one raises and never gives numbers.
 
     Raises
     ------
@@ -83,22 +86,35 @@ def open_sealed(folder: Path) -> xr.DataTree:
         raise StudyError(f"`{CUBE}`", should, found, hint, place=str(folder))
     if not is_intact(folder, f"{CUBE}/zarr.json"):  # names, shapes and attributes of all variables
         raise StudyError(f"`{CUBE}`", f"be as {FILE} says", "damaged metadata", hint, place=str(folder))
-    return _open(folder / CUBE)
+    return portable(_open(folder / CUBE))
 
 
 def _open(store: Path) -> xr.DataTree:
-    # Numbers stay numbers: a variable in seconds is no timedelta.
-    return xr.open_datatree(store, engine="zarr", chunks=None, decode_times=False, decode_timedelta=False)
+    with _without_warnings():
+        # Numbers stay numbers: a variable in seconds is no timedelta.
+        return xr.open_datatree(store, engine="zarr", chunks=None, decode_times=False, decode_timedelta=False)
 
 
 def _write(tree: xr.DataTree, store: Path) -> None:
-    with warnings.catch_warnings():
-        # Every reader of today knows consolidated metadata: one request opens a cube, on a disk or in a bucket.
-        message = "Consolidated metadata is currently not part"
-        warnings.filterwarnings("ignore", message=message, category=ZarrUserWarning)
+    with _without_warnings():
         tree.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
     for path in _below(store):
         sync_folder(path)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leave out what zarr-python says of the extensions of Zarr that a cube uses, and nothing else.
+
+    Strings of fixed width are an extension of its own, but only they come back as xarray plots them (those of any
+    length, in cubes of earlier versions, are one too); every reader of today knows consolidated metadata: one request
+    opens a cube, on a disk or in a bucket.
+    """
+    extensions = (r"data type \(FixedLengthUTF32\(", "codec `vlen-utf8` is currently not part")
+    with warnings.catch_warnings():
+        for message in (*(f"The {one}" for one in extensions), "Consolidated metadata is currently not part"):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -129,6 +145,7 @@ def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
 def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     """Return the chunks' shape: all of it, or parts along the axes, then the layers, and never along the epochs.
 
+    >>> import numpy as np
     >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.zeros((3, 350, 8))))
     (3, 350, 8)
     >>> _chunks(xr.Variable(("seed", "epoch", "layer"), np.broadcast_to(0.0, (4, 350, 1024))))
@@ -166,8 +183,7 @@ def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
 def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
     if asked is None or found is None:
         return False
-    same_type = asked.dtype == found.dtype or not np.issubdtype(asked.dtype, np.number)
-    return same_type and asked.dims == found.dims and bool(asked.identical(found))  # type: ignore[no-untyped-call]
+    return asked.dtype == found.dtype and asked.dims == found.dims and bool(asked.identical(found))  # type: ignore[no-untyped-call]
 
 
 def _put(partial: Path, folder: Path) -> None:

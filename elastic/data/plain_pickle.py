@@ -1,7 +1,8 @@
 """Pickles read as data: arrays, containers, numbers and strings, and not one call more.
 
-A pickle is a program; whoever loads it runs it. This reader looks up no name but the four that NumPy and Python 2
-strings need, and gives them functions of its own that only build arrays of plain numbers.
+A pickle is a program; whoever loads it runs it. This reader looks up no names but those that NumPy's arrays (of every
+version and pickle protocol) and Python 2 strings need, and gives them functions of its own that only build arrays of
+plain numbers.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ MOST_BYTES = 2**31
 class _Array:
     """An array as its pickle builds it: made empty, then given its state."""
 
-    def __init__(self) -> None:
-        self.value: np.ndarray | None = None
+    def __init__(self, value: np.ndarray | None = None) -> None:
+        self.value = value
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, in_columns, content = state
@@ -51,19 +52,35 @@ def _empty_array(*_: Any) -> _Array:
     return _Array()
 
 
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: str, axis_order: Any = None) -> _Array:
+    """Return an array of pickle protocol 5: bytes in the order of rows ("C"), columns ("F") or permuted axes ("K")."""
+    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
+        raise pickle.UnpicklingError("an array of something else than plain numbers")
+    array = np.frombuffer(content, dtype.value).reshape(tuple(map(int, shape)), order="F" if order == "F" else "C")
+    return _Array(array if axis_order is None else array.transpose(tuple(map(int, axis_order))))
+
+
 def _encoded(text: str, encoding: str) -> bytes:
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"bytes spelled in {encoding!r}")
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Return b"", which Python 3 spells as a call in protocol 2; with an argument it would make as many as it says."""
+    return b""
+
+
 #: All names that a pickle may look up, and what they stand for here.
 KNOWN: dict[tuple[str, str], Callable[..., Any] | type] = {
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encoded,
+    ("__builtin__", "bytes"): _no_bytes,
 }
 
 

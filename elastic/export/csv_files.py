@@ -45,7 +45,8 @@ def read_tables(folder: Path | str) -> dict[str, pd.DataFrame]:
     """Return the tables of a folder that `write_tables` wrote, every value and type as they were in the cube.
 
     ``pandas.read_csv`` reads any one of them as well. But it takes the labels "true" and "null" of an axis, or the
-    class "007", for a truth value, nothing and a number; the codebook knows that they are words.
+    class "007", for a truth value, nothing and a number; the codebook knows that they are words, and its column
+    ``read_with`` holds the call that reads them so.
 
     Raises
     ------

@@ -84,14 +84,31 @@ def codebook(cube: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a column: ``table``, ``column``, ``role`` (dim, coordinate or variable), ``dtype``, and `FACTS`.
+        A row a column: ``table``, ``column``, ``role`` (dim, coordinate or variable), ``dtype``, `FACTS`, and
+        ``read_with``: the line of Python that reads the table's file with its labels as they are.
     """
     rows = [
-        {"table": table, "column": str(name), **_described(part, str(name))}
+        {"table": table, "column": str(name), **_described(part, str(name)), "read_with": reading(table, part)}
         for table, part in tables(cube).items()
         for name in framed(part.isel({dim: slice(0, 1) for dim in part.dims})).columns
     ]
-    return pd.DataFrame(rows, columns=["table", "column", "role", "dtype", *FACTS])
+    return pd.DataFrame(rows, columns=["table", "column", "role", "dtype", *FACTS, "read_with"])
+
+
+def reading(table: str, part: xr.Dataset) -> str:
+    """Return the line of Python that reads a table's file.
+
+    By itself pandas takes the labels "NA", "None" and "" for missing, "True" for a truth value, "1e5" for a number.
+
+    >>> part = xr.Dataset({"loss": ("class", [0.5, 0.25])}, coords={"class": ["NA", "1e5"]})
+    >>> print(reading("training-class", part))
+    pandas.read_csv('training-class.csv', dtype={'class': str}, keep_default_na=False, na_values={'loss': ['']})
+    """
+    dtypes = _dtypes(part)
+    words = ", ".join(f"{name!r}: str" for name, dtype in dtypes.items() if dtype == "str")
+    missing = ", ".join(f"{name!r}: ['']" for name, dtype in dtypes.items() if dtype == "float64")
+    options = f"dtype={{{words}}}, keep_default_na=False, na_values={{{missing}}}"
+    return f"pandas.read_csv({f'{table}.csv'!r}, {options})"
 
 
 def _described(part: xr.Dataset, name: str) -> dict[str, str]:

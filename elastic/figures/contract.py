@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from elastic.analysis.intervals import interval, log_interval
 from elastic.analysis.reading import OWN_DIMS, settings_axes
+from elastic.cube.attributes import bounds_of
 from elastic.cube.names import RESERVED
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.labelling import (
@@ -123,12 +124,11 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
 def is_positive(values: xr.DataArray) -> bool:
     """Return whether a variable is of a scale that has a zero and no end, so that its axis is logarithmic.
 
-    >>> is_positive(xr.DataArray([0.1], attrs={"bounds": [0.0, "inf"]})), is_positive(xr.DataArray([0.1, -1.0]))
+    >>> is_positive(xr.DataArray([0.1], attrs={"value_bounds": ["0.0", "inf"]})), is_positive(xr.DataArray([0.1, -1.0]))
     (True, False)
     """
-    if "bounds" in values.attrs:
-        low, high = values.attrs["bounds"]
-        return float(low) == 0 and float(high) == np.inf
+    if bounds := bounds_of(values.attrs):
+        return bounds == (0, np.inf)
     return bool((values > 0).any() and not (values < 0).any())
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.registry import Entry, registry
 
 Group = Literal["collapse", "elasticity"]
@@ -87,7 +88,7 @@ def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = Fal
 
 
 def attributes(entry: Entry) -> dict[str, Any]:
-    """Return a metric's facts as attributes of its cube variable (plain numbers and strings)."""
+    """Return a metric's facts as attributes of its variable, as netCDF and Zarr hold them."""
     facts: MetricFacts = entry.facts
     doc = inspect.getdoc(entry.function) or ""
     attrs: dict[str, Any] = {
@@ -95,10 +96,7 @@ def attributes(entry: Entry) -> dict[str, Any]:
         "units": facts.units,
         "source": facts.source,
         "formula": facts.formula,
-        "bounds": [
-            "-inf" if facts.bounds[0] is None else facts.bounds[0],
-            "inf" if facts.bounds[1] is None else facts.bounds[1],
-        ],
+        BOUNDS: bounds_attribute(*facts.bounds),
     }
     if facts.at_collapse is not None:
         attrs["at_collapse"] = facts.at_collapse

@@ -33,6 +33,15 @@ def in_float64(module: nn.Module) -> Iterator[None]:
         yield
 
 
+def double(inputs: Tensor) -> Tensor:
+    """Return floating-point inputs in float64, others as they are.
+
+    >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype
+    (torch.float64, torch.int64)
+    """
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
 @contextmanager
 def in_copies(module: nn.Module) -> Iterator[None]:
     """Let a module compute with copies of its tensors, which may be changed."""

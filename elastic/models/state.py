@@ -36,6 +36,8 @@ class ModuleState:
     parameters
         Whether values of parameters are saved as well; they double the memory. Which tensor is which parameter always
         is.
+    values
+        Whether values of any tensor or array are saved.
 
     Examples
     --------
@@ -47,11 +49,11 @@ class ModuleState:
     (False, True)
     """
 
-    def __init__(self, module: nn.Module, *, parameters: bool = True) -> None:
+    def __init__(self, module: nn.Module, *, parameters: bool = True, values: bool = True) -> None:
         self.containers: list[tuple[Any, Any]] = []
         self._tensors: list[_SavedTensor] = []
         self._others: list[Callable[[], None]] = []
-        self._parameters = parameters
+        self._parameters, self._values = parameters, values
         self._seen: dict[int, Any] = {}
         self._walk(module)
 
@@ -83,11 +85,9 @@ class ModuleState:
     def _save(self, value: Any) -> Iterator[Any]:
         """Save one object and yield what it holds."""
         if isinstance(value, Tensor):
-            if self._parameters or not isinstance(value, nn.Parameter):
+            if self._values and (self._parameters or not isinstance(value, nn.Parameter)):
                 self._tensors.append(_SavedTensor(value))
-        elif isinstance(value, np.ndarray):
-            self._others.append(_array_restorer(value))
-        elif (restorer := _generator_restorer(value)) is not None:
+        elif (restorer := _restorer(value, self._values)) is not None:
             self._others.append(restorer)
         elif isinstance(value, (MutableMapping, MutableSequence, MutableSet, CellType)):
             self.containers.append((value, _contents(value)))
@@ -178,6 +178,13 @@ def _refill(container: Any, saved: Any) -> None:
         container.extend(saved)
 
 
+def _restorer(value: Any, values: bool) -> Callable[[], None] | None:
+    """Return what restores an array (if values are asked for) or a random generator, None for anything else."""
+    if isinstance(value, np.ndarray):
+        return _array_restorer(value) if values else None
+    return _generator_restorer(value)
+
+
 def _array_restorer(array: Any) -> Callable[[], None]:
     saved = array.copy()
 
@@ -212,6 +219,33 @@ def _discard(_: object) -> None:
 
 def _has_own_attributes(value: Any) -> bool:
     return hasattr(value, "__dict__") and not type(value).__module__.startswith(FOREIGN)
+
+
+@contextmanager
+def restored(module: nn.Module, *, values: bool = True) -> Iterator[None]:
+    """Restore a module after one forward pass: its attributes, and the values of all tensors but parameters.
+
+    Parameters
+    ----------
+    module
+        The module.
+    values
+        Whether values of tensors are restored; attributes always are.
+
+    Examples
+    --------
+    >>> net = nn.BatchNorm1d(2)
+    >>> with restored(net):
+    ...     _ = net(torch.ones(3, 2))
+    >>> net.num_batches_tracked.item()
+    0
+    """
+    state = ModuleState(module, parameters=False, values=values)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            state.restore()
 
 
 @contextmanager

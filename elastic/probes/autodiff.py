@@ -12,7 +12,6 @@ norm. The two meet at s = ε^{2/3}, where they are ε^{1/3} = 6e-6: below, the d
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
 import torch
@@ -23,7 +22,10 @@ from torch.func import functional_call, grad, jvp
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.precision import double, in_float64
+from elastic.models.state import restored
 from elastic.probes.batching import Batching
+from elastic.probes.features import rows
 from elastic.probes.movement_pass import MovementPass
 from elastic.probes.movements import Layers, Stepping
 
@@ -86,24 +88,26 @@ class FiniteAutodiff(Autodiff):
     """Movements by finite steps, taken in float64 and subtracted, or derived where they are too small for that."""
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str = "logits") -> None:
-        # A copy of its own: the model that is being trained keeps its precision and its weights.
-        super().__init__(copy.deepcopy(model).double(), example, lr, layer)
+        super().__init__(model, example, lr, layer)
+        # The model that is being trained keeps its precision and its weights: it is lent others for each pass.
+        self.parameters = {name: p.double() for name, p in self.parameters.items()}
         self.rate = lr
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
         """Return the steps [c, …] by parameter, along the gradient of the loss with its norm."""
         direction, norm = gradient.direction * gradient.norm[:, None], torch.ones_like(gradient.norm)
-        return super().steps(_double(inputs), LossGradient(direction, norm))
+        with in_float64(self.model):
+            return super().steps(double(inputs), LossGradient(direction, norm))
 
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
         """Return movements [c, n, d]: differences, and derivatives in the place of those that drown in rounding."""
-        inputs = _double(inputs)
-        moved, drowned = self.batching("difference", self._difference, (0, in_dim), steps, inputs)
-        if any(bool(rows.any()) for rows in drowned.values()):
+        inputs = double(inputs)
+        with in_float64(self.model):
+            moved, drowned = self.batching("difference", self._difference, (0, in_dim), steps, inputs)
+            if not any(bool(some.any()) for some in drowned.values()):
+                return {layer: moved[layer] for layer in drowned}
             derived = super().follow(steps, inputs, in_dim)
-            moved = {layer: torch.where(drowned[layer], derived[layer], moved.pop(layer)) for layer in derived}
-        differences: Layers = moved
-        return differences
+        return {layer: torch.where(drowned[layer], derived[layer], moved.pop(layer)) for layer in derived}
 
     def _difference(self, step: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return the difference over the learning rate [n, d], and where it is mostly rounding [n, 1]."""
@@ -115,7 +119,8 @@ class FiniteAutodiff(Autodiff):
 
     def features(self, inputs: Tensor) -> Layers:
         """Return features in float64."""
-        return super().features(_double(inputs))
+        with in_float64(self.model):
+            return super().features(double(inputs))
 
     def scale(self, gradient: LossGradient) -> Tensor:
         """Return ones: the steps have the length that they have."""
@@ -125,10 +130,6 @@ class FiniteAutodiff(Autodiff):
 def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> Autodiff:
     """Return the engine at work: parameters as in `Stepping`."""
     return Autodiff(model, example, layer=layer) if lr is None else FiniteAutodiff(model, example, lr, layer)
-
-
-def _double(inputs: Tensor) -> Tensor:
-    return inputs.double() if inputs.is_floating_point() else inputs
 
 
 def _norm(rows: Tensor) -> Tensor:
@@ -180,8 +181,9 @@ def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -
     """
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     given = buffers | {f"model.{name}": p for name, p in parameters.items()}
-    taps = functional_call(Taps(model), given, (inputs.clone(),))
-    return {layer: features.flatten(1) for layer, features in taps.items()}
+    with restored(model, values=False):
+        taps = functional_call(Taps(model), given, (inputs.clone(),))
+    return {layer: rows(features) for layer, features in taps.items()}
 
 
 class Taps(nn.Module):

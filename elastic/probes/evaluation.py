@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,9 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
         # The fused attention kernels have no forward-mode derivative; the plain one has.
         torch.backends.mha.set_fastpath_enabled(False)
         try:
-            with sdpa_kernel(SDPBackend.MATH):
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                # torch.func's own notes on its speed: a user of elastic can do nothing about them.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 yield ModuleState(model, parameters=False)
         finally:
             torch.backends.mha.set_fastpath_enabled(fused_attention)

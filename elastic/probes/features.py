@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
+from elastic.models.state import restored
 from elastic.probes.evaluation import probed
 
 #: The layer of depth 0: what enters the model.
@@ -92,13 +93,23 @@ def flat_taps(model: TappedModel, inputs: Tensor) -> dict[str, Tensor]:
     ModelError
         If a layer's output does not keep one row a sample.
     """
-    taps = {INPUT: inputs, **model.taps(inputs)}
+    with restored(model):
+        taps = {INPUT: inputs, **model.taps(inputs)}
     for layer, features in taps.items():
-        if features.ndim < 2 or len(features) != len(inputs):
+        if features.ndim < 1 or len(features) != len(inputs):
             raise ModelError(
                 f"`layers` {layer}",
                 "give one row of features a sample",
                 f"shape {tuple(features.shape)} for {len(inputs)} inputs",
                 "a submodule whose output keeps the batch first",
             )
-    return {layer: features.flatten(1) for layer, features in taps.items()}
+    return {layer: rows(features) for layer, features in taps.items()}
+
+
+def rows(features: Tensor) -> Tensor:
+    """Return features [n, …] as [n, d], those of shape [n] as [n, 1].
+
+    >>> rows(torch.zeros(2, 3, 4)).shape, rows(torch.zeros(2)).shape
+    (torch.Size([2, 12]), torch.Size([2, 1]))
+    """
+    return features.reshape(len(features), -1)

@@ -11,6 +11,8 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from elastic.probes.dispatch import run_operation
+
 #: Names of functions that depend on numbers, but not on small changes of them.
 BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__", "__int__", "__index__"}
 
@@ -67,7 +69,7 @@ class Unnumbered(TorchDispatchMode):
         """Run one operation."""
         if func is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("a tensor that moves is given in the place of a number")
-        return func(*args, **(kwargs or {}))
+        return run_operation(func, args, kwargs)
 
 
 def unnumbered(name: str, arguments: Any) -> AbstractContextManager[Any]:

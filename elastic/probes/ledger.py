@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from elastic.probes.dispatch import run_operation
+
 
 class Ledger(TorchDispatchMode):
     """While active, keeps account of the memory of all tensors that are made meanwhile, on any device.
@@ -47,7 +49,7 @@ class Ledger(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and take its outputs down."""
-        output = func(*args, **(kwargs or {}))
+        output = run_operation(func, args, kwargs or {})
         known = {storage._cdata for storage in _storages((args, kwargs))}
         before = self.live
         for storage in _storages(output):

@@ -16,7 +16,9 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.state import restored
 from elastic.probes.evaluation import probed
+from elastic.probes.features import rows
 from elastic.probes.plan import Cost, Plan
 
 Layers = dict[str, Tensor]
@@ -97,7 +99,8 @@ class Stepping(ABC):
 
     def features(self, inputs: Tensor) -> Layers:
         """Return the features [n, d] of inputs [n, …] by layer."""
-        return {layer: features.flatten(1) for layer, features in self.model.taps(inputs).items()}
+        with restored(self.model):
+            return {layer: rows(features) for layer, features in self.model.taps(inputs).items()}
 
     def scale(self, gradient: LossGradient) -> Tensor:
         """Return the factor [c] that movements still have to be multiplied with."""
@@ -127,13 +130,13 @@ def movements(
     inputs, _ = stepped
     with torch.no_grad(), probed(stepping.model):
         whole = loss_gradient(stepping, loss, stepped, plan)
-        for rows in plan.blocks_of(len(inputs), plan.stepped):
-            gradient = whole.rows(rows)
-            scale, steps = stepping.scale(gradient), stepping.steps(inputs[rows], gradient)
-            own = stepping.own(steps, inputs[rows], plan.own)
+        for block in plan.blocks_of(len(inputs), plan.stepped):
+            gradient = whole.rows(block)
+            scale, steps = stepping.scale(gradient), stepping.steps(inputs[block], gradient)
+            own = stepping.own(steps, inputs[block], plan.own)
             for columns in plan.blocks_of(len(observed), plan.observed):
                 yield Movements(
-                    rows, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale, stepping.layer
+                    block, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale, stepping.layer
                 )
             del steps, own  # before the next ones are made
 
@@ -159,4 +162,4 @@ def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor]
         should, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
         raise ModelError("`engine`", should, found, f"choose_engine(…, layer={layer!r})")
     blocks = plan.blocks_of(len(inputs), plan.stepped)
-    return loss.gradient(torch.cat([stepping.features(inputs[rows])[stepping.layer] for rows in blocks]), labels)
+    return loss.gradient(torch.cat([stepping.features(inputs[block])[stepping.layer] for block in blocks]), labels)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import TappedModel
-from elastic.models.precision import in_float64
+from elastic.models.precision import double, in_float64
 from elastic.models.state import ModuleState
 from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
@@ -124,8 +124,3 @@ def _differs(first: Tensor, second: Tensor, tolerance: float) -> bool:
         return True
     size, difference = first.double().norm(), (first.double() - second.double()).norm()
     return bool(difference > tolerance * size)
-
-
-def double(inputs: Tensor) -> Tensor:
-    """Return floating-point inputs in float64, others as they are."""
-    return inputs.double() if inputs.is_floating_point() else inputs

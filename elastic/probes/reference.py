@@ -21,11 +21,11 @@ from torch import Tensor
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
-from elastic.models.precision import in_copies, in_float64
+from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.state import ModuleState
 from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
-from elastic.probes.preconditions import double
+from elastic.probes.features import rows
 
 #: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided, by precision.
 DECIDED = {torch.float64: 2e-4, torch.float32: 2e-3}
@@ -186,7 +186,7 @@ class _Steps:
             p.data.copy_(there)
             if direction is not None:
                 p.data.add_(direction, alpha=size)
-        features = {layer: h.reshape(len(h), -1).double() for layer, h in self._taps(self.inputs).items()}
+        features = {layer: rows(h).double() for layer, h in self._taps(self.inputs).items()}
         self.state.restore()
         return features
 

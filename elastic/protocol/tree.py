@@ -17,11 +17,15 @@ from elastic.errors import ProtocolError
 from elastic.protocol.paths import Path
 from elastic.protocol.places import Place, Places
 from elastic.protocol.scalars import kind_of, read_scalar
+from elastic.protocol.white_space import TabScanner
 from elastic.protocol.words import dotted, one_line
 from elastic.registry import shorten
 
 MAX_LEVELS = 32
 MAX_PROBLEM = 100
+
+#: What YAML 1.1 takes for "all keys of another mapping".
+MERGE = "<<"
 
 #: Gives the place of a mark (line and column from 0) of the text.
 Locate = Callable[[int, int], Place]
@@ -50,8 +54,8 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
     Raises
     ------
     ProtocolError
-        For what is no YAML 1.2, and for aliases, tags, directives, a second document, keys that are given twice or
-        are no text, more than `MAX_LEVELS` levels, and the scalars that `read_scalar` refuses.
+        For what is no YAML 1.2, and for aliases, merge keys, tags, directives, a second document, keys that are given
+        twice or are no text, more than `MAX_LEVELS` levels, and the scalars that `read_scalar` refuses.
 
     Examples
     --------
@@ -60,6 +64,7 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
     ({'a': {'b': [0.001, 'x']}}, 2, 13)
     """
     yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = TabScanner
     builder = _Builder(locate, yaml.resolver, Tree(None, Places(locate(0, 0))))
     for event in _events(yaml, text, locate):
         builder.take(event)
@@ -81,6 +86,8 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
         return
     found = f"a part that is not ({one_line(str(problem), MAX_PROBLEM)})"
     hint = "quotes around text, and a look at colons, brackets and indentation"
+    if r"'\t'" in found:
+        hint = "spaces in place of the tab: YAML indents with nothing else"
     raise ProtocolError("the protocol", "be YAML 1.2", found, hint, place=place.text)
 
 
@@ -121,8 +128,8 @@ class _Builder:
     def _take_node(self, event: Any) -> None:
         if isinstance(event, events.AliasEvent) or event.anchor is not None:
             found = f"{'*' if isinstance(event, events.AliasEvent) else '&'}{event.anchor}"
-            hint = "writing the value where it is needed"
-            raise self._wrong(event, "the protocol", "have no anchors and aliases", shorten(found), hint)
+            should = "have no anchors and aliases (every value has one place, which messages name)"
+            raise self._wrong(event, "the protocol", should, shorten(found), "writing the value out where it is needed")
         if event.tag is not None:
             raise self._wrong(event, "the protocol", "have no tags", shorten(str(event.tag)), "the value alone")
         if self.open and isinstance(self.open[-1].container, dict) and self.open[-1].key is _NO_KEY:
@@ -136,6 +143,9 @@ class _Builder:
         top = self.open[-1]
         if not isinstance(event, events.ScalarEvent):
             raise self._wrong(event, "a key", "be text", "a mapping or list", "`key: value`")
+        if event.value == MERGE and event.implicit[0]:
+            should = "have no merge keys (YAML 1.1 has them, 1.2 has not) and no aliases"
+            raise self._wrong(event, "the protocol", should, repr(MERGE), "writing the merged keys out")
         key = self._scalar(event, top.path)
         if not isinstance(key, str):
             raise self._wrong(event, "a key", "be text", shorten(event.value), "quotes around it if it is text")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from elastic.cube import Layout, Variable
+from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.data.contract import Samples
 from elastic.metrics.contract import attributes
 from elastic.metrics.tabulation import variables_of
@@ -22,13 +23,13 @@ ENGINE = "engine_code"
 
 #: Variables of the training group: long name, units, source, formula, bounds, dims.
 TRAINING = (
-    ("loss", "mean loss of the samples, in evaluation mode", "1", "mean of ℓ(z, y)", ["-inf", "inf"], ("split",)),
-    ("accuracy", "share of samples classified rightly", "1", "mean of [argmax z = y]", [0.0, 1.0], ("split",)),
+    ("loss", "mean loss of the samples, in evaluation mode", "1", "mean of ℓ(z, y)", (None, None), ("split",)),
+    ("accuracy", "share of samples classified rightly", "1", "mean of [argmax z = y]", (0.0, 1.0), ("split",)),
     ("objective", "what training minimises, on the whole train split, in evaluation mode", "1",
-     "mean of ℓ(z, y) + Σ λ/2 ‖·‖²", ["-inf", "inf"], ()),
-    ("lr", "learning rate of the epoch that ended here", "1", "lr · schedule(epoch)", [0.0, "inf"], ()),
+     "mean of ℓ(z, y) + Σ λ/2 ‖·‖²", (None, None), ()),
+    ("lr", "learning rate of the epoch that ended here", "1", "lr · schedule(epoch)", (0.0, None), ()),
     ("gradient_norm", "mean over the epoch's steps of the norm of the minibatch gradient", "1",
-     "mean of ‖∇ mean ℓ‖", [0.0, "inf"], ()),
+     "mean of ‖∇ mean ℓ‖", (0.0, None), ()),
 )  # fmt: skip
 
 
@@ -42,8 +43,8 @@ def layout(
 ) -> Layout:
     """Return what the run will record."""
     variables = [
-        Variable("training", name, dims, {"long_name": long, "units": units, "formula": formula, "bounds": bounds,
-                                          "source": "papyan2020prevalence"})
+        Variable("training", name, dims, {"long_name": long, "units": units, "formula": formula,
+                                          BOUNDS: bounds_attribute(*bounds), "source": "papyan2020prevalence"})
         for name, long, units, formula, bounds, dims in TRAINING
     ]  # fmt: skip
     if collapse is not None:

@@ -132,13 +132,13 @@ def test_a_cube_without_a_known_variable_is_not_measured_and_an_unknown_one_is_w
 @pytest.mark.parametrize("samples", [7, 20, 360, 1437])
 def test_the_step_of_counted_shares_is_one_sample(samples):
     shares = np.random.default_rng(0).integers(0, samples + 1, 200) / samples
-    assert step_of(xr.DataArray(shares, attrs={"bounds": [0.0, 1.0]})) == pytest.approx(1 / samples)
+    assert step_of(xr.DataArray(shares, attrs={"value_bounds": ["0.0", "1.0"]})) == pytest.approx(1 / samples)
 
 
 def test_what_is_no_count_has_no_step():
     values = np.random.default_rng(0).uniform(size=50)
-    assert step_of(xr.DataArray(values, attrs={"bounds": [0.0, 1.0]})) == 0.0
-    assert step_of(xr.DataArray([0.5, 1.0], attrs={"bounds": [0.0, "inf"]})) == 0.0
+    assert step_of(xr.DataArray(values, attrs={"value_bounds": ["0.0", "1.0"]})) == 0.0
+    assert step_of(xr.DataArray([0.5, 1.0], attrs={"value_bounds": ["0.0", "inf"]})) == 0.0
 
 
 def test_the_middle_of_a_fall_does_not_depend_on_its_height_or_unit():

@@ -12,7 +12,7 @@ from elastic.cube import Journal, Layout, Variable, write_layout
 VARIABLES = (
     Variable("training", "loss", ("split",), {"long_name": "mean loss", "units": "nat", "source": "cover2006"}),
     Variable("training", "learning_rate", (), {"long_name": "learning rate", "units": "1"}),
-    Variable("collapse", "nc1", ("split", "layer"), {"long_name": "nc1", "units": "1", "bounds": [0.0, "inf"]}),
+    Variable("collapse", "nc1", ("split", "layer"), {"long_name": "nc1", "units": "1", "value_bounds": ["0.0", "inf"]}),
     Variable("collapse", "class_cosine", ("split", "layer", "class", "other_class"), {"long_name": "cosine"}),
     Variable("collapse", "nc4", ("split",), {"long_name": "belongs to the whole network"}),
     Variable("elasticity", "response", ("layer", "stepped_class", "observed_class"), {"long_name": "response"}),

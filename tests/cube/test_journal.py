@@ -52,6 +52,45 @@ def test_numbers_of_any_type_and_order_are_stored_as_the_layout_says(journal, la
     journal.append(0, {key: np.array(array, order="C") for key, array in record.items()})  # the same bytes
 
 
+@pytest.mark.parametrize(
+    "value", [np.float16(0.1), np.float32(1e-45), 5e-324, -0.0, np.inf, np.nan, 2**53, np.int64(-(2**53)), True,
+              np.uint8(7), np.longdouble(0.1), np.array(0.1, dtype=">f8")],
+)  # fmt: skip
+def test_every_number_is_kept_to_the_last_bit(journal, layout, make_record, value):
+    record = {**make_record(layout, 1), "training/learning_rate": value, "training/loss": [value, 0.5]}
+    journal.append(1, record)
+    (_, block), *_ = journal.blocks()
+    expected = np.array(float(value))
+    for stored in (journal.read(1)["training/learning_rate"], block["training/learning_rate"][0]):
+        assert stored.dtype == np.float64
+        assert stored.tobytes() == expected.tobytes()
+    assert np.array_equal(journal.read(1)["training/loss"], [float(value), 0.5], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 + 1, np.int64(2**53 + 1), np.uint64(2**64 - 1), 10**400, np.longdouble(1) / 3, "1.5", None, 1j,
+              np.complex64(1), np.datetime64("2020-01-01")],
+)  # fmt: skip
+@pytest.mark.parametrize("wrapped", [lambda v: v, lambda v: np.array(v)], ids=["alone", "array"])
+def test_a_number_that_would_be_rounded_is_refused(journal, layout, make_record, value, wrapped):
+    record = make_record(layout, 1)
+    with pytest.raises(StudyError, match=r"`training/learning_rate` should be real numbers that float64 holds exactly"):
+        journal.append(1, {**record, "training/learning_rate": wrapped(value)})
+    with pytest.raises(StudyError, match=r"`training/loss` should be real numbers"):
+        journal.append(1, {**record, "training/loss": [0.5, value]})
+    assert journal.epochs() == []
+
+
+def test_a_narrow_type_of_the_layout_takes_what_it_holds(tmp_path, make_layout):
+    write_layout(tmp_path, make_layout(probed=(), variables=(Variable("training", "loss", dtype="float32"),)))
+    journal = Journal(tmp_path)
+    journal.append(0, {"training/loss": np.float64(np.float32(0.1))})
+    assert journal.read(0)["training/loss"] == np.float32(0.1)
+    for value in (0.1, 1e300, 2**24 + 1):
+        with pytest.raises(StudyError, match="float32 holds exactly"):
+            journal.append(1, {"training/loss": value})
+
+
 def test_replaying_an_epoch_writes_nothing(journal, layout, make_record):
     journal.append(0, make_record(layout, 0))
     before = journal.path(0).stat()

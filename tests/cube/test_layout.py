@@ -25,8 +25,8 @@ def test_numpy_numbers_lists_and_tuples_make_one_layout(make_layout):
 
 
 def test_attributes_are_as_json_gives_them_back():
-    variable = Variable("collapse", "nc1", ["split"], {"bounds": (0.0, "inf")})
-    assert variable.attrs == {"bounds": [0.0, "inf"]}
+    variable = Variable("collapse", "nc1", ["split"], {"value_bounds": ("0.0", "inf"), "of": {"a": None}})
+    assert variable.attrs == {"value_bounds": ["0.0", "inf"], "of": '{"a": null}'}
     assert variable.dims == ("split",)
 
 

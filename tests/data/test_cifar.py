@@ -104,16 +104,68 @@ def test_arrays_of_anything_but_numbers_are_refused(tmp_path, dtype):
     [
         np.arange(6).reshape(2, 3),
         np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.arange(12).reshape(3, 4)[:, ::2],
         np.arange(4, dtype=">i2"),
         np.array([True, False]),
+        np.zeros((0, 3072), np.uint8),
+        np.array(2.5),
+        np.frombuffer(b"read only", np.uint8),
     ],
+    ids=["rows", "columns", "permuted", "turned", "sliced", "big-endian", "bool", "empty", "one", "read-only"],
 )
-def test_arrays_of_numbers_come_back_as_they_were(tmp_path, array):
-    for protocol in (2, 4):
-        (tmp_path / "file").write_bytes(pickle.dumps({"a": array}, protocol=protocol))
-        found = read_plain_pickle(tmp_path / "file")["a"]
-        assert found.dtype == array.dtype
-        np.testing.assert_array_equal(found, array)
+@pytest.mark.parametrize("numpy", ["numpy._core.", "numpy.core."], ids=["numpy 2", "numpy 1"])
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_arrays_of_numbers_come_back_as_they_were(tmp_path, array, protocol, numpy):
+    (tmp_path / "file").write_bytes(renamed(pickle.dumps({"a": array}, protocol=protocol), numpy))
+    found = read_plain_pickle(tmp_path / "file")["a"]
+    assert found.dtype == array.dtype
+    assert found.shape == array.shape
+    np.testing.assert_array_equal(found, array)
+
+
+def renamed(content, package):
+    """Return a pickle with NumPy's modules under the names of another version, each told with its length."""
+    for module in (b"multiarray", b"numeric"):
+        for text in (b"c%s\n", b"\x8c%c%s"):
+            old, new = (prefix + module for prefix in (b"numpy._core.", package.encode()))
+            spelled = [text % name if text.startswith(b"c") else text % (len(name), name) for name in (old, new)]
+            content = content.replace(*spelled)
+    return content.replace(b"\x95" + content[3:11], b"\x95" + (len(content) - 11).to_bytes(8, "little"))
+
+
+def test_cifar_is_read_from_pickles_of_protocol_5(ten):
+    folder, parts = ten
+    expected = cifar10(torch.Generator(), folder=str(folder))
+    for name, content in parts.items():
+        part = {**content, "data": np.asfortranarray(content["data"]) if "2" in name else content["data"]}
+        (folder / name).write_bytes(pickle.dumps(part, protocol=5))
+    found = cifar10(torch.Generator(), folder=str(folder))
+    assert torch.equal(found.inputs, expected.inputs)
+    assert torch.equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (b"ab", np.dtype("O"), (2,), "C"), (b"ab", np.dtype("S1"), (2,), "C"), (b"abc", np.dtype("u1"), (2,), "C"),
+        ("ab", np.dtype("u1"), (2,), "C"), (b"ab", "u1", (2,), "C"), (b"ab", np.dtype("u1"), (2,), "K", (1, 0)),
+        (b"ab", np.dtype([("a", "u1")]), (2,), "C"), ([1, 2], np.dtype("u1"), (2,), "C"),
+    ],
+)  # fmt: skip
+def test_a_buffer_of_anything_but_numbers_is_refused(tmp_path, arguments):
+    call = np.zeros(1).__reduce_ex__(5)[0]
+    (tmp_path / "file").write_bytes(pickle.dumps({"data": Hostile(call, *arguments)}, protocol=5))
+    with pytest.raises(DataError, match="plain data"):
+        read_plain_pickle(tmp_path / "file")
+
+
+def test_bytes_outside_the_file_are_refused(tmp_path):
+    content = pickle.dumps({"data": np.zeros(3)}, protocol=5, buffer_callback=lambda buffer: None)
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError, match="out-of-band"):
+        read_plain_pickle(tmp_path / "file")
 
 
 def test_damage_is_told_with_the_file(ten):

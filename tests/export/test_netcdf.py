@@ -10,7 +10,6 @@ import pytest
 import xarray as xr
 
 from elastic.export import export
-from elastic.export.netcdf import storable
 
 
 def reopened(study, folder):
@@ -53,26 +52,6 @@ def test_attributes_are_kept_as_text_and_numbers(finished_study, tmp_path):
     assert found.attrs.keys() == asked.attrs.keys()
     assert found.attrs["digest"] == finished_study.digest
     assert found.attrs["protocol"] == asked.attrs["protocol"]
-    assert json.loads(found.attrs["versions"]) == asked.attrs["versions"]
+    assert json.loads(found.attrs["versions"])["numpy"] == np.__version__
     assert found.attrs["seeds"].tolist() == [0, 1]
-    nc1, original = found["collapse"]["nc1"].attrs, asked["collapse"]["nc1"].attrs
-    assert json.loads(nc1["value_bounds"]) == original["bounds"]
-    assert {k: v for k, v in nc1.items() if k != "value_bounds"} == {k: v for k, v in original.items() if k != "bounds"}
-
-
-@pytest.mark.parametrize("value", [True, None, [], [True, False], [1, 2.5], ["a", "b"], {"a": [1, None]}, [[1], [2]]])
-def test_what_netcdf_has_no_type_for_is_json(value):
-    (told,) = storable(xr.DataTree(xr.Dataset(attrs={"x": value}))).attrs.values()
-    assert json.loads(told) == value
-
-
-@pytest.mark.parametrize("value", ["", "text", "µ\nν", 1, -2.5, [1, 2], [0.5, 1.5]])
-def test_text_and_numbers_stay_as_they_are(value):
-    assert storable(xr.DataTree(xr.Dataset(attrs={"x": value}))).attrs == {"x": value}
-
-
-def test_the_cube_itself_is_not_changed(finished_study):
-    cube = finished_study.cube
-    before = dict(cube.attrs), dict(cube["collapse"]["nc1"].attrs), cube["collapse"]["layer"].dtype
-    storable(cube)
-    assert (dict(cube.attrs), dict(cube["collapse"]["nc1"].attrs), cube["collapse"]["layer"].dtype) == before
+    assert found["collapse"]["nc1"].attrs == asked["collapse"]["nc1"].attrs

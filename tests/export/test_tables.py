@@ -15,7 +15,26 @@ from elastic.export import codebook, export, read_tables, tables, tidy
 from elastic.export.tables import FACTS
 
 #: Labels that a reader of text files takes for something else, or that need quotes.
-ODD = ["null", "true", "007", "1e3", "NaN", "", "a,b", 'he said "no"', "two\nlines", "Größe µ", " blanks ", "inf"]
+ODD = [
+    "null",
+    "true",
+    "True",
+    "007",
+    "1e3",
+    "1e5",
+    "NaN",
+    "nan",
+    "NA",
+    "N/A",
+    "None",
+    "",
+    "a,b",
+    'he said "no"',
+    "two\nlines",
+    "Größe µ",
+    " blanks ",
+    "inf",
+]
 
 
 def exported(study, folder):
@@ -75,6 +94,19 @@ def test_labels_and_numbers_of_every_kind_survive(finished_study, tmp_path):
     asked = tidy(study.cube)
     assert set(asked["training"]["odd"]) == set(ODD)
     same(exported(study, tmp_path), asked)
+
+
+def test_the_codebook_says_how_pandas_reads_each_table(finished_study, tmp_path, monkeypatch):
+    study = altered.Altered(finished_study.folder, altered.swept("odd", ODD))
+    exported(study, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    book = pd.read_csv("codebook.csv", keep_default_na=False)
+    for name, table in tidy(study.cube).items():
+        (line,) = book.loc[book["table"] == name, "read_with"].unique()
+        found = eval(line, {"pandas": pd, "str": str})
+        assert set(found["odd"]) == set(ODD)
+        pd.testing.assert_frame_equal(found, table, check_exact=True, check_dtype=False)
+        assert {column: found[column].dtype.kind for column in found} == {c: table[c].dtype.kind for c in table}
 
 
 def test_a_study_under_way_is_written_as_far_as_it_is(finished_study, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-POSITIVE = {"bounds": [0.0, "inf"]}
+POSITIVE = {"value_bounds": ["0.0", "inf"]}
 
 
 def cube_of(
@@ -35,7 +35,7 @@ def cube_of(
         "collapse": xr.Dataset(
             {
                 "nc1": ((*dims, "split", "layer"), nc1, {**POSITIVE, "formula": "tr(Σ_W Σ_B⁺)/K"}),
-                "ncc_accuracy": ((*dims, "split", "layer"), 1 / (1 + nc1), {"bounds": [0.0, 1.0]}),
+                "ncc_accuracy": ((*dims, "split", "layer"), 1 / (1 + nc1), {"value_bounds": ["0.0", "1.0"]}),
             },
             coords={**coords, **dict([split, layer])},
         ),

@@ -138,7 +138,9 @@ def test_settings_left_open_and_settings_asked_for_are_told(swept):
 
 
 def test_only_what_was_measured_is_kept():
-    ragged = values([1.0, np.nan, 2.0], [np.nan, np.inf, 3.0], bounds=[0.0, "inf"]).assign_coords(layer=list("abc"))
+    ragged = values([1.0, np.nan, 2.0], [np.nan, np.inf, 3.0], value_bounds=["0.0", "inf"]).assign_coords(
+        layer=list("abc")
+    )
     kept = measured(ragged, "layer")
     assert kept["layer"].values.tolist() == ["a", "c"]
     assert kept.attrs == ragged.attrs

@@ -104,7 +104,7 @@ def test_a_metric_is_documented(entry):
 @each_metric
 def test_a_metric_gives_plain_attributes_to_its_variable(entry):
     attrs = attributes(entry)
-    assert {"long_name", "units", "source", "formula", "bounds"} <= attrs.keys()
+    assert {"long_name", "units", "source", "formula", "value_bounds"} <= attrs.keys()
     plain = (str, int, float)
     assert all(isinstance(x, plain) for v in attrs.values() for x in (v if isinstance(v, list) else [v]))
     assert ("convention" in attrs) == ("Convention:" in inspect.getdoc(entry.function))

@@ -125,6 +125,54 @@ def test_there_is_one_zero():
 
 
 @pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a:\t1\nb: \t x", {"a": 1, "b": "x"}), ("a:\n  b:\t[1,\t2]\t# c\n", {"a": {"b": [1, 2]}}),
+        ("-\ta\n- \tb", ["a", "b"]),
+        ("a:\t\n\t\n  b: 1\n\t# c\n", {"a": {"b": 1}}), ("a\t:\t'x\ty'\t", {"a": "x\ty"}),
+        ("a: x\ty \t z\t\n", {"a": "x\ty \t z"}),
+        ("a:\t|\n  x\ty\n", {"a": "x\ty\n"}), ("a: x\t\n  y\n", {"a": "x y"}), ("?\ta\n:\tb", {"a": "b"}),
+        ("a: 1\t", {"a": 1}),
+    ],
+)  # fmt: skip
+def test_tabs_separate_as_spaces_do(text, data):
+    assert tree_of(text).data == data
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\ta: 1", "1:1"),
+        ("a:\n\tb: 1", "2:1"),
+        ("a:\n  b: 1\n \tc: 2", "3:2"),
+        ("a: x\n\ty", "2:1"),
+        ("a:\n\t- b", "2:1"),
+    ],
+)
+def test_tabs_do_not_indent(text, place):
+    with pytest.raises(ProtocolError, match="try spaces in place of the tab") as caught:
+        tree_of(text)
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize("text", ["-\t- a", "a:\t- b", "-\tb: 1\n  c: 2", "a:\tb:\tc"])
+def test_no_block_begins_behind_a_tab(text):
+    with pytest.raises(ProtocolError, match="not allowed here"):
+        tree_of(text)
+
+
+@pytest.mark.parametrize("text", ["<<: {a: 1}", "<<: *x", "b: 1\n<<: [{a: 1}]", "{<<: {a: 1}}"])
+def test_merge_keys_are_told_for_what_they_are(text):
+    with pytest.raises(ProtocolError, match=r"no merge keys .*YAML 1\.1.*; try writing the merged keys out") as caught:
+        tree_of(text)
+    assert caught.value.place in ("1:1", "1:2", "2:1")
+
+
+def test_quoted_it_is_text_as_any_other():
+    assert tree_of("a: <<\n'<<': 1").data == {"a": "<<", "<<": 1}
+
+
+@pytest.mark.parametrize(
     ("text", "should"),
     [
         (".nan", "finite"), (".inf", "finite"), ("-.INF", "finite"), ("1e400", "finite"), ("9" * 5_000, "64 bits"),

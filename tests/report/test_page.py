@@ -277,7 +277,7 @@ def grown(classes, layers, epochs, seeds=3):
     def values(*dims):
         shape = [len(labels[dim]) for dim in dims]
         drawn = random.random(shape, dtype=np.float32) + 0.01
-        return xr.DataArray(drawn, {d: list(labels[d]) for d in dims}, dims, attrs={"bounds": [0.0, "inf"]})
+        return xr.DataArray(drawn, {d: list(labels[d]) for d in dims}, dims, attrs={"value_bounds": ["0.0", "inf"]})
 
     metrics = {f"metric_{n}": values("seed", "epoch", "split", "layer") for n in range(12)}
     pairs = values("seed", "epoch", "layer", "stepped_class", "observed_class")

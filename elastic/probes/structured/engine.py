@@ -9,8 +9,10 @@ from torch import Tensor
 
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.state import restored
 from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
+from elastic.probes.features import rows
 from elastic.probes.movements import Layers, Stepping
 from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
@@ -49,27 +51,30 @@ class Structured(Stepping):
         """Return the steps on c samples alone."""
         dtype = self.recording.dtype
         size = None if self.lr is None else (self.lr * gradient.norm).to(dtype)
-        return self.recording.steps(inputs, gradient.direction.to(dtype), size)
+        with restored(self.model):
+            return self.recording.steps(inputs, gradient.direction.to(dtype), size)
 
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}
         # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
         guarded, self.looked = not self.looked and steps.count == 1, True
-        for layer, (value, tangent) in propagate(self.model, steps, inputs, guarded=guarded).items():
+        with restored(self.model):
+            propagated = propagate(self.model, steps, inputs, guarded=guarded)
+        for layer, (value, tangent) in propagated.items():
             if tangent is None:
                 tangent = value.new_zeros(steps.count, *value.shape)
-            moved[layer], features[layer] = tangent.flatten(2), value.flatten(1)
+            moved[layer], features[layer] = tangent.reshape(*tangent.shape[:2], -1), rows(value)
         return moved, features
 
     def own(self, steps: Steps, inputs: Tensor, at_a_time: int) -> Layers:
         """Return own movements, read off small blocks of all pairs among stepped samples."""
         parts: dict[str, list[Tensor]] = {layer: [] for layer in self.model.layers}
         for start in range(0, len(inputs), at_a_time):
-            rows = slice(start, start + at_a_time)
+            part = slice(start, start + at_a_time)
             # What rules derive from steps is kept if these are all.
-            some = steps if len(inputs) <= at_a_time else steps.rows(rows)
-            for layer, moved in self.moved(some, inputs[rows])[0].items():
+            some = steps if len(inputs) <= at_a_time else steps.rows(part)
+            for layer, moved in self.moved(some, inputs[part])[0].items():
                 # A copy: a diagonal would keep all its block alive.
                 parts[layer].append(moved.diagonal().mT.clone())
         return {layer: torch.cat(own) for layer, own in parts.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from elastic.probes.dispatch import run_operation
 from elastic.probes.structured.duals import Unsupported, tensors_of
 from elastic.probes.structured.memory import Memory
 
@@ -33,4 +34,4 @@ class Guard(TorchDispatchMode):
         with torch._C.DisableTorchFunction():
             if not self.following() and any(map(self.memory.moving, tensors_of(args, kwargs))):
                 raise Unsupported(f"`{func}`", "an operation that torch functions do not show")
-            return func(*args, **kwargs)
+            return run_operation(func, args, kwargs)

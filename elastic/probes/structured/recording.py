@@ -118,7 +118,7 @@ class Recording:
 
         def against(moved: dict[str, Tensor], x: Tensor, seed: Tensor) -> tuple[Tensor, list[Tensor]]:
             recorder = Recorder(self.names, self.loose, moved)
-            features = self._taps(x[None], recorder)[self.layer].flatten(1)[0]
+            features = self._taps(x[None], recorder)[self.layer].reshape(-1)
             if [(call.way, call.weight, call.bias) for call in recorder.calls] != ways:
                 raise Unsupported("`model`", "a use of its weights that depends on the sample")
             return -(features * seed).sum(), [call.inputs for call in recorder.calls]

@@ -1,0 +1,92 @@
+"""Attributes that netCDF and Zarr both hold, so that xarray writes a cube to either and reads it back unchanged.
+
+netCDF has text, numbers, and lists of one kind of these, in which a list of one is the one. JSON, in which Zarr
+writes attributes, has no infinity. Both keep what `storable` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+#: The least and the greatest value that a variable can have. (The CF conventions read an attribute ``bounds`` as the
+#: name of another variable: xarray fails on it.)
+BOUNDS = "value_bounds"
+
+#: What cubes before 0.1.0 call it: ``bounds``, a list of numbers with "-inf" and "inf" among them.
+EARLIER = "bounds"
+
+
+def bounds_attribute(low: float | None, high: float | None) -> list[str]:
+    """Return bounds as the attribute `BOUNDS` spells them: two strings that ``float`` reads; None is unbounded.
+
+    Strings, because netCDF holds no list of numbers and words, and JSON no infinity.
+
+    >>> bounds_attribute(0, None), bounds_attribute(None, 1.5)
+    (['0.0', 'inf'], ['-inf', '1.5'])
+    """
+    return [repr(-math.inf if low is None else float(low)), repr(math.inf if high is None else float(high))]
+
+
+def bounds_of(attrs: Mapping[Any, Any]) -> tuple[float, float] | None:
+    """Return the bounds that a variable's attributes declare, None where they declare none.
+
+    >>> bounds_of({"value_bounds": ["0.0", "inf"]}), bounds_of({"value_bounds": np.array([0.0, 1.0])}), bounds_of({})
+    ((0.0, inf), (0.0, 1.0), None)
+    """
+    if BOUNDS not in attrs:
+        return None
+    low, high = attrs[BOUNDS]
+    return float(low), float(high)
+
+
+def storable(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return attributes as netCDF and Zarr hold them; those that are so already stay as they are.
+
+    A list of one is its element; ``bounds`` becomes ``value_bounds``; numbers that JSON or int64 lack become text, and
+    everything else (a mapping, None, a truth value, a list of several kinds or of lists) JSON text.
+
+    >>> storable({"seeds": [0, 1], "title": "µ", "versions": {"numpy": "2.4"}, "lr": None})
+    {'seeds': [0, 1], 'title': 'µ', 'versions': '{"numpy": "2.4"}', 'lr': 'null'}
+    >>> storable({"bounds": [0.0, "inf"], "digests": ("ab12",)})
+    {'value_bounds': ['0.0', 'inf'], 'digests': 'ab12'}
+    """
+    found = {str(name): _plain(value) for name, value in attrs.items()}
+    # A string names a variable, as CF means it; elastic itself never writes one.
+    if isinstance(found.get(EARLIER), list) and len(found[EARLIER]) == 2:
+        known = {BOUNDS: bounds_attribute(*map(float, found[EARLIER]))}
+        found = {BOUNDS if name == EARLIER else name: value for name, value in found.items()} | known
+    return {name: _storable(value) for name, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's arrays and numbers as Python's, and tuples as lists."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
+        (value,) = value
+    if isinstance(value, list):
+        kinds = {type(part) for part in value}
+        held = len(kinds) == 1 and all(map(_held, value))
+        return value if held else json.dumps(value, ensure_ascii=False)
+    if _held(value):
+        return value
+    beyond = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if beyond else json.dumps(value, ensure_ascii=False)
+
+
+def _held(value: Any) -> bool:
+    """Return whether one value is text, an int64, or a finite number."""
+    if isinstance(value, str):
+        return True
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return type(value) is float and math.isfinite(value)

@@ -1,0 +1,52 @@
+"""Tabs as YAML 1.2 has them: white space between the parts of a line, never its indentation.
+
+ruamel's scanner refuses every tab outside brackets, by a rule of YAML 1.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ruamel.yaml.scanner import Scanner
+
+_BREAKS = "\0\r\n\x85\u2028\u2029"
+
+
+class TabScanner(Scanner):
+    """Reads tabs that separate parts of a line (YAML 1.2, §6.2) or stand between the words of a plain scalar."""
+
+    def scan_to_next_token(self) -> Any:
+        """Skip white space, comments and line breaks up to the next part."""
+        super().scan_to_next_token()
+        while self.reader.peek() == "\t":
+            white = self._white()
+            indents = not self._line_so_far().strip(" \t")
+            if indents and self.reader.peek(len(white)) not in f"{_BREAKS}#":
+                return
+            self.reader.forward(len(white))
+            if not indents:
+                # No block begins behind a tab (§6.1): how far it is indented would be a guess.
+                self.allow_simple_key = False
+            super().scan_to_next_token()
+
+    def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+        """Return the white space between two words of a plain scalar, or what a line break between them stands for."""
+        white = self._white()
+        if "\t" not in white:
+            return super().scan_plain_spaces(indent, start_mark)
+        self.reader.forward(len(white))
+        if self.reader.peek() in _BREAKS:
+            return super().scan_plain_spaces(indent, start_mark)
+        return [white]
+
+    def _white(self) -> str:
+        """Return the spaces and tabs that come next."""
+        length = 0
+        while self.reader.peek(length) in " \t":
+            length += 1
+        return str(self.reader.prefix(length))
+
+    def _line_so_far(self) -> str:
+        """Return what the line holds before the next character."""
+        at = self.reader.pointer
+        return str(self.reader.buffer[at - self.reader.column : at])

@@ -48,7 +48,7 @@ def check(spec, engine, update):
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(spec=specs)
 def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, update, spec):
     assume(subject_of(spec) is not None)
@@ -58,16 +58,16 @@ def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, 
 ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
 
 
+@pytest.mark.parametrize("update", ["first_order", "finite"])
 @pytest.mark.parametrize("family", STEPS)
-def test_every_step_of_the_grammar_alone(family):
+def test_every_step_of_the_grammar_alone(family, update):
     faults = []
     for place, (kinds, *_) in enumerate(STEPS[family]):
-        spec = Spec(ENTRY_OF[kinds[0]], 3, (f"{family}.{place}",), 0)
-        for update in ("first_order", "finite"):
-            try:
-                check(spec, "auto", update)
-            except AssertionError as error:
-                faults.append(str(error))
+        spec = Spec(ENTRY_OF[kinds[place % len(kinds)]], 3, (f"{family}.{place}",), 0)
+        try:
+            check(spec, "auto", update)
+        except AssertionError as error:
+            faults.append(str(error))
     assert not faults, f"{len(faults)} faults\n" + "\n".join(faults)
 
 

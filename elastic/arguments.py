@@ -9,59 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from elastic.arrays import ArrayLike, as_dense, as_numpy, as_tensor, label_array
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss, build_loss
+from elastic.metrics.rounding import magnitude
 from elastic.models.input_type import input_type
 from elastic.models.trial import first_line, trial
 
-ArrayLike = npt.ArrayLike | Tensor
 #: Inputs [n, …] with their labels [n].
 Labelled = tuple[ArrayLike, ArrayLike]
 #: Weights [K, d], alone or with a bias [K].
 Classifier = ArrayLike | tuple[ArrayLike, ArrayLike | None]
-
-
-def as_numpy(values: ArrayLike) -> npt.NDArray[Any]:
-    """Return values as a NumPy array on the host."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def as_tensor(name: str, values: ArrayLike) -> Tensor:
-    """Return values [n, …] as a floating-point tensor where they are; integers become float64.
-
-    Raises
-    ------
-    DegenerateInput
-        If they are no real numbers, a single number, or have no features.
-    """
-    try:
-        tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    except (TypeError, ValueError) as error:
-        raise DegenerateInput(f"`{name}`", "be an array of numbers", first_line(error), "a NumPy array") from None
-    if tensor.ndim == 0 or tensor.is_complex() or 0 in tensor.shape[1:]:
-        found = f"{str(tensor.dtype).removeprefix('torch.')} of shape {list(tensor.shape)}"
-        raise DegenerateInput(f"`{name}`", "be real numbers of shape [n, …]", found, "a row of features a sample")
-    return tensor if tensor.is_floating_point() else tensor.double()
-
-
-def class_positions(labels: ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
-    """Return the sorted class names, and each label's position among them.
-
-    Raises
-    ------
-    DegenerateInput
-        If the labels have no order (numbers among strings).
-
-    Examples
-    --------
-    >>> class_positions(["cat", "dog", "cat"])
-    (array(['cat', 'dog'], dtype='<U3'), array([0, 1, 0]))
-    """
-    try:
-        names, positions = np.unique(as_numpy(labels), return_inverse=True)
-    except TypeError as error:
-        raise DegenerateInput("`labels`", "be all numbers or all strings", first_line(error), "strings") from None
-    return names, positions.reshape(-1)
 
 
 def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Tensor, Tensor]:
@@ -70,8 +28,11 @@ def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Ten
     Raises
     ------
     DegenerateInput
-        If they are of other shapes.
+        If they are of other shapes, or not finite.
     """
+    if isinstance(classifier, tuple) and len(classifier) != 2:
+        should = "be weights [K, d], or a pair of weights and bias"
+        raise DegenerateInput("`classifier`", should, f"a tuple of {len(classifier)}", "(W, b)")
     weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
     W = as_tensor("classifier", weights).double()
     b = W.new_zeros(classes) if bias is None else as_tensor("bias", bias).double()
@@ -79,7 +40,23 @@ def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Ten
         if list(found.shape) != shape:
             should, hint = f"be of shape {shape} for {classes} classes", "those that read the last layer"
             raise DegenerateInput(f"`{name}`", should, str(list(found.shape)), hint)
-    return W, b
+        if not bool(found.isfinite().all()):
+            raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity", "an earlier epoch")
+    return W, b.to(W.device)
+
+
+def linear_decisions(features: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """Return argmax_k (W h + b)_k [n] of float64 features [n, d], weights [K, d] and bias [K], at any scale of them.
+
+    >>> h, W = torch.tensor([[1e200], [-1e200]]).double(), torch.tensor([[1e200], [-1e200]]).double()
+    >>> linear_decisions(h, W, torch.zeros(2).double()).tolist()
+    [0, 1]
+    """
+    scales = [magnitude(part) for part in (features, weights, bias)]
+    product, shift = scales[0].log2() + scales[1].log2(), scales[2].log2()
+    top = torch.maximum(product, shift) if bool((bias != 0).any()) else product
+    logits = (features / scales[0]) @ (weights / scales[1]).T * (product - top).exp2()
+    return (logits + bias / scales[2] * (shift - top).exp2()).argmax(dim=1)
 
 
 def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
@@ -91,14 +68,17 @@ def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
     Raises
     ------
     DegenerateInput
-        If there are fewer, or the names are no positions.
+        If there are fewer, they are no row a sample (logits of T tokens, [n, T, C]), or the names are no positions.
 
     Examples
     --------
     >>> decisions_of(torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), np.array([1, 2])).tolist()
     [0, -1]
     """
-    highest, count = logits.flatten(1).argmax(dim=1), logits.flatten(1).shape[1]
+    if logits.ndim != 2:
+        hint = "one row a sample: logits.flatten(0, 1) with a label a token, or logits[:, -1]"
+        raise DegenerateInput("`features['logits']`", "be of shape [n, C]", f"shape {list(logits.shape)}", hint)
+    highest, count = logits.argmax(dim=1), logits.shape[1]
     if count == len(names):
         return highest
     if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= count:
@@ -171,14 +151,16 @@ def as_inputs(name: str, values: ArrayLike) -> Tensor:
         As `as_tensor`.
     """
     tensor = as_tensor(name, values)
+    if isinstance(values, (list, tuple)) and values and all(isinstance(row, Tensor) for row in values):
+        values = torch.stack(list(values))
     if isinstance(values, Tensor):
-        return tensor.to(values.dtype)
-    array = as_numpy(values)
-    return torch.as_tensor(array.astype(array.dtype.newbyteorder("="))) if array.dtype.kind in "iub" else tensor
+        return tensor if values.is_floating_point() else as_dense(name, values)
+    array = as_numpy(name, values)
+    return torch.from_numpy(np.array(array, order="C")) if array.dtype.kind in "iub" else tensor
 
 
 def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
-    values = as_numpy(labels).reshape(-1)
+    values = label_array(name, labels)
     if values.dtype.kind not in "iubf" or (values.dtype.kind == "f" and not (values == np.floor(values)).all()):
         hint = "np.unique(labels, return_inverse=True)[1]"
         raise DegenerateInput(f"`{name}`", "be positions of logits, as integers", f"{values[:3].tolist()} …", hint)

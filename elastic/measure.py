@@ -13,17 +13,16 @@ import xarray as xr
 from torch import Tensor, nn
 
 from elastic.arguments import (
-    ArrayLike,
     Classifier,
     Labelled,
     as_classifier,
     as_loss,
-    as_tensor,
     check_update,
-    class_positions,
     decisions_of,
+    linear_decisions,
     samples_like,
 )
+from elastic.arrays import ArrayLike, as_tensor, class_positions
 from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.cube.portable import fixed_width
 from elastic.errors import DegenerateInput, ElasticError, ModelError
@@ -31,6 +30,7 @@ from elastic.losses import Loss
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.contract import attributes
+from elastic.metrics.moments import vectors
 from elastic.metrics.tabulation import FloatArray, tabulate, to_array
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
@@ -40,7 +40,7 @@ from elastic.models.trial import first_line, trial
 from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import INPUT
-from elastic.probes.preconditions import check_preconditions
+from elastic.probes.preconditions import check_parameters, check_preconditions
 from elastic.probes.update_response import update_responses
 from elastic.probes.verification import Witness, pairs_of
 from elastic.probes.verified_response import verified_responses
@@ -52,6 +52,7 @@ def measure_collapse(
     labels: ArrayLike,
     *,
     classifier: Classifier | None = None,
+    rank_tolerance: float | None = None,
 ) -> xr.Dataset:
     """Measure neural collapse in features, layer by layer.
 
@@ -66,6 +67,9 @@ def measure_collapse(
     classifier
         Weights [K, d] of the linear classifier that reads the last layer (before "logits"), rows in the order of
         the sorted labels; or a pair of weights and bias [K]. Without a bias the decisions are those of W h.
+    rank_tolerance
+        Directions of the class means count in nc1 and fuzziness where their singular value exceeds this share of the
+        largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` tells how many count.
 
     Returns
     -------
@@ -88,6 +92,8 @@ def measure_collapse(
     by_layer = features if isinstance(features, Mapping) else {"features": features}
     if not by_layer:
         raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
+    if unnamed := [layer for layer in by_layer if not isinstance(layer, (str, int))]:
+        raise DegenerateInput("`features`", "name its layers", repr(unnamed[0]), "features={'penultimate': array}")
     tensors = {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
     names, codes = class_positions(labels)
     positions = torch.as_tensor(codes, device=next(iter(tensors.values())).device)
@@ -97,7 +103,7 @@ def measure_collapse(
             raise DegenerateInput(
                 f"`features[{layer!r}]`", "have one row a label", counts, "features[mask], labels[mask]"
             )
-    reading = read_classes(lambda: [(tensors, positions)], len(names))
+    reading = read_classes(lambda: [(tensors, positions)], len(names), rank_tolerance=rank_tolerance)
     readings: dict[str, dict[str, Any]] = {
         layer: {"statistics": r.statistics, "nearest": r.nearest, "labels": r.labels} for layer, r in reading.items()
     }
@@ -117,10 +123,10 @@ def _add_classifier(
     layers = [layer for layer in tensors if layer != "logits"]
     decisions: Tensor | None = None
     if classifier is not None and layers:
-        last = tensors[layers[-1]].flatten(1).double()
+        last = vectors(tensors[layers[-1]])
         W, bias = (part.to(last.device) for part in as_classifier(classifier, len(names), last.shape[1]))
         readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
-        decisions = (last @ W.T + bias).argmax(dim=1)
+        decisions = linear_decisions(last, W, bias)
     if "logits" in tensors:
         decisions = decisions_of(tensors["logits"], names)
     if decisions is not None:
@@ -218,7 +224,9 @@ def _measured(
     memory_budget: int,
 ) -> xr.Dataset:
     """Return the dataset of `measure_elasticity` for arguments that have been checked."""
-    check_preconditions(model, torch.cat([observed[0], stepped[0]]))
+    inputs = torch.cat([observed[0], stepped[0]])
+    check_preconditions(model, inputs)
+    check_parameters(model, inputs)
     present, codes = torch.cat([stepped[1], observed[1]]).unique(return_inverse=True)
     groups, classes = codes.split([len(stepped[1]), len(observed[1])])
     same = same_rows(stepped[0], observed[0])

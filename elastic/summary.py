@@ -15,6 +15,9 @@ from elastic.analysis.reading import settings_of
 from elastic.cube import Status
 from elastic.study import Study
 
+#: Variables of the table. nc1 weighs weak directions of the class means in full, within_between_ratio hardly sees them.
+SHOWN_VARIABLES = (("collapse", "nc1"), ("collapse", "within_between_ratio"), ("elasticity", "locality"))
+
 #: Settings shown one after the other; a study with more is to be read in a notebook.
 SHOWN = 6
 
@@ -32,36 +35,37 @@ def findings(study: Study) -> RenderableType:
 
 
 def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
-    """Return nc1 and locality of each layer at the first and the last probed epoch, means over the seeds."""
+    """Return nc1, within_between_ratio and locality of each layer, first and last probed, means over the seeds."""
     shown = Table(title=caption(cube, where), title_justify="left", title_style="bold")
+    shown.add_column("epoch", justify="right")
     shown.add_column("layer")
-    columns = list(columns_of(cube, where))
-    for name, _values in columns:
+    columns = dict(columns_of(cube, where))
+    for name in columns:
         shown.add_column(name, justify="right")
-    layers: list[str] = []
-    for _name, values in columns:
-        layers += [str(layer) for layer in values["layer"].values if str(layer) not in layers]
-    for layer in layers:
-        shown.add_row(layer, *(cell(values, layer) for _, values in columns))
+    for epoch in dict.fromkeys(epoch for values in columns.values() for epoch in values["epoch"].values.tolist()):
+        shown.add_section()
+        there = [values.sel(epoch=[epoch]) for values in columns.values() if epoch in values["epoch"].values]
+        layers = dict.fromkeys(str(layer) for values in there for layer in values["layer"].values)
+        for row, layer in enumerate(layers):
+            shown.add_row("" if row else str(epoch), layer, *(cell(v, layer, epoch) for v in columns.values()))
     return shown
 
 
 def columns_of(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[tuple[str, xr.DataArray]]:
-    """Yield the headings and the values [seed, layer] of the table."""
-    for group, variable in (("collapse", "nc1"), ("elasticity", "locality")):
+    """Yield the headings and the values [seed, epoch, layer] of the table, at the first and the last probed epoch."""
+    for group, variable in SHOWN_VARIABLES:
         if group not in cube.children or variable not in cube[group].dataset:
             continue
         values = cube[group].dataset[variable].sel(dict(where))
         values = values.sel(split="train") if "split" in values.dims else values
-        for epoch in dict.fromkeys(values["epoch"].values[[0, -1]].tolist()):
-            yield f"{variable}\nepoch {epoch}", values.sel(epoch=epoch)
+        yield variable, values.sel(epoch=list(dict.fromkeys(values["epoch"].values[[0, -1]].tolist())))
 
 
-def cell(values: xr.DataArray, layer: str) -> str:
+def cell(values: xr.DataArray, layer: str, epoch: int) -> str:
     """Return the mean over seeds of one layer's values, with their standard deviation if there are several."""
-    if layer not in values["layer"].values:
+    if layer not in values["layer"].values or epoch not in values["epoch"].values:
         return "–"
-    found = values.sel(layer=layer).values
+    found = values.sel(layer=layer, epoch=epoch).values
     found = found[np.isfinite(found)]
     if found.size == 0:
         return "–"

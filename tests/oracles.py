@@ -108,6 +108,10 @@ def classifier_cosine(weights):
     return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in rows] for a in rows])
 
 
+def class_mean_rank(features, labels):
+    return float(np.linalg.matrix_rank(centred_means(features, labels), rtol=1e-7))
+
+
 def singular_values_of(rows):
     """K of them for K rows: those of the square matrix that rows or columns of zeros make of it."""
     K, d = rows.shape

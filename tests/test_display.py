@@ -150,7 +150,7 @@ def test_the_summary_shows_the_numbers_of_the_headline(finished_study):
     frame = headline(finished_study.cube)
     told = {row[0]: row[1:] for row in read.rows}
     last = frame[(frame["epoch"] == 6) & (frame["layer"] == "penultimate")].set_index("variable")
-    for column, variable in ((2, "nc1"), (6, "locality")):
+    for column, variable in ((2, "nc1"), (6, "within_between_ratio"), (10, "locality")):
         estimate, interval = told["penultimate"][column : column + 2]
         row = last.loc[variable]
         assert f"{estimate} {interval}" == with_interval(row["estimate"], row["lower"], row["upper"])

@@ -23,7 +23,7 @@ ORDER = (
     {"errors"},
     {"registry", "progress", "provenance", "theory"},
     {"protocol", "cube", "analysis", "plotting"},
-    {"data", "models", "losses", "optimizers", "metrics"},
+    {"data", "models", "losses", "optimizers", "metrics", "arrays"},
     {"training", "checkpoint", "arguments"},
     {"probes"},
     {"runs", "measure", "display"},

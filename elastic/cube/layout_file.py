@@ -12,24 +12,52 @@ from elastic.errors import StudyError
 FILE = "layout.json"
 
 
-def write_layout(folder: Path, layout: Layout) -> None:
-    """Write ``layout.json`` into a run's folder, once.
+def write_layout(folder: Path, layout: Layout) -> Layout:
+    """Write ``layout.json`` into a run's folder, once, and return the layout by which the run is recorded.
+
+    A run that an earlier version of elastic began lacks variables that came later, and describes others in other
+    words. It is recorded to its end as it was begun, so that all its records hold the same.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    layout
+        What this version of elastic would record.
+
+    Returns
+    -------
+    Layout
+        ``layout``, or the one that the folder has.
 
     Raises
     ------
     StudyError
-        If the run has one already that says something else, or the folder cannot be written.
+        If the run has a layout with other coordinates, or variables that this version does not measure alike, or the
+        folder cannot be written.
     """
     known = read_layout(folder)
     if known is None:
         write_atomically(folder / FILE, layout.to_json().encode())
-    elif known != layout:
-        names = [part.name for part in fields(layout)]
-        parts = [name for name in names if getattr(known, name) != getattr(layout, name)]
+        return layout
+    if different := [*_coordinates(known, layout), *_unmeasured(known, layout)]:
         should = "be what this run is about to record"
-        found = f"other {', '.join(parts)}"
+        found = f"other {', '.join(different)}"
         hint = f"the elastic version that began it, or deleting {folder} to run it anew"
         raise StudyError(f"`{FILE}`", should, found, hint, place=str(folder / FILE))
+    return known
+
+
+def _coordinates(known: Layout, layout: Layout) -> list[str]:
+    """Return the parts beside the variables in which two layouts differ."""
+    names = [part.name for part in fields(layout) if part.name != "variables"]
+    return [name for name in names if getattr(known, name) != getattr(layout, name)]
+
+
+def _unmeasured(known: Layout, layout: Layout) -> list[str]:
+    """Return the variables of a known layout that another one lacks, or has with other dims or types."""
+    shapes = {variable.key: (variable.dims, variable.dtype) for variable in layout.variables}
+    return [v.key for v in known.variables if shapes.get(v.key) != (v.dims, v.dtype)]
 
 
 def read_layout(folder: Path) -> Layout | None:

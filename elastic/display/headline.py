@@ -1,4 +1,4 @@
-"""The headline of a study: nc1 and locality of every layer, at the first and the last probed epoch."""
+"""The headline of a study: collapse and locality of every layer, at the first and the last probed epoch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from elastic.analysis.intervals import log_interval
 from elastic.analysis.reading import read, settings_axes
 from elastic.errors import NotMeasured
 
-#: Variables of the headline.
-QUANTITIES = ("collapse/nc1", "elasticity/locality")
+#: Variables of the headline. nc1 counts weak directions of the class means in full; within_between_ratio hardly does.
+QUANTITIES = ("collapse/nc1", "collapse/within_between_ratio", "elasticity/locality")
 
 #: Columns after those of the study's axes.
 COLUMNS = ("layer", "variable", "split", "epoch", "estimate", "lower", "upper", "count")
@@ -23,7 +23,7 @@ Told = Callable[[Any], str]
 
 
 def headline(cube: xr.DataTree, *, level: float = 0.95) -> pd.DataFrame:
-    """Return nc1 and locality of every layer, first and last, with intervals over the seeds.
+    """Return nc1, within_between_ratio and locality of every layer, first and last, with intervals over the seeds.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def measured_epochs(values: xr.DataArray) -> list[int]:
 def geometric_interval(values: xr.DataArray, level: float = 0.95) -> xr.Dataset:
     r"""Return geometric mean and t interval over the seeds of numbers that cannot be negative.
 
-    nc1 and locality are ratios that run through orders of magnitude: the interval is that of the mean logarithm,
+    They are ratios that run through orders of magnitude: the interval is that of the mean logarithm,
     exp(interval(log v)), so that it never reaches below 0.
 
     Parameters

@@ -32,7 +32,7 @@ def write_latex(study: Study, folder: Path) -> Iterator[Path]:
 
 
 def headline_table(study: Study) -> str:
-    """Return nc1 and locality of every layer, first and last, as a LaTeX table; "" if neither was measured."""
+    """Return the headline of a study, every layer first and last, as a LaTeX table; "" if none of it was measured."""
     frame = headline(study.cube)
     parts = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     if not parts:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
+import torch
 from torch import Tensor
 
-from elastic.errors import DegenerateInput
+from elastic.errors import DegenerateInput, ElasticError
 from elastic.metrics.moments import LayerMoments, vectors
+from elastic.metrics.rounding import norm, pair_distances
 
 #: Features [b, …] of one batch by layer.
 Features = Mapping[str, Tensor]
@@ -30,20 +33,25 @@ class Between:
         [d, r] right singular vectors, r ≤ min(K-1, d).
     singular_values
         [r] in descending order, all above the rank cut (see `read_classes`).
-    within
-        [r] second moments (1/N) Σ_i (z_i·v)² of the residuals z = h - μ_k along each direction: the diagonal of
-        Vᵀ Σ_W V, from squared projections and therefore never negative.
+    within_deviation
+        [r] root mean squares ((1/N) Σ_i (z_i·v)²)^½ of the residuals z = h - μ_k along each direction.
     """
 
     directions: Tensor
     singular_values: Tensor
-    within: Tensor
+    within_deviation: Tensor
+
+    @property
+    def within(self) -> Tensor:
+        """Second moments (1/N) Σ_i (z_i·v)² [r] of the residuals: the diagonal of Vᵀ Σ_W V, never negative."""
+        return self.within_deviation.square()
 
     def scatter_ratio(self) -> Tensor:
         """Return tr(Σ_W B⁺) for B = V S² Vᵀ; NaN if the class means have no spread."""
         if self.singular_values.numel() == 0:
             return self.singular_values.new_tensor(float("nan"))
-        return (self.within / self.singular_values.square()).sum()
+        # Squares of ratios, not ratios of squares: those of features at 1e-200 underflow.
+        return (self.within_deviation / self.singular_values).square().sum()
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,15 @@ class ClassStatistics:
     counts
         [K] samples n_k of each class.
     means
-        [K, d] class means μ_k.
+        [K, d] class means μ_k; all zero, exactly, where they are so up to rounding.
     global_mean
         [d] mean μ_G of the class means, in which every class has the same weight.
-    within_variance
-        [K] v_k = mean over class k of ‖h - μ_k‖².
+    centred
+        [K, d] class means about their mean, M; all zero, exactly, where they have no spread.
+    mean_rounding
+        [K] distance to which each class mean is known (`elastic.metrics.rounding`): what is nearer coincides.
+    within_deviation
+        [K] root mean square distance √v_k of class k's features from their mean.
     balanced
         Of the K×d matrix M of rows μ_k - μ_G, so that Σ_B = MᵀM/K.
     weighted
@@ -69,14 +81,27 @@ class ClassStatistics:
     counts: Tensor
     means: Tensor
     global_mean: Tensor
-    within_variance: Tensor
+    centred: Tensor
+    mean_rounding: Tensor
+    within_deviation: Tensor
     balanced: Between
     weighted: Between
 
     @property
-    def centred(self) -> Tensor:
-        """Class means about their mean, M [K, d]; exactly zero where they have no spread."""
-        return self.means - self.global_mean
+    def within_variance(self) -> Tensor:
+        """Mean squared distance v_k of class k's features from their mean, ‖h - μ_k‖² over class k [K]."""
+        return self.within_deviation.square()
+
+    @property
+    def on_global_mean(self) -> Tensor:
+        """Whether each class mean lies on the global mean, up to rounding [K]."""
+        return norm(self.centred, dim=1) <= self.mean_rounding + self.mean_rounding.mean()
+
+    @property
+    def mean_distances(self) -> Tensor:
+        """Distances ‖μ_j - μ_k‖ between class means [K, K]; exactly zero where they coincide up to rounding."""
+        found = pair_distances(self.centred)
+        return found.masked_fill(found <= self.mean_rounding[:, None] + self.mean_rounding, 0.0)
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, classes: int | None = None) -> ClassStatistics:
@@ -121,9 +146,9 @@ def read_classes(
     r"""Read every layer's class statistics in two passes over a stream: means, then what lies around them.
 
     A direction of the class means counts where its singular value exceeds both ``rank_tolerance`` times the
-    largest one and the rounding of the stored features, (ε/2)·‖[μ_1 … μ_K]‖_F, below which a spread cannot be
-    told from none; at most K-1 directions count. ε is that of the features' type, or float32's for shorter
-    types (K·ε of bfloat16 exceeds 1 from K = 128 on, while the means average rounding away).
+    largest one and the rounding of the means (`elastic.metrics.rounding`), below which a spread cannot be told
+    from none; at most K-1 directions count. By default ``rank_tolerance`` is K·ε with ε of the features' type, or
+    float32's for shorter types (K·ε of bfloat16 exceeds 1 from K = 128 on).
 
     Parameters
     ----------
@@ -135,7 +160,8 @@ def read_classes(
         Class means [K, d] by layer to decide ``nearest`` with, for instance the training split's when the
         stream is the test split; by default the stream's own.
     rank_tolerance
-        Relative cut of the singular values; by default K·ε.
+        Relative cut of the singular values, at least 0 and below 1; by default K·ε. Weak directions count in full in
+        tr(Σ_W Σ_B⁺): a cut of one's own makes the number independent of the features' type.
 
     Returns
     -------
@@ -147,6 +173,8 @@ def read_classes(
     DegenerateInput
         For fewer than two classes, a class without samples, labels outside 0..K-1, features that are not
         finite, and a stream whose passes differ.
+    ElasticError
+        For a ``rank_tolerance`` outside [0, 1).
 
     Examples
     --------
@@ -161,6 +189,7 @@ def read_classes(
     """
     if classes < 2:
         raise DegenerateInput("`classes`", "be at least 2", str(classes), "data of two or more classes")
+    _check_tolerance(rank_tolerance)
     layers: dict[str, LayerMoments] = {}
     for features, labels in _batches(stream, classes):
         for name, values in features.items():
@@ -177,19 +206,32 @@ def read_classes(
     return {name: _reading(layer) for name, layer in layers.items()}
 
 
+def _check_tolerance(tolerance: object) -> None:
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= float(tolerance) < 1):
+        raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(tolerance), "1e-6, or None")
+
+
 def _reading(layer: LayerMoments) -> ClassReading:
     """Put one layer's moments into the words of the metrics."""
     nearest, labels = layer.decided()
-    N, K = layer.counts.sum(), len(layer.counts)
-    frames = [Between(v, s, m / N) for (v, s), m in zip(layer.frames, layer.moments, strict=True)]
+    N, K, scale = layer.counts.sum(), len(layer.counts), layer.scale
+    frames = [
+        Between(v, s * scale, (m / N).sqrt() * scale) for (v, s), m in zip(layer.frames, layer.moments, strict=True)
+    ]
     balanced = frames[0]
     if len(frames) == 1:  # equal counts: the weighted matrix is the balanced one over √K
-        frames.append(Between(balanced.directions, balanced.singular_values / K**0.5, balanced.within))
+        frames.append(Between(balanced.directions, balanced.singular_values / K**0.5, balanced.within_deviation))
+    means, centre = layer.means * scale + layer.origin, layer.means.mean(0)
+    if layer.vanish:
+        means = torch.zeros_like(means)
+    spread = balanced.singular_values.numel() > 0
     statistics = ClassStatistics(
         counts=layer.counts.long(),
-        means=layer.means + layer.origin,
-        global_mean=layer.means.mean(0) + layer.origin,
-        within_variance=layer.scatter / layer.counts,
+        means=means,
+        global_mean=means.mean(0),
+        centred=(layer.means - centre) * scale if spread else torch.zeros_like(means),
+        mean_rounding=layer.rounding * scale,
+        within_deviation=(layer.scatter / layer.counts).sqrt() * scale,
         balanced=balanced,
         weighted=frames[1],
     )

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from elastic.metrics.contract import metric
 from elastic.metrics.moments import vectors
+from elastic.metrics.rounding import norm
 
 
 @metric(source="fang2021exploring", formula="cos(w_j, w_k)", bounds=(-1.0, 1.0), dims=("class", "other_class"))
@@ -22,6 +23,6 @@ def classifier_cosine(classifier_weights: Tensor) -> Tensor:
     [[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
     """
     W = vectors(classifier_weights)
-    norms = W.square().sum(dim=1, keepdim=True).sqrt()
-    unit = W / norms.masked_fill(norms == 0, float("nan"))
-    return (unit @ unit.T).clamp(-1, 1)
+    norms = norm(W, dim=1)[:, None]
+    directions = W / norms.masked_fill(norms == 0, float("nan"))
+    return (directions @ directions.T).clamp(-1, 1)

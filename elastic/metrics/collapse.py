@@ -11,6 +11,7 @@ from elastic.errors import DegenerateInput
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.contract import metric
 from elastic.metrics.moments import vectors
+from elastic.metrics.rounding import norm, unit
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ def nc1(statistics: ClassStatistics) -> Tensor:
     """NC1, within-class variability against the spread of the class means.
 
     tr(Σ_W Σ_B⁺)/K with Σ_W = (1/N) Σ_i (h_i - μ_k)(h_i - μ_k)ᵀ and Σ_B = MᵀM/K, M the rows μ_k - μ_G. With
-    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ²; NaN if the class means coincide.
+    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ² over the directions that count (class_mean_rank tells how many); NaN if the
+    class means coincide. A weak direction counts in full: within_between_ratio hardly sees it.
 
     Convention: samples weigh alike in Σ_W, classes weigh alike in Σ_B and in μ_G (the mean of class means);
     divided by K. Other papers weigh classes by n_k, or leave the division out (see fuzziness).
@@ -100,11 +102,11 @@ def nc2_etf_error(statistics: ClassStatistics) -> Tensor:
     >>> round(nc2_etf_error(ClassStatistics.of(h, y)).item() ** 2, 12)  # 2 - 2 (1/2 + 1/2)/√2
     0.585786437627
     """
-    M = statistics.centred
+    M = unit(statistics.centred)
     gram = M @ M.T
     K = len(gram)
     etf = (torch.eye(K).to(gram) - 1 / K) / (K - 1) ** 0.5
-    return _norm(gram / _norm(gram) - etf)
+    return norm(unit(gram) - etf)
 
 
 @metric(source="papyan2020prevalence", formula="std_k ‖w_k‖ / mean_k ‖w_k‖", bounds=(0.0, None), at_collapse=0.0)
@@ -118,7 +120,7 @@ def nc2_classifier_equinorm(classifier_weights: Tensor) -> Tensor:
     >>> round(nc2_classifier_equinorm(torch.tensor([[3.0, 0.0], [0.0, 1.0], [2.0, 0.0]])).item(), 12)
     0.5
     """
-    return _variation(_norm(vectors(classifier_weights), dim=1))
+    return _variation(norm(vectors(classifier_weights), dim=1))
 
 
 @metric(
@@ -147,13 +149,21 @@ def nc3_duality(statistics: ClassStatistics, duality_weights: DualityWeights) ->
     >>> [round(nc3_duality(ClassStatistics.of(h, y), DualityWeights(W, b)).item(), 12) for b in (True, False)]
     [4.0, 0.0]
     """
-    M = statistics.centred
+    return duality(statistics.centred, duality_weights)
+
+
+def duality(M: Tensor, duality_weights: DualityWeights) -> Tensor:
+    """Return ‖W/‖W‖_F - M/‖M‖_F‖²_F for a classifier, 2 - 2‖WMᵀ‖_*/(‖W‖_F‖M‖_F) for inner weights (see nc3_duality).
+
+    >>> round(duality(torch.eye(2), DualityWeights(torch.tensor([[0.0, 3.0], [3.0, 0.0]]), True)).item(), 12)
+    2.0
+    """
     W = vectors(duality_weights.weights).to(M.device)
     rows = len(M) if duality_weights.is_classifier else len(W)
     if W.shape != (rows, M.shape[1]):
         wanted, hint = f"be of shape {[rows, M.shape[1]]}", "the weights of the module that takes these features"
         raise DegenerateInput("`duality_weights`", wanted, str(list(W.shape)), hint)
-    W, M = W / _norm(W), M / _norm(M)
+    W, M = unit(W), unit(M)
     if duality_weights.is_classifier:
         return (W - M).square().sum()
     product = W @ M.T
@@ -193,7 +203,7 @@ def class_mean_norm(statistics: ClassStatistics) -> Tensor:
     >>> class_mean_norm(ClassStatistics.of(h, y)).tolist()
     [3.0, 1.0, 2.0]
     """
-    return _norm(statistics.centred, dim=1)
+    return norm(statistics.centred, dim=1)
 
 
 @metric(
@@ -210,17 +220,11 @@ def class_cosine(statistics: ClassStatistics) -> Tensor:
     >>> class_cosine(ClassStatistics.of(h, y)).tolist()
     [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]
     """
-    norms = class_mean_norm(statistics)
     # A class mean on the global mean differs from it by rounding, and rounding has no direction.
-    rounding = len(norms) * torch.finfo(norms.dtype).eps * _norm(statistics.means, dim=1).max()
-    on_centre = norms <= rounding
-    unit = statistics.centred / norms.masked_fill(on_centre, float("nan"))[:, None]
-    return (unit @ unit.T).clamp(-1, 1)
-
-
-def _norm(values: Tensor, dim: int | None = None) -> Tensor:
-    return values.square().sum(dim).sqrt()
+    norms = norm(statistics.centred, dim=1).masked_fill(statistics.on_global_mean, float("nan"))
+    directions = statistics.centred / norms[:, None]
+    return (directions @ directions.T).clamp(-1, 1)
 
 
 def _variation(norms: Tensor) -> Tensor:
-    return norms.std() / norms.mean()
+    return (norms / norms.mean()).std()

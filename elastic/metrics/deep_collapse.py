@@ -9,15 +9,14 @@ simplex: that is `nc2_etf_error` and `nc3_duality`. All make sense in any networ
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from elastic.metrics.class_statistics import ClassStatistics
-from elastic.metrics.collapse import DualityWeights, nc3_duality
+from elastic.metrics.collapse import DualityWeights, duality
 from elastic.metrics.contract import metric
 from elastic.metrics.moments import vectors
+from elastic.metrics.rounding import norm, unit
 
 
 @metric(source="tirer2022extended", formula="‖MMᵀ/‖MMᵀ‖_F - I/√K‖_F, M the rows μ_k", bounds=(0.0, 2**0.5))
@@ -77,12 +76,11 @@ def nc3_duality_uncentred(statistics: ClassStatistics, duality_weights: DualityW
     >>> [round(nc3_duality_uncentred(ClassStatistics.of(h, y), DualityWeights(W, b)).item(), 12) for b in (True, False)]
     [2.0, 0.0]
     """
-    uncentred = replace(statistics, global_mean=torch.zeros_like(statistics.global_mean))
-    return nc3_duality(uncentred, duality_weights)
+    return duality(statistics.means, duality_weights)
 
 
 def _from_identity(rows: Tensor) -> Tensor:
-    gram = rows @ rows.T
+    scaled = unit(rows)
+    gram = unit(scaled @ scaled.T)
     K = len(gram)
-    error: Tensor = (gram / gram.square().sum().sqrt() - torch.eye(K).to(gram) / K**0.5).square().sum().sqrt()
-    return error
+    return norm(gram - torch.eye(K).to(gram) / K**0.5)

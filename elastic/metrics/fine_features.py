@@ -16,6 +16,7 @@ from elastic.metrics.fine_structure import (
     example_fine_features,
     of_each,
 )
+from elastic.metrics.rounding import UNIT
 from elastic.metrics.update import not_zero
 
 __all__ = ["example_fine_features"]
@@ -132,7 +133,9 @@ def _share_between(layer: FineFeatures) -> float:
     centred = _centred(layer.products)
     total, members = centred.diagonal().sum(), one_hot(layer.fine).to(centred)
     between = ((members.T @ centred @ members).diagonal() / members.sum(0)).sum()
-    return (between / not_zero(total)).clamp(0.0, 1.0).item()
+    # Inner products are rounded to their own size: a variance that is no larger than that is none.
+    rounding = 8 * len(layer.fine) * UNIT * layer.products.diagonal().max()
+    return (between / not_zero(total.masked_fill(total <= rounding, 0.0))).clamp(0.0, 1.0).item()
 
 
 def _centred(products: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from elastic.errors import DegenerateInput
 from elastic.metrics.contract import metric
 from elastic.metrics.moments import vectors
+from elastic.metrics.rounding import magnitude
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ def read_least_squares(
     """
     x, W = vectors(features), vectors(weights)
     _check(x, labels, W, classes)
+    if ridge == 0:
+        # Without a penalty the loss knows no unit: features of size one make the rank cut independent of it.
+        scale = magnitude(x)
+        x, W = x / scale, W * scale
     if bias is not None:
         x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
         W = torch.cat([W, vectors(bias).to(W)], dim=1)
@@ -167,7 +172,8 @@ def mse_nc23(least_squares: LeastSquares) -> Tensor:
 def _ridge_solution(x: Tensor, Y: Tensor, ridge: float) -> Tensor:
     """Return W_LS [K, d] = (1/N) Yᵀx (xᵀx/N + λI)⁺ by the thin decomposition of x [N, d]."""
     u, s, vh = torch.linalg.svd(x, full_matrices=False)
-    gain = s / (s.square() + len(x) * ridge)
+    # s / (s² + Nλ), whose square underflows or overflows long before s does
+    gain = 1 / (s + len(x) * ridge / s)
     if ridge == 0:
         # The pseudo-inverse is the definition: directions that no feature has would amplify rounding.
         gain = gain.masked_fill(s <= max(x.shape) * torch.finfo(x.dtype).eps * s.max(), 0.0)

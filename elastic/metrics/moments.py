@@ -6,6 +6,17 @@ import torch
 from torch import Tensor
 
 from elastic.errors import DegenerateInput
+from elastic.metrics.rounding import (
+    UNIT,
+    arithmetic_rounding,
+    largest,
+    magnitude,
+    mean_rounding,
+    norm,
+    rounding_of_rows,
+    row_norms,
+    spacing,
+)
 
 
 def vectors(features: Tensor) -> Tensor:
@@ -22,7 +33,7 @@ class LayerMoments:
     """Counts, means, scatter and projected scatter of one layer's features.
 
     Coordinates are relative to ``origin``, at first the mean of the first batch, so that an offset common to all
-    features costs no digits.
+    features costs no digits; from `fix_means` on they are in units of ``scale``, so that squares stay in range.
 
     Parameters
     ----------
@@ -36,11 +47,17 @@ class LayerMoments:
     Attributes
     ----------
     origin
-        [d] zero of the coordinates (the common class mean itself where `fix_means` finds no spread).
+        [d] zero of the coordinates, in the unit of the features.
+    scale
+        Power of two next above the largest coordinate (after `fix_means`, like all below).
     counts
         [K] samples of each class, in float64.
     means
-        [K, d] class means (after `fix_means`).
+        [K, d] class means; all the same point, exactly, where they have no spread.
+    rounding
+        [K] distance to which each of them is known (`elastic.metrics.rounding`).
+    vanish
+        Whether all class means are zero, up to rounding.
     frames
         Directions [d, r] and singular values [r] of the balanced class means and, if counts differ, of the
         weighted ones.
@@ -53,45 +70,56 @@ class LayerMoments:
     def __init__(self, name: str, first: Tensor, classes: int) -> None:
         x = vectors(first)
         self.name = name
-        self.epsilon = _resolution(first.dtype)
+        self.dtype = first.dtype
         self.origin = x.mean(0)
         self.counts = x.new_zeros(classes)
         self.scatter = x.new_zeros(classes)
+        self._largest = x.new_zeros(())
         self._sums = x.new_zeros(classes, x.shape[1])
+        self._lengths = x.new_zeros(2, classes)  # Σ‖h‖ and Σ‖h - origin‖ of each class
         self._nearest: list[Tensor] = []
         self._labels: list[Tensor] = []
 
     def add(self, x: Tensor, labels: Tensor) -> None:
         """First pass: count and sum features [b, d], by matrix products (scattered sums have no order on CUDA)."""
-        members = self._members(labels)
+        members, moved = self._members(labels), x - self.origin
         self.counts += members.sum(1)
-        self._sums += members @ (x - self.origin)
+        self._sums += members @ moved
+        self._lengths += torch.stack([row_norms(x), row_norms(moved)]) @ members.T
+        self._largest = torch.maximum(self._largest, largest(moved))
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
         """Between the passes: fix the means, their frames, and the centres [K, d] of the nearest-mean decision."""
         self._check()
-        self.means = self._sums / self.counts[:, None]
+        self.scale = magnitude(self._largest)
+        self.means = self._sums / self.counts[:, None] / self.scale
+        lengths = self._lengths / self.counts / self.scale
+        arithmetic = arithmetic_rounding(self.counts, lengths[1])
+        self.rounding = mean_rounding(self.dtype, self.counts, lengths[0], arithmetic)
+        absolute = norm(self.means + self.origin / self.scale, dim=1)
+        self.vanish = bool((absolute <= self.rounding).all())
         self.frames = [self._frame(torch.ones_like(self.counts), tolerance)]
         if not bool((self.counts == self.counts[0]).all()):
             self.frames.append(self._frame(self.counts / self.counts.sum(), tolerance))
-        if self.frames[0][1].numel() == 0:
-            # A spread below rounding is none: all class means are the same point, exactly.
-            self.origin = self.origin + self.means.mean(0)
-            self.means = torch.zeros_like(self.means)
+        if self.frames[0][1].numel() == 0 or self._on_one_point():
+            self.means = self.means.mean(0).expand_as(self.means).clone()
+            self.frames = [(directions[:, :0], values[:0]) for directions, values in self.frames]
         self.moments = [torch.zeros_like(s) for _, s in self.frames]
-        self._centres = self.means if centres is None else vectors(centres).to(self.means.device) - self.origin
+        self._centres, self._slack = self.means, arithmetic
+        if centres is not None:
+            given = vectors(centres).to(self.means.device)
+            self._centres = (given - self.origin) / self.scale
+            self._slack = 4 * UNIT * norm(given, dim=1) / self.scale
 
     def measure(self, x: Tensor, labels: Tensor) -> None:
         """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
-        x = x - self.origin
+        x = (x - self.origin).div_(self.scale)
         labels = labels.to(x.device)
         z = x - self.means[labels]
         self.scatter += self._members(labels) @ z.square().sum(1)
         for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
             moments += (z @ directions).square().sum(0)
-        # Differences, not ‖x‖² - 2x·μ + ‖μ‖²: that loses the distance of a collapsed sample to its own mean.
-        distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
-        self._nearest.append(distances.argmin(1))
+        self._nearest.append(self._nearest_centre(x))
         self._labels.append(labels)
 
     def decided(self) -> tuple[Tensor, Tensor]:
@@ -104,18 +132,32 @@ class LayerMoments:
             )
         return torch.cat(self._nearest), labels
 
+    def _nearest_centre(self, x: Tensor) -> Tensor:
+        """Return the first of the centres that are nearest to each row, up to the rounding of both."""
+        # Differences, not ‖x‖² - 2x·μ + ‖μ‖²: that loses the distance of a collapsed sample to its own mean.
+        distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
+        least = (distances + self._slack).amin(1, keepdim=True)
+        rounded = 2 * UNIT * torch.linalg.vector_norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
+        nearest: Tensor = (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
+        return nearest
+
     def _members(self, labels: Tensor) -> Tensor:
         """Return the indicator matrix [K, b] of the classes."""
         classes = torch.arange(len(self.counts), device=self.counts.device)
         return (labels.to(classes.device) == classes[:, None]).to(torch.float64)
 
+    def _on_one_point(self) -> bool:
+        """Return whether every class mean lies on the mean of means, up to rounding."""
+        return bool((norm(self.means - self.means.mean(0), dim=1) <= self.rounding + self.rounding.mean()).all())
+
     def _frame(self, weights: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor]:
         """Return directions [d, r] and singular values [r] of the rows √w_k (μ_k - weighted mean)."""
-        K, root = len(weights), weights.sqrt()[:, None]
+        K, d = self.means.shape
         centre = weights @ self.means / weights.sum()
-        _, s, vh = torch.linalg.svd(root * (self.means - centre), full_matrices=False)
-        relative = K * self.epsilon if tolerance is None else tolerance
-        rounding = self.epsilon / 2 * torch.linalg.norm(root * (self.means + self.origin))
+        _, s, vh = torch.linalg.svd(weights.sqrt()[:, None] * (self.means - centre), full_matrices=False)
+        relative = K * min(spacing(self.dtype), spacing(torch.float32)) if tolerance is None else tolerance
+        # The decomposition itself errs by a few units of the largest singular value.
+        rounding = rounding_of_rows(self.rounding, weights, d) + 8 * UNIT * s.max()
         rank = min(K - 1, int((s > torch.maximum(relative * s.max(), rounding)).sum()))
         return vh[:rank].T.contiguous(), s[:rank]
 
@@ -128,10 +170,3 @@ class LayerMoments:
         if not bool(self._sums.isfinite().all()):
             hint = "an earlier epoch or a smaller learning rate (training diverged?)"
             raise DegenerateInput(f"features of layer {self.name!r}", "be finite", "NaN or infinity", hint)
-
-
-def _resolution(dtype: torch.dtype) -> float:
-    """Return the relative rounding of stored features; float32's for shorter types, as the means average it."""
-    if not dtype.is_floating_point:
-        return torch.finfo(torch.float64).eps
-    return min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)

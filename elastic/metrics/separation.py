@@ -7,6 +7,7 @@ from torch import Tensor
 
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.contract import metric
+from elastic.metrics.rounding import magnitude
 
 
 @metric(
@@ -57,9 +58,9 @@ def within_between_ratio(statistics: ClassStatistics) -> Tensor:
     >>> within_between_ratio(ClassStatistics.of(h, y)).item()  # (1/4) / 1
     0.25
     """
-    counts = statistics.counts.double()
-    within = counts @ statistics.within_variance / counts.sum()
-    return _over(within, statistics.centred.square().sum() / len(counts))
+    counts, scale = statistics.counts.double(), magnitude(statistics.centred)
+    within = counts @ (statistics.within_deviation / scale).square() / counts.sum()
+    return _over(within, (statistics.centred / scale).square().sum() / len(counts))
 
 
 @metric(source="he2023law", formula="D = tr(SS_W SS_B⁺)", bounds=(0.0, None), at_collapse=0.0)
@@ -95,10 +96,8 @@ def cdnv(statistics: ClassStatistics) -> Tensor:
     >>> cdnv(ClassStatistics.of(h, y)).tolist()  # (1 + 0) / (2·2²)
     [[nan, 0.125], [0.125, nan]]
     """
-    v, M = statistics.within_variance, statistics.centred
-    # Differences, not a Gram matrix: close class means far out keep their distance.
-    distances = torch.cdist(M, M, compute_mode="donot_use_mm_for_euclid_dist")
-    return _over(v[:, None] + v, 2 * distances.square())
+    relative = _over(statistics.within_deviation[:, None], statistics.mean_distances).square()
+    return (relative + relative.T) / 2
 
 
 @metric(source="galanti2022role", formula="mean_{j≠k} V_jk", bounds=(0.0, None), at_collapse=0.0)

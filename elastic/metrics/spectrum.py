@@ -7,6 +7,7 @@ from torch import Tensor
 
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.contract import metric
+from elastic.metrics.rounding import magnitude
 
 
 @metric(
@@ -52,6 +53,31 @@ def class_mean_spectrum_centred(statistics: ClassStatistics) -> Tensor:
     return _singular_values(statistics.centred)
 
 
+@metric(
+    source="papyan2020prevalence",
+    formula="#{r: σ_r(M) > max(τ σ_1(M), rounding)}, M the rows μ_k-μ_G",
+    bounds=(0.0, None),
+)
+def class_mean_rank(statistics: ClassStatistics) -> Tensor:
+    """Numerical rank of the centred class means: the directions that count in nc1.
+
+    Number of singular values of M [K, d], the rows μ_k - μ_G, above both τ = ``rank_tolerance`` times the largest and
+    the rounding of the means; at most K - 1, 0 if the class means coincide. Where it differs between features that
+    differ by little, as between float32 and float64, nc1 is decided by weak directions: a ``rank_tolerance`` of one's
+    own (1e-6, say) leaves them out.
+
+    Convention: τ is K·ε by default, ε that of the features' type (float32's for shorter ones); class means weigh alike.
+
+    >>> import torch
+    >>> h, y = torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1, 2])  # on one line
+    >>> class_mean_rank(ClassStatistics.of(h, y)).item()
+    1.0
+    """
+    values = statistics.balanced.singular_values
+    return values.new_tensor(len(values))
+
+
 def _singular_values(means: Tensor) -> Tensor:
-    found = torch.linalg.svdvals(means)
+    scale = magnitude(means)
+    found = torch.linalg.svdvals(means / scale) * scale
     return torch.nn.functional.pad(found, (0, len(means) - len(found)))

@@ -74,8 +74,10 @@ def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterato
 def _replace_in(container: Any, replace: Callable[[Any], Any]) -> None:
     """Replace the tensors that a container holds."""
     if isinstance(container, CellType):
-        places: list[Any] = []
-    elif isinstance(container, MutableMapping):
+        _replace_in_cell(container, replace)
+        return
+    places: list[Any]
+    if isinstance(container, MutableMapping):
         places = list(container)
     elif isinstance(container, MutableSequence):
         places = list(range(len(container)))
@@ -86,6 +88,13 @@ def _replace_in(container: Any, replace: Callable[[Any], Any]) -> None:
         replaced = replace(value)
         if replaced is not value:
             container[place] = replaced
+
+
+def _replace_in_cell(cell: CellType, replace: Callable[[Any], Any]) -> None:
+    try:
+        cell.cell_contents = replace(cell.cell_contents)
+    except ValueError:  # a variable that has no value yet
+        return
 
 
 def _like(tensor: Tensor, converted: Tensor) -> Tensor:

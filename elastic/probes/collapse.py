@@ -47,6 +47,8 @@ class CollapseProbe:
         decomposition is then not defined.
     memory_budget
         Bytes that features may take.
+    rank_tolerance
+        Relative cut of the class means' singular values, as `read_classes` takes it.
     """
 
     model: TappedModel
@@ -54,6 +56,7 @@ class CollapseProbe:
     splits: Sequence[str]
     ridge: float | None = None
     memory_budget: int = 2**30
+    rank_tolerance: float | None = None
     layers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +94,8 @@ class CollapseProbe:
     def _read(self, stream: FeatureStream, classes: int, centres: Mapping[str, Tensor] | None) -> SplitReading:
         weights = self._weights()
         by_layer: dict[str, dict[str, Any]] = {}
-        for layer, reading in read_classes(stream, classes, centres=centres).items():
+        found = read_classes(stream, classes, centres=centres, rank_tolerance=self.rank_tolerance)
+        for layer, reading in found.items():
             by_layer[layer] = {
                 "statistics": reading.statistics,
                 "nearest": reading.nearest,

@@ -18,7 +18,7 @@ from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName, choose_engine
-from elastic.probes.preconditions import check_preconditions
+from elastic.probes.preconditions import check_parameters, check_preconditions
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
@@ -128,6 +128,8 @@ class ElasticityProbe:
         """
         with preserved(self.model):
             check_preconditions(self.model, self.samples.inputs)
+            if epoch == 0:
+                check_parameters(self.model, self.samples.inputs)
             for stepped, observed in self._fitting:
                 verified = self._read(stepped, observed, epoch)
                 self._engine, self.check = verified.engine, verified.check

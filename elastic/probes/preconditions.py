@@ -7,8 +7,8 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import TappedModel
-from elastic.models.precision import double, in_float64
-from elastic.models.state import ModuleState
+from elastic.models.precision import double, in_copies, in_float64
+from elastic.models.state import ModuleState, preserved
 from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.features import INPUT, flat_taps
@@ -45,6 +45,38 @@ def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
         _check_deterministic(together, _read(model, samples, state))
         if len(samples) > 1:
             _check_independent(model, samples, state)
+
+
+def check_parameters(model: TappedModel, inputs: Tensor) -> None:
+    """Refuse a model that reads its parameters past its modules, where no engine sees them step.
+
+    The features under copies of the parameters in their modules are compared with those under the parameters
+    themselves, both changed in the same way: code that holds a parameter by another name computes other ones.
+
+    Raises
+    ------
+    ModelError
+        If features differ.
+    """
+    samples = different(inputs)
+    with torch.no_grad(), preserved(model), probed(model) as state:
+        with in_copies(model):
+            in_modules = _read_changed(model, samples, ModuleState(model, parameters=False))
+        in_place = _read_changed(model, samples, state)
+    for layer, features in in_modules.items():
+        if _differs(features, in_place[layer], REPEATED):
+            raise ModelError(
+                f"layer {layer!r}", "read parameters from the modules that own them",
+                "a parameter that is read by another name (a closure, a global variable, a list of weights)",
+                "`self.weight` in the place of a variable that holds it",
+            )  # fmt: skip
+
+
+def _read_changed(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.mul_(1.125)
+    return _read(model, samples, state)
 
 
 def different(inputs: Tensor) -> Tensor:

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+)
 
 from elastic.protocol.budget import read_bytes, spell_bytes
 from elastic.protocol.canonical import canonical_json, plain
@@ -15,6 +24,9 @@ from elastic.protocol.canonical import canonical_json, plain
 Split = Literal["train", "test"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+#: Context in which parts are serialised for digests.
+CANONICAL = "canonical"
 
 
 class Strict(pydantic.BaseModel):
@@ -25,8 +37,8 @@ class Strict(pydantic.BaseModel):
     )
 
     def canonical(self) -> dict[str, Any]:
-        """Return the part as plain data, every default written out."""
-        return dict(plain(self.model_dump()))
+        """Return the part as plain data, every default written out but those of later options (see `CollapseProbe`)."""
+        return dict(plain(self.model_dump(context=CANONICAL)))
 
 
 class Component(Strict):
@@ -168,6 +180,23 @@ class CollapseProbe(Strict):
         AfterValidator(without_repeats),
         AfterValidator(lambda splits: sorted(splits, reverse=True)),  # their order has no meaning: one digest
     ] = ["train", "test"]
+    rank_tolerance: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            lt=1,
+            description="relative cut of the class means' singular values in nc1 and fuzziness; null: K·ε of the type",
+            examples=[1e-6],
+        ),
+    ] = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Leave a later option out of the canonical form while it is not set, so that digests stay."""
+        data: dict[str, Any] = dump(self)
+        if info.context == CANONICAL and self.rank_tolerance is None:
+            del data["rank_tolerance"]
+        return data
 
 
 class ElasticityProbe(Strict):

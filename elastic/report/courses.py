@@ -36,7 +36,7 @@ DIMS = {"seed", "epoch", "layer"}
 TICK = 5
 
 #: Metrics that stand first in the list.
-FIRST = ("nc1", "locality")
+FIRST = ("nc1", "within_between_ratio", "locality")
 
 #: From shallow (light) to deep (dark): viridis without its end that white paper swallows.
 DEPTH = alt.SchemeParams(name="viridis", extent=[0.85, 0.0])

@@ -78,7 +78,9 @@ class Bench:
                 record |= self._collapse()
             with self.timed("elasticity probes"):
                 record |= self._elasticity(snapshot.epoch)
-        return record
+        # A run that an earlier version began goes on without the variables that came later.
+        asked = {variable.key for variable in self.layout.variables}
+        return {key: values for key, values in record.items() if key in asked}
 
     def _collapse(self) -> dict[str, FloatArray]:
         if self.collapse is None:

@@ -62,7 +62,7 @@ def run_cell(
         place = resolve_device(device or cell.settings.training.device)
         bench = build_bench(cell.settings, place, tuple(allow))
         env = environment(place)
-        write_layout(folder, bench.layout)
+        bench.layout = write_layout(folder, bench.layout)
         journal = Journal(folder, bench.layout, writing=True)
         _resume(bench, journal, folder, cell.digest, env, watch)
         watch.run_started(label, bench.trainer.epochs, bench.trainer.epoch)

@@ -35,7 +35,8 @@ def collapse_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, S
     classifier = trainer.model.next_weights().get(trainer.model.penultimate or "")
     ridge = trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
     budget = settings.probes.memory_budget_bytes
-    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), ridge if trainer.loss.squared else None, budget)
+    of_squares = ridge if trainer.loss.squared else None
+    return CollapseProbe(trainer.model, chosen, tuple(asked.splits), of_squares, budget, asked.rank_tolerance)
 
 
 def elasticity_probe(settings: Settings, trainer: Trainer, samples: Mapping[str, Samples]) -> ElasticityProbe | None:

@@ -107,6 +107,28 @@ def test_a_layout_is_written_once(tmp_path, make_layout):
     assert read_layout(tmp_path / "run") == make_layout()
 
 
+def test_a_run_begun_before_a_variable_came_is_recorded_as_it_was_begun(tmp_path, make_layout):
+    old = make_layout()
+    first = old.variables[0]
+    reworded = Variable(first.group, first.name, first.dims, {**first.attrs, "formula": "in other words"})
+    new = make_layout(variables=(reworded, *old.variables[1:], Variable("collapse", "later", ("split", "layer"))))
+    assert write_layout(tmp_path / "begun", old) == old
+    assert write_layout(tmp_path / "begun", new) == old
+    assert read_layout(tmp_path / "begun") == old
+    assert write_layout(tmp_path / "fresh", new) == new
+
+
+def test_a_run_with_variables_that_are_no_longer_measured_alike_names_them(tmp_path, make_layout):
+    old = make_layout()
+    gone = old.variables[0]
+    write_layout(tmp_path, old)
+    with pytest.raises(StudyError, match=rf"found other {gone.key}; try the elastic version that began it"):
+        write_layout(tmp_path, make_layout(variables=old.variables[1:]))
+    retyped = Variable(gone.group, gone.name, gone.dims, gone.attrs, "float32")
+    with pytest.raises(StudyError, match=rf"found other {gone.key}"):
+        write_layout(tmp_path, make_layout(variables=(retyped, *old.variables[1:])))
+
+
 def test_a_damaged_layout_tells_the_file_and_what_to_do(tmp_path, make_layout):
     write_layout(tmp_path, make_layout())
     (tmp_path / "layout.json").write_bytes(b"\xff{")

@@ -49,7 +49,7 @@ def test_the_headline_has_a_row_a_layer_with_the_numbers_of_the_headline(finishe
     assert float(found[-4][2].strip("$")) == pytest.approx(last["estimate"], rel=5e-3)
     ends = [float(end) for end in re.findall(r"[\d.]+", found[-3][2])]
     assert ends == pytest.approx([last["lower"], last["upper"]], rel=5e-3)
-    assert found[0][3:] == ["--", "--"]  # locality of the input
+    assert found[0][5:] == ["--", "--"]  # locality of the input
 
 
 def test_one_seed_has_a_row_a_layer_and_no_interval(finished_study, tmp_path):

@@ -48,6 +48,7 @@ LAWS = {
     "cdnv_mean": UNCHANGED,
     "class_cosine": UNCHANGED,
     "classifier_cosine": UNCHANGED,
+    "class_mean_rank": UNCHANGED,
     "class_mean_norm": Law(degree=1),
     "class_mean_spectrum": Law(degree=1, shift=False),
     "class_mean_spectrum_centred": Law(degree=1),

@@ -131,7 +131,7 @@ def test_the_group_collapse_has_the_variables_of_the_cube():
         "nc1", "within_between_ratio", "fuzziness", "cdnv", "cdnv_mean", "nc2_equinorm", "nc2_equiangle",
         "nc2_etf_error", "nc2_classifier_equinorm", "nc3_duality", "nc4_mismatch", "ncc_accuracy",
         "class_mean_norm", "within_variance", "class_cosine", "classifier_cosine",
-        "class_mean_spectrum", "class_mean_spectrum_centred",
+        "class_mean_spectrum", "class_mean_spectrum_centred", "class_mean_rank",
         "mse_least_squares", "mse_perpendicular", "mse_nc1", "mse_nc23",
     }  # fmt: skip
     assert expected <= {e.name for e in ENTRIES if e.facts.group == "collapse"}

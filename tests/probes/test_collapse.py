@@ -59,6 +59,16 @@ def test_test_samples_are_decided_by_the_class_means_of_the_train_split(model, s
     ), "the case does not tell the two apart"
 
 
+def test_a_rank_tolerance_of_the_protocol_reaches_every_layer_and_split(tmp_path):
+    text = studies.SMALL.replace("collapse: {per_class: 20}", "collapse: {per_class: 20, rank_tolerance: 0.99}")
+    cube = studies.run(tmp_path, "training.epochs=1", "axes.seed=[0]", "probes.elasticity=null", text=text).cube
+    rank = cube["collapse"]["class_mean_rank"]
+    assert (rank.sel(layer=["hidden_1", "penultimate", "logits"]) == 1).all()
+    plain = studies.run(tmp_path / "plain", "training.epochs=1", "axes.seed=[0]", "probes.elasticity=null").cube
+    assert (plain["collapse"]["class_mean_rank"].sel(layer="input") == 2).all()
+    assert (cube["collapse"]["nc1"] <= plain["collapse"]["nc1"]).all()
+
+
 def test_decisions_are_the_network_s_own(model, samples):
     for split, reading in CollapseProbe(model, samples, ["train", "test"]).read().items():
         logits = features_of(model, samples[split])["logits"]

@@ -243,6 +243,7 @@ BASE_AGAIN = [
     {"probes": {}},
     {"probes": {"memory_budget": "1024MiB", "collapse": {"splits": ["test", "train"]}, "at": "log"}},
     {"probes": {"elasticity": {"lr": None}, "memory_budget": 2**30}},
+    {"probes": {"collapse": {"rank_tolerance": None}}},
     {"model": {"bias": True, "widths": [8, 4], "name": "mlp", "activation": "relu"}},
 ]
 
@@ -282,11 +283,32 @@ def test_axes_that_mean_the_same_have_one_digest(files, one, other):
         {"title": "B grid"}, {"name": "other"}, {"cites": ["he2023law"]}, {"loss": "mse"},
         {"claims": ["propagates_inward"]},
         {"training": {"epochs": 4}}, {"axes": {"seed": [1]}}, {"axes": {"seed": [0, 1]}},
+        {"probes": {"collapse": {"rank_tolerance": 1e-6}}},
         {"probes": {"collapse": None}}, {"axes": {"rate": AXES["rate"]}}, {"question": "Why?"},
     ],
 )  # fmt: skip
 def test_files_that_mean_another_thing_have_another_digest(files, change):
     assert files.load(LITTLE | change).digest != files.load(LITTLE).digest
+
+
+def test_an_option_that_came_later_is_not_in_the_digest_while_it_is_not_set(files):
+    plain = files.load(LITTLE)
+    assert plain.canonical()["probes"]["collapse"].keys() == {"per_class", "splits"}
+    assert "rank_tolerance" not in plain.cells[0].settings.canonical()["probes"]["collapse"]
+    cut = files.load(LITTLE | {"probes": {"collapse": {"rank_tolerance": 1e-6}}})
+    assert cut.canonical()["probes"]["collapse"]["rank_tolerance"] == 1e-6
+    assert Protocol.from_canonical(cut.canonical()).cells[0].settings.probes.collapse.rank_tolerance == 1e-6
+
+
+def test_an_option_that_came_later_can_be_an_axis(files):
+    path, labels = "probes.collapse.rank_tolerance", ["default", "weak", "strong"]
+    grid = files.load(LITTLE | {"axes": {"cut": {"path": path, "values": [None, 1e-9, 0.5], "labels": labels}}})
+    assert [cell.settings.probes.collapse.rank_tolerance for cell in grid.cells] == [None, 1e-9, 0.5]
+    assert grid.cells[0].digest == files.load(LITTLE).cells[0].digest
+    opened = Protocol.from_canonical(grid.canonical())
+    assert [cell.digest for cell in opened.cells] == [cell.digest for cell in grid.cells]
+    told = str(files.refuse(LITTLE | {"axes": {"cut": {"path": path, "values": [1e-9, 1.0]}}}))
+    assert "`probes.collapse.rank_tolerance` should be less than 1" in told
 
 
 def test_words_do_not_change_what_a_cell_runs(files):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import studies
 import torch
+import xarray as xr
 
 import elastic
 from elastic.checkpoint import FILE, save_checkpoint
@@ -21,6 +22,7 @@ from elastic.cube import Journal, verify_manifest
 from elastic.errors import RunBusy, RunFailed, StudyError
 from elastic.progress import Lines, Watcher
 from elastic.runs import cell as cell_module
+from elastic.runs import recording
 from elastic.study import Study
 
 LAST = 6
@@ -403,3 +405,16 @@ def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finishe
     study = elastic.run(finished_study.protocol, out=tmp_path)
     assert studies.journals(study) == studies.journals(finished_study)
     assert elastic.load_protocol(study.folder / "protocol.yaml").digest == finished_study.digest
+
+
+def test_a_run_begun_before_a_variable_came_goes_on_without_it(tmp_path, finished_study, monkeypatch):
+    later = "class_mean_rank"
+    every = recording.variables_of
+    monkeypatch.setattr(recording, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
+    interrupted(tmp_path, 3)
+    monkeypatch.setattr(recording, "variables_of", every)
+    cube = studies.run(tmp_path).cube["collapse"]
+    reference = finished_study.cube["collapse"]
+    assert cube[later].sel(seed=0).isnull().all()  # begun without it
+    xr.testing.assert_identical(cube[later].sel(seed=1), reference[later].sel(seed=1))
+    xr.testing.assert_identical(cube["nc1"], reference["nc1"])

@@ -1,0 +1,82 @@
+"""Models that a grammar does not reach: measured truly or refused, and left as they were."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from probes.adversarial_models import MODELS
+from probes.examination import Subject, examine
+from probes.real_steps import Truth
+from torch import nn
+
+
+def seeded(make):
+    """Return a constructor whose weights are always the same."""
+
+    def made():
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(4)
+                return make()
+        finally:
+            torch.set_default_dtype(usual)
+
+    return made
+
+
+def in_double(make):
+    """Return a constructor of the model in float64, whatever holds its parts."""
+
+    def made():
+        net = make().double()
+        for held in vars(net).values():
+            for part in held if isinstance(held, list) else ():
+                if isinstance(part, nn.Module):
+                    part.double()
+        return net
+
+    return made
+
+
+def subject_of(case):
+    draw = torch.Generator().manual_seed(8)
+    x = torch.randn(5, *case.shape, generator=draw)
+    y = torch.randint(0, case.classes, (5,), generator=draw)
+    make = seeded(case.make)
+    return Subject(
+        make,
+        in_double(seeded(case.make_double) if case.make_double else make),
+        (x[:2], y[:2]),
+        (x[2:], y[2:]),
+        case.layers,
+    )
+
+
+@lru_cache
+def truth_of(name, update):
+    """Return the truth; a model that no single sample can be stepped on has none, and may be refused."""
+    try:
+        return subject_of(MODELS[name]).truth(update)
+    except (ValueError, KeyError, AttributeError) as error:
+        return Truth(excuses=[f"no step can be taken: {error}"])
+
+
+@pytest.mark.parametrize("update", ["first_order", "finite"])
+@pytest.mark.parametrize("engine", ["auto", "autodiff"])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore")
+def test_an_unusual_model_is_measured_truly_or_refused_and_left_as_it_was(name, engine, update):
+    case = MODELS[name]
+    subject = subject_of(case)
+    outcome = examine(subject, engine, update, truth_of(name, update))
+    borne = {"refused", "rounded"} if case.make_double else {"refused"}
+    faults = [str(f) for f in outcome.findings if f.kind not in borne]
+    if case.expect == "measured" and engine == "auto" and outcome.refused:
+        faults.append(f"refused: {outcome.refused}")
+    if case.expect == "refused" and not outcome.refused:
+        faults.append(f"measured by {outcome.engine}, though {', '.join(outcome.excuses) or 'it should be refused'}")
+    assert not faults, "\n".join(faults)

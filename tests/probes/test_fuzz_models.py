@@ -1,0 +1,84 @@
+"""Random models, drawn from a grammar: what the probe tells of each is true, or it is refused, and no state is changed.
+
+A failing model is printed as a spec and as source text. Replay it with
+``python tests/probes/fuzz_models.py --replay "vector.1/3: in_place.4 > 0"``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from probes.examination import Subject, examine
+from probes.random_models import ENTRY_NAMES, Spec, compose
+from probes.random_steps import HEADS, STEPS
+
+RUNS = [(engine, update) for engine in ("auto", "autodiff", "structured") for update in ("first_order", "finite")]
+steps = st.sampled_from(list(STEPS)).flatmap(
+    lambda f: st.integers(0, len(STEPS[f]) - 1).map(lambda place: f"{f}.{place}")
+)
+specs = st.builds(
+    Spec,
+    st.sampled_from(ENTRY_NAMES),
+    st.integers(0, 99),
+    st.lists(steps, min_size=1, max_size=5).map(tuple),
+    st.integers(0, len(HEADS)),
+)
+
+
+@lru_cache(maxsize=1024)
+def subject_of(spec):
+    model = compose(spec)
+    return model and Subject(model.make, model.make_double, *model.samples(), model.layers)
+
+
+@lru_cache(maxsize=1024)
+def truth_of(spec, update):
+    return subject_of(spec).truth(update)
+
+
+def check(spec, engine, update):
+    """Fail with the findings and the model's text."""
+    subject = subject_of(spec)
+    outcome = examine(subject, engine, update, truth_of(spec, update))
+    told = "\n".join(map(str, outcome.findings))
+    assert not told, f"{told}\n{engine}, {update}\n{compose(spec)}"
+
+
+@pytest.mark.parametrize(("engine", "update"), RUNS)
+@settings(max_examples=25)
+@given(spec=specs)
+def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, update, spec):
+    assume(subject_of(spec) is not None)
+    check(spec, engine, update)
+
+
+ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
+
+
+@pytest.mark.parametrize("update", ["first_order", "finite"])
+@pytest.mark.parametrize("family", STEPS)
+def test_every_step_of_the_grammar_alone(family, update):
+    faults = []
+    for place, (kinds, *_) in enumerate(STEPS[family]):
+        spec = Spec(ENTRY_OF[kinds[place % len(kinds)]], 3, (f"{family}.{place}",), 0)
+        try:
+            check(spec, "auto", update)
+        except AssertionError as error:
+            faults.append(str(error))
+    assert not faults, f"{len(faults)} faults\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize("entry", ENTRY_NAMES)
+def test_every_entry(entry):
+    for update in ("first_order", "finite"):
+        for head in (0, len(HEADS)) if entry.startswith("token") else (0,):
+            check(Spec(entry, 5, (), head), "auto", update)
+
+
+@pytest.mark.parametrize("head", range(len(HEADS)))
+def test_every_head(head):
+    for update in ("first_order", "finite"):
+        check(Spec("vector.1", 6, ("activation.0",), head), "auto", update)

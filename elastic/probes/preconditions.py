@@ -62,7 +62,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
     Raises
     ------
     ModelError
-        If a hook changes the gradient of a parameter, features depend on whether gradients are recorded or are not
+        If a hook or the forward pass changes the gradient of a parameter, features depend on whether gradients are recorded or are not
         finite, or code reads a parameter past the module that owns it.
     """
     _check_hooks(model)
@@ -70,8 +70,10 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
     with torch.no_grad(), preserved(model), probed(model) as state:
         plain = _read(model, samples, state)
         _check_finite(plain)
+        gradients = [p.grad for p in model.parameters()]
         with torch.enable_grad():
             recorded = _read(model, samples, state)
+        _check_gradients(model, gradients)
         _check_same(
             plain, recorded, "give the same features whether or not gradients are recorded",
             "features that depend on it", "computing the same with and without torch.no_grad",
@@ -100,6 +102,13 @@ def _check_hooks(model: TappedModel) -> None:
             found = "a hook that changes it (Tensor.register_hook)"
             hint = "removing the hook, or scaling the loss or the learning rate"
             raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, hint)
+
+
+def _check_gradients(model: TappedModel, before: list[Tensor | None]) -> None:
+    for (name, parameter), gradient in zip(model.named_parameters(), before, strict=True):
+        if parameter.grad is not gradient:
+            found = "a gradient that the forward pass leaves behind"
+            raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, "an added loss")
 
 
 def _check_finite(features: Features) -> None:

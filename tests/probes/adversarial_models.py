@@ -573,7 +573,7 @@ MODELS: dict[str, Case] = {
     "torch.jit.script": Case(scripted, ()),
     "torch.jit.trace": Case(traced, ()),
     "torch.fx": Case(fx_traced, ("0",), "measured"),
-    "DataParallel": Case(lambda: nn.DataParallel(plain()), ("module.0",), "measured"),
+    "DataParallel": Case(lambda: nn.DataParallel(plain()), ("0",), "measured"),
     "a dictionary": Case(of(dictionary), ("a",), "refused"),
     "two outputs": Case(of(tuple_of_two), ("a",)),
     "three axes of logits": Case(lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)), ("0",), "either", (2, 5)),

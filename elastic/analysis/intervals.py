@@ -106,6 +106,22 @@ def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
     return found
 
 
+def correlation(first: xr.DataArray, second: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return Pearson's correlation along a dim of the pairs that are both there; NaN where nothing varies.
+
+    ``xr.corr`` is the same, but before xarray 2026.9 it warns where there is no pair.
+
+    >>> first = xr.DataArray([1.0, 2.0, 3.0, np.nan], dims="layer")
+    >>> float(correlation(first, -2 * first, "layer").round(12))
+    -1.0
+    """
+    both = first.notnull() & second.notnull()
+    first, second = first.where(both), second.where(both)
+    a, b = first - first.mean(dim), second - second.mean(dim)
+    found: xr.DataArray = (a * b).sum(dim) / ((a**2).sum(dim) * (b**2).sum(dim)) ** 0.5
+    return found
+
+
 def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
     """Return the quantile of Student's t that two-sided intervals of a level reach; NaN below one degree of freedom.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.intervals import correlation
 from elastic.claims.contract import Epoch, Evidence, Layer, Split, Variable, Where, claim
 from elastic.claims.depth import Layers, fisher_z
 from elastic.claims.measured import at_epoch, ended, in_layer, in_layers, log, measured
@@ -101,5 +102,5 @@ def locality_tracks_collapse(
     if locality.sizes[over] < LEAST_PAIRS:
         found = f"{locality.sizes[over]}"
         raise NotMeasured("both", f"be measured at {LEAST_PAIRS} {over}s or more", found, "probes of more of them")
-    z = fisher_z(-xr.corr(locality, collapse, dim=over))
+    z = fisher_z(-correlation(locality, collapse, over))
     return Evidence(z, (math.atanh(min_r), math.inf), f"correlation −r of log locality and log {metric}", math.tanh)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -20,6 +21,8 @@ class _Output:
 
     def is_read_by(self, entering: Tensor) -> bool:
         """Whether the [n, d] tensor is this output, flattened or as it is, with the values of then."""
+        if torch._C._functorch.is_functorch_wrapped_tensor(entering):
+            return False  # inside a vmap of the module's own, tensors have no memory
         return (
             entering.data_ptr() == self.tensor.data_ptr()
             and entering.shape == self.tensor.flatten(1).shape

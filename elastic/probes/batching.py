@@ -18,8 +18,9 @@ FAILURES = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError
 class Batching:
     """How the passes over stepped samples run; a kind of pass that vmap once failed on stays one at a time.
 
-    vmap does not follow control flow that depends on values, writes of many samples' values into memory of one, or
-    operations without a batching rule.
+    vmap does not follow control flow that depends on values, writes of many samples' values into memory of one,
+    random numbers (which a model may draw as long as its features do not depend on them) or operations without a
+    batching rule.
 
     Examples
     --------
@@ -78,8 +79,7 @@ class Batching:
     def _run(self, kind: str, whole: Any, in_dims: tuple[int | None, ...], inputs: Any, one: Any) -> Any:
         if kind not in self.alone:
             try:
-                # Features do not depend on random numbers (`preconditions`), which a model may draw all the same.
-                return vmap(whole, in_dims, randomness="same")(*inputs)
+                return vmap(whole, in_dims)(*inputs)
             except torch.OutOfMemoryError:
                 raise
             except FAILURES as error:

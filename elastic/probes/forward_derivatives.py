@@ -38,7 +38,7 @@ def moves(value: Any) -> bool:
         return True
 
 
-def backwards_twice(function: Any, args: Any, kwargs: Any) -> Tensor:
+def backwards_twice(function: Any, args: Any, kwargs: Any) -> Any:
     """Call a function without a forward derivative: Jv is the derivative of uᵀJv by u.
 
     >>> with forward_ad.dual_level():
@@ -54,15 +54,14 @@ def backwards_twice(function: Any, args: Any, kwargs: Any) -> Tensor:
         for place, value in zip(places, values, strict=True):
             leaves[place] = value
         arguments, options = tree_unflatten(leaves, spec)
-        output = function(*arguments, **options)
-        if not isinstance(output, Tensor):
+        outputs, nesting = tree_flatten(function(*arguments, **options))
+        if not all(isinstance(output, Tensor) and output.requires_grad for output in outputs):
             raise NotImplementedError(f"`{name_of(function)}` has no forward derivative")
-        towards = torch.zeros_like(output, requires_grad=True)
-        gradients = torch.autograd.grad(output, values, towards, create_graph=True, materialize_grads=True)
-        tangents = [pair.tangent for pair in pairs]
-        (tangent,) = torch.autograd.grad(gradients, towards, tangents, materialize_grads=True)
-    dual: Tensor = forward_ad.make_dual(output.detach(), tangent)
-    return dual
+        towards = [torch.zeros_like(output, requires_grad=True) for output in outputs]
+        gradients = torch.autograd.grad(outputs, values, towards, create_graph=True, materialize_grads=True)
+        along = torch.autograd.grad(gradients, towards, [pair.tangent for pair in pairs], materialize_grads=True)
+    duals = (forward_ad.make_dual(h.detach(), tangent) for h, tangent in zip(outputs, along, strict=True))
+    return tree_unflatten(list(duals), nesting)
 
 
 class Unnumbered(TorchDispatchMode):

@@ -62,8 +62,8 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
     Raises
     ------
     ModelError
-        If a hook or the forward pass changes the gradient of a parameter, features depend on whether gradients are recorded or are not
-        finite, or code reads a parameter past the module that owns it.
+        If a hook or the forward pass changes the gradient of a parameter, features are not finite or depend on whether
+        gradients are recorded, or code reads a parameter past the module that owns it.
     """
     _check_hooks(model)
     samples = different(inputs)

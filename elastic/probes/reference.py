@@ -31,6 +31,8 @@ from elastic.probes.features import rows
 DECIDED = {torch.float64: 2e-4, torch.float32: 2e-3}
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried.
 SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
+#: Units of rounding that an engine's movements may have where the right one is zero.
+ROUNDINGS = 16
 #: A movement below this share of the stepped sample's own is compared as if it were of this size.
 FLOOR = 1e-2
 
@@ -56,7 +58,7 @@ class PairMovement:
         """Return the relative difference of another's movements by layer, of the larger of the two samples.
 
         An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
-        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``.
+        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED`.
 
         >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
         >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
@@ -83,8 +85,8 @@ class Reference:
     undecided
         Layers with a kink at the parameters, or whose movement drowns in rounding.
     rounding
-        Movements that are rounding by layer: ε‖h‖/‖θ‖, with the ε of the model's own type. The gradient of a network
-        whose outputs do not depend on its features is zero, and of this size in an engine.
+        Movements that are rounding by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type. The gradient of
+        a network whose outputs do not depend on its features is zero, and of this size in an engine.
     precision
         "float64", or the model's own where it does not run in float64.
     """
@@ -182,9 +184,10 @@ class _Steps:
         return Reference(movement, frozenset(self.before.keys() - decided.keys()), self._rounding(), precision)
 
     def _rounding(self) -> dict[str, float]:
-        """Return ε‖h‖/‖θ‖ by layer."""
+        """Return the movements by layer below which an engine's are rounding."""
         epsilon = max((torch.finfo(p.dtype).eps for p in self.there if p.is_floating_point()), default=0.0)
-        return {layer: epsilon * float(h.norm()) / (_norm(self.there) or 1.0) for layer, h in self.before.items()}
+        size = _norm(self.there) or 1.0
+        return {layer: ROUNDINGS * epsilon * float(h.norm()) / size for layer, h in self.before.items()}
 
     def _taps(self, inputs: Tensor) -> Mapping[str, Tensor]:
         return self.model.taps(inputs)
@@ -254,8 +257,8 @@ def _norm(tensors: Sequence[Tensor]) -> float:
 
 
 def _share(difference: Tensor, size: float, rounding: float) -> float:
-    gap = float(difference)
-    if gap <= rounding:
+    gap, least = float(difference), size + rounding / DECIDED[torch.float64]
+    if gap == 0:
         return 0.0
     # NaN of an engine where real steps give a number is no agreement.
-    return gap / size if size > 0 and math.isfinite(gap) else math.inf
+    return gap / least if least > 0 and math.isfinite(gap) else math.inf

@@ -39,16 +39,32 @@ def truth_of(spec, update):
     return subject_of(spec).truth(update)
 
 
-def check(spec, engine, update):
-    """Fail with the findings and the model's text."""
+#: Steps and entries that no engine follows, with the reason; ``auto`` refuses them.
+LIMITS = {
+    "token.3": "rows that the forward pass rescales (`max_norm`)",
+    "state.39": "parameters that the forward pass rescales",
+    "activation.53": "RReLU in place, whose noise torch writes beside it",
+    "out.3": "`out=` that takes another shape",
+    "out.4": "`out=` with indices, which torch does not differentiate",
+    "detach.7": "a torch.autograd.Function without a `jvp`",
+    "detach.18": "features that become a NumPy array",
+    "cast.3": "`Tensor.type` with a fixed type, along finite steps",
+    "state.34": "random numbers of a fixed seed, which differ in float64",
+    "coupled.11": "a branch on the whole batch",
+}
+
+
+def check(spec, engine, update, refusals=False):
+    """Fail with the findings and the model's text; refusals of models without a known limit count if asked for."""
     subject = subject_of(spec)
     outcome = examine(subject, engine, update, truth_of(spec, update))
-    told = "\n".join(map(str, outcome.findings))
+    borne = not refusals or {spec.entry, *spec.steps} & LIMITS.keys()
+    told = "\n".join(str(found) for found in outcome.findings if found.kind != "refused" or not borne)
     assert not told, f"{told}\n{engine}, {update}\n{compose(spec)}"
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(spec=specs)
 def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, update, spec):
     assume(subject_of(spec) is not None)
@@ -65,7 +81,7 @@ def test_every_step_of_the_grammar_alone(family, update):
     for place, (kinds, *_) in enumerate(STEPS[family]):
         spec = Spec(ENTRY_OF[kinds[place % len(kinds)]], 3, (f"{family}.{place}",), 0)
         try:
-            check(spec, "auto", update)
+            check(spec, "auto", update, refusals=True)
         except AssertionError as error:
             faults.append(str(error))
     assert not faults, f"{len(faults)} faults\n" + "\n".join(faults)
@@ -75,10 +91,12 @@ def test_every_step_of_the_grammar_alone(family, update):
 def test_every_entry(entry):
     for update in ("first_order", "finite"):
         for head in (0, len(HEADS)) if entry.startswith("token") else (0,):
-            check(Spec(entry, 5, (), head), "auto", update)
+            spec = Spec(entry, 5, (), head)
+            if subject_of(spec) is not None:
+                check(spec, "auto", update, refusals=True)
 
 
 @pytest.mark.parametrize("head", range(len(HEADS)))
 def test_every_head(head):
     for update in ("first_order", "finite"):
-        check(Spec("vector.1", 6, ("activation.0",), head), "auto", update)
+        check(Spec("vector.1", 6, ("activation.0",), head), "auto", update, refusals=True)

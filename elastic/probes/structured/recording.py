@@ -123,7 +123,7 @@ class Recording:
                 raise Unsupported("`model`", "a use of its weights that depends on the sample")
             return -(features * seed).sum(), [call.inputs for call in recorder.calls]
 
-        gradients, entered = vmap(grad(against, has_aux=True), (None, 0, 0), randomness="same")(shifts, inputs, seeds)
+        gradients, entered = vmap(grad(against, has_aux=True), (None, 0, 0))(shifts, inputs, seeds)
         uses: dict[int, list[Use]] = {}
         for i, (call, h) in enumerate(zip(self.calls, entered, strict=True)):
             bias = None if call.bias is None else id(self.parameters[call.bias])

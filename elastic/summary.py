@@ -41,7 +41,7 @@ def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
     shown.add_column("layer")
     columns = dict(columns_of(cube, where))
     for name in columns:
-        shown.add_column(name, justify="right")
+        shown.add_column(heading(name), justify="right")
     for epoch in dict.fromkeys(epoch for values in columns.values() for epoch in values["epoch"].values.tolist()):
         shown.add_section()
         there = [values.sel(epoch=[epoch]) for values in columns.values() if epoch in values["epoch"].values]
@@ -59,6 +59,16 @@ def columns_of(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[tuple[st
         values = cube[group].dataset[variable].sel(dict(where))
         values = values.sel(split="train") if "split" in values.dims else values
         yield variable, values.sel(epoch=list(dict.fromkeys(values["epoch"].values[[0, -1]].tolist())))
+
+
+def heading(name: str) -> str:
+    r"""Return a variable's name, over two lines where it is wider than its numbers: a narrow terminal would cut it.
+
+    >>> heading("nc1"), heading("within_between_ratio")
+    ('nc1', 'within_between_\nratio')
+    """
+    first, underscore, last = name.rpartition("_")
+    return f"{first}{underscore}\n{last}" if len(name) > 16 else name
 
 
 def cell(values: xr.DataArray, layer: str, epoch: int) -> str:

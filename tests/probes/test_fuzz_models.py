@@ -44,6 +44,7 @@ LIMITS = {
     "token.3": "rows that the forward pass rescales (`max_norm`)",
     "state.39": "parameters that the forward pass rescales",
     "activation.53": "RReLU in place, whose noise torch writes beside it",
+    "arithmetic.58": "a parameter that becomes a number of Python",
     "out.3": "`out=` that takes another shape",
     "out.4": "`out=` with indices, which torch does not differentiate",
     "detach.7": "a torch.autograd.Function without a `jvp`",

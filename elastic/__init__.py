@@ -6,6 +6,7 @@ The names below are loaded when they are first used: ``import elastic`` needs ne
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from elastic.study import Study, open_study
 
 __version__ = "0.1.0"
+
+# Elastic's datasets and cubes keep strings at fixed width, the only ones that xarray writes everywhere and plots. Zarr
+# has no specification of that type yet, which zarr-python says whenever one is written or read.
+warnings.filterwarnings("ignore", message=r"The data type \(FixedLengthUTF32\(")
 
 #: Where each public name lives.
 _HOMES = {

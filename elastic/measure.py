@@ -155,8 +155,8 @@ def measure_elasticity(
         A built-in model, or any classifier whose submodules ``layers`` names. It is read in evaluation mode and
         left as it was.
     stepped, observed
-        (inputs [n, …], labels [n]); labels are positions of logits. A sample that is in both (equal in every
-        byte) is not paired with itself.
+        (inputs [n, …], labels [n]); labels are positions of logits. Integer and boolean inputs keep their type. A
+        sample that is in both (equal in every byte) is not paired with itself.
     loss
         Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the last of
         ``layers`` for these, and all stepped samples for its batch: two or more of a class.
@@ -169,7 +169,9 @@ def measure_elasticity(
         Learning rate of a finite update, above 0.
     engine
         "structured" is faster and knows most modules, "autodiff" knows all that torch can differentiate; "auto" takes
-        the first where it can. The attribute ``engine`` tells which it was.
+        the first where it can and agrees with real steps. The attribute ``engine`` says which it was and why, and
+        ``engine_check`` how far eight of its pairs are from real steps in float64 (in the model's own precision, with
+        wider bounds, where it does not run in float64).
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
         With the same samples as both, `elastic.analysis.similarity_clustering` finds classes that no label tells.
@@ -185,8 +187,9 @@ def measure_elasticity(
     Raises
     ------
     ElasticError
-        DegenerateInput for arrays or labels that do not fit; ModelError for a model that cannot be tapped or
-        differentiated.
+        DegenerateInput for arrays or labels that do not fit. ModelError for a model that cannot be tapped or
+        differentiated, whose features depend on the batch or on chance, or on which no engine (or the one asked for)
+        agrees with real steps.
 
     Examples
     --------

@@ -7,16 +7,18 @@ dictionaries, objects and closures. Restoring writes back only what differs, so 
 
 from __future__ import annotations
 
-import copy
 import random
-from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from elastic.models.containers import CONTAINERS, contents, parts, refill, same
+from elastic.models.restorers import restorer_of
 
 #: How many objects lie between a module and what is still saved: beyond, objects belong to somebody else.
 DEPTH = 6
@@ -68,8 +70,8 @@ class ModuleState:
     def restore_attributes(self) -> None:
         """Restore which object each attribute and each entry of a container is, without reading a tensor."""
         for container, saved in self.containers:
-            if not _same(container, saved):
-                _refill(container, saved)
+            if not same(container, saved):
+                refill(container, saved)
 
     def _walk(self, module: nn.Module) -> None:
         waiting: list[tuple[Any, int]] = [(module, 0)]
@@ -87,11 +89,11 @@ class ModuleState:
         if isinstance(value, Tensor):
             if self._values and (self._parameters or not isinstance(value, nn.Parameter)):
                 self._tensors.append(_SavedTensor(value))
-        elif (restorer := _restorer(value, self._values)) is not None:
+        elif (restorer := restorer_of(value, self._values)) is not None:
             self._others.append(restorer)
-        elif isinstance(value, (MutableMapping, MutableSequence, MutableSet, CellType)):
-            self.containers.append((value, _contents(value)))
-            yield from _parts(value)
+        elif isinstance(value, CONTAINERS):
+            self.containers.append((value, contents(value)))
+            yield from parts(value)
         elif isinstance(value, (tuple, frozenset)):
             yield from value
         elif isinstance(value, FunctionType):
@@ -128,93 +130,6 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
     if tensor.shape != alias.shape or tensor.dtype != alias.dtype or tensor.layout != alias.layout:
         return False
     return tensor.layout != torch.strided or tensor.data_ptr() == alias.data_ptr()
-
-
-def _contents(container: Any) -> Any:
-    if type(container) is dict:  # by far the most, and `isinstance` of an abstract class is slow
-        return container.copy()
-    if isinstance(container, CellType):
-        return _cell(container)
-    return dict(container) if isinstance(container, MutableMapping) else list(container)
-
-
-def _cell(cell: CellType) -> list[Any]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:  # a variable that has no value yet
-        return []
-
-
-def _parts(container: Any) -> Iterator[Any]:
-    contents = _contents(container)
-    yield from contents.values() if isinstance(contents, dict) else contents
-
-
-def _same(container: Any, saved: Any) -> bool:
-    now = container if type(container) is dict else _contents(container)
-    if len(now) != len(saved):
-        return False
-    if not saved:
-        return True
-    if isinstance(saved, dict):
-        pairs = zip(now.items(), saved.items(), strict=True)
-        return all(key == other and value is kept for (key, value), (other, kept) in pairs)
-    return all(value is kept for value, kept in zip(now, saved, strict=True))
-
-
-def _refill(container: Any, saved: Any) -> None:
-    if isinstance(container, CellType):
-        if saved:
-            container.cell_contents = saved[0]
-    elif isinstance(container, MutableMapping):
-        container.clear()
-        container.update(saved)
-    elif isinstance(container, MutableSet):
-        container.clear()
-        for value in saved:
-            container.add(value)
-    else:
-        container.clear()
-        container.extend(saved)
-
-
-def _restorer(value: Any, values: bool) -> Callable[[], None] | None:
-    """Return what restores an array (if values are asked for) or a random generator, None for anything else."""
-    if isinstance(value, np.ndarray):
-        return _array_restorer(value) if values else None
-    return _generator_restorer(value)
-
-
-def _array_restorer(array: Any) -> Callable[[], None]:
-    saved = array.copy()
-
-    def restore() -> None:
-        if array.dtype.hasobject or array.tobytes() != saved.tobytes():
-            array[...] = saved
-
-    return restore
-
-
-def _generator_restorer(value: Any) -> Callable[[], None] | None:
-    """Return what restores a random generator, None for anything else."""
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: _discard(value.set_state(state))
-    if isinstance(value, random.Random):
-        saved = value.getstate()
-        return lambda: value.setstate(saved)
-    bits = getattr(value, "bit_generator", value) if isinstance(value, np.random.Generator) else value
-    if isinstance(value, np.random.RandomState):
-        former = value.get_state()
-        return lambda: value.set_state(former)
-    if isinstance(bits, np.random.BitGenerator):
-        numbers = copy.deepcopy(bits.state)
-        return lambda: setattr(bits, "state", numbers)
-    return None
-
-
-def _discard(_: object) -> None:
-    """Return None in the place of a value."""
 
 
 def _has_own_attributes(value: Any) -> bool:

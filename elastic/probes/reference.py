@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,96 +25,14 @@ from elastic.models.state import ModuleState
 from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
+from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, Reference
 
-#: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided, by precision.
-DECIDED = {torch.float64: 2e-4, torch.float32: 2e-3}
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried.
 SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
-#: Units of rounding that an engine's movements may have where the right one is zero.
-ROUNDINGS = 16
-#: A movement below this share of the stepped sample's own is compared as if it were of this size.
-FLOOR = 1e-2
 
 Layers = dict[str, Tensor]
 #: Movements [2, d] of the stepped and of the observed sample, by layer.
 Decided = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class PairMovement:
-    """Movements of a stepped and an observed sample under one step, per unit of its size.
-
-    Attributes
-    ----------
-    own, moved
-        [d] by layer, of the stepped and of the observed sample.
-    """
-
-    own: Layers
-    moved: Layers
-
-    def errors(self, other: PairMovement, rounding: Mapping[str, float]) -> dict[str, float]:
-        """Return the relative difference of another's movements by layer, of the larger of the two samples.
-
-        An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
-        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED`.
-
-        >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
-        >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
-        >>> round(one.errors(two, {"h": 1e-6})["h"], 3)      # 0.1 / (0.5 + 0.01)
-        0.196
-        """
-        found = {}
-        for layer, own in self.own.items():
-            size, moved, least = float(own.norm()), self.moved[layer], rounding[layer]
-            of_own = _share((own - other.own[layer]).norm(), size, least)
-            of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size, least)
-            found[layer] = max(of_own, of_moved)
-        return found
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The movement of a pair by real steps.
-
-    Attributes
-    ----------
-    movement
-        Of the layers that are decided.
-    undecided
-        Layers with a kink at the parameters, or whose movement drowns in rounding.
-    rounding
-        Movements that are rounding by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type. The gradient of
-        a network whose outputs do not depend on its features is zero, and of this size in an engine.
-    precision
-        "float64", or the model's own where it does not run in float64.
-    """
-
-    movement: PairMovement
-    undecided: frozenset[str]
-    rounding: dict[str, float]
-    precision: str
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What a reference is computed for.
-
-    Attributes
-    ----------
-    stepped, observed
-        Inputs [1, …].
-    layer, seed
-        The step descends along ⟨features of the layer, seed⟩ of the stepped sample; seed is [d] of norm 1.
-    size
-        None in first order; else how far a finite step goes along that gradient.
-    """
-
-    stepped: Tensor
-    observed: Tensor
-    layer: str
-    seed: Tensor
-    size: float | None = None
 
 
 def reference_movement(model: TappedModel, pair: Pair) -> Reference:
@@ -254,11 +171,3 @@ class _Steps:
 
 def _norm(tensors: Sequence[Tensor]) -> float:
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
-
-
-def _share(difference: Tensor, size: float, rounding: float) -> float:
-    gap, least = float(difference), size + rounding / DECIDED[torch.float64]
-    if gap == 0:
-        return 0.0
-    # NaN of an engine where real steps give a number is no agreement.
-    return gap / least if least > 0 and math.isfinite(gap) else math.inf

@@ -18,7 +18,8 @@ from elastic.data.preparation import draws
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
 from elastic.probes.movements import Movements
-from elastic.probes.reference import Pair, PairMovement, reference_movement
+from elastic.probes.pair import Pair, PairMovement
+from elastic.probes.reference import reference_movement
 
 #: Draws from a seed for the pairs of epoch 0; later epochs follow. (Others: `elastic.runs.choosing`.)
 VERIFIED_DRAW = 1000

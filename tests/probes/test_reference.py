@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from elastic.models.tapped import tap
-from elastic.probes.reference import Pair, PairMovement, reference_movement
+from elastic.probes.pair import Pair, PairMovement
+from elastic.probes.reference import reference_movement
 
 A = torch.tensor([[1.0, 2.0, -1.0]])
 M = torch.tensor([[0.5, 1.0, 3.0]])

@@ -1,10 +1,10 @@
-"""Collapse and elasticity of one's own arrays and models, without a protocol: arrays in, labelled datasets out."""
+"""Elasticity of one's own model, without a protocol: a module and samples in, a labelled dataset out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +13,15 @@ import xarray as xr
 from torch import Tensor, nn
 
 from elastic.arguments import (
-    Classifier,
     Labelled,
-    as_classifier,
     as_loss,
     check_update,
-    decisions_of,
-    linear_decisions,
     samples_like,
 )
-from elastic.arrays import ArrayLike, as_tensor, class_positions
-from elastic.cube.attributes import BOUNDS, bounds_attribute
-from elastic.cube.portable import fixed_width
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss
-from elastic.metrics.class_statistics import read_classes
-from elastic.metrics.collapse import DualityWeights
-from elastic.metrics.contract import attributes
-from elastic.metrics.moments import vectors
-from elastic.metrics.tabulation import FloatArray, tabulate, to_array
+from elastic.measure.dataset import labelled, pair_responses
+from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
@@ -39,99 +29,10 @@ from elastic.models.tapped import tap, unwrapped
 from elastic.models.trial import first_line, trial
 from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
-from elastic.probes.features import INPUT
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses
 from elastic.probes.verification import Witness, pairs_of
 from elastic.probes.verified_response import verified_responses
-from elastic.registry import registry
-
-
-def measure_collapse(
-    features: ArrayLike | Mapping[str, ArrayLike],
-    labels: ArrayLike,
-    *,
-    classifier: Classifier | None = None,
-    rank_tolerance: float | None = None,
-) -> xr.Dataset:
-    """Measure neural collapse in features, layer by layer.
-
-    Parameters
-    ----------
-    features
-        {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
-        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" tells the
-        network's decisions: its columns are the sorted labels, or, if there are more, all the labels' positions.
-    labels
-        [n] integers or strings, not necessarily 0 … K−1.
-    classifier
-        Weights [K, d] of the linear classifier that reads the last layer (before "logits"), rows in the order of
-        the sorted labels; or a pair of weights and bias [K]. Without a bias the decisions are those of W h.
-    rank_tolerance
-        Directions of the class means count in nc1 and fuzziness where their singular value exceeds this share of the
-        largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` tells how many count.
-
-    Returns
-    -------
-    xarray.Dataset
-        The variables of the cube's ``collapse`` group over layer (and class, other_class, component). What needs a
-        classifier or decisions is left out where there are none.
-
-    Raises
-    ------
-    DegenerateInput
-        If there are fewer than two classes, arrays of different lengths, values that are not finite.
-
-    Examples
-    --------
-    >>> h = np.array([[-1.5, 0.0], [-0.5, 0.0], [0.5, 0.0], [1.5, 0.0]])
-    >>> ds = measure_collapse(h, ["cat", "cat", "dog", "dog"])
-    >>> float(ds.nc1.sel(layer="features").round(12)), ds["class"].values.tolist()
-    (0.125, ['cat', 'dog'])
-    """
-    by_layer = features if isinstance(features, Mapping) else {"features": features}
-    if not by_layer:
-        raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
-    if unnamed := [layer for layer in by_layer if not isinstance(layer, (str, int))]:
-        raise DegenerateInput("`features`", "name its layers", repr(unnamed[0]), "features={'penultimate': array}")
-    tensors = {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
-    names, codes = class_positions(labels)
-    positions = torch.as_tensor(codes, device=next(iter(tensors.values())).device)
-    for layer, values in tensors.items():
-        if len(values) != len(positions):
-            counts = f"{len(values)} for {len(positions)} labels"
-            raise DegenerateInput(
-                f"`features[{layer!r}]`", "have one row a label", counts, "features[mask], labels[mask]"
-            )
-    reading = read_classes(lambda: [(tensors, positions)], len(names), rank_tolerance=rank_tolerance)
-    readings: dict[str, dict[str, Any]] = {
-        layer: {"statistics": r.statistics, "nearest": r.nearest, "labels": r.labels} for layer, r in reading.items()
-    }
-    _add_classifier(readings, tensors, classifier, names)
-    table = tabulate("collapse", tuple(readings), readings)
-    coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
-    return labelled(table, "collapse", {layer: t[0].numel() for layer, t in tensors.items()}, coords)
-
-
-def _add_classifier(
-    readings: dict[str, dict[str, Any]],
-    tensors: Mapping[str, Tensor],
-    classifier: Classifier | None,
-    names: npt.NDArray[Any],
-) -> None:
-    """Add the readings that a classifier or logits make possible."""
-    layers = [layer for layer in tensors if layer != "logits"]
-    decisions: Tensor | None = None
-    if classifier is not None and layers:
-        last = vectors(tensors[layers[-1]])
-        W, bias = (part.to(last.device) for part in as_classifier(classifier, len(names), last.shape[1]))
-        readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
-        decisions = linear_decisions(last, W, bias)
-    if "logits" in tensors:
-        decisions = decisions_of(tensors["logits"], names)
-    if decisions is not None:
-        for reading in readings.values():
-            reading["decisions"] = decisions
 
 
 def measure_elasticity(
@@ -264,61 +165,6 @@ def explained(should: str) -> Iterator[None]:
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
         raise ModelError("`model`", should, first_line(error), hint) from error
-
-
-def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, observed: Tensor) -> xr.Dataset:
-    """Return ‖Δ(m;a)‖ and ⟨Δ(m;a), Δ(a;a)⟩ of every pair of samples, NaN for a sample with itself, and ‖Δ(a;a)‖.
-
-    Relative similarities of pairs are ``pair_response / own_response``, kernelised ones
-    ``pair_product / own_response**2``.
-    """
-    per_lr = "feature per unit learning rate"
-
-    def told(long_name: str, units: str, formula: str, low: float | None) -> dict[str, Any]:
-        bounds = {BOUNDS: bounds_attribute(low, None)}
-        return {"long_name": long_name, "units": units, "source": "he2020local", "formula": formula, **bounds}
-
-    def of_pairs(name: str, attrs: dict[str, Any]) -> tuple[tuple[str, ...], FloatArray, dict[str, Any]]:
-        values = [np.where(to_array(r.counted) > 0, to_array(getattr(r, name)), np.nan) for r in responses.values()]
-        return ("layer", "stepped", "observed"), np.stack(values), attrs
-
-    of_norms = told("movement of each observed sample under each step", per_lr, "‖Δ(m;a)‖", 0)
-    of_products = told("inner product of that with the stepped sample's own", f"({per_lr})²", "⟨Δ(m;a), Δ(a;a)⟩", None)
-    own = np.stack([to_array(r.own_norms) for r in responses.values()])
-    of_own = told("movement of each stepped sample itself", per_lr, "‖Δ(a;a)‖", 0)
-    coords = {
-        "layer": np.array(list(responses), dtype=np.str_),
-        "stepped_label": ("stepped", stepped.cpu().numpy()),
-        "observed_label": ("observed", observed.cpu().numpy()),
-    }
-    data = {
-        "pair_response": of_pairs("norms", of_norms),
-        "pair_product": of_pairs("products", of_products),
-        "own_response": (("layer", "stepped"), own, of_own),
-    }
-    return xr.Dataset(data, coords)
-
-
-def labelled(
-    table: Mapping[str, FloatArray],
-    group: Literal["collapse", "elasticity"],
-    widths: Mapping[str, int],
-    coords: Mapping[str, npt.NDArray[Any]],
-) -> xr.Dataset:
-    """Put names on a table of metrics: layer with depth and width, and the dims of each metric's facts."""
-    data = {}
-    for name, values in table.items():
-        entry = registry("metrics").get(name)
-        data[name] = (("layer", *entry.facts.dims), values, attributes(entry))
-    first = 0 if next(iter(widths)) == INPUT else 1
-    depth = np.arange(first, first + len(widths))
-    layer = {
-        "layer": np.array(list(widths), dtype=np.str_),
-        "depth": ("layer", depth),
-        "width": ("layer", np.array(list(widths.values()))),
-    }
-    classes = {name: fixed_width(names) for name, names in coords.items()}
-    return xr.Dataset(data, {**layer, **classes}, attrs={"group": group})
 
 
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:

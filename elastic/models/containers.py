@@ -1,0 +1,72 @@
+"""Containers of every kind, saved and refilled: mappings, sequences, sets, and the variables of closures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
+from types import CellType
+from typing import Any
+
+#: What holds objects that may be replaced in place.
+CONTAINERS = (MutableMapping, MutableSequence, MutableSet, CellType)
+
+
+def contents(container: Any) -> Any:
+    """Return what a container holds now: a dictionary of a mapping, a list of anything else.
+
+    >>> kept = [1, 2]
+    >>> saved = contents(kept)
+    >>> kept.append(3)
+    >>> same(kept, saved)
+    False
+    >>> refill(kept, saved)
+    >>> kept
+    [1, 2]
+    """
+    if type(container) is dict:  # by far the most, and `isinstance` of an abstract class is slow
+        return container.copy()
+    if isinstance(container, CellType):
+        return _cell(container)
+    return dict(container) if isinstance(container, MutableMapping) else list(container)
+
+
+def _cell(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # a variable that has no value yet
+        return []
+
+
+def parts(container: Any) -> Iterator[Any]:
+    """Yield the objects that a container holds."""
+    held = contents(container)
+    yield from held.values() if isinstance(held, dict) else held
+
+
+def same(container: Any, saved: Any) -> bool:
+    """Whether a container holds the saved objects, in their order."""
+    now = container if type(container) is dict else contents(container)
+    if len(now) != len(saved):
+        return False
+    if not saved:
+        return True
+    if isinstance(saved, dict):
+        pairs = zip(now.items(), saved.items(), strict=True)
+        return all(key == other and value is kept for (key, value), (other, kept) in pairs)
+    return all(value is kept for value, kept in zip(now, saved, strict=True))
+
+
+def refill(container: Any, saved: Any) -> None:
+    """Let a container hold the saved objects again."""
+    if isinstance(container, CellType):
+        if saved:
+            container.cell_contents = saved[0]
+    elif isinstance(container, MutableMapping):
+        container.clear()
+        container.update(saved)
+    elif isinstance(container, MutableSet):
+        container.clear()
+        for value in saved:
+            container.add(value)
+    else:
+        container.clear()
+        container.extend(saved)

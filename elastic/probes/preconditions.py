@@ -158,7 +158,7 @@ def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) 
     try:
         with in_float64(model):
             first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
-    except ModelError:
+    except (ModelError, TypeError, RuntimeError):  # of the model, or of a device without float64
         first, second = _in_company(model, samples, state)
     for layer, features in first.items():
         if _differs(features, second[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):

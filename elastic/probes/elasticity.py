@@ -20,7 +20,7 @@ from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName, choose_engine
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import planned, update_responses
-from elastic.probes.verification import EngineCheck, Witness, pairs_of
+from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
 
 
@@ -131,7 +131,11 @@ class ElasticityProbe:
             if epoch == 0:
                 check_stepping(self.model, self.samples.inputs)
             for stepped, observed in self._fitting:
-                verified = self._read(stepped, observed, epoch)
+                try:
+                    verified = self._read(stepped, observed, epoch)
+                except EngineMismatch:
+                    self.give_up_structured("it differed from real steps before")
+                    raise
                 self._engine, self.check = verified.engine, verified.check
                 if self.precision is None or relative_error(verified.responses) <= self.precision:
                     break

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,9 @@ class Bench:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: list[str] = field(default_factory=list)
 
-    @cached_property
+    @property
     def engine(self) -> str:
-        """Name of the engine of the elasticity probes, with the reason if it is not the first choice; "" for none."""
+        """Name of the elasticity probes' engine, with the reason if it is not the first choice; "" for none."""
         return "" if self.elasticity is None else str(self.elasticity.chosen_engine())
 
     @contextmanager
@@ -103,7 +103,7 @@ class Bench:
             if epoch == 0 and self.elasticity.engine == "structured":
                 raise  # asked for by name, and wrong from the start
             self.notes.append(f"epoch {epoch}: elasticity is not measured: {error}")
-            return self._no_elasticity()
+            return self._no_elasticity(error)
         used = self.elasticity.chosen_engine()
         if used != engine:
             self.notes.append(f"epoch {epoch}: the elasticity probes run on {used}")
@@ -117,11 +117,14 @@ class Bench:
         table = tabulate("elasticity", self.elasticity.layers, by_layer, of_network)
         return {f"elasticity/{name}": value for name, value in table.items()}
 
-    def _no_elasticity(self) -> dict[str, FloatArray]:
-        """Return the variables of an epoch at which no engine agrees with real steps: NaN, and the engine "none"."""
+    def _no_elasticity(self, error: EngineMismatch) -> dict[str, FloatArray]:
+        """Return the variables of an epoch at which no engine agrees with real steps: NaN, but for why."""
         group = [variable for variable in self.layout.variables if variable.group == "elasticity"]
-        blank = {f"elasticity/{v.name}": np.full(self.layout.shape(v), np.nan) for v in group}
-        return {**blank, "elasticity/probe_engine": np.array(float(ENGINE_CODES["none"]))}
+        blank = {variable.key: np.full(self.layout.shape(variable), np.nan) for variable in group}
+        blank["elasticity/probe_engine"] = np.array(float(ENGINE_CODES["none"]))
+        if error.check is not None:
+            blank["elasticity/probe_error"] = np.array(list(error.check.errors.values()))
+        return blank
 
     def resume(self, engines: Sequence[float]) -> None:
         """Take over from an earlier process that used these engines (codes of `probe_engine`), epoch by epoch."""

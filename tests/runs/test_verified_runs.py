@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import studies
@@ -121,6 +124,34 @@ def test_an_engine_given_up_before_a_resumption_stays_given_up_and_the_bits_the_
     for study in (whole, resumed):
         assert study.cube["elasticity"]["probe_engine"].values.ravel().tolist() == codes
     assert studies.journals(whole) == studies.journals(resumed)
+
+
+def test_a_run_resumed_after_an_epoch_that_no_engine_measured_has_the_same_bits(tmp_path, monkeypatch):
+    read, verify, now = ElasticityProbe.read, verified_response.verify, {}
+
+    def reading(self, epoch=0):
+        now["epoch"] = epoch
+        return read(self, epoch)
+
+    def verifying(*arguments):
+        check = verify(*arguments)
+        return replace(check, errors=dict.fromkeys(check.errors, 0.5)) if now["epoch"] == 1 else check
+
+    monkeypatch.setattr(ElasticityProbe, "read", reading)
+    monkeypatch.setattr(verified_response, "verify", verifying)
+    whole = studies.run(tmp_path / "whole", ONE_SEED)
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(tmp_path / "resumed", ONE_SEED, watch=Notes(stop_after=1))
+    resumed = studies.run(tmp_path / "resumed", ONE_SEED)
+    codes = [ENGINE_CODES[name] for name in ("structured", "none", "autodiff", "autodiff")]
+    for study in (whole, resumed):
+        group = study.cube["elasticity"]
+        assert group["probe_engine"].values.ravel().tolist() == codes
+        assert (group["probe_error"].sel(epoch=1) == 0.5).all()
+        assert group["response"].sel(epoch=1).isnull().all()
+    assert studies.journals(whole) == studies.journals(resumed)
+    (run,) = (whole.folder / "runs").iterdir()
+    assert json.loads((run / "status.json").read_text())["engine"].startswith("autodiff (")
 
 
 def test_an_engine_asked_for_by_name_that_is_wrong_from_the_start_stops_the_run(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -86,9 +85,8 @@ class ElasticityProbe:
     def _example(self) -> Tensor:
         return self.samples.inputs[:1]
 
-    @cached_property
     def _fitting(self) -> list[tuple[Tensor, Tensor]]:
-        """The draws that the memory budget allows; it must allow the first."""
+        """Return the draws that the memory budget allows with the engine of now; it must allow the first."""
         fitting: list[tuple[Tensor, Tensor]] = []
         for stepped, observed in self.draws:
             counted, classes = stepped[:, None] != observed[None, :], len(self.samples.classes)
@@ -130,7 +128,7 @@ class ElasticityProbe:
             check_preconditions(self.model, self.samples.inputs)
             if epoch == 0:
                 check_stepping(self.model, self.samples.inputs)
-            for stepped, observed in self._fitting:
+            for stepped, observed in self._fitting():
                 try:
                     verified = self._read(stepped, observed, epoch)
                 except EngineMismatch:

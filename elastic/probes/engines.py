@@ -12,6 +12,7 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.trial import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
 from elastic.probes.evaluation import probed
@@ -95,7 +96,7 @@ def choose_engine(
     except Unsupported as unknown:
         reason = f"{unknown.field} has no rule of the structured engine: {unknown.found}"
     except FAILURES as error:
-        reason = f"the structured engine cannot follow the model: {str(error).strip().splitlines()[0]}"
+        reason = f"the structured engine cannot follow the model: {first_line(error)}"
     if engine == "structured":
         raise ModelError("`engine`", "know every part of the model", reason, "engine: auto")
     return replace(tried("autodiff", model, example, finite, layer), reason=reason)

@@ -14,6 +14,7 @@ from elastic.models.tapped import Tapped
 from elastic.probes.engines import choose_engine
 from elastic.probes.movements import movements
 from elastic.probes.plan import Plan
+from elastic.probes.preconditions import check_preconditions
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -22,6 +23,8 @@ def found(name, engine, lr):
     """Return (name of the engine, movements [J, M, K]) of a kind."""
     net, x, y, observed = network(name)
     model = Tapped(copy.deepcopy(net), [])
+    if name not in ALONE:
+        check_preconditions(model, observed)  # as every probe does: it refuses random features
     chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
     whole = [slice(None)]
     steps, seen = ([slice(i, i + 1) for i in range(n)] if name in ALONE else whole for n in (len(x), len(observed)))
@@ -49,7 +52,7 @@ REFUSED = {
 LEFT = REFUSED | {
     "scripted", "own_function_kept_by_name",
     "vmap_inside", "grad_inside", "cat_out", "int_write", "convolution_of_one_image",
-    "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place", "written_input",
+    "slices_of_zeros", "out_argument", "add_out_of_a_slice", "buffer_written", "mask_in_place",
     "squeeze_", "embedding_by_frequency", "one_hot_matmul", "recurrent", "flag_taken_off", "item",
     "item_of_a_parameter", "tolist", "new_tensor_of_a_feature", "item_for_control_flow", "branch", "loop_by_value",
     "rows_by_index", "list_of_rows", "own_function_with_a_wrong_derivative", "reversed_gradient", "checkpointed",

@@ -23,8 +23,8 @@ def found(name, engine, lr):
     """Return (name of the engine, movements [J, M, K]) of a kind."""
     net, x, y, observed = network(name)
     model = Tapped(copy.deepcopy(net), [])
-    if name not in ALONE:
-        check_preconditions(model, observed)  # as every probe does: it refuses random features
+    # As every probe does: random features are refused.
+    check_preconditions(model, observed[:1] if name in ALONE else observed)
     chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
     whole = [slice(None)]
     steps, seen = ([slice(i, i + 1) for i in range(n)] if name in ALONE else whole for n in (len(x), len(observed)))

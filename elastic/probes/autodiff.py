@@ -89,7 +89,7 @@ class FiniteAutodiff(Autodiff):
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str = "logits") -> None:
         super().__init__(model, example, lr, layer)
-        # The model that is being trained keeps its precision and its weights: it is lent others for each pass.
+        # The model keeps its precision and its weights: each pass runs on copies in float64.
         self.parameters = {name: p.double() for name, p in self.parameters.items()}
         self.rate = lr
 

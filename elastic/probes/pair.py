@@ -36,7 +36,8 @@ class PairMovement:
         """Return the relative difference of another's movements by layer, of the larger of the two samples.
 
         An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
-        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED`.
+        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED` at
+        most.
 
         >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
         >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
@@ -63,7 +64,8 @@ class Reference:
     undecided
         Layers with a kink at the parameters, or whose movement drowns in rounding.
     rounding
-        Movements that are rounding by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type. The gradient of
+        Movements that are rounding by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type and the largest
+        features. The gradient of
         a network whose outputs do not depend on its features is zero, and of this size in an engine.
     precision
         "float64", or the model's own where it does not run in float64.
@@ -97,8 +99,9 @@ class Pair:
 
 
 def _share(difference: Tensor, size: float, rounding: float) -> float:
-    gap, least = float(difference), size + rounding / DECIDED[torch.float64]
+    gap = float(difference)
     if gap == 0:
         return 0.0
     # NaN of an engine where real steps give a number is no agreement.
-    return gap / least if least > 0 and math.isfinite(gap) else math.inf
+    share = gap / size if size > 0 and math.isfinite(gap) else math.inf
+    return min(share, DECIDED[torch.float64]) if gap <= rounding else share

@@ -14,9 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
@@ -30,6 +33,8 @@ from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, R
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried.
 SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
 
+#: Types that hold less than float64.
+NARROW = {torch.float32, torch.float16, torch.bfloat16}
 Layers = dict[str, Tensor]
 #: Movements [2, d] of the stepped and of the observed sample, by layer.
 Decided = dict[str, Tensor]
@@ -76,12 +81,15 @@ class _Steps:
         self.inputs = torch.cat([stepped, convert(pair.observed)])
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.there = there
-        features = self._taps(stepped.clone())[pair.layer].reshape(-1)
+        with _Narrowing() as narrowing:
+            features = self._taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
-        self.dtype = features.dtype if features.dtype in SIZES else torch.float32
+        # A step that is lost where float64 is cast to float32 would look like none.
+        wide = features.dtype == torch.float64 and not narrowing.found
+        self.dtype = torch.float64 if wide else torch.float32
         height = (features * pair.seed.to(features)).sum()
         gradients = torch.autograd.grad(height, self.parameters, allow_unused=True)
-        self.directions = [None if g is None else g.detach().neg_() for g in gradients]
+        self.directions = [None if g is None else g.detach().to_dense().neg() for g in gradients]
 
     def reference(self) -> Reference:
         """Return the movements of all layers that are decided."""
@@ -103,8 +111,9 @@ class _Steps:
     def _rounding(self) -> dict[str, float]:
         """Return the movements by layer below which an engine's are rounding."""
         epsilon = max((torch.finfo(p.dtype).eps for p in self.there if p.is_floating_point()), default=0.0)
-        size = _norm(self.there) or 1.0
-        return {layer: ROUNDINGS * epsilon * float(h.norm()) / size for layer, h in self.before.items()}
+        # Of the largest features: those that cancel to zero carry the rounding of the ones that they are made of.
+        largest = max(float(h.norm()) for h in self.before.values())
+        return dict.fromkeys(self.before, ROUNDINGS * epsilon * largest / (_norm(self.there) or 1.0))
 
     def _taps(self, inputs: Tensor) -> Mapping[str, Tensor]:
         return self.model.taps(inputs)
@@ -167,6 +176,22 @@ class _Steps:
         """Return the uncertainty [2] up to which changes [2, d] of own and observed features are decided."""
         own, moved = change.norm(dim=1)
         return DECIDED[self.dtype] * torch.stack([own, moved + FLOOR * own])
+
+
+class _Narrowing(TorchFunctionMode):
+    """While active, notes whether a function makes numbers of lower precision of float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one function."""
+        output = func(*args, **(kwargs or {}))
+        if not self.found:
+            made, given = ({h.dtype for h in tree_leaves(tree) if isinstance(h, Tensor)} for tree in (output, args))
+            self.found = torch.float64 in given and bool(made & NARROW)
+        return output
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:

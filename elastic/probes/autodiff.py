@@ -24,7 +24,9 @@ from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.models.precision import double, in_float64
 from elastic.models.state import restored
-from elastic.probes.batching import Batching
+from elastic.models.trial import first_line
+from elastic.probes.batching import FAILURES, Batching
+from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.movement_pass import MovementPass
 from elastic.probes.movements import Layers, Stepping
@@ -92,6 +94,12 @@ class FiniteAutodiff(Autodiff):
         # The model keeps its precision and its weights: each pass runs on copies in float64.
         self.parameters = {name: p.double() for name, p in self.parameters.items()}
         self.rate = lr
+        try:
+            with torch.no_grad(), probed(model):
+                self.features(example)
+        except FAILURES as error:
+            hint = "update: first_order, which needs no float64"
+            raise ModelError("`model`", "run in float64 for a finite step", first_line(error), hint) from error
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
         """Return the steps [c, …] by parameter, along the gradient of the loss with its norm."""

@@ -178,7 +178,7 @@ def test_layers_of_a_wrapper_are_named_either_way(name):
 def test_a_finite_step_of_a_model_that_casts_to_float32_is_refused_with_the_reason():
     net = network(lambda net, h: h.float().sin().to(torch.float32))
     assert measure(net)["response"].notnull().all()
-    with pytest.raises(ModelError, match="run in float64 for a finite step; .* same dtype.*update: first_order"):
+    with pytest.raises(ModelError, match=r"run in float64 for a finite step; .* same dtype.*update: first_order"):
         measure(net, update="finite", lr=0.1)
 
 

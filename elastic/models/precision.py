@@ -74,6 +74,7 @@ def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterato
         yield
     finally:
         state.restore()
+        known.clear()  # `replace` refers to itself: without this, the copies would live until the next collection
 
 
 def _replace_in(container: Any, replace: Callable[[Any], Any]) -> None:

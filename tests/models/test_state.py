@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections import OrderedDict, defaultdict, deque
 from types import SimpleNamespace
 
@@ -296,6 +298,18 @@ def test_what_is_written_in_other_tensors_is_not_written_in_the_module_s_own(con
             tensor.data.fill_(7)
         assert module.linear.weight[0, 0] == module.count == 7
     assert described(module) == before
+
+
+@pytest.mark.parametrize("context", [in_float64, in_copies])
+def test_copies_are_freed_at_once(context):
+    module = nn.Linear(3, 3)
+    gc.disable()
+    try:
+        with context(module):
+            copy = weakref.ref(module.weight)
+        assert copy() is None
+    finally:
+        gc.enable()
 
 
 def test_tied_weights_stay_tied_in_other_tensors():

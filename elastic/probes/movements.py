@@ -16,9 +16,7 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.state import restored
 from elastic.probes.evaluation import probed
-from elastic.probes.features import rows
 from elastic.probes.plan import Cost, Plan
 
 Layers = dict[str, Tensor]
@@ -97,10 +95,9 @@ class Stepping(ABC):
     def own(self, steps: Any, inputs: Tensor, at_a_time: int) -> Layers:
         """Return each stepped sample's own movement [c, d] by layer, computed for so many at a time."""
 
+    @abstractmethod
     def features(self, inputs: Tensor) -> Layers:
         """Return the features [n, d] of inputs [n, …] by layer."""
-        with restored(self.model):
-            return {layer: rows(features) for layer, features in self.model.taps(inputs).items()}
 
     def scale(self, gradient: LossGradient) -> Tensor:
         """Return the factor [c] that movements still have to be multiplied with."""

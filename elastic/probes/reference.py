@@ -12,7 +12,7 @@ kink they differ, whatever the size: such a movement has no derivative to compar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -82,7 +82,7 @@ class _Steps:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.there = there
         with _Narrowing() as narrowing:
-            features = self._taps(stepped.clone())[pair.layer].reshape(-1)
+            features = self.model.taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
         # A step that is lost where float64 is cast to float32 would look like none.
         wide = features.dtype == torch.float64 and not narrowing.found
@@ -115,9 +115,6 @@ class _Steps:
         largest = max(float(h.norm()) for h in self.before.values())
         return dict.fromkeys(self.before, ROUNDINGS * epsilon * largest / (_norm(self.there) or 1.0))
 
-    def _taps(self, inputs: Tensor) -> Mapping[str, Tensor]:
-        return self.model.taps(inputs)
-
     def _features(self, size: float) -> Layers:
         """Return the features [2, d] of both samples, in float64, after a step of a size."""
         for p, there, direction in zip(self.parameters, self.there, self.directions, strict=True):
@@ -125,7 +122,7 @@ class _Steps:
             if direction is not None:
                 p.data.add_(direction, alpha=size)
         # Copies: features may be views of a parameter, which is moved next.
-        taps = self._taps(self.inputs.clone())
+        taps = self.model.taps(self.inputs.clone())
         features = {layer: rows(h).to(torch.float64, copy=True) for layer, h in taps.items()}
         self.state.restore()
         return features

@@ -31,6 +31,7 @@ ROOMS: Mapping[str, str] = {
     "schedules": "elastic.optimizers",
     "probe_schedules": "elastic.training",
     "metrics": "elastic.metrics",
+    "probes": "elastic.probes.groups",
     "claims": "elastic.claims",
     "figures": "elastic.figures",
 }
@@ -58,7 +59,13 @@ class Entry:
 
     @cached_property
     def options(self) -> type[pydantic.BaseModel]:
-        """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown)."""
+        """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown).
+
+        Facts with a model of their own under ``options`` replace it.
+        """
+        given: type[pydantic.BaseModel] | None = getattr(self.facts, "options", None)
+        if given is not None:
+            return given
         hints = typing.get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {
             p.name: (hints.get(p.name, Any), ... if p.default is inspect.Parameter.empty else p.default)

@@ -11,14 +11,15 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.registry import Entry, registry
 
-Group = Literal["collapse", "elasticity"]
+#: Name of a group of the cube: that of a registered probe.
+Group = str
 MetricFunction = Callable[..., Tensor]
 
 

@@ -1,0 +1,224 @@
+"""What a probe is, and how one is added.
+
+A probe is one function under `probe`: it receives a `Subject` and the options that a protocol or a Recorder sets, and
+returns a `Probe`, which declares what it measures and reads the model at every probed epoch. Its variables form one
+group of the cube. A probe whose variables are registered metrics (`elastic.metrics.contract`) inherits from
+`MetricProbe` and returns readings only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from elastic.cube import Variable
+from elastic.data.contract import Samples
+from elastic.losses import Loss
+from elastic.metrics.contract import attributes
+from elastic.metrics.tabulation import FloatArray, tabulate, variables_of
+from elastic.models.contract import TappedModel
+from elastic.registry import registry
+
+Label = int | float | str
+ProbeFunction = Callable[..., "Probe"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is probed: a model, its loss and fixed samples.
+
+    Attributes
+    ----------
+    model
+        Read in evaluation mode and left as it was.
+    loss
+        Whose single-sample gradient is stepped along.
+    samples
+        By split, on the model's device; "train" is the first.
+    seed
+        Draws the samples that a probe chooses.
+    weight_decay
+        λ of the (λ/2)‖θ‖² that the objective adds for the classifier; None where it is not known.
+    memory_budget
+        Bytes that the intermediate arrays of a probe may take.
+    """
+
+    model: TappedModel
+    loss: Loss
+    samples: Mapping[str, Samples]
+    seed: int = 0
+    weight_decay: float | None = None
+    memory_budget: int = 2**30
+
+    @property
+    def classes(self) -> tuple[int | str, ...]:
+        """Names of the K classes, in the order of the outputs."""
+        return self.samples["train"].classes
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a probe measures, before anything is read.
+
+    Attributes
+    ----------
+    dims
+        Labels along each dim of the group, in the order in which the variables have the dims.
+    variables
+        What `Probe.read` returns.
+    class_counts
+        Samples of each class that are read, {split: [K]}; empty where the probe has no splits.
+    """
+
+    dims: Mapping[str, Sequence[Label]]
+    variables: Sequence[Variable]
+    class_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """What is known of a probe before it is made.
+
+    Attributes
+    ----------
+    group
+        Group of the cube that holds its variables.
+    dims
+        Dims of the group after the study's axes and ``epoch``, in their order.
+    long_names
+        What the dims are that no other group has, for their coordinates.
+    options
+        Model of its options; None: the keyword-only parameters of the function.
+    """
+
+    group: str
+    dims: tuple[str, ...]
+    long_names: Mapping[str, str] = field(default_factory=dict)
+    options: type[pydantic.BaseModel] | None = None
+
+
+class Probe(ABC):
+    """One measurement of a model, made once a run and read at every probed epoch.
+
+    Attributes
+    ----------
+    notes
+        What a user should be told since the last reading; the Recorder takes them.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def declare(self) -> Declaration:
+        """Return dims and variables, without reading the model's features."""
+
+    @abstractmethod
+    def read(self, epoch: float) -> Mapping[str, FloatArray]:
+        """Return the numbers of every variable at an epoch, {name: array with the shape of its dims}."""
+
+    def resume(self, records: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most probes have no state)
+        """Continue after an earlier process that left these records of probed epochs, {variable: numbers}."""
+
+    @property
+    def engine(self) -> str:
+        """How the numbers are computed, where there is a choice; "" otherwise."""
+        return ""
+
+
+class MetricProbe(Probe):
+    """A probe whose variables are the registered metrics of its group.
+
+    A subclass says which readings it takes (`reading_names`) and takes them (`readings`); which metrics these suffice
+    for, and their dims and attributes, follow from the registry.
+    """
+
+    group: str
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+
+    @abstractmethod
+    def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
+        """Return the names of the readings of each layer, and of the network."""
+
+    @abstractmethod
+    def labels(self) -> Mapping[str, Sequence[Label]]:
+        """Return the labels along each dim of the group."""
+
+    @abstractmethod
+    def readings(self, epoch: float) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
+        """Return the readings of each layer, and of the network."""
+
+    def declare(self) -> Declaration:
+        """Return the group's dims and the metrics that the readings suffice for."""
+        return Declaration(self.labels(), metric_variables(self.group, *self.reading_names()))
+
+    def read(self, epoch: float) -> Mapping[str, FloatArray]:
+        """Return the metrics at an epoch."""
+        by_layer, of_network = self.readings(epoch)
+        return tabulate(self.group, self.layers, by_layer, of_network)
+
+
+def metric_variables(
+    group: str,
+    by_layer: Mapping[str, Collection[str]],
+    of_network: Collection[str],
+    leading: tuple[str, ...] = (),
+) -> list[Variable]:
+    """Return the variables of a group that the named readings suffice for.
+
+    Parameters
+    ----------
+    group
+        Of the metrics.
+    by_layer, of_network
+        Names of the readings of each layer, and of the network.
+    leading
+        Dims before ``layer``, such as ("split",).
+    """
+    return [
+        Variable(
+            group,
+            entry.name,
+            (*leading, *(() if entry.facts.layerless else ("layer",)), *entry.facts.dims),
+            attributes(entry),
+        )
+        for entry in variables_of(group, by_layer, of_network)
+    ]
+
+
+def probe(
+    *,
+    group: str,
+    dims: Sequence[str],
+    long_names: Mapping[str, str] | None = None,
+    options: type[pydantic.BaseModel] | None = None,
+    name: str | None = None,
+) -> Callable[[ProbeFunction], ProbeFunction]:
+    """Register a function ``(subject: Subject, *, options) -> Probe`` as a probe, with its `ProbeFacts`."""
+    return registry("probes").register(name, ProbeFacts(group, tuple(dims), dict(long_names or {}), options))
+
+
+def build_probes(subject: Subject, asked: Mapping[str, Mapping[str, Any]]) -> dict[str, Probe]:
+    """Return the probes of these names, made for a subject with these options.
+
+    Raises
+    ------
+    ElasticError
+        UnknownName, OptionError; whatever a probe finds wrong with the subject.
+    """
+    entries = {name: registry("probes").get(name) for name in asked}
+    return {name: entry.function(subject, **entry.complete(asked[name])) for name, entry in entries.items()}
+
+
+def blank(declaration: Declaration) -> dict[str, FloatArray]:
+    """Return every variable of a declaration as NaN, in its shape."""
+    lengths = {dim: len(labels) for dim, labels in declaration.dims.items()}
+    return {v.name: np.full(tuple(lengths[dim] for dim in v.dims), np.nan) for v in declaration.variables}

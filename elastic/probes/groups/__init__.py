@@ -1,0 +1,1 @@
+"""The registered probes, one file for each group of the cube (`elastic.probes.contract`)."""

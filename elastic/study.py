@@ -61,7 +61,7 @@ class RunStatus:
     coordinates: Mapping[str, Any]
     cell: str
     state: str
-    epoch: int | None
+    epoch: float | None
     epochs: int | None
     seconds: Mapping[str, float]
 

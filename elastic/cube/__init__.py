@@ -12,13 +12,13 @@ from elastic.cube.journal import Journal
 from elastic.cube.layout import Layer, Layout, Variable
 from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, verify_manifest
-from elastic.cube.names import GROUPS, RESERVED, Status
+from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.ownership import run_lock
 from elastic.cube.sealing import open_sealed, seal
 
 __all__ = [
-    "GROUPS",
     "RESERVED",
+    "TRAINING",
     "Journal",
     "Layer",
     "Layout",

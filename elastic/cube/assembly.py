@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import xarray as xr
 from elastic.cube.attributes import storable
 from elastic.cube.coordinates import Axes, Cell, Label, Scalar, indices, labelled, ragged, union
 from elastic.cube.journal import Journal
-from elastic.cube.layout import Layout, Variable
+from elastic.cube.layout import Layer, Layout, Variable
 from elastic.cube.layout_file import read_layout
-from elastic.cube.names import COORDINATES, GROUPS, RESERVED, STATUS, STATUS_ATTRS, Status
+from elastic.cube.names import COORDINATES, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
 from elastic.errors import StudyError
 
@@ -37,7 +37,7 @@ def assemble(
 
     Returns
     -------
-    A tree with the group ``training`` and, where a run measures them, ``collapse`` and ``elasticity``. ``status``
+    A tree with the group ``training`` and those that the probes of the runs measure, as their layouts say. ``status``
     (`elastic.cube.Status`) tells for each run and epoch whether there is a record; what no run has is NaN. Layers,
     epochs or classes that only some runs have are labelled for all and padded with NaN.
 
@@ -48,20 +48,42 @@ def assemble(
         one name and other dims.
     """
     grid = Axes(axes)
-    cells = [Cell(grid.position(values), read_layout(folder)) for values, folder in runs]
-    if len({cell.position for cell in cells}) < len(cells):
+    journals = [_journal(folder) for _, folder in runs]
+    recorded = [None if journal is None else journal.by_probed() for journal in journals]
+    positions = [grid.position(values) for values, _ in runs]
+    cells = [_cell(*parts) for parts in zip(positions, journals, recorded, strict=True)]
+    if len(set(positions)) < len(positions):
         raise StudyError("`runs`", "stand at different places of the axes", "two at one", "the study's own protocol")
-    groups = [_Group(name, grid, cells) for name in GROUPS]
-    groups = [group for group in groups if group.variables or group.name == "training"]
-    ended = Status.DIVERGED
-    for cell, (_, folder) in zip(cells, runs, strict=True):
-        if cell.layout is not None:
-            for epochs, block in Journal(folder, cell.layout).blocks():
-                for group in groups:
-                    group.fill(cell.position, cell.layout, epochs, block)
-                    group.end(cell.position, [e for e, s in zip(epochs, block[STATUS], strict=True) if s == ended])
+    names = dict.fromkeys(name for cell in cells if cell.layout for name in cell.layout.groups or ())
+    groups = [_Group(name, grid, cells) for name in (TRAINING, *sorted(names.keys() - {TRAINING}))]
+    groups = [group for group in groups if group.variables or group.name == TRAINING]
+    for cell, journal, epochs_of in zip(cells, journals, recorded, strict=True):
+        if journal is None or epochs_of is None:
+            continue
+        diverged: list[float] = []
+        for epochs, block in journal.blocks(epochs_of):
+            diverged += [e for e, s in zip(epochs, block[STATUS], strict=True) if s == Status.DIVERGED]
+            for group in groups:
+                group.fill(cell.position, journal.layout, epochs, block)
+        for group in groups:
+            group.end(cell.position, diverged)
     root = xr.Dataset(attrs=storable(attrs))
     return xr.DataTree.from_dict({"/": root, **{group.name: group.dataset() for group in groups}})
+
+
+def _journal(folder: Path) -> Journal | None:
+    layout = read_layout(folder)
+    return None if layout is None else Journal(folder, layout)
+
+
+def _cell(position: tuple[int, ...], journal: Journal | None, recorded: Mapping[bool, Sequence[float]] | None) -> Cell:
+    """Return a run with its epochs: those that it plans, or those that an open one has recorded."""
+    if journal is None or recorded is None:
+        return Cell(position, None)
+    layout = journal.layout
+    if layout.epochs is None:
+        return Cell(position, layout, sorted([*recorded[False], *recorded[True]]), recorded[True])
+    return Cell(position, layout, range(layout.epochs + 1), layout.probed)
 
 
 class _Group:
@@ -69,14 +91,17 @@ class _Group:
 
     def __init__(self, name: str, axes: Axes, cells: Sequence[Cell]) -> None:
         self.name, self.axes, self.cells = name, axes, cells
-        layouts = [cell.layout for cell in cells if cell.layout is not None]
+        layouts = [cell.layout for cell in cells if cell.layout is not None and cell.measures(name)]
         self.variables = _variables(name, layouts)
-        if clash := set(axes.names) & (RESERVED | set(self.variables)):
+        dims = dict.fromkeys(dim for layout in layouts for dim in layout.dims(name))
+        if clash := set(axes.names) & (RESERVED | {name, *dims} | set(self.variables)):
             found = f"the cube's own name {sorted(clash)[0]!r}"
             raise StudyError("`axes`", "have names of their own", found, f"{sorted(clash)[0]}_axis")
-        epochs = sorted({epoch for layout in layouts for epoch in _epochs(name, layout)})
+        self.long_names = {dim: text for layout in layouts for dim, text in layout.long_names.items()}
+        measuring = [cell for cell in cells if cell.measures(name)]
+        epochs = sorted({e for cell in measuring for e in (cell.trained if name == TRAINING else cell.probed)})
         self.labels: dict[str, Sequence[Label]] = {"epoch": epochs}
-        self.labels |= {dim: union(layouts, name, dim) for dim in GROUPS[name]}
+        self.labels |= {dim: union(layouts, name, dim) for dim in dims}
         self.status = np.full((*axes.shape, len(epochs)), Status.MISSING, dtype=np.int8)
         self.numbers = {
             variable.name: np.full(self._shape(variable), np.nan, dtype=variable.dtype)
@@ -87,24 +112,25 @@ class _Group:
         return (*self.axes.shape, *(len(self.labels[dim]) for dim in ("epoch", *variable.dims)))
 
     def fill(
-        self, position: tuple[int, ...], layout: Layout, epochs: Sequence[int], block: Mapping[str, Array]
+        self, position: tuple[int, ...], layout: Layout, epochs: Sequence[float], block: Mapping[str, Array]
     ) -> None:
         """Put some epochs of one run in place; ``block`` holds each variable of the record, [epoch, …]."""
-        if self.name != "training" and not layout.is_probed(epochs[0]):
+        own = [variable for variable in layout.variables if variable.group == self.name and variable.key in block]
+        if self.name != TRAINING and not own:
             return
         at_epochs = indices(self.labels["epoch"], epochs)
-        places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in GROUPS[self.name]}
+        places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in layout.dims(self.name)}
         self.status[position][at_epochs] = block[STATUS]
-        for variable in layout.variables:
-            if variable.group == self.name:
-                within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))
-                self.numbers[variable.name][position][within] = block[variable.key]
+        for variable in own:
+            within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))
+            self.numbers[variable.name][position][within] = block[variable.key]
 
-    def end(self, position: tuple[int, ...], diverged: Sequence[int]) -> None:
-        """Mark all epochs from where a run diverged: none of them is still to come."""
+    def end(self, position: tuple[int, ...], diverged: Sequence[float]) -> None:
+        """Mark the epochs without a record from where a run diverged: none of them is still to come."""
         if diverged:
-            after = [number for number, epoch in enumerate(self.labels["epoch"]) if int(epoch) >= min(diverged)]
-            self.status[position][after] = Status.DIVERGED
+            after = np.array([float(epoch) >= min(diverged) for epoch in self.labels["epoch"]], dtype=bool)
+            status = self.status[position]
+            status[after & (status == Status.MISSING)] = Status.DIVERGED
 
     def dataset(self) -> xr.Dataset:
         """Return the group with its coordinates and attributes."""
@@ -113,33 +139,35 @@ class _Group:
         for name, variable in self.variables.items():
             data[name] = ((*leading, *variable.dims), self.numbers[name], dict(variable.attrs))
         labels = {**self.axes.labels, **self.labels}
-        coords: dict[str, Any] = {dim: labelled(dim, along) for dim, along in labels.items()}
+        coords: dict[str, Any] = {dim: labelled(dim, along, self.long_names) for dim, along in labels.items()}
         return xr.Dataset(data, {**coords, **self._of_layers(), **self._of_samples()})
 
     def _of_layers(self) -> dict[str, Any]:
-        """Return depth and width of the layers."""
+        """Return depth, width and role of the layers."""
         if "layer" not in self.labels:
             return {}
         along = {"layer": self.labels["layer"]}
-        least = 1 if self.name == "elasticity" else 0
 
-        def of_layers(column: int) -> Any:
-            return lambda layout: [layer[column] for layer in layout.layers if layer[1] >= least]
+        def of_layers(column: int) -> Callable[[Layout], list[Any]]:
+            return lambda layout: [layer[column] for layer in _layers(self.name, layout)]
 
-        return {
+        found = {
             name: (*ragged(self.axes, self.cells, self.name, along, of_layers(column)), _attrs(name))
             for name, column in (("depth", 1), ("width", 2))
         }
+        roles = _roles([cell.layout for cell in self.cells if cell.layout is not None])
+        labels = np.array([roles[str(name)] for name in along["layer"]], dtype=np.str_)
+        return {**found, "role": (("layer",), labels, _attrs("role"))}
 
     def _of_samples(self) -> dict[str, Any]:
         """Return the number of samples of each class in each split."""
-        if self.name != "collapse":
+        if not {"split", "class"} <= self.labels.keys():
             return {}
         along = {dim: self.labels[dim] for dim in ("split", "class")}
 
         def counts(layout: Layout) -> list[Sequence[float]]:
             unknown = [np.nan] * len(layout.classes)
-            return [layout.class_counts.get(split, unknown) for split in layout.splits]
+            return [layout.class_counts.get(str(split), unknown) for split in layout.labels(self.name, "split")]
 
         return {"samples": (*ragged(self.axes, self.cells, self.name, along, counts), _attrs("samples"))}
 
@@ -148,8 +176,20 @@ def _attrs(name: str) -> dict[str, str]:
     return {"long_name": COORDINATES[name], "units": "1"}
 
 
-def _epochs(group: str, layout: Layout) -> Sequence[int]:
-    return range(layout.epochs + 1) if group == "training" else layout.probed
+def _layers(group: str, layout: Layout) -> list[Layer]:
+    """Return the layers of a run that a group has, in its order."""
+    known = {layer[0]: Layer(*layer) for layer in layout.layers}
+    return [known[str(name)] for name in layout.labels(group, "layer")]
+
+
+def _roles(layouts: Sequence[Layout]) -> dict[str, str]:
+    """Return the role of each layer by name; a layer that is the output of some runs only is hidden."""
+    roles: dict[str, str] = {}
+    for layout in layouts:
+        for name, depth, _ in layout.layers:
+            role = "input" if depth == 0 else "output" if name == layout.layers[-1][0] else "hidden"
+            roles[name] = role if roles.get(name, role) == role else "hidden"
+    return roles
 
 
 def _variables(group: str, layouts: Sequence[Layout]) -> dict[str, Variable]:

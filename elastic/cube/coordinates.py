@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from elastic.cube.layout import Layout
-from elastic.cube.names import CLASS_DIMS, COORDINATES
+from elastic.cube.names import COORDINATES
 from elastic.cube.record import Array
 from elastic.errors import StudyError
 
@@ -20,10 +20,26 @@ Label = int | float | str
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of the study: where it stands on the axes, and its layout (None until it begins)."""
+    """One run of the study.
+
+    Attributes
+    ----------
+    position
+        Where it stands on the axes.
+    layout
+        What it records; None until it begins.
+    trained, probed
+        Epochs of the group ``training``, and of all others: planned, or as far as an open run has recorded.
+    """
 
     position: tuple[int, ...]
     layout: Layout | None
+    trained: Sequence[float] = ()
+    probed: Sequence[float] = ()
+
+    def measures(self, group: str) -> bool:
+        """Whether the run has begun and records a group."""
+        return self.layout is not None and group in (self.layout.groups or {})
 
 
 class Axes:
@@ -93,11 +109,12 @@ def _misplaced(axis: str, should: str, found: str) -> StudyError:
 def union(layouts: Sequence[Layout], group: str, dim: str) -> list[Label]:
     """Return all labels that the runs have along a dim of a group.
 
-    Layers come in the order of depth (the greatest over the runs), classes that are numbers in theirs, and
-    anything else in the order in which it is met.
+    Layers come in the order of depth (the greatest over the runs), numbers in theirs, and anything else in the order
+    in which it is met.
 
-    >>> deep = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("g", 2, 3), ("logits", 3, 2)], [0, 1], [], {}, [])
-    >>> flat = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("logits", 2, 2)], [0, 1], [], {}, [])
+    >>> groups = [{"collapse": {"layer": ["input", "h", *inner, "logits"]}} for inner in (["g"], [])]
+    >>> deep = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("g", 2, 3), ("logits", 3, 2)], [], [], {}, [], groups[0])
+    >>> flat = Layout(1, [], [("input", 0, 2), ("h", 1, 3), ("logits", 2, 2)], [], [], {}, [], groups[1])
     >>> union([flat, deep], "collapse", "layer")
     ['input', 'h', 'g', 'logits']
     """
@@ -108,9 +125,10 @@ def union(layouts: Sequence[Layout], group: str, dim: str) -> list[Label]:
             for name, depth, _ in layout.layers:
                 depths[name] = max(depth, depths.get(name, 0))
         return sorted(labels, key=lambda name: depths[str(name)])
-    if dim in CLASS_DIMS:
-        return sorted(labels) if all(isinstance(c, int) for c in labels) else list(map(str, labels))
-    return list(labels)
+    if all(isinstance(label, int | float) for label in labels):
+        return sorted(labels)
+    # Classes that are numbers in one run and names in another.
+    return labels if all(isinstance(label, str) for label in labels) else list(map(str, labels))
 
 
 def indices(labels: Sequence[Label], wanted: Sequence[Label]) -> Array:
@@ -123,11 +141,14 @@ def indices(labels: Sequence[Label], wanted: Sequence[Label]) -> Array:
     return np.array([place[label] if label in place else place[str(label)] for label in wanted], dtype=np.intp)
 
 
-def labelled(dim: str, labels: Sequence[Label]) -> tuple[tuple[str, ...], Array, dict[str, str]]:
+def labelled(
+    dim: str, labels: Sequence[Label], long_names: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], Array, dict[str, str]]:
     """Return a dim's coordinate (dims, labels, attributes): int64, float64 or strings of fixed width."""
     kinds = {type(label) for label in labels} or {int if dim == "epoch" else str}
-    dtype = np.int64 if kinds == {int} else np.float64 if kinds == {float} else np.str_
-    return (dim,), np.array(labels, dtype=dtype), {"long_name": COORDINATES.get(dim, f"{dim} of the run")}
+    dtype = np.int64 if kinds == {int} else np.float64 if kinds <= {int, float} else np.str_
+    described = {**COORDINATES, **(long_names or {})}
+    return (dim,), np.array(labels, dtype=dtype), {"long_name": described.get(dim, f"{dim} of the run")}
 
 
 def ragged(
@@ -153,7 +174,7 @@ def ragged(
     dims, shape = tuple(labels), tuple(len(along) for along in labels.values())
     whole, begun = np.full((*axes.shape, *shape), np.nan), np.zeros(axes.shape, dtype=bool)
     for cell in cells:
-        if cell.layout is not None:
+        if cell.layout is not None and cell.measures(group):
             places = [indices(along, cell.layout.labels(group, dim)) for dim, along in labels.items()]
             whole[cell.position][np.ix_(*places)] = values(cell.layout)
             begun[cell.position] = True

@@ -1,12 +1,16 @@
 """The journal of a run: one record an epoch, each whole or not there.
 
-``journal/000017.npz`` holds the numbers of epoch 17 under the keys ``group/name``, and ``status``.
+``journal/000017.npz`` holds the numbers of epoch 17 under the keys ``group/name``, and ``status``; an open run may also
+have ``000017.25.npz``. Whether a record of an open run holds the probes' variables is told by its keys.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elastic.cube.atomic import explained, remove_partials, write_atomically
-from elastic.cube.layout import Layout
+from elastic.cube.layout import Layout, Variable
 from elastic.cube.layout_file import FILE, read_layout
-from elastic.cube.names import STATUS, Status
+from elastic.cube.names import STATUS, TRAINING, Status
 from elastic.cube.record import Array, Mould, decode, encode, held
 from elastic.errors import NotReproduced, StudyError
 from elastic.registry import shorten
@@ -53,32 +57,52 @@ class Journal:
             hint = "running the study (elastic run)"
             raise StudyError(f"`{FILE}`", "tell what the run records", "no such file", hint, place=str(folder))
         self.layout = found
-        self._moulds = {probed: Mould(_blank(found, probed)) for probed in (False, True)}
+        self._moulds = _moulds(found)
         if writing:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
 
-    def path(self, epoch: int) -> Path:
+    def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record."""
-        return self.folder / f"{epoch:06d}.npz"
+        return self.folder / f"{file_stem(epoch)}.npz"
 
-    def epochs(self) -> list[int]:
-        """Return the recorded epochs in ascending order."""
+    def epochs(self) -> list[int | float]:
+        """Return the recorded epochs in ascending order; whole ones are integers."""
         with explained(self.folder, "be readable"):
             names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
-        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d{6,})\.npz", name)))
+        found = (re.fullmatch(r"(\d{6,}(\.\d+)?)\.npz", name) for name in names)
+        return sorted(float(match[1]) if match[2] else int(match[1]) for match in found if match)
 
-    def append(self, epoch: int, record: Mapping[str, ArrayLike]) -> None:
+    def is_probed(self, epoch: float) -> bool:
+        """Return whether the record of an epoch holds the probes' variables; one of a planned run need not be there."""
+        if not self.layout.is_open:
+            return self.layout.is_probed(epoch)
+        path = self.path(epoch)
+        try:
+            with explained(path, "be readable"), zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
+            raise self._damaged(epoch, f"{type(error).__name__}: {error}") from None
+        return any(_is_probed_key(name.removesuffix(".npy")) for name in names)
+
+    def extend(self, variables: Sequence[Variable]) -> None:
+        """Give an open run further variables of the group ``training``; records that lack them read as NaN."""
+        self.layout = self.layout.extended(variables)
+        self._moulds = _moulds(self.layout)
+        write_atomically(self.run_folder / FILE, self.layout.to_json().encode())
+
+    def append(self, epoch: float, record: Mapping[str, ArrayLike]) -> None:
         """Record an epoch; when this returns, the record is on the disk.
 
         Parameters
         ----------
         epoch
-            0 … the layout's last.
+            0 … the layout's last; of an open run any that is finite and not negative.
         record
             Each variable's numbers under ``group/name``: those of training, and at a probed epoch all; each is kept to
             the last bit, and what the layout's type does not hold exactly is refused. ``status``
-            is `Status.DONE` unless it is given; with `Status.DIVERGED` any variable may be left out (NaN).
+            is `Status.DONE` unless it is given; with `Status.DIVERGED` any variable may be left out (NaN). An open run
+            may leave out any variable of training, and is probed where the record has a probe's variable.
 
         Raises
         ------
@@ -94,7 +118,7 @@ class Journal:
         else:
             write_atomically(path, data)
 
-    def read(self, epoch: int) -> dict[str, Array]:
+    def read(self, epoch: float) -> dict[str, Array]:
         """Return an epoch's record: ``status`` and the variables by ``group/name``.
 
         Raises
@@ -107,7 +131,9 @@ class Journal:
             arrays = decode(data)
         except ValueError as error:
             raise self._damaged(epoch, str(error)) from None
-        blank = self._moulds[self.layout.is_probed(epoch)].arrays
+        blank = self._moulds[self._probed_as(epoch, arrays)].arrays
+        if self.layout.is_open:
+            arrays = {key: blank[key] for key in blank if _is_scalar(key)} | arrays
         if arrays.keys() != blank.keys():
             raise self._damaged(epoch, f"other variables: {', '.join(sorted(arrays.keys() ^ blank.keys()))}")
         for key, array in arrays.items():
@@ -117,19 +143,33 @@ class Journal:
             raise self._damaged(epoch, f"status {arrays[STATUS]}")
         return arrays
 
-    def blocks(self) -> Iterator[tuple[list[int], dict[str, Array]]]:
-        """Yield every record: some epochs, all probed or none, and their arrays stacked [epoch, …]."""
-        recorded = self.epochs()
-        if recorded and recorded[-1] > self.layout.epochs:
-            raise self._damaged(recorded[-1], f"an epoch after the last one, {self.layout.epochs}")
-        for probed in (False, True):
-            epochs = [epoch for epoch in recorded if self.layout.is_probed(epoch) == probed]
+    def by_probed(self) -> dict[bool, list[int | float]]:
+        """Return the recorded epochs in ascending order, those that are not probed and those that are."""
+        recorded, last = self.epochs(), self.layout.epochs
+        if last is not None and recorded and recorded[-1] > last:
+            raise self._damaged(recorded[-1], f"an epoch after the last one, {last}")
+        found: dict[bool, list[int | float]] = {False: [], True: []}
+        for epoch in recorded:
+            found[self.is_probed(epoch)].append(epoch)
+        return found
+
+    def blocks(
+        self, epochs: Mapping[bool, Sequence[int | float]] | None = None
+    ) -> Iterator[tuple[list[int | float], dict[str, Array]]]:
+        """Yield every record: some epochs, all probed or none, and their arrays stacked [epoch, …].
+
+        Parameters
+        ----------
+        epochs
+            What `by_probed` returned: records that another process adds meanwhile are left out.
+        """
+        for probed, recorded in (self.by_probed() if epochs is None else epochs).items():
             length = max(1, _BATCH // self._moulds[probed].size)
-            for start in range(0, len(epochs), length):
-                part = epochs[start : start + length]
+            for start in range(0, len(recorded), length):
+                part = list(recorded[start : start + length])
                 yield part, self._stacked(part, probed)
 
-    def _stacked(self, epochs: Sequence[int], probed: bool) -> dict[str, Array]:
+    def _stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
         block = self._moulds[probed].cast([self._bytes(epoch) for epoch in epochs])
         if block is not None and np.isin(block[STATUS], (Status.DONE, Status.DIVERGED)).all():
             return block
@@ -137,21 +177,26 @@ class Journal:
         records = [self.read(epoch) for epoch in epochs]
         return {key: np.stack([record[key] for record in records]) for key in records[0]}
 
-    def _bytes(self, epoch: int) -> bytes:
+    def _bytes(self, epoch: float) -> bytes:
         with explained(self.path(epoch), "be readable"):
             return self.path(epoch).read_bytes()
 
-    def _checked(self, epoch: int, record: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    def _probed_as(self, epoch: float, record: Mapping[str, Any]) -> bool:
+        return any(map(_is_probed_key, record)) if self.layout.is_open else self.layout.is_probed(epoch)
+
+    def _checked(self, epoch: float, record: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Return the whole record, in the layout's types and shapes."""
-        if not 0 <= epoch <= self.layout.epochs:
-            raise self._misfit(epoch, "epoch", f"be one of 0 … {self.layout.epochs}", str(epoch))
-        blank = self._moulds[self.layout.is_probed(epoch)].arrays
+        last = self.layout.epochs
+        if last is not None and not (0 <= epoch <= last and epoch == int(epoch)):
+            raise self._misfit(epoch, "epoch", f"be one of 0 … {last}", str(epoch))
+        blank = self._moulds[self._probed_as(epoch, record)].arrays
         state = Status(int(np.asarray(record.get(STATUS, Status.DONE))))
         if state is Status.MISSING:
             raise self._misfit(epoch, STATUS, "be done or diverged", "missing")
         absent = blank.keys() - record.keys() - {STATUS}
         if unknown := record.keys() - blank.keys():
             raise self._misfit(epoch, sorted(unknown)[0], "be a variable of this epoch's record", "one more")
+        absent = {key for key in absent if not (self.layout.is_open and _is_scalar(key))}
         if absent and state is Status.DONE:
             raise self._misfit(epoch, sorted(absent)[0], "be in the record of the epoch", "nothing")
         whole: dict[str, Array] = {STATUS: np.asarray(state, dtype=np.int8)}
@@ -166,22 +211,60 @@ class Journal:
             whole[key] = array
         return whole
 
-    def _compare(self, epoch: int, data: bytes) -> None:
+    def _compare(self, epoch: float, data: bytes) -> None:
         if self._bytes(epoch) == data:
             return
-        found = differences(self.read(epoch), decode(data))
+        before = self.read(epoch)
+        if encode(before) == data:
+            return  # variables that came later are NaN in both
+        found = differences(before, decode(data))
         hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
+        if self.layout.is_open:
+            hint = "restart=True to replace the run, or other coordinates; the record is kept"
         field = f"the record of epoch {epoch}"
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 
-    def _misfit(self, epoch: int, field: str, should: str, found: str) -> StudyError:
+    def _misfit(self, epoch: float, field: str, should: str, found: str) -> StudyError:
         hint = "a metric that returns what its registration says (elastic list metrics)"
         return StudyError(f"`{field}`", should, found, hint, place=str(self.path(epoch)))
 
-    def _damaged(self, epoch: int, found: str) -> StudyError:
+    def _damaged(self, epoch: float, found: str) -> StudyError:
         hint = f"deleting {self.run_folder} and running again: this run is trained anew, the others are kept"
         field = f"the record of epoch {epoch}"
         return StudyError(field, "be whole", found, hint, place=str(self.path(epoch)))
+
+
+def file_stem(epoch: float) -> str:
+    """Return the name of an epoch's file, without its ending: six digits or more, then the exact fraction.
+
+    >>> file_stem(17), file_stem(0.25), file_stem(1e-7)
+    ('000017', '000000.25', '000000.0000001')
+
+    Raises
+    ------
+    StudyError
+        If the epoch is negative or not finite.
+    """
+    if not (math.isfinite(epoch) and epoch >= 0):
+        raise StudyError("`epoch`", "be finite and not negative", repr(epoch), "0, 1, 2 …, or 0.5 within the first")
+    if epoch == int(epoch):
+        return f"{int(epoch):06d}"
+    whole, _, fraction = f"{Decimal(repr(float(epoch))):f}".partition(".")  # repr is exact, and read back as it was
+    return f"{int(whole):06d}.{fraction}"
+
+
+def _is_probed_key(key: str) -> bool:
+    """Return whether a key of a record is of a variable that a probe measures."""
+    return key != STATUS and key.partition("/")[0] != TRAINING
+
+
+def _is_scalar(key: str) -> bool:
+    """Return whether a key of a record may be missing from an open run's."""
+    return key.partition("/")[0] == TRAINING
+
+
+def _moulds(layout: Layout) -> dict[bool, Mould]:
+    return {probed: Mould(_blank(layout, probed)) for probed in (False, True)}
 
 
 def _blank(layout: Layout, probed: bool) -> dict[str, Array]:
@@ -200,9 +283,11 @@ def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
     >>> differences({"a": np.array([1.0, 2.0]), "b": np.zeros(1)}, {"a": np.array([1.0, 2.5]), "b": np.zeros(1)})
     'a other by up to 0.5'
     """
-    told = []
-    for key in sorted(old):
-        if not np.array_equal(old[key], new[key], equal_nan=True):
+    told = [f"{key} in one of them only" for key in sorted(old.keys() ^ new.keys())][:3]
+    for key in sorted(old.keys() & new.keys()):
+        if old[key].shape != new[key].shape:
+            told.append(f"{key} of another shape")
+        elif not np.array_equal(old[key], new[key], equal_nan=True):
             with np.errstate(invalid="ignore"):  # inf - inf
                 apart = np.abs(new[key].astype(float) - old[key].astype(float))
             finite = apart[np.isfinite(apart) & (apart > 0)]

@@ -1,7 +1,7 @@
-"""What a run will record: its epochs, layers, classes and variables, known before training starts.
+"""What a run records: its epochs, layers, classes, groups and variables, known before the first record.
 
-A `Layout` tells the shape and the meaning of every number in the
-run's journal, so that the cube is built without the model that was measured.
+A `Layout` gives the shape and the meaning of every number in the run's journal, so that the cube is built without the
+model that was measured, and without knowing which probes measured it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from elastic.cube.attributes import storable
-from elastic.cube.names import CLASS_DIMS, GROUPS, STATUS
+from elastic.cube.names import CLASS_DIMS, STATUS, TRAINING, UNDECLARED
 from elastic.errors import StudyError
 
 DIGEST = "sha256"
+
+Label = int | float | str
 
 
 class Layer(NamedTuple):
@@ -39,7 +41,7 @@ class Variable:
     group, name
         Where the cube holds it: ``cube[group][name]``.
     dims
-        Some of the group's dims (`elastic.cube.names.GROUPS`), in their order; () for one number an epoch.
+        Some of the group's dims, in their order; () for one number an epoch.
     attrs
         Attributes of the cube's variable (long_name, units, source, formula, value_bounds); kept as netCDF and Zarr
         hold them (`elastic.cube.attributes.storable`).
@@ -49,7 +51,7 @@ class Variable:
     Raises
     ------
     StudyError
-        If the group does not have the dims, or the type holds no NaN.
+        If the type holds no NaN, or the name is the cube's own.
     """
 
     group: str
@@ -62,11 +64,6 @@ class Variable:
         object.__setattr__(self, "dims", tuple(self.dims))
         # As JSON gives them back, so that a layout equals the one read from its file, whichever version wrote that.
         object.__setattr__(self, "attrs", storable(self.attrs))
-        known = GROUPS.get(self.group)
-        if known is None:
-            raise _wrong(self.name, f"be in one of the groups {', '.join(GROUPS)}", repr(self.group))
-        if self.dims != tuple(dim for dim in known if dim in self.dims):
-            raise _wrong(self.key, f"have dims among {known}, in this order", repr(self.dims))
         if np.dtype(self.dtype).kind != "f":
             raise _wrong(self.key, "be of a floating-point type", repr(self.dtype))
         if self.name == STATUS:
@@ -89,11 +86,13 @@ class Layout:
     Attributes
     ----------
     epochs
-        The last epoch; training has 0 … epochs.
+        The last epoch of a planned run, which records 0 … epochs. None: an open run, which records any epochs, whole
+        or fractional, and probes at any of them.
     probed
-        Epochs at which collapse and elasticity are measured, in ascending order.
+        Epochs at which a planned run is probed, in ascending order; () for an open one.
     layers
-        (name, depth, width) of each layer in the order of depth, the input at depth 0 among them.
+        (name, depth, width) of each layer in the order of depth, the input at depth 0 among them; the last is the
+        output.
     classes
         Names of the K classes in the order of their positions.
     splits
@@ -101,7 +100,12 @@ class Layout:
     class_counts
         Samples of each class, {split: [K]}.
     variables
-        What every record holds.
+        What a record holds.
+    groups
+        {group: {dim: labels}}, the dims in the order in which variables have them; ``training`` may be left out. None:
+        the dims that the groups had before 0.2, for those groups that have variables.
+    long_names
+        What the dims are that `elastic.cube.names.COORDINATES` does not describe.
 
     Examples
     --------
@@ -115,51 +119,94 @@ class Layout:
     True
     """
 
-    epochs: int
+    epochs: int | None
     probed: Sequence[int]
     layers: Sequence[tuple[str, int, int]]
     classes: Sequence[int | str]
     splits: Sequence[str]
     class_counts: Mapping[str, Sequence[int]]
     variables: Sequence[Variable]
+    groups: Mapping[str, Mapping[str, Sequence[Label]]] | None = None
+    long_names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Plain Python values (no NumPy numbers, no lists), so that a layout equals the one read from its file.
         counts = {split: tuple(int(n) for n in of_split) for split, of_split in self.class_counts.items()}
         plain = {
-            "epochs": int(self.epochs),
+            "epochs": None if self.epochs is None else int(self.epochs),
             "probed": tuple(int(epoch) for epoch in self.probed),
             "layers": tuple(Layer(name, int(depth), int(width)) for name, depth, width in self.layers),
             "classes": tuple(name if isinstance(name, str) else int(name) for name in self.classes),
             "splits": tuple(self.splits),
             "class_counts": counts,
             "variables": tuple(self.variables),
+            "long_names": dict(self.long_names),
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
-        if list(self.probed) != sorted({epoch for epoch in self.probed if 0 <= epoch <= self.epochs}):
-            raise _wrong("probed", f"be ascending epochs of 0 … {self.epochs}", repr(self.probed))
-        if any(len(of_split) != len(self.classes) for of_split in counts.values()):
-            raise _wrong("class_counts", f"hold {len(self.classes)} counts a split", repr(counts))
-        for name, values in (
+        groups = self._undeclared() if self.groups is None else {TRAINING: {"split": self.splits}, **self.groups}
+        plain_groups = {group: {dim: _labels(labels) for dim, labels in dims.items()} for group, dims in groups.items()}
+        object.__setattr__(self, "groups", plain_groups)
+        self._check_coordinates()
+        for variable in self.variables:
+            self._check_variable(variable)
+
+    def _undeclared(self) -> dict[str, dict[str, Sequence[Label]]]:
+        """Return the groups of a layout that declares none, as versions before 0.2 had them."""
+        measured = [group for group in UNDECLARED if group == TRAINING or any(v.group == group for v in self.variables)]
+
+        def labels(group: str, dim: str) -> Sequence[Label]:
+            if dim in CLASS_DIMS:
+                return self.classes
+            if dim == "component":
+                return range(1, len(self.classes) + 1)
+            if dim == "split":
+                return self.splits
+            least = 1 if group == "elasticity" else 0
+            return [name for name, depth, _ in self.layers if depth >= least]
+
+        return {group: {dim: labels(group, dim) for dim in UNDECLARED[group]} for group in measured}
+
+    def _check_coordinates(self) -> None:
+        last = -1 if self.epochs is None else self.epochs
+        if list(self.probed) != sorted({epoch for epoch in self.probed if 0 <= epoch <= last}):
+            raise _wrong("probed", f"be ascending epochs of 0 … {last}", repr(self.probed))
+        if any(len(of_split) != len(self.classes) for of_split in self.class_counts.values()):
+            raise _wrong("class_counts", f"hold {len(self.classes)} counts a split", repr(self.class_counts))
+        named: list[tuple[str, list[Any]]] = [
             ("layers", [layer[0] for layer in self.layers]),
             ("classes", list(self.classes)),
             ("splits", list(self.splits)),
             ("variables", [variable.key for variable in self.variables]),
-        ):
+            *((f"labels of {g}/{dim}", list(labels)) for g, dims in self._dims.items() for dim, labels in dims.items()),
+        ]
+        for name, values in named:
             if len(set(values)) < len(values):
                 raise _wrong(name, "have different names", repr(values))
 
-    def labels(self, group: str, dim: str) -> tuple[int | str, ...]:
-        """Return the names along a dim of a group."""
-        if dim in CLASS_DIMS:
-            return tuple(self.classes)
-        if dim == "component":
-            return tuple(range(1, len(self.classes) + 1))
-        if dim == "split":
-            return tuple(self.splits)
-        least = 1 if group == "elasticity" else 0
-        return tuple(name for name, depth, _ in self.layers if depth >= least)
+    def _check_variable(self, variable: Variable) -> None:
+        known = self._dims.get(variable.group)
+        if known is None:
+            raise _wrong(variable.name, f"be in one of the groups {', '.join(self._dims)}", repr(variable.group))
+        if variable.dims != tuple(dim for dim in known if dim in variable.dims):
+            raise _wrong(variable.key, f"have dims among {tuple(known)}, in this order", repr(variable.dims))
+
+    @property
+    def _dims(self) -> Mapping[str, Mapping[str, Sequence[Label]]]:
+        return self.groups or {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run records epochs as they come."""
+        return self.epochs is None
+
+    def dims(self, group: str) -> tuple[str, ...]:
+        """Return the dims of a group, () for one that the run does not record."""
+        return tuple(self._dims.get(group, {}))
+
+    def labels(self, group: str, dim: str) -> tuple[Label, ...]:
+        """Return the names along a dim of a group, () where the run does not record it."""
+        return tuple(self._dims.get(group, {}).get(dim, ()))
 
     def shape(self, variable: Variable) -> tuple[int, ...]:
         """Return the shape of a variable's numbers at one epoch."""
@@ -169,22 +216,28 @@ class Layout:
     def _probed(self) -> frozenset[int]:
         return frozenset(self.probed)
 
-    def is_probed(self, epoch: int) -> bool:
-        """Return whether collapse and elasticity are measured at this epoch."""
+    def is_probed(self, epoch: float) -> bool:
+        """Return whether a planned run is probed at this epoch."""
         return epoch in self._probed
 
     def recorded(self, *, probed: bool) -> list[Variable]:
         """Return the variables of a record: all at a probed epoch, those of training at any other."""
-        return [variable for variable in self.variables if probed or variable.group == "training"]
+        return [variable for variable in self.variables if probed or variable.group == TRAINING]
+
+    def extended(self, variables: Sequence[Variable]) -> Layout:
+        """Return the layout with further variables."""
+        return replace(self, variables=(*self.variables, *variables))
 
     def to_json(self) -> str:
         """Return the layout as JSON text with its own SHA-256, the same text for the same layout."""
         parts = asdict(self)
+        # The order of dims is that of the variables' dims; keys of a mapping have none once they are sorted.
+        parts["groups"] = {group: list(map(list, dims.items())) for group, dims in parts["groups"].items()}
         return json.dumps({**parts, DIGEST: _digest(parts)}, indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
-        """Return the layout that `to_json` wrote.
+        """Return the layout that `to_json` wrote, in this version or an earlier one.
 
         Raises
         ------
@@ -196,9 +249,16 @@ class Layout:
             if parts.pop(DIGEST) != _digest(parts):
                 raise ValueError("text that is not as it was written")
             variables = [Variable(**variable) for variable in parts.pop("variables")]
-            return cls(**parts, variables=variables)
+            groups = parts.pop("groups", None)
+            groups = None if groups is None else {group: dict(dims) for group, dims in groups.items()}
+            return cls(**parts, variables=variables, groups=groups)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _wrong("layout", "be a layout", f"{type(error).__name__}: {error}") from None
+
+
+def _labels(labels: Sequence[Any]) -> tuple[Label, ...]:
+    """Return labels as Python's own numbers and strings."""
+    return tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

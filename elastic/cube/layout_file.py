@@ -7,6 +7,7 @@ from pathlib import Path
 
 from elastic.cube.atomic import explained, write_atomically
 from elastic.cube.layout import Layout
+from elastic.cube.names import TRAINING
 from elastic.errors import StudyError
 
 FILE = "layout.json"
@@ -50,14 +51,16 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
 
 def _coordinates(known: Layout, layout: Layout) -> list[str]:
     """Return the parts beside the variables in which two layouts differ."""
-    names = [part.name for part in fields(layout) if part.name != "variables"]
+    names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names")]
     return [name for name in names if getattr(known, name) != getattr(layout, name)]
 
 
 def _unmeasured(known: Layout, layout: Layout) -> list[str]:
     """Return the variables of a known layout that another one lacks, or has with other dims or types."""
     shapes = {variable.key: (variable.dims, variable.dtype) for variable in layout.variables}
-    return [v.key for v in known.variables if shapes.get(v.key) != (v.dims, v.dtype)]
+    # The scalars that a training loop hands to an open run come as they come.
+    needed = [v for v in known.variables if not (known.is_open and v.group == TRAINING and not v.dims)]
+    return [v.key for v in needed if shapes.get(v.key) != (v.dims, v.dtype)]
 
 
 def read_layout(folder: Path) -> Layout | None:

@@ -18,9 +18,12 @@ class Status(IntEnum):
     DIVERGED = 2
 
 
-#: Each group's dims after the study's axes and ``epoch``, in the order in which a variable has them.
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "training": ("split",),
+#: The group that every epoch's record holds; all others come from probes, at the probed epochs.
+TRAINING = "training"
+
+#: Dims of the groups of layouts that do not declare theirs: those that versions before 0.2 wrote.
+UNDECLARED: Mapping[str, tuple[str, ...]] = {
+    TRAINING: ("split",),
     "collapse": ("split", "layer", "class", "other_class", "component"),
     "elasticity": ("layer", "stepped_class", "observed_class"),
 }
@@ -28,7 +31,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 #: Dims whose labels are classes.
 CLASS_DIMS: frozenset[str] = frozenset({"class", "other_class", "stepped_class", "observed_class"})
 
-#: ``long_name`` of every coordinate that is not an axis of the study.
+#: ``long_name`` of the coordinates that are no axes of the study; a group that a new probe declares may have others.
 COORDINATES: Mapping[str, str] = {
     "epoch": "epochs of training done (0: before training)",
     "split": "samples used in training, or held out",
@@ -39,6 +42,7 @@ COORDINATES: Mapping[str, str] = {
     "stepped_class": "class of the sample on which a step is taken",
     "observed_class": "class of the sample whose features are watched",
     "depth": "layers passed since the input (input: 0)",
+    "role": "place of the layer in the network: input, hidden or output",
     "width": "features of the layer",
     "samples": "samples of the class in the split",
 }
@@ -52,6 +56,6 @@ STATUS_ATTRS: Mapping[str, object] = {
     "flag_meanings": " ".join(state.name.lower() for state in Status),
 }
 
-#: What no axis of a study may be called: the cube uses these names itself. (Nor may an axis have the name of a
-#: variable: `elastic.cube.assemble` refuses it.)
-RESERVED: frozenset[str] = frozenset(COORDINATES) | frozenset(GROUPS) | {STATUS}
+#: What no axis of a study may be called: the cube uses these names itself. (Nor may an axis have the name of a group,
+#: a dim or a variable that a probe declares: `elastic.cube.assemble` refuses it.)
+RESERVED: frozenset[str] = frozenset(COORDINATES) | frozenset(UNDECLARED) | {STATUS}

@@ -152,7 +152,8 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     (2, 350, 1024)
     """
     chunks = [max(1, length) for length in variable.shape]
-    axes = [i for i, dim in enumerate(variable.dims) if dim not in COORDINATES]
+    epoch = variable.dims.index("epoch") if "epoch" in variable.dims else len(variable.dims)
+    axes = [i for i, dim in enumerate(variable.dims[:epoch]) if dim not in COORDINATES]
     layers = [i for i, dim in enumerate(variable.dims) if dim == "layer"]
     for i in axes + layers:
         size = math.prod(chunks) * max(1, variable.dtype.itemsize)

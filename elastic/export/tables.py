@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
-from elastic.cube import GROUPS
-
 #: Attributes of a variable that the codebook tells.
 FACTS = ("long_name", "units", "source", "formula", "convention")
 
@@ -38,7 +36,8 @@ def tables(cube: xr.DataTree) -> dict[str, xr.Dataset]:
     parts: dict[str, dict[str, list[str]]] = {}
     for group, node in cube.children.items():
         for name, variable in node.dataset.data_vars.items():
-            own = [str(dim) for dim in variable.dims if dim in GROUPS[group]]
+            dims = [str(dim) for dim in variable.dims]
+            own = dims[dims.index("epoch") + 1 :]  # a variable has the study's axes, then epoch, then its own dims
             parts.setdefault(group, {}).setdefault("-".join([group, *own]), []).append(str(name))
     return {
         table: cube[group].to_dataset()[names] for group, of_group in parts.items() for table, names in of_group.items()

@@ -108,14 +108,17 @@ class ElasticityProbe:
         """Return the names of the readings of each layer, without reading anything."""
         return {layer: {READING, CHECK} for layer in self.layers}
 
-    def read(self, epoch: int = 0) -> dict[str, dict[str, Any]]:
+    def read(self, epoch: float = 0, *, first: bool | None = None) -> dict[str, dict[str, Any]]:
         """Return the readings of each layer: of the first draw that is precise enough, or of the last.
 
         Parameters
         ----------
         epoch
-            The pairs that are verified are drawn from it: `FIRST_PAIRS` at epoch 0, one at later ones. A resumed run
-            so verifies the same pairs as one that was not interrupted.
+            The pairs that are verified are drawn from it, so that a resumed run verifies the same pairs as one that
+            was not interrupted.
+        first
+            Whether it is the run's first probed epoch, at which more pairs are verified and the model is checked in
+            more ways; None: whether it is epoch 0.
 
         Raises
         ------
@@ -124,13 +127,14 @@ class ElasticityProbe:
         ModelError
             If the memory budget is too small for any draw, or the model does not meet `check_preconditions`.
         """
+        first = epoch == 0 if first is None else first
         with preserved(self.model):
             check_preconditions(self.model, self.samples.inputs)
-            if epoch == 0:
+            if first:
                 check_stepping(self.model, self.samples.inputs)
             for stepped, observed in self._fitting():
                 try:
-                    verified = self._read(stepped, observed, epoch)
+                    verified = self._read(stepped, observed, epoch, first)
                 except EngineMismatch:
                     self.give_up_structured("it differed from real steps before")
                     raise
@@ -139,15 +143,15 @@ class ElasticityProbe:
                     break
         return verified.readings()
 
-    def _read(self, stepped: Tensor, observed: Tensor, epoch: int) -> Verified:
-        first, second = self.samples.take(stepped), self.samples.take(observed)
+    def _read(self, stepped: Tensor, observed: Tensor, epoch: float, first: bool) -> Verified:
+        one, other = self.samples.take(stepped), self.samples.take(observed)
 
         def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
             return update_responses(
                 self.model,
                 self.loss,
-                (first.inputs, first.labels),
-                (second.inputs, second.labels),
+                (one.inputs, one.labels),
+                (other.inputs, other.labels),
                 classes=len(self.samples.classes),
                 lr=self.lr,
                 same=stepped[:, None] == observed[None, :],
@@ -156,8 +160,8 @@ class ElasticityProbe:
                 witness=witness,
             )
 
-        pairs = pairs_of(len(stepped), len(observed), self.seed, epoch)
-        inputs = first.inputs, second.inputs
+        pairs = pairs_of(len(stepped), len(observed), self.seed, epoch, first=first)
+        inputs = one.inputs, other.inputs
         return verified_responses(respond, self.chosen_engine(), self.model, inputs, pairs, self.lr)
 
 

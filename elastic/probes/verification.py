@@ -7,6 +7,7 @@ numbers that the probe's variables are made of.
 from __future__ import annotations
 
 import math
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from elastic.probes.movements import Movements
 from elastic.probes.pair import Pair, PairMovement
 from elastic.probes.reference import reference_movement
 
-#: Draws from a seed for the pairs of epoch 0; later epochs follow. (Others: `elastic.runs.choosing`.)
+#: Draws from a seed for the pairs of epoch 0; later epochs follow. (Others: `elastic.probes.samples`.)
 VERIFIED_DRAW = 1000
 #: The largest relative error of a movement, by the precision of the real steps. Measured on the built-in models through
 #: training, engines differ from real steps in float64 by up to 2e-5; every fault of an engine that is known was above
@@ -163,16 +164,31 @@ def verify(
     return EngineCheck(errors, tolerance, len(witness.movements), precision, time.perf_counter() - begun)
 
 
-def pairs_of(stepped: int, observed: int, seed: int, epoch: int) -> list[tuple[int, int]]:
+def pairs_of(
+    stepped: int, observed: int, seed: int, epoch: float, *, first: bool | None = None
+) -> list[tuple[int, int]]:
     """Return the pairs (stepped, observed) that are compared at an epoch, drawn from the seed and the epoch.
 
+    Parameters
+    ----------
+    stepped, observed
+        Number of samples.
+    seed, epoch
+        What the pairs are drawn from.
+    first
+        Whether it is the run's first probed epoch, which compares more pairs; None: whether it is epoch 0.
+
+    Examples
+    --------
     >>> pairs_of(2, 3, seed=0, epoch=0) == pairs_of(2, 3, seed=0, epoch=0)
     True
     >>> len(pairs_of(100, 300, seed=0, epoch=0)), len(pairs_of(100, 300, seed=0, epoch=7))
     (8, 1)
     """
-    count = FIRST_PAIRS if epoch == 0 else LATER_PAIRS
-    places = torch.randint(stepped * observed, (count,), generator=draws(seed, VERIFIED_DRAW + epoch))
+    count = FIRST_PAIRS if (epoch == 0 if first is None else first) else LATER_PAIRS
+    # A fractional epoch has the draw of its bits, which no whole epoch reaches.
+    step = int(epoch) if epoch == int(epoch) else int.from_bytes(struct.pack(">d", epoch), "big")
+    places = torch.randint(stepped * observed, (count,), generator=draws(seed, VERIFIED_DRAW + step))
     return [divmod(place, observed) for place in dict.fromkeys(places.tolist())]
 
 

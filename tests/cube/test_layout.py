@@ -57,13 +57,14 @@ def test_what_is_no_layout_is_refused(text):
         ({"group": "training", "name": "loss", "dims": ("layer",)}, "dims among"),
         ({"group": "collapse", "name": "nc1", "dims": ("layer", "split")}, "in this order"),
         ({"group": "collapse", "name": "nc1", "dims": ("layer", "layer")}, "dims among"),
+        ({"group": "collapse", "name": "nc1", "dims": ("class", "unknown")}, "dims among"),
         ({"group": "training", "name": "n", "dtype": "int64"}, "floating-point"),
         ({"group": "training", "name": "status"}, "another name"),
     ],
 )
 def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, told):
     with pytest.raises(StudyError, match=told):
-        Variable(**variable)
+        Layout(1, [], [], [0, 1], ["train"], {}, [Variable(**variable)])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from elastic.cube import GROUPS, RESERVED, Status
-from elastic.cube.names import COORDINATES, STATUS_ATTRS
+from elastic.cube import RESERVED, Status
+from elastic.cube.names import COORDINATES, STATUS_ATTRS, UNDECLARED
 
 
 def test_a_chunk_of_zeros_reads_as_missing():
@@ -10,7 +10,7 @@ def test_a_chunk_of_zeros_reads_as_missing():
 
 
 def test_every_dim_of_every_group_is_explained_and_reserved():
-    for dims in GROUPS.values():
+    for dims in UNDECLARED.values():
         for dim in dims:
             assert dim in RESERVED
             assert COORDINATES.get(dim.removeprefix("stepped_")), dim

@@ -159,7 +159,9 @@ def test_journals_of_an_earlier_version_are_read_as_its_cube(before):
     sealed = elastic.open_study(before).cube.load()
     shutil.rmtree(before / "cube.zarr")
     (before / "manifest.sha256").unlink()
-    xr.testing.assert_identical(elastic.open_study(before).cube, sealed)
+    # Cubes tell the roles of layers since 0.2.
+    assembled = elastic.open_study(before).cube.map_over_datasets(lambda ds: ds.drop_vars("role", errors="ignore"))
+    xr.testing.assert_identical(assembled, sealed)
 
 
 def test_a_run_that_an_earlier_version_began_goes_on(before):

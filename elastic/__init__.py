@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from elastic.claims.checking import check
     from elastic.measure import measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
-    from elastic.scheduling import run
     from elastic.study import Study, open_study
+    from elastic.study.runner import run
 
 __version__ = "0.1.0"
 
@@ -30,7 +30,7 @@ _HOMES = {
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
     "open_study": "elastic.study",
-    "run": "elastic.scheduling",
+    "run": "elastic.study.runner",
 }
 
 __all__ = [

@@ -21,16 +21,15 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"elastic"},
     {"errors"},
-    {"registry", "progress", "provenance", "theory"},
-    {"protocol", "cube", "analysis", "plotting"},
+    {"registry", "progress", "theory"},
+    {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
     {"training", "checkpoint", "arguments"},
     {"probes"},
     {"runs", "measure", "display"},
     {"study"},
-    {"founding"},
     {"claims"},
-    {"scheduling", "summary", "listing", "figures"},
+    {"summary", "listing", "figures"},
     {"report", "notebook", "export"},
     {"cli"},
     {"__main__"},
@@ -39,8 +38,8 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "elastic", "errors", "registry", "progress", "provenance", "protocol", "cube", "study", "founding",
-    "scheduling", "summary", "listing", "theory", "analysis", "plotting", "display", "claims", "figures", "report",
+    "elastic", "errors", "registry", "progress", "protocol", "cube", "study",
+    "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "notebook", "export", "cli", "__main__",
 )  # fmt: skip
 
@@ -60,7 +59,7 @@ KEYS = {
     "zarr": {"cube"},
     "ruamel": {"protocol"},
     "click": {"cli"},
-    "subprocess": {"provenance"},
+    "subprocess": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
 #: ``models`` only writes back the states of generators that it has read before a probe.

@@ -13,8 +13,8 @@ from elastic.cube import run_lock, write_atomically
 from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
-from elastic.provenance import provenance
-from elastic.study import FACTS, PROTOCOL, RUNS, Study
+from elastic.study.provenance import provenance
+from elastic.study.study import FACTS, PROTOCOL, RUNS, Study
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "claims", "cites", "question", "title")

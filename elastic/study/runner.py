@@ -11,10 +11,10 @@ from pathlib import Path
 
 from elastic.cube import write_atomically
 from elastic.errors import ElasticError, ProtocolError, RunFailed, StudyError
-from elastic.founding import make_study, shown
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
-from elastic.study import FACTS, RESULTS, Study
+from elastic.study.creation import make_study, shown
+from elastic.study.study import FACTS, RESULTS, Study
 
 
 def run(

@@ -28,8 +28,8 @@ from elastic.cube import (
     verify_manifest,
 )
 from elastic.errors import StudyError
-from elastic.plotting import Plots
 from elastic.protocol import Protocol
+from elastic.study.plots import Plots
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")

@@ -18,7 +18,7 @@ def provenance() -> dict[str, object]:
     """Return the versions, the commit of the source and the kind of machine, as JSON can hold them."""
     return {
         "elastic_version": _version("elastic-collapse"),
-        "elastic_commit": source_commit(Path(__file__).parent),
+        "elastic_commit": source_commit(Path(__file__).parent.parent),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

@@ -24,7 +24,7 @@ from elastic.models.cnn import cnn
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.registry import registry
-from elastic.runs.bench import build_bench
+from elastic.runs.setup import build_setup
 
 ATTRIBUTES = {"long_name", "units", "source", "formula", "value_bounds"}
 
@@ -396,7 +396,7 @@ def test_same_rows_are_those_of_equal_bytes(dtype):
 def last_epoch(finished_study):
     """Return the cube at the last epoch of the first run, its network, and the bench it was built on."""
     cell = finished_study.protocol.cells[0]
-    bench = build_bench(cell.settings, torch.device("cpu"))
+    bench = build_setup(cell.settings, torch.device("cpu"))
     state = torch.load(finished_study.run_folder(cell.digest) / FILE, weights_only=True)["state"]
     assert state["epoch"] == 6
     bench.trainer.model.load_state_dict(state["model"])
@@ -408,7 +408,7 @@ def last_epoch(finished_study):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_collapse_of_one_s_own_features_is_that_of_the_run(last_epoch, split):
     cube, bench = last_epoch
-    data, model = bench.collapse.samples[split], bench.trainer.model.eval()
+    data, model = bench.probes["collapse"].reader.samples[split], bench.trainer.model.eval()
     with torch.no_grad():
         features = {"input": data.inputs, **model.taps(data.inputs)}
     linear = model.next_weights()["penultimate"]
@@ -431,7 +431,7 @@ def test_collapse_of_one_s_own_features_is_that_of_the_run(last_epoch, split):
 
 def test_elasticity_of_one_s_own_model_is_that_of_the_run(last_epoch):
     cube, bench = last_epoch
-    probe = bench.elasticity
+    probe = bench.probes["elasticity"].reader
     stepped, observed = (probe.samples.take(draw) for draw in probe.draws[0])
     found = measure_elasticity(
         bench.trainer.model, (stepped.inputs, stepped.labels), (observed.inputs, observed.labels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import TappedModel, Task
@@ -71,9 +72,14 @@ def layer_table(model: TappedModel, input_shape: tuple[int, ...]) -> list[LayerR
     penultimate 2 30
     logits 3 10
     """
+    return layers_on(model, blank_batch(model, input_shape))
+
+
+def layers_on(model: TappedModel, example: Tensor) -> list[LayerRow]:
+    """Return the layers in the order of depth, the input first, by a forward pass on an example [n, …]."""
     with trial(model):
-        features = model.taps(blank_batch(model, input_shape))
-    rows = [LayerRow("input", 0, prod(input_shape))]
+        features = model.taps(example)
+    rows = [LayerRow("input", 0, example[0].numel())]
     return rows + [LayerRow(name, depth, f[0].numel()) for depth, (name, f) in enumerate(features.items(), start=1)]
 
 

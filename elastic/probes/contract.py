@@ -218,6 +218,12 @@ def build_probes(subject: Subject, asked: Mapping[str, Mapping[str, Any]]) -> di
     return {name: entry.function(subject, **entry.complete(asked[name])) for name, entry in entries.items()}
 
 
+def group_of(name: str) -> str:
+    """Return the group of the cube that a registered probe measures."""
+    facts: ProbeFacts = registry("probes").get(name).facts
+    return facts.group
+
+
 def blank(declaration: Declaration) -> dict[str, FloatArray]:
     """Return every variable of a declaration as NaN, in its shape."""
     lengths = {dim: len(labels) for dim, labels in declaration.dims.items()}

@@ -235,6 +235,12 @@ class Probes(Strict):
     ] = "1GiB"
 
     @property
+    def asked(self) -> dict[str, dict[str, Any]]:
+        """Options of each probe by its registered name, of those that are measured."""
+        parts = {"collapse": self.collapse, "elasticity": self.elasticity}
+        return {name: part.model_dump() for name, part in parts.items() if part is not None}
+
+    @property
     def memory_budget_bytes(self) -> int:
         """Bytes that a probe's intermediate arrays may take.
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
-from elastic.cube import Journal, Status, run_lock, write_atomically, write_layout
+from elastic.cube import Journal, Status, run_lock, write_atomically
 from elastic.errors import StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Cell
-from elastic.runs.bench import Bench, build_bench, resolve_device
-from elastic.training import Trainer, train
+from elastic.runs.recorder import Recorded, RunRecorder
+from elastic.runs.setup import build_setup, resolve_device
+from elastic.training import Snapshot, Trainer, train
 
 
 def run_cell(
@@ -60,19 +61,16 @@ def run_cell(
     label = in_words(cell.coordinates)
     with run_lock(folder):
         place = resolve_device(device or cell.settings.training.device)
-        bench = build_bench(cell.settings, place, tuple(allow))
-        env = environment(place)
-        bench.layout = write_layout(folder, bench.layout)
-        journal = Journal(folder, bench.layout, writing=True)
-        _resume(bench, journal, folder, cell.digest, env, watch)
-        watch.run_started(label, bench.trainer.epochs, bench.trainer.epoch)
-        if "(" in bench.engine:
-            watch.note(f"elasticity probes: {bench.engine}")
-        status = finished(journal, bench.trainer.epoch) or _train(
-            bench, Commit(journal, folder, cell.digest, env), watch, stop
-        )
-        _report(folder, bench, env, status)
-        watch.run_finished(label, bench.seconds)
+        setup = build_setup(cell.settings, place, tuple(allow))
+        recorder = RunRecorder(folder, setup.subject, setup.probes, setup.layout, evaluate=False)
+        commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place))
+        commit.resume(watch)
+        watch.run_started(label, setup.trainer.epochs, setup.trainer.epoch)
+        if "(" in recorder.engine:
+            watch.note(f"elasticity probes: {recorder.engine}")
+        status = finished(recorder.journal, setup.trainer.epoch) or _train(commit, watch, stop)
+        _report(commit, setup.data_digest, status)
+        watch.run_finished(label, recorder.seconds)
     return status
 
 
@@ -80,65 +78,67 @@ def run_cell(
 class Commit:
     """Where a run's epochs are committed: first the record, then the checkpoint."""
 
-    journal: Journal
+    trainer: Trainer
+    recorder: RunRecorder
     folder: Path
     digest: str
     environment: dict[str, str]
 
-    def __call__(self, epoch: int, record: Mapping[str, Any], trainer: Trainer) -> None:
+    def __call__(self, snapshot: Snapshot) -> Recorded:
         """Commit an epoch; whoever dies in between replays it and compares."""
-        self.journal.append(epoch, record)
-        save_checkpoint(self.folder, self.digest, trainer.state_dict(), self.environment)
+        recorded = self.recorder.record(
+            snapshot.epoch,
+            loss=snapshot.loss,
+            accuracy=snapshot.accuracy,
+            objective=snapshot.objective,
+            lr=snapshot.lr,
+            gradient_norm=snapshot.gradient_norm,
+        )
+        with self.recorder.timed("writing"):
+            save_checkpoint(self.folder, self.digest, self.trainer.state_dict(), self.environment)
+        return recorded
+
+    def resume(self, watch: Watcher) -> None:
+        """Load the checkpoint, if there is one, and compare it with the journal and with this machine."""
+        loaded = load_checkpoint(self.folder, self.digest)
+        if loaded is None:
+            return
+        state, before = loaded
+        try:
+            self.trainer.load_state_dict(state)
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise unfit(self.folder / FILE, "be of this model and optimizer", found) from None
+        journal = self.recorder.journal
+        recorded, needed = journal.epochs(), list(range(self.trainer.epoch + 1))
+        if recorded[: len(needed)] != needed:
+            missing = sorted(set(needed) - set(recorded))
+            should, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
+            hint = f"deleting {self.folder} and running again: this run is trained anew, the others are kept"
+            raise StudyError("`journal`", should, found, hint, place=str(journal.folder))
+        # A training that has not begun records epoch 0 once more.
+        self.recorder.resume(self.trainer.epoch + 1 if self.trainer.epoch else 0)
+        if different := changes(before, self.environment):
+            watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
 
 
-def _train(bench: Bench, commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
-    snapshots = train(bench.trainer)
+def _train(commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
+    snapshots = train(commit.trainer)
     while True:
-        with bench.timed("training"):
+        with commit.recorder.timed("training"):
             snapshot = next(snapshots, None)
         if snapshot is None:
             return Status.DONE
-        record = bench.record(snapshot)
-        for note in bench.take_notes():
+        recorded = commit(snapshot)
+        for note in commit.recorder.take_notes():
             watch.note(note)
-        with bench.timed("writing"):
-            commit(snapshot.epoch, record, bench.trainer)
         scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
-        watch.epoch_done(snapshot.epoch, scores, bench.layout.is_probed(snapshot.epoch))
-        if snapshot.diverged:
+        watch.epoch_done(snapshot.epoch, scores, recorded.probed)
+        if recorded.diverged:
             watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")
             return Status.DIVERGED
         if stop():
             raise KeyboardInterrupt
-
-
-def _resume(bench: Bench, journal: Journal, folder: Path, digest: str, env: dict[str, str], watch: Watcher) -> None:
-    """Load the checkpoint, if there is one, and compare it with the journal and with this machine."""
-    loaded = load_checkpoint(folder, digest)
-    if loaded is None:
-        return
-    state, before = loaded
-    try:
-        bench.trainer.load_state_dict(state)
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise unfit(folder / FILE, "be of this model and optimizer", f"{type(error).__name__}: {error}") from None
-    recorded, needed = journal.epochs(), list(range(bench.trainer.epoch + 1))
-    if recorded[: len(needed)] != needed:
-        missing = sorted(set(needed) - set(recorded))
-        hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
-        raise StudyError("`journal`", f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}", hint,
-                         place=str(journal.folder))  # fmt: skip
-    bench.resume(engines_used(journal, bench.trainer.epoch))
-    if different := changes(before, env):
-        watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
-
-
-def engines_used(journal: Journal, trained: int) -> list[float]:
-    """Return the codes of the engines of the probed epochs up to one, which decide on those that follow."""
-    variable = "elasticity/probe_engine"
-    probed = (epoch for epoch in journal.epochs() if epoch <= trained and journal.layout.is_probed(epoch))
-    records = (journal.read(epoch) for epoch in probed)
-    return [float(record[variable]) for record in records if variable in record]
 
 
 def finished(journal: Journal, trained: int) -> Status | None:
@@ -162,13 +162,13 @@ def in_words(coordinates: Mapping[str, Any]) -> str:
     return " ".join(f"{axis}={value}" for axis, value in coordinates.items())
 
 
-def _report(folder: Path, bench: Bench, env: dict[str, str], status: Status) -> None:
+def _report(commit: Commit, data_digest: str, status: Status) -> None:
     """Write status.json: how the run ended, on what, and where its seconds went."""
     facts = {
         "status": status.name.lower(),
-        "data_digest": bench.data_digest,
-        "environment": env,
-        "engine": bench.engine,
-        "seconds": {part: round(value, 3) for part, value in bench.seconds.items()},
+        "data_digest": data_digest,
+        "environment": commit.environment,
+        "engine": commit.recorder.engine,
+        "seconds": {part: round(value, 3) for part, value in commit.recorder.seconds.items()},
     }
-    write_atomically(folder / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(commit.folder / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())

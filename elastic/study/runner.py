@@ -77,15 +77,15 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> No
     Raises
     ------
     ElasticError
-        As `elastic.runs.bench.build_bench`; ProtocolError if an axis is named like a variable: in a cube a name
+        As `elastic.runs.setup.build_setup`; ProtocolError if an axis is named like a variable: in a cube a name
         means one thing.
     """
-    from elastic.runs.bench import build_bench, forget_data, resolve_device
+    from elastic.runs.setup import build_setup, forget_data, resolve_device
 
     forget_data()
     first = protocol.cells[0].settings
-    bench = build_bench(first, resolve_device(device or first.training.device), tuple(allow))
-    for axis in {variable.name for variable in bench.layout.variables} & set(protocol.axis_labels):
+    setup = build_setup(first, resolve_device(device or first.training.device), tuple(allow))
+    for axis in {variable.name for variable in setup.layout.variables} & set(protocol.axis_labels):
         should = "have a name that no variable of the cube has"
         raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
 
@@ -100,8 +100,8 @@ def run_cells(
     stop: Callable[[], bool],
 ) -> list[str]:
     """Run all cells that have not ended; return a sentence for each that failed."""
-    from elastic.runs.bench import forget_data
     from elastic.runs.cell import run_cell
+    from elastic.runs.setup import forget_data
 
     ended = {run.cell for run in study.runs() if run.ended}
     watch.study_started(study.name, len(protocol.cells), len([c for c in protocol.cells if c.digest in ended]))

@@ -14,9 +14,9 @@ from elastic.data.preparation import prepare
 from elastic.data.superclasses import merge_classes
 from elastic.data.transforms import split
 from elastic.errors import DataError, ElasticError
+from elastic.probes.samples import elasticity_draws
 from elastic.protocol import load_protocol
-from elastic.runs.bench import build_bench, on_device, prepared_data
-from elastic.runs.choosing import draws_of
+from elastic.runs.setup import build_setup, on_device, prepared_data
 
 GROUPS = {"primary": [5, 8], "auxiliary": [4, 9, 7]}
 
@@ -146,15 +146,15 @@ def test_the_digest_tells_fine_classes_apart_and_is_as_before_without_them():
 def test_a_run_is_told_super_classes_and_draws_as_many_of_each_fine_class(tmp_path):
     (tmp_path / "merged.yaml").write_text(PROTOCOL)
     protocol = load_protocol(tmp_path / "merged.yaml")
-    bench = build_bench(protocol.cells[0].settings, torch.device("cpu"))
+    bench = build_setup(protocol.cells[0].settings, torch.device("cpu"))
     assert bench.layout.classes == ("auxiliary", "primary")
     assert bench.layout.class_counts["train"] == (15, 10)
     part = bench.trainer.splits["train"]
     assert part.fine_labels.bincount().tolist() == [12] * 5
-    for draw, each in zip(bench.elasticity.draws[0], (2, 3), strict=True):
+    for draw, each in zip(bench.probes["elasticity"].reader.draws[0], (2, 3), strict=True):
         assert part.fine_labels[draw].bincount().tolist() == [each] * 5
-    ((again, _),) = draws_of(protocol.cells[0].settings.probes.elasticity, part, 0)
-    assert torch.equal(bench.elasticity.draws[0][0], again)
+    ((again, _),) = elasticity_draws(part, 2, 3, 0)
+    assert torch.equal(bench.probes["elasticity"].reader.draws[0][0], again)
 
 
 def test_fine_labels_move_with_their_samples_to_a_device():

@@ -6,12 +6,12 @@ import torch
 
 from elastic.errors import ElasticError
 from elastic.protocol import load_protocol
-from elastic.runs.bench import build_bench
+from elastic.runs.setup import build_setup
 
 
 def bench(tmp_path, *changes, seed=0):
     protocol = load_protocol(studies.write(tmp_path), settings=changes)
-    return build_bench(protocol.cells[seed].settings, torch.device("cpu"))
+    return build_setup(protocol.cells[seed].settings, torch.device("cpu"))
 
 
 def counts(built):
@@ -32,7 +32,7 @@ def test_random_labels_reach_training_and_probes_alike(tmp_path):
     first, second = plain.trainer.splits["train"], noisy.trainer.splits["train"]
     assert torch.equal(first.inputs, second.inputs)
     assert (first.labels == second.labels).double().mean() == pytest.approx(1 / 3, abs=0.25)
-    assert torch.equal(noisy.collapse.samples["train"].labels, second.labels)
+    assert torch.equal(noisy.probes["collapse"].reader.samples["train"].labels, second.labels)
 
 
 def test_the_initial_scale_is_a_factor_on_weights_alone(tmp_path):
@@ -67,7 +67,7 @@ def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
 )
 def test_the_best_classifier_is_that_of_the_ridge_that_weighs_on_its_weights(tmp_path, penalties, ridge):
     built = bench(tmp_path, f"training.penalties={penalties}", "optimizer.weight_decay=0.0", "loss=mse")
-    assert built.collapse.ridge == ridge
+    assert built.probes["collapse"].reader.ridge == ridge
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])

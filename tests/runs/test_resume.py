@@ -20,9 +20,9 @@ import elastic
 from elastic.checkpoint import FILE, save_checkpoint
 from elastic.cube import Journal, verify_manifest
 from elastic.errors import RunBusy, RunFailed, StudyError
+from elastic.probes import contract as probes_contract
 from elastic.progress import Lines, Watcher
 from elastic.runs import cell as cell_module
-from elastic.runs import recording
 from elastic.study import Study
 
 LAST = 6
@@ -409,10 +409,10 @@ def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finishe
 
 def test_a_run_begun_before_a_variable_came_goes_on_without_it(tmp_path, finished_study, monkeypatch):
     later = "class_mean_rank"
-    every = recording.variables_of
-    monkeypatch.setattr(recording, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
+    every = probes_contract.variables_of
+    monkeypatch.setattr(probes_contract, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
     interrupted(tmp_path, 3)
-    monkeypatch.setattr(recording, "variables_of", every)
+    monkeypatch.setattr(probes_contract, "variables_of", every)
     cube = studies.run(tmp_path).cube["collapse"]
     reference = finished_study.cube["collapse"]
     assert cube[later].sel(seed=0).isnull().all()  # begun without it

@@ -11,7 +11,7 @@ import elastic
 from elastic import measure_elasticity
 from elastic.analysis.similarity_clustering import clustering_accuracy, neighbour_accuracy, relative_similarity
 from elastic.checkpoint import FILE
-from elastic.runs.bench import build_bench
+from elastic.runs.setup import build_setup
 
 TEXT = studies.SMALL.replace("classes: [3, 5, 8]", "superclasses: {x: [3, 5], y: [8, 1], z: [0]}").replace(
     "stepped_per_class: 2", "stepped_per_class: 9"
@@ -71,11 +71,11 @@ def test_settings_with_and_without_super_classes_share_a_cube(tmp_path):
 
 def test_one_s_own_loop_finds_fine_classes_as_the_run_does(study):
     cell = study.protocol.cells[0]
-    bench = build_bench(cell.settings, torch.device("cpu"))
+    bench = build_setup(cell.settings, torch.device("cpu"))
     state = torch.load(study.run_folder(cell.digest) / FILE, weights_only=True)["state"]
     bench.trainer.model.load_state_dict(state["model"])
     of_run = study.cube["elasticity"].dataset.isel(epoch=-1).sel(seed=cell.settings.seed)
-    for name, part in zip("xy", bench.fine.parts, strict=False):
+    for name, part in zip("xy", bench.probes["elasticity"].fine.parts, strict=False):
         samples = (part.inputs, part.labels)
         pairs = measure_elasticity(bench.trainer.model, samples, samples, pairs=True)
         similarity = relative_similarity(pairs.pair_response, pairs.own_response)

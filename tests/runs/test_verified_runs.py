@@ -73,10 +73,10 @@ def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
 def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch):
     read = ElasticityProbe.read
 
-    def failing(self, epoch=0):
+    def failing(self, epoch=0, **first):
         if epoch == 2:
             raise EngineMismatch("`engine`", "move features as a real step does", "autodiff: off by 0.2", "another")
-        return read(self, epoch)
+        return read(self, epoch, **first)
 
     plain = studies.run(tmp_path / "plain", ONE_SEED)
     monkeypatch.setattr(ElasticityProbe, "read", failing)
@@ -129,9 +129,9 @@ def test_an_engine_given_up_before_a_resumption_stays_given_up_and_the_bits_the_
 def test_a_run_resumed_after_an_epoch_that_no_engine_measured_has_the_same_bits(tmp_path, monkeypatch):
     read, verify, now = ElasticityProbe.read, verified_response.verify, {}
 
-    def reading(self, epoch=0):
+    def reading(self, epoch=0, **first):
         now["epoch"] = epoch
-        return read(self, epoch)
+        return read(self, epoch, **first)
 
     def verifying(*arguments):
         check = verify(*arguments)

@@ -1,0 +1,235 @@
+"""The recorder of one run: the only writer of records, whoever trains.
+
+At each epoch it takes the training's scalars, evaluates loss and accuracy unless they are given, reads the probes where
+the epoch is due, and appends one record to the run's journal. It needs a model and samples, no trainer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import Journal, Layout, Status, write_layout
+from elastic.errors import ModelError, StudyError
+from elastic.models.building import layers_on
+from elastic.models.trial import trial
+from elastic.probes.contract import Probe, Subject, group_of
+from elastic.runs.scalars import SCORES, described, is_diverged, training_values
+from elastic.training import evaluate
+
+#: Whether an epoch is to be probed, given the epoch and the one recorded before it (None for the first).
+Due = Callable[[float, float | None], bool]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of an epoch.
+
+    Attributes
+    ----------
+    epoch
+        As it was given.
+    probed
+        Whether the probes were read.
+    diverged
+        Whether a loss or the objective is not finite.
+    scores
+        Loss and accuracy, {"loss": {split: number}, …}; without those that are not known.
+    """
+
+    epoch: float
+    probed: bool
+    diverged: bool
+    scores: Mapping[str, Mapping[str, float]]
+
+
+class RunRecorder:
+    """Records one run in its folder, which the caller owns (`elastic.cube.run_lock`).
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    subject
+        What is probed and evaluated; read at every record, left as it was.
+    probes
+        Made for the subject, by registered name.
+    layout
+        What the run records (`elastic.runs.layouts.layout_of`).
+    due
+        Which epochs are probed; by default those that a planned layout names.
+    evaluate
+        Whether to evaluate loss and accuracy of every split; otherwise they are scalars that the caller gives.
+
+    Attributes
+    ----------
+    seconds
+        Time spent, by part.
+    notes
+        What a user should be told; the caller takes them with `take_notes`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        subject: Subject,
+        probes: Mapping[str, Probe],
+        layout: Layout,
+        *,
+        due: Due | None = None,
+        evaluate: bool = True,
+    ) -> None:
+        self.subject, self.probes, self.evaluates = subject, dict(probes), evaluate
+        self.journal = Journal(folder, write_layout(folder, layout), writing=True)
+        self.last: float | None = None
+        self._resumed = False
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.notes: list[str] = []
+        self._due = due or (lambda epoch, _: self.layout.is_probed(epoch))
+
+    @property
+    def layout(self) -> Layout:
+        """What the run records."""
+        return self.journal.layout
+
+    @property
+    def engine(self) -> str:
+        """How the probes compute, where there is a choice; "" otherwise."""
+        return "; ".join(filter(None, (probe.engine for probe in self.probes.values())))
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the seconds of the block to a part's."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - begun
+
+    def take_notes(self) -> list[str]:
+        """Return the notes since the last call."""
+        notes, self.notes = self.notes, []
+        return notes
+
+    def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
+        """Record the model as it stands.
+
+        Parameters
+        ----------
+        epoch
+            Epochs trained so far; above the last recorded one.
+        probe
+            Whether to read the probes; None: where the epoch is due.
+        **scalars
+            Numbers of the training by name (`elastic.runs.scalars.training_values`).
+
+        Raises
+        ------
+        ElasticError
+            StudyError for an epoch that goes back or a scalar that is no number; NotReproduced if the epoch was
+            recorded before and differs; ModelError of the probes. Nothing is recorded then.
+        """
+        epoch = self._checked(epoch)
+        self._check_device()
+        if not self._resumed:
+            self.resume(epoch)
+        splits = tuple(self.subject.samples)
+        values = training_values(scalars, splits, evaluated=self.evaluates)
+        if self.evaluates:
+            with self.timed("evaluation"):
+                values |= self.scores()
+        diverged = is_diverged({**scalars, **_by_split(values, splits)} if self.evaluates else scalars, splits)
+        before = self._before(epoch)
+        probed = not diverged and (self._due(epoch, before) if probe is None else probe)
+        record: dict[str, Any] = {f"training/{name}": value for name, value in values.items()}
+        if diverged:
+            record["status"] = Status.DIVERGED
+        if probed:
+            record |= self._probe(epoch)
+        self._append(epoch, record)
+        self.last = epoch
+        return Recorded(epoch, probed, diverged, _by_split(values, splits))
+
+    def scores(self) -> dict[str, list[float]]:
+        """Return loss and accuracy of the model on every split, in evaluation mode."""
+        with trial(self.subject.model):
+            found = [evaluate(self.subject.model, self.subject.loss, part) for part in self.subject.samples.values()]
+        return {name: [scores[number] for scores in found] for number, name in enumerate(SCORES)}
+
+    def _checked(self, epoch: float) -> float:
+        """Return an epoch as a Python number, a whole one as an integer."""
+        number = epoch.item() if hasattr(epoch, "item") else epoch
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | float)
+            or not (math.isfinite(number) and number >= 0)
+        ):
+            raise StudyError("`epoch`", "be a finite number that is not negative", repr(epoch), "0, 1, 2, …, or 0.5")
+        if self.last is not None and number <= self.last:
+            hint = "increasing epochs within one Recorder; a new Recorder may replay them"
+            raise StudyError("`epoch`", f"be above {self.last:g}, the last one recorded", f"{number:g}", hint)
+        return int(number) if number == int(number) else number
+
+    def _before(self, epoch: float) -> float | None:
+        """Return the epoch recorded before one, by this process or an earlier one."""
+        if self.last is not None and not self.layout.is_open:
+            return self.last
+        return max((known for known in self.journal.epochs() if known < epoch), default=None)
+
+    def _probe(self, epoch: float) -> dict[str, Any]:
+        if self.layout.is_open:
+            self._check_widths()
+        record: dict[str, Any] = {}
+        for name, probe in self.probes.items():
+            with self.timed(f"{name} probes"):
+                record |= {f"{group_of(name)}/{variable}": value for variable, value in probe.read(epoch).items()}
+            self.notes += probe.notes
+            probe.notes = []
+        # A run that an earlier version began is recorded without the variables that came later.
+        asked = {variable.key for variable in self.layout.variables}
+        return {key: value for key, value in record.items() if key in asked}
+
+    def resume(self, epoch: float) -> None:
+        """Continue at an epoch: tell the probes what earlier processes recorded before it."""
+        self._resumed = True
+        earlier = [known for known in self.journal.epochs() if known < epoch and self.journal.is_probed(known)]
+        records = [self.journal.read(known) for known in earlier]
+        for name, probe in self.probes.items():
+            start = f"{group_of(name)}/"
+            probe.resume([{key[len(start) :]: r[key] for key in r if key.startswith(start)} for r in records])
+
+    def _check_device(self) -> None:
+        device = self.subject.samples["train"].labels.device
+        found = {parameter.device for parameter in self.subject.model.parameters()} - {device}
+        if found:
+            should = f"stay on {device}, where it was when the Recorder was made"
+            hint = f"model.to({str(device)!r}) before record(), or a Recorder made after the move"
+            raise ModelError("`model`", should, str(sorted(map(str, found))[0]), hint)
+
+    def _check_widths(self) -> None:
+        found = layers_on(self.subject.model, self.subject.samples["train"].inputs[:2])
+        for known, now in zip(self.layout.layers, found, strict=True):
+            if tuple(known) != tuple(now):
+                should = f"have {known[2]} features, as in the run's first record"
+                raise ModelError(
+                    f"layer `{known[0]}`", should, f"{now.width}", "a run of its own, with other coordinates"
+                )
+
+    def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
+        if self.layout.is_open:
+            known = {variable.key for variable in self.layout.variables}
+            new = [key.partition("/")[2] for key in record if key not in known and key.startswith("training/")]
+            if new:
+                self.journal.extend([described(name) for name in new])
+        with self.timed("writing"):
+            self.journal.append(epoch, record)
+
+
+def _by_split(values: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    return {name: dict(zip(splits, values[name], strict=True)) for name in SCORES if name in values}

@@ -1,0 +1,178 @@
+"""The setup of a run: data, model, trainer and probes, built from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+
+from elastic.cube import Layout
+from elastic.data.contract import Samples
+from elastic.data.preparation import Prepared, prepare
+from elastic.errors import ModelError
+from elastic.losses import build_loss
+from elastic.models.building import build_model
+from elastic.models.contract import TappedModel, Task
+from elastic.models.fixed_classifier import fix_classifier
+from elastic.optimizers import build_optimizer, ridge_of
+from elastic.probes.contract import Probe, Subject, build_probes
+from elastic.protocol import Data, Settings
+from elastic.registry import Entry, registry
+from elastic.runs.layouts import layout_of
+from elastic.runs.scalars import KNOWN
+from elastic.training import Randomness, Trainer, build_objective, probed_epochs
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run trains and probes, built from its settings.
+
+    Attributes
+    ----------
+    trainer
+        Of the model, before its first epoch.
+    subject, probes
+        What is probed, and by which probes.
+    layout
+        What the run records.
+    data_digest
+        SHA-256 of the samples.
+    """
+
+    trainer: Trainer
+    subject: Subject
+    probes: Mapping[str, Probe]
+    layout: Layout
+    data_digest: str
+
+
+@lru_cache(maxsize=1)
+def _prepared_data(canonical: str) -> Prepared:
+    data = Data.model_validate_json(canonical)
+    return prepare(
+        data.name, data.options, per_class=data.per_class, classes=data.classes, superclasses=data.superclasses,
+        test_fraction=data.test_fraction, imbalance=None if data.imbalance is None else data.imbalance.model_dump(),
+        label_noise=data.label_noise, normalize=data.normalize, seed=data.seed,
+    )  # fmt: skip
+
+
+def prepared_data(data: Data) -> Prepared:
+    """Return the samples of a run; the last ones are kept, since the runs of a study mostly share their data."""
+    return _prepared_data(data.model_dump_json())
+
+
+def forget_data() -> None:
+    """Keep no samples longer: before the next study a user may have changed the files."""
+    _prepared_data.cache_clear()
+
+
+def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...] = ()) -> Setup:
+    """Build data, model, trainer, probes and layout of a run.
+
+    Raises
+    ------
+    ElasticError
+        If the data are missing, the model does not fit them, an option has a value that makes no sense, …
+    """
+    training, prepared = settings.training, prepared_data(settings.data)
+    dtype = getattr(torch, training.dtype)
+    parts = {"train": prepared.train, "test": prepared.test}
+    samples = {split: on_device(part, device, dtype) for split, part in parts.items()}
+    trainer = build_trainer(settings, samples, device, dtype, allow)
+    subject = Subject(
+        trainer.model,
+        trainer.loss,
+        samples,
+        settings.seed,
+        classifier_decay(trainer),
+        settings.probes.memory_budget_bytes,
+    )
+    probes = build_probes(subject, settings.probes.asked)
+    at = settings.probes.at
+    probed = probed_epochs(at.name, at.options, training.epochs)
+    layout = layout_of(subject, probes, tuple(KNOWN.values()), epochs=training.epochs, probed=probed)
+    return Setup(trainer, subject, probes, layout, prepared.digest)
+
+
+def classifier_decay(trainer: Trainer) -> float:
+    """Return the λ that weighs on the last layer: its best weights are those of the ridge regression with this λ."""
+    classifier = trainer.model.next_weights().get(trainer.model.penultimate or "")
+    return trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
+
+
+def build_trainer(
+    settings: Settings, samples: Mapping[str, Samples], device: torch.device, dtype: torch.dtype, allow: tuple[str, ...]
+) -> Trainer:
+    """Draw a model's weights from the run's seed, and set it before its data."""
+    randomness = Randomness(settings.seed, device)
+    part = samples["train"]
+    task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels)
+    with randomness.lent():
+        model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
+        scale_weights(model, settings.training.init_scale)
+        if settings.training.classifier == "etf":
+            fix_classifier(model)
+    model.eval()
+    loss = build_loss(settings.loss.name, settings.loss.options)
+    optimizer = settings.optimizer
+    schedule = registry("schedules").get(optimizer.schedule.name)
+    epochs = settings.training.epochs
+    decay = ridge_of(optimizer.name, optimizer.options)
+    return Trainer(
+        objective=build_objective(model, loss, settings.training.penalties, decay),
+        optimizer=build_optimizer(optimizer.name, optimizer.options, model.parameters()),
+        schedule=partial(_factor, schedule, schedule.complete(optimizer.schedule.options), epochs),
+        splits=samples,
+        epochs=epochs,
+        batch_size=settings.training.batch_size,
+        randomness=randomness,
+        deterministic=settings.training.deterministic,
+    )
+
+
+@torch.no_grad()
+def scale_weights(model: TappedModel, scale: float) -> None:
+    """Multiply all weights (arrays of two dims or more) by a factor; biases and gains of norms stay.
+
+    >>> net = build_model("mlp", {"widths": [4]}, Task((3,), classes=2))
+    >>> before = net.stages["logits"].weight.clone()
+    >>> scale_weights(net, 0.5)
+    >>> torch.equal(net.stages["logits"].weight, before / 2)
+    True
+    """
+    if scale != 1:
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(scale)
+
+
+def _factor(schedule: Entry, options: Mapping[str, Any], epochs: int, epoch: int) -> float:
+    return float(schedule.function(epoch, epochs, **options))
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is the first GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        If this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = str(error).splitlines()[0]
+        raise ModelError("`training.device`", "be a device of this machine", f"{name!r}: {found}", "auto") from None
+    return device
+
+
+def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:
+    """Return samples on a device, their inputs in the precision of training."""
+    fine = None if part.fine_labels is None else part.fine_labels.to(device)
+    return replace(part, inputs=part.inputs.to(device, dtype), labels=part.labels.to(device), fine_labels=fine)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from elastic.claims.checking import check
     from elastic.measure import measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
+    from elastic.recording import Recorder
     from elastic.study import Study, open_study
     from elastic.study.runner import run
 
@@ -24,6 +25,7 @@ warnings.filterwarnings("ignore", message=r"The data type \(FixedLengthUTF32\(")
 
 #: Where each public name lives.
 _HOMES = {
+    "Recorder": "elastic.recording",
     "Study": "elastic.study",
     "check": "elastic.claims.checking",
     "load_protocol": "elastic.protocol",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Recorder",
     "Study",
     "__version__",
     "check",

@@ -29,7 +29,7 @@ ORDER = (
     {"runs", "measure", "display"},
     {"study"},
     {"claims"},
-    {"summary", "listing", "figures"},
+    {"summary", "listing", "figures", "recording"},
     {"report", "notebook", "export"},
     {"cli"},
     {"__main__"},

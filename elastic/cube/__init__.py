@@ -11,9 +11,9 @@ from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layer, Layout, Variable
 from elastic.cube.layout_file import read_layout, write_layout
-from elastic.cube.manifest import is_sealed, verify_manifest
+from elastic.cube.manifest import is_sealed, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
-from elastic.cube.ownership import run_lock
+from elastic.cube.ownership import run_lock, study_lock
 from elastic.cube.sealing import open_sealed, seal
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "open_sealed",
     "read_layout",
     "remove_partials",
+    "remove_seal",
     "run_lock",
     "seal",
+    "study_lock",
     "verify_manifest",
     "write_atomically",
     "write_layout",

@@ -14,7 +14,7 @@ from elastic.cube.coordinates import Axes, Cell, Label, Scalar, indices, labelle
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layer, Layout, Variable
 from elastic.cube.layout_file import read_layout
-from elastic.cube.names import COORDINATES, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
+from elastic.cube.names import ALONG_DIMS, COORDINATES, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
 from elastic.errors import StudyError
 
@@ -94,7 +94,7 @@ class _Group:
         layouts = [cell.layout for cell in cells if cell.layout is not None and cell.measures(name)]
         self.variables = _variables(name, layouts)
         dims = dict.fromkeys(dim for layout in layouts for dim in layout.dims(name))
-        if clash := set(axes.names) & (RESERVED | {name, *dims} | set(self.variables)):
+        if clash := set(axes.names) & ((RESERVED - ALONG_DIMS.keys()) | {name, *dims} | set(self.variables)):
             found = f"the cube's own name {sorted(clash)[0]!r}"
             raise StudyError("`axes`", "have names of their own", found, f"{sorted(clash)[0]}_axis")
         self.long_names = {dim: text for layout in layouts for dim, text in layout.long_names.items()}
@@ -140,7 +140,9 @@ class _Group:
             data[name] = ((*leading, *variable.dims), self.numbers[name], dict(variable.attrs))
         labels = {**self.axes.labels, **self.labels}
         coords: dict[str, Any] = {dim: labelled(dim, along, self.long_names) for dim, along in labels.items()}
-        return xr.Dataset(data, {**coords, **self._of_layers(), **self._of_samples()})
+        along = {**self._of_layers(), **self._of_samples()}
+        taken = set(self.axes.names)
+        return xr.Dataset(data, coords | {ALONG_DIMS[name] if name in taken else name: along[name] for name in along})
 
     def _of_layers(self) -> dict[str, Any]:
         """Return depth, width and role of the layers."""

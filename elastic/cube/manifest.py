@@ -28,6 +28,12 @@ def write_manifest(folder: Path, extra: Iterable[Path] = ()) -> None:
     write_atomically(folder / FILE, "".join(lines).encode())
 
 
+def remove_seal(folder: Path) -> None:
+    """Take away the manifest: what ``cube.zarr`` holds no longer counts as sealed."""
+    with explained(folder / FILE):
+        (folder / FILE).unlink(missing_ok=True)
+
+
 def read_manifest(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each listed file; nothing where there is no manifest or it is damaged."""
     path = folder / FILE

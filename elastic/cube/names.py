@@ -47,6 +47,14 @@ COORDINATES: Mapping[str, str] = {
     "samples": "samples of the class in the split",
 }
 
+#: Coordinates along a dim that are named after it where an axis of the study has their name: {name: other name}.
+ALONG_DIMS: Mapping[str, str] = {
+    "depth": "layer_depth",
+    "width": "layer_width",
+    "role": "layer_role",
+    "samples": "class_samples",
+}
+
 STATUS = "status"
 
 STATUS_ATTRS: Mapping[str, object] = {
@@ -58,4 +66,4 @@ STATUS_ATTRS: Mapping[str, object] = {
 
 #: What no axis of a study may be called: the cube uses these names itself. (Nor may an axis have the name of a group,
 #: a dim or a variable that a probe declares: `elastic.cube.assemble` refuses it.)
-RESERVED: frozenset[str] = frozenset(COORDINATES) | frozenset(UNDECLARED) | {STATUS}
+RESERVED: frozenset[str] = frozenset(COORDINATES) | frozenset(ALONG_DIMS.values()) | frozenset(UNDECLARED) | {STATUS}

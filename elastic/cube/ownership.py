@@ -15,6 +15,7 @@ from elastic.errors import RunBusy
 
 LOCK = "lock"
 OWNER = "lock-owner"
+STUDY_LOCK = ".study.lock"
 
 
 @contextlib.contextmanager
@@ -43,6 +44,25 @@ def run_lock(folder: Path) -> Iterator[None]:
         except BaseException:
             lock.release()
             raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def study_lock(folder: Path) -> Iterator[None]:
+    """Own the description of a study (its folder is made where it is missing); waits for another owner.
+
+    Raises
+    ------
+    StudyError
+        If the folder cannot be written.
+    """
+    with explained(folder / STUDY_LOCK):
+        make_folder(folder)
+        lock = FileLock(folder / STUDY_LOCK)
+        lock.acquire()
     try:
         yield
     finally:

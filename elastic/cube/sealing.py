@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,14 @@ LOCK = ".sealing.lock"
 CHUNK = 8 * 2**20
 
 
-def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
+def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, extra: Iterable[Path] = ()) -> None:
     """Write a cube to ``cube.zarr`` in a study's folder, with its manifest; the same tree gives the same bytes.
 
     Parameters
     ----------
     tree
-        The cube, as `elastic.cube.assemble` returns it. Strings are written with fixed width.
+        The cube, as `elastic.cube.assemble` returns it, or a function that returns it while no other process seals;
+        None: the sealed cube stays. Strings are written with fixed width.
     folder
         Folder of the study. A cube sealed there before is replaced.
     extra
@@ -49,10 +50,13 @@ def seal(tree: xr.DataTree, folder: Path, extra: Iterable[Path] = ()) -> None:
         If what was written does not read back as the tree, or it cannot be written (disk full, …).
     """
     folder = Path(folder)
-    tree = mapped(tree, with_fixed_width)
     with explained(folder / CUBE):
         make_folder(folder)
         with FileLock(folder / LOCK):  # so what another writer left half-made is a dead one's
+            found = tree() if callable(tree) else tree
+            if found is None:
+                return
+            tree = mapped(found, with_fixed_width)
             _clear(folder)
             partial = folder / f"{CUBE}.partial-{os.getpid()}"
             try:

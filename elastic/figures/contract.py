@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from elastic.analysis.intervals import interval, log_interval
 from elastic.analysis.reading import OWN_DIMS, settings_axes
 from elastic.cube.attributes import bounds_of
-from elastic.cube.names import RESERVED
+from elastic.cube.names import ALONG_DIMS, RESERVED
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.labelling import (
     caption,
@@ -90,7 +90,9 @@ def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.
         raise OptionError(f"`where.{chosen[0]}`", "be an axis of the study other than seed", repr(chosen[0]), hint)
     open_axes = [axis for axis in settings_axes(values) if axis not in keep]
     first = values.isel(dict.fromkeys(open_axes, 0))
-    settings = [str(name) for name in first.coords if name not in RESERVED and not first[name].dims]
+    # An axis may have the name of a coordinate along the layers, which then has another.
+    own = RESERVED - {name for name, other in ALONG_DIMS.items() if other in first.coords or name in values.dims}
+    settings = [str(name) for name in first.coords if name not in own and not first[name].dims]
     told = [
         f"{axis.replace('_', ' ')} = {value_words(first[axis].values[()])}"
         + (f" (first of {values.sizes[axis]})" if values.sizes.get(axis, 1) > 1 else "")

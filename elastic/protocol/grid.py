@@ -36,7 +36,8 @@ def _axis_path(path: str) -> str:
     return path
 
 
-def _axis_name(name: str) -> str:
+def axis_name(name: str) -> str:
+    """Return the name of an axis if it may have it; ValueError says what it should be instead."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise ValueError("be a name of a-z, 0-9 and _ that begins with a letter")
     if name in RESERVED:
@@ -103,7 +104,7 @@ class Axes(Strict):
     """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[Annotated[str, AfterValidator(_axis_name)], Axis]
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(axis_name)], Axis]
 
     seed: Seeds = [0]  # noqa: RUF012 (pydantic copies it)
 

@@ -14,6 +14,7 @@ from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.study.provenance import provenance
+from elastic.study.recorded import MARK
 from elastic.study.study import FACTS, PROTOCOL, RUNS, Study
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
@@ -43,6 +44,7 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
     if restart:
         discard_runs(folder)
     elif (folder / FACTS).exists():
+        check_not_recorded(folder)
         study = Study(folder)
         _check_same_question(study, asked)
         if study.digest == protocol.digest and (folder / PROTOCOL).exists():
@@ -65,6 +67,8 @@ def discard_runs(folder: Path) -> None:
 
     Raises
     ------
+    StudyError
+        If the study was recorded by training loops, which no protocol brings back.
     RunBusy
         If another process owns one of the runs; then none is removed.
     StudyError
@@ -72,6 +76,7 @@ def discard_runs(folder: Path) -> None:
     """
     if not (folder / FACTS).exists():
         return
+    check_not_recorded(folder)
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
@@ -81,6 +86,17 @@ def discard_runs(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def check_not_recorded(folder: Path) -> None:
+    """Raise a StudyError if training loops recorded the study in a folder; a damaged study.json does not tell."""
+    try:
+        recorded = MARK in json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return
+    if recorded:
+        found, hint = "one that training loops recorded", "another folder (--out DIR), or another name in the protocol"
+        raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))
 
 
 def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The study folder: what was asked, which runs are done, and the cube. Reading it needs no torch.
 
-<study>/protocol.yaml  study.json             what was asked, with digest and versions
+<study>/protocol.yaml  study.json             what was asked, with digest and versions (no protocol if recorded)
         runs/<cell>/                          journal, checkpoint and status of each run
         cube.zarr/  manifest.sha256           the sealed cube
 """
@@ -28,8 +28,9 @@ from elastic.cube import (
     verify_manifest,
 )
 from elastic.errors import StudyError
-from elastic.protocol import Protocol
+from elastic.protocol import Component, Protocol
 from elastic.study.plots import Plots
+from elastic.study.recorded import MARK, recorded_facts
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -53,7 +54,8 @@ class RunStatus:
     state
         "waiting", "under way", "done" or "diverged".
     epoch, epochs
-        Last recorded epoch (None before the first) and last epoch of the protocol (None before the run began).
+        Last recorded epoch (None before the first) and last one planned (None before the run began, or if a recorded
+        run plans none).
     seconds
         Where its time went, if it has ended.
     """
@@ -89,7 +91,8 @@ class Study:
         self.folder = Path(folder)
         path = self.folder / FACTS
         try:
-            self.facts: dict[str, Any] = json.loads(path.read_text())
+            self._stored: dict[str, Any] = json.loads(path.read_text())
+            self.facts: dict[str, Any] = self._read_facts()
             self.cells: list[dict[str, Any]] = self.facts["cells"]
             self.name: str = self.facts["protocol"]["name"]
             if missing := [key for key in NEEDED if key not in self.facts]:
@@ -97,11 +100,20 @@ class Study:
         except (FileNotFoundError, NotADirectoryError):
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
-            hint = "a folder that `elastic run` made"
+            hint = "a folder that `elastic run` or a Recorder made"
             raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(self.folder)) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
-            hint = "deleting it and running its protocol again: the runs are kept"
+            hint = "deleting it and running its protocol (or its training loop) again: the runs are kept"
             raise StudyError("`study.json`", "be readable", str(error), hint, place=str(path)) from None
+
+    def _read_facts(self) -> dict[str, Any]:
+        return recorded_facts(self.folder, self._stored) if MARK in self._stored else self._stored
+
+    def _refresh(self) -> None:
+        """Look again which runs there are: other processes may add to a recorded study."""
+        if self.recorded:
+            self.facts = self._read_facts()
+            self.cells = self.facts["cells"]
 
     def __repr__(self) -> str:
         ended = sum(run.ended for run in self.runs())
@@ -112,19 +124,39 @@ class Study:
 
         return study_html(self.facts, self.folder, lambda: [run.state for run in self.runs()], lambda: self.cube)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether training loops recorded the runs (`elastic.Recorder`), so that there is no protocol."""
+        return MARK in self.facts
+
     @cached_property
     def protocol(self) -> Protocol:
-        """The protocol that the study was run with, every default written out."""
+        """The protocol that the study was run with, every default written out.
+
+        Raises
+        ------
+        StudyError
+            If the study was recorded without one.
+        """
+        if self.recorded:
+            should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
+            raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
         return Protocol.from_canonical(self.facts["protocol"])
 
     @property
+    def claims(self) -> list[Component]:
+        """The study's own claims, every option written out."""
+        return [Component.model_validate(claim) for claim in self.facts["protocol"].get("claims") or ()]
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the canonical protocol."""
+        """SHA-256 of the canonical protocol; of a recorded study that of its settings and of the epochs recorded."""
         return str(self.facts["digest"])
 
     @property
     def cube(self) -> xr.DataTree:
         """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far."""
+        self._refresh()
         if is_sealed(self.folder):
             sealed = open_sealed(self.folder)
             if sealed.attrs.get("digest") == self.digest:
@@ -141,7 +173,8 @@ class Study:
         return self.folder / RUNS / cell
 
     def runs(self) -> list[RunStatus]:
-        """Return how far each run is, in the order of the protocol."""
+        """Return how far each run is, in the order of the protocol (of the coordinates)."""
+        self._refresh()
         return [self._status(cell) for cell in self.cells]
 
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
@@ -151,14 +184,16 @@ class Study:
             return RunStatus(coordinates, digest, "waiting", None, None, {})
         journal = Journal(folder, layout)
         recorded = journal.epochs()
-        if not recorded:
-            return RunStatus(coordinates, digest, "under way", None, layout.epochs, {})
-        last = Status(int(journal.read(recorded[-1])["status"]))
         report = self._report(digest)
+        planned = report.get("epochs") if layout.is_open else layout.epochs
+        if not recorded:
+            return RunStatus(coordinates, digest, "under way", None, planned, {})
+        last = Status(int(journal.read(recorded[-1])["status"]))
         # The report is written last: without it the run is still to be taken up, if only to write that.
-        ended = bool(report) and (last is Status.DIVERGED or recorded[-1] == layout.epochs)
+        at_end = recorded[-1] == (report.get("epoch") if layout.is_open else layout.epochs)
+        ended = bool(report) and (last is Status.DIVERGED or at_end)
         state = last.name.lower() if ended else "under way"
-        return RunStatus(coordinates, digest, state, recorded[-1], layout.epochs, report.get("seconds", {}))
+        return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
 
     def _report(self, cell: str) -> dict[str, Any]:
         try:
@@ -170,25 +205,40 @@ class Study:
     def assemble(self) -> xr.DataTree:
         """Return the cube as far as the journals go."""
         runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in self.cells]
-        data = sorted({report["data_digest"] for cell in self.cells if (report := self._report(cell["digest"]))})
+        reports = [self._report(cell["digest"]) for cell in self.cells]
+        data = sorted({report["data_digest"] for report in reports if report})
         attrs = {
-            "title": self.facts["protocol"]["title"],
+            "title": self.facts["protocol"]["title"] or self.name,
             "name": self.name,
             "digest": self.digest,
-            "protocol": self.facts["text"],
-            "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
+            **self._attributes_of_source(),
             "seeds": self.facts["axes"]["seed"],
             "data_digest": data,
             **self.facts["provenance"],
         }
         return assemble(runs, self.facts["axes"], attrs)
 
+    def _attributes_of_source(self) -> dict[str, Any]:
+        """Return what the cube's root says of where the runs come from."""
+        if self.recorded:
+            return {MARK: self.facts[MARK], "settings": json.dumps(self.facts["protocol"]["settings"], sort_keys=True)}
+        return {
+            "protocol": self.facts["text"],
+            "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
+        }
+
     def seal(self) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written."""
+        extra = [Path(FACTS)] if self.recorded else [Path(PROTOCOL), Path(FACTS)]
+        seal(self._unsealed, self.folder, extra)
+
+    def _unsealed(self) -> xr.DataTree | None:
+        """Return the cube, None if the sealed one is it."""
+        self._refresh()
         intact = is_sealed(self.folder) and not verify_manifest(self.folder)
         if intact and open_sealed(self.folder).attrs.get("digest") == self.digest:
-            return
-        seal(self.assemble(), self.folder, [Path(PROTOCOL), Path(FACTS)])
+            return None
+        return self.assemble()
 
 
 def open_study(path: Path | str) -> Study:

@@ -1,0 +1,7 @@
+"""Recording training loops of one's own: a model, samples and a folder in, a study out."""
+
+from __future__ import annotations
+
+from elastic.recording.recorder import Recorder
+
+__all__ = ["Recorder"]

@@ -1,0 +1,94 @@
+"""Coordinates of a recorded run: where it stands in the cube."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from elastic.cube.coordinates import Scalar
+from elastic.cube.names import ALONG_DIMS
+from elastic.errors import StudyError
+from elastic.probes.contract import reserved_names
+from elastic.protocol.grid import axis_name
+from elastic.runs.scalars import KNOWN, SCORES
+
+SEED = "seed"
+
+#: Names of scalars of a training, which a coordinate may have if no record gives that scalar.
+AS_SCALARS = KNOWN.keys() - set(SCORES)
+
+
+def checked_coordinates(coordinates: Mapping[str, Any] | None, seed: int | None) -> tuple[dict[str, Scalar], int]:
+    """Return the coordinates of a run, the seed last, and the seed that draws its samples.
+
+    Parameters
+    ----------
+    coordinates
+        Numbers, texts or truth values by name. Without a "seed" the run has the one that draws its samples.
+    seed
+        Draws the samples; None: the coordinate "seed", else 0.
+
+    Raises
+    ------
+    StudyError
+        If a name is one that a cube uses otherwise, a value is no scalar, or the seed is no whole number.
+
+    Examples
+    --------
+    >>> checked_coordinates({"seed": 3, "width": 64}, None)
+    ({'width': 64, 'seed': 3}, 3)
+    """
+    if coordinates is not None and not isinstance(coordinates, Mapping):
+        raise StudyError("`coordinates`", "be a mapping", type(coordinates).__name__, '{"seed": 0}')
+    given = {name: _scalar(name, value) for name, value in (coordinates or {}).items()}
+    for name in given.keys() - {SEED}:
+        _check_name(name)
+    drawing = given.get(SEED, 0) if seed is None else _scalar("seed", seed)
+    if isinstance(drawing, bool) or not isinstance(drawing, int) or not 0 <= drawing < 2**32:
+        raise StudyError("`seed`", "be a whole number from 0 to 2**32 - 1", repr(drawing), "seed=0")
+    given.setdefault(SEED, drawing)
+    if isinstance(given[SEED], bool) or not isinstance(given[SEED], int):
+        raise StudyError("`coordinates['seed']`", "be a whole number", repr(given[SEED]), '{"seed": 0}')
+    return {name: given[name] for name in [*sorted(given.keys() - {SEED}), SEED]}, drawing
+
+
+def check_fit(coordinates: Mapping[str, Scalar], names: Sequence[str], others: Sequence[Mapping[str, Any]]) -> None:
+    """Raise a StudyError unless coordinates have a study's names, and values of the kinds of its other runs."""
+    if sorted(coordinates) != sorted(names):
+        should = f"have the names of the study's other runs: {', '.join(names)}"
+        raise StudyError("`coordinates`", should, ", ".join(coordinates) or "none", "another folder for this run")
+    for name, value in coordinates.items():
+        known = {_kind(other[name]) for other in others}
+        if known - {_kind(value)}:
+            should = f"be a {known.pop()}, as in the study's other runs"
+            raise StudyError(f"`coordinates[{name!r}]`", should, repr(value), "one kind of labels along a coordinate")
+
+
+def _check_name(name: Any) -> None:
+    if isinstance(name, str) and name in AS_SCALARS | ALONG_DIMS.keys():
+        return
+    try:
+        axis_name(name if isinstance(name, str) else repr(name))
+    except ValueError as error:
+        raise StudyError("`coordinates`", f"have names; one should {error}", repr(name), '{"width": 64}') from None
+    if name in reserved_names():
+        should = "have names that no group, dim or variable of the cube has"
+        raise StudyError("`coordinates`", should, repr(name), f"{name}_axis")
+
+
+def _scalar(name: str, value: Any) -> Scalar:
+    try:
+        plain = value.item() if hasattr(value, "item") else value  # a NumPy scalar, a tensor of one element
+    except (ValueError, RuntimeError):
+        plain = value
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise StudyError(f"`coordinates[{name!r}]`", "be finite", repr(plain), "a text for a run without a number")
+    if not isinstance(plain, bool | int | float | str):
+        should = "be a number, a text or a truth value"
+        raise StudyError(f"`coordinates[{name!r}]`", should, type(value).__name__, "a text that names the setting")
+    return plain
+
+
+def _kind(value: Any) -> str:
+    return "truth value" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"

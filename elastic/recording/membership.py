@@ -1,0 +1,135 @@
+"""Joining a study: the folder that several Recorders share, and one run's folder in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import remove_seal, study_lock, write_atomically
+from elastic.cube.atomic import explained
+from elastic.cube.coordinates import Scalar
+from elastic.errors import StudyError
+from elastic.protocol.citations import unknown_citations
+from elastic.protocol.claims import complete_claims
+from elastic.recording.coordinates import check_fit
+from elastic.study import FACTS, RUNS
+from elastic.study.provenance import provenance
+from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
+
+#: Files of a run that `restart` removes; its lock is the owner's.
+OF_A_RUN = ("status.json", "journal", "layout.json", RUN)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a recorded study says about itself; None leaves what the folder says.
+
+    Attributes
+    ----------
+    title, question
+        Texts.
+    cites
+        Keys of elastic/references.bib.
+    claims
+        As in a protocol file: mappings with ``name`` and options.
+    """
+
+    title: str | None = None
+    question: str | None = None
+    cites: Sequence[str] | None = None
+    claims: Sequence[Mapping[str, Any]] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what is given, checked and complete.
+
+        Raises
+        ------
+        ElasticError
+            For an unknown cite key, claim or option; for texts that are none.
+        """
+        found: dict[str, Any] = {}
+        for name, text in (("title", self.title), ("question", self.question)):
+            if text is not None and not isinstance(text, str):
+                raise StudyError(f"`{name}`", "be a text", type(text).__name__, f'{name}="…"')
+            found |= {} if text is None else {name: text}
+        if self.cites is not None:
+            _raise_first(unknown_citations(list(self.cites)))
+            found["cites"] = list(self.cites)
+        if self.claims is not None:
+            completed, problems = complete_claims([dict(claim) for claim in self.claims], None)
+            _raise_first(problems)
+            found["claims"] = completed
+        return found
+
+
+def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Path:
+    """Return the folder of a run in a study, whose study.json is written or brought up to date.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds a protocol's study or a damaged one, or its runs have other coordinates.
+    """
+    given = header.given()
+    with study_lock(folder):
+        stored = _stored(folder)
+        check_fit(coordinates, stored["coordinates"] if stored else list(coordinates), _others(folder, coordinates))
+        blank: dict[str, Any] = {"title": None, "question": None, "cites": [], "claims": []}
+        begun = {MARK: FORMAT, "name": folder.resolve().name, "coordinates": list(coordinates), **blank}
+        facts = {**begun, **(stored or {}), **given}
+        facts.setdefault("provenance", provenance())
+        if facts != stored:
+            write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    return folder / RUNS / run_digest(coordinates)
+
+
+def describe(run: Path, coordinates: Mapping[str, Scalar], settings: Mapping[str, Any]) -> None:
+    """Write run.json: the coordinates and settings of a run, unless it says so."""
+    data = (json.dumps({"coordinates": dict(coordinates), "settings": dict(settings)}, indent=1) + "\n").encode()
+    path = run / RUN
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def discard(folder: Path, run: Path) -> None:
+    """Remove the records of a run that the caller owns; a cube that was sealed with them loses its seal first."""
+    with explained(run):
+        remove_seal(folder)
+        for name in OF_A_RUN:
+            path = run / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _stored(folder: Path) -> dict[str, Any] | None:
+    path = folder / FACTS
+    with explained(path, "be readable"):
+        if not path.exists():
+            return None
+        data = path.read_bytes()
+    try:
+        stored: dict[str, Any] = json.loads(data)
+        recorded, names = stored.get(MARK), stored.get("coordinates")
+    except (ValueError, AttributeError) as error:
+        hint = "moving it away: the runs are kept, and found again"
+        raise StudyError(f"`{FACTS}`", "be readable", str(error), hint, place=str(path)) from None
+    if not recorded or not isinstance(names, list):
+        should, found = "be empty or hold a recorded study", "the study of a protocol"
+        raise StudyError("the folder", should, found, "another folder", place=str(folder))
+    return stored
+
+
+def _others(folder: Path, coordinates: Mapping[str, Scalar]) -> list[Mapping[str, Any]]:
+    own = run_digest(coordinates)
+    return [run.coordinates for run in read_runs(folder) if run.folder.name != own]
+
+
+def _raise_first(problems: Sequence[Any]) -> None:
+    if problems:
+        raise problems[0].error

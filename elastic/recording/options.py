@@ -1,0 +1,125 @@
+"""The probes of a Recorder: which ones, with which options, and at which epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from elastic.errors import ElasticError, OptionError
+from elastic.protocol.explanation import explain
+from elastic.protocol.sections import Probes
+from elastic.registry import registry
+from elastic.runs.recorder import Due
+from elastic.training import probed_epochs
+
+#: Keys of ``probes`` that are no probes.
+AT, BUDGET = "at", "memory_budget"
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What is probed and when.
+
+    Attributes
+    ----------
+    asked
+        Options of each probe by its registered name, every default written out.
+    at
+        Epochs that are probed, in ascending order; whole or fractional.
+    memory_budget
+        Bytes that the intermediate arrays of a probe may take.
+    """
+
+    asked: Mapping[str, Mapping[str, Any]]
+    at: tuple[float, ...]
+    memory_budget: int
+
+
+def read_options(probes: Mapping[str, Any] | None, epochs: int | None) -> ProbeOptions:
+    """Return the probes that are asked for, as a protocol's section ``probes`` is read.
+
+    Parameters
+    ----------
+    probes
+        Options by probe, None for a probe that is left out; ``at``: a schedule by name with its options, or a list of
+        epochs; ``memory_budget``.
+    epochs
+        The last epoch, where it is known.
+
+    Raises
+    ------
+    ElasticError
+        For an unknown probe or option, a value that makes no sense, or a schedule without ``epochs``.
+    """
+    if probes is not None and not isinstance(probes, Mapping):
+        raise OptionError("`probes`", "be a mapping", type(probes).__name__, '{"collapse": {}, "elasticity": {}}')
+    given = dict(probes or {})
+    at = given.pop(AT, {"name": "log", "count": 12})
+    own = {key: value for key, value in given.items() if key in Probes.model_fields}
+    try:
+        section = Probes.model_validate(own)
+    except pydantic.ValidationError as error:
+        raise explain(error, Probes, own, around=("probes",))[0].error from None
+    others = {name: _completed(name, value) for name, value in given.items() if name not in own and value is not None}
+    return ProbeOptions({**section.asked, **others}, _epochs(at, epochs), section.memory_budget_bytes)
+
+
+def due_at(at: Sequence[float]) -> Due:
+    """Return when a probe is due: at the first record that reaches an epoch of the schedule.
+
+    >>> due = due_at([0, 0.5, 4])
+    >>> [due(epoch, before) for epoch, before in ((0, None), (0.25, 0), (0.75, 0.25), (3, 0.75), (5, 3))]
+    [True, False, True, False, True]
+    """
+
+    def due(epoch: float, before: float | None) -> bool:
+        return any(planned <= epoch and (before is None or planned > before) for planned in at)
+
+    return due
+
+
+def _completed(name: str, options: Any) -> dict[str, Any]:
+    entry = registry("probes").get(name)
+    if not isinstance(options, Mapping):
+        raise OptionError(f"`probes.{name}`", "be a mapping of its options", repr(options), f'{{"{name}": {{}}}}')
+    try:
+        return entry.complete(options)
+    except OptionError as error:
+        field = f"`probes.{name}.{error.field.strip('`')}`"
+        raise OptionError(field, error.should, error.found, error.hint) from None
+
+
+def _epochs(at: Any, epochs: int | None) -> tuple[float, ...]:
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
+        raise OptionError(
+            "`epochs`", "be a positive integer, the last epoch of the training", repr(epochs), "epochs=200"
+        )
+    ends = {0.0, *([] if epochs is None else [float(epochs)])}
+    if isinstance(at, Mapping | str):
+        return tuple(sorted(ends | {float(epoch) for epoch in _scheduled(at, epochs)}))
+    try:
+        listed = {float(epoch) for epoch in at}
+    except (TypeError, ValueError):
+        raise OptionError("`probes.at`", "be a schedule or a list of epochs", repr(at), "[0, 0.5, 1, 10]") from None
+    if wrong := [epoch for epoch in listed if not (math.isfinite(epoch) and epoch >= 0)]:
+        raise OptionError("`probes.at`", "be finite epochs that are not negative", repr(wrong[0]), "[0, 0.5, 1, 10]")
+    return tuple(sorted(ends | listed))
+
+
+def _scheduled(at: Any, epochs: int | None) -> list[int]:
+    schedule = {"name": at} if isinstance(at, str) else dict(at)
+    if "name" not in schedule:
+        raise OptionError("`probes.at`", "have a name", repr(at), '{"name": "log", "count": 12}')
+    if epochs is None:
+        hint = "epochs=200, or a list of epochs in probes['at']"
+        raise OptionError("`epochs`", f"be given for the schedule {schedule['name']!r}", "nothing", hint)
+    name = schedule.pop("name")
+    try:
+        return probed_epochs(name, schedule, epochs)
+    except ElasticError as error:
+        field = f"`probes.at.{error.field.strip('`')}`"
+        raise OptionError(field, error.should, error.found, error.hint) from None

@@ -1,0 +1,264 @@
+"""The Recorder: any training loop fills a cube."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch import nn
+
+from elastic.arguments import Labelled
+from elastic.checkpoint import environment
+from elastic.cube import Status, run_lock, write_atomically
+from elastic.errors import StudyError
+from elastic.losses import Loss
+from elastic.probes.contract import Subject, build_probes
+from elastic.recording.coordinates import checked_coordinates
+from elastic.recording.membership import Header, describe, discard, join
+from elastic.recording.options import ProbeOptions, due_at, read_options
+from elastic.recording.subject import build_subject, data_digest
+from elastic.runs.layouts import layout_of
+from elastic.runs.recorder import Recorded, RunRecorder
+from elastic.runs.scalars import KNOWN, SCORES
+from elastic.study import Study
+
+logger = logging.getLogger("elastic")
+
+
+class Recorder(RunRecorder):
+    """Records a training loop of one's own into a study folder: collapse, elasticity, loss and accuracy by epoch.
+
+    Recording changes nothing: weights, buffers, modes and random states are as before. Several Recorders with other
+    coordinates, in one process or many, share a folder and make one cube; `elastic.open_study` opens it, and every
+    command works on it.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study; made where it is missing.
+    model
+        The live model; what torch.compile, DataParallel and DistributedDataParallel wrap is taken out of the wrapper.
+    layers
+        Submodules whose outputs are measured, in the order of depth: names, globs, or "auto". A layer has the name
+        that is given here; "logits" is added if the model's output is not among them.
+    loss
+        Name of a registered loss, or an `elastic.losses.Loss`.
+    train, test
+        Inputs [n, …] and labels [n], positions of the outputs; arrays or tensors. They are copied to the model's
+        device.
+    epochs
+        The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
+    probes
+        As the section ``probes`` of a protocol: options by probe, None for one that is left out; ``at``: a schedule,
+        or a list of epochs, which may be fractional.
+    coordinates
+        Where the run stands in the cube: numbers, texts or truth values by name. All runs of a folder have the same
+        names. The cube always has the dim ``seed``.
+    seed
+        Draws the probes' samples; the coordinate "seed" by default, else 0.
+    weight_decay
+        λ of the (λ/2)‖θ‖² on the last layer; with a squared loss, collapse then has its least-squares decomposition.
+    evaluate
+        Whether to evaluate loss and accuracy of every split at each record; otherwise they are scalars of `record`.
+    restart
+        Whether to replace the run that stands at these coordinates.
+    title, question, cites, claims
+        Of the study, as in a protocol file; what is not given stays as the folder has it.
+    settings
+        What else the report should show: hyperparameters by name, as JSON holds them.
+
+    Raises
+    ------
+    ElasticError
+        If the folder holds a protocol's study, coordinates differ in names from those of the other runs, another
+        process owns the run, layers are unknown, labels lie outside the outputs, …
+
+    Examples
+    --------
+    >>> import tempfile, torch, elastic
+    >>> x, y = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    >>> folder = tempfile.mkdtemp()
+    >>> with Recorder(folder, net, layers=["1", "2"], train=(x, y), epochs=2, probes={"elasticity": None}) as recorder:
+    ...     for epoch in range(3):
+    ...         if epoch:
+    ...             optimizer.zero_grad()
+    ...             nn.functional.cross_entropy(net(x), y).backward()
+    ...             optimizer.step()
+    ...         _ = recorder.record(epoch, lr=0.1)
+    >>> cube = elastic.open_study(folder).cube
+    >>> cube["collapse"]["nc1"].sel(split="train").sizes
+    Frozen({'seed': 1, 'epoch': 3, 'layer': 3})
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        model: nn.Module,
+        *,
+        layers: Sequence[str] | str | None = "auto",
+        loss: str | Loss = "cross_entropy",
+        train: Labelled,
+        test: Labelled | None = None,
+        epochs: int | None = None,
+        probes: Mapping[str, Any] | None = None,
+        coordinates: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        weight_decay: float | None = None,
+        evaluate: bool = True,
+        restart: bool = False,
+        title: str | None = None,
+        question: str | None = None,
+        cites: Sequence[str] | None = None,
+        claims: Sequence[Mapping[str, Any]] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.closed = Path(folder), False
+        self.coordinates, drawing = checked_coordinates(coordinates, seed)
+        options = read_options(probes, epochs)
+        splits = {"train": train} if test is None else {"train": train, "test": test}
+        subject = build_subject(
+            model, layers, loss, splits, seed=drawing, weight_decay=weight_decay, memory_budget=options.memory_budget
+        )
+        made = build_probes(subject, options.asked)
+        layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
+        own = _settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
+        run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
+        self._owned = ExitStack()
+        self._owned.enter_context(run_lock(run))
+        try:
+            if restart:
+                discard(self.folder, run)
+            describe(run, self.coordinates, own)
+            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate)
+        except BaseException:
+            self._owned.close()
+            raise
+        self._run, self._epochs, self._told = run, epochs, []  # type: Path, int | None, list[str]
+        self._digest = data_digest(subject.samples)
+
+    def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
+        """Record the model as it stands; see `elastic.runs.recorder.RunRecorder.record`.
+
+        Parameters
+        ----------
+        epoch
+            Epochs trained so far, 0 before training; may be fractional. It increases within one Recorder. A new
+            Recorder may replay epochs that stand in the folder: the same record passes.
+        probe
+            True probes whatever the schedule says, False does not; None: at the first record that reaches an epoch of
+            the schedule.
+        **scalars
+            Numbers of the training that become variables of the group ``training``: ``lr=0.1``.
+
+        Returns
+        -------
+        Recorded
+            Loss and accuracy, and whether the probes were read.
+
+        Raises
+        ------
+        NotReproduced
+            If the epoch was recorded before and differs; the old record is kept.
+        ElasticError
+            For an epoch that goes back, a scalar that is no number, a model that changed its layers' widths or its
+            device. Nothing is recorded then.
+        """
+        if self.closed:
+            hint = "a new Recorder on the same coordinates"
+            raise StudyError("the Recorder", "be open", "one that was closed", hint)
+        if clash := sorted(scalars.keys() & self.coordinates.keys()):
+            should = "have another name than the run's coordinates"
+            raise StudyError(f"`{clash[0]}`", should, "a coordinate of this name", f"{clash[0]}_now, or leaving it out")
+        recorded = super().record(epoch, probe=probe, **scalars)
+        for note in self.take_notes():
+            self._told.append(note)
+            logger.warning(note) if "not measured" in note else logger.info(note)
+        return recorded
+
+    def close(self) -> None:
+        """End the run and seal what the folder holds; a Recorder that recorded nothing leaves no run behind."""
+        if self.closed:
+            return
+        try:
+            recorded = self.journal.epochs()
+            if recorded:
+                self._report(recorded[-1])
+        finally:
+            self._release()
+        if recorded:
+            Study(self.folder).seal()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; after an exception the run stays under way, with all that was recorded."""
+        if kind is None:
+            self.close()
+        elif not self.closed:
+            self._release()
+
+    def __repr__(self) -> str:
+        last = "nothing recorded" if self.last is None else f"epoch {self.last:g}"
+        return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
+
+    def _release(self) -> None:
+        self.closed = True
+        if not self.journal.epochs():
+            discard(self.folder, self._run)
+        self._owned.close()
+
+    def _report(self, last: float) -> None:
+        """Write status.json: how the run ended, on what, and where its seconds went."""
+        status = Status(int(self.journal.read(last)["status"]))
+        facts = {
+            "status": status.name.lower(),
+            "epoch": last,
+            "epochs": self._epochs,
+            "data_digest": self._digest,
+            "environment": environment(self.subject.samples["train"].labels.device),
+            "engine": self.engine,
+            "seconds": {part: round(value, 3) for part, value in self.seconds.items()},
+            "notes": self._told,
+        }
+        write_atomically(self._run / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _settings(
+    model: nn.Module,
+    loss: str | Loss,
+    subject: Subject,
+    options: ProbeOptions,
+    epochs: int | None,
+    weight_decay: float | None,
+    evaluate: bool,
+    training: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what a report shows of a run, as JSON holds it."""
+    own = {
+        "model": type(getattr(subject.model, "module", subject.model)).__name__,
+        "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
+        "layers": list(subject.model.layers),
+        "loss": loss if isinstance(loss, str) else type(loss).__name__,
+        "samples": {split: len(part) for split, part in subject.samples.items()},
+        "epochs": epochs,
+        "probes": {"at": list(options.at), **options.asked},
+        "weight_decay": weight_decay,
+        "evaluate": evaluate,
+        "training": dict(training or {}),
+    }
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(own, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise StudyError("`settings`", "be what JSON holds", str(error), "numbers, texts, lists and mappings") from None
+    return plain

@@ -1,0 +1,99 @@
+"""What a Recorder probes, from what a user hands over: a model, its layers, a loss and samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from elastic.arguments import Labelled, as_loss, check_module, samples_like
+from elastic.data.contract import Samples
+from elastic.errors import ModelError
+from elastic.losses import Loss
+from elastic.measure.elasticity import check_labels
+from elastic.models.contract import TappedModel
+from elastic.models.tapped import tap, unwrapped
+from elastic.models.trial import trial
+from elastic.probes.contract import Subject
+
+
+def build_subject(
+    model: nn.Module,
+    layers: Sequence[str] | str | None,
+    loss: str | Loss,
+    splits: Mapping[str, Labelled],
+    *,
+    seed: int,
+    weight_decay: float | None,
+    memory_budget: int,
+) -> Subject:
+    """Return what is probed; the model is the live one, outside the wrappers of torch.compile and DataParallel.
+
+    Parameters
+    ----------
+    model, layers, loss, seed, weight_decay
+        As `elastic.Recorder` takes them.
+    splits
+        Inputs [n, …] and labels [n] by split, "train" first. They are copied to the model's device.
+    memory_budget
+        Bytes that the intermediate arrays of a probe may take.
+
+    Raises
+    ------
+    ElasticError
+        ModelError for a model that is on several devices, or on another accelerator than the samples, or does not run
+        on them; for layers that it does not have. DegenerateInput for samples or labels that do not fit.
+    """
+    inner = unwrapped(model)
+    _check_devices(inner, splits)
+    criterion = as_loss(loss)
+    tensors = {split: samples_like(inner, split, given) for split, given in splits.items()}
+    example = tensors["train"][0][:2]
+    tapped = _tapped(inner, layers, example)
+    for _, labels in tensors.values():
+        check_labels(tapped, example, labels)
+    classes = tuple(range(_outputs(tapped, example)))
+    samples = {split: Samples(inputs, labels, classes) for split, (inputs, labels) in tensors.items()}
+    return Subject(tapped, criterion, samples, seed, weight_decay, memory_budget)
+
+
+def data_digest(samples: Mapping[str, Samples]) -> str:
+    """Return the SHA-256 of types, shapes and bytes of all samples."""
+    total = hashlib.sha256()
+    for split, part in samples.items():
+        for tensor in (part.inputs, part.labels):
+            total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:
+    if not isinstance(model, TappedModel):
+        return tap(model, layers, example)
+    if layers not in (None, "auto") and tuple(layers or ()) != model.layers:
+        should = "be left out for a built-in model, whose layers have names"
+        raise ModelError("`layers`", should, repr(layers), f"layers={list(model.layers)}")
+    return model
+
+
+def _outputs(model: TappedModel, example: Tensor) -> int:
+    with trial(model):
+        return int(model(example).shape[1])
+
+
+def _check_devices(model: nn.Module, splits: Mapping[str, Labelled]) -> None:
+    place = check_module(model).device
+    devices = sorted({str(parameter.device) for parameter in model.parameters()})
+    if len(devices) > 1:
+        raise ModelError("`model`", "be on one device", " and ".join(devices), "model.to(device) before the Recorder")
+    if place.type == "meta":
+        raise ModelError(
+            "`model`", "have values", "parameters on the device meta", "model.to_empty(device=…) and a load"
+        )
+    for split, given in splits.items():
+        for part in given if isinstance(given, tuple | list) else ():
+            if isinstance(part, Tensor) and part.device.type != "cpu" and part.device != place:
+                found = f"samples on {part.device}, a model on {place}"
+                raise ModelError(f"`{split}`", "be on the model's device, or on the CPU", found, f".to({str(place)!r})")

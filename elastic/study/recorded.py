@@ -1,0 +1,143 @@
+"""Recorded studies: folders whose runs come from training loops, without a protocol. Reading them needs no torch.
+
+<study>/study.json                      title, question, claims and the names of the coordinates
+        runs/<digest>/run.json          coordinates and settings of each run, beside its journal
+
+Which runs there are, and their axes, is read from the runs themselves: several processes add to one folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import Journal, read_layout
+from elastic.cube.atomic import explained
+from elastic.errors import StudyError
+from elastic.protocol.canonical import digest
+
+RUN = "run.json"
+
+#: Key of study.json that marks a recorded study; its value is the version of the format.
+MARK, FORMAT = "recorded", 1
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run of a recorded study, as its folder describes it.
+
+    Attributes
+    ----------
+    folder
+        Of the run.
+    coordinates
+        Where the run stands in the cube.
+    settings
+        What the Recorder was given.
+    """
+
+    folder: Path
+    coordinates: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+def run_digest(coordinates: Mapping[str, Any]) -> str:
+    """Return the name of the folder of the run at these coordinates; 1 and 1.0 are one coordinate.
+
+    >>> run_digest({"lr": 1, "seed": 0}) == run_digest({"seed": 0, "lr": 1.0}), len(run_digest({"seed": 0}))
+    (True, 16)
+    """
+    plain = {name: float(v) if type(v) is int and abs(v) <= 2**53 else v for name, v in coordinates.items()}
+    return digest(plain)[:16]
+
+
+def read_runs(folder: Path) -> list[RecordedRun]:
+    """Return the runs of a study in the order of their coordinates.
+
+    Raises
+    ------
+    StudyError
+        If a run's description is damaged, or is of another folder.
+    """
+    runs = [_read_run(path) for path in sorted((folder / "runs").glob(f"*/{RUN}"))]
+    return sorted(runs, key=lambda run: [_order(value) for value in run.coordinates.values()])
+
+
+def _read_run(path: Path) -> RecordedRun:
+    hint = "moving the run's folder away, or recording the run again"
+    try:
+        with explained(path, "be readable"):
+            facts = json.loads(path.read_bytes())
+        run = RecordedRun(path.parent, dict(facts["coordinates"]), dict(facts["settings"]))
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise StudyError(f"`{RUN}`", "describe a run", found, hint, place=str(path)) from None
+    if run_digest(run.coordinates) != path.parent.name:
+        raise StudyError(f"`{RUN}`", f"describe the run {path.parent.name}", "another", hint, place=str(path))
+    return run
+
+
+def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a recorded study, with the keys of a protocol's: what `elastic.study.Study` reads.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    stored
+        The contents of its study.json.
+
+    Raises
+    ------
+    StudyError
+        As `read_runs`.
+    """
+    runs, names = read_runs(folder), list(stored["coordinates"])
+    described = {name: stored.get(name) for name in ("name", "title", "question", "cites", "claims")}
+    described |= {"settings": together([run.settings for run in runs])}
+    cells = [
+        {"coordinates": {name: run.coordinates[name] for name in names}, "digest": run.folder.name} for run in runs
+    ]
+    return {
+        MARK: stored[MARK],
+        "protocol": described,
+        "digest": digest({"study": described, "runs": [[run.folder.name, _epochs(run.folder)] for run in runs]}),
+        "text": json.dumps(described, indent=1, ensure_ascii=False) + "\n",
+        "axes": {name: _labels(run.coordinates[name] for run in runs) for name in names},
+        "cells": cells,
+        "provenance": stored["provenance"],
+    }
+
+
+def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings of several runs as one: a value that differs is the list of what there is.
+
+    >>> together([{"epochs": 5, "loss": "mse"}, {"epochs": 9, "loss": "mse"}])
+    {'epochs': [5, 9], 'loss': 'mse'}
+    """
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for one in settings for name in one):
+        values = [one[name] for one in settings if name in one]
+        if all(isinstance(value, Mapping) for value in values):
+            found[name] = together(values)
+        else:
+            different = [value for number, value in enumerate(values) if value not in values[:number]]
+            found[name] = different[0] if len(different) == 1 else different
+    return found
+
+
+def _epochs(run: Path) -> list[float]:
+    layout = read_layout(run)
+    return [] if layout is None else list(Journal(run, layout).epochs())
+
+
+def _labels(values: Iterator[Any] | Sequence[Any]) -> list[Any]:
+    return sorted(set(values), key=_order)
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Return a key by which numbers come in their order, then texts in that of the alphabet."""
+    return (isinstance(value, str), value)

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-import elastic
+from elastic._version import __version__
 from elastic.claims.contract import stated
 from elastic.claims.judging import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
@@ -54,7 +54,7 @@ class Checked:
             "study": self.study,
             "digest": self.digest,
             "level": self.level,
-            "elastic_version": elastic.__version__,
+            "elastic_version": __version__,
             "claims": [verdict.to_json() for verdict in self.verdicts],
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.claims.contract import Evidence
-from elastic.claims.judging import judge
+from elastic.claims.decision import judge
 from elastic.registry import registry
 
 LAYERS = ["input", "hidden_1", "hidden_2", "hidden_3", "hidden_4", "penultimate", "logits"]

@@ -12,7 +12,7 @@ import xarray as xr
 
 from elastic._version import __version__
 from elastic.claims.contract import stated
-from elastic.claims.judging import LEVEL, REFUTED
+from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.errors import NotMeasured

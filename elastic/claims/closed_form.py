@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from elastic import theory as theories
 from elastic.claims.contract import Epoch, Evidence, Layer, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layer, log, measured
+from elastic.claims.selection import at_epoch, in_layer, log, measured
 from elastic.errors import OptionError
 from elastic.registry import nearest
 

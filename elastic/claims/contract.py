@@ -1,7 +1,7 @@
 """What a claim is, and how one is added: one function under `claim`, a study's cube in, its evidence out.
 
 The function's **keyword-only parameters are the options** a protocol sets; thresholds are among them, and so is
-everything that its sentence says. What the evidence amounts to is decided in one place (`elastic.claims.judging`).
+everything that its sentence says. What the evidence amounts to is decided in one place (`elastic.claims.decision`).
 """
 
 from __future__ import annotations

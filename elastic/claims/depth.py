@@ -11,7 +11,7 @@ from pydantic import Field
 
 from elastic.analysis.depth import separation_law
 from elastic.claims.contract import Epoch, Evidence, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layers, measured
+from elastic.claims.selection import at_epoch, in_layers, measured
 
 #: Layers of a claim; by default all between the input and the logits.
 Layers = Annotated[

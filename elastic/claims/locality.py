@@ -11,7 +11,7 @@ from pydantic import Field
 from elastic.analysis.intervals import correlation
 from elastic.claims.contract import Epoch, Evidence, Layer, Split, Variable, Where, claim
 from elastic.claims.depth import Layers, fisher_z
-from elastic.claims.measured import at_epoch, ended, in_layer, in_layers, log, measured
+from elastic.claims.selection import at_epoch, ended, in_layer, in_layers, log, measured
 from elastic.errors import NotMeasured
 
 #: Pairs without which a correlation is near ±1 by chance too often to say much.

@@ -12,7 +12,7 @@ from pydantic import Field
 from elastic.analysis.reading import spelled
 from elastic.claims.contract import Epoch, Evidence, Label, Split, Variable, Where, claim
 from elastic.claims.depth import fisher_z
-from elastic.claims.measured import at_epoch, in_layer, measured
+from elastic.claims.selection import at_epoch, in_layer, measured
 from elastic.errors import OptionError
 
 

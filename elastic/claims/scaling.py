@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.claims.contract import Epoch, Evidence, Layer, NumericAxis, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, axis_of, in_layer, log, measured
+from elastic.claims.selection import at_epoch, axis_of, in_layer, log, measured
 from elastic.claims.slopes import slope
 from elastic.errors import OptionError
 from elastic.protocol.claims import LEAST_NUMBERS

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.claims.checking import Checked
-from elastic.claims.judging import INCONCLUSIVE, REFUTED, SUPPORTED
+from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.verdicts import SIGNS
 

@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from elastic.claims.contract import Evidence
-from elastic.claims.judging import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
+from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
 
 
 @dataclass(frozen=True)

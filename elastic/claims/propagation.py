@@ -13,7 +13,7 @@ from elastic.analysis.depth import separation_law
 from elastic.analysis.persistence import depth_of
 from elastic.claims.contract import Evidence, Split, Variable, Where, claim
 from elastic.claims.depth import Layers
-from elastic.claims.measured import ended, in_layers, log, measured
+from elastic.claims.selection import ended, in_layers, log, measured
 from elastic.claims.slopes import slope
 
 

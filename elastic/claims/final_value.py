@@ -10,8 +10,8 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.claims.contract import Epoch, Evidence, Layer, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layer, is_ratio, log, measured
-from elastic.claims.resolution import step_of
+from elastic.claims.decision import step_of
+from elastic.claims.selection import at_epoch, in_layer, is_ratio, log, measured
 from elastic.errors import OptionError
 
 #: On which scale means over seeds are taken; auto: log for what has no sign and no upper bound.

@@ -6,9 +6,9 @@ import simulated_cubes as sim
 import xarray as xr
 
 from elastic.claims.checking import verdict_on
-from elastic.claims.inward import middle_of_fall
-from elastic.claims.measured import measured
-from elastic.claims.resolution import step_of
+from elastic.claims.decision import step_of
+from elastic.claims.propagation import middle_of_fall
+from elastic.claims.selection import measured
 from elastic.cube import Status
 from elastic.errors import NotMeasured, OptionError
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from elastic.analysis.separability import LEAST_PROBES, separability
 from elastic.claims.contract import Epoch, Evidence, Layer, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, ended, in_layer, log, measured
+from elastic.claims.selection import at_epoch, ended, in_layer, log, measured
 from elastic.errors import NotMeasured
 
 

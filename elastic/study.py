@@ -29,7 +29,7 @@ from elastic.cube import (
 )
 from elastic.errors import StudyError
 from elastic.plotting import Plots
-from elastic.protocol import Protocol
+from elastic.protocol import Component, Protocol
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -116,6 +116,11 @@ class Study:
     def protocol(self) -> Protocol:
         """The protocol that the study was run with, every default written out."""
         return Protocol.from_canonical(self.facts["protocol"])
+
+    @property
+    def claims(self) -> list[Component]:
+        """The study's own claims, every default written out; empty if it states none."""
+        return [Component.model_validate(claim) for claim in self.facts["protocol"].get("claims") or ()]
 
     @property
     def digest(self) -> str:

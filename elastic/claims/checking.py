@@ -77,7 +77,7 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
         variable or axis). What a claim needs and the cube lacks makes it inconclusive.
     """
     study = study if isinstance(study, Study) else open_study(study)
-    asked = study.protocol.claims if claims is None else load_claims(claims)
+    asked = study.claims if claims is None else load_claims(claims)
     checked = Checked(study.name, study.digest, verdicts_on(study.cube, asked))
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)

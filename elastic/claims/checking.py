@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from elastic._version import __version__
-from elastic.claims.contract import stated
+from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
@@ -102,7 +102,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
     entry = registry("claims").get(name)
     options = entry.complete(options)
     try:
-        evidence = entry.function(cube, **options)
+        evidence = evidence_of(entry, cube, options)
         quantity, found = evidence.quantity, findings(evidence)
     except NotMeasured as error:
         quantity, found = "", (unmeasured(str(error)),)

@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-import xarray as xr
 from pydantic import Field
 
-from elastic.claims.contract import Axis, Epoch, Evidence, Label, Layer, OnAxis, Source, Split, Variable, Where, claim
+from elastic.claims.contract import (
+    Axis,
+    Epoch,
+    Evidence,
+    Label,
+    Layer,
+    OnAxis,
+    Selection,
+    Source,
+    Split,
+    Variable,
+    Where,
+    claim,
+)  # fmt: skip
 from elastic.claims.decision import step_of
-from elastic.claims.selection import at_epoch, in_layer, label_on, log, measured
+from elastic.claims.scales import log
+from elastic.claims.selection import label_on
 from elastic.errors import OptionError
 
 By = Annotated[Literal["ratio", "difference"], Field(description="how two values are compared")]
@@ -22,7 +35,7 @@ By = Annotated[Literal["ratio", "difference"], Field(description="how two values
     "({split}, {at_epoch}){where}",
 )
 def differs_between(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     axis: Axis,
@@ -39,18 +52,16 @@ def differs_between(
     """A variable is greater at one value of an axis than at another.
 
     Effect: first minus second of the same seed, of logs for a ratio. The same seed gives the same draws of data and
-    (where the networks are alike) of weights, so that what these do to both cancels.
+    (if the networks have the same parameters) of weights, so that their effect on both cancels.
 
     Parameters
     ----------
-    cube
-        A study's.
     first, second
         Labels on the axis.
     least
-        The mean ratio (difference) has to be above it: 1 (or 0) asks for a difference at all.
+        Bound of the mean ratio (difference); 1 (or 0) claims only that there is a difference.
     layer
-        null: in every hidden layer, of a variable that has layers.
+        null: in every hidden layer, if the variable has layers.
 
     Raises
     ------
@@ -62,8 +73,7 @@ def differs_between(
     if by == "ratio" and least <= 0:
         raise OptionError("`least`", "be positive for a ratio", repr(least), "by: difference")
     edge = math.log(least) if by == "ratio" else least
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
-    return _compared(values, epoch, variable, axis, (first, second), by, (edge, math.inf))
+    return _compared(selection, variable, axis, (first, second), by, (edge, math.inf))
 
 
 @claim(
@@ -72,7 +82,7 @@ def differs_between(
     "({split}, {at_epoch}){where}",
 )
 def agrees_between(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     axis: Axis,
@@ -88,15 +98,13 @@ def agrees_between(
 ) -> Evidence:
     """A variable is the same at two values of an axis, for all that matters.
 
-    Effect: as `differs_between`. Not to have found a difference is no evidence that there is none: the whole interval
-    has to lie within the margin.
+    Effect: as `differs_between`. Finding no difference is not evidence that there is none: the whole interval has to
+    lie within the margin.
 
     Parameters
     ----------
-    cube
-        A study's.
     within
-        Largest difference that does not matter; for a ratio the factor, above 1, either way.
+        Largest difference that does not matter; for a ratio the largest factor, above 1, in either direction.
 
     Raises
     ------
@@ -108,8 +116,7 @@ def agrees_between(
     if by == "ratio" and within <= 1:
         raise OptionError("`within`", "be a factor above 1", repr(within), "within: 1.1")
     edge = math.log(within) if by == "ratio" else within
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
-    return _compared(values, epoch, variable, axis, (first, second), by, (-edge, edge))
+    return _compared(selection, variable, axis, (first, second), by, (-edge, edge))
 
 
 @claim(
@@ -117,7 +124,7 @@ def agrees_between(
     sentence="The {by} of {variable} to {other} is above {least:g}{in_layer} ({split}, {at_epoch}){where}",
 )
 def exceeds(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     other: Variable,
@@ -132,19 +139,17 @@ def exceeds(
 ) -> Evidence:
     """A variable is greater than another one of the same runs.
 
-    Effect: the one minus the other of the same seed, of logs for a ratio. They are of the same network, so that what
-    the seed does to both cancels.
+    Effect: the one minus the other in the same seed, of logs for a ratio. Both are measured on the same network, so
+    that the effect of the seed on both cancels.
 
     Parameters
     ----------
-    cube
-        A study's.
     other
-        A variable of the same units; one that has no layers is compared with the first in each.
+        A variable of the same units; one without layers is compared with every layer of the first.
     least
-        The mean difference (ratio) has to be above it: 0 (or 1) asks for a difference at all.
+        Bound of the mean difference (ratio); 0 (or 1) claims only that there is a difference.
     layer
-        null: in every hidden layer, of a variable that has layers.
+        null: in every hidden layer, if the variable has layers.
     other_layer
         Of the other variable; null: the same.
 
@@ -157,11 +162,8 @@ def exceeds(
     """
     if by == "ratio" and least <= 0:
         raise OptionError("`least`", "be positive for a ratio", repr(least), "by: difference")
-    layers = (layer, other_layer or layer)
-    first, second = (
-        in_layer(at_epoch(measured(cube, name, split=split, where=where), epoch), one)
-        for name, one in zip((variable, other), layers, strict=True)
-    )
+    first = selection.at_epoch(selection.read(variable))
+    second = selection.at_epoch(selection.read(other, layer=other_layer))
     quantity = f"{by} of {variable} {'over' if by == 'ratio' else 'minus'} {other}"
     if by == "ratio":
         return Evidence(log(first) - log(second), (math.log(least), math.inf), quantity, math.exp)
@@ -169,18 +171,18 @@ def exceeds(
 
 
 def _compared(
-    values: xr.DataArray,
-    epoch: int,
+    selection: Selection,
     variable: str,
     axis: str,
     labels: tuple[Label, Label],
     by: str,
     region: tuple[float, float],
 ) -> Evidence:
+    values = selection.read(variable)
     if labels[0] == labels[1]:
         raise OptionError("`second`", "be another label than the first", repr(labels[1]), f"another on {axis}")
-    chosen = log(values) if by == "ratio" else values
-    first, second = (label_on(at_epoch(chosen, epoch), axis, label) for label in labels)
+    compared = selection.at_epoch(log(values) if by == "ratio" else values)
+    first, second = (label_on(compared, axis, label) for label in labels)
     quantity = f"{by} of {variable}, {labels[0]} {'over' if by == 'ratio' else 'minus'} {labels[1]}"
     if by == "ratio":
         return Evidence(first - second, region, quantity, math.exp)

@@ -66,5 +66,5 @@ def test_every_claim_cites_an_entry_and_states_a_sentence():
     for entry in registry("claims"):
         assert entry.facts.source in cite_keys()
         assert entry.facts.sentence
-        assert entry.parameters == ("cube",)
+        assert entry.parameters == ("selection",)
         assert "where" in entry.options.model_fields

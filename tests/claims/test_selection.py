@@ -8,7 +8,7 @@ import xarray as xr
 from elastic.claims.checking import verdict_on
 from elastic.claims.decision import step_of
 from elastic.claims.propagation import middle_of_fall
-from elastic.claims.selection import measured
+from elastic.claims.selection import Selection
 from elastic.cube import Status
 from elastic.errors import NotMeasured, OptionError
 
@@ -124,9 +124,9 @@ def test_input_and_logits_count_only_where_they_are_named():
 
 def test_a_cube_without_a_known_variable_is_not_measured_and_an_unknown_one_is_wrong():
     with pytest.raises(NotMeasured):
-        measured(study(), "fuzziness")
+        Selection(study()).read("fuzziness")
     with pytest.raises(OptionError):
-        measured(study(), "fuzzyness")
+        Selection(study()).read("fuzzyness")
 
 
 @pytest.mark.parametrize("samples", [7, 20, 360, 1437])

@@ -122,11 +122,11 @@ def reaches_level_inward(
 
 
 def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
-    r"""Return 1 + the epoch at which a falling course comes to a level; of any course, for how long it is above it.
+    r"""Return how long a curve is above a level; for a falling curve, 1 + the epoch at which it reaches the level.
 
-    $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v straight
-    in τ between probes. A time above the level rather than the epoch since which a course is below: noise about the
-    level then adds as often as it takes away, where the last crossing is late by itself if the noise is large.
+    $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v linear
+    in τ between probes. Noise about the level lengthens this time as often as it shortens it, whereas the epoch of the
+    last crossing is late for the noise alone.
 
     Parameters
     ----------
@@ -138,18 +138,18 @@ def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        From 1 + the first epoch, below the level all along, to 1 + the last, above it all along; NaN where a value is
+        From 1 + the first epoch (always below the level) to 1 + the last (always above it); NaN where a value is
         missing.
 
     Examples
     --------
-    From log 2 to log 8, the level is passed half way; and never:
+    The first level is passed half way between τ = log 2 and τ = log 8, the second one never:
 
     >>> fall = xr.DataArray([100.0, 100.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 7]})
     >>> round(float(epochs_above(fall, 10.0)), 6), round(float(epochs_above(fall, 0.5)), 6)         # √(2 · 8)
     (4.0, 8.0)
     """
-    # Exact collapse, 0, has no logarithm: it is as far below the level as a float can be.
+    # 0 (exact collapse) has no logarithm; the smallest float stands for it.
     over = xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level)
     start, end = (
         over.isel(epoch=slice(None, -1)),
@@ -166,9 +166,9 @@ def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
 def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
     r"""Return the geometric mean of 1 + epoch over a fall.
 
-    $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the share of the whole fall of the
-    log values that is still to be made, by the trapezoidal rule: linear in the log values but for their ends, so that
-    noise does not shift it, and continuous, although few epochs are probed.
+    $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the remaining share of the whole fall of
+    the log values, by the trapezoidal rule. It is linear in the log values except the first and the last, so that noise
+    does not shift it, and continuous, although few epochs are probed.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
 
     Examples
     --------
-    Half the fall at once, half of it from τ = log 2 to τ = log 4; means of τ are log √2 and log √8:
+    Half of the fall is from τ = 0 to log 2, half from log 2 to log 4; the means of τ are log √2 and log √8:
 
     >>> fall = xr.DataArray([100.0, 10.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 3]})
     >>> round(float(middle_of_fall(fall)), 6)           # √(√2 · √8)

@@ -9,6 +9,8 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from elastic._version import __version__
+
 if TYPE_CHECKING:
     from elastic.claims.checking import check
     from elastic.measure import measure_collapse, measure_elasticity
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from elastic.recording import Recorder
     from elastic.study import Study, open_study
     from elastic.study.runner import run
-
-__version__ = "0.1.0"
 
 # Elastic's datasets and cubes keep strings at fixed width, the only ones that xarray writes everywhere and plots. Zarr
 # has no specification of that type yet, which zarr-python says whenever one is written or read.

@@ -63,7 +63,7 @@ def run(
         show({**listing.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
         return
     show(findings(study), as_json)
-    if study.protocol.claims:
+    if study.claims:
         show(verdict_table(elastic.check(study)), as_json)
     click.echo(next_steps(study))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from elastic.claims.contract import Evidence
-from elastic.claims.judging import judge
+from elastic.claims.contract import Evidence, evidence_of
+from elastic.claims.decision import judge
 from elastic.registry import registry
 
 LAYERS = ["input", "hidden_1", "hidden_2", "hidden_3", "hidden_4", "penultimate", "logits"]
@@ -50,7 +50,7 @@ class Rates:
 def evidence(of: xr.DataTree, name: str, **options) -> Evidence:
     """Return a claim's evidence on a cube."""
     entry = registry("claims").get(name)
-    return entry.function(of, **entry.complete(options))
+    return evidence_of(entry, of, entry.complete(options))
 
 
 def rates(of: xr.DataTree, name: str, *thresholds, **options) -> list[Rates]:

@@ -19,6 +19,7 @@ SOURCE = Path(elastic.__file__).parent
 
 #: From the ground up; rooms of one line do not know each other. A new room has to be placed here.
 ORDER = (
+    {"_version"},
     {"elastic"},
     {"errors"},
     {"registry", "progress", "theory"},
@@ -38,7 +39,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "elastic", "errors", "registry", "progress", "protocol", "cube", "study",
+    "_version", "elastic", "errors", "registry", "progress", "protocol", "cube", "study",
     "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "notebook", "export", "cli", "__main__",
 )  # fmt: skip

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
-from elastic.analysis.intervals import spreads
+from elastic.analysis.lines import log_line
 from elastic.analysis.persistence import along, last_known, lasting_from
 from elastic.errors import OptionError
 
@@ -86,10 +85,5 @@ def rate(values: xr.DataArray, dim: str = "epoch") -> xr.DataArray:
 
 
 def _rate(epoch: np.ndarray, values: np.ndarray) -> float:
-    there = ~np.isnan(values) & (epoch > 0)
-    epoch, values = epoch[there], values[there]
-    if len(values) < 2 or not np.all((values > 0) & np.isfinite(values)):
-        return np.nan
-    if not spreads(values):
-        return 0.0
-    return float(0.0 - stats.linregress(np.log(epoch), np.log(values)).slope)
+    later = epoch > 0
+    return 0.0 - log_line(np.log(epoch[later]), values[later], least=2).slope

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
-from elastic.analysis.intervals import spreads
+from elastic.analysis.lines import log_line
 from elastic.analysis.persistence import along, depth_of, last_known, lasting_from
 from elastic.errors import OptionError
 
-#: Layers without which a line says nothing: two always lie on one.
+#: Fewest layers: two points always lie on a line.
 LEAST_LAYERS = 3
 
+#: Variables of the dataset, in the order of the fields of a `LogLine`.
 FIT = ("intercept", "slope", "r", "layers")
 
 
@@ -63,15 +63,7 @@ def separation_law(values: xr.DataArray, dim: str = "layer") -> xr.Dataset:
 
 
 def _line(depth: np.ndarray, values: np.ndarray) -> np.ndarray:
-    there = ~np.isnan(values) & ~np.isnan(depth)
-    depth, values = depth[there], values[there]
-    if len(values) < LEAST_LAYERS or not np.all((values > 0) & np.isfinite(values)) or np.ptp(depth) == 0:
-        return np.array([np.nan, np.nan, np.nan, len(values)])
-    if not spreads(values):  # a line through what is the same everywhere fits rounding
-        return np.array([np.log(values[0]), 0.0, np.nan, len(values)])
-    line = stats.linregress(depth, np.log(values))
-    # Adding 0 turns the slope −0.0 into 0.0.
-    return np.array([line.intercept, line.slope + 0.0, line.rvalue, len(values)])
+    return np.array(log_line(depth, values, least=LEAST_LAYERS), dtype=float)
 
 
 def effective_depth(error: xr.DataArray, *, tolerance: float = 0.01, dim: str = "layer") -> xr.DataArray:

@@ -1,1 +1,1 @@
-"""Claims: one function each, a cube in, a finding for every seed out; verdicts with intervals over seeds."""
+"""Claims about a study: evidence for each seed, and a verdict from an interval over seeds."""

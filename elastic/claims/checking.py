@@ -1,4 +1,4 @@
-"""Checking a study: its claims, or those of another protocol, held against its cube. Nothing is trained."""
+"""Check the claims of a study, or of another protocol, on its cube. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import xarray as xr
 
-import elastic
-from elastic.claims.contract import stated
-from elastic.claims.judging import LEVEL, REFUTED
+from elastic._version import __version__
+from elastic.claims.contract import evidence_of, stated
+from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.errors import NotMeasured
@@ -35,7 +35,7 @@ class Checked:
     verdicts
         One for each claim, in the order of the protocol.
     level
-        Of the intervals.
+        Confidence level of the intervals.
     """
 
     study: str
@@ -54,30 +54,30 @@ class Checked:
             "study": self.study,
             "digest": self.digest,
             "level": self.level,
-            "elastic_version": elastic.__version__,
+            "elastic_version": __version__,
             "claims": [verdict.to_json() for verdict in self.verdicts],
         }
 
 
 def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Checked:
-    """Hold a study's cube against claims.
+    """Check claims on a study's cube.
 
     Parameters
     ----------
     study
         A study, its folder or its name.
     claims
-        A protocol file whose claims are checked; nothing else of it counts. The study's own by default: their
-        verdicts are also written to its ``claims.json``.
+        A protocol file whose claims are checked; the rest of it is ignored. By default the study's own claims are
+        checked, and their verdicts are written to its ``claims.json``.
 
     Raises
     ------
     ElasticError
-        If the study or the file cannot be read, or a claim asks for what makes no sense (an unknown claim,
-        variable or axis). What a claim needs and the cube lacks makes it inconclusive.
+        If the study or the file cannot be read, or a claim is not valid (an unknown claim, variable or axis). A claim
+        that needs what the cube does not have is inconclusive.
     """
     study = study if isinstance(study, Study) else open_study(study)
-    asked = study.protocol.claims if claims is None else load_claims(claims)
+    asked = study.claims if claims is None else load_claims(claims)
     checked = Checked(study.name, study.digest, verdicts_on(study.cube, asked))
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)
@@ -85,7 +85,7 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
-    """Return the verdict on each claim, as a cube has it."""
+    """Return the verdict on each claim, in the order given."""
     return tuple(verdict_on(cube, component.name, component.options) for component in asked)
 
 
@@ -97,22 +97,22 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
     UnknownName
         If there is no such claim.
     OptionError
-        If an option is unknown, or asks for what makes no sense.
+        If an option is unknown or has no valid value.
     """
     entry = registry("claims").get(name)
     options = entry.complete(options)
     try:
-        evidence = entry.function(cube, **options)
+        evidence = evidence_of(entry, cube, options)
         quantity, found = evidence.quantity, findings(evidence)
     except NotMeasured as error:
         quantity, found = "", (unmeasured(str(error)),)
     verdict = together([finding.verdict for finding in found])
-    source = str(options.get("source", entry.facts.source))  # that of a general form depends on what it is made of
+    source = str(options.get("source", entry.facts.source))  # a claim of a general form has the source as an option
     return Verdict(name, stated(entry, options), source, quantity, options, verdict, found)
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts as JSON, unless they stand there already: a folder that cannot be written can be checked."""
+    """Write verdicts as JSON unless the file already holds them: a study in a read-only folder can be checked."""
     data = (json.dumps(checked.to_json(), indent=1, sort_keys=True) + "\n").encode()
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -1,4 +1,4 @@
-"""Claims against closed forms: training ends where theory says."""
+"""Claims against closed forms: training ends at the optimum that theory predicts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import xarray as xr
 from pydantic import Field, JsonValue
 
 from elastic import theory as theories
-from elastic.claims.contract import Epoch, Evidence, Layer, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layer, log, measured
+from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
+from elastic.claims.scales import log
 from elastic.errors import OptionError
 from elastic.registry import nearest
 
@@ -24,7 +24,7 @@ from elastic.registry import nearest
     "({split}, {at_epoch}){where}",
 )
 def meets_theory(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     theory: Annotated[str, Field(description="a function of elastic.theory", examples=["cross_entropy_ufm"])],
@@ -40,16 +40,14 @@ def meets_theory(
 ) -> Evidence:
     """A variable has come to the optimum that a theory knows in closed form.
 
-    Effect: log of the variable over the optimum, told as their ratio; where the optimum is 0 the variable itself, and
-    the tolerance is absolute.
+    Effect: log of the variable over the optimum, shown as their ratio. Where the optimum is 0 the effect is the
+    variable itself, and the tolerance is absolute.
 
     Parameters
     ----------
-    cube
-        A study's.
     theory, arguments, quantity
-        The optimum is ``elastic.theory.<theory>(**arguments).<quantity>``. An array is compared with the variable's
-        components from the greatest on.
+        The optimum is ``elastic.theory.<theory>(**arguments).<quantity>``. An array is compared with the components of
+        the variable in descending order.
     tolerance
         Relative to the optimum.
 
@@ -60,8 +58,7 @@ def meets_theory(
     OptionError
         If there is no such variable, theory, argument, quantity, layer or setting.
     """
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
-    values = at_epoch(values, epoch)
+    values = selection.at_epoch(selection.read(variable))
     optimum = _along(values, factor * np.sort(_optimum(theory, arguments, quantity))[::-1], where or {})
     if bool((optimum == 0).all()):
         return Evidence(values - optimum, (-tolerance, tolerance), f"{variable} (optimum 0)")

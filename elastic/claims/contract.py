@@ -1,7 +1,10 @@
-"""What a claim is, and how one is added: one function under `claim`, a study's cube in, its evidence out.
+"""What a claim is, and how one is added: a function under `claim` that returns the evidence for it in a cube.
 
-The function's **keyword-only parameters are the options** a protocol sets; thresholds are among them, and so is
-everything that its sentence says. What the evidence amounts to is decided in one place (`elastic.claims.judging`).
+The **positional parameter** says what the function is called with: ``selection``, a
+`elastic.claims.selection.Selection`, or ``cube``, the whole cube. The **keyword-only parameters are the options** that
+a protocol sets: thresholds, what the sentence contains, and those that the selection is made of (``split``, ``layer``,
+``layers``, ``epoch``, ``where``). The function reads the latter through the selection; its signature gives their names,
+order and defaults. The verdict on the evidence is decided in one place (`elastic.claims.decision`).
 """
 
 from __future__ import annotations
@@ -13,10 +16,20 @@ from typing import Annotated, Any
 import xarray as xr
 from pydantic import Field
 
+from elastic.claims.selection import Selection
+from elastic.errors import ElasticError
 from elastic.registry import Entry, registry
 
+__all__ = [
+    "Axis", "ClaimFacts", "Epoch", "Evidence", "Label", "Layer", "Layers", "NumericAxis", "OnAxis", "Selection",
+    "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
+]  # fmt: skip
 
-def _as_it_is(value: float) -> float:
+#: Names of the positional parameters of a claim.
+HANDED = ("selection", "cube")
+
+
+def _identity(value: float) -> float:
     return value
 
 
@@ -28,23 +41,23 @@ class Evidence:
     ----------
     effect
         [*settings, seed]: one number a seed in each setting, NaN where it cannot be computed (a run that diverged).
-        On the scale on which its distribution over seeds is nearest to symmetric (a log ratio, Fisher's z, …): the
+        On a scale on which its distribution over seeds is close to symmetric (a log ratio, Fisher's z, …): the
         verdict rests on a t interval of its mean.
     region
         Values of the mean effect that support the claim, an open interval: (t, inf), (-inf, t) or (a, b).
     quantity
-        What a reader is shown, in words with its units: "factor by which nc1 falls per layer".
+        What the shown numbers are, with their units: "factor by which nc1 falls per layer".
     shown
-        Monotone map from the effect's scale to the one that readers are shown.
+        Monotone map from the scale of the effect to the one that is shown.
     resolution
-        Smallest difference between two seeds that the effect can show; 0 for a continuous one. Seeds that agree are
-        not taken to agree better than this.
+        Smallest difference between two seeds that the effect can resolve; 0 if it is continuous. The standard
+        deviation over seeds is not taken to be smaller.
     """
 
     effect: xr.DataArray
     region: tuple[float, float]
     quantity: str
-    shown: Callable[[float], float] = _as_it_is
+    shown: Callable[[float], float] = _identity
     resolution: float = 0.0
 
 
@@ -67,15 +80,55 @@ class ClaimFacts:
     sentence: str
 
 
-def claim(
-    *, source: str, sentence: str, name: str | None = None
-) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
-    """Register a function ``(cube: xarray.DataTree, *, options) -> Evidence`` as a claim, with its `ClaimFacts`."""
-    return registry("claims").register(name, ClaimFacts(source, sentence))
+def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[ClaimFunction], ClaimFunction]:
+    """Register a function ``(selection, *, options) -> Evidence`` as a claim, with its `ClaimFacts`.
+
+    A function ``(cube, *, options)`` is called with the whole cube instead.
+
+    Raises
+    ------
+    ElasticError
+        If the function has other positional parameters, or none.
+    """
+
+    def enter(function: ClaimFunction) -> ClaimFunction:
+        key = name or function.__name__
+        parameters = Entry("claims", key, function).parameters
+        if not parameters or not set(parameters) <= set(HANDED):
+            expected = "be `selection` (what the options select) or `cube` (all of it)"
+            found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
+            raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
+        return registry("claims").register(name, ClaimFacts(source, sentence))(function)
+
+    return enter
+
+
+def evidence_of(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> Evidence:
+    """Return the evidence for a claim in a cube.
+
+    Parameters
+    ----------
+    entry
+        The claim's.
+    cube
+        A study's.
+    options
+        All options of the claim, as `Entry.complete` returns them.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube lacks what the claim needs.
+    OptionError
+        If an option names what the study does not have.
+    """
+    handed = {"selection": Selection.of(cube, options), "cube": cube}
+    evidence: Evidence = entry.function(*(handed[name] for name in entry.parameters), **options)
+    return evidence
 
 
 def stated(entry: Entry, options: Mapping[str, Any]) -> str:
-    """Return a claim's sentence with its options in it, some of them in words.
+    """Return a claim's sentence with its options filled in, some of them in words.
 
     >>> facts = ClaimFacts("he2023law", "{metric} falls by {by:g} {at_epoch}{in_layer}{where}.")
     >>> options = {"metric": "nc1", "by": 2.0, "epoch": -1, "layer": "hidden_1", "where": {"decay": 0.1}}
@@ -105,8 +158,8 @@ def _between(least: float | None, most: float | None) -> str:
 #: A label on an axis of a study.
 Label = str | int | float | bool
 
-# What an option means to the reader of a protocol is told by these annotations: a protocol is held against its own
-# axes, and against the variables that a cube can hold, before anything is trained.
+# These annotations say what an option names, so that a protocol is checked against its own axes, and against the
+# variables that a cube can hold, before anything is trained.
 
 #: An option that names a variable of the cube, with or without its group.
 Variable = Annotated[str, Field(description="a variable of the cube", json_schema_extra={"names": "variable"})]
@@ -122,7 +175,7 @@ NumericAxis = Annotated[
 #: An option that names a label on the axis of the option ``axis``.
 OnAxis = Annotated[Label, Field(description="a label on that axis", json_schema_extra={"names": "label"})]
 
-#: An option that chooses settings of the study, and parts of the variable: {dim: label}.
+#: An option that selects settings of the study, and parts of the variable: {dim: label}.
 Where = Annotated[
     dict[str, Label] | None,
     Field(description="labels on the study's axes; left out: every setting", json_schema_extra={"names": "where"}),
@@ -134,8 +187,13 @@ Epoch = Annotated[int, Field(description="a probed epoch; -1: the last")]
 #: A split of the data.
 Split = Annotated[str, Field(description="a split of the data", examples=["train", "test"])]
 
-#: A layer; None for every hidden one.
+#: A layer, by its label or role; None for every hidden one.
 Layer = Annotated[str | None, Field(description="a layer; null: every hidden one", examples=["penultimate"])]
 
-#: Where a claim of a general form comes from, when it is made of something in particular.
+#: Layers, by their labels or roles; None for every hidden one.
+Layers = Annotated[
+    list[str] | None, Field(description="left out: every hidden layer", examples=[["input", "hidden_1"]])
+]
+
+#: The paper that a claim of a general form is taken from in a protocol.
 Source = Annotated[str, Field(description="a key of elastic/references.bib", json_schema_extra={"names": "source"})]

@@ -1,25 +1,15 @@
-"""Claims on how collapse runs through the layers of a trained network."""
+"""Claims on how collapse depends on depth in a trained network."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated
 
-import numpy as np
-import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.depth import separation_law
-from elastic.claims.contract import Epoch, Evidence, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layers, measured
-
-#: Layers of a claim; by default all between the input and the logits.
-Layers = Annotated[
-    list[str] | None, Field(description="left out: every hidden layer", examples=[["input", "hidden_1"]])
-]
-
-#: Correlations nearer to ±1 are told apart by rounding only: Fisher's z stops there, at 14.2.
-NEAREST = 1 - 1e-12
+from elastic.claims.contract import Epoch, Evidence, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.scales import fisher_z
 
 
 @claim(
@@ -28,7 +18,7 @@ NEAREST = 1 - 1e-12
     "({split}, {at_epoch}){where}",
 )
 def collapse_deepens_with_depth(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "nc1",
     split: Split = "train",
@@ -39,17 +29,15 @@ def collapse_deepens_with_depth(
 ) -> Evidence:
     r"""Deeper layers have collapsed further: the metric falls with depth.
 
-    Effect: the slope b of the least-squares line log metric = a − b·depth over the layers, a log ratio: means over
-    seeds are geometric means of the factor e^b. A fall at every single layer is not claimed.
+    Effect: b of the least-squares line log metric = a − b·depth over the layers, a log ratio: means over seeds are
+    geometric means of the factor e^b. The metric need not fall at every single layer.
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive, the smaller the more collapsed.
     min_factor
-        The mean factor has to be above it; 1: it falls at all.
+        Bound of the geometric mean of the factor; 1 claims only that the metric falls.
 
     Raises
     ------
@@ -58,7 +46,7 @@ def collapse_deepens_with_depth(
     OptionError
         If there is no such metric, layer or setting.
     """
-    values = in_layers(at_epoch(measured(cube, metric, split=split, where=where), epoch), layers, least=3)
+    values = selection.in_layers(selection.at_epoch(selection.read_every_layer(metric)), least=3)
     fall = -separation_law(values)["slope"]
     return Evidence(fall, (math.log(min_factor), math.inf), f"factor by which {metric} falls per layer", math.exp)
 
@@ -69,7 +57,7 @@ def collapse_deepens_with_depth(
     "({split}, {at_epoch}){where}",
 )
 def equal_separation(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "fuzziness",
     split: Split = "train",
@@ -80,42 +68,30 @@ def equal_separation(
 ) -> Evidence:
     r"""Every layer improves separation by the same factor: the law of equi-separation.
 
-    $D_l \approx \rho^l D_0$ says that Pearson's correlation r of log D with depth is near −1. Effect: Fisher's
-    z = artanh(−r), which is told as −r: correlations of seeds are bounded and skewed, their z is unbounded and less
-    so (of few layers a little to the right: at the edge 1 of 100 simulated studies was supported, 4 to 5 refuted). A
-    rising line counts against the claim, however straight.
+    $D_l \approx \rho^l D_0$ implies that Pearson's correlation r of log D with depth is near −1. Effect: Fisher's
+    z = artanh(−r), shown as −r. Correlations are bounded and skewed over seeds; z is unbounded and less skewed (for
+    few layers slightly to the right: at the edge 1 of 100 simulated studies was supported, 4 to 5 were refuted). A
+    rising line is evidence against the claim, however straight.
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive; the law is stated for the separation fuzziness.
     min_r
-        The mean −r has to be above it.
+        Bound of the mean of −r.
 
     Raises
     ------
     NotMeasured
         If the metric or the epoch was not measured, or in fewer than four layers: three points lie near a line by
-        chance too often for a correlation to say much.
+        chance too often.
     OptionError
         If there is no such metric, layer or setting.
     """
-    values = in_layers(at_epoch(measured(cube, metric, split=split, where=where), epoch), layers, least=4)
+    values = selection.in_layers(selection.at_epoch(selection.read_every_layer(metric)), least=4)
     return Evidence(
         fisher_z(-separation_law(values)["r"]),
         (math.atanh(min_r), math.inf),
         f"correlation −r of log {metric} with depth",
         math.tanh,
     )
-
-
-def fisher_z(correlation: xr.DataArray) -> xr.DataArray:
-    """Return Fisher's z = artanh(r).
-
-    >>> round(float(fisher_z(xr.DataArray(0.5))), 4), round(float(fisher_z(xr.DataArray(1.0))), 1)
-    (0.5493, 14.2)
-    """
-    z: xr.DataArray = xr.apply_ufunc(np.arctanh, correlation.clip(-NEAREST, NEAREST))
-    return z

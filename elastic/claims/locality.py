@@ -1,4 +1,4 @@
-"""Claims on local elasticity: that a step moves its own class most, and does so where classes have collapsed."""
+"""Claims on local elasticity: a step moves its own class most, in particular where classes have collapsed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.intervals import correlation
-from elastic.claims.contract import Epoch, Evidence, Layer, Split, Variable, Where, claim
-from elastic.claims.depth import Layers, fisher_z
-from elastic.claims.measured import at_epoch, ended, in_layer, in_layers, log, measured
+from elastic.claims.contract import Epoch, Evidence, Layer, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.scales import fisher_z, log
+from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
 
-#: Pairs without which a correlation is near ±1 by chance too often to say much.
+#: Fewest pairs: a correlation of fewer is near ±1 by chance too often.
 LEAST_PAIRS = 4
 
 
 @claim(source="he2020local", sentence="locality is above {threshold:g} in {layer} ({at_epoch}){where}")
 def locality_above(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     threshold: Annotated[float, Field(gt=0)] = 1.0,
     layer: Layer = None,
@@ -29,15 +29,13 @@ def locality_above(
 ) -> Evidence:
     """A step on a sample moves its own class further than the others.
 
-    Effect: log locality, the response within classes over that between classes; 1 is a network that is not locally
-    elastic.
+    Effect: log locality, the response within classes over that between classes; it is 1 for a network that is not
+    locally elastic.
 
     Parameters
     ----------
-    cube
-        A study's.
     threshold
-        The (geometric) mean locality has to be above it.
+        Bound of the geometric mean of locality.
     layer
         null: in every hidden layer.
 
@@ -48,8 +46,8 @@ def locality_above(
     OptionError
         If there is no such layer or setting.
     """
-    values = in_layer(measured(cube, "locality", where=where), layer)
-    return Evidence(log(at_epoch(values, epoch)), (math.log(threshold), math.inf), "locality", math.exp)
+    values = selection.at_epoch(selection.read("locality"))
+    return Evidence(log(values), (math.log(threshold), math.inf), "locality", math.exp)
 
 
 @claim(
@@ -57,7 +55,7 @@ def locality_above(
     sentence="locality rises as {metric} falls, over {over}s: −r of their logs is above {min_r:g} ({split}){where}",
 )
 def locality_tracks_collapse(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "nc1",
     over: Literal["layer", "epoch"] = "layer",
@@ -70,21 +68,19 @@ def locality_tracks_collapse(
 ) -> Evidence:
     """Locality is strong where, or when, classes have collapsed.
 
-    Effect: Fisher's z of minus Pearson's correlation of log locality with the log metric, over the layers of one
-    epoch or over the probed epochs of one layer. Not the rank correlation: of five layers it takes 21 values, is
-    exactly 1 for one order in 120, and three seeds that agree on it would make an interval of width 0. Over epochs
-    both have a trend, which correlates them whether or not one has to do with the other.
+    Effect: Fisher's z of minus Pearson's correlation of log locality with the log metric, over the layers at one
+    epoch or over the probed epochs of one layer. The rank correlation is not used: for five layers it takes 21 values
+    and is exactly 1 for one order in 120, so that three seeds agree by chance and give an interval of width 0. Over
+    epochs both have a trend, which correlates them whether or not they are related.
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive, the smaller the more collapsed.
     over
         Layers (of ``layers``, at ``epoch``) or epochs (of ``layer``).
     min_r
-        The mean −r has to be above it.
+        Bound of the mean of −r.
 
     Raises
     ------
@@ -93,11 +89,11 @@ def locality_tracks_collapse(
     OptionError
         If there is no such metric, layer or setting.
     """
-    pair = [measured(cube, "locality", where=where), measured(cube, metric, split=split, where=where)]
     if over == "layer":
-        pair = [in_layers(at_epoch(values, epoch), layers, least=LEAST_PAIRS) for values in pair]
+        pair = [selection.read_every_layer(name) for name in ("locality", metric)]
+        pair = [selection.in_layers(selection.at_epoch(values), least=LEAST_PAIRS) for values in pair]
     else:
-        pair = [ended(in_layer(values, layer)) for values in pair]
+        pair = [ended(selection.read(name)) for name in ("locality", metric)]
     locality, collapse = xr.align(*map(log, pair), join="inner", exclude=[d for d in pair[0].dims if d != over])
     if locality.sizes[over] < LEAST_PAIRS:
         found = f"{locality.sizes[over]}"

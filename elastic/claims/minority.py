@@ -1,4 +1,4 @@
-"""Claims on imbalanced data: rare classes collapse onto each other."""
+"""Claims on imbalanced data: minority classes become indistinguishable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.reading import spelled
-from elastic.claims.contract import Epoch, Evidence, Label, Split, Variable, Where, claim
-from elastic.claims.depth import fisher_z
-from elastic.claims.measured import at_epoch, in_layer, measured
+from elastic.claims.contract import Epoch, Evidence, Label, Selection, Split, Variable, Where, claim
+from elastic.claims.scales import fisher_z
 from elastic.errors import OptionError
 
 
@@ -22,7 +21,7 @@ from elastic.errors import OptionError
     "(penultimate layer, {split}, {at_epoch}){where}",
 )
 def minority_collapses(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     classes: Annotated[list[Label], Field(min_length=2, description="the minority", examples=[[7, 8, 9]])],
     variable: Variable = "classifier_cosine",
@@ -33,20 +32,18 @@ def minority_collapses(
 ) -> Evidence:
     """Minority classes become indistinguishable: their cosines go to 1.
 
-    Effect: Fisher's z of the mean cosine over pairs of the named classes: near 1 cosines of seeds are skewed, since
-    none is above it, and their z is not.
+    Effect: Fisher's z of the mean cosine over pairs of the named classes. Near 1, cosines are skewed over seeds; their
+    z is not.
 
     Parameters
     ----------
-    cube
-        A study's.
     classes
-        Labels of the rare ones.
+        Labels of the minority classes.
     variable
-        classifier_cosine (rows of the last layer's weights, of which the theorem speaks) or class_cosine (class
-        means of the features about the global mean).
+        classifier_cosine (rows of the last layer's weights, which the theorem is about) or class_cosine (class means
+        of the features about the global mean).
     min_cosine
-        The mean cosine has to be above it.
+        Bound of the mean cosine.
 
     Raises
     ------
@@ -55,10 +52,10 @@ def minority_collapses(
     OptionError
         If there is no such class or setting, or the variable has no pairs of classes.
     """
-    values = in_layer(measured(cube, variable, split=split, where=where), "penultimate")
+    values = selection.read(variable, layer="penultimate")
     if not {"class", "other_class"} <= set(values.dims):
         raise OptionError("`variable`", "be one of pairs of classes", repr(variable), "classifier_cosine")
-    values, known = at_epoch(values, epoch), [spelled(label) for label in values["class"].values.tolist()]
+    values, known = selection.at_epoch(values), [spelled(label) for label in values["class"].values.tolist()]
     for label in classes:
         if spelled(label) not in known:
             raise OptionError("`classes`", "be classes of the study", repr(label), f"some of {', '.join(known)}")

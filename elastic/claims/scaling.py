@@ -1,4 +1,4 @@
-"""Claims on how a variable grows with a number that is swept along an axis of the study."""
+"""Claims on how a variable scales with a number that is swept along an axis of the study."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from elastic.claims.contract import Epoch, Evidence, Layer, NumericAxis, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, axis_of, in_layer, log, measured
+from elastic.claims.contract import (
+    Epoch,
+    Evidence,
+    Layer,
+    NumericAxis,
+    Selection,
+    Source,
+    Split,
+    Variable,
+    Where,
+    claim,
+)
+from elastic.claims.scales import log
+from elastic.claims.selection import axis_of
 from elastic.claims.slopes import slope
 from elastic.errors import OptionError
 from elastic.protocol.claims import LEAST_NUMBERS
@@ -23,7 +35,7 @@ Exponent = Annotated[float | None, Field(description="bound of the exponent; nul
     sentence="{variable} goes as a power of {axis} with an exponent {between}{in_layer} ({split}, {at_epoch}){where}",
 )
 def follows_power_law(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     axis: NumericAxis,
@@ -37,23 +49,22 @@ def follows_power_law(
 ) -> Evidence:
     r"""A variable is proportional to a power of what an axis sweeps, $v \propto a^p$, with p between two bounds.
 
-    Effect: the least-squares slope of log v against log a over the labels of the axis, in each seed. The labels of one
-    seed share its draws of data and weights, so that what these do to the level of v cancels. One bound alone claims a
-    trend: ``least: 0`` that v rises along the axis, ``most: 0`` that it falls. A line that is bent has a slope, too:
-    the claim is about the mean exponent over the swept range.
+    Effect: the least-squares slope of log v against log a over the labels of the axis, in each seed. All labels of one
+    seed share its draws of data and weights, so that their effect on the level of v cancels. One bound alone claims a
+    trend: ``least: 0`` that v rises along the axis, ``most: 0`` that it falls. The relation need not be a straight
+    line: the claim is about the mean exponent over the swept range.
 
     Parameters
     ----------
-    cube
-        A study's.
     variable
-        Positive. A seed in which it is not, or a run is missing, is left out: its slope would be of another range.
+        Positive. A seed in which it is not, or in which a run is missing, is left out: its slope would be that of
+        another range.
     axis
-        With three positive numbers or more for labels. 0 has no logarithm and is left out.
+        With three positive numbers or more as labels. 0 has no logarithm and is left out.
     least, most
-        The mean exponent has to lie between them.
+        Bounds of the mean exponent.
     layer
-        null: in every hidden layer, of a variable that has layers.
+        null: in every hidden layer, if the variable has layers.
 
     Raises
     ------
@@ -68,7 +79,7 @@ def follows_power_law(
         raise OptionError(
             "`least`", "be given, or most, and be below it", f"{least} and {most}", "least: 1.8, most: 2.2"
         )
-    values = log(at_epoch(in_layer(measured(cube, variable, split=split, where=where), layer), epoch))
+    values = log(selection.at_epoch(selection.read(variable)))
     numbers = _numbers(axis_of(values, axis))
     values, numbers = values.isel({axis: numbers.values > 0}), numbers[numbers.values > 0]
     exponent = slope(values, xr.apply_ufunc(np.log, numbers), axis).where(values.notnull().all(axis))

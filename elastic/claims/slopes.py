@@ -1,4 +1,4 @@
-"""The least-squares slope of an effect: over layers, over the labels of an axis."""
+"""The least-squares slope of values over layers, or over the labels of an axis."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import xarray as xr
 def slope(values: xr.DataArray, positions: xr.DataArray, dim: str) -> xr.DataArray:
     """Return the slope of the least-squares line of values against positions.
 
-    Two points are enough: a slope is then their difference. How far seeds agree on it is told by their interval.
+    Two points are enough: the uncertainty of the slope is that over seeds.
 
     Parameters
     ----------
     values
         [dim, …]; NaN is left out.
     positions
-        [dim]; a label at NaN is left out.
+        [dim]; a point whose position is NaN is left out.
 
     Returns
     -------
     xarray.DataArray
-        Without the dim; NaN with fewer than two points, or all at one position.
+        Without the dim; NaN with fewer than two points, or if all are at one position.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Verdicts for a terminal: what was claimed, whether it held, how strongly."""
+"""The table of verdicts in a terminal: each claim, its verdict, effect and interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.claims.checking import Checked
-from elastic.claims.judging import INCONCLUSIVE, REFUTED, SUPPORTED
+from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.verdicts import SIGNS
 
@@ -17,7 +17,7 @@ COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow"}
 
 
 def verdict_table(checked: Checked) -> RenderableType:
-    """Return the verdicts of a study: a heading, then each claim with the numbers that decide it."""
+    """Return the verdicts of a study: a heading, then each claim with its effects and intervals."""
     if not checked.verdicts:
         return Text(f"{checked.study} claims nothing: --claims FILE checks the claims of another protocol")
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -76,13 +76,13 @@ def region(finding: Finding) -> str:
 
 
 def seeds(finding: Finding) -> str:
-    """Return how many seeds stand behind a finding, and how many were left out."""
+    """Return the number of seeds of a finding, and of all seeds if some were left out."""
     told = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
     return told if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
 
 
 def numbers(*values: float | None) -> list[str]:
-    """Return numbers with as many digits as it takes to tell them apart, three at least and eight at most.
+    """Return numbers with the digits needed to distinguish them, at least three and at most eight.
 
     >>> numbers(1.0, 0.999999, 1.000001), numbers(0.5, 2.0)
     (['1', '0.999999', '1.000001'], ['0.5', '2'])
@@ -96,7 +96,7 @@ def numbers(*values: float | None) -> list[str]:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number in three digits, or more; what grew beyond all numbers as ∞.
+    """Return a number in three digits, or more; ∞ for None.
 
     >>> number(0.12345), number(12345.0), number(None)
     ('0.123', '12345', '∞')

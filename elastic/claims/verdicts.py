@@ -1,4 +1,4 @@
-"""What is told of a claim that was checked: a verdict, and the findings that it rests on."""
+"""The verdict on a claim, and the findings that it is made of, one for each setting."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 import xarray as xr
 
 from elastic.claims.contract import Evidence
-from elastic.claims.judging import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
+from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found at one setting of the axes (and layers) that a claim leaves open.
+    """The result at one setting of the axes (and in one layer) that a claim does not select.
 
     Attributes
     ----------
     setting
-        {dim: label}, empty where nothing is left open.
+        {dim: label}; empty if the claim selects one value.
     verdict
         "supported", "refuted" or "inconclusive".
     reason
-        Why it is inconclusive, or empty where the interval reaches over the region's edge.
+        Why it is inconclusive; empty if the interval contains an edge of the region.
     effect, lower, upper
-        Estimate and 95 % interval over seeds, on the scale that readers are shown; None where there is none.
+        Estimate and 95 % interval over seeds, on the shown scale; None where there is none.
     region
         Values that support the claim, on the same scale; None where it is unbounded.
     seeds
-        How many stand behind it.
+        Number of seeds with a finite effect.
     per_seed
-        The effect of each seed, None for one that is left out (its run diverged, or has not got there).
+        The effect of each seed, None for one that is left out (its run diverged, or is still under way).
     """
 
     setting: dict[str, Any]
@@ -49,18 +49,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one claim.
+    """The verdict on one claim.
 
     Attributes
     ----------
     name, options
-        As a protocol says them, every default written out.
+        As in a protocol, with every default.
     sentence, source
-        What is claimed, and the cite key of where it comes from.
+        What is claimed, and the cite key of its source.
     quantity
-        What the findings' numbers are, in words with units.
+        What the numbers of the findings are, with their units.
     verdict
-        Supported if it is at every setting, refuted if it is at one, else inconclusive.
+        Supported if every setting supports it, refuted if one refutes it, else inconclusive.
     """
 
     name: str
@@ -77,13 +77,13 @@ class Verdict:
 
 
 def findings(evidence: Evidence) -> tuple[Finding, ...]:
-    """Return what evidence amounts to, at each setting."""
+    """Return the finding at each setting."""
     judged, settings = judge(evidence), [str(dim) for dim in evidence.effect.dims if dim != "seed"]
     return tuple(_finding(evidence, judged.isel(at), evidence.effect.isel(at)) for at in _positions(judged, settings))
 
 
 def unmeasured(reason: str) -> Finding:
-    """Return the finding where the cube lacks what the claim is about."""
+    """Return the finding of a claim that needs what the cube does not have."""
     return Finding({}, INCONCLUSIVE, reason, None, None, None, (None, None), 0, [])
 
 
@@ -127,7 +127,7 @@ def _label(judged: xr.Dataset, dim: str) -> Any:
 
 
 def _shown(evidence: Evidence, value: float) -> float | None:
-    """Return a number on the scale that readers are shown, None where there is none."""
+    """Return a number on the shown scale, None if it is not finite there."""
     if not math.isfinite(value):
         return None
     try:
@@ -138,7 +138,7 @@ def _shown(evidence: Evidence, value: float) -> float | None:
 
 
 def _ends(evidence: Evidence, least: float, greatest: float) -> tuple[float | None, float | None]:
-    """Return the ends of a range as readers are shown them, the lower one first."""
+    """Return the ends of a range on the shown scale, the lower one first."""
     ends = _shown(evidence, least), _shown(evidence, greatest)
     return ends if evidence.shown(0.0) < evidence.shown(0.5) else ends[::-1]
 

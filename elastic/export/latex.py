@@ -70,7 +70,7 @@ def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
 
 def claims_table(study: Study) -> str:
     """Return the claims of a study with their verdicts as a LaTeX table; "" if it makes none."""
-    claimed = study.protocol.claims
+    claimed = study.claims
     if not claimed:
         return ""
     heads = [row(["claim", "verdict", r"effect, 95\,\% interval", "seeds"])]

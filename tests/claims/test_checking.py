@@ -82,6 +82,16 @@ def test_a_study_without_claims_claims_nothing(study):
     assert not (study.folder / CLAIMS).exists()
 
 
+@pytest.mark.parametrize("stated", [[{"name": "below", "variable": "loss", "threshold": 1000.0}], None])
+def test_the_claims_of_a_study_without_a_whole_protocol_are_checked(study, stated):
+    facts = json.loads((study.folder / "study.json").read_text())
+    facts["protocol"] = {"name": "small", "title": "t"} | ({"claims": stated} if stated else {})
+    (study.folder / "study.json").write_text(json.dumps(facts))
+    found = elastic.check(study.folder)
+    assert [verdict.verdict for verdict in found.verdicts] == ["supported"] * len(stated or [])
+    assert [claim.name for claim in elastic.open_study(study.folder).claims] == [v.name for v in found.verdicts]
+
+
 def test_what_a_shallow_network_cannot_show_is_inconclusive(study, tmp_path):
     (verdict,) = elastic.check(study, claims=protocol(tmp_path, "collapse_deepens_with_depth")).verdicts
     assert verdict.verdict == "inconclusive"

@@ -109,7 +109,7 @@ def test_a_protocol_runs_from_its_file_to_its_verdicts(name, tmp_path, few):
     study = elastic.run(path, out=tmp_path / "out", settings=[*FEW, *course, *few(load_protocol(path))])
     assert {run.state for run in study.runs()} == {"done"}
     checked = elastic.check(study)
-    assert len(checked.verdicts) == len(study.protocol.claims)
+    assert len(checked.verdicts) == len(study.claims)
     switched_off = study.protocol.probes.elasticity is None
     for verdict in checked.verdicts:
         # One seed decides nothing, but everything that a claim reads is there (unless elasticity was switched off).

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from elastic.claims.contract import Evidence
-from elastic.claims.judging import judge
+from elastic.claims.decision import judge
 from elastic.claims.verdicts import findings, together
 
 POSITIVE = (0.0, math.inf)

@@ -1,4 +1,4 @@
-"""Claims on where a variable ends: below or above a level, or at a value."""
+"""Claims on the final value of a variable: below or above a level, or close to a value."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 import xarray as xr
 from pydantic import Field
 
-from elastic.claims.contract import Epoch, Evidence, Layer, Source, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, in_layer, is_ratio, log, measured
-from elastic.claims.resolution import step_of
+from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
+from elastic.claims.decision import step_of
+from elastic.claims.scales import is_ratio, log
 from elastic.errors import OptionError
 
-#: On which scale means over seeds are taken; auto: log for what has no sign and no upper bound.
+#: The scale on which means over seeds are taken; auto: log if the variable is nonnegative and unbounded above.
 Scale = Annotated[Literal["auto", "log", "linear"], Field(description="of means over seeds")]
 
 
@@ -22,7 +22,7 @@ Scale = Annotated[Literal["auto", "log", "linear"], Field(description="of means 
     source="papyan2020prevalence", sentence="{variable} is below {threshold:g}{in_layer} ({split}, {at_epoch}){where}"
 )
 def below(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     threshold: float,
@@ -35,14 +35,12 @@ def below(
 ) -> Evidence:
     """A variable is below a level.
 
-    Effect: the variable, or its log where that is the scale (means over seeds are then geometric).
+    Effect: the variable, or its log on a log scale (means over seeds are then geometric).
 
     Parameters
     ----------
-    cube
-        A study's.
     layer
-        null: in every hidden layer, of a variable that has layers.
+        null: in every hidden layer, if the variable has layers.
 
     Raises
     ------
@@ -51,15 +49,14 @@ def below(
     OptionError
         If there is no such variable, layer or setting, or the scale does not hold the threshold.
     """
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
-    return _evidence(values, epoch, variable, scale, lambda to: (-math.inf, to(threshold)))
+    return _evidence(selection, variable, scale, lambda to: (-math.inf, to(threshold)))
 
 
 @claim(
     source="papyan2020prevalence", sentence="{variable} is above {threshold:g}{in_layer} ({split}, {at_epoch}){where}"
 )
 def above(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     threshold: float,
@@ -71,8 +68,7 @@ def above(
     source: Source = "papyan2020prevalence",
 ) -> Evidence:
     """A variable is above a level; as `below`, the other way round."""
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
-    return _evidence(values, epoch, variable, scale, lambda to: (to(threshold), math.inf))
+    return _evidence(selection, variable, scale, lambda to: (to(threshold), math.inf))
 
 
 @claim(
@@ -80,7 +76,7 @@ def above(
     sentence="{variable} comes to {value:g} within {tolerance:g}{in_layer} ({split}, {at_epoch}){where}",
 )
 def converges_to(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     variable: Variable,
     value: float,
@@ -94,17 +90,15 @@ def converges_to(
 ) -> Evidence:
     """A variable has come to a value, give or take a tolerance.
 
-    Effect: the variable, or its log where that is the scale. Its mean has to lie between value − tolerance and
-    value + tolerance; on a log scale the lower end is none where it is not positive.
+    Effect: the variable, or its log on a log scale. The claim is that its mean lies between value − tolerance and
+    value + tolerance; on a log scale there is no lower bound if value − tolerance is not positive.
 
     Parameters
     ----------
-    cube
-        A study's.
     tolerance
         In the units of the variable.
     layer
-        null: in every hidden layer, of a variable that has layers.
+        null: in every hidden layer, if the variable has layers.
 
     Raises
     ------
@@ -113,24 +107,23 @@ def converges_to(
     OptionError
         If there is no such variable, layer or setting, or the scale does not hold the value.
     """
-    values = in_layer(measured(cube, variable, split=split, where=where), layer)
     return _evidence(
-        values, epoch, variable, scale, lambda to: (_or_unbounded(to, value - tolerance), to(value + tolerance))
+        selection, variable, scale, lambda to: (_or_unbounded(to, value - tolerance), to(value + tolerance))
     )
 
 
 def _evidence(
-    values: xr.DataArray,
-    epoch: int,
+    selection: Selection,
     variable: str,
     scale: str,
     region: Callable[[Callable[[float], float]], tuple[float, float]],
 ) -> Evidence:
-    """Return the evidence of a variable on its scale; ``region`` is told the map onto it."""
+    """Return the evidence of a variable on its scale; ``region`` takes the map onto that scale."""
+    values = selection.read(variable)
     quantity = f"{variable}{_units(values)}"
     if scale == "log" or (scale == "auto" and is_ratio(values)):
-        return Evidence(log(at_epoch(values, epoch)), region(_to_log), quantity, math.exp)
-    return Evidence(at_epoch(values, epoch), region(float), quantity, resolution=step_of(values))
+        return Evidence(log(selection.at_epoch(values)), region(_to_log), quantity, math.exp)
+    return Evidence(selection.at_epoch(values), region(float), quantity, resolution=step_of(values))
 
 
 def _units(values: xr.DataArray) -> str:

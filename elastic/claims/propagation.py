@@ -1,4 +1,4 @@
-"""Claims on the layer in which collapse comes first, by two definitions that can disagree on one network."""
+"""Claims on the layer that collapses first, by two definitions that can disagree on one network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import Field
 
 from elastic.analysis.depth import separation_law
 from elastic.analysis.persistence import depth_of
-from elastic.claims.contract import Evidence, Split, Variable, Where, claim
-from elastic.claims.depth import Layers
-from elastic.claims.measured import ended, in_layers, log, measured
+from elastic.claims.contract import Evidence, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.scales import log
+from elastic.claims.selection import ended
 from elastic.claims.slopes import slope
 
 
@@ -23,7 +23,7 @@ from elastic.claims.slopes import slope
     "to layer, by a factor above {min_factor:g} of epochs ({split}){where}",
 )
 def propagates_inward(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "nc1",
     split: Split = "train",
@@ -34,26 +34,25 @@ def propagates_inward(
 ) -> Evidence:
     r"""The last layer makes its fall first, whatever the value it falls to, and the others follow inward.
 
-    Each layer's fall is measured on its own way from first to last value: this compares paces. Where deeper layers end
-    lower they pass any common level earlier, whatever their pace; whether they do is another question, and the one that
-    most papers show: `reaches_level_inward`. The two can come out the opposite way on one network.
+    Each layer's fall is measured relative to its own first and last value: the claim compares paces. Deeper layers that
+    end lower also pass any common level earlier, whatever their pace; that is the question most papers answer, and
+    another claim: `reaches_level_inward`. The two can have opposite verdicts on one network.
 
-    Effect: minus the least-squares slope of `middle_of_fall` against depth. Not the order of the layers' onsets: five
-    layers have few orders, onsets fall on few probed epochs, so that three seeds agree by chance, and an interval of
-    width 0 would call that certain. Nor when a course is last above half its fall: where noise is large against the
-    fall, as in layers that collapse little, that comes late by itself (false support in 7 of 100 simulated studies).
+    Effect: minus the least-squares slope of the log of `middle_of_fall` against depth. The order of the layers' onsets
+    is not used: five layers have few orders and onsets fall on few probed epochs, so that three seeds agree by chance
+    and give an interval of width 0. Nor is the last epoch above half the fall: where noise is large relative to the
+    fall, as in layers that collapse little, it is late for that reason alone (false support in 7 of 100 simulated
+    studies).
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive, the smaller the more collapsed.
     min_fall
-        Factor by which a layer's metric has to fall in a seed for the layer to count there: what does not fall has
-        no middle. Fewer than three such layers leave the seed out.
+        Least factor by which a layer's metric falls in a seed for the layer to be used there: without a fall there is
+        no middle. A seed with fewer than three such layers is left out.
     min_factor
-        The mean factor has to be above it; 1: deeper layers fall earlier at all.
+        Bound of the geometric mean of the factor; 1 claims only that deeper layers fall earlier.
 
     Raises
     ------
@@ -62,7 +61,7 @@ def propagates_inward(
     OptionError
         If there is no such metric, layer or setting.
     """
-    values = in_layers(ended(measured(cube, metric, split=split, where=where)), layers, least=3)
+    values = selection.in_layers(ended(selection.read_every_layer(metric)), least=3)
     falls = values.isel(epoch=0, drop=True) >= min_fall * values.isel(epoch=-1, drop=True)
     earlier = -separation_law(middle_of_fall(values.where(falls)))["slope"]
     quantity = f"factor by which the middle of the fall of {metric} comes earlier per layer"
@@ -75,7 +74,7 @@ def propagates_inward(
     "{level:g} for a time shorter by a factor above {min_factor:g} of epochs ({split}){where}",
 )
 def reaches_level_inward(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "nc1",
     level: Annotated[float, Field(gt=0, description="one for all layers")],
@@ -86,29 +85,27 @@ def reaches_level_inward(
 ) -> Evidence:
     r"""The last layer comes to a common level of collapse first, and the others follow inward.
 
-    One level for all layers, as papers that show nc1 of every layer over training are read. It asks how far a layer is,
-    not at what pace it goes its own way (`propagates_inward`): a layer that ends lower passes the level earlier even
-    where all layers fall in step.
+    All layers have one level, as in papers that plot nc1 of every layer over training. The claim compares how far
+    layers have collapsed, not the pace at which each falls (`propagates_inward`): a layer that ends lower passes the
+    level earlier even where all layers fall in step.
 
-    Effect: minus the least-squares slope of log `epochs_above` against depth. That is continuous, although few epochs
-    are probed, and knows what to do with a layer that never comes to the level: it is above it all through training,
-    which is as late as the study can tell. A deeper layer that comes and a shallower one that does not are evidence for
-    the claim, two that do not come are none either way. So the mean effect is about times up to the end of the
-    training: training on may change it, as it does any mean of times that are cut off. A seed in which no layer
-    passes the level says nothing of an order and is left out. (Where layers fail to come by chance, and not because
-    they are late, slopes are skewed: with ``min_factor`` at a true factor of 1.4, 5 to 10 of 100 simulated studies
-    were falsely supported; with 1, the default, at most 3.)
+    Effect: minus the least-squares slope of log `epochs_above` against depth. It is continuous, although few epochs are
+    probed, and defined for a layer that never reaches the level: that layer is above it throughout training, the latest
+    time that the study can show. A deeper layer that reaches the level and a shallower one that does not are evidence
+    for the claim; two that do not reach it are evidence neither way. The mean effect is therefore about times up to
+    the end of training: longer training may change it, as any mean of censored times. A seed in which no layer passes
+    the level has no order and is left out. (Where layers fail to reach the level by chance, and not because they are
+    late, slopes are skewed: with ``min_factor`` at a true factor of 1.4, 5 to 10 of 100 simulated studies were falsely
+    supported; with 1, the default, at most 3.)
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive, the smaller the more collapsed.
     level
         Of the metric.
     min_factor
-        The mean factor has to be above it; 1: deeper layers come to the level earlier at all.
+        Bound of the geometric mean of the factor; 1 claims only that deeper layers reach the level earlier.
 
     Raises
     ------
@@ -117,7 +114,7 @@ def reaches_level_inward(
     OptionError
         If there is no such metric, layer or setting.
     """
-    values = in_layers(ended(measured(cube, metric, split=split, where=where)), layers, least=2)
+    values = selection.in_layers(ended(selection.read_every_layer(metric)), least=2)
     passes = ((values > level).any("epoch") & (values <= level).any("epoch")).any("layer")
     earlier = -slope(log(epochs_above(values, level)), depth_of(values), "layer").where(passes)
     quantity = f"factor by which the time of {metric} above {level:g} is shorter per layer"
@@ -125,11 +122,11 @@ def reaches_level_inward(
 
 
 def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
-    r"""Return 1 + the epoch at which a falling course comes to a level; of any course, for how long it is above it.
+    r"""Return how long a curve is above a level; for a falling curve, 1 + the epoch at which it reaches the level.
 
-    $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v straight
-    in τ between probes. A time above the level rather than the epoch since which a course is below: noise about the
-    level then adds as often as it takes away, where the last crossing is late by itself if the noise is large.
+    $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v linear
+    in τ between probes. Noise about the level lengthens this time as often as it shortens it, whereas the epoch of the
+    last crossing is late for the noise alone.
 
     Parameters
     ----------
@@ -141,18 +138,18 @@ def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        From 1 + the first epoch, below the level all along, to 1 + the last, above it all along; NaN where a value is
+        From 1 + the first epoch (always below the level) to 1 + the last (always above it); NaN where a value is
         missing.
 
     Examples
     --------
-    From log 2 to log 8, the level is passed half way; and never:
+    The first level is passed half way between τ = log 2 and τ = log 8, the second one never:
 
     >>> fall = xr.DataArray([100.0, 100.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 7]})
     >>> round(float(epochs_above(fall, 10.0)), 6), round(float(epochs_above(fall, 0.5)), 6)         # √(2 · 8)
     (4.0, 8.0)
     """
-    # Exact collapse, 0, has no logarithm: it is as far below the level as a float can be.
+    # 0 (exact collapse) has no logarithm; the smallest float stands for it.
     over = xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level)
     start, end = (
         over.isel(epoch=slice(None, -1)),
@@ -169,9 +166,9 @@ def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
 def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
     r"""Return the geometric mean of 1 + epoch over a fall.
 
-    $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the share of the whole fall of the
-    log values that is still to be made, by the trapezoidal rule: linear in the log values but for their ends, so that
-    noise does not shift it, and continuous, although few epochs are probed.
+    $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the remaining share of the whole fall of
+    the log values, by the trapezoidal rule. It is linear in the log values except the first and the last, so that noise
+    does not shift it, and continuous, although few epochs are probed.
 
     Parameters
     ----------
@@ -185,7 +182,7 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
 
     Examples
     --------
-    Half the fall at once, half of it from τ = log 2 to τ = log 4; means of τ are log √2 and log √8:
+    Half of the fall is from τ = 0 to log 2, half from log 2 to log 4; the means of τ are log √2 and log √8:
 
     >>> fall = xr.DataArray([100.0, 10.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 3]})
     >>> round(float(middle_of_fall(fall)), 6)           # √(√2 · √8)

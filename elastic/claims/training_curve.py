@@ -1,4 +1,4 @@
-"""Claims on the course of training: how far collapse goes, and whether classes keep coming apart."""
+"""Claims on training curves: how far collapse goes, and whether classes keep separating."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.separability import LEAST_PROBES, separability
-from elastic.claims.contract import Epoch, Evidence, Layer, Split, Variable, Where, claim
-from elastic.claims.measured import at_epoch, ended, in_layer, log, measured
+from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Split, Variable, Where, claim
+from elastic.claims.scales import log
+from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
 
 
@@ -20,7 +21,7 @@ from elastic.errors import NotMeasured
     "(from epoch {since}, {split}, {at_epoch}){where}",
 )
 def collapse_deepens_with_training(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     metric: Variable = "nc1",
     split: Split = "train",
@@ -36,14 +37,12 @@ def collapse_deepens_with_training(
 
     Parameters
     ----------
-    cube
-        A study's.
     metric
         Positive, the smaller the more collapsed.
     layer
         null: in every hidden layer.
     min_factor
-        The (geometric) mean factor has to be above it; 1: it falls at all.
+        Bound of the geometric mean of the factor; 1 claims only that the metric falls.
 
     Raises
     ------
@@ -52,8 +51,8 @@ def collapse_deepens_with_training(
     OptionError
         If there is no such metric, layer or setting.
     """
-    values = log(in_layer(measured(cube, metric, split=split, where=where), layer))
-    fall = at_epoch(values, since) - at_epoch(values, epoch)
+    values = log(selection.read(metric))
+    fall = selection.at_epoch(values, since) - selection.at_epoch(values)
     return Evidence(fall, (math.log(min_factor), math.inf), f"factor by which {metric} falls", math.exp)
 
 
@@ -63,7 +62,7 @@ def collapse_deepens_with_training(
     "and falls more slowly than 1/t{where}",
 )
 def classes_separate(
-    cube: xr.DataTree,
+    selection: Selection,
     *,
     layer: Annotated[str, Field(description="a layer; the theory is of logits")] = "logits",
     tail: Annotated[float, Field(gt=0, lt=1, description="share of the epochs at which the tail begins")] = 0.1,
@@ -71,25 +70,23 @@ def classes_separate(
 ) -> Evidence:
     r"""The locally elastic dynamics part the classes for good: γ(t) > 0, and γ(t) falls more slowly than 1/t.
 
-    Two conditions, each with an effect that has to be above 0, in the tail of each seed's course
-    (`elastic.analysis.separability.separability`): the least γ, and p + 1 with p the exponent of $\gamma \sim t^p$.
-    Both have to be supported; one that is refuted refutes the claim.
+    Two conditions, each with an effect that has to be above 0, in the tail of each seed's curve
+    (`elastic.analysis.separability.separability`): the minimum of γ, and p + 1 with p the exponent of
+    $\gamma \sim t^p$. The claim is supported if both are, and refuted if one is.
 
-    Where γ is not positive throughout, there is no exponent. Such a seed counts against the claim with a negative
-    number under the first condition, and is left out under the second, which is then about the seeds that have an
-    exponent. A number in place of the missing one would be arbitrary, and three seeds that agreed on it by chance
-    would look certain. Nor is one effect made of whether a seed meets both: of a yes or no, three seeds say little.
-    (They say little, too, where γ jumps from well above to well below 0 between seeds: half of them below, three seeds
-    all lie above in 1 study of 8, and then support the claim.)
+    Where γ is not positive throughout, no exponent exists. Such a seed has a negative effect under the first condition
+    and is left out of the second, which then covers the seeds that have an exponent. Substituting a number for the
+    missing exponent would be arbitrary, and three seeds with the same substitute would look certain. The two conditions
+    are not combined into a yes or no a seed, because three binary outcomes carry little information. (The same holds
+    where γ varies from well above to well below 0 between seeds: if half of all seeds are below, three seeds all lie
+    above in 1 study of 8, which then supports the claim.)
 
-    Time is the epoch. Where the learning rate changes, it is not that of the dynamics.
+    Time is measured in epochs. Where the learning rate changes, this differs from the time of the dynamics.
 
     Parameters
     ----------
-    cube
-        A study's.
     tail
-        Where it begins, as a share of the last epoch. Before it, where nothing is learned yet, γ is not asked.
+        Begin of the tail, as a share of the last epoch. Earlier values, before anything is learned, are not used.
 
     Raises
     ------
@@ -98,7 +95,7 @@ def classes_separate(
     OptionError
         If there is no such layer or setting.
     """
-    rate = ended(in_layer(measured(cube, "separation_rate", where=where), layer))
+    rate = ended(selection.read("separation_rate"))
     since = tail * float(rate["epoch"].max())
     probes = int((rate["epoch"] >= max(since, 1)).sum())
     if probes < LEAST_PROBES:

@@ -5,10 +5,11 @@ import pytest
 import simulated_cubes as sim
 import xarray as xr
 
+from elastic.analysis.reading import select
 from elastic.claims.checking import verdict_on
-from elastic.claims.inward import middle_of_fall
-from elastic.claims.measured import measured
-from elastic.claims.resolution import step_of
+from elastic.claims.decision import step_of
+from elastic.claims.propagation import middle_of_fall
+from elastic.claims.selection import Selection
 from elastic.cube import Status
 from elastic.errors import NotMeasured, OptionError
 
@@ -110,6 +111,46 @@ def test_a_wrong_option_is_an_error(name, options, field, hint):
     assert (caught.value.field, caught.value.hint) == (field, hint)
 
 
+def test_a_selection_is_made_of_the_options_that_a_claim_has():
+    cube = study()
+    options = {"layer": "hidden_2", "epoch": 3, "where": None, "metric": "nc1", "cube": "not this"}
+    assert Selection.of(cube, options) == Selection(cube, layer="hidden_2", epoch=3)
+    assert Selection.of(cube, {}) == Selection(cube, split=None, layer=None, layers=None, epoch=-1, where=None)
+
+
+def test_a_selection_reads_what_xarray_selects():
+    cube = diverged(study(), 2, 4)
+    nc1 = cube["collapse"]["nc1"].where(cube["collapse"]["status"] == Status.DONE)
+    selection = Selection(cube, layer="hidden_2", epoch=3)
+    expected = nc1.sel(layer="hidden_2", drop=True)
+    xr.testing.assert_identical(selection.read("nc1"), expected)
+    xr.testing.assert_identical(selection.at_epoch(selection.read("collapse/nc1")), expected.sel(epoch=3, drop=True))
+    xr.testing.assert_identical(selection.at_epoch(expected, -1), expected.isel(epoch=-1, drop=True))
+    np.testing.assert_array_equal(selection.read("nc1", layer="hidden_1"), nc1.sel(layer="hidden_1"))
+    layers = ["hidden_3", "hidden_1"]  # in the order of depth, however they are named
+    found = Selection(cube, layers=layers).in_layers(selection.read_every_layer("nc1"), least=2)
+    xr.testing.assert_identical(found, nc1.sel(layer=["hidden_1", "hidden_3"]))
+
+
+def test_layers_may_be_named_by_their_roles(monkeypatch):
+    def by_role(values, dim, label):
+        return select(values, dim, {"penultimate": "hidden_4"}.get(label, label))
+
+    cube = study()
+    cube["collapse"] = cube["collapse"].dataset.sel(layer=sim.HIDDEN[:-1])
+    monkeypatch.setattr("elastic.claims.selection.select", by_role)
+    selection = Selection(cube, layers=["penultimate", "hidden_1"])
+    found = selection.in_layers(selection.read_every_layer("nc1"), least=2)
+    assert found["layer"].values.tolist() == ["hidden_1", "hidden_4"]
+    assert selection.read("nc1", layer="penultimate").equals(selection.read("nc1", layer="hidden_4"))
+
+
+def test_an_axis_may_have_the_name_of_a_layer_s_coordinate():
+    cube = sim.cube(nc1=sim.values(np.ones((1, 3, 2, 5)), "width", "layer", width=[16, 64])).isel(study=0)
+    found = verdict_on(cube, "below", {"variable": "nc1", "threshold": 2.0, "layer": "hidden_1"})
+    assert [finding.setting for finding in found.findings] == [{"width": 16}, {"width": 64}]
+
+
 def test_input_and_logits_count_only_where_they_are_named():
     cube = study()
     nc1 = cube["collapse"]["nc1"]
@@ -124,9 +165,9 @@ def test_input_and_logits_count_only_where_they_are_named():
 
 def test_a_cube_without_a_known_variable_is_not_measured_and_an_unknown_one_is_wrong():
     with pytest.raises(NotMeasured):
-        measured(study(), "fuzziness")
+        Selection(study()).read("fuzziness")
     with pytest.raises(OptionError):
-        measured(study(), "fuzzyness")
+        Selection(study()).read("fuzzyness")
 
 
 @pytest.mark.parametrize("samples", [7, 20, 360, 1437])

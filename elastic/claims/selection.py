@@ -1,0 +1,223 @@
+"""What the options of a claim select in a cube: split, settings, layers, epoch; runs that diverged are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from elastic.analysis.derived import measured_as
+from elastic.analysis.reading import hidden_layers, read, select
+from elastic.cube import Status
+from elastic.errors import ElasticError, NotMeasured, OptionError
+from elastic.protocol.claims import OF_ANALYSIS, OF_TRAINING
+from elastic.registry import nearest, registry
+
+#: Options of a claim that a `Selection` is made of.
+SELECTING = ("split", "layer", "layers", "epoch", "where")
+
+#: Dims that have an option of their own, and the seed, over which the verdict is formed: `where` does not name them.
+NOT_IN_WHERE = ("seed", "epoch", "split", "layer")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A cube, and what the options of a claim select in it.
+
+    A claim that names its positional parameter ``selection`` is called with one. It is made of those of the options
+    below that the claim has; the others keep the defaults of this class.
+
+    Attributes
+    ----------
+    cube
+        The study's, with one group a probe.
+    split
+        Selected where a variable has splits; None keeps all.
+    layer
+        For `read`: a label, or a role ("penultimate", "logits") where no layer has that label; None: every hidden
+        layer.
+    layers
+        For `in_layers`: labels or roles; None: every hidden layer.
+    epoch
+        For `at_epoch`: a probed epoch; a negative one counts from the last.
+    where
+        Labels on axes of the study (and on dims of classes), {dim: label}; dims that it does not name are kept.
+
+    Examples
+    --------
+    >>> nc1 = xr.DataArray([[[9.0, 8.0], [3.0, 1.0]]], dims=("seed", "epoch", "layer"),
+    ...                    coords={"epoch": [0, 10], "layer": ["hidden_1", "penultimate"]})
+    >>> cube = xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": nc1})})
+    >>> selection = Selection(cube, layer="penultimate")
+    >>> selection.read("nc1").values.tolist()                          # [seed, epoch]
+    [[8.0, 1.0]]
+    >>> selection.at_epoch(selection.read("nc1")).values.tolist()      # the last one by default
+    [1.0]
+    """
+
+    cube: xr.DataTree
+    split: str | None = None
+    layer: str | None = None
+    layers: list[str] | None = None
+    epoch: int = -1
+    where: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, cube: xr.DataTree, options: Mapping[str, Any]) -> Selection:
+        """Return what a claim's options select; options of other names are ignored."""
+        return cls(cube, **{name: options[name] for name in SELECTING if name in options})
+
+    def read(self, variable: str, *, layer: str | None = None) -> xr.DataArray:
+        """Return a variable [*settings, seed, epoch, …] in one layer, or [*settings, seed, epoch, …, layer] in many.
+
+        Values are NaN wherever a run has diverged. A variable without layers is returned as it is.
+
+        Parameters
+        ----------
+        variable
+            Its name, with or without its group.
+        layer
+            Read in place of the selected one.
+
+        Raises
+        ------
+        OptionError
+            If there is no such variable, axis, label or layer.
+        NotMeasured
+            If there is such a variable, and this cube does not have it, or not for the split.
+        """
+        return _in_layer(self.read_every_layer(variable), layer or self.layer)
+
+    def read_every_layer(self, variable: str) -> xr.DataArray:
+        """Return a variable as `read` does, in all its layers [*settings, seed, epoch, …, layer]: see `in_layers`."""
+        _check_known(self.cube, variable)
+        values = _without_diverged(self.cube, read(self.cube, variable, split=self.split))
+        for dim, label in (self.where or {}).items():
+            values = _at_label(values, dim, label, f"`where.{dim}`")
+        return values
+
+    def in_layers(self, values: xr.DataArray, *, least: int) -> xr.DataArray:
+        """Return values [layer, …] in the selected ``layers``, in the order of depth.
+
+        Parameters
+        ----------
+        values
+            Of `read_every_layer`.
+        least
+            Number of layers that the claim needs.
+
+        Raises
+        ------
+        OptionError
+            If there is no such layer.
+        NotMeasured
+            If the values have no layers, or too few are selected.
+        """
+        if "layer" not in values.dims:
+            raise NotMeasured("the variable", "be measured in every layer", "one of the whole network", "nc1")
+        values = hidden_layers(values) if self.layers is None else _at_layers(values, self.layers)
+        if values.sizes["layer"] < least:
+            hint = "a deeper network, or `layers` with the input among them"
+            raise NotMeasured("the study", f"have at least {least} of these layers", f"{values.sizes['layer']}", hint)
+        return values
+
+    def at_epoch(self, values: xr.DataArray, epoch: int | None = None) -> xr.DataArray:
+        """Return values at the selected epoch, or at another one.
+
+        Raises
+        ------
+        NotMeasured
+            If the epoch was not probed.
+        """
+        epoch = self.epoch if epoch is None else epoch
+        return select(values, "epoch", epoch).drop_vars("epoch", errors="ignore")
+
+
+def label_on(values: xr.DataArray, axis: str, label: Any) -> xr.DataArray:
+    """Return the values at a label of an axis of the study.
+
+    Raises
+    ------
+    OptionError
+        If there is no such axis or label.
+    """
+    return _at_label(values, axis, label, f"`{axis}`")
+
+
+def axis_of(values: xr.DataArray, axis: str) -> xr.DataArray:
+    """Return the labels of an axis of the study along which the values lie.
+
+    Raises
+    ------
+    OptionError
+        If there is no such axis.
+    """
+    _check_axis(values, axis, "`axis`")
+    return values[axis]
+
+
+def ended(values: xr.DataArray) -> xr.DataArray:
+    """Return curves [epoch, …] of the runs that reached their last epoch; NaN at every epoch for the others.
+
+    The curve of a run that diverged or is still under way is cut off, and not comparable with a complete one.
+    """
+    return values.where(values.isel(epoch=-1).notnull())
+
+
+def _in_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
+    if "layer" not in values.dims:
+        return values
+    if layer is None:
+        return hidden_layers(values)
+    of_layers = [name for name, coordinate in values.coords.items() if "layer" in coordinate.dims]
+    return _labelled(values, "layer", layer, "`layer`").drop_vars(of_layers)
+
+
+def _at_layers(values: xr.DataArray, layers: list[str]) -> xr.DataArray:
+    # A role ("penultimate") is not a label: what is selected says which label it stands for.
+    labels = {_labelled(values, "layer", layer, "`layers`")["layer"].item() for layer in layers}
+    return values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name in labels])
+
+
+def _check_known(cube: xr.DataTree, variable: str) -> None:
+    name = variable.rpartition("/")[2]
+    held = [str(known) for group in cube.children.values() for known in group.dataset.data_vars]
+    if name in (*held, *OF_TRAINING, *OF_ANALYSIS):
+        return
+    try:
+        known = registry("metrics").names()
+    except ImportError:  # metrics are written in torch, which a reader of cubes need not have installed
+        return
+    if name not in known:
+        hint = nearest(name, [*held, *known], fallback="one of `elastic list metrics`")
+        raise OptionError(f"`{variable}`", "be a variable of the cube", repr(variable), hint)
+
+
+def _at_label(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
+    _check_axis(values, dim, option)
+    return _labelled(values, dim, label, option).drop_vars(dim, errors="ignore")
+
+
+def _check_axis(values: xr.DataArray, dim: str, option: str) -> None:
+    known = [str(d) for d in values.dims if d not in NOT_IN_WHERE]
+    if dim not in known:
+        hint = nearest(dim, known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
+        raise OptionError(option, "be an axis of the study", repr(dim), hint)
+
+
+def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
+    try:
+        return select(values, dim, label)
+    except ElasticError as error:
+        raise OptionError(option, f"be a label on {dim}", error.found, error.hint) from None
+
+
+def _without_diverged(cube: xr.DataTree, values: xr.DataArray) -> xr.DataArray:
+    """Return the values with NaN where a run has diverged: its numbers say nothing about training."""
+    name = measured_as(str(values.name))
+    for group in cube.children.values():
+        if name in group.dataset.data_vars and "status" in group.dataset:
+            return values.where(group.dataset["status"] == Status.DONE).transpose(*values.dims)
+    return values

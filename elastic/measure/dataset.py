@@ -15,7 +15,7 @@ from elastic.cube.portable import fixed_width
 from elastic.metrics.contract import attributes
 from elastic.metrics.tabulation import FloatArray, to_array
 from elastic.metrics.update import UpdateResponse
-from elastic.probes.features import INPUT
+from elastic.models.contract import INPUT
 from elastic.registry import registry
 
 

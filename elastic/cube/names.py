@@ -39,6 +39,7 @@ COORDINATES: Mapping[str, str] = {
     "stepped_class": "class of the sample on which a step is taken",
     "observed_class": "class of the sample whose features are watched",
     "depth": "layers passed since the input (input: 0)",
+    "role": "place of the layer in the network: input, hidden or output",
     "width": "features of the layer",
     "samples": "samples of the class in the split",
 }

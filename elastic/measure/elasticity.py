@@ -150,6 +150,7 @@ def _measured(
     ds = labelled(
         tabulate("elasticity", model.layers, verified.readings()), "elasticity",
         layer_widths(model, observed[0][:1]), {"stepped_class": names, "observed_class": names},
+        model.output,
     )  # fmt: skip
     if pairs:
         ds = ds.merge(pair_responses(verified.responses, stepped[1], observed[1]))

@@ -23,7 +23,7 @@ Scalar = str | int | float | bool
 
 #: Dims, coordinates, groups and training's variables of the cube, which no axis may be named like.
 RESERVED = frozenset(
-    {"epoch", "split", "layer", "class", "other_class", "stepped_class", "observed_class", "depth", "width"}
+    {"epoch", "split", "layer", "role", "class", "other_class", "stepped_class", "observed_class", "depth", "width"}
     | {"samples", "status", "training", "collapse", "elasticity", "loss", "accuracy", "lr", "gradient_norm", "seconds"}
     | {"objective", "component"}
 )

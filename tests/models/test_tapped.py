@@ -265,7 +265,7 @@ def test_a_submodule_may_be_called_logits_if_it_is_the_output(inputs):
     for known in (inputs, None):
         model = Tapped(Ending(lambda z: z, "logits"), ["act", "logits"], example=known)
         assert tuple(model.taps(inputs)) == model.layers == ("act", "logits")
-        with pytest.raises(ModelError, match="`logits` should give the output, .* found a hidden layer"):
+        with pytest.raises(ModelError, match=r"`logits` should give the output, .* found a hidden layer"):
             Tapped(Ending(lambda z: z + 1, "logits"), ["act", "logits"], example=known).taps(inputs)
     with pytest.raises(ModelError, match="`logits` should be named last, as it gives the output"):
         Tapped(Ending(lambda z: z, "logits"), ["logits", "act"], example=inputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elastic.claims.checking import check
-    from elastic.measure import measure_collapse, measure_elasticity
+    from elastic.measure import layers, measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
     from elastic.scheduling import run
     from elastic.study import Study, open_study
@@ -26,6 +26,7 @@ warnings.filterwarnings("ignore", message=r"The data type \(FixedLengthUTF32\(")
 _HOMES = {
     "Study": "elastic.study",
     "check": "elastic.claims.checking",
+    "layers": "elastic.measure",
     "load_protocol": "elastic.protocol",
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
@@ -37,6 +38,7 @@ __all__ = [
     "Study",
     "__version__",
     "check",
+    "layers",
     "load_protocol",
     "measure_collapse",
     "measure_elasticity",

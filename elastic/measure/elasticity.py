@@ -41,7 +41,7 @@ def measure_elasticity(
     observed: Labelled,
     *,
     loss: str | Loss = "cross_entropy",
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
     update: Literal["first_order", "finite"] = "first_order",
     lr: float | None = None,
     engine: EngineName = "auto",
@@ -53,7 +53,7 @@ def measure_elasticity(
     Parameters
     ----------
     model
-        A built-in model, or any classifier whose submodules ``layers`` names. It is read in evaluation mode and
+        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode and
         left as it was.
     stepped, observed
         (inputs [n, …], labels [n]); labels are positions of logits. Integer and boolean inputs keep their type. A
@@ -62,8 +62,9 @@ def measure_elasticity(
         Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the
         layer before the output for these, and all stepped samples for its batch: two or more of a class.
     layers
-        Submodules, in the order of depth. The output layer has the name of the last one, where that gives the output;
-        otherwise it is added as "logits".
+        Submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto" for a readable
+        set; `elastic.layers` shows what there is. The output layer has the name of the last one, where that gives the
+        output; otherwise it is added as "logits".
     update
         "first_order" for the exact derivative along the step; "finite" for a step of learning rate ``lr``, divided
         by it.

@@ -38,27 +38,37 @@ class Returned:
         """Return a tensor with its version of now."""
         return cls(tensor, version_of(tensor))
 
-    def is_still(self, other: Tensor) -> bool:
-        """Whether another tensor is this one, or all of the same memory in the same shape, not written to since."""
+    def is_same(self, other: Returned) -> bool:
+        """Whether another one is this tensor, or all of the same memory in the same shape, and as often written to."""
         with torch._C.DisableTorchFunction():  # a mode that follows functions is not to see these
-            if other is self.tensor:
-                return version_of(other) == self.version
-            same_places = other.shape == self.tensor.shape and other.stride() == self.tensor.stride()
-            return same_places and self._in_memory(other)
+            if other.tensor is self.tensor:
+                return other.version == self.version
+            mine, its = self.tensor, other.tensor
+            return mine.shape == its.shape and mine.stride() == its.stride() and self._shares_memory(other)
+
+    def has_same_features(self, other: Returned) -> bool:
+        """Whether another one is the same [n, …], or the same flattened: [n, 2, 3] and [n, 6]."""
+        with torch._C.DisableTorchFunction():
+            mine, its = self.tensor, other.tensor
+            in_order = mine.is_contiguous() and its.is_contiguous()
+            same_sizes = mine.shape[:1] == its.shape[:1] and mine.numel() == its.numel()
+            return self.is_same(other) or (in_order and same_sizes and self._shares_memory(other))
+
+    def is_still(self, tensor: Tensor) -> bool:
+        """Whether a tensor is this one, or all of the same memory in the same shape, not written to since."""
+        return self.is_same(Returned.of(tensor))
 
     def is_read_by(self, entering: Tensor) -> bool:
-        """Whether the [n, d] tensor is this output, flattened or as it is, with the values of then."""
-        flat = (len(self.tensor), self.tensor[0].numel()) if self.tensor.ndim and len(self.tensor) else ()
-        in_order = entering.is_contiguous() and self.tensor.is_contiguous()
-        return entering.shape == flat and in_order and self._in_memory(entering)
+        """Whether a tensor [n, d] is this one, flattened or as it is, not written to since."""
+        return entering.ndim == 2 and self.has_same_features(Returned.of(entering))
 
-    def _in_memory(self, other: Tensor) -> bool:
-        address = address_of(other)
+    def _shares_memory(self, other: Returned) -> bool:
+        address = _address(other.tensor)
         return (
             address is not None
-            and address == address_of(self.tensor)
-            and other.dtype == self.tensor.dtype
-            and version_of(other) == self.version
+            and address == _address(self.tensor)
+            and other.tensor.dtype == self.tensor.dtype
+            and other.version == self.version
         )
 
 
@@ -68,7 +78,7 @@ def version_of(tensor: Tensor) -> int:
         return 0 if tensor.is_inference() else int(tensor._version)
 
 
-def address_of(tensor: Tensor) -> int | None:
+def _address(tensor: Tensor) -> int | None:
     """Return where a tensor's memory begins; None where it has none: inside a ``torch.func`` transform."""
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return None

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS, TappedModel
 from elastic.models.following import linear_after
+from elastic.models.layer_choice import choose_layers
 from elastic.models.returned import Returned
-from elastic.models.trial import trial
+from elastic.models.trial import trial, uncompiled
+from elastic.models.wrappers import unwrapped
 from elastic.registry import nearest
 
-#: Names under which wrappers hold a module.
-WRAPPERS = ("module.", "_orig_mod.")
+__all__ = ["Tapped", "tap", "unwrapped"]
 
 
 class Tapped(TappedModel):
@@ -140,7 +141,7 @@ class Tapped(TappedModel):
             # A copy, because the next module may be an activation that works in place.
             features[name] = feature.clone()
 
-        with _hooked(self.module, self._names, keep):
+        with uncompiled(), _hooked(self.module, self._names, keep):
             logits = self.forward(inputs.clone())
         for name in self._names:
             if name not in features:
@@ -150,15 +151,17 @@ class Tapped(TappedModel):
         return features | dict.fromkeys((*giving, self._output or LOGITS), logits), giving
 
 
-def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor | None = None) -> TappedModel:
+def tap(model: nn.Module, layers: Sequence[str] | str | None = None, example: Tensor | None = None) -> TappedModel:
     """Return a model with named layers: a `TappedModel` as it is, any other module as `Tapped`.
 
     Parameters
     ----------
     model
         A built-in model, or any classifier.
-    layers, example
-        As in `Tapped`.
+    layers
+        Names of submodules, patterns of names, or "auto" (see `elastic.models.layer_choice.choose_layers`).
+    example
+        As in `Tapped`; patterns and "auto" need it.
 
     Raises
     ------
@@ -175,33 +178,9 @@ def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor |
             "`layers`",
             "name submodules of the model",
             "nothing",
-            f"layers={_some_names(model)} (model.named_modules())",
+            f"layers={_some_names(model)} (elastic.layers(model, example) shows all), or layers='auto'",
         )
-    known = {name for name, _ in model.named_modules()}
-    return Tapped(model, [name if name in known else _inside(name) for name in layers], example)
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module inside the wrappers of ``torch.compile`` and of data parallelism; any other as it is.
-
-    >>> net = nn.Linear(2, 2)
-    >>> unwrapped(nn.DataParallel(net)) is net
-    True
-    """
-    while isinstance(model, nn.Module):
-        parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
-        inner = model.module if parallel else getattr(model, "_orig_mod", None)
-        if not isinstance(inner, nn.Module):
-            break
-        model = inner
-    return model
-
-
-def _inside(name: str) -> str:
-    """Return a submodule's name without those of wrappers, which ``named_modules`` of a wrapper puts before it."""
-    while name.startswith(WRAPPERS):
-        name = name.partition(".")[2]
-    return name
+    return Tapped(model, choose_layers(model, example, layers), example)
 
 
 @contextmanager

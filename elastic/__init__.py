@@ -13,7 +13,7 @@ from elastic._version import __version__
 
 if TYPE_CHECKING:
     from elastic.claims.checking import check
-    from elastic.measure import measure_collapse, measure_elasticity
+    from elastic.measure import layers, measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
     from elastic.recording import Recorder
     from elastic.study import Study, open_study
@@ -28,6 +28,7 @@ _HOMES = {
     "Recorder": "elastic.recording",
     "Study": "elastic.study",
     "check": "elastic.claims.checking",
+    "layers": "elastic.measure",
     "load_protocol": "elastic.protocol",
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
@@ -40,6 +41,7 @@ __all__ = [
     "Study",
     "__version__",
     "check",
+    "layers",
     "load_protocol",
     "measure_collapse",
     "measure_elasticity",

@@ -246,6 +246,28 @@ def test_every_variable_has_its_dims_and_attributes():
     assert found["width"].values.tolist() == [6, 6, 3]
 
 
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "supervised_contrastive"])
+@pytest.mark.parametrize("lr", [None, 0.1])
+def test_the_output_keeps_its_name_and_the_name_changes_no_number(engine, loss, lr):
+    model, stepped, observed = network(), samples(6, 1), samples(9, 2)
+    options = {"engine": engine, "loss": loss, "update": "first_order" if lr is None else "finite", "lr": lr}
+    named = measure_elasticity(model, stepped, observed, layers=["0", "1", "3"], pairs=True, **options)
+    added = measure_elasticity(model, stepped, observed, layers=["0", "1"], pairs=True, **options)
+    assert named["layer"].values.tolist() == ["0", "1", "3"]
+    assert added["layer"].values.tolist() == ["0", "1", "logits"]
+    assert named["role"].values.tolist() == added["role"].values.tolist() == ["hidden", "hidden", "output"]
+    xr.testing.assert_identical(named.assign_coords(layer=added["layer"]), added)
+
+
+def test_roles_tell_input_and_output_from_hidden_layers(case):
+    h, y = features_of(case)
+    assert measure_collapse({"input": h, "b": h, "logits": h[:, :3]}, y)["role"].values.tolist() == [
+        "input", "hidden", "output",
+    ]  # fmt: skip
+    assert measure_collapse(h, y)["role"].values.tolist() == ["hidden"]
+
+
 @pytest.mark.parametrize(("build", "shape"), [(mlp, (4,)), (cnn, (1, 4, 4))], ids=["mlp", "cnn"])
 def test_built_in_models_need_no_names_of_layers(build, shape):
     sizes = {"widths": [6, 5]} if build is mlp else {"channels": [2, 3]}

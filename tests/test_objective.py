@@ -10,9 +10,11 @@ from elastic.data.contract import Samples
 from elastic.errors import ModelError, OptionError
 from elastic.losses import build_loss
 from elastic.models.contract import Stages
+from elastic.models.tapped import Tapped
 from elastic.optimizers import build_optimizer
 from elastic.registry import registry
 from elastic.training import Randomness, Trainer, build_objective, train
+from elastic.training.loop import evaluate
 
 X = torch.randn(40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 Y = torch.arange(40) % 3
@@ -142,3 +144,18 @@ def test_training_goes_on_from_a_saved_state_bit_for_bit(name, options):
 def test_options_that_make_no_sense_are_told():
     with pytest.raises(OptionError, match="rtol"):
         build_optimizer("gradient_flow", {"lr": 1.0, "rtol": 2.0}, network().parameters())
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "supervised_contrastive"])
+def test_an_output_of_another_name_is_trained_on_and_evaluated_as_any(loss):
+    built_in = network()
+    named = Tapped(nn.Sequential(*built_in.stages["penultimate"], built_in.stages["logits"]), ["1", "2"], X[:1])
+    assert named.layers == ("1", "2")
+    results = []
+    for model in (built_in, named):
+        objective = build_objective(model, build_loss(loss), {"features": 0.1, "weights": 0.2})
+        mean_loss, accuracy = evaluate(model, build_loss(loss), SAMPLES)
+        results.append((objective.batch(SAMPLES.inputs, Y).item(), objective.total(1.0, X, Y), mean_loss, accuracy))
+    assert results[0] == results[1]
+    plain = named.module(SAMPLES.inputs)
+    assert results[0][3] == float((plain.argmax(1) == Y).double().mean())

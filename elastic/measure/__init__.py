@@ -2,5 +2,6 @@
 
 from elastic.measure.collapse import measure_collapse
 from elastic.measure.elasticity import measure_elasticity
+from elastic.measure.layer_tree import layers
 
-__all__ = ["measure_collapse", "measure_elasticity"]
+__all__ = ["layers", "measure_collapse", "measure_elasticity"]

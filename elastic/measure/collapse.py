@@ -19,6 +19,7 @@ from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import vectors
 from elastic.metrics.tabulation import tabulate
+from elastic.models.contract import LOGITS
 
 
 def measure_collapse(
@@ -94,15 +95,15 @@ def _add_classifier(
     names: npt.NDArray[Any],
 ) -> None:
     """Add the readings that a classifier or logits make possible."""
-    layers = [layer for layer in tensors if layer != "logits"]
+    layers = [layer for layer in tensors if layer != LOGITS]
     decisions: Tensor | None = None
     if classifier is not None and layers:
         last = vectors(tensors[layers[-1]])
         W, bias = (part.to(last.device) for part in as_classifier(classifier, len(names), last.shape[1]))
         readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
         decisions = linear_decisions(last, W, bias)
-    if "logits" in tensors:
-        decisions = decisions_of(tensors["logits"], names)
+    if LOGITS in tensors:
+        decisions = decisions_of(tensors[LOGITS], names)
     if decisions is not None:
         for reading in readings.values():
             reading["decisions"] = decisions

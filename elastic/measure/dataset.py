@@ -15,7 +15,7 @@ from elastic.cube.portable import fixed_width
 from elastic.metrics.contract import attributes
 from elastic.metrics.tabulation import FloatArray, to_array
 from elastic.metrics.update import UpdateResponse
-from elastic.probes.features import INPUT
+from elastic.models.contract import INPUT, LOGITS
 from elastic.registry import registry
 
 
@@ -24,8 +24,9 @@ def labelled(
     group: Literal["collapse", "elasticity"],
     widths: Mapping[str, int],
     coords: Mapping[str, npt.NDArray[Any]],
+    output: str = LOGITS,
 ) -> xr.Dataset:
-    """Put names on a table of metrics: layer with depth and width, and the dims of each metric's facts."""
+    """Put names on a table of metrics: layer with depth, width and role, and the dims of each metric's facts."""
     data = {}
     for name, values in table.items():
         entry = registry("metrics").get(name)
@@ -35,6 +36,7 @@ def labelled(
     layer = {
         "layer": np.array(list(widths), dtype=np.str_),
         "depth": ("layer", depth),
+        "role": ("layer", np.array([{INPUT: "input", output: "output"}.get(name, "hidden") for name in widths])),
         "width": ("layer", np.array(list(widths.values()))),
     }
     classes = {name: fixed_width(names) for name, names in coords.items()}

@@ -41,7 +41,7 @@ def measure_elasticity(
     observed: Labelled,
     *,
     loss: str | Loss = "cross_entropy",
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
     update: Literal["first_order", "finite"] = "first_order",
     lr: float | None = None,
     engine: EngineName = "auto",
@@ -53,16 +53,18 @@ def measure_elasticity(
     Parameters
     ----------
     model
-        A built-in model, or any classifier whose submodules ``layers`` names. It is read in evaluation mode and
+        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode and
         left as it was.
     stepped, observed
         (inputs [n, …], labels [n]); labels are positions of logits. Integer and boolean inputs keep their type. A
         sample that is in both (equal in every byte) is not paired with itself.
     loss
-        Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the last of
-        ``layers`` for these, and all stepped samples for its batch: two or more of a class.
+        Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the
+        layer before the output for these, and all stepped samples for its batch: two or more of a class.
     layers
-        Submodules, in the order of depth; "logits" is added.
+        Submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto" for a readable
+        set; `elastic.layers` shows what there is. The output layer has the name of the last one, where that gives the
+        output; otherwise it is added as "logits".
     update
         "first_order" for the exact derivative along the step; "finite" for a step of learning rate ``lr``, divided
         by it.
@@ -100,7 +102,7 @@ def measure_elasticity(
     >>> _ = nn.init.zeros_(net[1].weight)
     >>> x = np.eye(2, dtype="float32")
     >>> ds = measure_elasticity(net, (x, [0, 1]), (2 * x, [0, 1]), layers=["1"])
-    >>> ds.relative_similarity.sel(layer="logits").values.round(6).tolist()
+    >>> ds.relative_similarity.sel(layer="1").values.round(6).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
     if engine not in ("auto", *ENGINES):
@@ -149,6 +151,7 @@ def _measured(
     ds = labelled(
         tabulate("elasticity", model.layers, verified.readings()), "elasticity",
         layer_widths(model, observed[0][:1]), {"stepped_class": names, "observed_class": names},
+        model.output,
     )  # fmt: skip
     if pairs:
         ds = ds.merge(pair_responses(verified.responses, stepped[1], observed[1]))
@@ -170,14 +173,14 @@ def explained(should: str) -> Iterator[None]:
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
     """Raise a ModelError unless logits are [n, K], and DegenerateInput unless every label is the position of one."""
     with trial(model):
-        shape = tuple(model.taps(example)["logits"].shape)
+        shape = tuple(model.taps(example)[model.output].shape)
     if len(shape) != 2:
         hint = "a model that ends in the logits of one decision (select a token, average, or flatten them)"
-        raise ModelError("layer `logits`", "be of shape [n, K]", f"{list(shape)} for 1 input", hint)
+        raise ModelError(f"layer `{model.output}`", "be of shape [n, K]", f"{list(shape)} for 1 input", hint)
     K = shape[1]
     if K < 2:
         hint = "two logits, of which one may be zero"
-        raise ModelError("layer `logits`", "be of two classes or more", "one logit", hint)
+        raise ModelError(f"layer `{model.output}`", "be of two classes or more", "one logit", hint)
     if labels.min() < 0 or labels.max() >= K:
         found = f"{int(labels.min())} … {int(labels.max())}"
         raise DegenerateInput("`labels`", f"be positions of the {K} logits", found, "labels from 0 on")

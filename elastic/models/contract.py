@@ -1,8 +1,8 @@
 """What a model is to elastic: layers by name, in the order of depth.
 
-A model is one function under `model`; it is handed a `Task` and returns a `TappedModel`: an ``nn.Module`` that
-can give, beside its logits, the features of every named layer. Built-in models are `Stages`: a chain in which
-each named stage's output is a layer. The last two layers are always ``penultimate`` and ``logits``.
+A model is one function under `model`; it takes a `Task` and returns a `TappedModel`: an ``nn.Module`` that gives,
+beside its logits, the features of every named layer. The last layer is the output, whatever its name. Built-in models
+are `Stages`: a chain in which each named stage's output is a layer. Their last two are ``penultimate`` and ``logits``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.registry import registry
+
+#: Name of the output layer where no other is known: of built-in models, and where no named submodule gives the output.
+LOGITS = "logits"
+#: Name of layer 0: what enters the model.
+INPUT = "input"
 
 #: Reads ``(task, *, options) -> TappedModel``.
 ModelFunction = Callable[..., "TappedModel"]
@@ -53,28 +58,33 @@ class TappedModel(nn.Module, ABC):
 
     @abstractmethod
     def taps(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Return the features [n, …] of each layer, from the first (depth 1) to ``logits`` (depth L)."""
+        """Return the features [n, …] of each layer, from the first (depth 1) to the output (depth L)."""
 
     @property
     @abstractmethod
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers in the order of depth; the last is ``logits``."""
+        """Names of the layers in the order of depth; the last is the output, whose features are the logits."""
+
+    @property
+    def output(self) -> str:
+        """Name of the output layer, the last of `layers`."""
+        return self.layers[-1]
 
     @property
     def penultimate(self) -> str | None:
-        """Name of the layer before the logits (whose features the classifier reads), None where there is none."""
+        """Name of the layer before the output (whose features the classifier reads), None where there is none."""
         return self.layers[-2] if len(self.layers) > 1 else None
 
     def layer_of(self, loss: Literal["logits", "penultimate"]) -> str:
-        """Return this model's own name of the layer that a loss reads.
+        """Return this model's own name of the layer that a loss reads: its output, or the layer before it.
 
         Raises
         ------
         ModelError
-            If it is the layer before the logits, and there is none.
+            If it is the layer before the output, and there is none.
         """
         if loss == "logits":
-            return "logits"
+            return self.output
         if self.penultimate is None:
             should = "have a layer before the logits, whose features the loss is of"
             raise ModelError("`model`", should, "logits alone", "naming it in `layers`, or a loss of the logits")
@@ -117,7 +127,7 @@ class Stages(TappedModel):
 
     def __init__(self, stages: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        if tuple(stages)[-2:] != ("penultimate", "logits"):
+        if tuple(stages)[-2:] != ("penultimate", LOGITS):
             raise ValueError(f"the last two stages should be penultimate and logits; found {tuple(stages)[-2:]}")
         self.stages = nn.ModuleDict(stages)
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from torch import nn
 
 from elastic.errors import ModelError, NotAllowed
-from elastic.models.contract import Task, model
+from elastic.models.contract import LOGITS, Task, model
 from elastic.models.tapped import Tapped
 from elastic.models.trial import blank_batch, first_line
 
@@ -47,7 +47,7 @@ def external(
         ``package.module:attribute``, a class or function that returns the network. It is called with ``options``,
         and with ``input_shape`` and ``classes`` where it has parameters of these names.
     layers
-        Names of submodules in the order of depth, without the output layer (see `Tapped`).
+        Names of submodules in the order of depth, without the output layer, which is called ``logits`` (see `Tapped`).
     options
         Keyword arguments of the target.
 
@@ -62,7 +62,7 @@ def external(
     network = factory(**_of_the_task(factory, task) | options)
     if not isinstance(network, nn.Module):
         raise ModelError(f"`{target}`", "return a torch.nn.Module", type(network).__name__, "returning the network")
-    return Tapped(network, layers, blank_batch(network, task.input_shape))
+    return Tapped(network, layers, blank_batch(network, task.input_shape), output=LOGITS)
 
 
 def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class _Output:
-    """A submodule's output, and how often its memory had been written to when it was returned."""
-
-    tensor: Tensor
-    version: int
-
-    def is_read_by(self, entering: Tensor) -> bool:
-        """Whether the [n, d] tensor is this output, flattened or as it is, with the values of then."""
-        if torch._C._functorch.is_functorch_wrapped_tensor(entering):
-            return False  # inside a vmap of the module's own, tensors have no memory
-        return (
-            entering.data_ptr() == self.tensor.data_ptr()
-            and entering.shape == self.tensor.flatten(1).shape
-            and entering.is_contiguous()
-            and self.tensor.is_contiguous()
-            and entering._version == self.version
-        )
+from elastic.models.returned import Returned
 
 
 def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> dict[str, str]:
@@ -45,12 +25,12 @@ def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> di
     >>> linear_after(net, ["0", "2", "3"], torch.ones(5, 1, 2, 2))
     {'0': '2', '3': '4'}
     """
-    outputs: dict[str, _Output] = {}
+    outputs: dict[str, Returned] = {}
     readers: dict[str, set[str]] = defaultdict(set)
 
     def keep(name: str, _submodule: nn.Module, _arguments: Any, output: Any) -> None:
         if isinstance(output, Tensor):
-            outputs[name] = _Output(output, output._version)
+            outputs[name] = Returned.of(output)
 
     def compare(linear: str, _submodule: nn.Module, arguments: tuple[Any, ...]) -> None:
         for name, output in outputs.items():

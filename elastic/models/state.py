@@ -133,7 +133,9 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
 
 
 def _has_own_attributes(value: Any) -> bool:
-    return hasattr(value, "__dict__") and not type(value).__module__.startswith(FOREIGN)
+    # A compiled submodule is of torch._dynamo, and holds the user's.
+    is_foreign = type(value).__module__.startswith(FOREIGN) and not isinstance(value, nn.Module)
+    return hasattr(value, "__dict__") and not is_foreign
 
 
 @contextmanager

@@ -10,116 +10,158 @@ from typing import Any
 from torch import Tensor, nn
 
 from elastic.errors import ModelError
-from elastic.models.contract import TappedModel
+from elastic.models.contract import INPUT, LOGITS, TappedModel
 from elastic.models.following import linear_after
-from elastic.models.trial import trial
+from elastic.models.layer_choice import choose_layers
+from elastic.models.returned import Returned
+from elastic.models.trial import trial, uncompiled
+from elastic.models.wrappers import unwrapped
 from elastic.registry import nearest
 
-#: Names under which wrappers hold a module.
-WRAPPERS = ("module.", "_orig_mod.")
+__all__ = ["Tapped", "tap", "unwrapped"]
 
 
 class Tapped(TappedModel):
-    """A module whose named submodules' outputs are the layers; its own output is the layer ``logits``.
+    """A module whose named submodules' outputs are the layers; the last layer is the module's own output.
 
     The outputs are read by forward hooks that exist only while `taps` runs, so it works under ``torch.func``
     (``functional_call``, ``vmap``, ``jvp``, ``grad``) and the module stays as it was. A feature has the value
     that the submodule returned, even where an in-place activation overwrites it later. Of a tuple the first
     tensor is taken.
 
+    The output layer has the name of the submodule that gives it, where the last of ``layers`` does: the module returns
+    that tensor, or a view of the same shape, unchanged. Otherwise it is called ``logits``.
+
     Parameters
     ----------
     module
         Maps inputs [n, …] to logits [n, K].
     layers
-        Names of submodules (as in ``named_modules``) in the order of depth; ``logits`` may be left out.
+        Names of submodules (as in ``named_modules``) in the order of depth, which is not checked. A last name
+        ``logits`` that no submodule has is the output.
     example
         Inputs [n, …] for one forward pass, here and now. With them, `next_weights` finds the ``nn.Linear``
-        that each layer enters, and a last name that is the output layer itself is taken for ``logits``.
+        that each layer enters, and it is known which name the output has. Without them, the first call of `taps`
+        tells; if `layers` is asked for before that, the output is called ``logits``, and must have no other name.
+    output
+        Name of the output layer, whichever submodule gives it.
 
     Raises
     ------
     ModelError
         If a name is unknown or given twice, or a submodule does not yield one feature per input: it does not
-        run, runs more than once (its features would be ambiguous), or gives no tensor [n, …].
+        run, runs more than once (its features would be ambiguous), or gives no tensor [n, …]. If the output is named
+        before another layer, or twice, or a hidden layer is called ``logits`` or ``input`` (the name of layer 0).
 
     Examples
     --------
     >>> import torch
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> tapped = Tapped(net, ["1", "2"], example=torch.ones(5, 4))
-    >>> tapped.layers
+    >>> Tapped(net, ["1"], example=torch.ones(5, 4)).layers
     ('1', 'logits')
+    >>> tapped = Tapped(net, ["1", "2"], example=torch.ones(5, 4))
+    >>> tapped.layers, tapped.output, tapped.penultimate
+    (('1', '2'), '2', '1')
     >>> tapped.next_weights()["1"] is net[2]
     True
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[str], example: Tensor | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, layers: Sequence[str], example: Tensor | None = None, *, output: str | None = None
+    ) -> None:
         super().__init__()
         self.module = module
-        self._names = _known(module, tuple(layers[:-1] if layers and layers[-1] == "logits" else layers))
+        self._names, self._output = _known(module, tuple(layers), output)
+        # Whether the output's name is decided, and whether a forward pass has shown which submodule gives it.
+        self._is_settled = self._is_shown = False
         self._next: dict[str, str] = {}
         if example is not None:
             with trial(module):
-                _, last_is_output = self._read(example)
-                self._names = self._names[:-1] if last_is_output else self._names
+                self._settle(self._read(example)[1])
+                self._is_shown = True
                 self._next = linear_after(module, self._names, example)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The submodules' names, then ``logits``."""
-        return (*self._names, "logits")
+        """The submodules' names, the output's last."""
+        if not self._is_settled:
+            self._settle(())
+        return (*self._names, self._output or LOGITS)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits [n, K] of inputs [n, …]."""
-        return _feature("logits", self.module(inputs), len(inputs))
+        return _feature(self._output or LOGITS, self.module(inputs), len(inputs))
 
     def taps(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Return each named submodule's output [n, …], then the logits."""
-        features, last_is_output = self._read(inputs)
-        if last_is_output:
-            raise _layer_error(self._names[-1], "be a hidden layer", "the output layer", "'logits' in its place")
-        return features
+        """Return each hidden layer's features [n, …], then the logits."""
+        features, giving = self._read(inputs)
+        if not self._is_settled:
+            self._settle(giving)
+        elif giving:
+            hint = "example=inputs, with which the output keeps its name, or leaving it out"
+            raise _layer_error(giving[-1], "be a hidden layer, as the output is called otherwise", "the output", hint)
+        if not self._is_shown:
+            self._is_shown = True
+        return {name: features[name] for name in self.layers}
 
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return, for each layer that enters exactly one ``nn.Linear`` unchanged, that module (see ``example``)."""
         linears = {name: self.module.get_submodule(linear) for name, linear in self._next.items()}
         return {name: linear for name, linear in linears.items() if isinstance(linear, nn.Linear)}
 
-    def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], bool]:
-        """Return the features, and whether the last named submodule's output is the module's.
+    def _settle(self, giving: Sequence[str]) -> None:
+        """Decide what the output layer is called, where the named submodules ``giving`` it are known."""
+        if len(giving) > 1:
+            found = f"the output layer, which `{giving[-1]}` is too"
+            raise _layer_error(giving[0], "be a hidden layer", found, "leaving one of them out")
+        if giving and giving[0] != self._names[-1]:
+            hint = f"layers in the order of depth, {giving[0]!r} last"
+            raise _layer_error(giving[0], "be named last, as it gives the output", f"{list(self._names)}", hint)
+        hidden = tuple(name for name in self._names if name not in giving)
+        output = self._output or (giving[0] if giving else LOGITS)
+        if output in hidden:
+            should = "give the output, whose name that is where no other is given"
+            raise _layer_error(output, should, "a hidden layer", "renaming the submodule, or leaving it out")
+        self._names, self._output, self._is_settled = hidden, output, True
 
-        The inputs enter as a copy: the first submodule may work in place.
+    def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """Return the features, and the named submodules that give the output, in the order in which they ran.
+
+        The inputs enter as a copy: the first submodule may work in place. Once a pass has shown what gives the output
+        it is not looked for again: under ``torch.func`` tensors have no memory to compare.
         """
         features: dict[str, Tensor] = {}
-        last: Tensor | None = None
+        returned: dict[str, Returned] = {}
 
         def keep(name: str, output: Any) -> None:
-            nonlocal last
             if name in features:
                 raise _layer_error(name, "run once in a forward pass", "a second run", "submodules that run once")
-            last = _feature(name, output, len(inputs))
+            feature = _feature(name, output, len(inputs))
+            returned[name] = Returned.of(feature)
             # A copy, because the next module may be an activation that works in place.
-            features[name] = last.clone()
+            features[name] = feature.clone()
 
-        with _hooked(self.module, self._names, keep):
+        with uncompiled(), _hooked(self.module, self._names, keep):
             logits = self.forward(inputs.clone())
         for name in self._names:
             if name not in features:
                 raise _layer_error(name, "run in a forward pass", "that it does not", "submodules that run")
-        ordered = {name: features[name] for name in self._names} | {"logits": logits}
-        return ordered, last is logits
+        shown = {} if self._is_shown else returned
+        giving = tuple(name for name, tensor in shown.items() if tensor.is_still(logits))
+        return features | dict.fromkeys((*giving, self._output or LOGITS), logits), giving
 
 
-def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor | None = None) -> TappedModel:
+def tap(model: nn.Module, layers: Sequence[str] | str | None = None, example: Tensor | None = None) -> TappedModel:
     """Return a model with named layers: a `TappedModel` as it is, any other module as `Tapped`.
 
     Parameters
     ----------
     model
         A built-in model, or any classifier.
-    layers, example
-        As in `Tapped`.
+    layers
+        Names of submodules, patterns of names, or "auto" (see `elastic.models.layer_choice.choose_layers`).
+    example
+        As in `Tapped`; patterns and "auto" need it.
 
     Raises
     ------
@@ -136,33 +178,9 @@ def tap(model: nn.Module, layers: Sequence[str] | None = None, example: Tensor |
             "`layers`",
             "name submodules of the model",
             "nothing",
-            f"layers={_some_names(model)} (model.named_modules())",
+            f"layers={_some_names(model)} (elastic.layers(model, example) shows all), or layers='auto'",
         )
-    known = {name for name, _ in model.named_modules()}
-    return Tapped(model, [name if name in known else _inside(name) for name in layers], example)
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module inside the wrappers of ``torch.compile`` and of data parallelism; any other as it is.
-
-    >>> net = nn.Linear(2, 2)
-    >>> unwrapped(nn.DataParallel(net)) is net
-    True
-    """
-    while isinstance(model, nn.Module):
-        parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
-        inner = model.module if parallel else getattr(model, "_orig_mod", None)
-        if not isinstance(inner, nn.Module):
-            break
-        model = inner
-    return model
-
-
-def _inside(name: str) -> str:
-    """Return a submodule's name without those of wrappers, which ``named_modules`` of a wrapper puts before it."""
-    while name.startswith(WRAPPERS):
-        name = name.partition(".")[2]
-    return name
+    return Tapped(model, choose_layers(model, example, layers), example)
 
 
 @contextmanager
@@ -180,17 +198,23 @@ def _hooked(module: nn.Module, names: Sequence[str], keep: Callable[[str, Any], 
             handle.remove()
 
 
-def _known(module: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
+def _known(module: nn.Module, names: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of submodules among those given, and the output's name if it is given too."""
     submodules = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
+    if names and names[-1] == (output or LOGITS) and (output or LOGITS not in submodules):
+        names, output = names[:-1], output or LOGITS
     for position, name in enumerate(names):
-        if name == "logits":
+        if name == LOGITS and name not in submodules:
             raise _layer_error(name, "be named last, if at all: it is the output", f"{names}", "leaving it out")
         if name not in submodules:
             hint = nearest(name, submodules, fallback=f"some of {_some_names(module)}")
             raise ModelError("`layers`", "name submodules of the model", repr(name), hint)
         if name in names[:position]:
             raise _layer_error(name, "be named once", "it twice", "leaving one out")
-    return names
+        if name == INPUT:
+            hint = "renaming the submodule, or naming one inside it"
+            raise _layer_error(name, "have a name of its own", "that of layer 0, the inputs", hint)
+    return names, output
 
 
 def _some_names(module: nn.Module) -> list[str]:

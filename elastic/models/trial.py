@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,23 @@ from elastic.models.state import preserved
 
 
 @contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run compiled modules as they are written, so that hooks and changed parameters reach them.
+
+    >>> net = nn.Linear(2, 2)
+    >>> net.compile(backend=lambda graph, inputs: 1 / 0)
+    >>> with uncompiled():
+    ...     net(torch.zeros(1, 2)).shape
+    torch.Size([1, 2])
+    """
+    # Loading the compiler takes seconds, and before it is loaded nothing is compiled.
+    with torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext():
+        yield
+
+
+@contextmanager
 def trial(module: nn.Module) -> Iterator[None]:
-    """Hold a module in evaluation mode, without gradients; restore it and the random generators afterwards.
+    """Hold a module in evaluation mode, uncompiled, without gradients; restore it and the random generators after.
 
     Examples
     --------
@@ -24,7 +40,7 @@ def trial(module: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    with preserved(module), torch.no_grad():
+    with preserved(module), uncompiled(), torch.no_grad():
         module.eval()
         yield
 

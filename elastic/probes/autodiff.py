@@ -43,7 +43,7 @@ class Autodiff(Stepping):
     # Measured on processors: convolutions of larger blocks take twice as long.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**24}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> None:
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
         self.parameters = trained_parameters(model)
         self.batching = Batching()
@@ -89,7 +89,7 @@ class Autodiff(Stepping):
 class FiniteAutodiff(Autodiff):
     """Movements by finite steps, taken in float64 and subtracted, or derived where they are too small for that."""
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str = "logits") -> None:
+    def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
         # The model keeps its precision and its weights: each pass runs on copies in float64.
         self.parameters = {name: p.double() for name, p in self.parameters.items()}
@@ -135,7 +135,7 @@ class FiniteAutodiff(Autodiff):
         return torch.ones_like(gradient.norm)
 
 
-def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> Autodiff:
+def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> Autodiff:
     """Return the engine at work: parameters as in `Stepping`."""
     return Autodiff(model, example, layer=layer) if lr is None else FiniteAutodiff(model, example, lr, layer)
 

@@ -13,9 +13,9 @@ from elastic.data.contract import Samples
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
-from elastic.models.contract import TappedModel
+from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
-from elastic.probes.features import INPUT, FeatureStream
+from elastic.probes.features import FeatureStream
 from elastic.probes.preconditions import check_preconditions
 
 #: What each layer can be read for.

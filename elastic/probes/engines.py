@@ -40,7 +40,7 @@ class Engine:
     cost
         Bytes that a block takes.
     widths
-        Number of features of each layer.
+        Number of features of each layer; the last is the output.
     layer
         The one that losses are of.
     reason
@@ -52,9 +52,14 @@ class Engine:
     name: str
     cost: Cost
     widths: dict[str, int]
-    layer: str = "logits"
+    layer: str
     reason: str = ""
     may_fall_back: bool = False
+
+    @property
+    def couples(self) -> bool:
+        """Whether losses are of features before the output, which makes the stepped samples one batch."""
+        return self.layer != next(reversed(self.widths))
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
@@ -69,7 +74,7 @@ class Engine:
 
 
 def choose_engine(
-    model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False, layer: str = "logits"
+    model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False, layer: str | None = None
 ) -> Engine:
     """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
 
@@ -82,13 +87,14 @@ def choose_engine(
     finite
         Whether a finite step is asked for, which fewer parts have rules for.
     layer
-        The one that losses are of (see `elastic.models.contract.TappedModel.layer_of`).
+        The one that losses are of (see `elastic.models.contract.TappedModel.layer_of`), the output by default.
 
     Raises
     ------
     ModelError
         If the structured engine is asked for by name and does not know a part, or autodiff cannot be had either.
     """
+    layer = model.output if layer is None else layer
     if engine == "autodiff":
         return tried("autodiff", model, example, finite, layer)
     try:

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor
 
 from elastic.errors import ModelError
-from elastic.models.contract import TappedModel
+from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import restored
 from elastic.probes.evaluation import probed
-
-#: The layer of depth 0: what enters the model.
-INPUT = "input"
 
 
 class FeatureStream:
@@ -59,7 +56,7 @@ class FeatureStream:
         for inputs, labels in zip(self.inputs.split(self._batch), self.labels.split(self._batch), strict=True):
             with torch.no_grad(), probed(self.model):
                 features = flat_taps(self.model, inputs)
-            decisions.append(features["logits"].argmax(dim=1))
+            decisions.append(features[self.model.output].argmax(dim=1))
             if self._keeps:
                 kept.append((features, labels))
             yield features, labels

@@ -14,10 +14,10 @@ from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
-from elastic.models.contract import TappedModel
+from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName
-from elastic.probes.features import INPUT, gram_matrices
+from elastic.probes.features import gram_matrices
 from elastic.probes.update_response import update_responses
 
 #: Readings of each layer, and of the network.

@@ -68,8 +68,8 @@ class Stepping(ABC):
         None for movements in the limit of a small step, −∂h(m)/∂θ · ∇ℓ(a); else the learning rate η > 0 of a finite
         one, (h(m; θ − η∇ℓ(a)) − h(m; θ)) / η.
     layer
-        The one that the loss reads. ∇ℓ(a) is its Jacobian at a, transposed, times the loss's gradient by a's features
-        there: parameters above it are not stepped.
+        The one that the loss reads, the output by default. ∇ℓ(a) is its Jacobian at a, transposed, times the loss's
+        gradient by a's features there: parameters above it are not stepped.
 
     Raises
     ------
@@ -80,8 +80,9 @@ class Stepping(ABC):
     #: Bytes that the largest tensor of a block should take, by type of device; any where there is no entry.
     cached: ClassVar[dict[str, int]] = {}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None, layer: str) -> None:
-        self.model, self.lr, self.layer = model, lr, layer
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
+        self.model, self.lr = model, lr
+        self.layer = model.output if layer is None else layer
 
     @abstractmethod
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Any:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
-from elastic.models.contract import TappedModel
+from elastic.models.contract import INPUT, TappedModel
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.state import ModuleState, preserved
 from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
-from elastic.probes.features import INPUT, flat_taps
+from elastic.probes.features import flat_taps
 
 #: Relative differences of two passes over the same samples in the same batch: the order of atomic sums on a GPU.
 REPEATED = 1e-5

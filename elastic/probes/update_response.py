@@ -96,7 +96,7 @@ def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -
     """
     stepped, observed = counted.shape
     cost = with_reading(engine.cost, engine.widths, counted, classes)
-    if engine.layer != "logits":
+    if engine.couples:
         cost = with_coupling(cost, stepped, engine.widths[engine.layer])
     return Plan.of(cost, stepped, observed, memory_budget)
 

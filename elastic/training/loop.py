@@ -206,11 +206,11 @@ def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, f
     """
     total = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
-    layer = model.layer_of(loss.layer)
-    for inputs, labels in evaluation_batches(samples, spread=layer != "logits"):
-        features = {"logits": model(inputs)} if layer == "logits" else model.taps(inputs)
+    layer, output = model.layer_of(loss.layer), model.output
+    for inputs, labels in evaluation_batches(samples, spread=layer != output):
+        features = {output: model(inputs)} if layer == output else model.taps(inputs)
         total += loss.per_sample(features[layer].flatten(1), labels).double().sum()
-        correct += (features["logits"].argmax(dim=1) == labels).sum()
+        correct += (features[output].argmax(dim=1) == labels).sum()
     return total.item() / len(samples), correct.item() / len(samples)
 
 

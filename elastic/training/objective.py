@@ -58,7 +58,7 @@ class Objective:
 
     def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Return the objective of a batch, as the optimiser is given it."""
-        taps = self.model.taps(inputs) if self.features or self.probe else {"logits": self.model(inputs)}
+        taps = self.model.taps(inputs) if self.features or self.probe else {self.model.output: self.model(inputs)}
         value = self.loss.per_sample(taps[self.model.layer_of(self.loss.layer)].flatten(1), labels).mean()
         if self.probe is not None:
             value = value + self._of_probe(taps, labels).mean()
@@ -97,7 +97,7 @@ class Objective:
         return self.decay + sum(named)
 
     def _on_features(self, taps: Mapping[str, Tensor]) -> Tensor:
-        return self.features / 2 * taps[self.model.layers[-2]].flatten(1).square().sum(dim=1).mean()
+        return self.features / 2 * taps[self.model.layer_of("penultimate")].flatten(1).square().sum(dim=1).mean()
 
 
 def squared_norm(tensors: Iterable[Tensor]) -> Tensor:

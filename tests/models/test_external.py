@@ -72,6 +72,13 @@ def test_a_class_is_told_the_shape_and_the_classes(package):
     assert model.next_weights()["body"] is model.module.head
 
 
+def test_the_output_layer_is_called_logits_whatever_submodule_gives_it(package):
+    for layers in (["body"], ["body", "head"], ["body", "logits"], ["body", "head", "logits"]):
+        model = build("mypkg.models:Net", layers=layers)
+        assert model.layers == tuple(model.taps(torch.zeros(1, 2, 6))) == ("body", "logits")
+        assert model.next_weights()["body"] is model.module.head
+
+
 @pytest.mark.parametrize("target", ["mypkg.models:plain", "mypkg.models:Net.build"])
 def test_functions_and_class_methods_are_called_with_the_options(package, target):
     layers = ["1"] if target.endswith("plain") else ["body"]

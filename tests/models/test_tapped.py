@@ -168,12 +168,122 @@ def test_next_weights_follow_a_copy_of_the_model(net, inputs):
     assert model.next_weights()["act"] is not net.block.inner
 
 
-def test_a_named_output_layer_is_the_logits(net, inputs):
+def test_the_output_keeps_the_name_that_the_user_gave(net, inputs):
     model = Tapped(net, ["act", "head"], example=inputs)
+    assert model.layers == tuple(model.taps(inputs)) == ("act", "head")
+    assert (model.output, model.penultimate, model.layer_of("logits"), model.layer_of("penultimate")) == (
+        "head", "act", "head", "act",
+    )  # fmt: skip
+    assert torch.equal(model.taps(inputs)["head"], net(inputs))
+    assert torch.equal(model(inputs), net(inputs))
+
+
+def test_without_an_example_the_first_pass_tells_what_the_output_is_called(net, inputs):
+    model = Tapped(net, ["act", "head"])
+    assert tuple(model.taps(inputs)) == tuple(model.taps(inputs[:1])) == model.layers == ("act", "head")
+    model = Tapped(net, ["act"])
+    assert tuple(model.taps(inputs)) == model.layers == ("act", "logits")
+
+
+def test_an_answer_that_was_given_before_the_first_pass_is_not_taken_back(net, inputs):
+    model = Tapped(net, ["act", "head"])
+    assert model.layers == ("act", "head", "logits")
+    with pytest.raises(ModelError, match=r"`head` should be a hidden layer.*found the output; try example=inputs"):
+        model.taps(inputs)
+    model = Tapped(net, ["act"])
     assert model.layers == tuple(model.taps(inputs)) == ("act", "logits")
-    with pytest.raises(ModelError, match="`head` should be a hidden layer"):
-        Tapped(net, ["act", "head"]).taps(inputs)
+
+
+def test_the_output_is_called_logits_where_that_is_asked_for(net, inputs):
+    for names in (["act", "logits"], ["act", "head", "logits"]):
+        model = Tapped(net, names, example=inputs)
+        assert model.layers == tuple(model.taps(inputs)) == ("act", "logits")
+    for names in (["act"], ["act", "head"], ["act", "score"]):
+        model = Tapped(net, names, example=inputs, output="score")
+        assert model.layers == tuple(model.taps(inputs)) == ("act", "score")
     assert Tapped(net, ["act", "logits"]).layers == ("act", "logits")
+
+
+class Ending(nn.Module):
+    """Its forward pass ends in a function of what its last submodule returns."""
+
+    def __init__(self, end, name="head", inner=None):
+        super().__init__()
+        self.act, self.name = nn.Tanh(), name
+        self.add_module(name, inner or nn.Linear(4, 3).double())
+        self.end = end
+
+    def forward(self, x):
+        return self.end(self.get_submodule(self.name)(self.act(x)))
+
+
+UNCHANGED = {
+    "itself": lambda z: z,
+    "a view": lambda z: z.view(len(z), -1),
+    "a slice of all": lambda z: z[:],
+    "no change of type": lambda z: z.double(),
+    "first of a tuple": lambda z: (z, z.sum()),
+    "squeezed back": lambda z: z[:, :, None].squeeze(2),
+}
+CHANGED = {
+    "another value": lambda z: z + 0,
+    "in place": lambda z: z.mul_(2),
+    "other classes": lambda z: z[:, :2],
+    "the reverse": lambda z: z.flip(1),
+    "normalised": lambda z: z.log_softmax(1),
+    "another tensor first": lambda z: (z + 1, z),
+}
+
+
+@pytest.mark.parametrize("end", [*UNCHANGED, *CHANGED])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_name_is_the_output_s_only_if_the_module_returns_it_unchanged(inputs, end, known):
+    net = Ending((UNCHANGED | CHANGED)[end])
+    model = Tapped(net, ["act", "head"], example=inputs if known else None)
+    taps, head = model.taps(inputs), inputs.tanh() @ net.head.weight.T + net.head.bias
+    torch.testing.assert_close(taps["head"], head)
+    assert tuple(taps) == model.layers == (("act", "head") if end in UNCHANGED else ("act", "head", "logits"))
+    output = net(inputs)
+    assert torch.equal(taps[model.output], output[0] if isinstance(output, tuple) else output)
+    assert tuple(model.taps(inputs)) == model.layers
+
+
+def test_what_the_output_is_called_does_not_depend_on_a_transform(inputs):
+    for end in ("a view", "in place"):
+        model = Tapped(Ending((UNCHANGED | CHANGED)[end]), ["act", "head"], example=inputs)
+        taps = vmap(lambda x, model=model: model.taps(x[None]))(inputs)
+        assert tuple(taps) == model.layers
+        torch.testing.assert_close(taps[model.output][:, 0], model(inputs))
+
+
+@torch.inference_mode()
+def test_in_inference_mode_names_are_the_same(net, inputs):
+    assert tuple(Tapped(net, ["act", "head"]).taps(inputs)) == ("act", "head")
+
+
+def test_a_submodule_may_be_called_logits_if_it_is_the_output(inputs):
+    for known in (inputs, None):
+        model = Tapped(Ending(lambda z: z, "logits"), ["act", "logits"], example=known)
+        assert tuple(model.taps(inputs)) == model.layers == ("act", "logits")
+        with pytest.raises(ModelError, match=r"`logits` should give the output, .* found a hidden layer"):
+            Tapped(Ending(lambda z: z + 1, "logits"), ["act", "logits"], example=known).taps(inputs)
+    with pytest.raises(ModelError, match="`logits` should be named last, as it gives the output"):
+        Tapped(Ending(lambda z: z, "logits"), ["logits", "act"], example=inputs)
+
+
+def test_no_layer_takes_the_name_of_the_inputs(inputs):
+    with pytest.raises(ModelError, match="`input` should have a name of its own; found that of layer 0"):
+        Tapped(Ending(lambda z: z, "input"), ["act", "input"])
+
+
+def test_the_output_is_named_once_and_last(net, inputs):
+    with pytest.raises(ModelError, match=r"`head` should be named last.*try layers in the order of depth, 'head' last"):
+        Tapped(net, ["head", "act"], example=inputs)
+    nested = Ending(lambda z: z, inner=nn.Sequential(nn.Linear(4, 3)).double())
+    with pytest.raises(
+        ModelError, match=r"`head\.0` should be a hidden layer; found the output layer, which `head` is"
+    ):
+        Tapped(nested, ["act", "head.0", "head"], example=inputs)
 
 
 def test_the_penultimate_layer_is_the_last_named(net):

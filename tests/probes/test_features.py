@@ -9,6 +9,7 @@ from torch import nn
 from elastic.errors import ModelError
 from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
+from elastic.models.tapped import Tapped
 from elastic.probes.features import FeatureStream, flat_taps, gram_matrices
 
 INPUTS = torch.randn(23, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -37,6 +38,14 @@ def test_features_are_those_of_the_model_in_evaluation_mode(model):
     for layer, expected in taps.items():
         assert torch.equal(features[layer], expected.flatten(1))
     assert torch.equal(labels, LABELS)
+
+
+def test_decisions_are_those_of_the_output_whatever_it_is_called():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    stream = FeatureStream(Tapped(net, ["2", "3"], INPUTS[:1]), INPUTS, LABELS)
+    assert list(passed(stream)[0]) == ["input", "2", "3"]
+    with torch.no_grad():
+        assert torch.equal(stream.decisions, net(INPUTS).argmax(1))
 
 
 @pytest.mark.parametrize("budget", [1, 2**14, 2**30])

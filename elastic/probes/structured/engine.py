@@ -36,10 +36,10 @@ class Structured(Stepping):
     # two operations.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**24, "cuda": 2**28}
 
-    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str = "logits") -> None:
+    def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
         with torch.no_grad(), probed(model):
-            self.recording = Recording(model, example, layer)
+            self.recording = Recording(model, example, self.layer)
         #: Whether a pass has been looked through for operations that no torch function shows.
         self.looked = False
 

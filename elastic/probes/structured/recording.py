@@ -31,7 +31,8 @@ class Recording:
     example
         One input [1, …].
     layer
-        The one whose features steps are taken along. Parameters that it does not depend on have a step of zero.
+        The one whose features steps are taken along, the output by default. Parameters that it does not depend on
+        have a step of zero.
 
     Raises
     ------
@@ -39,8 +40,8 @@ class Recording:
         If the model uses a parameter in a way that torch functions do not show.
     """
 
-    def __init__(self, model: TappedModel, example: Tensor, layer: str = "logits") -> None:
-        self.model, self.layer = model, layer
+    def __init__(self, model: TappedModel, example: Tensor, layer: str | None = None) -> None:
+        self.model, self.layer = model, model.output if layer is None else layer
         self.parameters = dict(model.named_parameters())
         frozen = [name for name, p in self.parameters.items() if not p.requires_grad]
         if frozen:

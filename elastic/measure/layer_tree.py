@@ -1,0 +1,198 @@
+"""The submodules of a model with their shapes: which ones can be layers, and which ones ``layers="auto"`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from elastic.arguments import as_inputs, check_module
+from elastic.arrays import ArrayLike
+from elastic.errors import DegenerateInput
+from elastic.models.auto_layers import auto_layers
+from elastic.models.contract import TappedModel
+from elastic.models.forward_trace import ModuleRun, Trace, trace
+from elastic.models.input_type import input_type
+from elastic.models.tapped import Tapped, unwrapped
+from elastic.models.trial import trial
+from elastic.models.unnamed_functions import unnamed_functions
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One submodule.
+
+    Attributes
+    ----------
+    name
+        As ``layers`` takes it.
+    module
+        Its type.
+    shape
+        Of its output for one input, without the batch; None where there is none.
+    obstacle
+        Why it cannot be a layer; "" where it can.
+    is_auto, is_output
+        Whether ``layers="auto"`` takes it, and whether its output is the model's.
+    """
+
+    name: str
+    module: str
+    shape: tuple[int, ...] | None
+    obstacle: str = ""
+    is_auto: bool = False
+    is_output: bool = False
+
+    @property
+    def width(self) -> int | None:
+        """Number of features, None where there is no output [n, …]."""
+        if self.shape is None:
+            return None
+        width = 1
+        for size in self.shape:
+            width *= size
+        return width
+
+
+@dataclass(frozen=True, repr=False)
+class LayerTree:
+    """The submodules of a model; ``print`` shows them as a tree.
+
+    Attributes
+    ----------
+    model
+        Type of the model.
+    rows
+        A `LayerRow` for each submodule, in the order in which they are registered.
+    auto
+        Names that ``layers="auto"`` takes, in the order of execution.
+    notes
+        Sentences on what cannot be tapped because it has no name.
+    """
+
+    model: str
+    rows: tuple[LayerRow, ...]
+    auto: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[LayerRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        can = sum(not row.obstacle for row in self.rows)
+        return f"<LayerTree of {self.model}: {len(self.rows)} submodules, {can} of which can be tapped>"
+
+    def __str__(self) -> str:
+        cells = [("layer", "module", "output", "features", ""), *map(_cells, self.rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(4)]
+        lines = [
+            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4]]).rstrip() for row in cells
+        ]
+        auto = f'layers="auto" takes {", ".join(self.auto) or "the output alone"}'
+        output = "" if any(row.is_output for row in self.rows) else '; the output is added as "logits"'
+        return "\n".join([*lines, "", auto + output, *self.notes])
+
+
+def layers(model: nn.Module, example: ArrayLike) -> LayerTree:
+    """Print the submodules of a model with the shapes of their outputs, and which ones can be layers.
+
+    A submodule can be a layer if it runs once in a forward pass and gives a tensor [n, …]. What is computed without a
+    module, such as a ReLU that is called as a function, has no name: a note under the tree says where.
+
+    Parameters
+    ----------
+    model
+        Any module, which is run in evaluation mode and left as it was; wrappers of ``torch.compile`` and data
+        parallelism are looked through.
+    example
+        A batch of inputs [n, …], an array or a tensor, of which at most three are run.
+
+    Returns
+    -------
+    LayerTree
+        What is printed, with a record for each submodule; ``str`` of it is the tree, its ``repr`` one line.
+
+    Raises
+    ------
+    ModelError
+        If the model does not run on the example: a single input is no batch.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> tree = layers(net, [[[1.0, 2.0], [3.0, 4.0]]])
+    layer  module   output  features
+    0      Flatten  [n, 4]  4         ✓
+    1      Linear   [n, 3]  3         ✓
+    2      ReLU     [n, 3]  3         ✓ auto
+    3      Linear   [n, 2]  2         ✓ auto, output
+    <BLANKLINE>
+    layers="auto" takes 2, 3
+    >>> [row.width for row in tree]
+    [4, 3, 3, 2]
+    """
+    model = unwrapped(model)
+    if isinstance(model, Tapped):
+        model = model.module
+    parameter = check_module(model)
+    inputs = as_inputs("example", example).to(parameter.device)
+    if len(inputs) == 0:
+        raise DegenerateInput("`example`", "be a batch of inputs", "none", "one input or more: x[:2]")
+    if inputs.is_floating_point():
+        inputs = inputs.to(input_type(model, inputs[:1]))
+    tree = _built_in(model, inputs) if isinstance(model, TappedModel) else _of_module(model, inputs)
+    print(tree)
+    return tree
+
+
+def _of_module(model: nn.Module, inputs: Tensor) -> LayerTree:
+    found = trace(model, inputs)
+    auto = auto_layers(found)
+    names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    rows = tuple(_row(found, name, name in auto) for name in names)
+    return LayerTree(type(model).__name__, rows, tuple(auto), tuple(unnamed_functions(found)))
+
+
+def _row(found: Trace, name: str, is_auto: bool) -> LayerRow:
+    run = found.modules[found.aliases.get(name, name)]
+    shape = run.shape[1:] if run.shape is not None and run.grows else None
+    obstacle = f"is {run.name} by another name" if run.name != name else run.obstacle
+    return LayerRow(name, type(run.module).__name__, shape, obstacle, is_auto, not obstacle and _is_output(found, run))
+
+
+def _is_output(found: Trace, run: ModuleRun) -> bool:
+    return run.returned is not None and found.output is not None and run.returned.is_same(found.output)
+
+
+def _built_in(model: TappedModel, inputs: Tensor) -> LayerTree:
+    """Return the layers of a model that names them itself."""
+    with trial(model):
+        taps = model.taps(inputs[:1].clone())
+    stages = getattr(model, "stages", {})
+    kinds = {name: type(stages[name]).__name__ if name in stages else "" for name in taps}
+    rows = [LayerRow(n, kinds[n], tuple(h.shape[1:]), "", True, n == model.output) for n, h in taps.items()]
+    note = f"{type(model).__name__} names its layers itself: `layers` is not to be given"
+    return LayerTree(type(model).__name__, tuple(rows), tuple(taps), (note,))
+
+
+def _cells(row: LayerRow) -> tuple[str, ...]:
+    """Return what a row shows: its name, indented, type, shape, width, and whether it can be tapped."""
+    indented = "  " * row.name.count(".") + row.name
+    shape = "" if row.shape is None else f"[{', '.join(['n', *map(str, row.shape)])}]"
+    width = "" if row.width is None else f"{row.width:,}"
+    return (
+        indented,
+        row.module,
+        shape,
+        width,
+        row.obstacle or "✓" + _marks(("auto", row.is_auto), ("output", row.is_output)),
+    )
+
+
+def _marks(*marks: tuple[str, bool]) -> str:
+    shown = [word for word, is_shown in marks if is_shown]
+    return f" {', '.join(shown)}" if shown else ""

@@ -1,0 +1,256 @@
+"""A forward pass, recorded: which submodules run, in which order, what they return, and which functions are called.
+
+`trace` runs a module twice, on batches of two sizes, so that a batch dimension is told from another one of its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from elastic.errors import ModelError
+from elastic.models.contract import INPUT, LOGITS
+from elastic.models.returned import Returned, version_of
+from elastic.models.trial import first_line, trial
+
+#: Samples of the example that are run: shapes and names need no more.
+SAMPLES = 3
+
+
+@dataclass
+class ModuleRun:
+    """One submodule in a forward pass.
+
+    Attributes
+    ----------
+    name
+        As in ``named_modules``; "" for the module itself.
+    module
+        The submodule.
+    runs
+        How often it ran.
+    order
+        Its place among the modules as they finish, the last time that it ran.
+    entered, returned
+        First tensor of its arguments and of its output, the first time that it ran; None where there is none.
+    grows
+        Whether the first dimension of the output is that of the batch.
+    clash
+        Why no layer may have its name; "" where one may.
+    merges
+        Whether its own code, outside its submodules, joins several tensors that depend on the inputs: a residual
+        connection, a concatenation, attention.
+    """
+
+    name: str
+    module: nn.Module
+    runs: int = 0
+    order: int = -1
+    entered: Returned | None = None
+    returned: Returned | None = None
+    grows: bool = True
+    clash: str = ""
+    merges: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of the output [n, …], None where there is no tensor."""
+        return None if self.returned is None else tuple(self.returned.tensor.shape)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the output cannot be a layer; "" where it can."""
+        if self.runs == 0:
+            return "not run"
+        if self.runs > 1:
+            return f"runs {self.runs} times"
+        if self.returned is None:
+            return "gives no tensor"
+        if not self.returned.tensor.is_floating_point():
+            return f"gives {str(self.returned.tensor.dtype).removeprefix('torch.')}"
+        return self.clash if self.grows else "has no batch dimension first"
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """A call of a torch function that returns new numbers: its name, the module whose code calls it, and the result."""
+
+    function: str
+    caller: str
+    result: Returned
+
+
+@dataclass
+class Trace:
+    """Modules by name, the module itself under ""; names of the same submodule again; function calls in their order."""
+
+    modules: dict[str, ModuleRun]
+    aliases: dict[str, str]
+    calls: list[FunctionCall] = field(default_factory=list)
+
+    @property
+    def output(self) -> Returned | None:
+        """What the module returns."""
+        return self.modules[""].returned
+
+    def finished(self) -> list[ModuleRun]:
+        """Return the submodules that ran, in the order in which they finish."""
+        return sorted((run for run in self.modules.values() if run.name and run.runs), key=lambda run: run.order)
+
+
+def trace(module: nn.Module, example: Tensor) -> Trace:
+    """Return the record of a forward pass in evaluation mode, which leaves the module as it was.
+
+    Parameters
+    ----------
+    module
+        Any module.
+    example
+        Inputs [n, …], of which a few are run.
+
+    Raises
+    ------
+    ModelError
+        If the module does not run on the inputs, or on a batch of another size.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU())
+    >>> [(run.name, run.shape) for run in trace(net, torch.ones(2, 2, 2)).finished()]
+    [('0', (2, 4)), ('1', (2, 3)), ('2', (2, 3))]
+    """
+    few = example[:SAMPLES]
+    hint = "inputs [n, …] of the shape and type that it takes (a single one: example[None])"
+    try:
+        found, other = _traced(module, few), _traced(module, torch.cat([few, few[:1]]))
+    except Exception as error:
+        raise ModelError(
+            "`model`", "run on `example`, and on fewer inputs", _refusal(module, example, error), hint
+        ) from error
+    for name, run in found.modules.items():
+        longer = other.modules[name].shape
+        run.grows = (run.shape or ())[:1] == (len(few),) and (longer or ())[:1] == (len(few) + 1,)
+    _note_clashes(found)
+    return found
+
+
+def _refusal(module: nn.Module, example: Tensor, error: Exception) -> str:
+    """Return why a module does not run on some of the inputs: on all of them, it may take them for a single one."""
+    kind = f"{str(example.dtype).removeprefix('torch.')} of shape {list(example.shape)}"
+    try:
+        with trial(module):
+            module(example.clone())
+    except Exception as other:
+        return f"{first_line(other)} on {kind}"
+    return f"{first_line(error)} on a part of {kind}, which runs as a whole: a single input"
+
+
+def _note_clashes(found: Trace) -> None:
+    """Note submodules called as layers are that they cannot be: `INPUT`, and `LOGITS` where it is not the output."""
+    if (first := found.modules.get(INPUT)) is not None:
+        first.clash = "is called as layer 0, the inputs"
+    if (last := found.modules.get(LOGITS)) is not None and last.returned and found.output:
+        last.clash = "" if last.returned.is_same(found.output) else "is called as the output, and is not"
+
+
+def _traced(module: nn.Module, example: Tensor) -> Trace:
+    names = list(module.named_modules(remove_duplicate=False))
+    runs: dict[int, ModuleRun] = {}
+    for name, part in names:
+        runs.setdefault(id(part), ModuleRun(name, part))
+    aliases = {name: runs[id(part)].name for name, part in names if runs[id(part)].name != name}
+    found = Trace({run.name: run for run in runs.values()}, aliases)
+    example = example.clone()
+    constants = [*module.parameters(), *module.buffers()]
+    with trial(module), _plain_attention(), _Watch(found, constants) as watch, watch.hooked():
+        module(example)
+    return found
+
+
+class _Watch(TorchFunctionMode):
+    """While active, records function calls, and the modules that run if their hooks are set."""
+
+    def __init__(self, found: Trace, constants: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.found, self.running = found, [""]
+        self.finished = 0
+        #: What does not depend on the inputs, by identity; held, so that no other tensor gets the same one.
+        self.constants = {id(tensor): tensor for tensor in constants}
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Record which modules run."""
+        handles = []
+        for name, run in self.found.modules.items():
+            handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
+            handles.append(run.module.register_forward_hook(partial(self._leave, name)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        run = self.found.modules[name]
+        if not run.runs:
+            run.entered = _first_returned(arguments)
+        self.running.append(name)
+
+    def _leave(self, name: str, module: nn.Module, arguments: Any, output: Any) -> None:
+        while self.running.pop() != name:  # a module that raised, and whose caller went on, is still there
+            pass
+        run = self.found.modules[name]
+        if not run.runs:
+            run.returned = _first_returned(output)
+        run.runs, run.order, self.finished = run.runs + 1, self.finished, self.finished + 1
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = {id(leaf): leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        before = {key: version_of(tensor) for key, tensor in given.items()}
+        output = func(*args, **kwargs)
+        made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        data = given.keys() - self.constants.keys()
+        if not data:
+            self.constants |= {id(tensor): tensor for tensor in made}
+        elif made and made[0].is_floating_point() and not _is_old(made[0], given, before):
+            name = getattr(func, "__name__", str(func))
+            self.found.calls.append(FunctionCall(name, self.running[-1], Returned.of(made[0])))
+            if len(data) > 1 and name.strip("_") not in ("mul", "div"):
+                self.found.modules[self.running[-1]].merges = True
+        return output
+
+
+def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) -> bool:
+    """Whether a result is an argument or a view of one, with the numbers that were there before."""
+    with torch._C.DisableTorchFunction():
+        memory = result.untyped_storage().data_ptr()
+        return any(
+            tensor.untyped_storage().data_ptr() == memory and version_of(tensor) == versions[key]
+            for key, tensor in given.items()
+        )
+
+
+def _first_returned(values: Any) -> Returned | None:
+    values = values if isinstance(values, (tuple, list)) else [values]
+    tensor = next((value for value in values if isinstance(value, Tensor)), None)
+    return None if tensor is None else Returned.of(tensor)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Run attention module by module: the fused kernel of evaluation mode runs none of its submodules."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

@@ -1,0 +1,129 @@
+"""Which submodules are layers: those named, those that a pattern matches, or a readable set that is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import Tensor, nn
+
+from elastic.errors import ModelError
+from elastic.models.auto_layers import auto_layers
+from elastic.models.contract import TappedModel
+from elastic.models.forward_trace import Trace, trace
+from elastic.models.wrappers import inside, unwrapped
+from elastic.registry import nearest
+
+AUTO = "auto"
+
+
+def choose_layers(model: nn.Module, example: Tensor | None, layers: Sequence[str] | str) -> list[str]:
+    """Return the names of submodules that are to be layers, in the order of depth, as `Tapped` takes them.
+
+    Parameters
+    ----------
+    model
+        Any module; names are those inside wrappers. A `TappedModel` has layers of its own.
+    example
+        Inputs [n, …] for a forward pass, which patterns and "auto" need.
+    layers
+        Names and patterns. In a pattern ``*`` and ``?`` stand for letters of a name between two dots, ``[12]`` for one
+        of these, and ``**`` for any number of names with the dots between them; submodules that cannot be tapped are
+        left out. "auto" takes the outputs of blocks, of activations, or of modules with weights (`auto_layers`).
+        Names alone keep their order, which is not checked. What patterns match comes in the order of execution, and
+        names beside patterns stand where they are executed.
+
+    Raises
+    ------
+    ModelError
+        If a pattern matches no submodule that can be tapped, a name is no text, or the model does not run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> choose_layers(net, torch.ones(2, 4), "auto"), choose_layers(net, torch.ones(2, 4), ["[024]"])
+    (['1', '3', '4'], ['0', '2', '4'])
+    """
+    model = unwrapped(model)
+    if isinstance(model, TappedModel):
+        return list(model.layers)
+    names = [layers] if isinstance(layers, str) else list(layers)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ModelError("`layers`", "be names of submodules", repr(wrong[0]), "their names in model.named_modules()")
+    known = {name for name, _ in model.named_modules(remove_duplicate=False)}
+    names = [name if name in known else inside(name) for name in names]
+    patterns = [name for name in names if name not in known and set(name) & set("*?[")]
+    if layers != AUTO and not patterns:
+        return names
+    if example is None:
+        should = "be names of submodules where no inputs are at hand to run the model on"
+        raise ModelError("`layers`", should, repr(layers), "example=inputs")
+    found = trace(model, example)
+    if layers == AUTO:
+        return auto_layers(found)
+    return _in_order(found, [name for name in names if name not in patterns], patterns)
+
+
+def _in_order(found: Trace, explicit: list[str], patterns: list[str]) -> list[str]:
+    """Return names, and what patterns match, in the order of execution; names keep their order among themselves."""
+    order = {name: run.order for name, run in found.modules.items()}
+    order |= {alias: order[name] for alias, name in found.aliases.items()}
+    matched = {name for pattern in patterns for name in _matched(found, pattern)} - set(explicit)
+    giving = [name for name in (*explicit, *matched) if name in order and _gives_output(found, name)]
+    if any(name in explicit for name in giving):
+        matched -= set(giving)
+    elif giving:
+        matched -= set(giving) - {max(giving, key=lambda name: order[name])}
+    last = max(order.values()) + 1  # of "logits", and of names that are told to be unknown later
+    together = sorted([*explicit, *matched], key=lambda name: order.get(name, last))
+    in_turn = iter(explicit)
+    return [next(in_turn) if name in explicit else name for name in together]
+
+
+def _matched(found: Trace, pattern: str) -> list[str]:
+    """Return the submodules that match a pattern and can be tapped, each by one name.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    named = [*found.modules, *found.aliases]
+    matching = [name for name in named if name and _matches(name.split("."), pattern.split("."))]
+    runs = {name: found.modules[found.aliases.get(name, name)] for name in matching}
+    can = {id(run): name for name, run in reversed(runs.items()) if not run.obstacle}
+    if can:
+        return list(can.values())
+    should = "match a submodule that can be tapped"
+    if matching:
+        name = matching[0]
+        raise ModelError("`layers`", f"{should}, as elastic.layers shows", f"{pattern!r}, which matches {name!r}, "
+                         f"which {runs[name].obstacle}", "another pattern")  # fmt: skip
+    deeper = [name for name in named if fnmatchcase(name, pattern)]
+    hint = (
+        f"** in the place of *, which matches no dots: {deeper[0]!r}"
+        if deeper
+        else nearest(pattern, named, fallback="names in elastic.layers(model, example)")
+    )
+    raise ModelError("`layers`", should, f"{pattern!r}, which matches none", hint)
+
+
+def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether names between dots match a pattern's.
+
+    >>> _matches(["blocks", "0", "mlp"], ["blocks", "*", "mlp"]), _matches(["layer1", "0"], ["layer*"])
+    (True, False)
+    >>> _matches(["layer1", "0"], ["**"]), _matches(["relu"], ["**", "relu"])
+    (True, True)
+    """
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(_matches(names[start:], pattern[1:]) for start in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
+
+
+def _gives_output(found: Trace, name: str) -> bool:
+    run, output = found.modules[found.aliases.get(name, name)], found.output
+    return not run.obstacle and run.returned is not None and output is not None and run.returned.is_same(output)

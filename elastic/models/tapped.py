@@ -81,6 +81,10 @@ class Tapped(TappedModel):
             raise _layer_error(self._names[-1], "be a hidden layer", "the output layer", "'logits' in its place")
         return features
 
+    def layer_modules(self) -> dict[str, nn.Module]:
+        """Return the named submodules, and the module itself for ``logits``."""
+        return {name: self.module.get_submodule(name) for name in self._names} | {"logits": self.module}
+
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return, for each layer that enters exactly one ``nn.Linear`` unchanged, that module (see ``example``)."""
         linears = {name: self.module.get_submodule(linear) for name, linear in self._next.items()}

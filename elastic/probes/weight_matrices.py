@@ -39,19 +39,18 @@ class WeightMatrix:
 
     Attributes
     ----------
-    module
-        Whose weights are read while it runs, so that computed ones are those that are applied.
-    run
-        Which of its runs leads to the layer, 0 first: a module may run in several layers.
-    columns
-        Of the matrix.
+    module, run
+        The module, and which of its runs leads to the layer, 0 first: a module may run in several layers.
+    weights
+        [rows, columns] as that run applies them; those that a hook or a parametrisation computes (weight norm, spectral
+        norm) are the computed ones.
     takes_vectors
         Whether it is a linear module that one vector a sample enters: then its input has class means.
     """
 
     module: nn.Module
     run: int
-    columns: int
+    weights: Tensor
     takes_vectors: bool
 
 
@@ -70,9 +69,8 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
     >>> from elastic.models.tapped import Tapped
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))
     >>> found = weight_matrices(Tapped(net, ["1", "2"]), torch.zeros(5, 1, 4, 4))
-    >>> {layer: (matrix.module is net[i], matrix.columns, matrix.takes_vectors)
-    ...  for i, (layer, matrix) in zip((0, 3), found.items())}
-    {'1': (True, 9, False), 'logits': (True, 8, True)}
+    >>> {layer: (tuple(matrix.weights.shape), matrix.takes_vectors) for layer, matrix in found.items()}
+    {'1': ((2, 9), False), 'logits': ((4, 8), True)}
     """
     waiting: list[WeightMatrix] = []
     found: dict[str, WeightMatrix] = {}
@@ -81,8 +79,8 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
         layers.setdefault(module, []).append(layer)
 
     def enter(module: nn.Module, run: int, entering: Any) -> None:
-        columns = matrix_of(module).shape[1]
-        waiting.append(WeightMatrix(module, run, columns, _is_vectors(module, entering, len(example))))
+        weights = matrix_of(module).clone()
+        waiting.append(WeightMatrix(module, run, weights, _is_vectors(module, entering, len(example))))
 
     def leave(module: nn.Module, *_: Any) -> None:
         if not layers[module]:
@@ -102,15 +100,6 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
             for handle in handles:
                 handle.remove()
     return {layer: found[layer] for layer in model.layers if layer in found}
-
-
-def applied_weights(model: TappedModel, matrices: Mapping[str, WeightMatrix], example: Tensor) -> dict[str, Tensor]:
-    """Return the weights [rows, columns] of each matrix as one forward pass applies them, by layer.
-
-    A convolution's are [out, in/groups·k], one row an output channel; an attention's map to queries, keys and values.
-    Weights that a hook or a parametrisation computes (weight norm, spectral norm) are the computed ones.
-    """
-    return _during(model, matrices, example, lambda module, _: matrix_of(module).clone())
 
 
 class MatrixInputs:
@@ -138,7 +127,7 @@ class MatrixInputs:
     ) -> None:
         self.model, self.matrices = model, matrices
         self.inputs, self.labels = inputs, labels
-        width = sum(matrix.columns for matrix in matrices.values())
+        width = sum(matrix.weights.shape[1] for matrix in matrices.values())
         self._batch = max(1, min(len(labels), 4096, memory_budget // (64 * width)))
 
     def __call__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
@@ -150,38 +139,23 @@ class MatrixInputs:
             If a matrix is not applied to one vector a sample, as it was when it was found.
         """
         for inputs, labels in zip(self.inputs.split(self._batch), self.labels.split(self._batch), strict=True):
+            yield self._read(inputs), labels
 
-            def vectors(module: nn.Module, entering: Any, count: int = len(inputs)) -> Tensor | None:
-                # A copy, because what follows may work in place.
-                return entering.detach().clone() if _is_vectors(module, entering, count) else None
+    def _read(self, inputs: Tensor) -> dict[str, Tensor]:
+        entered: dict[tuple[nn.Module, int], Tensor] = {}
 
-            yield _during(self.model, self.matrices, inputs, vectors), labels
+        def keep(module: nn.Module, run: int, entering: Any) -> None:
+            if (module, run) in wanted and _is_vectors(module, entering, len(inputs)):
+                entered[module, run] = entering.detach().clone()  # a copy: what follows may work in place
 
-
-def _during(
-    model: TappedModel,
-    matrices: Mapping[str, WeightMatrix],
-    inputs: Tensor,
-    read: Callable[[nn.Module, Any], Tensor | None],
-) -> dict[str, Tensor]:
-    """Return ``read(module, what enters it)`` of each matrix, taken when its module is about to run in its layer."""
-    wanted: dict[tuple[nn.Module, int], list[str]] = {}
-    for layer, matrix in matrices.items():
-        wanted.setdefault((matrix.module, matrix.run), []).append(layer)
-    found: dict[str, Tensor] = {}
-
-    def keep(module: nn.Module, run: int, entering: Any) -> None:
-        for layer in wanted.get((module, run), ()):
-            if (value := read(module, entering)) is not None:
-                found[layer] = value
-
-    with torch.no_grad(), probed(model), restored(model), _watched(model, keep):
-        model(inputs.clone())
-    for layer in matrices:
-        if layer not in found:
-            should = "be led to by the same weights, applied in the same way, in every forward pass"
-            raise ModelError(f"layer `{layer}`", should, "a pass in which it is not", "probes: {weights: null}")
-    return {layer: found[layer] for layer in matrices}
+        wanted = {(matrix.module, matrix.run) for matrix in self.matrices.values()}
+        with torch.no_grad(), probed(self.model), restored(self.model), _watched(self.model, keep):
+            self.model(inputs.clone())
+        for layer, matrix in self.matrices.items():
+            if (matrix.module, matrix.run) not in entered:
+                should = "be led to by the same weights, applied in the same way, in every forward pass"
+                raise ModelError(f"layer `{layer}`", should, "a pass in which it is not", "probes: {weights: null}")
+        return {layer: entered[matrix.module, matrix.run] for layer, matrix in self.matrices.items()}
 
 
 @contextmanager
@@ -211,6 +185,8 @@ def _first_argument(module: nn.Module) -> str:
 
 def matrix_of(module: nn.Module) -> Tensor:
     """Return a module's weights as a matrix [rows, columns], without rows if it has none.
+
+    A convolution's are [out, in/groups·k], one row an output channel; an attention's map to queries, keys and values.
 
     >>> matrix_of(nn.Conv2d(4, 6, 3, groups=2)).shape, matrix_of(nn.ReLU()).shape
     (torch.Size([6, 18]), torch.Size([0, 0]))

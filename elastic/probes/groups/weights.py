@@ -16,12 +16,12 @@ from elastic.metrics.weight_spectrum import WeightSpectrum
 from elastic.models.state import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.preconditions import check_preconditions
-from elastic.probes.weight_matrices import MatrixInputs, applied_weights, weight_matrices
+from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_matrices
 
 #: The draw of the train samples on which collapse is measured: both groups see the same ones.
 TRAIN_DRAW = 10
 
-#: Samples of the passes in which weights are found and read.
+#: Samples of the pass in which weights are found and read.
 EXAMPLE = 2
 
 PerClass = Annotated[int, Field(ge=1, description="train samples of each (fine) class")] | None
@@ -49,19 +49,15 @@ class WeightsProbe(MetricProbe):
         super().__init__(subject.model.layers)
         self.model, self.samples = subject.model, samples
         self.memory_budget = subject.memory_budget
-        with preserved(self.model):
-            self.matrices = weight_matrices(self.model, samples.inputs[:EXAMPLE])
-        if not self.matrices:
+        found = self._matrices()
+        if not found:
             should = "be left out for a model without a linear or convolutional module between its layers"
             raise ModelError("`probes.weights`", should, f"layers {', '.join(self.layers)}", "probes: {weights: null}")
-        self.reading_vectors = {layer: matrix for layer, matrix in self.matrices.items() if matrix.takes_vectors}
+        self._names = {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
         """Return the spectrum of each matrix, and statistics of what enters where that is one vector a sample."""
-        names = {layer: {"spectrum"} if layer in self.matrices else set() for layer in self.layers}
-        for layer in self.reading_vectors:
-            names[layer].add("input_statistics")
-        return names, ()
+        return self._names, ()
 
     def labels(self) -> Mapping[str, Sequence[Label]]:
         """Return the names of the layers and the numbers 1 … K of the singular values."""
@@ -79,21 +75,30 @@ class WeightsProbe(MetricProbe):
         """
         with preserved(self.model):
             check_preconditions(self.model, self.samples.inputs)
-            weights = applied_weights(self.model, self.matrices, self.samples.inputs[:EXAMPLE])
-            statistics = self._input_statistics()
+            matrices = self._matrices()
+            statistics = self._input_statistics(matrices)
         by_layer: dict[str, dict[str, Any]] = {layer: {} for layer in self.layers}
-        for layer, matrix in weights.items():
-            by_layer[layer]["spectrum"] = WeightSpectrum(matrix, len(self.samples.classes))
+        for layer, matrix in matrices.items():
+            by_layer[layer]["spectrum"] = WeightSpectrum(matrix.weights, len(self.samples.classes))
         for layer, of_input in statistics.items():
             by_layer[layer]["input_statistics"] = of_input
         return by_layer, {}
 
-    def _input_statistics(self) -> dict[str, ClassStatistics]:
-        if not self.reading_vectors:
+    def _matrices(self) -> dict[str, WeightMatrix]:
+        with preserved(self.model):
+            return weight_matrices(self.model, self.samples.inputs[:EXAMPLE])
+
+    def _input_statistics(self, matrices: Mapping[str, WeightMatrix]) -> dict[str, ClassStatistics]:
+        reading = {layer: matrix for layer, matrix in matrices.items() if matrix.takes_vectors}
+        if not reading:
             return {}
         samples = self.samples
-        stream = MatrixInputs(self.model, self.reading_vectors, samples.inputs, samples.labels, self.memory_budget)
+        stream = MatrixInputs(self.model, reading, samples.inputs, samples.labels, self.memory_budget)
         return {layer: found.statistics for layer, found in read_classes(stream, len(samples.classes)).items()}
+
+
+def _names(matrix: WeightMatrix) -> set[str]:
+    return {"spectrum", "input_statistics"} if matrix.takes_vectors else {"spectrum"}
 
 
 @probe(group="weights", dims=("layer", "component"))

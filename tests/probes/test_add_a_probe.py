@@ -123,8 +123,8 @@ def test_a_protocol_names_it_and_its_options(module, path):
     assert protocol.probes.asked == {"activity": {"count": 12}}
     assert load_protocol(path, settings=["probes.activity={}"]).probes.asked == {"activity": {"count": 16}}
     assert load_protocol(path, settings=["probes.activity.count=3"]).probes.asked == {"activity": {"count": 3}}
+    path.write_text(PROTOCOL.replace("count", "cuont"))
     with pytest.raises(ProtocolError, match=r"active\.yaml:10:14: `probes\.activity\.cuont` .*; try 'count'"):
-        path.write_text(PROTOCOL.replace("count", "cuont"))
         load_protocol(path)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import elastic
 from elastic import listing
 from elastic.data.contract import Samples
 from elastic.errors import ProtocolError
@@ -157,6 +158,25 @@ def test_it_is_made_and_read_like_every_probe(module, subject):
     assert table["silent_share"][0] == pytest.approx((hidden == 0).mean())
     expected = np.quantile(np.abs(hidden.astype(np.float64)), [0.25, 0.5, 0.75])
     np.testing.assert_allclose(table["feature_quantile"][0], expected)
+
+
+@pytest.mark.skipif("elasticity" not in registry("probes").names(), reason="runs do not measure registered probes yet")
+def test_a_run_measures_it_into_a_group_of_its_own(module, path, tmp_path):
+    study = elastic.run(path, out=tmp_path / "results")
+    group = study.cube["activity"].dataset
+    assert {name: found.dims for name, found in group.data_vars.items() if name != "status"} == {
+        "feature_quantile": ("seed", "epoch", "layer", "quantile"),
+        "silent_share": ("seed", "epoch", "layer"),
+    }
+    assert group["quantile"].values.tolist() == ["lower", "median", "upper"]
+    assert group["quantile"].attrs["long_name"] == "share of features that are smaller"
+    assert group["layer"].values.tolist() == ["hidden_1", "penultimate", "logits"]
+    assert group["feature_quantile"].attrs["formula"] == "q(|h|)"
+    assert group["epoch"].values.tolist() == [0, 1, 2]
+    assert group["feature_quantile"].notnull().all()
+    assert (group["feature_quantile"].diff("quantile") >= 0).all()
+    assert "collapse" not in study.cube
+    assert "elasticity" not in study.cube
 
 
 def test_once_removed_it_is_nowhere(path):

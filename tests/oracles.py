@@ -668,3 +668,63 @@ def fine_variance_share(features, observed, fine, classes):
         return between / sum(np.sum((features[m] - mean) ** 2) for m in own)
 
     return of_each_class(of_class, observed, fine, classes)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Weights: weights [rows, d] of the module that features [N, …] with labels [N] enter
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def squared_singular_values(weights):
+    """Eigenvalues of WᵀW, the greatest first; as many as W has rows or columns."""
+    W = np.asarray(weights, dtype=np.float64)
+    gram = W.T @ W if W.shape[1] <= W.shape[0] else W @ W.T
+    values = np.sort(np.linalg.eigvalsh(gram))[::-1]
+    return np.where(values > 1e-12 * values[0], values, 0.0)
+
+
+def weight_spectral_norm(weights):
+    return np.linalg.norm(np.asarray(weights, dtype=np.float64), ord=2)
+
+
+def weight_stable_rank(weights):
+    return np.sum(np.asarray(weights, dtype=np.float64) ** 2) / squared_singular_values(weights)[0]
+
+
+def weight_effective_rank(weights):
+    values = np.sqrt(squared_singular_values(weights))
+    shares = values[values > 0] / values.sum()
+    return np.prod(shares**-shares)
+
+
+def weight_singular_values(weights, classes):
+    values = np.sqrt(squared_singular_values(weights))
+    return np.array([values[r] if r < len(values) else 0.0 for r in range(classes)])
+
+
+def leading_right_singular_vectors(weights, most):
+    """Eigenvectors [d, r] of WᵀW with the greatest eigenvalues, at most ``most`` and none of eigenvalue 0."""
+    W = np.asarray(weights, dtype=np.float64)
+    values, eigenvectors = np.linalg.eigh(W.T @ W)
+    r = min(most, int(np.sum(values > 1e-12 * values[-1])))
+    return eigenvectors[:, ::-1][:, :r]
+
+
+def projection_onto(rows):
+    """Orthogonal projection [d, d] onto the span of rows, and its rank."""
+    inverse = np.linalg.pinv(rows, rcond=1e-6)
+    return inverse @ rows, round(np.trace(inverse @ rows))
+
+
+def weight_class_alignment(weights, features, labels):
+    means = class_means(features, labels)
+    projection, rank = projection_onto(means - means.mean(0))
+    leading = leading_right_singular_vectors(weights, rank)
+    return np.mean([v @ projection @ v for v in leading.T])
+
+
+def weight_class_cosine(weights, features, labels):
+    """By the eigenvalues cos²θ of Vᵀ P V: for matrices with orthonormal columns they are the squared cosines."""
+    projection, rank = projection_onto(class_means(features, labels))
+    leading = leading_right_singular_vectors(weights, rank)
+    return np.mean(np.sqrt(np.clip(np.linalg.eigvalsh(leading.T @ projection @ leading), 0, 1)))

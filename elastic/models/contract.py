@@ -94,6 +94,10 @@ class TappedModel(nn.Module, ABC):
         """Yield the parameters between a layer and the one before it, where the model knows them apart."""
         yield from ()
 
+    def layer_modules(self) -> dict[str, nn.Module]:
+        """Return, for each layer, the module whose output it is, where the model knows it."""
+        return {}
+
     def project(self) -> None:
         """Bring the parameters back into the set that the model confines them to; called after every step."""
 
@@ -152,6 +156,10 @@ class Stages(TappedModel):
     def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:
         """Yield the parameters of the stage whose output is the layer."""
         yield from self.stages[layer].parameters()
+
+    def layer_modules(self) -> dict[str, nn.Module]:
+        """Return the stages."""
+        return dict(self.stages)
 
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return the first module of each stage's successor, where it is linear (or flattens and is linear)."""

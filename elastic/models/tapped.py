@@ -104,6 +104,10 @@ class Tapped(TappedModel):
             self._is_shown = True
         return {name: features[name] for name in self.layers}
 
+    def layer_modules(self) -> dict[str, nn.Module]:
+        """Return the named submodules, and the module itself for ``logits``."""
+        return {name: self.module.get_submodule(name) for name in self._names} | {"logits": self.module}
+
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return, for each layer that enters exactly one ``nn.Linear`` unchanged, that module (see ``example``)."""
         linears = {name: self.module.get_submodule(linear) for name, linear in self._next.items()}

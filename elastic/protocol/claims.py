@@ -12,6 +12,7 @@ from elastic.protocol.components import complete_component
 from elastic.protocol.explanation import NOTHING, Problem, unknown_key
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
+from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
 from elastic.protocol.text import read_file
 from elastic.protocol.words import dotted, told
@@ -23,7 +24,8 @@ OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
 #: Variables that are computed from the cube's when they are read (`elastic.analysis.derived`).
 OF_ANALYSIS = ("kernel_change",)
 
-#: Dims of the cube that `where` may name beside the axes; their labels are known once data are read.
+#: Dims of the cube that `where` may name beside the axes and the dims of registered probes; their labels are known once
+#: data are read.
 OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
 
 #: Positive labels without which a line of logs is no evidence of a power: two always lie on one.
@@ -125,8 +127,9 @@ def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[An
     for dim, label in where.items():
         if dim in axes and not any(_same(label, known) for known in axes[dim]):
             yield _unlike((*path, dim), label, axes[dim], f"be a label on the axis {dim}")
-        elif dim not in axes and dim not in OF_CUBE:
-            yield unknown_key((*path, dim), [*axes, *OF_CUBE], should="be an axis of the protocol or a dim of the cube")
+        elif dim not in axes and dim not in OF_CUBE and dim not in (further := dims_of_probes()):
+            known = list(dict.fromkeys([*axes, *OF_CUBE, *further]))
+            yield unknown_key((*path, dim), known, should="be an axis of the protocol or a dim of the cube")
 
 
 def _same(label: Any, known: Any) -> bool:

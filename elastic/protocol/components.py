@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from elastic.errors import NotAllowed, OptionError, ProtocolError, UnknownName
@@ -121,16 +122,36 @@ def complete_component(path: Path, kind: str, written: Any, *, shared: set[str])
         entry = registry(kind).get(component["name"])
     except UnknownName as error:
         return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
-    known = [*entry.options.model_fields, *sorted(shared - {"name"})]
     options = {key: value for key, value in component.items() if key not in shared}
+    completed, problems = complete_options(path, entry, options, shared=shared)
+    return {key: value for key, value in component.items() if key in shared} | completed, problems
+
+
+def complete_options(
+    path: Path, entry: Entry, written: dict[str, Any], *, shared: Collection[str] = ()
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return every option of a registered function with its value, and what is wrong with those that are written.
+
+    Parameters
+    ----------
+    path
+        Where the options stand in the protocol.
+    entry
+        The registered function.
+    written
+        Options as the user wrote them.
+    shared
+        Keys beside the options that belong to the section.
+    """
+    known = [*entry.options.model_fields, *sorted(set(shared) - {"name"})]
     should = f"be an option of {entry.name!r}"
-    problems = [unknown_key((*path, key), known, should=should) for key in options if key not in known]
-    options = {key: value for key, value in options.items() if key in known}
+    problems = [unknown_key((*path, key), known, should=should) for key in written if key not in known]
+    options = {key: value for key, value in written.items() if key in known}
     try:
         options = {key: value for key, value in entry.complete(options).items() if key not in shared}
     except OptionError as error:
         problems.append(_retell(error, path, entry, options))
-    return {key: value for key, value in component.items() if key in shared} | plain(options), problems
+    return dict(plain(options)), problems
 
 
 def _retell(error: OptionError, path: Path, entry: Entry, options: dict[str, Any]) -> Problem:

@@ -19,6 +19,9 @@ from elastic.registry import nearest, sentence
 #: What messages say was found where something is missing.
 NOTHING = "nothing"
 
+#: What to try where a value is wrong that has no example.
+SCHEMA_HINT = "elastic schema, which knows every key"
+
 _WORDS = {
     "model_type": "be a mapping of keys to values",
     "dict_type": "be a mapping of keys to values",
@@ -119,7 +122,7 @@ def _tell(details: list[Any], model: type[pydantic.BaseModel], path: Path, aroun
         owner, _ = schema_at(model, path[:-1])
         return unknown_key(full, list(owner.model_fields) if owner else []).error
     _, field = schema_at(model, path)
-    hint = "elastic schema, which knows every key"
+    hint = SCHEMA_HINT
     if field and field.examples:
         key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
         hint = f"{key}: {json.dumps(field.examples[0])}"

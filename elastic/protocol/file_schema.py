@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Protocol
 from elastic.registry import Entry, registry
 
@@ -30,7 +31,12 @@ def json_schema() -> dict[str, Any]:
     schema = Protocol.model_json_schema()
     parts, properties = schema["$defs"], schema["properties"]
     parts["Optimizer"]["properties"]["schedule"] = _one_of("schedules", "constant")
-    parts["Probes"]["properties"]["at"] = _one_of("probe_schedules", "log, count 12")
+    probes = parts["Probes"]["properties"]
+    probes |= {"at": _one_of("probe_schedules", "log, count 12")} | {
+        name: {"anyOf": [_options(entry, parts), {"type": "null"}], "default": None}
+        for name, entry in by_name().items()
+    }
+    parts["Probes"]["additionalProperties"] = False
     properties |= {
         "data": _one_of("data"),
         "model": _one_of("models"),
@@ -65,13 +71,19 @@ def _components(kind: str, base: dict[str, Any], parts: dict[str, Any]) -> dict[
 
 
 def _component(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    schema = _options(entry, parts)
+    properties = {**schema["properties"], **shared, "name": {"const": entry.name}}
+    return {**schema, "properties": properties, "required": ["name"]}
+
+
+def _options(entry: Entry, parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a registered function's options; an axis may give those that are required."""
     options = entry.options.model_json_schema()
     parts |= options.get("$defs", {})
     return {
         "type": "object",
         "title": entry.name,
         "description": entry.summary,
-        "properties": {**options.get("properties", {}), **shared, "name": {"const": entry.name}},
-        "required": ["name"],
+        "properties": options.get("properties", {}),
         "additionalProperties": False,
     }

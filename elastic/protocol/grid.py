@@ -21,11 +21,12 @@ MAX_CELLS = 100_000
 
 Scalar = str | int | float | bool
 
-#: Dims, coordinates, groups and training's variables of the cube, which no axis may be named like.
+#: Names that the cube uses itself, whatever is probed: no axis may have them. Nor may it be named like the group or a
+#: dim of a registered probe, or like a metric (`elastic.protocol.loading`).
 RESERVED = frozenset(
-    {"epoch", "split", "layer", "role", "class", "other_class", "stepped_class", "observed_class", "depth", "width"}
-    | {"samples", "status", "training", "collapse", "elasticity", "loss", "accuracy", "lr", "gradient_norm", "seconds"}
-    | {"objective", "component"}
+    {"epoch", "split", "layer", "depth", "width", "role", "samples", "status", "training"}
+    | {"layer_depth", "layer_width", "layer_role", "class_samples"}
+    | {"loss", "accuracy", "lr", "gradient_norm", "seconds", "objective"}
 )
 
 
@@ -41,8 +42,13 @@ def axis_name(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise ValueError("be a name of a-z, 0-9 and _ that begins with a letter")
     if name in RESERVED:
-        raise ValueError(f"have another name, such as {name}_axis (the cube uses this one itself)")
+        raise ValueError(own_name(name))
     return name
+
+
+def own_name(name: str) -> str:
+    """Return what an axis should do that is named like a part of the cube."""
+    return f"have another name, such as {name}_axis (the cube uses this one itself)"
 
 
 def _labels(labels: list[Scalar]) -> list[Scalar]:

@@ -12,10 +12,11 @@ from elastic.errors import ProtocolError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
-from elastic.protocol.explanation import Problem, explain
-from elastic.protocol.grid import Axes, axes_of
+from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain
+from elastic.protocol.grid import Axes, axes_of, own_name
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import actual, put
+from elastic.protocol.registered_probes import names_of_probes
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_file, read_setting
@@ -113,7 +114,7 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
         axes = Axes.model_validate(plain)
     except pydantic.ValidationError as error:
         return None, explain(error, Axes, plain, around=("axes",))
-    return axes, [_clash(name) for name in axes.named if name in registry("metrics").names()]
+    return axes, [problem for name in axes.named if (problem := _clash(name))]
 
 
 def _labels(axes: Axes | None) -> dict[str, list[Any]] | None:
@@ -121,10 +122,15 @@ def _labels(axes: Axes | None) -> dict[str, list[Any]] | None:
     return {name: list(axis.labels) for name, axis in axes.named.items()} if axes else None
 
 
-def _clash(name: str) -> Problem:
+def _clash(name: str) -> Problem | None:
+    """Return the problem of an axis with the name of a probe's group or dim, or of a metric, if it has one."""
     path = ("axes", name)
-    should = "have another name than a variable of the cube"
-    return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+    if name in names_of_probes():
+        return Problem(path, ProtocolError(dotted(path), own_name(name), repr(name), SCHEMA_HINT), at_key=True)
+    if name in registry("metrics").names():
+        should = "have another name than a variable of the cube"
+        return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+    return None
 
 
 def _sections_of_axes(written: dict[str, Any]) -> set[str]:

@@ -225,7 +225,14 @@ class ElasticityProbe(Strict):
 
 
 class Probes(Strict):
-    """At which epochs is measured, and what; null leaves a measurement out."""
+    """At which epochs is measured, and what; null leaves a measurement out.
+
+    Further keys are names of registered probes (``elastic list probes``) with their options; those that are left out
+    are null.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, JsonValue] | None]
 
     at: Component = Component.model_validate({"name": "log", "count": 12})
     collapse: CollapseProbe | None = CollapseProbe()
@@ -233,12 +240,6 @@ class Probes(Strict):
     memory_budget: Annotated[
         str, BeforeValidator(spell_bytes, json_schema_input_type=str | int), Field(examples=["1GiB"])
     ] = "1GiB"
-
-    @property
-    def asked(self) -> dict[str, dict[str, Any]]:
-        """Options of each probe by its registered name, of those that are measured."""
-        parts = {"collapse": self.collapse, "elasticity": self.elasticity}
-        return {name: part.model_dump() for name, part in parts.items() if part is not None}
 
     @property
     def memory_budget_bytes(self) -> int:
@@ -249,6 +250,25 @@ class Probes(Strict):
         """
         return read_bytes(self.memory_budget)
 
+    @property
+    def asked(self) -> dict[str, dict[str, Any]]:
+        """Options of every probe that is asked for, by its name: collapse, elasticity, then others by the alphabet.
+
+        >>> Probes.model_validate({"weights": {"per_class": 5}, "collapse": None, "elasticity": None}).asked
+        {'weights': {'per_class': 5}}
+        """
+        sections = {"collapse": self.collapse, "elasticity": self.elasticity}
+        own = {name: section.model_dump() for name, section in sections.items() if section is not None}
+        further = sorted((self.model_extra or {}).items())
+        return own | {name: dict(options) for name, options in further if options is not None}
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_null(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Leave further probes that are null out of the canonical form, as if the file did not name them."""
+        data: dict[str, Any] = dump(self)
+        null = {name for name, options in (self.model_extra or {}).items() if options is None}
+        return {k: v for k, v in data.items() if k not in null} if info.context == CANONICAL else data
+
 
 class Sections(Strict):
     """All that a run is made of, but its seed."""
@@ -258,7 +278,7 @@ class Sections(Strict):
     loss: Component = Component.model_validate("cross_entropy")
     optimizer: Optimizer
     training: Training
-    probes: Probes = Probes()
+    probes: Probes = Probes.model_validate({})
 
 
 class Settings(Sections):

@@ -16,6 +16,7 @@ from elastic.protocol.components import complete, refusal, spell_out
 from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at
 from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
 from elastic.protocol.paths import Path, get, put
+from elastic.protocol.registered_probes import complete_probes
 from elastic.protocol.sections import COMPONENTS, Sections
 from elastic.protocol.words import dotted
 
@@ -38,6 +39,9 @@ def read_section(
         Modules that the command line allows.
     """
     completed, problems = complete(section, written)
+    if section == "probes":
+        completed, found = complete_probes(completed)
+        problems += found
     if section not in completed:
         hint = f"a part `{section}:` as in protocols/quickstart.yaml"
         return None, [Problem((section,), ProtocolError(dotted((section,)), "be given", NOTHING, hint))]

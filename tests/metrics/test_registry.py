@@ -15,6 +15,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+import weight_cases
 
 import elastic
 from elastic.metrics.contract import attributes, evaluate
@@ -39,6 +40,9 @@ class GroupUnderTest:
 GROUPS = {
     "collapse": GroupUnderTest(cases.CASES, cases.Case.readings, cases.simplex_etf()),
     "elasticity": GroupUnderTest(elasticity_cases.CASES, elasticity_cases.Case.readings, None),
+    "weights": GroupUnderTest(
+        weight_cases.CASES, weight_cases.Case.readings, weight_cases.of_classifier(cases.simplex_etf(shift=0.7))
+    ),
 }
 
 ENTRIES = [e for e in registry("metrics") if e.facts.group in GROUPS]
@@ -144,6 +148,14 @@ def test_the_group_elasticity_has_the_variables_of_the_cube():
         "locality",
     }  # fmt: skip
     assert expected <= {e.name for e in ENTRIES if e.facts.group == "elasticity"}
+
+
+def test_the_group_weights_has_the_variables_of_the_cube():
+    expected = {
+        "weight_spectral_norm", "weight_stable_rank", "weight_effective_rank", "weight_singular_values",
+        "weight_class_alignment", "weight_class_cosine",
+    }  # fmt: skip
+    assert expected <= {e.name for e in ENTRIES if e.facts.group == "weights"}
 
 
 def test_every_registered_metric_is_tested_here():

@@ -22,7 +22,12 @@ WITH_AXES = {
     "loss": "mse",
     "optimizer": {"name": "sgd", "lr": 0.05, "schedule": {"name": "multistep", "milestones": [0.5]}},
     "training": {"epochs": 3, "batch_size": None},
-    "probes": {"at": "linear", "collapse": {"splits": ["test"]}, "elasticity": {"update": "finite", "lr": 0.1}},
+    "probes": {
+        "at": "linear",
+        "collapse": {"splits": ["test"]},
+        "elasticity": {"update": "finite", "lr": 0.1},
+        "weights": {"per_class": 9},
+    },
     "axes": {"seed": [0, 1], "decay": {"path": "optimizer.weight_decay", "values": [0.0, 0.1], "labels": ["a", "b"]}},
     "claims": ["propagates_inward", {"name": "below", "variable": "nc1", "threshold": 1, "where": {"decay": "b"}}],
 }

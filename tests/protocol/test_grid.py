@@ -13,6 +13,7 @@ from elastic.errors import ProtocolError
 from elastic.protocol import Protocol, canonical_json, explain_difference
 from elastic.protocol.canonical import digest
 from elastic.protocol.grid import RESERVED
+from elastic.protocol.registered_probes import names_of_probes
 from elastic.registry import registry
 
 LITTLE = {
@@ -197,10 +198,20 @@ def test_an_axis_has_a_name_that_the_cube_can_use(files, name):
 def test_no_axis_is_called_as_a_part_of_the_cube(files):
     from elastic.runs.scalars import KNOWN
 
-    assert RESERVED >= CUBE_NAMES
     assert set(KNOWN) <= RESERVED
+    of_probes = {name for entry in registry("probes") for name in (entry.facts.group, *entry.facts.dims)}
+    assert {"weights", "layer", "component"} <= of_probes
+    for name in sorted(RESERVED | of_probes):
+        error = files.refuse(copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}})
+        assert (error.field, error.found) == (f"`axes.{name}`", repr(name))
+        assert error.should == f"have another name, such as {name}_axis (the cube uses this one itself)"
     for name in registry("metrics").names():
         assert files.refuse(copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}}).field == f"`axes.{name}`"
+
+
+@pytest.mark.skipif("elasticity" not in registry("probes").names(), reason="elasticity is no registered probe")
+def test_every_name_of_the_cube_is_one_that_no_axis_may_have():
+    assert RESERVED | names_of_probes() >= CUBE_NAMES
 
 
 def test_seeds_are_different_non_negative_integers(files):

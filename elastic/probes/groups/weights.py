@@ -1,0 +1,128 @@
+"""The group ``weights``: singular values of the weights that lead to each layer, and what they read of their input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from elastic.data.contract import Samples
+from elastic.data.preparation import draws
+from elastic.data.transforms import choose_per_class
+from elastic.errors import ModelError
+from elastic.metrics.class_statistics import ClassStatistics, read_classes
+from elastic.metrics.weight_spectrum import WeightSpectrum
+from elastic.models.state import preserved
+from elastic.probes.contract import Label, MetricProbe, Subject, probe
+from elastic.probes.preconditions import check_preconditions
+from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_matrices
+
+#: The draw of the train samples on which collapse is measured: both groups see the same ones.
+TRAIN_DRAW = 10
+
+#: Samples of the pass in which weights are found and read.
+EXAMPLE = 2
+
+PerClass = Annotated[int, Field(ge=1, description="train samples of each (fine) class")] | None
+
+
+class WeightsProbe(MetricProbe):
+    """Reads the weight matrix that leads to each layer, and the class means of the features that enter it.
+
+    Parameters
+    ----------
+    subject
+        Its model is read in evaluation mode and left as it was.
+    samples
+        Train samples, whose class means are taken.
+
+    Raises
+    ------
+    ModelError
+        If no layer has a weight matrix (`elastic.probes.weight_matrices`).
+    """
+
+    group = "weights"
+
+    def __init__(self, subject: Subject, samples: Samples) -> None:
+        super().__init__(subject.model.layers)
+        self.model, self.samples = subject.model, samples
+        self.memory_budget = subject.memory_budget
+        found = self._matrices()
+        if not found:
+            should = "be left out for a model without a linear or convolutional module between its layers"
+            raise ModelError("`probes.weights`", should, f"layers {', '.join(self.layers)}", "probes: {weights: null}")
+        self._names = {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}
+
+    def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
+        """Return the spectrum of each matrix, and statistics of what enters where that is one vector a sample."""
+        return self._names, ()
+
+    def labels(self) -> Mapping[str, Sequence[Label]]:
+        """Return the names of the layers and the numbers 1 … K of the singular values."""
+        return {"layer": self.layers, "component": range(1, len(self.samples.classes) + 1)}
+
+    def readings(self, epoch: float) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
+        """Return the readings of each layer; those without a weight matrix have none.
+
+        Raises
+        ------
+        ModelError
+            If the features depend on chance or on the batch (`check_preconditions`).
+        DegenerateInput
+            If features that enter a matrix are not finite.
+        """
+        with preserved(self.model):
+            check_preconditions(self.model, self.samples.inputs)
+            matrices = self._matrices()
+            statistics = self._input_statistics(matrices)
+        by_layer: dict[str, dict[str, Any]] = {layer: {} for layer in self.layers}
+        for layer, matrix in matrices.items():
+            by_layer[layer]["spectrum"] = WeightSpectrum(matrix.weights, len(self.samples.classes))
+        for layer, of_input in statistics.items():
+            by_layer[layer]["input_statistics"] = of_input
+        return by_layer, {}
+
+    def _matrices(self) -> dict[str, WeightMatrix]:
+        with preserved(self.model):
+            return weight_matrices(self.model, self.samples.inputs[:EXAMPLE])
+
+    def _input_statistics(self, matrices: Mapping[str, WeightMatrix]) -> dict[str, ClassStatistics]:
+        reading = {layer: matrix for layer, matrix in matrices.items() if matrix.takes_vectors}
+        if not reading:
+            return {}
+        samples = self.samples
+        stream = MatrixInputs(self.model, reading, samples.inputs, samples.labels, self.memory_budget)
+        return {layer: found.statistics for layer, found in read_classes(stream, len(samples.classes)).items()}
+
+
+def _names(matrix: WeightMatrix) -> set[str]:
+    return {"spectrum", "input_statistics"} if matrix.takes_vectors else {"spectrum"}
+
+
+@probe(group="weights", dims=("layer", "component"))
+def weights(subject: Subject, *, per_class: PerClass = 200) -> WeightsProbe:
+    """Singular values of each layer's weights, and their alignment with the class means of the layer's input.
+
+    A layer's weights are those that lead to it from the layer before (`elastic.probes.weight_matrices`): of an
+    ``nn.Linear``, a convolution as the matrix [out, in·kh·kw], or an ``nn.MultiheadAttention`` (queries, keys and
+    values). The group collapse has the weights that read a layer instead: nc3_duality of a layer and
+    weight_class_alignment of the next one are about the same matrix. Layers without a weight matrix are NaN; alignment
+    is that of linear modules which one vector a sample enters. Source: rangamani2023feature.
+
+    Parameters
+    ----------
+    subject
+        Model and samples; the train samples are those on which collapse is measured with the same ``per_class``.
+    per_class
+        Samples of each class (of each fine class, where there are any) whose means are taken; null: all.
+
+    Raises
+    ------
+    ModelError
+        If no layer has a weight matrix.
+    """
+    train = subject.samples["train"]
+    index = choose_per_class(train.strata[0].cpu(), per_class, draws(subject.seed, TRAIN_DRAW))
+    return WeightsProbe(subject, train.take(index.to(train.labels.device)))

@@ -1,0 +1,51 @@
+"""Registered probes in a protocol: ``probes: {weights: {per_class: 100}}`` beside the probes that have sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elastic.protocol.components import complete_options
+from elastic.protocol.explanation import Problem, unknown_key
+from elastic.protocol.paths import Path, put
+from elastic.protocol.sections import Probes
+from elastic.registry import Entry, registry
+
+#: Dims that variables of many groups have, and that are chosen by options of their own.
+COMMON = ("split", "layer")
+
+
+def by_name() -> dict[str, Entry]:
+    """Return the registered probes that have no section of their own, in alphabetical order."""
+    return {entry.name: entry for entry in registry("probes") if entry.name not in Probes.model_fields}
+
+
+def dims_of_probes() -> tuple[str, ...]:
+    """Return the dims of all probes' groups but ``split`` and ``layer``."""
+    return tuple(sorted({dim for entry in registry("probes") for dim in entry.facts.dims} - {*COMMON}))
+
+
+def names_of_probes() -> frozenset[str]:
+    """Return the groups of all probes and their dims: the cube uses these names itself."""
+    return frozenset(dims_of_probes()).union(COMMON, (entry.facts.group for entry in registry("probes")))
+
+
+def complete_probes(written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return ``{"probes": …}`` with every option of each registered probe that it names, and what is wrong with them.
+
+    Parameters
+    ----------
+    written
+        As the user wrote it, or without it. A probe that is null, or no mapping, stays as it is.
+    """
+    probes = written.get("probes")
+    further = {k: v for k, v in probes.items() if k not in Probes.model_fields} if isinstance(probes, dict) else {}
+    entries, problems = by_name() if further else {}, []
+    for name, options in further.items():
+        path: Path = ("probes", name)
+        if name not in entries:
+            problems.append(unknown_key(path, [*Probes.model_fields, *entries]))
+        elif isinstance(options, dict):
+            completed, found = complete_options(path, entries[name], options)
+            problems += found
+            written = put(written, path, completed)
+    return written, problems

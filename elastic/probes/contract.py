@@ -224,13 +224,6 @@ def group_of(name: str) -> str:
     return facts.group
 
 
-def reserved_names() -> frozenset[str]:
-    """Return the groups and dims of all registered probes, and their variables: no axis of a study has these names."""
-    facts: list[ProbeFacts] = [entry.facts for entry in registry("probes")]
-    of_probes = {name for fact in facts for name in (fact.group, *fact.dims)}
-    return frozenset(of_probes | set(registry("metrics").names()))
-
-
 def blank(declaration: Declaration) -> dict[str, FloatArray]:
     """Return every variable of a declaration as NaN, in its shape."""
     lengths = {dim: len(labels) for dim, labels in declaration.dims.items()}

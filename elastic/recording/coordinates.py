@@ -9,8 +9,9 @@ from typing import Any
 from elastic.cube.coordinates import Scalar
 from elastic.cube.names import ALONG_DIMS
 from elastic.errors import StudyError
-from elastic.probes.contract import reserved_names
 from elastic.protocol.grid import axis_name
+from elastic.protocol.registered_probes import names_of_probes
+from elastic.registry import registry
 from elastic.runs.scalars import KNOWN, SCORES
 
 SEED = "seed"
@@ -72,7 +73,7 @@ def _check_name(name: Any) -> None:
         axis_name(name if isinstance(name, str) else repr(name))
     except ValueError as error:
         raise StudyError("`coordinates`", f"have names; one should {error}", repr(name), '{"width": 64}') from None
-    if name in reserved_names():
+    if name in names_of_probes() or name in registry("metrics").names():
         should = "have names that no group, dim or variable of the cube has"
         raise StudyError("`coordinates`", should, repr(name), f"{name}_axis")
 

@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from elastic.runs.choosing import COLLAPSE_DRAW
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -20,7 +21,6 @@ from elastic.models.fixed_classifier import fix_classifier
 from elastic.models.tapped import Tapped, tap
 from elastic.probes.contract import Subject, build_probes
 from elastic.probes.weight_matrices import MatrixInputs, matrix_of, weight_matrices
-from elastic.runs.choosing import COLLAPSE_DRAW
 
 CLASSES = 3
 

@@ -10,7 +10,7 @@ from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read, settings_of
 from elastic.display.numbers import epochs_of_seeds
 from elastic.errors import NotMeasured
-from elastic.report.findings import SETTINGS, Table
+from elastic.report.tables import SETTINGS, Table
 
 #: Levels of nc1 beside half of a layer's own fall. The order of layers can be another one by either.
 LEVELS = (0.5, 0.1)

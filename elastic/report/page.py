@@ -17,16 +17,16 @@ import elastic
 from elastic.analysis.reading import spelled
 from elastic.cube import write_atomically
 from elastic.display.verdicts import SIGNS
-from elastic.report import citing, judgements
-from elastic.report.courses import course_explorer
-from elastic.report.explorer import script
-from elastic.report.findings import numbers, sentences
+from elastic.report import citation, claims_table
+from elastic.report.embedded_figures import illustrations
 from elastic.report.history import SYMBOLS, History, history
-from elastic.report.illustrations import illustrations
+from elastic.report.metric_explorer import course_explorer
 from elastic.report.onsets import onsets
 from elastic.report.quantities import quantities
-from elastic.report.responses import response_explorer
+from elastic.report.response_explorer import response_explorer
 from elastic.report.strip import LENGTH
+from elastic.report.tables import numbers, sentences
+from elastic.report.vega import script
 from elastic.study import Study
 
 
@@ -64,7 +64,7 @@ def page(study: Study) -> str:
         If the study cannot be read.
     """
     cube = study.cube
-    claims, happened = judgements.judgements(study), history(study)
+    claims, happened = claims_table.judgements(study), history(study)
     explorers = [found for found in (response_explorer(cube), course_explorer(cube)) if found is not None]
     source = script() if explorers else ""
     told: dict[str, Any] = {
@@ -79,7 +79,7 @@ def page(study: Study) -> str:
         "quantities": quantities(cube),
         "history": happened,
         "glance": glance(study, happened),
-        "papers": citing.cited(papers(study, cube, claims)),
+        "papers": citation.cited(papers(study, cube, claims)),
         "script": source,
         "script_digest": base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
         "protocol_address": f"data:text/yaml;base64,{base64.b64encode(study.facts['text'].encode()).decode()}",
@@ -103,10 +103,10 @@ def template() -> jinja2.Template:
         "verdict_symbols": SIGNS,
         "state_symbols": SYMBOLS,
         "strip_length": LENGTH,
-        "references": citing.references(),
-        "software": citing.software(),
-        "commands": citing.commands,
-        "installation": citing.installation,
+        "references": citation.references(),
+        "software": citation.software(),
+        "commands": citation.commands,
+        "installation": citation.installation,
     }
     return environment.get_template("report.html.j2")
 
@@ -140,7 +140,7 @@ def named(component: Any) -> str:
     return f"{component.get('name', '–')} {sizes}".strip()
 
 
-def papers(study: Study, cube: xr.DataTree, claims: judgements.Judgements) -> set[str]:
+def papers(study: Study, cube: xr.DataTree, claims: claims_table.Judgements) -> set[str]:
     """Return the cite keys of what the page shows: the study's own, those of its claims and of its quantities."""
     keys = set(study.facts["protocol"].get("cites") or ()) | {claim.source for claim in claims.claims}
     variables = (values for group in cube.children.values() for values in group.dataset.values())

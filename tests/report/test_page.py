@@ -19,7 +19,7 @@ import xarray as xr
 import elastic
 from elastic.cube import Status
 from elastic.errors import OptionError, StudyError
-from elastic.report import judgements, write_report
+from elastic.report import claims_table, write_report
 from elastic.study import Study
 
 VOID = {"meta", "link", "img", "br", "circle", "line", "rect", "path"}
@@ -102,7 +102,7 @@ def test_a_claim_that_makes_no_sense_is_told_and_the_page_still_comes(finished_s
     def check(study):
         raise OptionError("`metric`", "be a variable of the cube", "'nc_9'", "'nc1'")
 
-    monkeypatch.setattr(judgements, "check", check)
+    monkeypatch.setattr(claims_table, "check", check)
     study = altered.Altered(finished_study.folder, claims=[{"name": "below"}])
     text = read(write_report(study, tmp_path / "r.html")).text
     assert "`metric` should be a variable of the cube; found 'nc_9'; try 'nc1'" in text
@@ -310,7 +310,7 @@ def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was
 
 
 def test_the_bibtex_of_elastic_is_what_its_citation_file_says():
-    from elastic.report.citing import software
+    from elastic.report.citation import software
 
     told = (Path(elastic.__file__).parents[1] / "CITATION.cff").read_text()
     facts = dict(re.findall(r'^(title|version|date-released): "?(.*?)"?$', told, re.MULTILINE))
@@ -322,7 +322,7 @@ def test_the_bibtex_of_elastic_is_what_its_citation_file_says():
 
 def test_every_entry_of_the_bibliography_is_told_in_words():
     from elastic.protocol.citations import cite_keys
-    from elastic.report.citing import references
+    from elastic.report.citation import references
 
     assert list(references()) == list(cite_keys())
     for reference in references().values():
@@ -334,6 +334,6 @@ def test_every_entry_of_the_bibliography_is_told_in_words():
 
 def test_every_figure_has_its_place_in_the_order():
     from elastic.registry import registry
-    from elastic.report.illustrations import ORDER
+    from elastic.report.embedded_figures import ORDER
 
     assert set(ORDER) <= set(registry("figures").names())

@@ -10,7 +10,7 @@ import xarray as xr
 from elastic.display import conclusion
 from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
-from elastic.report.judgements import in_words
+from elastic.report.claims_table import in_words
 
 #: Settings of the axes whose numbers stand in a table of their own.
 SETTINGS = 6

@@ -11,7 +11,8 @@ import xarray as xr
 
 from elastic.analysis.reading import settings_axes
 from elastic.figures.contract import is_positive, over_seeds
-from elastic.report.explorer import (
+from elastic.report.downsampling import by_setting, measured, rounded, thin
+from elastic.report.vega import (
     WIDTH,
     Explorer,
     Layers,
@@ -23,7 +24,6 @@ from elastic.report.explorer import (
     room,
     table,
 )
-from elastic.report.thinning import by_setting, measured, rounded, thin
 
 #: Labels and values that the page has room for.
 MOST = {"layer": 24, "epoch": 24, "setting": 12}

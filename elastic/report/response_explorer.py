@@ -11,7 +11,8 @@ import xarray as xr
 
 from elastic.analysis.reading import read
 from elastic.errors import NotMeasured
-from elastic.report.explorer import (
+from elastic.report.downsampling import by_setting, measured, rounded, seeds_in_words, thin
+from elastic.report.vega import (
     WIDTH,
     Explorer,
     Layers,
@@ -24,7 +25,6 @@ from elastic.report.explorer import (
     room,
     table,
 )
-from elastic.report.thinning import by_setting, measured, rounded, seeds_in_words, thin
 
 #: Labels and values that the page has room for: a matrix of 30 classes is what a reader can still see.
 MOST = {"stepped_class": 30, "observed_class": 30, "layer": 24, "epoch": 16, "setting": 12}

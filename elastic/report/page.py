@@ -21,11 +21,8 @@ from elastic.report import citation, claims_table
 from elastic.report.embedded_figures import illustrations
 from elastic.report.history import SYMBOLS, History, history
 from elastic.report.metric_explorer import course_explorer
-from elastic.report.onsets import onsets
-from elastic.report.quantities import quantities
 from elastic.report.response_explorer import response_explorer
-from elastic.report.strip import LENGTH
-from elastic.report.tables import numbers, sentences
+from elastic.report.tables import numbers, onsets, quantities, sentences
 from elastic.report.vega import script
 from elastic.study import Study
 
@@ -102,7 +99,7 @@ def template() -> jinja2.Template:
         "style": resources.files("elastic.report").joinpath("templates", "report.css").read_text("utf-8"),
         "verdict_symbols": SIGNS,
         "state_symbols": SYMBOLS,
-        "strip_length": LENGTH,
+        "strip_length": claims_table.LENGTH,
         "references": citation.references(),
         "software": citation.software(),
         "commands": citation.commands,

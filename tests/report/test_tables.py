@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from elastic.report.onsets import onsets
+from elastic.report.tables import onsets
 
 EPOCHS, LAYERS = [0, 1, 10, 100], ["input", "hidden_1", "penultimate", "logits"]
 

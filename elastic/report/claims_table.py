@@ -1,4 +1,4 @@
-"""What a study claims and whether it holds, as rows of a table with the interval drawn beside."""
+"""The claims of a study and their verdicts, as rows of a table with the interval drawn beside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.analysis.reading import spelled
-from elastic.claims.checking import check
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.numbers import in_digits, with_interval
 from elastic.display.verdicts import SIGNS
-from elastic.errors import ElasticError
-from elastic.study import Study
+from elastic.report.context import Context
 
 #: Units of a strip's width, those left free at either end, and the part of the range added beyond the outermost mark.
 LENGTH, END, PAD = 200.0, 6.0, 0.08
@@ -44,7 +42,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Row:
-    """One setting of a claim: where, verdict, why if inconclusive, effect in words, region in words, picture."""
+    """One setting of a claim: setting, verdict, reason if inconclusive, effect and region as text, drawing."""
 
     setting: str
     verdict: str
@@ -56,8 +54,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One claim: its sentence, source, verdict, and a row for each setting it was checked at."""
+class Claim:
+    """One claim: its sentence, source, verdict, and a row for each setting at which it was checked."""
 
     name: str
     sentence: str
@@ -68,38 +66,28 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Judgements:
-    """All claims of a study, or a note that says why there are none to tell."""
+class ClaimsTable:
+    """All claims of a study, or a note that says why there are none."""
 
-    claims: tuple[Judgement, ...]
+    claims: tuple[Claim, ...]
     note: str
 
     @property
     def tally(self) -> dict[str, int]:
-        """How many claims have each verdict; verdicts that none has are left out."""
-        found = [claim.verdict for claim in self.claims]
-        return {verdict: found.count(verdict) for verdict in SIGNS if verdict in found}
+        """Number of claims with each verdict; verdicts without a claim are left out."""
+        verdicts = [claim.verdict for claim in self.claims]
+        return {verdict: verdicts.count(verdict) for verdict in SIGNS if verdict in verdicts}
 
 
-def judgements(study: Study) -> Judgements:
-    """Check a study's own claims and return what is to be told of them.
-
-    A claim that cannot be checked (an option that does not fit the study) is told in the note: it is no reason not
-    to have a report.
-    """
-    if not study.facts["protocol"].get("claims"):
-        return Judgements((), "The protocol makes no claims.")
-    try:
-        checked = check(study)
-    except ElasticError as error:
-        return Judgements((), f"The claims could not be checked: {error}")
-    return Judgements(tuple(judgement(verdict) for verdict in checked.verdicts), "")
+def claims_table(context: Context) -> ClaimsTable:
+    """Return the claims of a study; a note says that there are none, or why they could not be checked."""
+    none = "" if context.verdicts else "The protocol makes no claims."
+    return ClaimsTable(tuple(map(_claim, context.verdicts)), context.unchecked or none)
 
 
-def judgement(verdict: Verdict) -> Judgement:
-    """Return one claim's verdict in words and pictures."""
+def _claim(verdict: Verdict) -> Claim:
     rows = tuple(_rows(verdict.findings))
-    return Judgement(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
+    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
 
 
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:

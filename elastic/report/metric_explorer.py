@@ -1,4 +1,4 @@
-"""The explorer of metrics: the course of any one of them over training, and its profile over the layers."""
+"""The explorer of metrics: the course of a metric over training, and its profile over the layers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import xarray as xr
 
 from elastic.analysis.reading import settings_axes
 from elastic.figures.contract import is_positive, over_seeds
+from elastic.report.context import Context
 from elastic.report.downsampling import by_setting, measured, rounded, thin
 from elastic.report.vega import (
     WIDTH,
@@ -60,15 +61,9 @@ class Metric:
     values: xr.DataArray
 
 
-def course_explorer(cube: xr.DataTree) -> Explorer | None:
-    """Return the explorer of every metric that has one value a layer, or None where the cube has none.
-
-    Parameters
-    ----------
-    cube
-        As `elastic.open_study(…).cube`.
-    """
-    metrics = sorted(metrics_by_layer(cube), key=lambda metric: metric.name not in FIRST)
+def metric_explorer(context: Context) -> Explorer | None:
+    """Return the explorer of every metric that has one value a layer, or None where the cube has none."""
+    metrics = sorted(metrics_by_layer(context.cube), key=lambda metric: metric.name not in FIRST)
     if not metrics:
         return None
     stack = xr.concat([m.values.reset_coords(drop=True) for m in metrics], "metric", join="outer")

@@ -11,6 +11,7 @@ import xarray as xr
 
 from elastic.analysis.reading import read
 from elastic.errors import NotMeasured
+from elastic.report.context import Context
 from elastic.report.downsampling import by_setting, measured, rounded, seeds_in_words, thin
 from elastic.report.vega import (
     WIDTH,
@@ -44,16 +45,10 @@ LEAD = (
 )
 
 
-def response_explorer(cube: xr.DataTree) -> Explorer | None:
-    """Return the explorer of ``relative_similarity``, or None where the cube has none.
-
-    Parameters
-    ----------
-    cube
-        As `elastic.open_study(…).cube`.
-    """
+def response_explorer(context: Context) -> Explorer | None:
+    """Return the explorer of ``relative_similarity``, or None where the cube has none."""
     try:
-        values = by_setting(read(cube, "elasticity/relative_similarity"))
+        values = by_setting(read(context.cube, "elasticity/relative_similarity"))
     except NotMeasured:
         return None
     values = measured(values, "epoch", "layer")

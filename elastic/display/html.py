@@ -10,6 +10,7 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_label
 from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
 from elastic.display.style import STYLE
@@ -106,7 +107,8 @@ def _cells(told: str) -> str:
 
 def _table(caption: str, table: Any) -> str:
     columns = "".join(
-        f'<th scope="col" colspan="2">{escape(name)}<br>epoch {epoch}</th>' for name, epoch in table.columns
+        f'<th scope="col" colspan="2">{escape(name)}<br>epoch {epoch_label(epoch)}</th>'
+        for name, epoch in table.columns
     )
     rows = "".join(
         f'<tr><th scope="row">{escape(str(layer))}</th>' + "".join(map(_cells, cells)) + "</tr>"

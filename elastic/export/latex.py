@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from elastic import __version__
+from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.headline import headline, wide
@@ -51,7 +52,7 @@ def headline_table(study: Study) -> str:
     heads = [
         row([*[""] * left, *(rf"\multicolumn{{{span}}}{{c}}{{{escaped(name)}}}" for name, span in variables)]),
         rules([span for _, span in variables], left),
-        row([*map(escaped, axes), "layer", *(f"epoch {epoch}" for _, epoch in columns)]),
+        row([*map(escaped, axes), "layer", *(f"epoch {epoch_label(epoch)}" for _, epoch in columns)]),
     ]
     seeds, split = int(frame["count"].max()), frame["split"].iloc[0]
     what = f"geometric mean over {seeds} seeds and 95 % t interval" if seeds > 1 else "one seed"

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.figures.contract import (
     PAGE,
@@ -44,7 +45,7 @@ def class_mean_geometry(
     cube: xr.DataTree,
     *,
     split: str = "train",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     layer: str | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
@@ -132,7 +133,16 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
         axes.bar(x, upper - lower, bottom=lower, width=0.8 * width, color=look["color"], alpha=0.45, linewidth=0)
         middle = found.sel(quantile=0.5)
         edge = {"markeredgecolor": "black", "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
-        draw_points(axes, x, middle, **look, **edge, ecolor="black", zorder=3, label=f"epoch {int(cosines['epoch'])}")
+        draw_points(
+            axes,
+            x,
+            middle,
+            **look,
+            **edge,
+            ecolor="black",
+            zorder=3,
+            label=f"epoch {epoch_label(cosines['epoch'])}",
+        )
     mark_layers(axes, chosen[0]["layer"].values)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$),  j ≠ k")
@@ -147,7 +157,10 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axes, matrix in zip(grid, matrices, strict=True):
         image = axes.imshow(matrix, vmin=low, vmax=high, cmap="cividis")
-        axes.set_title(f"{layer_names(matrix['layer'].values.reshape(1))[0]}, epoch {int(matrix['epoch'])}", fontsize=9)
+        axes.set_title(
+            f"{layer_names(matrix['layer'].values.reshape(1))[0]}, epoch {epoch_label(matrix['epoch'])}",
+            fontsize=9,
+        )
         axes.grid(visible=False)
         name_classes(axes, matrix["class"].values, below=axes is grid[-1])
     bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03)

@@ -14,6 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, SymmetricalLogLocator
 
+from elastic.analysis.epochs import epoch_label
+
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
 
@@ -102,12 +104,23 @@ def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
     return [labels[i] for i in chosen]
 
 
-def epoch_axis(axes: Axes) -> None:
-    """Make the x axis one of epochs: logarithmic from epoch 1 on, with room for epoch 0 before it."""
-    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+def epoch_axis(axes: Axes, epochs: Sequence[float] | np.ndarray) -> None:
+    """Make the x axis one of epochs: logarithmic from the first one after 0 on, with room for epoch 0 before it.
+
+    Parameters
+    ----------
+    axes
+        Drawn in.
+    epochs
+        That are drawn. The logarithmic part begins at epoch 1, or where the first epoch after 0 is a fraction, at the
+        power of ten below it.
+    """
+    first = min((epoch for epoch in epochs if epoch > 0), default=1)
+    begin = 10.0 ** min(0, int(np.floor(np.log10(first))))
+    axes.set_xscale("symlog", linthresh=begin, linscale=0.4)
     axes.set(xlabel="epoch (symmetric log)")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:.0f}"))
-    axes.xaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=range(2, 10)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: epoch_label(epoch) if begin < 1 else f"{epoch:.0f}"))
+    axes.xaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=begin, subs=range(2, 10)))
 
 
 def log_ticks(axes: Axes, along: str = "y") -> None:

@@ -133,7 +133,7 @@ def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
 def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
     """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
     mean = over_seeds(values, log=is_positive(values))["estimate"].transpose("layer", "epoch")
-    epoch_axis(axes)
+    epoch_axis(axes, values["epoch"].values)
     edges = cell_edges(axes, values["epoch"].values)
     rows = np.arange(values.sizes["layer"] + 1) - 0.5
     cells = axes.pcolormesh(edges, rows, np.ma.masked_invalid(mean), norm=norm, cmap="viridis", rasterized=True)

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import settings_axes
 from elastic.figures.contract import is_positive, over_seeds
 from elastic.report.context import Context
@@ -102,7 +103,7 @@ def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any
 
 
 def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
-    epochs = [int(epoch) for epoch in values["epoch"].values]
+    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
     layers = [str(layer) for layer in values["layer"].values]
     settings = [str(label) for label in values["setting"].values]
     data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
@@ -153,7 +154,7 @@ TOOLTIP = [
 MEAN = "(logs[metric] ? ', geometric mean' : ', mean')"
 
 
-def _course(data: alt.Chart, epochs: list[int], layers: int) -> Layers:
+def _course(data: alt.Chart, epochs: list[float], layers: int) -> Layers:
     columns = alt.expr("max(2, floor(childWidth / 105))")
     legend = alt.Legend(
         title=None,

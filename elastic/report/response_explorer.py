@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import read
 from elastic.errors import NotMeasured
 from elastic.report.context import Context
@@ -66,7 +67,7 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
         dim: [str(label) for label in values[dim].values]
         for dim in ("setting", "layer", "stepped_class", "observed_class")
     }
-    epochs = [int(epoch) for epoch in values["epoch"].values]
+    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
     first = 1 if len(names["observed_class"]) > 1 else 0
     pair = alt.selection_point(
         name="pair",
@@ -164,7 +165,7 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
     )
 
 
-def _course(data: alt.Chart, epochs: list[int], top: float) -> Layers:
+def _course(data: alt.Chart, epochs: list[float], top: float) -> Layers:
     role = "datum.o == pair_o ? 'observed class' : datum.o == datum.s ? 'stepped class itself' : 'other classes'"
     lines = _unfolded(data.transform_filter("datum.s == pair_s")).transform_calculate(role=role)
     columns = alt.expr("childWidth < 320 ? 1 : 3")

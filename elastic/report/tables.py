@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
@@ -69,7 +70,7 @@ def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
         where = f"{in_words(setting)}: " if setting else ""
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
         rows = zip(map(str, table.index), map(tuple, table.to_numpy()), strict=True)
-        columns = tuple((str(name), f"epoch {epoch}") for name, epoch in table.columns)
+        columns = tuple((str(name), f"epoch {epoch_label(epoch)}") for name, epoch in table.columns)
         yield Table(f"{where}{over}, {frame['split'].iloc[0]} split{more}", columns, tuple(rows))
 
 

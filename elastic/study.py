@@ -118,6 +118,11 @@ class Study:
         return Protocol.from_canonical(self.facts["protocol"])
 
     @property
+    def recorded(self) -> bool:
+        """Whether a training loop of the user's own recorded the study; there is no protocol then."""
+        return bool(self.facts.get("recorded"))
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical protocol."""
         return str(self.facts["digest"])

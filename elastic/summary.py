@@ -37,7 +37,7 @@ def findings(study: Study) -> RenderableType:
 
 def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
     """Return nc1, within_between_ratio and locality of each layer, first and last probed, means over the seeds."""
-    shown = Table(title=caption(cube, where), title_justify="left", title_style="bold")
+    shown = Table(title=Text(caption(cube, where)), title_justify="left", title_style="bold")
     shown.add_column("epoch", justify="right")
     shown.add_column("layer")
     columns = dict(columns_of(cube, where))
@@ -48,7 +48,8 @@ def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
         there = [values.sel(epoch=[epoch]) for values in columns.values() if epoch in values["epoch"].values]
         layers = dict.fromkeys(str(layer) for values in there for layer in values["layer"].values)
         for row, layer in enumerate(layers):
-            shown.add_row("" if row else epoch_label(epoch), layer, *(cell(v, layer, epoch) for v in columns.values()))
+            cells = [cell(values, layer, epoch) for values in columns.values()]
+            shown.add_row("" if row else epoch_label(epoch), Text(layer), *cells)
     return shown
 
 

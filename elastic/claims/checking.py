@@ -82,11 +82,18 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
 
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
-    asked = study.protocol.claims if claims is None else load_claims(claims)
+    asked = claims_of(study) if claims is None else load_claims(claims)
     checked = Checked(study.name, study.digest, verdicts_on(cube, asked))
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)
     return checked
+
+
+def claims_of(study: Study) -> Sequence[Component]:
+    """Return the claims that a study makes; a recorded one has them without a protocol."""
+    if study.recorded:
+        return [Component.model_validate(claim) for claim in study.facts["protocol"].get("claims") or ()]
+    return study.protocol.claims
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:

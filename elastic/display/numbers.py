@@ -36,6 +36,17 @@ def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) 
     return f"{alone} [{in_digits(lower, digits)}, {in_digits(upper, digits)}]"
 
 
+def epoch_of(epoch: float | None, epochs: float | None, of: str = " of ") -> str:
+    """Return the last recorded epoch of a run, with the last one planned where there is a plan.
+
+    >>> epoch_of(3, 6), epoch_of(2.25, None), epoch_of(None, None)
+    ('3 of 6', '2.25', '–')
+    """
+    if epoch is None:
+        return "–"
+    return epoch_label(epoch) if epochs is None else f"{epoch_label(epoch)}{of}{epoch_label(epochs)}"
+
+
 def epochs_of_seeds(epochs: Iterable[float]) -> str:
     """Return the median of epochs and their range over the seeds; NaN is a seed that never got there.
 

@@ -105,8 +105,13 @@ def software() -> str:
 
 
 def commands(context: Context) -> str:
-    """Return the commands that reproduce the study, its verdicts and this page from ``protocol.yaml``."""
-    folder = shlex.quote(f"results/{context.name}")
+    """Return the commands that reproduce the study, its verdicts and this page from ``protocol.yaml``.
+
+    Of a recorded study they are those that read its folder: only its training loop can record it again.
+    """
+    folder = shlex.quote(context.place)
+    if context.recorded:
+        return f"elastic check {folder}\nelastic report {folder}"
     allow = "".join(f" --allow {shlex.quote(module)}" for module in sorted(modules(context.protocol)))
     lines = [f"elastic run protocol.yaml{allow}", f"elastic check {folder}", f"elastic report {folder}"]
     return "\n".join(lines)

@@ -81,7 +81,7 @@ class ClaimsTable:
 
 def claims_table(context: Context) -> ClaimsTable:
     """Return the claims of a study; a note says that there are none, or why they could not be checked."""
-    none = "" if context.verdicts else "The protocol makes no claims."
+    none = "" if context.verdicts else f"The {'study' if context.recorded else 'protocol'} makes no claims."
     return ClaimsTable(tuple(map(_claim, context.verdicts)), context.unchecked or none)
 
 

@@ -17,6 +17,7 @@ from elastic.analysis.reading import settings_of
 from elastic.claims.checking import check_cube
 from elastic.claims.verdicts import Verdict
 from elastic.display.headline import headline
+from elastic.display.recorded import study_title
 from elastic.errors import ElasticError
 from elastic.study import RunStatus, Study
 
@@ -31,10 +32,12 @@ class Context:
         Of the study.
     folder
         Of the study.
+    recorded
+        Whether a training loop of the user's own recorded it.
     protocol
-        The canonical protocol.
+        The canonical protocol; of a recorded study name, title, question, cites, claims and settings.
     text
-        The protocol as it was read.
+        The protocol as it was read; of a recorded study the same as YAML.
     axes
         Values along each axis, ``seed`` among them.
     provenance
@@ -54,6 +57,7 @@ class Context:
     name: str
     digest: str
     folder: Path
+    recorded: bool
     protocol: Mapping[str, Any]
     text: str
     axes: Mapping[str, Sequence[Any]]
@@ -63,6 +67,16 @@ class Context:
     reports: tuple[Mapping[str, Any], ...]
     verdicts: tuple[Verdict, ...]
     unchecked: str
+
+    @property
+    def title(self) -> str:
+        """The title of the study, or its name where it has none."""
+        return study_title(self.protocol)
+
+    @property
+    def place(self) -> str:
+        """The study's folder in commands: where `elastic run` writes it, or the name of a recorded study's folder."""
+        return self.folder.resolve().name if self.recorded else f"results/{self.name}"
 
     @cached_property
     def settings(self) -> tuple[Mapping[str, Any], ...]:
@@ -99,6 +113,7 @@ def read_context(study: Study) -> Context:
         name=study.name,
         digest=study.digest,
         folder=study.folder,
+        recorded=study.recorded,
         protocol=study.facts["protocol"],
         text=study.facts["text"],
         axes=study.facts["axes"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.analysis.reading import spelled
+from elastic.display.numbers import epoch_of
 from elastic.report.context import Context
 from elastic.study import RunStatus
 
@@ -51,7 +52,7 @@ def history(context: Context) -> History:
 
 
 def _row(run: RunStatus, report: Mapping[str, Any]) -> RunRow:
-    epoch = "–" if run.epoch is None else f"{run.epoch} of {run.epochs}"
+    epoch = epoch_of(run.epoch, run.epochs)
     seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
     labels = tuple(spelled(value) for value in run.coordinates.values())
     return RunRow(labels, run.state, epoch, seconds, str(report.get("engine") or "–"), run.cell)
@@ -78,7 +79,7 @@ def _facts(context: Context) -> dict[str, tuple[str, ...]]:
     versions = {"Python": made.get("python"), **dict(made.get("versions") or {})}
     seconds = sum((Counter(run.seconds) for run in context.runs), Counter[str]())
     return {
-        "Protocol digest (SHA-256)": (context.digest,),
+        f"{'Study' if context.recorded else 'Protocol'} digest (SHA-256)": (context.digest,),
         "elastic": tuple(_of(made, "elastic_version")),
         "Commit of elastic": tuple(map(_commit, _of(made, "elastic_commit"))),
         "Versions": tuple(f"{name} {version}" for name, version in versions.items() if version),

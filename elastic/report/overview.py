@@ -1,4 +1,4 @@
-"""The overview at the top of a report: what was trained, for how long, over which axes."""
+"""The overview at the top of a report: what was trained or recorded, for how long, over which axes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elastic.analysis.reading import spelled
+from elastic.display.recorded import SOURCE, settings_glance
 from elastic.report.context import Context
 from elastic.report.history import SYMBOLS
 
@@ -18,6 +19,8 @@ def overview(context: Context) -> dict[str, str]:
 
 
 def _trained(context: Context) -> dict[str, str]:
+    if context.recorded:
+        return {"Source": SOURCE, **settings_glance(context.protocol)}
     protocol = context.protocol
     data, model, loss, optimizer = (component_text(protocol.get(p)) for p in ("data", "model", "loss", "optimizer"))
     epochs = (protocol.get("training") or {}).get("epochs", "–")

@@ -14,6 +14,7 @@ import jinja2
 
 import elastic
 from elastic.cube import write_atomically
+from elastic.display.recorded import settings_table
 from elastic.display.verdicts import SIGNS
 from elastic.report import citation, claims_table, tables
 from elastic.report.context import Context, read_context
@@ -90,6 +91,7 @@ def render(context: Context) -> str:
         explorers=explorers,
         script=source,
         script_digest=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
+        settings=settings_table(context.protocol) if context.recorded else {},
         protocol_address=f"data:text/yaml;base64,{base64.b64encode(context.text.encode()).decode()}",
     )
 

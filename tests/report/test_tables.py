@@ -27,8 +27,9 @@ def cube(*seeds):
 
 def context(*seeds, tree=None):
     return Context(
-        name="small", digest="", folder=Path(), protocol={}, text="", axes={"seed": range(len(seeds))}, provenance={},
-        cube=cube(*seeds) if tree is None else tree, runs=(), reports=(), verdicts=(), unchecked="",
+        name="small", digest="", folder=Path(), recorded=False, protocol={}, text="", provenance={},
+        axes={"seed": range(len(seeds))}, cube=cube(*seeds) if tree is None else tree,
+        runs=(), reports=(), verdicts=(), unchecked="",
     )  # fmt: skip
 
 

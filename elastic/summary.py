@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -151,8 +152,8 @@ def next_steps(study: Study) -> str:
     lines = [
         f"cube:     {study.folder / 'cube.zarr'}",
         f"read it:  python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
-        f"see it:   elastic plot {study.folder}",
+        f"see it:   elastic plot {quote(str(study.folder))}",
     ]
     if study.facts["protocol"].get("claims"):
-        lines.append(f"claims:   {study.folder / 'claims.json'} (elastic check {study.folder})")
+        lines.append(f"claims:   {study.folder / 'claims.json'} (elastic check {quote(str(study.folder))})")
     return "\n".join(lines)

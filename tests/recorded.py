@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from elastic.study import RunStatus, Study
 #: Fractional epochs in place of those of the small study, and the names of submodules in place of its layers.
 EPOCHS = {0: 0.0, 1: 0.25, 2: 1 / 3, 3: 1.0, 4: 1.5, 5: 2.0, 6: 2.5}
 LAYERS = {
-    "input": "<input>", "hidden_1": "layer4.1.relu", "hidden_2": "blocks[0].mlp & more_with_a_long_name", "penultimate": "avg_pool",
+    "input": "<input>",
+    "hidden_1": "layer4.1.relu",
+    "penultimate": "bert.encoder.layer.11.output.LayerNorm & $x$",
     "logits": "fc",
-}  # fmt: skip
+}
 
 SETTINGS = {
     "model": {"class": "ResNet", "parameters": 11_173_962},
@@ -77,8 +80,8 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
     seeds = groups["training"]["seed"].values.tolist()
     axes = {str(dim): groups["training"][dim].values.tolist() for dim in groups["training"]["status"].dims[:-2]}
     told = {"name": "mine", "title": "", "question": "", "cites": [], "claims": [], "settings": copy.deepcopy(settings)}
-    first = {axis: labels[0] for axis, labels in axes.items()}
-    cells = [{"coordinates": {**first, "seed": seed}, "digest": f"{seed:016x}"} for seed in seeds]
+    grid = [dict(zip([*axes, "seed"], labels, strict=True)) for labels in product(*axes.values(), seeds)]
+    cells = [{"coordinates": coordinates, "digest": f"{number:016x}"} for number, coordinates in enumerate(grid)]
     versions = {"python": "3.11.7", "versions": {"torch": "2.13.0", "numpy": "2.4.6"}, "machine": "Linux"}
     facts = {
         "recorded": True, "protocol": {**told, **asked}, "digest": digest, "text": TEXT,

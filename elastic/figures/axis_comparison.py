@@ -25,6 +25,7 @@ from elastic.figures.contract import (
     interval_words,
     is_positive,
     line_styles,
+    literal,
     mark_layers,
     measured,
     over_seeds,
@@ -80,7 +81,7 @@ def axis_comparison(
     for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
         found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
     handles, names = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, title=axis.replace("_", " "), loc="outside right upper")
+    drawn.legend(handles, names, title=literal(axis.replace("_", " ")), loc="outside right upper")
     words = interval_words(*found, log=all_positive(panels), drawn="bar")
     at = "last probed epoch" if epoch == -1 else f"epoch {epoch_label(epoch)}"
     some = f"{len(labels)} of {panels[0].sizes[axis]} values" if len(labels) < panels[0].sizes[axis] else ""

@@ -22,6 +22,7 @@ from elastic.figures.contract import (
     interval_words,
     layer_names,
     line_styles,
+    literal,
     mark_layers,
     measured,
     over_seeds,
@@ -35,6 +36,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 #: Classes up to which each one is named, where no name is longer than so many letters.
 NAMED, SHORT = 12, 2
+
+#: Letters of a title that one line above a matrix has room for.
+TITLE = 20
 
 #: Layers beyond which markers shrink.
 MANY = 12
@@ -157,10 +161,9 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axes, matrix in zip(grid, matrices, strict=True):
         image = axes.imshow(matrix, vmin=low, vmax=high, cmap="cividis")
-        axes.set_title(
-            f"{layer_names(matrix['layer'].values.reshape(1))[0]}, epoch {epoch_label(matrix['epoch'])}",
-            fontsize=9,
-        )
+        (name,) = layer_names(matrix["layer"].values.reshape(1))
+        words = f"{name}, epoch {epoch_label(matrix['epoch'])}"
+        axes.set_title(words if len(words) <= TITLE else words.replace(", ", ",\n"), fontsize=9)
         axes.grid(visible=False)
         name_classes(axes, matrix["class"].values, below=axes is grid[-1])
     bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03)
@@ -171,7 +174,7 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
 
 def name_classes(axes: Axes, labels: np.ndarray, *, below: bool) -> None:
     """Name every class where there is room for it, else none; below the last matrix too."""
-    names = [str(label) for label in labels]
+    names = [literal(str(label)) for label in labels]
     room = len(names) <= NAMED and max(map(len, names)) <= SHORT
     axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])
     axes.set_yticks(range(len(names)) if room else [], names if room else [])

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, SymmetricalLogLocator
 
 from elastic.analysis.epochs import epoch_label
+from elastic.display.layer_names import short_names
 
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
@@ -27,14 +28,25 @@ NAMED, ROWS = 9, 24
 
 
 def layer_names(layers: Sequence[Any] | np.ndarray) -> list[str]:
-    """Return short names of layers.
+    r"""Return short names of layers, distinct where the layers are; a ``$`` in one is no mathematics.
 
     >>> layer_names(["input", "hidden_1", "conv_2", "stage_3_block_1", "penultimate", "logits"])
     ['input', 'h1', 'c2', 's3b1', 'penult.', 'logits']
+    >>> layer_names(["vit.encoder.layer.11.output.dense", "h1", "hidden_1"])
+    ['v.e.l.11.o.dense', 'h1', 'h1 (3)']
     """
     numbered = r"_?(hidden|conv|stage|block)_(?=\d)"
     names = [re.sub(numbered, lambda found: found[1][0], str(name)) for name in layers]
-    return ["penult." if name == "penultimate" else name for name in names]
+    return [literal(name) for name in short_names(["penult." if name == "penultimate" else name for name in names])]
+
+
+def literal(text: str) -> str:
+    r"""Return a text of a user so that matplotlib shows it as it stands: dollars do not enclose mathematics.
+
+    >>> print(literal("a$b$"), literal(literal("a$b$")))
+    a\$b\$ a\$b\$
+    """
+    return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def mark_layers(axes: Axes, layers: Sequence[Any] | np.ndarray, *, along: str = "x") -> None:
@@ -91,7 +103,7 @@ def value_words(label: Any) -> str:
     >>> value_words(0.0), value_words(np.float64(0.0005)), value_words("adam")
     ('0', '0.0005', 'adam')
     """
-    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)
+    return f"{label:g}" if isinstance(label, float | np.floating) else literal(str(label))
 
 
 def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
@@ -154,6 +166,6 @@ def _plain(value: float, _: int | None = None) -> str:
 
 def caption(drawn: Figure, *lines: str) -> None:
     """Write small lines below a figure: how many seeds, what the band is, which setting is shown."""
-    text = "; ".join(line for line in lines if line)
+    text = literal("; ".join(line for line in lines if line))
     wrapped = textwrap.fill(text, width=int(drawn.get_figwidth() * LETTERS))
     drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color="0.25")

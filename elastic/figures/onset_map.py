@@ -25,6 +25,7 @@ from elastic.figures.contract import (
     figure,
     first_setting,
     is_positive,
+    literal,
     log_numbers,
     mark_layers,
     measured,
@@ -96,7 +97,7 @@ def onset_map(
         cells = draw_map(axes, shown, norm)
         onsets = onset_epoch(shown, fraction=share, threshold=threshold)
         draw_onsets(axes, onsets, shown.notnull().any("epoch").transpose(*onsets.dims))
-        told = [f"{name.replace('_', ' ')} = {value_words(shown[name].item())}" for name in axis]
+        told = [f"{literal(name.replace('_', ' '))} = {value_words(shown[name].item())}" for name in axis]
         axes.set_title("".join(told), loc="left")
         axes.label_outer()
     scale_of(drawn, cells, values)

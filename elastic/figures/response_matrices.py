@@ -22,6 +22,7 @@ from elastic.figures.contract import (
     figure,
     first_setting,
     layer_names,
+    literal,
     measured,
     variable_name,
 )
@@ -130,7 +131,7 @@ def broken(name: str, width: int) -> str:
 
 def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
     """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
-    names = [str(label) for label in values["observed_class"].values]
+    names = [literal(str(label)) for label in values["observed_class"].values]
     turned: dict[str, Any] = {} if is_short(values) else {"rotation": 90}
     pitch = LINE if turned else max(LINE, LETTER * longest(values) + 3)
     least = len(names) * pitch / (72 * side)

@@ -158,7 +158,8 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    columns = {"ncols": 4, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    widest = max(map(len, spectra))
+    columns = {"ncols": 4 if widest <= 8 else 2, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
     axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
     return found
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import settings_axes
+from elastic.display.layer_names import short_names
 from elastic.figures.contract import is_positive, over_seeds
 from elastic.report.context import Context
 from elastic.report.downsampling import by_setting, measured, rounded, thin
@@ -105,10 +106,12 @@ def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any
 def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
     epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
     layers = [str(layer) for layer in values["layer"].values]
+    short = short_names(layers)
+    names = "layers" if short == layers else "short"
     settings = [str(label) for label in values["setting"].values]
     data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
     shown: alt.ConcatChart = alt.concat(
-        _course(data, epochs, len(layers)), _profile(data, len(layers)), columns=2, spacing=30
+        _course(data, epochs, len(layers), names), _profile(data, len(layers), names), columns=2, spacing=30
     )
     shown = shown.resolve_scale(y="shared", color="independent")
     return shown.add_params(
@@ -116,6 +119,7 @@ def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
         alt.param(name="labels", value=[metric.label for metric in metrics]),
         alt.param(name="logs", value=[metric.log for metric in metrics]),
         alt.param(name="layers", value=layers),
+        *([] if short == layers else [alt.param(name="short", value=short)]),
         alt.param(name="epochs", value=epochs),
         choice("metric", "Metric", [metric.label for metric in metrics]),
         choice("setting", "Setting", settings),
@@ -154,13 +158,13 @@ TOOLTIP = [
 MEAN = "(logs[metric] ? ', geometric mean' : ', mean')"
 
 
-def _course(data: alt.Chart, epochs: list[float], layers: int) -> Layers:
+def _course(data: alt.Chart, epochs: list[float], layers: int, names: str) -> Layers:
     columns = alt.expr("max(2, floor(childWidth / 105))")
     legend = alt.Legend(
         title=None,
         orient="bottom",
         columns=columns,
-        labelExpr="layers[datum.value]",
+        labelExpr=f"{names}[datum.value]",
         labelLimit=80,
         symbolType="stroke",
         symbolStrokeWidth=3,
@@ -179,8 +183,9 @@ def _course(data: alt.Chart, epochs: list[float], layers: int) -> Layers:
     )
 
 
-def _profile(data: alt.Chart, layers: int) -> Layers:
-    axis = alt.Axis(labelExpr="layers[datum.value]", labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
+def _profile(data: alt.Chart, layers: int, names: str) -> Layers:
+    label = f"{names}[datum.value]"
+    axis = alt.Axis(labelExpr=label, labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
     x = alt.X("l:O", title="layer", axis=axis, scale=alt.Scale(type="point", domain=list(range(layers)), padding=0.4))
     here = _unfolded(data).transform_filter("datum.e == probe")
     bars = here.mark_rule(strokeWidth=1.5, color="#0072B2").encode(x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import spelled
 from elastic.display.recorded import SOURCE, settings_glance
 from elastic.report.context import Context
@@ -20,11 +21,16 @@ def overview(context: Context) -> dict[str, str]:
 
 def _trained(context: Context) -> dict[str, str]:
     if context.recorded:
-        return {"Source": SOURCE, **settings_glance(context.protocol)}
+        return {"Source": SOURCE, "Epochs": _recorded_epochs(context), **settings_glance(context.protocol)}
     protocol = context.protocol
     data, model, loss, optimizer = (component_text(protocol.get(p)) for p in ("data", "model", "loss", "optimizer"))
     epochs = (protocol.get("training") or {}).get("epochs", "–")
     return {"Data": data, "Model": model, "Training": f"{loss}, {optimizer}, {epochs} epochs"}
+
+
+def _recorded_epochs(context: Context) -> str:
+    epochs = [run.epoch for run in context.runs if run.epoch is not None]
+    return f"recorded up to {epoch_label(max(epochs))}" if epochs else "none recorded"
 
 
 def component_text(component: Any) -> str:

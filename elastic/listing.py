@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.cube import is_sealed
+from elastic.display.numbers import epoch_of
 from elastic.errors import ElasticError, UnknownName
 from elastic.protocol import load_protocol
 from elastic.registry import ROOMS, Entry, nearest, registry
@@ -125,6 +126,7 @@ def study_facts(study: Study) -> dict[str, Any]:
         "name": study.name,
         "folder": str(study.folder),
         "digest": study.digest,
+        "recorded": study.recorded,
         "sealed": is_sealed(study.folder),
         "cube": str(study.folder / "cube.zarr"),
         "runs": [asdict(run) for run in study.runs()],
@@ -135,13 +137,12 @@ def status_table(study: Study) -> RenderableType:
     """Return a table of the runs of a study, one a row."""
     runs = study.runs()
     table = Table(box=None, pad_edge=False)
-    for column in (*runs[0].coordinates, "state", "epoch", "seconds", "folder"):
+    for column in (*map(escape, runs[0].coordinates if runs else ()), "state", "epoch", "seconds", "folder"):
         table.add_column(column)
     for run in runs:
-        epoch = "–" if run.epoch is None else f"{run.epoch}/{run.epochs}"
         seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
-        values = [str(value) for value in run.coordinates.values()]
-        table.add_row(*values, run.state, epoch, seconds, f"runs/{run.cell}")
+        values = [Text(str(value)) for value in run.coordinates.values()]
+        table.add_row(*values, run.state, epoch_of(run.epoch, run.epochs, "/"), seconds, f"runs/{run.cell}")
     ended = sum(run.ended for run in runs)
     sealed = "sealed" if is_sealed(study.folder) else "not sealed"
     return Group(Text(f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}", style="bold"), table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
 from elastic.study import Study
@@ -36,7 +38,7 @@ def findings(study: Study) -> RenderableType:
 
 def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
     """Return nc1, within_between_ratio and locality of each layer, first and last probed, means over the seeds."""
-    shown = Table(title=caption(cube, where), title_justify="left", title_style="bold")
+    shown = Table(title=Text(caption(cube, where)), title_justify="left", title_style="bold")
     shown.add_column("epoch", justify="right")
     shown.add_column("layer")
     columns = dict(columns_of(cube, where))
@@ -47,7 +49,8 @@ def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
         there = [values.sel(epoch=[epoch]) for values in columns.values() if epoch in values["epoch"].values]
         layers = dict.fromkeys(str(layer) for values in there for layer in values["layer"].values)
         for row, layer in enumerate(layers):
-            shown.add_row("" if row else str(epoch), layer, *(cell(v, layer, epoch) for v in columns.values()))
+            cells = [cell(values, layer, epoch) for values in columns.values()]
+            shown.add_row("" if row else epoch_label(epoch), Text(layer), *cells)
     return shown
 
 
@@ -57,7 +60,8 @@ def columns_of(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[tuple[st
         if group not in cube.children or variable not in cube[group].dataset:
             continue
         values = cube[group].dataset[variable].sel(dict(where))
-        values = values.sel(split="train") if "split" in values.dims else values
+        if "split" in values.dims:
+            values = values.sel(split=shown_split(values["split"].values.tolist()))
         yield variable, values.sel(epoch=list(dict.fromkeys(values["epoch"].values[[0, -1]].tolist())))
 
 
@@ -71,7 +75,7 @@ def heading(name: str) -> str:
     return f"{first}{underscore}\n{last}" if len(name) > 16 else name
 
 
-def cell(values: xr.DataArray, layer: str, epoch: int) -> str:
+def cell(values: xr.DataArray, layer: str, epoch: float) -> str:
     """Return the mean over seeds of one layer's values, with their standard deviation if there are several."""
     if layer not in values["layer"].values or epoch not in values["epoch"].values:
         return "–"
@@ -97,26 +101,50 @@ def in_digits(value: float, digits: int) -> str:
 
 
 def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
-    """Return the table's heading: the setting, and how many seeds stand behind it."""
+    """Return the table's heading: the setting, the number of seeds, and the split."""
     seeds = cube["training"].dataset.sizes["seed"]
+    probed = [group.dataset for name, group in cube.children.items() if name != "training"]
+    splits = next((group["split"].values.tolist() for group in probed if "split" in group.coords), ["train"])
     setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
     what = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    return f"{setting + ': ' if setting else ''}{what}, train split"
+    return f"{setting + ': ' if setting else ''}{what}, {shown_split(splits)} split"
+
+
+def shown_split(splits: Sequence[str]) -> str:
+    """Return the split that is shown: "train" where there is one, else the first.
+
+    >>> shown_split(["test", "train"]), shown_split(["held out"])
+    ('train', 'held out')
+    """
+    return "train" if "train" in splits else splits[0]
 
 
 def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
-    """Return a line with the accuracies at the last epoch, and how many runs diverged or are still to come."""
+    """Return a line with the accuracies at the last epoch, the number of diverged runs, and the first without error."""
     training = cube["training"].dataset.sel(dict(where))
+    diverged = int((training["status"] == Status.DIVERGED).any("epoch").sum())
+    line = _scores(training) + (f" ({diverged} of {training.sizes['seed']} runs diverged)" if diverged else "")
+    zero_error = _fitted(training)
+    if zero_error is not None and bool(zero_error.any("epoch").all()):
+        since = epoch_label(zero_error.all("seed").idxmax("epoch").item())
+        line += f"; zero training error since epoch {since} in every run"
+    return Text(line)
+
+
+def _scores(training: xr.Dataset) -> str:
+    """Return the accuracies at the last epoch; a training loop of one's own may not record them."""
+    if "accuracy" not in training:
+        return "accuracy is not recorded"
     last = training["accuracy"].isel(epoch=-1)
     scores = ", ".join(f"{split} {float(last.sel(split=split).mean()):.4f}" for split in last["split"].values)
-    line = f"accuracy at epoch {int(training['epoch'][-1])}: {scores}"
-    diverged = int((training["status"] == Status.DIVERGED).any("epoch").sum())
-    if diverged:
-        line += f" ({diverged} of {training.sizes['seed']} runs diverged)"
-    zero_error = training["accuracy"].sel(split="train") == 1
-    if bool(zero_error.any("epoch").all()):
-        line += f"; zero training error since epoch {int(zero_error.all('seed').idxmax('epoch'))} in every run"
-    return Text(line)
+    return f"accuracy at epoch {epoch_label(last['epoch'].item())}: {scores}"
+
+
+def _fitted(training: xr.Dataset) -> xr.DataArray | None:
+    """Return where no training sample is misclassified; None where that is not recorded."""
+    if "accuracy" not in training or "train" not in training["split"].values:
+        return None
+    return training["accuracy"].sel(split="train") == 1
 
 
 def next_steps(study: Study) -> str:
@@ -124,8 +152,8 @@ def next_steps(study: Study) -> str:
     lines = [
         f"cube:     {study.folder / 'cube.zarr'}",
         f"read it:  python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
-        f"see it:   elastic plot {study.folder}",
+        f"see it:   elastic plot {quote(str(study.folder))}",
     ]
     if study.facts["protocol"].get("claims"):
-        lines.append(f"claims:   {study.folder / 'claims.json'} (elastic check {study.folder})")
+        lines.append(f"claims:   {study.folder / 'claims.json'} (elastic check {quote(str(study.folder))})")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.derived import DERIVED
+from elastic.analysis.epochs import epoch_label, epoch_position
 from elastic.errors import NotMeasured, OptionError
 from elastic.registry import nearest
 
@@ -72,7 +73,9 @@ def read(
 
 
 def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
-    """Return the values at a label of a dim; a negative epoch counts from the last one.
+    """Return the values at a label of a dim.
+
+    An epoch is also taken by its label (`elastic.analysis.epochs.epoch_label`); a negative one counts from the last.
 
     Raises
     ------
@@ -84,9 +87,9 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
         return values.isel({dim: labels.index(label)})
     if spelled(label) in map(spelled, labels):  # an axis of switches is labelled 'true', 'false'
         return values.isel({dim: [spelled(known) for known in labels].index(spelled(label))})
-    if dim == "epoch" and isinstance(label, int) and -len(labels) <= label < 0:
-        return values.isel(epoch=label)
-    known = [str(known) for known in labels]
+    if dim == "epoch" and (position := epoch_position(labels, label)) is not None:
+        return values.isel(epoch=position)
+    known = [epoch_label(known) if dim == "epoch" else str(known) for known in labels]
     hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
     raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)
 

@@ -77,8 +77,13 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
         that needs what the cube does not have is inconclusive.
     """
     study = study if isinstance(study, Study) else open_study(study)
+    return check_cube(study, study.cube, claims=claims)
+
+
+def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
+    """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     asked = study.claims if claims is None else load_claims(claims)
-    checked = Checked(study.name, study.digest, verdicts_on(study.cube, asked))
+    checked = Checked(study.name, study.digest, verdicts_on(cube, asked))
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)
     return checked

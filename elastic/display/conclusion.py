@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.analysis.analyses import Analyses
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking
 from elastic.analysis.reading import hidden_layers, settings_of
@@ -72,7 +73,8 @@ def with_training(analyses: Analyses, where: Where) -> str:
     known = bool(found["upper"].notnull().any())
     ends = [f"×{_told(found.isel(layer=i))} in {found['layer'].values[i]}" for i in (0, -1)]
     factors = ", ".join(dict.fromkeys(ends))
-    return f"From epoch {epochs[0]} to {epochs[-1]}, nc1 {counted if known else 'changed (one seed)'}: {factors}."
+    start, end = epoch_label(epochs[0]), epoch_label(epochs[-1])
+    return f"From epoch {start} to {end}, nc1 {counted if known else 'changed (one seed)'}: {factors}."
 
 
 def with_depth(analyses: Analyses, where: Where) -> str:
@@ -85,7 +87,7 @@ def with_depth(analyses: Analyses, where: Where) -> str:
     how = _sided(found, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")
     squared = interval(law["r_squared"])["estimate"].item()
     each = f"×{_told(found)} from one hidden layer to the next"
-    return f"At epoch {epoch}, separation fuzziness {how}: {each} (R² {squared:.2f})."
+    return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {squared:.2f})."
 
 
 def in_order(analyses: Analyses, where: Where) -> str:
@@ -115,13 +117,14 @@ def with_locality(analyses: Analyses, where: Where) -> str:
         "locality is smaller in the layers that are more collapsed",
         "locality is not shown to go with collapse over the layers",
     )
-    return f"At epoch {epoch}, {how} (rank correlation with nc1 over the hidden layers: {_told(found, 1.0)})."
+    correlation = f"rank correlation with nc1 over the hidden layers: {_told(found, 1.0)}"
+    return f"At epoch {epoch_label(epoch)}, {how} ({correlation})."
 
 
 SENTENCES: tuple[Callable[[Analyses, Where], str], ...] = (with_training, with_depth, in_order, with_locality)
 
 
-def _last(analyses: Analyses, variable: str, where: Where) -> int:
+def _last(analyses: Analyses, variable: str, where: Where) -> float:
     epochs = measured_epochs(analyses.read(variable, where=where))
     if not epochs:
         raise NotMeasured(f"`{variable}`", "be measured at an epoch", "none", "elastic status")

@@ -63,15 +63,15 @@ def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFr
     return frame.loc[frame["count"] > 0, [*axes, *COLUMNS]]
 
 
-def measured_epochs(values: xr.DataArray) -> list[int]:
-    """Return the epochs at which any value is there: a run under way has not got to the last ones.
+def measured_epochs(values: xr.DataArray) -> list[float]:
+    """Return the epochs at which there is a value: a run under way has not reached the last ones.
 
     >>> course = xr.DataArray([2.0, 1.0, float("nan")], dims="epoch", coords={"epoch": [0, 1, 5]})
     >>> measured_epochs(course)
     [0, 1]
     """
     there = values.notnull().any([dim for dim in values.dims if dim != "epoch"])
-    epochs: list[int] = values["epoch"].values[there.values].tolist()
+    epochs: list[float] = values["epoch"].values[there.values].tolist()
     return epochs
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_label
 from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
+from elastic.display.recorded import SOURCE, settings_glance, study_title
 from elastic.display.style import STYLE
 from elastic.display.verdicts import SIGNS, Verdicts, read_verdicts
 from elastic.errors import ElasticError
@@ -28,7 +30,7 @@ def study_html(
     Parameters
     ----------
     facts
-        What ``study.json`` holds: ``protocol``, ``axes``, ``digest``.
+        What ``study.json`` holds: ``protocol``, ``axes``, ``digest``, and ``recorded`` of a recorded study.
     folder
         Of the study.
     states
@@ -59,18 +61,27 @@ def _told(parts: Callable[[], list[str]]) -> list[str]:
 def _heading(protocol: Mapping[str, Any]) -> str:
     question = protocol.get("question")
     asked = f'<p class="question">{escape(str(question).strip())}</p>' if question else ""
-    return f'<p class="title"><strong>{escape(str(protocol["title"]))}</strong></p>{asked}'
+    return f'<p class="title"><strong>{escape(study_title(protocol))}</strong></p>{asked}'
 
 
 def _facts(facts: Mapping[str, Any], folder: Path, states: Sequence[str]) -> str:
     counted = ", ".join(f"{number} {state}" for state, number in Counter(states).items())
-    rows = {
-        "study": f"<code>{escape(str(facts['protocol']['name']))}</code> in <code>{escape(str(folder))}</code>",
-        "runs": f"{len(states)}: {escape(counted)}",
-        **{str(axis): escape(_values(values)) for axis, values in facts["axes"].items()},
-        "digest": f'<code title="{escape(str(facts["digest"]))}">{escape(str(facts["digest"])[:12])}</code>',
-    }
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{told}</dd>" for name, told in rows.items()) + "</dl>"
+    digest = str(facts["digest"])
+    rows = [
+        ("study", f"<code>{escape(str(facts['protocol']['name']))}</code> in <code>{escape(str(folder))}</code>"),
+        *_settings(facts),
+        ("runs", f"{len(states)}: {escape(counted)}"),
+        *((str(axis), escape(_values(values))) for axis, values in facts["axes"].items()),
+        ("digest", f'<code title="{escape(digest)}">{escape(digest[:12])}</code>'),
+    ]
+    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{text}</dd>" for name, text in rows) + "</dl>"
+
+
+def _settings(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where a recorded study comes from and what it recorded; nothing for a study of a protocol."""
+    if facts.get("recorded"):
+        yield "source", escape(SOURCE.lower())
+        yield from ((name.lower(), escape(text)) for name, text in settings_glance(facts["protocol"]).items())
 
 
 def _values(values: Sequence[Any]) -> str:
@@ -106,7 +117,8 @@ def _cells(told: str) -> str:
 
 def _table(caption: str, table: Any) -> str:
     columns = "".join(
-        f'<th scope="col" colspan="2">{escape(name)}<br>epoch {epoch}</th>' for name, epoch in table.columns
+        f'<th scope="col" colspan="2">{escape(name)}<br>epoch {epoch_label(epoch)}</th>'
+        for name, epoch in table.columns
     )
     rows = "".join(
         f'<tr><th scope="row">{escape(str(layer))}</th>' + "".join(map(_cells, cells)) + "</tr>"

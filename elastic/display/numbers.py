@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from elastic.analysis.epochs import epoch_label
+
 
 def in_digits(value: float, digits: int = 3) -> str:
     """Return a number with so many significant digits, without an exponent where that is short.
@@ -34,20 +36,35 @@ def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) 
     return f"{alone} [{in_digits(lower, digits)}, {in_digits(upper, digits)}]"
 
 
+def epoch_of(epoch: float | None, epochs: float | None, of: str = " of ") -> str:
+    """Return the last recorded epoch of a run, with the last one planned where there is a plan.
+
+    >>> epoch_of(3, 6), epoch_of(2.25, None), epoch_of(None, None)
+    ('3 of 6', '2.25', '–')
+    """
+    if epoch is None:
+        return "–"
+    return epoch_label(epoch) if epochs is None else f"{epoch_label(epoch)}{of}{epoch_label(epochs)}"
+
+
 def epochs_of_seeds(epochs: Iterable[float]) -> str:
     """Return the median of epochs and their range over the seeds; NaN is a seed that never got there.
 
     >>> epochs_of_seeds([397, 285, 553]), epochs_of_seeds([9.0]), epochs_of_seeds([4, 6])
     ('397 [285, 553]', '9', '5 [4, 6]')
+    >>> epochs_of_seeds([0.25, 0.5, 1.0])
+    '0.5 [0.25, 1]'
     >>> epochs_of_seeds([float("nan"), 285, 397]), epochs_of_seeds([float("nan"), float("nan")])
     ('397 [285, never]', 'never')
     >>> epochs_of_seeds([])
     ''
     """
-    told = np.sort([math.inf if math.isnan(epoch) else epoch for epoch in epochs])
-    if not len(told):
+    ordered = np.sort([math.inf if math.isnan(epoch) else epoch for epoch in epochs])
+    if not len(ordered):
         return ""
+    whole = all(epoch.is_integer() for epoch in ordered if not math.isinf(epoch))  # so the median is rounded to one
     middle, first, last = (
-        "never" if math.isinf(epoch) else f"{epoch:.0f}" for epoch in (np.median(told), told[0], told[-1])
+        "never" if math.isinf(epoch) else f"{epoch:.0f}" if whole else epoch_label(epoch)
+        for epoch in (float(np.median(ordered)), ordered[0], ordered[-1])
     )
     return middle if first == last else f"{middle} [{first}, {last}]"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 FILE = "claims.json"
@@ -42,7 +43,7 @@ def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
     claimed
         How many claims the protocol makes.
     """
-    check = f"elastic check {folder}"
+    check = f"elastic check {quote(str(folder))}"
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
         claims = tuple(dict(claim) for claim in found["claims"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import xarray as xr
+
 from elastic.errors import OptionError, StudyError
 from elastic.export.csv_files import read_tables, write_tables
 from elastic.export.latex import write_latex
@@ -15,8 +17,8 @@ from elastic.study import Study
 
 __all__ = ["FORMATS", "codebook", "export", "read_tables", "tables", "tidy"]
 
-#: Writes a study into a folder and yields the files.
-Writer = Callable[[Study, Path], Iterator[Path]]
+#: Writes a study, whose cube is read once for all formats, into a folder and yields the files.
+Writer = Callable[[Study, xr.DataTree, Path], Iterator[Path]]
 
 WRITERS: Mapping[str, Writer] = {"csv": write_tables, "netcdf": write_netcdf, "latex": write_latex}
 
@@ -51,9 +53,9 @@ def export(study: Study, formats: Sequence[str] = FORMATS, folder: Path | None =
 
 
 def _written(study: Study, formats: Sequence[str], folder: Path) -> Iterator[Path]:
-    written = 0
+    written, cube = 0, study.cube
     for name in dict.fromkeys(formats):
-        for path in WRITERS[name](study, folder):
+        for path in WRITERS[name](study, cube, folder):
             written += 1
             yield path
     if not written:

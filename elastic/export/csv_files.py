@@ -18,12 +18,11 @@ from elastic.study import Study
 CODEBOOK, STUDY = "codebook.csv", "study.csv"
 
 
-def write_tables(study: Study, folder: Path) -> Iterator[Path]:
+def write_tables(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]:
     """Write a study's tidy tables, their codebook and the study's facts (protocol, digest, versions); yield the files.
 
     Numbers are written with all their digits, NaN as an empty field.
     """
-    cube = study.cube
     for name, part in tables(cube).items():
         yield _write(framed(part), folder / f"{name}.csv")
     yield _write(codebook(cube), folder / CODEBOOK)

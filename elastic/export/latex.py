@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import xarray as xr
+
 from elastic import __version__
+from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
+from elastic.display.recorded import study_title
 from elastic.export.latex_text import escaped, number
 from elastic.export.writing import whole
 from elastic.study import Study
@@ -18,12 +22,12 @@ from elastic.study import Study
 HEADLINE, CLAIMS = "headline.tex", "claims.tex"
 
 
-def write_latex(study: Study, folder: Path) -> Iterator[Path]:
+def write_latex(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]:
     """Write a study's headline, and its claims if it makes any, as tables for a paper; yield the files.
 
     The verdicts are those on the cube as it is now, whenever ``elastic check`` was last called.
     """
-    texts = {HEADLINE: headline_table(study), CLAIMS: claims_table(study)}
+    texts = {HEADLINE: headline_table(study, cube), CLAIMS: claims_table(study, cube)}
     for name, text in texts.items():
         if text:
             with whole(folder / name) as partial:
@@ -31,9 +35,9 @@ def write_latex(study: Study, folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def headline_table(study: Study) -> str:
+def headline_table(study: Study, cube: xr.DataTree) -> str:
     """Return the headline of a study, every layer first and last, as a LaTeX table; "" if none of it was measured."""
-    frame = headline(study.cube)
+    frame = headline(cube)
     parts = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     if not parts:
         return ""
@@ -51,7 +55,7 @@ def headline_table(study: Study) -> str:
     heads = [
         row([*[""] * left, *(rf"\multicolumn{{{span}}}{{c}}{{{escaped(name)}}}" for name, span in variables)]),
         rules([span for _, span in variables], left),
-        row([*map(escaped, axes), "layer", *(f"epoch {epoch}" for _, epoch in columns)]),
+        row([*map(escaped, axes), "layer", *(f"epoch {epoch_label(epoch)}" for _, epoch in columns)]),
     ]
     seeds, split = int(frame["count"].max()), frame["split"].iloc[0]
     what = f"geometric mean over {seeds} seeds and 95 % t interval" if seeds > 1 else "one seed"
@@ -68,13 +72,13 @@ def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
         yield r"\addlinespace[2pt]"
 
 
-def claims_table(study: Study) -> str:
+def claims_table(study: Study, cube: xr.DataTree) -> str:
     """Return the claims of a study with their verdicts as a LaTeX table; "" if it makes none."""
     claimed = study.claims
     if not claimed:
         return ""
     heads = [row(["claim", "verdict", r"effect, 95\,\% interval", "seeds"])]
-    verdicts = verdicts_on(study.cube, claimed)
+    verdicts = verdicts_on(cube, claimed)
     body = [line for verdict in verdicts for line in (*_claim(verdict), r"\addlinespace")][:-1]
     return tabular(study, "95 % t intervals over seeds", r"p{0.4\linewidth}lp{0.22\linewidth}r", heads, body)
 
@@ -120,7 +124,7 @@ def rules(spans: Sequence[int], left: int) -> str:
 
 def tabular(study: Study, what: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> str:
     """Return a whole table, with a comment that says where its numbers are from."""
-    title = " ".join(str(study.facts["protocol"]["title"]).split())
+    title = " ".join(study_title(study.facts["protocol"]).split())
     lines = [
         f"% {title}",
         f"% study {study.name}, digest {study.digest}, elastic {__version__}",

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from elastic.export.writing import whole
 from elastic.study import Study
 
@@ -15,13 +17,13 @@ FILE = "cube.nc"
 COMPRESSION: Mapping[str, Any] = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
-def write_netcdf(study: Study, folder: Path) -> Iterator[Path]:
+def write_netcdf(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]:
     """Write the cube of a study as ``cube.nc`` and yield its path.
 
     Groups, dims, coordinates, numbers and attributes are those of the cube (``xarray.open_datatree`` gives them back):
     it is what ``study.cube.to_netcdf`` writes, compressed, and whole or not there.
     """
-    cube, path = study.cube, folder / FILE
+    path = folder / FILE
     encoding = {
         node.path: {str(name): dict(COMPRESSION) for name, variable in node.data_vars.items() if variable.ndim}
         for node in cube.subtree

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import select, settings_axes
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.contract import (
@@ -24,6 +25,7 @@ from elastic.figures.contract import (
     interval_words,
     is_positive,
     line_styles,
+    literal,
     mark_layers,
     measured,
     over_seeds,
@@ -44,7 +46,7 @@ def axis_comparison(
     axis: str | None = None,
     metric: str = "nc1",
     split: str = "train",
-    epoch: int = -1,
+    epoch: float = -1,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw a metric of collapse, and locality, by layer at the end of training, a line for each value of an axis.
@@ -79,9 +81,9 @@ def axis_comparison(
     for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
         found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
     handles, names = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, title=axis.replace("_", " "), loc="outside right upper")
+    drawn.legend(handles, names, title=literal(axis.replace("_", " ")), loc="outside right upper")
     words = interval_words(*found, log=all_positive(panels), drawn="bar")
-    at = "last probed epoch" if epoch == -1 else f"epoch {epoch}"
+    at = "last probed epoch" if epoch == -1 else f"epoch {epoch_label(epoch)}"
     some = f"{len(labels)} of {panels[0].sizes[axis]} values" if len(labels) < panels[0].sizes[axis] else ""
     caption(drawn, split_words(panels[0]), at, words, some, first_setting(panels[0], keep=[axis])[1])
     return drawn
@@ -108,7 +110,7 @@ def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
     return axis or known[0]
 
 
-def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: int) -> list[xr.Dataset]:
+def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: float) -> list[xr.Dataset]:
     """Draw values [axis, seed, epoch, layer] against the layers, bars of the labels side by side; return the drawn."""
     values, log = measured(values, "epoch", "layer"), is_positive(values)
     positions, drawn = np.arange(values.sizes["layer"]), []
@@ -127,7 +129,7 @@ def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], 
     return drawn
 
 
-def at_epoch(values: xr.DataArray, epoch: int) -> xr.DataArray:
+def at_epoch(values: xr.DataArray, epoch: float) -> xr.DataArray:
     """Return the values at a probed epoch; the last one is the last at which these have a finite value."""
     probed = values.dropna("epoch", how="all") if epoch < 0 else values
     return select(probed if probed.sizes["epoch"] else values, "epoch", epoch)

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.figures.contract import (
     PAGE,
@@ -21,6 +22,7 @@ from elastic.figures.contract import (
     interval_words,
     layer_names,
     line_styles,
+    literal,
     mark_layers,
     measured,
     over_seeds,
@@ -35,6 +37,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Classes up to which each one is named, where no name is longer than so many letters.
 NAMED, SHORT = 12, 2
 
+#: Letters of a title that one line above a matrix has room for.
+TITLE = 20
+
 #: Layers beyond which markers shrink.
 MANY = 12
 
@@ -44,7 +49,7 @@ def class_mean_geometry(
     cube: xr.DataTree,
     *,
     split: str = "train",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     layer: str | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
@@ -132,7 +137,16 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
         axes.bar(x, upper - lower, bottom=lower, width=0.8 * width, color=look["color"], alpha=0.45, linewidth=0)
         middle = found.sel(quantile=0.5)
         edge = {"markeredgecolor": "black", "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
-        draw_points(axes, x, middle, **look, **edge, ecolor="black", zorder=3, label=f"epoch {int(cosines['epoch'])}")
+        draw_points(
+            axes,
+            x,
+            middle,
+            **look,
+            **edge,
+            ecolor="black",
+            zorder=3,
+            label=f"epoch {epoch_label(cosines['epoch'])}",
+        )
     mark_layers(axes, chosen[0]["layer"].values)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$),  j ≠ k")
@@ -147,7 +161,9 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axes, matrix in zip(grid, matrices, strict=True):
         image = axes.imshow(matrix, vmin=low, vmax=high, cmap="cividis")
-        axes.set_title(f"{layer_names(matrix['layer'].values.reshape(1))[0]}, epoch {int(matrix['epoch'])}", fontsize=9)
+        (name,) = layer_names(matrix["layer"].values.reshape(1))
+        words = f"{name}, epoch {epoch_label(matrix['epoch'])}"
+        axes.set_title(words if len(words) <= TITLE else words.replace(", ", ",\n"), fontsize=9)
         axes.grid(visible=False)
         name_classes(axes, matrix["class"].values, below=axes is grid[-1])
     bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03)
@@ -158,7 +174,7 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
 
 def name_classes(axes: Axes, labels: np.ndarray, *, below: bool) -> None:
     """Name every class where there is room for it, else none; below the last matrix too."""
-    names = [str(label) for label in labels]
+    names = [literal(str(label)) for label in labels]
     room = len(names) <= NAMED and max(map(len, names)) <= SHORT
     axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])
     axes.set_yticks(range(len(names)) if room else [], names if room else [])

@@ -26,6 +26,7 @@ from elastic.figures.labelling import (
     epoch_axis,
     evenly,
     layer_names,
+    literal,
     log_numbers,
     log_ticks,
     mark_layers,
@@ -39,7 +40,7 @@ from elastic.registry import registry
 
 __all__ = [
     "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "canvas", "caption", "draw_line", "epoch_axis",
-    "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "line_styles",
+    "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "line_styles", "literal",
     "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words", "styled", "value_words",
     "variable_label", "variable_name",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
@@ -43,7 +44,7 @@ def depth_profile(
     *,
     metric: str = "nc1",
     split: str = "train",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw a metric of collapse, and locality, against depth: a line an epoch with its interval over the seeds.
@@ -100,13 +101,13 @@ def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArra
         return panels
 
 
-def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[int]) -> list[xr.Dataset]:
+def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> list[xr.Dataset]:
     """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark); return what was drawn."""
     log, drawn = is_positive(values), []
     for epoch, look in zip(epochs, line_styles(len(epochs), ordered=True), strict=True):
         chosen = select(values, "epoch", epoch)
         drawn.append(over_seeds(chosen, log=log))
-        draw_line(axes, np.arange(values.sizes["layer"]), drawn[-1], label=str(int(chosen["epoch"])), **look)
+        draw_line(axes, np.arange(values.sizes["layer"]), drawn[-1], label=epoch_label(chosen["epoch"]), **look)
     mark_layers(axes, values["layer"].values)
     finish(axes, values)
     return drawn

@@ -14,6 +14,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, SymmetricalLogLocator
 
+from elastic.analysis.epochs import epoch_label
+from elastic.display.layer_names import short_names
+
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
 
@@ -25,14 +28,25 @@ NAMED, ROWS = 9, 24
 
 
 def layer_names(layers: Sequence[Any] | np.ndarray) -> list[str]:
-    """Return short names of layers.
+    r"""Return short names of layers, distinct where the layers are; a ``$`` in one is no mathematics.
 
     >>> layer_names(["input", "hidden_1", "conv_2", "stage_3_block_1", "penultimate", "logits"])
     ['input', 'h1', 'c2', 's3b1', 'penult.', 'logits']
+    >>> layer_names(["vit.encoder.layer.11.output.dense", "h1", "hidden_1"])
+    ['v.e.l.11.o.dense', 'h1', 'h1 (3)']
     """
     numbered = r"_?(hidden|conv|stage|block)_(?=\d)"
     names = [re.sub(numbered, lambda found: found[1][0], str(name)) for name in layers]
-    return ["penult." if name == "penultimate" else name for name in names]
+    return [literal(name) for name in short_names(["penult." if name == "penultimate" else name for name in names])]
+
+
+def literal(text: str) -> str:
+    r"""Return a text of a user so that matplotlib shows it as it stands: dollars do not enclose mathematics.
+
+    >>> print(literal("a$b$"), literal(literal("a$b$")))
+    a\$b\$ a\$b\$
+    """
+    return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def mark_layers(axes: Axes, layers: Sequence[Any] | np.ndarray, *, along: str = "x") -> None:
@@ -89,7 +103,7 @@ def value_words(label: Any) -> str:
     >>> value_words(0.0), value_words(np.float64(0.0005)), value_words("adam")
     ('0', '0.0005', 'adam')
     """
-    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)
+    return f"{label:g}" if isinstance(label, float | np.floating) else literal(str(label))
 
 
 def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
@@ -102,12 +116,23 @@ def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
     return [labels[i] for i in chosen]
 
 
-def epoch_axis(axes: Axes) -> None:
-    """Make the x axis one of epochs: logarithmic from epoch 1 on, with room for epoch 0 before it."""
-    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+def epoch_axis(axes: Axes, epochs: Sequence[float] | np.ndarray) -> None:
+    """Make the x axis one of epochs: logarithmic from the first one after 0 on, with room for epoch 0 before it.
+
+    Parameters
+    ----------
+    axes
+        Drawn in.
+    epochs
+        That are drawn. The logarithmic part begins at epoch 1, or where the first epoch after 0 is a fraction, at the
+        power of ten below it.
+    """
+    first = min((epoch for epoch in epochs if epoch > 0), default=1)
+    begin = 10.0 ** min(0, int(np.floor(np.log10(first))))
+    axes.set_xscale("symlog", linthresh=begin, linscale=0.4)
     axes.set(xlabel="epoch (symmetric log)")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:.0f}"))
-    axes.xaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=range(2, 10)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: epoch_label(epoch) if begin < 1 else f"{epoch:.0f}"))
+    axes.xaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=begin, subs=range(2, 10)))
 
 
 def log_ticks(axes: Axes, along: str = "y") -> None:
@@ -141,6 +166,6 @@ def _plain(value: float, _: int | None = None) -> str:
 
 def caption(drawn: Figure, *lines: str) -> None:
     """Write small lines below a figure: how many seeds, what the band is, which setting is shown."""
-    text = "; ".join(line for line in lines if line)
+    text = literal("; ".join(line for line in lines if line))
     wrapped = textwrap.fill(text, width=int(drawn.get_figwidth() * LETTERS))
     drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color="0.25")

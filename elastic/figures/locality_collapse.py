@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.locality import matched, tracking
 from elastic.analysis.reading import read
 from elastic.figures.contract import (
@@ -85,8 +86,8 @@ def locality_collapse(
     drawn.legend(title="layer", loc="outside right upper")
     draw_by_layer(grid["b"], tracking(local, shown, over="epoch"))
     draw_by_epoch(grid["c"], tracking(local, shown, over="layer"))
-    epochs = shown["epoch"].values
-    ends = f"open: epoch {epochs[0]}, filled: epoch {epochs[-1]}"
+    start, end = (epoch_label(shown["epoch"][i]) for i in (0, -1))
+    ends = f"open: epoch {start}, filled: epoch {end}"
     some = f"paths of {len(paths)} of {shown.sizes['layer']} layers" if len(paths) < shown.sizes["layer"] else ""
     words = interval_words(*found, log=True, drawn="bars")
     caption(drawn, split_words(collapse), ends, some, words, "right: means of the seeds' own correlations", setting)
@@ -128,7 +129,7 @@ def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
 def draw_by_epoch(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, epoch] over the layers, a line with its band."""
     draw_line(axes, correlation["epoch"].values, within_range(over_seeds(correlation)), color=PLAIN, marker="o")
-    epoch_axis(axes)
+    epoch_axis(axes, correlation["epoch"].values)
     finish(axes, correlation, "layers")
 
 

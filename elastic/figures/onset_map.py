@@ -25,6 +25,7 @@ from elastic.figures.contract import (
     figure,
     first_setting,
     is_positive,
+    literal,
     log_numbers,
     mark_layers,
     measured,
@@ -96,7 +97,7 @@ def onset_map(
         cells = draw_map(axes, shown, norm)
         onsets = onset_epoch(shown, fraction=share, threshold=threshold)
         draw_onsets(axes, onsets, shown.notnull().any("epoch").transpose(*onsets.dims))
-        told = [f"{name.replace('_', ' ')} = {value_words(shown[name].item())}" for name in axis]
+        told = [f"{literal(name.replace('_', ' '))} = {value_words(shown[name].item())}" for name in axis]
         axes.set_title("".join(told), loc="left")
         axes.label_outer()
     scale_of(drawn, cells, values)
@@ -133,7 +134,7 @@ def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
 def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
     """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
     mean = over_seeds(values, log=is_positive(values))["estimate"].transpose("layer", "epoch")
-    epoch_axis(axes)
+    epoch_axis(axes, values["epoch"].values)
     edges = cell_edges(axes, values["epoch"].values)
     rows = np.arange(values.sizes["layer"] + 1) - 0.5
     cells = axes.pcolormesh(edges, rows, np.ma.masked_invalid(mean), norm=norm, cmap="viridis", rasterized=True)

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.figures.contract import (
     COLUMN,
@@ -21,6 +22,7 @@ from elastic.figures.contract import (
     figure,
     first_setting,
     layer_names,
+    literal,
     measured,
     variable_name,
 )
@@ -40,7 +42,7 @@ def response_matrices(
     cube: xr.DataTree,
     *,
     variable: str = "relative_similarity",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
@@ -109,7 +111,7 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
         if row == 0:
             axes.set_title(broken(layer_names([shown["layer"].item()])[0], int(72 * side / LETTER)))
         if column == 0:
-            axes.set_ylabel(f"epoch {int(shown['epoch'])}\nstepped class", fontsize=9)
+            axes.set_ylabel(f"epoch {epoch_label(shown['epoch'])}\nstepped class", fontsize=9)
     grid[-1, (columns - 1) // 2].set_xlabel("observed class", x=0.5 if columns % 2 else 1.04)
     drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28).set_label(label)
     return drawn
@@ -129,7 +131,7 @@ def broken(name: str, width: int) -> str:
 
 def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
     """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
-    names = [str(label) for label in values["observed_class"].values]
+    names = [literal(str(label)) for label in values["observed_class"].values]
     turned: dict[str, Any] = {} if is_short(values) else {"rotation": 90}
     pitch = LINE if turned else max(LINE, LETTER * longest(values) + 3)
     least = len(names) * pitch / (72 * side)

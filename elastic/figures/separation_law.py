@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from elastic.analysis.depth import separation_law as fit_law
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.figures.contract import (
@@ -43,7 +44,7 @@ def separation_law(
     *,
     metric: str = "fuzziness",
     split: str = "train",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
@@ -109,7 +110,7 @@ def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
     draw_line(axes, depth, over_seeds(lines, log=True), color=LINE, marker="", zorder=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="depth  $l$")
-    axes.set_title("\n".join((f"epoch {int(values['epoch'])}", *law_words(fit))), fontsize=9.5)
+    axes.set_title("\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit))), fontsize=9.5)
     return found
 
 

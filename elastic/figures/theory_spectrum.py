@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import OptionError
 from elastic.figures.contract import (
@@ -47,7 +48,7 @@ def theory_spectrum(
     *,
     theory: Sequence[float] | None = None,
     split: str = "train",
-    epochs: Sequence[int] | None = None,
+    epochs: Sequence[float] | None = None,
     layer: str | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
@@ -136,11 +137,11 @@ def in_units_of_frame(values: xr.DataArray) -> xr.DataArray:
     return values / own.where(own > 0)
 
 
-def draw_epochs(axes: Axes, values: xr.DataArray, epochs: Sequence[int]) -> list[xr.Dataset]:
+def draw_epochs(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> list[xr.Dataset]:
     """Draw spectra [seed, epoch, component] of a layer, early (light) to late (dark)."""
     chosen = [select(values, "epoch", epoch) for epoch in epochs]
     title = f"{layer_names(values['layer'].values.reshape(1))[0]}, epoch"
-    return draw_spectra(axes, {str(int(one["epoch"])): one for one in chosen}, title)
+    return draw_spectra(axes, {epoch_label(one["epoch"]): one for one in chosen}, title)
 
 
 def draw_layers(axes: Axes, values: xr.DataArray) -> list[xr.Dataset]:
@@ -148,7 +149,7 @@ def draw_layers(axes: Axes, values: xr.DataArray) -> list[xr.Dataset]:
     layers = evenly(chosen_layers(values)["layer"].values, LAYERS)
     chosen = [select(values, "layer", layer) for layer in layers]
     named = dict(zip(layer_names(layers), chosen, strict=True))
-    return draw_spectra(axes, named, f"epoch {int(values['epoch'])}, layer")
+    return draw_spectra(axes, named, f"epoch {epoch_label(values['epoch'])}, layer")
 
 
 def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) -> list[xr.Dataset]:
@@ -157,7 +158,8 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    columns = {"ncols": 4, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    widest = max(map(len, spectra))
+    columns = {"ncols": 4 if widest <= 8 else 2, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
     axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
     return found
 

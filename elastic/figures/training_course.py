@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
@@ -89,7 +90,7 @@ def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> lis
     for layer, name, look in zip(layers, layer_names(layers), looks, strict=True):
         drawn.append(over_seeds(select(values, "layer", layer), log=log))
         draw_line(axes, values["epoch"].values, drawn[-1], label=name, **look)
-    epoch_axis(axes)
+    epoch_axis(axes, values["epoch"].values)
     axes.set_ylabel(variable_label(values))
     if log:
         log_ticks(axes)
@@ -107,6 +108,6 @@ def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) 
     perfect = (first_setting(accuracy)[0] == 1).all("seed")
     if not bool(perfect.any()):
         return "the training error is never zero in all seeds"
-    epoch = int(accuracy["epoch"][int(perfect.argmax("epoch"))])
+    epoch = accuracy["epoch"][int(perfect.argmax("epoch"))].item()
     axes.axvline(epoch, color="0.25", linewidth=1.2, linestyle=":", zorder=1)
-    return f"dotted: no training error in any seed, from epoch {epoch}"
+    return f"dotted: no training error in any seed, from epoch {epoch_label(epoch)}"

@@ -31,7 +31,7 @@ class Holdings:
     axes
         Values along each axis but the seed, as the cube labels them.
     epoch, trained
-        Last epoch that is probed, and trained: −1, or as far as a study under way is.
+        Last epoch that is probed, and trained: −1, or the last one that a study under way has reached.
     fits
         Whether there are layers enough for a line through them.
     claims
@@ -41,8 +41,8 @@ class Holdings:
     variables: frozenset[str]
     split: str
     axes: Mapping[str, Sequence[Any]]
-    epoch: int
-    trained: int
+    epoch: float
+    trained: float
     fits: bool
     claims: int
 
@@ -73,7 +73,10 @@ def _values(cube: xr.DataTree, name: str) -> xr.DataArray | None:
     return values if bool(values.notnull().any()) else None
 
 
-def _reached(found: Iterable[xr.DataArray]) -> int:
-    """Return the last epoch that all variables have, −1 if it is the last of the study."""
-    ends = [(measured_epochs(values)[-1], int(values["epoch"][-1])) for values in found]
-    return -1 if all(reached == end for reached, end in ends) else min(reached for reached, _ in ends)
+def _reached(found: Iterable[xr.DataArray]) -> float:
+    """Return the last epoch that all variables have, as an integer where it is one; −1 if it is the study's last."""
+    ends = [(measured_epochs(values)[-1], values["epoch"][-1].item()) for values in found]
+    if all(reached == end for reached, end in ends):
+        return -1
+    last = min(reached for reached, _ in ends)
+    return int(last) if float(last).is_integer() else last

@@ -34,7 +34,7 @@ def keyword(name: str, value: Any) -> str:
     return f"{name}={literal(value)}" if plain else f"**{literal({name: value})}"
 
 
-def choice(held: Holdings, *, split: bool = True, epoch: int | None = None) -> str:
+def choice(held: Holdings, *, split: bool = True, epoch: float | None = None) -> str:
     """Return the arguments that choose what a cell looks at: split, setting of the axes, epoch.
 
     Parameters
@@ -48,7 +48,7 @@ def choice(held: Holdings, *, split: bool = True, epoch: int | None = None) -> s
     """
     chosen = [f"split={literal(held.split)}"] if split and held.split != "train" else []
     if epoch is not None:
-        chosen.append(f'where={{**where, "epoch": {epoch}}}' if held.axes else f'where={{"epoch": {epoch}}}')
+        chosen.append(f'where={{**where, "epoch": {epoch!r}}}' if held.axes else f'where={{"epoch": {epoch!r}}}')
     elif held.axes:
         chosen.append("where=where")
     return ", ".join(chosen)

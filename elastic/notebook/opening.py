@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from elastic.display.recorded import SOURCE, study_title
 from elastic.notebook.literals import literal
 from elastic.study import Study
 
@@ -59,12 +60,13 @@ def question(study: Study) -> Cell:
     parts = [plain(protocol["question"])] if protocol.get("question") else []
     cited = [f"`{key}`" for key in protocol.get("cites") or ()]
     parts += [f"After {', '.join(cited)} (`elastic/references.bib`)."] if cited else []
+    source = f" {SOURCE}." if study.recorded else ""
     parts.append(
-        f"Study `{study.name}`, read from its cube: every number and every sentence below is computed from it. "
-        "Written by `elastic notebook`; yours to change."
+        f"Study `{study.name}`, read from its cube: every number and every sentence below is computed from it."
+        f"{source} Written by `elastic notebook`; yours to change."
     )
     # A heading is one line, however long.
-    return Cell("markdown", f"# {plain(protocol['title'])}\n\n{markdown(*parts).text}")
+    return Cell("markdown", f"# {plain(study_title(protocol))}\n\n{markdown(*parts).text}")
 
 
 def opening(place: str, others: Sequence[Cell]) -> Cell:

@@ -1,15 +1,16 @@
-"""How a study came about: its runs and how they ended, the versions and machines, in words for a page."""
+"""The history of a study: its runs and how they ended, versions and machines, as text for a page."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from elastic.analysis.reading import spelled
-from elastic.study import RunStatus, Study
+from elastic.display.numbers import epoch_of
+from elastic.report.context import Context
+from elastic.study import RunStatus
 
 #: States of a run with the symbol that stands beside the word.
 SYMBOLS: Mapping[str, str] = {"done": "✓", "diverged": "✗", "under way": "…", "waiting": "·"}
@@ -38,31 +39,20 @@ class History:
     facts: Mapping[str, tuple[str, ...]]
 
 
-def history(study: Study) -> History:
+def history(context: Context) -> History:
     """Return the history of a study, finished or not."""
-    runs = study.runs()
-    reports = [run_report(study, run.cell) for run in runs]
-    states = dict(Counter(run.state for run in runs))
+    runs = context.runs
     return History(
         axes=tuple(runs[0].coordinates) if runs else (),
-        rows=tuple(_row(run, report) for run, report in zip(runs, reports, strict=True)),
-        states={state: states[state] for state in SYMBOLS if state in states},
-        warnings=tuple(_warnings(states, len(runs))),
-        facts={name: told for name, told in _facts(study, runs, reports).items() if told},
+        rows=tuple(_row(run, report) for run, report in zip(runs, context.reports, strict=True)),
+        states={state: context.states[state] for state in SYMBOLS if state in context.states},
+        warnings=tuple(_warnings(context.states, len(runs))),
+        facts={name: lines for name, lines in _facts(context).items() if lines},
     )
 
 
-def run_report(study: Study, cell: str) -> dict[str, Any]:
-    """Return what a run wrote when it ended; nothing if it has not, or the file is damaged."""
-    try:
-        found = json.loads((study.run_folder(cell) / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _row(run: RunStatus, report: Mapping[str, Any]) -> RunRow:
-    epoch = "–" if run.epoch is None else f"{run.epoch} of {run.epochs}"
+    epoch = epoch_of(run.epoch, run.epochs)
     seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
     labels = tuple(spelled(value) for value in run.coordinates.values())
     return RunRow(labels, run.state, epoch, seconds, str(report.get("engine") or "–"), run.cell)
@@ -84,12 +74,12 @@ def _warnings(states: Mapping[str, int], count: int) -> list[str]:
     return found
 
 
-def _facts(study: Study, runs: Sequence[RunStatus], reports: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    made: Mapping[str, Any] = study.facts["provenance"]
+def _facts(context: Context) -> dict[str, tuple[str, ...]]:
+    made, reports = context.provenance, context.reports
     versions = {"Python": made.get("python"), **dict(made.get("versions") or {})}
-    seconds = sum((Counter(run.seconds) for run in runs), Counter[str]())
+    seconds = sum((Counter(run.seconds) for run in context.runs), Counter[str]())
     return {
-        "Protocol digest (SHA-256)": (study.digest,),
+        f"{'Study' if context.recorded else 'Protocol'} digest (SHA-256)": (context.digest,),
         "elastic": tuple(_of(made, "elastic_version")),
         "Commit of elastic": tuple(map(_commit, _of(made, "elastic_commit"))),
         "Versions": tuple(f"{name} {version}" for name, version in versions.items() if version),
@@ -97,29 +87,29 @@ def _facts(study: Study, runs: Sequence[RunStatus], reports: Sequence[Mapping[st
         "Runs on": _different(reports, lambda report: _environment(report.get("environment") or {})),
         "Probe engine": _different(reports, lambda report: str(report.get("engine") or "")),
         "Data digest (SHA-256)": _different(reports, lambda report: str(report.get("data_digest") or "")),
-        "Seeds": (", ".join(map(str, study.facts["axes"]["seed"])),),
+        "Seeds": (", ".join(map(str, context.axes["seed"])),),
         "Seconds, all runs": tuple(f"{name} {spent:.1f}" for name, spent in sorted(seconds.items())),
     }
 
 
-def _commit(told: str) -> str:
-    """Return a commit, and that the source was changed since where it ends in "+"."""
-    return f"{told[:-1]}, and changes since" if told.endswith("+") else told
+def _commit(commit: str) -> str:
+    """Return a commit; one that ends in "+" has uncommitted changes on top."""
+    return f"{commit[:-1]}, and changes since" if commit.endswith("+") else commit
 
 
 def _of(made: Mapping[str, Any], key: str) -> list[str]:
     return [str(made[key])] if made.get(key) else []
 
 
-def _different(reports: Sequence[Mapping[str, Any]], told: Any) -> tuple[str, ...]:
-    """Return what the reports say, each thing once."""
-    return tuple(dict.fromkeys(text for report in reports if (text := told(report))))
+def _different(reports: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
+    """Return the distinct texts that are read from the reports."""
+    return tuple(dict.fromkeys(text for report in reports if (text := read(report))))
 
 
-def _environment(found: Mapping[str, Any]) -> str:
+def _environment(environment: Mapping[str, Any]) -> str:
     """Return where a run ran.
 
     >>> _environment({"device": "cpu", "threads": "2", "torch": "2.13.0"})
     'device cpu, threads 2, torch 2.13.0'
     """
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items())
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in environment.items())

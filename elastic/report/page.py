@@ -1,33 +1,47 @@
-"""The page: what every part of a report tells, put into one template, and the file written."""
+"""The page of a report: the context handed to each part, the parts put into one template, the file written."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import xarray as xr
 
 import elastic
-from elastic.analysis.reading import spelled
 from elastic.cube import write_atomically
+from elastic.display.recorded import settings_table
 from elastic.display.verdicts import SIGNS
-from elastic.report import citing, judgements
-from elastic.report.courses import course_explorer
-from elastic.report.explorer import script
-from elastic.report.findings import numbers, sentences
-from elastic.report.history import SYMBOLS, History, history
-from elastic.report.illustrations import illustrations
-from elastic.report.onsets import onsets
-from elastic.report.quantities import quantities
-from elastic.report.responses import response_explorer
-from elastic.report.strip import LENGTH
+from elastic.report import citation, claims_table, tables
+from elastic.report.context import Context, read_context
+from elastic.report.embedded_figures import embedded_figures
+from elastic.report.history import SYMBOLS, history
+from elastic.report.metric_explorer import metric_explorer
+from elastic.report.overview import overview
+from elastic.report.response_explorer import response_explorer
+from elastic.report.vega import Explorer, script
 from elastic.study import Study
+
+#: The parts of the page by their name in the template.
+PARTS: Mapping[str, Callable[[Context], Any]] = {
+    "overview": overview,
+    "claims": claims_table.claims_table,
+    "sentences": tables.sentences,
+    "numbers": tables.numbers,
+    "onsets": tables.onsets,
+    "quantities": tables.quantities,
+    "figures": embedded_figures,
+    "history": history,
+    "commands": citation.commands,
+    "installation": citation.installation,
+    "papers": citation.cited,
+}
+
+EXPLORERS: tuple[Callable[[Context], Explorer | None], ...] = (response_explorer, metric_explorer)
 
 
 def write_report(study: Study, path: Path | str | None = None) -> Path:
@@ -63,28 +77,23 @@ def page(study: Study) -> str:
     ElasticError
         If the study cannot be read.
     """
-    cube = study.cube
-    claims, happened = judgements.judgements(study), history(study)
-    explorers = [found for found in (response_explorer(cube), course_explorer(cube)) if found is not None]
+    return render(read_context(study))
+
+
+def render(context: Context) -> str:
+    """Return the report of a context as HTML."""
+    parts = {name: part(context) for name, part in PARTS.items()}
+    explorers = [explorer for build in EXPLORERS if (explorer := build(context)) is not None]
     source = script() if explorers else ""
-    told: dict[str, Any] = {
-        "asked": study.facts["protocol"],
-        "study": study,
-        "claims": claims,
-        "sentences": sentences(cube),
-        "numbers": list(numbers(cube)),
-        "onsets": list(onsets(cube)),
-        "figures": illustrations(cube),
-        "explorers": explorers,
-        "quantities": quantities(cube),
-        "history": happened,
-        "glance": glance(study, happened),
-        "papers": citing.cited(papers(study, cube, claims)),
-        "script": source,
-        "script_digest": base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
-        "protocol_address": f"data:text/yaml;base64,{base64.b64encode(study.facts['text'].encode()).decode()}",
-    }
-    return template().render(told)
+    return template().render(
+        parts,
+        study=context,
+        explorers=explorers,
+        script=source,
+        script_digest=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
+        settings=settings_table(context.protocol) if context.recorded else {},
+        protocol_address=f"data:text/yaml;base64,{base64.b64encode(context.text.encode()).decode()}",
+    )
 
 
 @cache
@@ -102,46 +111,8 @@ def template() -> jinja2.Template:
         "style": resources.files("elastic.report").joinpath("templates", "report.css").read_text("utf-8"),
         "verdict_symbols": SIGNS,
         "state_symbols": SYMBOLS,
-        "strip_length": LENGTH,
-        "references": citing.references(),
-        "software": citing.software(),
-        "commands": citing.commands,
-        "installation": citing.installation,
+        "strip_length": claims_table.LENGTH,
+        "references": citation.references(),
+        "software": citation.software(),
     }
     return environment.get_template("report.html.j2")
-
-
-def glance(study: Study, happened: History) -> dict[str, str]:
-    """Return the study in a few words: what was trained, for how long, over which axes."""
-    asked = study.facts["protocol"]
-    told = {part: named(asked.get(part)) for part in ("data", "model", "loss", "optimizer")}
-    training = asked.get("training") or {}
-    axes = {axis: ", ".join(map(spelled, labels)) for axis, labels in study.facts["axes"].items() if axis != "seed"}
-    return {
-        "Data": told["data"],
-        "Model": told["model"],
-        "Training": f"{told['loss']}, {told['optimizer']}, {training.get('epochs', '–')} epochs",
-        **axes,
-        "Seeds": str(len(study.facts["axes"]["seed"])),
-        "Runs": ", ".join(f"{count} {state}" for state, count in happened.states.items()),
-    }
-
-
-def named(component: Any) -> str:
-    """Return a component's name, and the widths of a model that has some.
-
-    >>> named({"name": "mlp", "widths": [64, 32]}), named("digits")
-    ('mlp 64-32', 'digits')
-    """
-    if not isinstance(component, Mapping):
-        return str(component)
-    widths = component.get("widths")
-    sizes = "-".join(map(str, widths)) if isinstance(widths, list) else ""
-    return f"{component.get('name', '–')} {sizes}".strip()
-
-
-def papers(study: Study, cube: xr.DataTree, claims: judgements.Judgements) -> set[str]:
-    """Return the cite keys of what the page shows: the study's own, those of its claims and of its quantities."""
-    keys = set(study.facts["protocol"].get("cites") or ()) | {claim.source for claim in claims.claims}
-    variables = (values for group in cube.children.values() for values in group.dataset.values())
-    return keys | {str(values.attrs["source"]) for values in variables if "source" in values.attrs}

@@ -13,7 +13,7 @@ import xarray as xr
 from elastic.claims.checking import Checked
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.registry import registry
-from elastic.report import illustrations, judgements, write_report
+from elastic.report import context, embedded_figures, write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 FIGURES = ("depth_profile", "response_matrices")
@@ -51,7 +51,7 @@ VERDICTS = (
 def _two_figures():
     """Draw two figures a page: all of them are drawn, and looked at, in tests/figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(illustrations, "in_order", lambda: map(registry("figures").get, FIGURES))
+        patch.setattr(embedded_figures, "in_order", lambda: map(registry("figures").get, FIGURES))
         yield
 
 
@@ -61,7 +61,7 @@ def report(finished_study, tmp_path_factory):
     study = altered.Altered(finished_study.folder, WEIGHT_DECAY, claims=[{"name": "falls"}])
     study.facts["axes"] = {"weight_decay": [0.0, 0.005], **study.facts["axes"]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judgements, "check", lambda s: Checked(s.name, s.digest, VERDICTS))
+        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, VERDICTS))
         return write_report(study, tmp_path_factory.mktemp("report") / "report.html")
 
 
@@ -89,7 +89,7 @@ def hostile_report(finished_study, tmp_path_factory):
         (finding(setting={"layer": text(n="setting")}),),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judgements, "check", lambda s: Checked(s.name, s.digest, (told,)))
+        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, (told,)))
         return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
 
 
@@ -128,6 +128,6 @@ def opened(chromium):
         return page
 
     yield open_file
-    for context in contexts:
-        context.close()
+    for browser_context in contexts:
+        browser_context.close()
     assert told == []

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import re
-from html.parser import HTMLParser
+from collections import Counter
 from pathlib import Path
 
 import altered
@@ -15,62 +15,13 @@ import numpy as np
 import pytest
 import studies
 import xarray as xr
+from report_pages import read
 
 import elastic
 from elastic.cube import Status
 from elastic.errors import OptionError, StudyError
-from elastic.report import judgements, write_report
+from elastic.report import context, write_report
 from elastic.study import Study
-
-VOID = {"meta", "link", "img", "br", "circle", "line", "rect", "path"}
-
-
-class Reader(HTMLParser):
-    """Reads a page as a browser does: its text, its elements, its scripts, and whether all that opens is closed."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.elements, self.words, self.scripts = [], [], [], []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag == "script":
-            self.scripts.append((dict(attrs), ""))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] == "script":
-            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
-        elif "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-    def all(self, tag):
-        return [attrs for found, attrs in self.elements if found == tag]
-
-    @property
-    def specs(self):
-        return {attrs["data-explorer"]: json.loads(data) for attrs, data in self.scripts if "data-explorer" in attrs}
-
-    def rows(self, key, name):
-        return next(data["values"] for data in self.specs[key]["data"] if data["name"] == name)
-
-
-def read(path: Path) -> Reader:
-    return Reader(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +50,38 @@ def test_no_claims_are_said_to_be_none(plain):
 
 
 def test_a_claim_that_makes_no_sense_is_told_and_the_page_still_comes(finished_study, tmp_path, monkeypatch):
-    def check(study):
+    def check(study, cube):
         raise OptionError("`metric`", "be a variable of the cube", "'nc_9'", "'nc1'")
 
-    monkeypatch.setattr(judgements, "check", check)
+    monkeypatch.setattr(context, "check_cube", check)
     study = altered.Altered(finished_study.folder, claims=[{"name": "below"}])
     text = read(write_report(study, tmp_path / "r.html")).text
     assert "`metric` should be a variable of the cube; found 'nc_9'; try 'nc1'" in text
+
+
+class Counted(Study):
+    """A study with one claim that counts how often it is read."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.facts["protocol"]["claims"] = [{"name": "collapse_deepens_with_depth"}]
+        self.reads = Counter()
+
+    @property
+    def cube(self):
+        self.reads["cube"] += 1
+        return super().cube
+
+    def runs(self):
+        self.reads["runs"] += 1
+        return super().runs()
+
+
+def test_a_study_is_read_once_however_many_parts_the_page_has(finished_study, tmp_path):
+    study = Counted(altered.under_way(finished_study, tmp_path).folder)
+    page = read(write_report(study, tmp_path / "r.html"))
+    assert study.reads == {"cube": 1, "runs": 1}
+    assert "1 of 1" in page.text
 
 
 def test_a_page_that_cannot_be_written_is_told_in_a_sentence(finished_study, tmp_path, monkeypatch):
@@ -310,30 +286,30 @@ def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was
 
 
 def test_the_bibtex_of_elastic_is_what_its_citation_file_says():
-    from elastic.report.citing import software
+    from elastic.report.citation import software
 
-    told = (Path(elastic.__file__).parents[1] / "CITATION.cff").read_text()
-    facts = dict(re.findall(r'^(title|version|date-released): "?(.*?)"?$', told, re.MULTILINE))
+    text = (Path(elastic.__file__).parents[1] / "CITATION.cff").read_text()
+    facts = dict(re.findall(r'^(title|version|date-released): "?(.*?)"?$', text, re.MULTILINE))
     assert f"title   = {{{facts['title']}}}" in software()
     assert f"version = {{{facts['version']}}}" in software()
     assert f"year    = {{{facts['date-released'][:4]}}}" in software()
-    assert re.search(r"- name: (.*)", told)[1] in software()
+    assert re.search(r"- name: (.*)", text)[1] in software()
 
 
 def test_every_entry_of_the_bibliography_is_told_in_words():
     from elastic.protocol.citations import cite_keys
-    from elastic.report.citing import references
+    from elastic.report.citation import references
 
     assert list(references()) == list(cite_keys())
     for reference in references().values():
         assert re.fullmatch(r"[^{}\\]+ \d{4}", reference.short), reference.short
-        assert re.fullmatch(r"[^{}\\]+; ?[^{}\\]+\.|[^{}\\;]+\.", reference.told), reference.told
-        assert "()" not in reference.told
-        assert ". ." not in reference.told
+        assert re.fullmatch(r"[^{}\\]+; ?[^{}\\]+\.|[^{}\\;]+\.", reference.text), reference.text
+        assert "()" not in reference.text
+        assert ". ." not in reference.text
 
 
 def test_every_figure_has_its_place_in_the_order():
     from elastic.registry import registry
-    from elastic.report.illustrations import ORDER
+    from elastic.report.embedded_figures import ORDER
 
     assert set(ORDER) <= set(registry("figures").names())

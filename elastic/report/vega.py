@@ -89,7 +89,7 @@ def drop_down(title: str, labels: Sequence[str]) -> alt.BindRadioSelect:
     return alt.binding_select(options=list(range(len(labels))), labels=list(labels), name=title)
 
 
-def epoch_slider(epochs: Sequence[int]) -> alt.Parameter:
+def epoch_slider(epochs: Sequence[float]) -> alt.Parameter:
     """Return the parameter ``probe``, the index of an epoch: a slider that steps through the probed ones."""
     last = len(epochs) - 1
     if last == 0:
@@ -98,13 +98,23 @@ def epoch_slider(epochs: Sequence[int]) -> alt.Parameter:
     return alt.param(name="probe", value=last, bind=alt.binding_range(min=0, max=last, step=1, name=title))
 
 
-def epoch_axis(epochs: Sequence[int]) -> alt.X:
-    """Return the x encoding of field ``epoch``: logarithmic, with room for epoch 0; marks at 0, 1, 3, 10 and so on."""
-    powers = range(math.ceil(math.log10(max(epochs) + 1)) + 1)
-    marks = [0, *(factor * 10**power for power in powers for factor in (1, 3) if factor * 10**power <= max(epochs))]
-    axis = alt.Axis(values=[mark for mark in marks if mark >= min(epochs)], format="d", grid=False)
-    scale = alt.Scale(type="symlog", constant=1, domain=[min(epochs), max(epochs)], nice=False)
+def epoch_axis(epochs: Sequence[float]) -> alt.X:
+    """Return the x encoding of field ``epoch``: logarithmic, with room for epoch 0; marks at 0, 1, 3, 10 and so on.
+
+    Where the first epoch after 0 is a fraction, the logarithmic part begins there, with marks at 0.1, 0.3 and so on.
+    """
+    begin = min((epoch for epoch in epochs if 0 < epoch < 1), default=1)
+    powers = range(math.floor(math.log10(begin)), math.ceil(math.log10(max(epochs) + 1)) + 1)
+    marks = [0, *(factor * _power(power) for power in powers for factor in (1, 3))]
+    shown = [mark for mark in marks if min(epochs) <= mark <= max(epochs)]
+    axis = alt.Axis(values=shown, format="d" if begin == 1 else "~g", grid=False)
+    scale = alt.Scale(type="symlog", constant=begin, domain=[min(epochs), max(epochs)], nice=False)
     return alt.X("epoch:Q", title="epoch (0, then log)", scale=scale, axis=axis)
+
+
+def _power(power: int) -> float:
+    """Return a power of ten, an integer where it is one."""
+    return 10**power if power >= 0 else float(f"1e{power}")
 
 
 def compiled(

@@ -9,9 +9,12 @@ import altair as alt
 import numpy as np
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import read
 from elastic.errors import NotMeasured
-from elastic.report.explorer import (
+from elastic.report.context import Context
+from elastic.report.downsampling import by_setting, measured, rounded, seeds_in_words, thin
+from elastic.report.vega import (
     WIDTH,
     Explorer,
     Layers,
@@ -24,7 +27,6 @@ from elastic.report.explorer import (
     room,
     table,
 )
-from elastic.report.thinning import by_setting, measured, rounded, seeds_in_words, thin
 
 #: Labels and values that the page has room for: a matrix of 30 classes is what a reader can still see.
 MOST = {"stepped_class": 30, "observed_class": 30, "layer": 24, "epoch": 16, "setting": 12}
@@ -44,16 +46,10 @@ LEAD = (
 )
 
 
-def response_explorer(cube: xr.DataTree) -> Explorer | None:
-    """Return the explorer of ``relative_similarity``, or None where the cube has none.
-
-    Parameters
-    ----------
-    cube
-        As `elastic.open_study(…).cube`.
-    """
+def response_explorer(context: Context) -> Explorer | None:
+    """Return the explorer of ``relative_similarity``, or None where the cube has none."""
     try:
-        values = by_setting(read(cube, "elasticity/relative_similarity"))
+        values = by_setting(read(context.cube, "elasticity/relative_similarity"))
     except NotMeasured:
         return None
     values = measured(values, "epoch", "layer")
@@ -71,7 +67,7 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
         dim: [str(label) for label in values[dim].values]
         for dim in ("setting", "layer", "stepped_class", "observed_class")
     }
-    epochs = [int(epoch) for epoch in values["epoch"].values]
+    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
     first = 1 if len(names["observed_class"]) > 1 else 0
     pair = alt.selection_point(
         name="pair",
@@ -169,7 +165,7 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
     )
 
 
-def _course(data: alt.Chart, epochs: list[int], top: float) -> Layers:
+def _course(data: alt.Chart, epochs: list[float], top: float) -> Layers:
     role = "datum.o == pair_o ? 'observed class' : datum.o == datum.s ? 'stepped class itself' : 'other classes'"
     lines = _unfolded(data.transform_filter("datum.s == pair_s")).transform_calculate(role=role)
     columns = alt.expr("childWidth < 320 ? 1 : 3")

@@ -1,19 +1,19 @@
-"""How a study is cited and made again: references in words and BibTeX, commands that can be copied."""
+"""How to cite and to reproduce a study: references as text and BibTeX, commands to copy."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import elastic
-from elastic.study import Study
+from elastic.report.context import Context
 
-#: elastic itself, as CITATION.cff tells it.
+#: BibTeX entry of elastic, as in CITATION.cff.
 SOFTWARE = """@software{{elastic,
   author  = {{{{The elastic developers}}}},
   title   = {{elastic: local elasticity and inner-layer neural collapse, layer by layer}},
@@ -21,7 +21,7 @@ SOFTWARE = """@software{{elastic,
   year    = {{2026}}
 }}"""
 
-#: Fields of an entry that say where it appeared, the first that is there counts.
+#: Fields of an entry that say where it appeared; the first one present counts.
 PLACES = ("journal", "booktitle", "publisher", "institution", "school", "howpublished")
 
 _ENTRY = re.compile(r"^@(\w+)\{\s*([^\s,]+)\s*,(.*?)^\}", re.MULTILINE | re.DOTALL)
@@ -39,7 +39,7 @@ class Reference:
         Its cite key.
     short
         As text cites it: "He and Su 2023".
-    told
+    text
         Authors, year, title, where.
     doi
         Without the address of the resolver; "" if there is none.
@@ -49,7 +49,7 @@ class Reference:
 
     key: str
     short: str
-    told: str
+    text: str
     doi: str
     bibtex: str
 
@@ -74,8 +74,8 @@ def _reference(found: re.Match[str]) -> Reference:
     where = next((fields[name] for name in PLACES if name in fields), "")
     place = " ".join(filter(None, (where, fields.get("volume", ""))))
     parts = (f"{'; '.join(people)} ({year})", fields.get("title", ""), place)
-    told = " ".join(f"{part}." for part in parts if part)
-    return Reference(found[2], f"{short} {year}", told, fields.get("doi", ""), found[0])
+    text = " ".join(f"{part}." for part in parts if part)
+    return Reference(found[2], f"{short} {year}", text, fields.get("doi", ""), found[0])
 
 
 def plain(text: str) -> str:
@@ -88,10 +88,15 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[{}]", "", accented).replace("\\&", "&").replace("--", "–")).strip()
 
 
-def cited(keys: Iterable[str]) -> list[Reference]:
-    """Return the references of cite keys, each once, in the order of the bibliography; unknown keys are left out."""
-    wanted = set(keys)
-    return [reference for key, reference in references().items() if key in wanted]
+def cited(context: Context) -> list[Reference]:
+    """Return the papers that the page cites, in the order of the bibliography; unknown keys are left out.
+
+    They are those of the study, of its claims, and of the variables of its cube.
+    """
+    variables = (values for group in context.cube.children.values() for values in group.dataset.values())
+    keys = {str(values.attrs["source"]) for values in variables if "source" in values.attrs}
+    keys |= set(context.protocol.get("cites") or ()) | {verdict.source for verdict in context.verdicts}
+    return [reference for key, reference in references().items() if key in keys]
 
 
 def software() -> str:
@@ -99,17 +104,22 @@ def software() -> str:
     return SOFTWARE.format(version=elastic.__version__)
 
 
-def commands(study: Study) -> str:
-    """Return what to type to make the study, its verdicts and this page again, from ``protocol.yaml``."""
-    folder = shlex.quote(f"results/{study.name}")
-    allow = "".join(f" --allow {shlex.quote(module)}" for module in sorted(modules(study.facts["protocol"])))
+def commands(context: Context) -> str:
+    """Return the commands that reproduce the study, its verdicts and this page from ``protocol.yaml``.
+
+    Of a recorded study they are those that read its folder: only its training loop can record it again.
+    """
+    folder = shlex.quote(context.place)
+    if context.recorded:
+        return f"elastic check {folder}\nelastic report {folder}"
+    allow = "".join(f" --allow {shlex.quote(module)}" for module in sorted(modules(context.protocol)))
     lines = [f"elastic run protocol.yaml{allow}", f"elastic check {folder}", f"elastic report {folder}"]
     return "\n".join(lines)
 
 
-def installation(study: Study) -> str:
-    """Return what to type to have the versions that the study was made with."""
-    versions: Mapping[str, str] = study.facts["provenance"].get("versions") or {}
+def installation(context: Context) -> str:
+    """Return the command that installs the versions the study was made with."""
+    versions: Mapping[str, str] = context.provenance.get("versions") or {}
     wanted = [f"{name}=={version.partition('+')[0]}" for name, version in versions.items() if version]
     return "python -m pip install " + " ".join(map(shlex.quote, wanted)) if wanted else ""
 

@@ -1,4 +1,4 @@
-"""A study's figures as pictures that stand in the page itself."""
+"""The figures of a study, embedded in the page as pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import xarray as xr
 
 from elastic.errors import ElasticError
 from elastic.registry import Entry, registry
+from elastic.report.context import Context
 
 #: Figures in the order in which a study is read; those that are not named here follow.
 ORDER = (
@@ -30,8 +31,8 @@ HEAVY, DPI = 180_000, 150
 
 
 @dataclass(frozen=True)
-class Illustration:
-    """One figure: its name, what it shows in a sentence, and the picture as an address that holds it."""
+class EmbeddedFigure:
+    """One figure: its name, its caption, and the picture as a ``data:`` address."""
 
     name: str
     caption: str
@@ -39,29 +40,23 @@ class Illustration:
 
 
 @dataclass(frozen=True)
-class Illustrations:
-    """The figures that a study's cube has the values for, and the names of the others with the reason."""
+class EmbeddedFigures:
+    """The figures that the cube has the values for, and the names of the others with the reason."""
 
-    drawn: tuple[Illustration, ...]
+    drawn: tuple[EmbeddedFigure, ...]
     left_out: tuple[tuple[str, str], ...]
 
 
-def illustrations(cube: xr.DataTree) -> Illustrations:
-    """Return every registered figure of a cube.
-
-    Parameters
-    ----------
-    cube
-        As `elastic.open_study(…).cube`.
-    """
-    drawn: list[Illustration] = []
+def embedded_figures(context: Context) -> EmbeddedFigures:
+    """Return every registered figure of the study's cube."""
+    drawn: list[EmbeddedFigure] = []
     left_out: list[tuple[str, str]] = []
     for entry in in_order():
         try:
-            drawn.append(Illustration(entry.name, caption(entry), picture(entry, cube)))
+            drawn.append(EmbeddedFigure(entry.name, caption(entry), picture(entry, context.cube)))
         except ElasticError as error:
             left_out.append((entry.name, f"{error.field} should {error.should}; found {error.found}"))
-    return Illustrations(tuple(drawn), tuple(left_out))
+    return EmbeddedFigures(tuple(drawn), tuple(left_out))
 
 
 def in_order() -> Iterator[Entry]:

@@ -1,9 +1,12 @@
 """The report tells when a layer collapsed by each definition, and does not take a run that is missing for a failure."""
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
-from elastic.report.onsets import onsets
+from elastic.report.context import Context
+from elastic.report.tables import onsets, quantities
 
 EPOCHS, LAYERS = [0, 1, 10, 100], ["input", "hidden_1", "penultimate", "logits"]
 
@@ -22,19 +25,35 @@ def cube(*seeds):
     )
 
 
+def context(*seeds, tree=None):
+    return Context(
+        name="small", digest="", folder=Path(), recorded=False, protocol={}, text="", provenance={},
+        axes={"seed": range(len(seeds))}, cube=cube(*seeds) if tree is None else tree,
+        runs=(), reports=(), verdicts=(), unchecked="",
+    )  # fmt: skip
+
+
 def test_the_order_of_layers_hangs_on_the_definition():
-    (table,) = onsets(cube(COURSES, COURSES))
+    (table,) = onsets(context(COURSES, COURSES))
     assert [name for name, _ in table.columns] == ["half of its fall", "nc1 ≤ 0.5", "nc1 ≤ 0.1"]
     assert dict(table.rows) == {"hidden_1": ("10", "100", "never"), "penultimate": ("100", "10", "100")}
     assert table.caption == "decay = 0.1: median over 2 seeds [range]"
 
 
 def test_a_run_without_a_value_has_not_failed_to_collapse():
-    (table,) = onsets(cube(COURSES, np.full_like(COURSES, np.nan)))
+    (table,) = onsets(context(COURSES, np.full_like(COURSES, np.nan)))
     assert dict(table.rows)["penultimate"] == ("100", "10", "100")
 
 
 def test_without_nc1_there_is_no_table():
     without = cube(COURSES)
     without["collapse"] = without["collapse"].dataset.rename(nc1="nc2_equinorm")
-    assert list(onsets(without)) == []
+    assert onsets(context(tree=without)) == []
+
+
+def test_quantities_are_the_variables_with_a_formula_but_for_those_of_training():
+    tree = cube(COURSES)
+    tree["collapse"]["nc1"].attrs = {"long_name": "NC1", "formula": "tr(Σ_W Σ_B⁺)/K", "units": "1"}
+    tree["training"]["status"].attrs = {"formula": "0, 1 or 2"}
+    (quantity,) = quantities(context(tree=tree))
+    assert (quantity.name, quantity.formula, quantity.source) == ("nc1", "tr(Σ_W Σ_B⁺)/K", "")

@@ -1,4 +1,4 @@
-"""The explorer of metrics: the course of any one of them over training, and its profile over the layers."""
+"""The explorer of metrics: the course of a metric over training, and its profile over the layers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import altair as alt
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import settings_axes
+from elastic.display.layer_names import short_names
 from elastic.figures.contract import is_positive, over_seeds
-from elastic.report.explorer import (
+from elastic.report.context import Context
+from elastic.report.downsampling import by_setting, measured, rounded, thin
+from elastic.report.vega import (
     WIDTH,
     Explorer,
     Layers,
@@ -23,7 +27,6 @@ from elastic.report.explorer import (
     room,
     table,
 )
-from elastic.report.thinning import by_setting, measured, rounded, thin
 
 #: Labels and values that the page has room for.
 MOST = {"layer": 24, "epoch": 24, "setting": 12}
@@ -60,15 +63,9 @@ class Metric:
     values: xr.DataArray
 
 
-def course_explorer(cube: xr.DataTree) -> Explorer | None:
-    """Return the explorer of every metric that has one value a layer, or None where the cube has none.
-
-    Parameters
-    ----------
-    cube
-        As `elastic.open_study(…).cube`.
-    """
-    metrics = sorted(metrics_by_layer(cube), key=lambda metric: metric.name not in FIRST)
+def metric_explorer(context: Context) -> Explorer | None:
+    """Return the explorer of every metric that has one value a layer, or None where the cube has none."""
+    metrics = sorted(metrics_by_layer(context.cube), key=lambda metric: metric.name not in FIRST)
     if not metrics:
         return None
     stack = xr.concat([m.values.reset_coords(drop=True) for m in metrics], "metric", join="outer")
@@ -107,12 +104,14 @@ def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any
 
 
 def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
-    epochs = [int(epoch) for epoch in values["epoch"].values]
+    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
     layers = [str(layer) for layer in values["layer"].values]
+    short = short_names(layers)
+    names = "layers" if short == layers else "short"
     settings = [str(label) for label in values["setting"].values]
     data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
     shown: alt.ConcatChart = alt.concat(
-        _course(data, epochs, len(layers)), _profile(data, len(layers)), columns=2, spacing=30
+        _course(data, epochs, len(layers), names), _profile(data, len(layers), names), columns=2, spacing=30
     )
     shown = shown.resolve_scale(y="shared", color="independent")
     return shown.add_params(
@@ -120,6 +119,7 @@ def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
         alt.param(name="labels", value=[metric.label for metric in metrics]),
         alt.param(name="logs", value=[metric.log for metric in metrics]),
         alt.param(name="layers", value=layers),
+        *([] if short == layers else [alt.param(name="short", value=short)]),
         alt.param(name="epochs", value=epochs),
         choice("metric", "Metric", [metric.label for metric in metrics]),
         choice("setting", "Setting", settings),
@@ -158,13 +158,13 @@ TOOLTIP = [
 MEAN = "(logs[metric] ? ', geometric mean' : ', mean')"
 
 
-def _course(data: alt.Chart, epochs: list[int], layers: int) -> Layers:
+def _course(data: alt.Chart, epochs: list[float], layers: int, names: str) -> Layers:
     columns = alt.expr("max(2, floor(childWidth / 105))")
     legend = alt.Legend(
         title=None,
         orient="bottom",
         columns=columns,
-        labelExpr="layers[datum.value]",
+        labelExpr=f"{names}[datum.value]",
         labelLimit=80,
         symbolType="stroke",
         symbolStrokeWidth=3,
@@ -183,8 +183,9 @@ def _course(data: alt.Chart, epochs: list[int], layers: int) -> Layers:
     )
 
 
-def _profile(data: alt.Chart, layers: int) -> Layers:
-    axis = alt.Axis(labelExpr="layers[datum.value]", labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
+def _profile(data: alt.Chart, layers: int, names: str) -> Layers:
+    label = f"{names}[datum.value]"
+    axis = alt.Axis(labelExpr=label, labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
     x = alt.X("l:O", title="layer", axis=axis, scale=alt.Scale(type="point", domain=list(range(layers)), padding=0.4))
     here = _unfolded(data).transform_filter("datum.e == probe")
     bars = here.mark_rule(strokeWidth=1.5, color="#0072B2").encode(x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q")

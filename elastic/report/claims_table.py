@@ -1,0 +1,170 @@
+"""The claims of a study and their verdicts, as rows of a table with the interval drawn beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.analysis.reading import spelled
+from elastic.claims.verdicts import Finding, Verdict
+from elastic.display.numbers import in_digits, with_interval
+from elastic.display.verdicts import SIGNS
+from elastic.report.context import Context
+
+#: Units of a strip's width, those left free at either end, and the part of the range added beyond the outermost mark.
+LENGTH, END, PAD = 200.0, 6.0, 0.08
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Where the marks of one finding stand, from 0 to `LENGTH`.
+
+    Attributes
+    ----------
+    effect
+        The mean over seeds.
+    lower, upper
+        Its interval; None where there is none.
+    seeds
+        Each seed's own effect.
+    region
+        First and last of the effects that support the claim, which are shaded.
+    """
+
+    effect: float
+    lower: float | None
+    upper: float | None
+    seeds: tuple[float, ...]
+    region: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of a claim: setting, verdict, reason if inconclusive, effect and region as text, drawing."""
+
+    setting: str
+    verdict: str
+    reason: str
+    effect: str
+    region: str
+    seeds: int
+    strip: Strip | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: its sentence, source, verdict, and a row for each setting at which it was checked."""
+
+    name: str
+    sentence: str
+    source: str
+    quantity: str
+    verdict: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class ClaimsTable:
+    """All claims of a study, or a note that says why there are none."""
+
+    claims: tuple[Claim, ...]
+    note: str
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Number of claims with each verdict; verdicts without a claim are left out."""
+        verdicts = [claim.verdict for claim in self.claims]
+        return {verdict: verdicts.count(verdict) for verdict in SIGNS if verdict in verdicts}
+
+
+def claims_table(context: Context) -> ClaimsTable:
+    """Return the claims of a study; a note says that there are none, or why they could not be checked."""
+    none = "" if context.verdicts else f"The {'study' if context.recorded else 'protocol'} makes no claims."
+    return ClaimsTable(tuple(map(_claim, context.verdicts)), context.unchecked or none)
+
+
+def _claim(verdict: Verdict) -> Claim:
+    rows = tuple(_rows(verdict.findings))
+    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
+
+
+def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
+    for finding, strip in zip(findings, strips(findings), strict=True):
+        yield Row(
+            in_words(finding.setting),
+            finding.verdict,
+            finding.reason,
+            _effect(finding),
+            region_in_words(finding.region),
+            finding.seeds,
+            strip,
+        )
+
+
+def in_words(setting: Mapping[str, Any]) -> str:
+    """Return a setting as a reader reads it.
+
+    >>> in_words({"weight_decay": 0.005, "batch_norm": True})
+    'weight_decay = 0.005, batch_norm = true'
+    """
+    return ", ".join(f"{axis} = {spelled(value)}" for axis, value in setting.items())
+
+
+def region_in_words(region: tuple[float | None, float | None]) -> str:
+    """Return which effects support a claim; "" where nothing says.
+
+    >>> region_in_words((0.95, None)), region_in_words((None, 0)), region_in_words((-0.1, 0.1))
+    ('above 0.950', 'below 0', 'from -0.100 to 0.100')
+    """
+    low, high = region
+    if low is not None and high is not None:
+        return f"from {in_digits(low)} to {in_digits(high)}"
+    if low is None:
+        return "" if high is None else f"below {in_digits(high)}"
+    return f"above {in_digits(low)}"
+
+
+def _effect(finding: Finding) -> str:
+    """Return the estimate and its interval; an end of it that lies beyond all numbers is infinite."""
+    if finding.effect is None:
+        return "–"
+    if finding.seeds < 2:
+        return in_digits(finding.effect)
+    lower = -math.inf if finding.lower is None else finding.lower
+    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+
+
+def strips(findings: Sequence[Finding]) -> list[Strip | None]:
+    """Return a strip for each finding of a claim, all on one scale; None for those without an effect."""
+    marks = [mark for finding in findings for mark in _marks(finding)]
+    if not marks:
+        return [None] * len(findings)
+    low, high = min(marks), max(marks)
+    reach = (high - low) or abs(high) or 1.0
+    low, high = low - PAD * reach, high + PAD * reach
+    return [_strip(finding, low, high) if _finite(finding.effect) else None for finding in findings]
+
+
+def _marks(finding: Finding) -> list[float]:
+    found = [finding.effect, finding.lower, finding.upper, *finding.region, *finding.per_seed]
+    return [value for value in found if value is not None and math.isfinite(value)] if _finite(finding.effect) else []
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _strip(finding: Finding, low: float, high: float) -> Strip:
+    def place(value: float | None) -> float | None:
+        if value is None or not math.isfinite(value):
+            return None
+        return round(END + (LENGTH - 2 * END) * (value - low) / (high - low), 1)
+
+    first, last = (place(edge) for edge in finding.region)
+    seeds = tuple(there for value in finding.per_seed if (there := place(value)) is not None)
+    effect = place(finding.effect)
+    assert effect is not None  # only findings with an effect have a strip
+    region = (0.0 if first is None else first, LENGTH if last is None else last)
+    return Strip(effect, place(finding.lower), place(finding.upper), seeds, region)

@@ -1,0 +1,144 @@
+"""The context of a report: what its parts read of a study, computed once and handed to each of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd  # type: ignore[import-untyped]
+import xarray as xr
+
+from elastic.analysis.reading import settings_of
+from elastic.claims.checking import check_cube
+from elastic.claims.verdicts import Verdict
+from elastic.display.headline import headline
+from elastic.display.recorded import study_title
+from elastic.errors import ElasticError
+from elastic.study import RunStatus, Study
+
+
+@dataclass(frozen=True)
+class Context:
+    """A study as a report shows it.
+
+    Attributes
+    ----------
+    name, digest
+        Of the study.
+    folder
+        Of the study.
+    recorded
+        Whether a training loop of the user's own recorded it.
+    protocol
+        The canonical protocol; of a recorded study name, title, question, cites, claims and settings.
+    text
+        The protocol as it was read; of a recorded study the same as YAML.
+    axes
+        Values along each axis, ``seed`` among them.
+    provenance
+        Versions, commit and machine.
+    cube
+        As `elastic.study.Study.cube`; runs may be under way.
+    runs
+        State of each run.
+    reports
+        What each run wrote when it ended, in the order of ``runs``; empty for a run that has not ended.
+    verdicts
+        On the study's claims.
+    unchecked
+        Why the claims could not be checked; "" if they were, or there are none.
+    """
+
+    name: str
+    digest: str
+    folder: Path
+    recorded: bool
+    protocol: Mapping[str, Any]
+    text: str
+    axes: Mapping[str, Sequence[Any]]
+    provenance: Mapping[str, Any]
+    cube: xr.DataTree
+    runs: tuple[RunStatus, ...]
+    reports: tuple[Mapping[str, Any], ...]
+    verdicts: tuple[Verdict, ...]
+    unchecked: str
+
+    @property
+    def title(self) -> str:
+        """The title of the study, or its name where it has none."""
+        return study_title(self.protocol)
+
+    @property
+    def place(self) -> str:
+        """The study's folder in commands: where `elastic run` writes it, or the name of a recorded study's folder."""
+        return self.folder.resolve().name if self.recorded else f"results/{self.name}"
+
+    @cached_property
+    def settings(self) -> tuple[Mapping[str, Any], ...]:
+        """Each combination of the axes without the seed; one that is empty where there are no others."""
+        return tuple(settings_of(self.cube))
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """The headline of the cube, as `elastic.display.headline.headline` returns it."""
+        return headline(self.cube)
+
+    @cached_property
+    def states(self) -> Mapping[str, int]:
+        """Number of runs in each state."""
+        return Counter(run.state for run in self.runs)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a run has not ended."""
+        return not all(run.ended for run in self.runs)
+
+
+def read_context(study: Study) -> Context:
+    """Return the context of a study, finished or not; the cube is assembled and the claims are checked once.
+
+    Raises
+    ------
+    ElasticError
+        If the study cannot be read. A claim that cannot be checked is no reason: ``unchecked`` says why.
+    """
+    cube, runs = study.cube, tuple(study.runs())
+    verdicts, unchecked = _verdicts(study, cube)
+    return Context(
+        name=study.name,
+        digest=study.digest,
+        folder=study.folder,
+        recorded=study.recorded,
+        protocol=study.facts["protocol"],
+        text=study.facts["text"],
+        axes=study.facts["axes"],
+        provenance=study.facts["provenance"],
+        cube=cube,
+        runs=runs,
+        reports=tuple(read_run_report(study.run_folder(run.cell)) for run in runs),
+        verdicts=verdicts,
+        unchecked=unchecked,
+    )
+
+
+def _verdicts(study: Study, cube: xr.DataTree) -> tuple[tuple[Verdict, ...], str]:
+    if not study.facts["protocol"].get("claims"):
+        return (), ""
+    try:
+        return check_cube(study, cube).verdicts, ""
+    except ElasticError as error:
+        return (), f"The claims could not be checked: {error}"
+
+
+def read_run_report(folder: Path) -> dict[str, Any]:
+    """Return what a run wrote into its folder when it ended; empty if it has not, or the file is damaged."""
+    try:
+        report = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}

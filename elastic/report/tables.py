@@ -1,0 +1,129 @@
+"""The results of a study as sentences and tables: conclusion, headline, onsets, and what its variables are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd  # type: ignore[import-untyped]
+import xarray as xr
+
+from elastic.analysis.epochs import epoch_label
+from elastic.analysis.onset import onset_epoch
+from elastic.analysis.reading import hidden_layers, read
+from elastic.display import conclusion
+from elastic.display.headline import wide
+from elastic.display.numbers import epochs_of_seeds, with_interval
+from elastic.errors import NotMeasured
+from elastic.report.claims_table import in_words
+from elastic.report.context import Context
+
+#: Settings of the axes whose numbers stand in a table of their own.
+SETTINGS = 6
+
+#: Levels of nc1 beside half of a layer's own fall. The order of layers can be another one by either.
+LEVELS = (0.5, 0.1)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of one setting of the axes; "" where there is only one."""
+
+    setting: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers at one setting: each column has a name and a smaller line below it, each row a layer and its cells."""
+
+    caption: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def sentences(context: Context) -> list[Sentences]:
+    """Return the sentences of `elastic.display.conclusion`, setting by setting."""
+    found: list[tuple[str, list[str]]] = []
+    for line in filter(None, conclusion(context.cube).splitlines()):
+        if line.startswith("**"):
+            found.append((line.strip("*"), []))
+        else:
+            found = found or [("", [])]
+            found[-1][1].append(line.removeprefix("- "))
+    return [Sentences(setting, tuple(lines)) for setting, lines in found]
+
+
+def numbers(context: Context) -> list[Table]:
+    """Return the headline for the first `SETTINGS` settings."""
+    return list(_numbers(context.headline))
+
+
+def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
+    if frame.empty:
+        return
+    seeds = int(frame["count"].max())
+    over = f"geometric mean over {seeds} seeds [95 % interval]" if seeds > 1 else "one seed"
+    tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    for setting, table in tables[:SETTINGS]:
+        where = f"{in_words(setting)}: " if setting else ""
+        more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
+        rows = zip(map(str, table.index), map(tuple, table.to_numpy()), strict=True)
+        columns = tuple((str(name), f"epoch {epoch_label(epoch)}") for name, epoch in table.columns)
+        yield Table(f"{where}{over}, {frame['split'].iloc[0]} split{more}", columns, tuple(rows))
+
+
+def onsets(context: Context) -> list[Table]:
+    """Return the epochs from which each hidden layer has collapsed, for the first `SETTINGS` settings.
+
+    Columns: `onset_epoch` of nc1 at half of the fall, and at each of `LEVELS`. Runs and layers without a value are
+    left out; a cell is the median over seeds with their range, "never" within the training.
+    """
+    return [table for where in context.settings[:SETTINGS] for table in _onsets(context.cube, where)]
+
+
+def _onsets(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[Table]:
+    try:
+        nc1 = hidden_layers(read(cube, "nc1", where=where))
+    except NotMeasured:
+        return
+    there = nc1.notnull().any("epoch")
+    found = [onset_epoch(nc1, fraction=0.5), *(onset_epoch(nc1, threshold=level) for level in LEVELS)]
+    columns = [("half of its fall", "of log nc1"), *((f"nc1 ≤ {level:g}", "for good") for level in LEVELS)]
+    rows = [
+        (layer, tuple(epochs_of_seeds(_seeds(onset, there, k)) for onset in found))
+        for k, layer in enumerate(map(str, nc1["layer"].values))
+        if bool(there.isel(layer=k).any())
+    ]
+    if rows:
+        setting = ", ".join(f"{axis} = {label}" for axis, label in where.items())
+        counted = f"median over {nc1.sizes['seed']} seeds [range]" if nc1.sizes["seed"] > 1 else "one seed"
+        yield Table(f"{setting}: {counted}" if setting else counted, tuple(columns), tuple(rows))
+
+
+def _seeds(onset: xr.DataArray, there: xr.DataArray, layer: int) -> list[float]:
+    values: list[float] = onset.isel(layer=layer).values[there.isel(layer=layer).values].tolist()
+    return values
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One variable: its name, meaning, formula, units and the cite key of its source."""
+
+    name: str
+    meaning: str
+    formula: str
+    units: str
+    source: str
+
+
+def quantities(context: Context) -> list[Quantity]:
+    """Return the variables of the cube that have a formula, in its order, without those of training."""
+    return [
+        Quantity(str(name), *(str(values.attrs.get(fact, "")) for fact in ("long_name", "formula", "units", "source")))
+        for group in context.cube.children.values()
+        if group.name != "training"
+        for name, values in group.dataset.data_vars.items()
+        if "formula" in values.attrs
+    ]

@@ -260,6 +260,28 @@ def test_the_output_keeps_its_name_and_the_name_changes_no_number(engine, loss, 
     xr.testing.assert_identical(named.assign_coords(layer=added["layer"]), added)
 
 
+@pytest.mark.parametrize("layers", ["auto", ["1", "[3]"], ["module.1", "3"], "[13]"])
+def test_layers_may_be_chosen_by_pattern_or_by_type(layers):
+    model, stepped, observed = network(), samples(6, 1), samples(9, 2)
+    expected = measure_elasticity(model, stepped, observed, layers=["1", "3"])
+    xr.testing.assert_identical(measure_elasticity(model, stepped, observed, layers=layers), expected)
+    wrapped = nn.DataParallel(model)
+    xr.testing.assert_identical(measure_elasticity(wrapped, stepped, observed, layers=layers), expected)
+
+
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+def test_compiled_submodules_move_as_they_are_written(engine):
+    model, stepped, observed = network(), samples(6, 1), samples(9, 2)
+    expected = measure_elasticity(model, stepped, observed, layers=["1", "3"], engine=engine)
+    inner = nn.Sequential(torch.compile(model[:2], backend="eager"), model[3])
+    found = measure_elasticity(inner, stepped, observed, layers=["0._orig_mod.1", "1"], engine=engine)
+    xr.testing.assert_equal(found.assign_coords(layer=expected["layer"]), expected)
+    model.compile(backend="eager")
+    xr.testing.assert_identical(
+        measure_elasticity(model, stepped, observed, layers=["1", "3"], engine=engine), expected
+    )
+
+
 def test_roles_tell_input_and_output_from_hidden_layers(case):
     h, y = features_of(case)
     assert measure_collapse({"input": h, "b": h, "logits": h[:, :3]}, y)["role"].values.tolist() == [

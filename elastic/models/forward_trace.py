@@ -129,6 +129,8 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
     """
     few = example[:SAMPLES]
     hint = "inputs [n, …] of the shape and type that it takes (a single one: example[None])"
+    if not example.is_floating_point():
+        hint += "; integers stay integers: example.float()"
     try:
         found, other = _traced(module, few), _traced(module, torch.cat([few, few[:1]]))
     except Exception as error:

@@ -323,3 +323,17 @@ def test_tied_weights_stay_tied_in_other_tensors():
             assert module[0].weight.requires_grad
             assert len(list(module.parameters())) == 3
         assert module[0].weight is module[1].weight is weight
+
+
+def test_what_a_compiled_submodule_holds_is_restored_and_replaced():
+    norm = nn.BatchNorm1d(3)
+    net = nn.Sequential(torch.compile(norm, backend="eager"))
+    with preserved(net):
+        norm.running_mean += 1
+        norm.calls = 1
+    assert not norm.running_mean.any()
+    assert not hasattr(norm, "calls")
+    weight = norm.weight
+    with in_float64(net):
+        assert norm.weight.dtype == torch.float64
+    assert norm.weight is weight

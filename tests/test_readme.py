@@ -22,7 +22,7 @@ def blocks(language):
 
 
 #: What a block of the README with one of these words shows; it has a test of its own.
-SPECIAL = ("open_study", "@metric", "@claim")
+SPECIAL = ("open_study", "@metric", "@claim", "Recorder")
 
 LIBRARY = [code for code in blocks("python") if not any(word in code for word in SPECIAL)]
 
@@ -32,6 +32,20 @@ def test_the_library_examples_run_in_ten_lines(code, capsys):
     assert len(code.strip().splitlines()) <= 10
     exec(compile(code, "README.md", "exec"), {})
     assert "logits" in capsys.readouterr().out
+
+
+def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypatch):
+    (code,) = [code for code in blocks("python") if "Recorder" in code]
+    assert len([line for line in code.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    study = elastic.open_study("results/mine")
+    assert [run.state for run in study.runs()] == ["done"]
+    assert is_sealed(study.folder)
+    accuracy = study.cube["training"]["accuracy"].isel(seed=0, epoch=-1)
+    assert accuracy.sel(split="train") > 0.9
+    assert study.cube["collapse"]["layer"].values.tolist() == ["input", "1", "2"]
+    assert study.cube["elasticity"]["probe_error"].max() < 1e-3
 
 
 def test_the_metric_example_is_all_that_a_metric_needs():

@@ -75,6 +75,7 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         If the folder holds a protocol's study or a damaged one, or its runs have other coordinates.
     """
     given = header.given()
+    _stored(folder)  # nothing is written into the folder of a protocol's study, not even a lock
     with study_lock(folder):
         stored = _stored(folder)
         check_fit(coordinates, stored["coordinates"] if stored else list(coordinates), _others(folder, coordinates))

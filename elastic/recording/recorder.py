@@ -15,7 +15,7 @@ from torch import nn
 
 from elastic.arguments import Labelled
 from elastic.checkpoint import environment
-from elastic.cube import Status, run_lock, write_atomically
+from elastic.cube import Status, remove_seal, run_lock, write_atomically
 from elastic.errors import StudyError
 from elastic.losses import Loss
 from elastic.probes.contract import Subject, build_probes
@@ -211,6 +211,12 @@ class Recorder(RunRecorder):
     def __repr__(self) -> str:
         last = "nothing recorded" if self.last is None else f"epoch {self.last:g}"
         return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
+
+    def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
+        # A cube that was sealed before does not hold the record, whatever its digest says.
+        if not self.journal.path(epoch).exists():
+            remove_seal(self.folder)
+        super()._append(epoch, record)
 
     def _release(self) -> None:
         self.closed = True

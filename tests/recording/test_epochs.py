@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import recordings
@@ -104,6 +106,17 @@ def test_restart_replaces_the_run_and_no_other(tmp_path):
     assert (after["training"]["lr"].sel(seed=0, epoch=[0, 1]) == 0.5).all()
     assert after["training"]["status"].sel(seed=0).values.tolist() == [1, 1, 0, 0]
     assert after["training"].sel(seed=1).to_dataset().identical(before["training"].sel(seed=1).to_dataset())
+
+
+def test_a_run_that_is_recorded_anew_after_its_folder_was_removed_is_never_read_from_the_old_seal(tmp_path):
+    record(tmp_path)
+    (run,) = (tmp_path / "runs").iterdir()
+    shutil.rmtree(run)
+    with recorder(tmp_path, network(seed=5)) as recording:
+        for epoch in range(4):
+            recording.record(epoch, lr=0.9)
+            assert elastic.open_study(tmp_path).cube["training"]["lr"].values[0, -1] == 0.9
+    assert (elastic.open_study(tmp_path).cube["training"]["lr"] == 0.9).all()
 
 
 def test_restart_allows_another_network(tmp_path):

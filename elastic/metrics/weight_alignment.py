@@ -2,10 +2,10 @@ r"""Do weights read the directions in which the classes differ: alignment with t
 
 V_r are the first r right singular vectors of W [rows, d], P the projection onto the span of the class means of the
 features that enter W. The cosines of the principal angles between the two subspaces are the singular values of V_rᵀ P.
-The code that the authors of rangamani2023feature published takes their mean, with r = K and the class means as they are,
-for every linear module; that is `weight_class_cosine`, but for matrices of a rank below K, of which K directions are not
-defined. `weight_class_alignment` asks the same about the global mean, as neural collapse does, and squares the cosines,
-so that the value of a random W is known.
+The code published with rangamani2023feature takes their mean, with r = K and the class means as they are, for every
+linear module; that is `weight_class_cosine`, but for matrices of a rank below K, of which K directions are not defined.
+`weight_class_alignment` asks the same about the global mean, as neural collapse does, and squares the cosines, so that
+the value of a random W is known.
 """
 
 from __future__ import annotations

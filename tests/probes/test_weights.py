@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from elastic.data.contract import Samples
+from elastic.data.preparation import draws
+from elastic.data.transforms import choose_per_class
 from elastic.errors import DegenerateInput, ModelError
 from elastic.losses import build_loss
 from elastic.models.building import build_model
@@ -18,7 +20,7 @@ from elastic.models.fixed_classifier import fix_classifier
 from elastic.models.tapped import Tapped, tap
 from elastic.probes.contract import Subject, build_probes
 from elastic.probes.weight_matrices import MatrixInputs, matrix_of, weight_matrices
-from elastic.registry import registry
+from elastic.runs.choosing import COLLAPSE_DRAW
 
 CLASSES = 3
 
@@ -276,23 +278,12 @@ def test_computed_weights_are_those_that_the_next_forward_pass_applies(normalise
 # ------------------------------------------------------------------------------------------------ samples
 
 
-def test_some_samples_of_each_class_are_drawn_by_the_seed():
-    samples, model = samples_of((5,), count=60), built("mlp", (5,), widths=[4])
-    chosen = [probe_of(model, samples, per_class=4, seed=seed).samples for seed in (3, 3, 4)]
-    assert [part.labels.bincount().tolist() for part in chosen] == [[4, 4, 4]] * 3
-    assert torch.equal(chosen[0].inputs, chosen[1].inputs)
-    assert not torch.equal(chosen[0].inputs, chosen[2].inputs)
-    assert len(probe_of(model, samples).samples) == 60
-
-
-@pytest.mark.skipif("collapse" not in registry("probes").names(), reason="collapse is no registered probe")
-@pytest.mark.parametrize("per_class", [4, None])
-def test_the_samples_are_those_on_which_collapse_is_measured(per_class):
-    samples = {"train": samples_of((5,), count=60), "test": samples_of((5,), seed=1)}
-    subject = Subject(built("mlp", (5,), widths=[4]), build_loss("cross_entropy"), samples, seed=3)
-    collapse = {"per_class": per_class, "splits": ["train", "test"]}
-    probes = build_probes(subject, {"collapse": collapse, "weights": {"per_class": per_class}})
-    assert torch.equal(probes["weights"].samples.inputs, probes["collapse"].reader.samples["train"].inputs)
+def test_the_samples_are_those_on_which_collapse_is_measured():
+    samples = samples_of((5,), count=60)
+    probe = probe_of(built("mlp", (5,), widths=[4]), samples, per_class=4, seed=3)
+    chosen = choose_per_class(samples.labels, 4, draws(3, COLLAPSE_DRAW))
+    assert torch.equal(probe.samples.inputs, samples.inputs[chosen])
+    assert len(probe_of(built("mlp", (5,), widths=[4]), samples).samples) == 60
 
 
 def test_samples_are_counted_by_fine_class_and_averaged_by_super_class():

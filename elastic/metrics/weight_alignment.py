@@ -2,9 +2,10 @@ r"""Do weights read the directions in which the classes differ: alignment with t
 
 V_r are the first r right singular vectors of W [rows, d], P the projection onto the span of the class means of the
 features that enter W. The cosines of the principal angles between the two subspaces are the singular values of V_rᵀ P.
-rangamani2023feature report their mean, with r = K and the class means as they are, for every linear module; that is
-`weight_class_cosine`, up to two cases in which K directions are not defined. `weight_class_alignment` asks the same
-about the global mean, as neural collapse does, and squares the cosines, so that the value of a random W is known.
+The code published with rangamani2023feature takes their mean, with r = K and the class means as they are, for every
+linear module; that is `weight_class_cosine`, but for matrices of a rank below K, of which K directions are not defined.
+`weight_class_alignment` asks the same about the global mean, as neural collapse does, and squares the cosines, so that
+the value of a random W is known.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def weight_class_alignment(spectrum: WeightSpectrum, input_statistics: ClassStat
     class means coincide, if W = 0, if a weight is not finite, or if σ_r = σ_{r+1}, so that v_1 … v_r are any of many
     (weights that start orthogonal).
 
-    Convention: class means about their mean, weighted alike. The source takes them as they are, with r = K, and the
-    mean of cos θ_i (weight_class_cosine).
+    Convention: class means about their mean, weighted alike. The source's code takes them as they are, with r = K, and
+    the mean of cos θ_i (weight_class_cosine).
 
     Raises
     ------
@@ -69,8 +70,8 @@ def weight_class_cosine(spectrum: WeightSpectrum, input_statistics: ClassStatist
     r'/d and √(r'/d) on average for a W of random directions, r' the rank of the class means. NaN as
     weight_class_alignment.
 
-    Convention: class means as they are, not centred; as the source, whose r is K always: then directions that belong
-    to singular values of 0 count too, which are those of rounding.
+    Convention: class means as they are, not centred; as the source's code, whose r is K always: then directions that
+    belong to singular values of 0 count too, which are those of rounding.
 
     Raises
     ------

@@ -138,7 +138,7 @@ def weight_singular_values(spectrum: WeightSpectrum) -> Tensor:
     """Leading singular values σ_1 ≥ … ≥ σ_K of the weight matrix [K].
 
     σ_r of W = Σ_r σ_r u_r v_rᵀ, as many as there are classes: weights need no more than K directions of features that
-    have collapsed. NaN if a weight is not finite. The source plots all of them, relative to their sum.
+    have collapsed. NaN if a weight is not finite. The source's code records all of them, relative to their sum.
 
     Convention: not normalised; 0 beyond min(rows, columns).
 

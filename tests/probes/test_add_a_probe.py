@@ -160,7 +160,6 @@ def test_it_is_made_and_read_like_every_probe(module, subject):
     np.testing.assert_allclose(table["feature_quantile"][0], expected)
 
 
-@pytest.mark.skipif("elasticity" not in registry("probes").names(), reason="runs do not measure registered probes yet")
 def test_a_run_measures_it_into_a_group_of_its_own(module, path, tmp_path):
     study = elastic.run(path, out=tmp_path / "results")
     group = study.cube["activity"].dataset
@@ -177,6 +176,26 @@ def test_a_run_measures_it_into_a_group_of_its_own(module, path, tmp_path):
     assert (group["feature_quantile"].diff("quantile") >= 0).all()
     assert "collapse" not in study.cube
     assert "elasticity" not in study.cube
+
+
+def test_a_recorder_measures_it_beside_a_training_loop_of_ones_own(module, tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    x, y = torch.randn(20, 5), torch.arange(20) % 3
+    asked = {"at": [0, 1], "collapse": None, "elasticity": None, "activity": {"count": 8}, "weights": {}}
+    with elastic.Recorder(
+        tmp_path / "mine", net, layers=["1"], loss="cross_entropy", train=(x, y), test=(x, y), epochs=1, probes=asked
+    ) as recorder:
+        recorder.record(0)
+        with torch.no_grad():
+            hidden = net[1](net[0](x[:8]))
+        recorder.record(1)
+    cube = elastic.open_study(tmp_path / "mine").cube
+    found = cube["activity"].dataset.sel(layer="1", epoch=0).squeeze()
+    np.testing.assert_allclose(found["silent_share"], (hidden == 0).double().mean())
+    assert found["quantile"].values.tolist() == ["lower", "median", "upper"]
+    assert cube["weights"].dataset["weight_spectral_norm"].notnull().all()
+    assert "collapse" not in cube
 
 
 def test_once_removed_it_is_nowhere(path):

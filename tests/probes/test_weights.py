@@ -6,13 +6,10 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from elastic.runs.choosing import COLLAPSE_DRAW
 from torch import nn
 from torch.nn.utils import parametrizations
 
 from elastic.data.contract import Samples
-from elastic.data.preparation import draws
-from elastic.data.transforms import choose_per_class
 from elastic.errors import DegenerateInput, ModelError
 from elastic.losses import build_loss
 from elastic.models.building import build_model
@@ -278,12 +275,14 @@ def test_computed_weights_are_those_that_the_next_forward_pass_applies(normalise
 # ------------------------------------------------------------------------------------------------ samples
 
 
-def test_the_samples_are_those_on_which_collapse_is_measured():
-    samples = samples_of((5,), count=60)
-    probe = probe_of(built("mlp", (5,), widths=[4]), samples, per_class=4, seed=3)
-    chosen = choose_per_class(samples.labels, 4, draws(3, COLLAPSE_DRAW))
-    assert torch.equal(probe.samples.inputs, samples.inputs[chosen])
-    assert len(probe_of(built("mlp", (5,), widths=[4]), samples).samples) == 60
+@pytest.mark.parametrize(("per_class", "count"), [(4, 12), (None, 60)])
+def test_the_samples_are_those_on_which_collapse_is_measured(per_class, count):
+    samples = {"train": samples_of((5,), count=60), "test": samples_of((5,), seed=1)}
+    subject = Subject(built("mlp", (5,), widths=[4]), build_loss("cross_entropy"), samples, seed=3)
+    collapse = {"per_class": per_class, "splits": ["train", "test"]}
+    probes = build_probes(subject, {"collapse": collapse, "weights": {"per_class": per_class}})
+    assert torch.equal(probes["weights"].samples.inputs, probes["collapse"].reader.samples["train"].inputs)
+    assert len(probes["weights"].samples) == count
 
 
 def test_samples_are_counted_by_fine_class_and_averaged_by_super_class():

@@ -209,7 +209,6 @@ def test_no_axis_is_called_as_a_part_of_the_cube(files):
         assert files.refuse(copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}}).field == f"`axes.{name}`"
 
 
-@pytest.mark.skipif("elasticity" not in registry("probes").names(), reason="elasticity is no registered probe")
 def test_every_name_of_the_cube_is_one_that_no_axis_may_have():
     assert RESERVED | names_of_probes() >= CUBE_NAMES
 

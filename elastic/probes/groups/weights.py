@@ -8,18 +8,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from elastic.data.contract import Samples
-from elastic.data.preparation import draws
-from elastic.data.transforms import choose_per_class
 from elastic.errors import ModelError
 from elastic.metrics.class_statistics import ClassStatistics, read_classes
 from elastic.metrics.weight_spectrum import WeightSpectrum
 from elastic.models.state import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.preconditions import check_preconditions
+from elastic.probes.samples import collapse_samples
 from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_matrices
-
-#: The draw of the train samples on which collapse is measured: both groups see the same ones.
-TRAIN_DRAW = 10
 
 #: Samples of the pass in which weights are found and read.
 EXAMPLE = 2
@@ -123,6 +119,5 @@ def weights(subject: Subject, *, per_class: PerClass = 200) -> WeightsProbe:
     ModelError
         If no layer has a weight matrix.
     """
-    train = subject.samples["train"]
-    index = choose_per_class(train.strata[0].cpu(), per_class, draws(subject.seed, TRAIN_DRAW))
-    return WeightsProbe(subject, train.take(index.to(train.labels.device)))
+    chosen = collapse_samples({"train": subject.samples["train"]}, per_class, subject.seed)
+    return WeightsProbe(subject, chosen["train"])

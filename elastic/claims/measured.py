@@ -73,7 +73,7 @@ def in_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
         return values
     if layer is None:
         return hidden_layers(values)
-    return _labelled(values, "layer", layer, "`layer`").drop_vars(["layer", "depth", "width"], errors="ignore")
+    return _labelled(values, "layer", layer, "`layer`").drop_vars(["layer", "depth", "width", "role"], errors="ignore")
 
 
 def in_layers(values: xr.DataArray, layers: list[str] | None, *, least: int) -> xr.DataArray:
@@ -91,9 +91,8 @@ def in_layers(values: xr.DataArray, layers: list[str] | None, *, least: int) -> 
     if layers is None:
         values = hidden_layers(values)
     else:
-        for layer in layers:
-            _labelled(values, "layer", layer, "`layers`")
-        values = values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name in layers])
+        chosen = [_labelled(values, "layer", layer, "`layers`")["layer"].item() for layer in layers]
+        values = values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name in chosen])
     if values.sizes["layer"] < least:
         hint = "a deeper network, or `layers` with the input among them"
         raise NotMeasured("the study", f"have at least {least} of these layers", f"{values.sizes['layer']}", hint)

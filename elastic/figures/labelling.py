@@ -17,6 +17,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
 
+#: Letters of a layer's name that an axis has room for.
+LONG = 16
+
 #: Letters of a caption an inch.
 LETTERS = 14
 
@@ -25,14 +28,26 @@ NAMED, ROWS = 9, 24
 
 
 def layer_names(layers: Sequence[Any] | np.ndarray) -> list[str]:
-    """Return short names of layers.
+    """Return short names of layers: numbers in the place of words, and the end of a long path of submodules.
 
     >>> layer_names(["input", "hidden_1", "conv_2", "stage_3_block_1", "penultimate", "logits"])
     ['input', 'h1', 'c2', 's3b1', 'penult.', 'logits']
+    >>> layer_names(["conv_proj", "encoder.layers.encoder_layer_11", "encoder.ln", "heads"])
+    ['conv_proj', '…encoder_layer_11', 'encoder.ln', 'heads']
     """
     numbered = r"_?(hidden|conv|stage|block)_(?=\d)"
     names = [re.sub(numbered, lambda found: found[1][0], str(name)) for name in layers]
-    return ["penult." if name == "penultimate" else name for name in names]
+    names = ["penult." if name == "penultimate" else name for name in names]
+    ends = [_end(name) for name in names]
+    return [end if ends.count(end) == 1 else name for end, name in zip(ends, names, strict=True)]
+
+
+def _end(name: str) -> str:
+    """Return the end of a dotted name that is too long for an axis."""
+    end = name
+    while len(end) > LONG and "." in end:
+        end = end.partition(".")[2]
+    return end if end == name else f"…{end}"
 
 
 def mark_layers(axes: Axes, layers: Sequence[Any] | np.ndarray, *, along: str = "x") -> None:

@@ -39,6 +39,23 @@ def cube(training=None, elasticity=None, **collapse):
     return xr.DataTree.from_dict({f"/{name}": xr.Dataset(held) for name, held in groups.items() if held})
 
 
+#: Names that a user's submodules have, in the place of those of built-in models.
+OF_USERS = dict(zip(LAYERS, ["input", "layer1", "layer2", "layer3", "layer4", "pooled", "fc"], strict=True))
+
+
+def named_by_user(of: xr.DataTree, names=OF_USERS) -> xr.DataTree:
+    """Return a cube whose layers have the names of a user's, and their roles, as a recorded cube has."""
+    groups = {}
+    for name, group in of.children.items():
+        held = group.to_dataset()
+        if "layer" in held.dims:
+            known = [str(layer) for layer in held["layer"].values]
+            roles = [{"input": "input", "logits": "output"}.get(layer, "hidden") for layer in known]
+            held = held.assign_coords(layer=[names.get(layer, layer) for layer in known], role=("layer", roles))
+        groups[f"/{name}"] = held
+    return xr.DataTree.from_dict(groups)
+
+
 @dataclass(frozen=True)
 class Rates:
     """Shares of studies in which a claim was supported, and refuted."""

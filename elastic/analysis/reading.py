@@ -10,6 +10,7 @@ import xarray as xr
 
 from elastic.analysis.derived import DERIVED
 from elastic.analysis.epochs import epoch_label, epoch_position
+from elastic.analysis.roles import HIDDEN, roles_of, standing_for
 from elastic.errors import NotMeasured, OptionError
 from elastic.registry import nearest
 
@@ -77,6 +78,8 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
 
     An epoch is also taken by its label (`elastic.analysis.epochs.epoch_label`); a negative one counts from the last.
 
+    Where the layers have names of the user's, "penultimate" is the deepest hidden one, and "logits" the output.
+
     Raises
     ------
     NotMeasured
@@ -89,13 +92,15 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
         return values.isel({dim: [spelled(known) for known in labels].index(spelled(label))})
     if dim == "epoch" and (position := epoch_position(labels, label)) is not None:
         return values.isel(epoch=position)
+    if dim == "layer" and (found := standing_for(values, label)) is not None:
+        return found
     known = [epoch_label(known) if dim == "epoch" else str(known) for known in labels]
     hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
     raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)
 
 
 def hidden_layers(values: xr.DataArray) -> xr.DataArray:
-    """Return the values at the layers between the input and the logits.
+    """Return the values at the layers between the input and the output, by their ``role``.
 
     Both would bend a law of the layers: nothing is learned in the input, and in the logits nothing but K numbers is
     left.
@@ -103,7 +108,7 @@ def hidden_layers(values: xr.DataArray) -> xr.DataArray:
     >>> hidden_layers(xr.DataArray([1, 2, 3], dims="layer", coords={"layer": ["input", "hidden_1", "logits"]})).item()
     2
     """
-    return values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name not in ("input", "logits")])
+    return values.isel(layer=[place for place, role in enumerate(roles_of(values)) if role == HIDDEN])
 
 
 def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray:
@@ -116,7 +121,13 @@ def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray
     """
     if names is None:
         return hidden_layers(values)
-    return values.sel(layer=[select(values, "layer", name)["layer"].item() for name in names])
+    chosen = [select(values, "layer", name) for name in names]
+    known = values["layer"].values.tolist()
+    if all(layer["layer"].item() in known for layer in chosen):
+        return values.isel(layer=[known.index(layer["layer"].item()) for layer in chosen])
+    described = {name for name, along in values.coords.items() if "layer" in along.dims} - {"layer"}
+    bare = [layer.drop_vars(described, errors="ignore") for layer in chosen]
+    return xr.concat(bare, "layer", coords="minimal", compat="override").transpose(*values.dims)
 
 
 def settings_axes(values: xr.DataArray) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The layers that a figure about hidden features shows: those asked for, or those between input and logits."""
+"""The layers that a figure about hidden features shows: those asked for, or those between input and output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from elastic.analysis.reading import hidden_layers, select
+from elastic.analysis.reading import at_layers, hidden_layers
 
 
 def chosen_layers(values: xr.DataArray, layers: Sequence[str] | None = None) -> xr.DataArray:
@@ -26,7 +26,4 @@ def chosen_layers(values: xr.DataArray, layers: Sequence[str] | None = None) -> 
     if layers is None:
         hidden = hidden_layers(values)
         return hidden if hidden.sizes["layer"] else values
-    for layer in layers:
-        select(values, "layer", layer)  # tells of one that is missing
-    names = values["layer"].values.tolist()
-    return values.isel(layer=[names.index(layer) for layer in layers])
+    return at_layers(values, layers)

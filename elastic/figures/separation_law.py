@@ -15,6 +15,7 @@ from elastic.analysis.depth import separation_law as fit_law
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
+from elastic.analysis.roles import OUTPUT, roles_of
 from elastic.figures.contract import (
     COLUMN,
     PAGE,
@@ -65,8 +66,8 @@ def separation_law(
     epochs
         Probed epochs, a panel each; −1 is the last. The first and the last by default.
     layers
-        Layers by name through which the line is laid; by default those between input and logits. The others but
-        the logits are drawn as open points.
+        Layers by name through which the line is laid; by default those between input and output. The others but
+        the output are drawn as open points.
     where
         Labels on the study's axes, {axis: label}; the first of every axis left open.
 
@@ -78,7 +79,8 @@ def separation_law(
     values, setting = first_setting(read(cube, metric, split=split, where=where))
     values = measured(values, "epoch", "layer")
     fitted = chosen_layers(values, layers)
-    aside = values.drop_sel(layer=[*fitted["layer"].values, "logits"], errors="ignore")
+    outputs = [name for name, role in zip(values["layer"].values, roles_of(values), strict=True) if role == OUTPUT]
+    aside = values.drop_sel(layer=[*fitted["layer"].values, *outputs], errors="ignore")
     chosen = epochs if epochs is not None else evenly(values["epoch"].values, 2)
     drawn = canvas(PAGE if len(chosen) > 1 else COLUMN, 3.2)
     panels = drawn.subplots(1, len(chosen), sharey=True, squeeze=False)[0]

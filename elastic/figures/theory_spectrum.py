@@ -32,6 +32,8 @@ from elastic.figures.contract import (
 )
 from elastic.figures.layers import chosen_layers
 
+#: Letters that a legend has room for above a panel, and those that a line's sample takes.
+COLUMN_LETTERS, HANDLE_LETTERS = 48, 5
 #: Epochs and layers drawn unless told otherwise, evenly chosen.
 EPOCHS, LAYERS = 4, 8
 
@@ -158,8 +160,8 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    widest = max(map(len, spectra))
-    columns = {"ncols": 4 if widest <= 8 else 2, "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    room = COLUMN_LETTERS // (max(map(len, spectra)) + HANDLE_LETTERS)
+    columns = {"ncols": min(4, max(1, room)), "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
     axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
     return found
 

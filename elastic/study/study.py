@@ -103,7 +103,7 @@ class Study:
             hint = "a folder that `elastic run` or a Recorder made"
             raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(self.folder)) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
-            hint = "deleting it and running its protocol (or its training loop) again: the runs are kept"
+            hint = "deleting it and running its protocol again: the runs are kept (a Recorder finds them again, too)"
             raise StudyError("`study.json`", "be readable", str(error), hint, place=str(path)) from None
 
     def _read_facts(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from itertools import product
 from pathlib import Path
@@ -12,6 +11,7 @@ import xarray as xr
 
 from elastic.cube import seal
 from elastic.study import RunStatus, Study
+from elastic.study.recorded import run_digest
 
 #: Fractional epochs in place of those of the small study, and the names of submodules in place of its layers.
 EPOCHS = {0: 0.0, 1: 0.25, 2: 1 / 3, 3: 1.0, 4: 1.5, 5: 2.0, 6: 2.5}
@@ -31,8 +31,6 @@ SETTINGS = {
     "weight_decay": [0.0, 0.0005],
     "augmentation": True,
 }
-
-TEXT = "name: mine\nsettings:\n  loss: cross_entropy\n"
 
 
 class Recorded(Study):
@@ -72,20 +70,23 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
     asked
         Of the study: title, question, cites, claims.
     """
-    digest = "ab" * 32
     groups = {name: relabelled(node.to_dataset()) for name, node in cube.children.items()}
     groups = {name: change(group) if change else group for name, group in groups.items()}
     tree = {f"/{name}": group for name, group in groups.items() if group is not None}
-    seal(xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": digest}), **tree}), folder)
     seeds = groups["training"]["seed"].values.tolist()
     axes = {str(dim): groups["training"][dim].values.tolist() for dim in groups["training"]["status"].dims[:-2]}
-    told = {"name": "mine", "title": "", "question": "", "cites": [], "claims": [], "settings": copy.deepcopy(settings)}
-    grid = [dict(zip([*axes, "seed"], labels, strict=True)) for labels in product(*axes.values(), seeds)]
-    cells = [{"coordinates": coordinates, "digest": f"{number:016x}"} for number, coordinates in enumerate(grid)]
     versions = {"python": "3.11.7", "versions": {"torch": "2.13.0", "numpy": "2.4.6"}, "machine": "Linux"}
     facts = {
-        "recorded": True, "protocol": {**told, **asked}, "digest": digest, "text": TEXT,
-        "axes": {**axes, "seed": seeds}, "cells": cells, "provenance": {"elastic_version": "0.2.0", **versions},
+        "recorded": 1, "name": "mine", "coordinates": [*axes, "seed"], "title": "", "question": "", "cites": [],
+        "claims": [], **asked, "provenance": {"elastic_version": "0.2.0", **versions},
     }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.json").write_text(json.dumps(facts))
-    return kind(folder)
+    for labels in product(*axes.values(), seeds):
+        coordinates = dict(zip([*axes, "seed"], labels, strict=True))
+        run = folder / "runs" / run_digest(coordinates)
+        run.mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"coordinates": coordinates, "settings": settings}))
+    study = kind(folder)
+    seal(xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree}), folder)
+    return study

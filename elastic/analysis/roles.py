@@ -26,10 +26,8 @@ def roles_of(values: xr.DataArray) -> list[str]:
     ['input', 'hidden', 'hidden']
     """
     by_name = [{"input": INPUT, "logits": OUTPUT}.get(str(name), HIDDEN) for name in values["layer"].values]
-    name = next(
-        (name for name in ("role", "layer_role") if name in values.coords and values[name].dims == ("layer",)), ""
-    )
-    if not name:
+    names = [name for name in ("role", "layer_role") if name in values.coords and values[name].dims == ("layer",)]
+    if not names:
         return by_name
     known = [str(role) for role in values[names[0]].values]
     return [role if role in ROLES.values() else other for role, other in zip(known, by_name, strict=True)]

@@ -7,8 +7,9 @@ import json
 
 import altered
 import pytest
-from recorded import SETTINGS, TEXT, recorded
+from recorded import SETTINGS, recorded
 from report_pages import read
+from ruamel.yaml import YAML
 
 from elastic.report import write_report
 from elastic.report.overview import overview
@@ -45,7 +46,9 @@ def test_settings_stand_in_a_table_and_as_yaml(page):
         assert words in page.text, words
     (link,) = [link for link in page.all("a") if link.get("download")]
     assert link["download"] == "settings.yaml"
-    assert base64.b64decode(link["href"].partition(",")[2]).decode() == TEXT
+    settings = YAML(typ="safe").load(base64.b64decode(link["href"].partition(",")[2]).decode())
+    assert settings["settings"] == SETTINGS
+    assert settings["question"] == "Does <it> collapse?"
     assert [attrs for _, attrs in page.elements if attrs.get("id") == "settings"]
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
+from elastic.display.headline import seeds_in_words
 from elastic.study import Study
 
 #: Variables of the table. nc1 weighs weak directions of the class means in full, within_between_ratio hardly sees them.
@@ -102,11 +103,12 @@ def in_digits(value: float, digits: int) -> str:
 
 def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
     """Return the table's heading: the setting, the number of seeds, and the split."""
-    seeds = cube["training"].dataset.sizes["seed"]
+    status = cube["training"].dataset["status"].sel(where)
+    seeds = seeds_in_words([int((status == Status.DONE).any("epoch").sum())])
     probed = [group.dataset for name, group in cube.children.items() if name != "training"]
     splits = next((group["split"].values.tolist() for group in probed if "split" in group.coords), ["train"])
     setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
-    what = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    what = seeds if seeds == "one seed" else f"mean ± standard deviation over {seeds}"
     return f"{setting + ': ' if setting else ''}{what}, {shown_split(splits)} split"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd  # type: ignore[import-untyped]
@@ -130,6 +130,26 @@ def wide(frame: pd.DataFrame, told: Told) -> Iterator[tuple[dict[str, Any], pd.D
         for row in rows.itertuples(index=False):
             table.loc[row.layer, (row.variable, row.epoch)] = told(row)
         yield dict(setting), table
+
+
+def of_setting(frame: pd.DataFrame, setting: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of a headline at one setting of the axes."""
+    chosen = frame
+    for axis, value in setting.items():
+        chosen = chosen[chosen[axis] == value]
+    return chosen
+
+
+def seeds_in_words(counts: Iterable[int]) -> str:
+    """Return how many seeds stand behind some numbers; they differ where runs are missing or have diverged.
+
+    >>> seeds_in_words([3, 3]), seeds_in_words([2, 3, 0]), seeds_in_words([1])
+    ('3 seeds', '2 to 3 seeds', 'one seed')
+    """
+    there = sorted({int(count) for count in counts if count > 0}) or [0]
+    if there == [1]:
+        return "one seed"
+    return f"{there[0]} seeds" if len(there) == 1 else f"{there[0]} to {there[-1]} seeds"
 
 
 def _by_setting(frame: pd.DataFrame, axes: list[str]) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:

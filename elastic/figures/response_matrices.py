@@ -74,7 +74,7 @@ def response_matrices(
     mean = values.mean("seed").transpose(..., "stepped_class", "observed_class")
     chosen = [[select(select(mean, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
     drawn = draw_grid(chosen, variable_name(values))
-    seeds = values.sizes["seed"]
+    seeds = int(values.notnull().any([dim for dim in values.dims if dim != "seed"]).sum())
     some = f"{len(columns)} of {values.sizes['layer']} layers" if len(columns) < values.sizes["layer"] else ""
     caption(drawn, f"mean over {seeds} seeds" if seeds > 1 else "one seed", some, setting)
     return drawn

@@ -13,7 +13,7 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
-from elastic.display.headline import wide
+from elastic.display.headline import of_setting, seeds_in_words, wide
 from elastic.display.numbers import epochs_of_seeds, with_interval
 from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words
@@ -63,11 +63,11 @@ def numbers(context: Context) -> list[Table]:
 def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
     if frame.empty:
         return
-    seeds = int(frame["count"].max())
-    over = f"geometric mean over {seeds} seeds [95 % interval]" if seeds > 1 else "one seed"
     tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     for setting, table in tables[:SETTINGS]:
         where = f"{in_words(setting)}: " if setting else ""
+        seeds = seeds_in_words(of_setting(frame, setting)["count"])
+        over = seeds if seeds == "one seed" else f"geometric mean over {seeds} [95 % interval]"
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
         rows = zip(map(str, table.index), map(tuple, table.to_numpy()), strict=True)
         columns = tuple((str(name), f"epoch {epoch_label(epoch)}") for name, epoch in table.columns)
@@ -98,7 +98,8 @@ def _onsets(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[Table]:
     ]
     if rows:
         setting = ", ".join(f"{axis} = {label}" for axis, label in where.items())
-        counted = f"median over {nc1.sizes['seed']} seeds [range]" if nc1.sizes["seed"] > 1 else "one seed"
+        seeds = seeds_in_words(there.sum("seed").values.ravel())
+        counted = seeds if seeds == "one seed" else f"median over {seeds} [range]"
         yield Table(f"{setting}: {counted}" if setting else counted, tuple(columns), tuple(rows))
 
 

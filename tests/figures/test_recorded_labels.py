@@ -47,7 +47,7 @@ def whole(finished_study, tmp_path):
         ("separation_law", ["epoch 2.5"]),
         ("locality_collapse", ["filled: epoch 2.5", "layer4.1.relu"]),
         ("response_matrices", ["epoch 2.5", "fc"]),
-        ("class_mean_geometry", ["epoch 2.5", "b.e.l.11.o.Laye…, epoch 0"]),
+        ("class_mean_geometry", ["epoch 2.5", "b.e.l.11.o.Laye…,\nepoch 0"]),
         ("theory_spectrum", ["0.25", "0.3333", "epoch 2.5, layer"]),
     ],
 )

@@ -68,6 +68,8 @@ class ModuleRun:
     @property
     def obstacle(self) -> str:
         """Why the output cannot be a layer; "" where it can."""
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return "is a ScriptModule"
         if self.runs == 0:
             return "not run"
         if self.runs > 1:
@@ -191,10 +193,11 @@ class _Watch(TorchFunctionMode):
     def hooked(self) -> Iterator[None]:
         """Record which modules run."""
         handles = []
-        for name, run in self.found.modules.items():
-            handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
-            handles.append(run.module.register_forward_hook(partial(self._leave, name)))
         try:
+            for name, run in self.found.modules.items():
+                if not isinstance(run.module, torch.jit.ScriptModule):  # which takes no hooks
+                    handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
+                    handles.append(run.module.register_forward_hook(partial(self._leave, name)))
             yield
         finally:
             for handle in handles:
@@ -233,12 +236,13 @@ class _Watch(TorchFunctionMode):
 
 def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) -> bool:
     """Whether a result is an argument or a view of one, with the numbers that were there before."""
-    with torch._C.DisableTorchFunction():
-        memory = result.untyped_storage().data_ptr()
-        return any(
-            tensor.untyped_storage().data_ptr() == memory and version_of(tensor) == versions[key]
-            for key, tensor in given.items()
-        )
+    kept = [tensor for key, tensor in given.items() if version_of(tensor) == versions[key]]
+    try:
+        with torch._C.DisableTorchFunction():
+            memory = result.untyped_storage().data_ptr()
+            return any(tensor.untyped_storage().data_ptr() == memory for tensor in kept)
+    except (RuntimeError, NotImplementedError):  # inside a transform of torch.func, which shows no memory
+        return any(tensor is result for tensor in kept)
 
 
 def _first_returned(values: Any) -> Returned | None:

@@ -174,7 +174,7 @@ def _traced(module: nn.Module, example: Tensor) -> Trace:
     found = Trace({run.name: run for run in runs.values()}, aliases)
     example = example.clone()
     constants = [*module.parameters(), *module.buffers()]
-    with trial(module), _plain_attention(), _Watch(found, constants) as watch, watch.hooked():
+    with trial(module), _Watch(found, constants) as watch, watch.hooked():
         module(example)
     return found
 
@@ -249,14 +249,3 @@ def _first_returned(values: Any) -> Returned | None:
     values = values if isinstance(values, (tuple, list)) else [values]
     tensor = next((value for value in values if isinstance(value, Tensor)), None)
     return None if tensor is None else Returned.of(tensor)
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Run attention module by module: the fused kernel of evaluation mode runs none of its submodules."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)

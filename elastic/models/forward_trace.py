@@ -21,8 +21,8 @@ from elastic.models.contract import INPUT, LOGITS
 from elastic.models.returned import Returned, version_of
 from elastic.models.trial import first_line, trial
 
-#: Samples of the example that are run: shapes and names need no more.
-SAMPLES = 3
+#: Samples of the example that are run: shapes and names need no more, and every output is held.
+SAMPLES = 2
 
 
 @dataclass
@@ -134,14 +134,14 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
     if not example.is_floating_point():
         hint += "; integers stay integers: example.float()"
     try:
-        found, other = _traced(module, few), _traced(module, torch.cat([few, few[:1]]))
+        longer = {name: run.shape for name, run in _traced(module, torch.cat([few, few[:1]])).modules.items()}
+        found = _traced(module, few)
     except Exception as error:
         raise ModelError(
             "`model`", "run on `example`, and on fewer inputs", _refusal(module, example, error), hint
         ) from error
     for name, run in found.modules.items():
-        longer = other.modules[name].shape
-        run.grows = (run.shape or ())[:1] == (len(few),) and (longer or ())[:1] == (len(few) + 1,)
+        run.grows = (run.shape or ())[:1] == (len(few),) and (longer[name] or ())[:1] == (len(few) + 1,)
     _note_clashes(found)
     return found
 

@@ -256,6 +256,50 @@ def test_a_submodule_that_fails_and_is_caught_leaves_no_trace():
     assert tree.auto == ("right",)
 
 
+class Ends(nn.Module):
+    """Its forward pass is given."""
+
+    def __init__(self, forward, a=None):
+        super().__init__()
+        self.a, self.act, self.b = a or nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+class Cut(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_unusual_forward_passes_are_shown():
+    def whole(net, x):
+        return net.b(net.act(net.a(x)))
+
+    def seen(forward, **parts):
+        tree = elastic.layers(Ends(forward, **parts), inputs((4,), 3))
+        return [row.obstacle for row in tree], tree.auto
+
+    alone = ["has no batch dimension first"] * 3
+    assert seen(lambda net, x: torch.func.vmap(lambda row: whole(net, row))(x)) == (alone, ())
+    assert seen(lambda net, x: {"logits": whole(net, x)}) == ([""] * 3, ("act", "b"))
+    assert seen(lambda net, x: (whole(net, x), x)) == ([""] * 3, ("act", "b"))
+    assert seen(lambda net, x: net.b(torch.func.jvp(net.a, (x,), (x,))[1])) == (["", "not run", ""], ("a", "b"))
+    scripted = torch.jit.script(nn.Linear(4, 4))
+    assert seen(whole, a=scripted) == (["is a ScriptModule", "", ""], ("b",))
+    assert any(
+        "clamp" in note
+        for note in elastic.layers(Ends(lambda net, x: net.b(Cut.apply(net.a(x)))), inputs((4,), 2)).notes
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "example", "error", "message"),
     [

@@ -109,7 +109,7 @@ def layers(model: nn.Module, example: ArrayLike) -> LayerTree:
         Any module, which is run in evaluation mode and left as it was; wrappers of ``torch.compile`` and data
         parallelism are looked through.
     example
-        A batch of inputs [n, …], an array or a tensor, of which at most three are run.
+        A batch of inputs [n, …], an array or a tensor, of which a few are run.
 
     Returns
     -------

@@ -21,8 +21,8 @@ from elastic.models.contract import INPUT, LOGITS
 from elastic.models.returned import Returned, version_of
 from elastic.models.trial import first_line, trial
 
-#: Samples of the example that are run: shapes and names need no more.
-SAMPLES = 3
+#: Samples of the example that are run: shapes and names need no more, and every output is held.
+SAMPLES = 2
 
 
 @dataclass
@@ -68,6 +68,8 @@ class ModuleRun:
     @property
     def obstacle(self) -> str:
         """Why the output cannot be a layer; "" where it can."""
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return "is a ScriptModule"
         if self.runs == 0:
             return "not run"
         if self.runs > 1:
@@ -132,14 +134,14 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
     if not example.is_floating_point():
         hint += "; integers stay integers: example.float()"
     try:
-        found, other = _traced(module, few), _traced(module, torch.cat([few, few[:1]]))
+        longer = {name: run.shape for name, run in _traced(module, torch.cat([few, few[:1]])).modules.items()}
+        found = _traced(module, few)
     except Exception as error:
         raise ModelError(
             "`model`", "run on `example`, and on fewer inputs", _refusal(module, example, error), hint
         ) from error
     for name, run in found.modules.items():
-        longer = other.modules[name].shape
-        run.grows = (run.shape or ())[:1] == (len(few),) and (longer or ())[:1] == (len(few) + 1,)
+        run.grows = (run.shape or ())[:1] == (len(few),) and (longer[name] or ())[:1] == (len(few) + 1,)
     _note_clashes(found)
     return found
 
@@ -172,7 +174,7 @@ def _traced(module: nn.Module, example: Tensor) -> Trace:
     found = Trace({run.name: run for run in runs.values()}, aliases)
     example = example.clone()
     constants = [*module.parameters(), *module.buffers()]
-    with trial(module), _plain_attention(), _Watch(found, constants) as watch, watch.hooked():
+    with trial(module), _Watch(found, constants) as watch, watch.hooked():
         module(example)
     return found
 
@@ -191,10 +193,11 @@ class _Watch(TorchFunctionMode):
     def hooked(self) -> Iterator[None]:
         """Record which modules run."""
         handles = []
-        for name, run in self.found.modules.items():
-            handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
-            handles.append(run.module.register_forward_hook(partial(self._leave, name)))
         try:
+            for name, run in self.found.modules.items():
+                if not isinstance(run.module, torch.jit.ScriptModule):  # which takes no hooks
+                    handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
+                    handles.append(run.module.register_forward_hook(partial(self._leave, name)))
             yield
         finally:
             for handle in handles:
@@ -233,26 +236,16 @@ class _Watch(TorchFunctionMode):
 
 def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) -> bool:
     """Whether a result is an argument or a view of one, with the numbers that were there before."""
-    with torch._C.DisableTorchFunction():
-        memory = result.untyped_storage().data_ptr()
-        return any(
-            tensor.untyped_storage().data_ptr() == memory and version_of(tensor) == versions[key]
-            for key, tensor in given.items()
-        )
+    kept = [tensor for key, tensor in given.items() if version_of(tensor) == versions[key]]
+    try:
+        with torch._C.DisableTorchFunction():
+            memory = result.untyped_storage().data_ptr()
+            return any(tensor.untyped_storage().data_ptr() == memory for tensor in kept)
+    except (RuntimeError, NotImplementedError):  # inside a transform of torch.func, which shows no memory
+        return any(tensor is result for tensor in kept)
 
 
 def _first_returned(values: Any) -> Returned | None:
     values = values if isinstance(values, (tuple, list)) else [values]
     tensor = next((value for value in values if isinstance(value, Tensor)), None)
     return None if tensor is None else Returned.of(tensor)
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Run attention module by module: the fused kernel of evaluation mode runs none of its submodules."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)

@@ -10,8 +10,10 @@ from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
+from elastic.models.tapped import tap
 from elastic.probes import elasticity
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.engines import choose_engine
 from elastic.probes.ledger import Ledger
 
 ENGINES = ("structured", "autodiff")
@@ -79,3 +81,14 @@ def test_a_ledger_sees_what_the_profiler_sees(engine):
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     live = torch.tensor([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).cumsum(0)
     assert 0.8 * int(live.max()) < max(ledger.timeline) <= 1.05 * int(live.max())
+
+
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+@pytest.mark.parametrize("names", [["1", "2"], ["1"]])
+def test_only_a_loss_of_features_before_the_output_couples_the_samples(engine, names):
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    example = torch.zeros(1, 4)
+    model = tap(net, names, example)
+    assert not choose_engine(model, example, engine=engine).couples
+    assert not choose_engine(model, example, engine=engine, layer=model.layer_of("logits")).couples
+    assert choose_engine(model, example, engine=engine, layer=model.layer_of("penultimate")).couples

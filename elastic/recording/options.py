@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -102,8 +101,8 @@ def _completed(name: str, options: Any) -> dict[str, Any]:
         raise OptionError(field, error.should, error.found, error.hint) from None
 
 
-def _epochs(at: Any, epochs: Any) -> tuple[float, ...]:
-    epochs = int(epochs) if isinstance(epochs, Integral) and not isinstance(epochs, bool) else epochs
+def _epochs(at: Any, epochs: int | np.integer[Any] | None) -> tuple[float, ...]:
+    epochs = int(epochs) if isinstance(epochs, np.integer) else epochs
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
         raise OptionError(
             "`epochs`", "be a positive integer, the last epoch of the training", repr(epochs), "epochs=200"

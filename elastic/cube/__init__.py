@@ -11,7 +11,7 @@ from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layer, Layout, Variable
 from elastic.cube.layout_file import read_layout, write_layout
-from elastic.cube.manifest import is_sealed, remove_seal, verify_manifest
+from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.ownership import run_lock, study_lock
 from elastic.cube.sealing import open_sealed, seal
@@ -28,6 +28,7 @@ __all__ = [
     "is_sealed",
     "open_sealed",
     "read_layout",
+    "read_manifest",
     "remove_partials",
     "remove_seal",
     "run_lock",

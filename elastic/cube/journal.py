@@ -69,7 +69,10 @@ class Journal:
     def epochs(self) -> list[int | float]:
         """Return the recorded epochs in ascending order; whole ones are integers."""
         with explained(self.folder, "be readable"):
-            names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+            try:
+                names = [path.name for path in self.folder.iterdir()]
+            except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
+                names = []
         found = (re.fullmatch(r"(\d{6,}(\.\d+)?)\.npz", name) for name in names)
         return sorted(float(match[1]) if match[2] else int(match[1]) for match in found if match)
 

@@ -73,9 +73,10 @@ def read_layout(folder: Path) -> Layout | None:
     """
     path = folder / FILE
     with explained(path, "be readable"):
-        if not path.exists():
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        data = path.read_bytes()
     try:
         return Layout.from_json(data.decode(errors="replace"))
     except StudyError as error:

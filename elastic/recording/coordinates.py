@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elastic.cube.coordinates import Scalar
+from elastic.cube.coordinates import Axes, Scalar
 from elastic.cube.names import ALONG_DIMS
 from elastic.errors import StudyError
 from elastic.protocol.grid import axis_name
@@ -64,6 +64,12 @@ def check_fit(coordinates: Mapping[str, Scalar], names: Sequence[str], others: S
         if known - {_kind(value)}:
             should = f"be a {known.pop()}, as in the study's other runs"
             raise StudyError(f"`coordinates[{name!r}]`", should, repr(value), "one kind of labels along a coordinate")
+        labels = {other[name] for other in others} | {value}
+        try:
+            Axes({name: list(labels)})
+        except StudyError:
+            should = "have another float64 than each number of the study's other runs"
+            raise StudyError(f"`coordinates[{name!r}]`", should, repr(value), "a text for a long number") from None
 
 
 def _check_name(name: Any) -> None:
@@ -85,6 +91,8 @@ def _scalar(name: str, value: Any) -> Scalar:
         plain = value
     if isinstance(plain, float) and not math.isfinite(plain):
         raise StudyError(f"`coordinates[{name!r}]`", "be finite", repr(plain), "a text for a run without a number")
+    if isinstance(plain, int) and not -(2**63) <= plain < 2**63:
+        raise StudyError(f"`coordinates[{name!r}]`", "fit into 64 bits", repr(plain), "a text for a longer number")
     if not isinstance(plain, bool | int | float | str):
         should = "be a number, a text or a truth value"
         raise StudyError(f"`coordinates[{name!r}]`", should, type(value).__name__, "a text that names the setting")

@@ -12,16 +12,17 @@ from typing import Any
 from elastic.cube import remove_seal, study_lock, write_atomically
 from elastic.cube.atomic import explained
 from elastic.cube.coordinates import Scalar
+from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import StudyError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.recording.coordinates import check_fit
 from elastic.study import FACTS, RUNS
 from elastic.study.provenance import provenance
-from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
+from elastic.study.recorded import FORMAT, MARK, REPORT, RUN, read_runs, run_digest
 
-#: Files of a run that `restart` removes; its lock is the owner's.
-OF_A_RUN = ("status.json", "journal", "layout.json", RUN)
+#: The records of a run, and what they are called while they are removed: all of them are there, or none.
+RECORDS, DISCARDED = "journal", ".discarded"
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
     _stored(folder)  # nothing is written into the folder of a protocol's study, not even a lock
     with study_lock(folder):
         stored = _stored(folder)
-        check_fit(coordinates, stored["coordinates"] if stored else list(coordinates), _others(folder, coordinates))
+        others = _others(folder, coordinates)
+        names = stored["coordinates"] if stored else list(others[0] if others else coordinates)
+        check_fit(coordinates, names, others)
         blank: dict[str, Any] = {"title": None, "question": None, "cites": [], "claims": []}
-        begun = {MARK: FORMAT, "name": folder.resolve().name, "coordinates": list(coordinates), **blank}
+        begun = {MARK: FORMAT, "name": folder.resolve().name, "coordinates": names, **blank}
         facts = {**begun, **(stored or {}), **given}
         facts.setdefault("provenance", provenance())
         if facts != stored:
@@ -88,24 +91,46 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
     return folder / RUNS / run_digest(coordinates)
 
 
-def describe(run: Path, coordinates: Mapping[str, Scalar], settings: Mapping[str, Any]) -> None:
-    """Write run.json: the coordinates and settings of a run, unless it says so."""
+def describe(folder: Path, run: Path, coordinates: Mapping[str, Scalar], settings: Mapping[str, Any]) -> None:
+    """Write run.json: the coordinates and settings of a run that the caller owns, unless it says so.
+
+    Raises
+    ------
+    StudyError
+        If another process has joined since with coordinates that do not go with these.
+    """
     data = (json.dumps({"coordinates": dict(coordinates), "settings": dict(settings)}, indent=1) + "\n").encode()
     path = run / RUN
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomically(path, data)
+    with study_lock(folder):
+        check_fit(coordinates, list(coordinates), _others(folder, coordinates))
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomically(path, data)
+
+
+def is_recorded(run: Path) -> bool:
+    """Return whether a run has a record."""
+    return any((run / RECORDS).glob("*.npz"))
 
 
 def discard(folder: Path, run: Path) -> None:
-    """Remove the records of a run that the caller owns; a cube that was sealed with them loses its seal first."""
+    """Remove what a run that the caller owns has; a cube that was sealed with its records loses its seal first."""
     with explained(run):
-        remove_seal(folder)
-        for name in OF_A_RUN:
-            path = run / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        if is_recorded(run):
+            remove_seal(folder)
+        remove_report(run)
+        # Whoever dies on the way leaves no part of the records: those of two trainings must not mix.
+        shutil.rmtree(run / DISCARDED, ignore_errors=True)
+        if (run / RECORDS).exists():
+            (run / RECORDS).replace(run / DISCARDED)
+            shutil.rmtree(run / DISCARDED)
+        for name in (LAYOUT, RUN):
+            (run / name).unlink(missing_ok=True)
+
+
+def remove_report(run: Path) -> None:
+    """Remove the status.json of a run: its records are about to become others."""
+    with explained(run / REPORT):
+        (run / REPORT).unlink(missing_ok=True)
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:
@@ -127,8 +152,8 @@ def _stored(folder: Path) -> dict[str, Any] | None:
 
 
 def _others(folder: Path, coordinates: Mapping[str, Scalar]) -> list[Mapping[str, Any]]:
-    own = run_digest(coordinates)
-    return [run.coordinates for run in read_runs(folder) if run.folder.name != own]
+    # The description of the run itself may be damaged: it is written anew.
+    return [run.coordinates for run in read_runs(folder, leave_out=run_digest(coordinates))]
 
 
 def _raise_first(problems: Sequence[Any]) -> None:

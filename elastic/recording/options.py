@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pydantic
 
 from elastic.errors import ElasticError, OptionError
@@ -57,7 +58,7 @@ def read_options(probes: Mapping[str, Any] | None, epochs: int | None) -> ProbeO
     """
     if probes is not None and not isinstance(probes, Mapping):
         raise OptionError("`probes`", "be a mapping", type(probes).__name__, '{"collapse": {}, "elasticity": {}}')
-    given = dict(probes or {})
+    given = {name: _plain(value) for name, value in (probes or {}).items()}
     at = given.pop(AT, {"name": "log", "count": 12})
     own = {key: value for key, value in given.items() if key in Probes.model_fields}
     try:
@@ -82,6 +83,13 @@ def due_at(at: Sequence[float]) -> Due:
     return due
 
 
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers in options as Python's."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _completed(name: str, options: Any) -> dict[str, Any]:
     entry = registry("probes").get(name)
     if not isinstance(options, Mapping):
@@ -93,7 +101,8 @@ def _completed(name: str, options: Any) -> dict[str, Any]:
         raise OptionError(field, error.should, error.found, error.hint) from None
 
 
-def _epochs(at: Any, epochs: int | None) -> tuple[float, ...]:
+def _epochs(at: Any, epochs: int | np.integer[Any] | None) -> tuple[float, ...]:
+    epochs = int(epochs) if isinstance(epochs, np.integer) else epochs
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
         raise OptionError(
             "`epochs`", "be a positive integer, the last epoch of the training", repr(epochs), "epochs=200"

@@ -20,13 +20,14 @@ from elastic.errors import StudyError
 from elastic.losses import Loss
 from elastic.probes.contract import Subject, build_probes
 from elastic.recording.coordinates import checked_coordinates
-from elastic.recording.membership import Header, describe, discard, join
+from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
 from elastic.recording.options import ProbeOptions, due_at, read_options
 from elastic.recording.subject import build_subject, data_digest
 from elastic.runs.layouts import layout_of
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
+from elastic.study.recorded import REPORT, journal_facts
 
 logger = logging.getLogger("elastic")
 
@@ -120,9 +121,11 @@ class Recorder(RunRecorder):
         claims: Sequence[Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder, self.closed = Path(folder), False
+        # Absolute: a training script may change the working directory.
+        self.folder, self.closed = Path(folder).absolute(), False
         self.coordinates, drawing = checked_coordinates(coordinates, seed)
         options = read_options(probes, epochs)
+        epochs = None if epochs is None else int(epochs)
         splits = {"train": train} if test is None else {"train": train, "test": test}
         subject = build_subject(
             model, layers, loss, splits, seed=drawing, weight_decay=weight_decay, memory_budget=options.memory_budget
@@ -134,9 +137,9 @@ class Recorder(RunRecorder):
         self._owned = ExitStack()
         self._owned.enter_context(run_lock(run))
         try:
-            if restart:
+            if restart or not is_recorded(run):
                 discard(self.folder, run)
-            describe(run, self.coordinates, own)
+            describe(self.folder, run, self.coordinates, own)
             super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate)
         except BaseException:
             self._owned.close()
@@ -182,6 +185,11 @@ class Recorder(RunRecorder):
             self._told.append(note)
             logger.warning(note) if "not measured" in note else logger.info(note)
         return recorded
+
+    def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
+        if not self.journal.path(epoch).exists():
+            remove_report(self._run)
+        super()._append(epoch, record)
 
     def close(self) -> None:
         """End the run and seal what the folder holds; a Recorder that recorded nothing leaves no run behind."""
@@ -232,12 +240,13 @@ class Recorder(RunRecorder):
             "epoch": last,
             "epochs": self._epochs,
             "data_digest": self._digest,
+            "journal": journal_facts(self._run),
             "environment": environment(self.subject.samples["train"].labels.device),
             "engine": self.engine,
             "seconds": {part: round(value, 3) for part, value in self.seconds.items()},
             "notes": self._told,
         }
-        write_atomically(self._run / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+        write_atomically(self._run / REPORT, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _settings(
@@ -264,7 +273,14 @@ def _settings(
         "training": dict(training or {}),
     }
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(own, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        plain: dict[str, Any] = json.loads(json.dumps(own, allow_nan=False, default=_number))
+    except (TypeError, ValueError, RuntimeError) as error:
         raise StudyError("`settings`", "be what JSON holds", str(error), "numbers, texts, lists and mappings") from None
     return plain
+
+
+def _number(value: Any) -> Any:
+    """Return a NumPy scalar or a tensor of one element as a Python number."""
+    if not hasattr(value, "item"):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return value.item()

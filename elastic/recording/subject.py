@@ -49,7 +49,8 @@ def build_subject(
     inner = unwrapped(model)
     _check_devices(inner, splits)
     criterion = as_loss(loss)
-    tensors = {split: samples_like(inner, split, given) for split, given in splits.items()}
+    # Copies: later changes of the user's arrays must not change what is recorded.
+    tensors = {split: tuple(map(_copied, samples_like(inner, split, given))) for split, given in splits.items()}
     example = tensors["train"][0][:2]
     tapped = _tapped(inner, layers, example)
     for _, labels in tensors.values():
@@ -67,6 +68,10 @@ def data_digest(samples: Mapping[str, Samples]) -> str:
             total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
             total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +90,8 @@ class RunRecorder:
         self.journal = Journal(folder, write_layout(folder, layout), writing=True)
         self.last: float | None = None
         self._resumed = False
+        # This process alone records the run, so that what its journal held before does not change.
+        self._earlier = self.journal.epochs() if layout.is_open else []
         self.seconds: dict[str, float] = defaultdict(float)
         self.notes: list[str] = []
         self._due = due or (lambda epoch, _: self.layout.is_probed(epoch))
@@ -171,6 +174,8 @@ class RunRecorder:
             or not (math.isfinite(number) and number >= 0)
         ):
             raise StudyError("`epoch`", "be a finite number that is not negative", repr(epoch), "0, 1, 2, …, or 0.5")
+        if number > 2**53:
+            raise StudyError("`epoch`", "be at most 2**53, up to which float64 holds all", repr(epoch), "0, 1, 2, …")
         if self.last is not None and number <= self.last:
             hint = "increasing epochs within one Recorder; a new Recorder may replay them"
             raise StudyError("`epoch`", f"be above {self.last:g}, the last one recorded", f"{number:g}", hint)
@@ -178,9 +183,9 @@ class RunRecorder:
 
     def _before(self, epoch: float) -> float | None:
         """Return the epoch recorded before one, by this process or an earlier one."""
-        if self.last is not None and not self.layout.is_open:
-            return self.last
-        return max((known for known in self.journal.epochs() if known < epoch), default=None)
+        place = bisect_left(self._earlier, epoch)
+        earlier = self._earlier[place - 1 : place]
+        return max([*earlier, *([] if self.last is None else [self.last])], default=None)
 
     def _probe(self, epoch: float) -> dict[str, Any]:
         if self.layout.is_open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,6 +111,10 @@ def is_diverged(scalars: Mapping[str, Any], splits: Sequence[str]) -> bool:
 def _check_name(name: str) -> None:
     if name in KNOWN:
         return
+    if not re.fullmatch(r"(?!__)\w([\w .+@-]{0,98}[\w+@])?", name) or name == "zarr.json":
+        # The cube's files carry it: a slash would make a group of it.
+        hint = re.sub(r"\W+", "_", name[:99]).strip("_") or "lr"
+        raise StudyError(f"`{name}`", "be a name of letters, digits and _", repr(name), hint)
     if name in RESERVED or name in registry("metrics").names():
         hint = f"{name}_of_training"
         raise StudyError(f"`{name}`", "have another name than a part or a variable of the cube", repr(name), hint)

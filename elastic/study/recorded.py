@@ -8,6 +8,7 @@ Which runs there are, and their axes, is read from the runs themselves: several 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from typing import Any
 
 from elastic.cube import Journal, read_layout
 from elastic.cube.atomic import explained
+from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import StudyError
 from elastic.protocol.canonical import digest
 
 RUN = "run.json"
+
+#: Written when a Recorder closes, removed before the next record: how the run ended, and what its journal holds.
+REPORT = "status.json"
 
 #: Key of study.json that marks a recorded study; its value is the version of the format.
 MARK, FORMAT = "recorded", 1
@@ -54,23 +59,34 @@ def run_digest(coordinates: Mapping[str, Any]) -> str:
     return digest(plain)[:16]
 
 
-def read_runs(folder: Path) -> list[RecordedRun]:
-    """Return the runs of a study in the order of their coordinates.
+def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
+    """Return the runs of a study in the order of their coordinates; one that is being removed is left out.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    leave_out
+        Name of the folder of a run that is not read.
 
     Raises
     ------
     StudyError
         If a run's description is damaged, or is of another folder.
     """
-    runs = [_read_run(path) for path in sorted((folder / "runs").glob(f"*/{RUN}"))]
+    paths = sorted((folder / "runs").glob(f"*/{RUN}"))
+    runs = [run for path in paths if path.parent.name != leave_out and (run := _read_run(path)) is not None]
     return sorted(runs, key=lambda run: [_order(value) for value in run.coordinates.values()])
 
 
-def _read_run(path: Path) -> RecordedRun:
+def _read_run(path: Path) -> RecordedRun | None:
     hint = "moving the run's folder away, or recording the run again"
     try:
         with explained(path, "be readable"):
-            facts = json.loads(path.read_bytes())
+            data = _bytes(path)
+            if data is None:
+                return None
+            facts = json.loads(data)
         run = RecordedRun(path.parent, dict(facts["coordinates"]), dict(facts["settings"]))
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
@@ -104,7 +120,7 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
     return {
         MARK: stored[MARK],
         "protocol": described,
-        "digest": digest({"study": described, "runs": [[run.folder.name, _epochs(run.folder)] for run in runs]}),
+        "digest": digest({"study": described, "runs": [[run.folder.name, *_contents(run.folder)] for run in runs]}),
         "text": json.dumps(described, indent=1, ensure_ascii=False) + "\n",
         "axes": {name: _labels(run.coordinates[name] for run in runs) for name in names},
         "cells": cells,
@@ -129,9 +145,54 @@ def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _epochs(run: Path) -> list[float]:
+def read_report(run: Path) -> dict[str, Any]:
+    """Return what a run's status.json says, nothing where there is none or it is damaged."""
+    try:
+        report = json.loads((run / REPORT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def journal_facts(run: Path) -> dict[str, Any]:
+    """Return the SHA-256 of the names of a run's records, and that of its layout and of all its records.
+
+    A sealed cube is the one of these journals only if they hold the same numbers at the same epochs: a run may have
+    been removed and recorded again.
+    """
+    total, names = hashlib.sha256(), _names(run)
+    for path in (run / LAYOUT, *(run / "journal" / name for name in names)):
+        with explained(path, "be readable"):
+            data = _bytes(path) or b""
+        total.update(f"{path.name} {len(data)} ".encode())
+        total.update(data)
+    return {"names": digest(names), "sha256": total.hexdigest()}
+
+
+def _contents(run: Path) -> tuple[str, str]:
+    """Return the digests of a run's records and of its samples."""
+    report = read_report(run)
+    # All records are read only where no Recorder has closed since the last one.
+    found = report.get("journal") or {}
+    if found.get("names") != digest(_names(run)):
+        found = journal_facts(run)
+    return found["sha256"], str(report.get("data_digest", ""))
+
+
+def _names(run: Path) -> list[str]:
     layout = read_layout(run)
-    return [] if layout is None else list(Journal(run, layout).epochs())
+    if layout is None:
+        return []
+    journal = Journal(run, layout)
+    return [journal.path(epoch).name for epoch in journal.epochs()]
+
+
+def _bytes(path: Path) -> bytes | None:
+    """Return what a file holds, None where it is gone: another process may remove a run."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _labels(values: Iterator[Any] | Sequence[Any]) -> list[Any]:

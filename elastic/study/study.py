@@ -30,7 +30,8 @@ from elastic.cube import (
 from elastic.errors import StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.plots import Plots
-from elastic.study.recorded import MARK, recorded_facts
+from elastic.study.recorded import MARK, read_report, recorded_facts
+from elastic.study.snapshots import loaded_seal, settled
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -109,11 +110,12 @@ class Study:
     def _read_facts(self) -> dict[str, Any]:
         return recorded_facts(self.folder, self._stored) if MARK in self._stored else self._stored
 
-    def _refresh(self) -> None:
-        """Look again which runs there are: other processes may add to a recorded study."""
+    def _refresh(self) -> str:
+        """Look again which runs there are (other processes may add to a recorded study) and return the digest."""
         if self.recorded:
             self.facts = self._read_facts()
             self.cells = self.facts["cells"]
+        return self.digest
 
     def __repr__(self) -> str:
         ended = sum(run.ended for run in self.runs())
@@ -150,18 +152,21 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical protocol; of a recorded study that of its settings and of the epochs recorded."""
+        """SHA-256 of the canonical protocol; of a recorded study that of its settings and of all its records."""
         return str(self.facts["digest"])
 
     @property
     def cube(self) -> xr.DataTree:
-        """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far."""
-        self._refresh()
-        if is_sealed(self.folder):
-            sealed = open_sealed(self.folder)
-            if sealed.attrs.get("digest") == self.digest:
-                return sealed
-        return self.assemble()
+        """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
+
+        Of a recorded study all numbers are read at once: another process that records may seal another cube meanwhile.
+        """
+        digest = self._refresh()
+        if self.recorded:
+            sealed = loaded_seal(self.folder, digest)
+        else:
+            sealed = open_sealed(self.folder) if is_sealed(self.folder) else None
+        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else self.assemble()
 
     @property
     def plot(self) -> Plots:
@@ -174,8 +179,7 @@ class Study:
 
     def runs(self) -> list[RunStatus]:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
-        self._refresh()
-        return [self._status(cell) for cell in self.cells]
+        return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
 
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
         folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
@@ -184,7 +188,7 @@ class Study:
             return RunStatus(coordinates, digest, "waiting", None, None, {})
         journal = Journal(folder, layout)
         recorded = journal.epochs()
-        report = self._report(digest)
+        report = read_report(folder)
         planned = report.get("epochs") if layout.is_open else layout.epochs
         if not recorded:
             return RunStatus(coordinates, digest, "under way", None, planned, {})
@@ -195,18 +199,14 @@ class Study:
         state = last.name.lower() if ended else "under way"
         return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
 
-    def _report(self, cell: str) -> dict[str, Any]:
-        try:
-            report: dict[str, Any] = json.loads((self.run_folder(cell) / "status.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return report
-
     def assemble(self) -> xr.DataTree:
-        """Return the cube as far as the journals go."""
+        """Return the cube as far as the journals go; its digest is that of what it holds."""
+        return settled(self._assembled, self._refresh)
+
+    def _assembled(self) -> xr.DataTree:
         runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in self.cells]
-        reports = [self._report(cell["digest"]) for cell in self.cells]
-        data = sorted({report["data_digest"] for report in reports if report})
+        reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
+        data = sorted({report["data_digest"] for report in reports if "data_digest" in report})
         attrs = {
             "title": self.facts["protocol"]["title"] or self.name,
             "name": self.name,
@@ -233,12 +233,12 @@ class Study:
         seal(self._unsealed, self.folder, extra)
 
     def _unsealed(self) -> xr.DataTree | None:
-        """Return the cube, None if the sealed one is it."""
-        self._refresh()
+        """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
         intact = is_sealed(self.folder) and not verify_manifest(self.folder)
-        if intact and open_sealed(self.folder).attrs.get("digest") == self.digest:
+        if intact and open_sealed(self.folder).attrs.get("digest") == self._refresh():
             return None
-        return self.assemble()
+        tree = self.assemble()
+        return tree if tree.attrs["digest"] == self.digest else None
 
 
 def open_study(path: Path | str) -> Study:

@@ -1,0 +1,147 @@
+"""The cube is always that of the records, however they came to be others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import xarray as xr
+from recordings import record, recorder
+
+import elastic
+from elastic.errors import ElasticError
+from elastic.study import snapshots
+
+
+def run_folder(folder):
+    (found,) = [path.parent for path in (folder / "runs").glob("*/run.json")]
+    return found
+
+
+def interrupted(count):
+    """Yield epochs, then end as Ctrl-C does."""
+    yield from range(count)
+    raise KeyboardInterrupt
+
+
+def assert_fresh(folder):
+    study = elastic.open_study(folder)
+    assert study.cube.load().identical(study.assemble())
+
+
+@pytest.mark.parametrize("removed", [".", "journal"])
+def test_a_run_that_is_removed_by_hand_and_recorded_again_is_the_one_in_the_cube(tmp_path, removed):
+    record(tmp_path)
+    before = elastic.open_study(tmp_path).cube.load()
+    shutil.rmtree(run_folder(tmp_path) / removed)
+    with pytest.raises(KeyboardInterrupt):
+        record(tmp_path, epochs=interrupted(4), lr=0.5)
+    assert not elastic.open_study(tmp_path).cube.identical(before)
+    assert_fresh(tmp_path)
+    shutil.rmtree(run_folder(tmp_path))
+    record(tmp_path, lr=0.5)
+    assert (elastic.open_study(tmp_path).cube["training"]["lr"] == 0.5).all()
+    assert_fresh(tmp_path)
+
+
+def test_a_run_whose_recorder_was_not_closed_is_told_from_one_that_was(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        record(tmp_path, epochs=interrupted(1))
+    record(tmp_path, coordinates={"seed": 1})  # seals the run above without the digest of its samples
+    record(tmp_path, epochs=range(1))
+    study = elastic.open_study(tmp_path)
+    assert study.cube.attrs["data_digest"] == study.assemble().attrs["data_digest"]
+    report = json.loads((study.run_folder(study.cells[0]["digest"]) / "status.json").read_text())
+    assert report["data_digest"] in study.cube.attrs["data_digest"]
+
+
+def test_a_report_is_gone_while_records_come_that_it_does_not_tell_of(tmp_path):
+    record(tmp_path, epochs=range(2))
+    report = run_folder(tmp_path) / "status.json"
+    with recorder(tmp_path) as recording:
+        recording.record(0, lr=0.05)
+        assert report.exists()  # a replay changes nothing
+        recording.record(0.5, lr=0.05)
+        assert not report.exists()
+        assert [run.state for run in elastic.open_study(tmp_path).runs()] == ["under way"]
+    assert report.exists()
+
+
+def test_a_recorder_that_recorded_nothing_leaves_the_seal(tmp_path):
+    record(tmp_path)
+    recorder(tmp_path, coordinates={"seed": 7}).close()
+    assert (tmp_path / "manifest.sha256").exists()
+    assert_fresh(tmp_path)
+
+
+def test_numbers_are_read_before_another_process_seals_others(tmp_path):
+    record(tmp_path)
+    cube = elastic.open_study(tmp_path).cube
+    expected = elastic.open_study(tmp_path).assemble()
+    record(tmp_path, lr=0.5, restart=True)
+    assert cube.identical(expected)
+
+
+def test_a_cube_that_is_replaced_while_it_is_read_is_assembled(tmp_path, monkeypatch):
+    record(tmp_path)
+    opened = snapshots.open_sealed
+
+    def slow(folder):
+        found = opened(folder)
+        record(tmp_path, coordinates={"seed": 5})
+        return found
+
+    monkeypatch.setattr(snapshots, "open_sealed", slow)
+    study = elastic.open_study(tmp_path)
+    assert study.cube["training"]["seed"].values.tolist() == [0, 5]
+
+
+def test_a_cube_is_assembled_anew_if_a_run_goes_meanwhile(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        record(tmp_path, coordinates={"seed": seed})
+    (tmp_path / "manifest.sha256").unlink()
+    study = elastic.open_study(tmp_path)
+    gone, assembled = study.run_folder(study.cells[-1]["digest"]), study._assembled
+
+    def while_another_removes():
+        for path in gone.glob("journal/000001.npz"):
+            path.unlink()
+            monkeypatch.setattr("elastic.cube.journal.Journal.epochs", lambda _: [0, 1])  # as listed before
+            try:
+                return assembled()
+            finally:
+                monkeypatch.undo()
+                shutil.rmtree(gone)
+        return assembled()
+
+    monkeypatch.setattr(study, "_assembled", while_another_removes)
+    assert study.cube["training"]["seed"].values.tolist() == [0]
+
+
+def test_the_description_of_a_run_that_is_damaged_is_written_anew_by_its_recorder(tmp_path):
+    record(tmp_path)
+    before = elastic.open_study(tmp_path).cube.load()
+    (run_folder(tmp_path) / "run.json").write_text("{")
+    with pytest.raises(ElasticError, match=r"run\.json"):
+        elastic.open_study(tmp_path)
+    record(tmp_path)
+    assert elastic.open_study(tmp_path).cube.identical(before)
+
+
+def test_a_restart_that_dies_leaves_no_record_of_the_old_training(tmp_path, monkeypatch):
+    record(tmp_path, epochs=range(4))
+
+    def dies(path, *_, **__):
+        if ".discarded" in str(path) and path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("elastic.recording.membership.shutil.rmtree", dies)
+        with pytest.raises(KeyboardInterrupt):
+            recorder(tmp_path, restart=True)
+    record(tmp_path, epochs=range(2), width=9, lr=0.5)  # another network: nothing of the old run is left
+    training = elastic.open_study(tmp_path).cube["training"]
+    assert training["epoch"].values.tolist() == [0, 1]
+    assert not list(tmp_path.rglob(".discarded"))
+    assert isinstance(elastic.open_study(tmp_path).cube, xr.DataTree)

@@ -144,7 +144,8 @@ class Recorder(RunRecorder):
         except BaseException:
             self._owned.close()
             raise
-        self._run, self._epochs, self._told = run, epochs, []  # type: Path, int | None, list[str]
+        self._run, self._epochs = run, epochs
+        self._told: list[str] = []
         self._digest = data_digest(subject.samples)
 
     def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
@@ -186,11 +187,6 @@ class Recorder(RunRecorder):
             logger.warning(note) if "not measured" in note else logger.info(note)
         return recorded
 
-    def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
-        if not self.journal.path(epoch).exists():
-            remove_report(self._run)
-        super()._append(epoch, record)
-
     def close(self) -> None:
         """End the run and seal what the folder holds; a Recorder that recorded nothing leaves no run behind."""
         if self.closed:
@@ -221,8 +217,9 @@ class Recorder(RunRecorder):
         return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
-        # A cube that was sealed before does not hold the record, whatever its digest says.
         if not self.journal.path(epoch).exists():
+            # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
+            remove_report(self._run)
             remove_seal(self.folder)
         super()._append(epoch, record)
 

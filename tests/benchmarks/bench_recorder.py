@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from itertools import pairwise
 
 import torch
 from sklearn.datasets import load_digits
@@ -30,7 +31,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 def network() -> nn.Sequential:
     torch.manual_seed(0)
     sizes = [64, 256, 256, 256]
-    hidden = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    hidden = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], 10))
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from elastic.cube.assembly import assemble
 from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.journal import Journal
-from elastic.cube.layout import Layer, Layout, Variable
+from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.ownership import run_lock, study_lock
 from elastic.cube.sealing import open_sealed, seal
+from elastic.cube.variable import Layer, Variable
 
 __all__ = [
     "RESERVED",

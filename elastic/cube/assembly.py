@@ -12,10 +12,11 @@ import xarray as xr
 from elastic.cube.attributes import storable
 from elastic.cube.coordinates import Axes, Cell, Label, Scalar, indices, labelled, ragged, union
 from elastic.cube.journal import Journal
-from elastic.cube.layout import Layer, Layout, Variable
+from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout
 from elastic.cube.names import ALONG_DIMS, COORDINATES, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
+from elastic.cube.variable import Layer, Variable
 from elastic.errors import StudyError
 
 

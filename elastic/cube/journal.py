@@ -6,11 +6,8 @@ have ``000017.25.npz``. Whether a record of an open run holds the probes' variab
 
 from __future__ import annotations
 
-import math
-import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elastic.cube.atomic import explained, remove_partials, write_atomically
-from elastic.cube.layout import Layout, Variable
+from elastic.cube.comparison import differences
+from elastic.cube.epoch_files import epoch_of, file_name
+from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
 from elastic.cube.names import STATUS, TRAINING, Status
 from elastic.cube.record import Array, Mould, decode, encode, held
+from elastic.cube.variable import Variable
 from elastic.errors import NotReproduced, StudyError
 from elastic.registry import shorten
 
@@ -64,7 +64,7 @@ class Journal:
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record."""
-        return self.folder / f"{file_stem(epoch)}.npz"
+        return self.folder / file_name(epoch)
 
     def epochs(self) -> list[int | float]:
         """Return the recorded epochs in ascending order; whole ones are integers."""
@@ -73,8 +73,7 @@ class Journal:
                 names = [path.name for path in self.folder.iterdir()]
             except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
                 names = []
-        found = (re.fullmatch(r"(\d{6,}(\.\d+)?)\.npz", name) for name in names)
-        return sorted(float(match[1]) if match[2] else int(match[1]) for match in found if match)
+        return sorted(epoch for name in names if (epoch := epoch_of(name)) is not None)
 
     def is_probed(self, epoch: float) -> bool:
         """Return whether the record of an epoch holds the probes' variables; one of a planned run need not be there."""
@@ -237,25 +236,6 @@ class Journal:
         return StudyError(field, "be whole", found, hint, place=str(self.path(epoch)))
 
 
-def file_stem(epoch: float) -> str:
-    """Return the name of an epoch's file, without its ending: six digits or more, then the exact fraction.
-
-    >>> file_stem(17), file_stem(0.25), file_stem(1e-7)
-    ('000017', '000000.25', '000000.0000001')
-
-    Raises
-    ------
-    StudyError
-        If the epoch is negative or not finite.
-    """
-    if not (math.isfinite(epoch) and epoch >= 0):
-        raise StudyError("`epoch`", "be finite and not negative", repr(epoch), "0, 1, 2 …, or 0.5 within the first")
-    if epoch == int(epoch):
-        return f"{int(epoch):06d}"
-    whole, _, fraction = f"{Decimal(repr(float(epoch))):f}".partition(".")  # repr is exact, and read back as it was
-    return f"{int(whole):06d}.{fraction}"
-
-
 def _is_probed_key(key: str) -> bool:
     """Return whether a key of a record is of a variable that a probe measures."""
     return key != STATUS and key.partition("/")[0] != TRAINING
@@ -278,21 +258,3 @@ def _blank(layout: Layout, probed: bool) -> dict[str, Array]:
         dtype: np.dtype[Any] = np.dtype(variable.dtype).newbyteorder("<")
         blank[variable.key] = np.full(layout.shape(variable), np.nan, dtype)
     return blank
-
-
-def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
-    """Return which arrays differ and by how much, NaN being equal to NaN.
-
-    >>> differences({"a": np.array([1.0, 2.0]), "b": np.zeros(1)}, {"a": np.array([1.0, 2.5]), "b": np.zeros(1)})
-    'a other by up to 0.5'
-    """
-    told = [f"{key} in one of them only" for key in sorted(old.keys() ^ new.keys())][:3]
-    for key in sorted(old.keys() & new.keys()):
-        if old[key].shape != new[key].shape:
-            told.append(f"{key} of another shape")
-        elif not np.array_equal(old[key], new[key], equal_nan=True):
-            with np.errstate(invalid="ignore"):  # inf - inf
-                apart = np.abs(new[key].astype(float) - old[key].astype(float))
-            finite = apart[np.isfinite(apart) & (apart > 0)]
-            told.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
-    return ", ".join(told) or "equal numbers in other bytes (the sign of a zero or of a NaN)"

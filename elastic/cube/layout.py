@@ -11,72 +11,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from elastic.cube.attributes import storable
-from elastic.cube.names import CLASS_DIMS, STATUS, TRAINING, UNDECLARED
-from elastic.errors import StudyError
+from elastic.cube.names import CLASS_DIMS, TRAINING, UNDECLARED
+from elastic.cube.variable import Layer, Variable, misfit
 
 DIGEST = "sha256"
 
 Label = int | float | str
-
-
-class Layer(NamedTuple):
-    """A layer by name, with its depth (0: the input) and its number of features."""
-
-    name: str
-    depth: int
-    width: int
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable of the cube.
-
-    Attributes
-    ----------
-    group, name
-        Where the cube holds it: ``cube[group][name]``.
-    dims
-        Some of the group's dims, in their order; () for one number an epoch.
-    attrs
-        Attributes of the cube's variable (long_name, units, source, formula, value_bounds); kept as netCDF and Zarr
-        hold them (`elastic.cube.attributes.storable`).
-    dtype
-        A floating-point NumPy type: what is not computed must be able to be NaN.
-
-    Raises
-    ------
-    StudyError
-        If the type holds no NaN, or the name is the cube's own.
-    """
-
-    group: str
-    name: str
-    dims: tuple[str, ...] = ()
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    dtype: str = "float64"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dims", tuple(self.dims))
-        # As JSON gives them back, so that a layout equals the one read from its file, whichever version wrote that.
-        object.__setattr__(self, "attrs", storable(self.attrs))
-        if np.dtype(self.dtype).kind != "f":
-            raise _wrong(self.key, "be of a floating-point type", repr(self.dtype))
-        if self.name == STATUS:
-            raise _wrong(self.key, "have another name than the cube's own", repr(self.name))
-
-    @property
-    def key(self) -> str:
-        """Name of the variable in a journal's record.
-
-        >>> Variable("collapse", "nc1", ("split", "layer")).key
-        'collapse/nc1'
-        """
-        return f"{self.group}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -170,9 +114,9 @@ class Layout:
     def _check_coordinates(self) -> None:
         last = -1 if self.epochs is None else self.epochs
         if list(self.probed) != sorted({epoch for epoch in self.probed if 0 <= epoch <= last}):
-            raise _wrong("probed", f"be ascending epochs of 0 … {last}", repr(self.probed))
+            raise misfit("probed", f"be ascending epochs of 0 … {last}", repr(self.probed))
         if any(len(of_split) != len(self.classes) for of_split in self.class_counts.values()):
-            raise _wrong("class_counts", f"hold {len(self.classes)} counts a split", repr(self.class_counts))
+            raise misfit("class_counts", f"hold {len(self.classes)} counts a split", repr(self.class_counts))
         named: list[tuple[str, list[Any]]] = [
             ("layers", [layer[0] for layer in self.layers]),
             ("classes", list(self.classes)),
@@ -182,14 +126,14 @@ class Layout:
         ]
         for name, values in named:
             if len(set(values)) < len(values):
-                raise _wrong(name, "have different names", repr(values))
+                raise misfit(name, "have different names", repr(values))
 
     def _check_variable(self, variable: Variable) -> None:
         known = self._dims.get(variable.group)
         if known is None:
-            raise _wrong(variable.name, f"be in one of the groups {', '.join(self._dims)}", repr(variable.group))
+            raise misfit(variable.name, f"be in one of the groups {', '.join(self._dims)}", repr(variable.group))
         if variable.dims != tuple(dim for dim in known if dim in variable.dims):
-            raise _wrong(variable.key, f"have dims among {tuple(known)}, in this order", repr(variable.dims))
+            raise misfit(variable.key, f"have dims among {tuple(known)}, in this order", repr(variable.dims))
 
     @property
     def _dims(self) -> Mapping[str, Mapping[str, Sequence[Label]]]:
@@ -253,7 +197,7 @@ class Layout:
             groups = None if groups is None else {group: dict(dims) for group, dims in groups.items()}
             return cls(**parts, variables=variables, groups=groups)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _wrong("layout", "be a layout", f"{type(error).__name__}: {error}") from None
+            raise misfit("layout", "be a layout", f"{type(error).__name__}: {error}") from None
 
 
 def _labels(labels: Sequence[Any]) -> tuple[Label, ...]:
@@ -264,7 +208,3 @@ def _labels(labels: Sequence[Any]) -> tuple[Label, ...]:
 def _digest(parts: Mapping[str, Any]) -> str:
     # No checksum of the file system tells of a flipped bit in a number or a name.
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def _wrong(field_name: str, should: str, found: str) -> StudyError:
-    return StudyError(f"`{field_name}`", should, found, "another layout of the run")

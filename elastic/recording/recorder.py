@@ -18,10 +18,11 @@ from elastic.checkpoint import environment
 from elastic.cube import Status, remove_seal, run_lock, write_atomically
 from elastic.errors import StudyError
 from elastic.losses import Loss
-from elastic.probes.contract import Subject, build_probes
+from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
-from elastic.recording.options import ProbeOptions, due_at, read_options
+from elastic.recording.options import due_at, read_options
+from elastic.recording.settings import described_settings
 from elastic.recording.subject import build_subject, data_digest
 from elastic.runs.layouts import layout_of
 from elastic.runs.recorder import Recorded, RunRecorder
@@ -132,7 +133,7 @@ class Recorder(RunRecorder):
         )
         made = build_probes(subject, options.asked)
         layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
-        own = _settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
+        own = described_settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
         self._owned = ExitStack()
         self._owned.enter_context(run_lock(run))
@@ -244,40 +245,3 @@ class Recorder(RunRecorder):
             "notes": self._told,
         }
         write_atomically(self._run / REPORT, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _settings(
-    model: nn.Module,
-    loss: str | Loss,
-    subject: Subject,
-    options: ProbeOptions,
-    epochs: int | None,
-    weight_decay: float | None,
-    evaluate: bool,
-    training: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return what a report shows of a run, as JSON holds it."""
-    own = {
-        "model": type(getattr(subject.model, "module", subject.model)).__name__,
-        "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
-        "layers": list(subject.model.layers),
-        "loss": loss if isinstance(loss, str) else type(loss).__name__,
-        "samples": {split: len(part) for split, part in subject.samples.items()},
-        "epochs": epochs,
-        "probes": {"at": list(options.at), **options.asked},
-        "weight_decay": weight_decay,
-        "evaluate": evaluate,
-        "training": dict(training or {}),
-    }
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(own, allow_nan=False, default=_number))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise StudyError("`settings`", "be what JSON holds", str(error), "numbers, texts, lists and mappings") from None
-    return plain
-
-
-def _number(value: Any) -> Any:
-    """Return a NumPy scalar or a tensor of one element as a Python number."""
-    if not hasattr(value, "item"):
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    return value.item()

@@ -1,0 +1,42 @@
+"""Names of the files of a journal: the epoch, whole or fractional, to the last bit."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+from elastic.errors import StudyError
+
+ENDING = ".npz"
+
+
+def file_name(epoch: float) -> str:
+    """Return the name of the file of an epoch's record: six digits or more, then the exact fraction.
+
+    >>> file_name(17), file_name(0.25), file_name(1e-7)
+    ('000017.npz', '000000.25.npz', '000000.0000001.npz')
+
+    Raises
+    ------
+    StudyError
+        If the epoch is negative or not finite.
+    """
+    if not (math.isfinite(epoch) and epoch >= 0):
+        raise StudyError("`epoch`", "be finite and not negative", repr(epoch), "0, 1, 2 …, or 0.5 within the first")
+    if epoch == int(epoch):
+        return f"{int(epoch):06d}{ENDING}"
+    whole, _, fraction = f"{Decimal(repr(float(epoch))):f}".partition(".")  # repr is exact, and read back as it was
+    return f"{int(whole):06d}.{fraction}{ENDING}"
+
+
+def epoch_of(name: str) -> int | float | None:
+    """Return the epoch of a record's file, None for a file that is no record.
+
+    >>> epoch_of("000017.npz"), epoch_of("000000.25.npz"), epoch_of(".000017.npz.partial")
+    (17, 0.25, None)
+    """
+    found = re.fullmatch(rf"(\d{{6,}}(\.\d+)?){re.escape(ENDING)}", name)
+    if found is None:
+        return None
+    return float(found[1]) if found[2] else int(found[1])

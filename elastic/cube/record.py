@@ -45,12 +45,24 @@ def decode(data: bytes) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             torn = archive.testzip()
+            _check_complete(archive, data)
         if torn is not None:
             raise ValueError(f"a wrong checksum of {torn.removesuffix('.npy')}")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
     except Exception as error:  # a flipped bit makes zipfile raise nearly anything: unknown flags, codecs, sizes
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _check_complete(archive: zipfile.ZipFile, data: bytes) -> None:
+    """Raise a ValueError unless the members fill the record: a flipped bit in its directory may hide some of them."""
+    end = 0
+    for info in archive.infolist():
+        if info.header_offset != end:
+            raise ValueError("a member that its directory does not list")
+        end += 30 + sum(struct.unpack_from("<HH", data, end + 26)) + info.compress_size
+    if end != archive.start_dir:
+        raise ValueError("a member that its directory does not list")
 
 
 def held(values: ArrayLike, dtype: np.dtype[Any]) -> Array:

@@ -22,8 +22,9 @@ from elastic.probes.contract import Subject, build_probes
 from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
 from elastic.recording.options import ProbeOptions, due_at, read_options
-from elastic.recording.subject import build_subject, data_digest
+from elastic.recording.subject import build_subject, data_digest, device_of
 from elastic.runs.layouts import layout_of
+from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
@@ -127,11 +128,18 @@ class Recorder(RunRecorder):
         options = read_options(probes, epochs)
         epochs = None if epochs is None else int(epochs)
         splits = {"train": train} if test is None else {"train": train, "test": test}
-        subject = build_subject(
-            model, layers, loss, splits, seed=drawing, weight_decay=weight_decay, memory_budget=options.memory_budget
-        )
-        made = build_probes(subject, options.asked)
-        layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
+        with plain_modes(device_of(model)):
+            subject = build_subject(
+                model,
+                layers,
+                loss,
+                splits,
+                seed=drawing,
+                weight_decay=weight_decay,
+                memory_budget=options.memory_budget,
+            )
+            made = build_probes(subject, options.asked)
+            layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
         own = _settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
         self._owned = ExitStack()

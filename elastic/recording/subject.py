@@ -60,6 +60,12 @@ def build_subject(
     return Subject(tapped, criterion, samples, seed, weight_decay, memory_budget)
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU where there is none, which is refused later."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
 def data_digest(samples: Mapping[str, Samples]) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()

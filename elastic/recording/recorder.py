@@ -22,7 +22,7 @@ from elastic.probes.contract import Subject, build_probes
 from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
 from elastic.recording.options import ProbeOptions, due_at, read_options
-from elastic.recording.subject import build_subject, data_digest, device_of
+from elastic.recording.subject import build_subject, check_decay, data_digest, device_of
 from elastic.runs.layouts import layout_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
@@ -122,6 +122,9 @@ class Recorder(RunRecorder):
         claims: Sequence[Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise StudyError("`folder`", "be the path of a folder", type(folder).__name__, '"results/mine"')
+        check_decay(weight_decay)
         # Absolute: a training script may change the working directory.
         self.folder, self.closed = Path(folder).absolute(), False
         self.coordinates, drawing = checked_coordinates(coordinates, seed)
@@ -262,6 +265,8 @@ def _settings(
     training: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what a report shows of a run, as JSON holds it."""
+    if training is not None and not isinstance(training, Mapping):
+        raise StudyError("`settings`", "be a mapping", type(training).__name__, '{"optimizer": "adam"}')
     own = {
         "model": type(getattr(subject.model, "module", subject.model)).__name__,
         "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),

@@ -57,7 +57,8 @@ def assemble(
         raise StudyError("`runs`", "stand at different places of the axes", "two at one", "the study's own protocol")
     names = dict.fromkeys(name for cell in cells if cell.layout for name in cell.layout.groups or ())
     groups = [_Group(name, grid, cells) for name in (TRAINING, *sorted(names.keys() - {TRAINING}))]
-    groups = [group for group in groups if group.variables or group.name == TRAINING]
+    # Nor is there a group of which open runs have not probed anything yet.
+    groups = [g for g in groups if (g.variables and g.labels["epoch"]) or g.name == TRAINING]
     for cell, journal, epochs_of in zip(cells, journals, recorded, strict=True):
         if journal is None or epochs_of is None:
             continue

@@ -57,6 +57,11 @@ class Samples:
         is_test, fine = (None if part is None else part[index] for part in (self.is_test, self.fine_labels))
         return replace(self, inputs=self.inputs[index], labels=self.labels[index], is_test=is_test, fine_labels=fine)
 
+    def absent_classes(self) -> list[str | int]:
+        """Return the names of the classes that have no samples."""
+        counts = self.labels.bincount(minlength=len(self.classes)).tolist()
+        return [name for name, count in zip(self.classes, counts, strict=True) if not count]
+
     @property
     def strata(self) -> tuple[Tensor, tuple[str | int, ...]]:
         """Labels [n] and names of the classes that draws are balanced over: the fine ones, where there are any."""

@@ -105,6 +105,10 @@ class TappedModel(nn.Module, ABC):
         """Return, for each layer whose flattened features enter an ``nn.Linear`` unchanged, that module."""
         return {}
 
+    def last_weights(self) -> nn.Linear | None:
+        """Return the ``nn.Linear`` that takes the penultimate features to the logits, None where there is none."""
+        return self.next_weights().get(self.penultimate or "")
+
 
 class Stages(TappedModel):
     """A chain of named stages; the output of each is a layer.

@@ -42,7 +42,7 @@ def fix_classifier(model: TappedModel) -> None:
     ModelError
         If no linear layer reads the penultimate features, or they are too few.
     """
-    linear = model.next_weights().get(model.penultimate or "")
+    linear = model.last_weights()
     if not isinstance(linear, nn.Linear):
         raise ModelError("`training.classifier`", "be learned, as no linear layer reads the penultimate features",
                          "etf", "training.classifier: learned")  # fmt: skip

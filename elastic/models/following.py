@@ -49,3 +49,28 @@ def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> di
         for handle in handles:
             handle.remove()
     return {name: next(iter(readers[name])) for name in names if len(readers[name]) == 1}
+
+
+def last_linear(module: nn.Module, example: Tensor) -> str | None:
+    """Return the name of the ``nn.Linear`` that runs last in a forward pass, None where none runs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.LogSoftmax(1))
+    >>> last_linear(net, torch.ones(5, 4)), last_linear(net[1], torch.ones(5, 4))
+    ('2', None)
+    """
+    ran: list[str] = []
+
+    def keep(name: str, *_: Any) -> None:
+        ran.append(name)
+
+    linears = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+    handles = [part.register_forward_hook(partial(keep, name)) for name, part in linears]
+    try:
+        module(example.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ran[-1] if ran else None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS, TappedModel
-from elastic.models.following import linear_after
+from elastic.models.following import last_linear, linear_after
 from elastic.models.layer_choice import choose_layers
 from elastic.models.returned import Returned
 from elastic.models.trial import trial, uncompiled
@@ -75,11 +75,13 @@ class Tapped(TappedModel):
         # Whether the output's name is decided, and whether a forward pass has shown which submodule gives it.
         self._is_settled = self._is_shown = False
         self._next: dict[str, str] = {}
+        self._last_linear: str | None = None
         if example is not None:
             with trial(module):
                 self._settle(self._read(example)[1])
                 self._is_shown = True
                 self._next = linear_after(module, self._names, example)
+                self._last_linear = last_linear(module, example)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -112,6 +114,11 @@ class Tapped(TappedModel):
         """Return, for each layer that enters exactly one ``nn.Linear`` unchanged, that module (see ``example``)."""
         linears = {name: self.module.get_submodule(linear) for name, linear in self._next.items()}
         return {name: linear for name, linear in linears.items() if isinstance(linear, nn.Linear)}
+
+    def last_weights(self) -> nn.Linear | None:
+        """Return the last ``nn.Linear`` of a forward pass, if it takes the features of the last named layer."""
+        # Named layers may leave out some: then a linear layer between two hidden ones reads the last that is named.
+        return super().last_weights() if self._next.get(self.penultimate or "") == self._last_linear else None
 
     def _settle(self, giving: Sequence[str]) -> None:
         """Decide what the output layer is called, where the named submodules ``giving`` it are known."""

@@ -108,15 +108,16 @@ class CollapseProbe:
     def _weights(self) -> dict[str, dict[str, Any]]:
         """Return the readings that are weights: of the linear module that takes a layer's features as they are."""
         found: dict[str, dict[str, Any]] = {}
+        classifier = self._classifier()
         for layer, linear in self.model.next_weights().items():
-            weight, is_classifier = linear.weight.detach(), layer == self.model.penultimate
+            weight, is_classifier = linear.weight.detach(), linear is classifier
             found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
             if is_classifier:
                 found[layer]["classifier_weights"] = weight.double()
         return found
 
     def _classifier(self) -> torch.nn.Linear | None:
-        return self.model.next_weights().get(self.model.penultimate or "")
+        return self.model.last_weights()
 
     def _of_network(self, stream: FeatureStream, classes: int) -> dict[str, Any]:
         classifier = self._classifier()

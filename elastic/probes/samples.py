@@ -9,6 +9,8 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.data.preparation import draws
 from elastic.data.transforms import choose_disjoint, choose_per_class
+from elastic.errors import DegenerateInput
+from elastic.registry import shorten
 
 #: Draws of a run, apart from those of training. The splits of collapse have COLLAPSE_DRAW, COLLAPSE_DRAW + 2, …
 COLLAPSE_DRAW, ELASTICITY_DRAW = 10, 11
@@ -25,7 +27,16 @@ def collapse_samples(samples: Mapping[str, Samples], per_class: int | None, seed
         Samples of each (fine) class; None: all of them.
     seed
         Of the draw.
+
+    Raises
+    ------
+    DegenerateInput
+        If the train split, whose class means are those of every split, has no samples of a class.
     """
+    if absent := samples["train"].absent_classes():
+        hint = "a model with one output a class that occurs, or no probe of collapse and of weights"
+        should = "hold samples of every class, as there is no mean of none"
+        raise DegenerateInput("`train`", should, f"none of {shorten(absent)}", hint)
     chosen = {}
     for number, (split, part) in enumerate(samples.items()):
         index = choose_per_class(part.strata[0].cpu(), per_class, draws(seed, COLLAPSE_DRAW + 2 * number))

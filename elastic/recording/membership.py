@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from elastic.errors import StudyError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.recording.coordinates import check_fit
+from elastic.registry import shorten
 from elastic.study import FACTS, RUNS
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, REPORT, RUN, read_runs, run_digest
@@ -61,6 +62,10 @@ class Header:
             _raise_first(unknown_citations(list(self.cites)))
             found["cites"] = list(self.cites)
         if self.claims is not None:
+            listed = not isinstance(self.claims, str | Mapping) and isinstance(self.claims, Iterable)
+            if not listed or not all(isinstance(claim, Mapping) for claim in self.claims):
+                hint = '[{"name": "collapse_deepens_with_depth"}] (elastic list claims)'
+                raise StudyError("`claims`", "be a list of mappings", shorten(self.claims), hint)
             completed, problems = complete_claims([dict(claim) for claim in self.claims], None)
             _raise_first(problems)
             found["claims"] = completed

@@ -23,8 +23,9 @@ from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
 from elastic.recording.options import due_at, read_options
 from elastic.recording.settings import described_settings
-from elastic.recording.subject import build_subject, data_digest
+from elastic.recording.subject import build_subject, check_decay, data_digest, device_of
 from elastic.runs.layouts import layout_of
+from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
@@ -122,17 +123,27 @@ class Recorder(RunRecorder):
         claims: Sequence[Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise StudyError("`folder`", "be the path of a folder", type(folder).__name__, '"results/mine"')
+        check_decay(weight_decay)
         # Absolute: a training script may change the working directory.
         self.folder, self.closed = Path(folder).absolute(), False
         self.coordinates, drawing = checked_coordinates(coordinates, seed)
         options = read_options(probes, epochs)
         epochs = None if epochs is None else int(epochs)
         splits = {"train": train} if test is None else {"train": train, "test": test}
-        subject = build_subject(
-            model, layers, loss, splits, seed=drawing, weight_decay=weight_decay, memory_budget=options.memory_budget
-        )
-        made = build_probes(subject, options.asked)
-        layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
+        with plain_modes(device_of(model)):
+            subject = build_subject(
+                model,
+                layers,
+                loss,
+                splits,
+                seed=drawing,
+                weight_decay=weight_decay,
+                memory_budget=options.memory_budget,
+            )
+            made = build_probes(subject, options.asked)
+            layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
         own = described_settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
         self._owned = ExitStack()

@@ -25,6 +25,8 @@ def described_settings(
     training: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what a report shows of a run, as JSON holds it."""
+    if training is not None and not isinstance(training, Mapping):
+        raise StudyError("`settings`", "be a mapping", type(training).__name__, '{"optimizer": "adam"}')
     own = {
         "model": type(getattr(subject.model, "module", subject.model)).__name__,
         "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),

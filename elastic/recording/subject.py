@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from elastic.arguments import Labelled, as_loss, check_module, samples_like
 from elastic.data.contract import Samples
-from elastic.errors import ModelError
+from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.measure.elasticity import check_labels
 from elastic.models.contract import TappedModel
 from elastic.models.tapped import tap, unwrapped
 from elastic.models.trial import trial
 from elastic.probes.contract import Subject
+from elastic.registry import shorten
 
 
 def build_subject(
@@ -60,6 +63,19 @@ def build_subject(
     return Subject(tapped, criterion, samples, seed, weight_decay, memory_budget)
 
 
+def check_decay(weight_decay: Any) -> None:
+    """Raise an ElasticError unless a weight decay is a finite number that is not negative, or not known (None)."""
+    is_number = isinstance(weight_decay, int | float) and not isinstance(weight_decay, bool)
+    if weight_decay is not None and not (is_number and 0 <= float(weight_decay) < math.inf):
+        raise ElasticError("`weight_decay`", "be a number that is not negative", shorten(weight_decay), "1e-4")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU where there is none, which is refused later."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
 def data_digest(samples: Mapping[str, Samples]) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()
@@ -75,6 +91,8 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:
+    if layers is not None and not isinstance(layers, str | Sequence):
+        raise ModelError("`layers`", "be names of submodules, or 'auto'", shorten(layers), "layers='auto'")
     if not isinstance(model, TappedModel):
         return tap(model, layers, example)
     if layers not in (None, "auto") and tuple(layers or ()) != model.layers:

@@ -21,6 +21,7 @@ from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.trial import trial
 from elastic.probes.contract import Probe, Subject, group_of
+from elastic.runs.modes import plain_modes
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
 
@@ -140,6 +141,10 @@ class RunRecorder:
         """
         epoch = self._checked(epoch)
         self._check_device()
+        with plain_modes(self.subject.samples["train"].labels.device):
+            return self._record(epoch, probe, scalars)
+
+    def _record(self, epoch: float, probe: bool | None, scalars: Mapping[str, Any]) -> Recorded:
         if not self._resumed:
             self.resume(epoch)
         splits = tuple(self.subject.samples)

@@ -99,7 +99,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
 
 def classifier_decay(trainer: Trainer) -> float:
     """Return the λ that weighs on the last layer: its best weights are those of the ridge regression with this λ."""
-    classifier = trainer.model.next_weights().get(trainer.model.penultimate or "")
+    classifier = trainer.model.last_weights()
     return trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
 
 

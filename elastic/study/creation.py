@@ -14,7 +14,7 @@ from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.study.provenance import provenance
-from elastic.study.recorded import MARK
+from elastic.study.recorded import MARK, RUN
 from elastic.study.study import FACTS, PROTOCOL, RUNS, Study
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
@@ -41,10 +41,10 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
         If runs are to be dropped that another process owns.
     """
     asked = protocol.canonical()
+    check_not_recorded(folder)
     if restart:
         discard_runs(folder)
     elif (folder / FACTS).exists():
-        check_not_recorded(folder)
         study = Study(folder)
         _check_same_question(study, asked)
         if study.digest == protocol.digest and (folder / PROTOCOL).exists():
@@ -89,12 +89,12 @@ def discard_runs(folder: Path) -> None:
 
 
 def check_not_recorded(folder: Path) -> None:
-    """Raise a StudyError if training loops recorded the study in a folder; a damaged study.json does not tell."""
+    """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
     try:
         recorded = MARK in json.loads((folder / FACTS).read_bytes())
     except (OSError, ValueError, TypeError):
-        return
-    if recorded:
+        recorded = False
+    if recorded or any((folder / RUNS).glob(f"*/{RUN}")):
         found, hint = "one that training loops recorded", "another folder (--out DIR), or another name in the protocol"
         raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))
 

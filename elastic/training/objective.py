@@ -149,7 +149,8 @@ def build_objective(
 
 
 def _probe(model: TappedModel) -> nn.Linear:
-    classifier = model.next_weights().get(model.layer_of("penultimate"))
+    model.layer_of("penultimate")  # raises where there is none
+    classifier = model.last_weights()
     if classifier is None:
         should = "be one of the logits, as no linear layer reads the penultimate features"
         raise ModelError("`loss`", should, "one of those", "loss: cross_entropy, or a last layer that is linear")

@@ -8,9 +8,10 @@ import numpy as np
 
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.probes.collapse import CollapseProbe
-from elastic.probes.contract import Declaration, Probe, Subject, metric_variables, probe
+from elastic.probes.contract import Declaration, Probe, Subject, blank, metric_variables, probe
 from elastic.probes.samples import collapse_samples
 from elastic.protocol.sections import CollapseProbe as Options
+from elastic.registry import shorten
 
 GROUP = "collapse"
 
@@ -23,7 +24,7 @@ class CollapseGroup(Probe):
     reader
         Reads the features.
     splits
-        All splits of the run; those that the reader does not report are NaN.
+        All splits of the run; those that the reader does not report are NaN (a split without samples of some class).
     """
 
     def __init__(self, reader: CollapseProbe, splits: Sequence[str]) -> None:
@@ -53,6 +54,8 @@ class CollapseGroup(Probe):
             split: tabulate(GROUP, self.reader.layers, found.by_layer, found.of_network)
             for split, found in readings.items()
         }
+        if not tables:
+            return blank(self.declare())
         first = next(iter(tables.values()))
         nothing = {name: np.full_like(value, np.nan) for name, value in first.items()}
         return {name: np.stack([tables.get(split, nothing)[name] for split in self.splits]) for name in first}
@@ -76,12 +79,17 @@ def collapse(
         As `elastic.metrics.class_statistics.read_classes` takes it.
     """
     ridge = subject.weight_decay if subject.loss.squared else None
+    known = [split for split in splits if split in subject.samples]
+    missing = {split: subject.samples[split].absent_classes() for split in known if split != "train"}
     reader = CollapseProbe(
         subject.model,
         collapse_samples(subject.samples, per_class, subject.seed),
-        tuple(split for split in splits if split in subject.samples),
+        tuple(split for split in known if not missing.get(split)),
         ridge,
         subject.memory_budget,
         rank_tolerance,
     )
-    return CollapseGroup(reader, tuple(subject.samples))
+    group = CollapseGroup(reader, tuple(subject.samples))
+    told = {split: shorten(classes) for split, classes in missing.items() if classes}
+    group.notes = [f"collapse on {split} is not measured: no samples of {classes}" for split, classes in told.items()]
+    return group

@@ -1,0 +1,33 @@
+"""Torch's modes while a model is recorded: those of a plain program, whatever the caller's block has switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+@contextmanager
+def plain_modes(device: torch.device) -> Iterator[None]:
+    """Leave inference mode, autocast on a device and another default device for the length of the block.
+
+    A training loop may record within its validation, under ``torch.inference_mode`` or ``torch.autocast``: no
+    derivatives are taken in the one, and the other rounds what a record without it does not.
+
+    Examples
+    --------
+    >>> x = torch.ones(2, 2)
+    >>> with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"):
+    ...     with plain_modes(x.device):
+    ...         torch.is_inference_mode_enabled(), (x @ x).dtype, torch.ones(1).device.type
+    (False, torch.float32, 'cpu')
+    """
+    with ExitStack() as modes:
+        if torch.is_inference_mode_enabled():
+            modes.enter_context(torch.inference_mode(False))
+        if torch.is_autocast_enabled(device.type):
+            modes.enter_context(torch.autocast(device.type, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            modes.enter_context(torch.device("cpu"))
+        yield

@@ -1,0 +1,34 @@
+"""Studies whose probes have not been read yet: they diverged at once, or are on their way to the first."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from click.testing import CliRunner
+from recordings import network, record, recorder
+
+import elastic
+from elastic.cli import cli
+
+
+@pytest.fixture(params=["diverged", "not due"])
+def unprobed(tmp_path, request):
+    model = network()
+    if request.param == "diverged":
+        with torch.no_grad():
+            model[0].weight.fill_(float("nan"))
+    with recorder(tmp_path / "study", model) as recording:
+        recording.record(0, probe=False)
+    return tmp_path / "study"
+
+
+def test_a_group_comes_with_its_first_probed_epoch(unprobed):
+    assert set(elastic.open_study(unprobed).cube.children) == {"training"}
+    record(unprobed, coordinates={"seed": 1})
+    assert elastic.open_study(unprobed).cube["collapse"]["nc1"].isnull().all(["epoch", "layer", "split"]).any()
+
+
+@pytest.mark.parametrize("command", ["status", "check", "report", "notebook", "export"])
+def test_every_command_serves_such_a_study(unprobed, command):
+    result = CliRunner().invoke(cli, [command, str(unprobed)])
+    assert result.exit_code == 0, result.output

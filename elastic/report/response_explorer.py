@@ -82,7 +82,7 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
     )
     data = table("responses").transform_filter("datum.g == setting && datum.l == layer")
     top = max(1.0, float(np.nanmax(values)))
-    start = names["layer"].index("penultimate") if "penultimate" in names["layer"] else len(names["layer"]) - 1
+    start = max(0, len(names["layer"]) - 2)  # the penultimate layer: the output is the last
     shown: alt.ConcatChart = alt.concat(
         _matrix(data, pair, top, seeds, upright=_longest(values["observed_class"]) > UPRIGHT),
         _course(data, epochs, top),

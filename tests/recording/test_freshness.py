@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import xarray as xr
-from recordings import record, recorder
+from recordings import record, recorder, samples
 
 import elastic
 from elastic.errors import ElasticError
@@ -48,7 +48,8 @@ def test_a_run_that_is_removed_by_hand_and_recorded_again_is_the_one_in_the_cube
 def test_a_run_whose_recorder_was_not_closed_is_told_from_one_that_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path, epochs=interrupted(1))
-    record(tmp_path, coordinates={"seed": 1})  # seals the run above without the digest of its samples
+    # Seals the run above without the digest of its samples.
+    record(tmp_path, coordinates={"seed": 1}, test=samples(12, seed=2))
     record(tmp_path, epochs=range(1))
     study = elastic.open_study(tmp_path)
     assert study.cube.attrs["data_digest"] == study.assemble().attrs["data_digest"]

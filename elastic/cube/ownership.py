@@ -40,7 +40,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         except Timeout:
             raise _busy(folder) from None
         try:
-            (folder / OWNER).write_text(f"process {os.getpid()} on {platform.node()}\n")
+            (folder / OWNER).write_text(f"{_this_process()}\n")
         except BaseException:
             lock.release()
             raise
@@ -74,5 +74,11 @@ def _busy(folder: Path) -> RunBusy:
         owner = (folder / OWNER).read_text().strip()
     except OSError:
         owner = ""
-    hint = "waiting until it is done, or stopping it: the run goes on where it stood"
+    hint = "waiting until it is done, or stopping it: what it recorded is kept, and the run can be resumed"
+    if owner == _this_process():
+        owner, hint = "this process, in a Recorder that is still open", "its close(), or a `with` block around it"
     return RunBusy("the run", "be owned by one process", owner or "another owner", hint, place=str(folder))
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {platform.node()}"

@@ -35,7 +35,7 @@ def test_no_split_that_is_reported_may_have_them_all(tmp_path):
     assert np.isnan(elastic.open_study(tmp_path).cube["collapse"]["nc1"]).all()
 
 
-@pytest.mark.parametrize("probe", ["collapse"])
+@pytest.mark.parametrize("probe", ["collapse", "weights"])
 def test_an_output_without_train_samples_is_told_before_the_training(tmp_path, probe):
     probes = {"at": [0], "collapse": None, "elasticity": None, probe: {}}
     with pytest.raises(DegenerateInput, match=r"`train` should hold samples of every class.*none of \[2\]"):

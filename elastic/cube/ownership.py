@@ -76,7 +76,7 @@ def _busy(folder: Path) -> RunBusy:
         owner = ""
     hint = "waiting until it is done, or stopping it: what it recorded is kept, and the run can be resumed"
     if owner == _this_process():
-        owner, hint = "this process, in a Recorder that is still open", "its close(), or a `with` block around it"
+        owner, hint = f"{owner}, which is this one", "closing its Recorder (close(), or a `with` block)"
     return RunBusy("the run", "be owned by one process", owner or "another owner", hint, place=str(folder))
 
 

@@ -184,7 +184,7 @@ def test_a_protocol_does_not_run_in_a_recorded_study(tmp_path, restart):
 def test_a_run_belongs_to_one_recorder_at_a_time(tmp_path):
     with recorder(tmp_path) as recording:
         recording.record(0, lr=0.05)
-        with pytest.raises(RunBusy, match="found this process, in a Recorder that is still open"):
+        with pytest.raises(RunBusy, match="which is this one; try closing its Recorder"):
             recorder(tmp_path)
     record(tmp_path)
 

@@ -83,7 +83,7 @@ def test_of_a_linear_classifier_it_is_the_mean_inner_product_of_inputs(loss, siz
     stepped, observed = slice(0, 9), slice(9, 24)
     ds = elastic.measure_elasticity(
         net, (x[stepped], y[stepped]), (x[observed], y[observed]), loss=loss, layers=["1"], engine="autodiff"
-    ).sel(layer="logits")
+    ).sel(layer="1")
     kernel = (x[stepped].double() @ x[observed].double().T + bias).numpy()
     expected = np.array(
         [[kernel[np.ix_(y[stepped] == j, y[observed] == k)].mean() for k in range(3)] for j in range(3)]

@@ -51,6 +51,6 @@ def test_classes_in_orthogonal_directions_are_told_apart_even_by_a_linear_classi
     y = torch.arange(40) % 2
     x = torch.eye(4)[2 * y] + 0.5 * torch.eye(4)[2 * y + 1] * torch.rand(40, 1, generator=generator)
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
-    ds = elastic.measure_elasticity(net, (x[:10], y[:10]), (x[10:], y[10:]), layers=["1"]).sel(layer="logits")
+    ds = elastic.measure_elasticity(net, (x[:10], y[:10]), (x[10:], y[10:]), layers=["1"]).sel(layer="1")
     assert float(ds.relative_neighbour_accuracy) == 1.0
     assert float(ds.kernel_neighbour_accuracy) == 1.0

@@ -84,7 +84,8 @@ def _description(entry: Entry) -> list[RenderableType]:
 def _facts(entry: Entry) -> list[RenderableType]:
     if not is_dataclass(entry.facts) or isinstance(entry.facts, type):
         return []
-    lines = [f"  {name}: {value}" for name, value in asdict(entry.facts).items()]
+    # The options have a table of their own.
+    lines = [f"  {name}: {value}" for name, value in asdict(entry.facts).items() if name != "options"]
     return [Text("facts:\n" + "\n".join(lines))]
 
 

@@ -83,5 +83,6 @@ def collapse(
         ridge,
         subject.memory_budget,
         rank_tolerance,
+        subject.loss.decide,
     )
     return CollapseGroup(reader, tuple(subject.samples))

@@ -8,16 +8,17 @@ below 1e-16, while the other entries stay. The losses of torch, handed over as t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from elastic.errors import DegenerateInput, ModelError
+from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses.contract import Loss, LossGradient, by_norm
-from elastic.losses.precision import Widened, widened
+from elastic.losses.precision import Widened, first_line, widened
 
 Function = Callable[[Tensor, Tensor], Any]
 
@@ -71,6 +72,17 @@ class OwnFunction:
         """Return the error of a loss that does not do what it should."""
         return ModelError(f"`loss` {self.name}", should, found, hint)
 
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the callable raises into a ModelError."""
+        try:
+            yield
+        except ElasticError:
+            raise
+        except Exception as error:
+            hint = "labels of the shape and type that it takes (floats stay as they are, integers are int64)"
+            raise self.refused("run on the model's outputs and the labels", first_line(error), hint) from error
+
     def of_samples(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each sample alone [n], one call a sample."""
         return torch.stack([self.alone(z, y) for z, y in zip(outputs, labels, strict=True)])
@@ -88,12 +100,14 @@ def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
     """
 
     def per_sample(outputs: Tensor, labels: Tensor) -> Tensor:
-        if not vectorised:
-            return own.of_samples(outputs.double(), labels)
-        return _vectorised(own.alone, outputs, labels)
+        with own.explained():
+            if not vectorised:
+                return own.of_samples(outputs.double(), labels)
+            return _vectorised(own.alone, outputs, labels)
 
     def gradient(outputs: Tensor, labels: Tensor) -> LossGradient:
-        found = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
+        with own.explained():
+            found = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
         return by_norm(_finite(own, outputs, found.detach()))
 
     return Loss(per_sample, gradient)

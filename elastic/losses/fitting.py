@@ -142,17 +142,15 @@ def checked_gradient(loss: Loss, outputs: Tensor, labels: Tensor) -> LossGradien
 
 def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
     """Return the loss of a batch; None for numbers that the loss is not made for."""
+    states = _random_states()
     try:
-        states = _random_states()
-        value, slopes = backpropagated(own, batch.outputs, batch.labels)
-        again = own(batch.outputs, batch.labels)
-    except ModelError:
-        raise
-    except Exception as error:
-        if not batch.real:
-            return None
-        hint = "labels of the shape and type that it takes (floats stay as they are, integers are int64)"
-        raise own.refused("run on the model's outputs and the labels", first_line(error), hint) from error
+        with own.explained():
+            value, slopes = backpropagated(own, batch.outputs, batch.labels)
+            again = own(batch.outputs, batch.labels)
+    except ModelError as refused:
+        if batch.real or refused.__cause__ is None:
+            raise
+        return None
     if not torch.allclose(value, again, rtol=1e-9, equal_nan=True) or not _same_states(states, _random_states()):
         hint = "loss.eval(), or a loss without dropout and noise"
         raise own.refused("be the same at a second call", "one that changes, or draws random numbers", hint)
@@ -208,7 +206,8 @@ def _reduction(own: OwnFunction, tried: list[Tried]) -> Reduction:
 
 
 def _unsplit(error: Exception | None) -> tuple[str, str]:
-    found = "NaN" if error is None or isinstance(error, DegenerateInput) else first_line(error)
+    nan = error is None or isinstance(error, DegenerateInput)
+    found = "NaN" if error is None or nan else first_line(error.__cause__ or error)
     return found, "a loss of which each sample has its own term"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: Samples of the real batch (one a label, while labels last), and of the others.
+#: Samples of the real batch (one of each label first), and of the others.
 MOST, FEW = 64, 7
 #: Labels among the few: most samples then have another one of their label.
 LABELS = 3
@@ -33,14 +33,15 @@ def trial_batches(outputs: Tensor, labels: Tensor) -> list[Batch]:
     outputs, labels = outputs[finite], labels[finite]
     if not len(outputs):
         return []
-    first = _first_of_each(labels)
-    few = first[:LABELS][torch.arange(FEW, device=outputs.device) % min(LABELS, len(first))]
+    chosen = one_of_each(labels)
+    different = labels.unique(dim=0).shape[0]
+    few = chosen[torch.arange(FEW, device=outputs.device) % min(LABELS, different)]
     places = torch.arange(FEW, device=outputs.device) * max(1, len(outputs) // FEW) % len(outputs)
     shares = spread(FEW, 2).to(outputs)
     mixed = (outputs[places] * shares[:, :1] + outputs[few] * (1 - shares[:, :1])) * (1 + shares[:, 1:]) / 2
     normal = (2 * spread(FEW, outputs.shape[1]).to(outputs) - 1).erfinv() * 2
     return [
-        Batch(outputs[first], labels[first], True),
+        Batch(outputs[chosen], labels[chosen], True),
         Batch(mixed, labels[few], True),
         Batch(normal, labels[few], False),
         Batch(normal[:-2].sigmoid(), labels[few][:-2], False),
@@ -57,12 +58,10 @@ def spread(rows: int, columns: int) -> Tensor:
     return (numbers % 1).clamp(1e-6, 1 - 1e-6).reshape(rows, columns)
 
 
-def _first_of_each(labels: Tensor) -> Tensor:
-    """Return the position of the first sample of each label, `MOST` at most; of labels all alike, several samples."""
-    codes = labels.unique(dim=0, return_inverse=True)[1].reshape(-1).tolist()
-    seen: dict[int, int] = {}
-    for place, code in enumerate(codes):
-        seen.setdefault(code, place)
-    chosen = list(seen.values())[:MOST]
-    chosen += [place for place in range(len(codes)) if place not in set(chosen)][: max(0, FEW - len(chosen))]
-    return torch.tensor(chosen, device=labels.device)
+def one_of_each(labels: Tensor) -> Tensor:
+    """Return positions of samples, one of each label and then others, `MOST` at most."""
+    codes = labels.unique(dim=0, return_inverse=True)[1].reshape(-1)
+    order = codes.argsort(stable=True)
+    starts = torch.ones_like(order, dtype=torch.bool)
+    starts[1:] = codes[order][1:] != codes[order][:-1]
+    return torch.cat([order[starts], order[~starts]])[:MOST]

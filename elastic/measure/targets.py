@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from elastic.errors import DegenerateInput, ModelError
 from elastic.losses import Loss, fit_loss
 from elastic.losses.torch_losses import plain_bce, recognised
+from elastic.losses.trial_batches import one_of_each
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
 from elastic.models.trial import trial
-
-#: Samples whose outputs a user's loss is tried on: one of each label, while labels last.
-TRIED = 64
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def classify(
         raise DegenerateInput("`labels`", "be of one shape in all parts", found, "labels [n] or [n, K]")
     width = torch.promote_types(labels[0].dtype, labels[-1].dtype)
     joined = torch.cat([part.to(width) for part in labels])
-    chosen = _one_of_each(joined)
+    chosen = one_of_each(joined)
     outputs = _outputs(model, torch.cat([part[:0] for part in inputs] + [_at(inputs, place) for place in chosen]))
     if known is not None and known.of_classes and joined.shape[1:] not in ((), outputs.shape[1:]):
         found, hint = f"labels of shape {list(joined.shape)}", "positions [n], or probabilities [n, K]"
@@ -171,15 +169,6 @@ def _outputs(model: TappedModel, inputs: Tensor, *, scalars: bool = True) -> Ten
         found = f"{list(outputs.shape)} for {len(inputs)} input{'s' if len(inputs) > 1 else ''}"
         raise ModelError(f"layer `{model.output}`", "be of shape [n, K]", found, hint)
     return outputs
-
-
-def _one_of_each(labels: Tensor) -> Tensor:
-    """Return positions of samples, one of each label and then others, `TRIED` at most."""
-    codes = labels.unique(dim=0, return_inverse=True)[1].reshape(-1)
-    order = codes.argsort(stable=True)
-    starts = torch.ones_like(order, dtype=torch.bool)
-    starts[1:] = codes[order][1:] != codes[order][:-1]
-    return torch.cat([order[starts], order[~starts]])[:TRIED]
 
 
 def _at(parts: Sequence[Tensor], place: Tensor) -> Tensor:

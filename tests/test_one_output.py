@@ -52,6 +52,12 @@ def moved(model, loss, y, layer, lr=1e-6):
     return torch.stack(rows).numpy()
 
 
+def tangent(model, x):
+    """Return the gradient [P] of a scalar output by all parameters, in float64."""
+    output = model(torch.tensor(x[None]).double()).sum()
+    return torch.cat([g.reshape(-1) for g in torch.autograd.grad(output, list(model.parameters()))])
+
+
 BCE_WEIGHTED = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))
 W = torch.tensor([1.0, 2.0, 3.0])
 KINDS = {
@@ -94,13 +100,8 @@ def test_movements_are_those_of_real_steps_along_the_user_s_loss(kind, engine):
 def test_kernel_similarity_of_a_scalar_output_is_he_and_su_s_kernel_ratio():
     model = network(seed=3)
     found = measure(model, nn.MSELoss(), 2 * Y - 1, 2 * YO - 1)
-    wide = model.double()
-
-    def tangent(x):
-        output = wide(torch.tensor(x[None]).double()).sum()
-        return torch.cat([g.reshape(-1) for g in torch.autograd.grad(output, list(wide.parameters()))])
-
-    stepped, observed = (torch.stack([tangent(x) for x in part]) for part in (X, XO))
+    model.double()
+    stepped, observed = (torch.stack([tangent(model, x) for x in part]) for part in (X, XO))
     ratios = ((stepped @ observed.T) / stepped.square().sum(1, keepdim=True)).numpy()  # K(x', x)/K(x, x)
     pairs = found["pair_product"] / found["own_response"] ** 2
     np.testing.assert_allclose(pairs.isel(layer=-1), ratios, rtol=1e-4, atol=1e-6)
@@ -225,6 +226,43 @@ def test_what_does_not_fit_is_refused(kind):
 def test_labels_of_two_shapes_are_refused():
     with pytest.raises(DegenerateInput, match="of one shape in all parts"):
         measure(network(3), nn.CrossEntropyLoss(), Y, SOFT[6:])
+
+
+def test_a_penalty_on_the_model_s_parameters_is_no_loss_of_its_outputs():
+    model = network(3)
+
+    def penalised(z, y):
+        return functional.cross_entropy(z, y) + 1e-4 * sum(p.square().sum() for p in model.parameters())
+
+    with pytest.raises(ModelError, match="depend on the model through its outputs alone"):
+        measure(model, penalised, Y, YO)
+
+
+SLOPES = {
+    "squared": (nn.MSELoss(), lambda z, y: 2 * (z - y)),
+    "Huber": (nn.HuberLoss(), lambda z, y: z - y),
+    "binary": (nn.BCEWithLogitsLoss(), lambda z, y: torch.where(y > 0, -torch.sigmoid(-z), torch.sigmoid(z))),
+}
+
+
+@pytest.mark.parametrize("kind", SLOPES)
+def test_a_fitted_model_of_one_output_moves_by_its_kernel_times_the_slope_of_its_loss(kind):
+    (loss, slope), model = SLOPES[kind], network()
+    x, y = torch.tensor(np.concatenate([X, XO])), torch.tensor(np.concatenate([Y, YO])).float()
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    for _ in range(500):
+        optimizer.zero_grad()
+        loss(model(x)[:, 0], y).backward()
+        optimizer.step()
+    found = measure(model, loss, Y, YO)
+    assert float(found["probe_error"].max()) < 1e-4
+    # The slope at the outputs as float32 gives them; all else in float64.
+    slopes = slope(model(torch.tensor(X))[:, 0].detach().double(), torch.tensor(Y))
+    model.double()
+    stepped, observed = (torch.stack([tangent(model, row) for row in part]) for part in (X, XO))
+    expected = (slopes[:, None] * (stepped @ observed.T)).abs().numpy()
+    assert slopes.abs().max() < 1e-2
+    np.testing.assert_allclose(found["pair_response"].isel(layer=-1), expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
 def test_the_module_of_a_loss_is_left_as_it_was():

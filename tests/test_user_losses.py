@@ -258,6 +258,15 @@ def test_a_subclass_or_a_module_with_hooks_is_called_as_it_is():
         torch.testing.assert_close(fit_loss(loss, Z, POSITIONS).per_sample(Z, POSITIONS), expected)
 
 
+def test_a_compiled_loss_is_what_it_was_compiled_from():
+    fitted = fit_loss(torch.compile(nn.CrossEntropyLoss(label_smoothing=0.1), backend="eager"), Z, POSITIONS)
+    assert fitted.name == "CrossEntropyLoss(label_smoothing=0.1)"
+    assert torch.equal(
+        fitted.gradient(Z, POSITIONS).norm,
+        fit_loss(nn.CrossEntropyLoss(label_smoothing=0.1), Z, POSITIONS).gradient(Z, POSITIONS).norm,
+    )
+
+
 def test_one_label_alone_and_one_sample_alone_are_enough_to_see_what_couples():
     centred = lambda z, y: functional.cross_entropy(z - z.mean(0), y)  # noqa: E731
     for outputs, labels in ((Z, 0 * POSITIONS), (Z[:1], POSITIONS[:1])):

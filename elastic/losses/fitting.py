@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ AGREED = 1e-6
 ROUNDING, OF_CALLABLE = 1e-12, 1e-6
 
 
-def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor) -> Loss:
+def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor, parameters: Iterable[Tensor] = ()) -> Loss:
     """Return a user's loss as one that gives each sample's loss and gradient.
 
     Parameters
@@ -45,12 +45,15 @@ def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor) -> Loss:
         Of some samples, as the model gives them: [n], [n, 1] or [n, K].
     labels
         Of these, [n, …]. Losses of torch that compare elements take them in the type and shape of the outputs.
+    parameters
+        Of the model, which the loss must not read past the outputs: a step would follow that term, too.
 
     Raises
     ------
     ModelError
         If the loss couples samples (its value for a batch is neither the mean nor the sum of those for each alone), is
-        random, cannot be differentiated, raises an error or returns something else than a loss.
+        random, cannot be differentiated, reads parameters of the model, raises an error or returns something else than
+        a loss.
     DegenerateInput
         If labels and outputs differ in shape where the loss compares them element by element.
 
@@ -77,6 +80,7 @@ def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor) -> Loss:
         raise ModelError("`model`", "give finite outputs", "NaN or infinity for every sample", "an earlier epoch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _check_reads(own, batches[0], parameters)
         tried = [tried for batch in batches if (tried := _tried(own, batch)) is not None]
         _check_slopes(own, tried)
         fitted, rounding = _closed_form(known, tried), ROUNDING
@@ -161,6 +165,27 @@ def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
         hint = "log_softmax or logsigmoid of logits, in the place of logs of probabilities"
         raise own.refused("be finite, with a finite gradient, at the model's outputs", "NaN or infinity", hint)
     return Tried(batch, value, slopes)
+
+
+def _check_reads(own: OwnFunction, batch: Batch, parameters: Iterable[Tensor]) -> None:
+    """Refuse a loss with a term of the model's parameters, such as a penalty on weights."""
+    with own.explained(), torch.enable_grad():
+        value = own(batch.outputs.clone().requires_grad_(), batch.labels)
+    known = {id(parameter) for parameter in parameters}
+    waiting: list[Any] = [value.grad_fn]
+    seen: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if id(getattr(node, "variable", None)) in known:
+            found, hint = (
+                "a term of its parameters",
+                "the loss of outputs and labels alone; for the Recorder, weight_decay=…",
+            )
+            raise own.refused("depend on the model through its outputs alone", found, hint)
+        waiting += [following for following, _ in node.next_functions]
 
 
 def _check_slopes(own: OwnFunction, tried: list[Tried]) -> None:

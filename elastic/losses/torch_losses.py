@@ -77,6 +77,7 @@ def recognised(loss: Any) -> Recognised | None:
     True
     """
     known = {**OF_CLASSES, **OF_TARGETS}
+    loss = getattr(loss, "_orig_mod", loss)  # of torch.compile
     if isinstance(loss, nn.Module):
         plain = type(loss) in known and not (loss._forward_hooks or loss._forward_pre_hooks or "forward" in vars(loss))
         return Recognised(type(loss), partial(_options_of, loss)) if plain else None
@@ -98,6 +99,7 @@ def name_of(loss: Any) -> str:
     >>> name_of(nn.CrossEntropyLoss(label_smoothing=0.1)), name_of(partial(functional.mse_loss, reduction="sum"))
     ('CrossEntropyLoss(label_smoothing=0.1)', "mse_loss(reduction='sum')")
     """
+    loss = getattr(loss, "_orig_mod", loss)
     if isinstance(loss, partial):
         own, options = name_of(loss.func), dict(loss.keywords)
     elif isinstance(loss, nn.Module):

@@ -89,7 +89,7 @@ def classify(
         raise DegenerateInput("`labels`", f"fit the {outputs.shape[1]} outputs", found, hint)
     guard: Callable[[], AbstractContextManager[Any]] = _guard(loss)
     with guard(), preserved(model):
-        fitted = fit_loss(loss, outputs, joined[chosen])
+        fitted = fit_loss(loss, outputs, joined[chosen], model.parameters())
     names, codes, of_class = _classes(joined, 1 if outputs.ndim == 1 else outputs.shape[1])
     fitted = _guarded(fitted, guard)
     if of_class is not None:
@@ -138,14 +138,15 @@ def _classes(labels: Tensor, K: int) -> tuple[tuple[int | float | str, ...], Ten
         if not binary or bool((rows.sum(dim=1) == 1).all()):
             return tuple(range(K)), rows.argmax(dim=1), None
     of_class, codes = labels.unique(dim=0, return_inverse=True)
-    return tuple(map(_name, of_class.reshape(len(of_class), -1).tolist())), codes.reshape(-1), of_class
+    named = of_class.reshape(len(of_class), -1)
+    if bool((named == named.floor()).all()):
+        named = named.long()
+    names = [row[0] if len(row) == 1 else _text(row) for row in named.tolist()]
+    return tuple(names), codes.reshape(-1), of_class
 
 
-def _name(row: list[int | float]) -> int | float | str:
-    plain = [int(value) if value == int(value) else value for value in row]
-    if len(plain) == 1:
-        return plain[0]
-    return ("" if set(plain) <= {0, 1} else ",").join(f"{value:g}" for value in plain)
+def _text(row: list[int | float]) -> str:
+    return ("" if set(row) <= {0, 1} else ",").join(f"{value:g}" for value in row)
 
 
 def _of_classes(labels: Tensor) -> Tensor:

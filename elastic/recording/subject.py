@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ def build_subject(
     inputs, labels = zip(*tensors.values(), strict=True)
     found = classify(tapped, criterion, inputs, labels)
     # The cube names classes by whole numbers or texts.
-    classes = tuple(name if isinstance(name, int | str) else f"{name:g}" for name in found.names)
+    classes = tuple(_shortest(name) if isinstance(name, float) else name for name in found.names)
     targets = [None if given is codes else given for given, codes in zip(found.targets, found.labels, strict=True)]
     samples = {
         split: Samples(x, y, classes, targets=given)
@@ -71,6 +72,11 @@ def data_digest(samples: Mapping[str, Samples]) -> str:
             total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
             total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def _shortest(number: float) -> str:
+    """Return the fewest digits that tell a number, as float32 where it is one."""
+    return str(np.float32(number)) if np.float32(number) == number else str(number)
 
 
 def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:

@@ -18,6 +18,7 @@ from torch.func import grad, vmap
 
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses.contract import Loss, LossGradient, by_norm
+from elastic.losses.own_gradient import backpropagated
 from elastic.losses.precision import Widened, first_line, widened
 
 Function = Callable[[Tensor, Tensor], Any]
@@ -124,16 +125,6 @@ def can_be_vectorised(own: OwnFunction, outputs: Tensor, labels: Tensor) -> bool
     return torch.allclose(values, one.per_sample(outputs, labels), rtol=1e-6, atol=1e-12) and torch.allclose(
         found.direction * found.norm[:, None], expected.direction * expected.norm[:, None], rtol=1e-6, atol=1e-12
     )
-
-
-def backpropagated(function: Function, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the loss of a batch and its gradient [n, d], by ordinary backpropagation; None: it has none."""
-    with torch.enable_grad():
-        at = outputs.detach().double().requires_grad_()
-        value = function(at, labels)
-        if not value.requires_grad:
-            return value, None
-        return value.detach(), torch.autograd.grad(value.sum(), at, allow_unused=True)[0]
 
 
 def _vectorised(of_sample: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, labels: Tensor) -> Tensor:

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from elastic.errors import DegenerateInput, ModelError
-from elastic.losses.callable_loss import OwnFunction, backpropagated, callable_loss, can_be_vectorised
-from elastic.losses.contract import Loss, LossGradient, OwnLoss
+from elastic.losses.callable_loss import OwnFunction, callable_loss, can_be_vectorised
+from elastic.losses.contract import Loss, OwnLoss
+from elastic.losses.names import name_of
+from elastic.losses.own_gradient import backpropagated
 from elastic.losses.precision import first_line
-from elastic.losses.torch_losses import Recognised, name_of, recognised, stable
+from elastic.losses.torch_losses import Recognised, recognised, stable
 from elastic.losses.trial_batches import Batch, trial_batches
 
 Reduction = Literal["mean", "sum"]
@@ -111,37 +113,6 @@ class Tried:
             close = (values - self.value).abs().max() <= AGREED * values.abs().max() + 1e-12
         slopes = torch.zeros_like(gradient) if self.slopes is None else self.slopes
         return bool(close) and bool((gradient - slopes).norm() <= 10 * AGREED * gradient.norm() + 1e-12)
-
-
-def checked_gradient(loss: Loss, outputs: Tensor, labels: Tensor) -> LossGradient:
-    """Return a loss's gradient; for a user's own loss, compared with ordinary backpropagation through it.
-
-    Raises
-    ------
-    ModelError
-        If the two differ by more than a thousandth and more than rounding.
-    """
-    gradient = loss.gradient(outputs, labels)
-    if loss.own is None:
-        return gradient
-    value, found = backpropagated(loss.own.function, outputs, labels)
-    slopes = torch.zeros_like(gradient.direction) if found is None else found
-    if value.ndim == 0 and loss.reduction == "mean":
-        slopes = slopes * (len(outputs) if loss.counts is None else loss.counts(labels).sum())
-    difference = (slopes - gradient.direction * gradient.norm[:, None]).norm(dim=1)
-    relative = difference / torch.where(gradient.norm > 0, gradient.norm, 1.0)
-    wrong = (relative > 1e-3) & (difference > loss.own.rounding) & outputs.isfinite().all(dim=1)
-    if bool(wrong.any()):
-        found_by = f"a gradient that differs by {float(relative[wrong].max()):.0e} from the loss's of each sample alone"
-        raise ModelError(
-            f"`loss` {loss.name}", "be the same as when the measurement began", found_by,
-            "a loss whose value depends on outputs and labels alone",
-        )  # fmt: skip
-    norm = slopes.norm(dim=1)
-    # Far in the terminal phase the callable's own gradient is rounding: there the closed form alone is left.
-    reliable = (relative <= 1e-3) & (norm > 0)
-    directions = torch.where(reliable[:, None], slopes / torch.where(norm > 0, norm, 1.0)[:, None], gradient.direction)
-    return replace(gradient, checked=directions)
 
 
 def _tried(own: OwnFunction, batch: Batch) -> Tried | None:

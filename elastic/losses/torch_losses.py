@@ -80,7 +80,7 @@ def recognised(loss: Any) -> Recognised | None:
     loss = getattr(loss, "_orig_mod", loss)  # of torch.compile
     if isinstance(loss, nn.Module):
         plain = type(loss) in known and not (loss._forward_hooks or loss._forward_pre_hooks or "forward" in vars(loss))
-        return Recognised(type(loss), partial(_options_of, loss)) if plain else None
+        return Recognised(type(loss), partial(options_of, loss)) if plain else None
     function, keywords, positional = loss, {}, ()  # type: Any, dict[str, Any], tuple[Any, ...]
     while isinstance(function, partial):
         function, keywords, positional = function.func, {**function.keywords, **keywords}, positional + function.args
@@ -89,36 +89,9 @@ def recognised(loss: Any) -> Recognised | None:
     return None if kind is None or positional or legacy else Recognised(kind, lambda: keywords)
 
 
-def _options_of(module: nn.Module) -> dict[str, Any]:
+def options_of(module: nn.Module) -> dict[str, Any]:
+    """Return the options of a loss of torch as they stand."""
     return {name: getattr(module, name) for name in PLAIN if hasattr(module, name)}
-
-
-def name_of(loss: Any) -> str:
-    """Return what a report calls a loss.
-
-    >>> name_of(nn.CrossEntropyLoss(label_smoothing=0.1)), name_of(partial(functional.mse_loss, reduction="sum"))
-    ('CrossEntropyLoss(label_smoothing=0.1)', "mse_loss(reduction='sum')")
-    """
-    loss = getattr(loss, "_orig_mod", loss)
-    if isinstance(loss, partial):
-        own, options = name_of(loss.func), dict(loss.keywords)
-    elif isinstance(loss, nn.Module):
-        own, options = type(loss).__name__, _options_of(loss) if recognised(loss) else {}
-    else:
-        own, options = getattr(loss, "__name__", type(loss).__name__), {}
-    told = [f"{name}={_brief(value)}" for name, value in options.items() if not _is_plain(value, PLAIN.get(name, ...))]
-    return f"{own}({', '.join(told)})" if told else own
-
-
-def _is_plain(value: Any, plain: Any) -> bool:
-    return value is plain or (isinstance(value, (str, int, float)) and value == plain)
-
-
-def _brief(value: Any) -> str:
-    if not isinstance(value, Tensor):
-        return repr(value) if isinstance(value, (str, int, float, bool)) else type(value).__name__
-    shown = [f"{entry:g}" for entry in value.detach().reshape(-1)[:4].tolist()]
-    return f"[{', '.join(shown)}{', …' if value.numel() > len(shown) else ''}]"
 
 
 def stable(found: Recognised) -> Loss | None:

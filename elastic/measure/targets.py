@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import reduce, wraps
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from elastic.errors import DegenerateInput, ModelError
 from elastic.losses import Loss, fit_loss
-from elastic.losses.torch_losses import plain_bce, recognised
+from elastic.losses.torch_losses import Recognised, plain_bce, recognised
 from elastic.losses.trial_batches import one_of_each
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
@@ -73,29 +73,20 @@ def classify(
         K = _outputs(model, inputs[0][:1]).shape[1]
         return Classified(loss, tuple(range(K)), tuple(labels), tuple(labels))
     known = recognised(loss)
-    if known is not None and known.of_classes:
-        labels = [_of_classes(part) for part in labels]
-        if all(part.ndim == 1 for part in labels):
-            check_labels(model, inputs[0][:1], torch.cat(list(labels)))
-    if len({part.shape[1:] for part in labels}) > 1:
-        found = " and ".join(f"shape {list(part.shape)}" for part in labels)
-        raise DegenerateInput("`labels`", "be of one shape in all parts", found, "labels [n] or [n, K]")
-    width = torch.promote_types(labels[0].dtype, labels[-1].dtype)
-    joined = torch.cat([part.to(width) for part in labels])
+    labels = _joinable(model, known, inputs, labels)
+    joined, counts = torch.cat(labels), [len(part) for part in labels]
     chosen = one_of_each(joined)
-    outputs = _outputs(model, torch.cat([part[:0] for part in inputs] + [_at(inputs, place) for place in chosen]))
+    outputs = _outputs(model, torch.cat([_at(inputs, place) for place in chosen]))
     if known is not None and known.of_classes and joined.shape[1:] not in ((), outputs.shape[1:]):
         found, hint = f"labels of shape {list(joined.shape)}", "positions [n], or probabilities [n, K]"
         raise DegenerateInput("`labels`", f"fit the {outputs.shape[1]} outputs", found, hint)
-    guard: Callable[[], AbstractContextManager[Any]] = _guard(loss)
+    guard = _guard(loss)
     with guard(), preserved(model):
-        fitted = fit_loss(loss, outputs, joined[chosen], model.parameters())
+        fitted = _guarded(fit_loss(loss, outputs, joined[chosen], model.parameters()), guard)
     names, codes, of_class = _classes(joined, 1 if outputs.ndim == 1 else outputs.shape[1])
-    fitted = _guarded(fitted, guard)
     if of_class is not None:
         judged = plain_bce if known is not None and known.kind is nn.BCEWithLogitsLoss else fitted.per_sample
         fitted = replace(fitted, decide=lowest_loss(judged, of_class))
-    counts = [len(part) for part in labels]
     return Classified(fitted, names, codes.split(counts), joined.split(counts))
 
 
@@ -147,6 +138,21 @@ def _classes(labels: Tensor, K: int) -> tuple[tuple[int | float | str, ...], Ten
 
 def _text(row: list[int | float]) -> str:
     return ("" if set(row) <= {0, 1} else ",").join(f"{value:g}" for value in row)
+
+
+def _joinable(
+    model: TappedModel, known: Recognised | None, inputs: Sequence[Tensor], labels: Sequence[Tensor]
+) -> list[Tensor]:
+    """Return the labels of each part in one type and, but for their number, one shape."""
+    if known is not None and known.of_classes:
+        labels = [_of_classes(part) for part in labels]
+        if all(part.ndim == 1 for part in labels):
+            check_labels(model, inputs[0][:1], torch.cat(labels))
+    if len({part.shape[1:] for part in labels}) > 1:
+        found = " and ".join(f"shape {list(part.shape)}" for part in labels)
+        raise DegenerateInput("`labels`", "be of one shape in all parts", found, "labels [n] or [n, K]")
+    shared = reduce(torch.promote_types, (part.dtype for part in labels))
+    return [part.to(shared) for part in labels]
 
 
 def _of_classes(labels: Tensor) -> Tensor:

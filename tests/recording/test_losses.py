@@ -155,3 +155,18 @@ def test_a_run_under_a_loss_of_one_s_own_is_continued_and_its_targets_are_its_da
             for epoch in epochs:
                 recording.record(epoch)
     assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [0, 1]
+
+
+def test_logits_above_zero_are_a_one_whatever_the_weight_of_ones(tmp_path):
+    splits, loss = binary(), nn.BCEWithLogitsLoss(pos_weight=torch.tensor([9.0]))
+    x, y = splits["train"]
+    model = one_output()
+    with torch.no_grad():
+        model[4][0].bias -= model(torch.tensor(x)).mean()
+    outputs = model(torch.tensor(x)).detach()[:, 0]
+    losses = [loss(outputs.new_tensor([z]), outputs.new_tensor([t])) for z in outputs for t in (0.0, 1.0)]
+    by_weighted_loss = torch.stack(losses).reshape(-1, 2).argmin(1).numpy()
+    assert (by_weighted_loss == y).mean() != ((outputs > 0).numpy() == y).mean()
+    with recorder(tmp_path, model, loss=loss, **splits) as recording:
+        recorded = recording.record(0)
+    assert recorded.scores["accuracy"]["train"] == pytest.approx(((outputs > 0).numpy() == y).mean())

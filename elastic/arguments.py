@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from elastic.models.trial import first_line, trial
 
 #: Inputs [n, …] with their labels [n].
 Labelled = tuple[ArrayLike, ArrayLike]
+#: Name of a registered loss, a `Loss`, a loss of torch, or any callable ``(outputs, labels) -> loss``.
+LossLike = str | Loss | Callable[..., Any]
 #: Weights [K, d], alone or with a bias [K].
 Classifier = ArrayLike | tuple[ArrayLike, ArrayLike | None]
 
@@ -89,11 +92,12 @@ def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
     return place[highest]
 
 
-def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor, Tensor]:
-    """Return inputs on the device of a model's parameters, and int64 labels.
+def samples_like(model: nn.Module, name: str, samples: Labelled, *, positions: bool = True) -> tuple[Tensor, Tensor]:
+    """Return inputs on the device of a model's parameters, and labels.
 
     Floating-point inputs take the type of the parameters that read them first; integers (tokens) and booleans keep
-    theirs.
+    theirs. Labels are int64 positions of outputs [n]; or, without ``positions``, what a loss takes [n, …], of which
+    floating-point ones keep their type.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def samples_like(model: nn.Module, name: str, samples: Labelled) -> tuple[Tensor
     if not isinstance(samples, (tuple, list)) or len(samples) != 2:
         raise DegenerateInput(f"`{name}`", "be a pair", type(samples).__name__, f"{name}=(inputs, labels)")
     inputs = as_inputs(f"{name}[0]", samples[0]).to(parameter.device)
-    labels = _whole_numbers(f"{name}[1]", samples[1]).to(parameter.device)
+    read = _whole_numbers if positions else _targets
+    labels = read(f"{name}[1]", samples[1]).to(parameter.device)
     if len(labels) == 0 or len(labels) != len(inputs):
         found = f"{len(inputs)} inputs, {len(labels)} labels"
         raise DegenerateInput(f"`{name}`", "be inputs with one label each", found, f"{name}=(inputs, labels)")
@@ -167,6 +172,22 @@ def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
     return torch.as_tensor(values.astype(np.int64))
 
 
+def _targets(name: str, labels: ArrayLike) -> Tensor:
+    """Return labels [n, …] as numbers: int64, or floating point as they are."""
+    array = as_numpy(name, labels)
+    if array.ndim < 2:
+        array = label_array(name, labels)
+    if array.dtype.kind not in "iubf":
+        hint = "np.unique(labels, return_inverse=True)[1]"
+        raise DegenerateInput(f"`{name}`", "be numbers", f"{array.dtype.name} of shape {list(array.shape)}", hint)
+    if array.dtype.kind != "f":
+        return torch.as_tensor(array.astype(np.int64))
+    tensor = as_tensor(name, labels if array.ndim > 1 else array)
+    if not bool(tensor.isfinite().all()):
+        raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among them", "the samples that have labels")
+    return tensor
+
+
 def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
     try:
         with trial(model):
@@ -179,18 +200,22 @@ def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
         raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
 
 
-def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss of a registered name, or the loss itself.
+def as_loss(loss: LossLike) -> Loss | Callable[..., Any]:
+    """Return the loss of a registered name, a `Loss` itself, or a callable, which is fitted to outputs and labels yet.
 
     Raises
     ------
     ElasticError
-        If it is neither (UnknownName for a name).
+        If it is none of these (UnknownName for a name).
     """
     if isinstance(loss, str):
         return build_loss(loss)
-    if not isinstance(loss, Loss):
-        raise ElasticError("`loss`", "be a name or an elastic.losses.Loss", type(loss).__name__, "'cross_entropy'")
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, type) or not callable(loss):
+        found = f"the class {loss.__name__}" if isinstance(loss, type) else type(loss).__name__
+        should = "be a name, an elastic.losses.Loss, or a callable (outputs, labels) -> loss"
+        raise ElasticError("`loss`", should, found, "'cross_entropy', or nn.CrossEntropyLoss()")
     return loss
 
 

@@ -46,7 +46,7 @@ TORCHLESS = (
 
 #: Who may use what: the import, or the call, is a room's key.
 KEYS = {
-    "torch.func": {"probes"},
+    "torch.func": {"probes", "losses"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
     "scipy": {"analysis", "theory", "optimizers"},

@@ -39,6 +39,8 @@ class Samples:
         is not told; otherwise None.
     fine_classes
         Names of the fine classes, empty where there are none.
+    targets
+        [n, …] what a user's own loss takes, where that is not ``labels``: numbers, probabilities, several labels.
     """
 
     inputs: Tensor
@@ -48,14 +50,25 @@ class Samples:
     fixed: bool = False
     fine_labels: Tensor | None = None
     fine_classes: tuple[str | int, ...] = ()
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Tensor) -> Samples:
-        """Return the samples at the positions ``index`` [m] (or under the mask [n])."""
-        is_test, fine = (None if part is None else part[index] for part in (self.is_test, self.fine_labels))
-        return replace(self, inputs=self.inputs[index], labels=self.labels[index], is_test=is_test, fine_labels=fine)
+    def take(self, index: Tensor | slice) -> Samples:
+        """Return the samples at the positions ``index`` [m] (or under the mask [n], or in a slice)."""
+        is_test, fine, targets = (
+            None if part is None else part[index] for part in (self.is_test, self.fine_labels, self.targets)
+        )
+        return replace(
+            self, inputs=self.inputs[index], labels=self.labels[index], is_test=is_test, fine_labels=fine,
+            targets=targets,
+        )  # fmt: skip
+
+    @property
+    def for_loss(self) -> Tensor:
+        """What a loss takes [n, …]."""
+        return self.labels if self.targets is None else self.targets
 
     def absent_classes(self) -> list[str | int]:
         """Return the names of the classes that have no samples."""

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from torch import Tensor
 
 from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.cube.portable import fixed_width
@@ -43,7 +42,9 @@ def labelled(
     return xr.Dataset(data, {**layer, **classes}, attrs={"group": group})
 
 
-def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, observed: Tensor) -> xr.Dataset:
+def pair_responses(
+    responses: Mapping[str, UpdateResponse], stepped: npt.NDArray[Any], observed: npt.NDArray[Any]
+) -> xr.Dataset:
     """Return ‖Δ(m;a)‖ and ⟨Δ(m;a), Δ(a;a)⟩ of every pair of samples, NaN for a sample with itself, and ‖Δ(a;a)‖.
 
     Relative similarities of pairs are ``pair_response / own_response``, kernelised ones
@@ -65,8 +66,8 @@ def pair_responses(responses: Mapping[str, UpdateResponse], stepped: Tensor, obs
     of_own = told("movement of each stepped sample itself", per_lr, "‖Δ(a;a)‖", 0)
     coords = {
         "layer": np.array(list(responses), dtype=np.str_),
-        "stepped_label": ("stepped", stepped.cpu().numpy()),
-        "observed_label": ("observed", observed.cpu().numpy()),
+        "stepped_label": ("stepped", stepped),
+        "observed_label": ("observed", observed),
     }
     data = {
         "pair_response": of_pairs("norms", of_norms),

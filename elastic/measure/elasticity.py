@@ -12,21 +12,17 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from elastic.arguments import (
-    Labelled,
-    as_loss,
-    check_update,
-    samples_like,
-)
-from elastic.errors import DegenerateInput, ElasticError, ModelError
+from elastic.arguments import Labelled, LossLike, as_loss, check_update, samples_like
+from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.measure.dataset import labelled, pair_responses
+from elastic.measure.targets import Classified, classify
 from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
-from elastic.models.trial import first_line, trial
+from elastic.models.trial import first_line
 from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
@@ -40,7 +36,7 @@ def measure_elasticity(
     stepped: Labelled,
     observed: Labelled,
     *,
-    loss: str | Loss = "cross_entropy",
+    loss: LossLike = "cross_entropy",
     layers: Sequence[str] | str | None = None,
     update: Literal["first_order", "finite"] = "first_order",
     lr: float | None = None,
@@ -56,11 +52,17 @@ def measure_elasticity(
         A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode and
         left as it was.
     stepped, observed
-        (inputs [n, …], labels [n]); labels are positions of logits. Integer and boolean inputs keep their type. A
-        sample that is in both (equal in every byte) is not paired with itself.
+        (inputs [n, …], labels [n]). Labels are positions of the K outputs, or what the loss takes: probabilities
+        [n, K], several labels [n, K] of zeros and ones, or for a model of one output ([n, 1] or [n]) two labels or
+        numbers [n]. Integer and boolean inputs keep their type. A sample that is in both (equal in every byte) is not
+        paired with itself.
     loss
-        Name of a loss, or a `Loss`. One of the penultimate features ("supervised_contrastive") takes the
-        layer before the output for these, and all stepped samples for its batch: two or more of a class.
+        Name of a registered loss; a loss of torch (``nn.CrossEntropyLoss(label_smoothing=0.1)``, its function, or a
+        ``functools.partial`` of that); any callable ``(outputs, labels) -> loss`` that is the mean or the sum of its
+        samples' losses; or a `Loss`. A sample is stepped on its own term of the sum over a batch: with class
+        weights w that is w_y ℓ, although ``reduction="mean"`` divides by the weight on a batch of one. A registered
+        loss of the penultimate features ("supervised_contrastive") takes the layer before the output for these, and
+        all stepped samples for its batch: two or more of a class.
     layers
         Submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto" for a readable
         set; `elastic.layers` shows what there is. The output layer has the name of the last one, where that gives the
@@ -84,15 +86,16 @@ def measure_elasticity(
     Returns
     -------
     xarray.Dataset
-        The variables of the cube's ``elasticity`` group over layer, stepped_class, observed_class; classes are the
-        labels that occur.
+        The variables of the cube's ``elasticity`` group over layer, stepped_class, observed_class. Classes are the
+        labels that occur; of rows of probabilities, the positions of the largest entries. The attribute ``loss`` names
+        the loss with its options.
 
     Raises
     ------
     ElasticError
         DegenerateInput for arrays or labels that do not fit. ModelError for a model that cannot be tapped or
         differentiated, whose features depend on the batch or on chance, or on which no engine (or the one asked for)
-        agrees with real steps.
+        agrees with real steps; for a loss that couples its samples, is random or cannot be differentiated.
 
     Examples
     --------
@@ -109,52 +112,53 @@ def measure_elasticity(
         raise ElasticError("`engine`", f"be one of 'auto', {', '.join(map(repr, ENGINES))}", repr(engine), "'auto'")
     check_update(update, lr)
     criterion, model = as_loss(loss), unwrapped(model)
-    x_stepped, y_stepped = samples_like(model, "stepped", stepped)
-    x_observed, y_observed = samples_like(model, "observed", observed)
+    positions = isinstance(criterion, Loss)
+    x_stepped, y_stepped = samples_like(model, "stepped", stepped, positions=positions)
+    x_observed, y_observed = samples_like(model, "observed", observed, positions=positions)
     with preserved(model), explained("be differentiable, and run on single samples and on several"):
         tapped = tap(model, layers, x_observed[:2])
-        check_labels(tapped, x_observed[:1], torch.cat([y_stepped, y_observed]))
-        return _measured(
-            tapped, criterion, (x_stepped, y_stepped), (x_observed, y_observed), engine, lr, pairs, memory_budget
-        ).assign_attrs(update=update, lr="" if lr is None else lr)
+        classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
+        return _measured(tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget).assign_attrs(
+            update=update, lr="" if lr is None else lr, loss=classified.loss.name
+        )
 
 
 def _measured(
     model: TappedModel,
-    loss: Loss,
-    stepped: tuple[Tensor, Tensor],
-    observed: tuple[Tensor, Tensor],
+    classified: Classified,
+    stepped: Tensor,
+    observed: Tensor,
     engine: EngineName,
     lr: float | None,
     pairs: bool,
     memory_budget: int,
 ) -> xr.Dataset:
     """Return the dataset of `measure_elasticity` for arguments that have been checked."""
-    inputs = torch.cat([observed[0], stepped[0]])
+    inputs, loss = torch.cat([observed, stepped]), classified.loss
     check_preconditions(model, inputs)
     check_stepping(model, inputs)
-    present, codes = torch.cat([stepped[1], observed[1]]).unique(return_inverse=True)
-    groups, classes = codes.split([len(stepped[1]), len(observed[1])])
-    same = same_rows(stepped[0], observed[0])
+    present, codes = torch.cat(classified.labels).unique(return_inverse=True)
+    groups, classes = codes.split([len(stepped), len(observed)])
+    same = same_rows(stepped, observed)
 
     def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
         return update_responses(
-            model, loss, stepped, (observed[0], classes), classes=len(present), groups=groups, lr=lr,
-            same=same, engine=engine, memory_budget=memory_budget, witness=witness,
+            model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
+            lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,
         )  # fmt: skip
 
     layer = model.layer_of(loss.layer)
-    chosen = choose_engine(model, observed[0][:1], engine=engine, finite=lr is not None, layer=layer)
+    chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None, layer=layer)
     compared = pairs_of(len(same), len(same[0]), seed=0, epoch=0)
-    verified = verified_responses(respond, chosen, model, (stepped[0], observed[0]), compared, lr)
-    names = present.cpu().numpy()
+    verified = verified_responses(respond, chosen, model, (stepped, observed), compared, lr)
+    names = np.array(classified.names)[present.cpu().numpy()]
     ds = labelled(
         tabulate("elasticity", model.layers, verified.readings()), "elasticity",
-        layer_widths(model, observed[0][:1]), {"stepped_class": names, "observed_class": names},
+        layer_widths(model, observed[:1]), {"stepped_class": names, "observed_class": names},
         model.output,
     )  # fmt: skip
     if pairs:
-        ds = ds.merge(pair_responses(verified.responses, stepped[1], observed[1]))
+        ds = ds.merge(pair_responses(verified.responses, names[groups.cpu().numpy()], names[classes.cpu().numpy()]))
     return ds.assign_attrs(verified.attributes())
 
 
@@ -168,22 +172,6 @@ def explained(should: str) -> Iterator[None]:
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
         raise ModelError("`model`", should, first_line(error), hint) from error
-
-
-def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
-    """Raise a ModelError unless logits are [n, K], and DegenerateInput unless every label is the position of one."""
-    with trial(model):
-        shape = tuple(model.taps(example)[model.output].shape)
-    if len(shape) != 2:
-        hint = "a model that ends in the logits of one decision (select a token, average, or flatten them)"
-        raise ModelError(f"layer `{model.output}`", "be of shape [n, K]", f"{list(shape)} for 1 input", hint)
-    K = shape[1]
-    if K < 2:
-        hint = "two logits, of which one may be zero"
-        raise ModelError(f"layer `{model.output}`", "be of two classes or more", "one logit", hint)
-    if labels.min() < 0 or labels.max() >= K:
-        found = f"{int(labels.min())} … {int(labels.max())}"
-        raise DegenerateInput("`labels`", f"be positions of the {K} logits", found, "labels from 0 on")
 
 
 def layer_widths(model: TappedModel, example: Tensor) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,8 @@ class CollapseProbe:
         Bytes that features may take.
     rank_tolerance
         Relative cut of the class means' singular values, as `read_classes` takes it.
+    decide
+        Gives the class [b] that outputs [b, d] are decided for; None: the position of the largest.
     """
 
     model: TappedModel
@@ -57,6 +59,7 @@ class CollapseProbe:
     ridge: float | None = None
     memory_budget: int = 2**30
     rank_tolerance: float | None = None
+    decide: Callable[[Tensor], Tensor] | None = None
     layers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,10 +87,11 @@ class CollapseProbe:
         readings: dict[str, SplitReading] = {}
         centres: dict[str, Tensor] | None = None
         for split in dict.fromkeys(("train", *self.splits)):
+            part = self.samples[split]
             stream = FeatureStream(
-                self.model, self.samples[split].inputs, self.samples[split].labels, memory_budget=self.memory_budget
+                self.model, part.inputs, part.labels, memory_budget=self.memory_budget, decide=self.decide
             )
-            readings[split] = self._read(stream, len(self.samples[split].classes), centres)
+            readings[split] = self._read(stream, len(part.classes), centres)
             centres = centres or {layer: found["statistics"].means for layer, found in readings[split].by_layer.items()}
         return {split: readings[split] for split in self.splits}
 
@@ -110,7 +114,10 @@ class CollapseProbe:
         found: dict[str, dict[str, Any]] = {}
         classifier = self._classifier()
         for layer, linear in self.model.next_weights().items():
-            weight, is_classifier = linear.weight.detach(), linear is classifier
+            weight = linear.weight.detach()
+            # Of one output for two classes, or of several labels a sample, no row of the weights is a class's.
+            rowwise = len(weight) == len(self.samples["train"].classes)
+            is_classifier = linear is classifier and rowwise
             found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
             if is_classifier:
                 found[layer]["classifier_weights"] = weight.double()

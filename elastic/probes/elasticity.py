@@ -150,9 +150,10 @@ class ElasticityProbe:
             return update_responses(
                 self.model,
                 self.loss,
-                (one.inputs, one.labels),
+                (one.inputs, one.for_loss),
                 (other.inputs, other.labels),
                 classes=len(self.samples.classes),
+                groups=one.labels,
                 lr=self.lr,
                 same=stepped[:, None] == observed[None, :],
                 engine=engine,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ class FeatureStream:
         [n, …] and [n] on the model's device.
     memory_budget
         Bytes that features may take, in a batch or altogether.
+    decide
+        Gives the class [b] that outputs [b, d] are decided for; None: the position of the largest.
 
     Attributes
     ----------
@@ -34,11 +36,20 @@ class FeatureStream:
         [n] the network's own class of each sample, known after the first full pass (None before).
     """
 
-    def __init__(self, model: TappedModel, inputs: Tensor, labels: Tensor, *, memory_budget: int = 2**30) -> None:
+    def __init__(
+        self,
+        model: TappedModel,
+        inputs: Tensor,
+        labels: Tensor,
+        *,
+        memory_budget: int = 2**30,
+        decide: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.model = model
         self.inputs = inputs
         self.labels = labels
         self.decisions: Tensor | None = None
+        self._decide = decide or (lambda outputs: outputs.argmax(dim=1))
         self._kept: list[tuple[dict[str, Tensor], Tensor]] | None = None
         with torch.no_grad(), probed(model):
             one = flat_taps(model, inputs[:1])
@@ -56,7 +67,7 @@ class FeatureStream:
         for inputs, labels in zip(self.inputs.split(self._batch), self.labels.split(self._batch), strict=True):
             with torch.no_grad(), probed(self.model):
                 features = flat_taps(self.model, inputs)
-            decisions.append(features[self.model.output].argmax(dim=1))
+            decisions.append(self._decide(features[self.model.output]))
             if self._keeps:
                 kept.append((features, labels))
             yield features, labels

@@ -88,7 +88,7 @@ class FineProbe:
         return update_responses(
             self.model,
             self.loss,
-            (part.inputs, part.labels),
+            (part.inputs, part.for_loss),
             (part.inputs, fine),
             classes=int(fine.max()) + 1,
             groups=fine,

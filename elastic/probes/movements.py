@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import ModelError
-from elastic.losses import Loss, LossGradient
+from elastic.losses import Loss, LossGradient, checked_gradient
 from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.plan import Cost, Plan
@@ -152,7 +152,7 @@ def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor]
     Raises
     ------
     ModelError
-        If the engine was chosen for a loss of another layer.
+        If the engine was chosen for a loss of another layer, or the gradient is not that of the user's own loss.
     """
     inputs, labels = stepped
     layer = stepping.model.layer_of(loss.layer)
@@ -160,4 +160,5 @@ def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor]
         should, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
         raise ModelError("`engine`", should, found, f"choose_engine(…, layer={layer!r})")
     blocks = plan.blocks_of(len(inputs), plan.stepped)
-    return loss.gradient(torch.cat([stepping.features(inputs[block])[stepping.layer] for block in blocks]), labels)
+    features = torch.cat([stepping.features(inputs[block])[stepping.layer] for block in blocks])
+    return checked_gradient(loss, features, labels)

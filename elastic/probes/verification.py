@@ -103,7 +103,8 @@ class Witness:
     Attributes
     ----------
     movements
-        By pair: the movement along the unit gradient, and that gradient [d] with its norm.
+        By pair: the movement along the unit gradient, and that gradient [d] with its norm. Of a user's own loss it is
+        the one that ordinary backpropagation gives, along which real steps then go.
     """
 
     pairs: Sequence[tuple[int, int]]
@@ -122,7 +123,9 @@ class Witness:
             factor = float(block.scale[i]) / norm if norm > 0 else 0.0
             own = {layer: h[i].double() * factor for layer, h in block.own.items()}
             moved = {layer: h[i, k].double() * factor for layer, h in block.moved.items()}
-            self.movements[row, column] = PairMovement(own, moved), block.gradient.direction[i].clone(), norm
+            gradient = block.gradient
+            seeds = gradient.direction if gradient.checked is None else gradient.checked
+            self.movements[row, column] = PairMovement(own, moved), seeds[i].clone(), norm
 
 
 def verify(

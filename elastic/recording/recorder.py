@@ -13,11 +13,10 @@ from typing import Any
 
 from torch import nn
 
-from elastic.arguments import Labelled
+from elastic.arguments import Labelled, LossLike
 from elastic.checkpoint import environment
 from elastic.cube import Status, remove_seal, run_lock, write_atomically
 from elastic.errors import StudyError
-from elastic.losses import Loss
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
@@ -51,10 +50,11 @@ class Recorder(RunRecorder):
         Submodules whose outputs are measured, in the order of depth: names, globs, or "auto". A layer has the name
         that is given here; "logits" is added if the model's output is not among them.
     loss
-        Name of a registered loss, or an `elastic.losses.Loss`.
+        As `elastic.measure_elasticity` takes it: a name, a loss of torch, or any callable (outputs, labels) -> loss.
+        The loss that is recorded of a split is the user's own of all its samples as one batch.
     train, test
-        Inputs [n, …] and labels [n], positions of the outputs; arrays or tensors. They are copied to the model's
-        device.
+        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; arrays or tensors. They are
+        copied to the model's device.
     epochs
         The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
     probes
@@ -107,7 +107,7 @@ class Recorder(RunRecorder):
         model: nn.Module,
         *,
         layers: Sequence[str] | str | None = "auto",
-        loss: str | Loss = "cross_entropy",
+        loss: LossLike = "cross_entropy",
         train: Labelled,
         test: Labelled | None = None,
         epochs: int | None = None,
@@ -144,7 +144,7 @@ class Recorder(RunRecorder):
             )
             made = build_probes(subject, options.asked)
             layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
-        own = described_settings(model, loss, subject, options, epochs, weight_decay, evaluate, settings)
+        own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
         self._owned = ExitStack()
         self._owned.enter_context(run_lock(run))

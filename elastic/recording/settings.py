@@ -9,14 +9,12 @@ from typing import Any
 from torch import nn
 
 from elastic.errors import StudyError
-from elastic.losses import Loss
 from elastic.probes.contract import Subject
 from elastic.recording.options import ProbeOptions
 
 
 def described_settings(
     model: nn.Module,
-    loss: str | Loss,
     subject: Subject,
     options: ProbeOptions,
     epochs: int | None,
@@ -31,7 +29,7 @@ def described_settings(
         "model": type(getattr(subject.model, "module", subject.model)).__name__,
         "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
         "layers": list(subject.model.layers),
-        "loss": loss if isinstance(loss, str) else type(loss).__name__,
+        "loss": subject.loss.name,
         "samples": {split: len(part) for split, part in subject.samples.items()},
         "epochs": epochs,
         "probes": {"at": list(options.at), **options.asked},

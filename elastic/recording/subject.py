@@ -7,17 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.arguments import Labelled, as_loss, check_module, samples_like
+from elastic.arguments import Labelled, LossLike, as_loss, check_module, samples_like
 from elastic.data.contract import Samples
 from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
-from elastic.measure.elasticity import check_labels
+from elastic.measure.targets import classify
 from elastic.models.contract import TappedModel
 from elastic.models.tapped import tap, unwrapped
-from elastic.models.trial import trial
 from elastic.probes.contract import Subject
 from elastic.registry import shorten
 
@@ -25,7 +25,7 @@ from elastic.registry import shorten
 def build_subject(
     model: nn.Module,
     layers: Sequence[str] | str | None,
-    loss: str | Loss,
+    loss: LossLike,
     splits: Mapping[str, Labelled],
     *,
     seed: int,
@@ -39,7 +39,7 @@ def build_subject(
     model, layers, loss, seed, weight_decay
         As `elastic.Recorder` takes them.
     splits
-        Inputs [n, …] and labels [n] by split, "train" first. They are copied to the model's device.
+        Inputs [n, …] and labels by split, "train" first. They are copied to the model's device.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
 
@@ -52,15 +52,23 @@ def build_subject(
     inner = unwrapped(model)
     _check_devices(inner, splits)
     criterion = as_loss(loss)
+    positions = isinstance(criterion, Loss)
     # Copies: later changes of the user's arrays must not change what is recorded.
-    tensors = {split: tuple(map(_copied, samples_like(inner, split, given))) for split, given in splits.items()}
-    example = tensors["train"][0][:2]
-    tapped = _tapped(inner, layers, example)
-    for _, labels in tensors.values():
-        check_labels(tapped, example, labels)
-    classes = tuple(range(_outputs(tapped, example)))
-    samples = {split: Samples(inputs, labels, classes) for split, (inputs, labels) in tensors.items()}
-    return Subject(tapped, criterion, samples, seed, weight_decay, memory_budget)
+    tensors = {
+        split: tuple(map(_copied, samples_like(inner, split, given, positions=positions)))
+        for split, given in splits.items()
+    }
+    tapped = _tapped(inner, layers, tensors["train"][0][:2])
+    inputs, labels = zip(*tensors.values(), strict=True)
+    found = classify(tapped, criterion, inputs, labels)
+    # The cube names classes by whole numbers or texts.
+    classes = tuple(_shortest(name) if isinstance(name, float) else name for name in found.names)
+    targets = [None if given is codes else given for given, codes in zip(found.targets, found.labels, strict=True)]
+    samples = {
+        split: Samples(x, y, classes, targets=given)
+        for split, x, y, given in zip(tensors, inputs, found.labels, targets, strict=True)
+    }
+    return Subject(tapped, found.loss, samples, seed, weight_decay, memory_budget)
 
 
 def check_decay(weight_decay: Any) -> None:
@@ -80,7 +88,7 @@ def data_digest(samples: Mapping[str, Samples]) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()
     for split, part in samples.items():
-        for tensor in (part.inputs, part.labels):
+        for tensor in (part.inputs, part.labels, *(() if part.targets is None else (part.targets,))):
             total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
             total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
@@ -88,6 +96,11 @@ def data_digest(samples: Mapping[str, Samples]) -> str:
 
 def _copied(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _shortest(number: float) -> str:
+    """Return the fewest digits that tell a number, as float32 where it is one."""
+    return str(np.float32(number)) if np.float32(number) == number else str(number)
 
 
 def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:
@@ -99,11 +112,6 @@ def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tenso
         should = "be left out for a built-in model, whose layers have names"
         raise ModelError("`layers`", should, repr(layers), f"layers={list(model.layers)}")
     return model
-
-
-def _outputs(model: TappedModel, example: Tensor) -> int:
-    with trial(model):
-        return int(model(example).shape[1])
 
 
 def _check_devices(model: nn.Module, splits: Mapping[str, Labelled]) -> None:

@@ -200,6 +200,8 @@ def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot
 def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, float]:
     """Return the mean loss and the accuracy of a model (in evaluation mode) on samples, summed in float64.
 
+    A user's own loss is that of all samples as one batch: their mean, the mean by class weights, or the sum.
+
     A loss of features, which couples the samples of a batch, is that of batches of at most `EVALUATION_BATCH`, the same
     at every epoch: every B-th sample from the b-th on, so that classes are spread over all B batches even where the
     samples are in their order. Of up to 4,096 samples it is the loss of all as one batch.
@@ -207,17 +209,20 @@ def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, f
     total = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
     layer, output = model.layer_of(loss.layer), model.output
-    for inputs, labels in evaluation_batches(samples, spread=layer != output):
-        features = {output: model(inputs)} if layer == output else model.taps(inputs)
-        total += loss.per_sample(features[layer].flatten(1), labels).double().sum()
-        correct += (features[output].argmax(dim=1) == labels).sum()
-    return total.item() / len(samples), correct.item() / len(samples)
+    counted = torch.zeros_like(total)
+    for part in evaluation_batches(samples, spread=layer != output):
+        features = {output: model(part.inputs)} if layer == output else model.taps(part.inputs)
+        labels, outputs = part.for_loss, features[output].reshape(len(part), -1)
+        total += loss.per_sample(features[layer].reshape(len(part), -1), labels).double().sum()
+        counted += len(part) if loss.counts is None else loss.counts(labels).double().sum()
+        correct += (loss.decisions(outputs) == part.labels).sum()
+    return loss.reduced(total.item(), counted.item()), correct.item() / len(samples)
 
 
-def evaluation_batches(samples: Samples, *, spread: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield inputs and labels in batches of at most `EVALUATION_BATCH`: neighbours together, or spread over all."""
-    if not spread:
-        yield from zip(samples.inputs.split(EVALUATION_BATCH), samples.labels.split(EVALUATION_BATCH), strict=True)
-        return
+def evaluation_batches(samples: Samples, *, spread: bool) -> Iterator[Samples]:
+    """Yield samples in batches of at most `EVALUATION_BATCH`: neighbours together, or spread over all."""
     count = -(-len(samples) // EVALUATION_BATCH)
-    yield from ((samples.inputs[first::count], samples.labels[first::count]) for first in range(count))
+    spans = (slice(first, None, count) for first in range(count))
+    if not spread:
+        spans = (slice(first, first + EVALUATION_BATCH) for first in range(0, len(samples), EVALUATION_BATCH))
+    yield from map(samples.take, spans)

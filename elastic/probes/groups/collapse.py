@@ -88,6 +88,7 @@ def collapse(
         ridge,
         subject.memory_budget,
         rank_tolerance,
+        subject.loss.decide,
     )
     group = CollapseGroup(reader, tuple(subject.samples))
     told = {split: shorten(classes) for split, classes in missing.items() if classes}

@@ -1,0 +1,42 @@
+"""Float64 inside a user's own loss: outputs, and what the loss holds in shorter types, are widened for one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+NARROW = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class Widened(TorchFunctionMode):
+    """While active, every torch function is handed its floating-point tensors in float64.
+
+    A loss that closes over float32 class weights, or has parameters, then takes float64 outputs. What it rounds by
+    itself (``outputs.float()``) stays rounded.
+
+    Examples
+    --------
+    >>> weight, outputs = torch.tensor([1.0, 3.0]), torch.zeros(1, 2, dtype=torch.float64)
+    >>> with Widened():
+    ...     torch.nn.functional.cross_entropy(outputs, torch.tensor([1]), weight).dtype
+    torch.float64
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one function."""
+        args, kwargs = tree_map(widened, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def widened(value: Any) -> Any:
+    """Return a floating-point tensor in float64, anything else as it is."""
+    return value.double() if isinstance(value, Tensor) and value.dtype in NARROW else value
+
+
+def first_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its text."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

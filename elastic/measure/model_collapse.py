@@ -84,17 +84,20 @@ class _Decided:
     def __init__(self, stream: ModelStream) -> None:
         self.stream = stream
         self.shape: tuple[int, ...] = ()
-        self._passes = 0
-        self._highest: list[Tensor] = []
+        self._passes = self._count = 0
+        self._highest = torch.empty(0)
 
     def passes(self) -> Iterator[tuple[dict[str, Tensor], Array]]:
         """Start a pass over the stream."""
-        self._passes += 1
+        self._passes, total, self._count = self._passes + 1, self._count, 0
         for features, labels in self.stream():
             output = features[self.stream.output]
             self.shape = tuple(output.shape[1:])
             if self._passes == 2 and len(self.shape) == 1:
-                self._highest.append(output.argmax(dim=1).to(position_type(self.shape[0])))
+                if self._count == 0:
+                    self._highest = torch.empty(total, dtype=position_type(self.shape[0]), device=output.device)
+                self._highest[self._count : self._count + len(labels)] = output.argmax(dim=1)
+            self._count += len(labels)
             yield features, labels
 
     def among(self, names: Array) -> tuple[Callable[[], Tensor] | None, str]:
@@ -102,7 +105,7 @@ class _Decided:
         shape, K = f"outputs of shape {['n', *self.shape]}".replace("'", ""), len(names)
         if len(self.shape) != 1 or self.shape[0] < K:
             return None, f"{shape} for {K} classes"
-        highest, count = torch.cat(self._highest), self.shape[0]
+        highest, count = self._highest, self.shape[0]
         try:
             positions_among(highest[:1].long(), count, names)
         except DegenerateInput:

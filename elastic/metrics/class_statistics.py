@@ -220,14 +220,15 @@ def read_around_means(
     _check_tolerance(rank_tolerance)
     for name, layer in layers.items():
         layer.fix_means(rank_tolerance, None if centres is None else centres[name])
-    counts = next(iter(layers.values())).counts
-    members = [torch.empty(0, dtype=position_type(len(counts)), device=counts.device)]
+    counts, done = next(iter(layers.values())).counts, 0
+    # Filled in place: small tensors that stay, between the large ones of every batch, keep memory from being reused.
+    members = torch.empty(int(counts.sum()), dtype=position_type(len(counts)), device=counts.device)
     for features, labels in batches:
         for name, values in features.items():
             layers[name].measure(vectors(values), labels)
-        members.append(labels.to(members[0]))
-    every = torch.cat(members)
-    return {name: _reading(layer, every) for name, layer in layers.items()}
+        members[done : done + len(labels)] = labels
+        done += len(labels)
+    return {name: _reading(layer, members) for name, layer in layers.items()}
 
 
 def _check_tolerance(tolerance: object) -> None:

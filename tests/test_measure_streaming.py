@@ -20,7 +20,7 @@ from elastic import measure_collapse
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.models.auto_layers import auto_layers
 from elastic.models.batch_forward import BatchForward
-from elastic.models.contract import Task
+from elastic.models.contract import Stages, Task
 from elastic.models.forward_trace import trace
 from elastic.models.mlp import mlp
 
@@ -270,9 +270,13 @@ def test_a_view_of_a_model_has_the_layers_of_the_model():
     for net in (network(), nn.Sequential(network(), nn.ReLU(), nn.Linear(3, 2).double())):
         x, _ = samples()
         view = BatchForward(net, lambda module, inputs: module(inputs), lambda batch, rows, count: batch[rows])
+        assert not view.eval().training
+        assert not net.training
         assert auto_layers(trace(view, x)) == auto_layers(trace(net, x))
         view.batch, view.count = x, len(x)
-        assert auto_layers(trace(view, torch.arange(len(x)))) == auto_layers(trace(net, x))
+        found, expected = trace(view, torch.arange(len(x))), trace(net, x)
+        assert auto_layers(found) == auto_layers(expected)
+        assert [call.function for call in found.calls] == [call.function for call in expected.calls]
 
 
 def test_inputs_are_a_layer_where_they_are_asked_for():
@@ -357,7 +361,7 @@ class Restless(nn.Module):
         self.cache.append(x.detach())
         torch.rand(3), random.random(), np.random.rand()
         x.add_(1)
-        return self.head(self.norm(self.linear(x)).relu_())
+        return self.head(self.norm(self.linear(x)))
 
 
 @pytest.mark.parametrize("form", ["pair", "mapping"])
@@ -372,7 +376,8 @@ def test_model_generators_and_samples_are_as_before(form):
     before = {key: value.clone() for key, value in net.state_dict().items()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), generator.get_state()
     inputs, modes = x.clone(), [m.training for m in net.modules()]
-    measure_collapse(net, loader, layers=["linear"])
+    found = measure_collapse(net, loader, layers=["linear", "norm"])
+    assert "nc3_duality" in found
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
     assert states[2] == np.random.get_state()[1].tolist()
@@ -382,6 +387,76 @@ def test_model_generators_and_samples_are_as_before(form):
     assert (net.calls, net.cache) == (0, [])
     assert torch.equal(x, inputs)
     assert not any(m._forward_hooks for m in net.modules())
+
+
+class Counting(nn.Sequential):
+    """Gives features that depend on how often it has run."""
+
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        self.register_buffer("runs", torch.zeros(()))
+
+    def forward(self, x):
+        self.runs += 1
+        return super().forward(x * self.runs)
+
+
+def test_no_batch_depends_on_the_batches_before():
+    net, (x, y) = network(), samples()
+    assert_same(measure_collapse(Counting(*net), cut(x, y), layers=NAMES), by_arrays(net, x, y))
+
+
+class InPlace(Stages):
+    def taps(self, inputs):
+        return super().taps(inputs.mul_(2))
+
+
+def test_a_built_in_model_that_writes_into_its_inputs_leaves_the_samples_as_they_are():
+    net = InPlace({"penultimate": nn.Linear(4, 5), "logits": nn.Linear(5, 3)}).double()
+    x, y = samples()
+    before = x.clone()
+    measure_collapse(net, cut(x, y))
+    assert torch.equal(x, before)
+
+
+class Shared(nn.Module):
+    """Takes an array beside the samples, and writes into it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x, shift):
+        return self.head(self.linear(x + shift.mul_(2).sum()))
+
+
+def test_what_batches_hold_beside_samples_stays_as_it_is():
+    x, y = samples()
+    shift = torch.ones(2, 4).double()
+    found = measure_collapse(
+        Shared().double(), [{"x": a, "shift": shift, "labels": b} for a, b in cut(x, y)], layers="*"
+    )
+    assert found["layer"].values.tolist() == ["linear", "head"]
+    assert torch.equal(shift, torch.ones(2, 4).double())
+
+
+class Scaled(nn.Module):
+    """Its first parameter is not the one that reads the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, dtype=torch.float64))
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
+def test_inputs_take_the_type_of_the_parameter_that_reads_them():
+    x, y = samples()
+    net = Scaled()
+    found = measure_collapse(net, (x, y), layers=["linear"])
+    xr.testing.assert_identical(found, measure_collapse(net, (x.float(), y), layers=["linear"]))
 
 
 def test_a_model_is_left_as_it_was_when_the_measurement_fails():

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from elastic.arrays import ArrayLike, as_dense, as_numpy, as_tensor, label_array
+from elastic.arrays import ArrayLike, as_numpy, as_tensor, label_array
+from elastic.batches.batch import as_inputs
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss, build_loss
 from elastic.metrics.rounding import magnitude
@@ -81,14 +82,18 @@ def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
     if logits.ndim != 2:
         hint = "one row a sample: logits.flatten(0, 1) with a label a token, or logits[:, -1]"
         raise DegenerateInput("`features['logits']`", "be of shape [n, C]", f"shape {list(logits.shape)}", hint)
-    highest, count = logits.argmax(dim=1), logits.shape[1]
+    return positions_among(logits.argmax(dim=1), logits.shape[1], names)
+
+
+def positions_among(highest: Tensor, count: int, names: npt.NDArray[Any]) -> Tensor:
+    """Return the position among the classes of each of the highest [n] of ``count`` logits, as `decisions_of` does."""
     if count == len(names):
         return highest
     if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= count:
         should = f"have a column for each of the {len(names)} labels, or labels that are positions"
         raise DegenerateInput("`features['logits']`", should, f"{count} columns", "integer labels from 0 on")
-    place = torch.full((count,), -1, device=logits.device)
-    place[torch.as_tensor(names.astype(np.int64))] = torch.arange(len(names), device=logits.device)
+    place = torch.full((count,), -1, device=highest.device)
+    place[torch.as_tensor(names.astype(np.int64))] = torch.arange(len(names), device=highest.device)
     return place[highest]
 
 
@@ -145,23 +150,6 @@ def check_module(model: nn.Module) -> Tensor:
         found = "torch.inference_mode, under which none are recorded"
         raise ModelError("`model`", "be one that derivatives can be taken of", found, "torch.no_grad in its place")
     return parameters[0]
-
-
-def as_inputs(name: str, values: ArrayLike) -> Tensor:
-    """Return inputs [n, …] as a tensor of their own type: tokens stay integers.
-
-    Raises
-    ------
-    DegenerateInput
-        As `as_tensor`.
-    """
-    tensor = as_tensor(name, values)
-    if isinstance(values, (list, tuple)) and values and all(isinstance(row, Tensor) for row in values):
-        values = torch.stack(list(values))
-    if isinstance(values, Tensor):
-        return tensor if values.is_floating_point() else as_dense(name, values)
-    array = as_numpy(name, values)
-    return torch.from_numpy(np.array(array, order="C")) if array.dtype.kind in "iub" else tensor
 
 
 def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:

@@ -141,7 +141,7 @@ REFUSED = {
     "text": (lambda: "abc", "be an array of numbers"),
     "a set": (lambda: {1, 2}, "be an array of numbers"),
     "a generator": (lambda: (row for row in H), "be an array of numbers"),
-    "a module": (lambda: torch.nn.Linear(2, 2), "be an array of numbers"),
+    "a module in the place of an array": (lambda: {"h": torch.nn.Linear(2, 2)}, "be an array of numbers"),
     "a complex number": (lambda: 3 + 1j, "be real numbers of shape"),
     "a scalar tensor": (lambda: torch.tensor(3.0), "be real numbers of shape"),
     "an object that fails": (Broken, "found the disk is gone"),

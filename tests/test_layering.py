@@ -25,6 +25,7 @@ ORDER = (
     {"registry", "progress", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
+    {"batches"},
     {"training", "checkpoint", "arguments"},
     {"probes"},
     {"runs", "measure", "display"},

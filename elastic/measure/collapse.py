@@ -1,20 +1,22 @@
-"""Collapse in one's own arrays, without a protocol: arrays in, a labelled dataset out."""
+"""Collapse in one's own arrays or model, without a protocol: a labelled dataset out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
 from elastic.arguments import Classifier, as_classifier, decisions_of, linear_decisions
 from elastic.arrays import ArrayLike, as_tensor, class_positions
 from elastic.errors import DegenerateInput
 from elastic.measure.dataset import labelled
+from elastic.measure.model_collapse import collapse_of_model
+from elastic.measure.model_stream import Forward
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import vectors
@@ -23,13 +25,19 @@ from elastic.models.contract import LOGITS
 
 
 def measure_collapse(
-    features: ArrayLike | Mapping[str, ArrayLike],
-    labels: ArrayLike,
+    features: ArrayLike | Mapping[str, ArrayLike] | nn.Module,
+    labels: Any,
     *,
     classifier: Classifier | None = None,
     rank_tolerance: float | None = None,
+    layers: Sequence[str] | str | None = None,
+    forward: Forward | None = None,
+    batch_size: int = 256,
 ) -> xr.Dataset:
-    """Measure neural collapse in features, layer by layer.
+    """Measure neural collapse in features, layer by layer: of arrays, or of a model that reads a loader.
+
+    A model's features are never held together: two passes over the loader need memory for the class means of each
+    layer (K·d numbers), one batch, and a byte or two a sample and layer for the nearest class means.
 
     Parameters
     ----------
@@ -37,25 +45,44 @@ def measure_collapse(
         {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
         arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" tells the
         network's decisions: its columns are the sorted labels, or, if there are more, all the labels' positions.
+        Or a model, any ``nn.Module``: it is read in evaluation mode and left as it was, also its random generators.
     labels
-        [n] integers or strings, not necessarily 0 … K−1.
+        Of arrays: [n] integers or strings, not necessarily 0 … K−1. Of a model: the loader, which has to give the same
+        samples in the same order in both passes. It is a DataLoader or another iterable of batches, each (inputs,
+        labels) or a mapping of keyword arguments with "labels"; or a Dataset, or a pair (inputs [n, …], labels [n]).
+        Floating-point inputs take the model's type, others keep theirs.
     classifier
         Weights [K, d] of the linear classifier that reads the last layer (before "logits"), rows in the order of
-        the sorted labels; or a pair of weights and bias [K]. Without a bias the decisions are those of W h.
+        the sorted labels; or a pair of weights and bias [K]. Without a bias the decisions are those of W h. By
+        default a model's own, where one ``nn.Linear`` makes its output of the last layer's features.
     rank_tolerance
         Directions of the class means count in nc1 and fuzziness where their singular value exceeds this share of the
         largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` tells how many count.
+    layers
+        Of a model: submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto"
+        for a readable set; `elastic.layers` shows what there is. A first "input" adds the inputs. The output layer has
+        the name of the last one, where that gives the output; otherwise it is added as "logits".
+    forward
+        ``forward(model, batch)`` returns the outputs for a batch as the loader gives it, on the model's device; by
+        default ``model(inputs)``, or ``model(**batch)`` without the labels. Of an output object ``logits`` are taken.
+    batch_size
+        Samples in a batch, where the loader gives samples and not batches.
 
     Returns
     -------
     xarray.Dataset
         The variables of the cube's ``collapse`` group over layer (and class, other_class, component). What needs a
-        classifier or decisions is left out where there are none.
+        classifier or decisions is left out where there are none. If a model's outputs are not one for each class, the
+        attribute ``decisions`` says so.
 
     Raises
     ------
     DegenerateInput
-        If there are fewer than two classes, arrays of different lengths, values that are not finite.
+        If there are fewer than two classes, arrays of different lengths, values that are not finite; if a loader can be
+        gone through only once, or gives other samples or another order in the second pass.
+    ModelError
+        If the model does not run on the batches, does not have the layers, or its features are not the same for a
+        sample in every pass and in every batch.
 
     Examples
     --------
@@ -63,7 +90,23 @@ def measure_collapse(
     >>> ds = measure_collapse(h, ["cat", "cat", "dog", "dog"])
     >>> float(ds.nc1.sel(layer="features").round(12)), ds["class"].values.tolist()
     (0.125, ['cat', 'dog'])
+
+    Of a model, and of a loader of two batches:
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
+    >>> loader = [(h[:3], ["cat", "cat", "dog"]), (h[3:], ["dog"])]
+    >>> ds = measure_collapse(net, loader, layers=["0"])
+    >>> float(ds.nc1.sel(layer="0").round(12)), ds["layer"].values.tolist()
+    (0.125, ['0', 'logits'])
     """
+    if isinstance(features, nn.Module):
+        return collapse_of_model(
+            features, labels, layers=layers, classifier=classifier, rank_tolerance=rank_tolerance,
+            forward=forward, batch_size=batch_size,
+        )  # fmt: skip
+    if layers is not None or forward is not None:
+        name, found = ("`layers`", repr(layers)) if layers is not None else ("`forward`", "a function")
+        raise DegenerateInput(name, "be left out for arrays", found, "features={'penultimate': array}")
     by_layer = features if isinstance(features, Mapping) else {"features": features}
     if not by_layer:
         raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")

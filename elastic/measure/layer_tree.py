@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from elastic.arguments import as_inputs, check_module
+from elastic.arguments import check_module
 from elastic.arrays import ArrayLike
+from elastic.batches.batch import as_inputs
 from elastic.errors import DegenerateInput
 from elastic.models.auto_layers import auto_layers
 from elastic.models.contract import TappedModel

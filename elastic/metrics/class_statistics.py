@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import DegenerateInput, ElasticError
-from elastic.metrics.moments import LayerMoments, vectors
+from elastic.metrics.moments import LayerMoments, position_type, vectors
 from elastic.metrics.rounding import norm, pair_distances
 
 #: Features [b, …] of one batch by layer.
@@ -125,15 +125,23 @@ class ClassReading:
     ----------
     statistics
         Moments of the features.
-    nearest
-        [N] int64, class whose mean is nearest to the sample (the first of equally near ones).
-    labels
-        [N] int64.
+    short_nearest, short_labels
+        [N] `nearest` and `labels` in the shortest type that holds them.
     """
 
     statistics: ClassStatistics
-    nearest: Tensor
-    labels: Tensor
+    short_nearest: Tensor
+    short_labels: Tensor
+
+    @property
+    def nearest(self) -> Tensor:
+        """Class whose mean is nearest to each sample (the first of equally near ones), [N] int64."""
+        return self.short_nearest.long()
+
+    @property
+    def labels(self) -> Tensor:
+        """Class of each sample, [N] int64."""
+        return self.short_labels.long()
 
 
 def read_classes(
@@ -198,12 +206,29 @@ def read_classes(
             layers[name].add(vectors(values), labels)
     if not layers:
         raise DegenerateInput("`stream`", "give features of at least one layer", "none", "a stream with samples")
+    return read_around_means(layers, _batches(stream, classes), centres=centres, rank_tolerance=rank_tolerance)
+
+
+def read_around_means(
+    layers: Mapping[str, LayerMoments],
+    batches: Iterable[tuple[Features, Tensor]],
+    *,
+    centres: Mapping[str, Tensor] | None = None,
+    rank_tolerance: float | None = None,
+) -> dict[str, ClassReading]:
+    """Make the second pass of `read_classes`, over the batches of which ``layers`` hold the sums."""
+    _check_tolerance(rank_tolerance)
     for name, layer in layers.items():
         layer.fix_means(rank_tolerance, None if centres is None else centres[name])
-    for features, labels in _batches(stream, classes):
+    counts, done = next(iter(layers.values())).counts, 0
+    # Filled in place: small tensors that stay, between the large ones of every batch, keep memory from being reused.
+    members = torch.empty(int(counts.sum()), dtype=position_type(len(counts)), device=counts.device)
+    for features, labels in batches:
         for name, values in features.items():
             layers[name].measure(vectors(values), labels)
-    return {name: _reading(layer) for name, layer in layers.items()}
+        members[done : done + len(labels)] = labels
+        done += len(labels)
+    return {name: _reading(layer, members) for name, layer in layers.items()}
 
 
 def _check_tolerance(tolerance: object) -> None:
@@ -211,9 +236,9 @@ def _check_tolerance(tolerance: object) -> None:
         raise ElasticError("`rank_tolerance`", "be at least 0 and below 1", repr(tolerance), "1e-6, or None")
 
 
-def _reading(layer: LayerMoments) -> ClassReading:
+def _reading(layer: LayerMoments, labels: Tensor) -> ClassReading:
     """Put one layer's moments into the words of the metrics."""
-    nearest, labels = layer.decided()
+    nearest = layer.decided()
     N, K, scale = layer.counts.sum(), len(layer.counts), layer.scale
     frames = [
         Between(v, s * scale, (m / N).sqrt() * scale) for (v, s), m in zip(layer.frames, layer.moments, strict=True)

@@ -190,7 +190,7 @@ def nc4_mismatch(nearest: Tensor, decisions: Tensor) -> Tensor:
     >>> nc4_mismatch(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])).item()
     0.25
     """
-    return (nearest != decisions.to(nearest.device)).double().mean()
+    return (nearest != decisions.to(nearest.device)).count_nonzero().double() / len(nearest)
 
 
 @metric(source="papyan2020prevalence", formula="‖μ_k-μ_G‖", units="feature unit", bounds=(0.0, None), dims=("class",))

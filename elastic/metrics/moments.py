@@ -29,6 +29,16 @@ def vectors(features: Tensor) -> Tensor:
     return (flat.cpu() if flat.device.type == "mps" else flat).to(torch.float64)
 
 
+def position_type(classes: int) -> torch.dtype:
+    """Return the shortest signed type that holds the positions of classes: one a sample is kept of each layer.
+
+    >>> position_type(128), position_type(129)
+    (torch.int8, torch.int16)
+    """
+    types = (torch.int8, torch.int16, torch.int32)
+    return next(dtype for dtype in types if classes - 1 <= torch.iinfo(dtype).max)
+
+
 class LayerMoments:
     """Counts, means, scatter and projected scatter of one layer's features.
 
@@ -77,8 +87,17 @@ class LayerMoments:
         self._largest = x.new_zeros(())
         self._sums = x.new_zeros(classes, x.shape[1])
         self._lengths = x.new_zeros(3, classes)  # Σ‖h‖, Σ‖h - origin‖ and Σ‖h - origin‖² of each class
-        self._nearest: list[Tensor] = []
-        self._labels: list[Tensor] = []
+
+    def widen(self, places: Tensor, classes: int) -> None:
+        """First pass: make room for ``classes``, among which those so far move to ``places``, in ascending order."""
+        for name in ("counts", "scatter", "_sums"):
+            held = getattr(self, name)
+            wider = held.new_zeros(classes, *held.shape[1:])
+            wider[places.to(held.device)] = held
+            setattr(self, name, wider)
+        lengths = self._lengths.new_zeros(3, classes)
+        lengths[:, places.to(lengths.device)] = self._lengths
+        self._lengths = lengths
 
     def add(self, x: Tensor, labels: Tensor) -> None:
         """First pass: count and sum features [b, d], by matrix products (scattered sums have no order on CUDA)."""
@@ -107,6 +126,10 @@ class LayerMoments:
             self.means = self.means.mean(0).expand_as(self.means).clone()
             self.frames = [(directions[:, :0], values[:0]) for directions, values in self.frames]
         self.moments = [torch.zeros_like(s) for _, s in self.frames]
+        self._seen = torch.zeros_like(self.counts)
+        self._nearest = torch.empty(
+            int(self.counts.sum()), dtype=position_type(len(self.counts)), device=self.counts.device
+        )
         self._centres, self._slack = self.means, arithmetic
         if centres is not None:
             given = vectors(centres).to(self.means.device)
@@ -117,22 +140,27 @@ class LayerMoments:
         """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
         x = (x - self.origin).div_(self.scale)
         labels = labels.to(x.device)
-        z = x - self.means[labels]
-        self.scatter += self._members(labels) @ z.square().sum(1)
+        z, members, before = x - self.means[labels], self._members(labels), int(self._seen.sum())
+        self._seen += members.sum(1)
+        if before + len(x) > len(self._nearest):
+            raise self._differing()
+        self.scatter += members @ z.square().sum(1)
         for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
             moments += (z @ directions).square().sum(0)
-        self._nearest.append(self._nearest_centre(x))
-        self._labels.append(labels)
+        self._nearest[before : before + len(x)] = self._nearest_centre(x)
 
-    def decided(self) -> tuple[Tensor, Tensor]:
-        """Return the nearest centre [N] and the label [N] of every sample, in the order of the second pass."""
-        labels = torch.cat(self._labels) if self._labels else self.counts.new_zeros(0).long()
-        if not torch.equal(labels.bincount(minlength=len(self.counts)), self.counts.long()):
-            found = f"{int(self.counts.sum())} in the first, {len(labels)} or other classes in the second"
-            raise DegenerateInput(
-                f"samples of layer {self.name!r}", "be the same in both passes", found, "a list of batches"
-            )
-        return torch.cat(self._nearest), labels
+    def decided(self) -> Tensor:
+        """Return the nearest centre [N] of every sample, as `position_type`, in the order of the second pass."""
+        if not torch.equal(self._seen, self.counts):
+            raise self._differing()
+        return self._nearest
+
+    def _differing(self) -> DegenerateInput:
+        first, second = int(self.counts.sum()), int(self._seen.sum())
+        found = f"{first} in the first, {second} or other classes in the second"
+        return DegenerateInput(
+            f"samples of layer {self.name!r}", "be the same in both passes", found, "a list of batches"
+        )
 
     def _nearest_centre(self, x: Tensor) -> Tensor:
         """Return the first of the centres that are nearest to each row, up to the rounding of both."""

@@ -42,7 +42,7 @@ def ncc_accuracy(nearest: Tensor, labels: Tensor) -> Tensor:
     >>> ncc_accuracy(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])).item()
     0.75
     """
-    return (nearest == labels.to(nearest.device)).double().mean()
+    return (nearest == labels.to(nearest.device)).count_nonzero().double() / len(nearest)
 
 
 @metric(source="tirer2023perturbation", formula="tr Σ_W / tr Σ_B", bounds=(0.0, None), at_collapse=0.0)

@@ -309,3 +309,19 @@ def test_a_stream_that_can_be_read_only_once_is_refused():
     once = iter([({"layer": case.features}, case.labels)])
     with pytest.raises(DegenerateInput, match="same in both passes"):
         read_classes(lambda: once, 3)
+
+
+@pytest.mark.parametrize("change", ["more", "other classes"])
+def test_a_stream_with_other_samples_in_the_second_pass_is_refused(change):
+    case, passes = cases.clustered(), []
+
+    def stream():
+        passes.append(1)
+        if len(passes) == 1:
+            return [({"layer": case.features}, case.labels)]
+        if change == "more":
+            return [({"layer": case.features}, case.labels)] * 2
+        return [({"layer": case.features}, case.labels.clamp(max=1))]
+
+    with pytest.raises(DegenerateInput, match=r"same in both passes; found \d+ in the first, \d+ or other classes"):
+        read_classes(stream, 3)

@@ -1,0 +1,199 @@
+"""The features of a model's layers, batch by batch from a loader, in memory for one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.arrays import Array, as_tensor
+from elastic.batches import inputs_of, labels_of, outputs_of, place_of, placed, rows_of, run
+from elastic.errors import ElasticError, ModelError
+from elastic.models.batch_forward import BatchForward, Run
+from elastic.models.contract import INPUT, TappedModel
+from elastic.models.input_type import input_type
+from elastic.models.returned import Returned
+from elastic.models.state import ModuleState
+from elastic.models.tapped import tap
+from elastic.models.trial import first_line, uncompiled
+
+#: Gives the outputs of a model for a batch of the loader.
+Forward = Callable[[nn.Module, Any], Any]
+#: Samples that are run to find layers.
+SAMPLES = 2
+
+
+class ModelStream:
+    """A stream of ``({layer: features [b, …]}, labels [b])`` of a model, to be started once a pass.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode. It is as before after every batch, but for parameters, which the caller restores.
+    batches
+        Iterated once a pass.
+    layers
+        As `elastic.measure_collapse` takes them.
+    forward
+        Gives the outputs for a batch; by default the model is called with the inputs, or with keyword arguments.
+
+    Attributes
+    ----------
+    output, penultimate
+        Names of the output layer and of the one before it, after the first batch.
+    classifier
+        The linear module that makes the output of the penultimate features, where there is one.
+    widths
+        Width of each layer.
+    """
+
+    def __init__(
+        self, model: nn.Module, batches: Iterable[Any], layers: Sequence[str] | str | None, forward: Forward | None
+    ) -> None:
+        self.model, self.batches, self.forward = model, batches, forward
+        self.layers, self.reads_input = _without_input(model, layers)
+        self.widths: dict[str, int] = {}
+        self.output = ""
+        self.penultimate: str | None = None
+        self.classifier: nn.Linear | None = None
+        self._view = BatchForward(model, _runner(forward), rows_of)
+        self._tapped: TappedModel | None = None
+        self._state = ModuleState(model, parameters=False)
+        self._device, self._dtype = place_of(model)
+
+    def __call__(self) -> Iterator[tuple[dict[str, Tensor], Array]]:
+        """Pass over the loader once; batches without samples are left out."""
+        for batch in self.batches:
+            labels = labels_of(batch)
+            if len(labels):
+                yield self._read(batch, len(labels)), labels
+
+    def _read(self, batch: Any, count: int) -> dict[str, Tensor]:
+        """Return the features of one batch."""
+        inputs = inputs_of(batch) if self.forward is None else batch
+        whole = isinstance(inputs, Tensor) and self.forward is None
+        if self.reads_input and not whole:
+            hint = "leaving it out, or batches (inputs, labels)"
+            raise ModelError("`layers`", "be submodules where the inputs are no array", repr(INPUT), hint)
+        with torch.no_grad(), uncompiled(), _explained(self.forward):
+            inputs = placed(inputs, self._device, self._type(inputs, whole))
+            self._view.batch, self._view.count = None if whole else inputs, count
+            try:
+                entering = inputs if whole else torch.arange(count)
+                if self._tapped is None:
+                    self._tapped = self._look(entering)
+                features = self._taps(self._tapped, entering)
+            finally:
+                self._view.batch = None
+        return {INPUT: as_tensor("inputs", inputs), **features} if self.reads_input else features
+
+    def _look(self, entering: Tensor) -> TappedModel:
+        """Return the model with its layers, found on the first batch, if its features can be read."""
+        example = entering[:SAMPLES]
+        tapped = tap(self._view, self.layers, example) if not isinstance(self.model, TappedModel) else self._built_in()
+        features = self._taps(tapped, entering)
+        _check_features(features, lambda rows: self._taps(tapped, entering[:rows]))
+        inputs = {INPUT: entering} if self.reads_input else {}
+        self.widths = {layer: values[0].numel() for layer, values in (inputs | features).items()}
+        self.output, self.penultimate = tapped.output, tapped.penultimate
+        linear = tapped.next_weights().get(tapped.penultimate or "")
+        if linear is not None and self._restoring(lambda: _gives_output(linear, tapped, example.clone())):
+            self.classifier = linear
+        return tapped
+
+    def _built_in(self) -> TappedModel:
+        """Return a model that has layers of its own."""
+        assert isinstance(self.model, TappedModel)
+        if self._view.batch is not None:
+            should = "be read with tensors, which its layers are made of"
+            raise ModelError("a built-in model", should, "a mapping, or `forward`", "batches (inputs, labels)")
+        if self.layers not in (None, "auto") and tuple(self.layers or ()) != self.model.layers:
+            should = "be left out for a built-in model, whose layers have names"
+            raise ModelError("`layers`", should, repr(self.layers), f"layers={list(self.model.layers)}")
+        return self.model
+
+    def _taps(self, tapped: TappedModel, entering: Tensor) -> dict[str, Tensor]:
+        features = self._restoring(lambda: tapped.taps(entering.clone()))
+        return {layer: as_tensor(f"layer {layer!r}", values) for layer, values in features.items()}
+
+    def _restoring(self, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        finally:
+            self._state.restore()
+
+    def _type(self, inputs: Any, whole: bool) -> torch.dtype | None:
+        """Return the type of floating-point inputs: that of the parameter that reads them first, where that is seen."""
+        if self._tapped is None and self._dtype is not None and whole and inputs.is_floating_point():
+            self._dtype = self._restoring(lambda: input_type(self._view, inputs[:1].to(self._device)))
+        return self._dtype
+
+
+def _runner(forward: Forward | None) -> Run:
+    """Return what runs a model and gives its logits: a function that holds no more, as what it holds is saved."""
+    return lambda model, inputs: outputs_of((forward or run)(model, inputs))
+
+
+@contextmanager
+def _explained(forward: Forward | None) -> Iterator[None]:
+    try:
+        yield
+    except ElasticError:
+        raise
+    except Exception as error:
+        hint = "forward=lambda model, batch: model(…)" if forward is None else "the `forward` that fits the batches"
+        raise ModelError("`model`", "run on the batches of `loader`", first_line(error), hint) from error
+
+
+def _without_input(model: nn.Module, layers: Sequence[str] | str | None) -> tuple[Sequence[str] | str | None, bool]:
+    """Return layers but the inputs, and whether these are asked for: a first ``input`` that is no submodule."""
+    is_asked = layers is not None and not isinstance(layers, str) and list(layers)[:1] == [INPUT]
+    if not is_asked or layers is None or any(name == INPUT for name, _ in model.named_modules()):
+        return layers, False
+    return list(layers)[1:], True
+
+
+def _gives_output(linear: nn.Linear, tapped: TappedModel, example: Tensor) -> bool:
+    """Whether what a linear module returns is what the model returns."""
+    returned: list[Returned] = []
+    handle = linear.register_forward_hook(lambda module, arguments, output: returned.append(Returned.of(output)))
+    try:
+        output = tapped(example)
+    finally:
+        handle.remove()
+    return len(returned) == 1 and returned[0].is_still(output)
+
+
+def _check_features(features: dict[str, Tensor], read: Callable[[int], dict[str, Tensor]]) -> None:
+    """Raise a ModelError if features differ in a second pass, or for half of the samples alone, by more than rounding.
+
+    Parameters
+    ----------
+    features
+        Features [b, …] of a batch by layer.
+    read
+        Reads those of its first samples.
+    """
+    count = len(next(iter(features.values())))
+    again, fewer = read(count), read(count // 2) if count > 1 else {}
+    for layer, values in features.items():
+        if _differs(values, again[layer]):
+            found = "other features in a second forward pass on the same samples"
+            hint = "`self.training` as the switch of dropout and noise"
+            raise ModelError(f"layer {layer!r}", "be deterministic in evaluation mode", found, hint)
+        if fewer and _differs(values[: count // 2], fewer[layer]):
+            found = "features that depend on which other samples are in the batch"
+            hint = "running statistics in the place of those of the batch (track_running_stats=True), or layer norm"
+            raise ModelError(f"layer {layer!r}", "give each sample features of its own", found, hint)
+
+
+def _differs(first: Tensor, second: Tensor) -> bool:
+    """Whether features [b, …] differ by more than rounding, which a network amplifies; unknown, so no, if infinite."""
+    if first.shape != second.shape:
+        return True
+    tolerance = min(0.25, max(1e-5, 2**14 * torch.finfo(first.dtype).eps))
+    size, apart = first.double().norm(), (first.double() - second.double()).norm()
+    return bool(apart > tolerance * size)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from elastic.claims.checking import check
     from elastic.measure import layers, measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol
-    from elastic.recording import Recorder
+    from elastic.recording import Recorder, record_checkpoints
     from elastic.study import Study, open_study
     from elastic.study.runner import run
 
@@ -33,6 +33,7 @@ _HOMES = {
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
     "open_study": "elastic.study",
+    "record_checkpoints": "elastic.recording",
     "run": "elastic.study.runner",
 }
 
@@ -46,6 +47,7 @@ __all__ = [
     "measure_collapse",
     "measure_elasticity",
     "open_study",
+    "record_checkpoints",
     "run",
 ]
 

@@ -69,6 +69,33 @@ def run(
 
 
 @cli.command()
+@click.argument("checkpoints", type=click.Path(path_type=Path))
+@click.option("--build", "target", required=True, metavar="MODULE:FUNCTION", help="Returns the model and samples.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as_json: bool) -> None:
+    """Record a folder of CHECKPOINTS; the epoch is the last number in each file's name.
+
+    MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model, and arguments of elastic.Recorder. Exits with
+    3 if a checkpoint could not be recorded; the others are.
+    """
+    from elastic.recording.checkpoints import record_folder
+    from elastic.summary import next_steps
+
+    study, problems = record_folder(checkpoints, out, target, allow)
+    for problem in problems:
+        click.echo(f"elastic: {problem}", err=True)
+    if as_json:
+        show({**listing.study_facts(study), "problems": problems}, as_json)
+    else:
+        show(listing.status_table(study), as_json)
+        click.echo(next_steps(study))
+    if problems:
+        raise SystemExit(3)
+
+
+@cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def status(study: Path, as_json: bool) -> None:

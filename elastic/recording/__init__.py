@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elastic.recording.checkpoints import record_checkpoints
 from elastic.recording.recorder import Recorder
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "record_checkpoints"]

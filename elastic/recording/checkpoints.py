@@ -1,0 +1,248 @@
+"""Recording after the fact: a folder of checkpoints fills a cube as the live training would have."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic.errors import ElasticError, ModelError, StudyError
+from elastic.models.external import resolve
+from elastic.models.trial import first_line
+from elastic.models.wrappers import inside, unwrapped
+from elastic.recording.recorder import Recorder
+from elastic.registry import nearest
+from elastic.study import Study, open_study
+
+#: Keys under which training scripts and frameworks keep the weights of the model in a checkpoint.
+STATES = ("state_dict", "model_state_dict", "model")
+
+Load = Callable[[Path], Mapping[str, Any]]
+
+
+def record_checkpoints(
+    folder: str | os.PathLike[str],
+    build: Callable[[], nn.Module],
+    checkpoints: Mapping[float, str | os.PathLike[str]],
+    *,
+    load: Load | None = None,
+    **recorder_arguments: Any,
+) -> Study:
+    """Record the checkpoints of a training that is over; the numbers are those of a live Recorder, bit by bit.
+
+    A checkpoint that cannot be read, or is of another model, is named in a warning, and the others are recorded.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study.
+    build
+        Returns the model, on the device on which it is to be measured; called once.
+    checkpoints
+        Path of each epoch's checkpoint.
+    load
+        Returns the state that ``load_state_dict`` takes, given a path. By default files ending in ``.safetensors`` are
+        read by that library and others by ``torch.load(weights_only=True)``; of a mapping that holds more, the
+        entry "state_dict", "model_state_dict" or "model" is taken.
+    **recorder_arguments
+        As `elastic.Recorder` takes them. Every checkpoint is probed unless ``probes["at"]`` says otherwise.
+
+    Returns
+    -------
+    Study
+        With a sealed cube.
+
+    Raises
+    ------
+    ElasticError
+        StudyError if there is no checkpoint, or none can be recorded; what the Recorder raises.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place, net = Path(tempfile.mkdtemp()), nn.Linear(2, 2)
+    >>> for epoch in (0, 10):
+    ...     torch.save(net.state_dict(), place / f"{epoch}.pt")
+    >>> x, y = torch.eye(2).repeat(3, 1), torch.arange(6) % 2
+    >>> paths = {epoch: place / f"{epoch}.pt" for epoch in (0, 10)}
+    >>> study = record_checkpoints(place / "study", lambda: nn.Linear(2, 2), paths, layers=[], train=(x, y))
+    >>> study.cube["collapse"]["epoch"].values.tolist()
+    [0, 10]
+    """
+    paths = _checked(checkpoints)
+    model = build()
+    if not isinstance(model, nn.Module):
+        raise ModelError("`build`", "return an nn.Module", type(model).__name__, "a function that makes the network")
+    probes = {"at": list(paths), **(recorder_arguments.pop("probes", None) or {})}
+    failed: list[ElasticError] = []
+    with Recorder(folder, model, probes=probes, **recorder_arguments) as recorder:
+        for epoch, path in paths.items():
+            try:
+                restore(model, path, load)
+            except ElasticError as error:
+                failed.append(error)
+                warnings.warn(f"epoch {epoch:g} is not recorded: {error}", stacklevel=2)
+                continue
+            recorder.record(epoch)
+    if len(failed) == len(paths):
+        raise failed[0]
+    return open_study(Path(folder))
+
+
+def restore(model: nn.Module, path: Path, load: Load | None = None) -> None:
+    """Load a checkpoint into a model, whatever wrappers it was saved from.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, damaged, or of another model.
+    """
+    hint = "the checkpoint's own file and model, or load=… for a form of your own"
+    try:
+        state = weights_of((load or read_state)(path))
+    except ElasticError:
+        raise
+    except Exception as error:  # torch.load raises nearly anything on a damaged file, and `load` is the user's
+        raise StudyError("the checkpoint", "be readable", first_line(error), hint, place=str(path)) from error
+    try:
+        unwrapped(model).load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError, KeyError) as error:
+        found = " ".join(str(error).split())[:200]
+        raise StudyError("the checkpoint", "be of this model", found, hint, place=str(path)) from None
+
+
+def read_state(path: Path) -> Mapping[str, Any]:
+    """Return what a checkpoint file holds; no code in it runs.
+
+    Raises
+    ------
+    StudyError
+        If the file needs code to be read, or a library that is not installed.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            library = importlib.import_module("safetensors.torch")
+        except ImportError:
+            hint = "pip install safetensors"
+            raise StudyError("the checkpoint", "be readable", "no package safetensors", hint, place=str(path)) from None
+        return dict(library.load_file(path))
+    try:
+        found: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        hint = "load=lambda path: torch.load(path, weights_only=False)['model'], for files that you trust"
+        raise StudyError("the checkpoint", "hold tensors only", first_line(error), hint, place=str(path)) from None
+    return found
+
+
+def weights_of(found: Any) -> dict[str, Any]:
+    """Return the state of a model among what a checkpoint holds, without the names of wrappers.
+
+    >>> sorted(weights_of({"epoch": 3, "state_dict": {"module.0.weight": torch.ones(1)}}))
+    ['0.weight']
+    """
+    if isinstance(found, nn.Module):
+        found = found.state_dict()
+    if not isinstance(found, Mapping):
+        raise TypeError(f"{type(found).__name__} in place of a state_dict")
+    states = [found[key] for key in STATES if isinstance(found.get(key), Mapping | nn.Module)]
+    if states and not any(isinstance(value, Tensor) for value in found.values()):
+        return weights_of(states[0])
+    return {inside(str(name)): value for name, value in found.items()}
+
+
+def _checked(checkpoints: Mapping[float, str | os.PathLike[str]]) -> dict[float, Path]:
+    """Return the paths in the order of their epochs."""
+    if not isinstance(checkpoints, Mapping) or not checkpoints:
+        found = type(checkpoints).__name__ if not isinstance(checkpoints, Mapping) else "none"
+        raise StudyError("`checkpoints`", "be a mapping from epochs to paths", found, '{0: "0.pt", 10: "10.pt"}')
+    for epoch in checkpoints:
+        if isinstance(epoch, bool) or not isinstance(epoch, int | float):
+            raise StudyError("`checkpoints`", "have epochs for keys", repr(epoch), '{0: "0.pt", 10: "10.pt"}')
+    return {epoch: Path(checkpoints[epoch]) for epoch in sorted(checkpoints)}
+
+
+def found_checkpoints(folder: Path) -> dict[float, Path]:
+    """Return the checkpoints of a folder by epoch: the last number in the name of each file, without its ending.
+
+    Raises
+    ------
+    StudyError
+        If there is no such folder, a file has no number in its name, or two have one number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp())
+    >>> for name in ("net_v2_epoch10.pt", "net_v2_epoch0.5.pt"):
+    ...     _ = (place / name).write_bytes(b"")
+    >>> [(epoch, path.name) for epoch, path in found_checkpoints(place).items()]
+    [(0.5, 'net_v2_epoch0.5.pt'), (10, 'net_v2_epoch10.pt')]
+    """
+    files = (
+        sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        if folder.is_dir()
+        else []
+    )
+    if not files:
+        raise StudyError("`CHECKPOINTS`", "be a folder of checkpoints", "no files", "its path", place=str(folder))
+    found: dict[float, Path] = {}
+    for path in files:
+        numbers = re.findall(r"\d+(?:\.\d+)?", path.stem)
+        hint = "names such as epoch_10.pt, or elastic.record_checkpoints, which takes {epoch: path}"
+        if not numbers:
+            raise StudyError("the checkpoint", "have its epoch in its name", path.name, hint, place=str(path))
+        epoch = float(numbers[-1]) if "." in numbers[-1] else int(numbers[-1])
+        if epoch in found:
+            raise StudyError("the checkpoint", f"be the only one of epoch {epoch:g}", path.name, hint, place=str(path))
+        found[epoch] = path
+    return dict(sorted(found.items()))
+
+
+def record_folder(checkpoints: Path, out: Path, target: str, allow: Sequence[str]) -> tuple[Study, list[str]]:
+    """Record a folder of checkpoints with a builder of an allowed module, as ``elastic record`` does.
+
+    Parameters
+    ----------
+    checkpoints
+        As `found_checkpoints` reads it.
+    out
+        Folder of the study.
+    target
+        ``package.module:function``; without arguments it returns a mapping with the model under "model", and the
+        Recorder's arguments ("train", "layers", …). It is called once.
+    allow
+        Modules whose code may be imported.
+
+    Returns
+    -------
+    study, problems
+        And what was not recorded, a sentence each.
+
+    Raises
+    ------
+    ElasticError
+        NotAllowed, ModelError if the builder cannot be imported or returns something else; as `record_checkpoints`.
+    """
+    paths = found_checkpoints(checkpoints)
+    given = resolve(target, tuple(allow))()
+    if not isinstance(given, Mapping) or "model" not in given or "train" not in given:
+        hint = 'return {"model": net, "train": (x, y), "layers": […]}'
+        raise ModelError(f"`{target}`", "return a mapping with model and train", type(given).__name__, hint)
+    arguments = {str(name): value for name, value in given.items() if name != "model"}
+    if unknown := sorted(arguments.keys() - inspect.signature(Recorder).parameters.keys()):
+        known = list(inspect.signature(Recorder).parameters)
+        hint = nearest(unknown[0], known, fallback="the arguments of elastic.Recorder")
+        raise ModelError(f"`{target}`", "return arguments of elastic.Recorder", repr(unknown[0]), hint)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        study = record_checkpoints(out, lambda: given["model"], paths, **arguments)
+    return study, [str(one.message) for one in caught if "is not recorded" in str(one.message)]

@@ -1,0 +1,208 @@
+"""Checkpoints recorded after the fact give the numbers of the live recording; a bad one is named and left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recordings import PROBES, network, recorder, samples, step
+from torch import nn
+
+import elastic
+from elastic.errors import ElasticError, StudyError
+
+EPOCHS = (0, 0.5, 1, 3)
+ARGUMENTS = {"layers": ["1", "3"], "train": samples(), "test": samples(12, seed=1)}
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """Return a folder with a live recording and a checkpoint of each of its epochs."""
+    folder, model = tmp_path_factory.mktemp("live"), network()
+    model = nn.Sequential(*model[:2], nn.BatchNorm1d(6), *model[2:])
+    options = {"layers": ["1", "4"], "epochs": None, "probes": {**PROBES, "at": list(EPOCHS)}}
+    with recorder(folder / "study", model, **options) as recording:
+        for epoch in EPOCHS:
+            if epoch:
+                step(model)
+            recording.record(epoch)
+            torch.save(model.state_dict(), folder / f"{epoch}.pt")
+    return folder
+
+
+def build():
+    torch.manual_seed(99)  # other weights than those that are loaded
+    net = network(seed=7)
+    return nn.Sequential(*net[:2], nn.BatchNorm1d(6), *net[2:])
+
+
+def paths(live):
+    return {epoch: live / f"{epoch}.pt" for epoch in EPOCHS}
+
+
+def recorded(folder, checkpoints, **options):
+    given = {**ARGUMENTS, "layers": ["1", "4"], "probes": {k: v for k, v in PROBES.items() if k != "at"}}
+    return elastic.record_checkpoints(folder, build, checkpoints, **{**given, **options})
+
+
+def test_checkpoints_give_the_numbers_of_the_live_recording_bit_by_bit(live, tmp_path):
+    before = torch.get_rng_state()
+    after, found = recorded(tmp_path, paths(live)).cube, elastic.open_study(live / "study").cube
+    for group in ("training", "collapse", "elasticity"):
+        assert after[group].to_dataset().identical(found[group].to_dataset())
+    assert not torch.equal(before, torch.get_rng_state())  # `build` draws, as users' functions do
+
+
+@pytest.mark.parametrize("form", ["nested", "parallel", "compiled", "own"])
+def test_other_forms_of_checkpoints_are_read(live, tmp_path, form):
+    state = torch.load(live / "3.pt", weights_only=True)
+    forms = {
+        "nested": {"epoch": 3, "model_state_dict": state, "optimizer": {"lr": 0.1}},
+        "parallel": {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+        "compiled": {f"_orig_mod.{name}": value for name, value in state.items()},
+        "own": {"weights": state},
+    }
+    torch.save(forms[form], tmp_path / "3.pt")
+    load = (lambda path: torch.load(path, weights_only=True)["weights"]) if form == "own" else None
+    study = recorded(tmp_path / "study", {3: tmp_path / "3.pt"}, load=load)
+    expected = elastic.open_study(live / "study").cube["collapse"]["nc1"].sel(epoch=[3])
+    np.testing.assert_array_equal(study.cube["collapse"]["nc1"], expected)
+
+
+def test_safetensors_are_read_by_their_ending(live, tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(torch.load(live / "3.pt", weights_only=True), tmp_path / "3.safetensors")
+    study = recorded(tmp_path / "study", {3: tmp_path / "3.safetensors"})
+    expected = elastic.open_study(live / "study").cube["training"]["loss"].sel(epoch=[3])
+    np.testing.assert_array_equal(study.cube["training"]["loss"], expected)
+
+
+def damage(kind, good, path):
+    data = good.read_bytes()
+    if kind == "torn":
+        path.write_bytes(data[: len(data) // 2])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("no checkpoint")
+    elif kind == "foreign":
+        torch.save(nn.Linear(2, 2).state_dict(), path)
+    elif kind == "wider":
+        torch.save({name: torch.cat([v, v]) if v.ndim else v for name, v in torch.load(good).items()}, path)
+    elif kind == "number":
+        torch.save(3, path)
+    elif kind == "code":
+        torch.save(nn.Linear(2, 2), path)
+
+
+@pytest.mark.parametrize("kind", ["torn", "empty", "text", "foreign", "wider", "number", "code", "missing"])
+def test_a_bad_checkpoint_is_named_and_the_others_are_recorded(live, tmp_path, kind):
+    damage(kind, live / "1.pt", tmp_path / "bad.pt")
+    with pytest.warns(UserWarning, match=r"epoch 1 is not recorded: .*bad\.pt: the checkpoint should"):
+        study = recorded(tmp_path / "study", {**paths(live), 1: tmp_path / "bad.pt"})
+    found = elastic.open_study(live / "study").cube
+    assert study.cube["training"]["epoch"].values.tolist() == [0, 0.5, 3]
+    for group in ("training", "collapse"):
+        expected = found[group].to_dataset().sel(epoch=[0, 0.5, 3])
+        for name in expected.data_vars:
+            np.testing.assert_array_equal(study.cube[group][name], expected[name], err_msg=name)
+
+
+def test_no_checkpoint_that_can_be_read_is_an_error_and_leaves_no_run(live, tmp_path):
+    (tmp_path / "bad.pt").write_bytes(b"")
+    with pytest.warns(UserWarning, match="epoch 1"), pytest.raises(StudyError, match=r"bad\.pt"):
+        recorded(tmp_path / "study", {1: tmp_path / "bad.pt"})
+    assert list((tmp_path / "study" / "runs").glob("*/journal/*.npz")) == []
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "match"),
+    [({}, "found none"), (["a.pt"], "found list"), ({"1": "a.pt"}, "have epochs for keys"), ({True: "a.pt"}, "epochs")],
+)
+def test_checkpoints_are_paths_by_epoch(tmp_path, checkpoints, match):
+    with pytest.raises(ElasticError, match=match):
+        recorded(tmp_path, checkpoints)
+
+
+def test_build_returns_a_network(live, tmp_path):
+    with pytest.raises(ElasticError, match=r"`build` should return an nn\.Module"):
+        elastic.record_checkpoints(tmp_path, dict, paths(live), **ARGUMENTS)
+
+
+BUILDER = """
+import sys
+sys.path[:0] = {paths!r}
+import test_checkpoints as cases
+
+def everything():
+    return {{"model": cases.build(), **cases.ARGUMENTS, "layers": ["1", "4"], "probes": {{"elasticity": None}}}}
+
+def little():
+    return cases.build()
+
+def misspelt():
+    return {{**everything(), "lyers": []}}
+"""
+
+
+@pytest.fixture
+def command(live, tmp_path):
+    """Return ``(*arguments) -> CompletedProcess`` of ``elastic record`` beside a module ``my_builder``."""
+    here = Path(__file__).parent
+    (tmp_path / "my_builder.py").write_text(BUILDER.format(paths=[str(here), str(here.parent)]))
+    (tmp_path / "saved").mkdir()
+    for epoch in EPOCHS:
+        shutil.copy(live / f"{epoch}.pt", tmp_path / "saved" / f"net_v2_epoch_{epoch}.pt")
+
+    def run(*arguments):
+        line = [sys.executable, "-m", "elastic", "record", *arguments]
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+BUILD = ("--build", "my_builder:everything", "--out", "study")
+
+
+def test_the_command_records_a_folder(command, live, tmp_path):
+    done = command("saved", *BUILD, "--allow", "my_builder", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["problems"] == []
+    expected = elastic.open_study(live / "study").cube["training"].to_dataset()
+    found = elastic.open_study(tmp_path / "study").cube["training"].to_dataset()
+    for name in ("epoch", "loss", "accuracy"):
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_the_command_names_a_bad_checkpoint_and_exits_with_3(command, tmp_path):
+    (tmp_path / "saved" / "net_v2_epoch_1.pt").write_bytes(b"")
+    done = command("saved", *BUILD, "--allow", "my_builder")
+    assert done.returncode == 3
+    assert "epoch 1 is not recorded" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert elastic.open_study(tmp_path / "study").cube["training"]["epoch"].values.tolist() == [0, 0.5, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["saved", *BUILD], "be of a module that the command line allows"),
+        (["none", *BUILD, "--allow", "my_builder"], "be a folder of checkpoints"),
+        (["saved", "--build", "my_builder:little", "--out", "s", "--allow", "my_builder"], "model and train"),
+        (["saved", "--build", "my_builder:misspelt", "--out", "s", "--allow", "my_builder"], "'layers'"),
+        (["saved", "--build", "my_builder:nothing", "--out", "s", "--allow", "my_builder"], "be importable"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told_in_one_sentence(command, arguments, told):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -34,7 +34,9 @@ def collapse_samples(samples: Mapping[str, Samples], per_class: int | None, seed
         If the train split, whose class means are those of every split, has no samples of a class.
     """
     if absent := samples["train"].absent_classes():
-        hint = "a model with one output a class that occurs, or no probe of collapse and of weights"
+        elsewhere = any(set(absent) - set(part.absent_classes()) for part in samples.values())
+        other = "train samples of those that occur" if elsewhere else "a model with one output a class that occurs"
+        hint = f"{other}, or no probe of collapse and of weights"
         should = "hold samples of every class, as there is no mean of none"
         raise DegenerateInput("`train`", should, f"none of {shorten(absent)}", hint)
     chosen = {}

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 import elastic
-from elastic.errors import ElasticError
+from elastic.errors import DegenerateInput, ElasticError
 
 WEIGHT = torch.tensor([1.0, 2.0, 4.0])
 PROBES = {"at": [0, 1], "collapse": {"per_class": 4}, "elasticity": {"stepped_per_class": 1, "observed_per_class": 2}}
@@ -170,3 +170,58 @@ def test_logits_above_zero_are_a_one_whatever_the_weight_of_ones(tmp_path):
     with recorder(tmp_path, model, loss=loss, **splits) as recording:
         recorded = recording.record(0)
     assert recorded.scores["accuracy"]["train"] == pytest.approx(((outputs > 0).numpy() == y).mean())
+
+
+def one_hot_distance(outputs, labels):
+    # Makes a tensor, multiplies matrices and keeps what it multiplied: each is another under one of the modes below.
+    targets = torch.eye(3, dtype=outputs.dtype)[labels]
+    return ((outputs - targets) @ torch.ones(3, 3, dtype=outputs.dtype)).square().mean()
+
+
+MODES = {
+    "inference mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu"),
+    "another default device": lambda: torch.device("meta"),
+}
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(weight=WEIGHT), one_hot_distance], ids=["of torch", "function"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_loss_of_one_s_own_is_recorded_within_other_modes_as_without_them(tmp_path, mode, loss):
+    with recorder(tmp_path / "plain", network(), loss=loss, probes=PROBES) as recording:
+        recording.record(0)
+    model = network()
+    with MODES[mode](), recorder(tmp_path / "within", model, loss=loss, probes=PROBES) as recording:
+        recording.record(0)
+    plain, within = (elastic.open_study(tmp_path / folder).cube for folder in ("plain", "within"))
+    for group in ("training", "collapse", "elasticity"):
+        assert within[group].to_dataset().equals(plain[group].to_dataset()), group
+
+
+def test_targets_that_change_after_they_were_handed_over_are_recorded_as_they_were(tmp_path):
+    x, y = samples()
+    rows = torch.eye(3)[torch.tensor(y)]
+    with recorder(tmp_path, network(), loss=nn.BCEWithLogitsLoss(), train=(x, rows), test=None) as recording:
+        first = recording.record(0)
+        rows.zero_()
+        assert recording.record(1).scores == first.scores
+
+
+def test_a_label_that_the_test_split_lacks_leaves_its_collapse_out(tmp_path, caplog):
+    splits = binary(lambda y: y.astype("float32"))
+    x, y = splits["test"]
+    splits["test"] = (x[y == 0], y[y == 0])
+    with recorder(tmp_path, one_output(), loss=nn.MSELoss(), probes=PROBES, **splits) as recording:
+        recording.record(0)
+    nc1 = elastic.open_study(tmp_path).cube["collapse"]["nc1"].isel(seed=0, epoch=0)
+    assert nc1.sel(split="train").notnull().all()
+    assert nc1.sel(split="test").isnull().all()
+    assert "collapse on test is not measured: no samples of [1]" in caplog.text
+
+
+def test_a_label_that_only_the_test_split_has_is_told_with_what_it_takes(tmp_path):
+    splits = binary(lambda y: y.astype("float32"))
+    x, y = splits["test"]
+    splits["test"] = (x, y * 2)
+    with pytest.raises(DegenerateInput, match=r"none of \[2\]; try train samples of those that occur, or no probe"):
+        recorder(tmp_path, one_output(), loss=nn.MSELoss(), probes=PROBES, **splits)

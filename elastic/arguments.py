@@ -9,17 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from elastic.arrays import ArrayLike, as_numpy, as_tensor, label_array
 from elastic.batches.batch import as_inputs
+from elastic.batches.gathering import gathered
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss, build_loss
 from elastic.metrics.rounding import magnitude
 from elastic.models.input_type import input_type
 from elastic.models.trial import first_line, trial
 
-#: Inputs [n, …] with their labels [n].
-Labelled = tuple[ArrayLike, ArrayLike]
+#: Inputs [n, …] with their labels [n], or what gives them in batches.
+Labelled = tuple[ArrayLike, ArrayLike] | Dataset[Any] | DataLoader[Any]
 #: Name of a registered loss, a `Loss`, a loss of torch, or any callable ``(outputs, labels) -> loss``.
 LossLike = str | Loss | Callable[..., Any]
 #: Weights [K, d], alone or with a bias [K].
@@ -107,11 +109,13 @@ def samples_like(model: nn.Module, name: str, samples: Labelled, *, positions: b
     Raises
     ------
     DegenerateInput
-        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers.
+        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers;
+        for a Dataset or DataLoader, if two passes over it differ.
     ModelError
         If the model has no parameters, or does not run on the inputs.
     """
     parameter = check_module(model)
+    samples = gathered(name, samples)
     if not isinstance(samples, (tuple, list)) or len(samples) != 2:
         raise DegenerateInput(f"`{name}`", "be a pair", type(samples).__name__, f"{name}=(inputs, labels)")
     inputs = as_inputs(f"{name}[0]", samples[0]).to(parameter.device)

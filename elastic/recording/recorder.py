@@ -53,8 +53,8 @@ class Recorder(RunRecorder):
         As `elastic.measure_elasticity` takes it: a name, a loss of torch, or any callable (outputs, labels) -> loss.
         The loss that is recorded of a split is the user's own of all its samples as one batch.
     train, test
-        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; arrays or tensors. They are
-        copied to the model's device.
+        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; arrays or tensors, or a Dataset
+        or DataLoader of such pairs, of which two passes must give the same. They are copied to the model's device.
     epochs
         The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
     probes

@@ -40,7 +40,7 @@ def cli() -> None:
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
 @click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
-@click.option("--restart", is_flag=True, help="Drop the runs that are there instead of going on.")
+@click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def run(
     protocol: Path,
@@ -51,7 +51,7 @@ def run(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Train and probe all that a PROTOCOL file asks, and check its claims; goes on where it was stopped."""
+    """Train and probe all that a PROTOCOL file asks, and check its claims; resumes a study that was stopped."""
     from elastic.claims.telling import verdict_table
     from elastic.progress import watcher
     from elastic.summary import findings, next_steps

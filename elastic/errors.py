@@ -94,6 +94,12 @@ class StudyError(ElasticError):
     """A study folder that does not hold what it should."""
 
 
+class Damaged(StudyError):
+    """A file of a study that is not as it was written, or that belongs to another run or epoch."""
+
+    exit_code = 4
+
+
 class NotMeasured(StudyError):
     """Something that a cube could hold and this one does not: a variable, a layer, a split, enough epochs."""
 

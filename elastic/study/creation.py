@@ -149,10 +149,13 @@ def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
         if line.partition(":")[0].split(".")[0] not in EXTENSIBLE
     ]
     if different:
-        should = "be of the protocol that began it (only axes, claims and words may change)"
-        begun = any(run.state != "waiting" for run in study.runs())
-        hint = "another folder (--out DIR), or another name in the protocol" + ("" if begun else ", or --restart")
-        raise StudyError("the study", should, shown(different), hint, place=str(study.folder))
+        raise StudyError(
+            "the study",
+            "be of the protocol that began it (only axes, claims and words may change)",
+            shown(different),
+            f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
+            place=str(study.folder),
+        )
 
 
 def shown(lines: Sequence[str], limit: int = 3) -> str:

@@ -1,7 +1,8 @@
 """study.json and protocol.yaml: what was asked, believed only as far as it agrees with itself.
 
-A study.json ends with the SHA-256 of all that it says. What follows from its protocol (digest, axes, cells) is derived
-once more and compared by `elastic.study.identity`. Files of earlier releases have no checksum, only the latter.
+A study.json carries its checksum (`elastic.cube.checked_files`). What follows from its protocol (digest, axes, cells)
+is derived once more and compared by `elastic.study.identity`. Files of earlier releases have no checksum, only the
+latter.
 """
 
 from __future__ import annotations
@@ -11,30 +12,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import write_atomically
 from elastic.cube.atomic import explained
-from elastic.errors import Damaged, StudyError
+from elastic.cube.checked_files import decode_json, write_json
+from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
 
 FACTS, PROTOCOL = "study.json", "protocol.yaml"
 
-#: Keys of study.json that are about the file itself, and the version of the format that has them.
-VERSION, CHECKSUM = "format", "checksum"
-FORMAT = 2
-
-#: What json.loads and the digest of its result raise on damaged bytes.
+#: What JSON, its digest and the models of a protocol raise on damaged contents.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what study.json says, without the keys that are about the file itself.
+    """Return what study.json says.
 
     Raises
     ------
     Damaged
         If it is no JSON object, or not as it was written.
     StudyError
-        If it cannot be read, or a later release wrote it.
+        If it cannot be read.
     FileNotFoundError, NotADirectoryError
         If there is none.
     """
@@ -47,12 +44,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
         with explained(path, "be readable"):
             raise
     try:
-        facts = json.loads(raw)
-        if not isinstance(facts, dict):
-            raise TypeError(f"{type(facts).__name__} in place of an object")
-        return _checked(facts, folder)
-    except UNREADABLE as error:
-        raise damaged(folder, f"{type(error).__name__}: {error}") from None
+        return decode_json(raw)[0]
+    except ValueError as error:
+        raise damaged(folder, str(error)) from None
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -63,9 +57,7 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     StudyError
         If it cannot be written.
     """
-    whole = {**facts, VERSION: FORMAT}
-    whole[CHECKSUM] = digest(whole)
-    write_atomically(folder / FACTS, (json.dumps(whole, indent=1) + "\n").encode())
+    write_json(folder / FACTS, facts)
 
 
 def damaged(folder: Path, found: str) -> Damaged:
@@ -113,14 +105,3 @@ def is_of(folder: Path, protocol_digest: str) -> bool:
         return protocol_digest.encode() in raw or digest(json.loads(raw)["protocol"]) == protocol_digest
     except (OSError, *UNREADABLE):
         return False
-
-
-def _checked(facts: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the facts without the keys about the file, if its checksum is that of the rest."""
-    told = {key: value for key, value in facts.items() if key != CHECKSUM}
-    if (VERSION in facts or CHECKSUM in facts) and facts.get(CHECKSUM) != digest(told):
-        raise damaged(folder, f"a checksum of other contents ({CHECKSUM})")
-    if (version := told.pop(VERSION, FORMAT)) != FORMAT:
-        found, hint = f"{VERSION} {version!r}", "the release of elastic that wrote it, or a later one"
-        raise StudyError(f"`{FACTS}`", f"have {VERSION} {FORMAT}", found, hint, place=str(folder / FACTS))
-    return told

@@ -86,7 +86,7 @@ def test_a_study_without_claims_claims_nothing(study):
 @pytest.mark.parametrize("stated", [[{"name": "below", "variable": "loss", "threshold": 1000.0}], None])
 def test_the_claims_of_a_study_of_an_earlier_release_are_checked(study, stated):
     facts = json.loads((study.folder / "study.json").read_text())
-    of_later_releases = ("question", "cites", "claims", "format", "checksum")
+    of_later_releases = ("question", "cites", "claims", "sha256_of", "sha256")
     facts = {key: value for key, value in facts.items() if key not in of_later_releases}
     protocol = {key: value for key, value in facts["protocol"].items() if key not in of_later_releases}
     protocol |= {"claims": stated} if stated else {}

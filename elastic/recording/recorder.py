@@ -247,7 +247,7 @@ class Recorder(RunRecorder):
         return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
-        if not self.journal.path(epoch).exists():
+        if not self.journal.holds(epoch):
             # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
             remove_report(self._run)
             remove_seal(self.folder)

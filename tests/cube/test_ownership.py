@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import elastic
@@ -28,12 +29,10 @@ with run_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def owner(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path / "run")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    command = [sys.executable, "-c", OWNER, tmp_path / "run"]
+    with processes.started(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"mine\n"
         yield process
-        process.kill()
 
 
 def test_a_run_has_one_owner_who_is_named_and_loses_it_by_dying(tmp_path, owner):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import random
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import torch
 import xarray as xr
@@ -141,7 +141,9 @@ def test_short_types_are_read_in_float64(dtype):
 
 LOADERS = {
     "DataLoader": lambda x, y: DataLoader(TensorDataset(x, torch.tensor(y)), batch_size=8),
-    "DataLoader with workers": lambda x, y: DataLoader(Pairs(x, y), batch_size=8, num_workers=1),
+    "DataLoader with workers": lambda x, y: DataLoader(
+        Pairs(x, y), batch_size=8, num_workers=1, timeout=processes.LIMIT
+    ),
     "batches by a sampler": lambda x, y: DataLoader(Pairs(x, y), batch_size=8, sampler=range(len(x))),
     "an iterable data set": lambda x, y: DataLoader(Stream(x, y), batch_size=8),
     "a bare iterable data set": Stream,
@@ -551,7 +553,7 @@ DIFFERING = {
     "augmentation": (lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8), "found another batch 1 in pass 2"),
     "an augmented data set": (lambda x, y: Pairs(x, y, noise=0.01), "found another batch 1 in pass 2"),
     "augmentation by workers": (
-        lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8, num_workers=1),
+        lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8, num_workers=1, timeout=processes.LIMIT),
         "found another batch 1 in pass 2",
     ),
     "fewer batches": (Fading, "found 7 batches in pass 2 after 8"),
@@ -673,7 +675,7 @@ def test_layers_of_another_width_in_another_batch_are_told():
 def test_features_of_any_number_of_samples_need_memory_for_a_batch():
     script = Path(__file__).parent / "benchmarks" / "bench_streaming.py"
     command = [sys.executable, str(script), "--gigabytes", "0.4", "--width", "2000"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = processes.run(command, check=True)
     virtual, added = (float(found) for found in re.findall(r"([\d.]+) MB", done.stdout))
     assert virtual >= 400
     assert added < 100

@@ -95,7 +95,10 @@ class StudyError(ElasticError):
 
 
 class Damaged(StudyError):
-    """A file of a study that is not as it was written, or that belongs to another run or epoch."""
+    """A file of a study that is not as it was written: flipped, truncated, missing or of another run.
+
+    ``place`` is the file's path and ``hint`` the way out. Scripts tell it from a mistake by its exit code.
+    """
 
     exit_code = 4
 

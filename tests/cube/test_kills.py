@@ -10,13 +10,13 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import xarray as xr
 
@@ -146,12 +146,10 @@ def kill_seals(folder):
 @pytest.mark.parametrize("what", [kill_appends, kill_seals], ids=["appends", "seals"])
 def test_kill_9_at_any_instant_loses_nothing(tmp_path, what):
     root = Path(assemble.__code__.co_filename).parents[2]
-    done = subprocess.run(
-        [sys.executable, __file__, what.__name__, str(tmp_path / "folder")],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = processes.run(
+        [sys.executable, __file__, what.__name__, tmp_path / "folder"],
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"},
+        limit=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"of {KILLS} kills" in done.stdout

@@ -31,7 +31,7 @@ from elastic.errors import StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.plots import Plots
 from elastic.study.recorded import MARK, read_report, recorded_facts
-from elastic.study.snapshots import loaded_seal, settled
+from elastic.study.snapshots import opened_seal, settled
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -159,14 +159,11 @@ class Study:
     def cube(self) -> xr.DataTree:
         """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
 
-        Of a recorded study all numbers are read at once: another process that records may seal another cube meanwhile.
+        A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
+        `Damaged` if a file is not as it was sealed.
         """
-        digest = self._refresh()
-        if self.recorded:
-            sealed = loaded_seal(self.folder, digest)
-        else:
-            sealed = open_sealed(self.folder) if is_sealed(self.folder) else None
-        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else self.assemble()
+        sealed = opened_seal(self.folder, self._refresh())
+        return self.assemble() if sealed is None else sealed
 
     @property
     def plot(self) -> Plots:

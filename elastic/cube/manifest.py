@@ -78,6 +78,12 @@ def verify_manifest(folder: Path) -> list[str]:
     return sorted(wrong + [f"{name}: extra" for name in _cube_files(folder) if name not in listed])
 
 
+def is_intact(folder: Path, name: str) -> bool:
+    """Return whether one listed file is as the manifest says."""
+    with explained(folder / name, "be readable"):
+        return read_manifest(folder).get(name) == _sha256(folder / name)
+
+
 def _cube_files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in (folder / CUBE).rglob("*") if path.is_file()]
 

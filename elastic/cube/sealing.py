@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from filelock import FileLock
 from zarr.codecs import ZstdCodec
 
 from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder
 from elastic.cube.manifest import CUBE, FILE, write_manifest
 from elastic.cube.names import COORDINATES
 from elastic.cube.opening import open_store, without_warnings
+from elastic.cube.ownership import waiting_lock
 from elastic.cube.portable import mapped, with_fixed_width
 from elastic.errors import StudyError
 
@@ -51,7 +51,8 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
     folder = Path(folder)
     with explained(folder / CUBE):
         make_folder(folder)
-        with FileLock(folder / LOCK):  # so what another writer left half-made is a dead one's
+        # Whoever holds the lock may remove what another writer left half-made: it is a dead one's.
+        with waiting_lock(folder / LOCK, "seal the cube") as lock:
             found = tree() if callable(tree) else tree
             if found is None:
                 return
@@ -64,6 +65,7 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+            lock.check()
             _put(partial, folder)
             write_manifest(folder, extra)
             _clear(folder)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jsonschema
+import processes
 import pytest
 import studies
 
@@ -507,8 +508,8 @@ main()
 
 
 def program(*arguments, cwd, start=("-m", "elastic")):
-    return subprocess.Popen(
-        [sys.executable, *start, *map(str, arguments)],
+    return processes.started(
+        [sys.executable, *start, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

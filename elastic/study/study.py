@@ -253,7 +253,9 @@ class Study:
     def _attributes_of_source(self) -> dict[str, Any]:
         """Return what the cube's root says of where the runs come from."""
         if self.recorded:
-            return {MARK: self.facts[MARK], "settings": json.dumps(self.facts["protocol"]["settings"], sort_keys=True)}
+            settings = self.facts["protocol"]["settings"]
+            said = {"features": settings["features"]} if "features" in settings else {}  # from 0.2 on
+            return {MARK: self.facts[MARK], "settings": json.dumps(settings, sort_keys=True), **said}
         return {
             "protocol": self.facts["text"],
             "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),

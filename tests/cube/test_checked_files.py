@@ -16,17 +16,14 @@ from hypothesis import strategies as st
 
 from elastic.cube.checked_files import (
     Condition,
-    Label,
     check_archive,
     check_json,
     decode_json,
     encode_json,
-    has_checksum,
-    labelled,
     read_json,
-    read_label,
     write_json,
 )
+from elastic.cube.labels import Label, has_checksum, labelled, read_label
 from elastic.errors import Damaged
 
 FACTS = {"status": "done", "epochs": 6, "seconds": {"training": 0.25}, "names": ["ä", ""], "sha": "ab" * 32}

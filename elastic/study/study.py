@@ -207,6 +207,10 @@ class Study:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
         return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
 
+    def has_ended(self, digest: str) -> bool:
+        """Return whether nothing is left to do for the run in a folder."""
+        return self._status({"coordinates": {}, "digest": digest}).ended
+
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
         folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
         layout = read_layout(folder)

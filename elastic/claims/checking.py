@@ -17,6 +17,7 @@ from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.errors import NotMeasured
 from elastic.protocol import Component, load_claims
+from elastic.protocol.later_components import options_of
 from elastic.registry import registry
 from elastic.study import Study, open_study
 
@@ -91,7 +92,7 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = N
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order given."""
-    return tuple(verdict_on(cube, component.name, component.options) for component in asked)
+    return tuple(verdict_on(cube, component.name, options_of("claims", component)) for component in asked)
 
 
 def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict:

@@ -13,6 +13,7 @@ from elastic.cube import run_lock, write_atomically
 from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 from elastic.protocol import Protocol, explain_difference
+from elastic.protocol.later_components import written_out
 from elastic.study.provenance import provenance
 from elastic.study.recorded import MARK, RUN
 from elastic.study.study import FACTS, PROTOCOL, RUNS, Study
@@ -99,19 +100,31 @@ def check_not_recorded(folder: Path) -> None:
         raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))
 
 
+def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
+    """Return the canonical protocol of the study in a folder; None if there is none, or it has the digest told.
+
+    Raises
+    ------
+    StudyError
+        If training loops recorded the study, or its study.json is damaged.
+    """
+    if not (folder / FACTS).exists():
+        return None
+    check_not_recorded(folder)
+    study = Study(folder)
+    return None if study.digest == unless else dict(study.facts["protocol"])
+
+
 def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
-    before = study.facts["protocol"]
-    different = [
-        line
-        for line in explain_difference(before, dict(asked))
-        if line.partition(":")[0].split(".")[0] not in EXTENSIBLE
-    ]
+    # Options that one of them leaves out are compared by what they mean.
+    lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked))
+    different = [line for line in lines if line.partition(":")[0].split(".")[0] not in EXTENSIBLE]
     if different:
         raise StudyError(
             "the study",
             "be of the protocol that began it (only axes, claims and words may change)",
             shown(different),
-            "another folder (--out DIR), or --restart to drop its runs",
+            f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),
         )
 

@@ -13,7 +13,7 @@ from elastic.cube import write_atomically
 from elastic.errors import ElasticError, ProtocolError, RunFailed, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
-from elastic.study.creation import make_study, shown
+from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.study import FACTS, RESULTS, Study
 
 
@@ -59,6 +59,8 @@ def run(
     """
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
+    if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
+        loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     if restart or not (folder / FACTS).exists():
         rehearse(loaded, allow, device)
     study = make_study(folder, loaded, restart=restart)

@@ -27,9 +27,10 @@ from elastic.cube import (
     seal,
     verify_manifest,
 )
-from elastic.errors import StudyError
+from elastic.errors import ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.plots import Plots
+from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, read_report, recorded_facts
 from elastic.study.snapshots import loaded_seal, settled
 
@@ -138,12 +139,15 @@ class Study:
         Raises
         ------
         StudyError
-            If the study was recorded without one.
+            If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
             should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
             raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
-        return Protocol.from_canonical(self.facts["protocol"])
+        try:
+            return Protocol.from_canonical(self.facts["protocol"])
+        except ProtocolError as error:
+            raise of_its_release(error, self.facts["provenance"], self.folder / FACTS) from None
 
     @property
     def claims(self) -> list[Component]:

@@ -1,0 +1,88 @@
+"""A linear classifier and its decisions, from what users hand over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from elastic.arrays import ArrayLike, as_tensor
+from elastic.errors import DegenerateInput
+from elastic.metrics.rounding import magnitude
+
+#: Weights [K, d], alone or with a bias [K].
+Classifier = ArrayLike | tuple[ArrayLike, ArrayLike | None]
+
+
+def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return float64 weights [K, d] and bias [K] (zeros where none is given).
+
+    Raises
+    ------
+    DegenerateInput
+        If they are of other shapes, or not finite.
+    """
+    if isinstance(classifier, tuple) and len(classifier) != 2:
+        should = "be weights [K, d], or a pair of weights and bias"
+        raise DegenerateInput("`classifier`", should, f"a tuple of {len(classifier)}", "(W, b)")
+    weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
+    W = as_tensor("classifier", weights).double()
+    b = W.new_zeros(classes) if bias is None else as_tensor("bias", bias).double()
+    for name, found, shape in (("classifier", W, [classes, width]), ("bias", b, [classes])):
+        if list(found.shape) != shape:
+            should, hint = f"be of shape {shape} for {classes} classes", "those that read the last layer"
+            raise DegenerateInput(f"`{name}`", should, str(list(found.shape)), hint)
+        if not bool(found.isfinite().all()):
+            raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity", "an earlier epoch")
+    return W, b.to(W.device)
+
+
+def linear_decisions(features: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """Return argmax_k (W h + b)_k [n] of float64 features [n, d], weights [K, d] and bias [K], at any scale of them.
+
+    >>> h, W = torch.tensor([[1e200], [-1e200]]).double(), torch.tensor([[1e200], [-1e200]]).double()
+    >>> linear_decisions(h, W, torch.zeros(2).double()).tolist()
+    [0, 1]
+    """
+    scales = [magnitude(part) for part in (features, weights, bias)]
+    product, shift = scales[0].log2() + scales[1].log2(), scales[2].log2()
+    top = torch.maximum(product, shift) if bool((bias != 0).any()) else product
+    logits = (features / scales[0]) @ (weights / scales[1]).T * (product - top).exp2()
+    return (logits + bias / scales[2] * (shift - top).exp2()).argmax(dim=1)
+
+
+def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
+    """Return the position among the classes of the one that the logits [n, C] are highest for.
+
+    As many logits as classes are in the order of their names. Of more, a label is the position; a decision for a
+    class that has no samples is −1.
+
+    Raises
+    ------
+    DegenerateInput
+        If there are fewer, they are no row a sample (logits of T tokens, [n, T, C]), or the names are no positions.
+
+    Examples
+    --------
+    >>> decisions_of(torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), np.array([1, 2])).tolist()
+    [0, -1]
+    """
+    if logits.ndim != 2:
+        hint = "one row a sample: logits.flatten(0, 1) with a label a token, or logits[:, -1]"
+        raise DegenerateInput("`features['logits']`", "be of shape [n, C]", f"shape {list(logits.shape)}", hint)
+    return positions_among(logits.argmax(dim=1), logits.shape[1], names)
+
+
+def positions_among(highest: Tensor, count: int, names: npt.NDArray[Any]) -> Tensor:
+    """Return the position among the classes of each of the highest [n] of ``count`` logits, as `decisions_of` does."""
+    if count == len(names):
+        return highest
+    if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= count:
+        should = f"have a column for each of the {len(names)} labels, or labels that are positions"
+        raise DegenerateInput("`features['logits']`", should, f"{count} columns", "integer labels from 0 on")
+    place = torch.full((count,), -1, device=highest.device)
+    place[torch.as_tensor(names.astype(np.int64))] = torch.arange(len(names), device=highest.device)
+    return place[highest]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -156,7 +155,10 @@ def pack(folder: Path, path: Path) -> None:
 
 def stopped(mode: str, out: Path) -> None:
     """Let another process work in a folder until it kills itself."""
-    done = subprocess.run([sys.executable, __file__, mode, str(out)], timeout=300)
+    sys.path.append(str(HERE.parent))
+    import processes
+
+    done = processes.run([sys.executable, __file__, mode, out], stdout=None, stderr=None)
     assert done.returncode == -signal.SIGKILL, f"{mode} ended with {done.returncode}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -62,18 +61,6 @@ def kept_numbers(cube, expected):
 
 def journals(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.glob("runs/*/journal/*.npz")}
-
-
-@pytest.fixture
-def unpack(tmp_path):
-    """Return a function that unpacks a study of a release and returns its folder."""
-
-    def extract(release, name):
-        with tarfile.open(HERE / release / f"{name}.tar.xz") as archive:
-            archive.extractall(tmp_path / "little", filter="data")
-        return tmp_path / "little"
-
-    return extract
 
 
 def resume(folder, *settings, **options):

@@ -29,11 +29,12 @@ from elastic.cube import (
     verify_manifest,
     write_atomically,
 )
-from elastic.errors import Damaged, StudyError
+from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
+from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, read_report, recorded_facts
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
@@ -167,12 +168,15 @@ class Study:
         Raises
         ------
         StudyError
-            If the study was recorded without one.
+            If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
             should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
             raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
-        return Protocol.from_canonical(self.facts["protocol"])
+        try:
+            return Protocol.from_canonical(self.facts["protocol"])
+        except ProtocolError as error:
+            raise of_its_release(error, self.facts["provenance"], self.folder / FACTS) from None
 
     @property
     def claims(self) -> list[Component]:

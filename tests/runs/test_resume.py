@@ -337,6 +337,7 @@ def test_a_study_of_another_protocol_is_refused_and_untouched(finished):
     assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in told
     assert "--out" in told
     assert "--restart" not in told
+    assert "--set name=small-2" in told
     assert studies.contents(finished.folder) == before
 
 

@@ -293,6 +293,7 @@ def test_one_process_does_not_own_a_run_twice(tmp_path, without_flock):
 def test_whoever_meets_something_new_after_creating_a_marker_withdraws(tmp_path):
     markers, mine = Markers(tmp_path / "lock"), this_process(flock=False)
     assert markers.create(mine, void=[]) == tmp_path / "lock-owner.1"
+    assert markers.create(this_process(flock=False), void=[]) is None  # one alone creates a number
     (seen,) = markers.scan()
     (tmp_path / "lock-owner.1").rename(tmp_path / "lock-owner.5")
     assert markers.create(mine, void=[seen]) is None  # what was seen is no longer there, but something else

@@ -94,6 +94,15 @@ class StudyError(ElasticError):
     """A study folder that does not hold what it should."""
 
 
+class Damaged(StudyError):
+    """A file of a study that is not as it was written: flipped, truncated, missing or of another run.
+
+    ``place`` is the file's path and ``hint`` the way out. Scripts tell it from a mistake by its exit code.
+    """
+
+    exit_code = 4
+
+
 class NotMeasured(StudyError):
     """Something that a cube could hold and this one does not: a variable, a layer, a split, enough epochs."""
 

@@ -180,7 +180,7 @@ class Dictionary(nn.Module):
         self.linear = nn.Linear(4, 2)
 
     def forward(self, x):
-        return {"logits": self.linear(x)}
+        return {"scores": self.linear(x)}
 
 
 @pytest.mark.parametrize("kind", MODELS_REFUSED)

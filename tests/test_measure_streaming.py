@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import random
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import torch
 import xarray as xr
@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset
 
 from elastic import measure_collapse
+from elastic.batches.table import Table
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.models.auto_layers import auto_layers
 from elastic.models.batch_forward import BatchForward
@@ -60,7 +61,7 @@ def assert_same(found, expected, tolerance=1e-12):
     assert set(found.data_vars) == set(expected.data_vars)
     assert {"nc1", "nc3_duality", "nc4_mismatch", "ncc_accuracy", "classifier_cosine"} <= set(found.data_vars)
     xr.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-    assert found.attrs == expected.attrs
+    assert found.attrs == {**expected.attrs, "features": "all of a layer, flattened"}
     for name, values in found.data_vars.items():
         assert values.attrs == expected[name].attrs
 
@@ -140,7 +141,9 @@ def test_short_types_are_read_in_float64(dtype):
 
 LOADERS = {
     "DataLoader": lambda x, y: DataLoader(TensorDataset(x, torch.tensor(y)), batch_size=8),
-    "DataLoader with workers": lambda x, y: DataLoader(Pairs(x, y), batch_size=8, num_workers=1),
+    "DataLoader with workers": lambda x, y: DataLoader(
+        Pairs(x, y), batch_size=8, num_workers=1, timeout=processes.LIMIT
+    ),
     "batches by a sampler": lambda x, y: DataLoader(Pairs(x, y), batch_size=8, sampler=range(len(x))),
     "an iterable data set": lambda x, y: DataLoader(Stream(x, y), batch_size=8),
     "a bare iterable data set": Stream,
@@ -269,11 +272,11 @@ def test_layers_of_a_mapping_are_chosen_as_of_arrays(layers):
 def test_a_view_of_a_model_has_the_layers_of_the_model():
     for net in (network(), nn.Sequential(network(), nn.ReLU(), nn.Linear(3, 2).double())):
         x, _ = samples()
-        view = BatchForward(net, lambda module, inputs: module(inputs), lambda batch, rows, count: batch[rows])
+        view = BatchForward(net, lambda module, inputs: module(inputs))
         assert not view.eval().training
         assert not net.training
         assert auto_layers(trace(view, x)) == auto_layers(trace(net, x))
-        view.batch, view.count = x, len(x)
+        view.batch = Table(x, len(x))
         found, expected = trace(view, torch.arange(len(x))), trace(net, x)
         assert auto_layers(found) == auto_layers(expected)
         assert [call.function for call in found.calls] == [call.function for call in expected.calls]
@@ -285,8 +288,14 @@ def test_inputs_are_a_layer_where_they_are_asked_for():
     assert found["layer"].values.tolist() == ["input", "1", "3", "logits"]
     assert found["depth"].values.tolist() == [0, 1, 2, 3]
     xr.testing.assert_allclose(found.sel(layer=["input"])["nc1"], measure_collapse({"input": x}, y)["nc1"])
-    with pytest.raises(ModelError, match="be submodules where the inputs are no array"):
-        measure_collapse(Tokens(), tokens(), layers=["input", "mix"])
+    data = tokens()
+    found = measure_collapse(Tokens(), data, layers=["input", "mix"])
+    numbers = np.concatenate(
+        [np.asarray(part).reshape(len(part), -1) for part in (data["input_ids"], data["attention_mask"])], axis=1
+    )
+    xr.testing.assert_allclose(
+        found["nc1"].sel(layer="input"), measure_collapse({"input": numbers}, data["labels"])["nc1"].sel(layer="input")
+    )
 
 
 def test_the_output_may_have_the_name_of_a_submodule():
@@ -544,7 +553,7 @@ DIFFERING = {
     "augmentation": (lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8), "found another batch 1 in pass 2"),
     "an augmented data set": (lambda x, y: Pairs(x, y, noise=0.01), "found another batch 1 in pass 2"),
     "augmentation by workers": (
-        lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8, num_workers=1),
+        lambda x, y: DataLoader(Pairs(x, y, noise=0.01), batch_size=8, num_workers=1, timeout=processes.LIMIT),
         "found another batch 1 in pass 2",
     ),
     "fewer batches": (Fading, "found 7 batches in pass 2 after 8"),
@@ -666,7 +675,7 @@ def test_layers_of_another_width_in_another_batch_are_told():
 def test_features_of_any_number_of_samples_need_memory_for_a_batch():
     script = Path(__file__).parent / "benchmarks" / "bench_streaming.py"
     command = [sys.executable, str(script), "--gigabytes", "0.4", "--width", "2000"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = processes.run(command, check=True)
     virtual, added = (float(found) for found in re.findall(r"([\d.]+) MB", done.stdout))
     assert virtual >= 400
     assert added < 100

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import elastic
@@ -81,7 +81,7 @@ def test_the_error_example_is_what_elastic_says(tmp_path):
     (text,) = blocks("yaml")
     (tmp_path / "wide.yaml").write_text(text.replace("name: mlp", "name: mpl"))
     command = [sys.executable, "-m", "elastic", "run", "wide.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=tmp_path)
     assert done.returncode == 2
     (shown,) = re.findall(r"^    (wide\.yaml:.*)$", TEXT, re.M)
     assert shown in done.stderr

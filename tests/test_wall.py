@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import elastic
@@ -43,12 +43,8 @@ FILES_OF_A_FIGURE = {".svg", ".pdf", ".png"}
 
 
 def python(script, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = processes.run(
+        [sys.executable, "-W", "error", "-c", script, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

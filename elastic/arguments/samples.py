@@ -1,7 +1,9 @@
-"""Samples of arrays, from what users hand over: inputs and labels, checked, as tensors."""
+"""Samples of any form, from what users hand over: inputs and labels, checked, as tensors, and the model of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,17 +12,127 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from elastic.arrays import ArrayLike, as_numpy, as_tensor, label_array
+from elastic.batches import Forward, Output, check_output, place_of, placed, runner
 from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import gathered
+from elastic.batches.nesting import tensors_of
+from elastic.batches.outputs import is_object
+from elastic.batches.table import Table, mask_of, tabulated
 from elastic.errors import DegenerateInput, ElasticError, ModelError
+from elastic.models.batch_forward import BatchForward
+from elastic.models.contract import TappedModel
 from elastic.models.input_type import input_type
+from elastic.models.positions import Position, check_position
 from elastic.models.trial import first_line, trial
 
-#: Inputs [n, …] with their labels [n], or what gives them in batches.
-Labelled = tuple[ArrayLike, ArrayLike] | Dataset[Any] | DataLoader[Any]
+#: Inputs [n, …] with their labels [n], a mapping with "labels", or what gives such samples one by one or in batches.
+Labelled = (
+    tuple[ArrayLike | Mapping[str, Any], ArrayLike]
+    | Mapping[str, Any]
+    | Sequence[Mapping[str, Any]]
+    | Dataset[Any]
+    | DataLoader[Any]
+)
 
 
-def samples_like(model: nn.Module, name: str, samples: Labelled, *, positions: bool = True) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Reading:
+    """How a model is run on samples, and what of it is read.
+
+    Attributes
+    ----------
+    forward
+        ``forward(model, batch)`` returns what the model gives for a batch as the user has it; None: the model is called
+        with the inputs, or with the keyword arguments of a mapping.
+    output
+        Name or position of the outputs in that; None: ``logits`` of an object, the first tensor of a tuple.
+    position
+        Which token's features a layer [n, T, d] gives; None: all of them.
+    """
+
+    forward: Forward | None = None
+    output: Output | None = None
+    position: Position | None = None
+
+    def check(self, model: nn.Module) -> None:
+        """Raise a ModelError unless the options make sense, or where a built-in model takes none."""
+        forward: Any = self.forward
+        if forward is not None and not callable(forward):
+            hint = "forward=lambda model, batch: model(**batch)"
+            raise ModelError("`forward`", "be a function (model, batch) -> outputs", type(forward).__name__, hint)
+        check_output(self.output)
+        check_position(self.position)
+        if isinstance(model, TappedModel) and self != Reading():
+            name = next(name for name, value in vars(self).items() if value is not None)
+            hint = f"no {name}, and samples (inputs, labels)"
+            raise ModelError(f"`{name}`", "be left out for a built-in model", "one", hint)
+
+
+def model_and_samples(
+    model: nn.Module, parts: Mapping[str, Labelled], reading: Reading, *, positions: bool = True
+) -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+    """Return a model of inputs [n, …], and inputs and labels of each part, on the device of its parameters.
+
+    Samples that are no single array become rows of a table, and the model one that takes their numbers [n, 1]; it
+    shares all submodules with the other (`elastic.models.batch_forward.BatchForward`).
+
+    Parameters
+    ----------
+    model
+        Any module.
+    parts
+        Samples by the name of the argument, for errors.
+    reading
+        How the model is run.
+    positions
+        As in `samples_like`.
+
+    Raises
+    ------
+    ElasticError
+        As `samples_like`; DegenerateInput for samples whose arrays differ in shape.
+
+    Examples
+    --------
+    >>> class Scaled(nn.Linear):
+    ...     def forward(self, x, scale):
+    ...         return {"logits": scale[:, None] * super().forward(x)}
+    >>> batch = {"x": torch.eye(2), "scale": torch.tensor([1.0, 2.0]), "labels": [0, 1]}
+    >>> view, samples = model_and_samples(Scaled(2, 2), {"train": batch}, Reading())
+    >>> inputs, labels = samples["train"]
+    >>> inputs.tolist(), labels.tolist(), view(inputs).shape
+    ([[0], [1]], [0, 1], torch.Size([2, 2]))
+    """
+    reading.check(model)
+    device = check_module(model).device
+    whole = reading.forward is not None
+    found = {name: gathered(name, samples, whole=whole) for name, samples in parts.items()}
+    run = runner(reading.forward, reading.output)
+    if not whole and not any(part.is_nested for part in found.values()):
+        arrays = {
+            name: samples_like(model, name, (part.inputs, part.labels), positions=positions)
+            for name, part in found.items()
+        }
+        view = reading.output is not None or _returns_object(model, next(iter(arrays.values()))[0][:2])
+        return (BatchForward(model, run) if view else model), arrays
+    if isinstance(model, TappedModel):
+        hint = "samples (inputs, labels), with one array of inputs"
+        raise ModelError("a built-in model", "take one array of inputs", "a mapping of several", hint)
+    labels = {name: labels_like(name, part.labels, device, positions=positions) for name, part in found.items()}
+    dtype = place_of(model)[1]
+    batches = {
+        name: (placed(part.batch if whole else part.inputs, device, dtype), len(labels[name]))
+        for name, part in found.items()
+    }
+    table, rows = tabulated(batches)
+    _check_table(next(iter(parts)), table, reading.position)
+    seen = BatchForward(model, run, table)
+    for name, part in rows.items():
+        check_runs(seen, name, part[:3])
+    return seen, {name: (rows[name], labels[name]) for name in parts}
+
+
+def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool = True) -> tuple[Tensor, Tensor]:
     """Return inputs on the device of a model's parameters, and labels.
 
     Floating-point inputs take the type of the parameters that read them first; integers (tokens) and booleans keep
@@ -30,18 +142,13 @@ def samples_like(model: nn.Module, name: str, samples: Labelled, *, positions: b
     Raises
     ------
     DegenerateInput
-        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers;
-        for a Dataset or DataLoader, if two passes over it differ.
+        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers.
     ModelError
         If the model has no parameters, or does not run on the inputs.
     """
-    parameter = check_module(model)
-    samples = gathered(name, samples)
-    if not isinstance(samples, (tuple, list)) or len(samples) != 2:
-        raise DegenerateInput(f"`{name}`", "be a pair", type(samples).__name__, f"{name}=(inputs, labels)")
-    inputs = as_inputs(f"{name}[0]", samples[0]).to(parameter.device)
-    read = _whole_numbers if positions else _targets
-    labels = read(f"{name}[1]", samples[1]).to(parameter.device)
+    device = check_module(model).device
+    inputs = as_inputs(f"{name}[0]", samples[0]).to(device)
+    labels = labels_like(name, samples[1], device, positions=positions)
     if len(labels) == 0 or len(labels) != len(inputs):
         found = f"{len(inputs)} inputs, {len(labels)} labels"
         raise DegenerateInput(f"`{name}`", "be inputs with one label each", found, f"{name}=(inputs, labels)")
@@ -49,8 +156,13 @@ def samples_like(model: nn.Module, name: str, samples: Labelled, *, positions: b
         if not inputs.isfinite().all():
             raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
         inputs = inputs.to(input_type(model, inputs[:1]))
-    _check_runs(model, name, inputs[:3])
+    check_runs(model, name, inputs[:3])
     return inputs, labels
+
+
+def labels_like(name: str, labels: Any, device: torch.device, *, positions: bool) -> Tensor:
+    """Return labels as `samples_like` does."""
+    return (_whole_numbers if positions else _targets)(f"{name}[1]", labels).to(device)
 
 
 def check_module(model: nn.Module) -> Tensor:
@@ -101,13 +213,33 @@ def _targets(name: str, labels: ArrayLike) -> Tensor:
     return tensor
 
 
-def _check_runs(model: nn.Module, name: str, example: Tensor) -> None:
+def check_runs(model: nn.Module, name: str, example: Tensor) -> None:
+    """Raise a ModelError unless a model runs on an example [n, …] of the samples ``name``."""
     try:
         with trial(model):
             model(example.clone())
     except ElasticError:
         raise
     except Exception as error:
-        found = f"{first_line(error)} on {str(example.dtype).removeprefix('torch.')} of shape {list(example.shape)}"
+        entering = model.entering(example) if isinstance(model, BatchForward) else example
+        found = f"{first_line(error)} on {str(entering.dtype).removeprefix('torch.')} of shape {list(entering.shape)}"
         hint = "inputs of the shape and type that it takes (integers stay integers: inputs.float())"
         raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
+
+
+def _returns_object(model: nn.Module, example: Tensor) -> bool:
+    with trial(model):
+        return is_object(model(example.clone()))
+
+
+def _check_table(name: str, table: Table, position: Position | None) -> None:
+    """Raise a DegenerateInput where samples are not finite, or have no token to read."""
+    for place, tensor in tensors_of(table.batch).items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            found = f"NaN or infinity among {place or 'the inputs'}"
+            raise DegenerateInput(f"`{name}`", "be finite", found, "cleaning the inputs")
+    mask = mask_of(table.batch)
+    if position is not None and mask is not None and not bool(mask.any(dim=1).all()):
+        raise DegenerateInput(
+            f"`{name}`", "have a token in every sample", "an attention_mask of zeros", "leaving it out"
+        )

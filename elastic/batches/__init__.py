@@ -1,12 +1,16 @@
 """What loaders give: batches of any form, taken apart into inputs and labels, and passes that repeat."""
 
-from elastic.batches.batch import inputs_of, labels_of, outputs_of, place_of, placed, rows_of, run
+from elastic.batches.batch import inputs_of, labels_of, place_of, placed, rows_of
 from elastic.batches.loading import batches_of, kept_generators
+from elastic.batches.outputs import Forward, Output, check_output, outputs_of, run, runner
 from elastic.batches.repeating import FixedBatches
 
 __all__ = [
     "FixedBatches",
+    "Forward",
+    "Output",
     "batches_of",
+    "check_output",
     "inputs_of",
     "kept_generators",
     "labels_of",
@@ -15,4 +19,5 @@ __all__ = [
     "placed",
     "rows_of",
     "run",
+    "runner",
 ]

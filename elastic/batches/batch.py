@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.arrays import Array, ArrayLike, as_dense, as_numpy, as_tensor, label_array
+from elastic.batches.nesting import mapped
 from elastic.errors import DegenerateInput, ModelError
 
 #: Key of a mapping's labels, as Hugging Face's data collators write it.
@@ -89,29 +89,13 @@ def inputs_of(batch: Any) -> Any:
     return tensor
 
 
-def run(model: nn.Module, inputs: Any) -> Any:
-    """Return what a model gives for inputs, which are its keyword arguments if they are a mapping."""
-    return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-
-
-def outputs_of(outputs: Any) -> Any:
-    """Return the logits of a model's output object, any other output as it is.
-
-    >>> outputs_of({"loss": None, "logits": torch.ones(1)})
-    tensor([1.])
-    """
-    if isinstance(outputs, Mapping) and "logits" in outputs:
-        return outputs["logits"]
-    return outputs if isinstance(outputs, (Tensor, Mapping)) else getattr(outputs, "logits", outputs)
-
-
 def placed(batch: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
     """Return a batch with its tensors on a device, and those of floating-point numbers in a type, if one is given.
 
     >>> placed({"ids": torch.tensor([1]), "x": torch.ones(1)}, torch.device("cpu"), torch.float64)
     {'ids': tensor([1]), 'x': tensor([1.], dtype=torch.float64)}
     """
-    return _mapped(batch, lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
+    return mapped(batch, lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
 
 def rows_of(batch: Any, rows: Tensor, count: int) -> Any:
@@ -120,7 +104,7 @@ def rows_of(batch: Any, rows: Tensor, count: int) -> Any:
     >>> rows_of({"x": torch.tensor([1, 2]), "shared": torch.ones(3)}, torch.tensor([1]), 2)
     {'x': tensor([2]), 'shared': tensor([1., 1., 1.])}
     """
-    return _mapped(batch, lambda t: t[rows.to(t.device)] if t.shape[:1] == (count,) else t.clone())
+    return mapped(batch, lambda t: t[rows.to(t.device)] if t.shape[:1] == (count,) else t.clone())
 
 
 def as_tensors(value: Any) -> Any:
@@ -144,24 +128,6 @@ def as_inputs(name: str, values: ArrayLike) -> Tensor:
         return tensor if values.is_floating_point() else as_dense(name, values)
     array = as_numpy(name, values)
     return torch.from_numpy(np.array(array, order="C")) if array.dtype.kind in "iub" else tensor
-
-
-def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Apply a function to every tensor of a nesting of mappings, lists and tuples, which keep their types."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, MutableMapping):
-        held = copy.copy(value)
-        for key in value:
-            held[key] = _mapped(value[key], function)
-        return held
-    if isinstance(value, Mapping):
-        return {key: _mapped(part, function) for key, part in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_mapped(part, function) for part in value))
-    if type(value) in (list, tuple):
-        return type(value)(_mapped(part, function) for part in value)
-    return value
 
 
 def place_of(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:

@@ -1,16 +1,22 @@
-"""All samples of a Dataset or DataLoader as two tensors: what is probed again and again has to be fixed."""
+"""All samples that a user hands over as one batch: what is probed again and again has to be fixed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from elastic.batches.batch import inputs_of, raw_labels
+from elastic.batches.batch import LABELS, as_tensors, inputs_of, raw_labels
+from elastic.batches.collating import collated, is_samples
+from elastic.batches.joining import PADDING, end_to_end
 from elastic.batches.loading import batches_of, kept_generators
+from elastic.batches.nesting import mapped
 from elastic.batches.repeating import FixedBatches
 from elastic.errors import DegenerateInput
 
@@ -18,18 +24,45 @@ from elastic.errors import DegenerateInput
 BATCH = 256
 
 
-def gathered(name: str, samples: Any) -> Any:
-    """Return the inputs [n, …] and labels of a Dataset or DataLoader; anything else as it is.
+@dataclass(frozen=True)
+class Gathered:
+    """All samples.
 
-    The samples are passed over twice, and must be the same both times: a loader that shuffles or augments gives other
-    samples to every probe. Random generators are left as they were.
+    Attributes
+    ----------
+    inputs
+        What enters a model: an array [n, …], or a mapping of its keyword arguments.
+    labels
+        [n], or what the loss takes [n, …].
+    batch
+        The batch as the user's own code sees it: (inputs, labels), or a mapping with "labels".
+    """
+
+    inputs: Any
+    labels: Any
+    batch: Any
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the inputs are no single array."""
+        return not _is_array(self.inputs, self.labels)
+
+
+def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
+    """Return all samples of an argument.
+
+    A Dataset or DataLoader is passed over twice, and must give the same both times: a loader that shuffles or augments
+    gives other samples to every probe. Random generators are left as they were.
 
     Parameters
     ----------
     name
         Of the argument, for errors.
     samples
-        Batches are pairs (inputs, labels), the inputs one array.
+        A pair (inputs, labels); a mapping of a model's keyword arguments with "labels" among them, also one of Hugging
+        Face; a list of such mappings, one a sample; or a Dataset or DataLoader of pairs or such mappings.
+    whole
+        Whether a function of the user's takes the batch: then the inputs may be any nesting of tensors.
 
     Raises
     ------
@@ -39,34 +72,100 @@ def gathered(name: str, samples: Any) -> Any:
     Examples
     --------
     >>> from torch.utils.data import TensorDataset
-    >>> x, y = gathered("train", TensorDataset(torch.ones(3, 2), torch.tensor([0, 1, 0])))
-    >>> tuple(x.shape), y.tolist()
+    >>> found = gathered("train", TensorDataset(torch.ones(3, 2), torch.tensor([0, 1, 0])))
+    >>> tuple(found.inputs.shape), found.labels.tolist()
     ((3, 2), [0, 1, 0])
+    >>> gathered("train", [{"ids": [1, 2], "labels": 0}, {"ids": [3, 4], "labels": 1}]).inputs["ids"].tolist()
+    [[1, 2], [3, 4]]
     """
-    if not isinstance(samples, DataLoader | Dataset):
-        return samples
+    with _named(name):
+        if is_samples(samples):
+            samples = collated(samples)
+        elif isinstance(samples, DataLoader | Dataset) or _is_dataset(samples):
+            samples = _read(name, samples)
+        if isinstance(samples, Mapping):
+            tensors = {key: _rectangular(key, value) for key, value in samples.items()}
+            return Gathered(inputs_of(tensors), raw_labels(tensors), tensors)
+    if not isinstance(samples, tuple | list) or len(samples) != 2:
+        found = f"a {type(samples).__name__}" + (f" of {len(samples)}" if isinstance(samples, tuple | list) else "")
+        hint = f"{name}=(inputs, labels), or a mapping with 'labels'"
+        raise DegenerateInput(f"`{name}`", "be a pair", found, hint)
+    inputs, labels = samples
+    if not _is_array(inputs, labels):
+        if not (whole or isinstance(inputs, Mapping)):
+            found = f"a {type(inputs).__name__} of {len(inputs)} arrays"
+            hint = "forward=lambda model, batch: model(*batch[0])"
+            raise DegenerateInput(f"`{name}[0]`", "be one array, or a mapping of keyword arguments", found, hint)
+        inputs = as_nested(inputs)
+    return Gathered(inputs, labels, (inputs, labels))
+
+
+def as_nested(inputs: Any) -> Any:
+    """Return a nesting with tensors in the place of NumPy arrays."""
+    if isinstance(inputs, Mapping):
+        return {key: _rectangular(key, as_nested(part)) for key, part in inputs.items()}
+    if isinstance(inputs, tuple | list) and any(isinstance(part, Tensor | np.ndarray | Mapping) for part in inputs):
+        return tuple(as_nested(part) for part in inputs)
+    return as_tensors(inputs)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Let errors speak of the argument."""
     try:
-        batches = FixedBatches(batches_of(samples, BATCH))
-        with kept_generators(samples), torch.random.fork_rng(devices=[]):
-            inputs, labels = _read(name, batches)
-            for _ in batches:  # compared with the first pass
-                pass
+        yield
     except DegenerateInput as error:
         field = error.field.replace("`loader`", f"`{name}`")
+        field = f"`{name}`" if field in ("samples", f"batches of `{name}`", "inputs of a batch") else field
         raise DegenerateInput(field, error.should, error.found, error.hint) from None
-    if not inputs:
-        raise DegenerateInput(f"`{name}`", "hold samples", "none", f"{name}=(inputs, labels)")
-    return torch.cat(inputs), torch.cat(labels)
 
 
-def _read(name: str, batches: Iterable[Any]) -> tuple[list[Tensor], list[Tensor]]:
-    inputs, labels = [], []
-    for batch in batches:
-        of_batch, found = raw_labels(batch), inputs_of(batch)
-        if isinstance(found, Mapping):
-            kinds, hint = ", ".join(map(repr, found)), "a collate_fn that returns (inputs, labels)"
-            raise DegenerateInput(f"`{name}`", "give one array of inputs a batch", f"a mapping of {kinds}", hint)
+def _is_array(inputs: Any, labels: Any) -> bool:
+    """Whether inputs are one array [n, …], or one row a label, and not several arrays."""
+    if isinstance(inputs, Mapping):
+        return False
+    several = isinstance(inputs, tuple | list) and any(isinstance(p, Tensor | np.ndarray | Mapping) for p in inputs)
+    if not several:
+        return True
+    return len(inputs) == len(labels) and not any(isinstance(part, Mapping) for part in inputs)
+
+
+def _is_dataset(samples: Any) -> bool:
+    """Whether something is a data set by what it can do, as those of Hugging Face are."""
+    known = isinstance(samples, Mapping | list | tuple | str | Tensor | np.ndarray)
+    return not known and hasattr(samples, "__getitem__") and hasattr(samples, "__len__")
+
+
+def _rectangular(key: str, value: Any) -> Any:
+    """Return a list of numbers, or of lists of one length, as a tensor; anything else as it is."""
+    if not isinstance(value, list) or not value or isinstance(value[0], str | Tensor):
+        return as_tensors(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise DegenerateInput("samples", "have one length", f"lists of several under {key!r}", PADDING) from None
+    return as_tensors(array)
+
+
+def _read(name: str, samples: Any) -> Any:
+    """Return the batches of a loader as one."""
+    if _is_dataset(samples) and len(samples) and isinstance(samples[0], Mapping):
+        samples = DataLoader(samples, batch_size=BATCH, collate_fn=collated)
+    batches = FixedBatches(batches_of(samples, BATCH))
+    with kept_generators(samples), torch.random.fork_rng(devices=[]):
         # Copies: a worker's batch lives in shared memory, and a Dataset may return one buffer again and again.
-        inputs.append(found.clone())
-        labels.append(torch.as_tensor(of_batch).clone())
-    return inputs, labels
+        found = [mapped(_plain(batch), torch.clone) for batch in batches]
+        for _ in batches:  # compared with the first pass
+            pass
+    if not found:
+        raise DegenerateInput(f"`{name}`", "hold samples", "none", f"{name}=(inputs, labels)")
+    names = [f"batch {number} of `{name}`" for number in range(1, len(found) + 1)]
+    return end_to_end(found, [len(raw_labels(batch)) for batch in found], names)
+
+
+def _plain(batch: Any) -> Any:
+    """Return a batch with tensors for labels and inputs."""
+    labels = torch.as_tensor(raw_labels(batch))
+    if isinstance(batch, Mapping):
+        return {key: _rectangular(key, value) for key, value in batch.items()} | {LABELS: labels}
+    return (inputs_of(batch) if _is_array(batch[0], labels) else as_nested(batch[0]), labels)

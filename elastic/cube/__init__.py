@@ -13,7 +13,7 @@ from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
-from elastic.cube.ownership import run_lock, study_lock
+from elastic.cube.ownership import run_lock, study_lock, waiting_lock
 from elastic.cube.sealing import open_sealed, seal
 from elastic.cube.variable import Layer, Variable
 
@@ -36,6 +36,7 @@ __all__ = [
     "seal",
     "study_lock",
     "verify_manifest",
+    "waiting_lock",
     "write_atomically",
     "write_layout",
 ]

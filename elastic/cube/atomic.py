@@ -50,6 +50,26 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
         raise StudyError(f"`{path.name}`", should, found, hint, place=str(path)) from error
 
 
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system that meets the reader of ``path`` into a sentence, but for a missing file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not there: another process may have moved what it held.
+    StudyError
+        For every other OSError that the block raises.
+    """
+    try:
+        with explained(path, "be readable"):
+            yield
+    except StudyError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
+        raise
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that at every instant its old bytes are there, or its new ones.
 

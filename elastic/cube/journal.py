@@ -1,34 +1,42 @@
 """The journal of a run: one record an epoch, each whole or not there.
 
 ``journal/000017.npz`` holds the numbers of epoch 17 under the keys ``group/name``, and ``status``; an open run may also
-have ``000017.25.npz``. Whether a record of an open run holds the probes' variables is told by its keys.
+have ``000017.25.npz``. Whether a record of an open run holds the probes' variables is told by its keys. When a run
+ends, its records are compacted into ``journal/records.npz``; a run that is extended adds single files to it. Both are
+read alike.
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, remove_partials, write_atomically
+from elastic.cube.atomic import explained, remove_partials, sync_folder, write_atomically
+from elastic.cube.compact_records import FILE as COMPACT
+from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
-from elastic.cube.epoch_files import epoch_of, file_name
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
-from elastic.cube.names import STATUS, TRAINING, Status
-from elastic.cube.record import Array, Mould, decode, encode, held
+from elastic.cube.record import Array, encode
+from elastic.cube.record_contents import is_probed_key, whole_record
+from elastic.cube.single_records import SingleRecords
 from elastic.cube.variable import Variable
-from elastic.errors import NotReproduced, StudyError
-from elastic.registry import shorten
+from elastic.errors import Damaged, NotReproduced, StudyError
 
 FOLDER = "journal"
 
 #: Bytes of records held at once while a journal is read.
 _BATCH = 16 * 2**20
+
+#: How often records are looked for that another process compacts meanwhile.
+_ATTEMPTS = 3
+
+Records = SingleRecords | CompactRecords
+Found = TypeVar("Found")
 
 
 class Journal:
@@ -37,7 +45,7 @@ class Journal:
     Parameters
     ----------
     folder
-        Folder of the run; the records lie in its ``journal``.
+        Folder of the run, named after its cell; the records lie in its ``journal``.
     layout
         What a record holds; read from the folder's ``layout.json`` unless given.
     writing
@@ -57,41 +65,42 @@ class Journal:
             hint = "running the study (elastic run)"
             raise StudyError(f"`{FILE}`", "tell what the run records", "no such file", hint, place=str(folder))
         self.layout = found
-        self._moulds = _moulds(found)
+        self._singles = SingleRecords(self.run_folder, self.folder, found)
+        self._compact: CompactRecords | None = None
+        self._look_for_compact()
         if writing:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
+            self.remove_compacted()
 
     def path(self, epoch: float) -> Path:
-        """Return the file that holds an epoch's record."""
-        return self.folder / file_name(epoch)
+        """Return the file that holds an epoch's record, or would hold it."""
+        records = self._records(epoch)
+        return records.path if isinstance(records, CompactRecords) else records.path(epoch)
 
     def epochs(self) -> list[int | float]:
         """Return the recorded epochs in ascending order; whole ones are integers."""
-        with explained(self.folder, "be readable"):
-            try:
-                names = [path.name for path in self.folder.iterdir()]
-            except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
-                names = []
-        return sorted(epoch for name in names if (epoch := epoch_of(name)) is not None)
+        single = self._singles.epochs()
+        self._look_for_compact()  # in this order: a compacted journal is there before the first single file goes
+        return single if self._compact is None else sorted({*single, *self._compact.epochs})
+
+    def holds(self, epoch: float) -> bool:
+        """Return whether an epoch is recorded."""
+        return self.path(epoch).exists()
 
     def is_probed(self, epoch: float) -> bool:
         """Return whether the record of an epoch holds the probes' variables; one of a planned run need not be there."""
         if not self.layout.is_open:
             return self.layout.is_probed(epoch)
-        path = self.path(epoch)
-        try:
-            with explained(path, "be readable"), zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
-            raise self._damaged(epoch, f"{type(error).__name__}: {error}") from None
-        return any(_is_probed_key(name.removesuffix(".npy")) for name in names)
+        return self._found(epoch, lambda: self._records(epoch).is_probed(epoch))
 
     def extend(self, variables: Sequence[Variable]) -> None:
         """Give an open run further variables of the group ``training``; records that lack them read as NaN."""
         self.layout = self.layout.extended(variables)
-        self._moulds = _moulds(self.layout)
         write_atomically(self.run_folder / FILE, self.layout.to_json().encode())
+        self._singles = SingleRecords(self.run_folder, self.folder, self.layout)
+        self._compact = None
+        self._look_for_compact()
 
     def append(self, epoch: float, record: Mapping[str, ArrayLike]) -> None:
         """Record an epoch; when this returns, the record is on the disk.
@@ -109,47 +118,33 @@ class Journal:
         Raises
         ------
         NotReproduced
-            If the epoch was recorded before with other bytes; the old record is kept.
+            If the epoch was recorded before with other numbers; the old record is kept.
         StudyError
             If the record is not what the layout says, the disk is full, the folder read-only, …
         """
-        data = encode(self._checked(epoch, record))
-        path = self.path(epoch)
-        if path.exists():
-            self._compare(epoch, data)
+        arrays = whole_record(self.layout, self._singles.blanks, epoch, record, place=str(self.path(epoch)))
+        if self.holds(epoch):
+            self._compare(epoch, arrays)
         else:
-            write_atomically(path, data)
+            write_atomically(self._singles.path(epoch), self._singles.encode(epoch, arrays))
 
     def read(self, epoch: float) -> dict[str, Array]:
         """Return an epoch's record: ``status`` and the variables by ``group/name``.
 
         Raises
         ------
+        Damaged
+            If it is torn or damaged, or is the record of another run or epoch.
         StudyError
-            If there is none, or it is torn or damaged.
+            If there is none.
         """
-        data = self._bytes(epoch)
-        try:
-            arrays = decode(data)
-        except ValueError as error:
-            raise self._damaged(epoch, str(error)) from None
-        blank = self._moulds[self._probed_as(epoch, arrays)].arrays
-        if self.layout.is_open:
-            arrays = {key: blank[key] for key in blank if _is_scalar(key)} | arrays
-        if arrays.keys() != blank.keys():
-            raise self._damaged(epoch, f"other variables: {', '.join(sorted(arrays.keys() ^ blank.keys()))}")
-        for key, array in arrays.items():
-            if (array.shape, array.dtype) != (blank[key].shape, blank[key].dtype):
-                raise self._damaged(epoch, f"{key} of shape {array.shape} and type {array.dtype}")
-        if arrays[STATUS] not in (Status.DONE, Status.DIVERGED):
-            raise self._damaged(epoch, f"status {arrays[STATUS]}")
-        return arrays
+        return self._found(epoch, lambda: self._records(epoch).read(epoch))
 
     def by_probed(self) -> dict[bool, list[int | float]]:
         """Return the recorded epochs in ascending order, those that are not probed and those that are."""
         recorded, last = self.epochs(), self.layout.epochs
         if last is not None and recorded and recorded[-1] > last:
-            raise self._damaged(recorded[-1], f"an epoch after the last one, {last}")
+            raise self._singles.damaged(recorded[-1], f"an epoch after the last one, {last}")
         found: dict[bool, list[int | float]] = {False: [], True: []}
         for epoch in recorded:
             found[self.is_probed(epoch)].append(epoch)
@@ -166,95 +161,125 @@ class Journal:
             What `by_probed` returned: records that another process adds meanwhile are left out.
         """
         for probed, recorded in (self.by_probed() if epochs is None else epochs).items():
-            length = max(1, _BATCH // self._moulds[probed].size)
-            for start in range(0, len(recorded), length):
-                part = list(recorded[start : start + length])
+            for part in _batches(recorded, self._singles.moulds[probed].size):
                 yield part, self._stacked(part, probed)
 
-    def _stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
-        block = self._moulds[probed].cast([self._bytes(epoch) for epoch in epochs])
-        if block is not None and np.isin(block[STATUS], (Status.DONE, Status.DIVERGED)).all():
-            return block
-        # One of them is not as usual: read each by itself, which tells which one and what is wrong with it.
-        records = [self.read(epoch) for epoch in epochs]
-        return {key: np.stack([record[key] for record in records]) for key in records[0]}
+    def read_variable(self, key: str, within: tuple[slice, ...] = ()) -> tuple[list[int | float], Array]:
+        """Return one variable over all epochs; other variables are not read, nor more than a few megabytes at once.
 
-    def _bytes(self, epoch: float) -> bytes:
-        with explained(self.path(epoch), "be readable"):
-            return self.path(epoch).read_bytes()
+        Parameters
+        ----------
+        key
+            ``group/name``, or ``status``.
+        within
+            Parts of the variable's dims that are returned, in their order; the rest is left out.
 
-    def _probed_as(self, epoch: float, record: Mapping[str, Any]) -> bool:
-        return any(map(_is_probed_key, record)) if self.layout.is_open else self.layout.is_probed(epoch)
+        Returns
+        -------
+        epochs, numbers
+            The epochs whose records hold the variable, in ascending order, and its numbers, stacked [epoch, …].
 
-    def _checked(self, epoch: float, record: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Return the whole record, in the layout's types and shapes."""
-        last = self.layout.epochs
-        if last is not None and not (0 <= epoch <= last and epoch == int(epoch)):
-            raise self._misfit(epoch, "epoch", f"be one of 0 … {last}", str(epoch))
-        blank = self._moulds[self._probed_as(epoch, record)].arrays
-        state = Status(int(np.asarray(record.get(STATUS, Status.DONE))))
-        if state is Status.MISSING:
-            raise self._misfit(epoch, STATUS, "be done or diverged", "missing")
-        absent = blank.keys() - record.keys() - {STATUS}
-        if unknown := record.keys() - blank.keys():
-            raise self._misfit(epoch, sorted(unknown)[0], "be a variable of this epoch's record", "one more")
-        absent = {key for key in absent if not (self.layout.is_open and _is_scalar(key))}
-        if absent and state is Status.DONE:
-            raise self._misfit(epoch, sorted(absent)[0], "be in the record of the epoch", "nothing")
-        whole: dict[str, Array] = {STATUS: np.asarray(state, dtype=np.int8)}
-        for key in blank.keys() - {STATUS}:
-            try:
-                array = held(record.get(key, blank[key]), blank[key].dtype)
-            except ValueError as error:
-                should = f"be real numbers that {blank[key].dtype} holds exactly"
-                raise self._misfit(epoch, key, should, shorten(str(error))) from None
-            if array.shape != blank[key].shape:
-                raise self._misfit(epoch, key, f"be of shape {blank[key].shape}", str(array.shape))
-            whole[key] = array
-        return whole
+        Raises
+        ------
+        Damaged
+            If what is read is not as it was written.
+        """
+        epochs = self.by_probed()[True] if is_probed_key(key) else self.epochs()
+        blank = self._singles.blanks[True][key]
+        found = np.empty((len(epochs), *blank[within].shape), blank.dtype)
+        place = 0
+        for part in _batches(epochs, blank.nbytes):
+            found[place : place + len(part)] = self.variable_at(part, key)[:, *within]
+            place += len(part)
+        return epochs, found
 
-    def _compare(self, epoch: float, data: bytes) -> None:
-        if self._bytes(epoch) == data:
+    def variable_at(self, epochs: Sequence[int | float], key: str) -> Array:
+        """Return one variable at some recorded epochs, in ascending order, stacked [epoch, …]."""
+        return self._gathered(epochs, lambda records, part: {key: records.variable(part, key)})[key]
+
+    def keys(self, *, probed: bool) -> list[str]:
+        """Return the names of the arrays of a record."""
+        return list(self._singles.blanks[probed])
+
+    def remove_compacted(self) -> None:
+        """Remove the single files of epochs that the compacted journal holds; the caller owns the run.
+
+        Raises
+        ------
+        Damaged
+            If one of them is not the record that was compacted.
+        """
+        self._look_for_compact()
+        if self._compact is None:
             return
+        left = [epoch for epoch in self._singles.epochs() if epoch in self._compact]
+        for epoch in left:
+            path = self._singles.path(epoch)
+            if encode(self._singles.read(epoch)) != encode(self._compact.read(epoch)):
+                should, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
+                raise Damaged(f"`{path.name}`", should, "another", hint, place=str(path))
+        with explained(self.folder):
+            for epoch in left:
+                self._singles.path(epoch).unlink()
+            if left:
+                sync_folder(self.folder)
+
+    def _look_for_compact(self) -> None:
+        """Open the compacted journal if there is one, unless it is open."""
+        try:
+            if self._compact is None or not self._compact.is_current():
+                path = self.folder / COMPACT
+                self._compact = CompactRecords(self.run_folder, path, self._singles.blanks)
+        except (FileNotFoundError, NotADirectoryError):
+            self._compact = None
+
+    def _records(self, epoch: float) -> Records:
+        return self._compact if self._compact is not None and epoch in self._compact else self._singles
+
+    def _found(self, epoch: float, read: Callable[[], Found]) -> Found:
+        """Return what is read of an epoch; another process may move records from single files to a compacted one."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return read()
+            except FileNotFoundError:
+                self._look_for_compact()
+        with explained(self._singles.path(epoch), "be readable"):
+            return read()
+
+    def _gathered(
+        self, epochs: Sequence[float], read: Callable[[Records, Sequence[float]], dict[str, Array]]
+    ) -> dict[str, Array]:
+        """Return the arrays [epoch, …] of some epochs, read from where each of them lies."""
+
+        def gather() -> dict[str, Array]:
+            compact = [epoch for epoch in epochs if self._records(epoch) is self._compact]
+            if len(compact) == len(epochs) and self._compact is not None:
+                return read(self._compact, epochs)
+            if not compact or self._compact is None:
+                return read(self._singles, epochs)
+            single = [epoch for epoch in epochs if self._records(epoch) is self._singles]
+            parts, order = (read(self._compact, compact), read(self._singles, single)), np.argsort([*compact, *single])
+            return {key: np.concatenate([part[key] for part in parts])[order] for key in parts[0]}
+
+        return self._found(epochs[0] if epochs else 0, gather)
+
+    def _stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
+        return self._gathered(epochs, lambda records, part: records.stacked(part, probed))
+
+    def _compare(self, epoch: float, arrays: Mapping[str, Array]) -> None:
         before = self.read(epoch)
-        if encode(before) == data:
-            return  # variables that came later are NaN in both
-        found = differences(before, decode(data))
+        if encode(before) == encode(arrays):  # variables that came later are NaN in both
+            return
+        found = differences(before, arrays)
         hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
         if self.layout.is_open:
             hint = "restart=True to replace the run, or other coordinates; the record is kept"
         field = f"the record of epoch {epoch}"
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 
-    def _misfit(self, epoch: float, field: str, should: str, found: str) -> StudyError:
-        hint = "a metric that returns what its registration says (elastic list metrics)"
-        return StudyError(f"`{field}`", should, found, hint, place=str(self.path(epoch)))
 
-    def _damaged(self, epoch: float, found: str) -> StudyError:
-        hint = f"deleting {self.run_folder} and running again: this run is trained anew, the others are kept"
-        field = f"the record of epoch {epoch}"
-        return StudyError(field, "be whole", found, hint, place=str(self.path(epoch)))
-
-
-def _is_probed_key(key: str) -> bool:
-    """Return whether a key of a record is of a variable that a probe measures."""
-    return key != STATUS and key.partition("/")[0] != TRAINING
-
-
-def _is_scalar(key: str) -> bool:
-    """Return whether a key of a record may be missing from an open run's."""
-    return key.partition("/")[0] == TRAINING
-
-
-def _moulds(layout: Layout) -> dict[bool, Mould]:
-    return {probed: Mould(_blank(layout, probed)) for probed in (False, True)}
-
-
-def _blank(layout: Layout, probed: bool) -> dict[str, Array]:
-    """Return a record without numbers: every variable NaN, in its type and shape."""
-    blank: dict[str, Array] = {STATUS: np.asarray(Status.MISSING, dtype=np.int8)}
-    for variable in layout.recorded(probed=probed):
-        # The byte order is fixed, so that a record's bytes do not depend on the machine.
-        dtype: np.dtype[Any] = np.dtype(variable.dtype).newbyteorder("<")
-        blank[variable.key] = np.full(layout.shape(variable), np.nan, dtype)
-    return blank
+def _batches(epochs: Sequence[int | float], size: int) -> Iterator[list[int | float]]:
+    """Yield the epochs in parts of which records of so many bytes are held at once."""
+    length = max(1, _BATCH // max(1, size))
+    for start in range(0, len(epochs), length):
+        yield list(epochs[start : start + length])

@@ -6,8 +6,6 @@ model that was measured, and without knowing which probes measured it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from elastic.cube.checked_files import decode_json, encode_json
 from elastic.cube.names import CLASS_DIMS, TRAINING, UNDECLARED
 from elastic.cube.variable import Layer, Variable, misfit
-
-DIGEST = "sha256"
 
 Label = int | float | str
 
@@ -50,6 +47,9 @@ class Layout:
         the dims that the groups had before 0.2, for those groups that have variables.
     long_names
         What the dims are that `elastic.cube.names.COORDINATES` does not describe.
+    cell
+        Digest of the run's cell, which names the run's folder; None in a layout that is not in a folder, and in one
+        that an earlier release wrote. Layouts that differ in it only are equal.
 
     Examples
     --------
@@ -72,6 +72,7 @@ class Layout:
     variables: Sequence[Variable]
     groups: Mapping[str, Mapping[str, Sequence[Label]]] | None = None
     long_names: Mapping[str, str] = field(default_factory=dict)
+    cell: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         # Plain Python values (no NumPy numbers, no lists), so that a layout equals the one read from its file.
@@ -173,11 +174,12 @@ class Layout:
         return replace(self, variables=(*self.variables, *variables))
 
     def to_json(self) -> str:
-        """Return the layout as JSON text with its own SHA-256, the same text for the same layout."""
+        """Return the layout as JSON text with its own checksum, the same text for the same layout."""
         parts = asdict(self)
-        # The order of dims is that of the variables' dims; keys of a mapping have none once they are sorted.
-        parts["groups"] = {group: list(map(list, dims.items())) for group, dims in parts["groups"].items()}
-        return json.dumps({**parts, DIGEST: _digest(parts)}, indent=1, sort_keys=True) + "\n"
+        # Files of earlier releases have no key "cell", and their groups as lists, in the order of variables' dims.
+        parts |= {"groups": {group: list(map(list, dims.items())) for group, dims in parts["groups"].items()}}
+        named = {key: parts[key] for key in sorted(parts) if key != "cell" or self.cell is not None}
+        return encode_json(named).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
@@ -189,9 +191,9 @@ class Layout:
             If the text is no layout, or not as it was written.
         """
         try:
-            parts = json.loads(text)
-            if parts.pop(DIGEST) != _digest(parts):
-                raise ValueError("text that is not as it was written")
+            parts, is_checked = decode_json(text.encode())
+            if not is_checked:
+                raise ValueError("no checksum")
             variables = [Variable(**variable) for variable in parts.pop("variables")]
             groups = parts.pop("groups", None)
             groups = None if groups is None else {group: dict(dims) for group, dims in groups.items()}
@@ -203,8 +205,3 @@ class Layout:
 def _labels(labels: Sequence[Any]) -> tuple[Label, ...]:
     """Return labels as Python's own numbers and strings."""
     return tuple(label.item() if isinstance(label, np.generic) else label for label in labels)
-
-
-def _digest(parts: Mapping[str, Any]) -> str:
-    # No checksum of the file system tells of a flipped bit in a number or a name.
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()

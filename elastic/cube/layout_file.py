@@ -1,14 +1,14 @@
-"""``layout.json`` in a run's folder: written once, before training starts."""
+"""``layout.json`` in a run's folder: written once, before training starts. It names the cell, as the folder does."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from elastic.cube.atomic import explained, write_atomically
 from elastic.cube.layout import Layout
 from elastic.cube.names import TRAINING
-from elastic.errors import StudyError
+from elastic.errors import Damaged, StudyError
 
 FILE = "layout.json"
 
@@ -29,7 +29,7 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
     Returns
     -------
     Layout
-        ``layout``, or the one that the folder has.
+        ``layout`` with the name of the folder as its cell, or the one that the folder has.
 
     Raises
     ------
@@ -39,8 +39,9 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
     """
     known = read_layout(folder)
     if known is None:
-        write_atomically(folder / FILE, layout.to_json().encode())
-        return layout
+        named = replace(layout, cell=cell_of(folder))
+        write_atomically(folder / FILE, named.to_json().encode())
+        return named
     if different := [*_coordinates(known, layout), *_unmeasured(known, layout)]:
         should = "be what this run is about to record"
         found = f"other {', '.join(different)}"
@@ -51,7 +52,7 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
 
 def _coordinates(known: Layout, layout: Layout) -> list[str]:
     """Return the parts beside the variables in which two layouts differ."""
-    names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names")]
+    names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names", "cell")]
     return [name for name in names if getattr(known, name) != getattr(layout, name)]
 
 
@@ -63,13 +64,24 @@ def _unmeasured(known: Layout, layout: Layout) -> list[str]:
     return [v.key for v in needed if shapes.get(v.key) != (v.dims, v.dtype)]
 
 
+def cell_of(folder: Path) -> str:
+    """Return the digest of the cell whose run a folder holds: the folder has its name.
+
+    >>> cell_of(Path("results/mine/runs/716b2a1a3cd00b05"))
+    '716b2a1a3cd00b05'
+    """
+    return Path(folder).absolute().name
+
+
 def read_layout(folder: Path) -> Layout | None:
     """Return the layout in a run's folder, or None where the run has not begun.
 
     Raises
     ------
+    Damaged
+        If the file is not as it was written, or is that of another run.
     StudyError
-        If the file cannot be read or is damaged.
+        If the file cannot be read.
     """
     path = folder / FILE
     with explained(path, "be readable"):
@@ -77,8 +89,13 @@ def read_layout(folder: Path) -> Layout | None:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+    hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
     try:
-        return Layout.from_json(data.decode(errors="replace"))
+        layout = Layout.from_json(data.decode(errors="replace"))
     except StudyError as error:
-        hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
-        raise StudyError(error.field, error.should, error.found, hint, place=str(path)) from None
+        raise Damaged(error.field, error.should, error.found, hint, place=str(path)) from None
+    if layout.cell not in (None, cell_of(folder)):
+        hint = f"moving the folders of the runs back to their places, or {hint}"
+        should, found = f"be of run {cell_of(folder)}", f"that of run {layout.cell}"
+        raise Damaged(f"`{FILE}`", should, found, hint, place=str(path))
+    return layout

@@ -1,5 +1,7 @@
 """The bytes of one journal record: an uncompressed ``.npz`` of named arrays, without pickle.
 
+A record in a journal also has a label and a checksum as its comment (`elastic.cube.checked_files`).
+
 The same arrays give the same bytes: keys are sorted, and NumPy stamps every member with the same date.
 """
 
@@ -17,6 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+
+#: Where the CRC-32 lies in the head of a member.
+_CHECKSUM = 14
 
 #: Types of one real number.
 REAL = (int, float, np.integer, np.floating)
@@ -118,13 +123,14 @@ class Member:
     ----------
     key
         Name of the array.
-    start, values, stop
-        First byte of the member, of its numbers, and the byte after its last.
+    head, start, values, stop
+        First byte of the member's head, of the member, of its numbers, and the byte after its last.
     checksums
         Where the record holds the member's CRC-32: in the member's head and in the archive's directory.
     """
 
     key: str
+    head: int
     start: int
     values: int
     stop: int
@@ -156,14 +162,15 @@ class Mould:
         self.arrays = dict(blank)
         data = encode(blank)
         self.size = len(data)
-        self.members = _members(data, blank)
+        self.members = {member.key: member for member in _members(data, blank)}
         fixed = np.ones(self.size, dtype=bool)
-        for member in self.members:
+        for member in self.members.values():
             fixed[member.values : member.stop] = False
             for checksum in member.checksums:
                 fixed[checksum : checksum + 4] = False
         self._fixed = np.flatnonzero(fixed)
         self._head = np.frombuffer(data, np.uint8)[self._fixed]
+        self._heads = {key: _without_checksum(data[m.head : m.values]) for key, m in self.members.items()}
 
     def cast(self, records: Sequence[bytes]) -> dict[str, Array] | None:
         """Return each array of n records, stacked [n, …]; None if a record is damaged or of another mould."""
@@ -173,7 +180,7 @@ class Mould:
         if not (table[:, self._fixed] == self._head).all():
             return None
         stacked = {}
-        for member in self.members:
+        for member in self.members.values():
             computed = [zlib.crc32(memoryview(record)[member.start : member.stop]) for record in records]
             for place in member.checksums:
                 if _columns(table, place, place + 4, np.dtype("<u4"))[:, 0].tolist() != computed:
@@ -182,6 +189,28 @@ class Mould:
             numbers = _columns(table, member.values, member.stop, blank.dtype)
             stacked[member.key] = numbers.reshape(len(records), *blank.shape)
         return stacked
+
+    def cast_member(self, key: str, data: bytes) -> Array | None:
+        """Return one array of a record, given the bytes of its member alone; None if they are damaged or of another.
+
+        Parameters
+        ----------
+        key
+            Name of the array.
+        data
+            The record from ``members[key].head`` to ``members[key].stop``.
+        """
+        member, blank = self.members[key], self.arrays[key]
+        start, values = member.start - member.head, member.values - member.head
+        if len(data) != member.stop - member.head or _without_checksum(data[:values]) != self._heads[key]:
+            return None
+        if zlib.crc32(data[start:]) != struct.unpack_from("<I", data, _CHECKSUM)[0]:
+            return None
+        return np.frombuffer(data, blank.dtype, offset=values).reshape(blank.shape)
+
+
+def _without_checksum(head: bytes) -> bytes:
+    return head[:_CHECKSUM] + head[_CHECKSUM + 4 :]
 
 
 def _columns(table: Array, start: int, stop: int, dtype: np.dtype[Any]) -> Array:
@@ -198,6 +227,6 @@ def _members(data: bytes, blank: Mapping[str, Array]) -> list[Member]:
             start = head + 30 + sum(struct.unpack_from("<HH", data, head + 26))
             stop = start + info.file_size
             key = info.filename.removesuffix(".npy")
-            members.append(Member(key, start, stop - blank[key].nbytes, stop, (head + 14, entry + 16)))
+            members.append(Member(key, head, start, stop - blank[key].nbytes, stop, (head + _CHECKSUM, entry + 16)))
             entry += 46 + len(info.filename.encode()) + len(info.extra) + len(info.comment)
     return members

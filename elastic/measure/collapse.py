@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from elastic.arguments import Classifier, as_classifier, decisions_of, linear_decisions
 from elastic.arrays import ArrayLike, as_tensor, class_positions
+from elastic.batches import Forward, Output
 from elastic.errors import DegenerateInput
 from elastic.measure.dataset import labelled
 from elastic.measure.model_collapse import collapse_of_model
-from elastic.measure.model_stream import Forward
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import vectors
 from elastic.metrics.tabulation import tabulate
 from elastic.models.contract import LOGITS
+from elastic.models.positions import Position
 
 
 def measure_collapse(
@@ -32,6 +33,8 @@ def measure_collapse(
     rank_tolerance: float | None = None,
     layers: Sequence[str] | str | None = None,
     forward: Forward | None = None,
+    output: Output | None = None,
+    position: Position | None = None,
     batch_size: int = 256,
 ) -> xr.Dataset:
     """Measure neural collapse in features, layer by layer: of arrays, or of a model that reads a loader.
@@ -64,7 +67,14 @@ def measure_collapse(
         the name of the last one, where that gives the output; otherwise it is added as "logits".
     forward
         ``forward(model, batch)`` returns the outputs for a batch as the loader gives it, on the model's device; by
-        default ``model(inputs)``, or ``model(**batch)`` without the labels. Of an output object ``logits`` are taken.
+        default ``model(inputs)``, or ``model(**batch)`` without the labels.
+    output
+        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        first tensor of a tuple.
+    position
+        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
+        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the attribute ``features``
+        says which.
     batch_size
         Samples in a batch, where the loader gives samples and not batches.
 
@@ -102,10 +112,11 @@ def measure_collapse(
     if isinstance(features, nn.Module):
         return collapse_of_model(
             features, labels, layers=layers, classifier=classifier, rank_tolerance=rank_tolerance,
-            forward=forward, batch_size=batch_size,
+            forward=forward, output=output, position=position, batch_size=batch_size,
         )  # fmt: skip
-    if layers is not None or forward is not None:
-        name, found = ("`layers`", repr(layers)) if layers is not None else ("`forward`", "a function")
+    of_models = {"layers": layers, "forward": forward, "output": output, "position": position}
+    if given := [(f"`{name}`", value) for name, value in of_models.items() if value is not None]:
+        name, found = given[0][0], "a function" if callable(given[0][1]) else repr(given[0][1])
         raise DegenerateInput(name, "be left out for arrays", found, "features={'penultimate': array}")
     by_layer = features if isinstance(features, Mapping) else {"features": features}
     if not by_layer:

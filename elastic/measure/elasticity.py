@@ -12,7 +12,8 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from elastic.arguments import Labelled, LossLike, as_loss, check_update, samples_like
+from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_update, model_and_samples
+from elastic.batches import Forward, Output
 from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.measure.dataset import labelled, pair_responses
@@ -20,6 +21,7 @@ from elastic.measure.targets import Classified, classify
 from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
+from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
 from elastic.models.trial import first_line
@@ -38,6 +40,9 @@ def measure_elasticity(
     *,
     loss: LossLike = "cross_entropy",
     layers: Sequence[str] | str | None = None,
+    forward: Forward | None = None,
+    output: Output | None = None,
+    position: Position | None = None,
     update: Literal["first_order", "finite"] = "first_order",
     lr: float | None = None,
     engine: EngineName = "auto",
@@ -52,7 +57,9 @@ def measure_elasticity(
         A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode and
         left as it was.
     stepped, observed
-        (inputs [n, …], labels [n]). Labels are positions of the K outputs, or what the loss takes: probabilities
+        (inputs [n, …], labels [n]); a mapping of a model's keyword arguments with "labels" among them, as tokenizers
+        and data collators of Hugging Face give it; a list of such mappings, one a sample; or a Dataset or DataLoader of
+        which two passes give the same. Labels are positions of the K outputs, or what the loss takes: probabilities
         [n, K], several labels [n, K] of zeros and ones, or for a model of one output ([n, 1] or [n]) two labels or
         numbers [n]. Integer and boolean inputs keep their type. A sample that is in both (equal in every byte) is not
         paired with itself.
@@ -67,6 +74,16 @@ def measure_elasticity(
         Submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto" for a readable
         set; `elastic.layers` shows what there is. The output layer has the name of the last one, where that gives the
         output; otherwise it is added as "logits".
+    forward
+        ``forward(model, batch)`` returns the outputs for a batch as it is given; by default ``model(inputs)``, or
+        ``model(**batch)`` without the labels.
+    output
+        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        first tensor of a tuple.
+    position
+        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
+        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the attribute ``features``
+        says which.
     update
         "first_order" for the exact derivative along the step; "finite" for a step of learning rate ``lr``, divided
         by it.
@@ -113,14 +130,16 @@ def measure_elasticity(
     check_update(update, lr)
     criterion, model = as_loss(loss), unwrapped(model)
     positions = isinstance(criterion, Loss)
-    x_stepped, y_stepped = samples_like(model, "stepped", stepped, positions=positions)
-    x_observed, y_observed = samples_like(model, "observed", observed, positions=positions)
-    with preserved(model), explained("be differentiable, and run on single samples and on several"):
-        tapped = tap(model, layers, x_observed[:2])
+    reading, parts = Reading(forward, output, position), {"stepped": stepped, "observed": observed}
+    view, samples = model_and_samples(model, parts, reading, positions=positions)
+    (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
+    with preserved(view), explained("be differentiable, and run on single samples and on several"):
+        tapped = tap(view, layers, x_observed[:2], position)
         classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
         return _measured(tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget).assign_attrs(
-            update=update, lr="" if lr is None else lr, loss=classified.loss.name
-        )
+            update=update, lr="" if lr is None else lr, loss=classified.loss.name,
+            features=described_position(position),
+        )  # fmt: skip
 
 
 def _measured(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from elastic.arguments import check_module
-from elastic.arrays import ArrayLike
+from elastic.batches import Forward, place_of, placed, run
 from elastic.batches.batch import as_inputs
+from elastic.batches.gathering import as_nested
+from elastic.batches.nesting import tensors_of
+from elastic.batches.table import Table, without_labels
 from elastic.errors import DegenerateInput
 from elastic.models.auto_layers import auto_layers
+from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
 from elastic.models.forward_trace import ModuleRun, Trace, trace
 from elastic.models.input_type import input_type
@@ -98,7 +104,7 @@ class LayerTree:
         return "\n".join([*lines, "", auto + output, *self.notes])
 
 
-def layers(model: nn.Module, example: ArrayLike) -> LayerTree:
+def layers(model: nn.Module, example: Any, *, forward: Forward | None = None) -> LayerTree:
     """Print the submodules of a model with the shapes of their outputs, and which ones can be layers.
 
     A submodule can be a layer if it runs once in a forward pass and gives a tensor [n, …]. What is computed without a
@@ -110,7 +116,10 @@ def layers(model: nn.Module, example: ArrayLike) -> LayerTree:
         Any module, which is run in evaluation mode and left as it was; wrappers of ``torch.compile`` and data
         parallelism are looked through.
     example
-        A batch of inputs [n, …], an array or a tensor, of which a few are run.
+        A batch of inputs [n, …], an array or a tensor; or a mapping of keyword arguments, whose "labels" are left out.
+        A few samples are run.
+    forward
+        ``forward(model, batch)`` runs the model on the example; by default ``model(inputs)`` or ``model(**batch)``.
 
     Returns
     -------
@@ -139,23 +148,41 @@ def layers(model: nn.Module, example: ArrayLike) -> LayerTree:
     model = unwrapped(model)
     if isinstance(model, Tapped):
         model = model.module
-    parameter = check_module(model)
-    inputs = as_inputs("example", example).to(parameter.device)
-    if len(inputs) == 0:
-        raise DegenerateInput("`example`", "be a batch of inputs", "none", "one input or more: x[:2]")
-    if inputs.is_floating_point():
-        inputs = inputs.to(input_type(model, inputs[:1]))
-    tree = _built_in(model, inputs) if isinstance(model, TappedModel) else _of_module(model, inputs)
+    device = check_module(model).device
+    if forward is not None or isinstance(example, Mapping):
+        tree = _of_module(*_tabulated(model, example, forward, device), type(model).__name__)
+    else:
+        inputs = as_inputs("example", example).to(device)
+        if len(inputs) == 0:
+            raise DegenerateInput("`example`", "be a batch of inputs", "none", "one input or more: x[:2]")
+        if inputs.is_floating_point():
+            inputs = inputs.to(input_type(model, inputs[:1]))
+        if isinstance(model, TappedModel):
+            tree = _built_in(model, inputs)
+        else:
+            tree = _of_module(model, inputs, type(model).__name__)
     print(tree)
     return tree
 
 
-def _of_module(model: nn.Module, inputs: Tensor) -> LayerTree:
+def _tabulated(
+    model: nn.Module, example: Any, forward: Forward | None, device: torch.device
+) -> tuple[nn.Module, Tensor]:
+    """Return a view of a model that takes numbers of samples, and those of an example of any form."""
+    batch = placed(as_nested(example if forward is not None else without_labels(example)), device, place_of(model)[1])
+    tensors = list(tensors_of(batch).values())
+    if not tensors or not tensors[0].ndim or not len(tensors[0]):
+        raise DegenerateInput("`example`", "be a batch of inputs", "no samples", "what a DataLoader gives")
+    table = Table(batch, len(tensors[0]))
+    return BatchForward(model, forward or run, table), torch.arange(table.count, device=device)[:, None]
+
+
+def _of_module(model: nn.Module, inputs: Tensor, kind: str) -> LayerTree:
     found = trace(model, inputs)
     auto = auto_layers(found)
     names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     rows = tuple(_row(found, name, name in auto) for name in names)
-    return LayerTree(type(model).__name__, rows, tuple(auto), tuple(unnamed_functions(found)))
+    return LayerTree(kind, rows, tuple(auto), tuple(unnamed_functions(found)))
 
 
 def _row(found: Trace, name: str, is_auto: bool) -> LayerRow:

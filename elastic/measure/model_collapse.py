@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from elastic.arguments import Classifier, as_classifier, positions_among
 from elastic.arrays import Array
-from elastic.batches import FixedBatches, batches_of, kept_generators
+from elastic.batches import FixedBatches, Forward, Output, batches_of, check_output, kept_generators
 from elastic.errors import DegenerateInput
 from elastic.measure.dataset import labelled
-from elastic.measure.model_stream import Forward, ModelStream
+from elastic.measure.model_stream import ModelStream
 from elastic.measure.named_classes import read_named_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import position_type
 from elastic.metrics.tabulation import tabulate
+from elastic.models.positions import Position, check_position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import unwrapped
 
@@ -32,13 +33,17 @@ def collapse_of_model(
     classifier: Classifier | None,
     rank_tolerance: float | None,
     forward: Forward | None,
+    output: Output | None,
+    position: Position | None,
     batch_size: int,
 ) -> xr.Dataset:
     """Return the dataset of `elastic.measure_collapse` for a model and a loader; the arguments are as there."""
+    check_output(output)
+    check_position(position)
     model = unwrapped(model)
     with kept_generators(loader), preserved(model):
         model.eval()
-        stream = ModelStream(model, FixedBatches(batches_of(loader, batch_size)), layers, forward)
+        stream = ModelStream(model, FixedBatches(batches_of(loader, batch_size)), layers, forward, output, position)
         decided = _Decided(stream)
         names, found = read_named_classes(decided.passes, rank_tolerance=rank_tolerance)
         weights = _weights(stream, classifier, names)
@@ -58,6 +63,7 @@ def collapse_of_model(
     table = tabulate("collapse", tuple(readings), readings)
     coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
     ds = labelled(table, "collapse", stream.widths, coords, stream.output)
+    ds = ds.assign_attrs(features=described_position(position))
     return ds.assign_attrs(decisions=f"left out: {reason}") if reason else ds
 
 

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from elastic.arrays import Array, as_tensor
-from elastic.batches import inputs_of, labels_of, outputs_of, place_of, placed, rows_of, run
+from elastic.batches import Forward, Output, inputs_of, labels_of, place_of, placed, runner
+from elastic.batches.table import Table
 from elastic.errors import ElasticError, ModelError
-from elastic.models.batch_forward import BatchForward, Run
+from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.input_type import input_type
-from elastic.models.returned import Returned
+from elastic.models.positions import Position
 from elastic.models.state import ModuleState
 from elastic.models.tapped import tap
 from elastic.models.trial import first_line, uncompiled
 
-#: Gives the outputs of a model for a batch of the loader.
-Forward = Callable[[nn.Module, Any], Any]
 #: Samples that are run to find layers.
 SAMPLES = 2
 
@@ -39,27 +38,35 @@ class ModelStream:
         As `elastic.measure_collapse` takes them.
     forward
         Gives the outputs for a batch; by default the model is called with the inputs, or with keyword arguments.
+    output, position
+        As `elastic.measure_collapse` takes them.
 
     Attributes
     ----------
     output, penultimate
         Names of the output layer and of the one before it, after the first batch.
     classifier
-        The linear module that makes the output of the penultimate features, where there is one.
+        The last linear module, where it takes the penultimate features.
     widths
         Width of each layer.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Iterable[Any], layers: Sequence[str] | str | None, forward: Forward | None
+        self,
+        model: nn.Module,
+        batches: Iterable[Any],
+        layers: Sequence[str] | str | None,
+        forward: Forward | None,
+        output: Output | None = None,
+        position: Position | None = None,
     ) -> None:
-        self.model, self.batches, self.forward = model, batches, forward
+        self.model, self.batches, self.forward, self.position = model, batches, forward, position
         self.layers, self.reads_input = _without_input(model, layers)
         self.widths: dict[str, int] = {}
         self.output = ""
         self.penultimate: str | None = None
         self.classifier: nn.Linear | None = None
-        self._view = BatchForward(model, _runner(forward), rows_of)
+        self._view = BatchForward(model, runner(forward, output))
         self._tapped: TappedModel | None = None
         self._state = ModuleState(model, parameters=False)
         self._device, self._dtype = place_of(model)
@@ -75,41 +82,42 @@ class ModelStream:
         """Return the features of one batch."""
         inputs = inputs_of(batch) if self.forward is None else batch
         whole = isinstance(inputs, Tensor) and self.forward is None
-        if self.reads_input and not whole:
-            hint = "leaving it out, or batches (inputs, labels)"
-            raise ModelError("`layers`", "be submodules where the inputs are no array", repr(INPUT), hint)
         with torch.no_grad(), uncompiled(), _explained(self.forward):
             inputs = placed(inputs, self._device, self._type(inputs, whole))
-            self._view.batch, self._view.count = None if whole else inputs, count
+            self._view.batch = None if whole else Table(inputs, count)
             try:
                 entering = inputs if whole else torch.arange(count)
                 if self._tapped is None:
                     self._tapped = self._look(entering)
                 features = self._taps(self._tapped, entering)
+                if self.reads_input:
+                    features = {INPUT: as_tensor("inputs", self._view.entering(entering)), **features}
             finally:
                 self._view.batch = None
-        return {INPUT: as_tensor("inputs", inputs), **features} if self.reads_input else features
+        return features
 
     def _look(self, entering: Tensor) -> TappedModel:
         """Return the model with its layers, found on the first batch, if its features can be read."""
         example = entering[:SAMPLES]
-        tapped = tap(self._view, self.layers, example) if not isinstance(self.model, TappedModel) else self._built_in()
+        if isinstance(self.model, TappedModel):
+            tapped: TappedModel = self._built_in()
+        else:
+            tapped = tap(self._view, self.layers, example, self.position)
         features = self._taps(tapped, entering)
         _check_features(features, lambda rows: self._taps(tapped, entering[:rows]))
-        inputs = {INPUT: entering} if self.reads_input else {}
+        inputs = {INPUT: self._view.entering(example)} if self.reads_input else {}
         self.widths = {layer: values[0].numel() for layer, values in (inputs | features).items()}
         self.output, self.penultimate = tapped.output, tapped.penultimate
-        linear = tapped.next_weights().get(tapped.penultimate or "")
-        if linear is not None and self._restoring(lambda: _gives_output(linear, tapped, example.clone())):
-            self.classifier = linear
+        self.classifier = tapped.last_weights()
         return tapped
 
     def _built_in(self) -> TappedModel:
         """Return a model that has layers of its own."""
         assert isinstance(self.model, TappedModel)
-        if self._view.batch is not None:
+        if self._view.batch is not None or self.position is not None:
             should = "be read with tensors, which its layers are made of"
-            raise ModelError("a built-in model", should, "a mapping, or `forward`", "batches (inputs, labels)")
+            found = "a mapping, `forward` or `position`"
+            raise ModelError("a built-in model", should, found, "batches (inputs, labels)")
         if self.layers not in (None, "auto") and tuple(self.layers or ()) != self.model.layers:
             should = "be left out for a built-in model, whose layers have names"
             raise ModelError("`layers`", should, repr(self.layers), f"layers={list(self.model.layers)}")
@@ -132,11 +140,6 @@ class ModelStream:
         return self._dtype
 
 
-def _runner(forward: Forward | None) -> Run:
-    """Return what runs a model and gives its logits: a function that holds no more, as what it holds is saved."""
-    return lambda model, inputs: outputs_of((forward or run)(model, inputs))
-
-
 @contextmanager
 def _explained(forward: Forward | None) -> Iterator[None]:
     try:
@@ -154,17 +157,6 @@ def _without_input(model: nn.Module, layers: Sequence[str] | str | None) -> tupl
     if not is_asked or layers is None or any(name == INPUT for name, _ in model.named_modules()):
         return layers, False
     return list(layers)[1:], True
-
-
-def _gives_output(linear: nn.Linear, tapped: TappedModel, example: Tensor) -> bool:
-    """Whether what a linear module returns is what the model returns."""
-    returned: list[Returned] = []
-    handle = linear.register_forward_hook(lambda module, arguments, output: returned.append(Returned.of(output)))
-    try:
-        output = tapped(example)
-    finally:
-        handle.remove()
-    return len(returned) == 1 and returned[0].is_still(output)
 
 
 def _check_features(features: dict[str, Tensor], read: Callable[[int], dict[str, Tensor]]) -> None:

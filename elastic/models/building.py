@@ -78,8 +78,8 @@ def layer_table(model: TappedModel, input_shape: tuple[int, ...]) -> list[LayerR
 def layers_on(model: TappedModel, example: Tensor) -> list[LayerRow]:
     """Return the layers in the order of depth, the input first, by a forward pass on an example [n, …]."""
     with trial(model):
-        features = model.taps(example)
-    rows = [LayerRow("input", 0, example[0].numel())]
+        entering, features = model.entering(example), model.taps(example)
+    rows = [LayerRow("input", 0, entering[0].numel())]
     return rows + [LayerRow(name, depth, f[0].numel()) for depth, (name, f) in enumerate(features.items(), start=1)]
 
 

@@ -60,6 +60,13 @@ class TappedModel(nn.Module, ABC):
     def taps(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the features [n, …] of each layer, from the first (depth 1) to the output (depth L)."""
 
+    def entering(self, inputs: Tensor) -> Tensor:
+        """Return the numbers that enter the model [n, …], the features of layer 0: the inputs, unless these name them.
+
+        A model of samples that are no single array takes numbers of samples (`elastic.batches.table.Table`).
+        """
+        return inputs
+
     @property
     @abstractmethod
     def layers(self) -> tuple[str, ...]:

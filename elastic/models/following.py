@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from elastic.models.returned import Returned
+from elastic.models.returned import Returned, first_tensor
+
+#: Gives the part of a layer's output [n, T, d] that are its features [n, d].
+At = Callable[[Tensor], Tensor]
 
 
-def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> dict[str, str]:
+def linear_after(module: nn.Module, names: Sequence[str], example: Tensor, at: At | None = None) -> dict[str, str]:
     """Return, for each named submodule whose output alone enters one ``nn.Linear`` unchanged, the latter's name.
 
     "Unchanged" is the same memory, not written to in between: a flattened view counts, an activation does not.
-    A submodule whose output enters several linear layers (queries, keys, values) has no such layer.
+    A submodule whose output enters several linear layers (queries, keys, values) has no such layer. Where features are
+    those ``at`` a position of a sequence, a linear layer reads them if it takes the whole sequence, each token alone,
+    or a tensor of the numbers at that position.
 
     Examples
     --------
@@ -29,12 +35,12 @@ def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> di
     readers: dict[str, set[str]] = defaultdict(set)
 
     def keep(name: str, _submodule: nn.Module, _arguments: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            outputs[name] = Returned.of(output)
+        if (tensor := first_tensor(output)) is not None:
+            outputs[name] = Returned.of(tensor)
 
     def compare(linear: str, _submodule: nn.Module, arguments: tuple[Any, ...]) -> None:
         for name, output in outputs.items():
-            if arguments and isinstance(arguments[0], Tensor) and output.is_read_by(arguments[0]):
+            if arguments and isinstance(arguments[0], Tensor) and _is_read(output, arguments[0], at):
                 readers[name].add(linear)
 
     handles = [module.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
@@ -49,6 +55,18 @@ def linear_after(module: nn.Module, names: Sequence[str], example: Tensor) -> di
         for handle in handles:
             handle.remove()
     return {name: next(iter(readers[name])) for name in names if len(readers[name]) == 1}
+
+
+def _is_read(output: Returned, entering: Tensor, at: At | None) -> bool:
+    if output.is_read_by(entering):
+        return True
+    if at is None or output.tensor.ndim != 3:
+        return False
+    if entering.ndim == 3:
+        return output.is_same(Returned.of(entering))
+    features = at(output.tensor)
+    # Numbers that are the same for all samples may be those of something else.
+    return torch.equal(features, entering) and not torch.equal(features, features[:1].expand_as(features))
 
 
 def last_linear(module: nn.Module, example: Tensor) -> str | None:

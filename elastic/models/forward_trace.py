@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS
-from elastic.models.returned import Returned, version_of
+from elastic.models.returned import Returned, first_tensor, version_of
 from elastic.models.trial import first_line, trial
 
 #: Samples of the example that are run: shapes and names need no more, and every output is held.
@@ -246,6 +246,5 @@ def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) 
 
 
 def _first_returned(values: Any) -> Returned | None:
-    values = values if isinstance(values, (tuple, list)) else [values]
-    tensor = next((value for value in values if isinstance(value, Tensor)), None)
+    tensor = first_tensor(values)
     return None if tensor is None else Returned.of(tensor)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+#: Keys of the main tensor of an output object, as Hugging Face names them.
+MAIN = ("logits", "last_hidden_state")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,25 @@ class Returned:
         )
 
 
+def first_tensor(value: Any) -> Tensor | None:
+    """Return a tensor itself, of a tuple or list the first one, of an output object `MAIN`; None where there is none.
+
+    >>> first_tensor({"attentions": None, "last_hidden_state": torch.ones(1)}), first_tensor({"x": torch.ones(1)})
+    (tensor([1.]), None)
+    """
+    if isinstance(value, Tensor):
+        return value
+    parts: Sequence[Any] = value if isinstance(value, (tuple, list)) else ()
+    if isinstance(value, Mapping):
+        parts = [value.get(key) for key in MAIN]
+    return next((part for part in parts if isinstance(part, Tensor)), None)
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether a tensor is one of a ``torch.func`` transform, whose numbers cannot be looked at."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def version_of(tensor: Tensor) -> int:
     """Return how often a tensor's memory has been written to; 0 of one made in inference mode, which counts nothing."""
     with torch._C.DisableTorchFunction():
@@ -80,7 +104,7 @@ def version_of(tensor: Tensor) -> int:
 
 def _address(tensor: Tensor) -> int | None:
     """Return where a tensor's memory begins; None where it has none: inside a ``torch.func`` transform."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    if is_transformed(tensor):
         return None
     try:
         with torch._C.DisableTorchFunction():

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from elastic.errors import ModelError
+from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, LOGITS, TappedModel
 from elastic.models.following import last_linear, linear_after
 from elastic.models.layer_choice import choose_layers
-from elastic.models.returned import Returned
+from elastic.models.positions import Position, at_position
+from elastic.models.returned import Returned, first_tensor, is_transformed
 from elastic.models.trial import trial, uncompiled
 from elastic.models.wrappers import unwrapped
 from elastic.registry import nearest
@@ -26,8 +29,8 @@ class Tapped(TappedModel):
 
     The outputs are read by forward hooks that exist only while `taps` runs, so it works under ``torch.func``
     (``functional_call``, ``vmap``, ``jvp``, ``grad``) and the module stays as it was. A feature has the value
-    that the submodule returned, even where an in-place activation overwrites it later. Of a tuple the first
-    tensor is taken.
+    that the submodule returned, even where an in-place activation overwrites it later. Of a tuple or a mapping the
+    first tensor is taken.
 
     The output layer has the name of the submodule that gives it, where the last of ``layers`` does: the module returns
     that tensor, or a view of the same shape, unchanged. Otherwise it is called ``logits``.
@@ -45,6 +48,8 @@ class Tapped(TappedModel):
         tells; if `layers` is asked for before that, the output is called ``logits``, and must have no other name.
     output
         Name of the output layer, whichever submodule gives it.
+    position
+        Which token's features a layer [n, T, d] gives (`elastic.models.positions.at_position`); None: all of them.
 
     Raises
     ------
@@ -67,10 +72,16 @@ class Tapped(TappedModel):
     """
 
     def __init__(
-        self, module: nn.Module, layers: Sequence[str], example: Tensor | None = None, *, output: str | None = None
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        example: Tensor | None = None,
+        *,
+        output: str | None = None,
+        position: Position | None = None,
     ) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.position = module, position
         self._names, self._output = _known(module, tuple(layers), output)
         # Whether the output's name is decided, and whether a forward pass has shown which submodule gives it.
         self._is_settled = self._is_shown = False
@@ -80,7 +91,7 @@ class Tapped(TappedModel):
             with trial(module):
                 self._settle(self._read(example)[1])
                 self._is_shown = True
-                self._next = linear_after(module, self._names, example)
+                self._next = linear_after(module, self._names, example, None if position is None else self._at)
                 self._last_linear = last_linear(module, example)
 
     @property
@@ -92,7 +103,11 @@ class Tapped(TappedModel):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits [n, K] of inputs [n, …]."""
-        return _feature(self._output or LOGITS, self.module(inputs), len(inputs))
+        return self._at(self._returned(inputs))
+
+    def entering(self, inputs: Tensor) -> Tensor:
+        """Return the numbers that enter the module [n, …]."""
+        return self.module.entering(inputs) if isinstance(self.module, BatchForward) else inputs
 
     def taps(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return each hidden layer's features [n, …], then the logits."""
@@ -150,19 +165,40 @@ class Tapped(TappedModel):
             feature = _feature(name, output, len(inputs))
             returned[name] = Returned.of(feature)
             # A copy, because the next module may be an activation that works in place.
-            features[name] = feature.clone()
+            features[name] = self._at(feature).clone()
 
         with uncompiled(), _hooked(self.module, self._names, keep):
-            logits = self.forward(inputs.clone())
+            logits = self._returned(inputs.clone())
         for name in self._names:
             if name not in features:
                 raise _layer_error(name, "run in a forward pass", "that it does not", "submodules that run")
         shown = {} if self._is_shown else returned
-        giving = tuple(name for name, tensor in shown.items() if tensor.is_still(logits))
-        return features | dict.fromkeys((*giving, self._output or LOGITS), logits), giving
+        giving = tuple(
+            name for name, tensor in shown.items() if tensor.is_still(logits) or self._equals(tensor, logits)
+        )
+        return features | dict.fromkeys((*giving, self._output or LOGITS), self._at(logits)), giving
+
+    def _returned(self, inputs: Tensor) -> Tensor:
+        return _feature(self._output or LOGITS, self.module(inputs), len(inputs))
+
+    def _equals(self, layer: Returned, logits: Tensor) -> bool:
+        """Whether the model's outputs [n, K] are a layer's [n, T, K] at the position, which the model chose itself."""
+        if self.position is None or layer.tensor.ndim != 3 or logits.ndim != 2 or is_transformed(logits):
+            return False
+        return torch.equal(self._at(layer.tensor), logits)
+
+    def _at(self, features: Tensor) -> Tensor:
+        """Return features at the position that is asked for; padding is that of the forward pass under way."""
+        mask = self.module.mask if isinstance(self.module, BatchForward) else None
+        return at_position(features, self.position, mask)
 
 
-def tap(model: nn.Module, layers: Sequence[str] | str | None = None, example: Tensor | None = None) -> TappedModel:
+def tap(
+    model: nn.Module,
+    layers: Sequence[str] | str | None = None,
+    example: Tensor | None = None,
+    position: Position | None = None,
+) -> TappedModel:
     """Return a model with named layers: a `TappedModel` as it is, any other module as `Tapped`.
 
     Parameters
@@ -173,6 +209,8 @@ def tap(model: nn.Module, layers: Sequence[str] | str | None = None, example: Te
         Names of submodules, patterns of names, or "auto" (see `elastic.models.layer_choice.choose_layers`).
     example
         As in `Tapped`; patterns and "auto" need it.
+    position
+        As in `Tapped`; of a `TappedModel` None.
 
     Raises
     ------
@@ -191,7 +229,7 @@ def tap(model: nn.Module, layers: Sequence[str] | str | None = None, example: Te
             "nothing",
             f"layers={_some_names(model)} (elastic.layers(model, example) shows all), or layers='auto'",
         )
-    return Tapped(model, choose_layers(model, example, layers), example)
+    return Tapped(model, choose_layers(model, example, layers), example, position=position)
 
 
 @contextmanager
@@ -235,14 +273,13 @@ def _some_names(module: nn.Module) -> list[str]:
 
 def _feature(name: str, output: Any, count: int) -> Tensor:
     """Return the (first) tensor of an output, if it has one entry for each of the ``count`` inputs."""
-    if isinstance(output, (tuple, list)):
-        output = next((part for part in output if isinstance(part, Tensor)), output)
-    if not isinstance(output, Tensor):
+    tensor = first_tensor(output)
+    if tensor is None:
         raise _layer_error(name, "give a tensor", type(output).__name__, "submodules that give tensors")
-    if output.shape[:1] != (count,):
-        found = f"shape {tuple(output.shape)} for {count} inputs"
+    if tensor.shape[:1] != (count,):
+        found = f"shape {tuple(tensor.shape)} for {count} inputs"
         raise _layer_error(name, "give one feature array for each input, batch first", found, "another submodule")
-    return output
+    return tensor
 
 
 def _layer_error(name: str, should: str, found: str, hint: str) -> ModelError:

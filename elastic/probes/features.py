@@ -102,7 +102,7 @@ def flat_taps(model: TappedModel, inputs: Tensor) -> dict[str, Tensor]:
         If a layer's output does not keep one row a sample.
     """
     with restored(model):
-        taps = {INPUT: inputs, **model.taps(inputs)}
+        taps = {INPUT: model.entering(inputs), **model.taps(inputs)}
     for layer, features in taps.items():
         if features.ndim < 1 or len(features) != len(inputs):
             raise ModelError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.canonical import digest
+from elastic.protocol.canonical import canonical_json, digest
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import Sections, Settings, Strict, without_repeats
 from elastic.protocol.words import dotted
@@ -181,6 +182,27 @@ def build_cells(sections: Sections, axes: Axes) -> tuple[Cell, ...]:
         coordinates = {axis: labels[axis][i] for axis, i in at.items()}
         cells.append(Cell(index, coordinates, settings, digest(settings.canonical())[:16]))
     return tuple(cells)
+
+
+def cell_digests(sections: Mapping[str, Mapping[str, Any]], axes: Axes) -> Iterator[str]:
+    """Yield the digest of each cell of canonical sections as they are, in the order of the cells' index.
+
+    No default is filled in: the cells of a protocol that lacks an option keep the names that they had before the
+    option existed. The text of each section is made once for all cells that share it.
+    """
+    texts = {}
+    for name, section in sections.items():
+        own = axes_of(name, axes.named)
+        positions = product(*(range(len(axis.values)) for axis in own.values()))
+        variants = {at: set_axes({name: dict(section)}, own, dict(zip(own, at, strict=True)))[name] for at in positions}
+        texts[name] = list(own), {at: canonical_json(variant) for at, variant in variants.items()}
+    labels, names = axes.labels, sorted([*sections, "seed"])
+    for position in product(*(range(len(values)) for values in labels.values())):
+        at = dict(zip(labels, position, strict=True))
+        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()}
+        parts["seed"] = str(axes.seed[at["seed"]])
+        text = "{" + ",".join(f'"{name}":{parts[name]}' for name in names) + "}"  # their canonical JSON
+        yield hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def axes_of(section: str, axes: Mapping[str, Axis]) -> dict[str, Axis]:

@@ -18,9 +18,10 @@ from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.recording.coordinates import check_fit
 from elastic.registry import shorten
-from elastic.study import FACTS, RUNS
+from elastic.study import RUNS
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, REPORT, RUN, read_runs, run_digest
+from elastic.study.study_file import read_facts, write_facts
 
 #: The records of a run, and what they are called while they are removed: all of them are there, or none.
 RECORDS, DISCARDED = "journal", ".discarded"
@@ -92,7 +93,7 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         facts = {**begun, **(stored or {}), **given}
         facts.setdefault("provenance", provenance())
         if facts != stored:
-            write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+            write_facts(folder, facts)
     return folder / RUNS / run_digest(coordinates)
 
 
@@ -139,17 +140,11 @@ def remove_report(run: Path) -> None:
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:
-    path = folder / FACTS
-    with explained(path, "be readable"):
-        if not path.exists():
-            return None
-        data = path.read_bytes()
     try:
-        stored: dict[str, Any] = json.loads(data)
-        recorded, names = stored.get(MARK), stored.get("coordinates")
-    except (ValueError, AttributeError) as error:
-        hint = "moving it away: the runs are kept, and found again"
-        raise StudyError(f"`{FACTS}`", "be readable", str(error), hint, place=str(path)) from None
+        stored = read_facts(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    recorded, names = stored.get(MARK), stored.get("coordinates")
     if not recorded or not isinstance(names, list):
         should, found = "be empty or hold a recorded study", "the study of a protocol"
         raise StudyError("the folder", should, found, "another folder", place=str(folder))

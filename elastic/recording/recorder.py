@@ -13,10 +13,12 @@ from typing import Any
 
 from torch import nn
 
-from elastic.arguments import Labelled, LossLike
+from elastic.arguments import Labelled, LossLike, Reading
+from elastic.batches import Forward, Output
 from elastic.checkpoint import environment
 from elastic.cube import Status, remove_seal, run_lock, write_atomically
 from elastic.errors import StudyError
+from elastic.models.positions import Position
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
 from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
@@ -49,12 +51,24 @@ class Recorder(RunRecorder):
     layers
         Submodules whose outputs are measured, in the order of depth: names, globs, or "auto". A layer has the name
         that is given here; "logits" is added if the model's output is not among them.
+    forward
+        ``forward(model, batch)`` returns the outputs for samples in the form in which they are given; by default
+        ``model(inputs)``, or ``model(**batch)`` without the labels.
+    output
+        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        first tensor of a tuple.
+    position
+        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
+        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the cube's attribute
+        ``features`` says which.
     loss
         As `elastic.measure_elasticity` takes it: a name, a loss of torch, or any callable (outputs, labels) -> loss.
         The loss that is recorded of a split is the user's own of all its samples as one batch.
     train, test
-        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; arrays or tensors, or a Dataset
-        or DataLoader of such pairs, of which two passes must give the same. They are copied to the model's device.
+        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; a mapping of the model's keyword
+        arguments with "labels" among them, as tokenizers and data collators of Hugging Face give it; a list of such
+        mappings, one a sample; or a Dataset or DataLoader, of which two passes must give the same. They are copied to
+        the model's device.
     epochs
         The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
     probes
@@ -107,6 +121,9 @@ class Recorder(RunRecorder):
         model: nn.Module,
         *,
         layers: Sequence[str] | str | None = "auto",
+        forward: Forward | None = None,
+        output: Output | None = None,
+        position: Position | None = None,
         loss: LossLike = "cross_entropy",
         train: Labelled,
         test: Labelled | None = None,
@@ -138,13 +155,14 @@ class Recorder(RunRecorder):
                 layers,
                 loss,
                 splits,
+                Reading(forward, output, position),
                 seed=drawing,
                 weight_decay=weight_decay,
                 memory_budget=options.memory_budget,
             )
             made = build_probes(subject, options.asked)
             layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
-        own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings)
+        own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings, position)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
         self._owned = ExitStack()
         self._owned.enter_context(run_lock(run))
@@ -158,7 +176,7 @@ class Recorder(RunRecorder):
             raise
         self._run, self._epochs = run, epochs
         self._told: list[str] = []
-        self._digest = data_digest(subject.samples)
+        self._digest = data_digest(subject)
 
     def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
         """Record the model as it stands; see `elastic.runs.recorder.RunRecorder.record`.
@@ -229,7 +247,7 @@ class Recorder(RunRecorder):
         return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
-        if not self.journal.path(epoch).exists():
+        if not self.journal.holds(epoch):
             # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
             remove_report(self._run)
             remove_seal(self.folder)

@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from elastic.errors import StudyError
+from elastic.models.batch_forward import BatchForward
+from elastic.models.positions import Position, described_position
 from elastic.probes.contract import Subject
 from elastic.recording.options import ProbeOptions
 
@@ -21,14 +23,16 @@ def described_settings(
     weight_decay: float | None,
     evaluate: bool,
     training: Mapping[str, Any] | None,
+    position: Position | None = None,
 ) -> dict[str, Any]:
     """Return what a report shows of a run, as JSON holds it."""
     if training is not None and not isinstance(training, Mapping):
         raise StudyError("`settings`", "be a mapping", type(training).__name__, '{"optimizer": "adam"}')
     own = {
-        "model": type(getattr(subject.model, "module", subject.model)).__name__,
+        "model": _kind(subject.model),
         "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
         "layers": list(subject.model.layers),
+        "features": described_position(position),
         "loss": subject.loss.name,
         "samples": {split: len(part) for split, part in subject.samples.items()},
         "epochs": epochs,
@@ -42,6 +46,12 @@ def described_settings(
     except (TypeError, ValueError, RuntimeError) as error:
         raise StudyError("`settings`", "be what JSON holds", str(error), "numbers, texts, lists and mappings") from None
     return plain
+
+
+def _kind(model: nn.Module) -> str:
+    """Return the type of the user's own module."""
+    module = getattr(model, "module", model)
+    return type(module.original if isinstance(module, BatchForward) else module).__name__
 
 
 def _number(value: Any) -> Any:

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.arguments import Labelled, LossLike, as_loss, check_module, samples_like
+from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_module, model_and_samples
+from elastic.batches.nesting import tensors_of
 from elastic.data.contract import Samples
 from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.measure.targets import classify
+from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
+from elastic.models.positions import Position
 from elastic.models.tapped import tap, unwrapped
 from elastic.probes.contract import Subject
 from elastic.registry import shorten
@@ -27,6 +30,7 @@ def build_subject(
     layers: Sequence[str] | str | None,
     loss: LossLike,
     splits: Mapping[str, Labelled],
+    reading: Reading,
     *,
     seed: int,
     weight_decay: float | None,
@@ -39,7 +43,9 @@ def build_subject(
     model, layers, loss, seed, weight_decay
         As `elastic.Recorder` takes them.
     splits
-        Inputs [n, …] and labels by split, "train" first. They are copied to the model's device.
+        Samples by split, "train" first. They are copied to the model's device.
+    reading
+        How the model is run on them, and what of it is read.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
 
@@ -54,21 +60,21 @@ def build_subject(
     criterion = as_loss(loss)
     positions = isinstance(criterion, Loss)
     # Copies: later changes of the user's arrays must not change what is recorded.
-    tensors = {
-        split: tuple(map(_copied, samples_like(inner, split, given, positions=positions)))
-        for split, given in splits.items()
-    }
-    tapped = _tapped(inner, layers, tensors["train"][0][:2])
+    inner, found = model_and_samples(inner, splits, reading, positions=positions)
+    tensors = {split: tuple(map(_copied, pair)) for split, pair in found.items()}
+    tapped = _tapped(inner, layers, tensors["train"][0][:2], reading.position)
     inputs, labels = zip(*tensors.values(), strict=True)
-    found = classify(tapped, criterion, inputs, labels)
+    classified = classify(tapped, criterion, inputs, labels)
     # The cube names classes by whole numbers or texts.
-    classes = tuple(_shortest(name) if isinstance(name, float) else name for name in found.names)
-    targets = [None if given is codes else given for given, codes in zip(found.targets, found.labels, strict=True)]
+    classes = tuple(_shortest(name) if isinstance(name, float) else name for name in classified.names)
+    targets = [
+        None if given is codes else given for given, codes in zip(classified.targets, classified.labels, strict=True)
+    ]
     samples = {
         split: Samples(x, y, classes, targets=given)
-        for split, x, y, given in zip(tensors, inputs, found.labels, targets, strict=True)
+        for split, x, y, given in zip(tensors, inputs, classified.labels, targets, strict=True)
     }
-    return Subject(tapped, found.loss, samples, seed, weight_decay, memory_budget)
+    return Subject(tapped, classified.loss, samples, seed, weight_decay, memory_budget)
 
 
 def check_decay(weight_decay: Any) -> None:
@@ -84,11 +90,13 @@ def device_of(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
-def data_digest(samples: Mapping[str, Samples]) -> str:
+def data_digest(subject: Subject) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()
-    for split, part in samples.items():
-        for tensor in (part.inputs, part.labels, *(() if part.targets is None else (part.targets,))):
+    view = getattr(subject.model, "module", None)
+    for split, part in subject.samples.items():
+        inputs = list(tensors_of(view.rows(part.inputs)).values()) if isinstance(view, BatchForward) else [part.inputs]
+        for tensor in (*inputs, part.labels, *(() if part.targets is None else (part.targets,))):
             total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())
             total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
@@ -103,11 +111,13 @@ def _shortest(number: float) -> str:
     return str(np.float32(number)) if np.float32(number) == number else str(number)
 
 
-def _tapped(model: nn.Module, layers: Sequence[str] | str | None, example: Tensor) -> TappedModel:
+def _tapped(
+    model: nn.Module, layers: Sequence[str] | str | None, example: Tensor, position: Position | None
+) -> TappedModel:
     if layers is not None and not isinstance(layers, str | Sequence):
         raise ModelError("`layers`", "be names of submodules, or 'auto'", shorten(layers), "layers='auto'")
     if not isinstance(model, TappedModel):
-        return tap(model, layers, example)
+        return tap(model, layers, example, position)
     if layers not in (None, "auto") and tuple(layers or ()) != model.layers:
         should = "be left out for a built-in model, whose layers have names"
         raise ModelError("`layers`", should, repr(layers), f"layers={list(model.layers)}")

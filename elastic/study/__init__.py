@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from elastic.study.study import FACTS, PROTOCOL, RESULTS, RUNS, RunStatus, Study, open_study
+from elastic.study.study import RESULTS, RUNS, RunStatus, Study, open_study
+from elastic.study.study_file import FACTS, PROTOCOL
 
 __all__ = ["FACTS", "PROTOCOL", "RESULTS", "RUNS", "RunStatus", "Study", "open_study"]

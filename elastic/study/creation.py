@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import run_lock, write_atomically
-from elastic.cube.atomic import explained
-from elastic.errors import StudyError
+from elastic.cube import run_lock, study_lock, write_atomically
+from elastic.cube.atomic import explained, sync_folder
+from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.study.provenance import provenance
 from elastic.study.recorded import MARK, RUN
-from elastic.study.study import FACTS, PROTOCOL, RUNS, Study
+from elastic.study.sealed_facts import sealed_facts
+from elastic.study.study import RUNS, Study
+from elastic.study.study_file import FACTS, PROTOCOL, is_of, write_facts
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "claims", "cites", "question", "title")
 
 
-def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> Study:
+def make_study(
+    folder: Path, protocol: Protocol, *, restart: bool = False, note: Callable[[str], None] = lambda _: None
+) -> Study:
     """Make a study's folder, or take up the one that is there.
 
     Parameters
@@ -29,37 +33,75 @@ def make_study(folder: Path, protocol: Protocol, *, restart: bool = False) -> St
     folder
         Made where it is missing.
     protocol
-        What is asked. A study that is there already may differ in its axes and in words: its runs are kept.
+        What is asked. A study that is there already may differ in its axes and in words: its runs are kept. A damaged
+        study.json of the same protocol is written anew.
     restart
         Whether to drop all runs that are there first.
+    note
+        Is told of a study.json that is written anew.
 
     Raises
     ------
     StudyError
         If the folder holds a study that asked something else, or cannot be written.
+    Damaged
+        If study.json cannot be told to be of this protocol, or protocol.yaml is not as it was written.
     RunBusy
         If runs are to be dropped that another process owns.
     """
-    asked = protocol.canonical()
     check_not_recorded(folder)
     if restart:
         discard_runs(folder)
-    elif (folder / FACTS).exists():
-        study = Study(folder)
-        _check_same_question(study, asked)
-        if study.digest == protocol.digest and (folder / PROTOCOL).exists():
-            return study  # a sealed cube lists the digests of both files
+    elif study := taken_up(folder, protocol):
+        return study
+    with study_lock(folder):
+        if study := taken_up(folder, protocol, note):  # another process may have made it meanwhile
+            return study
+        _write(folder, protocol)
+    return Study(folder)
+
+
+def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lambda _: None) -> Study | None:
+    """Return the study in a folder if it is of a protocol, None if it is to be written (for the first time, or anew).
+
+    Raises
+    ------
+    StudyError, Damaged
+        As `make_study`.
+    """
+    if not (folder / FACTS).exists():
+        return None
+    try:
+        study = Study(folder, asked=protocol.text)
+        _ = study.cells  # derived, and compared
+    except Damaged as error:
+        if error.place != str(folder / FACTS) or not is_of(folder, protocol.digest):
+            raise
+        note(f"{error.place} was damaged, and is written anew from its protocol; found {error.found}")
+        return None
+    _check_same_question(study, protocol.canonical())
+    if study.digest != protocol.digest or not (folder / PROTOCOL).exists():
+        return None
+    return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
+
+
+def _write(folder: Path, protocol: Protocol) -> None:
+    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
+    text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
     facts = {
-        "protocol": asked,
+        "protocol": protocol.canonical(),
         "digest": protocol.digest,
-        "text": protocol.text,
+        "text": text,
         "axes": protocol.axis_labels,
         "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
-        "provenance": provenance(),
+        "provenance": made_with,
     }
-    write_atomically(folder / PROTOCOL, protocol.text.encode())
-    write_atomically(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
-    return Study(folder)
+    with explained(folder / PROTOCOL):
+        if (folder / PROTOCOL).exists():
+            (folder / PROTOCOL).unlink()
+            sync_folder(folder)
+    write_facts(folder, facts)
+    write_atomically(folder / PROTOCOL, text.encode())
 
 
 def discard_runs(folder: Path) -> None:
@@ -111,7 +153,7 @@ def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
             "the study",
             "be of the protocol that began it (only axes, claims and words may change)",
             shown(different),
-            "another folder (--out DIR), or --restart to drop its runs",
+            f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),
         )
 

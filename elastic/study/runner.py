@@ -14,7 +14,8 @@ from elastic.errors import ElasticError, ProtocolError, RunFailed, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
 from elastic.study.creation import make_study, shown
-from elastic.study.study import FACTS, RESULTS, Study
+from elastic.study.study import RESULTS, Study
+from elastic.study.study_file import FACTS
 
 
 def run(

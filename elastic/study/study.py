@@ -24,22 +24,23 @@ from elastic.cube import (
     is_sealed,
     open_sealed,
     read_layout,
+    remove_seal,
     seal,
     verify_manifest,
+    write_atomically,
 )
-from elastic.errors import StudyError
+from elastic.errors import Damaged, StudyError
 from elastic.protocol import Component, Protocol
+from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
 from elastic.study.recorded import MARK, read_report, recorded_facts
 from elastic.study.snapshots import loaded_seal, settled
+from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
 
-FACTS, PROTOCOL, RUNS = "study.json", "protocol.yaml", "runs"
-
-#: Keys of study.json beside the protocol and its cells.
-NEEDED = ("digest", "text", "axes", "provenance")
+RUNS = "runs"
 
 
 @dataclass(frozen=True)
@@ -81,40 +82,67 @@ class Study:
     ----------
     folder
         Holds ``study.json``.
+    asked
+        Text of a protocol that is about to be written into the folder, and may stand in protocol.yaml already.
 
     Raises
     ------
     StudyError
-        If it does not, or the file is damaged.
+        If it does not.
+    Damaged
+        If study.json or protocol.yaml is not as it was written.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, asked: str | None = None) -> None:
         self.folder = Path(folder)
-        path = self.folder / FACTS
         try:
-            self._stored: dict[str, Any] = json.loads(path.read_text())
-            self.facts: dict[str, Any] = self._read_facts()
-            self.cells: list[dict[str, Any]] = self.facts["cells"]
-            self.name: str = self.facts["protocol"]["name"]
-            if missing := [key for key in NEEDED if key not in self.facts]:
-                raise KeyError(missing[0])
+            self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` or a Recorder made"
             raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(self.folder)) from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            hint = "deleting it and running its protocol again: the runs are kept (a Recorder finds them again, too)"
-            raise StudyError("`study.json`", "be readable", str(error), hint, place=str(path)) from None
+        self.name: str = self.facts["protocol"]["name"]
+
+    def _open(self, asked: str | None = None) -> None:
+        """Read what was asked, and compare it with itself and with protocol.yaml."""
+        self._stored: dict[str, Any] = read_facts(self.folder)
+        self.facts: dict[str, Any] = self._read_facts()
+        self._cells: list[dict[str, Any]] | None = None
+        if self.recorded:
+            return
+        try:
+            check_protocol_file(self.folder, self.facts["text"], asked)
+        except Damaged:
+            if read_facts(self.folder) == self._stored:
+                raise
+            self._open(asked)  # another process has written both files between the two that were read
 
     def _read_facts(self) -> dict[str, Any]:
-        return recorded_facts(self.folder, self._stored) if MARK in self._stored else self._stored
+        if MARK not in self._stored:
+            return checked_facts(self._stored, self.folder)
+        try:
+            return recorded_facts(self.folder, self._stored)
+        except UNREADABLE as error:
+            raise damaged(self.folder, f"{type(error).__name__}: {error}") from None
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """Coordinates and digest of each run, derived from the protocol (of a recorded study: from the runs).
+
+        Raises
+        ------
+        Damaged
+            If study.json lists others.
+        """
+        if self._cells is None:
+            self._cells = self.facts["cells"] if self.recorded else checked_cells(self.facts, self.folder)
+        return self._cells
 
     def _refresh(self) -> str:
         """Look again which runs there are (other processes may add to a recorded study) and return the digest."""
         if self.recorded:
-            self.facts = self._read_facts()
-            self.cells = self.facts["cells"]
+            self.facts, self._cells = self._read_facts(), None
         return self.digest
 
     def __repr__(self) -> str:
@@ -221,16 +249,45 @@ class Study:
     def _attributes_of_source(self) -> dict[str, Any]:
         """Return what the cube's root says of where the runs come from."""
         if self.recorded:
-            return {MARK: self.facts[MARK], "settings": json.dumps(self.facts["protocol"]["settings"], sort_keys=True)}
+            settings = self.facts["protocol"]["settings"]
+            said = {"features": settings["features"]} if "features" in settings else {}  # from 0.2 on
+            return {MARK: self.facts[MARK], "settings": json.dumps(settings, sort_keys=True), **said}
         return {
             "protocol": self.facts["text"],
             "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
         }
 
     def seal(self) -> None:
-        """Write the cube for good, unless it stands there already, every byte as it was written."""
+        """Write the cube for good, unless it stands there already, every byte as it was written.
+
+        Raises
+        ------
+        StudyError
+            If another process has begun another protocol in the folder since, which is to be sealed in place of this.
+        Damaged
+            If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
+        """
+        self._check_files()
         extra = [Path(FACTS)] if self.recorded else [Path(PROTOCOL), Path(FACTS)]
         seal(self._unsealed, self.folder, extra)
+        try:
+            self._check_files()  # as the manifest lists them
+        except Damaged:
+            remove_seal(self.folder)
+            raise
+
+    def _check_files(self) -> None:
+        if self.recorded:
+            read_facts(self.folder)
+            return
+        now = type(self)(self.folder)
+        if now.digest != self.digest:
+            should, found = "be of the protocol that is run", "another, which another process has begun there since"
+            hint = "one protocol with all values on its axes: processes that run it share its runs"
+            raise StudyError(f"`{FACTS}`", should, found, hint, place=str(self.folder))
+        _ = now.cells  # derived, and compared
+        if not (self.folder / PROTOCOL).exists():
+            write_atomically(self.folder / PROTOCOL, self.facts["text"].encode())
 
     def _unsealed(self) -> xr.DataTree | None:
         """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""

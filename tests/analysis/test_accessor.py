@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import numpy as np
+import processes
 import pytest
 import xarray as xr
 
@@ -108,7 +108,7 @@ def test_it_is_there_for_whoever_opens_a_study(finished_study):
 
 def test_scipy_is_loaded_at_the_first_analysis_only():
     code = "import sys, elastic.study; sys.exit('scipy.stats' in sys.modules or 'torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert processes.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import elastic
@@ -124,8 +124,6 @@ print(sorted(path.name for path in folder.iterdir()))
 
 
 def test_a_real_write_that_the_system_cuts_short_leaves_no_torn_file_and_the_old_cube(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = processes.run([sys.executable, "-c", LIMITED, tmp_path], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['.sealing.lock', 'cube.zarr', 'manifest.sha256']"

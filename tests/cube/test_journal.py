@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from elastic.cube import Journal, Status, Variable, write_layout
+from elastic.cube.labels import Label, labelled
 from elastic.cube.record import decode, encode
 from elastic.errors import NotReproduced, StudyError
 
@@ -38,7 +39,7 @@ def test_what_is_appended_is_read(journal, layout, make_record):
 
 
 def test_two_journals_of_the_same_run_have_the_same_bytes(tmp_path, layout, write_run):
-    one, two = (write_run(tmp_path / name, layout) for name in ("one", "two"))
+    one, two = (write_run(tmp_path / name / "run", layout) for name in ("one", "two"))
     assert files(one / "journal") == files(two / "journal")
     assert sorted(files(one / "journal")) == [f"{epoch:06d}.npz" for epoch in range(5)]
 
@@ -193,7 +194,8 @@ def test_a_torn_record_is_never_taken_for_a_replay(journal, layout, make_record)
 def test_a_foreign_record_is_refused(journal, layout, make_record, change, told):
     for epoch in (1, 2):
         journal.append(epoch, make_record(layout, epoch))
-    journal.path(2).write_bytes(encode({**decode(journal.path(2).read_bytes()), **change}))
+    record = encode({**decode(journal.path(2).read_bytes()), **change})
+    journal.path(2).write_bytes(labelled(record, Label("record", "run", 2)))
     with pytest.raises(StudyError, match=told):
         journal.read(2)
     with pytest.raises(StudyError, match=rf"000002\.npz.*{told}"):

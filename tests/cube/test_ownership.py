@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import filelock
+import processes
 import pytest
 
 import elastic
@@ -28,12 +29,10 @@ with run_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def owner(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path / "run")], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    command = [sys.executable, "-c", OWNER, tmp_path / "run"]
+    with processes.started(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"mine\n"
         yield process
-        process.kill()
 
 
 def test_a_run_has_one_owner_who_is_named_and_loses_it_by_dying(tmp_path, owner):
@@ -42,7 +41,9 @@ def test_a_run_has_one_owner_who_is_named_and_loses_it_by_dying(tmp_path, owner)
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
     with run_lock(tmp_path / "run"):
-        assert f"process {os.getpid()} " in (tmp_path / "run" / "lock-owner").read_text()
+        (marker,) = (tmp_path / "run").glob("lock-owner.*")
+        assert f'"pid": {os.getpid()}' in marker.read_text()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
 def test_a_run_is_free_after_its_block_even_when_it_failed(tmp_path):
@@ -66,6 +67,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.raises(StudyError, match="Read-only file system"), run_lock(tmp_path):
         raise AssertionError("owned without a lock")

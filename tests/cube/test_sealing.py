@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import xarray as xr
 import zarr
@@ -79,7 +79,7 @@ def test_two_processes_seal_the_same_bytes(tmp_path):
     )
     for i in (1, 2):
         environment = {**os.environ, "PYTHONHASHSEED": str(i)}
-        subprocess.run([sys.executable, "-c", script, str(tmp_path / str(i))], cwd=ROOT, env=environment, check=True)
+        processes.run([sys.executable, "-c", script, tmp_path / str(i)], cwd=ROOT, env=environment, check=True)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
@@ -157,7 +157,7 @@ def test_the_manifest_is_what_sha256sum_reads(study):
         name for name in contents(study) if name.startswith("cube.zarr/")
     )
     if shutil.which("sha256sum"):
-        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "manifest.sha256"], cwd=study, check=True)
+        processes.run(["sha256sum", "--check", "--strict", "--quiet", "manifest.sha256"], cwd=study, check=True)
 
 
 def test_the_manifest_tells_damaged_missing_and_extra_files(tree, tmp_path):

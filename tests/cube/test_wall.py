@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+
+import processes
 
 import elastic
 
@@ -25,12 +26,6 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "torch"))
 
 def test_a_cube_is_assembled_sealed_and_read_without_torch(tmp_path, make_layout, write_run):
     write_run(tmp_path / "run", make_layout())
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = processes.run([sys.executable, "-W", "error", "-c", SCRIPT, tmp_path], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['torch']"  # the block itself

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 
 import altered
+import processes
 import pytest
 
 from elastic.display.headline import headline
@@ -127,5 +127,5 @@ def test_everything_compiles(finished_study, tmp_path):
     assert len(parts) == 2
     (tmp_path / "all.tex").write_text(DOCUMENT % "\n\n".join([*parts, escaped(GREEK), escaped(SIGNS), escaped(ASCII)]))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    done = processes.run(command, cwd=tmp_path, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import processes
 import pytest
 
 import elastic
@@ -57,7 +58,8 @@ def test_the_published_notebook_shows_a_whole_run_and_its_answer():
 
 def test_the_published_source_runs(quickstart, monkeypatch):
     monkeypatch.setattr("elastic.notebook.writing.built", lambda study, path: jupytext.read(SOURCE, fmt="py:percent"))
-    path = write_notebook(quickstart, quickstart.folder / "executed.ipynb", execute=True)
+    with processes.time_limit(900):
+        path = write_notebook(quickstart, quickstart.folder / "executed.ipynb", execute=True)
     notebook = nbformat.read(path, 4)
     assert len(pictures(notebook)) == SOURCE.read_text().count("study.plot.") > 3
     kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", ())}

@@ -1,10 +1,10 @@
 """Components of registries other than elastic's own: what a new part must be to stand in a protocol."""
 
-import subprocess
 import sys
 from typing import Annotated, Any, Literal
 
 import jsonschema
+import processes
 import pytest
 from pydantic import Field
 
@@ -134,5 +134,5 @@ def test_reading_an_opened_study_needs_neither_torch_nor_registries(files):
         "assert [cell.settings.model.name for cell in protocol.cells] == ['cnn', 'mlp']\n"
         "print(protocol.digest)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", program], check=True)
     assert len(done.stdout.strip()) == 64

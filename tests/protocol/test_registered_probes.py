@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import jsonschema
+import processes
 import pytest
 
 from elastic.protocol import Probes, Protocol, json_schema
@@ -137,7 +137,7 @@ def test_the_canonical_form_is_opened_without_torch(files, base):
         "assert protocol.cells[0].settings.probes.asked['weights'] == {'per_class': 5}\n"
         "assert 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], input=json.dumps(canonical), text=True, check=True)
+    processes.run([sys.executable, "-c", code], input=json.dumps(canonical), check=True)
 
 
 def test_claims_may_select_by_the_dims_of_registered_probes(files, base, monkeypatch):

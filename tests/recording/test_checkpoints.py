@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import torch
 from recordings import PROBES, network, recorder, samples, step
@@ -164,7 +164,7 @@ def command(live, tmp_path):
     def run(*arguments):
         line = [sys.executable, "-m", "elastic", "record", *arguments]
         environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        return processes.run(line, cwd=tmp_path, env=environment)
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import processes
 import pytest
 import torch
 import xarray as xr
@@ -40,7 +41,7 @@ FORMS = {
     "own": Images,
     "loader": lambda: DataLoader(TensorDataset(*tensors()), batch_size=7),
     "list": lambda: DataLoader(list(zip(*tensors(), strict=True)), batch_size=5),
-    "workers": lambda: DataLoader(Images(), batch_size=7, num_workers=1),
+    "workers": lambda: DataLoader(Images(), batch_size=7, num_workers=1, timeout=processes.LIMIT),
 }
 
 

@@ -10,12 +10,12 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import traceback
 from pathlib import Path
 
+import processes
 import studies
 import torch
 
@@ -160,12 +160,10 @@ def run_in_this_process(folder):
 
 def test_kill_9_at_any_instant_changes_no_byte_of_journals_and_cube(tmp_path):
     root = Path(elastic.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)],
+    done = processes.run(
+        [sys.executable, __file__, tmp_path],
         env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+        limit=1800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kills = json.loads(done.stdout.splitlines()[-1])

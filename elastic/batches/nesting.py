@@ -1,0 +1,49 @@
+"""Nestings of tensors: what a batch is made of, mapped and looked through."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+from torch import Tensor
+
+
+def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Apply a function to every tensor of a nesting of mappings, lists and tuples, which keep their types.
+
+    >>> import torch
+    >>> mapped({"x": torch.ones(1), "more": (torch.zeros(1), "text")}, lambda t: t + 1)
+    {'x': tensor([2.]), 'more': (tensor([1.]), 'text')}
+    """
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, MutableMapping):
+        held = copy.copy(value)
+        for key in value:
+            held[key] = mapped(value[key], function)
+        return held
+    if isinstance(value, Mapping):
+        return {key: mapped(part, function) for key, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(mapped(part, function) for part in value))
+    if type(value) in (list, tuple):
+        return type(value)(mapped(part, function) for part in value)
+    return value
+
+
+def tensors_of(value: Any, path: str = "") -> dict[str, Tensor]:
+    """Return every tensor of a nesting by its place, in the order in which `mapped` meets them.
+
+    >>> import torch
+    >>> list(tensors_of(({"ids": torch.zeros(2)}, torch.ones(2))))
+    ['[0].ids', '[1]']
+    """
+    if isinstance(value, Tensor):
+        return {path: value}
+    parts: list[tuple[str, Any]] = []
+    if isinstance(value, Mapping):
+        parts = [(f"{path}.{key}" if path else str(key), part) for key, part in value.items()]
+    elif isinstance(value, (list, tuple)):
+        parts = [(f"{path}[{place}]", part) for place, part in enumerate(value)]
+    return {name: tensor for place, part in parts for name, tensor in tensors_of(part, place).items()}

@@ -1,0 +1,107 @@
+"""study.json and protocol.yaml: what was asked, believed only as far as it agrees with itself.
+
+A study.json carries its checksum (`elastic.cube.checked_files`). What follows from its protocol (digest, axes, cells)
+is derived once more and compared by `elastic.study.identity`. Files of earlier releases have no checksum, only the
+latter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from elastic.cube.atomic import explained
+from elastic.cube.checked_files import decode_json, write_json
+from elastic.errors import Damaged
+from elastic.protocol.canonical import digest
+
+FACTS, PROTOCOL = "study.json", "protocol.yaml"
+
+#: What JSON, its digest and the models of a protocol raise on damaged contents.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what study.json says.
+
+    Raises
+    ------
+    Damaged
+        If it is no JSON object, or not as it was written.
+    StudyError
+        If it cannot be read.
+    FileNotFoundError, NotADirectoryError
+        If there is none.
+    """
+    path = folder / FACTS
+    try:
+        raw = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError:
+        with explained(path, "be readable"):
+            raise
+    try:
+        return decode_json(raw)[0]
+    except ValueError as error:
+        raise damaged(folder, str(error)) from None
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write study.json with its checksum.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be written.
+    """
+    write_json(folder / FACTS, facts)
+
+
+def damaged(folder: Path, found: str) -> Damaged:
+    """Return the error of a study.json that is not as it was written."""
+    hint = (
+        "deleting it and running its protocol again: the runs are kept (a Recorder finds them again, too), or "
+        f"elastic verify --repair {folder}"
+    )
+    return Damaged(f"`{FACTS}`", "be readable and as it was written", found, hint, place=str(folder / FACTS))
+
+
+def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> None:
+    """Compare protocol.yaml with the text of the protocol; where the file is missing, nothing is wrong with it.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    text
+        What study.json says that the file holds.
+    asked
+        A text that is about to be written to the file, which may stand there already.
+
+    Raises
+    ------
+    Damaged
+        If the file holds something else.
+    """
+    path = folder / PROTOCOL
+    with explained(path, "be readable"):
+        found = path.read_bytes() if path.exists() else None
+    if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
+        return
+    hint = (
+        "deleting it and running the study's protocol again: it is written anew from study.json, and the runs are "
+        f"kept; or elastic verify --repair {folder}"
+    )
+    raise Damaged(f"`{PROTOCOL}`", f"be the text that {FACTS} holds", "another", hint, place=str(path))
+
+
+def is_of(folder: Path, protocol_digest: str) -> bool:
+    """Return whether a damaged study.json was that of a protocol: it still holds its digest, or the protocol itself."""
+    try:
+        raw = (folder / FACTS).read_bytes()
+        return protocol_digest.encode() in raw or digest(json.loads(raw)["protocol"]) == protocol_digest
+    except (OSError, *UNREADABLE):
+        return False

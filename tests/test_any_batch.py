@@ -316,6 +316,16 @@ def test_a_function_of_the_users_runs_the_model_on_the_batch(tmp_path):
     assert_same(streamed, measure_collapse(Joined(), whole, layers=["join"]), rtol=1e-6)
 
 
+def test_samples_one_by_one_are_streamed_as_their_batch():
+    net, data = Sequences(), batch(12)
+    lists = [{"input_ids": s["input_ids"].tolist(), "attention_mask": s["attention_mask"].tolist(),
+              "label": int(s["labels"]), "text": "some"} for s in one_by_one(data)]  # fmt: skip
+    expected = measure_collapse(net, [data], layers=["blocks.*"], position="last")
+    for samples in (lists, Of(lists), one_by_one(data), Of(one_by_one(data))):
+        found = measure_collapse(net, samples, layers=["blocks.*"], position="last", batch_size=5)
+        assert_same(found, expected, rtol=1e-4, atol=1e-9)
+
+
 def test_outputs_are_named(tmp_path):
     class Several(nn.Module):
         def __init__(self):

@@ -62,6 +62,7 @@ KEYS = {
     "ruamel": {"protocol"},
     "click": {"cli"},
     "lightning": {"integrations"},
+    "transformers": {"integrations"},
     "subprocess": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from elastic.integrations.training_run import TrainingRun, missing
-from elastic.runs.recorder import Recorded
+from elastic.integrations.recording_callback import RecordingCallback, missing
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -16,34 +13,15 @@ except ImportError as error:
     raise missing("lightning", error) from None
 
 
-class ElasticCallback(Callback):
+class ElasticCallback(RecordingCallback, Callback):
     """Records every epoch of ``Trainer.fit`` into a study, as `elastic.Recorder` does in a loop of one's own.
 
-    The model is the LightningModule, measured by its ``forward``; layers are named as in it ("model.layer1"). Epoch 0
-    is recorded before the first step; an epoch that ends early is fractional. Validation, test and ``fast_dev_run``
-    record nothing. A fit that is resumed continues the run, and what it repeats must come out the same.
+    The model is the LightningModule, measured by its ``forward``; layers are named as in it ("model.layer1"). An epoch
+    that ends early is fractional. Validation, test and ``fast_dev_run`` record nothing. ``logged`` metrics are those of
+    ``trainer.callback_metrics``. Callbacks that change weights when training ends (averages) should stand after this one.
 
-    Parameters
-    ----------
-    folder
-        Folder of the study.
-    logged
-        Metrics to record, {name in the cube: name in ``trainer.callback_metrics``}, beside the learning rate ``lr``.
-    on_record
-        Called with what `elastic.Recorder.record` returns: ``lambda r: wandb.log({"epoch": r.epoch, **r.scores})``.
-    **recorder_arguments
-        As `elastic.Recorder` takes them, without ``model``. ``epochs`` are the trainer's unless they are given.
+    It takes the arguments of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
     """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        logged: Mapping[str, str] | None = None,
-        on_record: Callable[[Recorded], Any] | None = None,
-        **recorder_arguments: Any,
-    ) -> None:
-        self._run = TrainingRun(folder, recorder_arguments, logged, on_record)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the module that training begins with."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,25 +12,18 @@ from weakref import WeakValueDictionary
 from torch import nn
 
 from elastic.cube.names import STATUS, Status
-from elastic.errors import ElasticError, StudyError
+from elastic.errors import NotReproduced
+from elastic.integrations.arguments import checked_arguments, checked_names
 from elastic.integrations.trained_model import check_whole, own_forward
 from elastic.recording import Recorder
 from elastic.recording.coordinates import checked_coordinates
-from elastic.registry import nearest, shorten
 from elastic.runs.recorder import Recorded
-from elastic.runs.scalars import training_values
 
-#: What a callback sets itself, beside the arguments of the Recorder that it takes.
-OWN = ("self", "folder", "model")
+#: What helps where a training is resumed: the epochs before are in no one else's memory.
+RESUMED = "a checkpoint of every epoch, data and draws that a resumed training repeats, or other coordinates"
 
 #: Runs by their place, so that a run whose trainer told no callback of its exception is released by the next one.
 _BEGUN: WeakValueDictionary[tuple[Any, ...], TrainingRun] = WeakValueDictionary()
-
-
-def missing(package: str, error: ImportError) -> ElasticError:
-    """Return the error of a package that is not installed, which is the name of its extra."""
-    found, hint = str(error), f"pip install 'elastic-collapse[{package}]'"
-    return ElasticError(f"`elastic.integrations.{package}`", f"find {package} installed", found, hint)
 
 
 class TrainingRun:
@@ -53,7 +45,7 @@ class TrainingRun:
     Raises
     ------
     ElasticError
-        For arguments that `elastic.Recorder` does not have.
+        As `elastic.integrations.arguments` checks what is given.
     """
 
     def __init__(
@@ -63,12 +55,12 @@ class TrainingRun:
         logged: Mapping[str, str] | None,
         on_record: Callable[[Recorded], Any] | None,
     ) -> None:
-        _check(arguments)
-        self._folder, self._arguments = folder, dict(arguments)
+        self._folder, self._arguments = folder, checked_arguments(arguments)
         self._coordinates, _ = checked_coordinates(arguments.get("coordinates"), arguments.get("seed"))
-        self._logged, self._on_record = _checked_names(logged, arguments, self._coordinates), on_record
+        self._logged, self._on_record = checked_names(logged, arguments, self._coordinates), on_record
         self._recorder: Recorder | None = None
         self._model: nn.Module | None = None
+        self._begun: float = 0
         self._held: float | None = None
         self._rate: float | None = None
 
@@ -109,7 +101,7 @@ class TrainingRun:
         given["epochs"] = epochs if given.get("epochs") is None else given["epochs"]
         with own_forward(model):
             self._recorder = Recorder(self._folder, model, **given)
-        self._model, _BEGUN[place] = model, self
+        self._model, self._begun, _BEGUN[place] = model, epoch, self
         # Within an epoch there is a record only where an earlier training ended there.
         if epoch == int(epoch) or epoch in self._recorder.journal.epochs():
             self._record(epoch, None, {})
@@ -168,37 +160,15 @@ class TrainingRun:
         try:
             with own_forward(self._model):
                 recorded = self._recorder.record(epoch, probe=probe, **scalars)
+        except NotReproduced as error:
+            self.release()
+            hint = RESUMED if self._begun else error.hint
+            raise NotReproduced(error.field, error.should, error.found, hint, place=error.place) from None
         except BaseException:
             self.release()
             raise
         if self._on_record is not None:
             self._on_record(recorded)
-
-
-def _check(arguments: Mapping[str, Any]) -> None:
-    known = [name for name in inspect.signature(Recorder).parameters if name not in OWN]
-    if "model" in arguments:
-        raise StudyError("`model`", "be left to the trainer, whose model is recorded", "one", "leaving it out")
-    for name in arguments:
-        if name not in known:
-            hint = nearest(name, known, fallback="the arguments of elastic.Recorder")
-            raise StudyError(f"`{name}`", "be an argument of elastic.Recorder", repr(name), hint)
-    if "train" not in arguments:
-        raise StudyError("`train`", "be given", "nothing", "train=(x, y)")
-
-
-def _checked_names(
-    logged: Mapping[str, str] | None, arguments: Mapping[str, Any], coordinates: Mapping[str, Any]
-) -> dict[str, str]:
-    """Return the metrics by their names in the cube, which are free."""
-    if logged is not None and not isinstance(logged, Mapping):
-        raise StudyError("`logged`", "be a mapping", shorten(logged), '{"running_loss": "train_loss"}')
-    names = dict(logged or {})
-    training_values(dict.fromkeys(names, 0.0), ("train", "test"), evaluated=arguments.get("evaluate", True))
-    if clash := sorted(names.keys() & coordinates.keys()):
-        should = "have other names than the run's coordinates"
-        raise StudyError("`logged`", should, repr(clash[0]), f'{{"{clash[0]}_now": "{names[clash[0]]}"}}')
-    return names
 
 
 def _given(record: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:

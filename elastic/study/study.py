@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -38,6 +38,9 @@ from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, read_report, recorded_facts
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
+
+if TYPE_CHECKING:
+    from elastic.study.verification import Verified
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -306,6 +309,12 @@ class Study:
             remove_seal(self.folder)
             raise
 
+    def verify(self) -> Verified:
+        """Read every file of the study and name each that is not as it was written (`elastic verify`)."""
+        from elastic.study.verification import verify
+
+        return verify(self.folder)
+
     def _check_files(self) -> None:
         if self.recorded:
             read_facts(self.folder)
@@ -340,6 +349,13 @@ def open_study(path: Path | str) -> Study:
     StudyError
         If there is none.
     """
+    return Study(study_folder(path))
+
+
+def study_folder(path: Path | str) -> Path:
+    """Return the folder of a study that is given by its folder, or by its name under ``results``; it need not exist."""
     folder = Path(path)
     named = RESULTS / folder
-    return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
+    if (folder / FACTS).exists() or not named.is_dir():
+        return folder
+    return named if (named / FACTS).exists() or not folder.exists() else folder

@@ -316,6 +316,16 @@ def test_a_function_of_the_users_runs_the_model_on_the_batch(tmp_path):
     assert_same(streamed, measure_collapse(Joined(), whole, layers=["join"]), rtol=1e-6)
 
 
+def test_samples_one_by_one_are_streamed_as_their_batch():
+    net, data = Sequences(), batch(12)
+    lists = [{"input_ids": s["input_ids"].tolist(), "attention_mask": s["attention_mask"].tolist(),
+              "label": int(s["labels"]), "text": "some"} for s in one_by_one(data)]  # fmt: skip
+    expected = measure_collapse(net, [data], layers=["blocks.*"], position="last")
+    for samples in (lists, Of(lists), one_by_one(data), Of(one_by_one(data))):
+        found = measure_collapse(net, samples, layers=["blocks.*"], position="last", batch_size=5)
+        assert_same(found, expected, rtol=1e-4, atol=1e-9)
+
+
 def test_outputs_are_named(tmp_path):
     class Several(nn.Module):
         def __init__(self):
@@ -382,6 +392,24 @@ def test_a_model_that_takes_the_first_token_has_its_classifier(tmp_path):
         values = open_study(tmp_path / str(position)).cube["collapse"]
         measured = "nc3_duality" in values and bool(values["nc3_duality"].sel(layer="blocks.1").notnull().all())
         assert measured is known
+
+
+def test_control_flow_that_looks_at_the_mask_is_followed_by_both_engines():
+    """As transformers choose a mask: vmap has no rule for it, so samples are recorded one by one."""
+
+    class Looking(Sequences):
+        def forward(self, input_ids, attention_mask):
+            if not attention_mask.all():
+                input_ids = input_ids * attention_mask
+            return super().forward(input_ids, attention_mask)
+
+    net = Looking()
+    both = {
+        engine: measure_elasticity(net, batch(6), batch(9, seed=1), layers=["blocks.*"], position="last", engine=engine)
+        for engine in ("auto", "autodiff")
+    }
+    assert both["auto"].attrs["engine"] == "structured"
+    assert_same(both["auto"], both["autodiff"], rtol=2e-4, atol=1e-5)
 
 
 def test_samples_are_copied(tmp_path):

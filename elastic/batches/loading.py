@@ -17,6 +17,7 @@ from torch.utils.data import (
 )
 
 from elastic.batches.batch import LABELS, raw_labels
+from elastic.batches.collating import LABEL_KEYS, collated
 from elastic.errors import DegenerateInput
 from elastic.models.restorers import restorer_of
 
@@ -70,7 +71,12 @@ def batches_of(loader: Any, batch_size: int) -> Iterable[Any]:
         should = "be a DataLoader, a list of batches, a Dataset, or a pair"
         raise DegenerateInput("`loader`", should, f"a {type(loader).__name__}", "(inputs, labels)")
     samples: Any = loader
-    return DataLoader(samples, batch_size=batch_size) if _gives_samples(samples) else samples
+    first = _first_of(samples)
+    if first is None or not _is_label(_label_of(first)):
+        batches: Iterable[Any] = samples
+        return batches
+    collate = collated if isinstance(first, Mapping) else None
+    return DataLoader(samples, batch_size=batch_size, collate_fn=collate)
 
 
 @contextmanager
@@ -126,15 +132,21 @@ def _is_label(value: Any) -> bool:
     return not isinstance(value, (Mapping, list, tuple)) and np.ndim(value) == 0
 
 
-def _gives_samples(loader: Any) -> bool:
-    """Whether the first item is one sample, with one label, and not a batch."""
+def _first_of(loader: Any) -> Any:
+    """Return the first item of what may hold samples, one by one; None of what gives batches or nothing."""
     indexed = hasattr(loader, "__getitem__") and isinstance(loader, Sized) and not isinstance(loader, IterableDataset)
     if not indexed and not isinstance(loader, IterableDataset):
-        return False
+        return None
     if indexed and len(loader) == 0:
         raise DegenerateInput("`loader`", "give samples", "none", "a data set that is not empty")
-    first = loader[0] if indexed else next(iter(loader), None)
-    return first is not None and _is_label(raw_labels(first))
+    return loader[0] if indexed else next(iter(loader), None)
+
+
+def _label_of(sample: Any) -> Any:
+    """Return the label of a sample, or the labels of a batch."""
+    if isinstance(sample, Mapping):
+        sample = next(({LABELS: sample[key]} for key in (LABELS, *LABEL_KEYS) if key in sample), sample)
+    return raw_labels(sample)
 
 
 def _check_sampler(loader: DataLoader[Any]) -> None:

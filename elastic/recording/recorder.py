@@ -140,8 +140,9 @@ class Recorder(RunRecorder):
         claims: Sequence[Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(folder, str | os.PathLike):
-            raise StudyError("`folder`", "be the path of a folder", type(folder).__name__, '"results/mine"')
+        if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+            found = "an empty text" if isinstance(folder, str) else type(folder).__name__
+            raise StudyError("`folder`", "be the path of a folder", found, '"results/mine"')
         check_decay(weight_decay)
         # Absolute: a training script may change the working directory.
         self.folder, self.closed = Path(folder).absolute(), False

@@ -200,3 +200,8 @@ def test_other_probes_on_the_same_coordinates_are_another_run(tmp_path):
     with pytest.raises(StudyError, match="be what this run is about to record"):
         recorder(tmp_path, probes=recordings.PROBES)
     assert [run.epoch for run in elastic.open_study(tmp_path).runs()] == [3]
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(ElasticError, match="`folder` should be the path of a folder; found an empty text"):
+        recorder("")

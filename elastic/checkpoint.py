@@ -88,9 +88,20 @@ def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def unfit(path: Path, should: str, found: str) -> StudyError:
-    """Return the error of a checkpoint from which a run cannot go on."""
-    hint = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
+def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
+    """Return the error of a checkpoint from which a run cannot be resumed.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    should, found
+        As in `elastic.errors.ElasticError`.
+    instead
+        What to try before the run is given up.
+    """
+    anew = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
+    hint = f"{instead}, or {anew}" if instead else anew
     return StudyError("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
 
 

@@ -32,7 +32,7 @@ ORDER = (
     {"study"},
     {"claims"},
     {"summary", "listing", "figures", "recording"},
-    {"report", "notebook", "export"},
+    {"report", "notebook", "export", "integrations"},
     {"cli"},
     {"__main__"},
 )
@@ -61,6 +61,8 @@ KEYS = {
     "zarr": {"cube"},
     "ruamel": {"protocol"},
     "click": {"cli"},
+    "lightning": {"integrations"},
+    "transformers": {"integrations"},
     "subprocess": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}

@@ -272,6 +272,19 @@ with run_lock(Path(sys.argv[1])):
 """
 
 
+class EndsAnOwner(Lines):
+    """Ends the process that owns a run as soon as it is waited for: then the run is taken up."""
+
+    def __init__(self, owner, log):
+        super().__init__(log)
+        self.owner = owner
+
+    def note(self, message):
+        super().note(message)
+        if message.startswith("waiting for runs of other processes"):
+            self.owner.stdin.close()
+
+
 def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path, unsealed):
     with processes.started(
         [sys.executable, "-c", OWNER, first_run(begun)],
@@ -282,10 +295,11 @@ def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path,
         with pytest.raises(RunBusy, match=f"process {owner.pid} "):
             studies.run(tmp_path, restart=True)
         assert studies.journals(begun) == before
-        assert f"process {owner.pid} " in failing(tmp_path)
-        assert [run.state for run in begun.runs()] == ["under way", "done"]
-        owner.communicate()
-    assert_unbroken(studies.run(tmp_path), finished_study)
+        log = io.StringIO()
+        study = studies.run(tmp_path, watch=EndsAnOwner(owner, log))
+    assert f"waiting for runs of other processes: seed=0 (process {owner.pid} " in log.getvalue()
+    assert "seed=0: resumed after epoch 3" in log.getvalue()
+    assert_unbroken(study, finished_study)
 
 
 def test_a_study_runs_outside_of_the_main_thread(tmp_path, unsealed):

@@ -22,7 +22,7 @@ ORDER = (
     {"_version"},
     {"elastic"},
     {"errors"},
-    {"registry", "progress", "theory"},
+    {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
     {"batches"},
@@ -40,7 +40,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "registry", "progress", "protocol", "cube", "study",
+    "_version", "elastic", "errors", "registry", "progress", "releases", "protocol", "cube", "study",
     "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "notebook", "export", "cli", "__main__",
 )  # fmt: skip

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -29,13 +29,18 @@ from elastic.cube import (
     verify_manifest,
     write_atomically,
 )
-from elastic.errors import Damaged, StudyError
+from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
+from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
+from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, read_report, recorded_facts
-from elastic.study.snapshots import loaded_seal, settled
+from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
+
+if TYPE_CHECKING:
+    from elastic.study.verification import Verified
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -166,12 +171,15 @@ class Study:
         Raises
         ------
         StudyError
-            If the study was recorded without one.
+            If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
             should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
             raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
-        return Protocol.from_canonical(self.facts["protocol"])
+        try:
+            return Protocol.from_canonical(self.facts["protocol"])
+        except ProtocolError as error:
+            raise of_its_release(error, self.facts["provenance"], self.folder / FACTS) from None
 
     @property
     def claims(self) -> list[Component]:
@@ -187,14 +195,11 @@ class Study:
     def cube(self) -> xr.DataTree:
         """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
 
-        Of a recorded study all numbers are read at once: another process that records may seal another cube meanwhile.
+        A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
+        `Damaged` if a file is not as it was sealed.
         """
-        digest = self._refresh()
-        if self.recorded:
-            sealed = loaded_seal(self.folder, digest)
-        else:
-            sealed = open_sealed(self.folder) if is_sealed(self.folder) else None
-        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else self.assemble()
+        sealed = opened_seal(self.folder, self._refresh())
+        return self.assemble() if sealed is None else sealed
 
     @property
     def plot(self) -> Plots:
@@ -208,6 +213,10 @@ class Study:
     def runs(self) -> list[RunStatus]:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
         return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
+
+    def has_ended(self, digest: str) -> bool:
+        """Return whether nothing is left to do for the run in a folder."""
+        return self._status({"coordinates": {}, "digest": digest}).ended
 
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
         folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
@@ -227,12 +236,20 @@ class Study:
         state = last.name.lower() if ended else "under way"
         return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
 
-    def assemble(self) -> xr.DataTree:
-        """Return the cube as far as the journals go; its digest is that of what it holds."""
-        return settled(self._assembled, self._refresh)
+    def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
+        """Return the cube as far as the journals go; its digest is that of what it holds.
 
-    def _assembled(self) -> xr.DataTree:
-        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in self.cells]
+        Parameters
+        ----------
+        leaving_out
+            As `seal` takes it.
+        """
+        left_out = selected(self.cells, leaving_out, self.folder)
+        return settled(lambda: self._assembled(left_out), self._refresh)
+
+    def _assembled(self, left_out: Collection[str]) -> xr.DataTree:
+        kept = [cell for cell in self.cells if cell["digest"] not in left_out]
+        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
         reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
         data = sorted({report["data_digest"] for report in reports if "data_digest" in report})
         attrs = {
@@ -243,6 +260,7 @@ class Study:
             "seeds": self.facts["axes"]["seed"],
             "data_digest": data,
             **self.facts["provenance"],
+            **self._attributes_of_absent(left_out),
         }
         return assemble(runs, self.facts["axes"], attrs)
 
@@ -257,24 +275,45 @@ class Study:
             "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
         }
 
-    def seal(self) -> None:
+    def _attributes_of_absent(self, left_out: Collection[str]) -> dict[str, Any]:
+        """Return what the cube's root says of runs that are left out of it, nothing where there are none."""
+        absent = [named(cell["coordinates"]) for cell in self.cells if cell["digest"] in left_out]
+        return {"left_out": "; ".join(absent)} if absent else {}
+
+    def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written.
+
+        A recorded study plans no runs: it is sealed as far as its runs have recorded, and ``status`` says how far.
+
+        Parameters
+        ----------
+        leaving_out
+            Runs of which the cube holds nothing, ended or not: names of their folders, or values on axes
+            (``[{"seed": 2}]``). They read as missing, and the cube's attribute ``left_out`` names them.
 
         Raises
         ------
         StudyError
-            If another process has begun another protocol in the folder since, which is to be sealed in place of this.
+            If a run has not ended that is not left out, or another process has begun another protocol in the folder
+            since, which is to be sealed in place of this.
         Damaged
             If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
         """
         self._check_files()
+        left_out = selected(self.cells, leaving_out, self.folder)
         extra = [Path(FACTS)] if self.recorded else [Path(PROTOCOL), Path(FACTS)]
-        seal(self._unsealed, self.folder, extra)
+        seal(lambda: self._unsealed(left_out), self.folder, extra)
         try:
             self._check_files()  # as the manifest lists them
         except Damaged:
             remove_seal(self.folder)
             raise
+
+    def verify(self) -> Verified:
+        """Read every file of the study and name each that is not as it was written (`elastic verify`)."""
+        from elastic.study.verification import verify
+
+        return verify(self.folder)
 
     def _check_files(self) -> None:
         if self.recorded:
@@ -289,12 +328,16 @@ class Study:
         if not (self.folder / PROTOCOL).exists():
             write_atomically(self.folder / PROTOCOL, self.facts["text"].encode())
 
-    def _unsealed(self) -> xr.DataTree | None:
+    def _unsealed(self, left_out: Collection[str]) -> xr.DataTree | None:
         """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
-        intact = is_sealed(self.folder) and not verify_manifest(self.folder)
-        if intact and open_sealed(self.folder).attrs.get("digest") == self._refresh():
-            return None
-        tree = self.assemble()
+        if is_sealed(self.folder) and not verify_manifest(self.folder):
+            attrs = open_sealed(self.folder).attrs
+            asked = {"digest": self._refresh(), **self._attributes_of_absent(left_out)}
+            if asked == {key: attrs[key] for key in ("digest", "left_out") if key in attrs}:
+                return None
+        if not self.recorded:
+            check_ended(self.runs(), left_out, self.folder)
+        tree = self.assemble(leaving_out=left_out)
         return tree if tree.attrs["digest"] == self.digest else None
 
 
@@ -306,6 +349,13 @@ def open_study(path: Path | str) -> Study:
     StudyError
         If there is none.
     """
+    return Study(study_folder(path))
+
+
+def study_folder(path: Path | str) -> Path:
+    """Return the folder of a study that is given by its folder, or by its name under ``results``; it need not exist."""
     folder = Path(path)
     named = RESULTS / folder
-    return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
+    if (folder / FACTS).exists() or not named.is_dir():
+        return folder
+    return named if (named / FACTS).exists() or not folder.exists() else folder

@@ -19,7 +19,7 @@ import torch
 from elastic.cube import write_atomically
 from elastic.cube.atomic import explained
 from elastic.cube.labels import Label, has_checksum, labelled
-from elastic.errors import Damaged
+from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from digit_trainings import (
     BATCH,
+    PROBES,
     TRAIN,
     Net,
     arguments,
@@ -199,6 +201,18 @@ def test_a_fit_may_begin_at_a_checkpoint_of_another(tmp_path, saved, plain, step
 def test_within_an_epoch_a_fit_that_is_resumed_has_nothing_to_record(tmp_path, saved):
     fit(trainer_of(tmp_path), ckpt_path=saved / "within.9.ckpt")
     assert journal(tmp_path).epochs() == [2, 3]
+
+
+def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path, saved, plain):
+    paths = {1: saved / "6.ckpt", 3: saved / "18.ckpt"}
+    given = arguments("model.", probes={**PROBES, "at": [1, 3]})
+    found, live = elastic.record_checkpoints(tmp_path, Module, paths, **given).cube, elastic.open_study(plain[0]).cube
+    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 3]))
+    for group in ("collapse", "elasticity"):
+        for name in set(live[group].data_vars) - {
+            "probe_error"
+        }:  # the error of a run's first probe is looked at closer
+            np.testing.assert_array_equal(found[group][name], live[group][name].sel(epoch=[1, 3]), err_msg=name)
 
 
 def test_the_same_trainer_may_fit_on(tmp_path):

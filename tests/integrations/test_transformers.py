@@ -178,6 +178,16 @@ def test_a_training_that_is_resumed_repeats_its_records_and_goes_on(tmp_path):
     assert found["training"]["loss"].identical(loss)
 
 
+def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path):
+    train(tmp_path, ElasticCallback(tmp_path / "study", **arguments()), save_strategy="epoch")
+    saved = {k: tmp_path / "trainer" / f"checkpoint-{6 * k}" / "model.safetensors" for k in (1, 2)}
+    given = arguments(probes={"at": [1, 2], "collapse": CHEAP["collapse"], "elasticity": None})
+    found = elastic.record_checkpoints(tmp_path / "after", bert, saved, **given).cube
+    live = elastic.open_study(tmp_path / "study").cube
+    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 2]))
+    assert found["collapse"]["nc1"].identical(live["collapse"]["nc1"].sel(epoch=[1, 2]))
+
+
 def test_another_training_is_told_and_the_records_are_kept(tmp_path):
     _, states = train(tmp_path, ElasticCallback(tmp_path / "study", **arguments()))
     with pytest.raises(NotReproduced, match="epoch 1"):

@@ -39,6 +39,10 @@ class Watcher:
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
         """Tell that a run is done, and where its seconds went."""
 
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Tell that another process has ended a run."""
+        self.note(f"{label}: finished by another process")
+
     def note(self, message: str) -> None:
         """Tell something else that the user should know."""
 
@@ -112,6 +116,12 @@ class Bars(Watcher):
         if self.runs is not None:
             self.progress.advance(self.runs)
         self.note(f"{label}: {seconds_in_words(seconds)}")
+
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Move the bar of runs."""
+        if self.runs is not None:
+            self.progress.advance(self.runs)
+        super().run_ended_elsewhere(label)
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""

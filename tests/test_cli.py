@@ -388,6 +388,7 @@ def test_a_study_of_another_protocol_is_left_alone(command, finished_study, prot
     assert told.code == 2
     assert "training.epochs: 6 → 2" in told.error
     assert "--restart" not in told.error
+    assert "--set name=small-2" in told.error
     assert studies.contents(tmp_path / "results") == before
 
 

@@ -15,10 +15,12 @@ from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
-from elastic.errors import NotMeasured
+from elastic.errors import NotMeasured, OptionError, UnknownName
 from elastic.protocol import Component, load_claims
+from elastic.protocol.later_components import options_of
 from elastic.registry import registry
-from elastic.study import Study, open_study
+from elastic.study import FACTS, Study, open_study
+from elastic.study.provenance import of_its_release
 
 #: File of a study that holds the verdicts on its own claims.
 CLAIMS = "claims.json"
@@ -83,7 +85,13 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     asked = study.claims if claims is None else load_claims(claims)
-    checked = Checked(study.name, study.digest, verdicts_on(cube, asked))
+    try:
+        verdicts = verdicts_on(cube, asked)
+    except (UnknownName, OptionError) as error:
+        if claims is not None:
+            raise
+        raise of_its_release(error, study.facts["provenance"], study.folder / FACTS) from None
+    checked = Checked(study.name, study.digest, verdicts)
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)
     return checked
@@ -91,7 +99,7 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = N
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order given."""
-    return tuple(verdict_on(cube, component.name, component.options) for component in asked)
+    return tuple(verdict_on(cube, component.name, options_of("claims", component)) for component in asked)
 
 
 def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict:
@@ -117,7 +125,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts as JSON with a checksum unless the file already holds them: a study in a read-only folder can be checked."""
+    """Write verdicts, with a checksum, unless the file holds them: a study in a read-only folder can be checked."""
     data = encode_json(checked.to_json())
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -14,9 +14,11 @@ import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
 from elastic.protocol.canonical import canonical_json, digest
-from elastic.protocol.paths import Path, put
-from elastic.protocol.sections import Sections, Settings, Strict, without_repeats
+from elastic.protocol.later_options import with_earlier
+from elastic.protocol.paths import Path, leave, put
+from elastic.protocol.sections import CANONICAL, Sections, Settings, Strict, without_repeats
 from elastic.protocol.words import dotted
+from elastic.releases import Added
 
 MAX_CELLS = 100_000
 
@@ -76,6 +78,9 @@ class Axis(Strict):
         AfterValidator(_labels),
         AfterValidator(without_repeats),
     ]
+    #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
+    #: while a protocol is read; a file cannot tell them.
+    left_out: Annotated[list[int], Added("0.1.0", before=[])] = []  # noqa: RUF012 (pydantic copies it)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -215,15 +220,18 @@ def set_axes(section: dict[str, Any], axes: Mapping[str, Axis], at: Mapping[str,
     """Return a plain ``{section: …}`` with its axes at the positions told."""
     (name,) = section
     for axis, values in axes_of(name, axes).items():
-        section = put(section, values.parts, values.values[at[axis]])
+        if at[axis] in values.left_out:
+            section = leave(section, values.parts)
+        else:
+            section = put(section, values.parts, values.values[at[axis]])
     return section
 
 
 def _variants(name: str, section: Strict, axes: Mapping[str, Axis]) -> tuple[list[str], dict[tuple[int, ...], Strict]]:
     """Return the names of the axes that set a section, and the section at each of their positions."""
-    own, plain = axes_of(name, axes), {name: section.canonical()}
+    own, model, written = axes_of(name, axes), type(section), {name: section.model_dump(context=CANONICAL)}
     positions = product(*(range(len(axis.values)) for axis in own.values()))
     return list(own), {
-        at: type(section).model_validate(set_axes(plain, own, dict(zip(own, at, strict=True)))[name])
+        at: model.model_validate(with_earlier(model, set_axes(written, own, dict(zip(own, at, strict=True)))[name]))
         for at in positions
     }

@@ -26,7 +26,8 @@ def run_cell(
     device: str | None = None,
     watch: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Status:
+    has_ended: Callable[[], bool] = lambda: False,
+) -> Status | None:
     """Train and probe one cell in its folder, from where it stands, to its end.
 
     Parameters
@@ -43,11 +44,13 @@ def run_cell(
         Is told of progress.
     stop
         Asked after every epoch that is committed.
+    has_ended
+        Asked once the run is owned: another process may have ended it meanwhile. Then it stays as it is.
 
     Returns
     -------
-    Status
-        DONE, or DIVERGED if the loss was no longer finite.
+    Status or None
+        DONE, DIVERGED if the loss was no longer finite, or None if the run had ended.
 
     Raises
     ------
@@ -60,6 +63,8 @@ def run_cell(
     watch = watch or Watcher()
     label = in_words(cell.coordinates)
     with run_lock(folder) as lock:
+        if has_ended():
+            return None
         place = resolve_device(device or cell.settings.training.device)
         setup = build_setup(cell.settings, place, tuple(allow))
         recorder = RunRecorder(folder, setup.subject, setup.probes, setup.layout, evaluate=False)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import Journal, Layout, Status, write_layout
+from elastic.cube.ownership import check_run_lock
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.trial import trial
@@ -240,6 +241,7 @@ class RunRecorder:
                 )
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
+        check_run_lock(self.journal.run_folder)
         if self.layout.is_open:
             known = {variable.key for variable in self.layout.variables}
             new = [key.partition("/")[2] for key in record if key not in known and key.startswith("training/")]

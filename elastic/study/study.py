@@ -28,11 +28,12 @@ from elastic.cube import (
     verify_manifest,
     write_atomically,
 )
-from elastic.errors import Damaged, StudyError
+from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
+from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
@@ -169,12 +170,15 @@ class Study:
         Raises
         ------
         StudyError
-            If the study was recorded without one.
+            If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
             should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
             raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
-        return Protocol.from_canonical(self.facts["protocol"])
+        try:
+            return Protocol.from_canonical(self.facts["protocol"])
+        except ProtocolError as error:
+            raise of_its_release(error, self.facts["provenance"], self.folder / FACTS) from None
 
     @property
     def claims(self) -> list[Component]:
@@ -208,6 +212,10 @@ class Study:
     def runs(self) -> list[RunStatus]:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
         return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
+
+    def has_ended(self, digest: str) -> bool:
+        """Return whether nothing is left to do for the run in a folder."""
+        return self._status({"coordinates": {}, "digest": digest}).ended
 
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
         found = read_progress(self.run_folder(cell["digest"]))

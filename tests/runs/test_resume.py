@@ -268,6 +268,19 @@ with run_lock(Path(sys.argv[1])):
 """
 
 
+class EndsAnOwner(Lines):
+    """Ends the process that owns a run as soon as it is waited for: then the run is taken up."""
+
+    def __init__(self, owner, log):
+        super().__init__(log)
+        self.owner = owner
+
+    def note(self, message):
+        super().note(message)
+        if message.startswith("waiting for runs of other processes"):
+            self.owner.stdin.close()
+
+
 def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path, unsealed):
     with processes.started(
         [sys.executable, "-c", OWNER, first_run(begun)],
@@ -278,10 +291,11 @@ def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path,
         with pytest.raises(RunBusy, match=f"process {owner.pid} "):
             studies.run(tmp_path, restart=True)
         assert studies.journals(begun) == before
-        assert f"process {owner.pid} " in failing(tmp_path)
-        assert [run.state for run in begun.runs()] == ["under way", "done"]
-        owner.communicate()
-    assert_unbroken(studies.run(tmp_path), finished_study)
+        log = io.StringIO()
+        study = studies.run(tmp_path, watch=EndsAnOwner(owner, log))
+    assert f"waiting for runs of other processes: seed=0 (process {owner.pid} " in log.getvalue()
+    assert "seed=0: resumed after epoch 3" in log.getvalue()
+    assert_unbroken(study, finished_study)
 
 
 def test_a_study_runs_outside_of_the_main_thread(tmp_path, unsealed):
@@ -323,6 +337,7 @@ def test_a_study_of_another_protocol_is_refused_and_untouched(finished):
     assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in told
     assert "--out" in told
     assert "--restart" not in told
+    assert "--set name=small-2" in told
     assert studies.contents(finished.folder) == before
 
 

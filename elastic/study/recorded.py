@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elastic.cube import read_report
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import explained, readable
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
+from elastic.cube.labels import read_checksum
 from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
@@ -148,20 +150,22 @@ def journal_facts(run: Path) -> dict[str, Any]:
     """Return the SHA-256 of the names of a run's records, and that of its layout and of all its records.
 
     A sealed cube is the one of these journals only if they hold the same numbers at the same epochs: a run may have
-    been removed and recorded again.
+    been removed and recorded again. Of a record that carries its own checksum only that is read.
     """
     total, names = hashlib.sha256(), record_files(run / FOLDER)
     for path in (run / LAYOUT, *(run / FOLDER / name for name in names)):
-        with explained(path, "be readable"):
-            try:
-                with path.open("rb") as file:
-                    size = file.seek(0, 2)
-                    total.update(f"{path.name} {size} ".encode())
-                    file.seek(0)
-                    while block := file.read(2**20):
-                        total.update(block)
-            except FileNotFoundError:  # another process removes the run
-                total.update(f"{path.name} 0 ".encode())
+        try:
+            with readable(path), path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                total.update(f"{path.name} {size} ".encode())
+                if (checksum := read_checksum(file)) is not None:
+                    total.update(checksum)
+                    continue
+                file.seek(0)
+                while block := file.read(2**20):
+                    total.update(block)
+        except FileNotFoundError:  # another process removes the run
+            total.update(f"{path.name} 0 ".encode())
     return {"names": digest(names), "sha256": total.hexdigest()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
+from elastic.cube.checked_files import encode_json
 from elastic.errors import NotMeasured, OptionError, UnknownName
 from elastic.protocol import Component, load_claims
 from elastic.protocol.later_components import options_of
@@ -125,7 +125,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts as JSON unless the file already holds them: a study in a read-only folder can be checked."""
-    data = (json.dumps(checked.to_json(), indent=1, sort_keys=True) + "\n").encode()
+    """Write verdicts, with a checksum, unless the file holds them: a study in a read-only folder can be checked."""
+    data = encode_json(checked.to_json())
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

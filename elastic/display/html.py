@@ -51,6 +51,20 @@ def study_html(
     return f'<div class="elastic-study">{STYLE}{"".join(parts)}</div>'
 
 
+def claims_html(claims: Sequence[Mapping[str, Any]], note: str) -> str:
+    """Return verdicts as HTML: a table with a row a claim, or a note in its place.
+
+    Parameters
+    ----------
+    claims
+        As ``claims.json`` has them.
+    note
+        Said where nothing is claimed.
+    """
+    shown = "".join(_claims(Verdicts(tuple(claims), "" if claims else note)))
+    return f'<div class="elastic-study">{STYLE}{shown}</div>'
+
+
 def _told(parts: Callable[[], list[str]]) -> list[str]:
     try:
         return parts()

@@ -50,10 +50,17 @@ def test_a_notebook_shows_every_claim_as_a_row():
     assert shown.count("<tr>") == 1 + len(CHECKED.verdicts)
     for words in (
         "✓ supported", "✗ refuted", "? inconclusive", "<cite>he2023law</cite>", "locality is above 2",
-        "layer = penultimate: 1.50 [1.25, 1.75]", "not measured",
+        "✗ layer = penultimate: 1.50 [1.25, 1.75]", "not measured",
     ):  # fmt: skip
         assert words in shown
     assert "claims nothing" in Checked("little", "0", ())._repr_html_()
+
+
+def test_a_notebook_shows_the_settings_that_refute_a_claim_first():
+    found = (*(finding("supported", {"layer": f"hidden_{i}"}) for i in range(9)), finding("refuted", {"layer": "last"}))
+    shown = Checked("s", "0", (Verdict("a", "b", "c", "d", {}, "refuted", found),))._repr_html_()
+    assert shown.index("✗ layer = last") < shown.index("✓ layer = hidden_0")
+    assert "… and 4 more" in shown
 
 
 def test_the_repr_counts_the_verdicts():

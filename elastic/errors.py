@@ -122,6 +122,10 @@ class SealedAgain(StudyError):
     """An open cube whose study has been sealed again, or lost its seal, since: what is on the disk is another one."""
 
 
+class RecordsChanged(StudyError):
+    """An open cube of runs under way, whose records have been compacted, removed or recorded again since."""
+
+
 class NotMeasured(StudyError):
     """Something that a cube could hold and this one does not: a variable, a layer, a split, enough epochs."""
 

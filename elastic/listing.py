@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -79,7 +78,7 @@ def description(name: str) -> RenderableType:
 
 def _description(entry: Entry) -> list[RenderableType]:
     heading = Text(f"{entry.name} ({entry.kind}, {entry.function.__module__})", style="bold")
-    return [heading, Text(inspect.getdoc(entry.function) or ""), *_facts(entry), *_options(entry), Text("")]
+    return [heading, Text(entry.docstring), *_facts(entry), *_options(entry), Text("")]
 
 
 def _facts(entry: Entry) -> list[RenderableType]:

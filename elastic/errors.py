@@ -7,6 +7,9 @@ Each one is a sentence of the same shape, so that a reader learns it once::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ElasticError(Exception):
     """A mistake or an accident that elastic can explain.
@@ -44,9 +47,21 @@ class ElasticError(Exception):
         sentence = f"{self.field} should {self.should}; found {self.found}; try {self.hint}"
         return f"{self.place}: {sentence}" if self.place else sentence
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt as cls(*args), which does not fit keyword arguments: errors come back from processes.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def at(self, place: str) -> ElasticError:
         """Return the same error, told of a place in a file."""
         return type(self)(self.field, self.should, self.found, self.hint, place=place)
+
+
+def _rebuilt(cls: type[ElasticError], args: tuple[Any, ...], state: Mapping[str, Any]) -> ElasticError:
+    """Return an error as it was before it was pickled."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ProtocolError(ElasticError):
@@ -101,6 +116,10 @@ class Damaged(StudyError):
     """
 
     exit_code = 4
+
+
+class SealedAgain(StudyError):
+    """An open cube whose study has been sealed again, or lost its seal, since: what is on the disk is another one."""
 
 
 class NotMeasured(StudyError):

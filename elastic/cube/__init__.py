@@ -13,8 +13,9 @@ from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
+from elastic.cube.opening import open_sealed
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
-from elastic.cube.sealing import open_sealed, seal
+from elastic.cube.sealing import seal
 from elastic.cube.variable import Layer, Variable
 
 __all__ = [

@@ -19,14 +19,12 @@ import numpy as np
 
 from elastic.cube.atomic import readable
 from elastic.cube.checked_files import Condition, check_archive
+from elastic.cube.epoch_files import COMPACT
 from elastic.cube.labels import Label
 from elastic.cube.layout_file import cell_of
 from elastic.cube.names import STATUS, Status
 from elastic.cube.record import Array
 from elastic.errors import Damaged
-
-#: Name of the file in the folder of the journal.
-FILE = "records.npz"
 
 EPOCHS, PROBED = "epochs", "probed"
 
@@ -79,9 +77,9 @@ class CompactRecords:
             self._file = self._identity(path.stat())
         self._check_label()
         self._rows = self._directory()
-        found = self._read(EPOCHS, 0, None).tolist()
+        found = self.rows(EPOCHS).tolist()
         self.epochs: list[int | float] = [int(epoch) if epoch == int(epoch) else epoch for epoch in found]
-        self._probed = self._read(PROBED, 0, None)
+        self._probed = self.rows(PROBED)
         self._places = {epoch: place for place, epoch in enumerate(self.epochs)}
         # The row of an epoch in the variables that only probed epochs have.
         self._probed_places = np.cumsum(self._probed) - 1
@@ -107,15 +105,16 @@ class CompactRecords:
         if key not in self.blanks[False]:
             places = [int(self._probed_places[place]) for place in places]
         if not places:
-            return self._read(key, 0, 0)
-        found = self._read(key, places[0], places[-1] + 1)
+            return self.rows(key, 0, 0)
+        found = self.rows(key, places[0], places[-1] + 1)
         return found if len(found) == len(places) else found[np.subtract(places, places[0])]
 
     def stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
         """Return the records of some epochs, all probed or none, each variable stacked [epoch, …]."""
         return {key: self.variable(epochs, key) for key in self.blanks[probed]}
 
-    def _read(self, key: str, start: int, stop: int | None) -> Array:
+    def rows(self, key: str, start: int = 0, stop: int | None = None) -> Array:
+        """Return some rows of an array of the file, by default all."""
         rows = self._rows[key]
         stop = rows.shape[0] if stop is None else stop
         found = np.empty((stop - start, *rows.shape[1:]), rows.dtype)
@@ -150,7 +149,7 @@ class CompactRecords:
         if finding.label != expected:
             hint = f"moving the files back to their places, or {self._damaged('').hint}"
             found = f"the {finding.label}" if finding.label else "a file without a label"
-            raise Damaged(f"`{FILE}`", f"be the {expected}", found, hint, place=str(self.path))
+            raise Damaged(f"`{COMPACT}`", f"be the {expected}", found, hint, place=str(self.path))
 
     def _directory(self) -> dict[str, Rows]:
         found = {}
@@ -189,10 +188,10 @@ class CompactRecords:
             raise self._damaged(f"no {absent[0]}")
         if (
             self.epochs != sorted(set(self.epochs))
-            or not np.isin(self._read(STATUS, 0, None), (Status.DONE, Status.DIVERGED)).all()
+            or not np.isin(self.rows(STATUS), (Status.DONE, Status.DIVERGED)).all()
         ):
             raise self._damaged("other epochs or another status")
 
     def _damaged(self, found: str) -> Damaged:
         hint = f"deleting {self.run_folder} and running again: this run is trained anew, the others are kept"
-        return Damaged(f"`{FILE}`", "be as it was written", found, hint, place=str(self.path))
+        return Damaged(f"`{COMPACT}`", "be as it was written", found, hint, place=str(self.path))

@@ -1,14 +1,22 @@
-"""Names of the files of a journal: the epoch, whole or fractional, to the last bit."""
+"""Names of the files of a journal: of each epoch, whole or fractional, to the last bit, and of all in one file."""
 
 from __future__ import annotations
 
 import math
 import re
 from decimal import Decimal
+from pathlib import Path
 
+from elastic.cube.atomic import explained
 from elastic.errors import StudyError
 
 ENDING = ".npz"
+
+#: Folder of the journal in that of its run.
+FOLDER = "journal"
+
+#: The file that holds all records of a run that has ended.
+COMPACT = "records.npz"
 
 
 def file_name(epoch: float) -> str:
@@ -40,3 +48,19 @@ def epoch_of(name: str) -> int | float | None:
     if found is None:
         return None
     return float(found[1]) if found[2] else int(found[1])
+
+
+def record_files(folder: Path) -> list[str]:
+    """Return the names of the files in a journal's folder that hold records, sorted; none is opened.
+
+    Raises
+    ------
+    StudyError
+        If the folder cannot be read.
+    """
+    with explained(folder, "be readable"):
+        try:
+            names = [path.name for path in folder.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
+            return []
+    return sorted(name for name in names if name == COMPACT or epoch_of(name) is not None)

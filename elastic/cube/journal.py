@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elastic.cube.atomic import explained, remove_partials, sync_folder, write_atomically
-from elastic.cube.compact_records import FILE as COMPACT
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
+from elastic.cube.epoch_files import COMPACT, FOLDER
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
 from elastic.cube.record import Array, encode
@@ -26,8 +26,6 @@ from elastic.cube.record_contents import is_probed_key, whole_record
 from elastic.cube.single_records import SingleRecords
 from elastic.cube.variable import Variable
 from elastic.errors import Damaged, NotReproduced, StudyError
-
-FOLDER = "journal"
 
 #: Bytes of records held at once while a journal is read.
 _BATCH = 16 * 2**20
@@ -66,6 +64,7 @@ class Journal:
             raise StudyError(f"`{FILE}`", "tell what the run records", "no such file", hint, place=str(folder))
         self.layout = found
         self._singles = SingleRecords(self.run_folder, self.folder, found)
+        self.blanks = self._singles.blanks
         self._compact: CompactRecords | None = None
         self._look_for_compact()
         if writing:
@@ -99,6 +98,7 @@ class Journal:
         self.layout = self.layout.extended(variables)
         write_atomically(self.run_folder / FILE, self.layout.to_json().encode())
         self._singles = SingleRecords(self.run_folder, self.folder, self.layout)
+        self.blanks = self._singles.blanks
         self._compact = None
         self._look_for_compact()
 
@@ -122,7 +122,7 @@ class Journal:
         StudyError
             If the record is not what the layout says, the disk is full, the folder read-only, …
         """
-        arrays = whole_record(self.layout, self._singles.blanks, epoch, record, place=str(self.path(epoch)))
+        arrays = whole_record(self.layout, self.blanks, epoch, record, place=str(self.path(epoch)))
         if self.holds(epoch):
             self._compare(epoch, arrays)
         else:
@@ -161,7 +161,7 @@ class Journal:
             What `by_probed` returned: records that another process adds meanwhile are left out.
         """
         for probed, recorded in (self.by_probed() if epochs is None else epochs).items():
-            for part in _batches(recorded, self._singles.moulds[probed].size):
+            for part in batches(recorded, self._singles.moulds[probed].size):
                 yield part, self._stacked(part, probed)
 
     def read_variable(self, key: str, within: tuple[slice, ...] = ()) -> tuple[list[int | float], Array]:
@@ -185,24 +185,34 @@ class Journal:
             If what is read is not as it was written.
         """
         epochs = self.by_probed()[True] if is_probed_key(key) else self.epochs()
-        blank = self._singles.blanks[True][key]
+        blank = self.blanks[True][key]
         found = np.empty((len(epochs), *blank[within].shape), blank.dtype)
         place = 0
-        for part in _batches(epochs, blank.nbytes):
-            found[place : place + len(part)] = self.variable_at(part, key)[:, *within]
-            place += len(part)
+        for rows in self.variable_blocks(key, epochs):
+            found[place : place + len(rows)] = rows[:, *within]
+            place += len(rows)
         return epochs, found
 
-    def variable_at(self, epochs: Sequence[int | float], key: str) -> Array:
-        """Return one variable at some recorded epochs, in ascending order, stacked [epoch, …]."""
-        return self._gathered(epochs, lambda records, part: {key: records.variable(part, key)})[key]
+    def variable_blocks(self, key: str, epochs: Sequence[int | float]) -> Iterator[Array]:
+        """Yield one variable at some recorded epochs, in ascending order, in parts [epoch, …] of a few megabytes."""
+        for part in batches(epochs, self.blanks[True][key].nbytes):
+            yield self._gathered(part, lambda records, epochs: {key: records.variable(epochs, key)})[key]
 
     def keys(self, *, probed: bool) -> list[str]:
         """Return the names of the arrays of a record."""
-        return list(self._singles.blanks[probed])
+        return list(self.blanks[probed])
 
-    def remove_compacted(self) -> None:
+    def single_epochs(self) -> list[int | float]:
+        """Return the epochs whose records lie in files of their own, in ascending order."""
+        return self._singles.epochs()
+
+    def remove_compacted(self, *, verified: bool = False) -> None:
         """Remove the single files of epochs that the compacted journal holds; the caller owns the run.
+
+        Parameters
+        ----------
+        verified
+            Whether the caller has compared them.
 
         Raises
         ------
@@ -213,7 +223,7 @@ class Journal:
         if self._compact is None:
             return
         left = [epoch for epoch in self._singles.epochs() if epoch in self._compact]
-        for epoch in left:
+        for epoch in [] if verified else left:
             path = self._singles.path(epoch)
             if encode(self._singles.read(epoch)) != encode(self._compact.read(epoch)):
                 should, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
@@ -229,7 +239,7 @@ class Journal:
         try:
             if self._compact is None or not self._compact.is_current():
                 path = self.folder / COMPACT
-                self._compact = CompactRecords(self.run_folder, path, self._singles.blanks)
+                self._compact = CompactRecords(self.run_folder, path, self.blanks)
         except (FileNotFoundError, NotADirectoryError):
             self._compact = None
 
@@ -278,7 +288,7 @@ class Journal:
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 
 
-def _batches(epochs: Sequence[int | float], size: int) -> Iterator[list[int | float]]:
+def batches(epochs: Sequence[int | float], size: int) -> Iterator[list[int | float]]:
     """Yield the epochs in parts of which records of so many bytes are held at once."""
     length = max(1, _BATCH // max(1, size))
     for start in range(0, len(epochs), length):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from elastic.cube.atomic import explained, write_atomically
@@ -51,7 +51,12 @@ def read_manifest(folder: Path) -> dict[str, str]:
 def is_sealed(folder: Path) -> bool:
     """Return whether the study has a cube with a manifest, and every listed file (none is read)."""
     listed = read_manifest(folder)
-    return bool(listed) and all((folder / name).is_file() for name in listed)
+    return bool(listed) and not missing_files(folder, listed)
+
+
+def missing_files(folder: Path, listed: Mapping[str, str]) -> list[str]:
+    """Return the listed files that are not there (none is read)."""
+    return [name for name in listed if not (folder / name).is_file()]
 
 
 def verify_manifest(folder: Path) -> list[str]:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from filelock import FileLock
 from zarr.codecs import ZstdCodec
 
 from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder
-from elastic.cube.manifest import CUBE, FILE, is_intact, is_sealed, write_manifest
+from elastic.cube.manifest import CUBE, FILE, write_manifest
 from elastic.cube.names import COORDINATES
-from elastic.cube.portable import mapped, portable, with_fixed_width
+from elastic.cube.opening import open_store, without_warnings
+from elastic.cube.ownership import waiting_lock
+from elastic.cube.portable import mapped, with_fixed_width
 from elastic.errors import StudyError
 
 LOCK = ".sealing.lock"
@@ -52,7 +51,8 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
     folder = Path(folder)
     with explained(folder / CUBE):
         make_folder(folder)
-        with FileLock(folder / LOCK):  # so what another writer left half-made is a dead one's
+        # Whoever holds the lock may remove what another writer left half-made: it is a dead one's.
+        with waiting_lock(folder / LOCK, "seal the cube") as lock:
             found = tree() if callable(tree) else tree
             if found is None:
                 return
@@ -65,60 +65,17 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+            lock.check()
             _put(partial, folder)
             write_manifest(folder, extra)
             _clear(folder)
 
 
-def open_sealed(folder: Path) -> xr.DataTree:
-    """Return a sealed cube; its numbers are read when they are used.
-
-    A cube that an earlier version sealed is given the names, strings and attributes of today
-    (`elastic.cube.portable`); its files stay as they are. Zarr compares each chunk's checksum as it reads, so a damaged
-    one raises and never gives numbers.
-
-    Raises
-    ------
-    StudyError
-        If the study has no sealed cube, a file of it is missing, or its metadata are damaged.
-    """
-    folder = Path(folder)
-    hint = f"deleting {folder / FILE} and running the study again: it is sealed anew from the journals"
-    if not is_sealed(folder):
-        should = f"be a sealed cube, whole and listed in {FILE}"
-        found = "files missing" if (folder / FILE).exists() else "no manifest"
-        raise StudyError(f"`{CUBE}`", should, found, hint, place=str(folder))
-    if not is_intact(folder, f"{CUBE}/zarr.json"):  # names, shapes and attributes of all variables
-        raise StudyError(f"`{CUBE}`", f"be as {FILE} says", "damaged metadata", hint, place=str(folder))
-    return portable(_open(folder / CUBE))
-
-
-def _open(store: Path) -> xr.DataTree:
-    with _without_warnings():
-        # Numbers stay numbers: a variable in seconds is no timedelta.
-        return xr.open_datatree(store, engine="zarr", chunks=None, decode_times=False, decode_timedelta=False)
-
-
 def _write(tree: xr.DataTree, store: Path) -> None:
-    with _without_warnings():
+    with without_warnings():
         tree.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
     for path in _below(store):
         sync_folder(path)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Leave out what zarr-python says of the extensions of Zarr that a cube uses, and nothing else.
-
-    Strings of fixed width are an extension of its own, but only they come back as xarray plots them (those of any
-    length, in cubes of earlier versions, are one too); every reader of today knows consolidated metadata: one request
-    opens a cube, on a disk or in a bucket.
-    """
-    extensions = (r"data type \(FixedLengthUTF32\(", "codec `vlen-utf8` is currently not part")
-    with warnings.catch_warnings():
-        for message in (*(f"The {one}" for one in extensions), "Consolidated metadata is currently not part"):
-            warnings.filterwarnings("ignore", message=message)
-        yield
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -167,7 +124,7 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
 
 
 def _verify(tree: xr.DataTree, store: Path) -> None:
-    asked, found = (_variables(t) for t in (tree, _open(store)))
+    asked, found = (_variables(t) for t in (tree, open_store(store)))
     wrong = [name for name in asked.keys() | found.keys() if not _same(asked.get(name), found.get(name))]
     if wrong:
         hint = "running again; if it stays so, another disk"

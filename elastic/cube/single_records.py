@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from elastic.cube.atomic import explained, readable
-from elastic.cube.epoch_files import epoch_of, file_name
+from elastic.cube.atomic import readable
+from elastic.cube.epoch_files import epoch_of, file_name, record_files
 from elastic.cube.labels import DIGITS, Label, has_checksum, labelled, read_label
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import cell_of
@@ -48,12 +48,8 @@ class SingleRecords:
 
     def epochs(self) -> list[int | float]:
         """Return the epochs of which there is a file, in ascending order."""
-        with explained(self.folder, "be readable"):
-            try:
-                names = [path.name for path in self.folder.iterdir()]
-            except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
-                names = []
-        return sorted(epoch for name in names if (epoch := epoch_of(name)) is not None)
+        found = [epoch_of(name) for name in record_files(self.folder)]
+        return sorted(epoch for epoch in found if epoch is not None)
 
     def encode(self, epoch: float, arrays: Mapping[str, Array]) -> bytes:
         """Return the file of a record, with its label and checksum."""

@@ -53,21 +53,20 @@ def settled(read: Callable[[], Found], state: Callable[[], str]) -> Found:
     raise AssertionError("the last attempt returns or raises")
 
 
-def loaded_seal(folder: Path, digest: str) -> xr.DataTree | None:
-    """Return the sealed cube of this digest with all its numbers; None if there is none, or it is replaced meanwhile.
+def opened_seal(folder: Path, digest: str) -> xr.DataTree | None:
+    """Return the sealed cube of this digest, None if there is none; its numbers are read when they are used.
 
-    The numbers are read at once: read later, they could be those of a cube that another process has sealed since.
+    Another process may seal another cube while this one is opened: then that one is. Once a cube is open, its numbers
+    are its own, or reading them raises (`elastic.cube.open_sealed`).
+
+    Raises
+    ------
+    Damaged
+        If a file is not as it was sealed; also later, as numbers are read.
     """
-    manifest = read_manifest(folder)
-    if not manifest:
-        return None
-    try:
-        sealed = open_sealed(folder)
-        if sealed.attrs.get("digest") != digest:
-            return None
-        loaded = sealed.copy().load()
-    except Exception:  # a file that vanishes makes xarray and Zarr raise nearly anything
-        if read_manifest(folder) == manifest and is_sealed(folder):
-            return open_sealed(folder)  # damaged: whoever reads the damaged numbers is told
-        return None
-    return loaded if read_manifest(folder) == manifest else None
+
+    def opened() -> xr.DataTree | None:
+        sealed = open_sealed(folder) if is_sealed(folder) else None
+        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else None
+
+    return settled(opened, lambda: str(read_manifest(folder)))

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,10 +31,11 @@ from elastic.cube import (
 )
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Component, Protocol
+from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
 from elastic.study.recorded import MARK, read_report, recorded_facts
-from elastic.study.snapshots import loaded_seal, settled
+from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
 
 #: Where studies lie unless told otherwise.
@@ -187,14 +188,11 @@ class Study:
     def cube(self) -> xr.DataTree:
         """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
 
-        Of a recorded study all numbers are read at once: another process that records may seal another cube meanwhile.
+        A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
+        `Damaged` if a file is not as it was sealed.
         """
-        digest = self._refresh()
-        if self.recorded:
-            sealed = loaded_seal(self.folder, digest)
-        else:
-            sealed = open_sealed(self.folder) if is_sealed(self.folder) else None
-        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else self.assemble()
+        sealed = opened_seal(self.folder, self._refresh())
+        return self.assemble() if sealed is None else sealed
 
     @property
     def plot(self) -> Plots:
@@ -231,12 +229,20 @@ class Study:
         state = last.name.lower() if ended else "under way"
         return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
 
-    def assemble(self) -> xr.DataTree:
-        """Return the cube as far as the journals go; its digest is that of what it holds."""
-        return settled(self._assembled, self._refresh)
+    def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
+        """Return the cube as far as the journals go; its digest is that of what it holds.
 
-    def _assembled(self) -> xr.DataTree:
-        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in self.cells]
+        Parameters
+        ----------
+        leaving_out
+            As `seal` takes it.
+        """
+        left_out = selected(self.cells, leaving_out, self.folder)
+        return settled(lambda: self._assembled(left_out), self._refresh)
+
+    def _assembled(self, left_out: Collection[str]) -> xr.DataTree:
+        kept = [cell for cell in self.cells if cell["digest"] not in left_out]
+        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
         reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
         data = sorted({report["data_digest"] for report in reports if "data_digest" in report})
         attrs = {
@@ -247,6 +253,7 @@ class Study:
             "seeds": self.facts["axes"]["seed"],
             "data_digest": data,
             **self.facts["provenance"],
+            **self._attributes_of_absent(left_out),
         }
         return assemble(runs, self.facts["axes"], attrs)
 
@@ -261,19 +268,34 @@ class Study:
             "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
         }
 
-    def seal(self) -> None:
+    def _attributes_of_absent(self, left_out: Collection[str]) -> dict[str, Any]:
+        """Return what the cube's root says of runs that are left out of it, nothing where there are none."""
+        absent = [named(cell["coordinates"]) for cell in self.cells if cell["digest"] in left_out]
+        return {"left_out": "; ".join(absent)} if absent else {}
+
+    def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written.
+
+        A recorded study plans no runs: it is sealed as far as its runs have recorded, and ``status`` says how far.
+
+        Parameters
+        ----------
+        leaving_out
+            Runs of which the cube holds nothing, ended or not: names of their folders, or values on axes
+            (``[{"seed": 2}]``). They read as missing, and the cube's attribute ``left_out`` names them.
 
         Raises
         ------
         StudyError
-            If another process has begun another protocol in the folder since, which is to be sealed in place of this.
+            If a run has not ended that is not left out, or another process has begun another protocol in the folder
+            since, which is to be sealed in place of this.
         Damaged
             If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
         """
         self._check_files()
+        left_out = selected(self.cells, leaving_out, self.folder)
         extra = [Path(FACTS)] if self.recorded else [Path(PROTOCOL), Path(FACTS)]
-        seal(self._unsealed, self.folder, extra)
+        seal(lambda: self._unsealed(left_out), self.folder, extra)
         try:
             self._check_files()  # as the manifest lists them
         except Damaged:
@@ -293,12 +315,16 @@ class Study:
         if not (self.folder / PROTOCOL).exists():
             write_atomically(self.folder / PROTOCOL, self.facts["text"].encode())
 
-    def _unsealed(self) -> xr.DataTree | None:
+    def _unsealed(self, left_out: Collection[str]) -> xr.DataTree | None:
         """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
-        intact = is_sealed(self.folder) and not verify_manifest(self.folder)
-        if intact and open_sealed(self.folder).attrs.get("digest") == self._refresh():
-            return None
-        tree = self.assemble()
+        if is_sealed(self.folder) and not verify_manifest(self.folder):
+            attrs = open_sealed(self.folder).attrs
+            asked = {"digest": self._refresh(), **self._attributes_of_absent(left_out)}
+            if asked == {key: attrs[key] for key in ("digest", "left_out") if key in attrs}:
+                return None
+        if not self.recorded:
+            check_ended(self.runs(), left_out, self.folder)
+        tree = self.assemble(leaving_out=left_out)
         return tree if tree.attrs["digest"] == self.digest else None
 
 

@@ -1,0 +1,73 @@
+"""Opening a sealed cube: lazily, and held to the manifest that it was opened with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from elastic.cube.manifest import CUBE, FILE, missing_files, read_manifest
+from elastic.cube.portable import portable
+from elastic.cube.sealed_store import DamagedCube, SealedStore, repair_hint
+from elastic.errors import StudyError
+from elastic.registry import shorten
+
+
+def open_sealed(folder: Path) -> xr.DataTree:
+    """Return a sealed cube; its numbers are read when they are used.
+
+    Every file is compared with the manifest as it was when the cube was opened, whenever it is read: a damaged or
+    missing file, and a cube that was sealed since, raise and never give numbers. Plain xarray opens
+    ``cube.zarr`` without this comparison: Zarr then compares the checksums that the chunks carry, and reads a missing
+    chunk as NaN.
+
+    A cube that an earlier version sealed is given the names, strings and attributes of today
+    (`elastic.cube.portable`); its files stay as they are.
+
+    Raises
+    ------
+    StudyError
+        If the study has no sealed cube.
+    SealedAgain
+        Also later, as numbers are read: if another cube has been sealed since.
+    Damaged
+        Also later, as numbers are read: if a file of the cube is missing, or not as it was sealed.
+    """
+    folder = Path(folder)
+    listed = read_manifest(folder)
+    missing = missing_files(folder, listed)
+    if missing or not listed:
+        without = not (folder / FILE).exists()
+        should = f"be a sealed cube, whole and listed in {FILE}"
+        found = "no manifest" if without else f"files missing: {shorten(missing)}" if missing else f"a damaged {FILE}"
+        error = StudyError if without else DamagedCube
+        raise error(f"`{CUBE}`", should, found, repair_hint(folder), place=str(folder / (missing or [FILE])[0]))
+    store = SealedStore(folder, listed)
+    store.read("zarr.json")  # names, shapes and attributes of all variables: looked at before Zarr stumbles on them
+    return portable(open_store(store))
+
+
+def open_store(store: Any) -> xr.DataTree:
+    """Return the tree in a Zarr store, or at its path, lazily."""
+    with without_warnings():
+        # Numbers stay numbers: a variable in seconds is no timedelta.
+        return xr.open_datatree(store, engine="zarr", chunks=None, decode_times=False, decode_timedelta=False)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Leave out what zarr-python says of the extensions of Zarr that a cube uses, and nothing else.
+
+    Strings of fixed width are an extension of its own, but only they come back as xarray plots them (those of any
+    length, in cubes of earlier versions, are one too); every reader of today knows consolidated metadata: one request
+    opens a cube, on a disk or in a bucket.
+    """
+    extensions = (r"data type \(FixedLengthUTF32\(", "codec `vlen-utf8` is currently not part")
+    with warnings.catch_warnings():
+        for message in (*(f"The {one}" for one in extensions), "Consolidated metadata is currently not part"):
+            warnings.filterwarnings("ignore", message=message)
+        yield

@@ -1,0 +1,150 @@
+"""A sealed cube's files as a Zarr store that gives the bytes its manifest lists, or raises.
+
+Zarr reads a missing chunk as NaN, and a chunk of a cube that was sealed since under the labels of the one that is open.
+This store holds the manifest as it was when the cube was opened and compares every file that is read with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+
+from elastic.cube.atomic import explained
+from elastic.cube.manifest import CUBE, FILE, read_manifest
+from elastic.errors import Damaged, SealedAgain, StudyError
+
+#: Files that Zarr looks for and need not find, of both versions of the format.
+_OPTIONAL = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+
+
+class DamagedCube(Damaged, RuntimeError):
+    """A file of a sealed cube that is not as it was sealed; a RuntimeError too, as Zarr raises for a wrong checksum."""
+
+
+class SealedStore(Store):
+    """The files of ``cube.zarr`` as one manifest lists them, for reading.
+
+    Parameters
+    ----------
+    folder
+        Folder of the study.
+    listed
+        What `elastic.cube.read_manifest` returned when the cube was opened: {path in the folder: SHA-256}.
+    """
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(self, folder: Path, listed: Mapping[str, str]) -> None:
+        super().__init__(read_only=True)
+        # Absolute: a notebook may change the working directory between opening and reading.
+        self.folder, self.listed = folder.absolute(), dict(listed)
+        self.keys = {name.removeprefix(f"{CUBE}/"): name for name in listed if name.startswith(f"{CUBE}/")}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SealedStore) and (self.folder, self.listed) == (other.folder, other.listed)
+
+    def __hash__(self) -> int:
+        return hash((self.folder, self.listed.get(f"{CUBE}/zarr.json")))
+
+    def __repr__(self) -> str:
+        return f"<SealedStore of {self.folder / CUBE}>"
+
+    def read(self, key: str) -> bytes | None:
+        """Return what a file holds; None for a file of metadata that is not part of the cube.
+
+        Raises
+        ------
+        SealedAgain
+            If another cube has been sealed since, or this one has lost its seal.
+        Damaged
+            If the file is not as the manifest says, is missing, or is not listed.
+        """
+        if key not in self.keys:
+            if PurePosixPath(key).name in _OPTIONAL:
+                return None
+            raise self._wrong(key, f"be listed in {FILE}", "no such line")
+        path = self.folder / self.keys[key]
+        with explained(path, "be readable"):
+            try:
+                data = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                raise self._wrong(key, f"be there, as {FILE} lists it", "no such file") from None
+        if hashlib.sha256(data).hexdigest() != self.listed[self.keys[key]]:
+            found = "damaged metadata" if PurePosixPath(key).name in _OPTIONAL else "another one"
+            raise self._wrong(key, f"have the checksum that {FILE} lists", found)
+        return data
+
+    def _wrong(self, key: str, should: str, found: str) -> StudyError:
+        path = self.folder / CUBE / key
+        now = read_manifest(self.folder)
+        if now != self.listed:
+            found = "a cube that was sealed since" if now else "no seal: the study is being recorded or sealed"
+            hint = "opening the study again: elastic.open_study(…).cube"
+            return SealedAgain(f"`{CUBE}`", "be the sealed cube that was opened", found, hint, place=str(path))
+        return DamagedCube(f"`{CUBE}/{key}`", should, found, repair_hint(self.folder), place=str(path))
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return a file, or a part of it; the whole file is read and compared."""
+        data = await asyncio.to_thread(self.read, key)
+        kind = (prototype or default_buffer_prototype()).buffer
+        return None if data is None else kind.from_bytes(_part(data, byte_range))
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Return parts of files."""
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Return whether the manifest lists a file."""
+        return key in self.keys
+
+    async def list(self) -> AsyncIterator[str]:
+        """Yield every file."""
+        for key in self.keys:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the files whose paths begin so."""
+        for key in self.keys:
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names in a folder."""
+        inside = f"{prefix.rstrip('/')}/" if prefix else ""
+        for name in dict.fromkeys(k.removeprefix(inside).split("/")[0] for k in self.keys if k.startswith(inside)):
+            yield name
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Refuse: a sealed cube is only read."""
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:
+        """Refuse: a sealed cube is only read."""
+        self._check_writable()
+
+
+def repair_hint(folder: Path) -> str:
+    """Return what to do about a damaged cube."""
+    return f"deleting {folder / FILE} and running the study again: it is sealed anew from the journals"
+
+
+def _part(data: bytes, wanted: Any) -> bytes:
+    if isinstance(wanted, RangeByteRequest):
+        return data[wanted.start : wanted.end]
+    if isinstance(wanted, OffsetByteRequest):
+        return data[wanted.offset :]
+    if isinstance(wanted, SuffixByteRequest):
+        return data[max(0, len(data) - wanted.suffix) :]
+    return data

@@ -1,0 +1,110 @@
+"""Which runs a sealed cube holds: every run that the study lists, except for those that a user leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from elastic.errors import StudyError
+
+#: A run that is left out: the name of its folder, or values on some axes, which every run that has them matches.
+Selected = str | Mapping[str, Any]
+
+
+class Progress(Protocol):
+    """How far a run is, as `elastic.study.RunStatus` tells it."""
+
+    @property
+    def coordinates(self) -> Mapping[str, Any]:
+        """Its values on the axes."""
+
+    @property
+    def cell(self) -> str:
+        """Name of its folder."""
+
+    @property
+    def state(self) -> str:
+        """What it is at."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+
+
+def named(coordinates: Mapping[str, Any]) -> str:
+    """Return the name of a run in messages.
+
+    >>> named({"lr": 0.1, "seed": 2})
+    'lr=0.1 seed=2'
+    """
+    return " ".join(f"{name}={value}" for name, value in coordinates.items())
+
+
+def selected(runs: Sequence[Mapping[str, Any]], leaving_out: Iterable[Selected], folder: Path) -> list[str]:
+    """Return the folders' names of the runs that are left out, in the order of the study.
+
+    Parameters
+    ----------
+    runs
+        The study's cells, with ``coordinates`` and ``digest``.
+    leaving_out
+        Names of folders, or values on some axes.
+    folder
+        Of the study, for messages.
+
+    Raises
+    ------
+    StudyError
+        If no run is of one of these.
+
+    Examples
+    --------
+    >>> runs = [{"coordinates": {"seed": seed, "lr": lr}, "digest": f"{seed}{lr}"} for seed in (0, 1) for lr in (2, 3)]
+    >>> selected(runs, [{"seed": 1}, "02"], Path("study"))
+    ['02', '12', '13']
+    """
+    asked = [leaving_out] if isinstance(leaving_out, str | Mapping) else list(leaving_out)
+    found: set[str] = set()
+    for one in asked:
+        matches = {str(run["digest"]) for run in runs if _matches(run, one)}
+        if not matches:
+            should, hint = "be runs of the study", "the name of a run's folder, or values on axes: [{'seed': 2}]"
+            raise StudyError("`leaving_out`", should, repr(one), hint, place=str(folder))
+        found |= matches
+    return [str(run["digest"]) for run in runs if run["digest"] in found]
+
+
+def check_ended(runs: Iterable[Progress], left_out: Collection[str], folder: Path) -> None:
+    """Refuse to seal while a run has not ended that is not left out.
+
+    Parameters
+    ----------
+    runs
+        How far each run of the study is.
+    left_out
+        Names of the folders of those that are left out.
+    folder
+        Of the study, for messages.
+
+    Raises
+    ------
+    StudyError
+        If there is one; the message names the first few.
+    """
+    unfinished = [run for run in runs if not run.ended and run.cell not in left_out]
+    if not unfinished:
+        return
+    shown = [f"{named(run.coordinates)} ({run.state})" for run in unfinished[:3]]
+    more = [f"and {len(unfinished) - 3} more"] if len(unfinished) > 3 else []
+    one, rest = dict(unfinished[0].coordinates), ", …" if unfinished[1:] else ""
+    hint = f"running the study to its end (elastic run), or Study.seal(leaving_out=[{one}{rest}])"
+    found = ", ".join(shown + more)
+    raise StudyError("every run", "have ended before the cube is sealed", found, hint, place=str(folder))
+
+
+def _matches(run: Mapping[str, Any], one: Selected) -> bool:
+    if isinstance(one, str):
+        return bool(run["digest"] == one)
+    coordinates = run["coordinates"]
+    return bool(one) and all(name in coordinates and coordinates[name] == value for name, value in one.items())

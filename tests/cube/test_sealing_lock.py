@@ -1,0 +1,68 @@
+"""One process seals at a time: another one waits, says so, and stops at Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import processes
+import pytest
+import xarray as xr
+
+import elastic
+from elastic.cube import is_sealed, verify_manifest
+
+ROOT = Path(elastic.__file__).parents[1]
+OWNER = """
+import sys
+from pathlib import Path
+from elastic.cube import waiting_lock
+with waiting_lock(Path(sys.argv[1]) / ".sealing.lock", "seal the cube"):
+    print("owned", flush=True)
+    sys.stdin.read()
+"""
+SEALER = """
+import sys
+from pathlib import Path
+import xarray as xr
+from elastic.cube import seal
+seal(xr.DataTree(xr.Dataset({"nc1": (("seed",), [1.0, 2.0])})), Path(sys.argv[1]))
+"""
+
+
+def started(script, folder):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return processes.started([sys.executable, "-c", script, folder], cwd=ROOT, text=True, **pipes)
+
+
+def test_a_process_that_waits_to_seal_says_for_whom_and_seals_then(tmp_path):
+    with started(OWNER, tmp_path) as owner:
+        assert owner.stdout.readline() == "owned\n"
+        with started(SEALER, tmp_path) as sealer:
+            told = sealer.stderr.readline()
+            assert "waiting to seal the cube" in told
+            assert f"process {owner.pid} " in told
+            assert not is_sealed(tmp_path)
+            owner.communicate()
+            sealer.communicate()
+            assert sealer.returncode == 0
+    assert verify_manifest(tmp_path) == []
+    np.testing.assert_array_equal(xr.open_datatree(tmp_path / "cube.zarr", engine="zarr")["nc1"], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.5])
+def test_ctrl_c_ends_the_wait_and_nothing_is_sealed(tmp_path, patience):
+    with started(OWNER, tmp_path) as owner:
+        assert owner.stdout.readline() == "owned\n"
+        with started(SEALER, tmp_path) as sealer:
+            sealer.stderr.readline()
+            time.sleep(patience)
+            sealer.send_signal(signal.SIGINT)
+            _, told = sealer.communicate()
+            assert sealer.returncode != 0
+            assert "KeyboardInterrupt" in told
+    assert not is_sealed(tmp_path)

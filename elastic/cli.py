@@ -105,6 +105,28 @@ def status(study: Path, as_json: bool) -> None:
     show(listing.study_facts(found) if as_json else listing.status_table(found), as_json)
 
 
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def verify(study: Path, as_json: bool) -> None:
+    """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
+
+    Exits with 4 if one is damaged or missing.
+    """
+    from elastic.progress import counting
+    from elastic.study import study_folder
+    from elastic.study.verification import verify as verified
+
+    with counting() as tell:
+        found = verified(study_folder(study), tell)
+    if as_json:
+        show(found.to_json(), as_json)
+    else:
+        click.echo("\n".join([*found.lines(), found.summary()]))
+    if found.damaged:
+        raise SystemExit(4)
+
+
 @cli.command(name="list")
 @click.argument("kind", required=False, type=click.Choice([*ROOMS, "protocols"]))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -130,6 +131,18 @@ class Bars(Watcher):
 def watcher() -> Watcher:
     """Return bars if standard error is a terminal, else lines."""
     return Bars() if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function ``(part, done, of)`` that moves a bar on a terminal, and says nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda part, done, of: None
+        return
+    columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", style="dim"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda part, done, of: progress.update(task, description=part, completed=done, total=of)
 
 
 def in_words(scores: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from elastic.errors import Damaged, ElasticError, ProtocolError, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
-from elastic.study.creation import make_study, shown
+from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.pending import run_cells
 from elastic.study.stopping import stopping_cleanly
 from elastic.study.study import RESULTS, Study
@@ -60,6 +60,8 @@ def run(
     """
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
+    if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
+        loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     if restart or not (folder / FACTS).exists():
         rehearse(loaded, allow, device)
     watch = watch or Watcher()

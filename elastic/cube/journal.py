@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, remove_partials, sync_folder, write_atomically
+from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder, write_atomically
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
 from elastic.cube.epoch_files import COMPACT, FOLDER
@@ -26,6 +26,9 @@ from elastic.cube.record_contents import is_probed_key, whole_record
 from elastic.cube.single_records import SingleRecords
 from elastic.cube.variable import Variable
 from elastic.errors import Damaged, NotReproduced, StudyError
+
+#: Folder, in that of the journal, of records that were moved out of it.
+SET_ASIDE = "set-aside"
 
 #: Bytes of records held at once while a journal is read.
 _BATCH = 16 * 2**20
@@ -234,6 +237,29 @@ class Journal:
             if left:
                 sync_folder(self.folder)
 
+    def set_aside(self, first: float) -> Path:
+        """Move the records of an epoch and of all later ones out of the journal, and return where they are.
+
+        The records before them stay. Whoever dies on the way leaves records of consecutive epochs.
+        """
+        number = 1 + len(list((self.folder / SET_ASIDE).glob("*")))
+        place = self.folder / SET_ASIDE / f"{number:03d}"
+        with explained(place):
+            make_folder(place)
+            if self._compact is not None and self._compact.epochs[-1] >= first:
+                for epoch in self._compact.epochs:
+                    if epoch < first:
+                        data = self._singles.encode(epoch, self._compact.read(epoch))
+                        write_atomically(self._singles.path(epoch), data)
+                self._compact.path.replace(place / COMPACT)
+            for epoch in reversed(self._singles.epochs()):
+                if epoch >= first:
+                    self._singles.path(epoch).replace(place / self._singles.path(epoch).name)
+            sync_folder(place)
+            sync_folder(self.folder)
+        self._look_for_compact()
+        return place
+
     def _look_for_compact(self) -> None:
         """Open the compacted journal if there is one, unless it is open."""
         try:
@@ -281,9 +307,11 @@ class Journal:
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
         found = differences(before, arrays)
-        hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
+        hint = (
+            "the torch, thread count and machine that began the run, or another folder (--out DIR); the record is kept"
+        )
         if self.layout.is_open:
-            hint = "restart=True to replace the run, or other coordinates; the record is kept"
+            hint = "other coordinates, or restart=True to replace this run; the record is kept"
         field = f"the record of epoch {epoch}"
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 

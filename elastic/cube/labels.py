@@ -7,6 +7,7 @@ such an archive as it is.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -97,6 +98,19 @@ def read_label(data: bytes) -> Label | None:
         return None
     kind, cell, epoch = found.groups()
     return Label(kind, cell, None if epoch is None else int(epoch) if epoch.isdigit() else float(epoch))
+
+
+def read_checksum(file: BinaryIO) -> bytes | None:
+    """Return the checksum at the end of an open archive, unchecked; None for a file of an earlier release.
+
+    >>> import io
+    >>> read_checksum(io.BytesIO(b"... sha256 " + b"0" * 64)) == b"0" * 64, read_checksum(io.BytesIO(b"{}"))
+    (True, None)
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - DIGITS))
+    found = file.read()
+    return found if re.fullmatch(rb"[0-9a-f]{64}", found) else None
 
 
 def digest_of(file: BinaryIO, size: int) -> str:

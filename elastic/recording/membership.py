@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,11 @@ from typing import Any
 
 from elastic.cube import remove_seal, study_lock, write_atomically
 from elastic.cube.atomic import explained
+from elastic.cube.checked_files import encode_json
 from elastic.cube.coordinates import Scalar
+from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout_file import FILE as LAYOUT
+from elastic.cube.report_file import FILE as REPORT
 from elastic.errors import StudyError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
@@ -20,11 +22,11 @@ from elastic.recording.coordinates import check_fit
 from elastic.registry import shorten
 from elastic.study import RUNS
 from elastic.study.provenance import provenance
-from elastic.study.recorded import FORMAT, MARK, REPORT, RUN, read_runs, run_digest
+from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
 from elastic.study.study_file import read_facts, write_facts
 
 #: The records of a run, and what they are called while they are removed: all of them are there, or none.
-RECORDS, DISCARDED = "journal", ".discarded"
+RECORDS, DISCARDED = FOLDER, ".discarded"
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def describe(folder: Path, run: Path, coordinates: Mapping[str, Scalar], setting
     StudyError
         If another process has joined since with coordinates that do not go with these.
     """
-    data = (json.dumps({"coordinates": dict(coordinates), "settings": dict(settings)}, indent=1) + "\n").encode()
+    data = encode_json({"coordinates": dict(coordinates), "settings": dict(settings)})
     path = run / RUN
     with study_lock(folder):
         check_fit(coordinates, list(coordinates), _others(folder, coordinates))
@@ -115,7 +117,7 @@ def describe(folder: Path, run: Path, coordinates: Mapping[str, Scalar], setting
 
 def is_recorded(run: Path) -> bool:
     """Return whether a run has a record."""
-    return any((run / RECORDS).glob("*.npz"))
+    return bool(record_files(run / RECORDS))
 
 
 def discard(folder: Path, run: Path) -> None:

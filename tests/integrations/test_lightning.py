@@ -25,6 +25,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, TensorDa
 import elastic
 from elastic.cube import Journal, is_sealed
 from elastic.errors import ModelError, NotReproduced
+from elastic.models.state import ModuleState
 
 lightning = pytest.importorskip("lightning.pytorch", reason="Lightning is not installed (extra: lightning)")
 
@@ -312,6 +313,23 @@ def test_metrics_and_the_rate_are_recorded_and_told(tmp_path):
     assert training["val_loss"].values[1:] == pytest.approx(training["loss"].sel(split="test").values[1:], rel=1e-5)
     assert (training["running"].values[2:] < training["running"].values[1]).all()
     assert "never" not in training
+
+
+class Looking(lightning.Callback):
+    """Asserts what is saved and restored as the state of the module, at every record."""
+
+    def on_train_start(self, trainer, pl_module):
+        assert pl_module.trainer is trainer
+        saved = {id(container) for container, _ in ModuleState(pl_module).containers}
+        assert id(vars(pl_module.model)) in saved
+        assert id(vars(trainer)) not in saved  # with data, loops and callbacks
+        self.looked = True
+
+
+def test_the_trainer_is_no_state_of_its_module():
+    looking = Looking()
+    fit(trainer_of(None, looking, max_epochs=1))
+    assert looking.looked
 
 
 def test_a_coordinate_may_be_the_rate(tmp_path):

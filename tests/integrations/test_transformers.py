@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import elastic
 from elastic.cube import Journal, is_sealed
 from elastic.errors import NotReproduced
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations: nothing is to be downloaded
 transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")
 pytest.importorskip("accelerate", reason="accelerate is not installed (extra: transformers)")
 

@@ -8,6 +8,7 @@ read alike.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from elastic.cube.atomic import explained, make_folder, remove_partials, sync_fo
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
 from elastic.cube.epoch_files import COMPACT, FOLDER
+from elastic.cube.labels import AFTER, read_checksum
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
 from elastic.cube.record import Array, encode
@@ -74,6 +76,8 @@ class Journal:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
             self.remove_compacted()
+        # This process alone records the run, so that what its journal held before does not change.
+        self._order = self.epochs() if writing and found.is_open else None
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record, or would hold it."""
@@ -129,7 +133,21 @@ class Journal:
         if self.holds(epoch):
             self._compare(epoch, arrays)
         else:
-            write_atomically(self._singles.path(epoch), self._singles.encode(epoch, arrays))
+            write_atomically(self._singles.path(epoch), self._singles.encode(epoch, arrays, self._before(epoch)))
+            if self._order is not None:
+                insort(self._order, epoch)
+
+    def _before(self, epoch: float) -> str:
+        """Return what the label of a record of an open run says: the record before it, and its checksum's begin."""
+        if self._order is None:
+            return ""
+        place = bisect_left(self._order, epoch)
+        if not place:
+            return "none"
+        path = self.path(self._order[place - 1])
+        with explained(path, "be readable"), path.open("rb") as file:
+            checksum = read_checksum(file) or b"no checksum"
+        return f"{self._order[place - 1]!r} ({checksum[:AFTER].decode()})"
 
     def read(self, epoch: float) -> dict[str, Array]:
         """Return an epoch's record: ``status`` and the variables by ``group/name``.

@@ -93,7 +93,7 @@ class TrainingRun:
             self._begin(model, epoch, epochs)
 
     def _begin(self, model: nn.Module, epoch: float, epochs: int | None) -> None:
-        place = (Path(self._folder).absolute(), *self._coordinates.items())
+        place = (Path(str(self._folder)).absolute(), *self._coordinates.items())
         for earlier in (self, _BEGUN.get(place)):
             if earlier is not None:
                 earlier.release()

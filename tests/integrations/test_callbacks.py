@@ -81,6 +81,12 @@ def test_samples_to_train_on_are_asked_for():
         TrainingRun("study", {"layers": ["hidden"]}, None, None)
 
 
+@pytest.mark.parametrize("folder", [None, ""])
+def test_a_folder_is_asked_for_when_training_begins(folder):
+    with pytest.raises(ElasticError, match="`folder` should"):
+        TrainingRun(folder, arguments(), None, None).begin(Net(), 0, 1)
+
+
 def test_a_network_of_its_own_forward_keeps_it():
     net = Net()
     with own_forward(net):

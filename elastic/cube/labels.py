@@ -67,7 +67,8 @@ class Label:
         """Return whether a label as it stands in a file is this one, whatever it comes after.
 
         >>> label = Label("record", "716b2a1a3cd00b05", 3)
-        >>> label.fits(label.encoded()), label.fits(b"elastic record of run 716b2a1a3cd00b05 at epoch 3 after 2 (1f), sha256 ")
+        >>> longer = b"elastic record of run 716b2a1a3cd00b05 at epoch 3 after 2 (1f), sha256 "
+        >>> label.fits(label.encoded()), label.fits(longer)
         (True, True)
         """
         start = f"elastic {self}".encode()

@@ -6,11 +6,14 @@ when it records its first new epoch and when it closes.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from elastic.cube.atomic import explained
 from elastic.cube.checked_files import read_json, write_json
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of, record_files
 from elastic.cube.journal import Journal
@@ -22,6 +25,9 @@ from elastic.errors import Damaged
 FILE = "status.json"
 
 WAITING, UNDER_WAY = "waiting", "under way"
+
+#: Files of a run beside status.json and its records; run.json is of recorded studies, the checkpoint of protocols'.
+OTHERS = ("layout.json", "run.json", "checkpoint.pt")
 
 #: States in which a run has nothing left to do.
 ENDED = (Status.DONE.name.lower(), Status.DIVERGED.name.lower())
@@ -50,12 +56,27 @@ class Progress:
 def write_report(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the status.json of a run, with the cell that the folder names and a checksum.
 
+    That of a run that has ended lists the SHA-256 of the run's other files, so that one of another study is noticed
+    although it is of the same cell.
+
     Raises
     ------
     StudyError
         If it cannot be written.
     """
-    write_json(folder / FILE, {"cell": cell_of(folder), **facts})
+    files = {"files": digests(folder)} if facts.get("status") in ENDED else {}
+    write_json(folder / FILE, {"cell": cell_of(folder), **facts, **files})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files of a run that hold something of it, status.json aside, by path."""
+    names = [*OTHERS, *(f"{FOLDER}/{name}" for name in record_files(folder / FOLDER))]
+    found = {}
+    for name in names:
+        path = folder / name
+        with explained(path, "be readable"), contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -470,9 +470,9 @@ transformer.plot.axis_comparison(axis="token")
 transformer.plot.training_course(metric="nc1", where={"token": "mean"})
 
 # %% [markdown]
-# `embed` is a horizontal line: an invertible linear map leaves nc1 as it is, whatever the weights, so this is nc1 of the
-# mean row of pixels. The blocks fall together up to epoch 2 and then part; the deeper a block, the longer it falls and
-# the lower it ends. Little happens after epoch 30, when the cosine schedule takes the learning rate to 0.
+# `embed` is a horizontal line: an invertible linear map leaves nc1 as it is, whatever the weights, so this is the nc1
+# of the mean row of pixels. The blocks fall together up to epoch 2 and then part; the deeper a block, the longer it
+# falls and the lower it ends. Little happens after epoch 30, when the cosine schedule takes the learning rate to 0.
 #
 # ## Does locality follow?
 

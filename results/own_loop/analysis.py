@@ -10,7 +10,7 @@
 # There is no protocol file. Each loop makes an `elastic.Recorder` and calls `recorder.record(epoch)`; the result is a
 # study like any other, with figures, claims and a report.
 #
-# The whole notebook takes about eight minutes on one core. It needs Fashion-MNIST on disk; on Debian and Ubuntu:
+# The whole notebook takes about eight minutes of one core. It needs Fashion-MNIST on disk; on Debian and Ubuntu:
 #
 #     apt-get install dataset-fashion-mnist
 #
@@ -18,7 +18,6 @@
 # [zalandoresearch/fashion-mnist](https://github.com/zalandoresearch/fashion-mnist). Nothing is downloaded here.
 
 # %%
-import pandas as pd
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -222,58 +221,85 @@ accuracy = resnet.cube["training"]["accuracy"].isel(epoch=-1)
 accuracy.mean("seed").to_pandas()
 
 # %% [markdown]
+# Every network fits all training images and about 82 % of the test images. The two settings differ by 1 % on test
+# images, which three seeds do not tell apart.
+#
 # ## Which layers collapse?
 #
 # `nc1` is the variability within classes against the spread of the class means, tr(Σ_W Σ_B⁺)/K; at collapse it is 0.
+# First the networks with weight decay:
 
 # %%
 resnet.plot.training_course(metric="nc1", where={"weight_decay": weight_decays[-1]})
 
-# %%
-resnet.plot.depth_profile(where={"weight_decay": weight_decays[-1]})
+# %% [markdown]
+# Only the end of the network collapses. In `block3` and `pool` nc1 falls throughout, and goes on when no training error
+# is left (dotted line): from 0.1 at epoch 40 to 0.008 at epoch 80. The stem and the first two blocks stay between 0.4
+# and 1.1.
+#
+# ## What does weight decay change?
 
 # %%
 resnet.plot.axis_comparison(axis="weight_decay")
 
 # %% [markdown]
+# Both kinds of network agree up to `block2`. In `block3` and after it, nc1 is about 20 times lower with weight decay,
+# and a step moves its own class 3.4 times as far as the others instead of 1.8 times (locality, on the right).
+#
+# At collapse the class means also lie as the corners of a simplex: seen from their centre, the cosine of every two of
+# ten is −1/9.
+
+# %%
+resnet.plot.class_mean_geometry(where={"weight_decay": weight_decays[-1]})
+
+# %% [markdown]
+# From `block3` on, the boxes of epoch 80 are narrow about the dashed line. It is not an exact simplex: the cosines in
+# `pool` go from −0.24 to 0.05. Up to `block2` the boxes stay wide, because like classes have like means: pullovers,
+# coats and shirts (2, 4, 6), or sandals and sneakers (5, 7), have cosines above 0.5.
+#
 # ## Does collapse carry over to test images?
+#
+# Any number of the cube is one selection away. Here is nc1 at the last epoch, with weight decay, in the mean over the
+# seeds:
 
 # %%
 nc1 = resnet.cube["collapse"]["nc1"].isel(epoch=-1)
-nc1.mean("seed").sel(weight_decay=weight_decays[-1]).to_pandas().round(2)
+nc1.mean("seed").sel(weight_decay=weight_decays[-1]).to_pandas().round(3)
 
 # %% [markdown]
+# It does not carry over: in `pool`, nc1 of the test images is 0.58, seventy times that of the training images. What
+# collapses is the training set.
+#
 # ## Which classes move together?
 
 # %%
 resnet.plot.response_matrices(where={"weight_decay": weight_decays[-1]})
 
 # %% [markdown]
+# Each matrix shows how far a step on a sample of the row's class moves samples of the column's class, relative to the
+# stepped sample itself. Before training the rows of a matrix are alike: it hardly matters which class is stepped. At
+# epoch 80 the diagonal stands out from `block3` on. Beside it remain the shoes: a step on an ankle boot (9) moves
+# sandals (5) half as far as itself, and sneakers (7) a third.
+#
 # ## The claims
 #
-# `elastic.check` compares the claims with the cube and writes `claims.json` into the study's folder. Each line below
-# is one setting of one claim; the region in which the claim is supported stands in its sentence.
-
+# `elastic.check` compares the claims with the cube and writes `claims.json` into the study's folder. A claim about all
+# hidden layers or both values of weight decay has a line for each of them.
 
 # %%
-def verdicts(study):
-    """Return a row for each finding: what was claimed, what was found."""
-    rows = [
-        {
-            "claim": verdict.sentence,
-            **finding.setting,
-            "effect": finding.effect,
-            "lower": finding.lower,
-            "upper": finding.upper,
-            "verdict": finding.verdict,
-        }
-        for verdict in elastic.check(study).verdicts
-        for finding in verdict.findings
-    ]
-    return pd.DataFrame(rows).style.format(precision=2, na_rep="").hide(axis="index")
+elastic.check(resnet)
 
+# %% [markdown]
+# Five claims are supported, and the law of equi-separation is refuted. Its figure shows why:
 
-verdicts(resnet)
+# %%
+resnet.plot.separation_law(where={"weight_decay": weight_decays[-1]})
+
+# %% [markdown]
+# The law expects every layer to improve the separation by the same factor, so that the points lie on a line. Here
+# `block3` (depth 4) does nearly all the work, and `pool` (depth 5), a mean over positions, adds nothing. A correlation
+# of −0.918 looks like a line if one does not look at the points. The claim was stated at −0.95, so it stays refuted;
+# this is one small network, and no verdict on the networks of the paper.
 
 # %% [markdown]
 # # A transformer on the rows of digits
@@ -346,7 +372,12 @@ transformer_claims = [
         "min_factor": 10.0,
         "where": {"token": "mean"},
     },
-    {"name": "collapse_deepens_with_depth", "metric": "nc1", "where": {"token": "mean"}},
+    {
+        "name": "collapse_deepens_with_depth",
+        "metric": "nc1",
+        "layers": ["blocks.0", "blocks.1", "blocks.2", "blocks.3"],
+        "where": {"token": "mean"},
+    },
     {"name": "propagates_inward", "metric": "nc1", "where": {"token": "mean"}},
     # The last token alone collapses less than the mean over the tokens.
     {
@@ -414,26 +445,59 @@ def train_transformer(seed):
 for seed in seeds:
     train_transformer(seed)
 
+# %%
 transformer = elastic.open_study("digits_transformer")
 transformer
 
 # %% [markdown]
+# Both positions have the same accuracy, of course: it is one network that is read in two ways. It fits all training
+# digits from epoch 27 on, and 92 % of the test digits at the end.
+#
 # ## Where does a token learn of the others?
 
 # %%
 transformer.plot.axis_comparison(axis="token")
 
+# %% [markdown]
+# Before any attention, at `embed`, one row of pixels tells little of the digit, and so does the mean over the rows: nc1
+# is 1,000 and 165, far above the 0.85 of whole images. (nc1 counts every direction of the class means alike, and
+# pixels that are nearly always empty give very narrow ones.) One block of attention brings both below 1. From there on
+# the last token collapses with the mean, always a little behind it.
+#
+# ## When do the layers collapse?
+
 # %%
 transformer.plot.training_course(metric="nc1", where={"token": "mean"})
+
+# %% [markdown]
+# `embed` is a horizontal line: an invertible linear map leaves nc1 as it is, whatever the weights, so this is the nc1
+# of the mean row of pixels. The blocks fall together up to epoch 2 and then part; the deeper a block, the longer it
+# falls and the lower it ends. Little happens after epoch 30, when the cosine schedule takes the learning rate to 0.
+#
+# ## Does locality follow?
 
 # %%
 transformer.plot.locality_collapse(where={"token": "mean"})
 
 # %% [markdown]
+# On the left each line is a layer, from epoch 0 (open) to epoch 60 (filled). All blocks move along one curve: locality
+# rises from 1 to 2 as nc1 falls. `embed` has no part in it. The rank correlations on the right say the same in numbers:
+# −1 in every block over the epochs, and from epoch 4 on over the layers. That the two go together does not tell which
+# one drives the other; both change as the network learns.
+#
 # ## The claims
 
 # %%
-verdicts(transformer)
+elastic.check(transformer)
+
+# %% [markdown]
+# Three claims are supported. Two are not, and they stay here as they came out:
+#
+# - Collapse does not begin in the last layer. The middle of a layer's fall comes later in deeper layers: all blocks
+#   begin to fall at the same time, and the deeper ones go on for longer.
+# - Whether locality is above 1 in every layer is not decided, because of one line of twelve: the embedding of the last
+#   token. The embedding is linear, so how far a step moves it depends on a sample by its pixels alone, and the last
+#   row of pixels says little of the class.
 
 # %% [markdown]
 # # The reports
@@ -447,3 +511,19 @@ for study in (resnet, transformer):
 
 # %% [markdown]
 # # Your own loop
+#
+# To record a loop of yours, put a Recorder around it and keep the rest:
+#
+# - **Loss.** Hand over the loss that you train on, `loss=nn.CrossEntropyLoss(label_smoothing=0.1)` or any function
+#   `(outputs, labels) -> loss`. A step of the elasticity probe follows it.
+# - **Samples.** `train` and `test` may be arrays, a `Dataset`, a `DataLoader` that repeats itself, or a mapping such as
+#   a tokenizer's. `forward=lambda model, batch: …` calls the model in another way, and `output=` names the logits among
+#   what it returns.
+# - **Layers.** `layers=["layer*", "fc"]` names submodules. A function such as `torch.relu` has no name; where its
+#   output is wanted, make it a module.
+# - **Several processes.** Each run may be a process of its own: Recorders with other coordinates share the folder.
+# - **After an interruption.** Leave out `restart=True`, and epochs that were recorded before are compared with the new
+#   ones: the same numbers pass, others raise `NotReproduced`.
+# - **After the fact.** `elastic.record_checkpoints` records a folder of checkpoints in the same way.
+#
+# `help(elastic.Recorder)` has all arguments, and the README tells what is measured and how it is checked.

@@ -19,7 +19,7 @@ from elastic.errors import OptionError
 from elastic.registry import registry
 
 #: Rates and decays up to here can be multiplied in float32.
-LARGEST = 1e18
+LARGEST = 1e30
 
 Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]

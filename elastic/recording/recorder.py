@@ -162,6 +162,8 @@ class Recorder(RunRecorder):
                 memory_budget=options.memory_budget,
             )
             made = build_probes(subject, options.asked)
+            for probe in made.values():
+                probe.rehearse()  # before there is a folder
             layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
         own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings, position)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))

@@ -19,7 +19,7 @@ import torch
 from elastic.cube import write_atomically
 from elastic.cube.atomic import explained
 from elastic.cube.labels import Label, has_checksum, labelled
-from elastic.errors import Damaged
+from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
 
@@ -93,7 +93,18 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def unfit(path: Path, should: str, found: str) -> Damaged:
-    """Return the error of a checkpoint from which a run cannot go on."""
-    hint = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
-    return Damaged("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
+def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
+    """Return the error of a checkpoint from which a run cannot be resumed.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    should, found
+        As in `elastic.errors.ElasticError`.
+    instead
+        What to try before the run is given up, where the file itself is whole; "" for one that is damaged.
+    """
+    anew = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
+    kind, hint = (StudyError, f"{instead}, or {anew}") if instead else (Damaged, anew)
+    return kind("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
+from elastic.display import claims_html
 from elastic.errors import NotMeasured, OptionError, UnknownName
 from elastic.protocol import Component, load_claims
 from elastic.protocol.later_components import options_of
@@ -26,9 +28,9 @@ from elastic.study.provenance import of_its_release
 CLAIMS = "claims.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
-    """The verdicts on a study's claims.
+    """The verdicts on a study's claims; a notebook shows them as a table.
 
     Attributes
     ----------
@@ -49,6 +51,14 @@ class Checked:
     def refuted(self) -> bool:
         """Whether a claim is refuted."""
         return any(verdict.verdict == REFUTED for verdict in self.verdicts)
+
+    def __repr__(self) -> str:
+        counts = Counter(verdict.verdict for verdict in self.verdicts)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
+        return f"<Checked {self.study!r}: {told or 'nothing claimed'}>"
+
+    def _repr_html_(self) -> str:
+        return claims_html(self.to_json()["claims"], "the study claims nothing")
 
     def to_json(self) -> dict[str, Any]:
         """Return what claims.json holds, as plain data."""

@@ -325,9 +325,11 @@ class Journal:
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
         found = differences(before, arrays)
-        hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
+        hint = (
+            "the torch, thread count and machine that began the run, or another folder (--out DIR); the record is kept"
+        )
         if self.layout.is_open:
-            hint = "restart=True to replace the run, or other coordinates; the record is kept"
+            hint = "other coordinates, or restart=True to replace this run; the record is kept"
         field = f"the record of epoch {epoch}"
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 

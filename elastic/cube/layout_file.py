@@ -46,7 +46,11 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
     if different := [*_coordinates(known, layout), *_unmeasured(known, layout)]:
         should = "be what this run is about to record"
         found = f"other {', '.join(different)}"
-        hint = f"the elastic version that began it, or deleting {folder} to run it anew"
+        hint = "the elastic version that began it (study.json), or another name or folder of the study: the run is kept"
+        if known.is_open:
+            hint = (
+                "the model, samples and probes that began it, or other coordinates or another folder: the run is kept"
+            )
         raise StudyError(f"`{FILE}`", should, found, hint, place=str(folder / FILE))
     return known
 

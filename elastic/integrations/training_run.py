@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -106,9 +106,9 @@ class TrainingRun:
         if epoch == int(epoch) or epoch in self._recorder.journal.epochs():
             self._record(epoch, None, {})
 
-    def step(self, optimizers: Sequence[Any]) -> None:
+    def step(self, optimizer: Any) -> None:
         """Remember the learning rate of a step, which is about to be taken: that of the first group of parameters."""
-        self._rate = float(optimizers[0].param_groups[0]["lr"]) if optimizers else None
+        self._rate = None if optimizer is None else float(optimizer.param_groups[0]["lr"])
 
     def hold(self, epoch: float) -> None:
         """Take note of an epoch that has ended; `flush` records it."""

@@ -24,8 +24,11 @@ from elastic.protocol.later_options import without_later
 from elastic.releases import Added
 
 Split = Literal["train", "test"]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e18)]
 Count = Annotated[int, Field(ge=1)]
+
+#: Bytes that no probe can do without.
+LEAST_BUDGET = 1024
 
 #: Context in which parts are serialised for digests.
 CANONICAL = "canonical"
@@ -158,7 +161,7 @@ class Training(Strict):
     deterministic: bool = True
     init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
     penalties: Annotated[
-        dict[str, Annotated[float, Field(ge=0)]],
+        dict[str, Annotated[float, Field(ge=0, le=1e18)]],
         Field(
             description="λ of (λ/2)‖·‖² by layer, its .weights or .biases, or on all weights, biases, or features",
             examples=[{"logits": 5e-4}],
@@ -173,6 +176,12 @@ def _device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda|cuda:[0-9]{1,3}|mps", device):
         raise ValueError("be auto, cpu, cuda, cuda:N or mps")
     return device
+
+
+def _budget(budget: str) -> str:
+    if read_bytes(budget) < LEAST_BUDGET:
+        raise ValueError(f"be at least {spell_bytes(LEAST_BUDGET)}")
+    return budget
 
 
 class CollapseProbe(Strict):
@@ -236,7 +245,10 @@ class Probes(Strict):
     collapse: CollapseProbe | None = CollapseProbe()
     elasticity: ElasticityProbe | None = ElasticityProbe()
     memory_budget: Annotated[
-        str, BeforeValidator(spell_bytes, json_schema_input_type=str | int), Field(examples=["1GiB"])
+        str,
+        BeforeValidator(spell_bytes, json_schema_input_type=str | int),
+        AfterValidator(lambda budget: _budget(budget)),
+        Field(examples=["1GiB"]),
     ] = "1GiB"
 
     @property

@@ -196,7 +196,9 @@ class Recorder(RunRecorder):
         Returns
         -------
         Recorded
-            Loss and accuracy, and whether the probes were read.
+            Loss and accuracy, and whether the probes were read. One line mirrors them in TensorBoard,
+            ``writer.add_scalars("loss", recorder.record(epoch).scores["loss"], epoch)``, or in Weights & Biases:
+            ``wandb.log({"epoch": epoch, **recorder.record(epoch).scores})``.
 
         Raises
         ------

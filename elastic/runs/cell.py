@@ -133,7 +133,9 @@ class Commit:
                 self.trainer.load_state_dict(state)
             except (RuntimeError, KeyError, TypeError, ValueError) as error:
                 found = f"{type(error).__name__}: {error}"
-                raise unfit(self.folder / FILE, "be of this model and optimizer", found) from None
+                # The file is whole and of this cell: another release, or code of the user's, keeps its state otherwise.
+                instead = "the elastic and torch that wrote it (study.json)"
+                raise unfit(self.folder / FILE, "be of this model and optimizer", found, instead) from None
         # A training that has not begun records epoch 0 once more.
         first = self.trainer.epoch + 1 if self.trainer.epoch else 0
         self._set_aside(first, before, watch)

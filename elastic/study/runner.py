@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from elastic.errors import Damaged, ElasticError, ProtocolError, RunFailed
+from elastic.errors import Damaged, ElasticError, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
 from elastic.study.creation import make_study, protocol_of, shown
@@ -63,7 +63,7 @@ def run(
     if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     if restart or not (folder / FACTS).exists():
-        rehearse(loaded, allow, device)
+        check_runs(loaded, allow, device)
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
@@ -81,20 +81,14 @@ def unsealed(failed: Sequence[ElasticError]) -> RunFailed | Damaged:
     return kind("every run", "end", shown([str(error) for error in failed]), hint)
 
 
-def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> None:
-    """Build the first run, so that missing data or an unfit model are told before there is a folder.
+def check_runs(protocol: Protocol, allow: Sequence[str], device: str | None) -> None:
+    """Report missing data, an unfit model or numbers that overflow before there is a folder.
 
     Raises
     ------
     ElasticError
-        As `elastic.runs.setup.build_setup`; ProtocolError if an axis is named like a variable: in a cube a name
-        means one thing.
+        As `elastic.runs.rehearsal.rehearse`.
     """
-    from elastic.runs.setup import build_setup, forget_data, resolve_device
+    from elastic.runs.rehearsal import rehearse
 
-    forget_data()
-    first = protocol.cells[0].settings
-    setup = build_setup(first, resolve_device(device or first.training.device), tuple(allow))
-    for axis in {variable.name for variable in setup.layout.variables} & set(protocol.axis_labels):
-        should = "have a name that no variable of the cube has"
-        raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
+    rehearse(protocol, allow, device)

@@ -259,7 +259,6 @@ def without_flock(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
 
 
-@pytest.mark.xfail(reason="sealing has its own lock", strict=True)
 def test_a_study_is_run_and_sealed_without_flock(tmp_path, without_flock):
     study = studies.run(tmp_path, *studies.NO_PROBES, "training.epochs=1")
     assert [run.state for run in study.runs()] == ["done", "done"]

@@ -181,7 +181,9 @@ def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
     state = torch.load(first_run(begun) / FILE, weights_only=True)["state"]
     del state["model"]["stages.logits.bias"]
     save_checkpoint(first_run(begun), begun.cells[0]["digest"], state, {})
-    assert "should be of this model and optimizer" in failing(tmp_path)
+    told = failing(tmp_path)
+    assert "should be of this model and optimizer" in told
+    assert "try the elastic and torch that wrote it (study.json), or deleting" in told
 
 
 def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
@@ -217,6 +219,8 @@ def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unse
     (first_run(begun) / FILE).unlink()  # so that all is trained once more
     told = failing(tmp_path)
     assert "the record of epoch 3 should be the same when replayed" in told
+    assert "delet" not in told
+    assert "the record is kept" in told
     assert "training/loss other by up to 0.25" in told
     assert journal.path(3).read_bytes() == tampered
     assert [run.state for run in begun.runs()] == ["under way", "done"]

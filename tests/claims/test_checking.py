@@ -9,6 +9,7 @@ import studies
 
 import elastic
 from elastic.claims.checking import CLAIMS
+from elastic.cube.checked_files import OF_WHAT
 from elastic.errors import ElasticError, OptionError, StudyError, UnknownName
 
 HELD, WRONG = "{name: below, variable: loss, threshold: 1000}", "{name: above, variable: loss, threshold: 1000}"
@@ -53,7 +54,9 @@ def test_the_verdicts_on_a_study_s_own_claims_lie_in_its_folder(study, tmp_path)
     again = elastic.run(protocol(tmp_path, HELD, WRONG), out=study.folder.parent)
     found = elastic.check(again)
     written = again.folder / CLAIMS
-    assert json.loads(written.read_text()) == json.loads(json.dumps(found.to_json()))
+    told = json.loads(written.read_text())
+    assert (told.pop("sha256_of"), len(told.pop("sha256"))) == (OF_WHAT, 64)
+    assert told == json.loads(json.dumps(found.to_json()))
     stamp = written.stat().st_mtime_ns
     elastic.check(again)
     assert written.stat().st_mtime_ns == stamp

@@ -70,7 +70,6 @@ def test_reading_a_loader_draws_no_random_number(tmp_path):
         (lambda: DataLoader(TensorDataset(*tensors()), batch_size=7, shuffle=True), "`train` .*shuffle=False"),
         (lambda: DataLoader(Augmented(), batch_size=7), "`train` should give the same samples"),
         (lambda: DataLoader(TensorDataset(tensors()[0]), batch_size=7), "be \\(inputs, labels\\)"),
-        (lambda: DataLoader([{"a": tensors()[0][0], "labels": 0}] * 4), "give one array of inputs a batch"),
         (lambda: TensorDataset(torch.zeros(0, 5), torch.zeros(0)), "`train` should give samples"),
     ],
 )

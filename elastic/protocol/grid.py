@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.canonical import canonical_json, digest
+from elastic.protocol.canonical import canonical_json
 from elastic.protocol.later_options import with_earlier
 from elastic.protocol.paths import Path, leave, put
 from elastic.protocol.sections import CANONICAL, Sections, Settings, Strict, without_repeats
@@ -179,13 +179,18 @@ def build_cells(sections: Sections, axes: Axes) -> tuple[Cell, ...]:
         Complete as well: their values are what stands at their path when all defaults are filled in.
     """
     variants = {name: _variants(name, getattr(sections, name), axes.named) for name in Sections.model_fields}
+    texts = {
+        name: (own, {at: canonical_json(section.canonical()) for at, section in table.items()})
+        for name, (own, table) in variants.items()
+    }
     labels, cells = axes.labels, []
     for index, position in enumerate(product(*(range(len(values)) for values in labels.values()))):
         at = dict(zip(labels, position, strict=True))
         parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in variants.items()}
-        settings = Settings.model_validate({"seed": axes.seed[at["seed"]], **parts})
+        seed = axes.seed[at["seed"]]
+        settings = Settings.model_construct(None, seed=seed, **parts)  # both were validated
         coordinates = {axis: labels[axis][i] for axis, i in at.items()}
-        cells.append(Cell(index, coordinates, settings, digest(settings.canonical())[:16]))
+        cells.append(Cell(index, coordinates, settings, _digest_at(at, texts, seed)))
     return tuple(cells)
 
 
@@ -201,13 +206,21 @@ def cell_digests(sections: Mapping[str, Mapping[str, Any]], axes: Axes) -> Itera
         positions = product(*(range(len(axis.values)) for axis in own.values()))
         variants = {at: set_axes({name: dict(section)}, own, dict(zip(own, at, strict=True)))[name] for at in positions}
         texts[name] = list(own), {at: canonical_json(variant) for at, variant in variants.items()}
-    labels, names = axes.labels, sorted([*sections, "seed"])
+    labels = axes.labels
     for position in product(*(range(len(values)) for values in labels.values())):
         at = dict(zip(labels, position, strict=True))
-        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()}
-        parts["seed"] = str(axes.seed[at["seed"]])
-        text = "{" + ",".join(f'"{name}":{parts[name]}' for name in names) + "}"  # their canonical JSON
-        yield hashlib.sha256(text.encode()).hexdigest()[:16]
+        yield _digest_at(at, texts, axes.seed[at["seed"]])
+
+
+#: The canonical JSON of each section: the axes that set it, and its text at each of their positions.
+Texts = Mapping[str, tuple[list[str], Mapping[tuple[int, ...], str]]]
+
+
+def _digest_at(at: Mapping[str, int], texts: Texts, seed: int) -> str:
+    """Return the digest of the cell at a position; the text of a section is made once for all cells that share it."""
+    parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()} | {"seed": str(seed)}
+    text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"  # their canonical JSON
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def axes_of(section: str, axes: Mapping[str, Axis]) -> dict[str, Axis]:

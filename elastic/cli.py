@@ -15,14 +15,15 @@ from elastic.registry import ROOMS
 
 
 class Group(click.Group):
-    """Lets elastic's own errors and Ctrl-C through to `elastic.__main__`, which words them."""
+    """Lets elastic's own errors and signals through to `elastic.__main__`, which words them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run without click's own handling of the end."""
         try:
             return super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.exceptions.Abort:
-            raise KeyboardInterrupt from None
+        except click.exceptions.Abort as abort:  # which knows the signal
+            cause = abort.__cause__
+            raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
         except click.ClickException as error:
             error.show()
             raise SystemExit(error.exit_code) from None

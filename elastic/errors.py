@@ -122,6 +122,10 @@ class SealedAgain(StudyError):
     """An open cube whose study has been sealed again, or lost its seal, since: what is on the disk is another one."""
 
 
+class RecordsChanged(StudyError):
+    """An open cube of runs under way, whose records have been compacted, removed or recorded again since."""
+
+
 class NotMeasured(StudyError):
     """Something that a cube could hold and this one does not: a variable, a layer, a split, enough epochs."""
 
@@ -138,3 +142,17 @@ class RunFailed(ElasticError):
 
 class NotReproduced(RunFailed):
     """A replayed epoch that differs from the record of the same epoch in the journal."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to stop, as Ctrl-C does; its exit code is 128 + the signal's number.
+
+    Attributes
+    ----------
+    signal
+        The signal's number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        super().__init__(signal)

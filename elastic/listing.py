@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from elastic.display.numbers import epoch_of
 from elastic.errors import ElasticError, UnknownName
 from elastic.protocol import load_protocol
 from elastic.registry import ROOMS, Entry, nearest, registry
+from elastic.releases import marks
 from elastic.study import Study
 
 #: Where protocols that ship or that a user keeps beside them are looked for.
@@ -78,7 +78,7 @@ def description(name: str) -> RenderableType:
 
 def _description(entry: Entry) -> list[RenderableType]:
     heading = Text(f"{entry.name} ({entry.kind}, {entry.function.__module__})", style="bold")
-    return [heading, Text(inspect.getdoc(entry.function) or ""), *_facts(entry), *_options(entry), Text("")]
+    return [heading, Text(entry.docstring), *_facts(entry), *_options(entry), Text("")]
 
 
 def _facts(entry: Entry) -> list[RenderableType]:
@@ -97,8 +97,11 @@ def _options(entry: Entry) -> list[RenderableType]:
     for column in ("name", "type", "default"):
         table.add_column(column)
     schema = entry.options.model_json_schema()["properties"]
+    marked = marks(entry.options)
     for name, info in fields.items():
         default = "required" if info.is_required() else repr(info.default)
+        if name in marked:
+            default += f" (since {marked[name].version}; before: {marked[name].before!r})"
         table.add_row(escape(name), escape(type_in_words(schema[name])), escape(default))
     return [table]
 

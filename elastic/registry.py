@@ -7,11 +7,14 @@ Outsiders register through entry points of the group ``elastic.<kind>``.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +52,18 @@ class Entry:
     @property
     def summary(self) -> str:
         """First line of the docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return self.docstring.partition("\n")[0]
+
+    @cached_property
+    def docstring(self) -> str:
+        """The docstring, read from the source where Python drops docstrings (``-OO``): attributes are taken from it."""
+        if self.function.__doc__ is not None or sys.flags.optimize < 2:
+            return inspect.getdoc(self.function) or ""
+        try:
+            (defined,) = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body
+        except (OSError, TypeError, SyntaxError, ValueError):
+            return ""
+        return (ast.get_docstring(defined) or "") if isinstance(defined, ast.FunctionDef | ast.ClassDef) else ""
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import journals
 import jsonschema
 import processes
 import pytest
@@ -443,8 +444,9 @@ def test_a_study_under_way_is_drawn_as_far_as_it_is(command, finished_study, tmp
     (tmp_path / "small/manifest.sha256").unlink()
     first, second = finished_study.runs()
     shutil.rmtree(tmp_path / "small/runs" / second.cell)
+    journal = journals.expand(tmp_path / "small/runs" / first.cell)
     for epoch in (2, 3, 4, 5, 6):
-        (tmp_path / "small/runs" / first.cell / f"journal/{epoch:06d}.npz").unlink()
+        (journal / f"{epoch:06d}.npz").unlink()
     assert "1/6" in command("status", "small").out
     told = command("plot", "small")
     assert told.code == 0

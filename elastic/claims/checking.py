@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
+from elastic.cube.checked_files import encode_json
+from elastic.display import claims_html
 from elastic.errors import NotMeasured, OptionError, UnknownName
 from elastic.protocol import Component, load_claims
 from elastic.protocol.later_components import options_of
@@ -26,9 +28,9 @@ from elastic.study.provenance import of_its_release
 CLAIMS = "claims.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
-    """The verdicts on a study's claims.
+    """The verdicts on a study's claims; a notebook shows them as a table.
 
     Attributes
     ----------
@@ -49,6 +51,14 @@ class Checked:
     def refuted(self) -> bool:
         """Whether a claim is refuted."""
         return any(verdict.verdict == REFUTED for verdict in self.verdicts)
+
+    def __repr__(self) -> str:
+        counts = Counter(verdict.verdict for verdict in self.verdicts)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
+        return f"<Checked {self.study!r}: {told or 'nothing claimed'}>"
+
+    def _repr_html_(self) -> str:
+        return claims_html(self.to_json()["claims"], "the study claims nothing")
 
     def to_json(self) -> dict[str, Any]:
         """Return what claims.json holds, as plain data."""
@@ -125,7 +135,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts as JSON unless the file already holds them: a study in a read-only folder can be checked."""
-    data = (json.dumps(checked.to_json(), indent=1, sort_keys=True) + "\n").encode()
+    """Write verdicts, with a checksum, unless the file holds them: a study in a read-only folder can be checked."""
+    data = encode_json(checked.to_json())
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout
 from elastic.cube.names import ALONG_DIMS, COORDINATES, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
+from elastic.cube.recorded_array import Piece, RecordedArray, RunRecords, lazily
 from elastic.cube.variable import Layer, Variable
 from elastic.errors import StudyError
+
+#: A cube up to this size is read at once, in bytes: each record once, whole.
+IN_MEMORY = 64 * 2**20
 
 
 def assemble(
@@ -40,7 +45,8 @@ def assemble(
     -------
     A tree with the group ``training`` and those that the probes of the runs measure, as their layouts say. ``status``
     (`elastic.cube.Status`) tells for each run and epoch whether there is a record; what no run has is NaN. Layers,
-    epochs or classes that only some runs have are labelled for all and padded with NaN.
+    epochs or classes that only some runs have are labelled for all and padded with NaN. The numbers of a cube of more
+    than `IN_MEMORY` are read when they are used; records that have changed by then raise `RecordsChanged`.
 
     Raises
     ------
@@ -59,16 +65,12 @@ def assemble(
     groups = [_Group(name, grid, cells) for name in (TRAINING, *sorted(names.keys() - {TRAINING}))]
     # Nor is there a group of which open runs have not probed anything yet.
     groups = [g for g in groups if (g.variables and g.labels["epoch"]) or g.name == TRAINING]
+    read = _read if sum(group.nbytes for group in groups) <= IN_MEMORY else _described
     for cell, journal, epochs_of in zip(cells, journals, recorded, strict=True):
-        if journal is None or epochs_of is None:
-            continue
-        diverged: list[float] = []
-        for epochs, block in journal.blocks(epochs_of):
-            diverged += [e for e, s in zip(epochs, block[STATUS], strict=True) if s == Status.DIVERGED]
+        if journal is not None and epochs_of is not None:
+            diverged = read(groups, cell.position, journal, epochs_of)
             for group in groups:
-                group.fill(cell.position, journal.layout, epochs, block)
-        for group in groups:
-            group.end(cell.position, diverged)
+                group.end(cell.position, diverged)
     root = xr.Dataset(attrs=storable(attrs))
     return xr.DataTree.from_dict({"/": root, **{group.name: group.dataset() for group in groups}})
 
@@ -88,8 +90,34 @@ def _cell(position: tuple[int, ...], journal: Journal | None, recorded: Mapping[
     return Cell(position, layout, range(layout.epochs + 1), layout.probed)
 
 
+def _read(
+    groups: Sequence[_Group], position: tuple[int, ...], journal: Journal, epochs_of: Mapping[bool, Sequence[float]]
+) -> list[float]:
+    """Put all numbers of a run into the groups; return the epochs at which it diverged."""
+    diverged: list[float] = []
+    for epochs, block in journal.blocks(epochs_of):
+        diverged += [e for e, s in zip(epochs, block[STATUS], strict=True) if s == Status.DIVERGED]
+        for group in groups:
+            group.fill(position, journal.layout, epochs, block)
+    return diverged
+
+
+def _described(
+    groups: Sequence[_Group], position: tuple[int, ...], journal: Journal, epochs_of: Mapping[bool, Sequence[float]]
+) -> list[float]:
+    """Tell the groups where the numbers of a run lie; return the epochs at which it diverged."""
+    epochs = sorted([*epochs_of[False], *epochs_of[True]])
+    records = RunRecords(journal, epochs)
+    states = (state for block in records.blocks(STATUS, epochs) for state in block.tolist())
+    status = dict(zip(epochs, states, strict=True))
+    for group in groups:
+        own = epochs if group.name == TRAINING else epochs_of[True]
+        group.describe(position, journal.layout, records, {epoch: status[epoch] for epoch in own})
+    return [epoch for epoch, state in status.items() if state == Status.DIVERGED]
+
+
 class _Group:
-    """One group of the cube while it is filled: each variable is allocated once, as NaN."""
+    """One group of the cube while it is filled: each variable is allocated once, as NaN, or only described."""
 
     def __init__(self, name: str, axes: Axes, cells: Sequence[Cell]) -> None:
         self.name, self.axes, self.cells = name, axes, cells
@@ -105,13 +133,36 @@ class _Group:
         self.labels: dict[str, Sequence[Label]] = {"epoch": epochs}
         self.labels |= {dim: union(layouts, name, dim) for dim in dims}
         self.status = np.full((*axes.shape, len(epochs)), Status.MISSING, dtype=np.int8)
-        self.numbers = {
-            variable.name: np.full(self._shape(variable), np.nan, dtype=variable.dtype)
-            for variable in self.variables.values()
+        self.shapes = {
+            name: (*axes.shape, *(len(self.labels[dim]) for dim in ("epoch", *variable.dims)))
+            for name, variable in self.variables.items()
         }
+        self.numbers: dict[str, Array] = {}
+        self.pieces: dict[str, list[Piece]] = {}
 
-    def _shape(self, variable: Variable) -> tuple[int, ...]:
-        return (*self.axes.shape, *(len(self.labels[dim]) for dim in ("epoch", *variable.dims)))
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its numbers."""
+        return sum(math.prod(self.shapes[name]) * np.dtype(v.dtype).itemsize for name, v in self.variables.items())
+
+    def describe(
+        self, position: tuple[int, ...], layout: Layout, records: RunRecords, status: Mapping[float, int]
+    ) -> None:
+        """Note where the numbers of one run lie, and put its ``status`` in place, {epoch: state}."""
+        own = [variable for variable in layout.variables if variable.group == self.name]
+        if self.name != TRAINING and not own:
+            return
+        epochs = list(status)
+        at_epochs, places = self._places(layout, epochs)
+        self.status[position][at_epochs] = list(status.values())
+        for variable in own:
+            piece = Piece(position, records, epochs, (at_epochs, *(places[dim] for dim in variable.dims)))
+            self.pieces.setdefault(variable.name, []).append(piece)
+
+    def _places(self, layout: Layout, epochs: Sequence[float]) -> tuple[Array, dict[str, Array]]:
+        """Return where some epochs, and a run's labels along each dim, stand in the cube."""
+        places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in layout.dims(self.name)}
+        return indices(self.labels["epoch"], epochs), places
 
     def fill(
         self, position: tuple[int, ...], layout: Layout, epochs: Sequence[float], block: Mapping[str, Array]
@@ -120,12 +171,22 @@ class _Group:
         own = [variable for variable in layout.variables if variable.group == self.name and variable.key in block]
         if self.name != TRAINING and not own:
             return
-        at_epochs = indices(self.labels["epoch"], epochs)
-        places = {dim: indices(self.labels[dim], layout.labels(self.name, dim)) for dim in layout.dims(self.name)}
+        at_epochs, places = self._places(layout, epochs)
         self.status[position][at_epochs] = block[STATUS]
         for variable in own:
             within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))
-            self.numbers[variable.name][position][within] = block[variable.key]
+            self._allocated(variable.name)[position][within] = block[variable.key]
+
+    def _allocated(self, name: str) -> Array:
+        if name not in self.numbers:
+            self.numbers[name] = np.full(self.shapes[name], np.nan, dtype=self.variables[name].dtype)
+        return self.numbers[name]
+
+    def _values(self, name: str) -> Any:
+        if name not in self.pieces:
+            return self._allocated(name)
+        variable = self.variables[name]
+        return lazily(RecordedArray(variable.key, self.shapes[name], variable.dtype, self.pieces[name]))
 
     def end(self, position: tuple[int, ...], diverged: Sequence[float]) -> None:
         """Mark the epochs without a record from where a run diverged: none of them is still to come."""
@@ -139,7 +200,7 @@ class _Group:
         leading = (*self.axes.names, "epoch")
         data: dict[str, Any] = {STATUS: (leading, self.status, dict(STATUS_ATTRS))}
         for name, variable in self.variables.items():
-            data[name] = ((*leading, *variable.dims), self.numbers[name], dict(variable.attrs))
+            data[name] = ((*leading, *variable.dims), self._values(name), dict(variable.attrs))
         labels = {**self.axes.labels, **self.labels}
         coords: dict[str, Any] = {dim: labelled(dim, along, self.long_names) for dim, along in labels.items()}
         along = {**self._of_layers(), **self._of_samples()}

@@ -11,10 +11,13 @@ from typing import Any
 import xarray as xr
 
 from elastic.cube.manifest import CUBE, FILE, missing_files, read_manifest
+from elastic.cube.optimized_zarr import mend
 from elastic.cube.portable import portable
 from elastic.cube.sealed_store import DamagedCube, SealedStore, repair_hint
 from elastic.errors import StudyError
 from elastic.registry import shorten
+
+mend()
 
 
 def open_sealed(folder: Path) -> xr.DataTree:

@@ -22,9 +22,13 @@ from elastic.cube.names import COORDINATES
 from elastic.cube.opening import open_store, without_warnings
 from elastic.cube.ownership import waiting_lock
 from elastic.cube.portable import mapped, with_fixed_width
-from elastic.errors import StudyError
+from elastic.cube.streaming import fill, incomplete, is_same, is_streamed, without_numbers
+from elastic.errors import RecordsChanged, StudyError
 
 LOCK = ".sealing.lock"
+
+#: How often a cube is assembled whose records change while they are read.
+ATTEMPTS = 5
 
 #: A variable up to this size is one chunk, in bytes.
 CHUNK = 8 * 2**20
@@ -53,27 +57,41 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
         make_folder(folder)
         # Whoever holds the lock may remove what another writer left half-made: it is a dead one's.
         with waiting_lock(folder / LOCK, "seal the cube") as lock:
-            found = tree() if callable(tree) else tree
-            if found is None:
+            built = _built(tree, folder)
+            if built is None:
                 return
-            tree = mapped(found, with_fixed_width)
-            _clear(folder)
-            partial = folder / f"{CUBE}.partial-{os.getpid()}"
-            try:
-                _write(tree, partial)
-                _verify(tree, partial)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
             lock.check()
-            _put(partial, folder)
+            _put(built, folder)
             write_manifest(folder, extra)
             _clear(folder)
 
 
+def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -> Path | None:
+    """Return a store of a cube, written and verified; None if there is nothing to seal."""
+    for attempt in range(ATTEMPTS):
+        found = tree() if callable(tree) else tree
+        if found is None:
+            return None
+        _clear(folder)
+        partial = folder / f"{CUBE}.partial-{os.getpid()}"
+        try:
+            fixed = mapped(found, with_fixed_width)
+            _write(fixed, partial)
+            _verify(fixed, partial)
+            return partial
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            # Another process has compacted a run since its records were found, or recorded it again.
+            if not (isinstance(error, RecordsChanged) and callable(tree) and attempt < ATTEMPTS - 1):
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
 def _write(tree: xr.DataTree, store: Path) -> None:
     with without_warnings():
-        tree.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
+        empty = without_numbers(tree)
+        empty.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
+    fill(tree, store)
     for path in _below(store):
         sync_folder(path)
 
@@ -95,7 +113,7 @@ def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
                 "chunks": _chunks(variable) or None,
                 "compressors": [ZstdCodec(level=5, checksum=True)],
                 # A chunk of NaN only is written too, so that one that is not there was lost.
-                "write_empty_chunks": True,
+                "write_empty_chunks": not is_streamed(variable),
             }
             for name, variable in node.to_dataset(inherit=False).variables.items()
         }
@@ -126,9 +144,11 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
 def _verify(tree: xr.DataTree, store: Path) -> None:
     asked, found = (_variables(t) for t in (tree, open_store(store)))
     wrong = [name for name in asked.keys() | found.keys() if not _same(asked.get(name), found.get(name))]
+    with without_warnings():
+        wrong += incomplete(store)
     if wrong:
         hint = "running again; if it stays so, another disk"
-        raise StudyError(f"`{CUBE}`", "read back as it was written", f"other {', '.join(sorted(wrong))}", hint)
+        raise StudyError(f"`{CUBE}`", "read back as it was written", f"other {', '.join(sorted(set(wrong)))}", hint)
 
 
 def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
@@ -143,9 +163,7 @@ def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
 
 
 def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
-    if asked is None or found is None:
-        return False
-    return asked.dtype == found.dtype and asked.dims == found.dims and bool(asked.identical(found))  # type: ignore[no-untyped-call]
+    return asked is not None and found is not None and is_same(asked, found, _chunks(asked))
 
 
 def _put(partial: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ class ElasticCallback(RecordingCallback, Callback):
 
     The model is the LightningModule, measured by its ``forward``; layers are named as in it ("model.layer1"). An epoch
     that ends early is fractional. Validation, test and ``fast_dev_run`` record nothing. ``logged`` metrics are those of
-    ``trainer.callback_metrics``. Callbacks that change weights when training ends (averages) should stand after this one.
+    ``trainer.callback_metrics``. Callbacks that change weights when training ends (averages) should stand after it.
 
     It takes the arguments of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
     """
@@ -37,7 +37,7 @@ class ElasticCallback(RecordingCallback, Callback):
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Remember the learning rate of the step."""
-        self._run.step(trainer.optimizers)
+        self._run.step(trainer.optimizers[0] if trainer.optimizers else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take note of the epoch."""

@@ -33,8 +33,8 @@ class RecordingCallback:
     on_record
         Called with what `elastic.Recorder.record` returns: ``lambda r: wandb.log({"epoch": r.epoch, **r.scores})``.
     **recorder_arguments
-        As `elastic.Recorder` takes them, without ``model``. ``epochs`` are the trainer's unless they are given; ``loss``
-        is not asked of the trainer; ``restart`` replaces a run where training begins, not one that it resumes.
+        As `elastic.Recorder` takes them, without ``model``. ``epochs`` are the trainer's unless they are given; the
+        ``loss`` is not. ``restart`` replaces a run where training begins, and not one that it resumes.
 
     Raises
     ------

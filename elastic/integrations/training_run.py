@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -93,7 +93,7 @@ class TrainingRun:
             self._begin(model, epoch, epochs)
 
     def _begin(self, model: nn.Module, epoch: float, epochs: int | None) -> None:
-        place = (Path(self._folder).absolute(), *self._coordinates.items())
+        place = (Path(str(self._folder)).absolute(), *self._coordinates.items())
         for earlier in (self, _BEGUN.get(place)):
             if earlier is not None:
                 earlier.release()
@@ -106,9 +106,9 @@ class TrainingRun:
         if epoch == int(epoch) or epoch in self._recorder.journal.epochs():
             self._record(epoch, None, {})
 
-    def step(self, optimizers: Sequence[Any]) -> None:
+    def step(self, optimizer: Any) -> None:
         """Remember the learning rate of a step, which is about to be taken: that of the first group of parameters."""
-        self._rate = float(optimizers[0].param_groups[0]["lr"]) if optimizers else None
+        self._rate = None if optimizer is None else float(optimizer.param_groups[0]["lr"])
 
     def hold(self, epoch: float) -> None:
         """Take note of an epoch that has ended; `flush` records it."""

@@ -19,9 +19,9 @@ class ElasticCallback(RecordingCallback, TrainerCallback):
     """Records every epoch of ``Trainer.train`` into a study, as `elastic.Recorder` does in a loop of one's own.
 
     The model is the Trainer's ``model``; layers are named as in it ("bert.encoder.layer.0"). ``train`` may be a list or
-    Dataset of dicts with "labels". An epoch that ends early is fractional. ``logged`` metrics are those of the Trainer's
-    logs. Under ``load_best_model_at_end`` an ``EarlyStoppingCallback`` should stand before this one, so that the epoch
-    at which it stops is probed.
+    Dataset of dicts with "labels". An epoch that ends early is fractional. ``logged`` metrics are those of the logs.
+    Under ``load_best_model_at_end`` an ``EarlyStoppingCallback`` should stand before this one, so that the epoch at
+    which it stops is probed.
 
     It takes the arguments of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
     """
@@ -32,9 +32,9 @@ class ElasticCallback(RecordingCallback, TrainerCallback):
         last = max(1, state.num_train_epochs) if state.num_train_epochs < sys.maxsize else 1
         self._run.begin(model, state.epoch or 0, last, writes=state.is_world_process_zero)
 
-    def on_step_begin(self, *_: Any, optimizer: Any, **others: Any) -> None:
+    def on_step_begin(self, *_: Any, optimizer: Any = None, **others: Any) -> None:
         """Remember the learning rate of the step."""
-        self._run.step([optimizer])
+        self._run.step(optimizer)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Take note of the epoch."""

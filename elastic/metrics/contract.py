@@ -7,7 +7,6 @@ at exact collapse, …) become the attributes of the cube's variable, and the te
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -91,7 +90,6 @@ def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = Fal
 def attributes(entry: Entry) -> dict[str, Any]:
     """Return a metric's facts as attributes of its variable, as netCDF and Zarr hold them."""
     facts: MetricFacts = entry.facts
-    doc = inspect.getdoc(entry.function) or ""
     attrs: dict[str, Any] = {
         "long_name": re.sub(r"\s+", " ", entry.summary).rstrip("."),
         "units": facts.units,
@@ -101,7 +99,7 @@ def attributes(entry: Entry) -> dict[str, Any]:
     }
     if facts.at_collapse is not None:
         attrs["at_collapse"] = facts.at_collapse
-    convention = re.search(r"^Convention: (.+?)(?:\n\n|\Z)", doc, re.M | re.S)
+    convention = re.search(r"^Convention: (.+?)(?:\n\n|\Z)", entry.docstring, re.M | re.S)
     if convention:
         attrs["convention"] = re.sub(r"\s+", " ", convention.group(1))
     return attrs

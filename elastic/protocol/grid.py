@@ -180,17 +180,18 @@ def build_cells(sections: Sections, axes: Axes) -> tuple[Cell, ...]:
     """
     variants = {name: _variants(name, getattr(sections, name), axes.named) for name in Sections.model_fields}
     texts = {
-        name: (own, {at: canonical_json(section.canonical()) for at, section in table.items()})
-        for name, (own, table) in variants.items()
+        name: {at: canonical_json(part.canonical()) for at, part in table.items()}
+        for name, (_, table) in variants.items()
     }
     labels, cells = axes.labels, []
     for index, position in enumerate(product(*(range(len(values)) for values in labels.values()))):
         at = dict(zip(labels, position, strict=True))
-        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in variants.items()}
-        seed = axes.seed[at["seed"]]
-        settings = Settings.model_construct(None, seed=seed, **parts)  # both were validated
+        places = {name: tuple(at[axis] for axis in own) for name, (own, _) in variants.items()}
+        seed, parts = axes.seed[at["seed"]], {name: variants[name][1][place] for name, place in places.items()}
+        settings = Settings.model_validate({"seed": seed, **parts})
         coordinates = {axis: labels[axis][i] for axis, i in at.items()}
-        cells.append(Cell(index, coordinates, settings, _digest_at(at, texts, seed)))
+        name = _cell_digest(seed, {name: texts[name][place] for name, place in places.items()})
+        cells.append(Cell(index, coordinates, settings, name))
     return tuple(cells)
 
 
@@ -209,17 +210,14 @@ def cell_digests(sections: Mapping[str, Mapping[str, Any]], axes: Axes) -> Itera
     labels = axes.labels
     for position in product(*(range(len(values)) for values in labels.values())):
         at = dict(zip(labels, position, strict=True))
-        yield _digest_at(at, texts, axes.seed[at["seed"]])
+        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()}
+        yield _cell_digest(axes.seed[at["seed"]], parts)
 
 
-#: The canonical JSON of each section: the axes that set it, and its text at each of their positions.
-Texts = Mapping[str, tuple[list[str], Mapping[tuple[int, ...], str]]]
-
-
-def _digest_at(at: Mapping[str, int], texts: Texts, seed: int) -> str:
-    """Return the digest of the cell at a position; the text of a section is made once for all cells that share it."""
-    parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()} | {"seed": str(seed)}
-    text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"  # their canonical JSON
+def _cell_digest(seed: int, sections: Mapping[str, str]) -> str:
+    """Return the digest of settings whose sections have these canonical JSON texts."""
+    parts = {**sections, "seed": str(seed)}
+    text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -207,8 +207,16 @@ class RunRecorder:
         return {key: value for key, value in record.items() if key in asked}
 
     def resume(self, epoch: float) -> None:
-        """Continue at an epoch: tell the probes what earlier processes recorded before it."""
+        """Continue at an epoch: read the journal once, and tell the probes what was recorded before that epoch.
+
+        Raises
+        ------
+        Damaged
+            If a record is not as it was written, or is that of another run or epoch: the run cannot go on.
+        """
         self._resumed = True
+        for _ in self.journal.blocks():
+            pass
         earlier = [known for known in self.journal.epochs() if known < epoch and self.journal.is_probed(known)]
         records = [self.journal.read(known) for known in earlier]
         for name, probe in self.probes.items():

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from elastic.errors import Stopped
 from elastic.progress import Watcher
 
 
@@ -28,16 +29,16 @@ class Stop:
         """Return whether the process was asked to stop."""
         return self._asked.is_set()
 
-    def ask(self, _signal: int = signal.SIGINT, _frame: object = None) -> None:
+    def ask(self, number: int = signal.SIGINT, _frame: object = None) -> None:
         """Ask to stop; when asked twice, stop at once.
 
         Raises
         ------
-        KeyboardInterrupt
+        Stopped
             If it was asked before.
         """
         if self._asked.is_set():
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self._asked.set()
         if not self.waiting:
             self._watch.note("stopping after this epoch (Ctrl-C again: at once; nothing is lost either way)")

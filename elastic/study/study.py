@@ -18,12 +18,11 @@ import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
 from elastic.cube import (
-    Journal,
-    Status,
     assemble,
     is_sealed,
     open_sealed,
-    read_layout,
+    read_progress,
+    read_report,
     remove_seal,
     seal,
     verify_manifest,
@@ -35,7 +34,7 @@ from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
 from elastic.study.provenance import of_its_release
-from elastic.study.recorded import MARK, read_report, recorded_facts
+from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
 
@@ -219,22 +218,9 @@ class Study:
         return self._status({"coordinates": {}, "digest": digest}).ended
 
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
-        folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
-        layout = read_layout(folder)
-        if layout is None:
-            return RunStatus(coordinates, digest, "waiting", None, None, {})
-        journal = Journal(folder, layout)
-        recorded = journal.epochs()
-        report = read_report(folder)
-        planned = report.get("epochs") if layout.is_open else layout.epochs
-        if not recorded:
-            return RunStatus(coordinates, digest, "under way", None, planned, {})
-        last = Status(int(journal.read(recorded[-1])["status"]))
-        # The report is written last: without it the run is still to be taken up, if only to write that.
-        at_end = recorded[-1] == (report.get("epoch") if layout.is_open else layout.epochs)
-        ended = bool(report) and (last is Status.DIVERGED or at_end)
-        state = last.name.lower() if ended else "under way"
-        return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
+        found = read_progress(self.run_folder(cell["digest"]))
+        seconds = found.report.get("seconds", {}) if found.epoch is not None else {}
+        return RunStatus(cell["coordinates"], cell["digest"], found.state, found.epoch, found.epochs, seconds)
 
     def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
         """Return the cube as far as the journals go; its digest is that of what it holds.

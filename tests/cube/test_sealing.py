@@ -251,6 +251,20 @@ def test_a_store_that_reads_back_otherwise_is_never_given_its_name(tree, study, 
     assert contents(study) == before
 
 
+def test_a_store_that_lacks_a_chunk_of_nan_is_never_given_its_name(study, monkeypatch):
+    before, write = contents(study), room._write
+
+    def write_and_lose(tree, store):
+        write(tree, store)
+        (store / "nc1" / "c" / "1" / "0").unlink()
+
+    monkeypatch.setattr(room, "_write", write_and_lose)
+    monkeypatch.setattr(room, "CHUNK", 24)
+    with pytest.raises(StudyError, match="found other /nc1;"):
+        seal(xr.DataTree(xr.Dataset({"nc1": (("seed", "epoch"), np.full((2, 3), np.nan))})), study)
+    assert contents(study) == before
+
+
 def test_attributes_that_zarr_would_change_are_told(tmp_path):
     tree = xr.DataTree(xr.Dataset({"a": ((), 1.0)}, attrs={"flags": {1: "done"}}))
     with pytest.raises(StudyError, match="found other /;"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import processes
 import pytest
 import torch
 from digit_trainings import Net, arguments
@@ -45,7 +45,7 @@ def test_a_callback_takes_the_arguments_of_the_recorder(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_package_is_told_with_its_extra(name):
     code = f"import sys; sys.modules[{name!r}] = None; import elastic.integrations.{name}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    done = processes.run([sys.executable, "-c", code])
     assert done.returncode == 1
     told = f"`elastic.integrations.{name}` should find {name} installed"
     assert told in done.stderr
@@ -54,7 +54,7 @@ def test_a_missing_package_is_told_with_its_extra(name):
 
 def test_elastic_loads_no_trainer():
     code = "import sys, elastic, elastic.integrations.training_run; elastic.Recorder; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = processes.run([sys.executable, "-c", code], check=True)
     assert not {*NAMES, "accelerate", "pytorch_lightning", "datasets"} & set(done.stdout.split())
 
 
@@ -79,6 +79,12 @@ def test_mistakes_are_told_when_a_callback_is_made(options, told):
 def test_samples_to_train_on_are_asked_for():
     with pytest.raises(ElasticError, match="`train` should be given"):
         TrainingRun("study", {"layers": ["hidden"]}, None, None)
+
+
+@pytest.mark.parametrize("folder", [None, ""])
+def test_a_folder_is_asked_for_when_training_begins(folder):
+    with pytest.raises(ElasticError, match="`folder` should"):
+        TrainingRun(folder, arguments(), None, None).begin(Net(), 0, 1)
 
 
 def test_a_network_of_its_own_forward_keeps_it():
@@ -149,10 +155,7 @@ if __name__ == "__main__":
 def test_of_two_processes_that_train_together_one_records(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "study")))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
+    done = processes.run([sys.executable, "-W", "ignore", script], check=True)
     assert [line for line in done.stdout.splitlines() if line.startswith("recorded")] == ["recorded 0", "recorded 1"]
     study = elastic.open_study(tmp_path / "study")
     assert [run.state for run in study.runs()] == ["done"]

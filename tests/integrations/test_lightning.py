@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from digit_trainings import (
     BATCH,
+    PROBES,
     TRAIN,
     Net,
     arguments,
@@ -23,6 +25,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, TensorDa
 import elastic
 from elastic.cube import Journal, is_sealed
 from elastic.errors import ModelError, NotReproduced
+from elastic.models.state import ModuleState
 
 lightning = pytest.importorskip("lightning.pytorch", reason="Lightning is not installed (extra: lightning)")
 
@@ -201,6 +204,18 @@ def test_within_an_epoch_a_fit_that_is_resumed_has_nothing_to_record(tmp_path, s
     assert journal(tmp_path).epochs() == [2, 3]
 
 
+def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path, saved, plain):
+    paths = {1: saved / "6.ckpt", 3: saved / "18.ckpt"}
+    given = arguments("model.", probes={**PROBES, "at": [1, 3]})
+    found, live = elastic.record_checkpoints(tmp_path, Module, paths, **given).cube, elastic.open_study(plain[0]).cube
+    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 3]))
+    for group in ("collapse", "elasticity"):
+        for name in set(live[group].data_vars) - {
+            "probe_error"
+        }:  # the error of a run's first probe is looked at closer
+            np.testing.assert_array_equal(found[group][name], live[group][name].sel(epoch=[1, 3]), err_msg=name)
+
+
 def test_the_same_trainer_may_fit_on(tmp_path):
     trainer = trainer_of(tmp_path / "study", max_epochs=1)
     module = fit(trainer)
@@ -298,6 +313,23 @@ def test_metrics_and_the_rate_are_recorded_and_told(tmp_path):
     assert training["val_loss"].values[1:] == pytest.approx(training["loss"].sel(split="test").values[1:], rel=1e-5)
     assert (training["running"].values[2:] < training["running"].values[1]).all()
     assert "never" not in training
+
+
+class Looking(lightning.Callback):
+    """Asserts what is saved and restored as the state of the module, at every record."""
+
+    def on_train_start(self, trainer, pl_module):
+        assert pl_module.trainer is trainer
+        saved = {id(container) for container, _ in ModuleState(pl_module).containers}
+        assert id(vars(pl_module.model)) in saved
+        assert id(vars(trainer)) not in saved  # with data, loops and callbacks
+        self.looked = True
+
+
+def test_the_trainer_is_no_state_of_its_module():
+    looking = Looking()
+    fit(trainer_of(None, looking, max_epochs=1))
+    assert looking.looked
 
 
 def test_a_coordinate_may_be_the_rate(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import elastic
 from elastic.cube import Journal, is_sealed
 from elastic.errors import NotReproduced
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations: nothing is to be downloaded
 transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")
 pytest.importorskip("accelerate", reason="accelerate is not installed (extra: transformers)")
 
@@ -176,6 +178,16 @@ def test_a_training_that_is_resumed_repeats_its_records_and_goes_on(tmp_path):
     plain(tmp_path / "plain", "bert", whole, epochs=3)
     loss = elastic.open_study(tmp_path / "plain").cube["training"]["loss"]
     assert found["training"]["loss"].identical(loss)
+
+
+def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path):
+    train(tmp_path, ElasticCallback(tmp_path / "study", **arguments()), save_strategy="epoch")
+    saved = {k: tmp_path / "trainer" / f"checkpoint-{6 * k}" / "model.safetensors" for k in (1, 2)}
+    given = arguments(probes={"at": [1, 2], "collapse": CHEAP["collapse"], "elasticity": None})
+    found = elastic.record_checkpoints(tmp_path / "after", bert, saved, **given).cube
+    live = elastic.open_study(tmp_path / "study").cube
+    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 2]))
+    assert found["collapse"]["nc1"].identical(live["collapse"]["nc1"].sel(epoch=[1, 2]))
 
 
 def test_another_training_is_told_and_the_records_are_kept(tmp_path):

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Annotated, Any
 
 import pydantic
 import pytest
+from rich.console import Console
 
+from elastic.listing import description
 from elastic.protocol import Protocol, json_schema
 from elastic.protocol.later_components import fill_in, options_of, written_out
 from elastic.protocol.later_options import with_earlier, without_later
@@ -376,3 +379,10 @@ def test_a_value_of_earlier_releases_is_not_shared():
 def test_another_value_is_kept(value, before):
     model = pydantic.create_model("Model", a=(Annotated[Any, Added("9.0.0", before=before)], 5))
     assert without_later(model, {"a": value}) == {"a": value}
+
+
+def test_show_tells_since_when_an_option_is_there():
+    text = io.StringIO()
+    Console(file=text, width=200).print(description("collapse"))
+    (line,) = [line for line in text.getvalue().splitlines() if "rank_tolerance" in line and "since" in line]
+    assert line.endswith("None (since 0.1.0; before: None)")

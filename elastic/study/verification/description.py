@@ -76,18 +76,16 @@ def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Descripti
     names, name = stored.get("coordinates"), stored.get("name")
     if not isinstance(names, list) or not isinstance(name, str) or not isinstance(stored.get("provenance"), dict):
         return Description(None, True, (), (Finding(FACTS, State.DAMAGED, "no coordinates, name or provenance"),))
-    for path in sorted((folder / "runs").glob(f"*/{RUN}")):
-        run, at = read_object(path, RUN)
-        coordinates = (run or {}).get("coordinates")
-        if (
-            at is not None
-            and at.state is State.INTACT
-            and isinstance(coordinates, dict)
-            and set(coordinates) != set(names)
-        ):
-            wrong = f"other coordinates than those of run {path.parent.name}"
-            return Description(None, True, (), (Finding(FACTS, State.DAMAGED, wrong),))
-    return Description(stored, True, (), (found,))
+    runs = {path.parent.name: read_object(path, RUN)[0] for path in sorted((folder / "runs").glob(f"*/{RUN}"))}
+    given = [facts.get("coordinates") for facts in runs.values() if facts]
+    others = [at for at in given if not isinstance(at, dict) or set(at) != set(map(str, names))]
+    if others and len(others) == len(given):
+        wrong = f"coordinates that no run has: {', '.join(map(str, names))}"
+    elif runs and all(facts and facts.get("study", name) != name for facts in runs.values()):
+        wrong = f"the study {name!r}, of which no run is"
+    else:
+        return Description(stored, True, (), (found,))
+    return Description(None, True, (), (Finding(FACTS, State.DAMAGED, wrong),))
 
 
 def _unread_protocol(folder: Path, listed: Mapping[str, str]) -> list[Finding]:
@@ -117,13 +115,15 @@ def _compared(
     if path.read_bytes() == text:
         return found, Finding(PROTOCOL, State.INTACT)
     other = f"another text than {FACTS} holds"
-    if listed.get(FACTS) == sha256(folder / FACTS) or _is_changed(path.read_bytes(), text):
+    if listed.get(FACTS) == sha256(folder / FACTS):
         return found, Finding(PROTOCOL, State.DAMAGED, other)
     wrong_facts = Finding(FACTS, State.DAMAGED, f"another study than that of {PROTOCOL}")
     if listed.get(PROTOCOL) == sha256(path):
         return wrong_facts, Finding(PROTOCOL, State.INTACT)
     if no_run_is_its:
         return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other)
+    if _is_changed(path.read_bytes(), text):
+        return found, Finding(PROTOCOL, State.DAMAGED, other)
     return wrong_facts, Finding(PROTOCOL, State.DAMAGED, f"another study than that of {FACTS}")
 
 

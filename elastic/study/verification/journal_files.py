@@ -8,14 +8,18 @@ from typing import Any
 
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of, file_name
-from elastic.cube.labels import Label
+from elastic.cube.labels import AFTER, DIGITS, Label
 from elastic.cube.layout import Layout
 from elastic.cube.names import Status
 from elastic.cube.record import encode
 from elastic.cube.single_records import SingleRecords
 from elastic.protocol.canonical import digest
+from elastic.study.verification.chain import Link, culprits, told
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, check_labelled, misfit
+
+#: What is said of an intact record that does not belong to those beside it.
+OTHER = "a record of another recording: those beside it name another one"
 
 #: Folder, in that of the journal, of records that were moved out of it.
 SET_ASIDE = "set-aside"
@@ -49,6 +53,7 @@ class JournalFiles:
         self.compact: CompactRecords | None = None
         self.told: set[str] = set()
         self._bad: set[str] = set()
+        self._after: dict[str, str] = {}
         self._records = None if layout is None else SingleRecords(run, self.folder, layout)
 
     @property
@@ -67,6 +72,9 @@ class JournalFiles:
             yield self._noted(self._check_compact())
         for epoch, file in sorted(self.single.items()):
             yield self._noted(self._check_single(epoch, file))
+        for file in culprits(self._links(), dict.fromkeys(self.files, True)):
+            state = State.DAMAGED if file in self.files else State.MISSING
+            yield self._noted(Finding(f"{self.name}/{file}", state, OTHER if file in self.files else ""))
 
     def missing(self, report: Mapping[str, Any], checkpoint: float | None) -> Iterator[Finding]:
         """Yield the records that should be there.
@@ -97,6 +105,21 @@ class JournalFiles:
             if epoch not in there:
                 yield Finding(f"{self.name}/{file_name(epoch)}", State.MISSING)
 
+    def _links(self) -> Iterator[Link]:
+        """Yield what each intact record of an open run says of the one before it."""
+        for file, after in self._after.items():
+            before = told(after)
+            if before is None or self._damaged(file):
+                continue
+            epoch, checksum = before
+            name = COMPACT if self.compact is not None and epoch in self.compact else file_name(epoch)
+            if self._damaged(name):
+                continue
+            path = self.folder / name
+            is_there = name in self.files
+            found = path.read_bytes()[-DIGITS:][:AFTER] if is_there else b""
+            yield Link(name, file, found == checksum.encode())
+
     def _noted(self, found: Finding) -> Finding:
         if found.is_bad:
             self._bad.add(found.path)
@@ -122,7 +145,9 @@ class JournalFiles:
         path, name = self.folder / file, f"{self.name}/{file}"
         modern = self.layout is not None and self.layout.cell is not None
         found, label = check_labelled(path, name, Label("record", self.run.name, epoch), labelled=modern)
-        self.told |= {label.cell} if label is not None else set()
+        if label is not None:
+            self.told.add(label.cell)
+            self._after[file] = label.after
         if found.is_bad or self._records is None:
             return found
         if self.layout and self.layout.epochs is not None and epoch not in range(self.layout.epochs + 1):

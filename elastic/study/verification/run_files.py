@@ -18,7 +18,7 @@ from elastic.cube.names import Status
 from elastic.study.recorded import RUN, run_digest
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.journal_files import JournalFiles
-from elastic.study.verification.reading import attempted, check_labelled, is_there, misfit, read_object
+from elastic.study.verification.reading import attempted, check_labelled, is_there, misfit, read_object, sha256
 
 CHECKPOINT, REPORT = "checkpoint.pt", "status.json"
 
@@ -72,6 +72,7 @@ class RunFiles:
         if report is None and journal.is_begun and self.is_modern:
             self._add(REPORT, State.MISSING)
         self.findings += journal.missing(report or {}, epoch)
+        self._check_listed((report or {}).get("files"))
         self.told |= journal.told
         if self.is_renamed:
             return [*self._in_place(), Finding(self.name, State.DAMAGED, f"the folder of run {min(self.told)}")]
@@ -168,6 +169,23 @@ class RunFiles:
         if label is not None:
             self.told.add(label.cell)
         return label.epoch if label is not None and found.state is State.INTACT else None
+
+    def _check_listed(self, listed: Any) -> None:
+        """Compare the files of a run that has ended with the digests in its status.json."""
+        if not isinstance(listed, dict) or any(one.is_bad and one.path.endswith(REPORT) for one in self.findings):
+            return
+        bad = {one.path for one in self.findings if one.is_bad}
+        names = [name for name in listed if f"{self.name}/{name}" not in bad and is_there(self.folder / name)]
+        different = [name for name in names if sha256(self.folder / name) != listed[name]]
+        if len(different) > 1:
+            self._add(REPORT, State.DAMAGED, f"that of a run with other files: {', '.join(different)}")
+        elif different:
+            self._add(different[0], State.DAMAGED, f"another file than {REPORT} lists")
+            if different[0].startswith(FOLDER):  # two recordings with the same settings differ in their records only
+                self._add(REPORT, State.DAMAGED, f"it lists another {different[0]}: one of both is of another study")
+        for name in listed:
+            if not is_there(self.folder / name) and f"{self.name}/{name}" not in bad and name != CHECKPOINT:
+                self._add(name, State.MISSING)
 
     def _add(self, file: str, state: State, found: str = "") -> None:
         self.findings.append(Finding(f"{self.name}/{file}", state, found))

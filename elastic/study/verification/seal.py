@@ -46,6 +46,7 @@ def check_seal(
     attrs, digest = root_attributes(folder), study.digest
     if attrs.get("digest") != digest:
         yield from _check_other(folder, manifest, study, attrs, bad)
+        yield from _unchecked(folder, manifest)
         return
     for name, listed in manifest.listed.items():
         if not name.startswith(f"{CUBE}/"):

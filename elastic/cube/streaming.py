@@ -1,0 +1,96 @@
+"""Writing a cube whose numbers are read when they are used: block by block, a few chunks in memory at once."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from elastic.cube.portable import mapped
+
+#: Bytes of a variable that are in memory at once.
+BLOCK = 128 * 2**20
+
+#: Indices of a part of a variable.
+Region = tuple[slice, ...]
+
+
+def is_streamed(variable: xr.Variable) -> bool:
+    """Return whether a variable's numbers are not in memory, and are written block by block."""
+    return not variable._in_memory and variable.dtype.kind == "f"
+
+
+def without_numbers(tree: xr.DataTree) -> xr.DataTree:
+    """Return a tree of the same variables, those that are streamed of NaN alone, which takes no memory."""
+
+    def blank(dataset: xr.Dataset) -> xr.Dataset:
+        variables = {name: _blank(v) if is_streamed(v) else v for name, v in dataset.variables.items()}
+        coords = {name: variables.pop(name) for name in dataset.coords}
+        return xr.Dataset(variables, xr.Coordinates(coords, dataset.xindexes), dataset.attrs)
+
+    return mapped(tree, blank)
+
+
+def _blank(variable: xr.Variable) -> xr.Variable:
+    return xr.Variable(variable.dims, np.broadcast_to(np.array(np.nan, variable.dtype), variable.shape), variable.attrs)
+
+
+def fill(tree: xr.DataTree, store: Path) -> None:
+    """Write the numbers of the streamed variables into a store that has their arrays."""
+    for path, variable in streamed(tree).items():
+        # A chunk of NaN only is written too, so that one that is not there was lost.
+        array = zarr.open_array(store, path=path, mode="r+").with_config({"write_empty_chunks": True})
+        for region in regions(variable.shape, array.chunks, variable.dtype.itemsize):
+            array[region] = variable[region].values
+
+
+def incomplete(store: Path) -> list[str]:
+    """Return the paths of the arrays of a store that lack chunks: Zarr reads those as NaN."""
+    members = zarr.open_group(store, mode="r").members(max_depth=None)
+    arrays = [(path, array) for path, array in members if isinstance(array, zarr.Array)]
+    return [f"/{path}" for path, array in arrays if array.nchunks_initialized != array.nchunks]
+
+
+def streamed(tree: xr.DataTree) -> dict[str, xr.Variable]:
+    """Return the streamed variables of a tree by their paths."""
+    return {
+        f"{node.path}/{name}".strip("/"): variable
+        for node in tree.subtree
+        for name, variable in node.to_dataset(inherit=False).variables.items()
+        if is_streamed(variable)
+    }
+
+
+def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int) -> Iterator[Region]:
+    """Yield parts of an array that are made of whole chunks and of up to `BLOCK` bytes, or one chunk each.
+
+    The last dims are taken whole first: a record holds them side by side.
+
+    >>> list(regions((2, 3), (1, 3), 8))
+    [(slice(0, 2, None), slice(0, 3, None))]
+    >>> [region[2] for region in regions((1, 2**20, 40), (1, 2**20, 1), 8)]
+    [slice(0, 16, None), slice(16, 32, None), slice(32, 40, None)]
+    """
+    lengths = [min(length, chunk) for length, chunk in zip(shape, chunks, strict=True)]
+    for i in reversed(range(len(shape))):
+        room = BLOCK // max(1, math.prod(lengths) * itemsize)
+        lengths[i] = min(shape[i], lengths[i] * max(1, room))
+    steps = [range(0, whole, max(1, length)) for whole, length in zip(shape, lengths, strict=True)]
+    for starts in itertools.product(*steps):
+        yield tuple(
+            slice(start, min(start + length, whole))
+            for start, length, whole in zip(starts, lengths, shape, strict=True)
+        )
+
+
+def is_same(asked: xr.Variable, found: xr.Variable, chunks: Sequence[int]) -> bool:
+    """Return whether two variables are the same, read block by block; NaN equals NaN."""
+    if (asked.dtype, asked.dims, asked.shape) != (found.dtype, found.dims, found.shape):
+        return False
+    blocks = regions(asked.shape, chunks, asked.dtype.itemsize)
+    return all(bool(asked[region].identical(found[region])) for region in blocks)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from elastic.analysis.locality import tracking
 from elastic.analysis.onset import LEAST_CHANGE
 from elastic.analysis.reading import hidden_layers, settings_of
 from elastic.display.headline import geometric_interval, measured_epochs
+from elastic.display.markdown import inert
 from elastic.display.numbers import with_interval
 from elastic.errors import NotMeasured
 
@@ -23,14 +24,19 @@ SETTINGS = 6
 
 Where = Mapping[str, Any]
 
+#: Writes a name or a value of the study into a sentence.
+Spell = Callable[[object], str]
 
-def conclusion(cube: xr.DataTree) -> str:
+
+def conclusion(cube: xr.DataTree, spell: Spell = inert) -> str:
     """Return what a cube says of collapse and elasticity, as a list in Markdown.
 
     Parameters
     ----------
     cube
         As `elastic.open_study(…).cube`; runs may be under way.
+    spell
+        Writes names of layers and values of axes, which may hold any characters; `inert` for Markdown.
 
     Returns
     -------
@@ -42,26 +48,26 @@ def conclusion(cube: xr.DataTree) -> str:
     settings = list(settings_of(cube))
     lines: list[str] = []
     for where in settings[:SETTINGS]:
-        told = [f"- {sentence}" for sentence in _sentences(cube, where)]
+        told = [f"- {sentence}" for sentence in _sentences(cube, where, spell)]
         if told and where:
-            told.insert(0, f"\n**{', '.join(f'{axis} = {value}' for axis, value in where.items())}**\n")
+            told.insert(0, f"\n**{', '.join(f'{spell(axis)} = {spell(value)}' for axis, value in where.items())}**\n")
         lines += told
     if len(settings) > SETTINGS:
         lines.append(f"\n… and {len(settings) - SETTINGS} more settings.")
     return "\n".join(lines).strip() or "Nothing is probed yet."
 
 
-def _sentences(cube: xr.DataTree, where: Where) -> Iterator[str]:
+def _sentences(cube: xr.DataTree, where: Where, spell: Spell) -> Iterator[str]:
     for sentence in SENTENCES:
         try:
-            told = sentence(Analyses(cube), where)
+            told = sentence(Analyses(cube), where, spell)
         except NotMeasured:
             continue
         if told:
             yield told
 
 
-def with_training(analyses: Analyses, where: Where) -> str:
+def with_training(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Tell by how much nc1 of the hidden layers changed between the first and the last probe."""
     nc1 = hidden_layers(analyses.read("nc1", where=where))
     epochs = measured_epochs(nc1)
@@ -72,13 +78,13 @@ def with_training(analyses: Analyses, where: Where) -> str:
     fell, rose = int((found["upper"] < 1 / LEAST_CHANGE).sum()), int((found["lower"] > LEAST_CHANGE).sum())
     counted = f"fell in {fell} and rose in {rose} of {found.sizes['layer']} hidden layers"
     known = bool(found["upper"].notnull().any())
-    ends = [f"×{_told(found.isel(layer=i))} in {found['layer'].values[i]}" for i in (0, -1)]
+    ends = [f"×{_told(found.isel(layer=i))} in {spell(found['layer'].values[i])}" for i in (0, -1)]
     factors = ", ".join(dict.fromkeys(ends))
     start, end = epoch_label(epochs[0]), epoch_label(epochs[-1])
     return f"From epoch {start} to {end}, nc1 {counted if known else 'changed (one seed)'}: {factors}."
 
 
-def with_depth(analyses: Analyses, where: Where) -> str:
+def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Tell how the separation fuzziness goes from one hidden layer to the next, at the last probe."""
     epoch = _last(analyses, "fuzziness", where)
     law = analyses.separation_law("fuzziness", where={**where, "epoch": epoch})
@@ -91,7 +97,7 @@ def with_depth(analyses: Analyses, where: Where) -> str:
     return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {squared:.2f})."
 
 
-def in_order(analyses: Analyses, where: Where) -> str:
+def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Tell whether the deeper of the hidden layers are half-way first."""
     found = interval(analyses.onset_order("nc1", fraction=0.5, where=where))
     if not found["count"]:
@@ -102,7 +108,7 @@ def in_order(analyses: Analyses, where: Where) -> str:
     return f"{how} (order of reaching half the fall of log nc1, −1 from the last layer inward: {_told(found, 1.0)})."
 
 
-def with_locality(analyses: Analyses, where: Where) -> str:
+def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Tell whether locality is greater in layers that are more collapsed, at the last probe."""
     epoch = _last(analyses, "locality", where)
     locality, nc1 = (
@@ -122,7 +128,7 @@ def with_locality(analyses: Analyses, where: Where) -> str:
     return f"At epoch {epoch_label(epoch)}, {how} ({correlation})."
 
 
-SENTENCES: tuple[Callable[[Analyses, Where], str], ...] = (with_training, with_depth, in_order, with_locality)
+SENTENCES: tuple[Callable[[Analyses, Where, Spell], str], ...] = (with_training, with_depth, in_order, with_locality)
 
 
 def _last(analyses: Analyses, variable: str, where: Where) -> float:

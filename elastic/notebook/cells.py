@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from elastic.display.markdown import inert
 from elastic.notebook.holdings import Holdings, holdings
 from elastic.notebook.literals import choice, keyword, literal
-from elastic.notebook.opening import Cell, code, markdown, opening, plain, question
+from elastic.notebook.opening import Cell, code, markdown, opening, question
 from elastic.study import Study
 
 
@@ -102,8 +103,8 @@ def _axes(held: Holdings) -> Iterator[Cell]:
         if len(values) < 2:
             continue
         yield markdown(
-            f"## What does {plain(axis)} change?",
-            f"Ratio of `nc1` at the last probe, at {plain(values[-1])} over {plain(values[0])}, paired by seed, and "
+            f"## What does {inert(axis, heading=True)} change?",
+            f"Ratio of `nc1` at the last probe, at {inert(values[-1])} over {inert(values[0])}, paired by seed, and "
             "the effect size (Hedges' g) of its logarithm.",
         )
         first = {other: labels[0] for other, labels in held.axes.items() if other != axis}
@@ -122,7 +123,7 @@ def _claims() -> Iterator[Cell]:
     yield markdown("## What was claimed, and does it hold?")
     yield code(
         "checked = elastic.check(study)",
-        'pd.set_option("display.max_colwidth", None)',
+        'pd.set_option("display.max_colwidth", None, "display.html.use_mathjax", False)',
         "pd.DataFrame(",
         "    {",
         '        "claim": verdict.sentence,',

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import keyword as python
+import re
 from typing import Any
 
 from elastic.notebook.holdings import Holdings
+
+_UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def literal(value: Any) -> str:
@@ -21,7 +24,10 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(f"{literal(key)}: {literal(part)}" for key, part in value.items()) + "}"
     if isinstance(value, tuple):
         return "(" + ", ".join(map(literal, value)) + ")"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    # Line breaks that only some readers of a file know, and halves of characters, which no file holds.
+    return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def keyword(name: str, value: Any) -> str:

@@ -6,8 +6,8 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
+from elastic.display.markdown import code_span, inert
 from elastic.display.recorded import SOURCE, study_title
 from elastic.notebook.literals import literal
 from elastic.study import Study
@@ -45,28 +45,19 @@ def code(*lines: str) -> Cell:
     return Cell("code", "\n".join(lines))
 
 
-def plain(text: object) -> str:
-    r"""Return a text of a protocol on one line, without HTML of its own.
-
-    >>> plain("Does <b>x</b> & y\n collapse?")
-    'Does &lt;b&gt;x&lt;/b&gt; &amp; y collapse?'
-    """
-    return escape(" ".join(str(text).split()), quote=False)
-
-
 def question(study: Study) -> Cell:
     """Return the cell that asks what the study asks."""
     protocol = study.facts["protocol"]
-    parts = [plain(protocol["question"])] if protocol.get("question") else []
-    cited = [f"`{key}`" for key in protocol.get("cites") or ()]
+    parts = [inert(protocol["question"])] if protocol.get("question") else []
+    cited = [code_span(key) for key in protocol.get("cites") or ()]
     parts += [f"After {', '.join(cited)} (`elastic/references.bib`)."] if cited else []
     source = f" {SOURCE}." if study.recorded else ""
     parts.append(
-        f"Study `{study.name}`, read from its cube: every number and every sentence below is computed from it."
+        f"Study {code_span(study.name)}, read from its cube: every number and every sentence below is computed from it."
         f"{source} Written by `elastic notebook`; yours to change."
     )
     # A heading is one line, however long.
-    return Cell("markdown", f"# {plain(study_title(protocol))}\n\n{markdown(*parts).text}")
+    return Cell("markdown", f"# {inert(study_title(protocol), heading=True)}\n\n{markdown(*parts).text}")
 
 
 def opening(place: str, others: Sequence[Cell]) -> Cell:

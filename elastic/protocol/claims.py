@@ -29,6 +29,9 @@ OF_ANALYSIS = ("kernel_change",)
 #: data are read.
 OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
 
+#: Claims of one protocol.
+MOST = 1_000
+
 #: Positive labels without which a line of logs is no evidence of a power: two always lie on one.
 LEAST_NUMBERS = 3
 
@@ -51,6 +54,9 @@ def complete_claims(
     """
     if not isinstance(written, list):
         return written, []  # the schema says what is wrong
+    if len(written) > MOST:
+        error = ProtocolError("`claims`", f"be at most {MOST:,} claims", f"{len(written):,}", "several studies")
+        return written, [Problem(("claims",), error)]
     completed, problems = [], []
     for number, component in enumerate(written):
         path: Path = ("claims", number)
@@ -82,6 +88,8 @@ def load_claims(path: str | os.PathLike[str]) -> list[Component]:
     problems += [_shapeless(number, claim) for number, claim in enumerate(completed) if not _is_claim(claim)]
     if problems:
         raise first_mistake(problems, tree.places)
+    if tree.cut:
+        raise tree.cut
     return [Component.model_validate(claim) for claim in completed]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import pydantic
@@ -36,20 +37,29 @@ class Problem:
     ----------
     path
         From the root of the protocol.
-    error
-        Without a place.
+    told
+        Its error without a place, or a function that returns it: of many mistakes one is told, and to find the nearest
+        known name takes time.
     at_key
         Whether it is the key that is wrong, rather than its value.
+    absent
+        Whether the part is what is missing; None: as the error says.
     """
 
     path: Path
-    error: ElasticError
+    told: ElasticError | Callable[[], ElasticError]
     at_key: bool = False
+    absent: bool | None = None
+
+    @cached_property
+    def error(self) -> ElasticError:
+        """What is wrong, without a place."""
+        return self.told if isinstance(self.told, ElasticError) else self.told()
 
     @property
     def is_absence(self) -> bool:
         """Whether the part is what is missing."""
-        return self.error.found == NOTHING  # a text that says so has quotes
+        return self.error.found == NOTHING if self.absent is None else self.absent  # a text that says so has quotes
 
 
 def explain(
@@ -73,7 +83,12 @@ def explain(
         path = locate(model, data, detail["loc"])
         by_path.setdefault((path, _is_about_key(detail, path, data)), []).append(detail)
     return [
-        Problem((*around, *path), _tell(details, model, path, around), at_key)
+        Problem(
+            (*around, *path),
+            partial(_tell, details, model, path, around),
+            at_key,
+            absent=details[0]["type"] == "missing",
+        )
         for (path, at_key), details in by_path.items()
     ]
 
@@ -102,9 +117,12 @@ def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str
 def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> Problem:
     """Return the problem of a key that is none of those that are known beside it."""
     key = str(path[-1])
-    hint = nearest(key.lower(), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
-    should = should or f"be a key of {dotted(path[:-1])}"
-    return Problem(path, ProtocolError(dotted(path), should, repr(key), hint), at_key=True)
+
+    def tell() -> ElasticError:
+        hint = nearest(key.lower(), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
+        return ProtocolError(dotted(path), should or f"be a key of {dotted(path[:-1])}", repr(key), hint)
+
+    return Problem(path, tell, at_key=True, absent=False)
 
 
 def _is_about_key(detail: Any, path: Path, data: Any) -> bool:

@@ -63,6 +63,8 @@ def load_protocol(
     protocol, problems = _read(tree.data, tuple(allow), never if begun is None else unknown_to(begun))
     if problems or protocol is None:
         raise first_mistake(problems, tree.places)
+    if tree.cut:
+        raise tree.cut
     protocol._text = protocol.text if settings else text
     return protocol
 
@@ -75,7 +77,7 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
     except ProtocolError as error:
         raise error.at(value.places.root.text) from None
     tree.places.replace(actual(data, path), value.places.root)
-    return Tree(data, tree.places)
+    return Tree(data, tree.places, tree.cut)
 
 
 def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> tuple[Protocol | None, list[Problem]]:

@@ -9,10 +9,12 @@ from elastic.protocol.places import Place, Places
 
 def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
     """Return the error of the first problem in reading order, with its place and the number of the others."""
+    ends = places.ends() if any(problem.is_absence for problem in problems) else {}
 
     def order(problem: Problem) -> Place:
         # A misspelt key explains why another one is missing: it comes before, although its line does not.
-        return places.end_of(problem.path[:-1]) if problem.is_absence else place_of(problem)
+        around = problem.path[:-1]
+        return (ends.get(around) or places.of_value(around)) if problem.is_absence else place_of(problem)
 
     def place_of(problem: Problem) -> Place:
         return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)

@@ -56,10 +56,13 @@ class Places:
         """Return the place of the key that a path ends in, or what `of_value` returns where it has none."""
         return self.keys.get(path) or self.of_value(path)
 
-    def end_of(self, path: Path) -> Place:
-        """Return the place of the last value that lies in the part at a path."""
-        inside = (place for known, place in self.values.items() if known[: len(path)] == path)
-        return max(inside, default=self.of_value(path))
+    def ends(self) -> dict[Path, Place]:
+        """Return the place of the last value that lies in each part of the data, by its path."""
+        found: dict[Path, Place] = {}
+        for path, place in self.values.items():
+            for length in range(len(path) + 1):
+                found[path[:length]] = max(place, found.get(path[:length], place))
+        return found
 
     def replace(self, path: Path, place: Place) -> None:
         """Let a whole part (and the parts around it that had no place) stand in one new place."""

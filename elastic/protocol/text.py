@@ -95,6 +95,8 @@ def read_setting(setting: str, number: int = 1) -> tuple[Dotted, Tree]:
     tree = read_tree(value, lambda line, column: replace(place, line=line + 1, column=column + 1))
     if tree is None:
         raise ProtocolError("--set", "have a value after the =", "nothing", f"{one_line(name)}=null", place=place.text)
+    if tree.cut:
+        raise tree.cut
     return parts, tree
 
 

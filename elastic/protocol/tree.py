@@ -22,6 +22,10 @@ from elastic.protocol.words import dotted, one_line
 from elastic.registry import shorten
 
 MAX_LEVELS = 32
+
+#: Keys of one mapping; reading stops at the next one.
+MAX_KEYS = 2_000
+
 MAX_PROBLEM = 100
 
 #: What YAML 1.1 takes for "all keys of another mapping".
@@ -35,10 +39,15 @@ _NO_KEY = object()
 
 @dataclass
 class Tree:
-    """Plain data (mappings, lists, strings, numbers, booleans, None) and where its parts stand."""
+    """Plain data (mappings, lists, strings, numbers, booleans, None) and where its parts stand.
+
+    ``cut`` is the error of a mapping with too many keys, behind which nothing was read; most files with so many have
+    mistakes among the first, which say more.
+    """
 
     data: Any
     places: Places
+    cut: ProtocolError | None = None
 
 
 def read_tree(text: str, locate: Locate) -> Tree | None:
@@ -68,6 +77,8 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
     builder = _Builder(locate, yaml.resolver, Tree(None, Places(locate(0, 0))))
     for event in _events(yaml, text, locate):
         builder.take(event)
+        if builder.tree.cut:
+            break
     return builder.tree if builder.documents else None
 
 
@@ -150,6 +161,10 @@ class _Builder:
         if not isinstance(key, str):
             raise self._wrong(event, "a key", "be text", shorten(event.value), "quotes around it if it is text")
         path = (*top.path, key)
+        if len(top.container) == MAX_KEYS:
+            should, hint = f"have at most {MAX_KEYS:,} keys", "a look at the first of them (elastic schema)"
+            self.tree.cut = self._wrong(event, dotted(top.path), should, "one more", hint)
+            return
         if key in top.container:
             found = f"it again (first at {self.tree.places.keys[path].text})"
             raise self._wrong(event, dotted(path), "be given once", found, "keeping one of them")

@@ -21,6 +21,9 @@ from elastic.protocol.registered_probes import complete_probes
 from elastic.protocol.sections import COMPONENTS, Sections
 from elastic.protocol.words import dotted
 
+#: Mistakes among the values of axes, behind which no more are looked for.
+ENOUGH = 100
+
 #: Position on each axis, by its name.
 Position = Mapping[str, int]
 
@@ -90,7 +93,7 @@ class SectionVariants:
         Both are empty if there are ``problems``.
         """
         first = dict.fromkeys(self.axes, 0)
-        alone = {name: [self._read(first | {name: i}) for i in range(len(a.values))] for name, a in self.axes.items()}
+        alone = {name: self._read_along(name, first) for name in self.axes}
         section = self._read(first)
         if self.problems or section is None:
             return {}, {}
@@ -99,6 +102,15 @@ class SectionVariants:
         for at in self._positions() if len(axes) > 1 and not self.problems else ():
             self._compare(section, axes, at)
         return (section, axes) if not self.problems else ({}, {})
+
+    def _read_along(self, name: str, first: dict[str, int]) -> list[dict[str, Any] | None]:
+        """Return the section at each position of one axis; of many mistakes, not all are found."""
+        read = []
+        for position in range(len(self.axes[name].values)):
+            read.append(self._read(first | {name: position}))
+            if len(self.problems) > ENOUGH:
+                break
+        return read
 
     def _positions(self) -> Iterator[Position]:
         for at in product(*(range(len(axis.values)) for axis in self.axes.values())):

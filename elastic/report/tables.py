@@ -46,13 +46,17 @@ class Table:
 def sentences(context: Context) -> list[Sentences]:
     """Return the sentences of `elastic.display.conclusion`, setting by setting."""
     found: list[tuple[str, list[str]]] = []
-    for line in filter(None, conclusion(context.cube).splitlines()):
+    for line in filter(None, conclusion(context.cube, _one_line).splitlines()):
         if line.startswith("**"):
             found.append((line.strip("*"), []))
         else:
             found = found or [("", [])]
             found[-1][1].append(line.removeprefix("- "))
     return [Sentences(setting, tuple(lines)) for setting, lines in found]
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def numbers(context: Context) -> list[Table]:

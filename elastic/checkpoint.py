@@ -1,15 +1,16 @@
 """Checkpoints: all that a training needs to go on, in one file that is whole or not there.
 
-The file is what ``torch.save`` writes, which ``torch.load`` reads, with the SHA-256 of it at its end: torch itself
-takes a flipped bit in a weight for the weight.
+The file is what ``torch.save`` writes and ``torch.load`` reads, with the cell, the epoch and the SHA-256 of all bytes
+in its comment (`elastic.cube.labels`): torch itself takes a flipped bit in a weight for the weight. The release before
+this one wrote the SHA-256 alone, after the archive.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,10 @@ import torch
 
 from elastic.cube import write_atomically
 from elastic.cube.atomic import explained
-from elastic.errors import StudyError
+from elastic.cube.labels import Label, has_checksum, labelled
+from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
-
-#: Length of the hexadecimal SHA-256.
-_SEAL = 64
 
 
 def environment(device: torch.device) -> dict[str, str]:
@@ -46,8 +45,9 @@ def save_checkpoint(folder: Path, digest: str, state: dict[str, Any], env: dict[
     """
     buffer = io.BytesIO()
     torch.save({"cell": digest, "environment": env, "state": state}, buffer)
-    data = buffer.getvalue()
-    write_atomically(folder / FILE, data + _seal(data))
+    epoch = state.get("epoch")
+    label = Label("checkpoint", digest, epoch if isinstance(epoch, int) else None)
+    write_atomically(folder / FILE, labelled(buffer.getvalue(), label))
 
 
 def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str, str]] | None:
@@ -57,19 +57,24 @@ def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str
 
     Raises
     ------
+    Damaged
+        If the file is not as it was written, or belongs to another run.
     StudyError
-        If the file is damaged or belongs to another run.
+        If it cannot be read.
     """
     path = folder / FILE
     if not path.exists():
         return None
     with explained(path, "be readable"):
         whole = path.read_bytes()
-    data, seal = whole[:-_SEAL], whole[-_SEAL:]
-    if seal != _seal(data):
+    try:
+        is_whole = has_checksum(whole)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
         raise unfit(path, "be a whole checkpoint", f"{len(whole)} bytes with a wrong checksum")
     try:
-        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        loaded = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
         cell, env, state = loaded["cell"], loaded["environment"], loaded["state"]
     except (RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise unfit(path, "be a checkpoint of elastic", f"{type(error).__name__}: {error}") from None
@@ -78,7 +83,7 @@ def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str
     return state, env
 
 
-def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return in words what is different now.
 
     >>> changes({"torch": "2.12", "threads": "2"}, {"torch": "2.13", "threads": "2"})
@@ -88,11 +93,18 @@ def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def unfit(path: Path, should: str, found: str) -> StudyError:
-    """Return the error of a checkpoint from which a run cannot go on."""
-    hint = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
-    return StudyError("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
+def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
+    """Return the error of a checkpoint from which a run cannot be resumed.
 
-
-def _seal(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
+    Parameters
+    ----------
+    path
+        Of the file.
+    should, found
+        As in `elastic.errors.ElasticError`.
+    instead
+        What to try before the run is given up, where the file itself is whole; "" for one that is damaged.
+    """
+    anew = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
+    kind, hint = (StudyError, f"{instead}, or {anew}") if instead else (Damaged, anew)
+    return kind("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))

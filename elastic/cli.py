@@ -15,14 +15,15 @@ from elastic.registry import ROOMS
 
 
 class Group(click.Group):
-    """Lets elastic's own errors and Ctrl-C through to `elastic.__main__`, which words them."""
+    """Lets elastic's own errors and signals through to `elastic.__main__`, which words them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run without click's own handling of the end."""
         try:
             return super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.exceptions.Abort:
-            raise KeyboardInterrupt from None
+        except click.exceptions.Abort as abort:  # which knows the signal
+            cause = abort.__cause__
+            raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
         except click.ClickException as error:
             error.show()
             raise SystemExit(error.exit_code) from None
@@ -102,6 +103,31 @@ def status(study: Path, as_json: bool) -> None:
     """Tell how far each run of a STUDY is."""
     found = elastic.open_study(study)
     show(listing.study_facts(found) if as_json else listing.status_table(found), as_json)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def verify(study: Path, repair: bool, as_json: bool) -> None:
+    """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
+
+    Exits with 4 if one is damaged or missing, also after a repair. Nothing is written without --repair.
+    """
+    from elastic.progress import counting
+    from elastic.study import study_folder
+    from elastic.study.repair import repair as repaired
+    from elastic.study.verification import verify as verified
+
+    with counting() as tell:
+        done = repaired(study_folder(study), tell) if repair else None
+        found = done.left if done else verified(study_folder(study), tell)
+    if as_json:
+        show(done.to_json() if done else found.to_json(), as_json)
+    else:
+        click.echo("\n".join([*(done.lines() if done else found.lines()), found.summary()]))
+    if found.damaged:
+        raise SystemExit(4)
 
 
 @cli.command(name="list")

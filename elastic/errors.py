@@ -142,3 +142,17 @@ class RunFailed(ElasticError):
 
 class NotReproduced(RunFailed):
     """A replayed epoch that differs from the record of the same epoch in the journal."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to stop, as Ctrl-C does; its exit code is 128 + the signal's number.
+
+    Attributes
+    ----------
+    signal
+        The signal's number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        super().__init__(signal)

@@ -17,6 +17,7 @@ from elastic.display.numbers import epoch_of
 from elastic.errors import ElasticError, UnknownName
 from elastic.protocol import load_protocol
 from elastic.registry import ROOMS, Entry, nearest, registry
+from elastic.releases import marks
 from elastic.study import Study
 
 #: Where protocols that ship or that a user keeps beside them are looked for.
@@ -96,8 +97,11 @@ def _options(entry: Entry) -> list[RenderableType]:
     for column in ("name", "type", "default"):
         table.add_column(column)
     schema = entry.options.model_json_schema()["properties"]
+    marked = marks(entry.options)
     for name, info in fields.items():
         default = "required" if info.is_required() else repr(info.default)
+        if name in marked:
+            default += f" (since {marked[name].version}; before: {marked[name].before!r})"
         table.add_row(escape(name), escape(type_in_words(schema[name])), escape(default))
     return [table]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -37,6 +38,10 @@ class Watcher:
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
         """Tell that a run is done, and where its seconds went."""
+
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Tell that another process has ended a run."""
+        self.note(f"{label}: finished by another process")
 
     def note(self, message: str) -> None:
         """Tell something else that the user should know."""
@@ -112,6 +117,12 @@ class Bars(Watcher):
             self.progress.advance(self.runs)
         self.note(f"{label}: {seconds_in_words(seconds)}")
 
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Move the bar of runs."""
+        if self.runs is not None:
+            self.progress.advance(self.runs)
+        super().run_ended_elsewhere(label)
+
     def note(self, message: str) -> None:
         """Print a line above the bars."""
         self.progress.console.print(message, style="dim", highlight=False)
@@ -120,6 +131,18 @@ class Bars(Watcher):
 def watcher() -> Watcher:
     """Return bars if standard error is a terminal, else lines."""
     return Bars() if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function ``(part, done, of)`` that moves a bar on a terminal, and says nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda part, done, of: None
+        return
+    columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", style="dim"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda part, done, of: progress.update(task, description=part, completed=done, total=of)
 
 
 def in_words(scores: Mapping[str, float]) -> str:

@@ -6,6 +6,7 @@ import copy
 import shutil
 from pathlib import Path
 
+import journals
 import xarray as xr
 
 from elastic.study import Study
@@ -61,6 +62,6 @@ def under_way(study: Study, folder: Path) -> Study:
     (copied / "manifest.sha256").unlink()
     run = copied / "runs" / study.cells[-1]["digest"]
     (run / "status.json").unlink()
-    for record in sorted((run / "journal").glob("*.npz"))[3:]:
+    for record in sorted(journals.expand(run).glob("*.npz"))[3:]:
         record.unlink()
     return Study(copied)

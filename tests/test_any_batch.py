@@ -394,6 +394,24 @@ def test_a_model_that_takes_the_first_token_has_its_classifier(tmp_path):
         assert measured is known
 
 
+def test_control_flow_that_looks_at_the_mask_is_followed_by_both_engines():
+    """As transformers choose a mask: vmap has no rule for it, so samples are recorded one by one."""
+
+    class Looking(Sequences):
+        def forward(self, input_ids, attention_mask):
+            if not attention_mask.all():
+                input_ids = input_ids * attention_mask
+            return super().forward(input_ids, attention_mask)
+
+    net = Looking()
+    both = {
+        engine: measure_elasticity(net, batch(6), batch(9, seed=1), layers=["blocks.*"], position="last", engine=engine)
+        for engine in ("auto", "autodiff")
+    }
+    assert both["auto"].attrs["engine"] == "structured"
+    assert_same(both["auto"], both["autodiff"], rtol=2e-4, atol=1e-5)
+
+
 def test_samples_are_copied(tmp_path):
     data, net = batch(12), Sequences()
     with elastic.Recorder(tmp_path, net, layers=["blocks.*"], train=data, probes=PROBES, epochs=3) as recorder:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import journals
 import jsonschema
 import processes
 import pytest
@@ -387,6 +388,7 @@ def test_a_study_of_another_protocol_is_left_alone(command, finished_study, prot
     assert told.code == 2
     assert "training.epochs: 6 → 2" in told.error
     assert "--restart" not in told.error
+    assert "--set name=small-2" in told.error
     assert studies.contents(tmp_path / "results") == before
 
 
@@ -442,8 +444,9 @@ def test_a_study_under_way_is_drawn_as_far_as_it_is(command, finished_study, tmp
     (tmp_path / "small/manifest.sha256").unlink()
     first, second = finished_study.runs()
     shutil.rmtree(tmp_path / "small/runs" / second.cell)
+    journal = journals.expand(tmp_path / "small/runs" / first.cell)
     for epoch in (2, 3, 4, 5, 6):
-        (tmp_path / "small/runs" / first.cell / f"journal/{epoch:06d}.npz").unlink()
+        (journal / f"{epoch:06d}.npz").unlink()
     assert "1/6" in command("status", "small").out
     told = command("plot", "small")
     assert told.code == 0

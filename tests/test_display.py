@@ -257,6 +257,13 @@ def test_where_nothing_is_so_the_conclusion_says_that_nothing_is_shown():
     assert "locality is not shown to go with collapse" in told
 
 
+def test_a_layer_that_changes_by_rounding_alone_neither_fell_nor_rose():
+    for factor in (1 - 1e-4, 1 + 1e-4):
+        told = conclusion(simulated(fall=factor, deeper=1.0, spread=1e-7))
+        assert "nc1 fell in 0 and rose in 0 of 3 hidden layers" in told
+        assert "layers fall" not in told
+
+
 def test_layers_that_fall_from_the_last_inward_are_told_in_that_order():
     cube = simulated(fall=0.01, deeper=1.0)
     nc1 = cube["collapse"]["nc1"]

@@ -22,7 +22,7 @@ ORDER = (
     {"_version"},
     {"elastic"},
     {"errors"},
-    {"registry", "progress", "theory"},
+    {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
     {"batches"},
@@ -32,7 +32,7 @@ ORDER = (
     {"study"},
     {"claims"},
     {"summary", "listing", "figures", "recording"},
-    {"report", "notebook", "export"},
+    {"report", "notebook", "export", "integrations"},
     {"cli"},
     {"__main__"},
 )
@@ -40,7 +40,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "registry", "progress", "protocol", "cube", "study",
+    "_version", "elastic", "errors", "registry", "progress", "releases", "protocol", "cube", "study",
     "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "notebook", "export", "cli", "__main__",
 )  # fmt: skip
@@ -61,6 +61,8 @@ KEYS = {
     "zarr": {"cube"},
     "ruamel": {"protocol"},
     "click": {"cli"},
+    "lightning": {"integrations"},
+    "transformers": {"integrations"},
     "subprocess": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}

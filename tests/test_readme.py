@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,9 +23,50 @@ def blocks(language):
 
 
 #: What a block of the README with one of these words shows; it has a test of its own.
-SPECIAL = ("open_study", "@metric", "@claim", "Recorder")
+SPECIAL = ("open_study", "@metric", "@claim", "Recorder", "ElasticCallback")
 
 LIBRARY = [code for code in blocks("python") if not any(word in code for word in SPECIAL)]
+
+#: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.
+CALLBACKS = """
+import torch, lightning
+from torch import nn
+from sklearn.datasets import load_digits
+
+x, y = (torch.tensor(part) for part in load_digits(n_class=3, return_X_y=True))
+x, y = x[:60].float() / 16, y[:60]
+
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+
+    def forward(self, inputs):
+        return self.model(inputs)
+
+    def training_step(self, batch, _):
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+module = Module()
+loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=20, shuffle=True)
+"""
+
+QUIET_LIGHTNING = """
+import functools
+quiet = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+lightning.Trainer = functools.partial(lightning.Trainer, **quiet)
+"""
+
+TRAINER = """
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "num_labels": 3}
+model = BertForSequenceClassification(BertConfig(vocab_size=17, max_position_embeddings=64, **small))
+samples = [{"input_ids": (16 * row).long().tolist(), "labels": int(label)} for row, label in zip(x, y)]
+arguments = TrainingArguments("trainer", num_train_epochs=1, report_to=[], use_cpu=True, save_strategy="no")
+"""
 
 
 @pytest.mark.parametrize("code", LIBRARY, ids=["collapse", "elasticity"])
@@ -46,6 +88,22 @@ def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypa
     assert accuracy.sel(split="train") > 0.9
     assert study.cube["collapse"]["layer"].values.tolist() == ["input", "1", "2"]
     assert study.cube["elasticity"]["probe_error"].max() < 1e-3
+
+
+def test_the_callbacks_record_studies(tmp_path, monkeypatch):
+    lightning_code, transformers_code = (code for code in blocks("python") if "ElasticCallback" in code)
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("lightning", reason="Lightning is not installed (extra: lightning)")
+    pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")
+    script = "\n".join((CALLBACKS, QUIET_LIGHTNING, lightning_code, TRAINER, transformers_code))
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    processes.run(command, env=environment, check=True)
+    for name, epochs, layers in (("fit", 21, ["model.0", "model.2"]), ("tuned", 2, ["bert.encoder.layer.0"])):
+        study = elastic.open_study(f"results/{name}")
+        assert [run.state for run in study.runs()] == ["done"]
+        assert study.cube["training"].sizes["epoch"] == epochs
+        assert set(layers) < set(study.cube["collapse"]["layer"].values.tolist())
 
 
 def test_the_metric_example_is_all_that_a_metric_needs():

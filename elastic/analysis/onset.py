@@ -11,6 +11,10 @@ from scipy import stats
 from elastic.analysis.persistence import along, depth_of, first_known, last_known, lasting, lasting_from
 from elastic.errors import OptionError
 
+#: Least factor by which a value falls or rises. Below it lies the rounding of what cannot change: an invertible linear
+#: map of the inputs has their nc1 whatever its weights, and in float32 that differs by up to 1e-4 from epoch to epoch.
+LEAST_CHANGE = 1.01
+
 
 def onset_epoch(
     values: xr.DataArray,
@@ -43,8 +47,8 @@ def onset_epoch(
     -------
     xarray.DataArray
         Epochs, without ``dim``. NaN: not up to the last epoch, which is all that the study can tell; so it is under
-        a ``fraction`` where the last value is not below the first. A mean over seeds would leave such a run out and
-        look too early: take a median, with infinity for NaN, or count them.
+        a ``fraction`` where the last value is not below the first by the factor `LEAST_CHANGE`. A mean over seeds
+        would leave such a run out and look too early: take a median, with infinity for NaN, or count them.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def _level(values: xr.DataArray, fraction: float | None, threshold: float | None
     if not 0 < fraction <= 1:
         raise OptionError("`fraction`", "be above 0 and at most 1", repr(fraction), "fraction=0.5")
     first, last = first_known(values, dim), last_known(values, dim)
-    falls = (first > last) & (last > 0)
+    falls = (first >= LEAST_CHANGE * last) & (last > 0)
     # The whole way ends at the last value itself, which rounding of the power must not miss.
     way = last if fraction == 1 else first * (last / first.where(falls)) ** fraction
     return way.where(falls)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,22 @@ from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import Verdict, findings, together, unmeasured
 from elastic.cube import write_atomically
-from elastic.errors import NotMeasured
+from elastic.cube.checked_files import encode_json
+from elastic.display import claims_html
+from elastic.errors import NotMeasured, OptionError, UnknownName
 from elastic.protocol import Component, load_claims
+from elastic.protocol.later_components import options_of
 from elastic.registry import registry
-from elastic.study import Study, open_study
+from elastic.study import FACTS, Study, open_study
+from elastic.study.provenance import of_its_release
 
 #: File of a study that holds the verdicts on its own claims.
 CLAIMS = "claims.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
-    """The verdicts on a study's claims.
+    """The verdicts on a study's claims; a notebook shows them as a table.
 
     Attributes
     ----------
@@ -47,6 +51,14 @@ class Checked:
     def refuted(self) -> bool:
         """Whether a claim is refuted."""
         return any(verdict.verdict == REFUTED for verdict in self.verdicts)
+
+    def __repr__(self) -> str:
+        counts = Counter(verdict.verdict for verdict in self.verdicts)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
+        return f"<Checked {self.study!r}: {told or 'nothing claimed'}>"
+
+    def _repr_html_(self) -> str:
+        return claims_html(self.to_json()["claims"], "the study claims nothing")
 
     def to_json(self) -> dict[str, Any]:
         """Return what claims.json holds, as plain data."""
@@ -83,7 +95,13 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     asked = study.claims if claims is None else load_claims(claims)
-    checked = Checked(study.name, study.digest, verdicts_on(cube, asked))
+    try:
+        verdicts = verdicts_on(cube, asked)
+    except (UnknownName, OptionError) as error:
+        if claims is not None:
+            raise
+        raise of_its_release(error, study.facts["provenance"], study.folder / FACTS) from None
+    checked = Checked(study.name, study.digest, verdicts)
     if claims is None and asked:
         write_checked(study.folder / CLAIMS, checked)
     return checked
@@ -91,7 +109,7 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = N
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order given."""
-    return tuple(verdict_on(cube, component.name, component.options) for component in asked)
+    return tuple(verdict_on(cube, component.name, options_of("claims", component)) for component in asked)
 
 
 def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict:
@@ -117,7 +135,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts as JSON unless the file already holds them: a study in a read-only folder can be checked."""
-    data = (json.dumps(checked.to_json(), indent=1, sort_keys=True) + "\n").encode()
+    """Write verdicts, with a checksum, unless the file holds them: a study in a read-only folder can be checked."""
+    data = encode_json(checked.to_json())
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from elastic.cube.assembly import assemble
 from elastic.cube.atomic import remove_partials, write_atomically
+from elastic.cube.compaction import compact_journal
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
@@ -15,6 +16,7 @@ from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.opening import open_sealed
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
+from elastic.cube.report_file import read_progress, read_report, write_report
 from elastic.cube.sealing import seal
 from elastic.cube.variable import Layer, Variable
 
@@ -27,10 +29,13 @@ __all__ = [
     "Status",
     "Variable",
     "assemble",
+    "compact_journal",
     "is_sealed",
     "open_sealed",
     "read_layout",
     "read_manifest",
+    "read_progress",
+    "read_report",
     "remove_partials",
     "remove_seal",
     "run_lock",
@@ -40,4 +45,5 @@ __all__ = [
     "waiting_lock",
     "write_atomically",
     "write_layout",
+    "write_report",
 ]

@@ -51,7 +51,9 @@ def epoch_of(name: str) -> int | float | None:
 
 
 def record_files(folder: Path) -> list[str]:
-    """Return the names of the files in a journal's folder that hold records, sorted; none is opened.
+    """Return the names of the files in a journal's folder that hold records, in the order of epochs; none is opened.
+
+    A compacted journal comes first.
 
     Raises
     ------
@@ -63,4 +65,5 @@ def record_files(folder: Path) -> list[str]:
             names = [path.name for path in folder.iterdir()]
         except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process
             return []
-    return sorted(name for name in names if name == COMPACT or epoch_of(name) is not None)
+    places = {name: -1 if name == COMPACT else epoch_of(name) for name in names}
+    return [name for _, name in sorted((place, name) for name, place in places.items() if place is not None)]

@@ -8,6 +8,7 @@ read alike.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +16,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, remove_partials, sync_folder, write_atomically
+from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder, write_atomically
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
 from elastic.cube.epoch_files import COMPACT, FOLDER
+from elastic.cube.labels import AFTER, read_checksum
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE, read_layout
 from elastic.cube.record import Array, encode
@@ -26,6 +28,9 @@ from elastic.cube.record_contents import is_probed_key, whole_record
 from elastic.cube.single_records import SingleRecords
 from elastic.cube.variable import Variable
 from elastic.errors import Damaged, NotReproduced, StudyError
+
+#: Folder, in that of the journal, of records that were moved out of it.
+SET_ASIDE = "set-aside"
 
 #: Bytes of records held at once while a journal is read.
 _BATCH = 16 * 2**20
@@ -71,6 +76,8 @@ class Journal:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
             self.remove_compacted()
+        # This process alone records the run, so that what its journal held before does not change.
+        self._order = self.epochs() if writing and found.is_open else None
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record, or would hold it."""
@@ -126,7 +133,21 @@ class Journal:
         if self.holds(epoch):
             self._compare(epoch, arrays)
         else:
-            write_atomically(self._singles.path(epoch), self._singles.encode(epoch, arrays))
+            write_atomically(self._singles.path(epoch), self._singles.encode(epoch, arrays, self._before(epoch)))
+            if self._order is not None:
+                insort(self._order, epoch)
+
+    def _before(self, epoch: float) -> str:
+        """Return what the label of a record of an open run says: the record before it, and its checksum's begin."""
+        if self._order is None:
+            return ""
+        place = bisect_left(self._order, epoch)
+        if not place:
+            return "none"
+        path = self.path(self._order[place - 1])
+        with explained(path, "be readable"), path.open("rb") as file:
+            checksum = read_checksum(file) or b"no checksum"
+        return f"{self._order[place - 1]!r} ({checksum[:AFTER].decode()})"
 
     def read(self, epoch: float) -> dict[str, Array]:
         """Return an epoch's record: ``status`` and the variables by ``group/name``.
@@ -234,6 +255,29 @@ class Journal:
             if left:
                 sync_folder(self.folder)
 
+    def set_aside(self, first: float) -> Path:
+        """Move the records of an epoch and of all later ones out of the journal, and return where they are.
+
+        The records before them stay. Whoever dies on the way leaves records of consecutive epochs.
+        """
+        number = 1 + len(list((self.folder / SET_ASIDE).glob("*")))
+        place = self.folder / SET_ASIDE / f"{number:03d}"
+        with explained(place):
+            make_folder(place)
+            if self._compact is not None and self._compact.epochs[-1] >= first:
+                for epoch in self._compact.epochs:
+                    if epoch < first:
+                        data = self._singles.encode(epoch, self._compact.read(epoch))
+                        write_atomically(self._singles.path(epoch), data)
+                self._compact.path.replace(place / COMPACT)
+            for epoch in reversed(self._singles.epochs()):
+                if epoch >= first:
+                    self._singles.path(epoch).replace(place / self._singles.path(epoch).name)
+            sync_folder(place)
+            sync_folder(self.folder)
+        self._look_for_compact()
+        return place
+
     def _look_for_compact(self) -> None:
         """Open the compacted journal if there is one, unless it is open."""
         try:
@@ -281,9 +325,11 @@ class Journal:
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
         found = differences(before, arrays)
-        hint = "the torch, thread count and machine that began the run, or deleting its folder to run it anew"
+        hint = (
+            "the torch, thread count and machine that began the run, or another folder (--out DIR); the record is kept"
+        )
         if self.layout.is_open:
-            hint = "restart=True to replace the run, or other coordinates; the record is kept"
+            hint = "other coordinates, or restart=True to replace this run; the record is kept"
         field = f"the record of epoch {epoch}"
         raise NotReproduced(field, "be the same when replayed", found, hint, place=str(self.path(epoch)))
 

@@ -7,9 +7,10 @@ such an archive as it is.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 #: Number of hexadecimal digits of a SHA-256.
@@ -18,7 +19,13 @@ DIGITS = 64
 #: First bytes of the record that ends a ZIP archive; 22 bytes without the comment (PKWARE's APPNOTE, 4.3.16).
 END = b"PK\x05\x06"
 
-_LABEL = re.compile(r"elastic (\w+) of run (.*?)(?: at epoch (\S+))?, sha256 ", re.DOTALL)
+#: Digits of its checksum by which a record is named in the label of the next one.
+AFTER = 16
+
+#: Between a label and the checksum.
+_MARK = b", sha256 "
+
+_LABEL = re.compile(r"elastic (\w+) of run (.*?)(?: at epoch ([^ ,]+))?(?: after ([^,]*))?, sha256 ", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class Label:
         Digest of the run's cell, which names the run's folder.
     epoch
         Of a record or a checkpoint.
+    after
+        Of a record of an open run: the record before it, or that there was none, so that one that is missing or of
+        another study is noticed: its epoch, and the first digits of the checksum of its file. It is no part of what
+        the archive is.
 
     Examples
     --------
@@ -43,13 +54,25 @@ class Label:
     kind: str
     cell: str
     epoch: float | None = None
+    after: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind} of run {self.cell}" + ("" if self.epoch is None else f" at epoch {self.epoch!r}")
 
     def encoded(self) -> bytes:
         """Return the label as it stands in a file, before the checksum."""
-        return f"elastic {self}, sha256 ".encode()
+        return f"elastic {self}{f' after {self.after}' if self.after else ''}, sha256 ".encode()
+
+    def fits(self, encoded: bytes) -> bool:
+        """Return whether a label as it stands in a file is this one, whatever it comes after.
+
+        >>> label = Label("record", "716b2a1a3cd00b05", 3)
+        >>> longer = b"elastic record of run 716b2a1a3cd00b05 at epoch 3 after 2 (1f), sha256 "
+        >>> label.fits(label.encoded()), label.fits(longer)
+        (True, True)
+        """
+        start = f"elastic {self}".encode()
+        return encoded == start + _MARK or (encoded.startswith(start + b" after ") and encoded.endswith(_MARK))
 
 
 def labelled(archive: bytes, label: Label) -> bytes:
@@ -89,14 +112,27 @@ def read_label(data: bytes) -> Label | None:
     >>> import io, zipfile
     >>> zipfile.ZipFile(buffer := io.BytesIO(), "w").close()
     >>> read_label(labelled(buffer.getvalue(), Label("record", "a", 17)))
-    Label(kind='record', cell='a', epoch=17)
+    Label(kind='record', cell='a', epoch=17, after='')
     """
     end = data.rfind(END)
     found = _LABEL.fullmatch(data[end + 22 : -DIGITS].decode(errors="replace")) if end >= 0 else None
     if found is None:
         return None
-    kind, cell, epoch = found.groups()
-    return Label(kind, cell, None if epoch is None else int(epoch) if epoch.isdigit() else float(epoch))
+    kind, cell, epoch, after = found.groups()
+    return Label(kind, cell, None if epoch is None else int(epoch) if epoch.isdigit() else float(epoch), after or "")
+
+
+def read_checksum(file: BinaryIO) -> bytes | None:
+    """Return the checksum at the end of an open archive, unchecked; None for a file of an earlier release.
+
+    >>> import io
+    >>> read_checksum(io.BytesIO(b"... sha256 " + b"0" * 64)) == b"0" * 64, read_checksum(io.BytesIO(b"{}"))
+    (True, None)
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - DIGITS))
+    found = file.read()
+    return found if re.fullmatch(rb"[0-9a-f]{64}", found) else None
 
 
 def digest_of(file: BinaryIO, size: int) -> str:

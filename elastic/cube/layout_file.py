@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout import Layout
 from elastic.cube.names import TRAINING
 from elastic.errors import Damaged, StudyError
@@ -45,7 +46,11 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
     if different := [*_coordinates(known, layout), *_unmeasured(known, layout)]:
         should = "be what this run is about to record"
         found = f"other {', '.join(different)}"
-        hint = f"the elastic version that began it, or deleting {folder} to run it anew"
+        hint = "the elastic version that began it (study.json), or another name or folder of the study: the run is kept"
+        if known.is_open:
+            hint = (
+                "the model, samples and probes that began it, or other coordinates or another folder: the run is kept"
+            )
         raise StudyError(f"`{FILE}`", should, found, hint, place=str(folder / FILE))
     return known
 
@@ -79,17 +84,18 @@ def read_layout(folder: Path) -> Layout | None:
     Raises
     ------
     Damaged
-        If the file is not as it was written, or is that of another run.
+        If the file is not as it was written, is missing beside records, or is that of another run.
     StudyError
         If the file cannot be read.
     """
     path = folder / FILE
-    with explained(path, "be readable"):
-        try:
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    data = _bytes(path)
+    if data is None and not record_files(folder / FOLDER):
+        return None
+    data = data or _bytes(path)  # a run that begins at this moment has written it before its first record
     hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
+    if data is None:
+        raise Damaged(f"`{FILE}`", "be there beside the records", "no such file", hint, place=str(path))
     try:
         layout = Layout.from_json(data.decode(errors="replace"))
     except StudyError as error:
@@ -99,3 +105,11 @@ def read_layout(folder: Path) -> Layout | None:
         should, found = f"be of run {cell_of(folder)}", f"that of run {layout.cell}"
         raise Damaged(f"`{FILE}`", should, found, hint, place=str(path))
     return layout
+
+
+def _bytes(path: Path) -> bytes | None:
+    with explained(path, "be readable"):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None

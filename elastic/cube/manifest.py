@@ -1,4 +1,8 @@
-"""The manifest of a sealed cube: the SHA-256 of every file, as ``sha256sum --check`` reads it."""
+"""The manifest of a sealed cube: the SHA-256 of every file, as ``sha256sum --check`` reads it.
+
+Its first and last lines are comments to ``sha256sum``. The last one holds the SHA-256 of all lines above; the first one
+says so, so that a manifest that was cut short is not taken for one of an earlier release, which had neither.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.checked_files import Condition
 
 FILE = "manifest.sha256"
 CUBE = "cube.zarr"
+
+#: First line, and the begin of the last one.
+HEAD, END = "# SHA-256 of each file of a sealed study; the last line has that of all lines above it\n", "# sha256 "
 
 
 def write_manifest(folder: Path, extra: Iterable[Path] = ()) -> None:
@@ -25,7 +33,8 @@ def write_manifest(folder: Path, extra: Iterable[Path] = ()) -> None:
     folder = folder.absolute()
     names = {*_cube_files(folder), *((folder / path).relative_to(folder).as_posix() for path in extra)}
     lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)]
-    write_atomically(folder / FILE, "".join(lines).encode())
+    text = "".join([HEAD, *lines])
+    write_atomically(folder / FILE, f"{text}{END}{_digest(text)}\n".encode())
 
 
 def remove_seal(folder: Path) -> None:
@@ -36,16 +45,40 @@ def remove_seal(folder: Path) -> None:
 
 def read_manifest(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each listed file; nothing where there is no manifest or it is damaged."""
+    return _parsed(_text(folder))[0]
+
+
+def check_manifest(folder: Path) -> Condition | None:
+    """Compare the manifest with its own checksum; None where there is no manifest."""
+    if not (folder / FILE).exists():
+        return None
+    listed, is_checked = _parsed(_text(folder))
+    if not listed:
+        return Condition.DAMAGED
+    return Condition.INTACT if is_checked else Condition.NOT_CHECKABLE
+
+
+def _text(folder: Path) -> str:
     path = folder / FILE
     with explained(path, "be readable"):
-        text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        return path.read_bytes().decode(errors="replace") if path.is_file() else ""
+
+
+def _parsed(text: str) -> tuple[dict[str, str], bool]:
+    """Return what a manifest lists, nothing if it is damaged, and whether it has a checksum of its own."""
+    above, mark, digest = text.rpartition(f"\n{END}")
+    is_checked = bool(mark) and text.startswith(HEAD)
+    if is_checked:
+        if f"{_digest(above + mark[:1])}\n" != digest:
+            return {}, True
+        text = above[len(HEAD) :]
     listed = {}
     for line in text.splitlines():
-        digest, mark, name = line.partition("  ")
-        if not mark or len(digest) != 64:
-            return {}
-        listed[name] = digest
-    return listed if f"{CUBE}/zarr.json" in listed else {}
+        one, between, name = line.partition("  ")
+        if not between or len(one) != 64 or name in listed:
+            return {}, is_checked
+        listed[name] = one
+    return listed if f"{CUBE}/zarr.json" in listed else {}, is_checked
 
 
 def is_sealed(folder: Path) -> bool:
@@ -86,6 +119,10 @@ def is_intact(folder: Path, name: str) -> bool:
 
 def _cube_files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in (folder / CUBE).rglob("*") if path.is_file()]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -51,9 +51,9 @@ class SingleRecords:
         found = [epoch_of(name) for name in record_files(self.folder)]
         return sorted(epoch for epoch in found if epoch is not None)
 
-    def encode(self, epoch: float, arrays: Mapping[str, Array]) -> bytes:
-        """Return the file of a record, with its label and checksum."""
-        return labelled(encode(arrays), self._label(epoch))
+    def encode(self, epoch: float, arrays: Mapping[str, Array], after: str = "") -> bytes:
+        """Return the file of a record, with its label, which may say what it comes after, and its checksum."""
+        return labelled(encode(arrays), Label("record", self._cell, epoch, after))
 
     def is_probed(self, epoch: float) -> bool:
         """Return whether the record of an epoch holds the probes' variables."""
@@ -116,15 +116,18 @@ class SingleRecords:
 
     def _member(self, epoch: float, key: str) -> Array | None:
         """Return one variable of a record, None unless the record is as usual."""
-        label = self._label(epoch).encoded()
         path = self.path(epoch)
         with readable(path), path.open("rb", buffering=0) as file:
             size, descriptor = os.fstat(file.fileno()).st_size, file.fileno()
-            bare = size if self.layout.cell is None else -1
-            # A record of an open run may be probed or not: its size tells.
-            usual = [m for m in self.moulds.values() if m.size in (bare, size - len(label) - DIGITS)]
-            mould = next((mould for mould in usual if key in mould.members), None)
-            if mould is None or (size != bare and os.pread(descriptor, len(label), mould.size) != label):
+
+            def is_usual(mould: Mould) -> bool:
+                if size == mould.size:
+                    return self.layout.cell is None
+                return self._label(epoch).fits(os.pread(descriptor, max(0, size - mould.size - DIGITS), mould.size))
+
+            # A record of an open run may be probed or not: where its label is tells.
+            mould = next((mould for mould in self.moulds.values() if key in mould.members and is_usual(mould)), None)
+            if mould is None:
                 return None
             member = mould.members[key]
             return mould.cast_member(key, os.pread(descriptor, member.stop - member.head, member.head))
@@ -152,11 +155,11 @@ class SingleRecords:
 
     def _body(self, epoch: float, data: bytes, probed: bool) -> bytes | None:
         """Return a record as it is without its label, None if it is not as usual."""
-        label, size = self._label(epoch).encoded(), self.moulds[probed].size
+        size = self.moulds[probed].size
         if len(data) == size:
             return data if self.layout.cell is None else None
         try:
-            is_usual = len(data) == size + len(label) + DIGITS and data[size:-DIGITS] == label and has_checksum(data)
+            is_usual = self._label(epoch).fits(data[size:-DIGITS]) and has_checksum(data)
         except ValueError:
             return None
         # The last two bytes of an archive's end are the length of its comment.

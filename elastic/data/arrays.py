@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.regular_file import check_regular
 from elastic.errors import DataError
 
 #: Largest unpacked size in bytes of an array that is read: a small file may announce any size.
@@ -54,6 +55,7 @@ def arrays(generator: torch.Generator, *, file: str) -> Samples:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of the file, if they are the right ones and of a size that memory can hold."""
+    check_regular(path, "a file of numpy.savez")
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {member.filename: member.file_size for member in archive.infolist()}

@@ -12,6 +12,7 @@ import torch
 from elastic.data.contract import Samples, dataset
 from elastic.data.plain_pickle import read_plain_pickle
 from elastic.errors import DataError
+from elastic.registry import shorten
 
 #: Entries of an image: 3 colours × 32 rows × 32 columns.
 ENTRIES = 3 * 32 * 32
@@ -80,11 +81,17 @@ def _part(path: Path, key: str) -> Part:
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(data), ENTRIES):
         found = f"{getattr(data, 'dtype', type(data).__name__)} {getattr(data, 'shape', '')}"
         raise _damaged(path, f"hold images as bytes [n, {ENTRIES}]", found)
-    if not isinstance(labels, list) or not all(isinstance(label, int) and label >= 0 for label in labels):
-        raise _damaged(path, f"hold {key} as a list of numbers from 0", type(labels).__name__)
+    wrong = ("no list",) if not isinstance(labels, list) else [label for label in labels if not _is_position(label)]
+    if wrong:
+        raise _damaged(path, f"hold {key} as a list of integers from 0", shorten(wrong[0]))
     if len(labels) != len(data):
         raise _damaged(path, f"hold one label for each of {len(data)} images", f"{len(labels)}")
     return data, labels
+
+
+def _is_position(label: Any) -> bool:
+    """Return whether a label is an integer from 0 that an array can hold; True and False are none."""
+    return type(label) is int and 0 <= label < 2**31
 
 
 def _names(path: Path, key: str) -> tuple[str, ...]:
@@ -95,13 +102,13 @@ def _names(path: Path, key: str) -> tuple[str, ...]:
 
 
 def _read(path: Path, *keys: str) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists():
         hint = "`data.folder` with the unpacked python version of the data set"
         raise DataError(f"`{path.parent}`", f"hold {path.name}", "no such file", hint)
     content = read_plain_pickle(path)
     for key in keys:
         if key not in content:
-            raise _damaged(path, f"hold {key!r}", f"{sorted(content)}")
+            raise _damaged(path, f"hold {key!r}", shorten(sorted(content)))
     return content
 
 

@@ -60,7 +60,7 @@ def _read_part(folder: Path, part: str, hint: str) -> tuple[NDArray[np.uint8], N
 
 def _find(folder: Path, name: str, hint: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if path.exists():
             return path
     found = "no such folder" if not folder.is_dir() else "no such file"
     raise DataError(f"`{folder}`", f"hold {name} or {name}.gz", found, hint)

@@ -17,6 +17,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from elastic.data.regular_file import check_regular
 from elastic.errors import DataError
 
 #: Largest number of entries that a header may announce: no header, however wrong, fills the memory.
@@ -41,6 +42,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         If the file cannot be read, has another type or number of dimensions, no entries or more than
         `MOST_ENTRIES`, or holds fewer or more bytes than it announces.
     """
+    check_regular(path)
     try:
         with _open(path) as file:
             shape = _read_header(file, path, dimensions)

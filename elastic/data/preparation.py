@@ -17,7 +17,8 @@ from elastic.data.label_noise import randomize_labels
 from elastic.data.superclasses import merge_classes
 from elastic.data.transforms import choose_classes, split, standardize, take_per_class
 from elastic.errors import DataError, ElasticError
-from elastic.registry import registry
+from elastic.protocol.scalars import UNPRINTABLE
+from elastic.registry import registry, shorten
 
 Normalize = Literal["standardize", "none"]
 
@@ -129,7 +130,31 @@ def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> 
         raise DataError(f"data `{name}`", "load", found, f"other options (elastic show {name})") from error
     if len(samples.classes) < 2:
         raise DataError(f"data `{name}`", "have two classes or more", f"{list(samples.classes)}", "other data")
+    _check_labels(f"data `{name}`", samples)
     return samples
+
+
+def _check_labels(data: str, samples: Samples) -> None:
+    """Raise a DataError unless labels are positions of classes, whose names are texts or integers, each another.
+
+    They become coordinates of a cube, which holds no characters that cannot be printed.
+    """
+    names = (*samples.classes, *samples.fine_classes)
+    for name in names:
+        if type(name) not in (str, int):
+            raise DataError(f"{data}: a class's name", "be a text or an integer", shorten(name), "another name")
+        if isinstance(name, str) and UNPRINTABLE.search(name):
+            raise DataError(f"{data}: a class's name", "be of printable characters", shorten(name), "another name")
+    for labels, classes in ((samples.labels, samples.classes), (samples.fine_labels, samples.fine_classes)):
+        if labels is None:
+            continue
+        if len({*map(str, classes)}) < len(classes):
+            raise DataError(f"{data}: the classes", "have different names", shorten(list(classes)), "other names")
+        if labels.dtype != torch.int64:
+            raise DataError(f"{data}: the labels", "be integers (torch.int64)", f"{labels.dtype}", "labels.long()")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+            found = f"{int(labels.min())} to {int(labels.max())}"
+            raise DataError(f"{data}: the labels", f"be 0 to {len(classes) - 1}", found, "one name for each label")
 
 
 def draws(seed: int, step: int) -> torch.Generator:

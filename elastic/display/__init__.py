@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from elastic.display.conclusion import conclusion
-from elastic.display.html import study_html
+from elastic.display.html import claims_html, study_html
 
-__all__ = ["conclusion", "study_html"]
+__all__ = ["claims_html", "conclusion", "study_html"]

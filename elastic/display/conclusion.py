@@ -12,6 +12,7 @@ from elastic.analysis.analyses import Analyses
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking
+from elastic.analysis.onset import LEAST_CHANGE
 from elastic.analysis.reading import hidden_layers, settings_of
 from elastic.display.headline import geometric_interval, measured_epochs
 from elastic.display.numbers import with_interval
@@ -68,7 +69,7 @@ def with_training(analyses: Analyses, where: Where) -> str:
         return ""
     found = geometric_interval(nc1.sel(epoch=epochs[-1]) / nc1.sel(epoch=epochs[0]))
     found = found.isel(layer=np.flatnonzero(found["count"] > 0))
-    fell, rose = int((found["upper"] < 1).sum()), int((found["lower"] > 1).sum())
+    fell, rose = int((found["upper"] < 1 / LEAST_CHANGE).sum()), int((found["lower"] > LEAST_CHANGE).sum())
     counted = f"fell in {fell} and rose in {rose} of {found.sizes['layer']} hidden layers"
     known = bool(found["upper"].notnull().any())
     ends = [f"×{_told(found.isel(layer=i))} in {found['layer'].values[i]}" for i in (0, -1)]

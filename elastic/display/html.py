@@ -51,6 +51,20 @@ def study_html(
     return f'<div class="elastic-study">{STYLE}{"".join(parts)}</div>'
 
 
+def claims_html(claims: Sequence[Mapping[str, Any]], note: str) -> str:
+    """Return verdicts as HTML: a table with a row a claim, or a note in its place.
+
+    Parameters
+    ----------
+    claims
+        As ``claims.json`` has them.
+    note
+        Said where nothing is claimed.
+    """
+    shown = "".join(_claims(Verdicts(tuple(claims), "" if claims else note)))
+    return f'<div class="elastic-study">{STYLE}{shown}</div>'
+
+
 def _told(parts: Callable[[], list[str]]) -> list[str]:
     try:
         return parts()
@@ -144,19 +158,21 @@ def _claim(claim: Mapping[str, Any]) -> str:
     verdict = str(claim["verdict"])
     shown = f'<span class="verdict {escape(verdict)}">{SIGNS.get(verdict, "")} {escape(verdict)}</span>'
     sentence = f"{escape(str(claim['sentence']))} <cite>{escape(str(claim['source']))}</cite>"
-    findings = list(claim["findings"])
-    lines = [escape(_effect(finding)) for finding in findings[:SETTINGS]]
+    # Those that decide first: where a claim is refuted, the settings that refute it must not be cut off.
+    findings = sorted(claim["findings"], key=lambda finding: finding.get("verdict") != verdict)
+    lines = [escape(_effect(finding, len(findings) > 1)) for finding in findings[:SETTINGS]]
     lines += [f"… and {len(findings) - SETTINGS} more"] if len(findings) > SETTINGS else []
     effects = "<br>".join(lines)
     seeds = "<br>".join(escape(str(finding.get("seeds", "–"))) for finding in findings[:SETTINGS])
     return f"<tr><td>{sentence}</td><td>{shown}</td><td>{effects}</td><td>{seeds}</td></tr>"
 
 
-def _effect(finding: Mapping[str, Any]) -> str:
+def _effect(finding: Mapping[str, Any], several: bool) -> str:
     effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
     setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
     told = finding.get("reason") or with_interval(effect, lower, upper)
-    return f"{setting}: {told}" if setting else str(told)
+    sign = f"{SIGNS.get(str(finding.get('verdict')), '')} " if several else ""
+    return f"{sign}{setting}: {told}".lstrip() if setting else str(told)
 
 
 def _number(value: Any) -> float:

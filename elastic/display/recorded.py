@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import spelled
 
 #: What a recorded study is called where a protocol's study shows what it trained.
@@ -12,6 +13,9 @@ SOURCE = "Recorded from a training loop"
 
 #: Settings shown at a glance, and the parts of one of them that are written out there.
 GLANCE, PARTS = ("model", "layers", "loss", "epochs", "probes"), 8
+
+#: The part of the setting ``probes`` that says when the probes are read, and is none.
+AT = "at"
 
 
 def study_title(protocol: Mapping[str, Any]) -> str:
@@ -35,25 +39,42 @@ def settings_table(protocol: Mapping[str, Any]) -> dict[str, str]:
     --------
     >>> settings_table({"settings": {"loss": "mse", "optimizer": {"lr": [0.1, 0.01], "nesterov": True}}})
     {'loss': 'mse', 'optimizer.lr': '0.1, 0.01', 'optimizer.nesterov': 'true'}
+    >>> settings_table({"settings": {"probes": {"at": [0.0, 0.5, 8.0]}, "weight_decay": None}})
+    {'probes.at': '0, 0.5, 8'}
     """
-    return dict(_rows("", protocol.get("settings") or {}))
+    rows = dict(_rows("", protocol.get("settings") or {}))
+    if rows.get("weight_decay") == "none":
+        # That of the least-squares decomposition: where it is not given, the training may still have had one.
+        del rows["weight_decay"]
+    return rows
 
 
 def _rows(prefix: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for name, value in settings.items():
         path = f"{prefix}{name}"
-        rows += _rows(f"{path}.", value) if isinstance(value, Mapping) and value else [(path, setting_text(value))]
+        if isinstance(value, Mapping) and value:
+            rows += _rows(f"{path}.", value)
+        else:
+            rows.append((path, _epochs(value) if path == f"probes.{AT}" else setting_text(value)))
     return rows
+
+
+def _epochs(value: Any) -> str:
+    """Return a list of epochs as text; where runs have different ones, the lists."""
+    is_one = isinstance(value, list) and all(isinstance(epoch, int | float) for epoch in value)
+    return ", ".join(map(epoch_label, value)) if is_one else setting_text(value)
 
 
 def settings_glance(protocol: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings of `GLANCE` that a recorded study has as short texts, by heading.
 
-    >>> settings_glance({"settings": {"layers": ["conv1", "fc"], "probes": {"collapse": {"per_class": 20}}, "lr": 0.1}})
+    >>> settings_glance({"settings": {"layers": ["conv1", "fc"], "probes": {"at": [0, 8], "collapse": {}}, "lr": 0.1}})
     {'Layers': 'conv1, fc', 'Probes': 'collapse'}
     """
-    settings = protocol.get("settings") or {}
+    settings = dict(protocol.get("settings") or {})
+    if isinstance(settings.get("probes"), Mapping):
+        settings["probes"] = {name: options for name, options in settings["probes"].items() if name != AT}
     return {name.capitalize(): _short(settings[name]) for name in GLANCE if settings.get(name) not in (None, {}, [])}
 
 

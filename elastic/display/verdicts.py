@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
+
+from elastic.cube.checked_files import decode_json
 
 FILE = "claims.json"
 
@@ -45,7 +46,7 @@ def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
     """
     check = f"elastic check {quote(str(folder))}"
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found, _ = decode_json((folder / FILE).read_bytes())
         claims = tuple(dict(claim) for claim in found["claims"])
         same = found["digest"] == digest
         if any(not {"name", "sentence", "source", "verdict", "findings"} <= claim.keys() for claim in claims):

@@ -93,3 +93,9 @@ class BatchForward(nn.Module):
     def _type(self) -> torch.dtype | None:
         """Return the type of floating-point inputs: the parameters may be copies in another one."""
         return next((p.dtype for p in self.original.parameters() if p.is_floating_point()), None)
+
+
+def takes_numbers(model: nn.Module) -> bool:
+    """Whether a model, or the module that it taps, takes numbers of samples in the place of inputs."""
+    view = getattr(model, "module", model)
+    return isinstance(view, BatchForward) and view.batch is not None

@@ -24,8 +24,12 @@ from elastic.models.restorers import restorer_of
 DEPTH = 6
 #: What holds nothing.
 PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
-#: Objects that a model only refers to: what they hold is not the state of the model.
-FOREIGN = ("logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed")
+#: Objects that a model only refers to: what they hold is not the state of the model. A LightningModule refers to its
+#: trainer, with data, loops and callbacks.
+FOREIGN = (
+    "logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed",
+    "lightning.", "pytorch_lightning.",
+)  # fmt: skip
 
 
 class ModuleState:

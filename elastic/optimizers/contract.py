@@ -18,8 +18,11 @@ from torch import nn
 from elastic.errors import OptionError
 from elastic.registry import registry
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+#: Rates and decays up to here can be multiplied in float32.
+LARGEST = 1e30
+
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[nn.Parameter]
 

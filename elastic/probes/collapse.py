@@ -15,7 +15,7 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
-from elastic.probes.features import FeatureStream
+from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions
 
 #: What each layer can be read for.
@@ -70,6 +70,11 @@ class CollapseProbe:
         weights = self._weights()
         by_layer = {layer: {*OF_EVERY_LAYER, *weights.get(layer, {})} for layer in self.layers}
         return by_layer, set() if self._classifier() is None or self.ridge is None else {"least_squares"}
+
+    def check_budget(self) -> None:
+        """Raise a ModelError if the memory budget is too small for one sample."""
+        with preserved(self.model):
+            check_budget(self.model, self.samples["train"].inputs, self.memory_budget)
 
     def read(self) -> dict[str, SplitReading]:
         """Read every split that is reported, in order.

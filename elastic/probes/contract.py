@@ -122,6 +122,9 @@ class Probe(ABC):
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
         """Return the numbers of every variable at an epoch, {name: array with the shape of its dims}."""
 
+    def rehearse(self) -> None:  # noqa: B027 (most probes can be read of any model that declares)
+        """Raise what every reading would raise, such as a memory budget that is too small; cheap, before a run."""
+
     def resume(self, records: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most probes have no state)
         """Continue after an earlier process that left these records of probed epochs, {variable: numbers}."""
 

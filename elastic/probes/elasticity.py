@@ -85,6 +85,10 @@ class ElasticityProbe:
     def _example(self) -> Tensor:
         return self.samples.inputs[:1]
 
+    def check_budget(self) -> None:
+        """Raise a ModelError if the memory budget allows no draw."""
+        self._fitting()
+
     def _fitting(self) -> list[tuple[Tensor, Tensor]]:
         """Return the draws that the memory budget allows with the engine of now; it must allow the first."""
         fitting: list[tuple[Tensor, Tensor]] = []

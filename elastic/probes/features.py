@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class FeatureStream:
         self._kept: list[tuple[dict[str, Tensor], Tensor]] | None = None
         with torch.no_grad(), probed(model):
             one = flat_taps(model, inputs[:1])
-        size = sum(f.shape[1] * f.element_size() for f in one.values())
+        size = bytes_of(one)
         self._keeps = size * len(labels) <= memory_budget
         # In float64 and with its residuals a batch weighs several times its features.
         self._batch = max(1, min(len(labels), 4096, memory_budget // (8 * size)))
@@ -73,6 +73,24 @@ class FeatureStream:
             yield features, labels
         self.decisions = torch.cat(decisions)
         self._kept = kept if self._keeps else None
+
+
+def check_budget(model: TappedModel, inputs: Tensor, memory_budget: int) -> None:
+    """Raise a ModelError if the features of one sample take more than a memory budget."""
+    with torch.no_grad(), probed(model):
+        least = bytes_of(flat_taps(model, inputs[:1]))
+    if least > memory_budget:
+        should = f"be at least {least} bytes, for the features of one sample"
+        raise ModelError("`memory_budget`", should, f"{memory_budget}", "memory_budget: 1GiB, or fewer layers")
+
+
+def bytes_of(features: Mapping[str, Tensor]) -> int:
+    """Return the bytes that features [n, d] of all layers take for each sample.
+
+    >>> bytes_of({"hidden": torch.zeros(5, 3), "logits": torch.zeros(5, 2, dtype=torch.float64)})
+    28
+    """
+    return sum(layer.shape[1] * layer.element_size() for layer in features.values())
 
 
 def gram_matrices(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[str, Tensor]:

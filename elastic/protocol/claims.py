@@ -10,6 +10,7 @@ from elastic.errors import ProtocolError
 from elastic.protocol.citations import cite_keys
 from elastic.protocol.components import complete_component
 from elastic.protocol.explanation import NOTHING, Problem, unknown_key
+from elastic.protocol.later_options import Earlier, never, without_later
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
 from elastic.protocol.registered_probes import dims_of_probes
@@ -32,8 +33,12 @@ OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class
 LEAST_NUMBERS = 3
 
 
-def complete_claims(written: Any, axes: Mapping[str, list[Any]] | None) -> tuple[list[Any], list[Problem]]:
+def complete_claims(
+    written: Any, axes: Mapping[str, list[Any]] | None, earlier: Earlier = never
+) -> tuple[list[Any], list[Problem]]:
     """Return claims with every option's value, and what is wrong with them.
+
+    Later options that mean what earlier releases did are left out of them (`elastic.protocol.later_components`).
 
     Parameters
     ----------
@@ -41,17 +46,21 @@ def complete_claims(written: Any, axes: Mapping[str, list[Any]] | None) -> tuple
         The protocol's ``claims``.
     axes
         Labels on each axis of the protocol but the seed; None where they are not known.
+    earlier
+        As `elastic.protocol.components.complete` takes it.
     """
     if not isinstance(written, list):
         return written, []  # the schema says what is wrong
     completed, problems = [], []
     for number, component in enumerate(written):
         path: Path = ("claims", number)
-        claim, found = complete_component(path, "claims", component, shared={"name"})
-        completed.append(claim)
+        claim, found = complete_component(path, "claims", component, shared={"name"}, earlier=earlier)
         problems += found
-        if not found and axes is not None and _is_claim(claim):
-            problems += _misfits(path, registry("claims").get(claim["name"]), claim, axes)
+        if not found and _is_claim(claim):
+            entry = registry("claims").get(claim["name"])
+            problems += _misfits(path, entry, claim, axes) if axes is not None else ()
+            claim = without_later(entry.options, claim)
+        completed.append(claim)
     return completed, problems
 
 

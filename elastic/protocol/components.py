@@ -8,6 +8,7 @@ from typing import Any
 from elastic.errors import NotAllowed, OptionError, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
 from elastic.protocol.explanation import NOTHING, Problem, locate, schema_at, unknown_key
+from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
 from elastic.protocol.words import dotted, one_line, told
@@ -17,7 +18,7 @@ from elastic.registry import Entry, registry
 EXTERNAL = "external"
 
 
-def complete(section: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def complete(section: str, written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
     """Return a section with all its components complete, and what is wrong with them.
 
     Parameters
@@ -26,6 +27,8 @@ def complete(section: str, written: dict[str, Any]) -> tuple[dict[str, Any], lis
         One of `Sections`.
     written
         ``{section: …}`` as the user wrote it, or without it.
+    earlier
+        Tells which later options mean what earlier releases did, where they are not written.
     """
     problems: list[Problem] = []
     for path, kind in COMPONENTS.items():
@@ -36,7 +39,8 @@ def complete(section: str, written: dict[str, Any]) -> tuple[dict[str, Any], lis
             continue
         component = owner.get(path[-1], default_component(path))
         model, _ = schema_at(Sections, path)
-        completed, found = complete_component(path, kind, component, shared=set(model.model_fields) if model else set())
+        shared = set(model.model_fields) if model else set()
+        completed, found = complete_component(path, kind, component, shared=shared, earlier=earlier)
         problems += found
         if completed is not None:
             written = put(written, path, completed)
@@ -97,7 +101,9 @@ def _is_required(section: str) -> bool:
     return Sections.model_fields[section].is_required()
 
 
-def complete_component(path: Path, kind: str, written: Any, *, shared: set[str]) -> tuple[Any, list[Problem]]:
+def complete_component(
+    path: Path, kind: str, written: Any, *, shared: set[str], earlier: Earlier = never
+) -> tuple[Any, list[Problem]]:
     """Return one component with every option's value, and what is wrong with it.
 
     Parameters
@@ -110,6 +116,8 @@ def complete_component(path: Path, kind: str, written: Any, *, shared: set[str])
         As the user wrote it.
     shared
         Keys beside its options that belong to the section (``name`` is one).
+    earlier
+        As `complete` takes it.
     """
     component = {"name": written} if isinstance(written, str) else written
     name = (*path, "name")
@@ -123,12 +131,12 @@ def complete_component(path: Path, kind: str, written: Any, *, shared: set[str])
     except UnknownName as error:
         return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
     options = {key: value for key, value in component.items() if key not in shared}
-    completed, problems = complete_options(path, entry, options, shared=shared)
+    completed, problems = complete_options(path, entry, options, shared=shared, earlier=earlier)
     return {key: value for key, value in component.items() if key in shared} | completed, problems
 
 
 def complete_options(
-    path: Path, entry: Entry, written: dict[str, Any], *, shared: Collection[str] = ()
+    path: Path, entry: Entry, written: dict[str, Any], *, shared: Collection[str] = (), earlier: Earlier = never
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return every option of a registered function with its value, and what is wrong with those that are written.
 
@@ -142,11 +150,14 @@ def complete_options(
         Options as the user wrote them.
     shared
         Keys beside the options that belong to the section.
+    earlier
+        As `complete` takes it.
     """
     known = [*entry.options.model_fields, *sorted(set(shared) - {"name"})]
     should = f"be an option of {entry.name!r}"
     problems = [unknown_key((*path, key), known, should=should) for key in written if key not in known]
     options = {key: value for key, value in written.items() if key in known}
+    options = with_earlier(entry.options, options, earlier)
     try:
         options = {key: value for key, value in entry.complete(options).items() if key not in shared}
     except OptionError as error:

@@ -45,6 +45,7 @@ def json_schema() -> dict[str, Any]:
     }
     properties["claims"]["items"] = _one_of("claims")
     parts["Axis"]["required"] = ["path", "values"]
+    del parts["Axis"]["properties"]["left_out"]  # found while a file is read
     del parts["Training"]["required"]
     for kind, base in _BASES.items():
         parts[kind] = _components(kind, parts[base], parts)

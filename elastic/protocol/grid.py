@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.canonical import canonical_json, digest
-from elastic.protocol.paths import Path, put
-from elastic.protocol.sections import Sections, Settings, Strict, without_repeats
+from elastic.protocol.canonical import canonical_json
+from elastic.protocol.later_options import with_earlier
+from elastic.protocol.paths import Path, leave, put
+from elastic.protocol.sections import CANONICAL, Sections, Settings, Strict, without_repeats
 from elastic.protocol.words import dotted
+from elastic.releases import Added
 
 MAX_CELLS = 100_000
 
@@ -76,6 +78,9 @@ class Axis(Strict):
         AfterValidator(_labels),
         AfterValidator(without_repeats),
     ]
+    #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
+    #: while a protocol is read; a file cannot tell them.
+    left_out: Annotated[list[int], Added("0.1.0", before=[])] = []  # noqa: RUF012 (pydantic copies it)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -174,13 +179,19 @@ def build_cells(sections: Sections, axes: Axes) -> tuple[Cell, ...]:
         Complete as well: their values are what stands at their path when all defaults are filled in.
     """
     variants = {name: _variants(name, getattr(sections, name), axes.named) for name in Sections.model_fields}
+    texts = {
+        name: {at: canonical_json(part.canonical()) for at, part in table.items()}
+        for name, (_, table) in variants.items()
+    }
     labels, cells = axes.labels, []
     for index, position in enumerate(product(*(range(len(values)) for values in labels.values()))):
         at = dict(zip(labels, position, strict=True))
-        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in variants.items()}
-        settings = Settings.model_validate({"seed": axes.seed[at["seed"]], **parts})
+        places = {name: tuple(at[axis] for axis in own) for name, (own, _) in variants.items()}
+        seed, parts = axes.seed[at["seed"]], {name: variants[name][1][place] for name, place in places.items()}
+        settings = Settings.model_validate({"seed": seed, **parts})
         coordinates = {axis: labels[axis][i] for axis, i in at.items()}
-        cells.append(Cell(index, coordinates, settings, digest(settings.canonical())[:16]))
+        name = _cell_digest(seed, {name: texts[name][place] for name, place in places.items()})
+        cells.append(Cell(index, coordinates, settings, name))
     return tuple(cells)
 
 
@@ -196,13 +207,18 @@ def cell_digests(sections: Mapping[str, Mapping[str, Any]], axes: Axes) -> Itera
         positions = product(*(range(len(axis.values)) for axis in own.values()))
         variants = {at: set_axes({name: dict(section)}, own, dict(zip(own, at, strict=True)))[name] for at in positions}
         texts[name] = list(own), {at: canonical_json(variant) for at, variant in variants.items()}
-    labels, names = axes.labels, sorted([*sections, "seed"])
+    labels = axes.labels
     for position in product(*(range(len(values)) for values in labels.values())):
         at = dict(zip(labels, position, strict=True))
         parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()}
-        parts["seed"] = str(axes.seed[at["seed"]])
-        text = "{" + ",".join(f'"{name}":{parts[name]}' for name in names) + "}"  # their canonical JSON
-        yield hashlib.sha256(text.encode()).hexdigest()[:16]
+        yield _cell_digest(axes.seed[at["seed"]], parts)
+
+
+def _cell_digest(seed: int, sections: Mapping[str, str]) -> str:
+    """Return the digest of settings whose sections have these canonical JSON texts."""
+    parts = {**sections, "seed": str(seed)}
+    text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def axes_of(section: str, axes: Mapping[str, Axis]) -> dict[str, Axis]:
@@ -215,15 +231,18 @@ def set_axes(section: dict[str, Any], axes: Mapping[str, Axis], at: Mapping[str,
     """Return a plain ``{section: …}`` with its axes at the positions told."""
     (name,) = section
     for axis, values in axes_of(name, axes).items():
-        section = put(section, values.parts, values.values[at[axis]])
+        if at[axis] in values.left_out:
+            section = leave(section, values.parts)
+        else:
+            section = put(section, values.parts, values.values[at[axis]])
     return section
 
 
 def _variants(name: str, section: Strict, axes: Mapping[str, Axis]) -> tuple[list[str], dict[tuple[int, ...], Strict]]:
     """Return the names of the axes that set a section, and the section at each of their positions."""
-    own, plain = axes_of(name, axes), {name: section.canonical()}
+    own, model, written = axes_of(name, axes), type(section), {name: section.model_dump(context=CANONICAL)}
     positions = product(*(range(len(axis.values)) for axis in own.values()))
     return list(own), {
-        at: type(section).model_validate(set_axes(plain, own, dict(zip(own, at, strict=True)))[name])
+        at: model.model_validate(with_earlier(model, set_axes(written, own, dict(zip(own, at, strict=True)))[name]))
         for at in positions
     }

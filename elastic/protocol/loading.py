@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -12,8 +12,10 @@ from elastic.errors import ProtocolError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
-from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain
+from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
 from elastic.protocol.grid import Axes, axes_of, own_name
+from elastic.protocol.later_components import leave_out, unknown_to
+from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import actual, put
 from elastic.protocol.registered_probes import names_of_probes
@@ -28,7 +30,13 @@ from elastic.registry import registry
 SECTIONS = tuple(Sections.model_fields)
 
 
-def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (), allow: Sequence[str] = ()) -> Protocol:
+def load_protocol(
+    path: str | os.PathLike[str],
+    *,
+    settings: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    begun: Mapping[str, Any] | None = None,
+) -> Protocol:
     """Return the protocol of a YAML file, complete: every default is written out, every cell is checked.
 
     Parameters
@@ -39,6 +47,9 @@ def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (),
         ``path=value`` texts that replace what the file says, as after ``--set`` on the command line.
     allow
         Modules from which a model may be imported; a protocol cannot allow any itself.
+    begun
+        The canonical protocol of a study that the file is to resume. An option that the study does not know, since
+        a later release added it, means what it did before where the file does not name it.
 
     Raises
     ------
@@ -49,10 +60,10 @@ def load_protocol(path: str | os.PathLike[str], *, settings: Sequence[str] = (),
     text, tree = read_file(path)
     for number, setting in enumerate(settings, 1):
         tree = _set(tree, setting, number)
-    protocol, problems = _read(tree.data, tuple(allow))
+    protocol, problems = _read(tree.data, tuple(allow), never if begun is None else unknown_to(begun))
     if problems or protocol is None:
         raise first_mistake(problems, tree.places)
-    protocol._text = "" if settings else text
+    protocol._text = protocol.text if settings else text
     return protocol
 
 
@@ -67,10 +78,10 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
     return Tree(data, tree.places)
 
 
-def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | None, list[Problem]]:
+def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> tuple[Protocol | None, list[Problem]]:
     """Return the complete protocol of plain data, or None and all problems."""
     axes, problems = _read_axes(written)
-    header, found = _read_header(written, axes)
+    header, found = _read_header(written, axes, earlier)
     problems += found
     complete_axes: dict[str, Any] = {"seed": axes.seed} if axes else {}
     sections: dict[str, Any] = {}
@@ -78,9 +89,11 @@ def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | N
         if axes is None and section in _sections_of_axes(written):
             continue  # an axis may give what the section lacks
         own = axes_of(section, axes.named) if axes else {}
-        variants = SectionVariants(section, {k: v for k, v in written.items() if k == section}, own, allow)
+        variants = SectionVariants(section, {k: v for k, v in written.items() if k == section}, own, allow, earlier)
         first, changed = variants.check()
         problems += variants.problems.values()
+        if first:
+            first, changed = leave_out(first, changed)
         sections |= first
         complete_axes |= {name: axis.model_dump() for name, axis in changed.items()}
     if problems:
@@ -92,15 +105,16 @@ def _read(written: dict[str, Any], allow: tuple[str, ...]) -> tuple[Protocol | N
         return None, explain(error, Protocol, whole)
 
 
-def _read_header(written: dict[str, Any], axes: Axes | None) -> tuple[dict[str, Any], list[Problem]]:
+def _read_header(written: dict[str, Any], axes: Axes | None, earlier: Earlier) -> tuple[dict[str, Any], list[Problem]]:
     """Return all but sections and axes, and what is wrong with it (keys that are unknown among it)."""
     plain = {key: value for key, value in written.items() if key not in SECTIONS and key != "axes"}
     cites = plain.get("cites")
     problems = unknown_citations(cites) if isinstance(cites, list) else []
     if "claims" in plain:
-        plain["claims"], found = complete_claims(plain["claims"], _labels(axes))
+        plain["claims"], found = complete_claims(plain["claims"], _labels(axes), earlier)
         problems += found
     told = {problem.path for problem in problems}
+    plain = with_earlier(Header, plain, earlier)
     try:
         return Header.model_validate(plain).model_dump(), problems
     except pydantic.ValidationError as error:
@@ -114,7 +128,16 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
         axes = Axes.model_validate(plain)
     except pydantic.ValidationError as error:
         return None, explain(error, Axes, plain, around=("axes",))
-    return axes, [problem for name in axes.named if (problem := _clash(name))]
+    told = [
+        unknown_key(("axes", name, "left_out"), ["path", "values", "labels"])
+        for name in _telling_what_is_left_out(plain)
+    ]
+    return axes, told + [problem for name in axes.named if (problem := _clash(name))]
+
+
+def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
+    """Return the axes that tell, as only a canonical protocol does, which of their values cells leave out."""
+    return [name for name, axis in axes.items() if isinstance(axis, dict) and "left_out" in axis]
 
 
 def _labels(axes: Axes | None) -> dict[str, list[Any]] | None:

@@ -78,6 +78,20 @@ def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return root
 
 
+def leave(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the data without a key; only what lies on the way to it is copied.
+
+    >>> leave({"model": {"name": "mlp", "dropout": 0.0}}, ("model", "dropout")), leave({}, ("model", "dropout"))
+    ({'model': {'name': 'mlp'}}, {})
+    """
+    *above, key = path
+    try:
+        owner = get(data, tuple(above))
+    except KeyError:
+        return data
+    return put(data, tuple(above), {name: value for name, value in owner.items() if name != key}) if above else data
+
+
 def _slot(node: Any, part: str | int) -> Any:
     """Return the key or position that a part of a path means in a node."""
     if isinstance(node, dict):

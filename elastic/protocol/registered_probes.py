@@ -6,6 +6,7 @@ from typing import Any
 
 from elastic.protocol.components import complete_options
 from elastic.protocol.explanation import Problem, unknown_key
+from elastic.protocol.later_options import Earlier, never
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import Probes
 from elastic.registry import Entry, registry
@@ -29,13 +30,15 @@ def names_of_probes() -> frozenset[str]:
     return frozenset(dims_of_probes()).union(COMMON, (entry.facts.group for entry in registry("probes")))
 
 
-def complete_probes(written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def complete_probes(written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
     """Return ``{"probes": …}`` with every option of each registered probe that it names, and what is wrong with them.
 
     Parameters
     ----------
     written
         As the user wrote it, or without it. A probe that is null, or no mapping, stays as it is.
+    earlier
+        As `elastic.protocol.components.complete` takes it.
     """
     probes = written.get("probes")
     further = {k: v for k, v in probes.items() if k not in Probes.model_fields} if isinstance(probes, dict) else {}
@@ -45,7 +48,7 @@ def complete_probes(written: dict[str, Any]) -> tuple[dict[str, Any], list[Probl
         if name not in entries:
             problems.append(unknown_key(path, [*Probes.model_fields, *entries]))
         elif isinstance(options, dict):
-            completed, found = complete_options(path, entries[name], options)
+            completed, found = complete_options(path, entries[name], options, earlier=earlier)
             problems += found
             written = put(written, path, completed)
     return written, problems

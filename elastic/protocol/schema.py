@@ -15,6 +15,7 @@ from elastic.errors import ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, Cell, build_cells
+from elastic.protocol.later_options import with_earlier
 from elastic.protocol.sections import Component, Sections, Strict
 
 #: What a study's folder may be called.
@@ -55,7 +56,13 @@ class Protocol(Header, Sections):
     @property
     def text(self) -> str:
         """The file as it was read; where none says the same (values were set), one with every value written out."""
-        return self._text or json.dumps(self.canonical(), indent=1, ensure_ascii=False) + "\n"  # JSON is YAML
+        from elastic.protocol.later_components import (
+            written_out,
+        )  # reads registries, which opening a study does not need
+
+        return (
+            self._text or json.dumps(written_out(self.canonical()), indent=1, ensure_ascii=False) + "\n"
+        )  # JSON is YAML
 
     @cached_property
     def digest(self) -> str:
@@ -76,12 +83,14 @@ class Protocol(Header, Sections):
     def from_canonical(cls, data: Mapping[str, Any]) -> Protocol:
         """Return the protocol of a canonical form, whose options are taken as they are (no registry is asked).
 
+        What a later release added to a section, and the form lacks, means what the releases before it did.
+
         Raises
         ------
         ProtocolError
             If it is none.
         """
-        plain = dict(data)
+        plain = with_earlier(cls, data)
         try:
             return cls.model_validate(plain)
         except pydantic.ValidationError as error:

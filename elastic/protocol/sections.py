@@ -20,9 +20,11 @@ from pydantic import (
 
 from elastic.protocol.budget import read_bytes, spell_bytes
 from elastic.protocol.canonical import canonical_json, plain
+from elastic.protocol.later_options import without_later
+from elastic.releases import Added
 
 Split = Literal["train", "test"]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]
 Count = Annotated[int, Field(ge=1)]
 
 #: Context in which parts are serialised for digests.
@@ -37,8 +39,11 @@ class Strict(pydantic.BaseModel):
     )
 
     def canonical(self) -> dict[str, Any]:
-        """Return the part as plain data, every default written out but those of later options (see `CollapseProbe`)."""
-        return dict(plain(self.model_dump(context=CANONICAL)))
+        """Return the part as plain data, every default written out.
+
+        Options that a later release added are left out while they mean what earlier ones did (`elastic.releases`).
+        """
+        return without_later(type(self), plain(self.model_dump(context=CANONICAL)))
 
 
 class Component(Strict):
@@ -153,7 +158,7 @@ class Training(Strict):
     deterministic: bool = True
     init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
     penalties: Annotated[
-        dict[str, Annotated[float, Field(ge=0)]],
+        dict[str, Annotated[float, Field(ge=0, le=1e30)]],
         Field(
             description="λ of (λ/2)‖·‖² by layer, its .weights or .biases, or on all weights, biases, or features",
             examples=[{"logits": 5e-4}],
@@ -182,6 +187,7 @@ class CollapseProbe(Strict):
     ] = ["train", "test"]
     rank_tolerance: Annotated[
         float | None,
+        Added("0.1.0", before=None, in_axes=True),
         Field(
             ge=0,
             lt=1,
@@ -189,14 +195,6 @@ class CollapseProbe(Strict):
             examples=[1e-6],
         ),
     ] = None
-
-    @pydantic.model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        """Leave a later option out of the canonical form while it is not set, so that digests stay."""
-        data: dict[str, Any] = dump(self)
-        if info.context == CANONICAL and self.rank_tolerance is None:
-            del data["rank_tolerance"]
-        return data
 
 
 class ElasticityProbe(Strict):
@@ -238,7 +236,9 @@ class Probes(Strict):
     collapse: CollapseProbe | None = CollapseProbe()
     elasticity: ElasticityProbe | None = ElasticityProbe()
     memory_budget: Annotated[
-        str, BeforeValidator(spell_bytes, json_schema_input_type=str | int), Field(examples=["1GiB"])
+        str,
+        BeforeValidator(spell_bytes, json_schema_input_type=str | int),
+        Field(examples=["1GiB"]),
     ] = "1GiB"
 
     @property

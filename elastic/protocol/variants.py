@@ -15,6 +15,7 @@ from elastic.protocol.canonical import canonical_json
 from elastic.protocol.components import complete, refusal, spell_out
 from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at
 from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
+from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import complete_probes
 from elastic.protocol.sections import COMPONENTS, Sections
@@ -25,7 +26,7 @@ Position = Mapping[str, int]
 
 
 def read_section(
-    section: str, written: dict[str, Any], allow: tuple[str, ...]
+    section: str, written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier = never
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Return one section complete, as ``{section: …}``, or None and what is wrong with it.
 
@@ -37,10 +38,12 @@ def read_section(
         ``{section: …}``, or empty where the protocol does not have it.
     allow
         Modules that the command line allows.
+    earlier
+        As `elastic.protocol.components.complete` takes it.
     """
-    completed, problems = complete(section, written)
+    completed, problems = complete(section, written, earlier)
     if section == "probes":
-        completed, found = complete_probes(completed)
+        completed, found = complete_probes(completed, earlier)
         problems += found
     if section not in completed:
         hint = f"a part `{section}:` as in protocols/quickstart.yaml"
@@ -49,6 +52,8 @@ def read_section(
         problems.append(refused)
     model, _ = schema_at(Sections, (section,))
     assert model is not None, "every section has a model"
+    if isinstance(completed[section], dict):
+        completed = {section: with_earlier(model, completed[section], earlier)}
     try:
         read = model.model_validate(completed[section])
     except pydantic.ValidationError as error:
@@ -64,7 +69,7 @@ class SectionVariants:
 
     Attributes
     ----------
-    section, written, allow
+    section, written, allow, earlier
         As `read_section` takes them.
     axes
         Those that lead into the section, as written.
@@ -76,6 +81,7 @@ class SectionVariants:
     written: dict[str, Any]
     axes: Mapping[str, Axis]
     allow: tuple[str, ...]
+    earlier: Earlier = never
     problems: dict[tuple[Path, str], Problem] = field(default_factory=dict)
 
     def check(self) -> tuple[dict[str, Any], dict[str, Axis]]:
@@ -107,7 +113,7 @@ class SectionVariants:
             except ProtocolError as error:
                 self._report(("axes", name, "path"), error)
                 return None
-        read, problems = read_section(self.section, written, self.allow)
+        read, problems = read_section(self.section, written, self.allow, self.earlier)
         for problem in problems:
             self._report(self._cause(problem, at), problem.error, problem.at_key)
         return read
@@ -155,7 +161,7 @@ class SectionVariants:
 
     @cached_property
     def _without_axes(self) -> set[tuple[Path, str]]:
-        problems = read_section(self.section, self.written, self.allow)[1]
+        problems = read_section(self.section, self.written, self.allow, self.earlier)[1]
         return {(problem.path, str(problem.error)) for problem in problems}
 
     def _report(self, path: Path, error: ElasticError, at_key: bool = False) -> None:

@@ -114,10 +114,18 @@ def restore(model: nn.Module, path: Path, load: Load | None = None) -> None:
     except Exception as error:  # torch.load raises nearly anything on a damaged file, and `load` is the user's
         raise StudyError("the checkpoint", "be readable", first_line(error), hint, place=str(path)) from error
     try:
-        unwrapped(model).load_state_dict(state)
+        _load(unwrapped(model), state)
     except (RuntimeError, TypeError, AttributeError, KeyError) as error:
         found = " ".join(str(error).split())[:200]
         raise StudyError("the checkpoint", "be of this model", found, hint, place=str(path)) from None
+
+
+def _load(model: nn.Module, state: Mapping[str, Any]) -> None:
+    """Load a state, in which one of the names of a tied weight may be missing, as safetensors leave them out."""
+    tensors = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
+    stored = {id(tensors[name]): value for name, value in state.items() if name in tensors}
+    absent = {name: id(tensor) for name, tensor in tensors.items() if name not in state}
+    model.load_state_dict({**state, **{name: stored[tensor] for name, tensor in absent.items() if tensor in stored}})
 
 
 def read_state(path: Path) -> Mapping[str, Any]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import remove_seal, study_lock, write_atomically
+from elastic.cube import read_report, remove_seal, study_lock, write_atomically, write_report
 from elastic.cube.atomic import explained
+from elastic.cube.checked_files import encode_json
 from elastic.cube.coordinates import Scalar
+from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout_file import FILE as LAYOUT
-from elastic.errors import StudyError
+from elastic.cube.report_file import FILE as REPORT
+from elastic.cube.report_file import UNDER_WAY
+from elastic.errors import Damaged, StudyError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.recording.coordinates import check_fit
 from elastic.registry import shorten
 from elastic.study import RUNS
 from elastic.study.provenance import provenance
-from elastic.study.recorded import FORMAT, MARK, REPORT, RUN, read_runs, run_digest
+from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
 from elastic.study.study_file import read_facts, write_facts
 
 #: The records of a run, and what they are called while they are removed: all of them are there, or none.
-RECORDS, DISCARDED = "journal", ".discarded"
+RECORDS, DISCARDED = FOLDER, ".discarded"
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         facts = {**begun, **(stored or {}), **given}
         facts.setdefault("provenance", provenance())
         if facts != stored:
+            if stored:
+                remove_seal(folder)  # whose manifest lists the digest of this file
             write_facts(folder, facts)
     return folder / RUNS / run_digest(coordinates)
 
@@ -105,17 +110,19 @@ def describe(folder: Path, run: Path, coordinates: Mapping[str, Scalar], setting
     StudyError
         If another process has joined since with coordinates that do not go with these.
     """
-    data = (json.dumps({"coordinates": dict(coordinates), "settings": dict(settings)}, indent=1) + "\n").encode()
     path = run / RUN
     with study_lock(folder):
         check_fit(coordinates, list(coordinates), _others(folder, coordinates))
+        study = (_stored(folder) or {}).get("name")
+        data = encode_json({"study": study, "coordinates": dict(coordinates), "settings": dict(settings)})
         if not path.is_file() or path.read_bytes() != data:
+            _reopen(run)
             write_atomically(path, data)
 
 
 def is_recorded(run: Path) -> bool:
     """Return whether a run has a record."""
-    return any((run / RECORDS).glob("*.npz"))
+    return bool(record_files(run / RECORDS))
 
 
 def discard(folder: Path, run: Path) -> None:
@@ -137,6 +144,18 @@ def remove_report(run: Path) -> None:
     """Remove the status.json of a run: its records are about to become others."""
     with explained(run / REPORT):
         (run / REPORT).unlink(missing_ok=True)
+
+
+def _reopen(run: Path) -> None:
+    """Say in the status.json of a run that it is under way: the digests that it lists are about to change."""
+    if not (run / REPORT).exists():
+        return
+    try:
+        report = read_report(run)
+    except Damaged:  # it is written anew
+        report = {}
+    kept = {key: value for key, value in report.items() if key in ("epochs", "data_digest")}
+    write_report(run, {"status": UNDER_WAY, **kept})
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:

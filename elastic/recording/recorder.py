@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -16,12 +15,13 @@ from torch import nn
 from elastic.arguments import Labelled, LossLike, Reading
 from elastic.batches import Forward, Output
 from elastic.checkpoint import environment
-from elastic.cube import Status, remove_seal, run_lock, write_atomically
+from elastic.cube import Status, compact_journal, remove_seal, run_lock, write_report
+from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import StudyError
 from elastic.models.positions import Position
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
-from elastic.recording.membership import Header, describe, discard, is_recorded, join, remove_report
+from elastic.recording.membership import Header, describe, discard, is_recorded, join
 from elastic.recording.options import due_at, read_options
 from elastic.recording.settings import described_settings
 from elastic.recording.subject import build_subject, check_decay, data_digest, device_of
@@ -30,7 +30,7 @@ from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
-from elastic.study.recorded import REPORT, journal_facts
+from elastic.study.recorded import journal_facts
 
 logger = logging.getLogger("elastic")
 
@@ -162,6 +162,8 @@ class Recorder(RunRecorder):
                 memory_budget=options.memory_budget,
             )
             made = build_probes(subject, options.asked)
+            for probe in made.values():
+                probe.rehearse()  # before there is a folder
             layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
         own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings, position)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
@@ -175,7 +177,7 @@ class Recorder(RunRecorder):
         except BaseException:
             self._owned.close()
             raise
-        self._run, self._epochs = run, epochs
+        self._run, self._epochs, self._is_under_way = run, epochs, False
         self._told: list[str] = []
         self._digest = data_digest(subject)
 
@@ -196,7 +198,9 @@ class Recorder(RunRecorder):
         Returns
         -------
         Recorded
-            Loss and accuracy, and whether the probes were read.
+            Loss and accuracy, and whether the probes were read. One line mirrors them in TensorBoard,
+            ``writer.add_scalars("loss", recorder.record(epoch).scores["loss"], epoch)``, or in Weights & Biases:
+            ``wandb.log({"epoch": epoch, **recorder.record(epoch).scores})``.
 
         Raises
         ------
@@ -225,6 +229,7 @@ class Recorder(RunRecorder):
         try:
             recorded = self.journal.epochs()
             if recorded:
+                compact_journal(self.journal)
                 self._report(recorded[-1])
         finally:
             self._release()
@@ -250,7 +255,9 @@ class Recorder(RunRecorder):
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
         if not self.journal.holds(epoch):
             # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
-            remove_report(self._run)
+            if not self._is_under_way:
+                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs})
+                self._is_under_way = True
             remove_seal(self.folder)
         super()._append(epoch, record)
 
@@ -274,4 +281,4 @@ class Recorder(RunRecorder):
             "seconds": {part: round(value, 3) for part, value in self.seconds.items()},
             "notes": self._told,
         }
-        write_atomically(self._run / REPORT, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+        write_report(self._run, facts)

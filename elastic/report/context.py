@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import xarray as xr
 from elastic.analysis.reading import settings_of
 from elastic.claims.checking import check_cube
 from elastic.claims.verdicts import Verdict
+from elastic.cube import read_report
 from elastic.display.headline import headline
 from elastic.display.recorded import study_title
 from elastic.errors import ElasticError
@@ -120,7 +120,7 @@ def read_context(study: Study) -> Context:
         provenance=study.facts["provenance"],
         cube=cube,
         runs=runs,
-        reports=tuple(read_run_report(study.run_folder(run.cell)) for run in runs),
+        reports=tuple(read_report(study.run_folder(run.cell)) for run in runs),
         verdicts=verdicts,
         unchecked=unchecked,
     )
@@ -133,12 +133,3 @@ def _verdicts(study: Study, cube: xr.DataTree) -> tuple[tuple[Verdict, ...], str
         return check_cube(study, cube).verdicts, ""
     except ElasticError as error:
         return (), f"The claims could not be checked: {error}"
-
-
-def read_run_report(folder: Path) -> dict[str, Any]:
-    """Return what a run wrote into its folder when it ended; empty if it has not, or the file is damaged."""
-    try:
-        report = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}

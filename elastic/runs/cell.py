@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
-from elastic.cube import Journal, Status, run_lock, write_atomically
+from elastic.cube import Journal, Status, compact_journal, read_report, run_lock, write_report
+from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Cell
@@ -26,7 +26,8 @@ def run_cell(
     device: str | None = None,
     watch: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Status:
+    has_ended: Callable[[], bool] = lambda: False,
+) -> Status | None:
     """Train and probe one cell in its folder, from where it stands, to its end.
 
     Parameters
@@ -43,11 +44,13 @@ def run_cell(
         Is told of progress.
     stop
         Asked after every epoch that is committed.
+    has_ended
+        Asked once the run is owned: another process may have ended it meanwhile. Then it stays as it is.
 
     Returns
     -------
-    Status
-        DONE, or DIVERGED if the loss was no longer finite.
+    Status or None
+        DONE, DIVERGED if the loss was no longer finite, or None if the run had ended.
 
     Raises
     ------
@@ -59,16 +62,21 @@ def run_cell(
     """
     watch = watch or Watcher()
     label = in_words(cell.coordinates)
-    with run_lock(folder):
+    with run_lock(folder) as lock:
+        if has_ended():
+            return None
         place = resolve_device(device or cell.settings.training.device)
         setup = build_setup(cell.settings, place, tuple(allow))
         recorder = RunRecorder(folder, setup.subject, setup.probes, setup.layout, evaluate=False)
-        commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place))
+        commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place), lock.check)
         commit.resume(watch)
+        planned = {"epochs": setup.trainer.epochs, "environment": commit.environment}
+        write_report(folder, {"status": UNDER_WAY, **planned})
         watch.run_started(label, setup.trainer.epochs, setup.trainer.epoch)
         if "(" in recorder.engine:
             watch.note(f"elasticity probes: {recorder.engine}")
         status = finished(recorder.journal, setup.trainer.epoch) or _train(commit, watch, stop)
+        compact_journal(recorder.journal)
         _report(commit, setup.data_digest, status)
         watch.run_finished(label, recorder.seconds)
     return status
@@ -76,16 +84,30 @@ def run_cell(
 
 @dataclass(frozen=True)
 class Commit:
-    """Where a run's epochs are committed: first the record, then the checkpoint."""
+    """Where a run's epochs are committed: first the record, then the checkpoint.
+
+    Attributes
+    ----------
+    trainer, recorder
+        Of the run.
+    folder, digest
+        Of the run and its cell.
+    environment
+        On which the bits of this process depend.
+    check_owned
+        Raises if another process has taken the run over.
+    """
 
     trainer: Trainer
     recorder: RunRecorder
     folder: Path
     digest: str
     environment: dict[str, str]
+    check_owned: Callable[[], None]
 
     def __call__(self, snapshot: Snapshot) -> Recorded:
         """Commit an epoch; whoever dies in between replays it and compares."""
+        self.check_owned()
         recorded = self.recorder.record(
             snapshot.epoch,
             loss=snapshot.loss,
@@ -99,27 +121,51 @@ class Commit:
         return recorded
 
     def resume(self, watch: Watcher) -> None:
-        """Load the checkpoint, if there is one, and compare it with the journal and with this machine."""
+        """Load the checkpoint, if there is one, and compare it with the journal and with this machine.
+
+        A record without its checkpoint is compared with its replay in the environment in which it was made. In another
+        one it need not be the same: it is set aside.
+        """
         loaded = load_checkpoint(self.folder, self.digest)
-        if loaded is None:
+        state, before = loaded or (None, {})
+        if state is not None:
+            try:
+                self.trainer.load_state_dict(state)
+            except (RuntimeError, KeyError, TypeError, ValueError) as error:
+                found = f"{type(error).__name__}: {error}"
+                # The file is whole and of this cell: another release, or code of the user's, keeps its state otherwise.
+                instead = "the elastic and torch that wrote it (study.json)"
+                raise unfit(self.folder / FILE, "be of this model and optimizer", found, instead) from None
+        # A training that has not begun records epoch 0 once more.
+        first = self.trainer.epoch + 1 if self.trainer.epoch else 0
+        self._set_aside(first, before, watch)
+        if state is None:
             return
-        state, before = loaded
-        try:
-            self.trainer.load_state_dict(state)
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise unfit(self.folder / FILE, "be of this model and optimizer", found) from None
         journal = self.recorder.journal
         recorded, needed = journal.epochs(), list(range(self.trainer.epoch + 1))
-        if recorded[: len(needed)] != needed:
+        if recorded[: len(needed)] != needed and first:
             missing = sorted(set(needed) - set(recorded))
             should, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
             hint = f"deleting {self.folder} and running again: this run is trained anew, the others are kept"
             raise StudyError("`journal`", should, found, hint, place=str(journal.folder))
-        # A training that has not begun records epoch 0 once more.
-        self.recorder.resume(self.trainer.epoch + 1 if self.trainer.epoch else 0)
+        self.recorder.resume(first)
         if different := changes(before, self.environment):
             watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
+
+    def _set_aside(self, first: int, of_checkpoint: Mapping[str, str], watch: Watcher) -> None:
+        """Move records without a checkpoint out of the journal if they were made in another environment."""
+        journal = self.recorder.journal
+        unpaired = [epoch for epoch in journal.epochs() if epoch >= first]
+        # The process that recorded last has said so in status.json; earlier releases did in the checkpoint only.
+        made_in = read_report(self.folder).get("environment") or of_checkpoint
+        different = changes(made_in, self.environment) if made_in else []
+        if unpaired and different:
+            place = journal.set_aside(first)
+            epochs = f"epoch {unpaired[0]}" if len(unpaired) == 1 else f"epochs {unpaired[0]} … {unpaired[-1]}"
+            watch.note(
+                f"{epochs} recorded under {', '.join(different)} without a checkpoint: set aside in {place}, "
+                "trained and recorded anew"
+            )
 
 
 def _train(commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
@@ -166,9 +212,11 @@ def _report(commit: Commit, data_digest: str, status: Status) -> None:
     """Write status.json: how the run ended, on what, and where its seconds went."""
     facts = {
         "status": status.name.lower(),
+        "epoch": commit.trainer.epoch,
+        "epochs": commit.trainer.epochs,
         "data_digest": data_digest,
         "environment": commit.environment,
         "engine": commit.recorder.engine,
         "seconds": {part: round(value, 3) for part, value in commit.recorder.seconds.items()},
     }
-    write_atomically(commit.folder / "status.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    write_report(commit.folder, facts)

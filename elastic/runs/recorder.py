@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import Journal, Layout, Status, write_layout
+from elastic.cube.ownership import check_run_lock
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.trial import trial
@@ -206,8 +207,16 @@ class RunRecorder:
         return {key: value for key, value in record.items() if key in asked}
 
     def resume(self, epoch: float) -> None:
-        """Continue at an epoch: tell the probes what earlier processes recorded before it."""
+        """Continue at an epoch: read the journal once, and tell the probes what was recorded before that epoch.
+
+        Raises
+        ------
+        Damaged
+            If a record is not as it was written, or is that of another run or epoch: the run cannot go on.
+        """
         self._resumed = True
+        for _ in self.journal.blocks():
+            pass
         earlier = [known for known in self.journal.epochs() if known < epoch and self.journal.is_probed(known)]
         records = [self.journal.read(known) for known in earlier]
         for name, probe in self.probes.items():
@@ -232,6 +241,7 @@ class RunRecorder:
                 )
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
+        check_run_lock(self.journal.run_folder)
         if self.layout.is_open:
             known = {variable.key for variable in self.layout.variables}
             new = [key.partition("/")[2] for key in record if key not in known and key.startswith("training/")]

@@ -20,6 +20,7 @@ from elastic.models.fixed_classifier import fix_classifier
 from elastic.optimizers import build_optimizer, ridge_of
 from elastic.probes.contract import Probe, Subject, build_probes
 from elastic.protocol import Data, Settings
+from elastic.protocol.later_components import fill_in
 from elastic.registry import Entry, registry
 from elastic.runs.layouts import layout_of
 from elastic.runs.scalars import KNOWN
@@ -77,6 +78,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
     ElasticError
         If the data are missing, the model does not fit them, an option has a value that makes no sense, …
     """
+    settings = fill_in(settings)
     training, prepared = settings.training, prepared_data(settings.data)
     dtype = getattr(torch, training.dtype)
     parts = {"train": prepared.train, "test": prepared.test}

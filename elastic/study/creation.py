@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from elastic.cube import run_lock, study_lock, write_atomically
 from elastic.cube.atomic import explained, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
+from elastic.protocol.later_components import written_out
 from elastic.study.provenance import provenance
 from elastic.study.recorded import MARK, RUN
 from elastic.study.sealed_facts import sealed_facts
@@ -57,7 +58,7 @@ def make_study(
     with study_lock(folder):
         if study := taken_up(folder, protocol, note):  # another process may have made it meanwhile
             return study
-        _write(folder, protocol)
+        write_description(folder, protocol)
     return Study(folder)
 
 
@@ -79,13 +80,15 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
             raise
         note(f"{error.place} was damaged, and is written anew from its protocol; found {error.found}")
         return None
-    _check_same_question(study, protocol.canonical())
+    if study.digest != protocol.digest:
+        _ = study.protocol  # this release knows all of it
+        _check_same_question(study, protocol)
     if study.digest != protocol.digest or not (folder / PROTOCOL).exists():
         return None
     return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
 
 
-def _write(folder: Path, protocol: Protocol) -> None:
+def write_description(folder: Path, protocol: Protocol) -> None:
     """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
     text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
     facts = {
@@ -141,13 +144,30 @@ def check_not_recorded(folder: Path) -> None:
         raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))
 
 
-def _check_same_question(study: Study, asked: Mapping[str, Any]) -> None:
-    before = study.facts["protocol"]
-    different = [
-        line
-        for line in explain_difference(before, dict(asked))
-        if line.partition(":")[0].split(".")[0] not in EXTENSIBLE
-    ]
+def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
+    """Return the canonical protocol of the study that a folder holds.
+
+    None if there is none, it has the digest ``unless``, or it cannot be taken up at all (`make_study` tells why).
+
+    Raises
+    ------
+    StudyError
+        If a later release wrote what this one does not know.
+    """
+    try:
+        study = Study(folder) if (folder / FACTS).exists() else None
+        if study is None or study.recorded or study.digest == unless:
+            return None
+        _ = study.protocol  # this release knows all of it
+    except Damaged:
+        return None
+    return dict(study.facts["protocol"])
+
+
+def _check_same_question(study: Study, asked: Protocol) -> None:
+    # Options that one of them leaves out are compared by what they mean.
+    lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked.canonical()))
+    different = [line for line in lines if line.partition(":")[0].split(".")[0] not in EXTENSIBLE]
     if different:
         raise StudyError(
             "the study",

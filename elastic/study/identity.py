@@ -13,7 +13,7 @@ from typing import Any
 
 from elastic.errors import ProtocolError
 from elastic.protocol import Protocol
-from elastic.protocol.canonical import canonical_json, digest
+from elastic.protocol.canonical import digest
 from elastic.protocol.grid import Axes, cell_digests
 from elastic.protocol.sections import Sections
 from elastic.study.study_file import UNREADABLE, damaged
@@ -38,7 +38,7 @@ def checked_facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if digest(stored["protocol"]) != stored["digest"]:
             raise damaged(folder, "a digest of another protocol")
         axes = axis_labels(stored["protocol"])
-        if canonical_json(axes) != canonical_json(stored["axes"]):
+        if axes != stored["axes"]:
             raise damaged(folder, "axes that are not those of its protocol")
         if not isinstance(stored["text"], str) or not isinstance(stored["provenance"], Mapping):
             raise damaged(folder, "a text or a provenance of another type")
@@ -68,7 +68,7 @@ def checked_cells(facts: Mapping[str, Any], folder: Path) -> list[dict[str, Any]
     protocol, listed = facts["protocol"], facts["cells"]
     try:
         for derived in (stored_cells, todays_cells):
-            if canonical_json(cells := derived(protocol)) == canonical_json(listed):
+            if (cells := derived(protocol)) == listed:
                 return cells
     except (ProtocolError, *UNREADABLE) as error:
         raise damaged(folder, f"cells that do not follow from its protocol: {error}") from None
@@ -79,8 +79,8 @@ def stored_cells(protocol: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the cells of a canonical protocol with the options that it has: an earlier release named them so."""
     sections = {name: protocol[name] for name in Sections.model_fields}
     axes = Axes.model_validate(protocol["axes"])
-    positions = product(*axes.labels.values())
-    coordinates = [dict(zip(axes.labels, labels, strict=True)) for labels in positions]
+    labels = axes.labels
+    coordinates = [dict(zip(labels, position, strict=True)) for position in product(*labels.values())]
     digests = cell_digests(sections, axes)
     return [{"coordinates": at, "digest": one} for at, one in zip(coordinates, digests, strict=True)]
 

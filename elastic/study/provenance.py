@@ -6,8 +6,13 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from elastic._version import __version__
+from elastic.errors import ElasticError, StudyError
 
 #: Packages on which the numbers depend.
 PACKAGES = ("torch", "numpy", "scikit-learn", "xarray", "zarr")
@@ -17,12 +22,32 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "xarray", "zarr")
 def provenance() -> dict[str, object]:
     """Return the versions, the commit of the source and the kind of machine, as JSON can hold them."""
     return {
-        "elastic_version": _version("elastic-collapse"),
+        "elastic_version": __version__,
         "elastic_commit": source_commit(Path(__file__).parent.parent),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def of_its_release(error: ElasticError, provenance: Mapping[str, Any], place: Path) -> StudyError:
+    """Return the error of something stored in a study, telling which release wrote it and which one reads it.
+
+    Parameters
+    ----------
+    error
+        What this release finds wrong.
+    provenance
+        Of the study, as `provenance` returned it.
+    place
+        The file that stores it.
+    """
+    writer = str(provenance.get("elastic_version") or "an unknown version")
+    found = f"{error.found}, written by elastic {writer} (this is elastic {__version__})"
+    hint = f"elastic {writer}, or a later one"
+    if writer == __version__:
+        hint = f"deleting {place.name} and running its protocol again: the runs are kept"
+    return StudyError(error.field, error.should, found, hint, place=str(place))
 
 
 def source_commit(folder: Path) -> str:

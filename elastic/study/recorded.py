@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import Journal, read_layout
-from elastic.cube.atomic import explained
+from elastic.cube import read_report
+from elastic.cube.atomic import explained, readable
+from elastic.cube.checked_files import decode_json
+from elastic.cube.epoch_files import FOLDER, record_files
+from elastic.cube.labels import read_checksum
 from elastic.cube.layout_file import FILE as LAYOUT
-from elastic.errors import StudyError
+from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
 
 RUN = "run.json"
-
-#: Written when a Recorder closes, removed before the next record: how the run ended, and what its journal holds.
-REPORT = "status.json"
 
 #: Key of study.json that marks a recorded study; its value is the version of the format.
 MARK, FORMAT = "recorded", 1
@@ -71,7 +72,7 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
 
     Raises
     ------
-    StudyError
+    Damaged
         If a run's description is damaged, or is of another folder.
     """
     paths = sorted((folder / "runs").glob(f"*/{RUN}"))
@@ -86,13 +87,13 @@ def _read_run(path: Path) -> RecordedRun | None:
             data = _bytes(path)
             if data is None:
                 return None
-            facts = json.loads(data)
+            facts, _ = decode_json(data)
         run = RecordedRun(path.parent, dict(facts["coordinates"]), dict(facts["settings"]))
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise StudyError(f"`{RUN}`", "describe a run", found, hint, place=str(path)) from None
+        raise Damaged(f"`{RUN}`", "describe a run", found, hint, place=str(path)) from None
     if run_digest(run.coordinates) != path.parent.name:
-        raise StudyError(f"`{RUN}`", f"describe the run {path.parent.name}", "another", hint, place=str(path))
+        raise Damaged(f"`{RUN}`", f"describe the run {path.parent.name}", "another", hint, place=str(path))
     return run
 
 
@@ -108,8 +109,8 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    StudyError
-        As `read_runs`.
+    Damaged
+        As `read_runs`, and if a run's status.json is damaged.
     """
     runs, names = read_runs(folder), list(stored["coordinates"])
     described = {name: stored.get(name) for name in ("name", "title", "question", "cites", "claims")}
@@ -145,27 +146,26 @@ def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read_report(run: Path) -> dict[str, Any]:
-    """Return what a run's status.json says, nothing where there is none or it is damaged."""
-    try:
-        report = json.loads((run / REPORT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
 def journal_facts(run: Path) -> dict[str, Any]:
     """Return the SHA-256 of the names of a run's records, and that of its layout and of all its records.
 
     A sealed cube is the one of these journals only if they hold the same numbers at the same epochs: a run may have
-    been removed and recorded again.
+    been removed and recorded again. Of a record that carries its own checksum only that is read.
     """
-    total, names = hashlib.sha256(), _names(run)
-    for path in (run / LAYOUT, *(run / "journal" / name for name in names)):
-        with explained(path, "be readable"):
-            data = _bytes(path) or b""
-        total.update(f"{path.name} {len(data)} ".encode())
-        total.update(data)
+    total, names = hashlib.sha256(), record_files(run / FOLDER)
+    for path in (run / LAYOUT, *(run / FOLDER / name for name in names)):
+        try:
+            with readable(path), path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                total.update(f"{path.name} {size} ".encode())
+                if (checksum := read_checksum(file)) is not None:
+                    total.update(checksum)
+                    continue
+                file.seek(0)
+                while block := file.read(2**20):
+                    total.update(block)
+        except FileNotFoundError:  # another process removes the run
+            total.update(f"{path.name} 0 ".encode())
     return {"names": digest(names), "sha256": total.hexdigest()}
 
 
@@ -174,17 +174,9 @@ def _contents(run: Path) -> tuple[str, str]:
     report = read_report(run)
     # All records are read only where no Recorder has closed since the last one.
     found = report.get("journal") or {}
-    if found.get("names") != digest(_names(run)):
+    if found.get("names") != digest(record_files(run / FOLDER)):
         found = journal_facts(run)
     return found["sha256"], str(report.get("data_digest", ""))
-
-
-def _names(run: Path) -> list[str]:
-    layout = read_layout(run)
-    if layout is None:
-        return []
-    journal = Journal(run, layout)
-    return [journal.path(epoch).name for epoch in journal.epochs()]
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -12,31 +12,34 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
 from elastic.cube import (
-    Journal,
-    Status,
     assemble,
     is_sealed,
     open_sealed,
-    read_layout,
+    read_progress,
+    read_report,
     remove_seal,
     seal,
     verify_manifest,
     write_atomically,
 )
-from elastic.errors import Damaged, StudyError
+from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
-from elastic.study.recorded import MARK, read_report, recorded_facts
+from elastic.study.provenance import of_its_release
+from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
+
+if TYPE_CHECKING:
+    from elastic.study.verification import Verified
 
 #: Where studies lie unless told otherwise.
 RESULTS = Path("results")
@@ -167,12 +170,15 @@ class Study:
         Raises
         ------
         StudyError
-            If the study was recorded without one.
+            If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
             should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
             raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
-        return Protocol.from_canonical(self.facts["protocol"])
+        try:
+            return Protocol.from_canonical(self.facts["protocol"])
+        except ProtocolError as error:
+            raise of_its_release(error, self.facts["provenance"], self.folder / FACTS) from None
 
     @property
     def claims(self) -> list[Component]:
@@ -207,23 +213,14 @@ class Study:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
         return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
 
+    def has_ended(self, digest: str) -> bool:
+        """Return whether nothing is left to do for the run in a folder."""
+        return self._status({"coordinates": {}, "digest": digest}).ended
+
     def _status(self, cell: Mapping[str, Any]) -> RunStatus:
-        folder, coordinates, digest = self.run_folder(cell["digest"]), cell["coordinates"], cell["digest"]
-        layout = read_layout(folder)
-        if layout is None:
-            return RunStatus(coordinates, digest, "waiting", None, None, {})
-        journal = Journal(folder, layout)
-        recorded = journal.epochs()
-        report = read_report(folder)
-        planned = report.get("epochs") if layout.is_open else layout.epochs
-        if not recorded:
-            return RunStatus(coordinates, digest, "under way", None, planned, {})
-        last = Status(int(journal.read(recorded[-1])["status"]))
-        # The report is written last: without it the run is still to be taken up, if only to write that.
-        at_end = recorded[-1] == (report.get("epoch") if layout.is_open else layout.epochs)
-        ended = bool(report) and (last is Status.DIVERGED or at_end)
-        state = last.name.lower() if ended else "under way"
-        return RunStatus(coordinates, digest, state, recorded[-1], planned, report.get("seconds", {}))
+        found = read_progress(self.run_folder(cell["digest"]))
+        seconds = found.report.get("seconds", {}) if found.epoch is not None else {}
+        return RunStatus(cell["coordinates"], cell["digest"], found.state, found.epoch, found.epochs, seconds)
 
     def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
         """Return the cube as far as the journals go; its digest is that of what it holds.
@@ -298,6 +295,12 @@ class Study:
             remove_seal(self.folder)
             raise
 
+    def verify(self) -> Verified:
+        """Read every file of the study and name each that is not as it was written (`elastic verify`)."""
+        from elastic.study.verification import verify
+
+        return verify(self.folder)
+
     def _check_files(self) -> None:
         if self.recorded:
             read_facts(self.folder)
@@ -332,6 +335,13 @@ def open_study(path: Path | str) -> Study:
     StudyError
         If there is none.
     """
+    return Study(study_folder(path))
+
+
+def study_folder(path: Path | str) -> Path:
+    """Return the folder of a study that is given by its folder, or by its name under ``results``; it need not exist."""
     folder = Path(path)
     named = RESULTS / folder
-    return Study(named if not (folder / FACTS).exists() and (named / FACTS).exists() else folder)
+    if (folder / FACTS).exists() or not named.is_dir():
+        return folder
+    return named if (named / FACTS).exists() or not folder.exists() else folder

@@ -131,6 +131,13 @@ class Trainer:
         self.epoch += 1
         return self._base_rates[0] * factor, torch.stack(norms).double().mean().item()
 
+    def try_step(self, inputs: Tensor, labels: Tensor) -> None:
+        """Take a step on a batch, or the gradient alone where the optimizer evaluates the objective many times."""
+        if self._searches:
+            self.objective.batch(inputs, labels).backward()
+        else:
+            self._step(inputs, labels)
+
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch and return the norm of its gradient at the step's beginning."""
         norms: list[Tensor] = []

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from elastic.registry import registry
 
-Count = Annotated[int, Field(ge=2)]
+#: More epochs than a training may have are none.
+Count = Annotated[int, Field(ge=2, le=1_000_001)]
 
 
 def probe_schedule(name: str | None = None) -> Callable[[Callable[..., list[int]]], Callable[..., list[int]]]:

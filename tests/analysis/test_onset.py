@@ -47,6 +47,16 @@ def level_by_hand(values, fraction):
     return there[0] * (there[-1] / there[0]) ** fraction
 
 
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
+def test_a_value_that_changes_by_rounding_alone_makes_no_fall(fraction):
+    random = np.random.default_rng(0)
+    still = course(231.13 * (1 + 1e-4 * random.uniform(-1, 1, 6)))
+    still[-1] = still.min() * (1 - 1e-5)
+    assert np.isnan(onset_epoch(still, fraction=fraction))
+    assert onset_epoch(course([1.02, 1.02, 1.0]), fraction=fraction) == 2
+    assert onset_epoch(still, threshold=1e3) == 0
+
+
 def order_by_hand(onsets):
     pairs, score = 0, 0
     for shallow in range(len(onsets)):

@@ -45,6 +45,29 @@ def test_every_claim_is_told_with_its_verdict_effect_interval_threshold_seeds_an
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_a_notebook_shows_every_claim_as_a_row():
+    shown = CHECKED._repr_html_()
+    assert shown.count("<tr>") == 1 + len(CHECKED.verdicts)
+    for words in (
+        "✓ supported", "✗ refuted", "? inconclusive", "<cite>he2023law</cite>", "locality is above 2",
+        "✗ layer = penultimate: 1.50 [1.25, 1.75]", "not measured",
+    ):  # fmt: skip
+        assert words in shown
+    assert "claims nothing" in Checked("little", "0", ())._repr_html_()
+
+
+def test_a_notebook_shows_the_settings_that_refute_a_claim_first():
+    found = (*(finding("supported", {"layer": f"hidden_{i}"}) for i in range(9)), finding("refuted", {"layer": "last"}))
+    shown = Checked("s", "0", (Verdict("a", "b", "c", "d", {}, "refuted", found),))._repr_html_()
+    assert shown.index("✗ layer = last") < shown.index("✓ layer = hidden_0")
+    assert "… and 4 more" in shown
+
+
+def test_the_repr_counts_the_verdicts():
+    assert repr(CHECKED) == "<Checked 'little': 1 supported, 1 refuted, 1 inconclusive>"
+    assert repr(Checked("little", "0", ())) == "<Checked 'little': nothing claimed>"
+
+
 def test_each_setting_has_its_own_mark():
     (line,) = [line for line in printed(CHECKED).splitlines() if "penultimate" in line]
     assert line.split()[:2] == ["✗", "penultimate"]

@@ -20,7 +20,17 @@ import processes
 import pytest
 import xarray as xr
 
-from elastic.cube import Journal, Layout, Variable, assemble, is_sealed, seal, verify_manifest, write_layout
+from elastic.cube import (
+    Journal,
+    Layout,
+    Variable,
+    assemble,
+    compact_journal,
+    is_sealed,
+    seal,
+    verify_manifest,
+    write_layout,
+)
 from elastic.cube.labels import Label, labelled
 from elastic.cube.record import encode
 
@@ -52,13 +62,17 @@ def tree(seed):
 
 
 def killed(job, delay):
-    """Fork a process that does the job for ever, and kill it after a while."""
+    """Fork a process that does the job for ever, and kill it a while after it has called the function it is given."""
+    started, begun = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            job()
+            job(lambda: os.write(begun, b"."))
         finally:
             os._exit(1)
+    os.close(begun)
+    os.read(started, 1)
+    os.close(started)
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -81,14 +95,17 @@ def kill_appends(folder):
     generator = random.Random(0)
     write_layout(folder, LAYOUT)
 
-    def append_for_ever():
+    def append_for_ever(begun):
         journal = Journal(folder, writing=True)
-        for epoch in range(max(0, len(journal.epochs()) - 1), LAYOUT.epochs):
+        for number, epoch in enumerate(range(max(0, len(journal.epochs()) - 1), LAYOUT.epochs)):
+            if number == after:  # 1 is the first epoch that is new
+                begun()
             journal.append(epoch, record(epoch))
 
-    torn = 0
+    after = torn = 0
     for _ in range(KILLS):
-        killed(append_for_ever, generator.uniform(0.005, 0.06))
+        after = generator.randint(0, 3)
+        killed(append_for_ever, generator.uniform(0, 0.03))
         journal = Journal(folder)
         torn += any(path.suffix == ".partial" for path in journal.folder.glob(".*"))
         epochs = journal.epochs()
@@ -103,6 +120,47 @@ def kill_appends(folder):
         assert journal.path(epoch).read_bytes() == labelled(expected, Label("record", folder.name, epoch))
     assert sorted(path.name for path in journal.folder.iterdir()) == [f"{epoch:06d}.npz" for epoch in range(reached)]
     print(f"{reached} epochs, {torn} of {KILLS} kills left a half-written file")
+
+
+def kill_compactions(folder):
+    """A run is extended and compacted every few epochs: at any instant all epochs are read, once and as recorded."""
+    generator = random.Random(0)
+    write_layout(folder, LAYOUT)
+    after = reached = both = halves = 0
+
+    def compact_for_ever(begun):
+        journal = Journal(folder, writing=True)
+        for number, epoch in enumerate(range(len(journal.epochs()), LAYOUT.epochs)):
+            if number == after:  # so many epochs are new
+                begun()
+            journal.append(epoch, record(epoch))
+            if epoch % 3 == 2:
+                compact_journal(journal)
+
+    for _ in range(KILLS):
+        after = generator.randint(0, 3)
+        killed(compact_for_ever, generator.uniform(0, 0.06))
+        names = {path.name for path in (folder / "journal").iterdir()}
+        halves += any(name.endswith(".partial") for name in names)
+        compacted = np.load(folder / "journal/records.npz")["epochs"] if "records.npz" in names else ()
+        both += any(f"{int(epoch):06d}.npz" in names for epoch in compacted)
+        journal = Journal(folder)
+        epochs = journal.epochs()
+        assert epochs == list(range(len(epochs))), "an epoch was lost"
+        assert len(epochs) >= reached + after
+        reached = len(epochs)
+        expected = np.stack([record(epoch)["training/loss"] for epoch in epochs])
+        assert np.array_equal(journal.read_variable("training/loss")[1], expected)
+        found = {
+            e: row for part, block in journal.blocks() for e, row in zip(part, block["training/loss"], strict=True)
+        }
+        assert np.array_equal([found[epoch] for epoch in epochs], expected)
+    journal = Journal(folder, writing=True)
+    compact_journal(journal)
+    assert [path.name for path in journal.folder.iterdir()] == ["records.npz"]
+    for epoch in range(reached):
+        journal.append(epoch, record(epoch))
+    print(f"{reached} epochs, {both} of {KILLS} kills left both forms, {halves} a half-written file")
 
 
 def contents(folder):
@@ -123,7 +181,8 @@ def kill_seals(folder):
         length = time.monotonic() - start
         expected = contents(Path(unbroken))
 
-    def seal_for_ever():
+    def seal_for_ever(begun):
+        begun()
         while True:
             seal(cube, folder)
             seal(other, folder)
@@ -143,7 +202,7 @@ def kill_seals(folder):
     print(f"{unsealed} of {KILLS} kills came before the cube was sealed")
 
 
-@pytest.mark.parametrize("what", [kill_appends, kill_seals], ids=["appends", "seals"])
+@pytest.mark.parametrize("what", [kill_appends, kill_compactions, kill_seals], ids=["appends", "compactions", "seals"])
 def test_kill_9_at_any_instant_loses_nothing(tmp_path, what):
     root = Path(assemble.__code__.co_filename).parents[2]
     done = processes.run(

@@ -123,8 +123,9 @@ def test_a_run_with_variables_that_are_no_longer_measured_alike_names_them(tmp_p
     old = make_layout()
     gone = old.variables[0]
     write_layout(tmp_path, old)
-    with pytest.raises(StudyError, match=rf"found other {gone.key}; try the elastic version that began it"):
+    with pytest.raises(StudyError, match=rf"found other {gone.key}; try the elastic version that began it") as told:
         write_layout(tmp_path, make_layout(variables=old.variables[1:]))
+    assert "delet" not in str(told.value)  # the run is whole
     retyped = Variable(gone.group, gone.name, gone.dims, gone.attrs, "float32")
     with pytest.raises(StudyError, match=rf"found other {gone.key}"):
         write_layout(tmp_path, make_layout(variables=(retyped, *old.variables[1:])))

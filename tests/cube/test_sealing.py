@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import shutil
 import sys
 from pathlib import Path
@@ -13,8 +15,10 @@ import xarray as xr
 import zarr
 
 import elastic
-from elastic.cube import assemble, is_sealed, open_sealed, seal, verify_manifest
+from elastic.cube import assemble, is_sealed, open_sealed, read_manifest, seal, verify_manifest
 from elastic.cube import sealing as room
+from elastic.cube.checked_files import Condition
+from elastic.cube.manifest import check_manifest
 from elastic.errors import StudyError
 
 ROOT = Path(elastic.__file__).parents[1]
@@ -153,11 +157,28 @@ def test_a_flipped_bit_raises_through_the_opened_cube(study):
 
 def test_the_manifest_is_what_sha256sum_reads(study):
     text = (study / "manifest.sha256").read_text()
-    assert [line.split("  ")[1] for line in text.splitlines()] == sorted(
+    head, *lines, end = text.splitlines(keepends=True)
+    assert [line.rstrip("\n").split("  ")[1] for line in lines] == sorted(
         name for name in contents(study) if name.startswith("cube.zarr/")
     )
+    digest = hashlib.sha256("".join([head, *lines]).encode()).hexdigest()
+    assert (head[0], end) == ("#", f"# sha256 {digest}\n")
     if shutil.which("sha256sum"):
         processes.run(["sha256sum", "--check", "--strict", "--quiet", "manifest.sha256"], cwd=study, check=True)
+
+
+def test_every_changed_or_missing_byte_of_the_manifest_is_told(study):
+    path = study / "manifest.sha256"
+    raw, listed = path.read_bytes(), read_manifest(study)
+    draw = random.Random(0)
+    for _ in range(300):
+        place = draw.randrange(len(raw))
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ (1 << draw.randrange(8))]) + raw[place + 1 :])
+        assert (read_manifest(study), check_manifest(study)) == ({}, Condition.DAMAGED), place
+        path.write_bytes(raw[: draw.choice([place, raw.rindex(b"#"), raw.index(b"\n", place)])])
+        assert (read_manifest(study), check_manifest(study)) == ({}, Condition.DAMAGED), place
+    path.write_bytes(b"".join(line for line in raw.splitlines(keepends=True) if line[:1] != b"#"))  # an earlier release
+    assert (read_manifest(study), check_manifest(study)) == (listed, Condition.NOT_CHECKABLE)
 
 
 def test_the_manifest_tells_damaged_missing_and_extra_files(tree, tmp_path):

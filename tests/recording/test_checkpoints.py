@@ -84,6 +84,25 @@ def test_safetensors_are_read_by_their_ending(live, tmp_path):
     np.testing.assert_array_equal(study.cube["training"]["loss"], expected)
 
 
+def test_safetensors_leave_out_the_second_name_of_a_tied_weight(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+
+    def tied():
+        net = nn.Sequential(nn.Linear(5, 5), nn.ReLU(), nn.Linear(5, 5), nn.Linear(5, 3))
+        net[2].weight = net[0].weight
+        return net
+
+    net = tied()
+    safetensors.save_model(net, str(tmp_path / "0.safetensors"))
+    assert len(safetensors.load_file(tmp_path / "0.safetensors")) == len(net.state_dict()) - 1
+    given = {"layers": ["1", "2"], "train": samples(), "probes": {"elasticity": None}}
+    study = elastic.record_checkpoints(tmp_path / "study", tied, {0: tmp_path / "0.safetensors"}, **given)
+    with elastic.Recorder(tmp_path / "live", net, epochs=1, **given) as recording:
+        recording.record(0)
+    expected = elastic.open_study(tmp_path / "live").cube["collapse"]["nc1"]
+    np.testing.assert_array_equal(study.cube["collapse"]["nc1"], expected)
+
+
 def damage(kind, good, path):
     data = good.read_bytes()
     if kind == "torn":

@@ -84,7 +84,9 @@ def test_a_replay_goes_on_after_the_epochs_that_it_repeats(tmp_path):
 def test_a_different_replay_is_refused_and_the_old_record_kept(tmp_path):
     record(tmp_path)
     before = elastic.open_study(tmp_path).cube.load()
-    with pytest.raises(NotReproduced, match=r"epoch 0 .*restart=True"):
+    with pytest.raises(
+        NotReproduced, match=r"epoch 0 .*try other coordinates, or restart=True to replace this run; the record"
+    ):
         record(tmp_path, lr=0.5)
     assert elastic.open_study(tmp_path).cube.identical(before)
 

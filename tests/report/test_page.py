@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_a_study_under_way_says_so_and_gives_the_same_bytes_twice(finished_study
 def test_a_study_that_was_founded_and_has_no_run_gives_a_page(finished_study, tmp_path):
     study = altered.under_way(finished_study, tmp_path)
     for run in study.cells:
-        (study.folder / "runs" / run["digest"] / "layout.json").unlink(missing_ok=True)
+        shutil.rmtree(study.folder / "runs" / run["digest"])
     page = read(write_report(Study(study.folder), tmp_path / "r.html"))
     assert "0 of 2 runs have ended" in page.text
     assert "nothing that a figure shows yet" in page.text

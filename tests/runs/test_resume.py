@@ -181,7 +181,9 @@ def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
     state = torch.load(first_run(begun) / FILE, weights_only=True)["state"]
     del state["model"]["stages.logits.bias"]
     save_checkpoint(first_run(begun), begun.cells[0]["digest"], state, {})
-    assert "should be of this model and optimizer" in failing(tmp_path)
+    told = failing(tmp_path)
+    assert "should be of this model and optimizer" in told
+    assert "try the elastic and torch that wrote it (study.json), or deleting" in told
 
 
 def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
@@ -190,14 +192,14 @@ def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
 
 
 def test_a_damaged_record_is_named_before_it_gets_into_a_cube(finished):
-    path = first_run(finished) / "journal/000001.npz"
+    path = first_run(finished) / "journal/records.npz"
     data = path.read_bytes()
     number = data.index(b"\x93NUMPY") + 128  # the first one of the first array: its header takes 128 bytes
     path.write_bytes(data[:number] + bytes([data[number] ^ 1]) + data[number + 1 :])
     (finished.folder / "manifest.sha256").unlink()
-    with pytest.raises(StudyError, match=r"000001\.npz: the record of epoch 1 should be whole"):
+    with pytest.raises(StudyError, match=r"records\.npz: `records\.npz` should be as it was written"):
         _ = finished.cube
-    with pytest.raises(StudyError, match="record of epoch 1"):
+    with pytest.raises(StudyError, match=r"records\.npz"):
         studies.run(finished.folder.parents[1])
     assert not (finished.folder / "manifest.sha256").exists()
 
@@ -217,6 +219,8 @@ def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unse
     (first_run(begun) / FILE).unlink()  # so that all is trained once more
     told = failing(tmp_path)
     assert "the record of epoch 3 should be the same when replayed" in told
+    assert "delet" not in told
+    assert "the record is kept" in told
     assert "training/loss other by up to 0.25" in told
     assert journal.path(3).read_bytes() == tampered
     assert [run.state for run in begun.runs()] == ["under way", "done"]
@@ -268,6 +272,19 @@ with run_lock(Path(sys.argv[1])):
 """
 
 
+class EndsAnOwner(Lines):
+    """Ends the process that owns a run as soon as it is waited for: then the run is taken up."""
+
+    def __init__(self, owner, log):
+        super().__init__(log)
+        self.owner = owner
+
+    def note(self, message):
+        super().note(message)
+        if message.startswith("waiting for runs of other processes"):
+            self.owner.stdin.close()
+
+
 def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path, unsealed):
     with processes.started(
         [sys.executable, "-c", OWNER, first_run(begun)],
@@ -278,10 +295,11 @@ def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path,
         with pytest.raises(RunBusy, match=f"process {owner.pid} "):
             studies.run(tmp_path, restart=True)
         assert studies.journals(begun) == before
-        assert f"process {owner.pid} " in failing(tmp_path)
-        assert [run.state for run in begun.runs()] == ["under way", "done"]
-        owner.communicate()
-    assert_unbroken(studies.run(tmp_path), finished_study)
+        log = io.StringIO()
+        study = studies.run(tmp_path, watch=EndsAnOwner(owner, log))
+    assert f"waiting for runs of other processes: seed=0 (process {owner.pid} " in log.getvalue()
+    assert "seed=0: resumed after epoch 3" in log.getvalue()
+    assert_unbroken(study, finished_study)
 
 
 def test_a_study_runs_outside_of_the_main_thread(tmp_path, unsealed):
@@ -323,6 +341,7 @@ def test_a_study_of_another_protocol_is_refused_and_untouched(finished):
     assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in told
     assert "--out" in told
     assert "--restart" not in told
+    assert "--set name=small-2" in told
     assert studies.contents(finished.folder) == before
 
 
@@ -371,7 +390,7 @@ def test_another_title_seals_again_without_a_run(finished):
 
 def test_restart_drops_the_runs_and_nothing_else(finished, finished_study, unsealed):
     (finished.folder / "notes.txt").write_text("mine")
-    (first_run(finished) / "journal/000001.npz").write_bytes(b"damaged")
+    (first_run(finished) / "journal/records.npz").write_bytes(b"damaged")
     kept = times(finished)
     study = studies.run(finished.folder.parents[1], restart=True)
     assert not times(study).items() & kept.items()

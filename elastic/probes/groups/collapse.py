@@ -47,6 +47,10 @@ class CollapseGroup(Probe):
         }
         return Declaration(dims, metric_variables(GROUP, *self.reader.names(), leading=("split",)), counts)
 
+    def rehearse(self) -> None:
+        """Raise a ModelError if the memory budget is too small for one sample."""
+        self.reader.check_budget()
+
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
         """Return every metric [split, …]."""
         readings = self.reader.read()

@@ -60,6 +60,10 @@ class ElasticityGroup(Probe):
         dims = {"layer": self.reader.layers, "stepped_class": classes, "observed_class": classes}
         return Declaration(dims, metric_variables(GROUP, names, of_network))
 
+    def rehearse(self) -> None:
+        """Raise a ModelError if the memory budget allows no draw of samples."""
+        self.reader.check_budget()
+
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
         """Return every metric; the pairs that are verified are drawn from the epoch."""
         engine, first = self.reader.chosen_engine(), not self._has_read

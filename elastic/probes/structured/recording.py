@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from elastic.models.batch_forward import takes_numbers
 from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import Taps
+from elastic.probes.batching import one_at_a_time
 from elastic.probes.structured.duals import Unsupported
 from elastic.probes.structured.memory import storage_of
 from elastic.probes.structured.recorder import Call, Recorder
@@ -52,6 +54,8 @@ class Recording:
             raise Unsupported("`model`", "parameters that share memory, or complex ones")
         self.memory = set(memory)
         self.loose: set[str] = set()
+        #: Whether samples are recorded one by one.
+        self.alone = False
         self.calls = self._calls(example)
 
     def _calls(self, example: Tensor) -> list[Call]:
@@ -124,7 +128,7 @@ class Recording:
                 raise Unsupported("`model`", "a use of its weights that depends on the sample")
             return -(features * seed).sum(), [call.inputs for call in recorder.calls]
 
-        gradients, entered = vmap(grad(against, has_aux=True), (None, 0, 0))(shifts, inputs, seeds)
+        gradients, entered = self._of_each(grad(against, has_aux=True), shifts, inputs, seeds)
         uses: dict[int, list[Use]] = {}
         for i, (call, h) in enumerate(zip(self.calls, entered, strict=True)):
             bias = None if call.bias is None else id(self.parameters[call.bias])
@@ -132,6 +136,21 @@ class Recording:
             uses.setdefault(id(self.parameters[call.weight]), []).append(use)
         biases = frozenset(id(self.parameters[call.bias]) for call in self.calls if call.bias is not None)
         return Steps(uses, {id(self.parameters[name]): gradients[name] for name in self.loose}, size, biases)
+
+    def _of_each(self, function: Callable[..., Any], shifts: dict[str, Tensor], inputs: Tensor, seeds: Tensor) -> Any:
+        """Return a function of the shifts of each sample: of all at once, or one by one.
+
+        Transformers choose their attention by a look at the mask of a batch, which vmap does not follow. Where samples
+        are arrays, a look at values is one at features, which is left to the autodiff engine.
+        """
+        if not self.alone:
+            try:
+                return vmap(function, (None, 0, 0))(shifts, inputs, seeds)
+            except RuntimeError as error:
+                if not (takes_numbers(self.model) and "data-dependent control flow" in str(error)):
+                    raise
+                self.alone = True
+        return one_at_a_time(function, (None, 0, 0), (shifts, inputs, seeds))
 
 
 def _shared(calls: list[Call]) -> set[str]:

@@ -1,0 +1,136 @@
+"""``status.json`` in a run's folder: how far the run is, so that a study's status opens no record.
+
+A run of a protocol writes it when it is taken up (under way, and in which environment) and when it ends; a Recorder
+when it records its first new epoch and when it closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube.atomic import explained
+from elastic.cube.checked_files import read_json, write_json
+from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of, record_files
+from elastic.cube.journal import Journal
+from elastic.cube.layout_file import FILE as LAYOUT
+from elastic.cube.layout_file import cell_of, read_layout
+from elastic.cube.names import Status
+from elastic.errors import Damaged
+
+FILE = "status.json"
+
+WAITING, UNDER_WAY = "waiting", "under way"
+
+#: Key under which a repair lists the files of a run that are lost: records and checkpoints that are not there.
+LOST = "lost"
+
+#: Files of a run beside status.json and its records; run.json is of recorded studies, the checkpoint of protocols'.
+OTHERS = ("layout.json", "run.json", "checkpoint.pt")
+
+#: States in which a run has nothing left to do.
+ENDED = (Status.DONE.name.lower(), Status.DIVERGED.name.lower())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    state
+        "waiting", "under way", "done" or "diverged".
+    epoch, epochs
+        Last recorded epoch (None before the first) and last one planned (None if that is not known).
+    report
+        What status.json says.
+    """
+
+    state: str
+    epoch: float | None
+    epochs: int | None
+    report: Mapping[str, Any]
+
+
+def write_report(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the status.json of a run, with the cell that the folder names and a checksum.
+
+    That of a run that has ended lists the SHA-256 of the run's other files, so that one of another study is noticed
+    although it is of the same cell.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be written.
+    """
+    files = {"files": digests(folder)} if facts.get("status") in ENDED else {}
+    lost = _lost(folder) if facts.get("status") == UNDER_WAY else []
+    write_json(folder / FILE, {"cell": cell_of(folder), **({LOST: lost} if lost else {}), **facts, **files})
+
+
+def _lost(folder: Path) -> list[str]:
+    """Return the files of a run that a repair has found to be lost and that are not there again."""
+    try:
+        lost = read_report(folder).get(LOST, [])
+    except Damaged:
+        return []
+    return [name for name in lost if not (folder / name).exists()]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files of a run that hold something of it, status.json aside, by path."""
+    names = [*OTHERS, *(f"{FOLDER}/{name}" for name in record_files(folder / FOLDER))]
+    found = {}
+    for name in names:
+        path = folder / name
+        with explained(path, "be readable"), contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return what a run's status.json says; nothing where there is none.
+
+    Raises
+    ------
+    Damaged
+        If it is not as it was written, or is that of another run.
+    """
+    path = folder / FILE
+    hint = "deleting it and running (or recording) the run again: its records are kept, and the file is written anew"
+    report = read_json(path, hint) or {}
+    cell = report.get("cell", cell_of(folder))  # earlier releases named none
+    if cell != cell_of(folder):
+        raise Damaged(f"`{FILE}`", f"be of run {cell_of(folder)}", f"that of run {cell}", hint, place=str(path))
+    return report
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return how far a run is, from its status.json and the names of its records.
+
+    The layout is read only where status.json does not tell the planned epochs: files of earlier releases do not.
+
+    Raises
+    ------
+    Damaged
+        If status.json is damaged, or the layout that is read.
+    """
+    report, names = read_report(folder), record_files(folder / FOLDER)
+    # Without the layout the records cannot be read: it says so.
+    is_told = "epochs" in report and (folder / LAYOUT).exists()
+    layout = None if is_told else read_layout(folder)
+    planned = report.get("epochs", layout.epochs if layout else None)
+    is_begun = bool(report) or layout is not None
+    if not names:
+        return Progress(UNDER_WAY if is_begun else WAITING, None, planned, report)
+    last = max((epoch for name in names if (epoch := epoch_of(name)) is not None), default=None)
+    state = report.get("status")
+    if COMPACT in names:
+        # A run is compacted when it ends; records beside the compacted ones are of a run that is being extended.
+        last = report["epoch"] if "epoch" in report and last is None else Journal(folder).epochs()[-1]
+    has_ended = state in ENDED and (state != ENDED[0] or last == report.get("epoch", planned))
+    return Progress(str(state) if has_ended else UNDER_WAY, last, planned, report)

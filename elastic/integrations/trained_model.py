@@ -1,0 +1,53 @@
+"""The model of a trainer, as the trainer's precision, compilation and strategy leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from elastic.errors import ModelError
+
+#: What marks a parameter of which a process holds a part: DTensor, FSDP and DeepSpeed's third stage.
+PARTS = ("placements", "_is_flat_param", "ds_id")
+SHARDING = "FullyShardedDataParallel"
+
+
+@contextmanager
+def own_forward(model: nn.Module) -> Iterator[None]:
+    """Give a module its own ``forward`` for the length of the block.
+
+    Accelerate replaces it with one under autocast, and Lightning with a compiled one, by which features would be those
+    of half precision, or out of reach of hooks.
+
+    Examples
+    --------
+    >>> net = nn.Linear(2, 2)
+    >>> net._original_forward, net.forward = net.forward, len
+    >>> with own_forward(net):
+    ...     net.forward.__name__
+    'forward'
+    >>> net.forward.__name__
+    'len'
+    """
+    replaced = vars(model).get("forward")
+    compiled = getattr(model, "_compiler_ctx", None) or {}
+    original = getattr(model, "_original_forward", None) or compiled.get("original_forward")
+    if replaced is None or original is None:
+        yield
+        return
+    model.forward = original
+    try:
+        yield
+    finally:
+        model.forward = replaced
+
+
+def check_whole(model: nn.Module) -> None:
+    """Raise a ModelError if a process holds only a part of a model's parameters."""
+    parts = [name for name, value in model.named_parameters() if any(hasattr(value, mark) for mark in PARTS)]
+    parts += [name or "the model" for name, module in model.named_modules() if type(module).__name__ == SHARDING]
+    if parts:
+        should, hint = "be whole in each process", "one device, DDP, or elastic.record_checkpoints after the training"
+        raise ModelError("the trainer's model", should, f"{parts[0]} in parts", hint)

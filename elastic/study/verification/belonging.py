@@ -1,0 +1,56 @@
+"""Files of a study's folder that hold none of its numbers: locks, leftovers of killed writers, derived and others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from elastic.cube.atomic import PARTIAL
+from elastic.cube.manifest import CUBE
+from elastic.cube.ownership import is_lock_file
+from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.journal_files import SET_ASIDE
+
+#: Folder of the files that a repair moved away.
+DAMAGED = "damaged"
+
+#: Files and folders that commands write from the cube; a figure or a report says nothing that the cube does not.
+DERIVED = ("figures", "export", "report.html", "analysis.ipynb", "analysis.py")
+
+#: What `elastic run` writes of an error of a user's model.
+TRACEBACK = "traceback.txt"
+
+_LEFT = re.compile(rf"{re.escape(CUBE)}\.(partial|replaced)-\d+")
+
+
+def others(folder: Path, known: Iterable[str]) -> Iterator[Finding]:
+    """Yield what the files of a study's folder are that no other check has looked at."""
+    seen = set(known)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name in seen or (path.is_dir() and not path.is_symlink()):
+            continue
+        state = state_of(PurePosixPath(name))
+        if state is not None:
+            yield Finding(name, state)
+
+
+def state_of(name: PurePosixPath) -> State | None:
+    """Return what a file is, by its path in the study; None for a lock.
+
+    >>> [state_of(PurePosixPath(n)) for n in ("runs/ab/.layout.json.7-1a.partial", "figures/a.svg", "x.txt")]
+    [<State.LEFT_OVER: 'left over'>, <State.NOT_COVERED: 'not covered'>, <State.FOREIGN: 'foreign'>]
+    """
+    parts = name.parts
+    if name.name.endswith(PARTIAL) and name.name.startswith("."):
+        return State.LEFT_OVER
+    if _LEFT.fullmatch(parts[0]) or ".discarded" in parts[:3]:
+        return State.LEFT_OVER
+    if parts[0] == DAMAGED or SET_ASIDE in parts[:4]:
+        return State.SET_ASIDE
+    if parts[0] in DERIVED or (parts[0] == "runs" and parts[2:] == (TRACEBACK,)):
+        return State.NOT_COVERED
+    if is_lock_file(Path(name)) and len(parts) == (3 if parts[0] == "runs" else 1):
+        return None
+    return State.FOREIGN

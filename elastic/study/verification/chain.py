@@ -1,0 +1,74 @@
+"""Records of an open run, each of which names the one before it: which of them are missing, or of another recording."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Link:
+    """What one record says of the one before it.
+
+    Attributes
+    ----------
+    before, record
+        Names of both files.
+    holds
+        Whether the file before is there, and is the one that the record names.
+    """
+
+    before: str
+    record: str
+    holds: bool
+
+
+def told(after: str) -> tuple[float, str] | None:
+    """Return the epoch and the begin of the checksum that a label says a record comes after; None for the first one.
+
+    >>> told("2 (0123456789abcdef)"), told("0.5 (0123456789abcdef)"), told("none")
+    ((2, '0123456789abcdef'), (0.5, '0123456789abcdef'), None)
+    """
+    found = re.fullmatch(r"(\S+) \(([^)]*)\)", after)
+    if found is None:
+        return None
+    return (int(found[1]) if found[1].isdigit() else float(found[1])), found[2]
+
+
+def culprits(links: Iterable[Link], there: Mapping[str, bool]) -> Iterator[str]:
+    """Yield the files, as few as can be, that explain all links that do not hold.
+
+    Parameters
+    ----------
+    links
+        Between the records of a run.
+    there
+        Whether a file exists: one that does not explains its links before any other.
+
+    Examples
+    --------
+    Record 2 is of another recording: its links to 1 and to 3 do not hold.
+
+    >>> links = [Link("0", "1", True), Link("1", "2", False), Link("2", "3", False), Link("3", "4", True)]
+    >>> list(culprits(links, dict.fromkeys("01234", True)))
+    ['2']
+
+    Of two records alone, either may be the stranger.
+
+    >>> list(culprits([Link("0", "1", False)], dict.fromkeys("01", True)))
+    ['0', '1']
+    """
+    links = list(links)
+    held = {name for link in links if link.holds for name in (link.before, link.record)}
+    left = [link for link in links if not link.holds]
+    while left:
+        count = Counter(name for link in left for name in (link.before, link.record))
+        weights = {name: (not there.get(name, False), number, name not in held) for name, number in count.items()}
+        found = [name for name, weight in weights.items() if weight == max(weights.values())]
+        # Two that are alike and linked to each other cannot be told apart; others are taken one after the other.
+        pair = next((one for one in left if {one.before, one.record} <= set(found)), None)
+        taken = {pair.before, pair.record} if pair else {found[0]}
+        yield from sorted(taken)
+        left = [link for link in left if not taken & {link.before, link.record}]

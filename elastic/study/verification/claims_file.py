@@ -1,0 +1,29 @@
+"""claims.json: the verdicts of `elastic check`, which the study's cube gives again at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from elastic.display.verdicts import FILE
+from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.reading import read_object
+
+
+def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Finding]:
+    """Return what is found of a study's claims.json, nothing where there is none.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    name, digest
+        Of the study; None if they are not known.
+    """
+    facts, found = read_object(folder / FILE, FILE)
+    if facts is None or found is None:
+        return [] if found is None else [found]
+    if name is not None and facts.get("study") != name:
+        return [Finding(FILE, State.DAMAGED, f"verdicts on the study {facts.get('study')!r}")]
+    if digest is not None and facts.get("digest") != digest:
+        return [Finding(FILE, State.OUT_OF_DATE, f"verdicts on another state of the study: elastic check {folder}")]
+    return [found]

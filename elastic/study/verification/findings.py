@@ -1,0 +1,157 @@
+"""What verification finds: one finding a file, and the sum of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+
+class State(StrEnum):
+    """What a file of a study is."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    LOST = "lost"
+    NOT_CHECKABLE = "not checkable"
+    FOREIGN = "foreign"
+    OUT_OF_DATE = "out of date"
+    NOT_COVERED = "not covered"
+    LEFT_OVER = "left over"
+    SET_ASIDE = "set aside"
+
+
+#: States of a file that is not as it was written.
+BAD = (State.DAMAGED, State.MISSING)
+
+#: What the states mean that are no damage.
+MEANINGS = {
+    State.LOST: "missing, as a repair has noted",
+    State.NOT_CHECKABLE: "written by an earlier release, without a checksum",
+    State.FOREIGN: "no file of elastic's",
+    State.NOT_COVERED: "written from the cube, without a checksum",
+    State.LEFT_OVER: "half-written by a process that was killed; the next one removes it",
+    State.SET_ASIDE: "moved here by a repair or a run, not read",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one file, or of one folder as a whole.
+
+    Attributes
+    ----------
+    path
+        In the study's folder.
+    state
+        Of the file.
+    found
+        What is there in place of what should be, or what is known of it.
+    files
+        Number of files that it stands for.
+
+    Examples
+    --------
+    >>> print(Finding("study.json", State.DAMAGED, "a wrong checksum"))
+    study.json: damaged: a wrong checksum
+    """
+
+    path: str
+    state: State
+    found: str = ""
+    files: int = 1
+
+    def __str__(self) -> str:
+        path = f"{self.path} ({self.files} files)" if self.files > 1 else self.path
+        told = self.found or MEANINGS.get(self.state, "")
+        return f"{path}: {self.state}{f': {told}' if told else ''}"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the file is not as it was written."""
+        return self.state in BAD
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The state of every file of a study.
+
+    Attributes
+    ----------
+    folder
+        Of the study.
+    files
+        One finding a file, intact ones among them, sorted by path.
+    """
+
+    folder: Path
+    files: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The files that are not intact."""
+        return [one for one in self.files if one.state is not State.INTACT]
+
+    @property
+    def damaged(self) -> list[Finding]:
+        """The files that are not as they were written, and those that are missing."""
+        return [one for one in self.files if one.is_bad]
+
+    def lines(self) -> list[str]:
+        """Return a line a finding; files of one folder that are alike, and no damage, share one."""
+        return [str(one) for one in _together(self.findings)]
+
+    def summary(self) -> str:
+        """Return how many files are in which state.
+
+        >>> files = (Finding("a", State.INTACT), Finding("b", State.INTACT), Finding("c", State.DAMAGED))
+        >>> Verified(Path("s"), files).summary(), Verified(Path("s"), files[:1]).summary()
+        ('2 files intact, 1 damaged', '1 file intact')
+        """
+        count = Counter(dict.fromkeys(State, 0))
+        for one in self.files:
+            count[one.state] += one.files
+        intact = count.pop(State.INTACT)
+        named = [f"{n} {state}" for state, n in count.items() if n]
+        return ", ".join([f"{intact} {'file' if intact == 1 else 'files'} intact", *named])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the findings as plain data."""
+        found = [{"path": one.path, "state": str(one.state), "found": one.found} for one in self.findings]
+        counts = Counter(str(one.state) for one in self.files)
+        return {"folder": str(self.folder), "damaged": bool(self.damaged), "counts": counts, "findings": found}
+
+
+def of_all(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding a path, sorted: damage counts before anything else, and what was found first."""
+    kept: dict[str, Finding] = {}
+    for one in findings:
+        before = kept.get(one.path)
+        if before is None or (one.is_bad and not before.is_bad):
+            kept[one.path] = one
+    return [kept[path] for path in sorted(kept)]
+
+
+def _together(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings with those of one folder as one, where they are alike and no damage."""
+
+    def alike(one: Finding) -> tuple[str, ...]:
+        parent = str(PurePosixPath(one.path).parent)
+        return (one.path,) if one.is_bad or parent == "." else (parent, one.state, one.found)
+
+    found = []
+    for _, group in groupby(findings, alike):
+        several = list(group)
+        first = several[0]
+        parent = str(PurePosixPath(first.path).parent)
+        found.append(
+            first
+            if len(several) == 1
+            else Finding(f"{parent}/", first.state, first.found, sum(f.files for f in several))
+        )
+    return found

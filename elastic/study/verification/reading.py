@@ -1,0 +1,112 @@
+"""Reading files that may be anything: damaged, missing, a folder, a pipe, without permission to read."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from elastic.cube.checked_files import Condition, check_archive, decode_json
+from elastic.cube.labels import Label
+from elastic.errors import ElasticError
+from elastic.study.verification.findings import Finding, State
+
+#: States of a file by the condition of its bytes.
+STATES = {
+    Condition.INTACT: State.INTACT,
+    Condition.DAMAGED: State.DAMAGED,
+    Condition.NOT_CHECKABLE: State.NOT_CHECKABLE,
+}
+
+Value = TypeVar("Value")
+
+
+def is_there(path: Path) -> bool:
+    """Return whether anything has this path, a dangling link included."""
+    try:
+        path.lstat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def misfit(path: Path) -> str:
+    """Return why a path cannot be read as a file: it is a folder, a pipe, …; "" if it can be tried."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    if stat.S_ISREG(mode):
+        return ""
+    return "a folder in its place" if stat.S_ISDIR(mode) else "no regular file"
+
+
+def attempted(read: Callable[[], Value]) -> tuple[Value | None, str]:
+    """Return what is read, or None and what is wrong with it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file has gone meanwhile.
+    """
+    try:
+        return read(), ""
+    except FileNotFoundError:
+        raise
+    except ElasticError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
+        return None, error.found
+    except Exception as error:  # of damaged bytes a parser may raise nearly anything
+        return None, f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def read_object(path: Path, name: str) -> tuple[dict[str, Any] | None, Finding | None]:
+    """Return the contents of a JSON file and what was found of it; (None, None) where there is no such file."""
+    if not is_there(path):
+        return None, None
+    if wrong := misfit(path):
+        return None, Finding(name, State.DAMAGED, wrong)
+    read, wrong = attempted(lambda: decode_json(path.read_bytes()))
+    if read is None:
+        return None, Finding(name, State.DAMAGED, wrong)
+    facts, is_checked = read
+    return facts, Finding(name, State.INTACT if is_checked else State.NOT_CHECKABLE)
+
+
+def check_labelled(path: Path, name: str, label: Label, *, labelled: bool) -> tuple[Finding, Label | None]:
+    """Return what was found of an archive, and the label that it has.
+
+    Parameters
+    ----------
+    path, name
+        Of the file, and its path in the study.
+    label
+        What it should say that it is; of a checkpoint any epoch will do.
+    labelled
+        Whether it must have a label: files of earlier releases have none.
+    """
+    if wrong := misfit(path):
+        return Finding(name, State.DAMAGED, wrong), None
+    found, wrong = attempted(lambda: check_archive(path))
+    if found is None:
+        return Finding(name, State.DAMAGED, wrong), None
+    has = found.label
+    if found.condition is Condition.DAMAGED:
+        return Finding(name, State.DAMAGED, found.found), None
+    if has is None:
+        if labelled:
+            return Finding(name, State.DAMAGED, "a file without a checksum or a label"), None
+        return Finding(name, STATES[found.condition]), None
+    asked = Label(label.kind, label.cell, has.epoch) if label.kind == "checkpoint" else label
+    if has != asked:
+        return Finding(name, State.DAMAGED, f"the {has}, in another place"), has
+    return Finding(name, State.INTACT), has
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,119 @@
+"""The seal of a study against its description and its runs: whose cube it is, and whether its numbers are theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from elastic.cube.manifest import CUBE, FILE
+from elastic.cube.opening import open_sealed, open_store
+from elastic.cube.portable import portable
+from elastic.protocol.canonical import explain_difference
+from elastic.study.completeness import named
+from elastic.study.creation import EXTENSIBLE
+from elastic.study.study import Study
+from elastic.study.study_file import FACTS
+from elastic.study.verification.claims_file import check_claims
+from elastic.study.verification.description import Description
+from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.numbers import compared
+from elastic.study.verification.reading import attempted
+from elastic.study.verification.sealed_files import Manifest, check_listed, cube_files, root_attributes
+
+
+def check_seal(
+    folder: Path, manifest: Manifest, description: Description, found: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Yield what is found of the cube as a whole and of its numbers, and of files that depend on them.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    manifest, description
+        Of the study, as they were checked.
+    found
+        What is known of the other files.
+    """
+    study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
+    bad = [one for one in found if one.is_bad]
+    yield from check_claims(folder, study.name if study else None, study.digest if study else None)
+    if not cube_files(folder) or study is None:
+        yield from _unchecked(folder, manifest)
+        return
+    attrs, digest = root_attributes(folder), study.digest
+    if attrs.get("digest") != digest:
+        yield from _check_other(folder, manifest, study, attrs, bad)
+        yield from _unchecked(folder, manifest)
+        return
+    for name, listed in manifest.listed.items():
+        if not name.startswith(f"{CUBE}/"):
+            yield check_listed(folder, name, listed)
+    if any(one.path.startswith("runs/") for one in bad) or any(one.path.startswith(CUBE) for one in bad):
+        yield from _unchecked(folder, manifest)
+        return
+    ended, _ = attempted(lambda: all(run.ended for run in study.runs()))
+    if manifest.found is None and not ended:
+        yield from _unchecked(folder, manifest)
+        return
+    if manifest.found is None:
+        yield Finding(FILE, State.MISSING)
+    yield from _check_numbers(folder, manifest, study)
+
+
+def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
+    """Compare the cube with the journals; without a whole manifest, its files are judged by that."""
+    sealed, wrong = attempted(lambda: open_sealed(folder) if manifest.listed else portable(open_store(folder / CUBE)))
+    if sealed is None:
+        yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
+        return
+    left_out = {name for name in str(sealed.attrs.get("left_out", "")).split("; ") if name}
+    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out]
+    assembled, wrong = attempted(lambda: study.assemble(leaving_out=absent))
+    if assembled is None:
+        yield Finding(CUBE, State.NOT_CHECKABLE, f"the journals cannot be read together: {wrong}")
+        return
+    different, wrong = attempted(lambda: list(compared(sealed, assembled)))
+    if different is None:
+        yield Finding(CUBE, State.DAMAGED, wrong)
+        return
+    yield from different
+    if not manifest.listed:
+        wrong_folders = {PurePosixPath(one.path) for one in different}
+        for name in cube_files(folder):
+            if not wrong_folders & set(PurePosixPath(name).parents):
+                yield Finding(name, State.INTACT)
+
+
+def _check_other(
+    folder: Path, manifest: Manifest, study: Study, attrs: Mapping[str, Any], bad: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Yield what is found of a cube with another digest: sealed before the study was extended, or not its own."""
+    if any(one.path == f"{CUBE}/zarr.json" for one in bad):
+        return
+    before = "sealed before the study was taken up again"
+    if study.recorded:
+        if manifest.listed and FACTS in manifest.listed:
+            yield check_listed(folder, FACTS, manifest.listed[FACTS])
+        yield Finding(CUBE, State.OUT_OF_DATE, before)
+        return
+    try:
+        asked = json.loads(attrs["canonical_protocol"])
+        different = {
+            line.partition(":")[0].split(".")[0] for line in explain_difference(asked, study.facts["protocol"])
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        different = {"protocol"}
+    if different - set(EXTENSIBLE):
+        yield Finding(CUBE, State.DAMAGED, "the cube of another study")
+    else:
+        yield Finding(CUBE, State.OUT_OF_DATE, before)
+
+
+def _unchecked(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Yield the files of a cube that no whole manifest lists and that cannot be compared with the journals."""
+    if not manifest.listed:
+        for name in cube_files(folder):
+            yield Finding(name, State.NOT_CHECKABLE, f"no whole {FILE}")

@@ -1,0 +1,96 @@
+"""The sealed cube's files, held to the manifest, and the manifest to itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube.checked_files import Condition
+from elastic.cube.manifest import CUBE, FILE, check_manifest, read_manifest
+from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.reading import attempted, is_there, misfit, sha256
+
+ROOT = f"{CUBE}/zarr.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the manifest of a study says of its files.
+
+    Attributes
+    ----------
+    listed
+        The SHA-256 of each file; nothing if there is no manifest, or it is damaged.
+    found
+        Of the manifest; None if there is none.
+    cube
+        Of each file of the cube; nothing without a whole manifest: then the cube's numbers are all that tells.
+    """
+
+    listed: Mapping[str, str]
+    found: Finding | None
+    cube: tuple[Finding, ...] = ()
+
+
+def read_sealed(folder: Path) -> Manifest:
+    """Return the manifest of a study, and what was found of it."""
+    if not is_there(folder / FILE):
+        return Manifest({}, None)
+    if wrong := misfit(folder / FILE):
+        return Manifest({}, Finding(FILE, State.DAMAGED, wrong))
+    condition, wrong = attempted(lambda: check_manifest(folder))
+    if wrong or condition is Condition.DAMAGED or condition is None:
+        return Manifest({}, Finding(FILE, State.DAMAGED, wrong or "a wrong checksum"))
+    listed = read_manifest(folder)
+    cube = tuple(_check_cube(folder, listed))
+    different = [one.path for one in cube if one.path in listed and one.state is State.DAMAGED]
+    if ROOT in different and len(different) > 2 and "digest" in root_attributes(folder):
+        return Manifest({}, Finding(FILE, State.DAMAGED, "the manifest of another cube"))
+    state = State.INTACT if condition is Condition.INTACT else State.NOT_CHECKABLE
+    return Manifest(listed, Finding(FILE, state), cube)
+
+
+def root_attributes(folder: Path) -> dict[str, Any]:
+    """Return the attributes of the cube's root, nothing where they cannot be read."""
+    try:
+        attrs = json.loads((folder / ROOT).read_bytes())["attributes"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return attrs if isinstance(attrs, dict) else {}
+
+
+def cube_files(folder: Path) -> list[str]:
+    """Return the paths of all files of the cube, and of whatever else lies in its folder."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder / CUBE).rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+
+
+def _check_cube(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what is found of each file of the cube that the manifest lists, and of those that it does not list."""
+    there = cube_files(folder)
+    if not there:
+        yield Finding(CUBE, State.MISSING, "all its files")
+        return
+    for name, digest in listed.items():
+        if name.startswith(f"{CUBE}/"):
+            yield check_listed(folder, name, digest)
+    for name in there:
+        if name not in listed:
+            yield Finding(name, State.DAMAGED, f"a file that {FILE} does not list")
+
+
+def check_listed(folder: Path, name: str, digest: str) -> Finding:
+    """Return what is found of one file that the manifest lists."""
+    path = folder / name
+    if not is_there(path):
+        return Finding(name, State.MISSING)
+    found, wrong = ("", misfit(path)) if misfit(path) else attempted(lambda: sha256(path))
+    if wrong:
+        return Finding(name, State.DAMAGED, wrong)
+    return Finding(name, State.INTACT) if found == digest else Finding(name, State.DAMAGED, "a wrong checksum")

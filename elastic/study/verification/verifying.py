@@ -1,0 +1,119 @@
+"""Verifying a study, sealed or under way, also while other processes run it. Nothing is written; it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from elastic.cube.manifest import FILE
+from elastic.errors import StudyError
+from elastic.study.study_file import FACTS, PROTOCOL
+from elastic.study.verification.belonging import others
+from elastic.study.verification.description import Description, described
+from elastic.study.verification.findings import Finding, State, Verified, of_all
+from elastic.study.verification.reading import is_there
+from elastic.study.verification.run_files import RunFiles
+from elastic.study.verification.seal import check_seal
+from elastic.study.verification.sealed_files import Manifest, read_sealed
+
+#: How often a part of a study is checked again while another process changes it.
+ATTEMPTS = 5
+
+RUNS = "runs"
+
+#: Is told what is checked next, how many parts are done, and how many there are.
+Tell = Callable[[str, int, int], None]
+
+
+def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Verified:
+    """Read every file of a study and compare it with its checksum, its name and the other files.
+
+    Parameters
+    ----------
+    folder
+        Of the study, which may be sealed or under way, and may be run by other processes meanwhile.
+    tell
+        Is told of progress.
+
+    Returns
+    -------
+    Verified
+        A finding a file.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds no study.
+    """
+    folder = Path(folder)
+    _check_is_study(folder)
+    runs = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir()) if (folder / RUNS).is_dir() else []
+    steps = len(runs) + 2
+    tell("study.json and the cube's files", 0, steps)
+    manifest, description, findings = _check_study(folder)
+    for number, run in enumerate(runs):
+        tell(f"{RUNS}/{run.name}", number + 1, steps)
+        findings += _settled_run(run, description.recorded)
+    tell("the numbers of the cube", steps - 1, steps)
+    findings += check_seal(folder, manifest, description, of_all(findings))
+    findings += others(folder, {one.path for one in findings})
+    tell("", steps, steps)
+    return Verified(folder, tuple(of_all(findings)))
+
+
+def _check_is_study(folder: Path) -> None:
+    """Raise a StudyError unless a folder holds a study, or the rest of one."""
+    if is_there(folder / FACTS) or is_there(folder / FILE):
+        return
+    if (folder / RUNS).is_dir() and any((folder / RUNS).iterdir()):
+        return
+    found = "no study.json in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
+    hint = "a folder that `elastic run` or a Recorder made"
+    raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(folder))
+
+
+def _check_study(folder: Path) -> tuple[Manifest, Description, list[Finding]]:
+    """Check what belongs to no run; once more if it changes meanwhile."""
+    paths = [folder / name for name in (FACTS, PROTOCOL, FILE)]
+
+    def check() -> tuple[Manifest, Description, list[Finding]]:
+        manifest = read_sealed(folder)
+        description = described(folder, manifest.listed)
+        found = [*description.findings, *manifest.cube, *([manifest.found] if manifest.found else [])]
+        return manifest, description, found
+
+    for _ in range(ATTEMPTS):
+        before = _state(paths)
+        try:
+            found = check()
+        except FileNotFoundError:
+            continue
+        if not any(one.is_bad for one in found[2]) or _state(paths) == before:
+            return found
+    return check()
+
+
+def _settled_run(run: Path, recorded: bool) -> list[Finding]:
+    """Check a run; again if its files change meanwhile, as they do when another process records it."""
+    name = f"{RUNS}/{run.name}"
+    for _ in range(ATTEMPTS):
+        before = _state([run, *sorted(run.rglob("*"))])
+        try:
+            found = RunFiles(run, name, recorded).check()
+        except FileNotFoundError:
+            continue
+        if not any(one.is_bad for one in found) or _state([run, *sorted(run.rglob("*"))]) == before:
+            return found
+    return [Finding(name, State.NOT_CHECKABLE, "it changes while it is read")]
+
+
+def _state(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:
+    """Return by what a change of files is seen."""
+    found = []
+    for path in paths:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        found.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
+    return found

@@ -1,0 +1,28 @@
+"""One step of a training, taken to see whether it can be."""
+
+from __future__ import annotations
+
+from elastic.training.loop import Trainer, batches
+from elastic.training.randomness import deterministic_algorithms
+
+#: Samples of the step at most.
+MOST = 4096
+
+
+def trial_step(trainer: Trainer) -> None:
+    """Take a step on the smallest batch of an epoch; the trainer is of no use afterwards.
+
+    An optimizer that searches (L-BFGS) may evaluate the objective for as long as an epoch takes: only the gradient is
+    computed for it.
+
+    Raises
+    ------
+    Exception
+        Whatever the step raises.
+    """
+    train = trainer.splits["train"]
+    smallest = min(batches(len(train), trainer.batch_size, trainer.order), key=len)
+    index = smallest[:MOST].to(train.labels.device)
+    with trainer.randomness.lent(), deterministic_algorithms(trainer.deterministic):
+        trainer.model.train()
+        trainer.try_step(train.inputs[index], train.labels[index])

@@ -1,0 +1,83 @@
+"""A release of tomorrow: a copy of today's source in which a section and a model have got options.
+
+Both options mean by default something that today's code does not do, and say so loudly when they are reached.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import processes
+
+import elastic
+
+VERSION = "99.0.0"
+
+#: What tomorrow's source has in the place of today's, by file: (today, tomorrow).
+CHANGES = {
+    "_version.py": [(f'__version__ = "{elastic.__version__}"', f'__version__ = "{VERSION}"')],
+    "protocol/sections.py": [
+        (
+            "    deterministic: bool = True\n",
+            "    deterministic: bool = True\n"
+            f'    fresh: Annotated[int | None, Added("{VERSION}", before=None), Field(ge=1)] = 1\n',
+        )
+    ],
+    "models/mlp.py": [
+        ("from elastic.models.contract import Stages, Task, model\n",
+         "from elastic.models.contract import Stages, Task, model\nfrom elastic.releases import Added\n"),
+        ('norm: VectorNorm = "none", bias: bool = True\n',
+         'norm: VectorNorm = "none", bias: bool = True,\n'
+         f'    shrink: Annotated[float, Added("{VERSION}", before=1.0)] = 0.5,\n'),
+        ("    for position, width in enumerate(widths):\n",
+         "    for position, width in enumerate(int(width * shrink) for width in widths):\n"),
+        ("    fan_in = [prod(task.input_shape), *widths]\n",
+         "    fan_in = [prod(task.input_shape), *(int(width * shrink) for width in widths)]\n"),
+        ('    stages["logits"] = nn.Linear(widths[-1],', '    stages["logits"] = nn.Linear(int(widths[-1] * shrink),'),
+    ],
+}  # fmt: skip
+
+#: Runs a protocol and tells what it ran.
+RUN = """\
+import json, sys
+import elastic
+from elastic.progress import Lines
+from elastic.protocol.later_components import fill_in
+
+study = elastic.run(sys.argv[1], out=sys.argv[2], settings=sys.argv[3:], watch=Lines())
+cells = [fill_in(cell.settings) for cell in study.protocol.cells]
+print(json.dumps({
+    "version": elastic.__version__,
+    "digest": study.digest,
+    "cells": [cell.digest for cell in study.protocol.cells],
+    "states": [run.state for run in study.runs()],
+    "fresh": [cell.training.fresh for cell in cells],
+    "shrink": [cell.model.options["shrink"] for cell in cells],
+}))
+"""
+
+
+def write_source(folder: Path) -> Path:
+    """Write tomorrow's source into a folder and return what PYTHONPATH is to be."""
+    source = Path(elastic.__file__).parent
+    shutil.copytree(source, folder / "elastic", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, changes in CHANGES.items():
+        text = (folder / "elastic" / name).read_text()
+        for today, tomorrow in changes:
+            assert text.count(today) == 1, f"{name} no longer has {today!r} once"
+            text = text.replace(today, tomorrow)
+        (folder / "elastic" / name).write_text(text)
+    return folder
+
+
+def run(source: Path, protocol: Path, out: Path, *settings: str) -> dict:
+    """Run a protocol as tomorrow's release does; return what it tells."""
+    done = processes.run(
+        [sys.executable, "-c", RUN, protocol, out, *settings], cwd=source, env=os.environ | {"PYTHONPATH": str(source)}
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) | {"log": done.stderr}

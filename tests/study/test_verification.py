@@ -1,0 +1,66 @@
+"""`elastic verify` names every damaged file by its path, and nothing else."""
+
+from __future__ import annotations
+
+import random
+import tarfile
+from pathlib import Path
+
+import corruption
+import pytest
+
+from elastic.study.verification import State, verify
+
+#: A sealed study of commit 58d9528, whose records carry no checksum.
+BEFORE = Path(__file__).parents[1] / "cube" / "sealed_before.tar.xz"
+
+MAKERS = {
+    "sealed": (corruption.protocol_study, {"name": "other", "lr": 0.2}),
+    "under way": (lambda folder, **asked: corruption.protocol_study(folder, stop=(1, 3), **asked), {"lr": 0.2}),
+    "recorded": (corruption.recorded_study, {"first": 5}),
+    "recorded, under way": (lambda folder, **o: corruption.recorded_study(folder, open_run=True, **o), {"first": 5}),
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def study(request, tmp_path_factory):
+    """Return the folder of a study, its files, and those of another one of its kind."""
+    make, other = MAKERS[request.param]
+    folder = tmp_path_factory.mktemp("study")
+    made = make(folder / "a" / "mine")
+    return made, corruption.covered(made), corruption.covered(make(folder / "b" / "mine", **other))
+
+
+def test_an_intact_study_has_no_finding(study):
+    folder, files, _ = study
+    found = verify(folder)
+    assert found.damaged == []
+    assert {one.path for one in found.files if one.state is State.INTACT} == set(files)
+    assert all(one.path.startswith("cube.zarr") for one in found.findings)  # of a study that was taken up again
+    assert found.summary().startswith(f"{len(files)} files intact")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_corruption_of_one_file_is_named_by_its_path(study, seed):
+    folder, files, others = study
+    draw = random.Random(seed)
+    for number in range(15):
+        damage, changed = corruption.drawn(draw, files, others)
+        corruption.put(folder, changed)
+        found = verify(folder)
+        named = {one.path for one in found.damaged}
+        corruption.put(folder, {name: files[name] for name in changed})
+        told = f"{number}: {damage} of {sorted(changed)}; named {[str(one) for one in found.damaged]}"
+        assert set(changed) <= named, told
+        assert len(named) <= len(changed) + 1, told
+
+
+def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):
+    with tarfile.open(BEFORE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    found = verify(tmp_path)
+    assert {one.state for one in found.findings} == {State.NOT_CHECKABLE}
+    assert found.damaged == []
+    assert "runs/716b2a1a3cd00b05/journal/ (2 files): not checkable: written by an earlier release" in "\n".join(
+        found.lines()
+    )

@@ -22,6 +22,7 @@ from elastic.cube.names import COORDINATES
 from elastic.cube.opening import open_store, without_warnings
 from elastic.cube.ownership import waiting_lock
 from elastic.cube.portable import mapped, with_fixed_width
+from elastic.cube.replacing import replace_store
 from elastic.cube.streaming import fill, incomplete, is_same, is_streamed, without_numbers
 from elastic.errors import RecordsChanged, StudyError
 
@@ -168,13 +169,10 @@ def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
 
 def _put(partial: Path, folder: Path) -> None:
     """Give the finished store its name; one sealed before loses its manifest first, so it is never half a cube."""
-    cube = folder / CUBE
     (folder / FILE).unlink(missing_ok=True)
     sync_folder(folder)
-    if cube.exists():
-        cube.replace(folder / f"{CUBE}.replaced-{os.getpid()}")
-    partial.replace(cube)
-    sync_folder(folder)
+    with without_warnings():
+        replace_store(partial, folder)
 
 
 def _clear(folder: Path) -> None:

@@ -66,8 +66,8 @@ def streamed(tree: xr.DataTree) -> dict[str, xr.Variable]:
     }
 
 
-def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int) -> Iterator[Region]:
-    """Yield parts of an array that are made of whole chunks and of up to `BLOCK` bytes, or one chunk each.
+def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int, block: int | None = None) -> Iterator[Region]:
+    """Yield parts of an array that are made of whole chunks, of up to ``block`` bytes (`BLOCK`) or one chunk.
 
     The last dims are taken whole first: a record holds them side by side.
 
@@ -78,7 +78,7 @@ def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int) -> Itera
     """
     lengths = [min(length, chunk) for length, chunk in zip(shape, chunks, strict=True)]
     for i in reversed(range(len(shape))):
-        room = BLOCK // max(1, math.prod(lengths) * itemsize)
+        room = (block or BLOCK) // max(1, math.prod(lengths) * itemsize)
         lengths[i] = min(shape[i], lengths[i] * max(1, room))
     steps = [range(0, whole, max(1, length)) for whole, length in zip(shape, lengths, strict=True)]
     for starts in itertools.product(*steps):

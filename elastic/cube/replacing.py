@@ -1,0 +1,125 @@
+"""Putting a new store in the place of a sealed one, so that whoever has the old one open raises or is right.
+
+Plain xarray reads a chunk by its path when a number is used: of a store that was replaced, it would read the new
+numbers under the old labels, and a chunk that is gone as NaN. Therefore
+
+- the files are replaced one by one, never the folder: at no instant is a chunk missing;
+- a chunk whose variable has other numbers than before holds more bytes than any chunk that was there: Zarr cannot
+  bring them into the shape that it expects, and raises. `elastic.cube.chunk_sizes` remembers what was there;
+- a chunk that the new store lacks becomes a file that no codec decodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from elastic.cube.atomic import sync_folder
+from elastic.cube.chunk_sizes import ChunkSizes
+from elastic.cube.manifest import CUBE
+from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
+
+#: Folder of the study in which `ChunkSizes` are remembered.
+MEMORY = ".sealed-chunks"
+
+
+def replace_store(partial: Path, folder: Path) -> None:
+    """Give a finished store its name, ``cube.zarr``, in a study's folder that may have one already.
+
+    The caller has removed the manifest, so that the cube does not count as sealed on the way.
+    """
+    cube = folder / CUBE
+    if not cube.is_dir():
+        partial.replace(cube)
+        sync_folder(folder)
+        return
+    before, now = stored_arrays(cube), stored_arrays(partial)
+    for path in sorted(before.keys() | now.keys()):
+        _separate(cube / path, before.get(path), now.get(path), ChunkSizes(folder / MEMORY / path))
+    _merge(partial, cube)
+    shutil.rmtree(partial)
+    sync_folder(folder)
+
+
+def withdraw_store(folder: Path) -> None:
+    """Leave nothing of ``cube.zarr`` that can be opened or read: whoever has it open raises, and reads no NaN."""
+    cube = folder / CUBE
+    if not cube.is_dir():
+        return
+    for path, array in stored_arrays(cube).items():
+        ChunkSizes(folder / MEMORY / path).remember(array)
+    _bury(cube, ())
+    for file in _files(cube):
+        if file.name == METADATA:
+            file.unlink()
+    sync_folder(cube)
+
+
+def _separate(place: Path, before: StoredArray | None, now: StoredArray | None, sizes: ChunkSizes) -> None:
+    """Give a variable chunks that no reader of an earlier store takes for its own."""
+    is_same_file = before is not None and now is not None and before.chunks_digest == now.chunks_digest
+    if is_same_file or (before is None and not sizes.known):
+        return
+    if before is not None:
+        sizes.remember(before)
+    if now is None:
+        return
+    clashes = now.clashes_with(place)
+    if now.chunks_digest == sizes.first and not clashes:
+        return  # the first cube again: right for its readers
+    if before is not None and now.has_numbers_of(before):
+        now.repack(before.chunks, before.separator)
+        return
+    larger = now.larger_than(sizes.largest)
+    if larger != now.chunks or clashes:
+        now.repack(larger, "." if clashes else now.separator)
+
+
+def _merge(partial: Path, cube: Path) -> None:
+    """Replace file by file: chunks first, then the metadata of variables, of groups, and of all at last."""
+    for group in _subgroups(cube):  # opened by itself meanwhile, a group is whole or not there
+        group.unlink()
+    names = [path.relative_to(partial) for path in _files(partial)]
+    _bury(cube, names)
+    arrays = {path.relative_to(partial) for path in _files(partial) if _is_array(path)}
+    order = [
+        [name for name in names if name.name != METADATA],
+        [name for name in names if name in arrays],
+        [name for name in names if name.name == METADATA and name not in arrays and len(name.parts) > 1],
+        [name for name in names if len(name.parts) == 1],
+    ]
+    for name in [name for some in order for name in some]:
+        (cube / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).replace(cube / name)
+    kept = set(names)
+    for path in _files(cube):
+        if path.name == METADATA and path.relative_to(cube) not in kept:
+            path.unlink()
+    for path in [cube, *(path for path in cube.rglob("*") if path.is_dir())]:
+        sync_folder(path)
+
+
+def _bury(cube: Path, kept: Iterable[Path]) -> None:
+    """Write over the chunks that are not kept: Zarr reads a missing one as NaN."""
+    names = set(kept)
+    for path in _files(cube):
+        if path.name != METADATA and path.relative_to(cube) not in names and path.read_bytes() != TOMBSTONE:
+            grave = path.with_name(f"{path.name}.partial")
+            grave.write_bytes(TOMBSTONE)
+            grave.replace(path)
+
+
+def _subgroups(cube: Path) -> Iterator[Path]:
+    return (path for path in _files(cube) if path.name == METADATA and path.parent != cube and not _is_array(path))
+
+
+def _is_array(path: Path) -> bool:
+    return path.name == METADATA and path.parent.name != "" and StoredArray.is_one(path.parent)
+
+
+def _files(folder: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    return []

@@ -186,7 +186,7 @@ def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
     state = torch.load(first_run(begun) / FILE, weights_only=True)["state"]
     del state["model"]["stages.logits.bias"]
     save_checkpoint(first_run(begun), begun.cells[0]["digest"], state, {})
-    told = damaged(tmp_path)
+    told = failing(tmp_path)
     assert "should be of this model and optimizer" in told
     assert "try the elastic and torch that wrote it (study.json), or deleting" in told
 

@@ -107,22 +107,25 @@ def status(study: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def verify(study: Path, as_json: bool) -> None:
+def verify(study: Path, repair: bool, as_json: bool) -> None:
     """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
 
-    Exits with 4 if one is damaged or missing.
+    Exits with 4 if one is damaged or missing, also after a repair. Nothing is written without --repair.
     """
     from elastic.progress import counting
     from elastic.study import study_folder
+    from elastic.study.repair import repair as repaired
     from elastic.study.verification import verify as verified
 
     with counting() as tell:
-        found = verified(study_folder(study), tell)
+        done = repaired(study_folder(study), tell) if repair else None
+        found = done.left if done else verified(study_folder(study), tell)
     if as_json:
-        show(found.to_json(), as_json)
+        show(done.to_json() if done else found.to_json(), as_json)
     else:
-        click.echo("\n".join([*found.lines(), found.summary()]))
+        click.echo("\n".join([*(done.lines() if done else found.lines()), found.summary()]))
     if found.damaged:
         raise SystemExit(4)
 

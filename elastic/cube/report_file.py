@@ -26,6 +26,9 @@ FILE = "status.json"
 
 WAITING, UNDER_WAY = "waiting", "under way"
 
+#: Key under which a repair lists the files of a run that are lost: records and checkpoints that are not there.
+LOST = "lost"
+
 #: Files of a run beside status.json and its records; run.json is of recorded studies, the checkpoint of protocols'.
 OTHERS = ("layout.json", "run.json", "checkpoint.pt")
 
@@ -65,7 +68,17 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> None:
         If it cannot be written.
     """
     files = {"files": digests(folder)} if facts.get("status") in ENDED else {}
-    write_json(folder / FILE, {"cell": cell_of(folder), **facts, **files})
+    lost = _lost(folder) if facts.get("status") == UNDER_WAY else []
+    write_json(folder / FILE, {"cell": cell_of(folder), **({LOST: lost} if lost else {}), **facts, **files})
+
+
+def _lost(folder: Path) -> list[str]:
+    """Return the files of a run that a repair has found to be lost and that are not there again."""
+    try:
+        lost = read_report(folder).get(LOST, [])
+    except Damaged:
+        return []
+    return [name for name in lost if not (folder / name).exists()]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -58,7 +58,7 @@ def make_study(
     with study_lock(folder):
         if study := taken_up(folder, protocol, note):  # another process may have made it meanwhile
             return study
-        _write(folder, protocol)
+        write_description(folder, protocol)
     return Study(folder)
 
 
@@ -88,7 +88,7 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
     return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
 
 
-def _write(folder: Path, protocol: Protocol) -> None:
+def write_description(folder: Path, protocol: Protocol) -> None:
     """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
     text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
     facts = {

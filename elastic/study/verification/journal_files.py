@@ -72,11 +72,14 @@ class JournalFiles:
             yield self._noted(self._check_compact())
         for epoch, file in sorted(self.single.items()):
             yield self._noted(self._check_single(epoch, file))
-        for file in culprits(self._links(), dict.fromkeys(self.files, True)):
-            state = State.DAMAGED if file in self.files else State.MISSING
-            yield self._noted(Finding(f"{self.name}/{file}", state, OTHER if file in self.files else ""))
 
     def missing(self, report: Mapping[str, Any], checkpoint: float | None) -> Iterator[Finding]:
+        """Yield the records that should be there; those of which a repair has said that they are lost are no damage."""
+        for one in self._missing(report, checkpoint):
+            is_known = one.state is State.MISSING and f"{FOLDER}/{Path(one.path).name}" in report.get("lost", ())
+            yield Finding(one.path, State.LOST) if is_known else one
+
+    def _missing(self, report: Mapping[str, Any], checkpoint: float | None) -> Iterator[Finding]:
         """Yield the records that should be there.
 
         Parameters
@@ -86,6 +89,9 @@ class JournalFiles:
         checkpoint
             Epoch of the run's checkpoint; None if that is not known.
         """
+        for file in culprits(self._links(), dict.fromkeys(self.files, True)):
+            state = State.DAMAGED if file in self.files else State.MISSING
+            yield self._noted(Finding(f"{self.name}/{file}", state, OTHER if file in self.files else ""))
         if self.layout is None or self._damaged(COMPACT):
             return
         ended = report.get("status") in (Status.DONE.name.lower(), Status.DIVERGED.name.lower())

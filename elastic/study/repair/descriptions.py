@@ -1,0 +1,172 @@
+"""study.json and protocol.yaml: each is written anew from the other, from the sealed cube, or from the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from elastic.cube.atomic import write_atomically
+from elastic.errors import ElasticError, NotAllowed
+from elastic.protocol.canonical import digest
+from elastic.study.creation import write_description
+from elastic.study.identity import axis_labels, stored_cells
+from elastic.study.provenance import provenance
+from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, recorded_facts
+from elastic.study.repair.actions import Actions
+from elastic.study.sealed_facts import sealed_facts
+from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, read_facts, write_facts
+from elastic.study.verification import State, Verified
+from elastic.study.verification.reading import read_object
+from elastic.study.verification.sealed_files import ROOT, root_attributes
+
+
+def repair_description(actions: Actions, found: Verified) -> None:
+    """Write what is damaged or missing of study.json and protocol.yaml, where it is known."""
+    state = {one.path: one for one in found.files}
+    wrong = [name for name in (FACTS, PROTOCOL) if name in state and state[name].is_bad]
+    if not wrong:
+        return
+    is_sealed = ROOT in state and state[ROOT].state is State.INTACT
+    attrs = root_attributes(actions.folder) if is_sealed else {}
+    if any((actions.folder / "runs").glob(f"*/{RUN}")) and not (actions.folder / PROTOCOL).exists():
+        _write_recorded(actions, attrs)
+    elif wrong == [PROTOCOL]:
+        text = read_facts(actions.folder)["text"]
+        actions.set_aside(PROTOCOL)
+        write_atomically(actions.folder / PROTOCOL, text.encode())
+        actions.say(PROTOCOL, f"written anew from {FACTS}")
+    elif wrong == [FACTS]:
+        _write_from_protocol(actions, attrs)
+    elif "canonical_protocol" in attrs and _runs_are_of(actions, json.loads(attrs["canonical_protocol"])):
+        _write_from_cube(actions, attrs)
+    else:
+        for name in wrong:
+            actions.say(name, "left as it is: nothing intact tells what was asked; put back a copy of it")
+
+
+def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
+    """Write study.json from protocol.yaml."""
+    from elastic.protocol import load_protocol
+
+    path = actions.folder / PROTOCOL
+    try:
+        protocol = load_protocol(path)
+        canonical = protocol.canonical()
+        if not _runs_are_of(actions, canonical) and {c.digest for c in protocol.cells}.isdisjoint(_begun(actions)):
+            actions.say(FACTS, f"left as it is: no run is of {PROTOCOL}, which may be damaged itself")
+            return
+    except NotAllowed:
+        actions.say(FACTS, f"left as it is: run {path} again with --allow MODULE, which writes it anew")
+        return
+    except ElasticError as error:
+        if "canonical_protocol" in attrs:
+            _write_from_cube(actions, attrs)
+        else:
+            actions.say(FACTS, f"left as it is: {error}")
+        return
+    if attrs.get("digest") and "canonical_protocol" in attrs and attrs["digest"] != protocol.digest:
+        stored = json.loads(attrs["canonical_protocol"])
+        if attrs.get("protocol", "").encode() == path.read_bytes() and digest(stored) == attrs["digest"]:
+            _write_from_cube(actions, attrs)  # an earlier release wrote the digest
+            return
+    actions.set_aside(FACTS)
+    write_description(actions.folder, protocol)
+    known = sealed_facts(actions.folder, protocol.digest) is not None
+    versions = "as the sealed cube has them" if known else "those of now"
+    actions.say(FACTS, f"written anew from {PROTOCOL}; its versions are {versions}")
+
+
+def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
+    """Write study.json and protocol.yaml from the attributes of the sealed cube."""
+    try:
+        protocol = json.loads(attrs["canonical_protocol"])
+        facts = {
+            "protocol": protocol,
+            "digest": attrs["digest"],
+            "text": attrs["protocol"],
+            "axes": axis_labels(protocol),
+            "cells": stored_cells(protocol),
+            "provenance": _provenance(attrs),
+        }
+        if digest(protocol) != attrs["digest"]:
+            raise ValueError("a digest of another protocol")
+    except UNREADABLE as error:
+        actions.say(FACTS, f"left as it is: the sealed cube does not tell what was asked ({error})")
+        return
+    for name in (FACTS, PROTOCOL):
+        actions.set_aside(name)
+    write_facts(actions.folder, facts)
+    write_atomically(actions.folder / PROTOCOL, facts["text"].encode())
+    actions.say(FACTS, "written anew from the sealed cube")
+    actions.say(PROTOCOL, "written anew from the sealed cube")
+
+
+def _write_recorded(actions: Actions, attrs: Mapping[str, Any]) -> None:
+    """Write study.json of a recorded study from its runs, and from the sealed cube if there is one."""
+    folder = actions.folder
+    try:
+        runs = read_runs(folder)
+        names = list(runs[0].coordinates)
+        if any(list(run.coordinates) != names for run in runs):
+            raise ValueError("runs with different coordinates")
+        told = next(filter(None, (_study_name(run.folder) for run in runs)), None)
+    except (ElasticError, ValueError, IndexError) as error:
+        actions.say(FACTS, f"left as it is: its runs do not tell what it was ({error})")
+        return
+    name = attrs.get("name") or told or folder.resolve().name
+    made_with = _provenance(attrs) if attrs else provenance()
+    blank: dict[str, Any] = {"title": None, "question": None, "cites": [], "claims": []}
+    facts = {MARK: FORMAT, "name": name, "coordinates": names, **blank, "provenance": made_with}
+    for attempt in _attempts(folder, facts, attrs):
+        if attrs and recorded_facts(folder, attempt)["digest"] == attrs.get("digest"):
+            facts, is_known = attempt, True
+            break
+    else:
+        is_known = False
+        facts["title"] = None if attrs.get("title") == name else attrs.get("title")
+    actions.set_aside(FACTS)
+    write_facts(folder, facts)
+    lost = "its digest is that of the sealed cube" if is_known else "title, question, cites and claims may be lost"
+    actions.say(FACTS, f"written anew from the runs; {lost}")
+
+
+def _attempts(folder: Path, facts: Mapping[str, Any], attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what study.json may have held: the digest of the sealed cube tells which."""
+    checked, _ = read_object(folder / "claims.json", "claims.json")
+    verdicts = (checked or {}).get("claims") or []
+    claims: list[Any] = [[]]
+    claims += [[{"name": one["name"], **one["options"]} for one in verdicts if {"name", "options"} <= one.keys()]]
+    for title in (None, attrs.get("title"), ""):
+        for of_claims in claims:
+            yield {**facts, "title": title, "claims": of_claims}
+
+
+def _provenance(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the versions in the attributes of a cube, where a mapping is JSON text."""
+    return {
+        key: json.loads(attrs[key]) if isinstance(value, dict) and isinstance(attrs[key], str) else attrs[key]
+        for key, value in provenance().items()
+        if key in attrs
+    }
+
+
+def _study_name(run: Path) -> str | None:
+    facts, _ = read_object(run / RUN, RUN)
+    name = (facts or {}).get("study")
+    return name if isinstance(name, str) else None
+
+
+def _begun(actions: Actions) -> set[str]:
+    """Return the names of the folders of runs that have begun."""
+    return {path.parent.name for path in (actions.folder / "runs").glob("*/layout.json")}
+
+
+def _runs_are_of(actions: Actions, protocol: Mapping[str, Any]) -> bool:
+    """Return whether some run that has begun is a cell of a canonical protocol, or none has begun."""
+    begun = _begun(actions)
+    try:
+        return not begun or not begun.isdisjoint(cell["digest"] for cell in stored_cells(protocol))
+    except (ElasticError, *UNREADABLE):
+        return False

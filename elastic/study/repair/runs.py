@@ -1,0 +1,208 @@
+"""The files of a run: rebuilt from the sealed cube, from the runs beside it, or moved aside so that it is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import xarray as xr
+
+from elastic.cube import Journal, Status, read_layout, run_lock, write_report
+from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of
+from elastic.cube.labels import Label
+from elastic.cube.layout_file import FILE as LAYOUT
+from elastic.cube.report_file import UNDER_WAY
+from elastic.errors import RunBusy
+from elastic.study.recorded import RUN, journal_facts
+from elastic.study.repair.actions import Actions
+from elastic.study.repair.cube_journal import rebuild
+from elastic.study.repair.siblings import restore_from_siblings
+from elastic.study.verification import Finding, State
+from elastic.study.verification.reading import check_labelled, is_there, read_object
+from elastic.study.verification.run_files import CHECKPOINT, ENDED, REPORT, RunFiles
+
+#: What of a status.json stays true whatever happens to the run's files.
+KEPT = ("epochs", "environment", "data_digest", "engine", "seconds", "notes")
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What the sealed cube of a study, which is intact, tells of its runs.
+
+    Attributes
+    ----------
+    cube
+        Opened lazily.
+    positions
+        Of each run that it holds, by the name of the run's folder: {axis: index}.
+    data_digest
+        Of the samples, if all runs have the same.
+    """
+
+    cube: xr.DataTree
+    positions: Mapping[str, Mapping[str, int]]
+    data_digest: str | None
+
+
+def repair_run(actions: Actions, cell: str, recorded: bool, sealed: Sealed | None) -> None:
+    """Repair one run, or say that another process owns it."""
+    run = f"runs/{cell}"
+    try:
+        with run_lock(actions.folder / run):
+            _Run(actions, cell, recorded, sealed).repair()
+    except RunBusy as busy:
+        actions.say(run, f"left as it is: {busy.found} owns it")
+
+
+class _Run:
+    """One run while it is repaired, owned by this process."""
+
+    def __init__(self, actions: Actions, cell: str, recorded: bool, sealed: Sealed | None) -> None:
+        self.actions, self.cell, self.recorded = actions, cell, recorded
+        self.run = f"runs/{cell}"
+        self.folder = actions.folder / self.run
+        self.sealed = sealed if sealed is not None and cell in sealed.positions else None
+
+    def repair(self) -> None:
+        """Repair what is damaged, most of all by itself first: what others are rebuilt from."""
+        bad = self._bad()
+        if LAYOUT in bad or RUN in bad:
+            restore_from_siblings(self.actions, self.run, [name for name in (LAYOUT, RUN) if name in bad])
+            bad = self._bad()
+        if LAYOUT in bad:
+            self._without_layout()
+            return
+        report = self._report(bad)
+        lost: list[str] = []
+        if any(name.startswith(FOLDER) for name in bad):
+            lost = self._repair_journal(bad, report)
+            bad = {**self._bad(), **{name: bad[name] for name in (REPORT, CHECKPOINT) if name in bad}}
+        if CHECKPOINT in bad:
+            lost += self._without_checkpoint(report)
+        if REPORT in bad or lost:
+            self._write_report(report, lost)
+
+    def _bad(self) -> dict[str, Finding]:
+        """Return the damaged and missing files of the run, by their path in its folder."""
+        found = RunFiles(self.folder, self.run, self.recorded).check()
+        return {str(PurePosixPath(one.path).relative_to(self.run)): one for one in found if one.is_bad}
+
+    def _report(self, bad: Mapping[str, Finding]) -> dict[str, Any]:
+        facts, _ = read_object(self.folder / REPORT, REPORT)
+        return {} if facts is None or REPORT in bad else facts
+
+    def _aside(self, name: str, why: str = "") -> None:
+        self.actions.set_aside(f"{self.run}/{name}", why)
+
+    def _without_layout(self) -> None:
+        """Let a run write its layout again; that of a training loop is known to the loop only."""
+        if self.recorded:
+            self.actions.say(
+                f"{self.run}/{LAYOUT}", "lost: without it the records cannot be read; record the run again"
+            )
+            return
+        self._aside(LAYOUT)
+        # A run that counts as ended would not be taken up.
+        self._aside(REPORT, f"so that the run is taken up and writes {LAYOUT} again; its records are kept")
+        self.actions.run_again = True
+
+    def _repair_journal(self, bad: Mapping[str, Finding], report: Mapping[str, Any]) -> list[str]:
+        """Move damaged records aside and rebuild the lost ones if the cube has them; return those that are lost."""
+        layout = read_layout(self.folder)
+        assert layout is not None
+        names = [name for name in bad if name.startswith(FOLDER)]
+        for name in names:
+            self._aside(name)
+        if self.sealed is not None and rebuild(
+            self.actions, self.run, layout, self.sealed.cube, self.sealed.positions[self.cell]
+        ):
+            return []
+        if self.recorded:
+            at = self._coordinates()
+            self.actions.say(f"{self.run}/{FOLDER}", f"{_epochs(names)} lost: record {at} again; the others are kept")
+            return names
+        checkpoint = self._checkpoint_epoch()
+        epochs = [epoch for name in names if (epoch := epoch_of(PurePosixPath(name).name)) is not None]
+        if COMPACT not in str(names) and checkpoint is not None and all(epoch > checkpoint for epoch in epochs):
+            self.actions.say(f"{self.run}/{FOLDER}", f"{_epochs(names)} lost: the run resumes from epoch {checkpoint}")
+        else:
+            self._aside(CHECKPOINT, "it is of an epoch whose record is lost, or of a later one")
+            self.actions.say(
+                f"{self.run}/{FOLDER}",
+                f"{_epochs(names)} lost: the run is trained anew, and the records that are left are compared",
+            )
+        self.actions.run_again = True
+        return [*names, *([] if is_there(self.folder / CHECKPOINT) else [CHECKPOINT])]
+
+    def _without_checkpoint(self, report: Mapping[str, Any]) -> list[str]:
+        self._aside(CHECKPOINT)
+        name = f"{self.run}/{CHECKPOINT}"
+        if report.get("status") in ENDED:
+            self.actions.say(name, "lost: the last weights of the run; its records are whole")
+        else:
+            self.actions.say(name, "lost: the run is trained anew, and its records are compared")
+            self.actions.run_again = True
+        return [CHECKPOINT]
+
+    def _write_report(self, report: Mapping[str, Any], lost: Sequence[str]) -> None:
+        """Write status.json as far as it follows from the other files."""
+        lost = [*report.get("lost", ()), *lost]
+        facts = {**{key: report[key] for key in KEPT if key in report}, **self._progress(lost)}
+        if not report:
+            self._aside(REPORT)
+        write_report(self.folder, {**facts, "lost": lost} if lost else facts)
+        if not report:
+            missing = "" if "environment" in facts else "; on what machine and in which time it ran is lost"
+            self.actions.say(f"{self.run}/{REPORT}", f"written anew from the records{missing}")
+        if facts["status"] == UNDER_WAY and not self.recorded:
+            self.actions.run_again = True
+
+    def _progress(self, lost: Sequence[str]) -> dict[str, Any]:
+        """Return how far the run is by its records; whether it has ended cannot be told of one that is to run again."""
+        layout = read_layout(self.folder)
+        assert layout is not None
+        journal = Journal(self.folder, layout)
+        epochs = journal.epochs()
+        under_way = {"status": UNDER_WAY, **({} if layout.is_open else {"epochs": layout.epochs})}
+        if not epochs or set(lost) - {CHECKPOINT} or journal.single_epochs():
+            return under_way  # journals are compacted when runs end
+        status = Status(int(journal.read(epochs[-1])["status"]))
+        ended: dict[str, Any] = {**under_way, "status": status.name.lower(), "epoch": epochs[-1]}
+        if self.recorded:
+            ended["journal"] = journal_facts(self.folder)
+        if self.sealed is not None and self.sealed.data_digest:
+            ended["data_digest"] = self.sealed.data_digest
+        # A run of a protocol finds the digest of its samples when it is taken up; nothing is trained then.
+        return ended if self.recorded or "data_digest" in ended or self._knows_samples() else under_way
+
+    def _knows_samples(self) -> bool:
+        facts, _ = read_object(self.folder / REPORT, REPORT)
+        return "data_digest" in (facts or {})
+
+    def _coordinates(self) -> str:
+        facts, _ = read_object(self.folder / RUN, RUN)
+        return str((facts or {}).get("coordinates", self.cell))
+
+    def _checkpoint_epoch(self) -> float | None:
+        if not is_there(self.folder / CHECKPOINT):
+            return None
+        found, label = check_labelled(
+            self.folder / CHECKPOINT, CHECKPOINT, Label("checkpoint", self.cell), labelled=True
+        )
+        return label.epoch if label is not None and found.state is State.INTACT else None
+
+
+def _epochs(names: Sequence[str]) -> str:
+    """Return which records are meant.
+
+    >>> _epochs(["journal/000003.npz", "journal/000004.npz"]), _epochs(["journal/records.npz"])
+    ('the records of epochs 3, 4 are', 'all records are')
+    """
+    epochs = [epoch_of(PurePosixPath(name).name) for name in names]
+    if None in epochs:
+        return "all records are"
+    if len(epochs) == 1:
+        return f"the record of epoch {epochs[0]} is"
+    return f"the records of epochs {', '.join(map(str, epochs))} are"

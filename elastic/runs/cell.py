@@ -10,7 +10,7 @@ from typing import Any
 from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
 from elastic.cube import Journal, Status, compact_journal, read_report, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
-from elastic.errors import StudyError
+from elastic.errors import Damaged
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.runs.recorder import Recorded, RunRecorder
@@ -55,8 +55,8 @@ def run_cell(
     Raises
     ------
     ElasticError
-        RunBusy if another process owns the run; DataError, ModelError, … if it cannot be built; StudyError if the
-        folder is damaged or full; NotReproduced if a replayed epoch differs from its record.
+        RunBusy if another process owns the run; DataError, ModelError, … if it cannot be built; Damaged if a file is
+        not as it was written; StudyError if the disk is full; NotReproduced if a replayed epoch differs.
     KeyboardInterrupt
         If it was stopped; the run goes on from there when it is called again.
     """
@@ -147,7 +147,7 @@ class Commit:
             missing = sorted(set(needed) - set(recorded))
             should, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
             hint = f"deleting {self.folder} and running again: this run is trained anew, the others are kept"
-            raise StudyError("`journal`", should, found, hint, place=str(journal.folder))
+            raise Damaged("`journal`", should, found, hint, place=str(journal.folder))
         self.recorder.resume(first)
         if different := changes(before, self.environment):
             watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")

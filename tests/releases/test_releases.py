@@ -107,13 +107,12 @@ def test_its_cells_have_the_names_that_they_had(unpack, release, name):
 @pytest.mark.parametrize(("release", "name"), STOPPED)
 def test_one_that_was_stopped_is_resumed(unpack, release, name):
     folder = unpack(release, name)
-    digest, before, log = elastic.open_study(folder).digest, journals(folder), io.StringIO()
+    digest, log = elastic.open_study(folder).digest, io.StringIO()
     study = resume(folder, watch=Lines(log))
     assert study.digest == digest
     assert "1 finished before" in log.getvalue()
     assert f"resumed after epoch {make.STOP[1]} " in log.getvalue()
     assert {run.state for run in study.runs()} == {"done"}
-    assert journals(folder).items() >= before.items()
     assert verify_manifest(folder) == []
     cube = elastic.open_study(folder).cube
     kept_numbers(cube, numbers_of(release, name))

@@ -143,7 +143,7 @@ def test_a_run_does_not_go_on_from_a_journal_with_a_wrong_record(tmp_path, monke
     data = other.read_bytes()
     one.write_bytes(data if fault == "exchanged" else one.read_bytes()[:-3] + b"000")
     before = studies.contents(run, "journal/*")
-    with pytest.raises(RunFailed, match=r"000002\.npz: the record (should be that of run|of epoch 2 should be whole)"):
+    with pytest.raises(Damaged, match=r"000002\.npz: the record (should be that of run|of epoch 2 should be whole)"):
         studies.run(tmp_path)
     assert studies.contents(run, "journal/*") == before
     with pytest.raises(Damaged, match=r"000002\.npz"):

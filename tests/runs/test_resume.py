@@ -93,12 +93,17 @@ def assert_unbroken(study, reference):
         assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def failing(folder, *settings, **options):
+def failing(folder, kind=RunFailed, code=3):
     """Run the study, which does not end, and return what the user is told."""
-    with pytest.raises((RunFailed, Damaged)) as caught:
-        studies.run(folder, *settings, **options)
-    assert caught.value.exit_code == (4 if isinstance(caught.value, Damaged) else 3)
+    with pytest.raises(kind) as caught:
+        studies.run(folder)
+    assert caught.value.exit_code == code
     return str(caught.value)
+
+
+def damaged(folder):
+    """Run the study, of which a file is damaged, and return what the user is told."""
+    return failing(folder, Damaged, 4)
 
 
 # Accidents
@@ -161,7 +166,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_
     path = first_run(begun) / FILE
     path.write_bytes(damage(path.read_bytes()))
     before = studies.journals(begun)
-    told = failing(tmp_path)
+    told = damaged(tmp_path)
     assert str(path) in told
     assert "whole checkpoint" in told
     assert studies.journals(begun).items() >= before.items()
@@ -173,7 +178,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_
 def test_the_checkpoint_of_another_run_is_not_taken(begun, finished_study, tmp_path, unsealed):
     other = finished_study.run_folder(finished_study.cells[1]["digest"])
     shutil.copy(other / FILE, first_run(begun))
-    told = failing(tmp_path)
+    told = damaged(tmp_path)
     assert f"should belong to the run {begun.cells[0]['digest']}; found one of the run {other.name}" in told
 
 
@@ -188,7 +193,7 @@ def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
 
 def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
     save_checkpoint(first_run(begun), begun.cells[0]["digest"], {"epoch": Path("code")}, {})
-    assert "should be a checkpoint of elastic" in failing(tmp_path)
+    assert "should be a checkpoint of elastic" in damaged(tmp_path)
 
 
 def test_a_damaged_record_is_named_before_it_gets_into_a_cube(finished):
@@ -206,7 +211,7 @@ def test_a_damaged_record_is_named_before_it_gets_into_a_cube(finished):
 
 def test_a_lost_record_stops_the_run_with_its_number(begun, tmp_path, unsealed):
     (first_run(begun) / "journal/000001.npz").unlink()
-    assert "should hold epochs 0 … 3; found no record of [1]" in failing(tmp_path)
+    assert "should hold epochs 0 … 3; found no record of [1]" in damaged(tmp_path)
 
 
 def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unsealed):

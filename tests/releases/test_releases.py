@@ -161,12 +161,10 @@ def test_a_sealed_one_is_left_as_it_is_when_it_is_run_again(unpack, release):
 @pytest.mark.parametrize("release", kept("recorded"))
 def test_runs_are_added_to_a_recorded_one(unpack, release):
     folder = unpack(release, "recorded")
-    before = journals(folder)
     for seed in (1, 2):  # the first of them was under way
         make.record(folder, seed)
     study = elastic.open_study(folder)
     assert [run.state for run in study.runs()] == ["done"] * 3
-    assert journals(folder).items() > before.items()
     kept_numbers(study.cube.sel(seed=[0, 1]), numbers_of(release, "recorded"))
     check_numbers(study.cube, numbers_of(release, "recorded on"), **CLOSE)
 

@@ -85,7 +85,7 @@ study.plot.response_matrices()
 
 # %%
 checked = elastic.check(study)
-pd.set_option("display.max_colwidth", None)
+pd.set_option("display.max_colwidth", None, "display.html.use_mathjax", False)
 pd.DataFrame(
     {
         "claim": verdict.sentence,

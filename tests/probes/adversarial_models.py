@@ -574,7 +574,7 @@ MODELS: dict[str, Case] = {
     "torch.jit.trace": Case(traced, ()),
     "torch.fx": Case(fx_traced, ("0",), "measured"),
     "DataParallel": Case(lambda: nn.DataParallel(plain()), ("0",), "measured"),
-    "a dictionary": Case(of(dictionary), ("a",), "refused"),
+    "a dictionary": Case(of(dictionary), ("a",), "measured"),
     "two outputs": Case(of(tuple_of_two), ("a",)),
     "three axes of logits": Case(lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)), ("0",), "either", (2, 5)),
     "runs on single samples only": Case(of(raises), ("a",)),

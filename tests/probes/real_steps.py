@@ -7,7 +7,7 @@ are subtracted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,6 +73,9 @@ def read(net: nn.Module, x: Tensor, layers: Sequence[str]) -> Features:
 
 
 def first(output: Any) -> Tensor:
+    """Return the tensor that elastic documents to read: the `logits` of a mapping, the first part of a tuple."""
+    if isinstance(output, Mapping):
+        return first(output["logits"])
     return first(output[0]) if isinstance(output, (tuple, list)) else output
 
 

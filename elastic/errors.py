@@ -140,6 +140,10 @@ class RunFailed(ElasticError):
     exit_code = 3
 
 
+class RunDamaged(Damaged, RunFailed):
+    """A run that did not end because files of it are damaged; the other runs of the study are kept."""
+
+
 class NotReproduced(RunFailed):
     """A replayed epoch that differs from the record of the same epoch in the journal."""
 

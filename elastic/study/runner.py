@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from elastic.errors import Damaged, ElasticError, RunFailed
+from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Protocol, load_protocol
 from elastic.study.creation import make_study, protocol_of, shown
@@ -56,7 +56,7 @@ def run(
     ElasticError
         ProtocolError and the like before anything is written; StudyError if the folder holds another study; Damaged
         if files of it are not as they were written; RunFailed, after all other runs have ended, if some did not (then
-        the cube is not sealed).
+        the cube is not sealed); RunDamaged if that is for damaged files.
     """
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
@@ -74,9 +74,9 @@ def run(
     return study
 
 
-def unsealed(failed: Sequence[ElasticError]) -> RunFailed | Damaged:
+def unsealed(failed: Sequence[ElasticError]) -> RunFailed:
     """Return the error of a study with runs that failed: of damaged files, if one of them is about those."""
-    kind = Damaged if any(isinstance(error, Damaged) for error in failed) else RunFailed
+    kind = RunDamaged if any(isinstance(error, Damaged) for error in failed) else RunFailed
     hint = "the same command again: what is done is kept, and the cube is sealed when all runs have ended"
     return kind("every run", "end", shown([str(error) for error in failed]), hint)
 

@@ -92,8 +92,8 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
-        "deleting it and running the study's protocol again: it is written anew from study.json, and the runs are "
-        f"kept; or elastic verify --repair {folder}"
+        f"elastic verify {folder}, which tells which of the two is damaged; or deleting it and running the study's "
+        "protocol again: it is written anew from study.json, and the runs are kept"
     )
     raise Damaged(f"`{PROTOCOL}`", f"be the text that {FACTS} holds", "another", hint, place=str(path))
 

@@ -64,7 +64,7 @@ def _repair_runs(actions: Actions, found: Verified) -> None:
     sealed, _ = attempted(lambda: _sealed(actions.folder, found, None if recorded else study))
     for cell in cells:
         if (actions.folder / "runs" / cell).is_dir():
-            repair_run(actions, cell, recorded, sealed)
+            repair_run(actions, cell, study, recorded, sealed)
 
 
 def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None:

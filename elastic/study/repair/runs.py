@@ -18,7 +18,9 @@ from elastic.errors import RunBusy
 from elastic.study.recorded import RUN, journal_facts
 from elastic.study.repair.actions import Actions
 from elastic.study.repair.cube_journal import rebuild
-from elastic.study.repair.siblings import restore_from_siblings
+from elastic.study.repair.layouts import write_layout_anew
+from elastic.study.repair.siblings import restore_coordinates, restore_from_siblings
+from elastic.study.study import Study
 from elastic.study.verification import Finding, State
 from elastic.study.verification.reading import check_labelled, is_there, read_object
 from elastic.study.verification.run_files import CHECKPOINT, ENDED, REPORT, RunFiles
@@ -46,12 +48,26 @@ class Sealed:
     data_digest: str | None
 
 
-def repair_run(actions: Actions, cell: str, recorded: bool, sealed: Sealed | None) -> None:
-    """Repair one run, or say that another process owns it."""
+def repair_run(actions: Actions, cell: str, study: Study | None, recorded: bool, sealed: Sealed | None) -> None:
+    """Repair one run, or say that another process owns it.
+
+    Parameters
+    ----------
+    actions
+        Of the repair.
+    cell
+        Name of the run's folder.
+    study
+        Of the run; None if its description is damaged.
+    recorded
+        Whether training loops recorded the study.
+    sealed
+        Its sealed cube, if that is intact.
+    """
     run = f"runs/{cell}"
     try:
         with run_lock(actions.folder / run):
-            _Run(actions, cell, recorded, sealed).repair()
+            _Run(actions, cell, None if recorded else study, recorded, sealed).repair()
     except RunBusy as busy:
         actions.say(run, f"left as it is: {busy.found} owns it")
 
@@ -59,8 +75,9 @@ def repair_run(actions: Actions, cell: str, recorded: bool, sealed: Sealed | Non
 class _Run:
     """One run while it is repaired, owned by this process."""
 
-    def __init__(self, actions: Actions, cell: str, recorded: bool, sealed: Sealed | None) -> None:
+    def __init__(self, actions: Actions, cell: str, study: Study | None, recorded: bool, sealed: Sealed | None) -> None:
         self.actions, self.cell, self.recorded = actions, cell, recorded
+        self.study = study
         self.run = f"runs/{cell}"
         self.folder = actions.folder / self.run
         self.sealed = sealed if sealed is not None and cell in sealed.positions else None
@@ -71,9 +88,13 @@ class _Run:
         if LAYOUT in bad or RUN in bad:
             restore_from_siblings(self.actions, self.run, [name for name in (LAYOUT, RUN) if name in bad])
             bad = self._bad()
-        if LAYOUT in bad:
+        if RUN in bad:
+            restore_coordinates(self.actions, self.run)
+            bad = self._bad()
+        if LAYOUT in bad and not (self.study and write_layout_anew(self.actions, self.run, self.study)):
             self._without_layout()
             return
+        bad = self._bad()
         report = self._report(bad)
         lost: list[str] = []
         if any(name.startswith(FOLDER) for name in bad):
@@ -97,16 +118,12 @@ class _Run:
         self.actions.set_aside(f"{self.run}/{name}", why)
 
     def _without_layout(self) -> None:
-        """Let a run write its layout again; that of a training loop is known to the loop only."""
-        if self.recorded:
-            self.actions.say(
-                f"{self.run}/{LAYOUT}", "lost: without it the records cannot be read; record the run again"
-            )
-            return
-        self._aside(LAYOUT)
-        # A run that counts as ended would not be taken up.
-        self._aside(REPORT, f"so that the run is taken up and writes {LAYOUT} again; its records are kept")
-        self.actions.run_again = True
+        """Move the records of a run aside, which cannot be read without its layout, so that the others can be used."""
+        for name in (LAYOUT, REPORT, CHECKPOINT, FOLDER):
+            self._aside(name)
+        again = f"record {self._coordinates()} again" if self.recorded else "it is trained anew"
+        self.actions.say(self.run, f"its records cannot be read without {LAYOUT}: {again}, or put back a copy of that")
+        self.actions.run_again |= not self.recorded
 
     def _repair_journal(self, bad: Mapping[str, Finding], report: Mapping[str, Any]) -> list[str]:
         """Move damaged records aside and rebuild the lost ones if the cube has them; return those that are lost."""
@@ -114,7 +131,7 @@ class _Run:
         assert layout is not None
         names = [name for name in bad if name.startswith(FOLDER)]
         for name in names:
-            self._aside(name)
+            self._aside(name, bad[name].found if REPORT in bad else "")
         if self.sealed is not None and rebuild(
             self.actions, self.run, layout, self.sealed.cube, self.sealed.positions[self.cell]
         ):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from elastic.cube import read_layout
 from elastic.cube.atomic import write_atomically
@@ -39,6 +40,21 @@ def restore_from_siblings(actions: Actions, run: str, names: Sequence[str]) -> N
                 break
 
 
+def restore_coordinates(actions: Actions, run: str) -> None:
+    """Write the run.json of a run with its coordinates, if they are found; its settings stay lost."""
+    folder = actions.folder / run
+    found = next(_coordinates(folder), None)
+    if found is None:
+        what = "lost: its coordinates are not among those of other runs; record the run again, or put back a copy"
+        actions.say(f"{run}/{RUN}", what)
+        return
+    study = next((one.get("study") for one in _others(folder)), None)
+    actions.set_aside(f"{run}/{RUN}")
+    write_atomically(folder / RUN, encode_json({"study": study, "coordinates": found, "settings": {}}))
+    what = f"written anew with the coordinates {found}, of which the folder's name is the digest; its settings are lost"
+    actions.say(f"{run}/{RUN}", what)
+
+
 def _layouts(folder: Path) -> Iterator[bytes]:
     for other in sorted(folder.parent.iterdir()):
         try:
@@ -50,23 +66,34 @@ def _layouts(folder: Path) -> Iterator[bytes]:
 
 
 def _descriptions(folder: Path) -> Iterator[bytes]:
-    """Yield what run.json may have held: the name of the folder is the digest of the coordinates."""
-    others = [facts for path in sorted(folder.parent.glob(f"*/{RUN}")) if (facts := read_object(path, RUN)[0])]
+    """Yield what run.json may have held."""
+    others = _others(folder)
     settings = [one["settings"] for one in others if isinstance(one.get("settings"), dict)]
-    known = [one["coordinates"] for one in others if isinstance(one.get("coordinates"), dict)]
-    axes: dict[str, list[object]] = {name: [] for name in (known[0] if known else ())}
-    for at in known:
-        for name in axes:
-            axes[name] += [at[name]] if name in at and at[name] not in axes[name] else []
+    for coordinates in _coordinates(folder):
+        for own in settings:
+            for study in {one.get("study") for one in others}:
+                yield encode_json({"study": study, "coordinates": coordinates, "settings": own})
+
+
+def _coordinates(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield coordinates of which a folder's name is the digest, of values that other runs and the cube have."""
+    axes: dict[str, list[Any]] = {}
+    for one in _others(folder):
+        for name, value in dict(one.get("coordinates") or {}).items():
+            axes.setdefault(name, [])
+            axes[name] += [value] if value not in axes[name] else []
     seeds = root_attributes(folder.parent.parent).get("seeds", [])
-    if "seed" in axes:
-        several = seeds if isinstance(seeds, list) else [seeds]
-        axes["seed"] += [seed for seed in (*several, *range(100)) if seed not in axes["seed"]]
+    seeds = [*(seeds if isinstance(seeds, list) else [seeds]), *range(100)]
+    axes["seed"] = [*axes.get("seed", []), *(seed for seed in seeds if seed not in axes.get("seed", []))]
     for number, values in enumerate(product(*axes.values())):
         if number > LIMIT:
             return
         coordinates = dict(zip(axes, values, strict=True))
         if run_digest(coordinates) == folder.name:
-            for own in settings:
-                for study in {one.get("study") for one in others}:
-                    yield encode_json({"study": study, "coordinates": coordinates, "settings": own})
+            yield coordinates
+
+
+def _others(folder: Path) -> list[dict[str, Any]]:
+    """Return what the intact run.json files of the other runs say."""
+    paths = [path for path in sorted(folder.parent.glob(f"*/{RUN}")) if path.parent != folder]
+    return [facts for path in paths if (facts := read_object(path, RUN)[0])]

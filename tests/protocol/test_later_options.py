@@ -196,11 +196,12 @@ def test_an_axis_of_whole_components_leaves_them_out_too(load):
     assert opened(after).canonical() == before.canonical()
 
 
-def test_a_model_that_always_had_the_option_keeps_it(load):
+@pytest.mark.parametrize("models", [["pruned", "grown"], ["grown", "pruned"]])
+def test_a_model_that_always_had_the_option_keeps_it(load, models):
     """Left out of its cells, the value would be taken for the default of that model."""
     axes = {
         "drop": {"path": "model.dropout", "values": [0.0, 0.5]},
-        "net": {"path": "model.name", "values": ["pruned", "grown"]},
+        "net": {"path": "model.name", "values": models},
     }
     swept = load(2, axes=axes)
     found = {(c.settings.model.name, c.coordinates["drop"]): model_of(c)["dropout"] for c in opened(swept).cells}

@@ -48,10 +48,12 @@ class Stop:
 def stopping_cleanly(watch: Watcher) -> Iterator[Stop]:
     """Give a question "should the run stop?" that Ctrl-C answers with yes; a second Ctrl-C stops at once.
 
-    Signals reach the main thread only: in another one the answer is always no.
+    Signals reach the main thread only: in another one the answer is always no. So it is where Ctrl-C is ignored, as in
+    a program that a script starts with ``&``.
     """
     stop = Stop(watch)
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield stop
         return
     before = signal.signal(signal.SIGINT, stop.ask)

@@ -8,9 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.opening import open_store
-from elastic.cube.portable import portable
-from elastic.cube.sealed_store import SealedStore
 from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
 from elastic.study.creation import EXTENSIBLE
@@ -21,7 +18,14 @@ from elastic.study.verification.description import Description
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.numbers import compared
 from elastic.study.verification.reading import attempted
-from elastic.study.verification.sealed_files import Manifest, check_listed, cube_files, left_out, root_attributes
+from elastic.study.verification.sealed_files import (
+    Manifest,
+    check_listed,
+    cube_files,
+    left_out,
+    open_cube,
+    root_attributes,
+)
 
 
 def check_seal(
@@ -67,9 +71,7 @@ def check_seal(
 
 def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
     """Compare the cube with the journals; without a whole manifest, its files are judged by that."""
-    # Whatever else of the study is missing, the cube is read.
-    store = SealedStore(folder, manifest.listed) if manifest.listed else folder / CUBE
-    sealed, wrong = attempted(lambda: portable(open_store(store)))
+    sealed, wrong = attempted(lambda: open_cube(folder, manifest))
     if sealed is None:
         yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
         return

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from elastic.cube.checked_files import Condition
 from elastic.cube.manifest import CUBE, FILE, check_manifest, read_manifest
+from elastic.cube.opening import open_store
+from elastic.cube.portable import portable
+from elastic.cube.sealed_store import SealedStore
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, is_there, misfit, read_whole, sha256
 
@@ -69,6 +74,11 @@ def left_out(attrs: Mapping[str, Any]) -> list[str]:
     (['seed=1', 'seed=2'], [])
     """
     return [name for name in str(attrs.get("left_out", "")).split("; ") if name]
+
+
+def open_cube(folder: Path, manifest: Manifest) -> xr.DataTree:
+    """Return the cube, held to its manifest if that is whole; whatever else of the study is missing, it is read."""
+    return portable(open_store(SealedStore(folder, manifest.listed) if manifest.listed else folder / CUBE))
 
 
 def cube_files(folder: Path) -> list[str]:

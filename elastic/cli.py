@@ -41,6 +41,7 @@ def cli() -> None:
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
 @click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Carry out N runs at a time, in processes.")
 @click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def run(
@@ -49,6 +50,7 @@ def run(
     settings: tuple[str, ...],
     allow: tuple[str, ...],
     device: str | None,
+    workers: int | None,
     restart: bool,
     as_json: bool,
 ) -> None:
@@ -58,7 +60,14 @@ def run(
     from elastic.summary import findings, next_steps
 
     study = elastic.run(
-        protocol, out=out, settings=settings, allow=allow, device=device, restart=restart, watch=watcher()
+        protocol,
+        out=out,
+        settings=settings,
+        allow=allow,
+        device=device,
+        workers=workers,
+        restart=restart,
+        watch=watcher(),
     )
     if as_json:
         show({**listing.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)

@@ -43,6 +43,13 @@ class Watcher:
         """Tell that another process has ended a run."""
         self.note(f"{label}: finished by another process")
 
+    def run_lost(self, label: str) -> None:
+        """Tell that a run stopped in the middle because its worker died."""
+
+    def worker(self, place: int) -> Watcher:
+        """Return who is told of the runs of one of several workers; ``place`` counts from 0."""
+        return self
+
     def note(self, message: str) -> None:
         """Tell something else that the user should know."""
 
@@ -54,6 +61,14 @@ class Lines(Watcher):
         self.stream = stream or sys.stderr
         self.begun = time.monotonic()
         self.label = ""
+        self._workers: dict[int, Lines] = {}
+
+    def worker(self, place: int) -> Watcher:
+        """Return lines of one of several workers."""
+        if place not in self._workers:
+            self._workers[place] = Lines(self.stream)
+            self._workers[place].begun = self.begun
+        return self._workers[place]
 
     def note(self, message: str) -> None:
         """Write a line with the seconds since the start."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
-from elastic.protocol import Protocol, load_protocol
+from elastic.protocol import Cell, Protocol, load_protocol
 from elastic.study.creation import make_study, protocol_of, shown
-from elastic.study.pending import run_cells
-from elastic.study.stopping import stopping_cleanly
-from elastic.study.study import RESULTS, Study
+from elastic.study.executors.attempts import Work
+from elastic.study.executors.board import Board
+from elastic.study.executors.serial import run_serially
+from elastic.study.executors.worker import Settings
+from elastic.study.executors.workers import run_in_workers
+from elastic.study.stopping import Stop, stopping_cleanly
+from elastic.study.study import RESULTS, RUNS, Study
 from elastic.study.study_file import FACTS
 
 
@@ -24,6 +29,7 @@ def run(
     device: str | None = None,
     restart: bool = False,
     watch: Watcher | None = None,
+    workers: int | None = None,
 ) -> Study:
     """Run a protocol to its end, from wherever its study stands, and seal the cube.
 
@@ -45,6 +51,9 @@ def run(
         Whether to drop the runs that are there.
     watch
         Is told of progress.
+    workers
+        How many processes carry out runs at the same time; by default all runs are carried out in this process. The
+        cube is bitwise the same.
 
     Returns
     -------
@@ -67,11 +76,42 @@ def run(
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
-        failed = run_cells(study, loaded, allow=allow, device=device, watch=watch, stop=stop)
+        failed = carry_out(study, loaded, Work(study.folder / RUNS, tuple(allow), device), watch, stop, workers or 1)
         if failed:
             raise unsealed(failed)
         study.seal()
     return study
+
+
+def carry_out(
+    study: Study, protocol: Protocol, work: Work, watch: Watcher, stop: Stop, workers: int
+) -> list[ElasticError]:
+    """Carry out all runs that have not ended, or wait for the processes that do; return the errors of the failed ones.
+
+    A run that fails is tried once by each process. One that another process has ended since is no failure.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it was stopped.
+    """
+    ended = {run.cell for run in study.runs() if run.ended}
+    left = [cell for cell in protocol.cells if cell.digest not in ended]
+    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left))
+    board = Board(left, work)
+    count = min(workers, len(left))
+    if count > 1:
+        run_in_workers(board, Settings(work), watch, stop, count=count)
+    else:
+        run_serially(board, work, watch, stop)
+    return [error for cell, error in board.failed if not has_ended(work, cell)]
+
+
+def has_ended(work: Work, cell: Cell) -> bool:
+    """Return whether a run has ended, as far as its folder can be read."""
+    with suppress(ElasticError):
+        return work.has_ended(cell)
+    return False
 
 
 def unsealed(failed: Sequence[ElasticError]) -> RunFailed:

@@ -7,7 +7,7 @@
 3           a run failed; the others are kept
 4           a file of a study is damaged
 70          an error of elastic's own, whose traceback is kept in a file
-128 + n     stopped by signal n: 130 after Ctrl-C
+128 + n     stopped by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP
 ==========  ============================================================================================
 """
 
@@ -18,7 +18,9 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import TextIO
 
 from elastic.errors import ElasticError, Stopped
@@ -32,6 +34,12 @@ def main() -> None:
     # OpenMP's threads wait for each other by spinning for milliseconds unless told otherwise before torch is loaded.
     # On cores that are shared with another busy process a small network then trains more than ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    with stopped_by_signals():
+        end_with_code()
+
+
+def end_with_code() -> None:
+    """Run the command line and exit with its code, whatever it raises."""
     replace_what_cannot_be_shown(sys.stdout)
     replace_what_cannot_be_shown(sys.stderr)
     try:
@@ -43,9 +51,30 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, KeyboardInterrupt) as error:
         code, told = ended_by(error)
-        with contextlib.suppress(OSError):
-            print(f"elastic: {told}", file=sys.stderr)
+        try:
+            print(f"elastic: {told}", file=sys.stderr, flush=True)
+        except OSError:  # the terminal has been closed; what is left in the buffer must not fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.exit(code)
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP, by which clusters and closed terminals end a process, raise `Stopped` as Ctrl-C does."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGHUP) if in_main_thread else ()
+    deadly = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # others are ignored: nohup
+    for number in deadly:
+        signal.signal(number, _raise_stopped)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _raise_stopped(number: int, _frame: object) -> None:
+    raise Stopped(number)
 
 
 def ended_by(error: BaseException) -> tuple[int, str]:

@@ -12,9 +12,8 @@ from elastic.protocol import Cell, Protocol, load_protocol
 from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
-from elastic.study.executors.serial import run_serially
-from elastic.study.executors.worker import Settings
-from elastic.study.executors.workers import run_in_workers
+from elastic.study.executors.choice import Way, chosen
+from elastic.study.executors.execution import execute
 from elastic.study.stopping import Stop, stopping_cleanly
 from elastic.study.study import RESULTS, RUNS, Study
 from elastic.study.study_file import FACTS
@@ -29,7 +28,9 @@ def run(
     device: str | None = None,
     restart: bool = False,
     watch: Watcher | None = None,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    scheduler: str | None = None,
+    share: str | None = None,
 ) -> Study:
     """Run a protocol to its end, from wherever its study stands, and seal the cube.
 
@@ -52,13 +53,20 @@ def run(
     watch
         Is told of progress.
     workers
-        How many processes carry out runs at the same time; by default all runs are carried out in this process. The
-        cube is bitwise the same.
+        How many processes carry out runs at the same time: a number, or "auto" for as many as cores and memory allow,
+        as soon as they are seen to save time. By default all runs are carried out in this process.
+    scheduler
+        Address of a dask scheduler whose workers carry out the runs, or "local" for one of this machine (needs
+        ``elastic-collapse[dask]``). All of them must see the study's folder under the same path.
+    share
+        "I/N": of N processes that a job array starts, this is the one of index I (from 0, or from 1). It tries the runs
+        of its share, then those of others that no process owns, and waits for none: the study is sealed by the process
+        that finds all runs ended.
 
     Returns
     -------
     Study
-        With a sealed cube.
+        With a sealed cube; with a share it is sealed once all runs have ended.
 
     Raises
     ------
@@ -67,6 +75,7 @@ def run(
         if files of it are not as they were written; RunFailed, after all other runs have ended, if some did not (then
         the cube is not sealed); RunDamaged if that is for damaged files.
     """
+    way = chosen(workers, scheduler, share, restart=restart)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
@@ -76,16 +85,15 @@ def run(
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
-        failed = carry_out(study, loaded, Work(study.folder / RUNS, tuple(allow), device), watch, stop, workers or 1)
+        failed = carry_out(study, loaded, way, Work(study.folder / RUNS, tuple(allow), device), watch, stop)
         if failed:
             raise unsealed(failed)
-        study.seal()
+        if way.share is None or all(run.ended for run in study.runs()):
+            study.seal()
     return study
 
 
-def carry_out(
-    study: Study, protocol: Protocol, work: Work, watch: Watcher, stop: Stop, workers: int
-) -> list[ElasticError]:
+def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Watcher, stop: Stop) -> list[ElasticError]:
     """Carry out all runs that have not ended, or wait for the processes that do; return the errors of the failed ones.
 
     A run that fails is tried once by each process. One that another process has ended since is no failure.
@@ -97,13 +105,10 @@ def carry_out(
     """
     ended = {run.cell for run in study.runs() if run.ended}
     left = [cell for cell in protocol.cells if cell.digest not in ended]
-    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left))
+    epochs = sum(cell.settings.training.epochs for cell in left)
+    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left), epochs)
     board = Board(left, work)
-    count = min(workers, len(left))
-    if count > 1:
-        run_in_workers(board, Settings(work), watch, stop, count=count)
-    else:
-        run_serially(board, work, watch, stop)
+    execute(board, way, work, watch, stop)
     return [error for cell, error in board.failed if not has_ended(work, cell)]
 
 

@@ -74,7 +74,7 @@ def attempt(cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool]) ->
     """
     from elastic.runs.cell import run_cell
 
-    folder = work.folder(cell)
+    folder, label = work.folder(cell), named(cell.coordinates)
     try:
         status = run_cell(
             cell,
@@ -87,12 +87,16 @@ def attempt(cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool]) ->
         )
     except RunBusy as busy:
         return Attempt(cell, busy=busy)
+    except KeyboardInterrupt:
+        watch.run_lost(label, again=True)
+        raise
     except Exception as error:  # a model of the user's own may raise anything; the other runs go on
         failure = error if isinstance(error, ElasticError) else unexplained(error, folder)
-        watch.note(f"failed: {failure}")
+        watch.run_lost(label, again=False)
+        watch.note(f"{label} failed: {failure}")
         return Attempt(cell, failed=failure)
     if status is None:
-        watch.run_ended_elsewhere(named(cell.coordinates))
+        watch.run_ended_elsewhere(label)
     return Attempt(cell)
 
 

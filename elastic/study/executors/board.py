@@ -13,7 +13,7 @@ Deaths are counted in memory: whatever killed the process itself (a walltime lim
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from elastic.errors import ElasticError, RunBusy, RunFailed
@@ -74,6 +74,10 @@ class Board:
             self._alone = True
             return self._started(self._suspects.popleft())
         return None
+
+    def put_first(self, is_first: Callable[[Cell], bool]) -> None:
+        """Try some runs before all others."""
+        self._queue = deque(sorted(self._queue, key=lambda cell: not is_first(cell)))
 
     def settle(self, attempt: Attempt) -> None:
         """Enter how an attempt went."""

@@ -21,9 +21,7 @@ from elastic.errors import ElasticError
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, Work, attempt
-
-#: Signals that a terminal, a cluster or a user sends to all processes of a group.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from elastic.study.stopping import SIGNALS
 
 #: Messages to a worker: to stop after the epoch; to a worker's owner: its imports are done, an attempt was stopped.
 STOP, READY, STOPPED = "stop", "ready", "stopped"
@@ -80,6 +78,10 @@ class Telling(Watcher):
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
         """Tell that a run is done."""
         self._send("run_finished", label, dict(seconds))
+
+    def run_lost(self, label: str, again: bool) -> None:
+        """Tell that a run was left before its end."""
+        self._send("run_lost", label, again)
 
     def run_ended_elsewhere(self, label: str) -> None:
         """Tell that another process has ended a run."""

@@ -19,8 +19,8 @@ from elastic.study.completeness import named
 from elastic.study.executors.attempts import Attempt
 from elastic.study.executors.board import Board
 from elastic.study.executors.serial import Waiting
-from elastic.study.executors.worker import READY, SIGNALS, STOP, STOPPED, Event, Settings, Unfit
-from elastic.study.stopping import Stop
+from elastic.study.executors.worker import READY, STOP, STOPPED, Event, Settings, Unfit
+from elastic.study.stopping import SIGNALS, Stop
 
 #: Seconds between two looks at signals and at workers that died without a word.
 TICK = 0.1
@@ -191,7 +191,7 @@ class Pool:
             return
         label = named(cell.coordinates)
         failure = self._board.lost(cell, how)
-        self._watch.worker(place).run_lost(label)
+        self._watch.worker(place).run_lost(label, failure is None)
         again = "goes on from its checkpoint in another one" if failure is None else "is given up"
         self._watch.note(f"{label}: its process was {how}; the run {again}")
 

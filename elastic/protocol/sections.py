@@ -156,6 +156,16 @@ class Training(Strict):
         AfterValidator(lambda device: _device(device)),
     ] = "auto"
     deterministic: bool = True
+    threads: Annotated[
+        int | None,
+        Added("0.1.0", before=None),
+        Field(
+            ge=1,
+            le=256,
+            description="CPU threads that train and probe a run; null: as many as the machine has, which changes bits",
+            examples=[1],
+        ),
+    ] = 1
     init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],

@@ -15,6 +15,7 @@ from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
+from elastic.runs.threads import cpu_threads
 from elastic.training import Snapshot, Trainer, train
 
 
@@ -62,7 +63,7 @@ def run_cell(
     """
     watch = watch or Watcher()
     label = in_words(cell.coordinates)
-    with run_lock(folder) as lock:
+    with run_lock(folder) as lock, cpu_threads(cell.settings.training.threads):
         if has_ended():
             return None
         place = resolve_device(device or cell.settings.training.device)

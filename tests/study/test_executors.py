@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import deadly_models
 import processes
 import pytest
 import studies
@@ -161,16 +163,26 @@ def test_runs_of_others_are_tried_again(board):
 
 # Deaths and signals, with processes.
 
-DEADLY = """
-import os, pathlib, signal
-import torch
 
-class Net(torch.nn.Sequential):
-    layers = ("0", "2")
-
-def build(*, task, dies):
-    net = Net(torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.ReLU(), torch.nn.Linear(4, task.classes))
-"""
+def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(tmp_path, monkeypatch):
+    """One run dies always, one once (and goes on from its checkpoint), one never; two workers."""
+    monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))
+    monkeypatch.setenv(deadly_models.MARKER, str(tmp_path / "died"))
+    model = "model={name: external, target: 'deadly_models:Deadly', layers: [enter]}"
+    axis = "axes.dies={path: model.options, values: [{dies: always}, {dies: once}, {dies: never}], labels: [a, o, n]}"
+    settings = (*SETTINGS[:2], "probes.collapse=null", "axes.seed=[0]", model, axis)
+    watch = Journal()
+    with pytest.raises(RunFailed) as caught:
+        studies.run(tmp_path, *settings, allow=["deadly_models"], workers=2, watch=watch)
+    assert re.search(r"the run dies=a seed=0 should leave its process alive; .*SIGKILL.* after epoch 0", str(caught.value))
+    assert str(caught.value).count(" should ") == 2, "it is the only one"
+    assert caught.value.exit_code == 3
+    states = [run.state for run in elastic.open_study(tmp_path / "results/small").runs()]
+    assert states == ["under way", "done", "done"]
+    assert ("started", "dies=o seed=0", 1) in [told[1:] for told in watch.told]
+    lost = [told[2:] for told in watch.told if told[1] == "lost"]
+    assert [again for label, again in lost if label == "dies=a seed=0"][-1:] == [False]
+    assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
 
 def elastic_run(folder, *arguments, seeds="[0, 1]"):
@@ -192,9 +204,12 @@ def read_until(process, words, times=1):
 
 
 def children_of(process):
-    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
-    paths = [path.parent.name for path in Path("/proc").glob("[0-9]*/stat")]
-    return [int(name) for name, stat in zip(paths, stats, strict=True) if int(stat[1]) == process.pid]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if int(path.read_text().rpartition(")")[2].split()[1]) == process.pid:
+                found.append(int(path.parent.name))
+    return found
 
 
 def assert_gone(pids):

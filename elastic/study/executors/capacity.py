@@ -51,7 +51,7 @@ def environments(cells: Iterable[Cell], device: str | None) -> list[dict[str, st
 
 def threads_of(cell: Cell) -> int:
     """Return how many threads a run has; one that states none has as many as there are cores."""
-    return getattr(cell.settings.training, "threads", None) or cores()
+    return cell.settings.training.threads or cores()
 
 
 def cores() -> int:

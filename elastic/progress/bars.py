@@ -99,8 +99,8 @@ class Row(Watcher):
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
         """Move the bar, and that of the study."""
+        self._bars.course.train(epoch - self._epoch)
         self._epoch = epoch
-        self._bars.course.train(epoch)
         count = f"epoch {epoch}/{self._epochs}"
         self._bars.progress.update(self._task, completed=epoch, count=count, told=in_words(scores))
         self._bars.show_course()

@@ -25,8 +25,7 @@ class Course:
     >>> course.start(runs=2, finished=0, epochs=200)
     >>> course.begin(0), course.train(1), course.remaining
     (None, None, None)
-    >>> for epoch in range(2, 51):
-    ...     course.train(epoch)
+    >>> course.train(49)
     >>> f"{course.remaining:.0f} s"
     '180 s'
     """
@@ -49,13 +48,13 @@ class Course:
         """Enter that a run begins or goes on after an epoch, which is not done again."""
         self.done += epoch
 
-    def train(self, epoch: int) -> None:
-        """Enter an epoch that is done."""
-        if epoch:
-            self.done += 1
-            self._measured += 1
+    def train(self, epochs: int) -> None:
+        """Enter that so many more epochs of a run are done."""
+        if epochs:
+            self.done += epochs
+            self._measured += epochs
             if self._first is None:
-                self._first = self._clock()
+                self._first, self._measured = self._clock(), 0
 
     def leave(self, epoch: int, *, again: bool) -> None:
         """Enter that a run was left after an epoch; its epochs are counted once more if it is to go on."""
@@ -71,9 +70,9 @@ class Course:
     @property
     def remaining(self) -> float | None:
         """Seconds to the end if it goes on as fast as since the first epoch, None until that can be told."""
-        if self._first is None or self._measured < 2:
+        if self._first is None or not self._measured:
             return None
-        rate = (self._clock() - self._first) / (self._measured - 1)
+        rate = (self._clock() - self._first) / self._measured
         return rate * max(0, self.planned - self.done)
 
 

@@ -53,8 +53,8 @@ class Lines(Watcher):
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
         """Write the scores of a probed epoch, or after a long silence."""
+        self.course.train(epoch - self._epoch)
         self._epoch = epoch
-        self.course.train(epoch)
         if probed or time.monotonic() - self._last >= SILENCE:
             self.write(f"{self.label}: epoch {epoch}/{self.epochs}  {in_words(scores)}")
 

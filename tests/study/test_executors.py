@@ -174,7 +174,9 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     watch = Journal()
     with pytest.raises(RunFailed) as caught:
         studies.run(tmp_path, *settings, allow=["deadly_models"], workers=2, watch=watch)
-    assert re.search(r"the run dies=a seed=0 should leave its process alive; .*SIGKILL.* after epoch 0", str(caught.value))
+    assert re.search(
+        r"the run dies=a seed=0 should leave its process alive; .*SIGKILL.* after epoch 0", str(caught.value)
+    )
     assert str(caught.value).count(" should ") == 2, "it is the only one"
     assert caught.value.exit_code == 3
     states = [run.state for run in elastic.open_study(tmp_path / "results/small").runs()]

@@ -94,7 +94,7 @@ def _workers(asked: int | str | None) -> int | str:
 
 
 def _scheduler(asked: str | None) -> str | None:
-    if asked is not None and not re.fullmatch(r"local|([a-z]+://)?[^\s/]+:[0-9]+", asked):
+    if asked is not None and not re.fullmatch(r"local|[a-z]+://\S+|[^\s/]+:[0-9]+", asked):
         raise OptionError("`scheduler`", "be an address, or local", repr(asked), "--scheduler tcp://HOST:8786")
     return asked
 

@@ -12,6 +12,7 @@ from elastic.study.executors.automatic import run_automatically
 from elastic.study.executors.board import Board
 from elastic.study.executors.capacity import environments
 from elastic.study.executors.choice import AUTO, Way
+from elastic.study.executors.scheduler import run_on_scheduler
 from elastic.study.executors.serial import run_serially, try_all
 from elastic.study.executors.worker import Settings
 from elastic.study.executors.workers import run_in_workers
@@ -37,16 +38,19 @@ def execute(board: Board, way: Way, work: Work, watch: Watcher, stop: Stop) -> N
         while board.left and try_all(board, work, watch, stop):
             board.retry_busy()  # the owner of one may have died in the meantime
         return
-    if len(left) < 2 or way.workers == 1:
+    if way.scheduler is None and (len(left) < 2 or way.workers == 1):
         run_serially(board, work, watch, stop)
         return
     modules = modules_outside()
     if SCRIPT in (*modules, *work.allow):
         if way.workers != AUTO:
-            raise _needs_script(modules)
+            raise _needs_script("workers" if way.scheduler is None else "scheduler", modules)
         run_serially(board, work, watch, stop)
         return
     settings = Settings(work, tuple(modules), torch_threads())
+    if way.scheduler is not None:
+        run_on_scheduler(board, way.scheduler, settings, watch, stop)
+        return
     if way.workers == AUTO:
         run_automatically(board, work, settings, watch, stop)
         return
@@ -60,7 +64,7 @@ def torch_threads() -> int | None:
     return None if torch is None else int(torch.get_num_threads())
 
 
-def _needs_script(modules: list[str]) -> OptionError:
+def _needs_script(option: str, modules: list[str]) -> OptionError:
     what = "registers a part" if SCRIPT in modules else "holds the allowed code"
-    hint = "moving that code into a module of its own, or no workers"
-    return OptionError("`workers`", "be left out for code that only this process has", f"a script that {what}", hint)
+    hint = "moving that code into a module of its own, or leaving it out"
+    return OptionError(f"`{option}`", "be left out for code that only this process has", f"a script that {what}", hint)

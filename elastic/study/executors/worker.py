@@ -138,7 +138,7 @@ def work_for(connection: Connection) -> None:
     settings: Settings = connection.recv()
     orders = Orders(connection)
     try:
-        _prepare(settings)
+        prepare(settings)
     except Exception as error:
         connection.send(Unfit(error if isinstance(error, ElasticError) else f"{type(error).__name__}: {error}"))
         return
@@ -148,7 +148,8 @@ def work_for(connection: Connection) -> None:
         connection.send(_attempted(orders.next(), settings.work, watch, orders))
 
 
-def _prepare(settings: Settings) -> None:
+def prepare(settings: Settings) -> None:
+    """Make a process ready for runs: libraries, threads, and what other modules register."""
     import torch
 
     import elastic.runs.cell  # noqa: F401  (so that no run pays for it)

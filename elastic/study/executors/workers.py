@@ -215,7 +215,7 @@ class Worker:
         self.cell: Cell | None = None
         self.is_ready = False
         self.connection, theirs = Pipe()
-        with theirs, _blocked_signals():
+        with theirs, blocked_signals():
             self._process = _started(theirs, environment)
         self._send(sys.path)
         self._send(settings)
@@ -261,7 +261,7 @@ def _started(theirs: Connection, environment: dict[str, str]) -> subprocess.Pope
 
 
 @contextmanager
-def _blocked_signals() -> Iterator[None]:
+def blocked_signals() -> Iterator[None]:
     """Block signals in a process that is started in the block, until it ignores them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

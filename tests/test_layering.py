@@ -65,6 +65,9 @@ KEYS = {
     "lightning": {"integrations"},
     "transformers": {"integrations"},
     "subprocess": {"study"},
+    "distributed": {"study"},
+    "dask": {"study"},
+    "joblib": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
 #: ``models`` only writes back the states of generators that it has read before a probe.

@@ -64,7 +64,7 @@ print(json.dumps({
 def write_source(folder: Path) -> Path:
     """Write tomorrow's source into a folder and return what PYTHONPATH is to be."""
     source = Path(elastic.__file__).parent
-    shutil.copytree(source, folder / "elastic", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, folder / "elastic")  # with its compiled modules, which take seconds to make
     for name, changes in CHANGES.items():
         text = (folder / "elastic" / name).read_text()
         for today, tomorrow in changes:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import run_lock, study_lock, write_atomically
+from elastic.cube import remove_seal, run_lock, study_lock, withdraw_store, write_atomically
 from elastic.cube.atomic import explained, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
@@ -125,12 +125,11 @@ def discard_runs(folder: Path) -> None:
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        for name in ("manifest.sha256", "cube.zarr", RUNS, FACTS):  # the study is one until all else is gone
-            path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        remove_seal(folder)
+        withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
+        if (folder / RUNS).is_dir():
+            shutil.rmtree(folder / RUNS)
+        (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
 
 
 def check_not_recorded(folder: Path) -> None:

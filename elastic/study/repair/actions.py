@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,11 +65,7 @@ class Actions:
         source = self.folder / path
         if not source.is_symlink() and not source.exists():
             return None
-        target = self.folder / DAMAGED / path
-        number = 1
-        while target.is_symlink() or target.exists():
-            number += 1
-            target = self.folder / DAMAGED / f"{path}.{number}"
+        target = self._free_place(path)
         with explained(target):
             make_folder(target.parent)
             source.rename(target)
@@ -76,6 +74,44 @@ class Actions:
         if not quietly:
             self.say(path, f"moved to {target.relative_to(self.folder).as_posix()}{f': {why}' if why else ''}")
         return target
+
+    def keep_copy(self, path: str) -> None:
+        """Copy a file or folder of the cube into ``damaged``; nothing is done if it is not there.
+
+        It stays in the cube until another takes its place: plain xarray reads a missing chunk as NaN.
+
+        Raises
+        ------
+        StudyError
+            If the folder cannot be written.
+        """
+        source, target = self.folder / path, self._free_place(path)
+        if not source.is_symlink() and not source.exists():
+            return
+        with explained(target):
+            make_folder(target.parent)
+            if source.is_dir() and not source.is_symlink():
+                shutil.copytree(source, target, symlinks=True, copy_function=_linked)
+            else:
+                _linked(source, target)
+            sync_folder(target.parent)
+        self.say(path, f"copied to {target.relative_to(self.folder).as_posix()}")
+
+    def _free_place(self, path: str) -> Path:
+        """Return a path in ``damaged`` for a file, where there is none yet."""
+        target, number = self.folder / DAMAGED / path, 1
+        while target.is_symlink() or target.exists():
+            number += 1
+            target = self.folder / DAMAGED / f"{path}.{number}"
+        return target
+
+
+def _linked(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name; copy it where the file system has no links. Files of a cube are never written over."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 @dataclass(frozen=True)

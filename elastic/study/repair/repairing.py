@@ -116,7 +116,10 @@ def _repair_seal(actions: Actions, found: Verified) -> None:
         return
     left_out = [name for name in str(root_attributes(actions.folder).get("left_out", "")).split("; ") if name]
     for one in bad:
-        actions.set_aside(one.path)
+        if one.path == FILE:
+            actions.set_aside(one.path)
+        else:
+            actions.keep_copy(one.path)
     absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out]
     study.seal(leaving_out=absent)
     actions.say(CUBE, "sealed anew from the journals")

@@ -88,10 +88,10 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
     return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
 
 
-def write_description(folder: Path, protocol: Protocol) -> None:
-    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
+def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
+    """Return what study.json of a protocol holds; text and versions are those of the sealed cube, if it is its."""
     text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
-    facts = {
+    return {
         "protocol": protocol.canonical(),
         "digest": protocol.digest,
         "text": text,
@@ -99,12 +99,17 @@ def write_description(folder: Path, protocol: Protocol) -> None:
         "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
         "provenance": made_with,
     }
+
+
+def write_description(folder: Path, protocol: Protocol) -> None:
+    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
+    facts = description(folder, protocol)
     with explained(folder / PROTOCOL):
         if (folder / PROTOCOL).exists():
             (folder / PROTOCOL).unlink()
             sync_folder(folder)
     write_facts(folder, facts)
-    write_atomically(folder / PROTOCOL, text.encode())
+    write_atomically(folder / PROTOCOL, facts["text"].encode())
 
 
 def discard_runs(folder: Path) -> None:

@@ -26,6 +26,7 @@ from elastic.cube import (
     remove_seal,
     seal,
     verify_manifest,
+    with_axes_along,
     write_atomically,
 )
 from elastic.errors import Damaged, ProtocolError, StudyError
@@ -247,8 +248,9 @@ class Study:
             "data_digest": data,
             **self.facts["provenance"],
             **self._attributes_of_absent(left_out),
+            **self._attributes_of_excluded(),
         }
-        return assemble(runs, self.facts["axes"], attrs)
+        return with_axes_along(assemble(runs, self.facts["axes"], attrs), self._axes_along())
 
     def _attributes_of_source(self) -> dict[str, Any]:
         """Return what the cube's root says of where the runs come from."""
@@ -265,6 +267,18 @@ class Study:
         """Return what the cube's root says of runs that are left out of it, nothing where there are none."""
         absent = [named(cell["coordinates"]) for cell in self.cells if cell["digest"] in left_out]
         return {"left_out": "; ".join(absent)} if absent else {}
+
+    def _attributes_of_excluded(self) -> dict[str, Any]:
+        """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
+        conditions = () if self.recorded else self.facts["protocol"].get("exclude", ())
+        told = [named({k: ", ".join(map(str, labels)) for k, labels in one.items()}) for one in conditions]
+        return {"excluded": "; ".join(told)} if told else {}
+
+    def _axes_along(self) -> dict[str, tuple[str, list[Any]]]:
+        """Return the axes that vary together, each with the dim that it lies along and its labels there."""
+        together = {} if self.recorded else self.facts["protocol"].get("together", {})
+        axes = self.facts["protocol"].get("axes", {})
+        return {name: (dim, axes[name]["labels"]) for dim, group in together.items() for name in group["axes"]}
 
     def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written.

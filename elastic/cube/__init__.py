@@ -9,6 +9,7 @@ from __future__ import annotations
 from elastic.cube.assembly import assemble
 from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.compaction import compact_journal
+from elastic.cube.coordinates import with_axes_along
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
@@ -44,6 +45,7 @@ __all__ = [
     "study_lock",
     "verify_manifest",
     "waiting_lock",
+    "with_axes_along",
     "withdraw_store",
     "write_atomically",
     "write_layout",

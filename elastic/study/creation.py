@@ -21,7 +21,7 @@ from elastic.study.study import RUNS, Study
 from elastic.study.study_file import FACTS, PROTOCOL, is_of, write_facts
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
-EXTENSIBLE = ("axes", "claims", "cites", "question", "title")
+EXTENSIBLE = ("axes", "together", "exclude", "claims", "cites", "question", "title")
 
 
 def make_study(

@@ -37,7 +37,15 @@ def cube_attributes(
         "data_digest": sorted(set(data_digests)),
         **facts["provenance"],
         **of_absent(absent),
+        **_of_excluded(facts),
     }
+
+
+def axes_along(facts: Mapping[str, Any]) -> dict[str, tuple[str, list[Any]]]:
+    """Return the axes that vary together, each with the dim that it lies along and its labels there."""
+    together = {} if MARK in facts else facts["protocol"].get("together", {})
+    axes = facts["protocol"].get("axes", {})
+    return {name: (dim, axes[name]["labels"]) for dim, group in together.items() for name in group["axes"]}
 
 
 def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -60,3 +68,10 @@ def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:
         "protocol": facts["text"],
         "canonical_protocol": json.dumps(facts["protocol"], sort_keys=True),
     }
+
+
+def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
+    conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
+    told = [named({k: ", ".join(map(str, labels)) for k, labels in one.items()}) for one in conditions]
+    return {"excluded": "; ".join(told)} if told else {}

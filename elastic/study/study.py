@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
-from elastic.cube import assemble, read_report
+from elastic.cube import assemble, read_report, with_axes_along
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
-from elastic.study.cube_attributes import cube_attributes
+from elastic.study.cube_attributes import axes_along, cube_attributes
 from elastic.study.folders import RESULTS, RUNS, study_folder
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
@@ -194,7 +194,8 @@ class Study:
         reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
         data_digests = [report["data_digest"] for report in reports if "data_digest" in report]
         runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
-        return assemble(runs, self.facts["axes"], cube_attributes(self.facts, data_digests, absent))
+        tree = assemble(runs, self.facts["axes"], cube_attributes(self.facts, data_digests, absent))
+        return with_axes_along(tree, axes_along(self.facts))
 
     def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written.

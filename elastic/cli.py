@@ -15,7 +15,7 @@ from elastic.registry import ROOMS
 
 
 class Group(click.Group):
-    """Lets elastic's own errors and signals through to `elastic.__main__`, which words them."""
+    """Lets elastic's own errors and signals through to `elastic.ending`, which words them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run without click's own handling of the end."""
@@ -41,6 +41,13 @@ def cli() -> None:
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
 @click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Carry out N runs at a time, in processes [as many as the machine allows, if faster].",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Carry out runs on the workers of a dask scheduler, or: local.")
+@click.option("--share", metavar="I/N", help="Be process I of N of a job array; wait for no other.")
 @click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def run(
@@ -49,6 +56,9 @@ def run(
     settings: tuple[str, ...],
     allow: tuple[str, ...],
     device: str | None,
+    workers: str | None,
+    scheduler: str | None,
+    share: str | None,
     restart: bool,
     as_json: bool,
 ) -> None:
@@ -58,8 +68,23 @@ def run(
     from elastic.summary import findings, next_steps
 
     study = elastic.run(
-        protocol, out=out, settings=settings, allow=allow, device=device, restart=restart, watch=watcher()
+        protocol,
+        out=out,
+        settings=settings,
+        allow=allow,
+        device=device,
+        workers=workers or (None if scheduler or share else "auto"),
+        scheduler=scheduler,
+        share=share,
+        restart=restart,
+        watch=watcher(),
     )
+    if share:
+        runs = study.runs()
+        click.echo(listing.study_state(study, runs), err=as_json)
+        if not all(run.ended for run in runs):
+            show(listing.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
+            return
     if as_json:
         show({**listing.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
         return

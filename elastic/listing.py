@@ -18,7 +18,7 @@ from elastic.errors import ElasticError, UnknownName
 from elastic.protocol import load_protocol
 from elastic.registry import ROOMS, Entry, nearest, registry
 from elastic.releases import marks
-from elastic.study import Study
+from elastic.study import RunStatus, Study
 
 #: Where protocols that ship or that a user keeps beside them are looked for.
 PROTOCOLS = Path("protocols")
@@ -147,6 +147,11 @@ def status_table(study: Study) -> RenderableType:
         seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
         values = [Text(str(value)) for value in run.coordinates.values()]
         table.add_row(*values, run.state, epoch_of(run.epoch, run.epochs, "/"), seconds, f"runs/{run.cell}")
+    return Group(Text(study_state(study, runs), style="bold"), table)
+
+
+def study_state(study: Study, runs: Sequence[RunStatus]) -> str:
+    """Return in one line how many runs have ended, and whether the cube is sealed."""
     ended = sum(run.ended for run in runs)
     sealed = "sealed" if is_sealed(study.folder) else "not sealed"
-    return Group(Text(f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}", style="bold"), table)
+    return f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}"

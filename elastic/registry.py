@@ -187,6 +187,11 @@ class Registry:
             )
         return self._entries[name]
 
+    @property
+    def entered(self) -> list[Entry]:
+        """All entries so far; the room is not read for them."""
+        return list(self._entries.values())
+
     def names(self) -> list[str]:
         """Return all names in alphabetical order."""
         self._read_room()
@@ -204,6 +209,13 @@ class Registry:
             importlib.import_module(f"{self.room}.{module.name}")
         for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
             point.load()
+
+
+def modules_outside() -> list[str]:
+    """Return the modules outside of elastic that have registered a part, but for those that entry points load."""
+    named = {entry.function.__module__ for kind in ROOMS for entry in registry(kind).entered}
+    points = {point.module for kind in ROOMS for point in importlib.metadata.entry_points(group=f"elastic.{kind}")}
+    return sorted(name for name in named - points if name.partition(".")[0] != "elastic")
 
 
 @cache

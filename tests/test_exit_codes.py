@@ -161,6 +161,33 @@ def test_a_signal_that_stops_a_command_is_its_exit_code(command, monkeypatch, nu
     assert [line for line in lines if line] == ["elastic: stopped; the same command goes on from here"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_counts_that_became_an_error_of_an_import(command, monkeypatch, number):
+    def loads(kinds):
+        try:
+            os.kill(os.getpid(), number)
+            signal.sigtimedwait([], 10)  # until it is handled
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None  # as a module in C++ does
+
+    monkeypatch.setattr(listing, "names", loads)
+    with processes.default_signals():
+        before = signal.getsignal(number)
+        code, _, lines = command("list")
+        assert signal.getsignal(number) is before
+    assert code == 128 + number
+    assert lines == ["elastic: stopped; the same command goes on from here"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(command, monkeypatch):
+    monkeypatch.setattr(listing, "names", lambda kinds: os.kill(os.getpid(), signal.SIGHUP) or {})
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    try:
+        assert command("list")[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 # Terminals that lack characters
 
 ASCII = {

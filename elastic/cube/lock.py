@@ -91,7 +91,7 @@ def _acquire(markers: Markers, purpose: str | None) -> Lock:
             if isinstance(found, Lock):
                 if wait.interrupted:
                     found.release()
-                    raise KeyboardInterrupt
+                    wait.end()
                 return found
 
 

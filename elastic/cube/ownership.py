@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elastic.cube.lock import Lock, holding
-from elastic.cube.lock_file import SUFFIX
+from elastic.cube.lock_file import SUFFIX, Markers
 
 LOCK = "lock"
 STUDY_LOCK = ".study.lock"
@@ -92,6 +92,12 @@ def waiting_lock(path: Path, purpose: str) -> Iterator[Lock]:
     """
     with holding(path, purpose) as lock:
         yield lock
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process that may be alive holds a lock. Nothing is written."""
+    markers = Markers(path)
+    return path.parent.is_dir() and any(markers.look(one, flock=False) is not False for one in markers.scan())
 
 
 def is_lock_file(path: Path) -> bool:

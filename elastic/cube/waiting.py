@@ -1,4 +1,4 @@
-"""Waiting for another process: it says for what and whom, and Ctrl-C ends it at once."""
+"""Waiting for another process: it says for what and whom, and Ctrl-C (SIGTERM, SIGHUP) ends it at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
+
+from elastic.errors import Stopped
 
 #: Seconds of waiting in silence.
 PATIENCE = 1.0
@@ -35,20 +37,22 @@ class Wait:
         self._begun = time.monotonic()
         self._told: tuple[str, float] | None = None
         self._seconds = 0.01
-        self._before: Any = None
+        self._number = signal.SIGINT
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Wait:
         if threading.current_thread() is threading.main_thread():
-            before = signal.getsignal(signal.SIGINT)
-            if callable(before) or before is signal.SIG_DFL:
-                self._before = signal.signal(signal.SIGINT, self._interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before = signal.getsignal(number)
+                if callable(before) or (number == signal.SIGINT and before is signal.SIG_DFL):
+                    self._before[number] = signal.signal(number, self._interrupt)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def tell(self, message: str, whom: str) -> None:
         """Say on standard error what is waited for, after a second, and again if it is for another."""
@@ -64,7 +68,11 @@ class Wait:
             time.sleep(self._seconds * random.uniform(0.5, 1.0))
             self._seconds = min(2 * self._seconds, 0.25)
         if self.interrupted:
-            raise KeyboardInterrupt
+            self.end()
 
-    def _interrupt(self, _signal: int, _frame: object) -> None:
-        self.interrupted = True
+    def end(self) -> NoReturn:
+        """Raise the KeyboardInterrupt of the signal that ended the wait."""
+        raise KeyboardInterrupt if self._number == signal.SIGINT else Stopped(self._number)
+
+    def _interrupt(self, number: int, _frame: object) -> None:
+        self.interrupted, self._number = True, signal.Signals(number)

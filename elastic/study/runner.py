@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
-from elastic.protocol import Protocol, load_protocol
+from elastic.protocol import Cell, Protocol, load_protocol
 from elastic.study.creation import make_study, protocol_of, shown
-from elastic.study.pending import run_cells
-from elastic.study.stopping import stopping_cleanly
-from elastic.study.study import RESULTS, Study
+from elastic.study.executors.attempts import Work
+from elastic.study.executors.board import Board
+from elastic.study.executors.choice import Way, chosen
+from elastic.study.executors.execution import execute
+from elastic.study.stopping import Stop, stopping_cleanly
+from elastic.study.study import RESULTS, RUNS, Study
 from elastic.study.study_file import FACTS
 
 
@@ -24,6 +28,9 @@ def run(
     device: str | None = None,
     restart: bool = False,
     watch: Watcher | None = None,
+    workers: int | str | None = None,
+    scheduler: str | None = None,
+    share: str | None = None,
 ) -> Study:
     """Run a protocol to its end, from wherever its study stands, and seal the cube.
 
@@ -45,11 +52,21 @@ def run(
         Whether to drop the runs that are there.
     watch
         Is told of progress.
+    workers
+        How many processes carry out runs at the same time: a number, or "auto" for as many as cores and memory allow,
+        as soon as they are seen to save time. By default all runs are carried out in this process.
+    scheduler
+        Address of a dask scheduler whose workers carry out the runs, or "local" for one of this machine (needs
+        ``elastic-collapse[dask]``). All of them must see the study's folder under the same path.
+    share
+        "I/N": of N processes that a job array starts, this is the one of index I (from 0, or from 1). It tries the runs
+        of its share, then those of others that no process owns, and waits for none: the study is sealed by the process
+        that finds all runs ended.
 
     Returns
     -------
     Study
-        With a sealed cube.
+        With a sealed cube; with a share it is sealed once all runs have ended.
 
     Raises
     ------
@@ -58,6 +75,7 @@ def run(
         if files of it are not as they were written; RunFailed, after all other runs have ended, if some did not (then
         the cube is not sealed); RunDamaged if that is for damaged files.
     """
+    way = chosen(workers, scheduler, share, restart=restart)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
@@ -67,11 +85,38 @@ def run(
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
-        failed = run_cells(study, loaded, allow=allow, device=device, watch=watch, stop=stop)
+        failed = carry_out(study, loaded, way, Work(study.folder / RUNS, tuple(allow), device), watch, stop)
         if failed:
             raise unsealed(failed)
-        study.seal()
+        if way.share is None or all(run.ended for run in study.runs()):
+            study.seal()
     return study
+
+
+def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Watcher, stop: Stop) -> list[ElasticError]:
+    """Carry out all runs that have not ended, or wait for the processes that do; return the errors of the failed ones.
+
+    A run that fails is tried once by each process. One that another process has ended since is no failure.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it was stopped.
+    """
+    ended = {run.cell for run in study.runs() if run.ended}
+    left = [cell for cell in protocol.cells if cell.digest not in ended]
+    epochs = sum(cell.settings.training.epochs for cell in left)
+    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left), epochs)
+    board = Board(left, work)
+    execute(board, way, work, watch, stop)
+    return [error for cell, error in board.failed if not has_ended(work, cell)]
+
+
+def has_ended(work: Work, cell: Cell) -> bool:
+    """Return whether a run has ended, as far as its folder can be read."""
+    with suppress(ElasticError):
+        return work.has_ended(cell)
+    return False
 
 
 def unsealed(failed: Sequence[ElasticError]) -> RunFailed:

@@ -1,14 +1,17 @@
-"""Ctrl-C: a study stops where nothing is lost."""
+"""Signals that ask a process to end: a study stops where nothing is lost."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from elastic.errors import Stopped
 from elastic.progress import Watcher
+
+#: Ctrl-C; what clusters send before they preempt or end a job; a terminal that is closed.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
@@ -18,16 +21,18 @@ class Stop:
     ----------
     waiting
         Whether nothing is trained at the moment, so that the process stops at once.
+    number
+        The signal that asked first, None while there was none.
     """
 
     def __init__(self, watch: Watcher) -> None:
         self.waiting = False
+        self.number: int | None = None
         self._watch = watch
-        self._asked = threading.Event()
 
     def __call__(self) -> bool:
         """Return whether the process was asked to stop."""
-        return self._asked.is_set()
+        return self.number is not None
 
     def ask(self, number: int = signal.SIGINT, _frame: object = None) -> None:
         """Ask to stop; when asked twice, stop at once.
@@ -37,25 +42,54 @@ class Stop:
         Stopped
             If it was asked before.
         """
-        if self._asked.is_set():
+        if self.number is not None:
             raise Stopped(number)
-        self._asked.set()
+        self.number = number
         if not self.waiting:
-            self._watch.note("stopping after this epoch (Ctrl-C again: at once; nothing is lost either way)")
+            with suppress(OSError, RuntimeError):  # the terminal has gone, or was being written to
+                self._watch.note(f"stopping after this epoch ({again(number)}: at once; nothing is lost either way)")
+
+    def raise_stopped(self) -> None:
+        """Raise the Stopped of the signal that asked; nothing if there was none."""
+        if self.number is not None:
+            raise Stopped(self.number)
+
+
+def again(number: int) -> str:
+    """Return how to ask for the second time.
+
+    >>> again(signal.SIGINT), again(signal.SIGTERM)
+    ('Ctrl-C again', 'SIGTERM again')
+    """
+    return "Ctrl-C again" if number == signal.SIGINT else f"{signal.Signals(number).name} again"
 
 
 @contextmanager
 def stopping_cleanly(watch: Watcher) -> Iterator[Stop]:
-    """Give a question "should the run stop?" that Ctrl-C answers with yes; a second Ctrl-C stops at once.
+    """Give a question "should the run stop?" that signals answer with yes; a second one stops at once.
 
+    They are Ctrl-C, SIGTERM and SIGHUP. Those that the process ignores stay ignored (``nohup``, or ``&`` in a script).
     Signals reach the main thread only: in another one the answer is always no.
+
+    Raises
+    ------
+    Stopped
+        In place of the KeyboardInterrupt of a block that was asked to stop: it tells the signal.
     """
     stop = Stop(watch)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.signal(signal.SIGINT, stop.ask)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    taken = {number: before for number, before in handlers.items() if before not in (None, signal.SIG_IGN)}
+    for number in taken:
+        signal.signal(number, stop.ask)
     try:
         yield stop
+    except KeyboardInterrupt as error:
+        if not isinstance(error, Stopped):
+            stop.raise_stopped()
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, before in taken.items():
+            signal.signal(number, before)

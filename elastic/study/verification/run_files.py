@@ -22,6 +22,9 @@ from elastic.study.verification.reading import attempted, check_labelled, is_the
 
 CHECKPOINT, REPORT = "checkpoint.pt", "status.json"
 
+#: What is said of two whole files of a run that do not belong together.
+ONE_OF_BOTH = "one of both is of another study"
+
 #: States of a run in its status.json that has nothing left to do.
 ENDED = tuple(state.name.lower() for state in (Status.DONE, Status.DIVERGED))
 
@@ -182,7 +185,7 @@ class RunFiles:
         elif different:
             self._add(different[0], State.DAMAGED, f"another file than {REPORT} lists")
             if different[0].startswith(FOLDER):  # two recordings with the same settings differ in their records only
-                self._add(REPORT, State.DAMAGED, f"it lists another {different[0]}: one of both is of another study")
+                self._add(REPORT, State.DAMAGED, f"it lists another {different[0]}: {ONE_OF_BOTH}")
         for name in listed:
             if not is_there(self.folder / name) and f"{self.name}/{name}" not in bad and name != CHECKPOINT:
                 self._add(name, State.MISSING)

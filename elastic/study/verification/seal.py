@@ -8,8 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.opening import open_sealed, open_store
-from elastic.cube.portable import portable
 from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
 from elastic.study.creation import EXTENSIBLE
@@ -20,7 +18,14 @@ from elastic.study.verification.description import Description
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.numbers import compared
 from elastic.study.verification.reading import attempted
-from elastic.study.verification.sealed_files import Manifest, check_listed, cube_files, root_attributes
+from elastic.study.verification.sealed_files import (
+    Manifest,
+    check_listed,
+    cube_files,
+    left_out,
+    open_cube,
+    root_attributes,
+)
 
 
 def check_seal(
@@ -54,7 +59,8 @@ def check_seal(
     if any(one.path.startswith("runs/") for one in bad) or any(one.path.startswith(CUBE) for one in bad):
         yield from _unchecked(folder, manifest)
         return
-    ended, _ = attempted(lambda: all(run.ended for run in study.runs()))
+    absent = left_out(attrs)
+    ended, _ = attempted(lambda: all(run.ended or named(run.coordinates) in absent for run in study.runs()))
     if manifest.found is None and not ended:
         yield from _unchecked(folder, manifest)
         return
@@ -65,12 +71,11 @@ def check_seal(
 
 def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
     """Compare the cube with the journals; without a whole manifest, its files are judged by that."""
-    sealed, wrong = attempted(lambda: open_sealed(folder) if manifest.listed else portable(open_store(folder / CUBE)))
+    sealed, wrong = attempted(lambda: open_cube(folder, manifest))
     if sealed is None:
         yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
         return
-    left_out = {name for name in str(sealed.attrs.get("left_out", "")).split("; ") if name}
-    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out]
+    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out(root_attributes(folder))]
     assembled, wrong = attempted(lambda: study.assemble(leaving_out=absent))
     if assembled is None:
         yield Finding(CUBE, State.NOT_CHECKABLE, f"the journals cannot be read together: {wrong}")

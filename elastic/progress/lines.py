@@ -1,0 +1,92 @@
+"""Plain lines: for logs, files and pipes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TextIO
+
+from elastic.progress.course import Course, in_words, left_in_words, seconds_in_words
+from elastic.progress.watcher import Watcher
+
+#: Seconds after which a run tells its epoch, probed or not.
+SILENCE = 30.0
+
+
+class Lines(Watcher):
+    """Writes a line at each probed epoch, and when a run has told nothing for half a minute."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.course = Course()
+        self.label, self.epochs, self._epoch = "", 0, 0
+        self._last = self.course.begun
+        self._workers: dict[int, LinesOfWorker] = {}
+
+    def worker(self, place: int) -> Watcher:
+        """Return the lines of one of several workers: each names its run."""
+        return self._workers.setdefault(place, LinesOfWorker(self))
+
+    def note(self, message: str) -> None:
+        """Write a line with the seconds since the start."""
+        self.write(message)
+
+    def write(self, message: str) -> None:
+        """Write a line with the seconds since the start; nothing if the reader has gone."""
+        self._last = time.monotonic()
+        with suppress(OSError):
+            print(f"[{self._last - self.course.begun:7.1f}s] {message}", file=self.stream, flush=True)
+
+    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
+        """Write the study's size."""
+        self.course.start(runs, finished, epochs)
+        before = f", {finished} finished before" if finished else ""
+        self.write(f"study {name}: {runs} runs{before}")
+
+    def run_started(self, label: str, epochs: int, epoch: int) -> None:
+        """Write which run begins or goes on."""
+        self.label, self.epochs, self._epoch = label, epochs, epoch
+        self.course.begin(epoch)
+        self.write(f"{label}: {f'resumed after epoch {epoch}' if epoch else 'started'} ({epochs} epochs)")
+
+    def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
+        """Write the scores of a probed epoch, or after a long silence."""
+        self.course.train(epoch - self._epoch)
+        self._epoch = epoch
+        if probed or time.monotonic() - self._last >= SILENCE:
+            self.write(f"{self.label}: epoch {epoch}/{self.epochs}  {in_words(scores)}")
+
+    def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
+        """Write where the seconds went, and how far the study is."""
+        course = self.course
+        course.end(self.epochs - self._epoch)
+        left = left_in_words(course.remaining) if course.finished < course.runs else ""
+        whole = (
+            f"; {course.finished} of {course.runs} runs ended{', ' if left else ''}{left}" if course.runs > 1 else ""
+        )
+        self.write(f"{label}: finished; {seconds_in_words(seconds)}{whole}")
+        self.label = ""
+
+    def run_lost(self, label: str, again: bool) -> None:
+        """Count the epochs of the run again when it goes on."""
+        self.course.leave(self._epoch if self.label else 0, again=again)
+        self.label = ""
+
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Count the run of another process."""
+        self.course.end()
+        self.write(f"{label}: finished by another process")
+
+
+class LinesOfWorker(Lines):
+    """Lines of one of several workers, whose notes are told with the run that they are about."""
+
+    def __init__(self, whole: Lines) -> None:
+        super().__init__(whole.stream)
+        self.course = whole.course
+
+    def note(self, message: str) -> None:
+        """Write a line that names the run."""
+        self.write(f"{self.label}: {message}" if self.label else message)

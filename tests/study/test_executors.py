@@ -1,0 +1,249 @@
+"""Ways to carry out the runs of a study: the cube is the same, whoever dies on the way, and signals end it softly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import deadly_models
+import processes
+import pytest
+import studies
+
+import elastic
+from elastic.errors import OptionError, RunBusy, RunFailed
+from elastic.progress import Watcher
+from elastic.protocol import load_protocol
+from elastic.study.executors.attempts import Attempt, Work
+from elastic.study.executors.board import Board
+
+ROOT = Path(elastic.__file__).parents[1]
+
+#: Three short runs.
+SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
+SEEDS = 3
+
+STOPPED = "elastic: stopped; the same command goes on from here"
+
+
+class Journal(Watcher):
+    """Keeps what it is told, by worker."""
+
+    def __init__(self, of=None, place=None):
+        self.told = [] if of is None else of.told
+        self.place = place
+
+    def worker(self, place):
+        return Journal(self, place)
+
+    def run_started(self, label, epochs, epoch):
+        self.told.append((self.place, "started", label, epoch))
+
+    def run_finished(self, label, seconds):
+        self.told.append((self.place, "finished", label))
+
+    def run_lost(self, label, again):
+        self.told.append((self.place, "lost", label, again))
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    return cube_of(studies.run(tmp_path_factory.mktemp("serial"), *SETTINGS))
+
+
+def cube_of(study):
+    return studies.contents(study.folder / "cube.zarr")
+
+
+def test_workers_seal_the_bytes_of_a_serial_run(tmp_path, serial):
+    watch = Journal()
+    study = studies.run(tmp_path, *SETTINGS, workers=2, watch=watch)
+    assert cube_of(study) == serial
+    assert {place for place, *_ in watch.told} == {0, 1}
+    started = sorted(told[2:] for told in watch.told if told[1] == "started")
+    assert started == [(f"seed={seed}", 0) for seed in range(SEEDS)]
+
+
+def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):
+    """The first process is stopped after its own run: what it leaves is taken up by the other."""
+
+    class StopsAt(Journal):
+        def run_started(self, label, epochs, epoch):
+            super().run_started(label, epochs, epoch)
+            if label == "seed=0":
+                raise KeyboardInterrupt
+
+    first, second = StopsAt(), Journal()
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(tmp_path, *SETTINGS, share="1/2", watch=first)
+    assert [told[2] for told in first.told if told[1] == "started"] == ["seed=1", "seed=0"]
+    study = studies.run(tmp_path, *SETTINGS, share="0/2", watch=second)
+    assert [told[2] for told in second.told if told[1] == "started"] == ["seed=0", "seed=2"]
+    assert cube_of(study) == serial
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workers": 2, "share": "1/2"},
+        {"workers": 2, "scheduler": "local"},
+        {"scheduler": "local", "share": "1/2"},
+        {"share": "1/2", "restart": True},
+        {"share": "3/2"},
+        {"share": "1/0"},
+        {"share": "-1/2"},
+        {"share": "1"},
+        {"workers": 0},
+        {"workers": "many"},
+        {"workers": True},
+        {"scheduler": "nowhere"},
+    ],
+    ids=str,
+)
+def test_options_without_sense_are_refused_before_anything_is_written(tmp_path, options):
+    with pytest.raises(OptionError, match=r"^`(workers|share|scheduler)` should .*; found .*; try "):
+        studies.run(tmp_path, **options)
+    assert not (tmp_path / "results").exists()
+
+
+# The bookkeeping, without a process.
+
+
+@pytest.fixture
+def board(tmp_path):
+    cells = load_protocol(studies.write(tmp_path), settings=["axes.seed=[0, 1, 2]"]).cells
+    return Board(cells, Work(tmp_path / "runs"))
+
+
+def seed_of(cell):
+    return cell.coordinates["seed"]
+
+
+def test_a_run_is_given_up_only_after_it_died_alone(board):
+    first, second = board.take(), board.take()
+    assert board.lost(first, "killed") is None  # in company
+    assert [seed_of(cell) for cell in board.left] == [1, 2, 0]
+    third, again = board.take(), board.take()
+    assert [seed_of(third), seed_of(again)] == [2, 0]
+    assert board.lost(again, "killed") is None  # in company again, at the same epoch
+    assert board.take() is None, "a suspect is not tried beside another run"
+    board.settle(Attempt(second))
+    assert board.take() is None
+    board.settle(Attempt(third))
+    assert board.take() is again
+    assert board.take() is None
+    failure = board.lost(again, "killed by signal 9 (SIGKILL)")
+    assert isinstance(failure, RunFailed)
+    assert "seed=0" in str(failure)
+    assert "SIGKILL" in str(failure)
+    assert not board.left
+
+
+def test_a_run_that_goes_on_between_its_deaths_is_not_given_up(board, monkeypatch):
+    epochs = iter([None, *range(9)])
+    monkeypatch.setattr(Work, "epoch", lambda self, cell: next(epochs))
+    for _ in range(10):
+        cell = board.take()
+        assert board.lost(cell, "killed") is None
+    assert len(board.left) == SEEDS
+
+
+def test_runs_of_others_are_tried_again(board):
+    cell = board.take()
+    board.settle(Attempt(cell, busy=RunBusy("the run", "be owned by one process", "another", "waiting")))
+    assert [board.take() is not None for _ in range(3)] == [True, True, False]
+    board.retry_busy()
+    assert board.take() is cell
+
+
+# Deaths and signals, with processes.
+
+
+def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(tmp_path, monkeypatch):
+    """One run dies always, one once (and goes on from its checkpoint), one never; two workers."""
+    monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))
+    monkeypatch.setenv(deadly_models.MARKER, str(tmp_path / "died"))
+    model = "model={name: external, target: 'deadly_models:Deadly', layers: [enter]}"
+    axis = "axes.dies={path: model.options, values: [{dies: always}, {dies: once}, {dies: never}], labels: [a, o, n]}"
+    settings = (*SETTINGS[:2], "probes.collapse=null", "axes.seed=[0]", model, axis)
+    watch = Journal()
+    with pytest.raises(RunFailed) as caught:
+        studies.run(tmp_path, *settings, allow=["deadly_models"], workers=2, watch=watch)
+    assert re.search(
+        r"the run dies=a seed=0 should leave its process alive; .*SIGKILL.* after epoch 0", str(caught.value)
+    )
+    assert str(caught.value).count(" should ") == 2, "it is the only one"
+    assert caught.value.exit_code == 3
+    states = [run.state for run in elastic.open_study(tmp_path / "results/small").runs()]
+    assert states == ["under way", "done", "done"]
+    assert ("started", "dies=o seed=0", 1) in [told[1:] for told in watch.told]
+    lost = [told[2:] for told in watch.told if told[1] == "lost"]
+    assert [again for label, again in lost if label == "dies=a seed=0"][-1:] == [False]
+    assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
+
+
+def elastic_run(folder, *arguments, seeds="[0, 1]"):
+    """Start an `elastic run` of long runs; used as a context manager."""
+    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", f"axes.seed={seeds}"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "elastic", "run", studies.write(folder), "--out", folder / "results"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": processes.subprocess.DEVNULL, "stderr": processes.subprocess.PIPE, "text": True}
+    return processes.started([*command, *words, *arguments], env=environment, cwd=folder, **pipes)
+
+
+def read_until(process, words, times=1):
+    for line in process.stderr:
+        times -= words in line
+        if not times:
+            return
+    raise AssertionError(f"{words!r} was not told")
+
+
+def children_of(process):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if int(path.read_text().rpartition(")")[2].split()[1]) == process.pid:
+                found.append(int(path.parent.name))
+    return found
+
+
+def assert_gone(pids):
+    deadline = time.monotonic() + 60.0
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_a_study_after_the_epoch_and_says_how_to_go_on(tmp_path, workers):
+    number = signal.SIGHUP if workers == 1 else signal.SIGTERM
+    with elastic_run(tmp_path, "--workers", workers) as running:
+        read_until(running, "started", workers)
+        begun = children_of(running)
+        running.send_signal(number)
+        told = running.stderr.read()
+        assert running.wait() == 128 + number, told
+    assert len(begun) == (workers if workers > 1 else 0)
+    assert_gone(begun)
+    assert told.splitlines()[-1] == STOPPED
+    assert f"stopping after this epoch ({number.name} again: at once" in told
+    assert "Traceback" not in told
+
+
+def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_path):
+    with elastic_run(tmp_path, "--workers", "2") as running:
+        read_until(running, "started", 2)
+        begun = children_of(running)
+        running.kill()
+        running.wait()
+        assert len(begun) == 2
+        assert_gone(begun)
+    runs = elastic.open_study(tmp_path / "results/small").runs()
+    assert {run.state for run in runs} == {"under way"}

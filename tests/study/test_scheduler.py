@@ -1,0 +1,81 @@
+"""The workers of a dask scheduler carry out the runs of a study."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import deadly_models
+import pytest
+import studies
+
+import elastic
+from elastic.errors import OptionError, RunFailed, Stopped
+from elastic.progress import Watcher
+from elastic.study.executors import scheduler
+
+distributed = pytest.importorskip("distributed")
+
+SETTINGS = ("training.epochs=3", "probes.elasticity=null", "probes.collapse=null")
+LONG = ("training.epochs=100000", *SETTINGS[1:])
+MODEL = "model={name: external, target: 'deadly_models:Deadly', layers: [enter], options: {dies: once}}"
+
+# Libraries of dask close their loops late.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
+class AtEpoch(Watcher):
+    """Does something once a run has trained its third epoch."""
+
+    def __init__(self, action=lambda: None):
+        self.action, self.done, self.resumed = action, False, []
+
+    def run_started(self, label, epochs, epoch):
+        self.resumed += [epoch] if epoch else []
+
+    def epoch_done(self, epoch, scores, probed):
+        if epoch >= 3 and not self.done:
+            self.done = True
+            self.action()
+
+
+def test_a_local_scheduler_seals_the_bytes_of_a_serial_run_although_a_worker_dies(tmp_path, monkeypatch):
+    monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))
+    monkeypatch.setenv(deadly_models.MARKER, str(tmp_path / "died"))
+    options, watch = {"allow": ["deadly_models"]}, AtEpoch()
+    serial = studies.run(tmp_path / "serial", *SETTINGS, MODEL, **options)
+    study = studies.run(tmp_path / "dask", *SETTINGS, MODEL, **options, scheduler="local", watch=watch)
+    assert (tmp_path / "died").exists()
+    assert watch.resumed == [1]
+    assert studies.contents(study.folder / "cube.zarr") == studies.contents(serial.folder / "cube.zarr")
+
+
+@pytest.fixture
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
+
+
+def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, cluster):
+    watch = AtEpoch(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped) as caught:
+        studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=watch)
+    assert caught.value.signal == signal.SIGTERM
+    runs = elastic.open_study(tmp_path / "results/small").runs()
+    assert [run.state for run in runs] == ["under way", "waiting"], "two threads of one process carry out one run"
+    study = studies.run(tmp_path / "other", *SETTINGS)  # nothing is left in this process
+    assert {run.state for run in study.runs()} == {"done"}
+
+
+def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster):
+    with pytest.raises(RunFailed, match=r"the scheduler .* should answer until all runs have ended") as e:
+        studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=AtEpoch(cluster.scheduler.stop))
+    assert e.value.exit_code == 3
+
+
+def test_a_scheduler_that_does_not_answer_is_the_users_mistake(tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.5)
+    with pytest.raises(OptionError, match="`scheduler` should be the address of a dask scheduler that answers"):
+        studies.run(tmp_path, *SETTINGS, scheduler="tcp://127.0.0.1:9")

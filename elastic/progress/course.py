@@ -20,14 +20,14 @@ class Course:
 
     Examples
     --------
-    >>> seconds = iter([0.0, 10.0, 70.0])
+    >>> seconds = iter([0.0, 10.0, 59.0])
     >>> course = Course(lambda: next(seconds))
     >>> course.start(runs=2, finished=0, epochs=200)
     >>> course.begin(0), course.train(1), course.remaining
     (None, None, None)
     >>> course.train(49)
     >>> f"{course.remaining:.0f} s"
-    '180 s'
+    '150 s'
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,6 +66,11 @@ class Course:
         """Enter that a run has ended, with so many epochs of its plan not trained here (None: all of them)."""
         self.finished += 1
         self.done += self._per_run if epochs_left is None else epochs_left
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self.begun
 
     @property
     def remaining(self) -> float | None:

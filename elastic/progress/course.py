@@ -103,7 +103,7 @@ def left_in_words(seconds: float | None) -> str:
     """Return the time to the end of a study.
 
     >>> [left_in_words(seconds) for seconds in (None, 42.0, 200.0, 11700.0, 200000.0)]
-    ['', 'about 42 s left', 'about 3 min left', 'about 3 h 15 min left', 'about 2 d 7 h left']
+    ['', 'about 42 s left', 'about 3 min left', 'about 3 h 15 min left', 'about 2 d 8 h left']
     """
     if seconds is None:
         return ""

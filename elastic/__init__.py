@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import TYPE_CHECKING, Any
 
 from elastic._version import __version__
 
+TYPE_CHECKING = False  # typing itself takes as long to load as all else here: signals are not handled before that
 if TYPE_CHECKING:
+    from typing import Any
+
     from elastic.claims.checking import check
     from elastic.measure import layers, measure_collapse, measure_elasticity
     from elastic.protocol import load_protocol

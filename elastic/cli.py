@@ -15,7 +15,7 @@ from elastic.registry import ROOMS
 
 
 class Group(click.Group):
-    """Lets elastic's own errors and signals through to `elastic.__main__`, which words them."""
+    """Lets elastic's own errors and signals through to `elastic.ending`, which words them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run without click's own handling of the end."""

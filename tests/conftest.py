@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("elastic")
 @pytest.fixture(autouse=True)
 def _seeded():
     """Draw each test's weights from one seed: about one small ReLU net in fifty has a class that no unit sees."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

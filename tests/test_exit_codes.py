@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -161,6 +162,33 @@ def test_a_signal_that_stops_a_command_is_its_exit_code(command, monkeypatch, nu
     assert [line for line in lines if line] == ["elastic: stopped; the same command goes on from here"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_counts_that_became_an_error_of_an_import(command, monkeypatch, number):
+    def loads(kinds):
+        try:
+            os.kill(os.getpid(), number)
+            signal.sigtimedwait([], 10)  # until it is handled
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None  # as a module in C++ does
+
+    monkeypatch.setattr(listing, "names", loads)
+    with processes.default_signals():
+        before = signal.getsignal(number)
+        code, _, lines = command("list")
+        assert signal.getsignal(number) is before
+    assert code == 128 + number
+    assert lines == ["elastic: stopped; the same command goes on from here"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(command, monkeypatch):
+    monkeypatch.setattr(listing, "names", lambda kinds: os.kill(os.getpid(), signal.SIGHUP) or {})
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    try:
+        assert command("list")[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 # Terminals that lack characters
 
 ASCII = {
@@ -169,27 +197,43 @@ ASCII = {
 }
 
 
+#: Runs several commands, each as a program, in an interpreter that started once.
+COMMANDS = """
+import json, sys
+from elastic.__main__ import main
+for arguments, expected in json.loads(sys.argv[1]):
+    sys.argv = ["elastic", *arguments]
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    assert code == expected, (arguments, code)
+"""
+
+
 @pytest.mark.parametrize("kind", ASCII)
 def test_an_ascii_terminal_shows_substitutes(tmp_path, kind):
     text = (
         studies.SMALL.replace("A small study", "Größe ‖h‖ → ∞")
         + "claims: [{name: above, variable: loss, threshold: -9}]\n"
     )
-    protocol = studies.write(tmp_path, text)
+    studies.write(tmp_path, text)
     quick = [word for setting in (*studies.NO_PROBES, "training.epochs=1") for word in ("--set", setting)]
     unset = {key: value for key, value in os.environ.items() if key not in ("PYTHONIOENCODING", "LC_ALL", "LANG")}
     environment = {**unset, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **ASCII[kind]}
-    for arguments in (
-        ["run", protocol, *quick],
-        ["run", protocol, *quick, "--set", "training.epochs=2"],  # refused, with an arrow in the message
-        ["check", "small"],
-        ["show", "nc1"],
-        ["report", "small"],
-    ):
-        done = processes.run([sys.executable, "-m", "elastic", *arguments], env=environment, cwd=tmp_path)
-        assert done.returncode == (2 if "training.epochs=2" in arguments else 0), done.stderr
-        assert "Traceback" not in done.stderr
-        assert (done.stdout + done.stderr).isascii()
+    commands = [
+        (["run", "small.yaml", *quick], 0),
+        (["run", "small.yaml", *quick, "--set", "training.epochs=2"], 2),  # refused, with an arrow in the message
+        (["check", "small"], 0),
+        (["show", "nc1"], 0),
+        (["report", "small"], 0),
+    ]
+    done = processes.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mean ? standard" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).isascii()
 
 
 def test_the_only_exit_with_1_is_that_of_a_refuted_claim():

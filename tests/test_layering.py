@@ -34,6 +34,7 @@ ORDER = (
     {"summary", "listing", "figures", "recording"},
     {"report", "notebook", "export", "integrations"},
     {"cli"},
+    {"ending"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -42,7 +43,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TORCHLESS = (
     "_version", "elastic", "errors", "registry", "progress", "releases", "protocol", "cube", "study",
     "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "notebook", "export", "cli", "__main__",
+    "notebook", "export", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.

@@ -19,6 +19,9 @@ OWN_DIMS = frozenset(
     {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"},
 )
 
+#: ``status`` of an epoch without a record, as the cube's ``flag_meanings`` say.
+NO_RECORD = 0
+
 
 def read(
     cube: xr.DataTree, variable: str, *, split: str | None = "train", where: Mapping[str, Any] | None = None
@@ -65,6 +68,9 @@ def read(
     if split is not None and "split" in values.dims:
         values = select(values, "split", split)
     for dim, label in (where or {}).items():
+        if (chosen := at_together(values, dim, label)) is not None:
+            values = chosen
+            continue
         if dim not in values.dims:
             known = [str(d) for d in values.dims]
             hint = nearest(dim, known, fallback=f"one of {', '.join(known)}")
@@ -97,6 +103,30 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
     known = [epoch_label(known) if dim == "epoch" else str(known) for known in labels]
     hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
     raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)
+
+
+def at_together(values: xr.DataArray, name: str, label: Any) -> xr.DataArray | None:
+    """Return the values at a label of an axis that varies together with others along one dim; None if it is none.
+
+    The dim is left if several of its positions have the label.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([5, 6, 7], dims="size", coords={"size": list("abc"), "rate": ("size", [1.0, 2.0, 2.0])})
+    >>> at_together(values, "rate", 1).item(), at_together(values, "rate", 2).values, at_together(values, "size", "a")
+    (5, array([6, 7]), None)
+    """
+    if name in values.dims or name not in values.coords or values[name].ndim != 1:
+        return None
+    dim, labels = str(values[name].dims[0]), values[name].values.tolist()
+    if dim in OWN_DIMS:
+        return None
+    places = [place for place, known in enumerate(labels) if known == label or spelled(known) == spelled(label)]
+    if not places:
+        known = list(dict.fromkeys(map(str, labels)))
+        hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
+        raise NotMeasured(f"`{name}`", f"be one that the cube has for {values.name}", repr(label), hint)
+    return values.isel({dim: places[0] if len(places) == 1 else places})
 
 
 def hidden_layers(values: xr.DataArray) -> xr.DataArray:
@@ -136,11 +166,17 @@ def settings_axes(values: xr.DataArray) -> tuple[str, ...]:
 
 
 def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
-    """Yield each combination of the study's axes, without the seed; one that is empty where there are no others."""
+    """Yield each combination of the study's axes, without the seed; one that is empty where there are no others.
+
+    Those that the protocol leaves out (its ``exclude``, the attribute ``excluded`` of the cube) are none.
+    """
     status = cube["training"].dataset["status"]
     axes = settings_axes(status)
     for labels in product(*(status[axis].values.tolist() for axis in axes)):
-        yield dict(zip(axes, labels, strict=True))
+        setting = dict(zip(axes, labels, strict=True))
+        if "excluded" in cube.attrs and bool((status.sel(setting) == NO_RECORD).all()):
+            continue
+        yield setting
 
 
 def spelled(label: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.derived import measured_as
-from elastic.analysis.reading import hidden_layers, read, select
+from elastic.analysis.reading import at_together, hidden_layers, read, select
 from elastic.cube import Status
 from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.protocol.claims import OF_ANALYSIS, OF_TRAINING
@@ -196,8 +196,15 @@ def _check_known(cube: xr.DataTree, variable: str) -> None:
 
 
 def _at_label(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
+    try:
+        together = at_together(values, dim, label)
+    except ElasticError as error:
+        raise OptionError(option, f"be a label on {dim}", error.found, error.hint) from None
+    if together is not None:
+        return together.drop_vars([name for name, along in together.coords.items() if name == dim or not along.dims])
     _check_axis(values, dim, option)
-    return _labelled(values, dim, label, option).drop_vars(dim, errors="ignore")
+    beside = [name for name, along in values.coords.items() if along.dims == (dim,)]  # axes that vary together
+    return _labelled(values, dim, label, option).drop_vars([dim, *beside], errors="ignore")
 
 
 def _check_axis(values: xr.DataArray, dim: str, option: str) -> None:

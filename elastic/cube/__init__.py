@@ -9,6 +9,7 @@ from __future__ import annotations
 from elastic.cube.assembly import assemble
 from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.compaction import compact_journal
+from elastic.cube.coordinates import with_axes_along
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
@@ -16,6 +17,7 @@ from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.opening import open_sealed
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
+from elastic.cube.replacing import withdraw_store
 from elastic.cube.report_file import read_progress, read_report, write_report
 from elastic.cube.sealing import seal
 from elastic.cube.variable import Layer, Variable
@@ -43,6 +45,8 @@ __all__ = [
     "study_lock",
     "verify_manifest",
     "waiting_lock",
+    "with_axes_along",
+    "withdraw_store",
     "write_atomically",
     "write_layout",
     "write_report",

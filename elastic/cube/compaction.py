@@ -18,7 +18,8 @@ import numpy as np
 from elastic.cube.atomic import PARTIAL, explained, sync_folder
 from elastic.cube.compact_records import EPOCHS, PROBED, CompactRecords
 from elastic.cube.epoch_files import COMPACT
-from elastic.cube.journal import Journal, batches
+from elastic.cube.journal import Journal
+from elastic.cube.journal_records import batches
 from elastic.cube.labels import DIGITS, Label, digest_of
 from elastic.cube.layout_file import cell_of
 from elastic.cube.record import Array

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from elastic.cube.layout import Layout
 from elastic.cube.names import COORDINATES
@@ -149,6 +150,26 @@ def labelled(
     dtype = np.int64 if kinds == {int} else np.float64 if kinds <= {int, float} else np.str_
     described = {**COORDINATES, **(long_names or {})}
     return (dim,), np.array(labels, dtype=dtype), {"long_name": described.get(dim, f"{dim} of the run")}
+
+
+def with_axes_along(tree: xr.DataTree, axes: Mapping[str, tuple[str, Sequence[Scalar]]]) -> xr.DataTree:
+    """Return a cube with the axes of the study that vary together as coordinates along their dim.
+
+    Parameters
+    ----------
+    tree
+        The cube.
+    axes
+        Of each of them, the dim and the labels along it.
+    """
+    if not axes:
+        return tree
+    coords = {}
+    for name, (dim, values) in axes.items():
+        _, labels, attrs = labelled(name, [_labeller(values)(value) for value in values])
+        coords[name] = ((dim,), labels, attrs)
+    groups = {f"/{name}": child.to_dataset().assign_coords(coords) for name, child in tree.children.items()}
+    return xr.DataTree.from_dict({"/": tree.to_dataset(), **groups})
 
 
 def ragged(

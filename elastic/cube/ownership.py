@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elastic.cube.lock import Lock, holding
-from elastic.cube.lock_file import SUFFIX
+from elastic.cube.lock_file import SUFFIX, Markers
 
 LOCK = "lock"
 STUDY_LOCK = ".study.lock"
@@ -92,6 +92,13 @@ def waiting_lock(path: Path, purpose: str) -> Iterator[Lock]:
     """
     with holding(path, purpose) as lock:
         yield lock
+
+
+def is_held(path: Path) -> bool:
+    """Return whether another process, which may be alive, holds a lock. Nothing is written."""
+    markers = Markers(path)
+    others = [one for one in markers.scan() if not (one.owner and one.owner.is_this_process)]
+    return any(markers.look(one, flock=False) is not False for one in others)
 
 
 def is_lock_file(path: Path) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from elastic.cube.exact_numbers import held
 from elastic.cube.layout import Layout
 from elastic.cube.names import STATUS, TRAINING, Status
-from elastic.cube.record import Array, held
+from elastic.cube.record import Array
 from elastic.errors import StudyError
 from elastic.registry import shorten
 

@@ -59,7 +59,7 @@ class StoredArray:
     @property
     def separator(self) -> str:
         """What stands between the numbers in the name of a chunk."""
-        return str(self.metadata[0]["chunk_key_encoding"]["configuration"]["separator"])
+        return _separator(self.metadata[0])
 
     @property
     def chunk_bytes(self) -> int:
@@ -142,17 +142,45 @@ class StoredArray:
 
 
 def stored_arrays(store: Path) -> dict[str, StoredArray]:
-    """Return the arrays of a store by their paths: those that have metadata, and those that the whole store lists."""
+    """Return the arrays of a store by their paths: those that have metadata, and those that the whole store lists.
+
+    Metadata that are damaged count as missing: an array of a store is told by its own ones or by those of the store.
+    """
     found: dict[str, list[Metadata]] = {}
     for path in sorted(store.rglob(METADATA)):
         one = _read(path)
-        if one.get("node_type") == "array":
+        if _is_of_array(one):
             found.setdefault(path.parent.relative_to(store).as_posix(), []).append(one)
-    listed = (_read(store / METADATA).get("consolidated_metadata") or {}).get("metadata") or {}
-    for name, one in listed.items():
-        if one.get("node_type") == "array":
+    for name, one in _listed(_read(store / METADATA)).items():
+        if _is_of_array(one) and not {"", ".", ".."} & set(name.split("/")):
             found.setdefault(name, []).append(one)
     return {name: StoredArray(store, name, metadata) for name, metadata in found.items()}
+
+
+def _listed(metadata: Metadata) -> Metadata:
+    """Return the metadata of the arrays and groups of a store that those of its root list, by their paths."""
+    listed: Any = metadata
+    for key in ("consolidated_metadata", "metadata"):
+        listed = listed.get(key) if isinstance(listed, dict) else None
+    return listed if isinstance(listed, dict) else {}
+
+
+def _is_of_array(metadata: Any) -> bool:
+    """Return whether metadata tell all that this module reads of an array: no damaged ones do by chance."""
+    try:
+        chunks, itemsize = _chunks(metadata), _itemsize(metadata)
+        return bool(
+            metadata["node_type"] == "array"
+            and all(type(length) is int and length > 0 for length in chunks)
+            and itemsize >= 0
+            and _separator(metadata) in ("/", ".")
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _separator(metadata: Metadata) -> str:
+    return str(metadata["chunk_key_encoding"]["configuration"]["separator"])
 
 
 def _chunks(metadata: Metadata) -> tuple[int, ...]:

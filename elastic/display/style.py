@@ -2,7 +2,8 @@
 
 Every colour is the page's own text colour, thinned, so that the summary reads on any background: JupyterLab, VS Code
 and plain pages each have their own dark mode, and a notebook cannot ask which one it is in. Verdicts alone bring both
-their colours with them (blue and vermilion, which colour-blind readers tell apart).
+their colours with them (blue and vermilion, which colour-blind readers tell apart). JupyterLab floats the terms of a
+list, each in a fifth of the line, which the grid of the summary has to take back.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ STYLE = """<style>
 .elastic-study{font-size:.92em;line-height:1.4;overflow-wrap:anywhere}
 .elastic-study p{margin:.3em 0;max-width:60em}
 .elastic-study .title{font-size:1.15em}
-.elastic-study dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em 1em;margin:.6em 0}
+div.elastic-study>dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em 1em;margin:.6em 0}
 .elastic-study dt,.elastic-study .note,.elastic-study caption,.elastic-study cite,.elastic-study .interval{opacity:.72}
-.elastic-study dt,.elastic-study dd{margin:0}
+.elastic-study dl>dt,.elastic-study dl>dd{display:block;float:none;width:auto;margin:0;padding:0;overflow-wrap:normal}
+.elastic-study dl>dd{overflow-wrap:anywhere}
 .elastic-study .wide{overflow-x:auto;overflow-wrap:normal;margin:.9em 0}
 .elastic-study table{border-collapse:collapse;margin:0;font-size:1em;font-variant-numeric:tabular-nums}
 .elastic-study caption{caption-side:top;text-align:left;padding:0 0 .3em}
 .elastic-study tr,.elastic-study th,.elastic-study td{background:none;color:inherit}
-.elastic-study th,.elastic-study td{text-align:right;vertical-align:baseline;padding:.2em .6em;white-space:nowrap}
+.elastic-study th,.elastic-study td{text-align:right;vertical-align:baseline;padding:.2em .4em;white-space:nowrap}
 .elastic-study thead th+th{text-align:center}
 .elastic-study th:first-child,.elastic-study .claims th,.elastic-study .claims td{text-align:left}
 .elastic-study .claims td:first-child{white-space:normal;min-width:16em;max-width:40em}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
+from collections import OrderedDict
+from collections.abc import MutableMapping, MutableSequence, MutableSet
+from operator import is_
 from types import CellType
 from typing import Any
 
 #: What holds objects that may be replaced in place.
 CONTAINERS = (MutableMapping, MutableSequence, MutableSet, CellType)
+#: By far the most: `isinstance` of an abstract class is slow.
+COMMON = (dict, OrderedDict)
 
 
 def contents(container: Any) -> Any:
@@ -22,8 +26,8 @@ def contents(container: Any) -> Any:
     >>> kept
     [1, 2]
     """
-    if type(container) is dict:  # by far the most, and `isinstance` of an abstract class is slow
-        return container.copy()
+    if type(container) in COMMON:
+        return dict(container)
     if isinstance(container, CellType):
         return _cell(container)
     return dict(container) if isinstance(container, MutableMapping) else list(container)
@@ -36,23 +40,16 @@ def _cell(cell: CellType) -> list[Any]:
         return []
 
 
-def parts(container: Any) -> Iterator[Any]:
-    """Yield the objects that a container holds."""
-    held = contents(container)
-    yield from held.values() if isinstance(held, dict) else held
-
-
 def same(container: Any, saved: Any) -> bool:
     """Whether a container holds the saved objects, in their order."""
-    now = container if type(container) is dict else contents(container)
+    now = container if type(container) in COMMON else contents(container)
     if len(now) != len(saved):
         return False
     if not saved:
         return True
     if isinstance(saved, dict):
-        pairs = zip(now.items(), saved.items(), strict=True)
-        return all(key == other and value is kept for (key, value), (other, kept) in pairs)
-    return all(value is kept for value, kept in zip(now, saved, strict=True))
+        return list(now) == list(saved) and all(map(is_, now.values(), saved.values()))
+    return all(map(is_, now, saved))
 
 
 def refill(container: Any, saved: Any) -> None:

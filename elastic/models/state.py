@@ -8,28 +8,20 @@ dictionaries, objects and closures. Restoring writes back only what differs, so 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.models.containers import CONTAINERS, contents, parts, refill, same
+from elastic.models.containers import contents, refill, same
 from elastic.models.restorers import restorer_of
+from elastic.models.state_roles import Role, has_own_attributes, role_of
 
 #: How many objects lie between a module and what is still saved: beyond, objects belong to somebody else.
 DEPTH = 6
-#: What holds nothing.
-PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
-#: Objects that a model only refers to: what they hold is not the state of the model. A LightningModule refers to its
-#: trainer, with data, loops and callbacks.
-FOREIGN = (
-    "logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed",
-    "lightning.", "pytorch_lightning.",
-)  # fmt: skip
 
 
 class ModuleState:
@@ -81,31 +73,36 @@ class ModuleState:
         waiting: list[tuple[Any, int]] = [(module, 0)]
         while waiting:
             value, depth = waiting.pop()
-            if isinstance(value, PLAIN) or id(value) in self._seen or depth > DEPTH:
+            role = role_of(value)
+            if role is Role.PLAIN or id(value) in self._seen or depth > DEPTH:
                 continue
             self._seen[id(value)] = value  # held, so that no other object gets the same identity
-            if isinstance(value, nn.Module):
-                depth = 0
-            waiting += [(part, depth + 1) for part in self._save(value)]
+            held = self._save(value, role)
+            if held:
+                below = 1 if isinstance(value, nn.Module) else depth + 1
+                waiting += [(part, below) for part in held]
 
-    def _save(self, value: Any) -> Iterator[Any]:
-        """Save one object and yield what it holds."""
-        if isinstance(value, Tensor):
+    def _save(self, value: Any, role: Role) -> Collection[Any]:
+        """Save one object and return what it holds."""
+        if role is Role.CONTAINER:
+            saved = contents(value)
+            self.containers.append((value, saved))
+            held: Collection[Any] = saved.values() if isinstance(saved, dict) else saved
+            return held
+        if role is Role.TENSOR:
             if self._values and (self._parameters or not isinstance(value, nn.Parameter)):
                 self._tensors.append(_SavedTensor(value))
-        elif (restorer := restorer_of(value, self._values)) is not None:
+            return ()
+        if role is Role.RESTORED and (restorer := restorer_of(value, self._values)) is not None:
             self._others.append(restorer)
-        elif isinstance(value, CONTAINERS):
-            self.containers.append((value, contents(value)))
-            yield from parts(value)
-        elif isinstance(value, (tuple, frozenset)):
-            yield from value
-        elif isinstance(value, FunctionType):
-            yield from value.__closure__ or ()
-        elif isinstance(value, MethodType):
-            yield value.__self__
-        elif _has_own_attributes(value):
-            yield vars(value)
+            return ()
+        if role is Role.FIXED:
+            return tuple(value)
+        if role is Role.FUNCTION:
+            return value.__closure__ or ()
+        if role is Role.METHOD:
+            return (value.__self__,)
+        return (vars(value),) if has_own_attributes(value) else ()
 
 
 class _SavedTensor:
@@ -134,12 +131,6 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
     if tensor.shape != alias.shape or tensor.dtype != alias.dtype or tensor.layout != alias.layout:
         return False
     return tensor.layout != torch.strided or tensor.data_ptr() == alias.data_ptr()
-
-
-def _has_own_attributes(value: Any) -> bool:
-    # A compiled submodule is of torch._dynamo, and holds the user's.
-    is_foreign = type(value).__module__.startswith(FOREIGN) and not isinstance(value, nn.Module)
-    return hasattr(value, "__dict__") and not is_foreign
 
 
 @contextmanager

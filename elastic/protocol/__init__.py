@@ -8,9 +8,10 @@ Nothing here needs torch; the rooms of registered functions are read when a comp
 from __future__ import annotations
 
 from elastic.protocol.canonical import canonical_json, explain_difference
+from elastic.protocol.cells import Cell
 from elastic.protocol.claims import load_claims
 from elastic.protocol.file_schema import json_schema
-from elastic.protocol.grid import Axes, Axis, Cell
+from elastic.protocol.grid import Axes, Axis
 from elastic.protocol.loading import load_protocol
 from elastic.protocol.schema import Protocol
 from elastic.protocol.sections import (

@@ -37,7 +37,10 @@ LEAST_NUMBERS = 3
 
 
 def complete_claims(
-    written: Any, axes: Mapping[str, list[Any]] | None, earlier: Earlier = never
+    written: Any,
+    axes: Mapping[str, list[Any]] | None,
+    earlier: Earlier = never,
+    along: Mapping[str, list[Any]] | None = None,
 ) -> tuple[list[Any], list[Problem]]:
     """Return claims with every option's value, and what is wrong with them.
 
@@ -51,6 +54,8 @@ def complete_claims(
         Labels on each axis of the protocol but the seed; None where they are not known.
     earlier
         As `elastic.protocol.components.complete` takes it.
+    along
+        Labels of axes that vary together with others: `where` may name them, no other option.
     """
     if not isinstance(written, list):
         return written, []  # the schema says what is wrong
@@ -64,7 +69,7 @@ def complete_claims(
         problems += found
         if not found and _is_claim(claim):
             entry = registry("claims").get(claim["name"])
-            problems += _misfits(path, entry, claim, axes) if axes is not None else ()
+            problems += _misfits(path, entry, claim, axes, along or {}) if axes is not None else ()
             claim = without_later(entry.options, claim)
         completed.append(claim)
     return completed, problems
@@ -102,7 +107,13 @@ def _shapeless(number: int, claim: Any) -> Problem:
     return Problem(path, ProtocolError(dotted(path), "be a claim with its options", told(claim), "{name: …}"))
 
 
-def _misfits(path: Path, entry: Entry, claim: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> Iterator[Problem]:
+def _misfits(
+    path: Path,
+    entry: Entry,
+    claim: Mapping[str, Any],
+    axes: Mapping[str, list[Any]],
+    along: Mapping[str, list[Any]],
+) -> Iterator[Problem]:
     """Yield a problem for each option that names a variable, axis or label that the study cannot have."""
     for name, field in entry.options.model_fields.items():
         extra = field.json_schema_extra
@@ -119,7 +130,7 @@ def _misfits(path: Path, entry: Entry, claim: Mapping[str, Any], axes: Mapping[s
             if not any(_same(value, known) for known in labels):
                 yield _unlike((*path, name), value, labels, f"be a label on the axis {claim['axis']}")
         elif kind == "where" and isinstance(value, dict):
-            yield from _no_setting((*path, name), value, axes)
+            yield from _no_setting((*path, name), value, {**axes, **along})
 
 
 def _no_variable(path: Path, name: str) -> Problem | None:

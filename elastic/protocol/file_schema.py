@@ -47,6 +47,8 @@ def json_schema() -> dict[str, Any]:
     parts["Axis"]["required"] = ["path", "values"]
     del parts["Axis"]["properties"]["left_out"]  # found while a file is read
     del parts["Training"]["required"]
+    group = properties["together"]["additionalProperties"]
+    properties["together"]["additionalProperties"] = {"anyOf": [parts["Together"]["properties"]["axes"], group]}
     for kind, base in _BASES.items():
         parts[kind] = _components(kind, parts[base], parts)
     del parts["Data"], parts["Optimizer"]

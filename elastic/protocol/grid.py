@@ -1,26 +1,18 @@
-"""The grid of runs: axes, their product, and what each cell of it runs."""
+"""The axes of a study: parts of the protocol that take several values."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
-from math import prod
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.canonical import canonical_json
-from elastic.protocol.later_options import with_earlier
 from elastic.protocol.paths import Path, leave, put
-from elastic.protocol.sections import CANONICAL, Sections, Settings, Strict, without_repeats
+from elastic.protocol.sections import Sections, Strict, without_repeats
 from elastic.protocol.words import dotted
 from elastic.releases import Added
-
-MAX_CELLS = 100_000
 
 Scalar = str | int | float | bool
 
@@ -54,7 +46,8 @@ def own_name(name: str) -> str:
     return f"have another name, such as {name}_axis (the cube uses this one itself)"
 
 
-def _labels(labels: list[Scalar]) -> list[Scalar]:
+def same_type_labels(labels: list[Scalar]) -> list[Scalar]:
+    """Return labels of one type; ValueError if they are of several, whole numbers among others as floats."""
     families = {str if isinstance(label, str) else bool if isinstance(label, bool) else float for label in labels}
     if len(families) > 1:
         raise ValueError("be all texts, all numbers or all booleans")
@@ -64,19 +57,19 @@ def _labels(labels: list[Scalar]) -> list[Scalar]:
 class Axis(Strict):
     """One part of the protocol that takes several values.
 
-    Values that are no plain scalar need labels, by which the cube calls them.
+    Values that are no plain scalar need labels, by which the cube calls them. A value stands twice only where the axis
+    varies together with others (`elastic.protocol.dims`).
 
     >>> Axis.model_validate({"path": "optimizer.lr", "values": [0.1, 1]}).labels
     [0.1, 1.0]
     """
 
     path: Annotated[str, AfterValidator(_axis_path), Field(examples=["optimizer.lr"])]
-    values: Annotated[list[JsonValue], Field(min_length=1), AfterValidator(without_repeats)]
+    values: Annotated[list[JsonValue], Field(min_length=1)]
     labels: Annotated[
         list[Scalar],
         Field(description="left out: the values themselves", examples=[["small", "large"]]),
-        AfterValidator(_labels),
-        AfterValidator(without_repeats),
+        AfterValidator(same_type_labels),
     ]
     #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
     #: while a protocol is read; a file cannot tell them.
@@ -136,89 +129,11 @@ class Axes(Strict):
 
     @pydantic.model_validator(mode="after")
     def _fit_together(self) -> Axes:
-        cells = prod(len(labels) for labels in self.labels.values())
-        if cells > MAX_CELLS:
-            raise ValueError(f"make at most {MAX_CELLS:,} runs (they make {cells:,})")
         owner: dict[str, str] = {}
         for name, axis in self.named.items():
             if (other := owner.setdefault(axis.path, name)) != name:
                 raise ValueError(f"set different parts ({other} and {name} both set {dotted(axis.parts)})")
         return self
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of the grid.
-
-    Attributes
-    ----------
-    index
-        Position in the product of the axes, in which the last one, seed, runs fastest.
-    coordinates
-        Label on each axis, in the order of the axes.
-    settings
-        What is run.
-    digest
-        First 16 hexadecimal digits of the SHA-256 of the canonical settings.
-    """
-
-    index: int
-    coordinates: dict[str, Any]
-    settings: Settings
-    digest: str
-
-
-def build_cells(sections: Sections, axes: Axes) -> tuple[Cell, ...]:
-    """Return all cells of a grid, in the order of their index.
-
-    Parameters
-    ----------
-    sections
-        A complete protocol's.
-    axes
-        Complete as well: their values are what stands at their path when all defaults are filled in.
-    """
-    variants = {name: _variants(name, getattr(sections, name), axes.named) for name in Sections.model_fields}
-    texts = {
-        name: {at: canonical_json(part.canonical()) for at, part in table.items()}
-        for name, (_, table) in variants.items()
-    }
-    labels, cells = axes.labels, []
-    for index, position in enumerate(product(*(range(len(values)) for values in labels.values()))):
-        at = dict(zip(labels, position, strict=True))
-        places = {name: tuple(at[axis] for axis in own) for name, (own, _) in variants.items()}
-        seed, parts = axes.seed[at["seed"]], {name: variants[name][1][place] for name, place in places.items()}
-        settings = Settings.model_validate({"seed": seed, **parts})
-        coordinates = {axis: labels[axis][i] for axis, i in at.items()}
-        name = _cell_digest(seed, {name: texts[name][place] for name, place in places.items()})
-        cells.append(Cell(index, coordinates, settings, name))
-    return tuple(cells)
-
-
-def cell_digests(sections: Mapping[str, Mapping[str, Any]], axes: Axes) -> Iterator[str]:
-    """Yield the digest of each cell of canonical sections as they are, in the order of the cells' index.
-
-    No default is filled in: the cells of a protocol that lacks an option keep the names that they had before the
-    option existed. The text of each section is made once for all cells that share it.
-    """
-    texts = {}
-    for name, section in sections.items():
-        own = axes_of(name, axes.named)
-        positions = product(*(range(len(axis.values)) for axis in own.values()))
-        variants = {at: set_axes({name: dict(section)}, own, dict(zip(own, at, strict=True)))[name] for at in positions}
-        texts[name] = list(own), {at: canonical_json(variant) for at, variant in variants.items()}
-    labels = axes.labels
-    for position in product(*(range(len(values)) for values in labels.values())):
-        at = dict(zip(labels, position, strict=True))
-        parts = {name: table[tuple(at[axis] for axis in own)] for name, (own, table) in texts.items()}
-        yield _cell_digest(axes.seed[at["seed"]], parts)
-
-
-def _cell_digest(seed: int, sections: Mapping[str, str]) -> str:
-    """Return the digest of settings whose sections have these canonical JSON texts."""
-    parts = {**sections, "seed": str(seed)}
-    text = "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def axes_of(section: str, axes: Mapping[str, Axis]) -> dict[str, Axis]:
@@ -236,13 +151,3 @@ def set_axes(section: dict[str, Any], axes: Mapping[str, Axis], at: Mapping[str,
         else:
             section = put(section, values.parts, values.values[at[axis]])
     return section
-
-
-def _variants(name: str, section: Strict, axes: Mapping[str, Axis]) -> tuple[list[str], dict[tuple[int, ...], Strict]]:
-    """Return the names of the axes that set a section, and the section at each of their positions."""
-    own, model, written = axes_of(name, axes), type(section), {name: section.model_dump(context=CANONICAL)}
-    positions = product(*(range(len(axis.values)) for axis in own.values()))
-    return list(own), {
-        at: model.model_validate(with_earlier(model, set_axes(written, own, dict(zip(own, at, strict=True)))[name]))
-        for at in positions
-    }

@@ -12,12 +12,14 @@ from elastic.errors import ProtocolError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
+from elastic.protocol.crossing import completed, read_grid, repeats
+from elastic.protocol.dims import Crossing, Grid
 from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
 from elastic.protocol.grid import Axes, axes_of, own_name
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
-from elastic.protocol.paths import actual, put
+from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.registered_probes import names_of_probes
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
@@ -83,37 +85,48 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
 def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> tuple[Protocol | None, list[Problem]]:
     """Return the complete protocol of plain data, or None and all problems."""
     axes, problems = _read_axes(written)
-    header, found = _read_header(written, axes, earlier)
+    grid, found = read_grid(written, axes) if axes else (None, [])
+    problems += found
+    problems += [problem for name in (grid.together if grid else ()) if (problem := _clash(name, "together"))]
+    header, found = _read_header(written, grid, earlier)
     problems += found
     complete_axes: dict[str, Any] = {"seed": axes.seed} if axes else {}
     sections: dict[str, Any] = {}
     for section in SECTIONS:
-        if axes is None and section in _sections_of_axes(written):
+        if grid is None and section in _sections_of_axes(written):
             continue  # an axis may give what the section lacks
-        own = axes_of(section, axes.named) if axes else {}
-        variants = SectionVariants(section, {k: v for k, v in written.items() if k == section}, own, allow, earlier)
+        own = axes_of(section, grid.axes.named) if grid else {}
+        occurring = grid.occurring(list(own)) if grid else [()]
+        plain = {k: v for k, v in written.items() if k == section}
+        variants = SectionVariants(section, plain, own, allow, earlier, occurring)
         first, changed = variants.check()
         problems += variants.problems.values()
         if first:
             first, changed = leave_out(first, changed)
         sections |= first
         complete_axes |= {name: axis.model_dump() for name, axis in changed.items()}
-    if problems:
+    if problems or grid is None:
         return None, problems
     whole = {**header, **sections, "axes": complete_axes}
     try:
+        whole_axes = Axes.model_validate(complete_axes)
+        if found := repeats(whole_axes, grid.together):
+            return None, found
+        whole |= completed(grid, whole_axes)
         return Protocol.model_validate(whole), []
     except pydantic.ValidationError as error:
-        return None, explain(error, Protocol, whole)
+        around: Path = ("axes",) if error.title == Axes.__name__ else ()
+        return None, explain(error, Axes if around else Protocol, complete_axes if around else whole, around)
 
 
-def _read_header(written: dict[str, Any], axes: Axes | None, earlier: Earlier) -> tuple[dict[str, Any], list[Problem]]:
+def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -> tuple[dict[str, Any], list[Problem]]:
     """Return all but sections and axes, and what is wrong with it (keys that are unknown among it)."""
-    plain = {key: value for key, value in written.items() if key not in SECTIONS and key != "axes"}
+    others = {*SECTIONS, "axes", *Crossing.model_fields}
+    plain = {key: value for key, value in written.items() if key not in others}
     cites = plain.get("cites")
     problems = unknown_citations(cites) if isinstance(cites, list) else []
     if "claims" in plain:
-        plain["claims"], found = complete_claims(plain["claims"], _labels(axes), earlier)
+        plain["claims"], found = complete_claims(plain["claims"], _labels(grid), earlier, _along(grid))
         problems += found
     told = {problem.path for problem in problems}
     plain = with_earlier(Header, plain, earlier)
@@ -142,14 +155,19 @@ def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
     return [name for name, axis in axes.items() if isinstance(axis, dict) and "left_out" in axis]
 
 
-def _labels(axes: Axes | None) -> dict[str, list[Any]] | None:
-    """Return the labels on each axis but the seed: a claim is about the mean over seeds."""
-    return {name: list(axis.labels) for name, axis in axes.named.items()} if axes else None
+def _labels(grid: Grid | None) -> dict[str, list[Any]] | None:
+    """Return the labels on each dim but the seed: a claim is about the mean over seeds."""
+    return {name: labels for name, labels in grid.labels.items() if name != "seed"} if grid else None
 
 
-def _clash(name: str) -> Problem | None:
-    """Return the problem of an axis with the name of a probe's group or dim, or of a metric, if it has one."""
-    path = ("axes", name)
+def _along(grid: Grid | None) -> dict[str, list[Any]]:
+    """Return the labels of the axes that vary together: `where` takes them, too."""
+    return {name: labels for name, (_, labels) in grid.along.items()} if grid else {}
+
+
+def _clash(name: str, key: str = "axes") -> Problem | None:
+    """Return the problem of an axis or a dim of `together` that is named like a probe's group or dim, or a metric."""
+    path = (key, name)
     if name in names_of_probes():
         return Problem(path, ProtocolError(dotted(path), own_name(name), repr(name), SCHEMA_HINT), at_key=True)
     if name in registry("metrics").names():

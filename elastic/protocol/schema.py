@@ -13,10 +13,13 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from elastic.errors import ProtocolError
 from elastic.protocol.canonical import digest
+from elastic.protocol.cells import Cell, build_cells
+from elastic.protocol.dims import Condition, Grid, Together, grid_of
 from elastic.protocol.explanation import explain
-from elastic.protocol.grid import Axes, Cell, build_cells
+from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
 from elastic.protocol.sections import Component, Sections, Strict
+from elastic.releases import Added
 
 #: What a study's folder may be called.
 SLUG = r"[a-z0-9][a-z0-9_-]{0,63}"
@@ -51,6 +54,16 @@ class Protocol(Header, Sections):
     """
 
     axes: Axes = Axes.model_validate({})
+    together: Annotated[
+        dict[Annotated[str, AfterValidator(axis_name)], Together],
+        Added("0.1.0", before={}),
+        Field(description="axes that vary together, as one dim of the cube", examples=[{"size": ["wide", "rate"]}]),
+    ] = {}  # noqa: RUF012 (pydantic copies it)
+    exclude: Annotated[
+        list[Condition],
+        Added("0.1.0", before=[]),
+        Field(description="labels of runs that are left out", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
+    ] = []  # noqa: RUF012 (pydantic copies it)
     _text: str = PrivateAttr("")
 
     @property
@@ -71,13 +84,18 @@ class Protocol(Header, Sections):
 
     @property
     def axis_labels(self) -> dict[str, list[Any]]:
-        """Labels on each axis, in the order of the axes: alphabetical, and seed last."""
-        return self.axes.labels
+        """Labels on each dim of the grid, in the order of the cube: alphabetical, and seed last."""
+        return self.grid.labels
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The dims that the axes make, and which cells of their product are run."""
+        return Grid(self.axes, self.together, self.exclude)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """All runs, in the product order of the axes: seed, the last, runs fastest."""
-        return build_cells(self, self.axes)
+        """All runs, in the product order of the dims: seed, the last, runs fastest."""
+        return build_cells(self, self.grid)
 
     @classmethod
     def from_canonical(cls, data: Mapping[str, Any]) -> Protocol:
@@ -92,7 +110,12 @@ class Protocol(Header, Sections):
         """
         plain = with_earlier(cls, data)
         try:
-            return cls.model_validate(plain)
+            protocol = cls.model_validate(plain)
         except pydantic.ValidationError as error:
             first = explain(error, cls, plain)[0].error
             raise ProtocolError(first.field, first.should, first.found, first.hint) from None
+        try:
+            grid_of(plain)
+        except (ValueError, KeyError) as error:
+            raise ProtocolError("`axes`", "make a grid", f"{type(error).__name__}: {error}", "another file") from None
+        return protocol

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import pydantic
@@ -76,6 +75,8 @@ class SectionVariants:
         As `read_section` takes them.
     axes
         Those that lead into the section, as written.
+    occurring
+        Positions on these axes that some cell has, that of the first cell first.
     problems
         What `check` found, each once.
     """
@@ -85,6 +86,7 @@ class SectionVariants:
     axes: Mapping[str, Axis]
     allow: tuple[str, ...]
     earlier: Earlier = never
+    occurring: Sequence[tuple[int, ...]] = ((),)
     problems: dict[tuple[Path, str], Problem] = field(default_factory=dict)
 
     def check(self) -> tuple[dict[str, Any], dict[str, Axis]]:
@@ -92,7 +94,7 @@ class SectionVariants:
 
         Both are empty if there are ``problems``.
         """
-        first = dict.fromkeys(self.axes, 0)
+        first = dict(zip(self.axes, self.occurring[0], strict=True))
         alone = {name: self._read_along(name, first) for name in self.axes}
         section = self._read(first)
         if self.problems or section is None:
@@ -107,13 +109,24 @@ class SectionVariants:
         """Return the section at each position of one axis; of many mistakes, not all are found."""
         read = []
         for position in range(len(self.axes[name].values)):
-            read.append(self._read(first | {name: position}))
+            read.append(self._read(self._nearest(first, name, position)))
             if len(self.problems) > ENOUGH:
                 break
         return read
 
+    def _nearest(self, first: Position, name: str, position: int) -> Position:
+        """Return the first cell's position but for one axis; where no cell has it, that of some cell."""
+        wanted = {**first, name: position}
+        if tuple(wanted.values()) in self._occurring:
+            return wanted
+        return next(at for at in self._positions() if at[name] == position)
+
+    @cached_property
+    def _occurring(self) -> frozenset[tuple[int, ...]]:
+        return frozenset(self.occurring)
+
     def _positions(self) -> Iterator[Position]:
-        for at in product(*(range(len(axis.values)) for axis in self.axes.values())):
+        for at in self.occurring:
             yield dict(zip(self.axes, at, strict=True))
 
     def _read(self, at: Position) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> No
     """
     forget_data()
     setup = rehearse_cell(protocol.cells[0].settings, device, allow)
-    for axis in {variable.name for variable in setup.layout.variables} & set(protocol.axis_labels):
+    for axis in {variable.name for variable in setup.layout.variables} & {*protocol.axis_labels, *protocol.grid.along}:
         should = "have a name that no variable of the cube has"
         raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
 

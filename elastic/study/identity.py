@@ -7,14 +7,14 @@ the labels of another; derived from the protocol they cannot.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from elastic.errors import ProtocolError
 from elastic.protocol import Protocol
 from elastic.protocol.canonical import digest
-from elastic.protocol.grid import Axes, cell_digests
+from elastic.protocol.cells import cell_digests
+from elastic.protocol.dims import grid_of
 from elastic.protocol.sections import Sections
 from elastic.study.study_file import UNREADABLE, damaged
 
@@ -53,6 +53,8 @@ def axis_labels(protocol: Mapping[str, Any]) -> dict[str, list[Any]]:
     >>> axis_labels({"axes": {"seed": [0], "width": {"path": "model.width", "values": [8], "labels": [8]}}})
     {'width': [8], 'seed': [0]}
     """
+    if protocol.get("together"):
+        return grid_of(protocol).labels
     axes = protocol["axes"]
     return {name: axes[name]["labels"] for name in sorted(axes) if name != "seed"} | {"seed": axes["seed"]}
 
@@ -78,10 +80,9 @@ def checked_cells(facts: Mapping[str, Any], folder: Path) -> list[dict[str, Any]
 def stored_cells(protocol: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the cells of a canonical protocol with the options that it has: an earlier release named them so."""
     sections = {name: protocol[name] for name in Sections.model_fields}
-    axes = Axes.model_validate(protocol["axes"])
-    labels = axes.labels
-    coordinates = [dict(zip(labels, position, strict=True)) for position in product(*labels.values())]
-    digests = cell_digests(sections, axes)
+    grid = grid_of(protocol)
+    coordinates = [grid.coordinates(position) for position in grid.positions()]
+    digests = cell_digests(sections, grid)
     return [{"coordinates": at, "digest": one} for at, one in zip(coordinates, digests, strict=True)]
 
 

@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,66 +15,25 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
-from elastic.cube import (
-    assemble,
-    is_sealed,
-    open_sealed,
-    read_progress,
-    read_report,
-    remove_seal,
-    seal,
-    verify_manifest,
-    write_atomically,
-)
+from elastic.cube import assemble, read_report, with_axes_along
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
-from elastic.study.completeness import Selected, check_ended, named, selected
+from elastic.study.completeness import Selected, selected
+from elastic.study.cube_attributes import axes_along, cube_attributes
+from elastic.study.folders import RESULTS, RUNS, study_folder
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.plots import Plots
 from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, recorded_facts
+from elastic.study.run_status import RunStatus, read_status
+from elastic.study.sealing import seal_study
 from elastic.study.snapshots import opened_seal, settled
-from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
+from elastic.study.study_file import FACTS, UNREADABLE, check_protocol_file, damaged, read_facts
 
 if TYPE_CHECKING:
     from elastic.study.verification import Verified
 
-#: Where studies lie unless told otherwise.
-RESULTS = Path("results")
-
-RUNS = "runs"
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """How far a run is.
-
-    Attributes
-    ----------
-    coordinates
-        Its values on the study's axes.
-    cell
-        Its digest, which names its folder.
-    state
-        "waiting", "under way", "done" or "diverged".
-    epoch, epochs
-        Last recorded epoch (None before the first) and last one planned (None before the run began, or if a recorded
-        run plans none).
-    seconds
-        Where its time went, if it has ended.
-    """
-
-    coordinates: Mapping[str, Any]
-    cell: str
-    state: str
-    epoch: float | None
-    epochs: int | None
-    seconds: Mapping[str, float]
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.state in ("done", "diverged")
+__all__ = ["RESULTS", "RUNS", "RunStatus", "Study", "open_study", "study_folder"]
 
 
 class Study:
@@ -143,7 +100,7 @@ class Study:
             self._cells = self.facts["cells"] if self.recorded else checked_cells(self.facts, self.folder)
         return self._cells
 
-    def _refresh(self) -> str:
+    def refresh(self) -> str:
         """Look again which runs there are (other processes may add to a recorded study) and return the digest."""
         if self.recorded:
             self.facts, self._cells = self._read_facts(), None
@@ -197,7 +154,7 @@ class Study:
         A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
         `Damaged` if a file is not as it was sealed.
         """
-        sealed = opened_seal(self.folder, self._refresh())
+        sealed = opened_seal(self.folder, self.refresh())
         return self.assemble() if sealed is None else sealed
 
     @property
@@ -211,16 +168,14 @@ class Study:
 
     def runs(self) -> list[RunStatus]:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
-        return settled(lambda: [self._status(cell) for cell in self.cells], self._refresh)
+        return settled(
+            lambda: [read_status(self.run_folder(cell["digest"]), cell["coordinates"]) for cell in self.cells],
+            self.refresh,
+        )
 
     def has_ended(self, digest: str) -> bool:
         """Return whether nothing is left to do for the run in a folder."""
-        return self._status({"coordinates": {}, "digest": digest}).ended
-
-    def _status(self, cell: Mapping[str, Any]) -> RunStatus:
-        found = read_progress(self.run_folder(cell["digest"]))
-        seconds = found.report.get("seconds", {}) if found.epoch is not None else {}
-        return RunStatus(cell["coordinates"], cell["digest"], found.state, found.epoch, found.epochs, seconds)
+        return read_status(self.run_folder(digest), {}).ended
 
     def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
         """Return the cube as far as the journals go; its digest is that of what it holds.
@@ -231,40 +186,16 @@ class Study:
             As `seal` takes it.
         """
         left_out = selected(self.cells, leaving_out, self.folder)
-        return settled(lambda: self._assembled(left_out), self._refresh)
+        return settled(lambda: self._assembled(left_out), self.refresh)
 
     def _assembled(self, left_out: Collection[str]) -> xr.DataTree:
         kept = [cell for cell in self.cells if cell["digest"] not in left_out]
-        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
+        absent = [cell for cell in self.cells if cell["digest"] in left_out]
         reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
-        data = sorted({report["data_digest"] for report in reports if "data_digest" in report})
-        attrs = {
-            "title": self.facts["protocol"]["title"] or self.name,
-            "name": self.name,
-            "digest": self.digest,
-            **self._attributes_of_source(),
-            "seeds": self.facts["axes"]["seed"],
-            "data_digest": data,
-            **self.facts["provenance"],
-            **self._attributes_of_absent(left_out),
-        }
-        return assemble(runs, self.facts["axes"], attrs)
-
-    def _attributes_of_source(self) -> dict[str, Any]:
-        """Return what the cube's root says of where the runs come from."""
-        if self.recorded:
-            settings = self.facts["protocol"]["settings"]
-            said = {"features": settings["features"]} if "features" in settings else {}  # from 0.2 on
-            return {MARK: self.facts[MARK], "settings": json.dumps(settings, sort_keys=True), **said}
-        return {
-            "protocol": self.facts["text"],
-            "canonical_protocol": json.dumps(self.facts["protocol"], sort_keys=True),
-        }
-
-    def _attributes_of_absent(self, left_out: Collection[str]) -> dict[str, Any]:
-        """Return what the cube's root says of runs that are left out of it, nothing where there are none."""
-        absent = [named(cell["coordinates"]) for cell in self.cells if cell["digest"] in left_out]
-        return {"left_out": "; ".join(absent)} if absent else {}
+        data_digests = [report["data_digest"] for report in reports if "data_digest" in report]
+        runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
+        tree = assemble(runs, self.facts["axes"], cube_attributes(self.facts, data_digests, absent))
+        return with_axes_along(tree, axes_along(self.facts))
 
     def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
         """Write the cube for good, unless it stands there already, every byte as it was written.
@@ -285,46 +216,13 @@ class Study:
         Damaged
             If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
         """
-        self._check_files()
-        left_out = selected(self.cells, leaving_out, self.folder)
-        extra = [Path(FACTS)] if self.recorded else [Path(PROTOCOL), Path(FACTS)]
-        seal(lambda: self._unsealed(left_out), self.folder, extra)
-        try:
-            self._check_files()  # as the manifest lists them
-        except Damaged:
-            remove_seal(self.folder)
-            raise
+        seal_study(self, leaving_out)
 
     def verify(self) -> Verified:
         """Read every file of the study and name each that is not as it was written (`elastic verify`)."""
         from elastic.study.verification import verify
 
         return verify(self.folder)
-
-    def _check_files(self) -> None:
-        if self.recorded:
-            read_facts(self.folder)
-            return
-        now = type(self)(self.folder)
-        if now.digest != self.digest:
-            should, found = "be of the protocol that is run", "another, which another process has begun there since"
-            hint = "one protocol with all values on its axes: processes that run it share its runs"
-            raise StudyError(f"`{FACTS}`", should, found, hint, place=str(self.folder))
-        _ = now.cells  # derived, and compared
-        if not (self.folder / PROTOCOL).exists():
-            write_atomically(self.folder / PROTOCOL, self.facts["text"].encode())
-
-    def _unsealed(self, left_out: Collection[str]) -> xr.DataTree | None:
-        """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
-        if is_sealed(self.folder) and not verify_manifest(self.folder):
-            attrs = open_sealed(self.folder).attrs
-            asked = {"digest": self._refresh(), **self._attributes_of_absent(left_out)}
-            if asked == {key: attrs[key] for key in ("digest", "left_out") if key in attrs}:
-                return None
-        if not self.recorded:
-            check_ended(self.runs(), left_out, self.folder)
-        tree = self.assemble(leaving_out=left_out)
-        return tree if tree.attrs["digest"] == self.digest else None
 
 
 def open_study(path: Path | str) -> Study:
@@ -336,12 +234,3 @@ def open_study(path: Path | str) -> Study:
         If there is none.
     """
     return Study(study_folder(path))
-
-
-def study_folder(path: Path | str) -> Path:
-    """Return the folder of a study that is given by its folder, or by its name under ``results``; it need not exist."""
-    folder = Path(path)
-    named = RESULTS / folder
-    if (folder / FACTS).exists() or not named.is_dir():
-        return folder
-    return named if (named / FACTS).exists() or not folder.exists() else folder

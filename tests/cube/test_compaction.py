@@ -95,7 +95,7 @@ def test_the_same_records_give_the_same_bytes_in_memory_or_not(tmp_path, make_la
     one, two = (write_run(tmp_path / name / "5e1f0a", make_layout()) for name in "ab")
     compact_journal(Journal(one, writing=True))
     monkeypatch.setattr(compaction, "WHOLE", limit)
-    monkeypatch.setattr("elastic.cube.journal._BATCH", 100)
+    monkeypatch.setattr("elastic.cube.journal_records._BATCH", 100)
     compact_journal(Journal(two, writing=True))
     assert (one / "journal/records.npz").read_bytes() == (two / "journal/records.npz").read_bytes()
 

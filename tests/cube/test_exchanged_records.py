@@ -118,7 +118,7 @@ def test_a_record_without_a_label_is_refused_in_a_run_of_this_release_and_read_i
 
 def test_a_variable_is_read_over_all_epochs_without_the_rest(runs, make_layout, make_record, monkeypatch):
     layout, journal = make_layout(), Journal(runs / SEEDS[1])
-    monkeypatch.setattr("elastic.cube.journal._BATCH", 100)
+    monkeypatch.setattr("elastic.cube.journal_records._BATCH", 100)
     monkeypatch.setattr(type(journal), "read", None)
     for variable in layout.variables:
         held = [epoch for epoch in range(5) if variable.group == "training" or epoch in (0, 4)]

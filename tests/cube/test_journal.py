@@ -203,7 +203,7 @@ def test_a_foreign_record_is_refused(journal, layout, make_record, change, told)
 
 
 def test_blocks_hold_every_record_once(journal, layout, make_record, monkeypatch):
-    monkeypatch.setattr("elastic.cube.journal._BATCH", 2000)
+    monkeypatch.setattr("elastic.cube.journal_records._BATCH", 2000)
     for epoch in range(5):
         journal.append(epoch, make_record(layout, epoch))
     seen = []

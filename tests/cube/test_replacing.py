@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -187,3 +188,29 @@ def test_a_cube_that_is_withdrawn_raises_and_does_not_open(tmp_path):
     withdraw_store(tmp_path)
     seal(tree(0), tmp_path)
     assert raised_or_right(opened, tree(0)) == []
+
+
+def damaged(metadata):
+    """Yield the metadata of an array with one key lost or of a wrong value, at every depth."""
+    for key, value in metadata.items():
+        if isinstance(value, dict) and key != "attributes":
+            yield from ({**metadata, key: other} for other in damaged(value))
+        yield from ({**metadata, key: other} for other in (None, [-1], "x", {}))
+        yield {one: kept for one, kept in metadata.items() if one != key}
+
+
+def test_a_cube_whose_metadata_are_damaged_is_replaced(tmp_path):
+    trees = [tree(seed, names=["nc1"], shape=(1, 2, 1)) for seed in (0, 1)]
+    seal(trees[0], tmp_path / "first")
+    name = "cube.zarr/collapse/nc1/zarr.json"
+    ways = list(damaged(json.loads((tmp_path / "first" / name).read_bytes())))
+    assert len(ways) > 50
+    for number, way in enumerate(ways[::3]):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "first", folder)
+        opened = plainly(folder)
+        (folder / name).write_text(json.dumps(way))
+        seal(trees[1], folder)
+        assert "nc1" in raised_or_right(opened, trees[0])
+        assert verify_manifest(folder) == []
+        xr.testing.assert_identical(plainly(folder), trees[1])

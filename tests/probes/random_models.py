@@ -11,7 +11,8 @@ import math
 import random
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -125,11 +126,21 @@ def build(source: str, seed: int) -> nn.Module:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # weights are drawn in it, whatever a forward pass computes in
     try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with drawing_from(seed):
             return space["Net"]()
     finally:
         torch.set_default_dtype(usual)
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Draw from a seed on the CPU: `torch.manual_seed` notes who called it for each device that is not there."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 def double_text(source: str) -> str:

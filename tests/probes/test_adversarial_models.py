@@ -8,6 +8,7 @@ import pytest
 import torch
 from probes.adversarial_models import MODELS
 from probes.examination import Subject, examine
+from probes.random_models import drawing_from
 from probes.real_steps import Truth
 from torch import nn
 
@@ -19,8 +20,7 @@ def seeded(make):
         usual = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
-            with torch.random.fork_rng():
-                torch.manual_seed(4)
+            with drawing_from(4):
                 return make()
         finally:
             torch.set_default_dtype(usual)

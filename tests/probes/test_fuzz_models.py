@@ -79,7 +79,10 @@ ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
 @pytest.mark.parametrize("family", STEPS)
 def test_every_step_of_the_grammar_alone(family, update):
     faults = []
-    for place, (kinds, *_) in enumerate(STEPS[family]):
+    # Finite steps are taken with every third one here, with all of them by `fuzz_models.py`.
+    places = range(len(STEPS[family])) if update == "first_order" else range(len(family) % 3, len(STEPS[family]), 3)
+    for place in places:
+        kinds = STEPS[family][place][0]
         spec = Spec(ENTRY_OF[kinds[place % len(kinds)]], 3, (f"{family}.{place}",), 0)
         try:
             check(spec, "auto", update, refusals=True)

@@ -185,3 +185,20 @@ def test_hostile_text_runs_nowhere(opened, hostile_report):
     assert page.locator("img").count() == 2
     assert page.evaluate("window.caught") is None
     assert "window.caught" in page.title()
+
+
+#: What JupyterLab sets for every list of terms in an output.
+JUPYTERLAB = """<style>.jp-OutputArea-output dl, .jp-OutputArea-output dt, .jp-OutputArea-output dd { display: block; }
+.jp-OutputArea-output dt { float: left; width: 20%; } .jp-OutputArea-output dd { float: left; width: 80%; }</style>"""
+LINES = "els => els.map(el => el.offsetHeight / parseFloat(getComputedStyle(el).lineHeight))"
+
+
+def test_jupyterlab_does_not_break_the_names_of_the_summary_into_letters(chromium, finished_study):
+    page = chromium.new_page()
+    page.set_content(f'{JUPYTERLAB}<div class="jp-OutputArea-output">{finished_study._repr_html_()}</div>')
+    lines = page.eval_on_selector_all("dt", LINES)
+    beside = page.eval_on_selector_all("dt", "els => els.map(el => el.offsetTop === el.nextElementSibling.offsetTop)")
+    page.close()
+    assert len(lines) > 3
+    assert max(lines) < 1.5
+    assert all(beside)

@@ -27,6 +27,9 @@ QUESTIONS = {
 
 FEW = ("training.epochs=1", "axes.seed=[0]")
 
+#: Widths that make networks small: their depth, and the names of their layers, stay.
+NARROW = {"resnet": "model.width=8", "vgg": "model.width=8", "vit": "model.width=48"}
+
 #: What claims about a course of epochs are known by, and the epochs that give it four probes.
 OF_A_COURSE, LONGER = ("name: classes_separate", "over: epoch"), ("training.epochs=3",)
 
@@ -61,6 +64,15 @@ def few(tmp_path):
     rng = np.random.default_rng(0)
 
     def settings(protocol):
+        return [*of_model(protocol), *of_data(protocol)]
+
+    def of_model(protocol):
+        model = protocol.model
+        if model.name == "mlp":
+            return [f"model.widths={[min(width, 48) for width in model.widths]}"]
+        return [NARROW[model.name]] if model.name in NARROW else []
+
+    def of_data(protocol):
         data = protocol.data.name
         if data == "indices":
             return []

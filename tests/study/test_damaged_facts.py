@@ -14,7 +14,7 @@ import xarray as xr
 
 import elastic
 from elastic.errors import Damaged, StudyError
-from elastic.protocol.grid import cell_digests
+from elastic.protocol.cells import cell_digests
 from elastic.protocol.sections import Sections
 from elastic.study import Study
 from elastic.study.creation import make_study
@@ -271,4 +271,4 @@ def test_shipped_protocols_derive_the_cells_that_are_run(tmp_path):
     for path in paths:
         protocol = elastic.load_protocol(path)
         sections = {name: protocol.canonical()[name] for name in Sections.model_fields}
-        assert list(cell_digests(sections, protocol.axes)) == [cell.digest for cell in protocol.cells], path
+        assert list(cell_digests(sections, protocol.grid)) == [cell.digest for cell in protocol.cells], path

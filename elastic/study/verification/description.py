@@ -1,4 +1,4 @@
-"""study.json and protocol.yaml: what was asked, and which of the two is wrong where they differ."""
+"""study.json: does it agree with itself, with protocol.yaml, and with the runs that are there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.recorded import MARK, RUN
 from elastic.study.study_file import FACTS, PROTOCOL
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted, is_there, misfit, read_object, sha256
+from elastic.study.verification.protocol_file import alone, compared
+from elastic.study.verification.reading import attempted, is_there, read_object
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ def described(folder: Path, listed: Mapping[str, str]) -> Description:
     if stored is None:
         recorded = any(is_there(folder / "runs" / run / RUN) for run in runs) and not is_there(folder / PROTOCOL)
         found = found or Finding(FACTS, State.MISSING)
-        return Description(None, recorded, (), (found, *([] if recorded else _unread_protocol(folder, listed))))
+        return Description(None, recorded, (), (found,) if recorded else (found, alone(folder, listed, runs)))
     assert found is not None
     if MARK in stored:
         return _recorded(folder, stored, found)
     facts, wrong = attempted(lambda: checked_facts(stored, folder))
     cells, wrong = (None, wrong) if facts is None else attempted(lambda: checked_cells(facts, folder))
     if facts is None or cells is None:
-        protocol = _unread_protocol(folder, listed)
-        return Description(None, False, (), (Finding(FACTS, State.DAMAGED, wrong), *protocol))
+        return Description(None, False, (), (Finding(FACTS, State.DAMAGED, wrong), alone(folder, listed, runs)))
     digests = tuple(cell["digest"] for cell in cells)
-    findings = _compared(folder, facts["text"].encode(), found, listed, bool(runs) and not set(runs) & set(digests))
+    findings = compared(folder, facts, digests, found, listed, runs)
     if any(one.is_bad and one.path == FACTS for one in findings):
         return Description(None, False, (), findings)
     return Description(facts, False, digests, findings)
@@ -86,49 +86,3 @@ def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Descripti
     else:
         return Description(stored, True, (), (found,))
     return Description(None, True, (), (Finding(FACTS, State.DAMAGED, wrong),))
-
-
-def _unread_protocol(folder: Path, listed: Mapping[str, str]) -> list[Finding]:
-    """Return what is found of protocol.yaml where no study.json tells its text."""
-    path = folder / PROTOCOL
-    if not is_there(path):
-        return [Finding(PROTOCOL, State.MISSING)]
-    if wrong := misfit(path):
-        return [Finding(PROTOCOL, State.DAMAGED, wrong)]
-    if PROTOCOL in listed:
-        is_listed = sha256(path) == listed[PROTOCOL]
-        return [
-            Finding(PROTOCOL, State.INTACT if is_listed else State.DAMAGED, "" if is_listed else "a wrong checksum")
-        ]
-    return [Finding(PROTOCOL, State.NOT_CHECKABLE, f"compared with {FACTS} only, which is damaged")]
-
-
-def _compared(
-    folder: Path, text: bytes, found: Finding, listed: Mapping[str, str], no_run_is_its: bool
-) -> tuple[Finding, ...]:
-    """Return what is found of both files, given the text that study.json holds."""
-    path = folder / PROTOCOL
-    if not is_there(path):
-        return found, Finding(PROTOCOL, State.MISSING)
-    if wrong := misfit(path):
-        return found, Finding(PROTOCOL, State.DAMAGED, wrong)
-    if path.read_bytes() == text:
-        return found, Finding(PROTOCOL, State.INTACT)
-    other = f"another text than {FACTS} holds"
-    if listed.get(FACTS) == sha256(folder / FACTS):
-        return found, Finding(PROTOCOL, State.DAMAGED, other)
-    wrong_facts = Finding(FACTS, State.DAMAGED, f"another study than that of {PROTOCOL}")
-    if listed.get(PROTOCOL) == sha256(path):
-        return wrong_facts, Finding(PROTOCOL, State.INTACT)
-    if no_run_is_its:
-        return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other)
-    if _is_changed(path.read_bytes(), text):
-        return found, Finding(PROTOCOL, State.DAMAGED, other)
-    return wrong_facts, Finding(PROTOCOL, State.DAMAGED, f"another study than that of {FACTS}")
-
-
-def _is_changed(found: bytes, text: bytes) -> bool:
-    """Return whether bytes are a text with a changed byte or without its end, and not the text of another study."""
-    if len(found) != len(text):
-        return text.startswith(found)
-    return sum(one != other for one, other in zip(found, text, strict=True)) == 1

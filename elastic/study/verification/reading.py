@@ -43,6 +43,20 @@ def misfit(path: Path) -> str:
     return "a folder in its place" if stat.S_ISDIR(mode) else "no regular file"
 
 
+def read_whole(path: Path) -> bytes:
+    """Return what a file holds; a pipe or a device, which may never end, is not opened.
+
+    Raises
+    ------
+    OSError
+        If the path is no file that can be read.
+    """
+    if wrong := misfit(path):
+        kind = OSError if is_there(path) else FileNotFoundError
+        raise kind(0, wrong, str(path))
+    return path.read_bytes()
+
+
 def attempted(read: Callable[[], Value]) -> tuple[Value | None, str]:
     """Return what is read, or None and what is wrong with it.
 
@@ -99,7 +113,8 @@ def check_labelled(path: Path, name: str, label: Label, *, labelled: bool) -> tu
     if has is None:
         if labelled:
             return Finding(name, State.DAMAGED, "a file without a checksum or a label"), None
-        return Finding(name, STATES[found.condition]), None
+        unnamed = Finding(name, State.NOT_CHECKABLE, "whole, but it does not say of which run it is")
+        return unnamed if found.condition is Condition.INTACT else Finding(name, STATES[found.condition]), None
     asked = Label(label.kind, label.cell, has.epoch) if label.kind == "checkpoint" else label
     if has != asked:
         return Finding(name, State.DAMAGED, f"the {has}, in another place"), has

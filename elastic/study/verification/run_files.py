@@ -16,7 +16,7 @@ from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.cube.layout_file import read_layout
 from elastic.cube.names import Status
 from elastic.study.recorded import RUN, run_digest
-from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.journal_files import JournalFiles
 from elastic.study.verification.reading import attempted, check_labelled, is_there, misfit, read_object, sha256
 
@@ -182,7 +182,7 @@ class RunFiles:
         elif different:
             self._add(different[0], State.DAMAGED, f"another file than {REPORT} lists")
             if different[0].startswith(FOLDER):  # two recordings with the same settings differ in their records only
-                self._add(REPORT, State.DAMAGED, f"it lists another {different[0]}: one of both is of another study")
+                self._add(REPORT, State.DAMAGED, f"it lists another {different[0]}: {ONE_OF_BOTH}")
         for name in listed:
             if not is_there(self.folder / name) and f"{self.name}/{name}" not in bad and name != CHECKPOINT:
                 self._add(name, State.MISSING)

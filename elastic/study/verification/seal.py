@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.opening import open_sealed, open_store
-from elastic.cube.portable import portable
+from elastic.cube.replacing import is_withdrawn
 from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
 from elastic.study.creation import EXTENSIBLE
@@ -20,7 +19,14 @@ from elastic.study.verification.description import Description
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.numbers import compared
 from elastic.study.verification.reading import attempted
-from elastic.study.verification.sealed_files import Manifest, check_listed, cube_files, root_attributes
+from elastic.study.verification.sealed_files import (
+    Manifest,
+    check_listed,
+    cube_files,
+    left_out,
+    open_cube,
+    root_attributes,
+)
 
 
 def check_seal(
@@ -40,6 +46,10 @@ def check_seal(
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
     bad = [one for one in found if one.is_bad]
     yield from check_claims(folder, study.name if study else None, study.digest if study else None)
+    if is_withdrawn(folder):
+        told = "of a cube that was withdrawn; readers that have it open raise"
+        yield from (Finding(name, State.LEFT_OVER, told) for name in cube_files(folder))
+        return
     if not cube_files(folder) or study is None:
         yield from _unchecked(folder, manifest)
         return
@@ -54,7 +64,8 @@ def check_seal(
     if any(one.path.startswith("runs/") for one in bad) or any(one.path.startswith(CUBE) for one in bad):
         yield from _unchecked(folder, manifest)
         return
-    ended, _ = attempted(lambda: all(run.ended for run in study.runs()))
+    absent = left_out(attrs)
+    ended, _ = attempted(lambda: all(run.ended or named(run.coordinates) in absent for run in study.runs()))
     if manifest.found is None and not ended:
         yield from _unchecked(folder, manifest)
         return
@@ -65,12 +76,11 @@ def check_seal(
 
 def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
     """Compare the cube with the journals; without a whole manifest, its files are judged by that."""
-    sealed, wrong = attempted(lambda: open_sealed(folder) if manifest.listed else portable(open_store(folder / CUBE)))
+    sealed, wrong = attempted(lambda: open_cube(folder, manifest))
     if sealed is None:
         yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
         return
-    left_out = {name for name in str(sealed.attrs.get("left_out", "")).split("; ") if name}
-    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out]
+    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out(root_attributes(folder))]
     assembled, wrong = attempted(lambda: study.assemble(leaving_out=absent))
     if assembled is None:
         yield Finding(CUBE, State.NOT_CHECKABLE, f"the journals cannot be read together: {wrong}")

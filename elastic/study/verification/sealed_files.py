@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from elastic.cube.checked_files import Condition
 from elastic.cube.manifest import CUBE, FILE, check_manifest, read_manifest
+from elastic.cube.opening import open_store
+from elastic.cube.portable import portable
+from elastic.cube.sealed_store import SealedStore
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted, is_there, misfit, sha256
+from elastic.study.verification.reading import attempted, is_there, misfit, read_whole, sha256
 
 ROOT = f"{CUBE}/zarr.json"
 
@@ -56,10 +61,24 @@ def read_sealed(folder: Path) -> Manifest:
 def root_attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of the cube's root, nothing where they cannot be read."""
     try:
-        attrs = json.loads((folder / ROOT).read_bytes())["attributes"]
+        attrs = json.loads(read_whole(folder / ROOT))["attributes"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
     return attrs if isinstance(attrs, dict) else {}
+
+
+def left_out(attrs: Mapping[str, Any]) -> list[str]:
+    """Return the names of the runs that a cube leaves out, by the attributes of its root.
+
+    >>> left_out({"left_out": "seed=1; seed=2"}), left_out({})
+    (['seed=1', 'seed=2'], [])
+    """
+    return [name for name in str(attrs.get("left_out", "")).split("; ") if name]
+
+
+def open_cube(folder: Path, manifest: Manifest) -> xr.DataTree:
+    """Return the cube, held to its manifest if that is whole; whatever else of the study is missing, it is read."""
+    return portable(open_store(SealedStore(folder, manifest.listed) if manifest.listed else folder / CUBE))
 
 
 def cube_files(folder: Path) -> list[str]:

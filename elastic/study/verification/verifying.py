@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
 
-from elastic.cube.manifest import FILE
+from elastic.cube.manifest import CUBE, FILE
+from elastic.cube.ownership import is_held
+from elastic.cube.sealing import LOCK
 from elastic.errors import StudyError
 from elastic.study.study_file import FACTS, PROTOCOL
 from elastic.study.verification.belonging import others
-from elastic.study.verification.description import Description, described
+from elastic.study.verification.description import described
 from elastic.study.verification.findings import Finding, State, Verified, of_all
 from elastic.study.verification.reading import is_there
 from elastic.study.verification.run_files import RunFiles
 from elastic.study.verification.seal import check_seal
-from elastic.study.verification.sealed_files import Manifest, read_sealed
+from elastic.study.verification.sealed_files import read_sealed
+from elastic.study.verification.strangers import told_apart
 
 #: How often a part of a study is checked again while another process changes it.
 ATTEMPTS = 5
+
+#: Seconds between two looks at a study that another process seals.
+PAUSE = 1.0
 
 RUNS = "runs"
 
@@ -47,17 +55,42 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
     """
     folder = Path(folder)
     _check_is_study(folder)
+    paths = [folder / name for name in (FACTS, PROTOCOL, FILE)]
+    for _ in range(ATTEMPTS):
+        before = _state(paths)
+        with suppress(FileNotFoundError):
+            found = _checked(folder, tell)
+            is_sealing = is_held(folder / LOCK)
+            if not found.damaged or (_state(paths) == before and not is_sealing):
+                return found
+            if is_sealing:
+                sleep(PAUSE)
+    return _checked(folder, tell, being_sealed=is_held(folder / LOCK))
+
+
+def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verified:
+    """Check every file once; nothing is damage of a cube that another process seals at this moment."""
     runs = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir()) if (folder / RUNS).is_dir() else []
     steps = len(runs) + 2
     tell("study.json and the cube's files", 0, steps)
-    manifest, description, findings = _check_study(folder)
+    manifest = read_sealed(folder)
+    description = described(folder, manifest.listed)
+    findings = [*description.findings, *manifest.cube, *([manifest.found] if manifest.found else [])]
     for number, run in enumerate(runs):
         tell(f"{RUNS}/{run.name}", number + 1, steps)
         findings += _settled_run(run, description.recorded)
     tell("the numbers of the cube", steps - 1, steps)
-    findings += check_seal(folder, manifest, description, of_all(findings))
+    findings = told_apart(folder, manifest, of_all(findings))
+    findings += check_seal(folder, manifest, description, findings)
     findings += others(folder, {one.path for one in findings})
     tell("", steps, steps)
+    if being_sealed:
+        sealing = "another process seals it at this moment"
+        of_seal = [one.is_bad and one.path.startswith((CUBE, FILE)) for one in findings]
+        findings = [
+            Finding(one.path, State.NOT_CHECKABLE, sealing) if is_of_seal else one
+            for one, is_of_seal in zip(findings, of_seal, strict=True)
+        ]
     return Verified(folder, tuple(of_all(findings)))
 
 
@@ -70,27 +103,6 @@ def _check_is_study(folder: Path) -> None:
     found = "no study.json in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
     hint = "a folder that `elastic run` or a Recorder made"
     raise StudyError("`STUDY`", "be a study folder", found, hint, place=str(folder))
-
-
-def _check_study(folder: Path) -> tuple[Manifest, Description, list[Finding]]:
-    """Check what belongs to no run; once more if it changes meanwhile."""
-    paths = [folder / name for name in (FACTS, PROTOCOL, FILE)]
-
-    def check() -> tuple[Manifest, Description, list[Finding]]:
-        manifest = read_sealed(folder)
-        description = described(folder, manifest.listed)
-        found = [*description.findings, *manifest.cube, *([manifest.found] if manifest.found else [])]
-        return manifest, description, found
-
-    for _ in range(ATTEMPTS):
-        before = _state(paths)
-        try:
-            found = check()
-        except FileNotFoundError:
-            continue
-        if not any(one.is_bad for one in found[2]) or _state(paths) == before:
-            return found
-    return check()
 
 
 def _settled_run(run: Path, recorded: bool) -> list[Finding]:

@@ -1,0 +1,113 @@
+"""How a command ends: its exit code, and one sentence for every error.
+
+==========  ============================================================================================
+0           done, or intact
+1           a claim is refuted, or a reproduction differs (`elastic.cli` alone exits so)
+2           a mistake of the user's, or a file that cannot be read or written
+3           a run failed; the others are kept
+4           a file of a study is damaged
+70          an error of elastic's own, whose traceback is kept in a file
+128 + n     stopped by signal n: 130 after Ctrl-C
+==========  ============================================================================================
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from elastic.errors import ElasticError, Stopped
+
+#: Exit codes beside those that errors have themselves (`elastic.errors.ElasticError.exit_code`); 70 is EX_SOFTWARE.
+MISTAKE, INTERNAL, SIGNAL = 2, 70, 128
+
+
+def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    handled_by
+        Lets a function handle the signals that stop a command; called once the libraries are loaded.
+    """
+    replace_what_cannot_be_shown(sys.stdout)
+    replace_what_cannot_be_shown(sys.stderr)
+    asked: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        asked.append(number)
+        raise Stopped(number)
+
+    try:
+        from elastic.cli import cli
+
+        handled_by(stop)
+        cli(prog_name="elastic")
+        sys.stdout.flush()  # here, because a reader that has gone or a full disk is met only now
+    except BrokenPipeError:  # `elastic list | head`: whoever read has what they wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        # An import in C++ that a signal interrupts ends with an ImportError.
+        code, told = ended_by(Stopped(asked[-1]) if asked else error)
+        with contextlib.suppress(OSError):
+            print(f"elastic: {told}", file=sys.stderr)
+        return code
+    return 0
+
+
+def ended_by(error: BaseException) -> tuple[int, str]:
+    """Return the exit code after an error, and the sentence that tells of it.
+
+    >>> ended_by(KeyboardInterrupt()), ended_by(Stopped(signal.SIGTERM))[0]
+    ((130, 'stopped; the same command goes on from here'), 143)
+    >>> ended_by(PermissionError(13, "Permission denied", "/root/a.html"))
+    (2, '/root/a.html should be usable; found Permission denied; try another path, or its permissions (ls -ld)')
+    """
+    if isinstance(error, ElasticError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        number = error.signal if isinstance(error, Stopped) else signal.SIGINT
+        return SIGNAL + number, "stopped; the same command goes on from here"
+    if isinstance(error, OSError) and error.strerror:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file or a pipe"
+        hint = "another path, or its permissions (ls -ld)" if error.filename else "freeing space, or another output"
+        return MISTAKE, f"{path} should be usable; found {error.strerror}; try {hint}"
+    found = f"{type(error).__name__}: {error}".partition("\n")[0]
+    hint = f"reporting it with {kept_traceback(error)}"
+    return INTERNAL, f"the command should raise no error of its own; found {found}; try {hint}"
+
+
+def kept_traceback(error: BaseException) -> str:
+    """Write the traceback of an error into a temporary file and return its path, or its place if there is no file."""
+    lines = "".join(traceback.format_exception(error))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="elastic-traceback-", suffix=".txt")
+        with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor)
+            file.write(lines.encode(errors="replace"))
+    except OSError:
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        return f"its place, {last[0].filename}:{last[0].lineno}" if last else "the command"
+    return path
+
+
+def replace_what_cannot_be_shown(stream: TextIO) -> None:
+    """Let a stream write a substitute for each character that its encoding lacks: on an ASCII terminal, →."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None and getattr(stream, "errors", None) in ("strict", "surrogateescape"):
+        reconfigure(errors="replace")
+
+
+def end_quietly() -> None:
+    """Let Ctrl-C change nothing any more once the interpreter ends: the command is done."""
+    if threading.current_thread() is threading.main_thread():
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

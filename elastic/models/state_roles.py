@@ -1,0 +1,79 @@
+"""What a forward pass may change of an object, told by the object's type.
+
+A model is saved before every forward pass, and holds hundreds of objects of a few types. Whether a type is a mapping,
+a tensor or a random generator takes microseconds to find out (abstract classes, metaclasses), so that it is found out
+once a type.
+"""
+
+from __future__ import annotations
+
+import random
+from enum import Enum, auto
+from functools import lru_cache
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elastic.models.containers import CONTAINERS
+
+#: What holds nothing.
+PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
+#: What `elastic.models.restorers` restores.
+RESTORED = (
+    np.ndarray, torch.Generator, random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator,
+)  # fmt: skip
+#: Objects that a model only refers to: what they hold is not the state of the model. A LightningModule refers to its
+#: trainer, with data, loops and callbacks.
+FOREIGN = (
+    "logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed",
+    "lightning.", "pytorch_lightning.",
+)  # fmt: skip
+
+
+class Role(Enum):
+    """How the state of an object is saved."""
+
+    PLAIN = auto()
+    TENSOR = auto()
+    RESTORED = auto()
+    CONTAINER = auto()
+    FIXED = auto()
+    FUNCTION = auto()
+    METHOD = auto()
+    OBJECT = auto()
+
+
+def role_of(value: Any) -> Role:
+    """Return how the state of an object is saved.
+
+    >>> role_of(3), role_of([3]), role_of(torch.ones(3)), role_of(nn.ReLU())
+    (<Role.PLAIN: 1>, <Role.CONTAINER: 4>, <Role.TENSOR: 2>, <Role.OBJECT: 8>)
+    """
+    kind: Any = type(value)
+    found = _role_of_type(kind)
+    # A proxy gives itself out for what it stands for.
+    return found if found is not Role.OBJECT or value.__class__ is kind else _role_of_type(value.__class__)
+
+
+@lru_cache(maxsize=4096)
+def _role_of_type(kind: Any) -> Role:
+    roles = (
+        (PLAIN, Role.PLAIN),
+        (Tensor, Role.TENSOR),
+        (RESTORED, Role.RESTORED),
+        (CONTAINERS, Role.CONTAINER),
+        ((tuple, frozenset), Role.FIXED),
+        (FunctionType, Role.FUNCTION),
+        (MethodType, Role.METHOD),
+    )
+    return next((role for kinds, role in roles if issubclass(kind, kinds)), Role.OBJECT)
+
+
+def has_own_attributes(value: Any) -> bool:
+    """Return whether attributes of an object are saved."""
+    # A compiled submodule is of torch._dynamo, and holds the user's.
+    is_foreign = type(value).__module__.startswith(FOREIGN) and not isinstance(value, nn.Module)
+    return hasattr(value, "__dict__") and not is_foreign

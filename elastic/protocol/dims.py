@@ -1,0 +1,254 @@
+"""The dims of a grid: one for each axis, or for axes that vary together; and the cells that it leaves out.
+
+``axes`` alone make a product. ``together`` lets axes vary in step, as one dim; ``exclude`` drops cells of the product::
+
+    axes:
+      seed: [0, 1]
+      wide: {path: model.widths, values: [[64], [64], [256]], labels: [64, 64, 256]}
+      rate: {path: optimizer.lr, values: [0.1, 0.2, 0.05]}
+      norm: {path: model.norm, values: [none, batch]}
+    together: {size: [wide, rate]}
+    exclude: [{norm: none, rate: 0.2}]
+
+The dims of this cube are norm, size and seed. ``size`` has a label for each position, "wide=64 rate=0.1" if no others
+are given, and the coordinates wide and rate along it. A cell is named by its settings: it keeps its name, and its run,
+whichever way the grid leads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import AfterValidator, Field
+
+from elastic.protocol.grid import Axes, Scalar, axis_name, same_type_labels
+from elastic.protocol.sections import Strict, without_repeats
+
+#: Places in the product of the dims.
+MAX_CELLS = 100_000
+
+#: Labels that cells have which are left out, by the name of an axis or dim; a cell is left out if it fits all of them.
+Condition = Annotated[dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)]
+
+
+class Together(Strict):
+    """Axes of one length that vary together, as one dim of the cube; a list of their names stands for itself.
+
+    >>> Together.model_validate(["wide", "rate"])
+    Together(axes=['wide', 'rate'], labels=None)
+    """
+
+    axes: Annotated[list[str], Field(min_length=2, examples=[["wide", "rate"]]), AfterValidator(without_repeats)]
+    labels: Annotated[
+        list[Scalar] | None,
+        Field(description="of the positions; null: what the axes have there, in words", examples=[["small", "large"]]),
+        AfterValidator(lambda labels: labels and same_type_labels(without_repeats(labels))),
+    ] = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _axes_alone(cls, value: Any) -> Any:
+        return {"axes": value} if isinstance(value, list) else value
+
+
+class Crossing(Strict):
+    """How the axes of a protocol make its grid, beyond a product."""
+
+    together: dict[Annotated[str, AfterValidator(axis_name)], Together] = {}  # noqa: RUF012 (pydantic copies it)
+    exclude: list[Condition] = []  # noqa: RUF012 (pydantic copies it)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a study: places in the product of its dims, without those that are left out.
+
+    Parameters
+    ----------
+    axes
+        Of the protocol.
+    together
+        Axes that make one dim, by its name.
+    exclude
+        Conditions, each of which drops cells.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit each other (`elastic.protocol.crossing` says where).
+
+    Examples
+    --------
+    >>> axis = {"path": "optimizer.lr", "values": [0.1, 1]}, {"path": "model.bias", "values": [True, False]}
+    >>> axes = Axes.model_validate({"seed": [3, 4], "rate": axis[0], "bias": axis[1]})
+    >>> grid = Grid(axes, {"both": Together.model_validate(["rate", "bias"])}, [{"bias": False, "seed": 4}])
+    >>> grid.labels
+    {'both': ['rate=0.1 bias=true', 'rate=1 bias=false'], 'seed': [3, 4]}
+    >>> list(grid.positions())
+    [(0, 0), (0, 1), (1, 0)]
+    >>> grid.at((1, 0))
+    {'rate': 1, 'bias': 1, 'seed': 0}
+    """
+
+    axes: Axes
+    together: Mapping[str, Together] = field(default_factory=dict)
+    exclude: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        for name, group in self.together.items():
+            lengths = {len(self.axes.named[axis].values) for axis in group.axes}
+            if len(lengths) > 1 or len(self.labels[name]) not in lengths or name in self.axes.labels:
+                raise ValueError(f"`together.{name}` does not fit its axes")
+        for name, labels in self.labels.items():
+            if len(set(labels)) < len(labels):
+                raise ValueError(f"`{name}` has a label twice")
+        if len(self._dim_of) < sum(map(len, self.dims.values())):
+            raise ValueError("`together` names an axis twice")
+        _ = self._excluded
+
+    @cached_property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """The axes that make each dim, in the order of the cube: alphabetical, and seed last."""
+        grouped = {axis for group in self.together.values() for axis in group.axes}
+        dims: dict[str, tuple[str, ...]] = {name: (name,) for name in self.axes.named if name not in grouped}
+        dims |= {name: tuple(group.axes) for name, group in self.together.items()}
+        return dict(sorted(dims.items())) | {"seed": ("seed",)}
+
+    @cached_property
+    def labels(self) -> dict[str, list[Any]]:
+        """Labels along each dim, in the order of the dims."""
+        return {dim: self._labels(dim) for dim in self.dims}
+
+    @cached_property
+    def along(self) -> dict[str, tuple[str, list[Any]]]:
+        """The axes that vary together: of each, the dim that it lies along and its labels there."""
+        own = self.axes.labels
+        return {axis: (dim, own[axis]) for dim, group in self.together.items() for axis in group.axes}
+
+    @property
+    def places(self) -> int:
+        """How many cells the product of the dims has."""
+        return prod(map(len, self.labels.values()))
+
+    def positions(self) -> Iterator[tuple[int, ...]]:
+        """Yield the position of each cell on the dims, in the order of the product; seed runs fastest."""
+        for position in product(*(range(len(labels)) for labels in self.labels.values())):
+            if not any(self._drops(condition, position) for condition in self._excluded):
+                yield position
+
+    def at(self, position: Sequence[int]) -> dict[str, int]:
+        """Return the position on each axis at a position on the dims."""
+        return {axis: i for axes, i in zip(self.dims.values(), position, strict=True) for axis in axes}
+
+    def coordinates(self, position: Sequence[int]) -> dict[str, Any]:
+        """Return the label on each dim at a position."""
+        return {dim: labels[i] for (dim, labels), i in zip(self.labels.items(), position, strict=True)}
+
+    def occurring(self, axes: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the positions on some axes that cells have, each once, in the order in which they come first.
+
+        >>> axis = {"path": "optimizer.lr", "values": [0.1, 1]}, {"path": "model.bias", "values": [True, False]}
+        >>> axes = Axes.model_validate({"rate": axis[0], "bias": axis[1]})
+        >>> Grid(axes).occurring(["rate", "bias"]), Grid(axes, exclude=[{"bias": True, "rate": 1}]).occurring(["rate"])
+        ([(0, 0), (0, 1), (1, 0), (1, 1)], [(0,), (1,)])
+        """
+        if not self.exclude and not self.together:  # a product of its own, however large the grid
+            return list(product(*(range(len(self.axes.labels[axis])) for axis in axes)))
+        places = [(list(self.dims).index(self._dim_of[axis])) for axis in axes]
+        return list(dict.fromkeys(tuple(position[place] for place in places) for position in self.positions()))
+
+    def fitting(self, name: str, wanted: Any) -> frozenset[int]:
+        """Return the positions with a label, or one of several, on the dim of an axis (or on a dim).
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or a label is on none of its positions.
+        """
+        dim = self._dim_of.get(name, name)
+        if dim not in self.dims:
+            raise ValueError(f"no axis {name}")
+        known = self.labels[dim] if name == dim else self.axes.labels[name]
+        found: set[int] = set()
+        for label in wanted if isinstance(wanted, list) else [wanted]:
+            matches = {place for place, one in enumerate(known) if is_label(label, one)}
+            if not matches:
+                raise ValueError(f"no label {label!r} on {name}")
+            found |= matches
+        return frozenset(found)
+
+    def drops(self, condition: Mapping[str, Any]) -> Iterator[tuple[int, ...]]:
+        """Yield the positions in the product that a condition leaves out, those of other conditions among them."""
+        found = self._fits(condition)
+        chosen = [sorted(found.get(dim, range(len(labels)))) for dim, labels in self.labels.items()]
+        return product(*chosen)
+
+    @cached_property
+    def _dim_of(self) -> dict[str, str]:
+        return {axis: dim for dim, axes in self.dims.items() for axis in axes}
+
+    @cached_property
+    def _excluded(self) -> list[dict[int, frozenset[int]]]:
+        """For each condition, the positions that it names on each dim that it names, by the dim's number."""
+        numbers = {dim: number for number, dim in enumerate(self.dims)}
+        return [{numbers[dim]: at for dim, at in self._fits(one).items()} for one in self.exclude]
+
+    def _fits(self, condition: Mapping[str, Any]) -> dict[str, frozenset[int]]:
+        found: dict[str, frozenset[int]] = {}
+        for name, wanted in condition.items():
+            dim, at = self._dim_of.get(name, name), self.fitting(name, wanted)
+            found[dim] = found.get(dim, at) & at
+        return found
+
+    @staticmethod
+    def _drops(condition: Mapping[int, frozenset[int]], position: Sequence[int]) -> bool:
+        return all(position[dim] in at for dim, at in condition.items())
+
+    def _labels(self, dim: str) -> list[Any]:
+        if dim not in self.together:
+            return self.axes.labels[dim]
+        group, own = self.together[dim], self.axes.labels
+        if group.labels is not None:
+            return list(group.labels)
+        rows = zip(*(own[axis] for axis in group.axes), strict=True)
+        return [" ".join(f"{a}={in_short(v)}" for a, v in zip(group.axes, row, strict=True)) for row in rows]
+
+
+def is_label(label: Any, known: Any) -> bool:
+    """Return whether a label is the one that is known: 1 is 1.0, and no truth value.
+
+    >>> is_label(1, 1.0), is_label(True, 1), is_label("1", 1)
+    (True, False, False)
+    """
+    return bool(label == known) and isinstance(label, bool) == isinstance(known, bool)
+
+
+def in_short(label: Any) -> str:
+    """Return a label as a part of another one; 1 and 1.0 read alike, as an axis may have either for one value.
+
+    >>> in_short(1.0), in_short(0.1), in_short(True), in_short("batch")
+    ('1', '0.1', 'true', 'batch')
+    """
+    if isinstance(label, bool):
+        return str(label).lower()
+    return str(label).removesuffix(".0") if isinstance(label, float) else str(label)
+
+
+def grid_of(protocol: Mapping[str, Any]) -> Grid:
+    """Return the grid of a canonical protocol.
+
+    Raises
+    ------
+    ValueError
+        If it is none (pydantic's ValidationError is one).
+    """
+    crossing = Crossing.model_validate({k: protocol[k] for k in Crossing.model_fields if k in protocol})
+    grid = Grid(Axes.model_validate(protocol["axes"]), crossing.together, crossing.exclude)
+    if grid.places > MAX_CELLS:
+        raise ValueError(f"`axes` make {grid.places:,} runs")
+    return grid

@@ -1,0 +1,77 @@
+"""What the root of a study's cube says: what was asked, what it was made with, and which runs it lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from elastic.study.completeness import named
+from elastic.study.recorded import MARK
+
+#: Name of the attribute that tells which runs a cube lacks.
+LEFT_OUT = "left_out"
+
+
+def cube_attributes(
+    facts: Mapping[str, Any], data_digests: Iterable[str], absent: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the attributes of the root of a study's cube.
+
+    Parameters
+    ----------
+    facts
+        What the study knows of itself: name and title, digest, axes, provenance, and its protocol or settings.
+    data_digests
+        Of the data of its runs.
+    absent
+        Cells of which the cube holds nothing.
+    """
+    protocol = facts["protocol"]
+    return {
+        "title": protocol["title"] or protocol["name"],
+        "name": protocol["name"],
+        "digest": str(facts["digest"]),
+        **_of_source(facts),
+        "seeds": facts["axes"]["seed"],
+        "data_digest": sorted(set(data_digests)),
+        **facts["provenance"],
+        **of_absent(absent),
+        **_of_excluded(facts),
+    }
+
+
+def axes_along(facts: Mapping[str, Any]) -> dict[str, tuple[str, list[Any]]]:
+    """Return the axes that vary together, each with the dim that it lies along and its labels there."""
+    together = {} if MARK in facts else facts["protocol"].get("together", {})
+    axes = facts["protocol"].get("axes", {})
+    return {name: (dim, axes[name]["labels"]) for dim, group in together.items() for name in group["axes"]}
+
+
+def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the cube's root says of cells that are left out of it, nothing where there are none.
+
+    >>> of_absent([{"coordinates": {"seed": 1}}, {"coordinates": {"seed": 2}}]), of_absent([])
+    ({'left_out': 'seed=1; seed=2'}, {})
+    """
+    absent = [named(cell["coordinates"]) for cell in cells]
+    return {LEFT_OUT: "; ".join(absent)} if absent else {}
+
+
+def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the cube's root says of where the runs come from."""
+    if MARK in facts:
+        settings = facts["protocol"]["settings"]
+        said = {"features": settings["features"]} if "features" in settings else {}  # from 0.2 on
+        return {MARK: facts[MARK], "settings": json.dumps(settings, sort_keys=True), **said}
+    return {
+        "protocol": facts["text"],
+        "canonical_protocol": json.dumps(facts["protocol"], sort_keys=True),
+    }
+
+
+def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
+    conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
+    told = [named({k: ", ".join(map(str, labels)) for k, labels in one.items()}) for one in conditions]
+    return {"excluded": "; ".join(told)} if told else {}

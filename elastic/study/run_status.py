@@ -1,0 +1,62 @@
+"""How far a run is: what ``elastic status`` tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import read_progress
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes
+    ----------
+    coordinates
+        Its values on the study's axes.
+    cell
+        Its digest, which names its folder.
+    state
+        "waiting", "under way", "done" or "diverged".
+    epoch, epochs
+        Last recorded epoch (None before the first) and last one planned (None before the run began, or if a recorded
+        run plans none).
+    seconds
+        Where its time went, if it has ended.
+    """
+
+    coordinates: Mapping[str, Any]
+    cell: str
+    state: str
+    epoch: float | None
+    epochs: int | None
+    seconds: Mapping[str, float]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in ("done", "diverged")
+
+
+def read_status(folder: Path, coordinates: Mapping[str, Any]) -> RunStatus:
+    """Return how far the run in a folder is.
+
+    Parameters
+    ----------
+    folder
+        Of the run, named after its cell.
+    coordinates
+        Its values on the study's axes.
+
+    Raises
+    ------
+    Damaged
+        If its status.json is not as it was written.
+    """
+    found = read_progress(folder)
+    seconds = found.report.get("seconds", {}) if found.epoch is not None else {}
+    return RunStatus(coordinates, folder.name, found.state, found.epoch, found.epochs, seconds)

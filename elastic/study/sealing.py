@@ -1,0 +1,59 @@
+"""Sealing a study: its files are as they were written, its runs have ended, and the seal is that of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from elastic.cube import is_sealed, open_sealed, remove_seal, seal, verify_manifest, write_atomically
+from elastic.errors import Damaged, StudyError
+from elastic.study.completeness import Selected, check_ended, selected
+from elastic.study.cube_attributes import LEFT_OUT, of_absent
+from elastic.study.study_file import FACTS, PROTOCOL, read_facts
+
+if TYPE_CHECKING:
+    from elastic.study.study import Study
+
+
+def seal_study(study: Study, leaving_out: Iterable[Selected] = ()) -> None:
+    """Write the cube of a study for good; `Study.seal` describes it."""
+    _check_files(study)
+    left_out = selected(study.cells, leaving_out, study.folder)
+    extra = [Path(FACTS)] if study.recorded else [Path(PROTOCOL), Path(FACTS)]
+    seal(lambda: _unsealed(study, left_out), study.folder, extra)
+    try:
+        _check_files(study)  # as the manifest lists them
+    except Damaged:
+        remove_seal(study.folder)
+        raise
+
+
+def _check_files(study: Study) -> None:
+    """Raise unless study.json and protocol.yaml stand there as they were written, and are of this study."""
+    if study.recorded:
+        read_facts(study.folder)
+        return
+    now = type(study)(study.folder)
+    if now.digest != study.digest:
+        should, found = "be of the protocol that is run", "another, which another process has begun there since"
+        hint = "one protocol with all values on its axes: processes that run it share its runs"
+        raise StudyError(f"`{FACTS}`", should, found, hint, place=str(study.folder))
+    _ = now.cells  # derived, and compared
+    if not (study.folder / PROTOCOL).exists():
+        write_atomically(study.folder / PROTOCOL, study.facts["text"].encode())
+
+
+def _unsealed(study: Study, left_out: Collection[str]) -> xr.DataTree | None:
+    """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
+    if is_sealed(study.folder) and not verify_manifest(study.folder):
+        attrs = open_sealed(study.folder).attrs
+        asked = {"digest": study.refresh(), **of_absent(c for c in study.cells if c["digest"] in left_out)}
+        if asked == {key: attrs[key] for key in ("digest", LEFT_OUT) if key in attrs}:
+            return None
+    if not study.recorded:
+        check_ended(study.runs(), left_out, study.folder)
+    tree = study.assemble(leaving_out=left_out)
+    return tree if tree.attrs["digest"] == study.digest else None

@@ -1,0 +1,135 @@
+"""protocol.yaml of a study: is it the text that study.json holds, and if not, which of the two is of another study."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elastic.errors import ElasticError, NotAllowed, UnknownName
+from elastic.protocol.canonical import digest
+from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE
+from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
+from elastic.study.verification.reading import is_there, misfit, sha256
+from elastic.study.verification.sealed_files import root_attributes
+
+if TYPE_CHECKING:
+    from elastic.protocol import Protocol
+
+
+def compared(
+    folder: Path,
+    facts: Mapping[str, Any],
+    cells: Collection[str],
+    found: Finding,
+    listed: Mapping[str, str],
+    runs: Collection[str],
+) -> tuple[Finding, ...]:
+    """Return what is found of both files, where study.json agrees with itself.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    facts, cells
+        Contents of study.json, and the names that it gives to runs.
+    found
+        Of study.json so far.
+    listed
+        The SHA-256 of the study's sealed files.
+    runs
+        Names of the folders of runs.
+    """
+    text, asked = facts["text"].encode(), facts["digest"]
+    path = folder / PROTOCOL
+    if not is_there(path):
+        return found, Finding(PROTOCOL, State.MISSING)
+    if wrong := misfit(path):
+        return found, Finding(PROTOCOL, State.DAMAGED, wrong)
+    if path.read_bytes() == text:
+        return found, Finding(PROTOCOL, State.INTACT)
+    other = Finding(PROTOCOL, State.DAMAGED, f"another text than {FACTS} holds")
+    if listed.get(FACTS) == sha256(folder / FACTS):
+        return found, other
+    wrong_facts = Finding(FACTS, State.DAMAGED, f"another study than that of {PROTOCOL}")
+    if listed.get(PROTOCOL) == sha256(path):
+        return wrong_facts, Finding(PROTOCOL, State.INTACT)
+    if runs and not set(runs) & set(cells):
+        return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other.found)
+    if _is_changed(path.read_bytes(), text) or _digest_of_asked(folder, runs) in ("", asked):
+        return found, other
+    return (
+        Finding(FACTS, State.DAMAGED, f"{wrong_facts.found}: {ONE_OF_BOTH}"),
+        Finding(PROTOCOL, State.DAMAGED, f"{other.found}: {ONE_OF_BOTH}"),
+    )
+
+
+def alone(folder: Path, listed: Mapping[str, str], runs: Collection[str]) -> Finding:
+    """Return what is found of protocol.yaml where no study.json tells its text."""
+    path = folder / PROTOCOL
+    if not is_there(path):
+        return Finding(PROTOCOL, State.MISSING)
+    if wrong := misfit(path):
+        return Finding(PROTOCOL, State.DAMAGED, wrong)
+    if PROTOCOL in listed and sha256(path) == listed[PROTOCOL]:
+        return Finding(PROTOCOL, State.INTACT)
+    # Not as it was sealed: a study that has been extended since has another text.
+    if _digest_of_asked(folder, runs) == "":
+        return Finding(PROTOCOL, State.DAMAGED, "no protocol of the runs that are there")
+    return Finding(PROTOCOL, State.NOT_CHECKABLE, f"compared with {FACTS} only, which is damaged")
+
+
+def read_protocol(folder: Path, runs: Collection[str]) -> Protocol:
+    """Return the protocol in protocol.yaml, as the runs that are there were begun. This needs torch.
+
+    An option that a later release added means what it did before if the sealed cube, or else the names of the runs,
+    tell that the study was begun without it (`elastic.protocol.load_protocol`).
+
+    Raises
+    ------
+    ElasticError
+        If it is no protocol, or needs code of the user's own.
+    """
+    from elastic.protocol import load_protocol
+
+    path = folder / PROTOCOL
+    first = None
+    for begun in _beginnings(folder):
+        protocol = load_protocol(path, begun=begun)
+        if not runs or not {cell.digest for cell in protocol.cells}.isdisjoint(runs):
+            return protocol
+        first = first or protocol
+    assert first is not None
+    return first
+
+
+def _beginnings(folder: Path) -> Iterator[Mapping[str, Any] | None]:
+    """Yield what may have begun the runs: the cube's protocol, one of today, one without any later option."""
+    attrs = root_attributes(folder)
+    with contextlib.suppress(*UNREADABLE):
+        begun = json.loads(attrs["canonical_protocol"])
+        if digest(begun) == attrs["digest"]:
+            yield begun
+    yield None
+    yield {"axes": {}}
+
+
+def _digest_of_asked(folder: Path, runs: Collection[str]) -> str | None:
+    """Return the digest of what protocol.yaml asks; "" if it is no protocol of the runs, None if it cannot be told."""
+    try:
+        protocol = read_protocol(folder, runs)
+    except (NotAllowed, UnknownName, ImportError):  # code of the user's own that is not here, or no torch
+        return None
+    except ElasticError as error:
+        return None if isinstance(error.__cause__, FileNotFoundError) else ""  # another process writes it anew
+    is_of_runs = not runs or not {cell.digest for cell in protocol.cells}.isdisjoint(runs)
+    return protocol.digest if is_of_runs else ""
+
+
+def _is_changed(found: bytes, text: bytes) -> bool:
+    """Return whether bytes are a text with a changed byte or without its end, and not the text of another study."""
+    if len(found) != len(text):
+        return text.startswith(found)
+    return sum(one != other for one, other in zip(found, text, strict=True)) == 1

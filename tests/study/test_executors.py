@@ -6,12 +6,11 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
 import deadly_models
-import processes
+import forked
 import pytest
 import studies
 
@@ -21,8 +20,6 @@ from elastic.progress import Watcher
 from elastic.protocol import load_protocol
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
-
-ROOT = Path(elastic.__file__).parents[1]
 
 #: Three short runs.
 SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
@@ -191,10 +188,7 @@ def elastic_run(folder, *arguments, seeds="[0, 1]"):
     """Start an `elastic run` of long runs; used as a context manager."""
     settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", f"axes.seed={seeds}"]
     words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "elastic", "run", studies.write(folder), "--out", folder / "results"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": processes.subprocess.DEVNULL, "stderr": processes.subprocess.PIPE, "text": True}
-    return processes.started([*command, *words, *arguments], env=environment, cwd=folder, **pipes)
+    return forked.started("run", studies.write(folder), "--out", folder / "results", *words, *arguments, cwd=folder)
 
 
 def read_until(process, words, times=1):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import remove_seal, run_lock, study_lock, withdraw_store, write_atomically
+from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
 from elastic.cube.atomic import explained, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
@@ -130,7 +130,6 @@ def discard_runs(folder: Path) -> None:
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        remove_seal(folder)
         withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
         if (folder / RUNS).is_dir():
             shutil.rmtree(folder / RUNS)

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder, write_atomically
+from elastic.cube.atomic import explained, make_folder, open_regular, remove_partials, sync_folder, write_atomically
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.comparison import differences
 from elastic.cube.epoch_files import COMPACT, FOLDER
@@ -145,7 +145,7 @@ class Journal:
         if not place:
             return "none"
         path = self.path(self._order[place - 1])
-        with explained(path, "be readable"), path.open("rb") as file:
+        with explained(path, "be readable"), open_regular(path) as file:
             checksum = read_checksum(file) or b"no checksum"
         return f"{self._order[place - 1]!r} ({checksum[:AFTER].decode()})"
 

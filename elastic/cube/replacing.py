@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from elastic.cube.atomic import sync_folder
+from elastic.cube.atomic import read_regular, sync_folder
 from elastic.cube.chunk_sizes import ChunkSizes
 from elastic.cube.manifest import CUBE, FILE, remove_seal
 from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
@@ -134,7 +134,7 @@ def _bury(cube: Path, kept: Iterable[Path]) -> None:
     """Write over the chunks that are not kept: Zarr reads a missing one as NaN."""
     names = set(kept)
     for path in _files(cube):
-        if path.name != METADATA and path.relative_to(cube) not in names and path.read_bytes() != TOMBSTONE:
+        if path.name != METADATA and path.relative_to(cube) not in names and read_regular(path) != TOMBSTONE:
             grave = path.with_name(f"{path.name}.partial")
             grave.write_bytes(TOMBSTONE)
             grave.replace(path)

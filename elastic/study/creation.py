@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube.atomic import explained, read_regular, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.protocol.later_components import written_out
@@ -139,7 +139,7 @@ def discard_runs(folder: Path) -> None:
 def check_not_recorded(folder: Path) -> None:
     """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
     try:
-        recorded = MARK in json.loads((folder / FACTS).read_bytes())
+        recorded = MARK in json.loads(read_regular(folder / FACTS))
     except (OSError, ValueError, TypeError):
         recorded = False
     if recorded or any((folder / RUNS).glob(f"*/{RUN}")):

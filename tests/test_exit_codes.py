@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -196,27 +197,43 @@ ASCII = {
 }
 
 
+#: Runs several commands, each as a program, in an interpreter that started once.
+COMMANDS = """
+import json, sys
+from elastic.__main__ import main
+for arguments, expected in json.loads(sys.argv[1]):
+    sys.argv = ["elastic", *arguments]
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    assert code == expected, (arguments, code)
+"""
+
+
 @pytest.mark.parametrize("kind", ASCII)
 def test_an_ascii_terminal_shows_substitutes(tmp_path, kind):
     text = (
         studies.SMALL.replace("A small study", "Größe ‖h‖ → ∞")
         + "claims: [{name: above, variable: loss, threshold: -9}]\n"
     )
-    protocol = studies.write(tmp_path, text)
+    studies.write(tmp_path, text)
     quick = [word for setting in (*studies.NO_PROBES, "training.epochs=1") for word in ("--set", setting)]
     unset = {key: value for key, value in os.environ.items() if key not in ("PYTHONIOENCODING", "LC_ALL", "LANG")}
     environment = {**unset, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **ASCII[kind]}
-    for arguments in (
-        ["run", protocol, *quick],
-        ["run", protocol, *quick, "--set", "training.epochs=2"],  # refused, with an arrow in the message
-        ["check", "small"],
-        ["show", "nc1"],
-        ["report", "small"],
-    ):
-        done = processes.run([sys.executable, "-m", "elastic", *arguments], env=environment, cwd=tmp_path)
-        assert done.returncode == (2 if "training.epochs=2" in arguments else 0), done.stderr
-        assert "Traceback" not in done.stderr
-        assert (done.stdout + done.stderr).isascii()
+    commands = [
+        (["run", "small.yaml", *quick], 0),
+        (["run", "small.yaml", *quick, "--set", "training.epochs=2"], 2),  # refused, with an arrow in the message
+        (["check", "small"], 0),
+        (["show", "nc1"], 0),
+        (["report", "small"], 0),
+    ]
+    done = processes.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mean ? standard" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).isascii()
 
 
 def test_the_only_exit_with_1_is_that_of_a_refuted_claim():

@@ -17,6 +17,7 @@ from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.opening import open_sealed
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
+from elastic.cube.replacing import withdraw_store
 from elastic.cube.report_file import read_progress, read_report, write_report
 from elastic.cube.sealing import seal
 from elastic.cube.variable import Layer, Variable
@@ -45,6 +46,7 @@ __all__ = [
     "verify_manifest",
     "waiting_lock",
     "with_axes_along",
+    "withdraw_store",
     "write_atomically",
     "write_layout",
     "write_report",

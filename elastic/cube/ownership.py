@@ -95,9 +95,10 @@ def waiting_lock(path: Path, purpose: str) -> Iterator[Lock]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process that may be alive holds a lock. Nothing is written."""
+    """Return whether another process, which may be alive, holds a lock. Nothing is written."""
     markers = Markers(path)
-    return path.parent.is_dir() and any(markers.look(one, flock=False) is not False for one in markers.scan())
+    others = [one for one in markers.scan() if not (one.owner and one.owner.is_this_process)]
+    return any(markers.look(one, flock=False) is not False for one in others)
 
 
 def is_lock_file(path: Path) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from elastic.cube.atomic import sync_folder
 from elastic.cube.chunk_sizes import ChunkSizes
-from elastic.cube.manifest import CUBE
+from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
 
 #: Folder of the study in which `ChunkSizes` are remembered.
@@ -44,17 +44,26 @@ def replace_store(partial: Path, folder: Path) -> None:
 
 
 def withdraw_store(folder: Path) -> None:
-    """Leave nothing of ``cube.zarr`` that can be opened or read: whoever has it open raises, and reads no NaN."""
+    """Leave nothing of ``cube.zarr`` that can be opened or read: whoever has it open raises, and reads no NaN.
+
+    The caller has removed the manifest. The metadata of the root go first: without both there is no cube
+    (`is_withdrawn`), whatever else a process leaves that dies on the way.
+    """
     cube = folder / CUBE
     if not cube.is_dir():
         return
     for path, array in stored_arrays(cube).items():
         ChunkSizes(folder / MEMORY / path).remember(array)
-    _bury(cube, ())
-    for file in _files(cube):
-        if file.name == METADATA:
-            file.unlink()
+    metadata = [file for file in _files(cube) if file.name == METADATA]
+    for file in sorted(metadata, key=lambda file: len(file.parts)):
+        file.unlink()
     sync_folder(cube)
+    _bury(cube, ())
+
+
+def is_withdrawn(folder: Path) -> bool:
+    """Return whether what a study has of a cube is only there so that its readers raise."""
+    return not (folder / FILE).exists() and not (folder / CUBE / METADATA).exists()
 
 
 def _separate(place: Path, before: StoredArray | None, now: StoredArray | None, sizes: ChunkSizes) -> None:

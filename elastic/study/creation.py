@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import run_lock, study_lock, write_atomically
+from elastic.cube import remove_seal, run_lock, study_lock, withdraw_store, write_atomically
 from elastic.cube.atomic import explained, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
@@ -100,10 +100,10 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
     return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
 
 
-def write_description(folder: Path, protocol: Protocol) -> None:
-    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
+def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
+    """Return what study.json of a protocol holds; text and versions are those of the sealed cube, if it is its."""
     text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
-    facts = {
+    return {
         "protocol": protocol.canonical(),
         "digest": protocol.digest,
         "text": text,
@@ -111,12 +111,17 @@ def write_description(folder: Path, protocol: Protocol) -> None:
         "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
         "provenance": made_with,
     }
+
+
+def write_description(folder: Path, protocol: Protocol) -> None:
+    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
+    facts = description(folder, protocol)
     with explained(folder / PROTOCOL):
         if (folder / PROTOCOL).exists():
             (folder / PROTOCOL).unlink()
             sync_folder(folder)
     write_facts(folder, facts)
-    write_atomically(folder / PROTOCOL, text.encode())
+    write_atomically(folder / PROTOCOL, facts["text"].encode())
 
 
 def discard_runs(folder: Path) -> None:
@@ -137,12 +142,11 @@ def discard_runs(folder: Path) -> None:
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        for name in ("manifest.sha256", "cube.zarr", RUNS, FACTS):  # the study is one until all else is gone
-            path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        remove_seal(folder)
+        withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
+        if (folder / RUNS).is_dir():
+            shutil.rmtree(folder / RUNS)
+        (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
 
 
 def check_not_recorded(folder: Path) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import torch
 from recordings import PROBES, network, recorder, samples, step
 from torch import nn
 
 import elastic
+from elastic.__main__ import main
 from elastic.errors import ElasticError, StudyError
 
 EPOCHS = (0, 0.5, 1, 3)
@@ -172,7 +172,7 @@ def misspelt():
 
 
 @pytest.fixture
-def command(live, tmp_path):
+def command(live, tmp_path, monkeypatch, capsys):
     """Return ``(*arguments) -> CompletedProcess`` of ``elastic record`` beside a module ``my_builder``."""
     here = Path(__file__).parent
     (tmp_path / "my_builder.py").write_text(BUILDER.format(paths=[str(here), str(here.parent)]))
@@ -181,11 +181,21 @@ def command(live, tmp_path):
         shutil.copy(live / f"{epoch}.pt", tmp_path / "saved" / f"net_v2_epoch_{epoch}.pt")
 
     def run(*arguments):
-        line = [sys.executable, "-m", "elastic", "record", *arguments]
-        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        return processes.run(line, cwd=tmp_path, env=environment)
+        monkeypatch.setattr(sys, "argv", ["elastic", "record", *arguments])
+        monkeypatch.delitem(sys.modules, "my_builder", raising=False)
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, code, told.out, told.err)
 
-    return run
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # to which the builder adds
+    yield run
+    sys.modules.pop("my_builder", None)
 
 
 BUILD = ("--build", "my_builder:everything", "--out", "study")

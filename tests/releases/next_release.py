@@ -41,30 +41,33 @@ CHANGES = {
     ],
 }  # fmt: skip
 
-#: Runs a protocol and tells what it ran.
+#: Runs protocols and tells of each what it ran.
 RUN = """\
-import json, sys
+import io, json, sys
 import elastic
 from elastic.progress import Lines
 from elastic.protocol.later_components import fill_in
 
-study = elastic.run(sys.argv[1], out=sys.argv[2], settings=sys.argv[3:], watch=Lines())
-cells = [fill_in(cell.settings) for cell in study.protocol.cells]
-print(json.dumps({
-    "version": elastic.__version__,
-    "digest": study.digest,
-    "cells": [cell.digest for cell in study.protocol.cells],
-    "states": [run.state for run in study.runs()],
-    "fresh": [cell.training.fresh for cell in cells],
-    "shrink": [cell.model.options["shrink"] for cell in cells],
-}))
+for protocol, out, *settings in json.loads(sys.argv[1]):
+    log = io.StringIO()
+    study = elastic.run(protocol, out=out, settings=settings, watch=Lines(log))
+    cells = [fill_in(cell.settings) for cell in study.protocol.cells]
+    print(json.dumps({
+        "version": elastic.__version__,
+        "digest": study.digest,
+        "cells": [cell.digest for cell in study.protocol.cells],
+        "states": [run.state for run in study.runs()],
+        "fresh": [cell.training.fresh for cell in cells],
+        "shrink": [cell.model.options["shrink"] for cell in cells],
+        "log": log.getvalue(),
+    }))
 """
 
 
 def write_source(folder: Path) -> Path:
     """Write tomorrow's source into a folder and return what PYTHONPATH is to be."""
     source = Path(elastic.__file__).parent
-    shutil.copytree(source, folder / "elastic", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, folder / "elastic")  # with its compiled modules, which take seconds to make
     for name, changes in CHANGES.items():
         text = (folder / "elastic" / name).read_text()
         for today, tomorrow in changes:
@@ -74,10 +77,9 @@ def write_source(folder: Path) -> Path:
     return folder
 
 
-def run(source: Path, protocol: Path, out: Path, *settings: str) -> dict:
-    """Run a protocol as tomorrow's release does; return what it tells."""
-    done = processes.run(
-        [sys.executable, "-c", RUN, protocol, out, *settings], cwd=source, env=os.environ | {"PYTHONPATH": str(source)}
-    )
+def run(source: Path, *tasks: tuple) -> list[dict]:
+    """Run protocols as tomorrow's release does, each a tuple of file, folder and settings; return what it tells."""
+    told = json.dumps([[str(part) for part in task] for task in tasks])
+    done = processes.run([sys.executable, "-c", RUN, told], cwd=source, env=os.environ | {"PYTHONPATH": str(source)})
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) | {"log": done.stderr}
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 from releases import make, next_release
+from releases.archives import unpacked
 from releases.test_releases import check_numbers, journals, kept_numbers, numbers_of
 
 import elastic
@@ -22,40 +23,46 @@ def tomorrow(tmp_path_factory):
     return next_release.write_source(tmp_path_factory.mktemp("tomorrow"))
 
 
-@pytest.fixture
-def protocol(tmp_path):
-    path = tmp_path / "little.yaml"
-    path.write_text(make.PROTOCOL)
-    return path
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, tomorrow):
+    """Return what tomorrow's release tells of studies that it resumes, extends and begins, with their folders."""
+    folder = tmp_path_factory.mktemp("studies")
+    protocol = folder / "little.yaml"
+    protocol.write_text(make.PROTOCOL)
+    resumed, extended = (unpacked(TODAY, state, folder / state) for state in ("between_epochs", "sealed"))
+    begun = elastic.open_study(resumed)
+    before = {"digest": begun.digest, "cells": [cell["digest"] for cell in begun.cells], "journals": journals(extended)}
+    fresh = (protocol, folder / "fresh", "training.epochs=1")
+    tasks = (protocol, resumed.parent), (protocol, extended.parent, "axes.seed=[0, 1]"), fresh
+    folders = (resumed, extended, folder / "fresh/little")
+    found = zip(next_release.run(tomorrow, *tasks), folders, strict=True)
+    facts = dict(zip(("resumed", "extended", "fresh"), found, strict=True))
+    return {"before": before, "protocol": protocol, "facts": facts}
 
 
-def test_it_resumes_a_study_of_today_as_it_was_begun(unpack, tomorrow, protocol):
-    folder = unpack(TODAY, "between_epochs")
-    begun = elastic.open_study(folder)
-    told = next_release.run(tomorrow, protocol, folder.parent)
-    assert told["version"] == next_release.VERSION
-    assert (told["digest"], told["cells"]) == (begun.digest, [cell["digest"] for cell in begun.cells])
-    assert (told["fresh"], told["shrink"]) == ([None, None], [1.0, 1.0])
-    assert told["states"] == ["done", "done"]
-    assert f"resumed after epoch {make.STOP[1]} " in told["log"]
+def test_it_resumes_a_study_of_today_as_it_was_begun(told):
+    found, folder = told["facts"]["resumed"]
+    assert found["version"] == next_release.VERSION
+    assert (found["digest"], found["cells"]) == (told["before"]["digest"], told["before"]["cells"])
+    assert (found["fresh"], found["shrink"]) == ([None, None], [1.0, 1.0])
+    assert found["states"] == ["done", "done"]
+    assert f"resumed after epoch {make.STOP[1]} " in found["log"]
     kept_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "between_epochs"))
 
 
-def test_it_extends_a_study_of_today_as_it_was_begun(unpack, tomorrow, protocol):
-    folder = unpack(TODAY, "sealed")
-    before = journals(folder)
-    told = next_release.run(tomorrow, protocol, folder.parent, "axes.seed=[0, 1]")
-    assert (told["fresh"], told["shrink"]) == ([None] * 4, [1.0] * 4)
-    assert told["states"] == ["done"] * 4
-    assert journals(folder).items() > before.items()
+def test_it_extends_a_study_of_today_as_it_was_begun(told):
+    found, folder = told["facts"]["extended"]
+    assert (found["fresh"], found["shrink"]) == ([None] * 4, [1.0] * 4)
+    assert found["states"] == ["done"] * 4
+    assert journals(folder).items() > told["before"]["journals"].items()
     check_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "extended"), rtol=1e-3, atol=1e-5)
-    assert elastic.open_study(folder).protocol.digest == told["digest"]  # and today's release takes it back
+    assert elastic.open_study(folder).protocol.digest == found["digest"]  # and today's release takes it back
 
 
-def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(tmp_path, tomorrow, protocol):
-    told = next_release.run(tomorrow, protocol, tmp_path / "results", "training.epochs=1")
-    assert (told["fresh"], told["shrink"]) == ([1, 1], [0.5, 0.5])
-    folder = tmp_path / "results/little"
+def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(told, tomorrow):
+    found, folder = told["facts"]["fresh"]
+    protocol, out = told["protocol"], folder.parent
+    assert (found["fresh"], found["shrink"]) == ([1, 1], [0.5, 0.5])
     study = elastic.open_study(folder)
     assert study.cube["training"]["loss"].notnull().all()  # the numbers need no protocol
     assert CliRunner().invoke(cli, ["status", str(folder)]).exit_code == 0
@@ -63,8 +70,8 @@ def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(t
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for refused in (
         lambda: study.protocol,
-        lambda: elastic.run(protocol, out=tmp_path / "results", settings=["training.epochs=1"]),
-        lambda: elastic.run(elastic.load_protocol(protocol), out=tmp_path / "results"),
+        lambda: elastic.run(protocol, out=out, settings=["training.epochs=1"]),
+        lambda: elastic.run(elastic.load_protocol(protocol), out=out),
     ):
         with pytest.raises(StudyError) as caught:
             refused()
@@ -76,7 +83,7 @@ def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(t
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     # Run once more by tomorrow's release, with the file as it was, it is the same study.
     shutil.rmtree(folder / "cube.zarr")
-    assert next_release.run(tomorrow, protocol, tmp_path / "results", "training.epochs=1")["digest"] == told["digest"]
+    assert next_release.run(tomorrow, (protocol, out, "training.epochs=1"))[0]["digest"] == found["digest"]
 
 
 def test_a_claim_that_a_later_release_wrote_is_refused_with_both_versions(unpack, monkeypatch):

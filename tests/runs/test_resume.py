@@ -77,6 +77,11 @@ def finished(finished_study, tmp_path):
     return elastic.open_study(tmp_path / "results/small")
 
 
+def plain_cube(study):
+    """Open what is sealed with plain xarray."""
+    return xr.open_datatree(study.folder / "cube.zarr", engine="zarr", chunks=None, decode_timedelta=False)
+
+
 def first_run(study):
     return study.run_folder(study.cells[0]["digest"])
 
@@ -396,11 +401,15 @@ def test_another_title_seals_again_without_a_run(finished):
 def test_restart_drops_the_runs_and_nothing_else(finished, finished_study, unsealed):
     (finished.folder / "notes.txt").write_text("mine")
     (first_run(finished) / "journal/records.npz").write_bytes(b"damaged")
-    kept = times(finished)
+    kept, opened = times(finished), plain_cube(finished)
     study = studies.run(finished.folder.parents[1], restart=True)
     assert not times(study).items() & kept.items()
     assert (finished.folder / "notes.txt").read_text() == "mine"
-    assert not (finished.folder / "cube.zarr").exists()
+    with pytest.raises(FileNotFoundError):
+        plain_cube(finished)
+    with pytest.raises(RuntimeError):  # not NaN, as Zarr reads a chunk that is gone
+        opened["training"]["loss"].load()
+    assert not study.verify().damaged
     assert_unbroken(study, finished_study)
 
 

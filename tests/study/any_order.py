@@ -8,6 +8,7 @@ before or after the n-th of its calls that change the file system.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,16 +19,28 @@ from functools import cache
 from pathlib import Path
 
 import hypothesis
-import numpy as np
 import recordings
 import studies
 import torch
 import xarray as xr
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from uninterrupted import (
+    assert_equal,
+    assert_reads_within,
+    assert_status,
+    assert_table_within,
+    assert_within,
+    masked,
+    numbers,
+    plainly,
+    sealed,
+)
 
 import elastic
 from elastic.__main__ import main
+from elastic.claims.checking import verdicts_on
+from elastic.cube import open_sealed
 
 ROOT = Path(tempfile.mkdtemp(prefix="any-order-"))
 
@@ -104,45 +117,15 @@ def output():
     return (ROOT / "output.txt").read_text()
 
 
-def numbers(cube):
-    """Return every variable with a seed, by group and name."""
-    return {
-        f"{node.path}/{name}": values.load()
-        for node in cube.subtree
-        for name, values in node.to_dataset(inherit=False).data_vars.items()
-        if "seed" in values.dims
-    }
-
-
-def sealed(folder):
-    """Return what plain xarray reads in a sealed cube."""
-    with xr.open_datatree(folder / "cube.zarr", engine="zarr", chunks=None, decode_timedelta=False) as cube:
-        return numbers(cube)
-
-
-def assert_equal(found, expected):
-    assert found.keys() == expected.keys()
-    for name, values in expected.items():
-        xr.testing.assert_equal(found[name], values)
-
-
-def assert_within(found, expected):
-    """Every number is that of the reference at the same labels; what is not there yet is NaN."""
-    for name, values in found.items():
-        if name.endswith("/status"):
-            continue
-        epochs = expected[name].sel(seed=values["seed"]).reindex(epoch=values["epoch"])
-        known = values.notnull()
-        np.testing.assert_array_equal(values.where(known).values, epochs.where(known).values, err_msg=name)
-
-
 class Commands(RuleBasedStateMachine):
     """What both kinds of studies share: reading, verifying, damage, repair."""
 
     def __init__(self):
         super().__init__()
         self.place = Path(tempfile.mkdtemp(dir=ROOT))
-        self.damaged: set[str] = set()
+        #: What was damaged, and its bytes since; None where nothing stands there any more.
+        self.damaged: dict[Path, bytes | None] = {}
+        self.opened: list[xr.DataTree] = []
 
     def teardown(self):
         shutil.rmtree(self.place, ignore_errors=True)
@@ -155,8 +138,25 @@ class Commands(RuleBasedStateMachine):
         """Return the numbers of an uninterrupted run."""
         raise NotImplementedError
 
+    def cells(self):
+        """Return the coordinates of each run that there may be, by the name of its folder."""
+        raise NotImplementedError
+
     def exists(self):
         return (self.folder / "study.json").exists()
+
+    @invariant()
+    def open_cubes_are_right_or_raise(self):
+        for cube in self.opened:
+            assert_reads_within(cube, self.expected())
+
+    @precondition(lambda self: (self.folder / "cube.zarr/zarr.json").exists() and not self.damaged)
+    @rule(plain=st.booleans())
+    def open_the_cube(self, plain):
+        """Open what is there, lazily; it is read after every later command."""
+        with contextlib.suppress(OSError, elastic.errors.ElasticError, KeyError):  # killed while it was replaced
+            self.opened.append(plainly(self.folder) if plain else open_sealed(self.folder))
+        self.opened = self.opened[-2:]
 
     @precondition(lambda self: self.exists())
     @rule()
@@ -174,28 +174,59 @@ class Commands(RuleBasedStateMachine):
     def verify(self):
         code = command("verify", self.folder)
         assert code in (0, 4), output()
-        assert (code == 4) == bool(self.damaged), (self.damaged, output())
+        assert code == 0 or self.damaged, output()
+        still = [path for path, now in self.damaged.items() if now is not None and content(path) == now]
+        assert code == 4 or not still, (still, output())
 
     @precondition(lambda self: self.exists())
     @rule()
     def status(self):
         code = command("status", self.folder, "--json")
         assert code == 0 or (self.damaged and code == 4), (code, output())
+        if code == 0:
+            assert_status(json.loads(output()), self.folder, self.cells(), damaged=bool(self.damaged))
+
+    @precondition(lambda self: self.exists())
+    @rule()
+    def export(self):
+        place = self.place / "exported"
+        code = command("export", self.folder, "--csv", "--netcdf", "-o", place)
+        assert code in (0, 2) or (self.damaged and code == 4), (code, output())
+        if code == 0:
+            assert_table_within(place / "training-split.csv", self.expected())
+            with xr.open_datatree(next(place.glob("*.nc")), decode_timedelta=False) as cube:
+                assert_within(numbers(cube), self.expected())
+        shutil.rmtree(place, ignore_errors=True)
 
     @precondition(lambda self: self.exists() and not self.damaged)
-    @rule(data=st.data())
-    def damage(self, data):
-        """Flip a bit of a file."""
+    @rule(data=st.data(), kind=st.sampled_from(("flip", "flip", "cut", "delete", "exchange")))
+    def damage(self, data, kind):
+        """Flip a bit of a file, cut it short, delete it, or exchange it with another of the same name."""
         files = sorted(
             p for p in self.folder.rglob("*") if p.is_file() and p.stat().st_size and not p.name.startswith(UNREAD)
         )
-        files = [path for path in files if ".partial" not in path.name]
+        files = [path for path in files if ".partial" not in path.name and "damaged" not in path.parts]
         path = data.draw(st.sampled_from(files))
-        content = bytearray(path.read_bytes())
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] ^= 1 << data.draw(st.integers(0, 7))
-        path.write_bytes(content)
-        self.damaged.add(path.relative_to(self.folder).as_posix())
+        raw = content(path)
+        place = data.draw(st.integers(0, len(raw) - 1))
+        if kind == "flip":
+            path.write_bytes(raw[:place] + bytes([raw[place] ^ 1 << data.draw(st.integers(0, 7))]) + raw[place + 1 :])
+        elif kind == "cut":
+            path.write_bytes(raw[:place])
+        elif kind == "delete":
+            path.unlink()
+        else:
+            alike = [one for one in files if one.name == path.name and content(one) != raw]
+            other = data.draw(st.sampled_from(alike or [path]))
+            path.write_bytes(content(other))
+            other.write_bytes(raw)
+            if other == path:
+                return
+            self.damaged[other] = content(other)
+        if kind in ("delete", "exchange") and "cube.zarr" in path.parts:
+            self.opened = []  # what plain xarray cannot tell
+        # A file that is gone may not have been written yet, or nothing may need it.
+        self.damaged[path] = content(path)
 
     @precondition(lambda self: self.damaged)
     @rule()
@@ -205,15 +236,30 @@ class Commands(RuleBasedStateMachine):
         if code == 0:
             self.damaged.clear()
 
+    @precondition(lambda self: self.damaged)
+    @rule(number=st.integers(1, 40), after=st.booleans())
+    def repair_and_kill(self, number, after):
+        code = command("verify", self.folder, "--repair", dies_at=(number, after))
+        assert code in (0, 4, -signal.SIGKILL), output()
+
+
+def content(path):
+    """Return the bytes of a file; None where there is none."""
+    return path.read_bytes() if path.is_file() else None
+
 
 @cache
 def reference(count):
-    """Return the numbers and the verdicts of an uninterrupted serial run of so many seeds."""
+    """Return the numbers of an uninterrupted serial run of so many seeds."""
+    return sealed(reference_folder(count))
+
+
+@cache
+def reference_folder(count):
     place = ROOT / f"reference-{count}"
     protocol = studies.write(place, PROTOCOL)
     assert command("run", protocol, "--out", place, "--set", seeds(count)) == 0, output()
-    assert command("check", place / "small", "--json") in (0, 1)
-    return sealed(place / "small"), json.loads(output())["claims"]
+    return place / "small"
 
 
 class Protocol(Commands):
@@ -229,34 +275,42 @@ class Protocol(Commands):
         return self.place / "small"
 
     def expected(self):
-        return reference(3)[0]
+        return reference(3)
 
-    def run(self, dies_at=None):
-        return command("run", self.protocol, "--out", self.place, "--set", seeds(self.count), dies_at=dies_at)
+    def cells(self):
+        runs = json.loads((reference_folder(3) / "study.json").read_text())["cells"]
+        return {run["digest"]: run["coordinates"] for run in runs}
+
+    def run(self, *options, dies_at=None):
+        asked = ("run", self.protocol, "--out", self.place, "--set", seeds(self.count))
+        return command(*asked, *options, dies_at=dies_at)
 
     @rule()
     def run_to_the_end(self):
         code = self.run()
         if code == 0:
-            assert_equal(sealed(self.folder), reference(self.count)[0])
+            assert_equal(sealed(self.folder), reference(self.count))
         else:
             assert self.damaged, (code, output())
             assert code in (2, 3, 4), (code, output())
 
     @rule(number=st.integers(1, 120), after=st.booleans())
     def run_and_kill(self, number, after):
-        code = self.run((number, after))
+        self.killed(self.run(dies_at=(number, after)))
+
+    @rule(number=st.integers(1, 200), after=st.booleans())
+    def restart_and_kill(self, number, after):
+        self.killed(self.run("--restart", dies_at=(number, after)))
+
+    def killed(self, code):
         assert code in (0, -signal.SIGKILL) or self.damaged, (code, output())
+        if code == 0:
+            assert_equal(sealed(self.folder), reference(self.count))
 
-    @precondition(lambda self: self.count < 3)
-    @rule()
-    def extend(self):
-        self.count += 1
-
-    def is_whole(self):
-        """Whether the study that stands there is sealed with the seeds that are asked for now."""
-        facts = json.loads((self.folder / "study.json").read_text()) if not self.damaged else {}
-        return len(facts.get("cells", ())) == self.count and (self.folder / "manifest.sha256").exists()
+    @rule(count=st.integers(1, 3))
+    def ask_for(self, count):
+        """Extend the study, or ask for fewer runs."""
+        self.count = count
 
     @precondition(lambda self: self.exists())
     @rule()
@@ -266,15 +320,20 @@ class Protocol(Commands):
             # Nothing to check yet is a mistake of the user's.
             assert code == 2 or self.damaged, (code, output())
             return
-        held = json.loads(output())["claims"]
-        if self.is_whole():
-            assert held == reference(self.count)[1]
+        told = json.loads(output())["claims"]
+
+        def expected():
+            study = elastic.open_study(self.folder)
+            truth = masked(open_sealed(reference_folder(3)), numbers(study.cube))
+            assert [verdict.to_json() for verdict in verdicts_on(truth, study.claims)] == told
+
+        assert forked(expected) == 0, output()
 
     @precondition(lambda self: self.exists())
     @rule()
     def seal(self):
         code = forked(lambda: elastic.open_study(self.folder).seal())
-        if code == 0 and (self.folder / "cube.zarr").exists() and not self.damaged:
+        if code == 0:
             assert_within(sealed(self.folder), self.expected())
 
 
@@ -301,9 +360,15 @@ class Recorded(Commands):
     def expected(self):
         return recorded(2)
 
+    def cells(self):
+        runs = (ROOT / "recorded-2/runs").glob("*/run.json")
+        return {path.parent.name: json.loads(path.read_text())["coordinates"] for path in runs}
+
     @rule(seed=st.integers(0, 1), last=st.integers(0, 6))
     def record(self, seed, last):
-        code = forked(lambda: recording(self.folder, seed, last))
+        self.recorded(forked(lambda: recording(self.folder, seed, last)), seed, last)
+
+    def recorded(self, code, seed, last):
         if code == 0:
             found = sealed(self.folder)
             assert_within(found, self.expected())
@@ -315,7 +380,8 @@ class Recorded(Commands):
     @rule(seed=st.integers(0, 1), last=st.integers(0, 6), number=st.integers(1, 60), after=st.booleans())
     def record_and_kill(self, seed, last, number, after):
         code = forked(lambda: recording(self.folder, seed, last), (number, after))
-        assert code in (0, -signal.SIGKILL) or self.damaged, (code, output())
+        if code != -signal.SIGKILL:
+            self.recorded(code, seed, last)
 
 
 def search(examples, steps, seed, shrinks=0):

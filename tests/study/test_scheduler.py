@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -52,10 +53,15 @@ def test_a_local_scheduler_seals_the_bytes_of_a_serial_run_although_a_worker_die
 
 @pytest.fixture
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, silence_logs=50
-    ) as cluster:
+    """Give a scheduler and a worker of two threads in this process."""
+    import dask
+
+    options = {"threads_per_worker": 2, "processes": False, "protocol": "tcp", "dashboard_address": None}
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        cluster = distributed.LocalCluster(n_workers=1, silence_logs=50, **options)
         yield cluster
+        with contextlib.suppress(Exception):  # the scheduler may have gone
+            cluster.close(timeout=2)
 
 
 def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, cluster):
@@ -70,9 +76,10 @@ def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, clus
 
 
 def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster):
-    with pytest.raises(RunFailed, match=r"the scheduler .* should answer until all runs have ended") as e:
-        studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=AtEpoch(cluster.scheduler.stop))
-    assert e.value.exit_code == 3
+    watch = AtEpoch(lambda: cluster.sync(cluster.scheduler.close))
+    with pytest.raises(RunFailed, match=r"the scheduler .* should answer until all runs have ended") as caught:
+        studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=watch)
+    assert caught.value.exit_code == 3
 
 
 def test_a_scheduler_that_does_not_answer_is_the_users_mistake(tmp_path, monkeypatch):

@@ -24,6 +24,9 @@ BETWEEN_EVENTS = 0.5
 #: States of a task that is still wanted.
 _WANTED = ("executing", "long-running")
 
+#: Names of states of a worker that ends, also because its scheduler has gone.
+_ENDING = ("closing", "closed", "failed", "stopping", "stopped")
+
 
 class Reporting(Watcher):
     """Tells the client what a run tells, as events of the scheduler."""
@@ -75,7 +78,7 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
 
     def is_unwanted() -> bool:
         task = worker.state.tasks.get(key)
-        return task is None or task.state not in _WANTED
+        return task is None or task.state not in _WANTED or worker.status.name in _ENDING
 
     watch = Reporting(worker, topic, cell.digest)
     with _ONE:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from elastic.cube import run_lock
 from elastic.cube.atomic import explained, make_folder, sync_folder
+from elastic.errors import RunBusy
 from elastic.study.verification import Verified
 from elastic.study.verification.belonging import DAMAGED
 
@@ -47,6 +53,33 @@ class Actions:
     folder: Path
     done: list[Action] = field(default_factory=list)
     run_again: bool = False
+    _locks: ExitStack = field(default_factory=ExitStack)
+    _owned: dict[str, bool] = field(default_factory=dict)
+
+    @contextmanager
+    def owning(self) -> Iterator[None]:
+        """Keep the runs that are owned within the block until its end."""
+        with self._locks:
+            yield
+        self._owned.clear()
+
+    def owns(self, path: str) -> bool:
+        """Return whether a file may be changed: one of a run only by the process that owns the run.
+
+        The run is owned from now on, or it is said which process owns it.
+        """
+        parts = PurePosixPath(path).parts
+        if parts[0] != "runs" or len(parts) < 2 or not self.folder.joinpath(*parts[:2]).is_dir():
+            return True
+        cell = parts[1]
+        if cell not in self._owned:
+            try:
+                self._locks.enter_context(run_lock(self.folder / "runs" / cell))
+                self._owned[cell] = True
+            except RunBusy as busy:
+                self._owned[cell] = False
+                self.say(f"runs/{cell}", f"left as it is: {busy.found} owns it")
+        return self._owned[cell]
 
     def say(self, path: str, what: str) -> None:
         """Note what was done with a file."""
@@ -63,19 +96,58 @@ class Actions:
         source = self.folder / path
         if not source.is_symlink() and not source.exists():
             return None
-        target = self.folder / DAMAGED / path
-        number = 1
-        while target.is_symlink() or target.exists():
-            number += 1
-            target = self.folder / DAMAGED / f"{path}.{number}"
-        with explained(target):
-            make_folder(target.parent)
-            source.rename(target)
-            sync_folder(target.parent)
-            sync_folder(source.parent)
+        target = self._free_place(path)
+        move(source, target)
         if not quietly:
             self.say(path, f"moved to {target.relative_to(self.folder).as_posix()}{f': {why}' if why else ''}")
         return target
+
+    def keep_copy(self, path: str) -> None:
+        """Copy a file or folder of the cube into ``damaged``; nothing is done if it is not there.
+
+        It stays in the cube until another takes its place: plain xarray reads a missing chunk as NaN.
+
+        Raises
+        ------
+        StudyError
+            If the folder cannot be written.
+        """
+        source, target = self.folder / path, self._free_place(path)
+        if not source.is_symlink() and not source.exists():
+            return
+        with explained(target):
+            make_folder(target.parent)
+            if source.is_dir() and not source.is_symlink():
+                shutil.copytree(source, target, symlinks=True, copy_function=_linked)
+            else:
+                _linked(source, target)
+            sync_folder(target.parent)
+        self.say(path, f"copied to {target.relative_to(self.folder).as_posix()}")
+
+    def _free_place(self, path: str) -> Path:
+        """Return a path in ``damaged`` for a file, where there is none yet."""
+        target, number = self.folder / DAMAGED / path, 1
+        while target.is_symlink() or target.exists():
+            number += 1
+            target = self.folder / DAMAGED / f"{path}.{number}"
+        return target
+
+
+def _linked(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name; copy it where the file system has no links. Files of a cube are never written over."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or a folder; both folders are flushed to the disk."""
+    with explained(target):
+        make_folder(target.parent)
+        source.rename(target)
+        sync_folder(target.parent)
+        sync_folder(source.parent)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from typing import Any
 from elastic.cube.atomic import write_atomically
 from elastic.errors import ElasticError, NotAllowed
 from elastic.protocol.canonical import digest
-from elastic.study.creation import write_description
+from elastic.study.creation import description
 from elastic.study.identity import axis_labels, stored_cells
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, recorded_facts
 from elastic.study.repair.actions import Actions
 from elastic.study.sealed_facts import sealed_facts
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, read_facts, write_facts
-from elastic.study.verification import State, Verified
-from elastic.study.verification.reading import read_object
+from elastic.study.verification import Finding, State, Verified
+from elastic.study.verification.findings import ONE_OF_BOTH
+from elastic.study.verification.protocol_file import read_protocol
+from elastic.study.verification.reading import misfit, read_object
 from elastic.study.verification.sealed_files import ROOT, root_attributes
 
 
@@ -34,31 +36,38 @@ def repair_description(actions: Actions, found: Verified) -> None:
         _write_recorded(actions, attrs)
     elif wrong == [PROTOCOL]:
         text = read_facts(actions.folder)["text"]
-        actions.set_aside(PROTOCOL)
-        write_atomically(actions.folder / PROTOCOL, text.encode())
-        actions.say(PROTOCOL, f"written anew from {FACTS}")
+        _write_text(actions, text)
     elif wrong == [FACTS]:
         _write_from_protocol(actions, attrs)
     elif "canonical_protocol" in attrs and _runs_are_of(actions, json.loads(attrs["canonical_protocol"])):
         _write_from_cube(actions, attrs)
     else:
         for name in wrong:
-            actions.say(name, "left as it is: nothing intact tells what was asked; put back a copy of it")
+            actions.say(name, f"left as it is: nothing intact tells what was asked; {_way_out(state)}")
+
+
+def _way_out(state: Mapping[str, Finding]) -> str:
+    if all(ONE_OF_BOTH in state[name].found for name in (FACTS, PROTOCOL)):
+        return "move the one of both away that is of another study, and repair again"
+    return "put back a copy of it, or run the protocol again"
 
 
 def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
     """Write study.json from protocol.yaml."""
-    from elastic.protocol import load_protocol
-
-    path = actions.folder / PROTOCOL
+    path, begun = actions.folder / PROTOCOL, _begun(actions)
+    if attrs.get("protocol", "").encode() == path.read_bytes():
+        _write_from_cube(actions, attrs)
+        return
     try:
-        protocol = load_protocol(path)
-        canonical = protocol.canonical()
-        if not _runs_are_of(actions, canonical) and {c.digest for c in protocol.cells}.isdisjoint(_begun(actions)):
+        protocol = read_protocol(actions.folder, begun)
+        if begun and {cell.digest for cell in protocol.cells}.isdisjoint(begun):
             actions.say(FACTS, f"left as it is: no run is of {PROTOCOL}, which may be damaged itself")
             return
     except NotAllowed:
-        actions.say(FACTS, f"left as it is: run {path} again with --allow MODULE, which writes it anew")
+        actions.say(
+            FACTS,
+            "left as it is: the protocol asks for code of your own; run it again (with --allow), which writes it anew",
+        )
         return
     except ElasticError as error:
         if "canonical_protocol" in attrs:
@@ -66,13 +75,10 @@ def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
         else:
             actions.say(FACTS, f"left as it is: {error}")
         return
-    if attrs.get("digest") and "canonical_protocol" in attrs and attrs["digest"] != protocol.digest:
-        stored = json.loads(attrs["canonical_protocol"])
-        if attrs.get("protocol", "").encode() == path.read_bytes() and digest(stored) == attrs["digest"]:
-            _write_from_cube(actions, attrs)  # an earlier release wrote the digest
-            return
+    facts = description(actions.folder, protocol)
     actions.set_aside(FACTS)
-    write_description(actions.folder, protocol)
+    write_facts(actions.folder, facts)
+    _write_text(actions, facts["text"])
     known = sealed_facts(actions.folder, protocol.digest) is not None
     versions = "as the sealed cube has them" if known else "those of now"
     actions.say(FACTS, f"written anew from {PROTOCOL}; its versions are {versions}")
@@ -95,12 +101,24 @@ def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
     except UNREADABLE as error:
         actions.say(FACTS, f"left as it is: the sealed cube does not tell what was asked ({error})")
         return
-    for name in (FACTS, PROTOCOL):
-        actions.set_aside(name)
+    actions.set_aside(FACTS)
     write_facts(actions.folder, facts)
-    write_atomically(actions.folder / PROTOCOL, facts["text"].encode())
     actions.say(FACTS, "written anew from the sealed cube")
-    actions.say(PROTOCOL, "written anew from the sealed cube")
+    _write_text(actions, facts["text"])
+    later = _begun(actions) - {cell["digest"] for cell in facts["cells"]}
+    if later:
+        what = f"{len(later)} runs were added after the cube was sealed: run the protocol that asks for them again"
+        actions.say(FACTS, what)
+
+
+def _write_text(actions: Actions, text: str) -> None:
+    """Write protocol.yaml unless it holds this text."""
+    path = actions.folder / PROTOCOL
+    if not misfit(path) and path.read_bytes() == text.encode():
+        return
+    actions.set_aside(PROTOCOL)
+    write_atomically(path, text.encode())
+    actions.say(PROTOCOL, f"written anew, as {FACTS} holds it")
 
 
 def _write_recorded(actions: Actions, attrs: Mapping[str, Any]) -> None:

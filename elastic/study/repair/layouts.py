@@ -23,15 +23,14 @@ def write_layout_anew(actions: Actions, run: str, study: Study) -> bool:
     except (ElasticError, StopIteration) as error:
         actions.say(f"{run}/{LAYOUT}", f"not made again: {error or 'no run that is asked for'}")
         return False
-    actions.set_aside(f"{run}/{LAYOUT}", quietly=True)
-    write_atomically(folder / LAYOUT, layout.to_json().encode())
     try:
         for _ in Journal(folder, layout).blocks():
             pass
-    except ElasticError:
-        if (wrong := actions.set_aside(f"{run}/{LAYOUT}", quietly=True)) is not None:
-            wrong.unlink()  # it was never that of the run
+    except ElasticError as error:
+        actions.say(f"{run}/{LAYOUT}", f"not made again: a record does not fit what the protocol asks ({error.found})")
         return False
+    actions.set_aside(f"{run}/{LAYOUT}", quietly=True)
+    write_atomically(folder / LAYOUT, layout.to_json().encode())
     actions.say(f"{run}/{LAYOUT}", "written anew as the protocol asks; every record fits it")
     return True
 

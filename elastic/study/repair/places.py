@@ -1,42 +1,52 @@
-"""Files that say that they are of another place in the study are put there, if nothing intact is there."""
+"""Files that say that they are of another place in the study are put there, if nothing intact is there.
+
+Two files may have each other's places. All that move are first taken into ``damaged/moving``, under a name that tells
+where they belong, and put there from it: the next repair goes on where one was killed.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from elastic.cube.atomic import make_folder, sync_folder
 from elastic.cube.checked_files import Condition, check_archive, decode_json
 from elastic.cube.epoch_files import COMPACT, FOLDER, file_name
 from elastic.errors import ElasticError
-from elastic.study.recorded import run_digest
-from elastic.study.repair.actions import Actions
+from elastic.study.recorded import RUN, run_digest
+from elastic.study.repair.actions import Actions, move
 from elastic.study.verification import Verified
+from elastic.study.verification.belonging import DAMAGED
+from elastic.study.verification.reading import is_there, misfit
+
+#: Folder of files, and of folders of runs, on their way; each is named by where it belongs, with commas for slashes.
+MOVING = f"{DAMAGED}/moving"
 
 _FOLDER = re.compile(r"the folder of run (\S+)")
 
 
+def are_moving(folder: Path) -> bool:
+    """Return whether a repair was killed while it put files where they belong."""
+    return any((folder / MOVING).glob("*"))
+
+
 def move_back(actions: Actions, found: Verified) -> None:
     """Move exchanged files, and folders of runs with exchanged names, to where they say that they belong."""
-    homes = {one.path: home for one in found.damaged if (home := _home(actions, one.path, one.found)) is not None}
     bad = {one.path for one in found.damaged}
-    # All of them are taken away first: two files may have each other's places.
-    taken = {path: actions.set_aside(path, quietly=True) for path in sorted(homes)}
-    for path, place in taken.items():
-        if place is None:
-            continue
-        target = actions.folder / homes[path]
-        if homes[path] in bad and homes[path] not in taken and target.exists():
-            actions.set_aside(homes[path], "damaged, and there is an intact one")
-        if target.exists():
-            aside = place.relative_to(actions.folder).as_posix()
-            actions.say(path, f"moved to {aside}: it belongs to {homes[path]}, where there is one")
-            continue
-        make_folder(target.parent)
-        place.rename(target)
-        sync_folder(target.parent)
-        actions.say(path, f"moved to {homes[path]}, where it belongs")
+    homes = {one.path: home for one in found.damaged if (home := _home(actions, one.path, one.found)) is not None}
+    homes = {path: home for path, home in homes.items() if actions.owns(path) and actions.owns(home)}
+    for path, home in sorted(homes.items()):
+        moving = actions.folder / MOVING / home.replace("/", ",")
+        if (is_there(actions.folder / home) and home not in bad) or is_there(moving):
+            actions.set_aside(path, f"it belongs to {home}, where there is one")
+        else:
+            move(actions.folder / path, moving)
+            actions.say(path, f"moved to {home}, where it belongs")
+    for moving in sorted((actions.folder / MOVING).glob("*")):
+        home = moving.name.replace(",", "/")
+        actions.set_aside(home, "damaged, and there is an intact one")
+        move(moving, actions.folder / home)
+    if (actions.folder / MOVING).is_dir():
+        (actions.folder / MOVING).rmdir()
 
 
 def _home(actions: Actions, path: str, found: str) -> str | None:
@@ -48,7 +58,7 @@ def _home(actions: Actions, path: str, found: str) -> str | None:
         folder = _FOLDER.fullmatch(found)
         return f"runs/{folder[1]}" if folder else None
     try:
-        cell, name = _told(actions, path, parts[-1])
+        cell, name = _told(actions.folder / path)
     except (ElasticError, OSError, ValueError, KeyError, TypeError):
         return None
     home = f"runs/{cell}/{name}"
@@ -56,23 +66,25 @@ def _home(actions: Actions, path: str, found: str) -> str | None:
     return home if home != path and is_of_study else None
 
 
-def _told(actions: Actions, path: str, name: str) -> tuple[str, str]:
+def _told(file: Path) -> tuple[str, str]:
     """Return the run of an intact file, and its path in the run's folder.
 
     Raises
     ------
-    ValueError, KeyError
+    OSError, ElasticError
+        If it cannot be read.
+    ValueError, KeyError, TypeError
         If it does not say.
     """
-    file = actions.folder / path
-    if name.endswith(".json"):
+    if wrong := misfit(file) or (file.is_symlink() and "a link to another file"):
+        raise ValueError(wrong)
+    if file.suffix == ".json":
         facts = decode_json(file.read_bytes())[0]
-        cell = run_digest(facts["coordinates"]) if name == "run.json" else facts["cell"]
-        return str(cell), name
+        return str(run_digest(facts["coordinates"]) if file.name == RUN else facts["cell"]), file.name
     finding = check_archive(file)
     if finding.condition is not Condition.INTACT or finding.label is None:
-        raise ValueError(json.dumps(path))
+        raise ValueError("no label")
     label = finding.label
     if label.kind == "record" and label.epoch is not None:
         return label.cell, f"{FOLDER}/{file_name(label.epoch)}"
-    return label.cell, f"{FOLDER}/{COMPACT}" if label.kind == "journal" else name
+    return label.cell, f"{FOLDER}/{COMPACT}" if label.kind == "journal" else file.name

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from shlex import quote
 
 from elastic.cube import is_sealed, open_sealed, study_lock
 from elastic.cube.coordinates import Axes
 from elastic.cube.manifest import CUBE, FILE
+from elastic.cube.ownership import waiting_lock
+from elastic.cube.sealing import LOCK
 from elastic.display.verdicts import FILE as CLAIMS
 from elastic.study.completeness import named
 from elastic.study.recorded import RUN
 from elastic.study.repair.actions import Actions, Repaired
 from elastic.study.repair.descriptions import repair_description
-from elastic.study.repair.places import move_back
+from elastic.study.repair.places import are_moving, move_back
 from elastic.study.repair.runs import Sealed, repair_run
+from elastic.study.repair.seals import clear_seal, next_step
 from elastic.study.repair.single_flips import restore_flips
 from elastic.study.study import Study
 from elastic.study.study_file import FACTS, PROTOCOL
-from elastic.study.verification import State, Verified, verify
+from elastic.study.verification import Verified, verify
 from elastic.study.verification.reading import attempted, read_object
-from elastic.study.verification.sealed_files import root_attributes
+from elastic.study.verification.sealed_files import left_out
 from elastic.study.verification.verifying import Tell
 
 
@@ -44,15 +47,35 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
         If the folder holds no study, or cannot be written.
     """
     folder = Path(folder)
-    actions = Actions(folder)
     found = verify(folder, tell)
-    if found.damaged:
-        with study_lock(folder):
-            for step in (restore_flips, move_back, repair_description, _repair_runs, _repair_seal, _repair_claims):
-                before = len(actions.done)
-                step(actions, found)
-                found = verify(folder, tell) if len(actions.done) > before else found
-    return Repaired(tuple(actions.done), found, _next_step(actions, found))
+    actions = Actions(folder)
+    if found.damaged or are_moving(folder):
+        with study_lock(folder), actions.owning():
+            found, seals = _repaired(actions, tell)
+            if seals is not None:
+                seals()
+                actions.say(CUBE, "sealed anew from the journals")
+                found = verify(folder, tell)
+            _repair_claims(actions, found)
+    found = verify(folder, tell) if actions.done else found
+    return Repaired(tuple(actions.done), found, next_step(actions, found))
+
+
+def _repaired(actions: Actions, tell: Tell) -> tuple[Verified, Callable[[], None] | None]:
+    """Repair everything but the seal; return what is found then, and what seals anew, None if nothing is to be sealed.
+
+    No other process seals meanwhile, or changes a run that is repaired. What one did since the damage was found, shows
+    when everything is verified once more.
+    """
+    with waiting_lock(actions.folder / LOCK, "repair the cube"):
+        for one in verify(actions.folder).damaged:
+            actions.owns(one.path)
+        found = verify(actions.folder, tell)
+        for step in (restore_flips, move_back, repair_description, _repair_runs):
+            before = len(actions.done)
+            step(actions, found)
+            found = verify(actions.folder, tell) if len(actions.done) > before else found
+        return found, clear_seal(actions, found)
 
 
 def _repair_runs(actions: Actions, found: Verified) -> None:
@@ -63,7 +86,7 @@ def _repair_runs(actions: Actions, found: Verified) -> None:
     recorded = study.recorded if study else not (actions.folder / PROTOCOL).exists()
     sealed, _ = attempted(lambda: _sealed(actions.folder, found, None if recorded else study))
     for cell in cells:
-        if (actions.folder / "runs" / cell).is_dir():
+        if (actions.folder / "runs" / cell).is_dir() and actions.owns(f"runs/{cell}"):
             repair_run(actions, cell, study, recorded, sealed)
 
 
@@ -83,57 +106,18 @@ def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None
     else:
         told = {path.parent.name: read_object(path, RUN)[0] for path in (folder / "runs").glob(f"*/{RUN}")}
         runs = {name: facts["coordinates"] for name, facts in told.items() if facts}
-    left_out = set(str(cube.attrs.get("left_out", "")).split("; "))
+    absent = left_out({"left_out": cube.attrs.get("left_out", "")})
     group = cube["training"].to_dataset()
     axes = Axes({str(dim): group[dim].values.tolist() for dim in group["status"].dims if dim != "epoch"})
     positions = {}
     for name, coordinates in runs.items():
         at, _ = attempted(partial(axes.position, coordinates))
-        if at is not None and named(coordinates) not in left_out:
+        if at is not None and named(coordinates) not in absent:
             positions[name] = dict(zip(axes.names, at, strict=True))
     data = cube.attrs.get("data_digest")
     return Sealed(cube, positions, data if isinstance(data, str) and data else None)
 
 
-def _repair_seal(actions: Actions, found: Verified) -> None:
-    """Seal anew if the cube or its manifest is damaged, and the journals are whole; else the cube is kept as it is."""
-    bad = [one for one in found.damaged if one.path.startswith(CUBE) or one.path == FILE]
-    study, wrong = attempted(lambda: Study(actions.folder))
-    changed = study is not None and study.recorded and actions.done and is_sealed(actions.folder)
-    if not bad and not (changed and any(one.state is State.OUT_OF_DATE for one in found.files)):
-        return
-    extra = [one for one in bad if one.found.startswith("a file that")]
-    for one in extra:
-        actions.set_aside(one.path, "it is no part of the cube")
-    if bad and len(extra) == len(bad):
-        return
-    others = [one for one in found.damaged if one not in bad]
-    ended, wrong = (False, wrong) if study is None else attempted(lambda: study.recorded or not _unended(study))
-    if study is None or others or not ended:
-        because = wrong or (f"{others[0].path} is {others[0].state}" if others else "some runs have not ended")
-        for one in bad:
-            actions.say(one.path, f"left as it is: it can be sealed anew once the journals are whole ({because})")
-        return
-    left_out = [name for name in str(root_attributes(actions.folder).get("left_out", "")).split("; ") if name]
-    for one in bad:
-        actions.set_aside(one.path)
-    absent = [cell["digest"] for cell in study.cells if named(cell["coordinates"]) in left_out]
-    study.seal(leaving_out=absent)
-    actions.say(CUBE, "sealed anew from the journals")
-
-
-def _unended(study: Study) -> bool:
-    left_out = set(str(root_attributes(study.folder).get("left_out", "")).split("; "))
-    return any(not run.ended and named(run.coordinates) not in left_out for run in study.runs())
-
-
 def _repair_claims(actions: Actions, found: Verified) -> None:
     if any(one.path == CLAIMS for one in found.damaged):
         actions.set_aside(CLAIMS, f"elastic check {actions.folder} writes it anew")
-
-
-def _next_step(actions: Actions, left: Verified) -> str:
-    if not actions.run_again or not (actions.folder / PROTOCOL).exists():
-        return ""
-    out = quote(str(actions.folder.parent))
-    return f"elastic run {quote(str(actions.folder / PROTOCOL))} --out {out}"

@@ -9,12 +9,11 @@ from typing import Any
 
 import xarray as xr
 
-from elastic.cube import Journal, Status, read_layout, run_lock, write_report
+from elastic.cube import Journal, Status, read_layout, write_report
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of
 from elastic.cube.labels import Label
 from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.cube.report_file import UNDER_WAY
-from elastic.errors import RunBusy
 from elastic.study.recorded import RUN, journal_facts
 from elastic.study.repair.actions import Actions
 from elastic.study.repair.cube_journal import rebuild
@@ -22,6 +21,7 @@ from elastic.study.repair.layouts import write_layout_anew
 from elastic.study.repair.siblings import restore_coordinates, restore_from_siblings
 from elastic.study.study import Study
 from elastic.study.verification import Finding, State
+from elastic.study.verification.belonging import DAMAGED
 from elastic.study.verification.reading import check_labelled, is_there, read_object
 from elastic.study.verification.run_files import CHECKPOINT, ENDED, REPORT, RunFiles
 
@@ -49,7 +49,7 @@ class Sealed:
 
 
 def repair_run(actions: Actions, cell: str, study: Study | None, recorded: bool, sealed: Sealed | None) -> None:
-    """Repair one run, or say that another process owns it.
+    """Repair one run, which the caller owns.
 
     Parameters
     ----------
@@ -64,12 +64,7 @@ def repair_run(actions: Actions, cell: str, study: Study | None, recorded: bool,
     sealed
         Its sealed cube, if that is intact.
     """
-    run = f"runs/{cell}"
-    try:
-        with run_lock(actions.folder / run):
-            _Run(actions, cell, None if recorded else study, recorded, sealed).repair()
-    except RunBusy as busy:
-        actions.say(run, f"left as it is: {busy.found} owns it")
+    _Run(actions, cell, None if recorded else study, recorded, sealed).repair()
 
 
 class _Run:
@@ -118,11 +113,19 @@ class _Run:
         self.actions.set_aside(f"{self.run}/{name}", why)
 
     def _without_layout(self) -> None:
-        """Move the records of a run aside, which cannot be read without its layout, so that the others can be used."""
+        """Move the records of a run aside, which cannot be read without its layout, so that the others can be used.
+
+        A sealed cube that has the numbers of a recorded run is read as long as nothing of it changes.
+        """
+        if self.recorded and self.sealed is not None:
+            kept = f"the sealed cube has its numbers; put back a copy, or record {self._coordinates()} again"
+            self.actions.say(f"{self.run}/{LAYOUT}", f"left as it is: {kept}")
+            return
         for name in (LAYOUT, REPORT, CHECKPOINT, FOLDER):
             self._aside(name)
         again = f"record {self._coordinates()} again" if self.recorded else "it is trained anew"
-        self.actions.say(self.run, f"its records cannot be read without {LAYOUT}: {again}, or put back a copy of that")
+        copies = f"put back a copy of that and what was moved to {DAMAGED}"
+        self.actions.say(self.run, f"its records cannot be read without {LAYOUT}: {again}, or {copies}")
         self.actions.run_again |= not self.recorded
 
     def _repair_journal(self, bad: Mapping[str, Finding], report: Mapping[str, Any]) -> list[str]:

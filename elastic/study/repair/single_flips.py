@@ -19,7 +19,9 @@ def restore_flips(actions: Actions, found: Verified) -> None:
     listed = read_sealed(actions.folder).listed
     for one in found.damaged:
         path = actions.folder / one.path
-        if one.state is not State.DAMAGED or misfit(path) or path.stat().st_size > LIMIT:
+        if one.state is not State.DAMAGED or misfit(path) or path.is_symlink() or path.stat().st_size > LIMIT:
+            continue
+        if not actions.owns(one.path):
             continue
         data = path.read_bytes()
         for digest in (None, *_digests(actions, one.path), *filter(None, [listed.get(one.path)])):

@@ -29,6 +29,9 @@ class State(StrEnum):
 #: States of a file that is not as it was written.
 BAD = (State.DAMAGED, State.MISSING)
 
+#: What is said of two whole files that do not belong together.
+ONE_OF_BOTH = "one of both is of another study"
+
 #: What the states mean that are no damage.
 MEANINGS = {
     State.LOST: "missing, as a repair has noted",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from elastic.errors import ElasticError, NotAllowed, UnknownName
 from elastic.protocol.canonical import digest
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE
-from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.reading import is_there, misfit, sha256
 from elastic.study.verification.sealed_files import root_attributes
 
@@ -60,10 +60,9 @@ def compared(
         return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other.found)
     if _is_changed(path.read_bytes(), text) or _digest_of_asked(folder, runs) in ("", asked):
         return found, other
-    one_of_both = "one of both is of another study"
     return (
-        Finding(FACTS, State.DAMAGED, f"{wrong_facts.found}: {one_of_both}"),
-        Finding(PROTOCOL, State.DAMAGED, f"{other.found}: {one_of_both}"),
+        Finding(FACTS, State.DAMAGED, f"{wrong_facts.found}: {ONE_OF_BOTH}"),
+        Finding(PROTOCOL, State.DAMAGED, f"{other.found}: {ONE_OF_BOTH}"),
     )
 
 

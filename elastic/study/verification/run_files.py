@@ -16,14 +16,11 @@ from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.cube.layout_file import read_layout
 from elastic.cube.names import Status
 from elastic.study.recorded import RUN, run_digest
-from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.journal_files import JournalFiles
 from elastic.study.verification.reading import attempted, check_labelled, is_there, misfit, read_object, sha256
 
 CHECKPOINT, REPORT = "checkpoint.pt", "status.json"
-
-#: What is said of two whole files of a run that do not belong together.
-ONE_OF_BOTH = "one of both is of another study"
 
 #: States of a run in its status.json that has nothing left to do.
 ENDED = tuple(state.name.lower() for state in (Status.DONE, Status.DIVERGED))

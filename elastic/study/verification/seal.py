@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
+from elastic.cube.replacing import is_withdrawn
 from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
 from elastic.study.creation import EXTENSIBLE
@@ -45,6 +46,10 @@ def check_seal(
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
     bad = [one for one in found if one.is_bad]
     yield from check_claims(folder, study.name if study else None, study.digest if study else None)
+    if is_withdrawn(folder):
+        told = "of a cube that was withdrawn; readers that have it open raise"
+        yield from (Finding(name, State.LEFT_OVER, told) for name in cube_files(folder))
+        return
     if not cube_files(folder) or study is None:
         yield from _unchecked(folder, manifest)
         return

@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from elastic.cube.manifest import CUBE, FILE
 from elastic.study.study import Study
 from elastic.study.study_file import FACTS
-from elastic.study.verification.findings import Finding, State
+from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.numbers import compared
 from elastic.study.verification.reading import attempted
-from elastic.study.verification.run_files import ONE_OF_BOTH, REPORT
+from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import Manifest, open_cube, root_attributes
 
 

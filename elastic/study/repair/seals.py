@@ -1,0 +1,66 @@
+"""The seal of a study: a damaged cube is sealed anew if the journals are whole, and kept as it is if they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from shlex import quote
+
+from elastic.cube import is_sealed
+from elastic.cube.manifest import CUBE, FILE
+from elastic.study.completeness import named
+from elastic.study.repair.actions import Actions
+from elastic.study.study import Study
+from elastic.study.study_file import PROTOCOL
+from elastic.study.verification import State, Verified
+from elastic.study.verification.reading import attempted
+from elastic.study.verification.sealed_files import left_out, root_attributes
+
+
+def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
+    """Move the damaged files of a cube aside and return what seals it anew; None if it stays as it is.
+
+    The caller keeps others from sealing. A recorded study that is repaired loses its seal, and is sealed again.
+    """
+    bad = [one for one in found.damaged if one.path.startswith((CUBE, FILE))]
+    study, wrong = attempted(lambda: Study(actions.folder))
+    is_changed = study is not None and study.recorded and actions.done and is_sealed(actions.folder)
+    if not bad and not (is_changed and any(one.state is State.OUT_OF_DATE for one in found.files)):
+        return None
+    extra = [one for one in bad if one.found.startswith("a file that")]
+    for one in extra:
+        actions.set_aside(one.path, "it is no part of the cube")
+    if bad and len(extra) == len(bad):
+        return None
+    others = [one for one in found.damaged if one not in bad]
+    absent = left_out(root_attributes(actions.folder))
+    unended, wrong = ([], wrong) if study is None else attempted(partial(_unended, study, absent))
+    if study is None or others or unended is None or unended:
+        because = f"{others[0].path} is {others[0].state}" if others else wrong or "some runs have not ended"
+        actions.run_again |= bool(unended) and not others
+        for one in bad:
+            actions.say(one.path, f"left as it is: it can be sealed anew once the journals are whole ({because})")
+        return None
+    for one in bad:
+        keep = actions.set_aside if one.path == FILE else actions.keep_copy
+        keep(one.path)
+    return partial(study.seal, leaving_out=[c["digest"] for c in study.cells if named(c["coordinates"]) in absent])
+
+
+def next_step(actions: Actions, left: Verified) -> str:
+    """Return the command that is left to the user, "" if none is."""
+    if not actions.run_again or not (actions.folder / PROTOCOL).exists():
+        return ""
+    study, _ = attempted(lambda: Study(actions.folder))
+    command = f"elastic run {quote(str(actions.folder / PROTOCOL))} --out {quote(str(actions.folder.parent))}"
+    if study is not None and study.name != actions.folder.resolve().name:
+        return f"rename the folder to {quote(study.name)}, where a run looks for the study, and repeat elastic verify"
+    is_external = study is not None and "external" in str(study.facts["protocol"].get("model"))
+    return f"{command} --allow MODULE (of your model)" if is_external else command
+
+
+def _unended(study: Study, absent: list[str]) -> list[str]:
+    """Return the runs of a protocol that have not ended, but for those that the cube leaves out."""
+    if study.recorded:
+        return []
+    return [run.cell for run in study.runs() if not run.ended and named(run.coordinates) not in absent]

@@ -1,0 +1,34 @@
+"""A cube that is open while its study is repaired: the numbers of the seal that was opened, or an error."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+import elastic
+from elastic.study.repair import repair
+
+
+@pytest.fixture
+def study(finished_study, tmp_path):
+    shutil.copytree(finished_study.folder, tmp_path / "small")
+    return elastic.open_study(tmp_path / "small")
+
+
+def test_a_repair_takes_no_chunk_away_before_the_cube_is_sealed_anew(study, monkeypatch):
+    """Plain xarray would read it as NaN."""
+    chunk = study.folder / "cube.zarr/training/loss/c/0/0/0"
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:-1])
+    seal, there = type(study).seal, []
+
+    def sealing(study, **options):
+        there.append(chunk.read_bytes() == whole[:-1])
+        seal(study, **options)
+
+    monkeypatch.setattr(type(study), "seal", sealing)
+    repaired = repair(study.folder)
+    assert there == [True]
+    assert not repaired.left.damaged
+    assert (study.folder / "damaged" / chunk.relative_to(study.folder)).read_bytes() == whole[:-1]

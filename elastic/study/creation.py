@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import remove_seal, run_lock, study_lock, withdraw_store, write_atomically
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
+from elastic.cube.atomic import explained, read_regular, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.protocol.later_components import written_out
@@ -142,7 +142,6 @@ def discard_runs(folder: Path) -> None:
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        remove_seal(folder)
         withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
         if (folder / RUNS).is_dir():
             shutil.rmtree(folder / RUNS)
@@ -152,7 +151,7 @@ def discard_runs(folder: Path) -> None:
 def check_not_recorded(folder: Path) -> None:
     """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
     try:
-        recorded = MARK in json.loads((folder / FACTS).read_bytes())
+        recorded = MARK in json.loads(read_regular(folder / FACTS))
     except (OSError, ValueError, TypeError):
         recorded = False
     if recorded or any((folder / RUNS).glob(f"*/{RUN}")):

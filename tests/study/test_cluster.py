@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -122,16 +123,28 @@ def test_slurm_is_asked_for_grace_and_to_requeue():
     assert {"--requeue", "--signal=B:TERM@120", "--open-mode=append"} <= directives
 
 
-def test_the_script_for_dask_runs_a_study_on_a_local_cluster(tmp_path):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_the_script_for_dask_runs_a_study_on_a_local_cluster(tmp_path, monkeypatch):
+    """A LocalCluster stands for the workers that dask-jobqueue would submit."""
     distributed = pytest.importorskip("distributed")
-    spec = importlib.util.spec_from_file_location("dask_jobqueue_script", FOLDER / "dask_jobqueue.py")
+    asked = {}
+
+    def local(**options):
+        asked.update(options)
+        local = {"threads_per_worker": 1, "processes": False, "protocol": "tcp", "dashboard_address": ":0"}
+        return distributed.LocalCluster(n_workers=1, silence_logs=50, **local)
+
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", types.SimpleNamespace(SLURMCluster=local))
+    spec = importlib.util.spec_from_file_location("dask_workers", FOLDER / "dask_workers.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-
-    def local(options):
-        return distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
-
-    arguments = [str(studies.write(tmp_path, TINY)), "--out", str(tmp_path / "results"), "--jobs", "1"]
-    study = script.main(arguments, local)
+    protocol = studies.write(tmp_path, TINY)
+    study = script.main([str(protocol), "--out", str(tmp_path / "results"), "--jobs", "1", "--partition", "short"])
     assert [run.state for run in study.runs()] == ["done"] * 3
     assert (study.folder / "manifest.sha256").exists()
+    assert (asked["queue"], asked["cores"], asked["processes"]) == ("short", 1, 1)
+
+
+def test_no_script_hides_the_package_that_it_imports():
+    """Python finds the folder of a script before all packages."""
+    assert [path.name for path in FOLDER.glob("*.py")] == ["dask_workers.py"]

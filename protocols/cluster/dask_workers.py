@@ -1,6 +1,6 @@
 """Carry out a study on workers that dask-jobqueue submits to SLURM, as many as there is work for.
 
-    python protocols/cluster/dask_jobqueue.py PROTOCOL --out /scratch/me/results --jobs 16
+    python protocols/cluster/dask_workers.py PROTOCOL --out /scratch/me/results --jobs 16
 
 Needs ``elastic-collapse[dask]`` and ``dask-jobqueue``. This process runs the scheduler: start it where it may stay (a
 login node, or a job of its own). If it is stopped, the same command resumes the study.
@@ -9,7 +9,7 @@ login node, or a job of its own). If it is stopped, the same command resumes the
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None, make_cluster: Callable[[Any], Any] = slurm_cluster) -> elastic.Study:
+def main(arguments: Sequence[str] | None = None) -> elastic.Study:
     """Run the protocol to its end and return the study, sealed."""
     options = parsed(arguments)
-    with make_cluster(options) as cluster:
+    with slurm_cluster(options) as cluster:
         cluster.adapt(minimum=1, maximum=options.jobs)
         return elastic.run(
             options.protocol, out=options.out, settings=options.settings, scheduler=cluster.scheduler_address

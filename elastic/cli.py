@@ -24,6 +24,8 @@ class Group(click.Group):
         except click.exceptions.Abort as abort:  # which knows the signal
             cause = abort.__cause__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
+        except OSError as error:  # click writes a line on Ctrl-C, also to a terminal that has been closed
+            raise error.__context__ if isinstance(error.__context__, KeyboardInterrupt) else error from None
         except click.ClickException as error:
             error.show()
             raise SystemExit(error.exit_code) from None

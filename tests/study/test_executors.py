@@ -248,11 +248,16 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
 
-def elastic_run(folder, *arguments, seeds="[0, 1]"):
-    """Start an `elastic run` of long runs; used as a context manager."""
-    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", f"axes.seed={seeds}"]
+def long_runs(folder, *arguments):
+    """Return the arguments of an `elastic run` of long runs."""
+    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", "axes.seed=[0, 1]"]
     words = [word for setting in settings for word in ("--set", setting)]
-    return forked.started("run", studies.write(folder), "--out", folder / "results", *words, *arguments, cwd=folder)
+    return ["run", studies.write(folder), "--out", folder / "results", *words, *arguments]
+
+
+def elastic_run(folder, *arguments):
+    """Start an `elastic run` of long runs; used as a context manager."""
+    return forked.started(*long_runs(folder, *arguments), cwd=folder)
 
 
 def read_until(process, words, times=1):
@@ -279,20 +284,33 @@ def assert_gone(pids):
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_ends_a_study_after_the_epoch_and_says_how_to_go_on(tmp_path, workers):
-    number = signal.SIGHUP if workers == 1 else signal.SIGTERM
-    with elastic_run(tmp_path, "--workers", workers) as running:
-        read_until(running, "started", workers)
+def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
+    with elastic_run(tmp_path, "--workers", 2) as running:
+        read_until(running, "started", 2)
         begun = children_of(running)
-        running.send_signal(number)
+        running.send_signal(signal.SIGTERM)
         told = running.stderr.read()
-        assert running.wait() == 128 + number, told
-    assert len(begun) == (workers if workers > 1 else 0)
+        assert running.wait() == 128 + signal.SIGTERM, told
+    assert len(begun) == 2
     assert_gone(begun)
     assert told.splitlines()[-1] == STOPPED
-    assert f"stopping after this epoch ({number.name} again: at once" in told
+    assert "stopping after this epoch (SIGTERM again: at once" in told
     assert "Traceback" not in told
+
+
+def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
+    """What it writes to the terminal from then on fails."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "elastic", *long_runs(tmp_path, "--workers", 1)]
+    with processes.started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=slave, stdout=slave) as running:
+        os.close(slave)
+        while b"test accuracy" not in os.read(master, 4096):
+            pass
+        os.close(master)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait() == 128 + signal.SIGHUP
+    runs = elastic.open_study(tmp_path / "results/small").runs()
+    assert [run.state for run in runs] == ["under way", "waiting"]
 
 
 def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_path):

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.atomic import explained, open_regular, write_atomically
 from elastic.cube.checked_files import Condition
 
 FILE = "manifest.sha256"
@@ -126,5 +126,5 @@ def _digest(text: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

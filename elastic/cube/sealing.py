@@ -62,9 +62,10 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
             if built is None:
                 return
             lock.check()
-            _put(built, folder)
+            with without_warnings():
+                replace_store(built, folder)
             write_manifest(folder, extra)
-            _clear(folder)
+            _clear(folder, "partial", "replaced")
 
 
 def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -> Path | None:
@@ -73,7 +74,7 @@ def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -
         found = tree() if callable(tree) else tree
         if found is None:
             return None
-        _clear(folder)
+        _clear(folder, "partial")
         partial = folder / f"{CUBE}.partial-{os.getpid()}"
         try:
             fixed = mapped(found, with_fixed_width)
@@ -167,16 +168,9 @@ def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
     return asked is not None and found is not None and is_same(asked, found, _chunks(asked))
 
 
-def _put(partial: Path, folder: Path) -> None:
-    """Give the finished store its name; one sealed before loses its manifest first, so it is never half a cube."""
-    (folder / FILE).unlink(missing_ok=True)
-    sync_folder(folder)
-    with without_warnings():
-        replace_store(partial, folder)
-
-
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, *kinds: str) -> None:
+    """Remove what dead processes left of manifests and of stores."""
     remove_partials(folder, FILE)
-    for pattern in (f"{CUBE}.partial-*", f"{CUBE}.replaced-*"):
-        for path in folder.glob(pattern):
+    for kind in kinds:
+        for path in folder.glob(f"{CUBE}.{kind}-*"):
             shutil.rmtree(path)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import deadly_models
+import forked
 import processes
 import pytest
 import studies
@@ -24,12 +25,11 @@ from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
 from elastic.study.stopping import stopping_cleanly
 
-ROOT = Path(elastic.__file__).parents[1]
-
 #: Three short runs.
 SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
 SEEDS = 3
 
+ROOT = Path(elastic.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 STOPPED = "elastic: stopped; the same command goes on from here"
@@ -248,13 +248,18 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
 
-def elastic_run(folder, *arguments, seeds="[0, 1]", **streams):
-    """Start an `elastic run` of long runs; used as a context manager."""
-    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", f"axes.seed={seeds}"]
-    words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "elastic", "run", studies.write(folder), "--out", folder / "results"]
-    pipes = {"stdout": processes.subprocess.DEVNULL, "stderr": processes.subprocess.PIPE, "text": True, **streams}
-    return processes.started([*command, *words, *arguments], env=ENVIRONMENT, cwd=folder, **pipes)
+#: Long runs.
+LONG = ("training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", "axes.seed=[0, 1]")
+
+
+def arguments(folder, *options):
+    words = [word for setting in LONG for word in ("--set", setting)]
+    return ["run", studies.write(folder), "--out", folder / "results", *words, *options]
+
+
+def elastic_run(folder, *options):
+    """Run an `elastic run` of long runs; used as a context manager."""
+    return forked.started(*arguments(folder, *options), cwd=folder)
 
 
 def read_until(process, words, times=1):
@@ -298,7 +303,8 @@ def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
 def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
     """What it writes to the terminal from then on fails."""
     master, slave = os.openpty()
-    with elastic_run(tmp_path, "--workers", 1, stderr=slave, stdout=slave) as running:
+    command = [sys.executable, "-m", "elastic", *arguments(tmp_path)]
+    with processes.started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=slave, stdout=slave) as running:
         os.close(slave)
         while b"test accuracy" not in os.read(master, 4096):
             pass

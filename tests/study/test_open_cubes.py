@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import elastic
+from elastic.cube import sealing
 from elastic.study.repair import repair
 
 
@@ -32,3 +33,19 @@ def test_a_repair_takes_no_chunk_away_before_the_cube_is_sealed_anew(study, monk
     assert there == [True]
     assert not repaired.left.damaged
     assert (study.folder / "damaged" / chunk.relative_to(study.folder)).read_bytes() == whole[:-1]
+
+
+def test_a_seal_whose_process_dies_before_the_manifest_is_no_damage(study, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    (study.folder / "manifest.sha256").unlink()
+    assert [str(one) for one in study.verify().damaged] == ["manifest.sha256: missing"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "write_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            study.seal()
+    assert not study.verify().damaged
+    study.seal()
+    assert not study.verify().damaged
+    assert not list(study.folder.glob("cube.zarr.*"))

@@ -78,6 +78,7 @@ def run_in_workers(
             else:
                 pool.assign()
             if board.running:
+                stop.end_wait()
                 pool.listen(TICK)
                 ticks += 1
                 if board.busy and ticks * TICK >= BETWEEN_LOOKS:

@@ -64,10 +64,7 @@ def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
             actions.say(FACTS, f"left as it is: no run is of {PROTOCOL}, which may be damaged itself")
             return
     except NotAllowed:
-        actions.say(
-            FACTS,
-            "left as it is: the protocol asks for code of your own; run it again (with --allow), which writes it anew",
-        )
+        actions.say(FACTS, "left as it is: a protocol with code of your own writes it anew when it is run (--allow)")
         return
     except ElasticError as error:
         if "canonical_protocol" in attrs:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
-from elastic.cube import assemble, read_report, with_axes_along
+from elastic.cube import assemble, read_progress, read_report, with_axes_along
 from elastic.cube.manifest import FILE as MANIFEST
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
@@ -194,7 +194,9 @@ class Study:
     def _assembled(self, left_out: Collection[str]) -> xr.DataTree:
         kept = [cell for cell in self.cells if cell["digest"] not in left_out]
         absent = [cell for cell in self.cells if cell["digest"] in left_out]
-        reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
+        # A run that has ended and lost its records must not read as one that has not begun.
+        reports = [read_progress(self.run_folder(cell["digest"])).report for cell in kept]
+        reports += [read_report(self.run_folder(cell["digest"])) for cell in absent]
         data_digests = [report["data_digest"] for report in reports if "data_digest" in report]
         runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
         tree = assemble(runs, self.facts["axes"], cube_attributes(self.facts, data_digests, absent))

@@ -115,6 +115,17 @@ def test_a_damaged_record_of_a_run_under_way_is_told_in_one_line(command, study,
     assert any(str(path) in line for path in files)
 
 
+@pytest.mark.parametrize("reading", [["status"], ["check"]], ids=" ".join)
+def test_an_ended_run_without_its_records_does_not_read_as_one_to_come(command, study, reading):
+    (study / "manifest.sha256").unlink()
+    lost = next(study.glob("runs/*/journal"))
+    shutil.rmtree(lost)
+    code, _, lines = command(*reading, study)
+    assert code == 4
+    (line,) = lines
+    assert line.startswith(f"elastic: {lost}: the records should be there once a run has ended; found none")
+
+
 # Errors of elastic's own
 
 

@@ -117,7 +117,7 @@ def read_progress(folder: Path) -> Progress:
     Raises
     ------
     Damaged
-        If status.json is damaged, or the layout that is read.
+        If status.json is damaged, or the layout that is read, or a run has ended without a record.
     """
     report, names = read_report(folder), record_files(folder / FOLDER)
     # Without the layout the records cannot be read: it says so.
@@ -126,6 +126,9 @@ def read_progress(folder: Path) -> Progress:
     planned = report.get("epochs", layout.epochs if layout else None)
     is_begun = bool(report) or layout is not None
     if not names:
+        if report.get("status") in ENDED and read_report(folder) == report:
+            hint = f"putting them back, or deleting {folder} and running again: this run is trained anew"
+            raise Damaged("the records", "be there once a run has ended", "none", hint, place=str(folder / FOLDER))
         return Progress(UNDER_WAY if is_begun else WAITING, None, planned, report)
     last = max((epoch for name in names if (epoch := epoch_of(name)) is not None), default=None)
     state = report.get("status")

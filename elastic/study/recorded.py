@@ -22,6 +22,8 @@ from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.labels import read_checksum
 from elastic.cube.layout_file import FILE as LAYOUT
+from elastic.cube.report_file import FILE as REPORT
+from elastic.cube.report_file import digests
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
 
@@ -63,6 +65,8 @@ def run_digest(coordinates: Mapping[str, Any]) -> str:
 def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
     """Return the runs of a study in the order of their coordinates; one that is being removed is left out.
 
+    A Recorder describes a run before its first record, and removes its records first.
+
     Parameters
     ----------
     folder
@@ -73,10 +77,12 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
     Raises
     ------
     Damaged
-        If a run's description is damaged, or is of another folder.
+        If a run's description is damaged, is of another folder, or is missing beside records.
     """
-    paths = sorted((folder / "runs").glob(f"*/{RUN}"))
-    runs = [run for path in paths if path.parent.name != leave_out and (run := _read_run(path)) is not None]
+    with explained(folder / "runs", "be readable"):
+        names = sorted(path.name for path in (folder / "runs").iterdir()) if os.path.lexists(folder / "runs") else []
+    paths = [folder / "runs" / name / RUN for name in names if name != leave_out]
+    runs = [run for path in paths if (run := _read_run(path)) is not None]
     return sorted(runs, key=lambda run: [_order(value) for value in run.coordinates.values()])
 
 
@@ -86,6 +92,8 @@ def _read_run(path: Path) -> RecordedRun | None:
         with explained(path, "be readable"):
             data = _bytes(path)
             if data is None:
+                if record_files(path.parent / FOLDER) and not path.exists():
+                    raise ValueError("no such file beside the run's records")
                 return None
             facts, _ = decode_json(data)
         run = RecordedRun(path.parent, dict(facts["coordinates"]), dict(facts["settings"]))
@@ -112,7 +120,10 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
     Damaged
         As `read_runs`, and if a run's status.json is damaged.
     """
+    check_header(stored)
     runs, names = read_runs(folder), list(stored["coordinates"])
+    if others := [run for run in runs if set(run.coordinates) != set(names)]:
+        raise ValueError(f"coordinates {', '.join(names)}, of a run {', '.join(others[0].coordinates)}")
     described = {name: stored.get(name) for name in ("name", "title", "question", "cites", "claims")}
     described |= {"settings": together([run.settings for run in runs])}
     cells = [
@@ -127,6 +138,29 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
         "cells": cells,
         "provenance": stored["provenance"],
     }
+
+
+def check_header(stored: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a part of study.json is of another type than a Recorder writes; claims are checked alone.
+
+    >>> check_header({"name": "a", "coordinates": [], "provenance": {}})
+    Traceback (most recent call last):
+    ...
+    ValueError: 'coordinates' of another type: []
+    """
+    names = stored["coordinates"]
+    are_texts = {key: isinstance(stored.get(key), str | None) for key in ("title", "question")}
+    fit = {
+        "name": isinstance(stored["name"], str),
+        "coordinates": isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names),
+        "provenance": isinstance(stored["provenance"], Mapping),
+        "cites": all(isinstance(key, str) for key in stored.get("cites") or ()),
+        "claims": all(isinstance(claim, Mapping) and "name" in claim for claim in stored.get("claims") or ()),
+        **are_texts,
+    }
+    for key, is_fit in fit.items():
+        if not is_fit:
+            raise ValueError(f"{key!r} of another type: {stored.get(key)!r:.100}")
 
 
 def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -172,18 +206,29 @@ def journal_facts(run: Path) -> dict[str, Any]:
 def _contents(run: Path) -> tuple[str, str]:
     """Return the digests of a run's records and of its samples."""
     report = read_report(run)
-    # All records are read only where no Recorder has closed since the last one.
-    found = report.get("journal") or {}
-    if found.get("names") != digest(record_files(run / FOLDER)):
-        found = journal_facts(run)
+    found, told = journal_facts(run), report.get("journal") or {}
+    # Under earlier releases, which listed no files, a run went on without a word in its report.
+    is_final = bool(told) and ("files" in report or told.get("names") == found["names"])
+    if is_final and told != found and read_report(run) == report:
+        raise _other_file(run, report.get("files") or {})
     return found["sha256"], str(report.get("data_digest", ""))
+
+
+def _other_file(run: Path, listed: Mapping[str, str]) -> Damaged:
+    """Return the error of a run whose files are not those that its status.json lists."""
+    found = digests(run)
+    other = [name for name in (*listed, *found) if name != RUN and listed.get(name) != found.get(name)]
+    path = run / (other[0] if other else FOLDER)
+    should, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
+    what = "another" if path.exists() else "no such file"
+    return Damaged(f"`{path.name}`", should, what, f"{hint}; elastic verify names all", place=str(path))
 
 
 def _bytes(path: Path) -> bytes | None:
     """Return what a file holds, None where it is gone: another process may remove a run."""
     try:
         return read_regular(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

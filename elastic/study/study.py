@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
-from elastic.cube import assemble, read_report, with_axes_along
+from elastic.cube import assemble, read_progress, read_report, with_axes_along
+from elastic.cube.manifest import FILE as MANIFEST
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
@@ -28,7 +29,7 @@ from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.run_status import RunStatus, read_status
 from elastic.study.sealing import seal_study
 from elastic.study.snapshots import opened_seal, settled
-from elastic.study.study_file import FACTS, UNREADABLE, check_protocol_file, damaged, read_facts
+from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
 
 if TYPE_CHECKING:
     from elastic.study.verification import Verified
@@ -59,6 +60,8 @@ class Study:
         try:
             self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
+            if self.folder.is_dir() and any((self.folder / name).exists() for name in (RUNS, PROTOCOL, MANIFEST)):
+                raise damaged(self.folder, "no such file beside the runs") from None
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` or a Recorder made"
@@ -191,7 +194,9 @@ class Study:
     def _assembled(self, left_out: Collection[str]) -> xr.DataTree:
         kept = [cell for cell in self.cells if cell["digest"] not in left_out]
         absent = [cell for cell in self.cells if cell["digest"] in left_out]
-        reports = [read_report(self.run_folder(cell["digest"])) for cell in self.cells]
+        # A run that has ended and lost its records must not read as one that has not begun.
+        reports = [read_progress(self.run_folder(cell["digest"])).report for cell in kept]
+        reports += [read_report(self.run_folder(cell["digest"])) for cell in absent]
         data_digests = [report["data_digest"] for report in reports if "data_digest" in report]
         runs = [(cell["coordinates"], self.run_folder(cell["digest"])) for cell in kept]
         tree = assemble(runs, self.facts["axes"], cube_attributes(self.facts, data_digests, absent))

@@ -8,6 +8,7 @@ latter.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,9 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def damaged(folder: Path, found: str) -> Damaged:
     """Return the error of a study.json that is not as it was written."""
+    begin = "deleting it and running" if os.path.lexists(folder / FACTS) else "running"
     hint = (
-        "deleting it and running its protocol again: the runs are kept (a Recorder finds them again, too), or "
+        f"{begin} its protocol again: the runs are kept (a Recorder finds them again, too), or "
         f"elastic verify --repair {folder}"
     )
     return Damaged(f"`{FACTS}`", "be readable and as it was written", found, hint, place=str(folder / FACTS))

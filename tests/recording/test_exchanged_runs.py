@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from recordings import record
@@ -10,6 +11,7 @@ from recordings import record
 import elastic
 from elastic.errors import Damaged
 from elastic.study.recorded import run_digest
+from elastic.study.verification import State, verify
 
 
 @pytest.fixture
@@ -31,6 +33,49 @@ def test_parts_of_two_runs_that_are_exchanged_are_refused(runs, part):
     with pytest.raises(Damaged) as caught:
         _ = elastic.open_study(folder).cube
     assert str(one / part) in str(caught.value) or str(other / part) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["journal/records.npz", "status.json"])
+def test_a_file_of_the_same_run_in_another_study_is_refused(runs, tmp_path_factory, name):
+    """Its cell is the same: only status.json and the records together tell that they are of one study."""
+    folder, one, _ = runs
+    record(other := tmp_path_factory.mktemp("other"), seed=5, coordinates={"seed": 0})
+    shutil.copy(other / "runs" / one.name / name, one / name)
+    with pytest.raises(Damaged, match=r"`records\.npz` should be the one that status\.json lists"):
+        _ = elastic.open_study(folder).cube
+
+
+@pytest.mark.parametrize("name", ["journal/records.npz", "run.json"])
+def test_a_run_is_not_left_out_because_a_file_of_it_is_lost(runs, name):
+    folder, one, _ = runs
+    (one / name).unlink()
+    with pytest.raises(Damaged) as caught:
+        elastic.open_study(folder).seal()
+    assert caught.value.place == str(one / name)
+    assert not (folder / "manifest.sha256").exists()
+
+
+WRONG = {"coordinates": [], "claims": [3], "title": 3, "provenance": 3, "name": None}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_description_without_a_checksum_is_checked_for_its_types(runs, key):
+    """As an earlier release wrote it."""
+    path = runs[0] / "study.json"
+    facts = {k: value for k, value in json.loads(path.read_text()).items() if k not in ("sha256_of", "sha256")}
+    path.write_text(json.dumps(facts))
+    (found,) = [one for one in verify(runs[0]).files if one.path == "study.json"]
+    assert found.state is State.NOT_CHECKABLE
+    path.write_text(json.dumps({**facts, key: WRONG[key]}))
+    with pytest.raises(Damaged, match=rf"'{key}' of another type"):
+        elastic.open_study(runs[0])
+    assert "study.json" in [one.path for one in verify(runs[0]).damaged]
+
+
+def test_a_folder_whose_study_json_is_lost_is_damaged(runs):
+    (runs[0] / "study.json").unlink()
+    with pytest.raises(Damaged, match="no such file beside the runs; try running its protocol again"):
+        elastic.open_study(runs[0])
 
 
 def test_every_file_of_a_run_names_its_cell_and_has_a_checksum(runs):

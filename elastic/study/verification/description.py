@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.study.identity import checked_cells, checked_facts
-from elastic.study.recorded import MARK, RUN
+from elastic.study.recorded import MARK, RUN, check_header
 from elastic.study.study_file import FACTS, PROTOCOL
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.protocol_file import alone, compared
@@ -73,9 +73,11 @@ def described(folder: Path, listed: Mapping[str, str]) -> Description:
 
 
 def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Description:
-    names, name = stored.get("coordinates"), stored.get("name")
-    if not isinstance(names, list) or not isinstance(name, str) or not isinstance(stored.get("provenance"), dict):
-        return Description(None, True, (), (Finding(FACTS, State.DAMAGED, "no coordinates, name or provenance"),))
+    try:
+        check_header(stored)
+    except (KeyError, TypeError, ValueError) as error:
+        return Description(None, True, (), (Finding(FACTS, State.DAMAGED, f"{type(error).__name__}: {error}"),))
+    names, name = stored["coordinates"], stored["name"]
     runs = {path.parent.name: read_object(path, RUN)[0] for path in sorted((folder / "runs").glob(f"*/{RUN}"))}
     given = [facts.get("coordinates") for facts in runs.values() if facts]
     others = [at for at in given if not isinstance(at, dict) or set(at) != set(map(str, names))]

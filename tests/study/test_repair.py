@@ -123,7 +123,7 @@ def put_first(folder, name, data):
 
 #: What is damaged in a sealed study, and what is said of it; all but the last two have the bytes that they had.
 SEALED = {
-    "study.json": "study.json: written anew from the sealed cube",
+    "study.json": "study.json: written anew from protocol.yaml; its versions are as the sealed cube has them",
     "protocol.yaml": "protocol.yaml: written anew, as study.json holds it",
     "runs/*/layout.json": "layout.json: written anew",
     "runs/*/journal/records.npz": "records rebuilt from the sealed cube, bit by bit",
@@ -311,7 +311,7 @@ def test_a_protocol_that_was_extended_since_the_seal_is_kept(copy, tmp_path):
     done = repaired(folder)
     assert not done.left.damaged
     assert (folder / "protocol.yaml").read_text() == text
-    assert Protocol.from_canonical(json.loads((folder / "study.json").read_text())["protocol"]).axes.seed == (0, 1, 2)
+    assert Protocol.from_canonical(json.loads((folder / "study.json").read_text())["protocol"]).axes.seed == [0, 1, 2]
 
 
 def test_of_two_recordings_with_the_same_coordinates_the_sealed_cube_tells_the_stranger(copy, made, known):

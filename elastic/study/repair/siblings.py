@@ -16,6 +16,7 @@ from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import ElasticError
 from elastic.study.recorded import RUN, run_digest
 from elastic.study.repair.actions import Actions
+from elastic.study.study_file import FACTS
 from elastic.study.verification.reading import read_object, sha256
 from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import root_attributes
@@ -48,7 +49,8 @@ def restore_coordinates(actions: Actions, run: str) -> None:
         what = "lost: its coordinates are not among those of other runs; record the run again, or put back a copy"
         actions.say(f"{run}/{RUN}", what)
         return
-    study = next((one.get("study") for one in _others(folder)), None)
+    facts, _ = read_object(actions.folder / FACTS, FACTS)
+    study = next((one["study"] for one in _others(folder) if one.get("study")), (facts or {}).get("name"))
     actions.set_aside(f"{run}/{RUN}")
     write_atomically(folder / RUN, encode_json({"study": study, "coordinates": found, "settings": {}}))
     report, _ = read_object(folder / REPORT, REPORT)

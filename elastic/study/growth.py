@@ -98,10 +98,13 @@ def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
 
 
 def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cell]]:
-    """Yield each cell as it was named with the former end, and as it is now."""
+    """Yield each cell as it was named with the former end, and as it is now; none whose end an axis sets."""
     canonical = asked.canonical()
     canonical["training"] = {**canonical["training"], "epochs": begun["training"]["epochs"]}
-    yield from zip(Protocol.from_canonical(canonical).cells, asked.cells, strict=True)
+    names = {cell.digest for cell in asked.cells}
+    for before, after in zip(Protocol.from_canonical(canonical).cells, asked.cells, strict=True):
+        if before.digest not in names:
+            yield before, after
 
 
 def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:

@@ -54,6 +54,9 @@ class Journal(Watcher):
     def run_lost(self, label, again):
         self.told.append((self.place, "lost", label, again))
 
+    def note(self, message):
+        self.told.append((self.place, "note", message))
+
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
@@ -77,6 +80,18 @@ def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial,
     assert watch.told[1] == (None, "lost", "seed=0", True)
     assert sorted(told[2:] for told in begun[1:]) == [("seed=0", 1), ("seed=1", 0), ("seed=2", 0)]
     assert {place for place, *_ in begun} == {None, 0, 1}
+
+
+def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, serial, monkeypatch):
+    for name in ("MEASURED", "START", "SAVED"):
+        monkeypatch.setattr(automatic, name, 0.0)
+    monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
+    monkeypatch.setattr(execution, "modules_outside", lambda: ["a_module_of_this_process"])
+    watch = Journal()
+    study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
+    assert cube_of(study) == serial
+    (note,) = [told[2] for told in watch.told if told[1] == "note" and "a_module_of_this_process" in told[2]]
+    assert note.endswith("; going on in this process")
 
 
 def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):
@@ -248,16 +263,18 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
 
-def long_runs(folder, *arguments):
-    """Return the arguments of an `elastic run` of long runs."""
-    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", "axes.seed=[0, 1]"]
-    words = [word for setting in settings for word in ("--set", setting)]
-    return ["run", studies.write(folder), "--out", folder / "results", *words, *arguments]
+#: Long runs.
+LONG = ("training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", "axes.seed=[0, 1]")
 
 
-def elastic_run(folder, *arguments):
-    """Start an `elastic run` of long runs; used as a context manager."""
-    return forked.started(*long_runs(folder, *arguments), cwd=folder)
+def arguments(folder, *options):
+    words = [word for setting in LONG for word in ("--set", setting)]
+    return ["run", studies.write(folder), "--out", folder / "results", *words, *options]
+
+
+def elastic_run(folder, *options):
+    """Run an `elastic run` of long runs; used as a context manager."""
+    return forked.started(*arguments(folder, *options), cwd=folder)
 
 
 def read_until(process, words, times=1):
@@ -301,7 +318,7 @@ def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
 def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
     """What it writes to the terminal from then on fails."""
     master, slave = os.openpty()
-    command = [sys.executable, "-m", "elastic", *long_runs(tmp_path, "--workers", 1)]
+    command = [sys.executable, "-m", "elastic", *arguments(tmp_path)]
     with processes.started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=slave, stdout=slave) as running:
         os.close(slave)
         while b"test accuracy" not in os.read(master, 4096):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -182,9 +182,11 @@ def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
 def _check_same_question(study: Study, asked: Protocol) -> None:
     # Options that one of them leaves out are compared by what they mean.
     lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked.canonical()))
-    different = [line for line in lines if line.partition(":")[0].split(".")[0] not in EXTENSIBLE]
+    begun = study.facts["protocol"]
+    set_by_axes = _paths_of_axes(begun["axes"]) & _paths_of_axes(asked.canonical()["axes"])
+    different = [line for line in lines if _is_fixed(line.partition(":")[0].split("."), set_by_axes)]
     if [line.partition(":")[0] for line in different] == [EPOCHS]:
-        check_growth(study.folder, study.facts["protocol"], asked, different[0])
+        check_growth(study.folder, begun, asked, different[0])
     elif different:
         raise StudyError(
             "the study",
@@ -193,6 +195,18 @@ def _check_same_question(study: Study, asked: Protocol) -> None:
             f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),
         )
+
+
+def _paths_of_axes(axes: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    return {tuple(axis["path"].split(".")) for name, axis in axes.items() if name != "seed"}
+
+
+def _is_fixed(path: Sequence[str], set_by_axes: Collection[tuple[str, ...]]) -> bool:
+    """Return whether a part of a protocol is the same for all runs that a study may ever have.
+
+    The sections of a canonical protocol are those of its first run: what an axis sets changes with the first value.
+    """
+    return path[0] not in EXTENSIBLE and not any(tuple(path[: len(axis)]) == axis for axis in set_by_axes)
 
 
 def shown(lines: Sequence[str], limit: int = 3) -> str:

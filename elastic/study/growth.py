@@ -84,24 +84,27 @@ def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
     ElasticError
         If a run is damaged.
     """
-    return sum(_grow_run(runs, before, after) for before, after in _pairs(begun, asked))
+    return sum(_grow_run(runs, before, after) for before, after in pairs(begun, asked))
 
 
 def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
     """Remove the former folders of runs that have grown; what cannot be removed stays, and is of no study."""
     import shutil
 
-    for before, after in _pairs(begun, asked):
+    for before, after in pairs(begun, asked):
         if (runs / after.digest / CHECKPOINT).exists() and (runs / before.digest).is_dir():
             with suppress(ElasticError, OSError), run_lock(runs / before.digest):
                 shutil.rmtree(runs / before.digest)
 
 
-def _pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cell]]:
-    """Yield each cell as it was named with the former end, and as it is now."""
+def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cell]]:
+    """Yield each cell as it was named with the former end, and as it is now; none whose end an axis sets."""
     canonical = asked.canonical()
     canonical["training"] = {**canonical["training"], "epochs": begun["training"]["epochs"]}
-    yield from zip(Protocol.from_canonical(canonical).cells, asked.cells, strict=True)
+    names = {cell.digest for cell in asked.cells}
+    for before, after in zip(Protocol.from_canonical(canonical).cells, asked.cells, strict=True):
+        if before.digest not in names:
+            yield before, after
 
 
 def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:

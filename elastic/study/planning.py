@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from elastic.study.creation import protocol_of, taken_up
 from elastic.study.executors.automatic import START
 from elastic.study.executors.capacity import cores, threads_of, workers_allowed
 from elastic.study.folders import RESULTS, RUNS
+from elastic.study.growth import pairs
 from elastic.study.run_status import RunStatus, read_status
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Seconds after which no further kind of run is measured.
 BUDGET = 30.0
+
+#: Bytes beside numbers and weights: of a run (its layout, the heads of its arrays), and of a cube (its metadata).
+RUN_BYTES, CUBE_BYTES = 40_000, 800_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Plan:
     kinds
         Of the runs that have not ended, by what they take.
     seconds
-        For all that is left, in one process after the other.
+        For all runs that are left, one after the other; what loading and sealing take comes on top.
     workers, threads
         Processes that `elastic run` may use, and the threads of each.
     parallel_seconds
@@ -73,7 +77,7 @@ class Plan:
     memory_bytes
         Of all workers together.
     disk_bytes
-        Of the whole study: journals, checkpoints and the sealed cube.
+        Of the runs that are left: journals, checkpoints and their part of the sealed cube.
     cores, idle_cores
         Of this machine, and those of them that no thread would use.
     measured_seconds
@@ -136,8 +140,7 @@ def plan(
     if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     taken_up(folder, loaded)  # refuses a study that asked something else
-    cells = loaded.cells
-    status = [read_status(folder / RUNS / cell.digest, cell.coordinates) for cell in cells]
+    cells, status = loaded.cells, _status(folder, loaded)
     left = [(cell, found) for cell, found in zip(cells, status, strict=True) if not found.ended]
     begun_at = time.perf_counter()
     groups = _kinds(left)
@@ -164,11 +167,26 @@ def plan(
         threads=threads,
         parallel_seconds=_parallel(times, workers),
         memory_bytes=workers * max((cost.memory_bytes for cost in known), default=0),
-        disk_bytes=int(sum(_bytes(g, cost, known) for g, cost in zip(groups, costs, strict=True))),
+        disk_bytes=(CUBE_BYTES if left else 0)
+        + int(sum(_bytes(g, cost, known) for g, cost in zip(groups, costs, strict=True))),
         cores=cores(),
         idle_cores=max(0, cores() - workers * threads),
         measured_seconds=measured,
     )
+
+
+def _status(folder: Path, protocol: Protocol) -> list[RunStatus]:
+    """Return how far each run is; one that ended where the study is to end later has the rest left."""
+    begun = protocol_of(folder, unless=protocol.digest)
+    former: dict[str, str] = {}
+    if begun and begun["training"]["epochs"] < protocol.training.epochs:
+        former = {after.digest: before.digest for before, after in pairs(begun, protocol)}
+    found = []
+    for cell in protocol.cells:
+        status = read_status(folder / RUNS / former.get(cell.digest, cell.digest), cell.coordinates)
+        is_open = cell.digest in former and status.state == "done"
+        found.append(replace(status, state="under way") if is_open else status)
+    return found
 
 
 Open = Sequence[tuple[Cell, RunStatus]]
@@ -232,7 +250,7 @@ def _bytes(group: Open, cost: Cost | None, known: Sequence[Cost]) -> float:
     for cell, _ in group:
         epochs, probes = cell.settings.training.epochs + 1, len(_probed(cell))
         each = [
-            2 * (one.record_bytes * epochs + one.probe_bytes * probes) + one.checkpoint_bytes
+            2 * (one.record_bytes * epochs + one.probe_bytes * probes) + one.checkpoint_bytes + RUN_BYTES
             for one in ([cost] if cost else known)
         ]
         total += sum(each) / len(each)
@@ -301,7 +319,7 @@ def in_time(seconds: float) -> str:
     """Return a time in the unit that fits it.
 
     >>> in_time(3.21), in_time(130), in_time(7000), in_time(300000)
-    ('3.2 s', '2 min 10 s', '1 h 57 min', '3 d 11 h')
+    ('3.2 s', '2 min 10 s', '1 h 56 min', '3 d 11 h')
     """
     if seconds < 60:
         return f"{seconds:.2g} s"

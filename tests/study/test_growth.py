@@ -88,3 +88,24 @@ def test_other_ends_are_refused_with_the_reason(tmp_path, begun, asked, told):
         studies.run(tmp_path, *quick, *asked, text=GROWING)
     assert told in str(caught.value)
     assert studies.contents(study.folder) == before
+
+
+AXES = """
+  rate: {path: optimizer.lr, values: [0.1, 0.2]}
+  long: {path: training.epochs, values: [2, 1]}
+"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [("axes.rate.values=[0.05, 0.1, 0.2]", "axes.rate.labels=[0.05, 0.1, 0.2]"),
+     ("axes.long.values=[3, 2, 1]", "axes.long.labels=[3, 2, 1]"),
+     ("exclude=[{rate: 0.1, long: 2}]",)],
+)  # fmt: skip
+def test_axes_change_at_their_first_value_too(tmp_path, changes):
+    """A canonical protocol has the sections of its first run: another first value asks no other question."""
+    quick, text = (*studies.NO_PROBES, "axes.seed=[0]"), GROWING.rstrip() + AXES
+    before = studies.journals(studies.run(tmp_path, *quick, text=text))
+    study = studies.run(tmp_path, *quick, *changes, text=text)
+    assert before.items() <= studies.journals(study).items()
+    assert all(run.ended for run in study.runs())

@@ -62,7 +62,7 @@ def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
     assert (found.runs, found.ended, found.excluded, found.epochs, found.recorded) == (10, 0, 2, 60, 0)
     one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
     assert found.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
-    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000)
+    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + planning.RUN_BYTES) + planning.CUBE_BYTES
     assert (found.workers, found.threads, found.memory_bytes, found.cores, found.idle_cores) == (2, 1, 10000, 5, 3)
     assert found.seconds / 2 < found.parallel_seconds < found.seconds
     text = "\n".join(found.lines())
@@ -115,13 +115,15 @@ def test_a_run_is_measured_in_a_folder_of_its_own(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
     told = CliRunner().invoke(cli, ["plan", str(path), "--set", "axes={}", "--set", "exclude=[]", "--json"])
     assert json.loads(told.stdout)["runs"] == 1
-    # The journal of the run itself holds as many bytes of numbers, to within its headers.
     study = studies.run(tmp_path, "axes={}", "exclude=[]", text=TINY)
     size = sum(path.stat().st_size for path in study.folder.glob("runs/*/checkpoint.pt"))
     assert kind.cost.checkpoint_bytes == size
-    assert elastic.plan(path, settings=["axes={}", "exclude=[]"], out=tmp_path / "results").lines()[-1] == (
-        "nothing is left to run"
-    )
+    asked = {"settings": ["axes={}", "exclude=[]"], "out": tmp_path / "results"}
+    assert elastic.plan(path, **asked).lines()[-1] == "nothing is left to run"
+    # With a later end (`elastic.study.growth`) the rest is left.
+    asked["settings"] += ["training.epochs=8"]
+    assert elastic.plan(path, **asked).recorded == 6
+    assert elastic.plan(path, **asked).ended == 0
 
 
 def test_mistakes_are_those_of_a_run(tmp_path):

@@ -58,7 +58,7 @@ def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, differ
             should = "stay as it is, unless optimizer.schedule is constant: the learning rates depend on the end"
             raise refused(should, f"{schedule} and {difference}")
         if missed := sorted(
-            set(_probed(cell.settings, after)) & set(range(before)) - set(_probed(cell.settings, before))
+            set(probed(cell.settings, after)) & set(range(before)) - set(probed(cell.settings, before))
         ):
             should = "stay as it is, unless probes.at chooses the same epochs up to the former end (every, listed)"
             at = cell.settings.probes.at.name
@@ -116,7 +116,7 @@ def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
         if loaded is None or known is None:
             return False
         epochs = after.settings.training.epochs
-        layout = replace(known, epochs=epochs, probed=_probed(after.settings, epochs), cell=None)
+        layout = replace(known, epochs=epochs, probed=probed(after.settings, epochs), cell=None)
         report = read_report(source)
         state, environment = loaded
         planned = {"epochs": epochs, "environment": report.get("environment", environment)}
@@ -129,13 +129,13 @@ def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
     return True
 
 
-def _as_recorded(record: Mapping[str, Any], probed: bool) -> dict[str, Any]:
+def _as_recorded(record: Mapping[str, Any], whole: bool) -> dict[str, Any]:
     """Return what a record holds at an epoch that is probed, or is not."""
-    kept = (name for name in record if probed or name == "status" or name.startswith(f"{TRAINING}/"))
+    kept = (name for name in record if whole or name == "status" or name.startswith(f"{TRAINING}/"))
     return {name: record[name] for name in kept}
 
 
-def _probed(settings: Settings, epochs: int) -> list[int]:
+def probed(settings: Settings, epochs: int) -> list[int]:
     """Return the epochs that a run is probed at if it ends after so many."""
     from elastic.protocol.later_components import options_of
     from elastic.training.probe_schedules import probed_epochs

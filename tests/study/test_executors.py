@@ -54,6 +54,9 @@ class Journal(Watcher):
     def run_lost(self, label, again):
         self.told.append((self.place, "lost", label, again))
 
+    def note(self, message):
+        self.told.append((self.place, "note", message))
+
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
@@ -77,6 +80,18 @@ def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial,
     assert watch.told[1] == (None, "lost", "seed=0", True)
     assert sorted(told[2:] for told in begun[1:]) == [("seed=0", 1), ("seed=1", 0), ("seed=2", 0)]
     assert {place for place, *_ in begun} == {None, 0, 1}
+
+
+def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, serial, monkeypatch):
+    for name in ("MEASURED", "START", "SAVED"):
+        monkeypatch.setattr(automatic, name, 0.0)
+    monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
+    monkeypatch.setattr(execution, "modules_outside", lambda: ["a_module_of_this_process"])
+    watch = Journal()
+    study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
+    assert cube_of(study) == serial
+    (note,) = [told[2] for told in watch.told if told[1] == "note" and "a_module_of_this_process" in told[2]]
+    assert note.endswith("; going on in this process")
 
 
 def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):

@@ -285,9 +285,10 @@ class Protocol(Commands):
         asked = ("run", self.protocol, "--out", self.place, "--set", seeds(self.count))
         return command(*asked, *options, dies_at=dies_at)
 
-    @rule()
-    def run_to_the_end(self):
-        code = self.run()
+    @rule(share=st.sampled_from((None, "0/2", "1/2")))
+    def run_to_the_end(self, share):
+        """Alone, or as the only process of a job array that is alive: it takes the runs of all shares."""
+        code = self.run(*(("--share", share) if share else ()))
         if code == 0:
             assert_equal(sealed(self.folder), reference(self.count))
         else:

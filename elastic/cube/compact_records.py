@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from elastic.cube.atomic import readable
+from elastic.cube.atomic import open_regular, readable
 from elastic.cube.checked_files import Condition, check_archive
 from elastic.cube.epoch_files import COMPACT
 from elastic.cube.labels import Label
@@ -148,7 +148,7 @@ class CompactRecords:
     def _opened(self) -> BufferedReader:
         """Return the open file; a file that has replaced it since counts as missing."""
         with readable(self.path):
-            file = self.path.open("rb")
+            file = open_regular(self.path)
             if self._identity(os.fstat(file.fileno())) != self._file:
                 file.close()
                 raise FileNotFoundError(self.path)

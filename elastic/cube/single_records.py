@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elastic.cube.atomic import readable
+from elastic.cube.atomic import open_regular, read_regular, readable
 from elastic.cube.epoch_files import epoch_of, file_name, record_files
 from elastic.cube.labels import DIGITS, Label, has_checksum, labelled, read_label
 from elastic.cube.layout import Layout
@@ -123,7 +123,7 @@ class SingleRecords:
     def _member(self, epoch: float, key: str) -> Array | None:
         """Return one variable of a record, None unless the record is as usual."""
         path = self.path(epoch)
-        with readable(path), path.open("rb", buffering=0) as file:
+        with readable(path), open_regular(path) as file:
             size, descriptor = os.fstat(file.fileno()).st_size, file.fileno()
 
             def is_usual(mould: Mould) -> bool:
@@ -174,4 +174,4 @@ class SingleRecords:
     def _bytes(self, epoch: float) -> bytes:
         path = self.path(epoch)
         with readable(path):
-            return path.read_bytes()
+            return read_regular(path)

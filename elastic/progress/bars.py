@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from datetime import timedelta
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from elastic.progress.course import Course, in_words, left_in_words, seconds_in_words
@@ -17,10 +21,16 @@ class Bars(Watcher):
     """A bar of the study with the time that is left, and under it a bar of each run that is under way."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(file=cast(IO[str], Unfailing(sys.stderr)))
         self.course = Course()
-        columns = (TextColumn("{task.description:<16}"), BarColumn(30), TextColumn("{task.fields[count]:>14}"))
-        self.progress = Progress(*columns, TimeElapsedColumn(), Told(), console=self.console)
+        # A row is one line: what is told at its end is cut first, and the bar is short where there is little room.
+        self.progress = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
+            BarColumn(max(8, min(30, self.console.width - 90))),
+            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True, justify="right")),
+            Told(table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            console=self.console,
+        )
         self._study = self.progress.add_task("", total=None, count="", told="", visible=False)
         self._rows: dict[int | None, Row] = {}
 
@@ -34,9 +44,14 @@ class Bars(Watcher):
     def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
         """Show the bar of the study; it moves with the epochs, and tells the runs."""
         self.course.start(runs, finished, epochs)
-        told = lambda: left_in_words(self.course.remaining)  # noqa: E731  (asked whenever the bars are drawn)
-        self.progress.reset(self._study, description=name, told=told, visible=True)
+        self.progress.reset(self._study, description=name, count="", told=self.times, visible=True)
         self.show_course()
+
+    def times(self) -> str:
+        """Return how long the study took so far, and what is left; asked whenever the bars are drawn."""
+        course = self.course
+        left = left_in_words(course.remaining) if course.finished < course.runs else ""
+        return f"{timedelta(seconds=int(course.elapsed))}{', ' if left else ''}{left}"
 
     def show_course(self) -> None:
         """Move the bar of the study."""
@@ -129,6 +144,27 @@ class Row(Watcher):
     def _hide(self) -> None:
         self._label = ""
         self._bars.progress.update(self._task, visible=False)
+
+
+class Unfailing:
+    """A stream to a terminal that may be closed: a study that is told to stop then must come to its end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Told(ProgressColumn):

@@ -20,14 +20,14 @@ class Course:
 
     Examples
     --------
-    >>> seconds = iter([0.0, 10.0, 70.0])
+    >>> seconds = iter([0.0, 10.0, 59.0])
     >>> course = Course(lambda: next(seconds))
     >>> course.start(runs=2, finished=0, epochs=200)
     >>> course.begin(0), course.train(1), course.remaining
     (None, None, None)
     >>> course.train(49)
     >>> f"{course.remaining:.0f} s"
-    '180 s'
+    '150 s'
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,6 +68,11 @@ class Course:
         self.done += self._per_run if epochs_left is None else epochs_left
 
     @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self.begun
+
+    @property
     def remaining(self) -> float | None:
         """Seconds to the end if it goes on as fast as since the first epoch, None until that can be told."""
         if self._first is None or not self._measured:
@@ -98,7 +103,7 @@ def left_in_words(seconds: float | None) -> str:
     """Return the time to the end of a study.
 
     >>> [left_in_words(seconds) for seconds in (None, 42.0, 200.0, 11700.0, 200000.0)]
-    ['', 'about 42 s left', 'about 3 min left', 'about 3 h 15 min left', 'about 2 d 7 h left']
+    ['', 'about 42 s left', 'about 3 min left', 'about 3 h 15 min left', 'about 2 d 8 h left']
     """
     if seconds is None:
         return ""

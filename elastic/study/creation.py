@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube.atomic import explained, read_regular, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.protocol.later_components import written_out
+from elastic.study.growth import EPOCHS, check_growth, drop_grown, grow
 from elastic.study.provenance import provenance
 from elastic.study.recorded import MARK, RUN
 from elastic.study.sealed_facts import sealed_facts
@@ -38,12 +39,12 @@ def make_study(
     folder
         Made where it is missing.
     protocol
-        What is asked. A study that is there already may differ in its axes and in words: its runs are kept. A damaged
-        study.json of the same protocol is written anew.
+        What is asked. A study that is there already may differ in its axes and in words, and may end earlier
+        (`elastic.study.growth`): its runs are kept. A damaged study.json of the same protocol is written anew.
     restart
         Whether to drop all runs that are there first.
     note
-        Is told of a study.json that is written anew.
+        Is told of a study.json that is written anew, and of runs that go on to a later end.
 
     Raises
     ------
@@ -63,8 +64,19 @@ def make_study(
     with study_lock(folder):
         if study := taken_up(folder, protocol, note):  # another process may have made it meanwhile
             return study
+        grown = _growing_from(folder, protocol)
+        if grown and (count := grow(folder / RUNS, grown, protocol)):
+            note(f"{count} runs go on to epoch {protocol.training.epochs}")
         write_description(folder, protocol)
+        if grown:
+            drop_grown(folder / RUNS, grown, protocol)
     return Study(folder)
+
+
+def _growing_from(folder: Path, protocol: Protocol) -> dict[str, Any] | None:
+    """Return the canonical protocol of the study in a folder, if it ends at another epoch than the one asked."""
+    begun = protocol_of(folder, unless=protocol.digest)
+    return begun if begun and begun["training"]["epochs"] != protocol.training.epochs else None
 
 
 def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lambda _: None) -> Study | None:
@@ -153,7 +165,7 @@ def remove_discarded(folder: Path) -> None:
 def check_not_recorded(folder: Path) -> None:
     """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
     try:
-        recorded = MARK in json.loads((folder / FACTS).read_bytes())
+        recorded = MARK in json.loads(read_regular(folder / FACTS))
     except (OSError, ValueError, TypeError):
         recorded = False
     if recorded or any((folder / RUNS).glob(f"*/{RUN}")):
@@ -185,10 +197,12 @@ def _check_same_question(study: Study, asked: Protocol) -> None:
     # Options that one of them leaves out are compared by what they mean.
     lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked.canonical()))
     different = [line for line in lines if line.partition(":")[0].split(".")[0] not in EXTENSIBLE]
-    if different:
+    if [line.partition(":")[0] for line in different] == [EPOCHS]:
+        check_growth(study.folder, study.facts["protocol"], asked, different[0])
+    elif different:
         raise StudyError(
             "the study",
-            "be of the protocol that began it (only axes, claims and words may change)",
+            "be of the protocol that began it (only axes, claims, words and the last epoch may change)",
             shown(different),
             f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),

@@ -12,6 +12,9 @@ from elastic.study.recorded import MARK
 #: Name of the attribute that tells which runs a cube lacks.
 LEFT_OUT = "left_out"
 
+#: Name of the attribute that tells which places of the grid the protocol leaves out.
+EXCLUDED = "excluded"
+
 
 def cube_attributes(
     facts: Mapping[str, Any], data_digests: Iterable[str], absent: Iterable[Mapping[str, Any]] = ()
@@ -42,10 +45,10 @@ def cube_attributes(
 
 
 def axes_along(facts: Mapping[str, Any]) -> dict[str, tuple[str, list[Any]]]:
-    """Return the axes that vary together, each with the dim that it lies along and its labels there."""
-    together = {} if MARK in facts else facts["protocol"].get("together", {})
-    axes = facts["protocol"].get("axes", {})
-    return {name: (dim, axes[name]["labels"]) for dim, group in together.items() for name in group["axes"]}
+    """Return the axes of a study that vary together, each with the dim that it lies along and its labels there."""
+    protocol = facts["protocol"]
+    together = {} if MARK in facts else protocol.get("together", {})
+    return {name: (dim, protocol["axes"][name]["labels"]) for dim, group in together.items() for name in group["axes"]}
 
 
 def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -58,6 +61,13 @@ def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {LEFT_OUT: "; ".join(absent)} if absent else {}
 
 
+def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
+    conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
+    told = [named({name: ", ".join(map(str, labels)) for name, labels in one.items()}) for one in conditions]
+    return {EXCLUDED: "; ".join(told)} if told else {}
+
+
 def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the cube's root says of where the runs come from."""
     if MARK in facts:
@@ -68,10 +78,3 @@ def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:
         "protocol": facts["text"],
         "canonical_protocol": json.dumps(facts["protocol"], sort_keys=True),
     }
-
-
-def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
-    conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
-    told = [named({k: ", ".join(map(str, labels)) for k, labels in one.items()}) for one in conditions]
-    return {"excluded": "; ".join(told)} if told else {}

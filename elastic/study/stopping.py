@@ -49,6 +49,10 @@ class Stop:
             with suppress(OSError, RuntimeError):  # the terminal has gone, or was being written to
                 self._watch.note(f"stopping after this epoch ({again(number)}: at once; nothing is lost either way)")
 
+    def end_wait(self) -> None:
+        """Note that something is trained from now on."""
+        self.waiting = False
+
     def raise_stopped(self) -> None:
         """Raise the Stopped of the signal that asked; nothing if there was none."""
         if self.number is not None:

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import sys
-from pathlib import Path
 
-import processes
+import forked
 import pytest
 import studies
 import xarray as xr
 
-import elastic
 from elastic.cube import verify_manifest
 from elastic.study import Study
-
-ROOT = Path(elastic.__file__).parents[1]
 
 #: A run of a few epochs, long enough for another process to meet it.
 SETTINGS = ("training.epochs=6", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
 RUNS = 3
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
 STOPPED = "elastic: stopped; the same command goes on from here"
-
-
-def arguments(folder, settings):
-    settings = [word for setting in settings for word in ("--set", setting)]
-    return [sys.executable, "-m", "elastic", "run", studies.write(folder), "--out", folder / "results", *settings]
 
 
 def elastic_run(folder, *settings):
     """Start `elastic run`; used as a context manager."""
-    pipes = {"stdout": processes.subprocess.DEVNULL, "stderr": processes.subprocess.PIPE, "text": True}
-    return processes.started(arguments(folder, settings), env=ENVIRONMENT, cwd=folder, **pipes)
+    words = [word for setting in settings for word in ("--set", setting)]
+    return forked.started("run", studies.write(folder), "--out", folder / "results", *words, cwd=folder)
 
 
 def read_until(process, words):

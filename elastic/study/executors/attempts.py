@@ -64,8 +64,19 @@ class Attempt:
     failed: ElasticError | None = None
 
 
-def attempt(cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool]) -> Attempt:
+def attempt(
+    cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool], owned: Callable[[], None] = lambda: None
+) -> Attempt:
     """Carry a run to its end, unless another process owns it or has ended it.
+
+    Parameters
+    ----------
+    cell, work
+        The run.
+    watch, stop
+        Told of progress; asked after every epoch whether to stop.
+    owned
+        Called as soon as this process owns the run.
 
     Raises
     ------
@@ -75,6 +86,11 @@ def attempt(cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool]) ->
     from elastic.runs.cell import run_cell
 
     folder, label = work.folder(cell), named(cell.coordinates)
+
+    def has_ended() -> bool:
+        owned()
+        return work.has_ended(cell)
+
     try:
         status = run_cell(
             cell,
@@ -83,7 +99,7 @@ def attempt(cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool]) ->
             device=work.device,
             watch=watch,
             stop=stop,
-            has_ended=lambda: work.has_ended(cell),
+            has_ended=has_ended,
         )
     except RunBusy as busy:
         return Attempt(cell, busy=busy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from elastic.errors import ElasticError
 from elastic.progress import Relay, Watcher
 from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
@@ -52,10 +53,13 @@ def run_automatically(board: Board, work: Work, settings: Settings, watch: Watch
         if stop() or count == 1:
             raise
         watch.note(f"{len(board.left)} runs are left: going on with {count} at a time, in processes of their own")
-        run_in_workers(board, settings, watch, stop, count=count, environments=environments(cells, device))
-    else:
-        board.retry_busy()
-        run_serially(board, work, watch, stop)
+        try:
+            run_in_workers(board, settings, watch, stop, count=count, environments=environments(cells, device))
+            return
+        except ElasticError as error:  # no worker starts: they may lack a module that this process has imported
+            watch.note(f"{error}; going on in this process")
+    board.retry_busy()
+    run_serially(board, work, watch, stop)
 
 
 def saves(seconds: float, done: int, left: int, count: int) -> bool:

@@ -63,6 +63,7 @@ def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watc
                 raise KeyboardInterrupt
             submission.submit()
             if board.running:
+                stop.end_wait()
                 submission.listen(TICK)
                 ticks += 1
                 if board.busy and ticks * TICK >= BETWEEN_LOOKS:

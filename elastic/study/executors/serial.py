@@ -33,15 +33,24 @@ def run_serially(board: Board, work: Work, watch: Watcher, stop: Stop) -> None:
     """
     waiting = Waiting(watch, stop)
     while board.left:
-        if not try_all(board, work, watch, stop):
+        if not try_all(board, work, watch, stop, owned=stop.end_wait):
             waiting.pause(board.busy)
         else:
             waiting.go_on()
         board.retry_busy()
 
 
-def try_all(board: Board, work: Work, watch: Watcher, stop: Callable[[], bool]) -> bool:
+def try_all(
+    board: Board, work: Work, watch: Watcher, stop: Callable[[], bool], owned: Callable[[], None] = lambda: None
+) -> bool:
     """Try each run that is left once; return whether one of them was no other process's.
+
+    Parameters
+    ----------
+    board, work
+        What is left, and where.
+    watch, stop, owned
+        As of `elastic.study.executors.attempts.attempt`.
 
     Raises
     ------
@@ -54,7 +63,7 @@ def try_all(board: Board, work: Work, watch: Watcher, stop: Callable[[], bool]) 
     try:
         while (cell := board.take()) is not None:
             try:
-                done = attempt(cell, work, watch, stop)
+                done = attempt(cell, work, watch, stop, owned)
             except BaseException:
                 board.give_back(cell)
                 raise
@@ -85,16 +94,13 @@ class Waiting:
         KeyboardInterrupt
             If the process is asked to stop.
         """
+        self._stop.waiting = True  # until this process owns a run
         now = time.monotonic()
         if self._told is None or now - self._told >= BETWEEN_NOTES:
             self._told = now
             self._watch.note(waited_for(busy))
-        self._stop.waiting = True
-        try:
-            while not self._stop() and (left := now + self._seconds - time.monotonic()) > 0:
-                time.sleep(min(left, SOON))
-        finally:
-            self._stop.waiting = False
+        while not self._stop() and (left := now + self._seconds - time.monotonic()) > 0:
+            time.sleep(min(left, SOON))
         if self._stop():
             raise KeyboardInterrupt
         self._seconds = min(2 * self._seconds, LATE)

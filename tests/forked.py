@@ -1,0 +1,94 @@
+"""Commands of elastic in processes that are forked where torch is loaded already, instead of starting an interpreter.
+
+An interpreter takes two seconds to load what `elastic run` needs. Where a test is not about that, its commands are
+processes of their own all the same: with a process id, signals, a working directory and streams.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+
+import processes
+
+_PRELOADED = ["torch", "elastic.cli", "elastic.ending", "elastic.runs.cell", "elastic.study.executors", "forked"]
+
+
+class Forked:
+    """A command that runs in a forked process, with what a test needs of `subprocess.Popen`."""
+
+    def __init__(self, arguments, cwd):
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        ours, theirs = context.Pipe(duplex=False)
+        target = (theirs, [str(part) for part in arguments], str(cwd))
+        with theirs, ours:
+            self._process = context.Process(target=_main, args=target, daemon=False)
+            self._process.start()
+            self.stderr = os.fdopen(os.dup(ours.fileno()), encoding="utf-8", errors="replace")
+        self.pid = self._process.pid
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self._process.kill()
+
+    def poll(self):
+        return self._process.exitcode
+
+    def wait(self):
+        self._process.join()
+        return self._process.exitcode
+
+
+@contextmanager
+def started(*arguments, cwd, limit=processes.LIMIT):
+    """Run ``elastic`` with arguments in a forked process; kill its group after the block, or when its time is over."""
+    with processes.default_signals():
+        process = Forked(arguments, cwd)
+    overdue = threading.Event()
+
+    def stop():
+        overdue.set()
+        _kill_group(process)
+
+    timer = threading.Timer(limit, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        _kill_group(process)
+        process.wait()
+        process.stderr.close()
+        assert not overdue.is_set(), f"killed after {limit:.0f} s: {arguments}"
+
+
+def _kill_group(process):
+    if process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+
+
+def _main(stderr: Connection, arguments, cwd):
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(stderr.fileno(), 2)
+    stderr.close()
+    os.chdir(cwd)
+    sys.argv = ["elastic", *arguments]
+    from elastic.__main__ import main
+
+    main()

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from elastic.cube.atomic import read_regular, sync_folder
+from elastic.cube.atomic import PARTIAL, read_regular, sync_folder
 from elastic.cube.chunk_sizes import ChunkSizes
 from elastic.cube.manifest import CUBE, FILE, remove_seal
 from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
@@ -133,9 +133,11 @@ def _merge(partial: Path, cube: Path) -> None:
 def _bury(cube: Path, kept: Iterable[Path]) -> None:
     """Write over the chunks that are not kept: Zarr reads a missing one as NaN."""
     names = set(kept)
+    for grave in cube.rglob(f"*{PARTIAL}"):  # of a process that died here
+        grave.unlink()
     for path in _files(cube):
         if path.name != METADATA and path.relative_to(cube) not in names and read_regular(path) != TOMBSTONE:
-            grave = path.with_name(f"{path.name}.partial")
+            grave = path.with_name(f"{path.name}{PARTIAL}")
             grave.write_bytes(TOMBSTONE)
             grave.replace(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,12 @@ class SingleRecords:
     def __init__(self, run_folder: Path, folder: Path, layout: Layout) -> None:
         self.run_folder, self.folder, self.layout = run_folder, folder, layout
         self.blanks = {probed: blank_record(layout, probed=probed) for probed in (False, True)}
-        self.moulds = {probed: Mould(blank) for probed, blank in self.blanks.items()}
         self._cell = cell_of(run_folder)
+
+    @cached_property
+    def moulds(self) -> dict[bool, Mould]:
+        """Where everything lies in a record that is not probed and in one that is; a compacted run needs none."""
+        return {probed: Mould(blank) for probed, blank in self.blanks.items()}
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +21,9 @@ from elastic.study.recorded import MARK, RUN
 from elastic.study.sealed_facts import sealed_facts
 from elastic.study.study import RUNS, Study
 from elastic.study.study_file import FACTS, PROTOCOL, is_of, write_facts
+
+#: Folder of runs that are being dropped, in that of the study.
+DISCARDED = ".discarded"
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "together", "exclude", "claims", "cites", "question", "title")
@@ -52,6 +56,7 @@ def make_study(
         If runs are to be dropped that another process owns.
     """
     check_not_recorded(folder)
+    remove_discarded(folder)
     if restart:
         discard_runs(folder)
     elif study := taken_up(folder, protocol):
@@ -144,8 +149,17 @@ def discard_runs(folder: Path) -> None:
             owned.enter_context(run_lock(run))
         withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
         if (folder / RUNS).is_dir():
-            shutil.rmtree(folder / RUNS)
+            remove_discarded(folder)
+            (folder / RUNS).replace(folder / DISCARDED)  # at once: half a run cannot be resumed
+            sync_folder(folder)
         (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
+    remove_discarded(folder)
+
+
+def remove_discarded(folder: Path) -> None:
+    """Remove runs that were dropped, also those that a process left that died meanwhile."""
+    with explained(folder / DISCARDED), contextlib.suppress(FileNotFoundError):  # another process removes them, too
+        shutil.rmtree(folder / DISCARDED)
 
 
 def check_not_recorded(folder: Path) -> None:

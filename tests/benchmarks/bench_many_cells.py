@@ -122,7 +122,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in (study / "cube.zarr").rglob("*") if path.is_file())
         print(json.dumps({"cube_MB": round(size / 1e6, 1)}))
     finally:
-        shutil.rmtree(folder) if not os.environ.get("KEEP") else print(folder)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

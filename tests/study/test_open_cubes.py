@@ -8,7 +8,9 @@ import pytest
 
 import elastic
 from elastic.cube import sealing
+from elastic.study.creation import discard_runs, make_study
 from elastic.study.repair import repair
+from elastic.study.verification import verify
 
 
 @pytest.fixture
@@ -33,6 +35,22 @@ def test_a_repair_takes_no_chunk_away_before_the_cube_is_sealed_anew(study, monk
     assert there == [True]
     assert not repaired.left.damaged
     assert (study.folder / "damaged" / chunk.relative_to(study.folder)).read_bytes() == whole[:-1]
+
+
+def test_a_restart_whose_process_dies_on_the_way_leaves_no_half_run(study, monkeypatch):
+    def die(path):
+        if path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            discard_runs(study.folder)
+    assert not (study.folder / "runs").exists()
+    assert not (study.folder / "study.json").exists()
+    make_study(study.folder, study.protocol)
+    assert not verify(study.folder).damaged
+    assert not list(study.folder.glob("**/*.npz"))
 
 
 def test_a_seal_whose_process_dies_before_the_manifest_is_no_damage(study, monkeypatch):

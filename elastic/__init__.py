@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elastic.protocol import load_protocol
     from elastic.recording import Recorder, record_checkpoints
     from elastic.study import Study, open_study
+    from elastic.study.planning import plan
     from elastic.study.runner import run
 
 # Elastic's datasets and cubes keep strings at fixed width, the only ones that xarray writes everywhere and plots. Zarr
@@ -35,6 +36,7 @@ _HOMES = {
     "measure_collapse": "elastic.measure",
     "measure_elasticity": "elastic.measure",
     "open_study": "elastic.study",
+    "plan": "elastic.study.planning",
     "record_checkpoints": "elastic.recording",
     "run": "elastic.study.runner",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "measure_collapse",
     "measure_elasticity",
     "open_study",
+    "plan",
     "record_checkpoints",
     "run",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from elastic.cube import write_atomically
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import explained, read_regular
 from elastic.cube.labels import Label, has_checksum, labelled
 from elastic.errors import Damaged, StudyError
 
@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str
     if not path.exists():
         return None
     with explained(path, "be readable"):
-        whole = path.read_bytes()
+        whole = read_regular(path)
     try:
         is_whole = has_checksum(whole)
     except ValueError:

@@ -24,6 +24,8 @@ class Group(click.Group):
         except click.exceptions.Abort as abort:  # which knows the signal
             cause = abort.__cause__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from None
+        except OSError as error:  # click writes a line on Ctrl-C, also to a terminal that has been closed
+            raise error.__context__ if isinstance(error.__context__, KeyboardInterrupt) else error from None
         except click.ClickException as error:
             error.show()
             raise SystemExit(error.exit_code) from None
@@ -92,6 +94,29 @@ def run(
     if study.claims:
         show(verdict_table(elastic.check(study)), as_json)
     click.echo(next_steps(study))
+
+
+@cli.command()
+@click.argument("protocol", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def plan(
+    protocol: Path,
+    out: Path | None,
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Estimate time, memory and disk of a PROTOCOL from a few measured epochs; runs nothing of the study."""
+    found = elastic.plan(protocol, out=out, settings=settings, allow=allow, device=device)
+    if as_json:
+        show(found.to_json(), as_json)
+    else:
+        click.echo("\n".join(found.lines()))
 
 
 @cli.command()

@@ -7,14 +7,13 @@
 3           a run failed; the others are kept
 4           a file of a study is damaged
 70          an error of elastic's own, whose traceback is kept in a file
-128 + n     stopped by signal n: 130 after Ctrl-C
+128 + n     stopped by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP
 ==========  ============================================================================================
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import sys
@@ -60,8 +59,10 @@ def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -
     except (Exception, KeyboardInterrupt) as error:
         # An import in C++ that a signal interrupts ends with an ImportError.
         code, told = ended_by(Stopped(asked[-1]) if asked else error)
-        with contextlib.suppress(OSError):
-            print(f"elastic: {told}", file=sys.stderr)
+        try:
+            print(f"elastic: {told}", file=sys.stderr, flush=True)
+        except OSError:  # the terminal has been closed; what is left in the buffer must not fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         return code
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -131,20 +132,43 @@ def replace(draw, name, files, others):
     return {name: others[draw.choice(alike)]} if alike else None
 
 
-DAMAGE = {one.__name__: one for one in (flip, truncate, delete, exchange, replace)}
+def append(draw, name, files, others):
+    """Add bytes at the end."""
+    return {name: files[name] + bytes(draw.randrange(256) for _ in range(draw.randint(1, 9)))}
+
+
+def link_nowhere(path):
+    path.symlink_to("nowhere")
+
+
+def link_to_no_end(path):
+    path.symlink_to("/dev/zero")
+
+
+def make_no_file(draw, name, files, others):
+    """Put a folder, a pipe or a link in its place."""
+    return {name: draw.choice([Path.mkdir, os.mkfifo, link_nowhere, link_to_no_end])}
+
+
+DAMAGE = {one.__name__: one for one in (flip, truncate, delete, exchange, replace, append, make_no_file)}
 
 
 def put(folder, changed):
-    """Write files of a study, or remove them (None)."""
+    """Write files of a study (bytes), remove them (None), or make something else in their places (a function)."""
     for name, data in changed.items():
-        if data is None:
-            (folder / name).unlink()
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         else:
-            (folder / name).write_bytes(data)
+            path.unlink(missing_ok=True)
+        if isinstance(data, bytes):
+            path.write_bytes(data)
+        elif data is not None:
+            data(path)
 
 
 def drawn(draw, files, others):
-    """Return the name of a damage and what it changes: {path: bytes, or None for a removed file}."""
+    """Return the name of a damage and what it changes: {path: what `put` takes}."""
     while True:
         # Kinds first: otherwise nearly all would be chunks.
         kind = draw.choice(sorted({kind_of(name) for name in files}))
@@ -155,6 +179,9 @@ def drawn(draw, files, others):
             return damage, changed
 
 
-def copied(folder, target):
-    """Return a copy of a study."""
-    return Path(shutil.copytree(folder, target))
+MAKERS = {
+    "sealed": (protocol_study, {"name": "other", "lr": 0.2}),
+    "under way": (lambda folder, **asked: protocol_study(folder, stop=(1, 3), **asked), {"lr": 0.2}),
+    "recorded": (recorded_study, {"first": 5}),
+    "recorded, under way": (lambda folder, **asked: recorded_study(folder, open_run=True, **asked), {"first": 5}),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import altered
@@ -58,14 +59,28 @@ def kind(request):
     return KINDS[request.param]
 
 
-@pytest.fixture
-def study(kind, finished_study, tmp_path):
-    return recorded(finished_study.cube, tmp_path / "my run", **kind)
+@pytest.fixture(scope="module")
+def written(finished_study, tmp_path_factory):
+    """Return the folder of a study of a kind, written once for all tests, which copy it."""
+    made = {}
+
+    def folder(kind):
+        key = next(name for name, options in KINDS.items() if options is kind)
+        if key not in made:
+            made[key] = recorded(finished_study.cube, tmp_path_factory.mktemp("recorded") / "my run", **kind).folder
+        return made[key]
+
+    return folder
 
 
 @pytest.fixture
-def whole(finished_study, tmp_path):
-    return recorded(finished_study.cube, tmp_path / "my run")
+def study(kind, written, tmp_path):
+    return Recorded(shutil.copytree(written(kind), tmp_path / "my run"))
+
+
+@pytest.fixture
+def whole(written, tmp_path):
+    return Recorded(shutil.copytree(written(KINDS["whole"]), tmp_path / "my run"))
 
 
 def printed(what):

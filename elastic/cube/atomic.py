@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
-from elastic.errors import StudyError
+from elastic.errors import Damaged, StudyError
 
 #: Ending of files that are being written; whoever owns the folder may delete those of dead writers.
 PARTIAL = ".partial"
@@ -24,6 +26,12 @@ _HINTS = {
     errno.ENOTDIR: "another folder (--out DIR): a file has this name",
 }
 
+#: What is met where something else is in the place of a file, or the disk does not give it.
+_NO_FILE = (errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.EIO)
+_HINTS |= dict.fromkeys(
+    _NO_FILE, "elastic verify --repair STUDY: it is moved away, and made again where that is possible"
+)
+
 
 @contextlib.contextmanager
 def explained(path: Path, should: str = "be writable") -> Iterator[None]:
@@ -33,6 +41,8 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
     ------
     StudyError
         For every OSError (disk full, read-only folder, …) that the block raises.
+    Damaged
+        If a file is to be read, and something else is in its place.
 
     Examples
     --------
@@ -47,7 +57,41 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
-        raise StudyError(f"`{path.name}`", should, found, hint, place=str(path)) from error
+        is_damage = should == "be readable" and error.errno in _NO_FILE
+        raise (Damaged if is_damage else StudyError)(f"`{path.name}`", should, found, hint, place=str(path)) from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading; anything else in its place, such as a pipe that never ends, is refused.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder in its place", str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.ENXIO, "no regular file", str(path))
+        return open(descriptor, "rb")  # noqa: PTH123  (a descriptor, which the caller closes)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what a file holds; see `open_regular`.
+
+    >>> read_regular(Path("/dev/zero"))
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 6] no regular file: '/dev/zero'
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.atomic import explained, open_regular, read_regular, write_atomically
 from elastic.cube.labels import DIGITS, Label, digest_of, is_bare, read_label
 from elastic.errors import Damaged
 
@@ -73,7 +73,7 @@ def check_archive(path: Path) -> Finding:
     StudyError
         If the file cannot be read.
     """
-    with explained(path, "be readable"), path.open("rb") as file:
+    with explained(path, "be readable"), open_regular(path) as file:
         size = file.seek(0, 2)
         end = _end(file, size)
         if digest_of(file, size - DIGITS) == end[-DIGITS:].decode(errors="replace"):
@@ -92,7 +92,7 @@ def check_json(path: Path) -> Finding:
         If the file cannot be read.
     """
     with explained(path, "be readable"):
-        data = path.read_bytes()
+        data = read_regular(path)
     try:
         _, is_checked = decode_json(data)
     except ValueError as error:
@@ -181,7 +181,7 @@ def read_json(path: Path, hint: str, *, checked: bool = False) -> dict[str, Any]
     """
     with explained(path, "be readable"):
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
     try:

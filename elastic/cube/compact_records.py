@@ -7,17 +7,20 @@ epochs. Rows of one variable are read without the rest.
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elastic.cube.atomic import readable
+from elastic.cube.atomic import open_regular, readable
 from elastic.cube.checked_files import Condition, check_archive
 from elastic.cube.epoch_files import COMPACT
 from elastic.cube.labels import Label
@@ -49,6 +52,24 @@ class Rows:
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+
+@cache
+def _type_and_shape(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return what the header of a ``.npy`` file says; the runs of a study have the same ones, and parsing costs.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or of an array without rows.
+    """
+    file = io.BytesIO(header)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array in another form")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran or not shape:
+        raise ValueError("an array in another form")
+    return dtype, shape
 
 
 class CompactRecords:
@@ -127,7 +148,7 @@ class CompactRecords:
     def _opened(self) -> BufferedReader:
         """Return the open file; a file that has replaced it since counts as missing."""
         with readable(self.path):
-            file = self.path.open("rb")
+            file = open_regular(self.path)
             if self._identity(os.fstat(file.fileno())) != self._file:
                 file.close()
                 raise FileNotFoundError(self.path)
@@ -156,17 +177,15 @@ class CompactRecords:
         try:
             with self._opened() as file, zipfile.ZipFile(file) as archive:
                 for info in archive.infolist():
-                    with archive.open(info) as member:
-                        np.lib.format.read_magic(member)
-                        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-                        header = member.tell()
-                    file.seek(info.header_offset + 26)
-                    lengths = np.frombuffer(file.read(4), "<u2")
-                    offset = info.header_offset + 30 + int(lengths.sum()) + header
-                    if fortran or info.compress_type != zipfile.ZIP_STORED or not shape:
+                    if info.compress_type != zipfile.ZIP_STORED:
                         raise ValueError(f"{info.filename} in another form")
-                    found[info.filename.removesuffix(".npy")] = Rows(offset, dtype, shape)
-        except (ValueError, zipfile.BadZipFile, NotImplementedError, KeyError) as error:
+                    file.seek(info.header_offset + 26)
+                    start = info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+                    file.seek(start)
+                    before = file.read(10)
+                    header = before + file.read(int.from_bytes(before[8:], "little"))
+                    found[info.filename.removesuffix(".npy")] = Rows(start + len(header), *_type_and_shape(header))
+        except (ValueError, zipfile.BadZipFile, NotImplementedError, KeyError, struct.error) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from None
         if missing := {EPOCHS, PROBED, STATUS} - found.keys():
             raise self._damaged(f"no {sorted(missing)[0]}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder, write_atomically
+from elastic.cube.atomic import explained, make_folder, open_regular, remove_partials, sync_folder, write_atomically
 from elastic.cube.comparison import differences
 from elastic.cube.epoch_files import COMPACT
 from elastic.cube.journal_records import JournalRecords
@@ -97,7 +97,7 @@ class Journal(JournalRecords):
         if not place:
             return "none"
         path = self.path(self._order[place - 1])
-        with explained(path, "be readable"), path.open("rb") as file:
+        with explained(path, "be readable"), open_regular(path) as file:
             checksum = read_checksum(file) or b"no checksum"
         return f"{self._order[place - 1]!r} ({checksum[:AFTER].decode()})"
 

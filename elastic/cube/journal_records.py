@@ -115,7 +115,7 @@ class JournalRecords:
             What `by_probed` returned: records that another process adds meanwhile are left out.
         """
         for probed, recorded in (self.by_probed() if epochs is None else epochs).items():
-            for part in batches(recorded, self._singles.moulds[probed].size):
+            for part in batches(recorded, sum(blank.nbytes for blank in self.blanks[probed].values())):
                 yield part, self._stacked(part, probed)
 
     def read_variable(self, key: str, within: tuple[slice, ...] = ()) -> tuple[list[int | float], Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
-from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.atomic import explained, read_regular, write_atomically
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout import Layout
 from elastic.cube.names import TRAINING
@@ -110,6 +110,6 @@ def read_layout(folder: Path) -> Layout | None:
 def _bytes(path: Path) -> bytes | None:
     with explained(path, "be readable"):
         try:
-            return path.read_bytes()
+            return read_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None

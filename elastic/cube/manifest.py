@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from elastic.cube.atomic import explained, write_atomically
+from elastic.cube.atomic import explained, open_regular, write_atomically
 from elastic.cube.checked_files import Condition
 
 FILE = "manifest.sha256"
@@ -32,8 +32,18 @@ def write_manifest(folder: Path, extra: Iterable[Path] = ()) -> None:
     """
     folder = folder.absolute()
     names = {*_cube_files(folder), *((folder / path).relative_to(folder).as_posix() for path in extra)}
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)]
-    text = "".join([HEAD, *lines])
+    _write(folder, {name: _sha256(folder / name) for name in names})
+
+
+def list_again(folder: Path, name: str) -> None:
+    """Bring the line of one file up to date, where the manifest lists it; nothing else changes."""
+    listed = read_manifest(folder)
+    if name in listed and (digest := _sha256(folder / name)) != listed[name]:
+        _write(folder, {**listed, name: digest})
+
+
+def _write(folder: Path, listed: Mapping[str, str]) -> None:
+    text = "".join([HEAD, *(f"{listed[name]}  {name}\n" for name in sorted(listed))])
     write_atomically(folder / FILE, f"{text}{END}{_digest(text)}\n".encode())
 
 
@@ -126,5 +136,5 @@ def _digest(text: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

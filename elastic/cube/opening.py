@@ -24,9 +24,12 @@ def open_sealed(folder: Path) -> xr.DataTree:
     """Return a sealed cube; its numbers are read when they are used.
 
     Every file is compared with the manifest as it was when the cube was opened, whenever it is read: a damaged or
-    missing file, and a cube that was sealed since, raise and never give numbers. Plain xarray opens
-    ``cube.zarr`` without this comparison: Zarr then compares the checksums that the chunks carry, and reads a missing
-    chunk as NaN.
+    missing file, and a cube that was sealed since, raise and never give numbers.
+
+    Plain xarray opens ``cube.zarr`` without this comparison. A tree that it has open gives the numbers of the cube that
+    it opened, or raises, whatever elastic does meanwhile (extend, seal again, repair, ``--restart``), and where a bit
+    of a chunk has flipped. It reads NaN where a chunk, or the whole store, is deleted by other means, and the numbers
+    of another store that is moved in the place of this one: only this function notices those.
 
     A cube that an earlier version sealed is given the names, strings and attributes of today
     (`elastic.cube.portable`); its files stay as they are.

@@ -35,12 +35,12 @@ def is_scalar_key(key: str) -> bool:
 
 
 def blank_record(layout: Layout, *, probed: bool) -> dict[str, Array]:
-    """Return a record without numbers: every variable NaN, in its type and shape."""
+    """Return a record without numbers: every variable NaN, in its type and shape; none of them takes memory."""
     blank: dict[str, Array] = {STATUS: np.asarray(Status.MISSING, dtype=np.int8)}
     for variable in layout.recorded(probed=probed):
         # The byte order is fixed, so that a record's bytes do not depend on the machine.
         dtype: np.dtype[Any] = np.dtype(variable.dtype).newbyteorder("<")
-        blank[variable.key] = np.full(layout.shape(variable), np.nan, dtype)
+        blank[variable.key] = np.broadcast_to(np.array(np.nan, dtype), layout.shape(variable))
     return blank
 
 

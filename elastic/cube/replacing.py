@@ -12,24 +12,42 @@ numbers under the old labels, and a chunk that is gone as NaN. Therefore
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from elastic.cube.atomic import sync_folder
+from elastic.cube.atomic import PARTIAL, read_regular, sync_folder
 from elastic.cube.chunk_sizes import ChunkSizes
-from elastic.cube.manifest import CUBE, FILE
+from elastic.cube.manifest import CUBE, FILE, remove_seal
 from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
 
 #: Folder of the study in which `ChunkSizes` are remembered.
 MEMORY = ".sealed-chunks"
 
 
-def replace_store(partial: Path, folder: Path) -> None:
-    """Give a finished store its name, ``cube.zarr``, in a study's folder that may have one already.
+def unseal(folder: Path) -> None:
+    """Remove the manifest of a cube that is about to be replaced or withdrawn.
 
-    The caller has removed the manifest, so that the cube does not count as sealed on the way.
+    An empty folder ``cube.zarr.replaced-<pid>`` stays until a cube is sealed: it tells that the manifest was not lost,
+    but never written by a process that died on the way.
     """
+    (folder / f"{CUBE}.replaced-{os.getpid()}").mkdir(exist_ok=True)
+    sync_folder(folder)
+    remove_seal(folder)
+    sync_folder(folder)
+
+
+def is_left_unsealed(folder: Path) -> bool:
+    """Return whether whoever sealed the cube last, or withdrew it, has not come to the end."""
+    return not (folder / FILE).exists() and any(
+        any(folder.glob(f"{CUBE}.{what}-*")) for what in ("partial", "replaced")
+    )
+
+
+def replace_store(partial: Path, folder: Path) -> None:
+    """Give a finished store its name, ``cube.zarr``, in a study's folder that may have one already; unseal that."""
+    unseal(folder)
     cube = folder / CUBE
     if not cube.is_dir():
         partial.replace(cube)
@@ -46,12 +64,14 @@ def replace_store(partial: Path, folder: Path) -> None:
 def withdraw_store(folder: Path) -> None:
     """Leave nothing of ``cube.zarr`` that can be opened or read: whoever has it open raises, and reads no NaN.
 
-    The caller has removed the manifest. The metadata of the root go first: without both there is no cube
-    (`is_withdrawn`), whatever else a process leaves that dies on the way.
+    The manifest and the metadata of the root go first: without both there is no cube (`is_withdrawn`), whatever else a
+    process leaves that dies on the way.
     """
     cube = folder / CUBE
     if not cube.is_dir():
+        remove_seal(folder)
         return
+    unseal(folder)
     for path, array in stored_arrays(cube).items():
         ChunkSizes(folder / MEMORY / path).remember(array)
     metadata = [file for file in _files(cube) if file.name == METADATA]
@@ -113,9 +133,11 @@ def _merge(partial: Path, cube: Path) -> None:
 def _bury(cube: Path, kept: Iterable[Path]) -> None:
     """Write over the chunks that are not kept: Zarr reads a missing one as NaN."""
     names = set(kept)
+    for grave in cube.rglob(f"*{PARTIAL}"):  # of a process that died here
+        grave.unlink()
     for path in _files(cube):
-        if path.name != METADATA and path.relative_to(cube) not in names and path.read_bytes() != TOMBSTONE:
-            grave = path.with_name(f"{path.name}.partial")
+        if path.name != METADATA and path.relative_to(cube) not in names and read_regular(path) != TOMBSTONE:
+            grave = path.with_name(f"{path.name}{PARTIAL}")
             grave.write_bytes(TOMBSTONE)
             grave.replace(path)
 

@@ -15,7 +15,7 @@ from typing import Any
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import explained, read_regular
 from elastic.cube.manifest import CUBE, FILE, read_manifest
 from elastic.errors import Damaged, SealedAgain, StudyError
 
@@ -74,7 +74,7 @@ class SealedStore(Store):
         path = self.folder / self.keys[key]
         with explained(path, "be readable"):
             try:
-                data = path.read_bytes()
+                data = read_regular(path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise self._wrong(key, f"be there, as {FILE} lists it", "no such file") from None
         if hashlib.sha256(data).hexdigest() != self.listed[self.keys[key]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,10 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
             if built is None:
                 return
             lock.check()
-            _put(built, folder)
+            with without_warnings():
+                replace_store(built, folder)
             write_manifest(folder, extra)
-            _clear(folder)
+            _clear(folder, "partial", "replaced")
 
 
 def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -> Path | None:
@@ -73,12 +74,11 @@ def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -
         found = tree() if callable(tree) else tree
         if found is None:
             return None
-        _clear(folder)
+        _clear(folder, "partial")
         partial = folder / f"{CUBE}.partial-{os.getpid()}"
         try:
             fixed = mapped(found, with_fixed_width)
-            _write(fixed, partial)
-            _verify(fixed, partial)
+            _verify(fixed, partial, _write(fixed, partial))
             return partial
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -88,13 +88,15 @@ def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -
     raise AssertionError("the last attempt returns or raises")
 
 
-def _write(tree: xr.DataTree, store: Path) -> None:
+def _write(tree: xr.DataTree, store: Path) -> dict[str, list[bytes]]:
+    """Write a store; return the digests of what `elastic.cube.streaming.fill` has written."""
     with without_warnings():
         empty = without_numbers(tree)
         empty.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
-    fill(tree, store)
+    digests = fill(tree, store)
     for path in _below(store):
         sync_folder(path)
+    return digests
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -142,9 +144,16 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     return tuple(chunks)
 
 
-def _verify(tree: xr.DataTree, store: Path) -> None:
+def _verify(tree: xr.DataTree, store: Path, digests: Mapping[str, list[bytes]]) -> None:
     asked, found = (_variables(t) for t in (tree, open_store(store)))
-    wrong = [name for name in asked.keys() | found.keys() if not _same(asked.get(name), found.get(name))]
+
+    def is_as_asked(name: str) -> bool:
+        one, other = asked.get(name), found.get(name)
+        if one is None or other is None:
+            return False
+        return is_same(one, other, _chunks(one), digests.get(name.strip("/")))
+
+    wrong = [name for name in asked.keys() | found.keys() if not is_as_asked(name)]
     with without_warnings():
         wrong += incomplete(store)
     if wrong:
@@ -163,20 +172,9 @@ def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
     return found
 
 
-def _same(asked: xr.Variable | None, found: xr.Variable | None) -> bool:
-    return asked is not None and found is not None and is_same(asked, found, _chunks(asked))
-
-
-def _put(partial: Path, folder: Path) -> None:
-    """Give the finished store its name; one sealed before loses its manifest first, so it is never half a cube."""
-    (folder / FILE).unlink(missing_ok=True)
-    sync_folder(folder)
-    with without_warnings():
-        replace_store(partial, folder)
-
-
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, *kinds: str) -> None:
+    """Remove what dead processes left of manifests and of stores."""
     remove_partials(folder, FILE)
-    for pattern in (f"{CUBE}.partial-*", f"{CUBE}.replaced-*"):
-        for path in folder.glob(pattern):
+    for kind in kinds:
+        for path in folder.glob(f"{CUBE}.{kind}-*"):
             shutil.rmtree(path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from elastic.cube.atomic import readable
+from elastic.cube.atomic import open_regular, read_regular, readable
 from elastic.cube.epoch_files import epoch_of, file_name, record_files
 from elastic.cube.labels import DIGITS, Label, has_checksum, labelled, read_label
 from elastic.cube.layout import Layout
@@ -40,8 +41,12 @@ class SingleRecords:
     def __init__(self, run_folder: Path, folder: Path, layout: Layout) -> None:
         self.run_folder, self.folder, self.layout = run_folder, folder, layout
         self.blanks = {probed: blank_record(layout, probed=probed) for probed in (False, True)}
-        self.moulds = {probed: Mould(blank) for probed, blank in self.blanks.items()}
         self._cell = cell_of(run_folder)
+
+    @cached_property
+    def moulds(self) -> dict[bool, Mould]:
+        """Where everything lies in a record that is not probed and in one that is; a compacted run needs none."""
+        return {probed: Mould(blank) for probed, blank in self.blanks.items()}
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record."""
@@ -118,7 +123,7 @@ class SingleRecords:
     def _member(self, epoch: float, key: str) -> Array | None:
         """Return one variable of a record, None unless the record is as usual."""
         path = self.path(epoch)
-        with readable(path), path.open("rb", buffering=0) as file:
+        with readable(path), open_regular(path) as file:
             size, descriptor = os.fstat(file.fileno()).st_size, file.fileno()
 
             def is_usual(mould: Mould) -> bool:
@@ -169,4 +174,4 @@ class SingleRecords:
     def _bytes(self, epoch: float) -> bytes:
         path = self.path(epoch)
         with readable(path):
-            return path.read_bytes()
+            return read_regular(path)

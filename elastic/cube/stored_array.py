@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from elastic.cube.atomic import sync_folder
+from elastic.cube.atomic import read_regular, sync_folder
 from elastic.cube.streaming import regions
 
 METADATA = "zarr.json"
@@ -71,7 +71,7 @@ class StoredArray:
         """Digest of the names and bytes of all chunks."""
         total = hashlib.sha256()
         for path in self._chunk_files(self.folder):
-            data = path.read_bytes()
+            data = read_regular(path)
             if data != TOMBSTONE:
                 total.update(f"{path.relative_to(self.folder).as_posix()} {len(data)} ".encode())
                 total.update(data)
@@ -197,7 +197,7 @@ def _itemsize(metadata: Metadata) -> int:
 def _read(path: Path) -> Metadata:
     """Return what a file of metadata says, nothing where it is missing or damaged."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from elastic.cube.atomic import read_regular
 from elastic.cube.checked_files import decode_json
 
 FILE = "claims.json"
@@ -46,7 +47,7 @@ def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
     """
     check = f"elastic check {quote(str(folder))}"
     try:
-        found, _ = decode_json((folder / FILE).read_bytes())
+        found, _ = decode_json(read_regular(folder / FILE))
         claims = tuple(dict(claim) for claim in found["claims"])
         same = found["digest"] == digest
         if any(not {"name", "sentence", "source", "verdict", "findings"} <= claim.keys() for claim in claims):

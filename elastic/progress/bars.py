@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -19,7 +21,7 @@ class Bars(Watcher):
     """A bar of the study with the time that is left, and under it a bar of each run that is under way."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(file=cast(IO[str], Unfailing(sys.stderr)))
         self.course = Course()
         # A row is one line: what is told at its end is cut first, and the bar is short where there is little room.
         self.progress = Progress(
@@ -142,6 +144,27 @@ class Row(Watcher):
     def _hide(self) -> None:
         self._label = ""
         self._bars.progress.update(self._task, visible=False)
+
+
+class Unfailing:
+    """A stream to a terminal that may be closed: a study that is told to stop then must come to its end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Told(ProgressColumn):

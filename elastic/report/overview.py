@@ -16,7 +16,14 @@ def overview(context: Context) -> dict[str, str]:
     """Return the study in a few words, by heading."""
     axes = {axis: ", ".join(map(spelled, labels)) for axis, labels in context.axes.items() if axis != "seed"}
     states = [f"{context.states[state]} {state}" for state in SYMBOLS if state in context.states]
-    return {**_trained(context), **axes, "Seeds": str(len(context.axes["seed"])), "Runs": ", ".join(states)}
+    excluded = {"Excluded": context.cube.attrs["excluded"]} if "excluded" in context.cube.attrs else {}
+    return {
+        **_trained(context),
+        **axes,
+        **excluded,
+        "Seeds": str(len(context.axes["seed"])),
+        "Runs": ", ".join(states),
+    }
 
 
 def _trained(context: Context) -> dict[str, str]:

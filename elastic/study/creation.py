@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import remove_seal, run_lock, study_lock, withdraw_store, write_atomically
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
+from elastic.cube.atomic import explained, read_regular, sync_folder
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol, explain_difference
 from elastic.protocol.later_components import written_out
+from elastic.study.growth import EPOCHS, check_growth, drop_grown, grow
 from elastic.study.provenance import provenance
 from elastic.study.recorded import MARK, RUN
 from elastic.study.sealed_facts import sealed_facts
 from elastic.study.study import RUNS, Study
 from elastic.study.study_file import FACTS, PROTOCOL, is_of, write_facts
+
+#: Folder of runs that are being dropped, in that of the study.
+DISCARDED = ".discarded"
 
 #: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "together", "exclude", "claims", "cites", "question", "title")
@@ -34,12 +39,12 @@ def make_study(
     folder
         Made where it is missing.
     protocol
-        What is asked. A study that is there already may differ in its axes and in words: its runs are kept. A damaged
-        study.json of the same protocol is written anew.
+        What is asked. A study that is there already may differ in its axes and in words, and may end earlier
+        (`elastic.study.growth`): its runs are kept. A damaged study.json of the same protocol is written anew.
     restart
         Whether to drop all runs that are there first.
     note
-        Is told of a study.json that is written anew.
+        Is told of a study.json that is written anew, and of runs that go on to a later end.
 
     Raises
     ------
@@ -51,6 +56,7 @@ def make_study(
         If runs are to be dropped that another process owns.
     """
     check_not_recorded(folder)
+    remove_discarded(folder)
     if restart:
         discard_runs(folder)
     elif study := taken_up(folder, protocol):
@@ -58,8 +64,19 @@ def make_study(
     with study_lock(folder):
         if study := taken_up(folder, protocol, note):  # another process may have made it meanwhile
             return study
+        grown = _growing_from(folder, protocol)
+        if grown and (count := grow(folder / RUNS, grown, protocol)):
+            note(f"{count} runs go on to epoch {protocol.training.epochs}")
         write_description(folder, protocol)
+        if grown:
+            drop_grown(folder / RUNS, grown, protocol)
     return Study(folder)
+
+
+def _growing_from(folder: Path, protocol: Protocol) -> dict[str, Any] | None:
+    """Return the canonical protocol of the study in a folder, if it ends at another epoch than the one asked."""
+    begun = protocol_of(folder, unless=protocol.digest)
+    return begun if begun and begun["training"]["epochs"] != protocol.training.epochs else None
 
 
 def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lambda _: None) -> Study | None:
@@ -130,17 +147,25 @@ def discard_runs(folder: Path) -> None:
     with explained(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        remove_seal(folder)
         withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
         if (folder / RUNS).is_dir():
-            shutil.rmtree(folder / RUNS)
+            remove_discarded(folder)
+            (folder / RUNS).replace(folder / DISCARDED)  # at once: half a run cannot be resumed
+            sync_folder(folder)
         (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
+    remove_discarded(folder)
+
+
+def remove_discarded(folder: Path) -> None:
+    """Remove runs that were dropped, also those that a process left that died meanwhile."""
+    with explained(folder / DISCARDED), contextlib.suppress(FileNotFoundError):  # another process removes them, too
+        shutil.rmtree(folder / DISCARDED)
 
 
 def check_not_recorded(folder: Path) -> None:
     """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
     try:
-        recorded = MARK in json.loads((folder / FACTS).read_bytes())
+        recorded = MARK in json.loads(read_regular(folder / FACTS))
     except (OSError, ValueError, TypeError):
         recorded = False
     if recorded or any((folder / RUNS).glob(f"*/{RUN}")):
@@ -171,15 +196,31 @@ def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
 def _check_same_question(study: Study, asked: Protocol) -> None:
     # Options that one of them leaves out are compared by what they mean.
     lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked.canonical()))
-    different = [line for line in lines if line.partition(":")[0].split(".")[0] not in EXTENSIBLE]
-    if different:
+    begun = study.facts["protocol"]
+    set_by_axes = _paths_of_axes(begun["axes"]) & _paths_of_axes(asked.canonical()["axes"])
+    different = [line for line in lines if _is_fixed(line.partition(":")[0].split("."), set_by_axes)]
+    if [line.partition(":")[0] for line in different] == [EPOCHS]:
+        check_growth(study.folder, begun, asked, different[0])
+    elif different:
         raise StudyError(
             "the study",
-            "be of the protocol that began it (only axes, claims and words may change)",
+            "be of the protocol that began it (only axes, claims, words and the last epoch may change)",
             shown(different),
             f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),
         )
+
+
+def _paths_of_axes(axes: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    return {tuple(axis["path"].split(".")) for name, axis in axes.items() if name != "seed"}
+
+
+def _is_fixed(path: Sequence[str], set_by_axes: Collection[tuple[str, ...]]) -> bool:
+    """Return whether a part of a protocol is the same for all runs that a study may ever have.
+
+    The sections of a canonical protocol are those of its first run: what an axis sets changes with the first value.
+    """
+    return path[0] not in EXTENSIBLE and not any(tuple(path[: len(axis)]) == axis for axis in set_by_axes)
 
 
 def shown(lines: Sequence[str], limit: int = 3) -> str:

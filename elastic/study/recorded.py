@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import read_report
-from elastic.cube.atomic import explained, readable
+from elastic.cube.atomic import explained, open_regular, read_regular, readable
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.labels import read_checksum
@@ -189,7 +189,7 @@ def journal_facts(run: Path) -> dict[str, Any]:
     total, names = hashlib.sha256(), record_files(run / FOLDER)
     for path in (run / LAYOUT, *(run / FOLDER / name for name in names)):
         try:
-            with readable(path), path.open("rb") as file:
+            with readable(path), open_regular(path) as file:
                 size = file.seek(0, os.SEEK_END)
                 total.update(f"{path.name} {size} ".encode())
                 if (checksum := read_checksum(file)) is not None:
@@ -227,7 +227,7 @@ def _other_file(run: Path, listed: Mapping[str, str]) -> Damaged:
 def _bytes(path: Path) -> bytes | None:
     """Return what a file holds, None where it is gone: another process may remove a run."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

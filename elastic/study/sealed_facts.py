@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from elastic.cube.atomic import read_regular
 from elastic.cube.manifest import CUBE, is_intact
 from elastic.errors import StudyError
 from elastic.study.provenance import provenance
@@ -26,7 +27,7 @@ def sealed_facts(folder: Path, digest: str) -> tuple[str, dict[str, Any]] | None
         Of the protocol.
     """
     try:
-        attrs = json.loads((folder / ROOT).read_bytes())["attributes"] if is_intact(folder, ROOT) else {}
+        attrs = json.loads(read_regular(folder / ROOT))["attributes"] if is_intact(folder, ROOT) else {}
         if attrs.get("digest") != digest:
             return None
         # A cube's attributes are text and numbers: a mapping is written as JSON.

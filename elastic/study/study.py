@@ -155,7 +155,8 @@ class Study:
         """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
 
         A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
-        `Damaged` if a file is not as it was sealed.
+        `Damaged` if a file is not as it was sealed, or is gone. This also holds in another process, to which it was
+        pickled. Of plain xarray's ``open_datatree("cube.zarr")``, `elastic.cube.open_sealed` tells what it notices.
         """
         sealed = opened_seal(self.folder, self.refresh())
         return self.assemble() if sealed is None else sealed

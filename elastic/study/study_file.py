@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import explained, read_regular
 from elastic.cube.checked_files import decode_json, write_json
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
@@ -38,7 +38,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / FACTS
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError:
@@ -90,7 +90,7 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     """
     path = folder / PROTOCOL
     with explained(path, "be readable"):
-        found = path.read_bytes() if path.exists() else None
+        found = read_regular(path) if path.exists() else None
     if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
@@ -103,7 +103,7 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
 def is_of(folder: Path, protocol_digest: str) -> bool:
     """Return whether a damaged study.json was that of a protocol: it still holds its digest, or the protocol itself."""
     try:
-        raw = (folder / FACTS).read_bytes()
+        raw = read_regular(folder / FACTS)
         return protocol_digest.encode() in raw or digest(json.loads(raw)["protocol"]) == protocol_digest
     except (OSError, *UNREADABLE):
         return False

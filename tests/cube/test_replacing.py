@@ -214,3 +214,30 @@ def test_a_cube_whose_metadata_are_damaged_is_replaced(tmp_path):
         assert "nc1" in raised_or_right(opened, trees[0])
         assert verify_manifest(folder) == []
         xr.testing.assert_identical(plainly(folder), trees[1])
+
+
+def test_a_cube_whose_withdrawal_dies_anywhere_is_withdrawn_again(tmp_path, monkeypatch):
+    seal(tree(0, names=["nc1"], shape=(1, 2, 1)), tmp_path / "first")
+    replace, number, died = Path.replace, 0, True
+    while died:
+        number += 1
+        folder, left, died = tmp_path / str(number), itertools.count(1), False
+        shutil.copytree(tmp_path / "first", folder)
+        opened = plainly(folder)
+
+        def die(path, target, left=left, number=number):
+            if next(left) == number:
+                raise KeyboardInterrupt
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", die)
+            try:
+                withdraw_store(folder)
+            except KeyboardInterrupt:
+                died = True
+        withdraw_store(folder)
+        with pytest.raises(RuntimeError):
+            opened["collapse"]["nc1"].load()
+        assert not [path for path in folder.rglob("*") if path.name.endswith(".partial")]
+    assert number > 3

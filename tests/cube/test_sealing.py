@@ -241,9 +241,10 @@ def test_a_store_that_reads_back_otherwise_is_never_given_its_name(tree, study, 
     write = room._write
 
     def write_and_damage(tree, store):
-        write(tree, store)
+        digests = write(tree, store)
         array = zarr.open_array(store / "training" / "learning_rate", mode="r+")
         array[0, 0, 1] = 99.0
+        return digests
 
     monkeypatch.setattr(room, "_write", write_and_damage)
     with pytest.raises(StudyError, match="found other /training/learning_rate;"):
@@ -255,8 +256,9 @@ def test_a_store_that_lacks_a_chunk_of_nan_is_never_given_its_name(study, monkey
     before, write = contents(study), room._write
 
     def write_and_lose(tree, store):
-        write(tree, store)
+        digests = write(tree, store)
         (store / "nc1" / "c" / "1" / "0").unlink()
+        return digests
 
     monkeypatch.setattr(room, "_write", write_and_lose)
     monkeypatch.setattr(room, "CHUNK", 24)

@@ -11,22 +11,26 @@ import time
 from pathlib import Path
 
 import deadly_models
+import forked
 import processes
 import pytest
 import studies
 
 import elastic
-from elastic.errors import OptionError, RunBusy, RunFailed
+from elastic.errors import OptionError, RunBusy, RunFailed, Stopped
 from elastic.progress import Watcher
 from elastic.protocol import load_protocol
+from elastic.study.executors import automatic, execution
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
-
-ROOT = Path(elastic.__file__).parents[1]
+from elastic.study.stopping import stopping_cleanly
 
 #: Three short runs.
 SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
 SEEDS = 3
+
+ROOT = Path(elastic.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 STOPPED = "elastic: stopped; the same command goes on from here"
 
@@ -50,6 +54,9 @@ class Journal(Watcher):
     def run_lost(self, label, again):
         self.told.append((self.place, "lost", label, again))
 
+    def note(self, message):
+        self.told.append((self.place, "note", message))
+
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
@@ -60,13 +67,31 @@ def cube_of(study):
     return studies.contents(study.folder / "cube.zarr")
 
 
-def test_workers_seal_the_bytes_of_a_serial_run(tmp_path, serial):
+def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial, monkeypatch):
+    """The first run begins here, and goes on in a worker as soon as workers are expected to save time."""
+    for name in ("MEASURED", "START", "SAVED"):
+        monkeypatch.setattr(automatic, name, 0.0)
+    monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
     watch = Journal()
-    study = studies.run(tmp_path, *SETTINGS, workers=2, watch=watch)
+    study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
-    assert {place for place, *_ in watch.told} == {0, 1}
-    started = sorted(told[2:] for told in watch.told if told[1] == "started")
-    assert started == [(f"seed={seed}", 0) for seed in range(SEEDS)]
+    begun = [told for told in watch.told if told[1] == "started"]
+    assert begun[0] == (None, "started", "seed=0", 0)
+    assert watch.told[1] == (None, "lost", "seed=0", True)
+    assert sorted(told[2:] for told in begun[1:]) == [("seed=0", 1), ("seed=1", 0), ("seed=2", 0)]
+    assert {place for place, *_ in begun} == {None, 0, 1}
+
+
+def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, serial, monkeypatch):
+    for name in ("MEASURED", "START", "SAVED"):
+        monkeypatch.setattr(automatic, name, 0.0)
+    monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
+    monkeypatch.setattr(execution, "modules_outside", lambda: ["a_module_of_this_process"])
+    watch = Journal()
+    study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
+    assert cube_of(study) == serial
+    (note,) = [told[2] for told in watch.told if told[1] == "note" and "a_module_of_this_process" in told[2]]
+    assert note.endswith("; going on in this process")
 
 
 def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):
@@ -109,6 +134,57 @@ def test_options_without_sense_are_refused_before_anything_is_written(tmp_path, 
     with pytest.raises(OptionError, match=r"^`(workers|share|scheduler)` should .*; found .*; try "):
         studies.run(tmp_path, **options)
     assert not (tmp_path / "results").exists()
+
+
+def test_workers_are_refused_for_code_that_only_the_script_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "modules_outside", lambda: ["__main__"])
+    with pytest.raises(OptionError, match="`workers` should be left out for code that only this process has"):
+        studies.run(tmp_path, *SETTINGS, *studies.NO_PROBES, workers=2)
+    study = studies.run(tmp_path, *SETTINGS, *studies.NO_PROBES, workers="auto")
+    assert all(run.ended for run in study.runs())
+
+
+SCRIPT = """
+import elastic
+print("executed", flush=True)
+elastic.run({protocol!r}, out={out!r}, settings={settings!r}, workers=2)
+"""
+
+
+def test_a_script_without_a_main_guard_is_executed_once_and_a_run_that_fails_leaves_the_others(tmp_path):
+    """Nesterov's momentum needs one that is not 0: one of the runs raises an error."""
+    nesterov = "optimizer={name: sgd, lr: 0.1, momentum: 0.9, nesterov: true}"
+    axis = "axes.tried={path: optimizer.momentum, values: [0.9, 0.0]}"
+    settings = [*SETTINGS[:1], *studies.NO_PROBES, "axes.seed=[0]", nesterov, axis]
+    script = tmp_path / "script.py"
+    facts = {"protocol": str(studies.write(tmp_path)), "out": str(tmp_path / "results"), "settings": settings}
+    script.write_text(SCRIPT.format(**facts))
+    done = processes.run([sys.executable, script], env=ENVIRONMENT, cwd=tmp_path)
+    assert done.stdout == "executed\n"
+    assert "RunFailed: every run should end; found " in done.stderr
+    runs = elastic.open_study(tmp_path / "results/small").runs()
+    assert sorted(run.state for run in runs) == ["done", "waiting"]
+
+
+def test_the_second_signal_stops_at_once():
+    with stopping_cleanly(Watcher()) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        with pytest.raises(Stopped) as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+    assert caught.value.signal == signal.SIGHUP
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_ignored_signal_stays_ignored():
+    """As under nohup, or in the background of a script."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping_cleanly(Watcher()) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # The bookkeeping, without a process.
@@ -187,14 +263,18 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
 
-def elastic_run(folder, *arguments, seeds="[0, 1]"):
-    """Start an `elastic run` of long runs; used as a context manager."""
-    settings = ["training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", f"axes.seed={seeds}"]
-    words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "elastic", "run", studies.write(folder), "--out", folder / "results"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": processes.subprocess.DEVNULL, "stderr": processes.subprocess.PIPE, "text": True}
-    return processes.started([*command, *words, *arguments], env=environment, cwd=folder, **pipes)
+#: Long runs.
+LONG = ("training.epochs=100000", "probes.collapse=null", "probes.elasticity=null", "axes.seed=[0, 1]")
+
+
+def arguments(folder, *options):
+    words = [word for setting in LONG for word in ("--set", setting)]
+    return ["run", studies.write(folder), "--out", folder / "results", *words, *options]
+
+
+def elastic_run(folder, *options):
+    """Run an `elastic run` of long runs; used as a context manager."""
+    return forked.started(*arguments(folder, *options), cwd=folder)
 
 
 def read_until(process, words, times=1):
@@ -221,20 +301,33 @@ def assert_gone(pids):
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_ends_a_study_after_the_epoch_and_says_how_to_go_on(tmp_path, workers):
-    number = signal.SIGHUP if workers == 1 else signal.SIGTERM
-    with elastic_run(tmp_path, "--workers", workers) as running:
-        read_until(running, "started", workers)
+def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
+    with elastic_run(tmp_path, "--workers", 2) as running:
+        read_until(running, "started", 2)
         begun = children_of(running)
-        running.send_signal(number)
+        running.send_signal(signal.SIGTERM)
         told = running.stderr.read()
-        assert running.wait() == 128 + number, told
-    assert len(begun) == (workers if workers > 1 else 0)
+        assert running.wait() == 128 + signal.SIGTERM, told
+    assert len(begun) == 2
     assert_gone(begun)
     assert told.splitlines()[-1] == STOPPED
-    assert f"stopping after this epoch ({number.name} again: at once" in told
+    assert "stopping after this epoch (SIGTERM again: at once" in told
     assert "Traceback" not in told
+
+
+def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
+    """What it writes to the terminal from then on fails."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "elastic", *arguments(tmp_path)]
+    with processes.started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=slave, stdout=slave) as running:
+        os.close(slave)
+        while b"test accuracy" not in os.read(master, 4096):
+            pass
+        os.close(master)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait() == 128 + signal.SIGHUP
+    runs = elastic.open_study(tmp_path / "results/small").runs()
+    assert [run.state for run in runs] == ["under way", "waiting"]
 
 
 def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_path):

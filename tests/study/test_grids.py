@@ -87,7 +87,9 @@ def test_whoever_reads_the_study_takes_it(study, tmp_path):
     (verdict,) = elastic.check(study).to_json()["claims"]
     assert verdict["verdict"] in ("supported", "refuted", "inconclusive")
     assert study.verify().damaged == []
-    assert "wide=2 rate=0.2" in write_report(study, tmp_path / "report.html").read_text()
+    page = write_report(study, tmp_path / "report.html").read_text()
+    assert "wide=2 rate=0.2" in page
+    assert "norm=batch seed=1 wide=3; norm=none rate=0.2" in page
     assert findings(study)
 
 

@@ -7,7 +7,10 @@ import shutil
 import pytest
 
 import elastic
+from elastic.cube import sealing
+from elastic.study.creation import discard_runs, make_study
 from elastic.study.repair import repair
+from elastic.study.verification import verify
 
 
 @pytest.fixture
@@ -32,3 +35,35 @@ def test_a_repair_takes_no_chunk_away_before_the_cube_is_sealed_anew(study, monk
     assert there == [True]
     assert not repaired.left.damaged
     assert (study.folder / "damaged" / chunk.relative_to(study.folder)).read_bytes() == whole[:-1]
+
+
+def test_a_restart_whose_process_dies_on_the_way_leaves_no_half_run(study, monkeypatch):
+    def die(path):
+        if path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            discard_runs(study.folder)
+    assert not (study.folder / "runs").exists()
+    assert not (study.folder / "study.json").exists()
+    make_study(study.folder, study.protocol)
+    assert not verify(study.folder).damaged
+    assert not list(study.folder.glob("**/*.npz"))
+
+
+def test_a_seal_whose_process_dies_before_the_manifest_is_no_damage(study, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    (study.folder / "manifest.sha256").unlink()
+    assert [str(one) for one in study.verify().damaged] == ["manifest.sha256: missing"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "write_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            study.seal()
+    assert not study.verify().damaged
+    study.seal()
+    assert not study.verify().damaged
+    assert not list(study.folder.glob("cube.zarr.*"))

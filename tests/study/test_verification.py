@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -14,21 +15,12 @@ from elastic.study.verification import State, verify
 #: A sealed study of commit 58d9528, whose records carry no checksum.
 BEFORE = Path(__file__).parents[1] / "cube" / "sealed_before.tar.xz"
 
-MAKERS = {
-    "sealed": (corruption.protocol_study, {"name": "other", "lr": 0.2}),
-    "under way": (lambda folder, **asked: corruption.protocol_study(folder, stop=(1, 3), **asked), {"lr": 0.2}),
-    "recorded": (corruption.recorded_study, {"first": 5}),
-    "recorded, under way": (lambda folder, **o: corruption.recorded_study(folder, open_run=True, **o), {"first": 5}),
-}
 
-
-@pytest.fixture(scope="module", params=MAKERS)
-def study(request, tmp_path_factory):
-    """Return the folder of a study, its files, and those of another one of its kind."""
-    make, other = MAKERS[request.param]
-    folder = tmp_path_factory.mktemp("study")
-    made = make(folder / "a" / "mine")
-    return made, corruption.covered(made), corruption.covered(make(folder / "b" / "mine", **other))
+@pytest.fixture(scope="module", params=corruption.MAKERS)
+def study(request, made, tmp_path_factory):
+    """Return a copy of a study, its files, and those of another one of its kind."""
+    folder, files, others = made(request.param)
+    return shutil.copytree(folder, tmp_path_factory.mktemp("study") / folder.name), files, others
 
 
 def test_an_intact_study_has_no_finding(study):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from elastic.errors import ElasticError
 from elastic.progress import Relay, Watcher
 from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
-from elastic.study.executors.capacity import environments, workers_allowed
+from elastic.study.executors.capacity import environments, threads_of, workers_allowed
 from elastic.study.executors.serial import run_serially, try_all
 from elastic.study.executors.worker import Settings
 from elastic.study.executors.workers import run_in_workers
@@ -34,7 +35,8 @@ def run_automatically(board: Board, work: Work, settings: Settings, watch: Watch
     if len(cells) == 1 or workers_allowed(cells, device) == 1:
         run_serially(board, work, watch, stop)
         return
-    pace = Pace(watch, sum(cell.settings.training.epochs for cell in cells))
+    epochs = sum(cell.settings.training.epochs for cell in cells)
+    pace = Pace(watch, epochs, max(threads_of(cell) for cell in cells))
     count = 1
 
     def is_over() -> bool:
@@ -52,10 +54,13 @@ def run_automatically(board: Board, work: Work, settings: Settings, watch: Watch
         if stop() or count == 1:
             raise
         watch.note(f"{len(board.left)} runs are left: going on with {count} at a time, in processes of their own")
-        run_in_workers(board, settings, watch, stop, count=count, environments=environments(cells, device))
-    else:
-        board.retry_busy()
-        run_serially(board, work, watch, stop)
+        try:
+            run_in_workers(board, settings, watch, stop, count=count, environments=environments(cells, device))
+            return
+        except ElasticError as error:  # no worker starts: they may lack a module that this process has imported
+            watch.note(f"{error}; going on in this process")
+    board.retry_busy()
+    run_serially(board, work, watch, stop)
 
 
 def saves(seconds: float, done: int, left: int, count: int) -> bool:
@@ -84,25 +89,38 @@ def saves(seconds: float, done: int, left: int, count: int) -> bool:
 class Pace(Relay):
     """Measures how fast epochs go, and passes on what it is told.
 
+    It measures the time of the process on its cores: where others use the cores, more processes are not the way to save
+    time, and what a study takes does not depend on who else is busy.
+
+    Parameters
+    ----------
+    watch
+        Who is told.
+    epochs
+        How many all runs have.
+    threads
+        How many cores a run uses at the same time.
+
     Attributes
     ----------
     done, left
         Epochs trained since the first run began, and those that are left of all runs.
     """
 
-    def __init__(self, watch: Watcher, epochs: int) -> None:
+    def __init__(self, watch: Watcher, epochs: int, threads: int) -> None:
         super().__init__(watch)
         self.done, self.left = 0, epochs
+        self._threads = threads
         self._begun: float | None = None
 
     @property
     def seconds(self) -> float:
         """Seconds since the first run began."""
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+        return 0.0 if self._begun is None else (time.process_time() - self._begun) / self._threads
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
         """Leave out what was trained before."""
-        self._begun = self._begun or time.monotonic()
+        self._begun = time.process_time() if self._begun is None else self._begun
         self.left -= epoch
         super().run_started(label, epochs, epoch)
 

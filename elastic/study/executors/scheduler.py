@@ -131,6 +131,7 @@ class Submission:
         self._address = address
         self._topic = f"elastic-{uuid.uuid4().hex}"
         self._futures: dict[Future, Cell] = {}
+        self._wanted: set[str] = set()
         self._begun: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -144,6 +145,7 @@ class Submission:
             key = f"{self._topic}-{cell.digest}-{uuid.uuid4().hex[:8]}"
             future = self._client.submit(carry_out, cell, self._settings, self._topic, key=key, pure=False)
             self._futures[future] = cell
+            self._wanted.add(cell.digest)
             future.add_done_callback(self._news.put)
 
     def listen(self, seconds: float) -> None:
@@ -185,10 +187,11 @@ class Submission:
         elif method == STOPPED:
             self._begun.pop(cell, None)
             self._places.pop(cell, None)
-        else:
+        elif cell in self._wanted:  # dask carries out a run once more if its result died with a worker
             getattr(self._watch.worker(self._places.get(cell, 0)), method)(*arguments)
 
     def _settle(self, future: Future, cell: Cell) -> None:
+        self._wanted.discard(cell.digest)
         if future.status == _DONE:
             found: Attempt | None = future.result()
             if found is None:

@@ -12,6 +12,7 @@ import os
 import queue
 import signal
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -144,6 +145,7 @@ def work_for(connection: Connection) -> None:
         return
     connection.send(READY)
     watch = Telling(connection)
+    warnings.showwarning = lambda message, category, *_: watch.note(f"{category.__name__}: {message}")
     while True:
         connection.send(_attempted(orders.next(), settings.work, watch, orders))
 

@@ -151,10 +151,12 @@ class Pool:
                     self._end(worker)
 
     def close(self) -> None:
-        """End all workers at once."""
+        """End all workers at once; what they were carrying out is left."""
         for worker in self._workers:
             if worker is not None:
                 worker.kill()
+                if worker.cell is not None:
+                    self._board.give_back(worker.cell)
 
     def _receive(self, worker: Worker) -> None:
         try:

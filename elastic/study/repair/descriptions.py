@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import write_atomically
+from elastic.cube.atomic import read_regular, write_atomically
+from elastic.cube.manifest import list_again
 from elastic.errors import ElasticError, NotAllowed
 from elastic.protocol.canonical import digest
 from elastic.study.creation import description
@@ -53,35 +54,40 @@ def _way_out(state: Mapping[str, Finding]) -> str:
 
 
 def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
-    """Write study.json from protocol.yaml."""
-    path, begun = actions.folder / PROTOCOL, _begun(actions)
-    if attrs.get("protocol", "").encode() == path.read_bytes():
-        _write_from_cube(actions, attrs)
-        return
+    """Write study.json from protocol.yaml, or from the sealed cube if that has the same text and another meaning."""
+    begun = _begun(actions)
+    is_sealed_text = attrs.get("protocol", "").encode() == read_regular(actions.folder / PROTOCOL)
     try:
         protocol = read_protocol(actions.folder, begun)
-        if begun and {cell.digest for cell in protocol.cells}.isdisjoint(begun):
-            actions.say(FACTS, f"left as it is: no run is of {PROTOCOL}, which may be damaged itself")
-            return
-    except NotAllowed:
-        actions.say(
-            FACTS,
-            "left as it is: the protocol asks for code of your own; run it again (with --allow), which writes it anew",
-        )
-        return
     except ElasticError as error:
-        if "canonical_protocol" in attrs:
+        if is_sealed_text:
             _write_from_cube(actions, attrs)
+        elif isinstance(error, NotAllowed):
+            what = "a protocol with code of your own writes it anew when it is run (--allow)"
+            actions.say(FACTS, f"left as it is: {what}")
         else:
             actions.say(FACTS, f"left as it is: {error}")
         return
-    facts = description(actions.folder, protocol)
-    actions.set_aside(FACTS)
-    write_facts(actions.folder, facts)
-    _write_text(actions, facts["text"])
+    if is_sealed_text and protocol.digest != attrs["digest"]:  # another release sealed it
+        _write_from_cube(actions, attrs)
+        return
+    if begun and {cell.digest for cell in protocol.cells}.isdisjoint(begun):
+        actions.say(FACTS, f"left as it is: no run is of {PROTOCOL}, which may be damaged itself")
+        return
     known = sealed_facts(actions.folder, protocol.digest) is not None
     versions = "as the sealed cube has them" if known else "those of now"
-    actions.say(FACTS, f"written anew from {PROTOCOL}; its versions are {versions}")
+    what = f"written anew from {PROTOCOL}; its versions are {versions}"
+    _write_facts(actions, description(actions.folder, protocol), attrs, what)
+
+
+def _write_facts(actions: Actions, facts: Mapping[str, Any], attrs: Mapping[str, Any], what: str) -> None:
+    """Write study.json, and protocol.yaml unless it holds the same text; both are never missing at once."""
+    actions.set_aside(FACTS)
+    write_facts(actions.folder, facts)
+    actions.say(FACTS, what)
+    _write_text(actions, facts["text"])
+    if facts["digest"] == attrs.get("digest"):  # made from the cube, it may hold the same in another order
+        list_again(actions.folder, FACTS)
 
 
 def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
@@ -101,10 +107,7 @@ def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
     except UNREADABLE as error:
         actions.say(FACTS, f"left as it is: the sealed cube does not tell what was asked ({error})")
         return
-    actions.set_aside(FACTS)
-    write_facts(actions.folder, facts)
-    actions.say(FACTS, "written anew from the sealed cube")
-    _write_text(actions, facts["text"])
+    _write_facts(actions, facts, attrs, "written anew from the sealed cube")
     later = _begun(actions) - {cell["digest"] for cell in facts["cells"]}
     if later:
         what = f"{len(later)} runs were added after the cube was sealed: run the protocol that asks for them again"
@@ -114,7 +117,7 @@ def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
 def _write_text(actions: Actions, text: str) -> None:
     """Write protocol.yaml unless it holds this text."""
     path = actions.folder / PROTOCOL
-    if not misfit(path) and path.read_bytes() == text.encode():
+    if not misfit(path) and read_regular(path) == text.encode():
         return
     actions.set_aside(PROTOCOL)
     write_atomically(path, text.encode())

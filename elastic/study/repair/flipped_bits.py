@@ -45,6 +45,19 @@ def restored(data: bytes, digest: str | None = None) -> tuple[bytes, int] | None
     return None
 
 
+def is_whole(data: bytes) -> bool:
+    """Return whether a file holds its own checksum: then it is as it was written, if perhaps in another place.
+
+    >>> is_whole(b"abc" + hashlib.sha256(b"abc").hexdigest().encode()), is_whole(b"abc")
+    (True, False)
+    """
+    start = len(data) - DIGITS
+    if hashlib.sha256(data[:start]).hexdigest().encode() == data[start:]:
+        return True
+    start -= len(_END_OF_JSON)
+    return data.endswith(_END_OF_JSON) and _is_own(data[:start], data[start : start + DIGITS], _END_OF_JSON)
+
+
 def _of_own(head: bytes, digits: bytes, end: bytes) -> tuple[bytes, int] | None:
     """Return a file that holds its own checksum without the bit that is flipped in either."""
     tail = b"0" * DIGITS + end if end else b""

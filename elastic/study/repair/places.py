@@ -40,11 +40,12 @@ def move_back(actions: Actions, found: Verified) -> None:
             actions.set_aside(path, f"it belongs to {home}, where there is one")
         else:
             move(actions.folder / path, moving)
-            actions.say(path, f"moved to {home}, where it belongs")
+            actions.say(path, f"it belongs to {home}")
     for moving in sorted((actions.folder / MOVING).glob("*")):
         home = moving.name.replace(",", "/")
         actions.set_aside(home, "damaged, and there is an intact one")
         move(moving, actions.folder / home)
+        actions.say(home, "put in its place")
     if (actions.folder / MOVING).is_dir():
         (actions.folder / MOVING).rmdir()
 

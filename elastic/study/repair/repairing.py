@@ -51,18 +51,16 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
     actions = Actions(folder)
     if found.damaged or are_moving(folder):
         with study_lock(folder), actions.owning():
-            found, seals = _repaired(actions, tell)
-            if seals is not None:
-                seals()
+            seal = _repaired(actions, tell)
+            if seal is not None:
+                seal()
                 actions.say(CUBE, "sealed anew from the journals")
-                found = verify(folder, tell)
-            _repair_claims(actions, found)
-    found = verify(folder, tell) if actions.done else found
+            found = verify(folder, tell)
     return Repaired(tuple(actions.done), found, next_step(actions, found))
 
 
-def _repaired(actions: Actions, tell: Tell) -> tuple[Verified, Callable[[], None] | None]:
-    """Repair everything but the seal; return what is found then, and what seals anew, None if nothing is to be sealed.
+def _repaired(actions: Actions, tell: Tell) -> Callable[[], None] | None:
+    """Repair everything but the seal and return what seals the study anew, None if it keeps the seal that it has.
 
     No other process seals meanwhile, or changes a run that is repaired. What one did since the damage was found, shows
     when everything is verified once more.
@@ -71,11 +69,11 @@ def _repaired(actions: Actions, tell: Tell) -> tuple[Verified, Callable[[], None
         for one in verify(actions.folder).damaged:
             actions.owns(one.path)
         found = verify(actions.folder, tell)
-        for step in (restore_flips, move_back, repair_description, _repair_runs):
+        for step in (restore_flips, move_back, repair_description, _repair_runs, _repair_claims):
             before = len(actions.done)
             step(actions, found)
             found = verify(actions.folder, tell) if len(actions.done) > before else found
-        return found, clear_seal(actions, found)
+        return clear_seal(actions, found)
 
 
 def _repair_runs(actions: Actions, found: Verified) -> None:

@@ -9,24 +9,22 @@ from typing import Any
 
 import xarray as xr
 
-from elastic.cube import Journal, Status, read_layout, write_report
+from elastic.cube import read_layout, write_report
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of
 from elastic.cube.labels import Label
 from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.cube.report_file import UNDER_WAY
-from elastic.study.recorded import RUN, journal_facts
+from elastic.study.recorded import RUN
 from elastic.study.repair.actions import Actions
 from elastic.study.repair.cube_journal import rebuild
 from elastic.study.repair.layouts import write_layout_anew
+from elastic.study.repair.reports import report_of
 from elastic.study.repair.siblings import restore_coordinates, restore_from_siblings
 from elastic.study.study import Study
 from elastic.study.verification import Finding, State
 from elastic.study.verification.belonging import DAMAGED
 from elastic.study.verification.reading import check_labelled, is_there, read_object
 from elastic.study.verification.run_files import CHECKPOINT, ENDED, REPORT, RunFiles
-
-#: What of a status.json stays true whatever happens to the run's files.
-KEPT = ("epochs", "environment", "data_digest", "engine", "seconds", "notes")
 
 
 @dataclass(frozen=True)
@@ -95,10 +93,10 @@ class _Run:
         if any(name.startswith(FOLDER) for name in bad):
             lost = self._repair_journal(bad, report)
             bad = {**self._bad(), **{name: bad[name] for name in (REPORT, CHECKPOINT) if name in bad}}
-        if CHECKPOINT in bad:
+        if CHECKPOINT in bad and CHECKPOINT not in lost:
             lost += self._without_checkpoint(report)
         if REPORT in bad or lost:
-            self._write_report(report, lost)
+            self._write_report(bad, report, lost)
 
     def _bad(self) -> dict[str, Finding]:
         """Return the damaged and missing files of the run, by their path in its folder."""
@@ -148,10 +146,10 @@ class _Run:
         if COMPACT not in str(names) and checkpoint is not None and all(epoch > checkpoint for epoch in epochs):
             self.actions.say(f"{self.run}/{FOLDER}", f"{_epochs(names)} lost: the run resumes from epoch {checkpoint}")
         else:
-            self._aside(CHECKPOINT, "it is of an epoch whose record is lost, or of a later one")
+            self._aside(CHECKPOINT, "records before it are lost")
             self.actions.say(
                 f"{self.run}/{FOLDER}",
-                f"{_epochs(names)} lost: the run is trained anew, and the records that are left are compared",
+                f"{_epochs(names)} lost: the run is trained anew and compared with the records that are left",
             )
         self.actions.run_again = True
         return [*names, *([] if is_there(self.folder / CHECKPOINT) else [CHECKPOINT])]
@@ -166,40 +164,17 @@ class _Run:
             self.actions.run_again = True
         return [CHECKPOINT]
 
-    def _write_report(self, report: Mapping[str, Any], lost: Sequence[str]) -> None:
+    def _write_report(self, bad: Mapping[str, Finding], report: Mapping[str, Any], lost: Sequence[str]) -> None:
         """Write status.json as far as it follows from the other files."""
-        lost = [*report.get("lost", ()), *lost]
-        facts = {**{key: report[key] for key in KEPT if key in report}, **self._progress(lost)}
-        if not report:
+        data_digest = self.sealed.data_digest if self.sealed else None
+        facts = report_of(self.folder, report, lost, recorded=self.recorded, data_digest=data_digest)
+        if REPORT in bad:
             self._aside(REPORT)
-        write_report(self.folder, {**facts, "lost": lost} if lost else facts)
-        if not report:
+        write_report(self.folder, facts)
+        if REPORT in bad:
             missing = "" if "environment" in facts else "; on what machine and in which time it ran is lost"
             self.actions.say(f"{self.run}/{REPORT}", f"written anew from the records{missing}")
-        if facts["status"] == UNDER_WAY and not self.recorded:
-            self.actions.run_again = True
-
-    def _progress(self, lost: Sequence[str]) -> dict[str, Any]:
-        """Return how far the run is by its records; whether it has ended cannot be told of one that is to run again."""
-        layout = read_layout(self.folder)
-        assert layout is not None
-        journal = Journal(self.folder, layout)
-        epochs = journal.epochs()
-        under_way = {"status": UNDER_WAY, **({} if layout.is_open else {"epochs": layout.epochs})}
-        if not epochs or set(lost) - {CHECKPOINT} or journal.single_epochs():
-            return under_way  # journals are compacted when runs end
-        status = Status(int(journal.read(epochs[-1])["status"]))
-        ended: dict[str, Any] = {**under_way, "status": status.name.lower(), "epoch": epochs[-1]}
-        if self.recorded:
-            ended["journal"] = journal_facts(self.folder)
-        if self.sealed is not None and self.sealed.data_digest:
-            ended["data_digest"] = self.sealed.data_digest
-        # A run of a protocol finds the digest of its samples when it is taken up; nothing is trained then.
-        return ended if self.recorded or "data_digest" in ended or self._knows_samples() else under_way
-
-    def _knows_samples(self) -> bool:
-        facts, _ = read_object(self.folder / REPORT, REPORT)
-        return "data_digest" in (facts or {})
+        self.actions.run_again |= facts["status"] == UNDER_WAY and not self.recorded
 
     def _coordinates(self) -> str:
         facts, _ = read_object(self.folder / RUN, RUN)

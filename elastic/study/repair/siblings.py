@@ -11,12 +11,13 @@ from typing import Any
 
 from elastic.cube import read_layout
 from elastic.cube.atomic import write_atomically
-from elastic.cube.checked_files import encode_json
+from elastic.cube.checked_files import encode_json, write_json
 from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import ElasticError
 from elastic.study.recorded import RUN, run_digest
 from elastic.study.repair.actions import Actions
-from elastic.study.verification.reading import read_object
+from elastic.study.study_file import FACTS
+from elastic.study.verification.reading import read_object, sha256
 from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import root_attributes
 
@@ -48,9 +49,14 @@ def restore_coordinates(actions: Actions, run: str) -> None:
         what = "lost: its coordinates are not among those of other runs; record the run again, or put back a copy"
         actions.say(f"{run}/{RUN}", what)
         return
-    study = next((one.get("study") for one in _others(folder)), None)
+    facts, _ = read_object(actions.folder / FACTS, FACTS)
+    study = next((one["study"] for one in _others(folder) if one.get("study")), (facts or {}).get("name"))
     actions.set_aside(f"{run}/{RUN}")
     write_atomically(folder / RUN, encode_json({"study": study, "coordinates": found, "settings": {}}))
+    report, _ = read_object(folder / REPORT, REPORT)
+    if report and isinstance(report.get("files"), dict):  # the others are still compared with what it lists
+        report["files"][RUN] = sha256(folder / RUN)
+        write_json(folder / REPORT, report)
     what = f"written anew with the coordinates {found}, of which the folder's name is the digest; its settings are lost"
     actions.say(f"{run}/{RUN}", what)
 

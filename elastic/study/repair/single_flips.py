@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from elastic.cube.atomic import write_atomically
 from elastic.study.repair.actions import Actions
-from elastic.study.repair.flipped_bits import LIMIT, restored
+from elastic.study.repair.flipped_bits import LIMIT, is_whole, restored
 from elastic.study.verification import State, Verified
 from elastic.study.verification.reading import misfit, read_object
 from elastic.study.verification.run_files import REPORT
@@ -24,6 +24,8 @@ def restore_flips(actions: Actions, found: Verified) -> None:
         if not actions.owns(one.path):
             continue
         data = path.read_bytes()
+        if is_whole(data):
+            continue
         for digest in (None, *_digests(actions, one.path), *filter(None, [listed.get(one.path)])):
             repaired = restored(data, digest)
             if repaired is not None:

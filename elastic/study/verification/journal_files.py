@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from elastic.cube.atomic import read_regular
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of, file_name
 from elastic.cube.labels import AFTER, DIGITS, Label
@@ -123,7 +124,7 @@ class JournalFiles:
                 continue
             path = self.folder / name
             is_there = name in self.files
-            found = path.read_bytes()[-DIGITS:][:AFTER] if is_there else b""
+            found = read_regular(path)[-DIGITS:][:AFTER] if is_there else b""
             yield Link(name, file, found == checksum.encode())
 
     def _noted(self, found: Finding) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elastic.cube.atomic import read_regular
 from elastic.errors import ElasticError, NotAllowed, UnknownName
 from elastic.protocol.canonical import digest
 from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE
@@ -48,7 +49,7 @@ def compared(
         return found, Finding(PROTOCOL, State.MISSING)
     if wrong := misfit(path):
         return found, Finding(PROTOCOL, State.DAMAGED, wrong)
-    if path.read_bytes() == text:
+    if read_regular(path) == text:
         return found, Finding(PROTOCOL, State.INTACT)
     other = Finding(PROTOCOL, State.DAMAGED, f"another text than {FACTS} holds")
     if listed.get(FACTS) == sha256(folder / FACTS):
@@ -58,7 +59,7 @@ def compared(
         return wrong_facts, Finding(PROTOCOL, State.INTACT)
     if runs and not set(runs) & set(cells):
         return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other.found)
-    if _is_changed(path.read_bytes(), text) or _digest_of_asked(folder, runs) in ("", asked):
+    if _is_changed(read_regular(path), text) or _digest_of_asked(folder, runs) in ("", asked):
         return found, other
     return (
         Finding(FACTS, State.DAMAGED, f"{wrong_facts.found}: {ONE_OF_BOTH}"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from elastic.cube.atomic import open_regular, read_regular
 from elastic.cube.checked_files import Condition, check_archive, decode_json
 from elastic.cube.labels import Label
 from elastic.errors import ElasticError
@@ -43,20 +44,6 @@ def misfit(path: Path) -> str:
     return "a folder in its place" if stat.S_ISDIR(mode) else "no regular file"
 
 
-def read_whole(path: Path) -> bytes:
-    """Return what a file holds; a pipe or a device, which may never end, is not opened.
-
-    Raises
-    ------
-    OSError
-        If the path is no file that can be read.
-    """
-    if wrong := misfit(path):
-        kind = OSError if is_there(path) else FileNotFoundError
-        raise kind(0, wrong, str(path))
-    return path.read_bytes()
-
-
 def attempted(read: Callable[[], Value]) -> tuple[Value | None, str]:
     """Return what is read, or None and what is wrong with it.
 
@@ -83,7 +70,7 @@ def read_object(path: Path, name: str) -> tuple[dict[str, Any] | None, Finding |
         return None, None
     if wrong := misfit(path):
         return None, Finding(name, State.DAMAGED, wrong)
-    read, wrong = attempted(lambda: decode_json(path.read_bytes()))
+    read, wrong = attempted(lambda: decode_json(read_regular(path)))
     if read is None:
         return None, Finding(name, State.DAMAGED, wrong)
     facts, is_checked = read
@@ -123,5 +110,5 @@ def check_labelled(path: Path, name: str, label: Label, *, labelled: bool) -> tu
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

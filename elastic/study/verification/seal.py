@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.replacing import is_withdrawn
+from elastic.cube.replacing import is_left_unsealed, is_withdrawn
 from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
 from elastic.study.creation import EXTENSIBLE
@@ -66,7 +66,7 @@ def check_seal(
         return
     absent = left_out(attrs)
     ended, _ = attempted(lambda: all(run.ended or named(run.coordinates) in absent for run in study.runs()))
-    if manifest.found is None and not ended:
+    if manifest.found is None and (not ended or is_left_unsealed(folder)):
         yield from _unchecked(folder, manifest)
         return
     if manifest.found is None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.cube.atomic import read_regular
 from elastic.cube.checked_files import Condition
 from elastic.cube.manifest import CUBE, FILE, check_manifest, read_manifest
 from elastic.cube.opening import open_store
 from elastic.cube.portable import portable
 from elastic.cube.sealed_store import SealedStore
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted, is_there, misfit, read_whole, sha256
+from elastic.study.verification.reading import attempted, is_there, misfit, sha256
 
 ROOT = f"{CUBE}/zarr.json"
 
@@ -61,7 +62,7 @@ def read_sealed(folder: Path) -> Manifest:
 def root_attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of the cube's root, nothing where they cannot be read."""
     try:
-        attrs = json.loads(read_whole(folder / ROOT))["attributes"]
+        attrs = json.loads(read_regular(folder / ROOT))["attributes"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
     return attrs if isinstance(attrs, dict) else {}

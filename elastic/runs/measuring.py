@@ -1,0 +1,115 @@
+"""The cost of a run, measured on its first epochs in a temporary folder."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from elastic.checkpoint import FILE, environment
+from elastic.cube import Layout, run_lock
+from elastic.protocol import Cell
+from elastic.runs.cell import Commit
+from elastic.runs.recorder import RunRecorder
+from elastic.runs.setup import build_setup, resolve_device
+from elastic.runs.threads import cpu_threads
+from elastic.training import Trainer, train
+
+#: Epochs after the first are trained until they took so many seconds, and at most so many of them.
+ENOUGH, MOST = 1.0, 5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run takes on this machine.
+
+    Attributes
+    ----------
+    setup_seconds
+        To build data, model and probes, and for the probe before training beyond what later ones take (its engine is
+        compared with real steps).
+    epoch_seconds
+        To train and evaluate an epoch, and to write its record and its checkpoint.
+    probe_seconds
+        To probe once.
+    record_bytes, probe_bytes, checkpoint_bytes
+        Of the record of an epoch without probes, of what a probe adds to it, and of the checkpoint.
+    memory_bytes
+        Greatest memory of this process so far.
+    """
+
+    setup_seconds: float
+    epoch_seconds: float
+    probe_seconds: float
+    record_bytes: int
+    probe_bytes: int
+    checkpoint_bytes: int
+    memory_bytes: int
+
+
+def measure(cell: Cell, device: str | None, allow: Sequence[str] = ()) -> Cost:
+    """Train a few epochs of a run in a temporary folder, probe before and after, and return what that took.
+
+    Raises
+    ------
+    ElasticError
+        As `elastic.runs.cell.run_cell`.
+    """
+    with tempfile.TemporaryDirectory(prefix="elastic-plan-") as temporary:
+        folder = Path(temporary) / cell.digest
+        with run_lock(folder), cpu_threads(cell.settings.training.threads):
+            return _measured(cell, folder, device, allow)
+
+
+def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]) -> Cost:
+    begun = time.perf_counter()
+    place = resolve_device(device or cell.settings.training.device)
+    setup = build_setup(cell.settings, place, tuple(allow))
+    layout = replace(setup.layout, probed=sorted({0, 1, *setup.layout.probed}))
+    recorder = RunRecorder(folder, setup.subject, setup.probes, layout, evaluate=False)
+    commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place), lambda: None)
+    building = time.perf_counter() - begun
+    (_, first), (warm, again), *others = _epochs(setup.trainer, commit)
+    # Torch loads what it needs when it first trains: the first epoch counts only where there is no other.
+    epochs = [seconds for seconds, _ in others] or [warm]
+    plain, whole = (_nbytes(layout, probed=probed) for probed in (False, True))
+    return Cost(
+        setup_seconds=building + max(0.0, first - again),
+        epoch_seconds=sum(epochs) / len(epochs),
+        probe_seconds=again,
+        record_bytes=plain,
+        probe_bytes=whole - plain,
+        checkpoint_bytes=(folder / FILE).stat().st_size,
+        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    )
+
+
+def _epochs(trainer: Trainer, commit: Commit) -> list[tuple[float, float]]:
+    """Return seconds without probes and seconds of probes of epochs 0, 1 and of a few more, if there are any."""
+    took: list[tuple[float, float]] = []
+    snapshots = train(trainer)
+    while len(took) < 2 or (sum(seconds for seconds, _ in took[2:]) < ENOUGH and len(took) < 2 + MOST):
+        begun, before = time.perf_counter(), _probing(commit.recorder)
+        if (snapshot := next(snapshots, None)) is None:
+            break
+        commit(snapshot)
+        probing = _probing(commit.recorder) - before
+        took.append((time.perf_counter() - begun - probing, probing))
+    return took if len(took) > 1 else [*took, (0.0, took[0][1])]  # of one that diverges before it is trained
+
+
+def _probing(recorder: RunRecorder) -> float:
+    """Return the seconds that a recorder has spent in probes."""
+    return sum(seconds for part, seconds in recorder.seconds.items() if part.endswith(" probes"))
+
+
+def _nbytes(layout: Layout, *, probed: bool) -> int:
+    """Return the bytes of the numbers of a record."""
+    return sum(prod(layout.shape(v)) * np.dtype(v.dtype).itemsize for v in layout.recorded(probed=probed))

@@ -1,0 +1,147 @@
+"""More epochs for a study that is there: its runs go on from their checkpoints to the new end.
+
+That gives the numbers of a study that was run to the new end at once only where nothing depends on the end: the
+learning rate is constant, and the epochs that were probed are those that the new end asks for. The end itself is always
+probed; where the new schedule does not probe the former end, its record keeps what is recorded at every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import TRAINING, Journal, read_layout, read_report, run_lock, write_layout, write_report
+from elastic.cube.report_file import UNDER_WAY
+from elastic.errors import ElasticError, StudyError
+from elastic.protocol import Cell, Protocol, Settings
+
+#: What differs between the protocols of a study and of the same with more epochs.
+EPOCHS = "training.epochs"
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, difference: str) -> None:
+    """Refuse an end of training that would change what was recorded.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    begun
+        Its canonical protocol, which differs from ``asked`` in ``training.epochs``.
+    asked
+        The protocol that is to be run in it.
+    difference
+        Both ends, in words.
+
+    Raises
+    ------
+    StudyError
+        If the new end is not later, the learning rate depends on it, or the epochs that are probed do.
+    """
+    hint = f"another name (--set name={asked.name}-2) or folder (--out DIR): the runs of this study are kept"
+
+    def refused(should: str, found: str) -> StudyError:
+        return StudyError(f"`{EPOCHS}`", should, found, hint, place=str(folder))
+
+    before, after = int(begun["training"]["epochs"]), asked.training.epochs
+    if after < before:
+        raise refused("grow, if it changes: no record of a study is dropped", difference)
+    for cell in asked.cells:
+        if cell.settings.training.epochs != after:
+            raise refused("be no axis where it changes", difference)
+        if (schedule := cell.settings.optimizer.schedule.name) != "constant":
+            should = "stay as it is, unless optimizer.schedule is constant: the learning rates depend on the end"
+            raise refused(should, f"{schedule} and {difference}")
+        if missed := sorted(
+            set(probed(cell.settings, after)) & set(range(before)) - set(probed(cell.settings, before))
+        ):
+            should = "stay as it is, unless probes.at chooses the same epochs up to the former end (every, listed)"
+            at = cell.settings.probes.at.name
+            raise refused(should, f"{difference}, with which {at} probes epoch {missed[0]}, too")
+
+
+def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
+    """Let each run that has begun be one of the new protocol's, and return how many there are.
+
+    The run's former folder stays until `drop_grown` removes it, so that whoever dies on the way loses nothing.
+
+    Parameters
+    ----------
+    runs
+        Folder of the runs.
+    begun, asked
+        As `check_growth` takes them.
+
+    Raises
+    ------
+    RunBusy
+        If another process owns a run.
+    ElasticError
+        If a run is damaged.
+    """
+    return sum(_grow_run(runs, before, after) for before, after in pairs(begun, asked))
+
+
+def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
+    """Remove the former folders of runs that have grown; what cannot be removed stays, and is of no study."""
+    import shutil
+
+    for before, after in pairs(begun, asked):
+        if (runs / after.digest / CHECKPOINT).exists() and (runs / before.digest).is_dir():
+            with suppress(ElasticError, OSError), run_lock(runs / before.digest):
+                shutil.rmtree(runs / before.digest)
+
+
+def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cell]]:
+    """Yield each cell as it was named with the former end, and as it is now; none whose end an axis sets."""
+    canonical = asked.canonical()
+    canonical["training"] = {**canonical["training"], "epochs": begun["training"]["epochs"]}
+    names = {cell.digest for cell in asked.cells}
+    for before, after in zip(Protocol.from_canonical(canonical).cells, asked.cells, strict=True):
+        if before.digest not in names:
+            yield before, after
+
+
+def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
+    """Write a run's records and checkpoint as those of a cell with more epochs; the checkpoint comes last."""
+    from elastic.checkpoint import load_checkpoint, save_checkpoint
+
+    source, target = runs / before.digest, runs / after.digest
+    if not (source / CHECKPOINT).exists() or (target / CHECKPOINT).exists():
+        return False
+    with run_lock(source), run_lock(target):
+        loaded, known = load_checkpoint(source, before.digest), read_layout(source)
+        if loaded is None or known is None:
+            return False
+        epochs = after.settings.training.epochs
+        layout = replace(known, epochs=epochs, probed=probed(after.settings, epochs), cell=None)
+        report = read_report(source)
+        state, environment = loaded
+        planned = {"epochs": epochs, "environment": report.get("environment", environment)}
+        journal = Journal(target, write_layout(target, layout), writing=True)
+        read = Journal(source, known)
+        for epoch in read.epochs():
+            journal.append(epoch, _as_recorded(read.read(epoch), journal.layout.is_probed(epoch)))
+        write_report(target, {"status": UNDER_WAY, **planned})
+        save_checkpoint(target, after.digest, state, environment)
+    return True
+
+
+def _as_recorded(record: Mapping[str, Any], whole: bool) -> dict[str, Any]:
+    """Return what a record holds at an epoch that is probed, or is not."""
+    kept = (name for name in record if whole or name == "status" or name.startswith(f"{TRAINING}/"))
+    return {name: record[name] for name in kept}
+
+
+def probed(settings: Settings, epochs: int) -> list[int]:
+    """Return the epochs that a run is probed at if it ends after so many."""
+    from elastic.protocol.later_components import options_of
+    from elastic.training.probe_schedules import probed_epochs
+
+    at = settings.probes.at
+    return probed_epochs(at.name, options_of("probe_schedules", at), epochs)

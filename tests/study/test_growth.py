@@ -1,0 +1,111 @@
+"""Epochs of a study may grow: its runs go on, and say what a study says that was run to the new end at once."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import studies
+import xarray as xr
+
+import elastic
+from elastic.errors import StudyError
+from elastic.progress import Lines
+
+GROWING = """\
+name: small
+title: A study that grows
+data: {name: digits, classes: [3, 5], per_class: 8, test_fraction: 0.5}
+model: {name: mlp, widths: [3], norm: batch}
+optimizer: {name: sgd, lr: 0.1, momentum: 0.9}
+training: {epochs: 3, batch_size: 4}
+probes: {at: {name: every, step: 2}, elasticity: {stepped_per_class: 1, observed_per_class: 2}}
+axes:
+  seed: [0, 1]
+"""
+
+
+LINEAR = "probes.at={name: linear, count: 3}"
+
+
+class StopsAfter(Lines):
+    """Stops a study as Ctrl-C does."""
+
+    def __init__(self, log, epoch):
+        super().__init__(log)
+        self.last = epoch
+
+    def epoch_done(self, epoch, scores, probed):
+        super().epoch_done(epoch, scores, probed)
+        if epoch == self.last:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory):
+    return studies.run(tmp_path_factory.mktemp("at_once"), "training.epochs=5", text=GROWING)
+
+
+@pytest.mark.parametrize("stopped", [None, 0, 2])
+def test_a_study_that_grew_is_the_one_that_was_run_at_once(tmp_path, at_once, stopped):
+    """Ended, or stopped in its first run; its end, 3, is no epoch that `every 2` probes."""
+    log = io.StringIO()
+    if stopped is None:
+        begun = studies.run(tmp_path, text=GROWING)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            studies.run(tmp_path, text=GROWING, watch=StopsAfter(io.StringIO(), stopped))
+        begun = elastic.open_study(tmp_path / "results/small")
+    before = {cell["digest"] for cell in begun.cells}
+    grown = studies.run(tmp_path, "training.epochs=5", text=GROWING, watch=Lines(log))
+    assert grown.digest == at_once.digest
+    assert studies.journals(grown) == studies.journals(at_once)
+    for group in ("training", "collapse", "elasticity"):
+        xr.testing.assert_identical(grown.cube[group].to_dataset(), at_once.cube[group].to_dataset())
+    if stopped != 0:
+        assert f"resumed after epoch {3 if stopped is None else 2}" in log.getvalue()
+    assert grown.verify().damaged == []
+    assert before.isdisjoint(
+        path.name for path in (grown.folder / "runs").iterdir() if (path / "checkpoint.pt").exists()
+    )
+
+
+@pytest.mark.parametrize(
+    ("begun", "asked", "told"),
+    [
+        ((), ("training.epochs=2",), "no record of a study is dropped; found training.epochs: 3 → 2"),
+        (("optimizer.schedule=cosine",), ("optimizer.schedule=cosine", "training.epochs=5"),
+         "constant: the learning rates depend on the end; found cosine and training.epochs: 3 → 5"),
+        ((LINEAR, "training.epochs=4"), (LINEAR, "training.epochs=6"), "with which linear probes epoch 3, too"),
+        ((), ("training.epochs=5", "optimizer.lr=0.2"), "be of the protocol that began it"),
+    ],
+)  # fmt: skip
+def test_other_ends_are_refused_with_the_reason(tmp_path, begun, asked, told):
+    quick = (*studies.NO_PROBES, "axes.seed=[0]")
+    study = studies.run(tmp_path, *quick, *begun, text=GROWING)
+    before = studies.contents(study.folder)
+    with pytest.raises(StudyError) as caught:
+        studies.run(tmp_path, *quick, *asked, text=GROWING)
+    assert told in str(caught.value)
+    assert studies.contents(study.folder) == before
+
+
+AXES = """
+  rate: {path: optimizer.lr, values: [0.1, 0.2]}
+  long: {path: training.epochs, values: [2, 1]}
+"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [("axes.rate.values=[0.05, 0.1, 0.2]", "axes.rate.labels=[0.05, 0.1, 0.2]"),
+     ("axes.long.values=[3, 2, 1]", "axes.long.labels=[3, 2, 1]"),
+     ("exclude=[{rate: 0.1, long: 2}]",)],
+)  # fmt: skip
+def test_axes_change_at_their_first_value_too(tmp_path, changes):
+    """A canonical protocol has the sections of its first run: another first value asks no other question."""
+    quick, text = (*studies.NO_PROBES, "axes.seed=[0]"), GROWING.rstrip() + AXES
+    before = studies.journals(studies.run(tmp_path, *quick, text=text))
+    study = studies.run(tmp_path, *quick, *changes, text=text)
+    assert before.items() <= studies.journals(study).items()
+    assert all(run.ended for run in study.runs())

@@ -1,0 +1,132 @@
+"""`elastic plan`: what a study will take, from measured epochs; it runs nothing of the study and writes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+import studies
+from click.testing import CliRunner
+
+import elastic
+from elastic.cli import cli
+from elastic.errors import DataError, StudyError
+from elastic.progress import Lines
+from elastic.runs import measuring
+from elastic.study import planning
+
+TINY = """\
+name: small
+title: Plans
+data: {name: digits, classes: [3, 5], per_class: 8, test_fraction: 0.5}
+model: {name: mlp, widths: [3]}
+optimizer: {name: sgd, lr: 0.1}
+training: {epochs: 6, batch_size: 4}
+probes: {at: {name: every, step: 2}, collapse: {per_class: 8}, elasticity: null}
+axes:
+  seed: [0, 1]
+  rate: {path: optimizer.lr, values: [0.1, 0.2]}
+  wide: {path: model.widths, values: [[2], [3], [4]], labels: [2, 3, 4]}
+exclude: [{wide: 4, rate: 0.2}]
+"""
+
+COST = measuring.Cost(
+    setup_seconds=10.0, epoch_seconds=1.0, probe_seconds=100.0, record_bytes=7, probe_bytes=11, checkpoint_bytes=1000,
+    memory_bytes=5000,
+)  # fmt: skip
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Let every run cost so much, by its width; return the widths that were measured."""
+    measured = []
+
+    def measure(cell, device, allow):
+        (width,) = cell.settings.model.options["widths"]
+        measured.append(width)
+        return replace(COST, epoch_seconds=float(width))
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    monkeypatch.setattr(planning, "workers_allowed", lambda cells, device: 2)
+    monkeypatch.setattr(planning, "cores", lambda: 5)
+    return measured
+
+
+def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
+    """Ten runs of 6 epochs and 4 probes each (0, 2, 4, 6): by hand."""
+    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results")
+    assert costs == [2, 4, 3]  # a learning rate costs nothing; the first kind, then the last, then the others
+    assert [(kind.runs, kind.coordinates["wide"]) for kind in found.kinds] == [(4, 2), (4, 3), (2, 4)]
+    assert (found.runs, found.ended, found.excluded, found.epochs, found.recorded) == (10, 0, 2, 60, 0)
+    one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
+    assert found.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
+    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + planning.RUN_BYTES) + planning.CUBE_BYTES
+    assert (found.workers, found.threads, found.memory_bytes, found.cores, found.idle_cores) == (2, 1, 10000, 5, 3)
+    assert found.seconds / 2 < found.parallel_seconds < found.seconds
+    text = "\n".join(found.lines())
+    assert "10 runs, without 2 that are excluded: rate (0.1, 0.2) × wide (2, 3, 4) × seed (0, 1)" in text
+    assert "measured: 3 of 3 kinds of runs" in text
+    assert "2 workers of 1 thread on 5 cores: 3 cores would stay idle" in text
+    assert json.loads(json.dumps(found.to_json()))["kinds"][0]["cost"]["epoch_seconds"] == 2.0
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_the_budget_leaves_out_is_taken_for_the_mean(tmp_path, costs):
+    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path, budget=-1.0)
+    assert costs == [2]
+    assert [kind.cost is None for kind in found.kinds] == [False, True, True]
+    assert found.seconds == 10 * (10 + 6 * 2 + 4 * 100)
+    assert "1 of 3 kinds of runs" in "\n".join(found.lines())
+
+
+class StopsAtEpoch2(Lines):
+    def epoch_done(self, epoch, scores, probed):
+        super().epoch_done(epoch, scores, probed)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_what_is_done_is_left_out_and_the_study_stays_as_it_is(tmp_path, costs):
+    """One run stopped after epoch 2: 4 epochs and the probes of epochs 4 and 6 are left."""
+    settings = ("axes.seed=[0]", "exclude=[]", "axes.rate.values=[0.1]", "axes.rate.labels=[0.1]")
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(tmp_path, *settings, text=TINY, watch=StopsAtEpoch2(io.StringIO()))
+    folder = tmp_path / "results/small"
+    before = studies.contents(folder)
+    found = elastic.plan(tmp_path / "small.yaml", out=tmp_path / "results", settings=settings)
+    assert (found.runs, found.ended, found.recorded) == (3, 0, 2)
+    assert found.seconds == (10 + 4 * 2 + 2 * 100) + (10 + 6 * 3 + 400) + (10 + 6 * 4 + 400)
+    assert studies.contents(folder) == before
+    with pytest.raises(StudyError, match="be of the protocol that began it"):
+        elastic.plan(tmp_path / "small.yaml", out=tmp_path / "results", settings=(*settings, "training.batch_size=2"))
+
+
+def test_a_run_is_measured_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "ENOUGH", 0.0)
+    monkeypatch.chdir(tmp_path)
+    path = studies.write(tmp_path, TINY)
+    found = elastic.plan(path, settings=["axes={}", "exclude=[]"])
+    (kind,) = found.kinds
+    assert kind.cost.epoch_seconds > 0
+    assert kind.cost.probe_seconds > 0
+    assert found.parallel_seconds == found.seconds
+    assert list(tmp_path.iterdir()) == [path]
+    told = CliRunner().invoke(cli, ["plan", str(path), "--set", "axes={}", "--set", "exclude=[]", "--json"])
+    assert json.loads(told.stdout)["runs"] == 1
+    study = studies.run(tmp_path, "axes={}", "exclude=[]", text=TINY)
+    size = sum(path.stat().st_size for path in study.folder.glob("runs/*/checkpoint.pt"))
+    assert kind.cost.checkpoint_bytes == size
+    asked = {"settings": ["axes={}", "exclude=[]"], "out": tmp_path / "results"}
+    assert elastic.plan(path, **asked).lines()[-1] == "nothing is left to run"
+    # With a later end (`elastic.study.growth`) the rest is left.
+    asked["settings"] += ["training.epochs=8"]
+    assert elastic.plan(path, **asked).recorded == 6
+    assert elastic.plan(path, **asked).ended == 0
+
+
+def test_mistakes_are_those_of_a_run(tmp_path):
+    path = studies.write(tmp_path, TINY)
+    with pytest.raises(DataError):
+        elastic.plan(path, settings=["data={name: cifar10, folder: nowhere}", "axes={}", "exclude=[]"])

@@ -37,6 +37,7 @@ def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -
     handled_by
         Lets a function handle the signals that stop a command; called once the libraries are loaded.
     """
+    open_what_is_closed()
     replace_what_cannot_be_shown(sys.stdout)
     replace_what_cannot_be_shown(sys.stderr)
     asked: list[int] = []
@@ -99,6 +100,25 @@ def kept_traceback(error: BaseException) -> str:
         last = traceback.extract_tb(error.__traceback__)[-1:]
         return f"its place, {last[0].filename}:{last[0].lineno}" if last else "the command"
     return path
+
+
+def open_what_is_closed() -> None:
+    """Let streams that the process was started without (``>&-``) lead nowhere.
+
+    Otherwise the next file that is opened gets the stream's number, and what a library writes to the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        with contextlib.suppress(OSError):
+            try:
+                os.fstat(number)
+            except OSError:
+                descriptor = os.open(os.devnull, os.O_RDWR)
+                if descriptor != number:
+                    os.dup2(descriptor, number)
+                    os.close(descriptor)
+        setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def replace_what_cannot_be_shown(stream: TextIO) -> None:

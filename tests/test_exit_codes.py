@@ -200,6 +200,17 @@ def test_a_signal_that_is_ignored_stays_ignored(command, monkeypatch):
         signal.signal(signal.SIGHUP, before)
 
 
+def test_closed_streams_lead_nowhere(command, monkeypatch):
+    """As in `elastic list >&- 2>&-`, or for a program without a console."""
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "argv", ["elastic", "list"])
+    main()
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        assert stream.name == os.devnull
+        stream.close()
+
+
 # Terminals that lack characters
 
 ASCII = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
@@ -78,8 +79,8 @@ def run(
     way = chosen(workers, scheduler, share, restart=restart)
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
     folder = Path(out or RESULTS) / loaded.name
-    if not isinstance(protocol, Protocol) and not restart and (begun := protocol_of(folder, unless=loaded.digest)):
-        loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
+    if not isinstance(protocol, Protocol) and not restart:
+        loaded = as_begun(loaded, folder, partial(load_protocol, protocol, settings=settings, allow=allow))
     if restart or not (folder / FACTS).exists():
         check_runs(loaded, allow, device)
     watch = watch or Watcher()
@@ -91,6 +92,27 @@ def run(
         if way.share is None or all(run.ended for run in study.runs()):
             study.seal()
     return study
+
+
+def as_begun(loaded: Protocol, folder: Path, load: Callable[..., Protocol]) -> Protocol:
+    """Return a protocol as its study was begun: an option that a later release added means what it did before.
+
+    Parameters
+    ----------
+    loaded
+        The protocol as this release begins one.
+    folder
+        Of the study. Where study.json is lost, the names of the runs tell how they were begun.
+    load
+        Loads the protocol once more, given ``begun``.
+    """
+    if begun := protocol_of(folder, unless=loaded.digest):
+        return load(begun=begun)
+    runs = {path.parent.name for path in (folder / RUNS).glob("*/layout.json")}
+    if runs and not (folder / FACTS).exists() and runs.isdisjoint(cell.digest for cell in loaded.cells):
+        earlier = load(begun={"axes": {}})
+        return loaded if runs.isdisjoint(cell.digest for cell in earlier.cells) else earlier
+    return loaded
 
 
 def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Watcher, stop: Stop) -> list[ElasticError]:

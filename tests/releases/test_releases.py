@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from elastic.checkpoint import FILE, load_checkpoint, save_checkpoint
 from elastic.cli import cli
 from elastic.cube import verify_manifest
 from elastic.progress import Lines
+from elastic.protocol import load_protocol
+from elastic.study.runner import as_begun
 
 HERE = Path(__file__).parent
 RELEASES = sorted(path.parent.name for path in HERE.glob("*/numbers.json"))
@@ -177,3 +180,15 @@ def test_no_study_is_large():
 def test_every_release_is_told_in_the_list():
     told = (HERE / "README.md").read_text()
     assert [release for release in RELEASES if f"`{release}`" not in told] == []
+
+
+@pytest.mark.parametrize("release", kept("between_epochs"))
+def test_a_lost_study_json_does_not_begin_its_runs_anew(release, unpack):
+    """The names of the runs tell that they were begun without the options that came later."""
+    folder = unpack(release, "between_epochs")
+    before = elastic.open_study(folder)
+    (folder / "study.json").unlink()
+    loaded = load_protocol(folder / "protocol.yaml")
+    found = as_begun(loaded, folder, partial(load_protocol, folder / "protocol.yaml"))
+    assert loaded.digest != before.digest
+    assert found.digest == before.digest

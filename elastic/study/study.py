@@ -21,6 +21,7 @@ from elastic.cube import (
     assemble,
     is_sealed,
     open_sealed,
+    read_manifest,
     read_progress,
     read_report,
     remove_seal,
@@ -94,7 +95,7 @@ class Study:
     StudyError
         If it does not.
     Damaged
-        If study.json or protocol.yaml is not as it was written.
+        If study.json or protocol.yaml is not as it was written, or study.json is missing beside runs.
     """
 
     def __init__(self, folder: Path | str, *, asked: str | None = None) -> None:
@@ -102,6 +103,10 @@ class Study:
         try:
             self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
+            if any((self.folder / RUNS).glob("*/")) or read_manifest(self.folder):
+                hint = f"elastic verify --repair {self.folder}, or running its protocol again: the runs are kept"
+                place = str(self.folder / FACTS)
+                raise Damaged(f"`{FACTS}`", "be there beside the runs", "no such file", hint, place=place) from None
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` or a Recorder made"

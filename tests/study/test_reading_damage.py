@@ -66,6 +66,9 @@ def test_damage_is_told_in_one_line_with_the_file_and_the_way_out(made, tmp_path
         path = sorted(folder.glob(name))[0]
         shutil.copy(path, tmp_path / "kept")
         DAMAGE[damage](path)
+        if name.startswith("cube.zarr") and damage != "cut short":  # no seal: the numbers are read from the journals
+            readers = ()
+            elastic.open_study(folder).cube.load()
         for reader in readers:
             with pytest.raises(Damaged) as caught:
                 READERS[reader](folder)

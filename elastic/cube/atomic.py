@@ -28,9 +28,7 @@ _HINTS = {
 
 #: What is met where something else is in the place of a file, or the disk does not give it.
 _NO_FILE = (errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.EIO)
-_HINTS |= dict.fromkeys(
-    _NO_FILE, "elastic verify --repair STUDY: it is moved away, and made again where that is possible"
-)
+_AWAY = "elastic verify --repair STUDY: it is moved away, and made again where that is possible"
 
 
 @contextlib.contextmanager
@@ -57,8 +55,9 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
-        is_damage = should == "be readable" and error.errno in _NO_FILE
-        raise (Damaged if is_damage else StudyError)(f"`{path.name}`", should, found, hint, place=str(path)) from error
+        if should == "be readable" and error.errno in _NO_FILE:
+            raise Damaged(f"`{path.name}`", should, found, _AWAY, place=str(path)) from error
+        raise StudyError(f"`{path.name}`", should, found, hint, place=str(path)) from error
 
 
 def open_regular(path: Path) -> BufferedReader:

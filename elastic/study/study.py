@@ -15,8 +15,23 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
+<<<<<<< HEAD
 from elastic.cube import assemble, read_progress, read_report, with_axes_along
 from elastic.cube.manifest import FILE as MANIFEST
+=======
+from elastic.cube import (
+    assemble,
+    is_sealed,
+    open_sealed,
+    read_manifest,
+    read_progress,
+    read_report,
+    remove_seal,
+    seal,
+    verify_manifest,
+    write_atomically,
+)
+>>>>>>> repair
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
@@ -52,7 +67,7 @@ class Study:
     StudyError
         If it does not.
     Damaged
-        If study.json or protocol.yaml is not as it was written.
+        If study.json or protocol.yaml is not as it was written, or study.json is missing beside runs.
     """
 
     def __init__(self, folder: Path | str, *, asked: str | None = None) -> None:
@@ -60,8 +75,15 @@ class Study:
         try:
             self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
+<<<<<<< HEAD
             if self.folder.is_dir() and any((self.folder / name).exists() for name in (RUNS, PROTOCOL, MANIFEST)):
                 raise damaged(self.folder, "no such file beside the runs") from None
+=======
+            if any((self.folder / RUNS).glob("*/")) or read_manifest(self.folder):
+                hint = f"elastic verify --repair {self.folder}, or running its protocol again: the runs are kept"
+                place = str(self.folder / FACTS)
+                raise Damaged(f"`{FACTS}`", "be there beside the runs", "no such file", hint, place=place) from None
+>>>>>>> repair
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` or a Recorder made"

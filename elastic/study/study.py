@@ -15,23 +15,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
-<<<<<<< HEAD
-from elastic.cube import assemble, read_progress, read_report, with_axes_along
-from elastic.cube.manifest import FILE as MANIFEST
-=======
-from elastic.cube import (
-    assemble,
-    is_sealed,
-    open_sealed,
-    read_manifest,
-    read_progress,
-    read_report,
-    remove_seal,
-    seal,
-    verify_manifest,
-    write_atomically,
-)
->>>>>>> repair
+from elastic.cube import assemble, read_manifest, read_progress, read_report, with_axes_along
 from elastic.errors import Damaged, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
@@ -44,7 +28,7 @@ from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.run_status import RunStatus, read_status
 from elastic.study.sealing import seal_study
 from elastic.study.snapshots import opened_seal, settled
-from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, check_protocol_file, damaged, read_facts
+from elastic.study.study_file import FACTS, UNREADABLE, check_protocol_file, damaged, read_facts
 
 if TYPE_CHECKING:
     from elastic.study.verification import Verified
@@ -75,15 +59,10 @@ class Study:
         try:
             self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
-<<<<<<< HEAD
-            if self.folder.is_dir() and any((self.folder / name).exists() for name in (RUNS, PROTOCOL, MANIFEST)):
-                raise damaged(self.folder, "no such file beside the runs") from None
-=======
             if any((self.folder / RUNS).glob("*/")) or read_manifest(self.folder):
                 hint = f"elastic verify --repair {self.folder}, or running its protocol again: the runs are kept"
                 place = str(self.folder / FACTS)
                 raise Damaged(f"`{FACTS}`", "be there beside the runs", "no such file", hint, place=place) from None
->>>>>>> repair
             there = "no study.json in it" if self.folder.is_dir() else "a file"
             found = there if self.folder.exists() else "no such folder"
             hint = "a folder that `elastic run` or a Recorder made"

@@ -37,7 +37,7 @@ def load_protocol(
     *,
     settings: Sequence[str] = (),
     allow: Sequence[str] = (),
-    begun: Mapping[str, Any] | None = None,
+    begun: Mapping[str, Any] | Earlier | None = None,
 ) -> Protocol:
     """Return the protocol of a YAML file, complete: every default is written out, every cell is checked.
 
@@ -51,7 +51,8 @@ def load_protocol(
         Modules from which a model may be imported; a protocol cannot allow any itself.
     begun
         The canonical protocol of a study that the file is to resume. An option that the study does not know, since
-        a later release added it, means what it did before where the file does not name it.
+        a later release added it, means what it did before where the file does not name it. Or what tells so of each
+        option (`elastic.protocol.beginnings`).
 
     Raises
     ------
@@ -62,7 +63,8 @@ def load_protocol(
     text, tree = read_file(path)
     for number, setting in enumerate(settings, 1):
         tree = _set(tree, setting, number)
-    protocol, problems = _read(tree.data, tuple(allow), never if begun is None else unknown_to(begun))
+    earlier = never if begun is None else begun if callable(begun) else unknown_to(begun)
+    protocol, problems = _read(tree.data, tuple(allow), earlier)
     if problems or protocol is None:
         raise first_mistake(problems, tree.places)
     if tree.cut:

@@ -10,6 +10,7 @@ from pathlib import Path
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol, load_protocol
+from elastic.protocol.beginnings import beginnings
 from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
@@ -109,10 +110,10 @@ def as_begun(loaded: Protocol, folder: Path, load: Callable[..., Protocol]) -> P
     if begun := protocol_of(folder, unless=loaded.digest):
         return load(begun=begun)
     runs = {path.parent.name for path in (folder / RUNS).glob("*/layout.json")}
-    if runs and not (folder / FACTS).exists() and runs.isdisjoint(cell.digest for cell in loaded.cells):
-        earlier = load(begun={"axes": {}})
-        return loaded if runs.isdisjoint(cell.digest for cell in earlier.cells) else earlier
-    return loaded
+    if not runs or (folder / FACTS).exists():
+        return loaded
+    candidates = beginnings(lambda earlier: load(begun=earlier))
+    return next((one for one in candidates if not runs.isdisjoint(cell.digest for cell in one.cells)), loaded)
 
 
 def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Watcher, stop: Stop) -> list[ElasticError]:

@@ -93,28 +93,27 @@ def read_protocol(folder: Path, runs: Collection[str]) -> Protocol:
     ElasticError
         If it is no protocol, or needs code of the user's own.
     """
+    candidates = _beginnings(folder)
+    first = protocol = next(candidates)
+    while runs and {cell.digest for cell in protocol.cells}.isdisjoint(runs):
+        if (other := next(candidates, None)) is None:
+            return first
+        protocol = other
+    return protocol
+
+
+def _beginnings(folder: Path) -> Iterator[Protocol]:
+    """Yield the protocol as the cube's study was begun, and as any release may have begun it."""
     from elastic.protocol import load_protocol
+    from elastic.protocol.beginnings import beginnings
 
-    path = folder / PROTOCOL
-    first = None
-    for begun in _beginnings(folder):
-        protocol = load_protocol(path, begun=begun)
-        if not runs or not {cell.digest for cell in protocol.cells}.isdisjoint(runs):
-            return protocol
-        first = first or protocol
-    assert first is not None
-    return first
-
-
-def _beginnings(folder: Path) -> Iterator[Mapping[str, Any] | None]:
-    """Yield what may have begun the runs: the cube's protocol, one of today, one without any later option."""
-    attrs = root_attributes(folder)
+    attrs, begun = root_attributes(folder), None
     with contextlib.suppress(*UNREADABLE):
-        begun = json.loads(attrs["canonical_protocol"])
-        if digest(begun) == attrs["digest"]:
-            yield begun
-    yield None
-    yield {"axes": {}}
+        told = json.loads(attrs["canonical_protocol"])
+        begun = told if digest(told) == attrs["digest"] else None
+    if begun is not None:
+        yield load_protocol(folder / PROTOCOL, begun=begun)
+    yield from beginnings(lambda earlier: load_protocol(folder / PROTOCOL, begun=earlier))
 
 
 def _digest_of_asked(folder: Path, runs: Collection[str]) -> str | None:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from elastic.registry import Entry, registry
 from elastic.releases import Added
 from elastic.study.repair import places, repair, single_flips
 from elastic.study.verification import State, verify
+
+RELEASES = Path(__file__).parents[1] / "releases"
 
 #: Attributes that tell where and when elastic ran, which cannot be rebuilt without a sealed cube.
 OF_NOW = ("created", "elastic_commit", "machine")
@@ -365,3 +368,18 @@ def test_the_command_says_what_it_did_and_exits_with_4_if_damage_is_left(copy, m
     assert told.exit_code == 4
     assert "still study.json: missing" in told.output
     assert np.all([one.state is not State.INTACT for one in verify(folder).damaged])
+
+
+def test_exchanged_records_of_an_earlier_release_never_replace_the_sealed_cube(tmp_path):
+    """They name no run: the cube, whose files are as they were sealed, tells that they are exchanged."""
+    with tarfile.open(RELEASES / "08cf3fc/sealed.tar.xz") as archive:
+        archive.extractall(tmp_path / "little", filter="data")
+    folder = tmp_path / "little"
+    assert not verify(folder).damaged
+    before = contents(folder / "cube.zarr")
+    first, second = (f"runs/{cell_of(folder, n)}/journal/000001.npz" for n in (0, 1))
+    corruption.put(folder, {first: (folder / second).read_bytes(), second: (folder / first).read_bytes()})
+    done = repair(folder)
+    assert [one.path for one in done.left.damaged] == ["runs"]
+    assert "other numbers than the sealed cube" in "\n".join(done.lines())
+    assert contents(folder / "cube.zarr") == before

@@ -89,6 +89,12 @@ def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[F
     if different is None:
         yield Finding(CUBE, State.DAMAGED, wrong)
         return
+    if manifest.listed and different:
+        # Every file of the cube is as it was sealed: records of an earlier release do not say whose they are.
+        names = ", ".join(sorted(one.path.removeprefix(f"{CUBE}/") for one in different)[:3])
+        found = f"records with other numbers than the sealed cube ({names}, …): exchanged, or of another study"
+        yield Finding("runs", State.DAMAGED, found)
+        return
     yield from different
     if not manifest.listed:
         wrong_folders = {PurePosixPath(one.path) for one in different}

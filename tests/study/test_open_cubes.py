@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import recordings
 
 import elastic
-from elastic.cube import sealing
+from elastic.cube import Journal, sealing
 from elastic.study.creation import discard_runs, make_study
 from elastic.study.repair import repair
 from elastic.study.verification import verify
@@ -67,3 +68,22 @@ def test_a_seal_whose_process_dies_before_the_manifest_is_no_damage(study, monke
     study.seal()
     assert not study.verify().damaged
     assert not list(study.folder.glob("cube.zarr.*"))
+
+
+def test_a_recording_that_dies_while_it_is_compacted_is_no_damage(tmp_path, monkeypatch):
+    """A record that is left names the one before it, whose file is gone."""
+
+    def die(journal, *, verified=False):
+        journal.path(0).with_name("000000.npz").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove_compacted", lambda *_, **__: None)
+        recording = recordings.recorder(tmp_path / "mine").__enter__()
+        for epoch in range(2):
+            recording.record(epoch)
+        patch.setattr(Journal, "remove_compacted", die)
+        with pytest.raises(KeyboardInterrupt):
+            recording.close()
+    assert {path.name for path in tmp_path.glob("mine/runs/*/journal/*")} == {"records.npz", "000001.npz"}
+    assert not verify(tmp_path / "mine").damaged

@@ -118,6 +118,8 @@ class JournalFiles:
             before = told(after)
             if before is None or self._damaged(file):
                 continue
+            if self.compact is not None and (epoch_of(file) or 0) in self.compact:
+                continue  # it is left of a compaction that a kill ended: the record that it names may be gone already
             epoch, checksum = before
             name = COMPACT if self.compact is not None and epoch in self.compact else file_name(epoch)
             if self._damaged(name):

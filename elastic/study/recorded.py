@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,28 @@ def _read_run(path: Path) -> RecordedRun | None:
     return run
 
 
-def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
+#: Returns the digests of the records and of the samples of the run in a folder.
+Contents = Callable[[Path], tuple[str, str]]
+
+
+def contents(run: Path) -> tuple[str, str]:
+    """Return the digests of a run's records and of its samples.
+
+    Raises
+    ------
+    Damaged
+        If its status.json lists other records, or is damaged.
+    """
+    report = read_report(run)
+    found, told = journal_facts(run), report.get("journal") or {}
+    # Under earlier releases, which listed no files, a run went on without a word in its report.
+    is_final = bool(told) and ("files" in report or told.get("names") == found["names"])
+    if is_final and told != found and read_report(run) == report:
+        raise _other_file(run, report.get("files") or {})
+    return found["sha256"], str(report.get("data_digest", ""))
+
+
+def recorded_facts(folder: Path, stored: Mapping[str, Any], contents: Contents = contents) -> dict[str, Any]:
     """Return the facts of a recorded study, with the keys of a protocol's: what `elastic.study.Study` reads.
 
     Parameters
@@ -114,11 +135,13 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
         Of the study.
     stored
         The contents of its study.json.
+    contents
+        Of a run, which the study's digest names.
 
     Raises
     ------
     Damaged
-        As `read_runs`, and if a run's status.json is damaged.
+        As `read_runs` and `contents`.
     """
     check_header(stored)
     runs, names = read_runs(folder), list(stored["coordinates"])
@@ -132,7 +155,7 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
     return {
         MARK: stored[MARK],
         "protocol": described,
-        "digest": digest({"study": described, "runs": [[run.folder.name, *_contents(run.folder)] for run in runs]}),
+        "digest": digest({"study": described, "runs": [[run.folder.name, *contents(run.folder)] for run in runs]}),
         "text": json.dumps(described, indent=1, ensure_ascii=False) + "\n",
         "axes": {name: _labels(run.coordinates[name] for run in runs) for name in names},
         "cells": cells,
@@ -201,17 +224,6 @@ def journal_facts(run: Path) -> dict[str, Any]:
         except FileNotFoundError:  # another process removes the run
             total.update(f"{path.name} 0 ".encode())
     return {"names": digest(names), "sha256": total.hexdigest()}
-
-
-def _contents(run: Path) -> tuple[str, str]:
-    """Return the digests of a run's records and of its samples."""
-    report = read_report(run)
-    found, told = journal_facts(run), report.get("journal") or {}
-    # Under earlier releases, which listed no files, a run went on without a word in its report.
-    is_final = bool(told) and ("files" in report or told.get("names") == found["names"])
-    if is_final and told != found and read_report(run) == report:
-        raise _other_file(run, report.get("files") or {})
-    return found["sha256"], str(report.get("data_digest", ""))
 
 
 def _other_file(run: Path, listed: Mapping[str, str]) -> Damaged:

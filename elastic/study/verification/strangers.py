@@ -1,22 +1,24 @@
 """Which of two files of a recorded run is of another recording: its records, or its status.json that lists others.
 
 Both are whole and name the same run, since two recordings may have the same coordinates. The sealed cube tells them
-apart: it has the digest of its journals, and their numbers.
+apart: its digest is that of its journals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
-from elastic.study.study import Study
-from elastic.study.study_file import FACTS
+from elastic.cube.report_file import read_report
+from elastic.study.recorded import Contents, journal_facts, recorded_facts
+from elastic.study.study_file import FACTS, read_facts
 from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
-from elastic.study.verification.numbers import compared
 from elastic.study.verification.reading import attempted
 from elastic.study.verification.run_files import REPORT
-from elastic.study.verification.sealed_files import Manifest, open_cube, root_attributes
+from elastic.study.verification.sealed_files import Manifest, root_attributes
 
 
 def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> list[Finding]:
@@ -35,7 +37,7 @@ def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> li
     others = [one.path for one in found if one.is_bad and not any(_is_of(one.path, report) for report in reports)]
     if not reports or not manifest.listed or any(path.startswith((CUBE, FILE, FACTS, "runs/")) for path in others):
         return list(found)
-    right = _right(folder, manifest)
+    right = _right(folder)
     if right is None:
         return list(found)
     pairs = [one for one in found if one.is_bad and any(_is_of(one.path, report) for report in reports)]
@@ -43,15 +45,27 @@ def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> li
     return [Finding(one.path, State.INTACT) if one.path in intact else one for one in found]
 
 
-def _right(folder: Path, manifest: Manifest) -> str | None:
+def _right(folder: Path) -> str | None:
     """Return what is of the sealed cube's recording: status.json, or the records (""); None if it cannot be told."""
-    study, _ = attempted(lambda: Study(folder))
-    if study is None:
-        return None
-    if study.digest == root_attributes(folder).get("digest"):  # made of what the status.json of each run lists
-        return REPORT
-    different, _ = attempted(lambda: list(compared(open_cube(folder, manifest), study.assemble())))
-    return "" if different == [] else None
+    sealed = root_attributes(folder).get("digest")
+    for right, contents in ((REPORT, _as_listed), ("", _as_recorded)):
+        facts, _ = attempted(partial(_facts, folder, contents))
+        if facts is not None and facts["digest"] == sealed:
+            return right
+    return None
+
+
+def _facts(folder: Path, contents: Contents) -> dict[str, Any]:
+    return recorded_facts(folder, read_facts(folder), contents)
+
+
+def _as_listed(run: Path) -> tuple[str, str]:
+    report = read_report(run)
+    return str((report.get("journal") or {}).get("sha256")), str(report.get("data_digest", ""))
+
+
+def _as_recorded(run: Path) -> tuple[str, str]:
+    return journal_facts(run)["sha256"], str(read_report(run).get("data_digest", ""))
 
 
 def _is_of(path: str, report: str) -> bool:

@@ -120,9 +120,8 @@ def contents(run: Path) -> tuple[str, str]:
     report = read_report(run)
     found, told = journal_facts(run), report.get("journal") or {}
     # Under earlier releases, which listed no files, a run went on without a word in its report.
-    is_final = bool(told) and ("files" in report or told.get("names") == found["names"])
-    if is_final and told != found and read_report(run) == report:
-        raise _other_file(run, report.get("files") or {})
+    if told and told != found and (other := _other_records(run, report)) and read_report(run) == report:
+        raise other
     return found["sha256"], str(report.get("data_digest", ""))
 
 
@@ -226,11 +225,15 @@ def journal_facts(run: Path) -> dict[str, Any]:
     return {"names": digest(names), "sha256": total.hexdigest()}
 
 
-def _other_file(run: Path, listed: Mapping[str, str]) -> Damaged:
-    """Return the error of a run whose files are not those that its status.json lists."""
-    found = digests(run)
-    other = [name for name in (*listed, *found) if name != RUN and listed.get(name) != found.get(name)]
-    path = run / (other[0] if other else FOLDER)
+def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
+    """Return the error of a run whose records are not those that its status.json lists, None if they are."""
+    listed, found = (
+        {name: one for name, one in files.items() if name.startswith(f"{FOLDER}/")}
+        for files in (report.get("files") or {}, digests(run))
+    )
+    if not listed or listed == found:
+        return None
+    path = run / next(name for name in (*listed, *found) if listed.get(name) != found.get(name))
     should, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
     what = "another" if path.exists() else "no such file"
     return Damaged(f"`{path.name}`", should, what, f"{hint}; elastic verify names all", place=str(path))

@@ -74,7 +74,7 @@ def test_a_description_without_a_checksum_is_checked_for_its_types(runs, key):
 
 def test_a_folder_whose_study_json_is_lost_is_damaged(runs):
     (runs[0] / "study.json").unlink()
-    with pytest.raises(Damaged, match="no such file beside the runs; try running its protocol again"):
+    with pytest.raises(Damaged, match="be there beside the runs; found no such file; try elastic verify --repair"):
         elastic.open_study(runs[0])
 
 

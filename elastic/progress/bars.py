@@ -125,7 +125,7 @@ class Row(Watcher):
         self._bars.course.end(self._epochs - self._epoch)
         self._hide()
         self._bars.show_course()
-        self._bars.note(f"{label}: {seconds_in_words(seconds)}")
+        self._bars.note(f"{label}: {seconds_in_words(seconds) or 'finished'}")
 
     def run_lost(self, label: str, again: bool) -> None:
         """Take the bar away; the epochs are counted again when the run goes on."""

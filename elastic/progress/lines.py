@@ -63,10 +63,8 @@ class Lines(Watcher):
         course = self.course
         course.end(self.epochs - self._epoch)
         left = left_in_words(course.remaining) if course.finished < course.runs else ""
-        whole = (
-            f"; {course.finished} of {course.runs} runs ended{', ' if left else ''}{left}" if course.runs > 1 else ""
-        )
-        self.write(f"{label}: finished; {seconds_in_words(seconds)}{whole}")
+        whole = f"{course.finished} of {course.runs} runs ended{', ' if left else ''}{left}" if course.runs > 1 else ""
+        self.write("; ".join(part for part in (f"{label}: finished", seconds_in_words(seconds), whole) if part))
         self.label = ""
 
     def run_lost(self, label: str, again: bool) -> None:

@@ -15,8 +15,10 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import hypothesis
 import recordings
@@ -41,6 +43,8 @@ import elastic
 from elastic.__main__ import main
 from elastic.claims.checking import verdicts_on
 from elastic.cube import open_sealed
+from elastic.study.executors import workers
+from elastic.study.executors.worker import work_for
 
 ROOT = Path(tempfile.mkdtemp(prefix="any-order-"))
 
@@ -103,10 +107,46 @@ def die_at(number, after):
         setattr(os, name, dying(getattr(os, name)))
 
 
-def command(*words, dies_at=None):
+class ForkedWorker:
+    """A worker that is forked, with what its owner needs of `Popen`: an interpreter takes seconds to start."""
+
+    #: When each worker dies, in the order in which they start; those beyond live.
+    deaths: ClassVar = []
+
+    def __init__(self, connection, _environment):
+        self.returncode = None
+        death = self.deaths.pop(0) if self.deaths else None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                connection.recv()  # where an interpreter would find its modules
+                if death is not None:
+                    die_at(*death)
+                work_for(connection)
+            finally:
+                os._exit(70)
+
+    def poll(self):
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self, timeout=None):
+        while self.poll() is None:
+            time.sleep(0.001)
+        return self.returncode
+
+    def kill(self):
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def command(*words, dies_at=None, workers_die_at=()):
     """Run ``elastic`` with these words."""
 
     def call():
+        ForkedWorker.deaths = list(workers_die_at)
+        workers._started = ForkedWorker
         sys.argv = ["elastic", *map(str, words)]
         main()
 
@@ -283,14 +323,24 @@ class Protocol(Commands):
         runs = json.loads((reference_folder(3) / "study.json").read_text())["cells"]
         return {run["digest"]: run["coordinates"] for run in runs}
 
-    def run(self, *options, dies_at=None):
+    def run(self, *options, dies_at=None, workers_die_at=()):
         asked = ("run", self.protocol, "--out", self.place, "--set", seeds(self.count))
-        return command(*asked, *options, dies_at=dies_at)
+        return command(*asked, *options, dies_at=dies_at, workers_die_at=workers_die_at)
 
     @rule(share=st.sampled_from((None, "0/2", "1/2")))
     def run_to_the_end(self, share):
         """Alone, or as the only process of a job array that is alive: it takes the runs of all shares."""
         code = self.run(*(("--share", share) if share else ()))
+        if code == 0:
+            assert_equal(sealed(self.folder), reference(self.count))
+        else:
+            assert self.damaged, (code, output())
+            assert code in (2, 3, 4), (code, output())
+
+    @rule(deaths=st.lists(st.tuples(st.integers(1, 120), st.booleans()), max_size=1))
+    def run_in_workers(self, deaths):
+        """Two runs at a time; a worker that is killed loses nothing."""
+        code = self.run("--workers", "2", workers_die_at=deaths)
         if code == 0:
             assert_equal(sealed(self.folder), reference(self.count))
         else:

@@ -55,6 +55,17 @@ def test_a_run_is_not_left_out_because_a_file_of_it_is_lost(runs, name):
     assert not (folder / "manifest.sha256").exists()
 
 
+def test_a_run_of_another_study_is_told_by_verify(runs, tmp_path_factory):
+    folder = runs[0]
+    record(other := tmp_path_factory.mktemp("other"), seed=5, coordinates={"seed": 5})
+    cell = run_digest({"seed": 5})
+    shutil.copytree(other / "runs" / cell, folder / "runs" / cell)
+    (found,) = [one for one in verify(folder).files if one.path == f"runs/{cell}/run.json"]
+    assert found.state is State.FOREIGN
+    assert found.found == f"a run of the study {other.name!r}, copied here"
+    assert not verify(folder).damaged
+
+
 WRONG = {"coordinates": [], "claims": [3], "title": 3, "provenance": 3, "name": None}
 
 

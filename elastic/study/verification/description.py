@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,13 @@ def described(folder: Path, listed: Mapping[str, str]) -> Description:
     return Description(facts, False, digests, findings)
 
 
+def _of_others(name: str, runs: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Finding]:
+    """Yield the runs that were recorded in another study and copied here: they may have been meant to be."""
+    for cell, facts in runs.items():
+        if facts and (other := facts.get("study", name)) != name:
+            yield Finding(f"runs/{cell}/{RUN}", State.FOREIGN, f"a run of the study {other!r}, copied here")
+
+
 def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Description:
     try:
         check_header(stored)
@@ -86,5 +93,5 @@ def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Descripti
     elif runs and all(facts and facts.get("study", name) != name for facts in runs.values()):
         wrong = f"the study {name!r}, of which no run is"
     else:
-        return Description(stored, True, (), (found,))
+        return Description(stored, True, (), (found, *_of_others(name, runs)))
     return Description(None, True, (), (Finding(FACTS, State.DAMAGED, wrong),))

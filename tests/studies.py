@@ -32,7 +32,8 @@ def write(folder: Path, text: str = SMALL) -> Path:
     """Write a protocol file into a folder (made where it is missing) and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "small.yaml"
-    path.write_text(text)
+    if not path.exists() or path.read_text() != text:  # a process that was started before may read it
+        path.write_text(text)
     return path
 
 

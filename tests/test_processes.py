@@ -16,8 +16,8 @@ from elastic.cube.owner import has_ended
 
 TESTS = Path(__file__).parent
 
-#: Run by hand, not by pytest.
-SCRIPTS = {TESTS / "processes.py", TESTS / "lowest_versions.py", *(TESTS / "benchmarks").iterdir()}
+#: Run by hand, not by pytest; or what gives processes their limits.
+SCRIPTS = {TESTS / "processes.py", TESTS / "forked.py", TESTS / "lowest_versions.py", *(TESTS / "benchmarks").iterdir()}
 
 SLEEP = [sys.executable, "-c", "print('here', flush=True); import time; time.sleep(600)"]
 

@@ -111,8 +111,11 @@ class Study:
         return self.digest
 
     def __repr__(self) -> str:
-        ended = sum(run.ended for run in self.runs())
-        return f"<Study {self.name!r} at {self.folder}: {ended} of {len(self.cells)} runs ended>"
+        try:
+            how_far = f"{sum(run.ended for run in self.runs())} of {len(self.cells)} runs ended"
+        except Damaged:
+            how_far = "damaged"
+        return f"<Study {self.name!r} at {self.folder}: {how_far}>"
 
     def _repr_html_(self) -> str:
         from elastic.display import study_html

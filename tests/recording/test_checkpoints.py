@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,7 +189,7 @@ def command(live, tmp_path, monkeypatch, capsys):
         except SystemExit as end:
             code = end.code
         told = capsys.readouterr()
-        return subprocess.CompletedProcess(sys.argv, code, told.out, told.err)
+        return SimpleNamespace(returncode=code, stdout=told.out, stderr=told.err)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -27,7 +27,7 @@ import torch
 import xarray as xr
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from uninterrupted import (
+from study.uninterrupted import (
     assert_equal,
     assert_reads_within,
     assert_status,

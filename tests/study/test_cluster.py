@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import types
 from pathlib import Path
 
+import processes
 import pytest
 import studies
 
@@ -77,10 +77,7 @@ def slurm(tmp_path):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
         path = f"{programs}:{os.environ['PATH']}"
         environment |= {"PATH": path, "LOG": str(tmp_path / "log"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            ["bash", FOLDER / "slurm.sh", *map(str, arguments)],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        done = processes.run(["bash", FOLDER / "slurm.sh", *arguments], env=environment, cwd=tmp_path)
         log = tmp_path / "log"
         return done, log.read_text().splitlines() if log.exists() else []
 

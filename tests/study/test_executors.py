@@ -167,13 +167,12 @@ def test_a_script_without_a_main_guard_is_executed_once_and_a_run_that_fails_lea
 
 
 def test_the_second_signal_stops_at_once():
-    with stopping_cleanly(Watcher()) as stop:
+    with processes.default_signals(), stopping_cleanly(Watcher()) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
         with pytest.raises(Stopped) as caught:
             os.kill(os.getpid(), signal.SIGHUP)
     assert caught.value.signal == signal.SIGHUP
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_ignored_signal_stays_ignored():

@@ -56,7 +56,7 @@ def cluster():
     """Give a scheduler and a worker of two threads in this process."""
     import dask
 
-    options = {"threads_per_worker": 2, "processes": False, "protocol": "tcp", "dashboard_address": None}
+    options = {"threads_per_worker": 2, "processes": False, "protocol": "tcp", "dashboard_address": ":0"}
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         cluster = distributed.LocalCluster(n_workers=1, silence_logs=50, **options)
         yield cluster

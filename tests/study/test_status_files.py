@@ -59,7 +59,6 @@ def test_a_run_under_way_is_told_from_its_status_and_the_names_of_its_records(st
     ("gone", "state"),
     [
         (["status.json"], ("under way", 6, 6)),
-        (["journal"], ("under way", None, 6)),
         (["journal", "layout.json", "status.json"], ("waiting", None, None)),
         (["."], ("waiting", None, None)),
     ],
@@ -69,6 +68,15 @@ def test_a_run_that_lacks_files_has_not_ended(study, gone, state):
         path = first_run(study) / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert states(study) == [state, ("done", 6, 6)]
+
+
+def test_an_ended_run_without_records_is_damaged(study):
+    """It must not be trained anew without a word, nor read as missing."""
+    shutil.rmtree(first_run(study) / "journal")
+    for read in (study.runs, study.assemble):
+        with pytest.raises(Damaged, match="the records should be there once a run has ended; found none"):
+            read()
+    assert repr(study) == f"<Study 'small' at {study.folder}: damaged>"
 
 
 def test_a_layout_that_is_gone_beside_records_is_no_run_that_waits(study):

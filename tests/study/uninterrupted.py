@@ -115,6 +115,7 @@ def assert_status(told, folder, cells, *, damaged):
     for run in [] if damaged else told["runs"]:
         there = recorded_epochs(folder / "runs" / run["cell"])
         assert run["epoch"] == max(there, default=None)
-        assert run["state"] != "done" or run["epochs"] in (None, run["epoch"])
+        # A training loop may end before the last epoch that it planned.
+        assert run["state"] != "done" or told["recorded"] or run["epoch"] == run["epochs"]
     if told["sealed"]:
         assert (folder / "manifest.sha256").exists()

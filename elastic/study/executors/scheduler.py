@@ -97,7 +97,7 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
                         threads_per_worker=1,
                         processes=True,
                         memory_limit=0,
-                        dashboard_address=None,
+                        dashboard_address=":0",  # any free port: another cluster may run here
                         silence_logs=50,
                     )
                 )

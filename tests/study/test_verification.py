@@ -9,7 +9,10 @@ from pathlib import Path
 
 import corruption
 import pytest
+import studies
 
+import elastic
+from elastic.study.creation import make_study
 from elastic.study.verification import State, verify
 
 #: A sealed study of commit 58d9528, whose records carry no checksum.
@@ -56,3 +59,14 @@ def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp
     assert "runs/716b2a1a3cd00b05/journal/ (2 files): not checkable: written by an earlier release" in "\n".join(
         found.lines()
     )
+
+
+def test_a_study_that_was_killed_while_it_was_begun_is_not_damaged(tmp_path):
+    """Its study.json is written, its protocol.yaml not yet."""
+    folder = tmp_path / "results/small"
+    make_study(folder, elastic.load_protocol(studies.write(tmp_path)))
+    (folder / "protocol.yaml").unlink()
+    found = verify(folder)
+    assert not found.damaged
+    assert [one.path for one in found.findings] == ["protocol.yaml"]
+    assert not studies.run(tmp_path).verify().damaged

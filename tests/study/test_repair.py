@@ -13,6 +13,7 @@ from typing import Annotated
 
 import corruption
 import numpy as np
+import processes
 import pydantic
 import pytest
 import xarray as xr
@@ -383,3 +384,14 @@ def test_exchanged_records_of_an_earlier_release_never_replace_the_sealed_cube(t
     assert [one.path for one in done.left.damaged] == ["runs"]
     assert "other numbers than the sealed cube" in "\n".join(done.lines())
     assert contents(folder / "cube.zarr") == before
+
+
+@pytest.mark.parametrize("kind", ["sealed", "recorded"])
+def test_a_pipe_in_the_place_of_a_chunk_is_moved_and_read_by_nobody(copy, known, kind):
+    folder = copy(kind)
+    chunk = next(path for path in sorted((folder / "cube.zarr/collapse/nc1/c").rglob("*")) if path.is_file())
+    chunk.unlink()
+    os.mkfifo(chunk)
+    with processes.time_limit(60):
+        assert not repaired(folder).left.damaged
+        assert_same(numbers(folder), known(kind))

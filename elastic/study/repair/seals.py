@@ -42,7 +42,10 @@ def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
             actions.say(one.path, f"left as it is: it can be sealed anew once the journals are whole ({because})")
         return None
     for one in bad:
-        keep = actions.set_aside if one.path == FILE else actions.keep_copy
+        path = actions.folder / one.path
+        # A chunk stays under its readers until another takes its place; a pipe or a link would make them wait.
+        is_chunk = one.path != FILE and path.is_file() and not path.is_symlink()
+        keep = actions.keep_copy if is_chunk else actions.set_aside
         keep(one.path)
     return partial(study.seal, leaving_out=[c["digest"] for c in study.cells if named(c["coordinates"]) in absent])
 

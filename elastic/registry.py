@@ -23,6 +23,7 @@ from typing import Any
 
 import pydantic
 
+from elastic.docstrings import parameter_descriptions
 from elastic.errors import OptionError, UnknownName
 
 #: Where the functions of a kind live. A new kind is one line here.
@@ -75,14 +76,19 @@ class Entry:
     def options(self) -> type[pydantic.BaseModel]:
         """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown).
 
-        Facts with a model of their own under ``options`` replace it.
+        Each is described by the docstring's section ``Parameters``, or else by its annotation. Facts with a model of
+        their own under ``options`` replace it.
         """
         given: type[pydantic.BaseModel] | None = getattr(self.facts, "options", None)
         if given is not None:
             return given
         hints = typing.get_type_hints(self.function, include_extras=True)
+        described = parameter_descriptions(self.docstring)
         fields: dict[str, Any] = {
-            p.name: (hints.get(p.name, Any), ... if p.default is inspect.Parameter.empty else p.default)
+            p.name: (
+                _described(hints.get(p.name, Any), described.get(p.name)),
+                ... if p.default is inspect.Parameter.empty else p.default,
+            )
             for p in inspect.signature(self.function).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
@@ -129,6 +135,11 @@ class Entry:
             f"elastic show {self.name}",
             location=location,
         )
+
+
+def _described(hint: Any, description: str | None) -> Any:
+    """Return a type with a description, or as it is where there is none."""
+    return hint if description is None else typing.Annotated[hint, pydantic.Field(description=description)]
 
 
 @dataclass

@@ -64,11 +64,18 @@ class Axis(Strict):
     [0.1, 1.0]
     """
 
-    path: Annotated[str, AfterValidator(_axis_path), Field(examples=["optimizer.lr"])]
-    values: Annotated[list[JsonValue], Field(min_length=1)]
+    path: Annotated[
+        str,
+        AfterValidator(_axis_path),
+        Field(description="Part of the protocol that the axis sets.", examples=["optimizer.lr"]),
+    ]
+    values: Annotated[list[JsonValue], Field(min_length=1, description="Values of that part, one a label.")]
     labels: Annotated[
         list[Scalar],
-        Field(description="left out: the values themselves", examples=[["small", "large"]]),
+        Field(
+            description="Names of the values in the cube; left out: the values themselves.",
+            examples=[["small", "large"]],
+        ),
         AfterValidator(same_type_labels),
     ]
     #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
@@ -97,7 +104,7 @@ class Axis(Strict):
 
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**32)]],
-    Field(min_length=1, examples=[[0, 1, 2]]),
+    Field(min_length=1, description="Seeds of the runs: draws of weights, data and batches.", examples=[[0, 1, 2]]),
     AfterValidator(without_repeats),
 ]
 

@@ -13,10 +13,11 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import re
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -123,7 +124,9 @@ class Entry:
         known = list(self.options.model_fields)
         if first["type"] == "extra_forbidden":
             should = f"be an option of {self.name!r}"
-            hint = nearest(str(location[0]), known, fallback=f"one of {', '.join(known) or '(it has none)'}")
+            hint = nearest(
+                str(location[0]), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out"
+            )
             return OptionError(f"`{path}`", should, repr(location[0]), hint, location=location)
         if first["type"] == "missing":
             hint = f"adding it (elastic show {self.name})"
@@ -240,9 +243,30 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
 
     >>> nearest("resent18", ["mlp", "resnet18"], fallback="elastic list models")
     "'resnet18'"
+    >>> nearest("Cross-Entropy", ["mse", "cross_entropy"], fallback="elastic list losses")
+    "'cross_entropy'"
     """
-    close = difflib.get_close_matches(name, known, n=1)
+    if same := same_name(name, known):
+        return repr(same)
+    close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else fallback
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that differs in case, separators or number only, None if there is none.
+
+    >>> known = ["nc1", "batch_size", "cifar10", "split"]
+    >>> [same_name(name, known) for name in ("NC1", "batch-size", "CIFAR-10", "splits", "nc2")]
+    ['nc1', 'batch_size', 'cifar10', 'split', None]
+    """
+    by_letters = {_letters(one): one for one in known}
+    return by_letters.get(_letters(name))
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name in lower case, without the s of a plural."""
+    letters = re.sub(r"[\W_]", "", name.lower())
+    return letters[:-1] if letters.endswith("s") and len(letters) > 2 else letters
 
 
 def sentence(message: str) -> str:

@@ -45,5 +45,5 @@ def likely_meant(text: str, folder: Path, fallback: str) -> str:
     for known in ({stem: stem} if stem in shipped else {}, there, {name: name for name in shipped}):
         begun = [name for name in known if len(stem) > 2 and name.startswith(stem)]
         if close := difflib.get_close_matches(stem, list(known), n=1, cutoff=0.7) or begun:
-            return f"{known[close[0]]!r} (elastic list protocols)"
+            return repr(known[close[0]]) + ("" if known is there else " (elastic list protocols)")
     return f"{fallback} (elastic list protocols)"

@@ -25,8 +25,8 @@ def as_yaml(data: dict[str, Any]) -> str:
       seed: [0, 1]
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None  # type: ignore[assignment]  # ruamel annotates what it starts with
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # annotated as None
     yaml.width = 110
     yaml.allow_unicode = True
     yaml.representer.ignore_aliases = lambda *_: True

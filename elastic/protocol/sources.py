@@ -54,7 +54,8 @@ def find_protocol(given: str | os.PathLike[str]) -> Source:
     path = Path(given)
     shipped = shipped_protocols().get(given) if isinstance(given, str) else None
     if not isinstance(given, str) or not is_name(given) or _is_file(path):
-        return Source(path, path.parent, _other_of_name(path, shipped))
+        ships = path in shipped_protocols().values()
+        return Source(path, Path() if ships else path.parent, _other_of_name(path, shipped))
     if shipped is None:
         found = told(one_line(given)) + (", which is a folder" if given and _is_folder(path) else "")
         hint = likely_meant(given, Path(), "its path with .yaml, or a protocol that ships")

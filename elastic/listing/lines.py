@@ -28,7 +28,7 @@ def lines_of(entry: Entry) -> list[str]:
     """
     if entry.kind == "metrics":
         place = f'study.cube["{entry.facts.group}"]["{entry.name}"]'
-        return [f"study = elastic.open_study(FOLDER); {place}", f"claims: [{_above(entry)}]"]
+        return [f"study = elastic.open_study(FOLDER); {place}", f"claims: [{_claim_on(entry)}]"]
     if entry.kind == "figures":
         return [f"elastic plot STUDY --figure {entry.name}", f"study.plot.{entry.name}()"]
     if entry.kind == "claims":
@@ -43,9 +43,12 @@ def lines_of(entry: Entry) -> list[str]:
     return [f"{path[0]}: {{{around}{path[1]}: {line}}}"]
 
 
-def _above(entry: Entry) -> str:
-    least = entry.facts.bounds[0]
-    return spelled({"name": "above", "variable": entry.name, "threshold": 0.0 if least is None else float(least)})
+def _claim_on(entry: Entry) -> str:
+    """Return a claim on a metric: near its value at collapse, or else on its size."""
+    least, collapsed = entry.facts.bounds[0], entry.facts.at_collapse
+    if collapsed is not None and collapsed == least:
+        return spelled({"name": "below", "variable": entry.name, "threshold": collapsed + 0.1})
+    return spelled({"name": "above", "variable": entry.name, "threshold": float(least or 0.0)})
 
 
 def component(entry: Entry) -> str:
@@ -54,9 +57,9 @@ def component(entry: Entry) -> str:
 
 
 def shown_options(options: list[Option]) -> dict[str, Any]:
-    """Return a few options with values: those that are required, or else the first."""
+    """Return a few options with values: those that are required, or else the first with its default."""
     required = {option.name: option.example for option in options if option.is_required}
-    return required or {option.name: option.example for option in options[:1] if option.example is not None}
+    return required or {option.name: option.value for option in options[:1]}
 
 
 def required_options(entry: Entry) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Option:
         In a phrase; "" where nothing declares it.
     example
         A value, None where none is known.
+    value
+        The default.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Option:
     default: str
     meaning: str
     example: Any = None
+    value: Any = None
 
     @property
     def is_required(self) -> bool:
@@ -76,9 +79,10 @@ def options_in(model: type[pydantic.BaseModel], meanings: Mapping[str, str] = {}
         meaning = field.description or meanings.get(name, "")
         if name in marked:
             meaning = f"{meaning} (since {marked[name].version})".strip()
-        default = REQUIRED if field.is_required() else spelled(field.get_default(call_default_factory=True))
+        value = None if field.is_required() else field.get_default(call_default_factory=True)
+        default = REQUIRED if field.is_required() else spelled(value)
         example = field.examples[0] if field.examples else _first_of(own)
-        found.append(Option(name, type_in_words(own, parts), default, meaning, example))
+        found.append(Option(name, type_in_words(own, parts), default, meaning, example, value))
     return found
 
 

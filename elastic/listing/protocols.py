@@ -19,6 +19,9 @@ from elastic.protocol.writing import spelled
 from elastic.registry import registry
 from elastic.study.growth import probed
 
+#: Rows whose parts are marked.
+LISTS = ("claims", "notes", "sources")
+
 #: Labels of an axis that are shown.
 MOST = 8
 
@@ -44,8 +47,9 @@ def protocol_description(given: str) -> RenderableType:
     table.add_column()
     comments = comment_of(read_text(source.path))
     for name, lines in _rows(protocol, given, comments):
+        mark = "- " if len(lines) > 1 and name in LISTS else ""
         for place, line in enumerate(lines):
-            table.add_row("" if place else name, Text(line))
+            table.add_row("" if place else name, Text(mark + line))
     heading = Text.assemble((protocol.name, "bold"), f"  (protocol, {source.path})")
     return Group(heading, Text(protocol.title), Text(""), table)
 

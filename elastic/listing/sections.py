@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import pydantic
@@ -29,6 +29,8 @@ class Section:
         Of the registered functions that it names, None where it names none.
     further
         What else there is to know.
+    defaults
+        In words, of keys that the model itself fills in.
     """
 
     summary: str
@@ -36,6 +38,7 @@ class Section:
     keys: type[pydantic.BaseModel] | None = None
     kind: str | None = None
     further: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -53,9 +56,9 @@ def sections() -> Mapping[str, Section]:
             "Another protocol that this one starts from",
             "extends: quickstart",
             further="The name of a protocol that ships, or the path of a file, relative to this one. Mappings are "
-            "merged; lists replace. A component with another name replaces the other's with all its options. An axis is "
-            "replaced as a whole; null leaves it out. The name is not taken over. The study keeps the protocol as it is "
-            "resolved.",
+            "merged; lists replace. A component with another name replaces the other's with all its options. An axis "
+            "is replaced as a whole; null leaves it out. The name is not taken over. The study keeps the protocol as "
+            "it is resolved.",
         ),
         "data": Section("What is learned", "data: {name: digits, per_class: 100}", Data, kinds["data"]),
         "model": Section("What is trained", "model: {name: mlp, widths: [256, 256]}", None, kinds["model"]),
@@ -81,6 +84,7 @@ def sections() -> Mapping[str, Section]:
             Axis,
             None,
             "Keys are names of your own, but for seed, a list of numbers (default: [0]).",
+            {"labels": "the values"},
         ),
         "together": Section(
             "Axes that vary together, as one dim of the cube",

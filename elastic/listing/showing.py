@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -96,7 +97,8 @@ def _section(name: str) -> RenderableType:
     if section.kind in ROOMS and (known := registry(section.kind).names()):
         parts.append(Text(f"Names (elastic show NAME): {', '.join(known)}"))
     hidden = ("left_out", "name")
-    keys = [] if section.keys is None else [o for o in options_in(section.keys) if o.name not in hidden]
+    given = [] if section.keys is None else [o for o in options_in(section.keys) if o.name not in hidden]
+    keys = [replace(option, default=section.defaults.get(option.name, option.default)) for option in given]
     return Group(*_between([*parts, *_options(keys, "key"), _to_copy(section.example.splitlines())], gap_after=1))
 
 

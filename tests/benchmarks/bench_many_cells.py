@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 import elastic
-from elastic.listing import studies
 from elastic.cube import Journal, Layout, Variable, compaction, write_layout, write_report
 from elastic.cube.epoch_files import COMPACT
+from elastic.listing import studies
 from elastic.protocol import load_protocol
 from elastic.study.creation import make_study
 

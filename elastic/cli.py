@@ -28,18 +28,6 @@ class Group(click.Group):
             raise SystemExit(error.exit_code) from None
 
 
-class Kind(click.ParamType):
-    """A kind of names; which there are is looked up when one is given, since that takes libraries."""
-
-    name = "KIND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the kind, if it is one."""
-        from elastic.listing import KINDS
-
-        return click.Choice(KINDS).convert(value, param, ctx)
-
-
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(elastic.__version__, prog_name="elastic")
 def cli() -> None:
@@ -200,12 +188,14 @@ def verify(study: Path, repair: bool, as_json: bool) -> None:
 
 
 @cli.command(name="list")
-@click.argument("kind", required=False, type=Kind())
+@click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def list_(kind: str | None, as_json: bool) -> None:
     """List what a protocol can name, of one KIND or of all."""
     from elastic import listing
 
+    if kind is not None:
+        click.Choice(listing.KINDS).convert(kind, None, click.get_current_context())
     found = listing.names([kind] if kind else listing.KINDS)
     show(found if as_json else listing.names_table(found), as_json)
 

@@ -11,8 +11,11 @@ from elastic.protocol.sections import COMPONENTS
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.text import read_file
 from elastic.protocol.words import told
-from elastic.protocol.writing import spelled
+from elastic.protocol.writing import as_yaml, spelled
 from elastic.registry import Entry
+
+#: Columns of a line to copy.
+WIDTH = 76
 
 #: The key of a protocol under which a component of a kind stands.
 KEYS = {kind: path for path, kind in COMPONENTS.items()}
@@ -31,16 +34,30 @@ def lines_of(entry: Entry) -> list[str]:
         return [f"study = elastic.open_study(FOLDER); {place}", f"claims: [{_claim_on(entry)}]"]
     if entry.kind == "figures":
         return [f"elastic plot STUDY --figure {entry.name}", f"study.plot.{entry.name}()"]
+    options = {"name": entry.name, **required_options(entry)}
     if entry.kind == "claims":
-        return ["claims:", f"  - {component(entry)}"]
+        line = f"  - {spelled(options)}"
+        return ["claims:", *([line] if len(line) <= WIDTH else _entry(options))]
     if entry.kind == "probes":
-        return [f"probes: {{{entry.name}: {spelled(shown_options(options_of(entry)))}}}"]
+        return _lines({"probes": {entry.name: shown_options(options_of(entry))}})
     path = KEYS[entry.kind]
-    line = component(entry)
     if len(path) == 1:
-        return [f"{path[0]}: {line}"]
-    around = "name: sgd, lr: 0.1, " if path[0] == "optimizer" else ""
-    return [f"{path[0]}: {{{around}{path[1]}: {line}}}"]
+        return _lines({path[0]: options})
+    around = {"name": "sgd", "lr": 0.1} if path[0] == "optimizer" else {}
+    return _lines({path[0]: {**around, path[1]: options}})
+
+
+def _lines(part: dict[str, Any]) -> list[str]:
+    """Return a part of a protocol on one line, or on several where it is long."""
+    ((key, value),) = part.items()
+    line = f"{key}: {spelled(value)}"
+    return [line] if len(line) <= WIDTH else as_yaml(part).splitlines()
+
+
+def _entry(options: Mapping[str, Any]) -> list[str]:
+    """Return the lines of one entry of a list, a key on each."""
+    lines = [f"{key}: {spelled(value)}" for key, value in options.items()]
+    return [f"  {'  ' if place else '- '}{line}" for place, line in enumerate(lines)]
 
 
 def _claim_on(entry: Entry) -> str:
@@ -49,11 +66,6 @@ def _claim_on(entry: Entry) -> str:
     if collapsed is not None and collapsed == least:
         return spelled({"name": "below", "variable": entry.name, "threshold": collapsed + 0.1})
     return spelled({"name": "above", "variable": entry.name, "threshold": float(least or 0.0)})
-
-
-def component(entry: Entry) -> str:
-    """Return a component in YAML, with what it requires."""
-    return spelled({"name": entry.name, **required_options(entry)})
 
 
 def shown_options(options: list[Option]) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def _options(options: list[Option], what: str = "option") -> list[RenderableType
 
 
 def _to_copy(lines: Sequence[str]) -> RenderableType:
-    """Return lines that can be copied, which are never wrapped."""
-    return Padding(Text("\n".join(lines), style="cyan", no_wrap=True, overflow="ignore"), (0, 0, 0, 2))
+    """Return lines that can be copied."""
+    return Padding(Text("\n".join(lines), style="cyan", overflow="fold"), (0, 0, 0, 2))
 
 
 def _between(parts: Sequence[RenderableType], gap_after: int = 0) -> Iterator[RenderableType]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pydantic
@@ -86,6 +87,11 @@ class Protocol(Header, Sections):
         return (
             self._text or json.dumps(written_out(self.canonical()), indent=1, ensure_ascii=False) + "\n"
         )  # JSON is YAML
+
+    @cached_property
+    def beside(self) -> FilePath | None:
+        """Folder in which modules that the command line allows may lie; None where no file was read."""
+        return None  # `load_protocol` tells; it is no part of what is asked
 
     @cached_property
     def digest(self) -> str:

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elastic.protocol import Cell, Protocol, canonical_json, load_protocol
+from elastic.protocol.allowed import allow_beside
+from elastic.protocol.loading import loaded_with
+from elastic.protocol.reading import Given
 from elastic.study.creation import protocol_of, taken_up
 from elastic.study.executors.automatic import START
 from elastic.study.executors.capacity import cores, threads_of, workers_allowed
@@ -113,7 +116,7 @@ class Plan:
 
 
 def plan(
-    protocol: Protocol | Path | str,
+    protocol: Protocol | Given,
     *,
     out: Path | str | None = None,
     settings: Sequence[str] = (),
@@ -135,7 +138,8 @@ def plan(
     ElasticError
         As `elastic.run` before anything is written.
     """
-    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
+    loaded = loaded_with(protocol, settings, allow)
+    allow = allow_beside(allow, loaded.beside)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)

@@ -17,18 +17,17 @@ from elastic.figures.contract import (
     COLUMN,
     PAGE,
     all_positive,
+    average,
     canvas,
     caption,
     evenly,
     figure,
     first_setting,
     interval_words,
-    is_positive,
     line_styles,
     literal,
     mark_layers,
     measured,
-    over_seeds,
     split_words,
     value_words,
 )
@@ -112,12 +111,12 @@ def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
 
 def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: float) -> list[xr.Dataset]:
     """Draw values [axis, seed, epoch, layer] against the layers, bars of the labels side by side; return the drawn."""
-    values, log = measured(values, "epoch", "layer"), is_positive(values)
+    values = measured(values, "epoch", "layer")
     positions, drawn = np.arange(values.sizes["layer"]), []
     looks = line_styles(len(labels), ordered=bool(np.issubdtype(values[axis].dtype, np.number)))
     shifts = APART * (np.arange(len(labels)) - (len(labels) - 1) / 2)
     for label, look, shift in zip(labels, looks, shifts, strict=True):
-        found = over_seeds(at_epoch(select(values, axis, label), epoch), log=log)
+        found = average(at_epoch(select(values, axis, label), epoch))
         drawn.append(found)
         reach = [found["estimate"] - found["lower"], found["upper"] - found["estimate"]]
         bars: dict[str, Any] = {"capsize": 2, "elinewidth": 1.1, "linewidth": 1.2}

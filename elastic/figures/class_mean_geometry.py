@@ -130,7 +130,7 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
     axes.axhline(simplex_cosine(chosen[0]), color="0.1", linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
     width = 0.8 / len(chosen)
     for i, (cosines, look) in enumerate(zip(chosen, line_styles(len(chosen), ordered=True), strict=True)):
-        found = over_seeds(pair_quantiles(cosines))
+        found = over_seeds(pair_quantiles(cosines), bounds=(-1, 1))
         low, lower, _, upper, high = (found["estimate"].sel(quantile=q) for q in QUANTILES)
         x = np.arange(cosines.sizes["layer"]) + width * (i + 0.5) - 0.4
         axes.vlines(x, low, high, color=look["color"], linewidth=1)

@@ -16,16 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from elastic.analysis.intervals import interval, log_interval
 from elastic.analysis.reading import OWN_DIMS, settings_axes
-from elastic.cube.attributes import bounds_of
 from elastic.cube.names import ALONG_DIMS, RESERVED
+from elastic.display.average import average, average_words, is_positive, over_seeds
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.labelling import (
     caption,
     epoch_axis,
     evenly,
     layer_names,
+    letter_panels,
     literal,
     log_numbers,
     log_ticks,
@@ -39,11 +39,14 @@ from elastic.figures.style import COLUMN, PAGE, STYLE, canvas, line_styles, styl
 from elastic.registry import registry
 
 __all__ = [
-    "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "canvas", "caption", "draw_line", "epoch_axis",
-    "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "line_styles", "literal",
-    "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words", "styled", "value_words",
-    "variable_label", "variable_name",
+    "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "average", "canvas", "caption", "draw_line",
+    "epoch_axis", "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "letter_panels",
+    "line_styles", "literal", "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words",
+    "styled", "value_words", "variable_label", "variable_name",
 ]  # fmt: skip
+
+#: Points up to which a line marks each one.
+MARKED = 32
 
 #: A cube in, a Figure out; options are keyword-only.
 FigureFunction = Callable[..., Figure]
@@ -124,42 +127,6 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
     return finite.assign_attrs(values.attrs)
 
 
-def is_positive(values: xr.DataArray) -> bool:
-    """Return whether a variable is of a scale that has a zero and no end, so that its axis is logarithmic.
-
-    >>> is_positive(xr.DataArray([0.1], attrs={"value_bounds": ["0.0", "inf"]})), is_positive(xr.DataArray([0.1, -1.0]))
-    (True, False)
-    """
-    if bounds := bounds_of(values.attrs):
-        return bounds == (0, np.inf)
-    return bool((values > 0).any() and not (values < 0).any())
-
-
-def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = 0.95) -> xr.Dataset:
-    r"""Return mean and t interval over the seeds; for a logarithmic axis geometric mean and interval of the log.
-
-    Parameters
-    ----------
-    values
-        [seed, …]; NaN, and with ``log`` what is not positive, is left out.
-    log
-        Take exp of mean and interval of log(values).
-    level
-        Of confidence.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``estimate``, ``lower``, ``upper`` (NaN below two seeds) and ``count`` as `elastic.analysis.intervals.interval`.
-
-    Examples
-    --------
-    >>> float(over_seeds(xr.DataArray([1.0, 100.0], dims="seed"), log=True).estimate.round(9))      # √(1 · 100)
-    10.0
-    """
-    return log_interval(values, level=level) if log else interval(values, level=level)
-
-
 def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
     """Return the words of a caption for values of `over_seeds`: how many seeds, and what the band or bar is.
 
@@ -173,16 +140,13 @@ def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "b
         How the interval is drawn.
 
     >>> interval_words(over_seeds(xr.DataArray([1.0, 2.0, 4.0], dims="seed"), log=True), log=True)
-    '3 seeds, geometric mean, band: 95 % interval (t, of the log)'
+    'geometric mean over 3 seeds, band: 95 % interval (t, of the log)'
     """
-    counts = np.concatenate([np.ravel(one["count"]) for one in found])
-    least, most = int(counts[counts > 0].min(initial=int(counts.max()))), int(counts.max())
-    if most < 2:
-        return "one seed"
-    seeds = f"{most} seeds" if least == most else f"{least} to {most} seeds"
-    if log is None:
-        return f"{seeds}, mean (on log axes geometric), {drawn}: 95 % interval (t)"
-    return f"{seeds}, {'geometric ' if log else ''}mean, {drawn}: 95 % interval (t{', of the log' if log else ''})"
+    counts = np.concatenate([np.ravel(one["count"]) for one in found]) if found else np.zeros(1)
+    words = average_words(counts, log=log)
+    if words == "one seed":
+        return words
+    return f"{words}, {drawn}: 95 % interval (t{', of the log' if log else ''})"
 
 
 def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
@@ -193,7 +157,9 @@ def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
 
 def draw_line(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
     """Draw the estimates of `over_seeds` as a line and their interval, where there is one, as a band."""
-    (line,) = axes.plot(positions, found["estimate"], **look)
+    # Markers show where something was measured; of more than so many they would hide the line.
+    marks = {"marker": ""} if found["estimate"].size > MARKED else {}
+    (line,) = axes.plot(positions, found["estimate"], **{**look, **marks})
     if bool(found["lower"].notnull().any()):
         shade, edge = to_rgba(line.get_color(), 0.1), to_rgba(line.get_color(), 0.55)  # edges part bands that overlap
         axes.fill_between(positions, found["lower"], found["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5)

@@ -17,6 +17,7 @@ from elastic.figures.contract import (
     COLUMN,
     PAGE,
     all_positive,
+    average,
     canvas,
     caption,
     draw_line,
@@ -29,7 +30,6 @@ from elastic.figures.contract import (
     log_ticks,
     mark_layers,
     measured,
-    over_seeds,
     split_words,
     variable_label,
 )
@@ -103,10 +103,10 @@ def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArra
 
 def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> list[xr.Dataset]:
     """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark); return what was drawn."""
-    log, drawn = is_positive(values), []
+    drawn: list[xr.Dataset] = []
     for epoch, look in zip(epochs, line_styles(len(epochs), ordered=True), strict=True):
         chosen = select(values, "epoch", epoch)
-        drawn.append(over_seeds(chosen, log=log))
+        drawn.append(average(chosen))
         draw_line(axes, np.arange(values.sizes["layer"]), drawn[-1], label=epoch_label(chosen["epoch"]), **look)
     mark_layers(axes, values["layer"].values)
     finish(axes, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,24 @@ def _plain(value: float, _: int | None = None) -> str:
     power = int(np.floor(np.log10(value) + 1e-9)) if value > 0 else 0
     factor = value / 10.0**power if value > 0 else 0
     return f"$10^{{{power}}}$" if np.isclose(factor, 1) else f"${factor:.3g}\\cdot 10^{{{power}}}$"
+
+
+def letter_panels(panels: Sequence[Axes] | np.ndarray) -> None:
+    """Letter the panels of a figure a, b, c, … in bold above their top left corners; one panel alone has none."""
+    if len(panels) < 2:
+        return
+    for letter, axes in zip(ascii_lowercase, panels, strict=False):
+        axes.annotate(
+            letter,
+            (0, 1),
+            (-6, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontweight="bold",
+            fontsize=10.5,
+        )
 
 
 def caption(drawn: Figure, *lines: str) -> None:

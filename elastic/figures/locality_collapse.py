@@ -112,14 +112,9 @@ def draw_paths(axes: Axes, collapse: xr.DataArray, locality: xr.DataArray) -> li
     return [across, up]
 
 
-def within_range(found: xr.Dataset) -> xr.Dataset:
-    """Return means and intervals of correlations cut at ±1, beyond which none can be."""
-    return found.assign({bound: found[bound].clip(-1, 1) for bound in ("lower", "upper")})
-
-
 def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, layer] over the epochs, a point a layer."""
-    found = within_range(over_seeds(correlation))
+    found = over_seeds(correlation, bounds=(-1, 1))
     positions = np.arange(correlation.sizes["layer"])
     draw_points(axes, positions, found, color=PLAIN)
     mark_layers(axes, correlation["layer"].values)
@@ -128,7 +123,7 @@ def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
 
 def draw_by_epoch(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, epoch] over the layers, a line with its band."""
-    draw_line(axes, correlation["epoch"].values, within_range(over_seeds(correlation)), color=PLAIN, marker="o")
+    draw_line(axes, correlation["epoch"].values, over_seeds(correlation, bounds=(-1, 1)), color=PLAIN, marker="o")
     epoch_axis(axes, correlation["epoch"].values)
     finish(axes, correlation, "layers")
 

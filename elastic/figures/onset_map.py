@@ -18,6 +18,7 @@ from elastic.analysis.reading import read, settings_axes
 from elastic.display.numbers import epochs_of_seeds
 from elastic.figures.contract import (
     PAGE,
+    average,
     canvas,
     caption,
     epoch_axis,
@@ -29,7 +30,6 @@ from elastic.figures.contract import (
     log_numbers,
     mark_layers,
     measured,
-    over_seeds,
     split_words,
     value_words,
     variable_label,
@@ -126,14 +126,14 @@ def onset_words(seeds: int, fraction: float | None, threshold: float | None) -> 
 def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
     """Return the map to colours of all panels, from the least mean over seeds to the greatest."""
     log = is_positive(panels[0])
-    means = [over_seeds(values, log=log)["estimate"] for values in panels]
+    means = [average(values)["estimate"] for values in panels]
     ends = min(float(mean.min()) for mean in means), max(float(mean.max()) for mean in means)
     return LogNorm(*ends) if log else Normalize(*ends)
 
 
 def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
     """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
-    mean = over_seeds(values, log=is_positive(values))["estimate"].transpose("layer", "epoch")
+    mean = average(values)["estimate"].transpose("layer", "epoch")
     epoch_axis(axes, values["epoch"].values)
     edges = cell_edges(axes, values["epoch"].values)
     rows = np.arange(values.sizes["layer"] + 1) - 0.5

@@ -14,6 +14,7 @@ from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
     PAGE,
+    average,
     canvas,
     caption,
     draw_line,
@@ -27,7 +28,6 @@ from elastic.figures.contract import (
     line_styles,
     log_ticks,
     measured,
-    over_seeds,
     split_words,
     variable_label,
 )
@@ -85,14 +85,14 @@ def training_course(
 
 def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> list[xr.Dataset]:
     """Draw values [seed, epoch, layer] against the epochs, from shallow (light) to deep (dark); return the drawn."""
-    log, drawn = is_positive(values), []
+    drawn: list[xr.Dataset] = []
     looks = line_styles(len(layers), ordered=True)
     for layer, name, look in zip(layers, layer_names(layers), looks, strict=True):
-        drawn.append(over_seeds(select(values, "layer", layer), log=log))
+        drawn.append(average(select(values, "layer", layer)))
         draw_line(axes, values["epoch"].values, drawn[-1], label=name, **look)
     epoch_axis(axes, values["epoch"].values)
     axes.set_ylabel(variable_label(values))
-    if log:
+    if is_positive(values):
         log_ticks(axes)
     return drawn
 

@@ -15,6 +15,8 @@ from elastic.report.context import Context
 
 #: Figures in the order in which a study is read; those that are not named here follow.
 ORDER = (
+    "neural_collapse",
+    "training_curves",
     "depth_profile",
     "training_course",
     "onset_map",

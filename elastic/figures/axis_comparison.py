@@ -14,20 +14,20 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import select, settings_axes
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
     all_positive,
     average,
-    canvas,
     caption,
     evenly,
     figure,
     first_setting,
     interval_words,
+    legend,
+    letter_panels,
     line_styles,
     literal,
     mark_layers,
     measured,
+    panels,
     split_words,
     value_words,
 )
@@ -72,19 +72,19 @@ def axis_comparison(
     OptionError
         If the axis is none of the study's.
     """
-    panels = panels_of(cube, metric, split=split, where=where)
-    axis = chosen_axis(panels[0], axis)
-    labels = evenly(measured(panels[0], axis)[axis].values, VALUES)
-    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.3)
+    shown = panels_of(cube, metric, split=split, where=where)
+    axis = chosen_axis(shown[0], axis)
+    labels = evenly(measured(shown[0], axis)[axis].values, VALUES)
+    drawn, grid, _ = panels(len(shown), 3.3)
     found = []
-    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+    for axes, values in zip(grid, shown, strict=True):
         found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
-    handles, names = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, title=literal(axis.replace("_", " ")), loc="outside right upper")
-    words = interval_words(*found, log=all_positive(panels), drawn="bar")
+    letter_panels(grid)
+    legend(drawn, *grid[0].get_legend_handles_labels(), title=literal(axis.replace("_", " ")))
+    words = interval_words(*found, log=all_positive(shown), drawn="bar")
     at = "last probed epoch" if epoch == -1 else f"epoch {epoch_label(epoch)}"
-    some = f"{len(labels)} of {panels[0].sizes[axis]} values" if len(labels) < panels[0].sizes[axis] else ""
-    caption(drawn, split_words(panels[0]), at, words, some, first_setting(panels[0], keep=[axis])[1])
+    some = f"{len(labels)} of {shown[0].sizes[axis]} values" if len(labels) < shown[0].sizes[axis] else ""
+    caption(drawn, split_words(shown[0]), at, words, some, first_setting(shown[0], keep=[axis])[1])
     return drawn
 
 

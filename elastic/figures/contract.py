@@ -6,7 +6,8 @@ Its keyword-only parameters are options of ``study.plot.<figure>(…)``. What a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -35,14 +36,16 @@ from elastic.figures.labelling import (
     variable_label,
     variable_name,
 )
-from elastic.figures.style import COLUMN, PAGE, STYLE, canvas, line_styles, styled
-from elastic.registry import registry
+from elastic.figures.page import Page, asked, asked_width, canvas, legend, panels
+from elastic.figures.style import COLUMN, PAGE, SEQUENTIAL, STYLE, colour, ink, line_styles, styled
+from elastic.registry import nearest, registry
 
 __all__ = [
-    "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "average", "canvas", "caption", "draw_line",
-    "epoch_axis", "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "letter_panels",
-    "line_styles", "literal", "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words",
-    "styled", "value_words", "variable_label", "variable_name",
+    "COLUMN", "PAGE", "SEQUENTIAL", "STYLE", "FigureFunction", "all_positive", "asked_width", "average", "canvas",
+    "caption", "colour", "draw_line", "epoch_axis", "evenly", "figure", "first_setting", "ink", "interval_words",
+    "is_positive", "layer_names", "legend", "letter_panels", "line_styles", "literal", "log_numbers", "log_ticks",
+    "mark_layers", "measured", "over_seeds", "panels", "split_words", "styled", "value_words", "variable_label",
+    "variable_name",
 ]  # fmt: skip
 
 #: Points up to which a line marks each one.
@@ -52,19 +55,81 @@ MARKED = 32
 FigureFunction = Callable[..., Figure]
 
 
+#: Said of every figure, after its own parameters.
+SHARED = """    width
+        In inches; panels stand below each other where they have no room side by side.
+    caption
+        Whether a caption is drawn below the figure: what is averaged, over how many seeds, what a band is.
+    ax
+        Axes, one a panel, or a figure or subfigure of matplotlib, in which it is drawn; by default a new page.
+    theme
+        "light", or "dark" for a dark page.
+"""
+
+
 def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction]:
-    """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`."""
+    """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`.
+
+    What it draws on is `canvas` or `panels`. The figure takes ``width``, ``caption``, ``ax`` and ``theme``, too.
+    """
 
     def enter(function: FigureFunction) -> FigureFunction:
-        @wraps(function)
-        def draw(cube: xr.DataTree, **options: Any) -> Figure:
-            with styled():
-                return function(cube, **options)
+        known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
+        @wraps(function)
+        def draw(
+            cube: xr.DataTree,
+            *,
+            width: float | None = None,
+            caption: bool | None = None,
+            ax: Any = None,
+            theme: str = "light",
+            **options: Any,
+        ) -> Figure:
+            check_names(function.__name__, options, [*known, *SHARED_TYPES])
+            page = Page(width, caption, ax)
+            with asked(page, theme):
+                drawn = function(cube, **options)
+            if page.used or (ax is None and width is None):
+                return drawn if ax is None else ax
+            hint = "the figure as it is, or one that draws on elastic.figures.contract.canvas()"
+            field = "`ax`" if width is None else "`width`"
+            raise OptionError(field, f"be left out for {function.__name__!r}, which has a page of its own", "it", hint)
+
+        describe(draw, function)
         registered: FigureFunction = registry("figures").register(name)(draw)
         return registered
 
     return enter
+
+
+#: Options that every figure has, and their types.
+SHARED_TYPES = {"width": float | None, "caption": bool | None, "ax": Any, "theme": str}
+
+
+def describe(draw: FigureFunction, function: FigureFunction) -> None:
+    """Add the options that every figure has to the signature and the docstring of one."""
+    own, shared = inspect.signature(function), inspect.signature(draw, follow_wrapped=False)
+    added = [shared.parameters[name] for name in SHARED_TYPES]
+    draw.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    draw.__annotations__ = {**function.__annotations__, **SHARED_TYPES}
+    if function.__doc__ and "Parameters\n    ----------\n" in function.__doc__:
+        before, heading, after = function.__doc__.partition("\n    Raises\n")
+        draw.__doc__ = f"{before.rstrip()}\n{SHARED}{heading}{after}"
+
+
+def check_names(figure_name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse options that a figure does not have.
+
+    Raises
+    ------
+    OptionError
+        For the first of them, with the nearest known name.
+    """
+    for name in options:
+        if name not in known:
+            hint = nearest(name, list(known), fallback=f"one of {', '.join(known)}")
+            raise OptionError(f"`{name}`", f"be an option of {figure_name!r}", repr(name), hint, location=(name,))
 
 
 def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.DataArray, str]:

@@ -14,22 +14,23 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
     all_positive,
     average,
-    canvas,
     caption,
     draw_line,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     is_positive,
+    legend,
+    letter_panels,
     line_styles,
     log_ticks,
     mark_layers,
     measured,
+    panels,
     split_words,
     variable_label,
 )
@@ -67,17 +68,16 @@ def depth_profile(
     NotMeasured
         If the cube holds neither, or not the metric, split, epoch or label asked for.
     """
-    panels = panels_of(cube, metric, split=split, where=where)
-    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.1)
+    shown = panels_of(cube, metric, split=split, where=where)
+    drawn, grid, _ = panels(len(shown), 3.1)
     found = []
-    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
-        shown = measured(first_setting(values)[0], "epoch", "layer")
-        found += draw_profiles(axes, shown, epochs if epochs is not None else evenly(shown["epoch"].values, EPOCHS))
-    handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, title="epoch", loc="outside right upper")
-    caption(
-        drawn, split_words(panels[0]), interval_words(*found, log=all_positive(panels)), first_setting(panels[0])[1]
-    )
+    for axes, panel in zip(grid, shown, strict=True):
+        values = measured(first_setting(panel)[0], "epoch", "layer")
+        found += draw_profiles(axes, values, epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS))
+    letter_panels(grid)
+    legend(drawn, *grid[0].get_legend_handles_labels(), title="epoch")
+    words = interval_words(*found, log=all_positive(shown))
+    caption(drawn, split_words(shown[0]), words, first_setting(shown[0])[1])
     return drawn
 
 
@@ -117,6 +117,6 @@ def finish(axes: Axes, values: xr.DataArray) -> None:
     """Name the y axis, make it logarithmic where that is natural, and mark where locality means nothing: at 1."""
     axes.set_ylabel(variable_label(values))
     if values.name == "locality":
-        axes.axhline(1, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+        axes.axhline(1, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     if is_positive(values):
         log_ticks(axes)

@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from elastic.analysis.epochs import epoch_label
 from elastic.display.layer_names import short_names
+from elastic.figures.page import has_caption, width_of
+from elastic.figures.style import PaperFigure, ink
 
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
@@ -184,7 +186,13 @@ def letter_panels(panels: Sequence[Axes] | np.ndarray) -> None:
 
 
 def caption(drawn: Figure, *lines: str) -> None:
-    """Write small lines below a figure: how many seeds, what the band is, which setting is shown."""
+    """Write small lines below a figure: how many seeds, what the band is, which setting is shown.
+
+    They are kept as ``caption_text`` of the figure, also where no caption is drawn.
+    """
     text = literal("; ".join(line for line in lines if line))
-    wrapped = textwrap.fill(text, width=int(drawn.get_figwidth() * LETTERS))
-    drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color="0.25")
+    if isinstance(drawn, PaperFigure):
+        drawn.caption_text = text.replace(r"\$", "$")
+    if has_caption():
+        wrapped = textwrap.fill(text, width=max(20, int(width_of(drawn) * LETTERS)))
+        drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=ink(0.75))

@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
-    PAGE,
     all_positive,
-    canvas,
     caption,
     figure,
     first_setting,
@@ -24,29 +21,32 @@ from elastic.figures.contract import (
     layer_names,
     letter_panels,
     measured,
+    panels,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import NARROW, width_of
 from elastic.figures.splits import at_splits, draw_splits, legend_of
 from elastic.figures.training_course import mark_fitted
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its variable, its title, and what stands at its y axis."""
+    """One panel: its variable, its title, and what a wide one adds to the title and says at its y axis."""
 
     variable: str
     title: str
+    more: str
     label: str
 
 
 #: Panels in the order of the definition of neural collapse. Those that a cube does not hold are left out.
 PANELS = (
-    Panel("training/accuracy", "accuracy", "share of samples"),
-    Panel("collapse/nc1", "NC1  variability", "tr(Σ$_W$ Σ$_B$⁺)/K"),
-    Panel("collapse/nc2_equinorm", "NC2  equal norms", "std/mean ‖μ$_k$−μ$_G$‖"),
-    Panel("collapse/nc2_equiangle", "NC2  equal angles", "mean |cos + 1/(K−1)|"),
-    Panel("collapse/nc3_duality", "NC3  self-duality", "‖W/‖W‖ − M/‖M‖‖²"),
-    Panel("collapse/nc4_mismatch", "NC4  nearest mean", "share that differs"),
+    Panel("training/accuracy", "accuracy", "", "share of samples"),
+    Panel("collapse/nc1", "NC1", "variability", "tr(Σ$_W$ Σ$_B$⁺)/K"),
+    Panel("collapse/nc2_equinorm", "NC2 norms", "", "std/mean ‖μ$_k$−μ$_G$‖"),
+    Panel("collapse/nc2_equiangle", "NC2 angles", "", "mean |cos + 1/(K−1)|"),
+    Panel("collapse/nc3_duality", "NC3", "self-duality", "‖W/‖W‖ − M/‖M‖‖²"),
+    Panel("collapse/nc4_mismatch", "NC4", "nearest mean", "share that differs"),
 )
 
 
@@ -82,25 +82,21 @@ def neural_collapse(
     NotMeasured
         If the cube holds none of NC1 to NC4, or not the split, layer or label asked for.
     """
-    panels, setting = panels_of(cube, layer, splits, where)
-    drawn = canvas(PAGE, 4.6 if len(panels) > 3 else 2.7)
-    columns = min(3, len(panels)) if len(panels) != 4 else 2
-    grid = np.ravel(drawn.subplots(-(-len(panels) // columns), columns, squeeze=False))
+    shown, setting = panels_of(cube, layer, splits, where)
+    drawn, grid, columns = panels(len(shown), 2.2, least=1.6, most=3)
+    wide = width_of(drawn) > NARROW
     found = []
-    for axes, (panel, values) in zip(grid, panels.items(), strict=False):
+    for axes, (panel, values) in zip(grid, shown.items(), strict=True):
         found += draw_splits(axes, values, log=is_positive(values))
-        axes.set_title(panel.title, loc="left")
-        axes.set_ylabel(panel.label)
+        axes.set_title(f"{panel.title}  {panel.more}".rstrip() if wide else panel.title, loc="left")
+        axes.set(xlabel=axes.get_xlabel() if wide else "epoch", ylabel=panel.label if wide else "")
         fitted = mark_fitted(axes, cube, where)
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    for i, axes in enumerate(grid[: len(panels)]):
-        if i + columns < len(panels):
-            axes.set_xlabel("")
-    letter_panels(grid[: len(panels)])
-    drawn.legend(*legend_of(grid[: len(panels)]), loc="outside upper center", ncols=4)
-    words = interval_words(*found, log=all_positive(list(panels.values())))
-    caption(drawn, layer_words(panels), words, setting, fitted)
+    for axes in grid[: -columns or None]:
+        axes.set_xlabel("")
+    letter_panels(grid)
+    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
+    words = interval_words(*found, log=all_positive(list(shown.values())))
+    caption(drawn, layer_words(shown), words, setting, fitted)
     return drawn
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from elastic.analysis.reading import select
 from elastic.cube.attributes import bounds_of
-from elastic.figures.contract import draw_line, epoch_axis, log_ticks, over_seeds
+from elastic.figures.contract import colour, draw_line, epoch_axis, log_ticks, over_seeds
 from elastic.figures.style import DASHES, MARKERS, OKABE_ITO
 
 #: What a legend calls a split.
@@ -34,7 +34,7 @@ def split_looks(splits: Sequence[str]) -> list[dict[str, Any]]:
     places = [*PLACES.values(), *free]
     return [
         {
-            "color": OKABE_ITO[places[known[split] % len(places)]],
+            "color": colour(places[known[split] % len(places)]),
             "marker": MARKERS[known[split] % len(MARKERS)],
             "linestyle": DASHES[known[split] % len(DASHES)],
         }

@@ -22,6 +22,7 @@ from elastic.figures.contract import (
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     is_positive,
     layer_names,
@@ -31,6 +32,7 @@ from elastic.figures.contract import (
     split_words,
     variable_label,
 )
+from elastic.figures.direct_labels import label_ends
 from elastic.figures.layers import chosen_layers
 
 #: Layers drawn unless told otherwise, evenly chosen in depth.
@@ -76,7 +78,7 @@ def training_course(
     drawn = canvas(PAGE, 3.4)
     axes = drawn.subplots()
     found = draw_courses(axes, values, chosen)
-    drawn.legend(title="layer", loc="outside right upper")
+    label_ends(axes, "layer")
     fitted = mark_fitted(axes, cube, where)
     some = f"{len(chosen)} of {values.sizes['layer']} layers" if len(chosen) < values.sizes["layer"] else ""
     caption(drawn, split_words(values), interval_words(*found, log=is_positive(values)), some, setting, fitted)
@@ -109,5 +111,5 @@ def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) 
     if not bool(perfect.any()):
         return "the training error is never zero in all seeds"
     epoch = accuracy["epoch"][int(perfect.argmax("epoch"))].item()
-    axes.axvline(epoch, color="0.25", linewidth=1.2, linestyle=":", zorder=1)
+    axes.axvline(epoch, color=ink(0.75), linewidth=1.2, linestyle=":", zorder=1)
     return f"dotted: no training error in any seed, from epoch {epoch_label(epoch)}"

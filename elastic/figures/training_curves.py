@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from elastic.analysis.reading import read
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
-    canvas,
     caption,
     figure,
     first_setting,
     interval_words,
     letter_panels,
     measured,
+    panels,
 )
 from elastic.figures.splits import at_splits, draw_splits, legend_of
 from elastic.figures.training_course import mark_fitted
@@ -52,21 +49,20 @@ def training_curves(
     NotMeasured
         If the cube holds neither loss nor accuracy, or not the split or label asked for.
     """
-    panels: dict[str, xr.DataArray] = {}
+    shown: dict[str, xr.DataArray] = {}
     for name in PANELS:
         try:
             values, setting = first_setting(read(cube, f"training/{name}", split=None, where=where))
-            panels[name] = measured(at_splits(values, splits), "epoch", "split")
+            shown[name] = measured(at_splits(values, splits), "epoch", "split")
         except NotMeasured:
             if splits is not None or where:
                 raise
-    if not panels:
+    if not shown:
         hint = "a Recorder that is given samples (train=, test=)"
         raise NotMeasured("loss and accuracy", "be variables of the cube", "neither", hint)
-    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 2.9)
-    grid = np.ravel(drawn.subplots(1, len(panels)))
+    drawn, grid, _ = panels(len(shown), 2.7)
     found, logs, fitted = [], set(), ""
-    for axes, (name, values) in zip(grid, panels.items(), strict=True):
+    for axes, (name, values) in zip(grid, shown.items(), strict=True):
         # Some losses can be negative, so that none declares itself positive: what it was decides.
         log = name == "loss" and not bool((values <= 0).any())
         found += draw_splits(axes, values, log=log)
@@ -74,6 +70,6 @@ def training_curves(
         axes.set_ylabel(PANELS[name])
         fitted = mark_fitted(axes, cube, where)
     letter_panels(grid)
-    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=4)
+    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
     caption(drawn, interval_words(*found, log=logs.pop() if len(logs) == 1 else None), setting, fitted)
     return drawn

@@ -13,7 +13,7 @@ from elastic.cube.coordinates import Axes, Cell, Scalar
 from elastic.cube.group import Group
 from elastic.cube.journal import Journal
 from elastic.cube.layout_file import read_layout
-from elastic.cube.names import HOW_TO_OPEN, STATUS, TRAINING, Status
+from elastic.cube.names import STATUS, TRAINING, Status
 from elastic.cube.recorded_array import RunRecords
 from elastic.errors import StudyError
 
@@ -67,7 +67,7 @@ def assemble(
             diverged = read(groups, cell.position, journal, epochs_of)
             for group in groups:
                 group.end(cell.position, diverged)
-    root = xr.Dataset(attrs={**HOW_TO_OPEN, **storable(attrs)})
+    root = xr.Dataset(attrs=storable(attrs))
     return xr.DataTree.from_dict({"/": root, **{group.name: group.dataset() for group in groups}})
 
 

@@ -240,11 +240,39 @@ def schema() -> None:
 @click.option(
     "--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only (elastic list figures)."
 )
-def plot(study: Path, figures: tuple[str, ...]) -> None:
-    """Draw the figures of a STUDY into its folder as SVG, PDF and PNG."""
-    from elastic.figures.drawing import draw
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="Set an option of the figure (YAML; elastic show NAME).",
+)
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Format of the files [all]."
+)
+@click.option("--width", type=float, metavar="INCHES", help="Width of the figures [3.4 for one panel, 7 for several].")
+@click.option("--caption/--no-caption", default=True, help="Draw the caption below the figures.")
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", help="Colours of the figures.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write into [STUDY/figures].")
+def plot(
+    study: Path,
+    figures: tuple[str, ...],
+    settings: tuple[str, ...],
+    formats: tuple[str, ...],
+    width: float | None,
+    caption: bool,
+    theme: str,
+    output: Path | None,
+) -> None:
+    """Draw the figures of a STUDY into its folder as SVG, PDF and PNG.
 
-    for path in draw(elastic.open_study(study), figures):
+    Example: elastic plot STUDY --figure training_course --set metric=nc2_etf_error --format pdf --width 3.3
+    """
+    from elastic.figures.drawing import FORMATS, draw
+
+    look = {"width": width, "caption": caption, "theme": theme}
+    opened = elastic.open_study(study)
+    for path in draw(opened, figures, settings=settings, formats=formats or FORMATS, folder=output, **look):
         click.echo(str(path))
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
-from elastic.display.headline import seeds_in_words
+from elastic.display.average import seeds_in_words
 from elastic.study import Study
 
 #: Variables of the table. nc1 weighs weak directions of the class means in full, within_between_ratio hardly sees them.

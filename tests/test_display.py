@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from elastic.display import conclusion, study_html
-from elastic.display.headline import geometric_interval, headline, wide
+from elastic.display.average import over_seeds
+from elastic.display.headline import headline, wide
 from elastic.display.numbers import in_digits, with_interval
 from elastic.errors import StudyError
 from elastic.study import Study
@@ -101,7 +102,7 @@ def test_the_headline_is_the_geometric_mean_over_the_seeds_of_the_first_and_the_
 
 
 def test_a_zero_is_a_mean_of_zero_without_an_interval():
-    found = geometric_interval(xr.DataArray([0.0, 1.0, 2.0], dims="seed"))
+    found = over_seeds(xr.DataArray([0.0, 1.0, 2.0], dims="seed"), log=True)
     assert float(found["estimate"]) == 0
     assert np.isnan(found["lower"])
     assert np.isnan(found["upper"])

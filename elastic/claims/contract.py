@@ -162,38 +162,52 @@ Label = str | int | float | bool
 # variables that a cube can hold, before anything is trained.
 
 #: An option that names a variable of the cube, with or without its group.
-Variable = Annotated[str, Field(description="a variable of the cube", json_schema_extra={"names": "variable"})]
+Variable = Annotated[
+    str, Field(description="Variable of the cube, with or without its group.", json_schema_extra={"names": "variable"})
+]
 
 #: An option that names an axis of the study.
-Axis = Annotated[str, Field(description="an axis of the study", json_schema_extra={"names": "axis"})]
+Axis = Annotated[str, Field(description="Axis of the study.", json_schema_extra={"names": "axis"})]
 
 #: An option that names an axis of the study whose labels are numbers, three of them positive.
 NumericAxis = Annotated[
-    str, Field(description="an axis of the study, of positive numbers", json_schema_extra={"names": "numeric_axis"})
+    str,
+    Field(
+        description="Axis of the study whose labels are numbers, three of them positive.",
+        json_schema_extra={"names": "numeric_axis"},
+    ),
 ]
 
 #: An option that names a label on the axis of the option ``axis``.
-OnAxis = Annotated[Label, Field(description="a label on that axis", json_schema_extra={"names": "label"})]
+OnAxis = Annotated[Label, Field(description="Label on that axis.", json_schema_extra={"names": "label"})]
 
 #: An option that selects settings of the study, and parts of the variable: {dim: label}.
 Where = Annotated[
     dict[str, Label] | None,
-    Field(description="labels on the study's axes; left out: every setting", json_schema_extra={"names": "where"}),
+    Field(
+        description="Labels on axes of the study, {axis: label}; null: every setting.",
+        json_schema_extra={"names": "where"},
+    ),
 ]
 
 #: A probed epoch; a negative one counts from the last.
-Epoch = Annotated[int, Field(description="a probed epoch; -1: the last")]
+Epoch = Annotated[int, Field(description="Probed epoch; -1: the last.")]
 
 #: A split of the data.
-Split = Annotated[str, Field(description="a split of the data", examples=["train", "test"])]
+Split = Annotated[
+    str, Field(description="Split of the data on which the variable is measured.", examples=["train", "test"])
+]
 
 #: A layer, by its label or role; None for every hidden one.
-Layer = Annotated[str | None, Field(description="a layer; null: every hidden one", examples=["penultimate"])]
+Layer = Annotated[
+    str | None,
+    Field(description="Layer by name, penultimate or logits; null: every hidden layer.", examples=["penultimate"]),
+]
 
 #: Layers, by their labels or roles; None for every hidden one.
 Layers = Annotated[
-    list[str] | None, Field(description="left out: every hidden layer", examples=[["input", "hidden_1"]])
+    list[str] | None, Field(description="Layers by name; null: every hidden layer.", examples=[["input", "hidden_1"]])
 ]
 
 #: The paper that a claim of a general form is taken from in a protocol.
-Source = Annotated[str, Field(description="a key of elastic/references.bib", json_schema_extra={"names": "source"})]
+Source = Annotated[str, Field(description="Key of elastic/references.bib.", json_schema_extra={"names": "source"})]

@@ -36,8 +36,6 @@ def locality_above(
     ----------
     threshold
         Bound of the geometric mean of locality.
-    layer
-        null: in every hidden layer.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def locality_tracks_collapse(
     metric: Variable = "nc1",
     over: Literal["layer", "epoch"] = "layer",
     layers: Layers = None,
-    layer: Annotated[str, Field(description="of a course over epochs")] = "penultimate",
+    layer: Annotated[str, Field(description="Layer by name, of a correlation over epochs.")] = "penultimate",
     epoch: Epoch = -1,
     split: Split = "train",
     min_r: Annotated[float, Field(gt=-1, lt=1)] = 0.0,
@@ -76,9 +74,9 @@ def locality_tracks_collapse(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
+        Measure of collapse: positive, the smaller the more collapsed.
     over
-        Layers (of ``layers``, at ``epoch``) or epochs (of ``layer``).
+        Whether to correlate over layers (``layers``, at ``epoch``) or over epochs (of ``layer``).
     min_r
         Bound of the mean of −r.
 

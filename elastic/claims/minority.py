@@ -23,7 +23,9 @@ from elastic.errors import OptionError
 def minority_collapses(
     selection: Selection,
     *,
-    classes: Annotated[list[Label], Field(min_length=2, description="the minority", examples=[[7, 8, 9]])],
+    classes: Annotated[
+        list[Label], Field(min_length=2, description="Labels of the minority classes.", examples=[[7, 8, 9]])
+    ],
     variable: Variable = "classifier_cosine",
     min_cosine: Annotated[float, Field(gt=-1, lt=1)],
     split: Split = "train",
@@ -40,8 +42,8 @@ def minority_collapses(
     classes
         Labels of the minority classes.
     variable
-        classifier_cosine (rows of the last layer's weights, which the theorem is about) or class_cosine (class means
-        of the features about the global mean).
+        Cosines: classifier_cosine (rows of the last layer's weights, which the theorem is about) or class_cosine
+        (class means of the features about the global mean).
     min_cosine
         Bound of the mean cosine.
 

@@ -17,26 +17,27 @@ from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.analysis.roles import OUTPUT, roles_of
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
-    canvas,
     caption,
+    colour,
     draw_line,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
+    letter_panels,
     log_ticks,
     measured,
     over_seeds,
+    panels,
     split_words,
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
 from elastic.figures.points import draw_points
 
-#: Colours of what was found and of the line through it.
-FOUND, LINE = "#000000", "#D55E00"
+#: Place of the line's colour.
+LINE = 5
 
 
 @figure()
@@ -82,22 +83,23 @@ def separation_law(
     outputs = [name for name, role in zip(values["layer"].values, roles_of(values), strict=True) if role == OUTPUT]
     aside = values.drop_sel(layer=[*fitted["layer"].values, *outputs], errors="ignore")
     chosen = epochs if epochs is not None else evenly(values["epoch"].values, 2)
-    drawn = canvas(PAGE if len(chosen) > 1 else COLUMN, 3.2)
-    panels = drawn.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    drawn, grid, columns = panels(len(chosen), 3.2, most=3, sharey=True)
     found = []
-    for axes, epoch in zip(panels, chosen, strict=True):
+    for axes, epoch in zip(grid, chosen, strict=True):
         beside = select(aside, "epoch", epoch)
         draw_points(
             axes,
             depth_of(beside),
             over_seeds(beside, log=True),
-            color=FOUND,
-            markerfacecolor="white",
-            markeredgecolor=FOUND,
+            color=ink(),
+            markerfacecolor=ink(0),
+            markeredgecolor=ink(),
         )
         found.append(draw_law(axes, select(fitted, "epoch", epoch)))
-    panels[0].set_ylabel(variable_label(values))
-    log_ticks(panels[0])
+    for axes in grid[::columns]:
+        axes.set_ylabel(variable_label(values))
+    log_ticks(grid[0])
+    letter_panels(grid)
     words = interval_words(*found, log=True, drawn="bars and band")
     some = f"open, not fitted: {', '.join(aside['layer'].values)}" if aside.sizes["layer"] else ""
     caption(drawn, split_words(values), words, some, setting)
@@ -108,8 +110,8 @@ def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
     """Draw values [seed, layer] of an epoch and the line through their logs; return the means of the points."""
     depth, found, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
     lines: xr.DataArray = xr.apply_ufunc(np.exp, fit["intercept"] + fit["slope"] * depth)
-    draw_points(axes, depth, found, color=FOUND, zorder=3)
-    draw_line(axes, depth, over_seeds(lines, log=True), color=LINE, marker="", zorder=2)
+    draw_points(axes, depth, found, color=ink(), zorder=3)
+    draw_line(axes, depth, over_seeds(lines, log=True), color=colour(LINE), marker="", zorder=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="depth  $l$")
     axes.set_title("\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit))), fontsize=9.5)

@@ -81,7 +81,7 @@ def options_in(model: type[pydantic.BaseModel], meanings: Mapping[str, str] = {}
         own = schema["properties"].get(name, {})
         meaning = field.description or meanings.get(name, "")
         if name in marked:
-            meaning = f"{meaning} (since {marked[name].version})".strip()
+            meaning = f"{meaning} (since {marked[name].version}; before: {spelled(marked[name].before)})".strip()
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         default = REQUIRED if field.is_required() else spelled(value)
         example = field.examples[0] if field.examples else None

@@ -47,9 +47,9 @@ def external(
         ``package.module:attribute``, a class or function that returns the network. It is called with ``options``,
         and with ``input_shape`` and ``classes`` where it has parameters of these names.
     layers
-        Names of submodules in the order of depth, without the output layer, which is called ``logits`` (see `Tapped`).
+        Names of submodules in the order of depth, without the output layer, which is called ``logits``.
     options
-        Keyword arguments of the target.
+        Keyword arguments that the target is called with.
 
     Raises
     ------

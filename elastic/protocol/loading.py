@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,9 @@ from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
+from elastic.protocol.explanation import Problem, explain, unknown_key
 from elastic.protocol.extending import refuse_settings
-from elastic.protocol.grid import Axes, axes_of, own_name
+from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
@@ -27,8 +28,8 @@ from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
 from elastic.protocol.tree import Tree
 from elastic.protocol.variants import SectionVariants
-from elastic.protocol.words import dotted
-from elastic.registry import registry
+from elastic.protocol.words import dotted, told
+from elastic.registry import registry, same_name, shorten
 
 SECTIONS = tuple(Sections.model_fields)
 
@@ -158,12 +159,12 @@ def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -
     if "claims" in plain:
         plain["claims"], found = complete_claims(plain["claims"], _labels(grid), earlier, _along(grid))
         problems += found
-    told = {problem.path for problem in problems}
+    known = {problem.path for problem in problems}
     plain = with_earlier(Header, plain, earlier)
     try:
         return Header.model_validate(plain).model_dump(), problems
     except pydantic.ValidationError as error:
-        return {}, problems + [problem for problem in explain(error, Protocol, plain) if problem.path not in told]
+        return {}, problems + [problem for problem in explain(error, Protocol, plain) if problem.path not in known]
 
 
 def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
@@ -172,12 +173,23 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
     try:
         axes = Axes.model_validate(plain)
     except pydantic.ValidationError as error:
-        return None, explain(error, Axes, plain, around=("axes",))
-    told = [
+        return None, [_no_axis(problem, plain) or problem for problem in explain(error, Axes, plain, around=("axes",))]
+    problems = [
         unknown_key(("axes", name, "left_out"), ["path", "values", "labels"])
         for name in _telling_what_is_left_out(plain)
     ]
-    return axes, told + [problem for name in axes.named if (problem := _clash(name))]
+    return axes, problems + [problem for name in axes.named if (problem := _clash(name))]
+
+
+def _no_axis(problem: Problem, axes: Any) -> Problem | None:
+    """Return the problem of an axis that is no mapping, as a list of values is; None if this is another problem."""
+    key = problem.path[-1]
+    if len(problem.path) != 2 or problem.at_key or key == "seed" or isinstance(value := axes[key], dict):
+        return None
+    values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
+    hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
+    should = "be a mapping that says which part of the protocol takes which values"
+    return Problem(problem.path, ProtocolError(dotted(problem.path), should, told(value), shorten(hint)[1:-1]))
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
@@ -199,7 +211,8 @@ def _clash(name: str, key: str = "axes") -> Problem | None:
     """Return the problem of an axis or a dim of `together` that is named like a probe's group or dim, or a metric."""
     path = (key, name)
     if name in names_of_probes():
-        return Problem(path, ProtocolError(dotted(path), own_name(name), repr(name), SCHEMA_HINT), at_key=True)
+        clash = Reserved(name)
+        return Problem(path, ProtocolError(dotted(path), str(clash), repr(name), clash.hint), at_key=True)
     if name in registry("metrics").names():
         should = "have another name than a variable of the cube"
         return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)

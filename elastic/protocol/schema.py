@@ -38,12 +38,20 @@ class Header(Strict):
     name: Annotated[
         str,
         AfterValidator(_slug),
-        Field(description="the study's folder", examples=["my-study"], json_schema_extra={"pattern": f"^{SLUG}$"}),
+        Field(
+            description="Name of the study, and of its folder.",
+            examples=["my-study"],
+            json_schema_extra={"pattern": f"^{SLUG}$"},
+        ),
     ]
-    title: Annotated[str, Field(min_length=1, examples=["Does collapse reach the inner layers?"])]
-    question: str | None = None
-    cites: Annotated[list[str], Field(description="keys of elastic/references.bib")] = []  # noqa: RUF012
-    claims: list[Component] = []  # noqa: RUF012
+    title: Annotated[
+        str, Field(min_length=1, description="Title of the study.", examples=["Does collapse reach the inner layers?"])
+    ]
+    question: Annotated[str | None, Field(description="What the study asks, in a sentence or more.")] = None
+    cites: Annotated[
+        list[str], Field(description="Papers that the study draws on: keys of elastic/references.bib.")
+    ] = []  # noqa: RUF012
+    claims: Annotated[list[Component], Field(description="Claims that are checked on the results.")] = []  # noqa: RUF012
 
 
 class Protocol(Header, Sections):
@@ -54,16 +62,18 @@ class Protocol(Header, Sections):
     labels.
     """
 
-    axes: Axes = Axes.model_validate({})
+    axes: Annotated[
+        Axes, Field(description="Parts of the protocol that take several values; runs are their product.")
+    ] = Axes.model_validate({})
     together: Annotated[
         dict[Annotated[str, AfterValidator(axis_name)], Together],
         Added("0.1.0", before={}),
-        Field(description="axes that vary together, as one dim of the cube", examples=[{"size": ["wide", "rate"]}]),
+        Field(description="Axes that vary together, as one dim of the cube.", examples=[{"size": ["wide", "rate"]}]),
     ] = {}  # noqa: RUF012 (pydantic copies it)
     exclude: Annotated[
         list[Condition],
         Added("0.1.0", before=[]),
-        Field(description="labels of runs that are left out", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
+        Field(description="Labels of runs that are left out.", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
     ] = []  # noqa: RUF012 (pydantic copies it)
     _text: str = PrivateAttr("")
 

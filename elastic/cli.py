@@ -206,7 +206,10 @@ def list_(kind: str | None, as_json: bool) -> None:
 def show_(name: str, kind: str | None) -> None:
     """Tell what a NAME is: a protocol or its file, a part of one, or anything that `elastic list` lists."""
     from elastic import listing
+    from elastic.protocol.shipped import shipped_protocols
 
+    if kind in (None, listing.PROTOCOLS) and name in shipped_protocols():
+        file_of(name)  # says so where a file could be meant
     show(listing.description(name, kind), False)
 
 
@@ -219,6 +222,7 @@ def new(file: Path, start: str) -> None:
     """Write a protocol into a new FILE, with every option of its parts in comments."""
     from elastic.listing.starts import write_start
 
+    file_of(start)
     path = write_start(file, start)
     click.echo(f"{path}\nnext:  elastic plan {path}   what it takes\n       elastic run {path}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elastic.listing.names import KINDS, names, names_table
+from elastic.listing.names import KINDS, PROTOCOLS, names, names_table
 from elastic.listing.showing import description
 
-__all__ = ["KINDS", "description", "names", "names_table"]
+__all__ = ["KINDS", "PROTOCOLS", "description", "names", "names_table"]

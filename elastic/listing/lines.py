@@ -10,7 +10,6 @@ from elastic.listing.options import Option, options_of
 from elastic.protocol.sections import COMPONENTS
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.text import read_file
-from elastic.protocol.words import told
 from elastic.protocol.writing import as_yaml, spelled
 from elastic.registry import Entry
 
@@ -25,9 +24,8 @@ def lines_of(entry: Entry) -> list[str]:
     """Return lines that name a registered function, with the options that it requires.
 
     >>> from elastic.registry import registry
-    >>> lines_of(registry("schedules").get("multistep")), lines_of(registry("figures").get("depth_profile"))[:1]
-    (['optimizer: {name: sgd, lr: 0.1, schedule: {name: multistep, milestones: [0.33, 0.67]}}'],
-     ['elastic plot STUDY --figure depth_profile'])
+    >>> lines_of(registry("schedules").get("cosine")), lines_of(registry("figures").get("depth_profile"))[:1]
+    (['optimizer: {name: sgd, lr: 0.1, schedule: {name: cosine}}'], ['elastic plot STUDY --figure depth_profile'])
     """
     if entry.kind == "metrics":
         place = f'study.cube["{entry.facts.group}"]["{entry.name}"]'
@@ -79,8 +77,8 @@ def required_options(entry: Entry) -> dict[str, Any]:
     required = [option for option in options_of(entry) if option.is_required]
     if all(option.example is not None for option in required):
         return {option.name: option.example for option in required}
-    used = next(_used(entry), {})
-    return {o.name: o.example if o.example is not None else used.get(o.name, _placeholder(o)) for o in required}
+    used = next((one for one in _used(entry) if all(option.name in one for option in required)), {})
+    return {o.name: o.example if o.example is not None else used.get(o.name, o.placeholder) for o in required}
 
 
 def _used(entry: Entry) -> Iterator[Mapping[str, Any]]:
@@ -101,11 +99,3 @@ def _named(data: Any, name: str) -> Iterator[Mapping[str, Any]]:
         data = list(data.values())
     for part in data if isinstance(data, list) else ():
         yield from _named(part, name)
-
-
-def _placeholder(option: Option) -> Any:
-    """Return a value of an option's type that says what it is to be replaced with."""
-    first = option.type.partition(" ")[0]
-    if option.type.startswith("list"):
-        return [1] if "integer" in option.type else [0.5] if "number" in option.type else ["..."]
-    return {"integer": 1, "number": 0.5, "true": True, "mapping": {}}.get(first, told(f"a {option.name}").strip("'"))

@@ -44,6 +44,8 @@ class Option:
         A value, None where none is known.
     value
         The default.
+    placeholder
+        A value of its type, which says nothing else.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Option:
     meaning: str
     example: Any = None
     value: Any = None
+    placeholder: Any = None
 
     @property
     def is_required(self) -> bool:
@@ -81,13 +84,32 @@ def options_in(model: type[pydantic.BaseModel], meanings: Mapping[str, str] = {}
             meaning = f"{meaning} (since {marked[name].version}; before: {spelled(marked[name].before)})".strip()
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         default = REQUIRED if field.is_required() else spelled(value)
-        example = field.examples[0] if field.examples else _first_of(own)
-        found.append(Option(name, type_in_words(own, parts), default, meaning, example, value))
+        example = field.examples[0] if field.examples else None
+        found.append(Option(name, type_in_words(own, parts), default, meaning, example, value, fitting(own, name)))
     return found
 
 
-def _first_of(schema: Mapping[str, Any]) -> Any:
-    return schema["enum"][0] if schema.get("enum") else None
+def fitting(schema: Mapping[str, Any], name: str) -> Any:
+    """Return a value that a JSON Schema accepts, where none is known that says more.
+
+    >>> fitting({"type": "array", "items": {"type": "integer", "minimum": 8}, "minItems": 2}, "widths")
+    [8, 8]
+    """
+    if "enum" in schema or "const" in schema:
+        return schema.get("enum", [schema.get("const")])[0]
+    if "anyOf" in schema:
+        return fitting(schema["anyOf"][0], name)
+    match schema.get("type"):
+        case "array":
+            return [fitting(schema.get("items", {}), name)] * schema.get("minItems", 1)
+        case "integer" | "number" as kind:
+            least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+            return least if kind == "integer" or "maximum" in schema else 0.5 if least <= 0.5 else float(least)
+        case "boolean":
+            return True
+        case "object":
+            return {}
+    return f"a {name}"
 
 
 def options_table(options: list[Option], what: str = "option") -> Table:

@@ -73,7 +73,7 @@ def read_protocol(given: Any) -> Read:
     if EXTENDS not in own.data:
         return Read(text, own, source.folder)
     tree = _resolved(own, path.parent, (path,))
-    heading = f"# {show(path.name)}, with the protocol that it extends: {told(own.data[EXTENDS])}\n"
+    heading = f"# {show(path.name)}, with {told(own.data[EXTENDS])}, which it extends\n"
     return Read(heading + as_yaml(tree.data), tree, source.folder)
 
 

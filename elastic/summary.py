@@ -135,7 +135,8 @@ def _scores(training: xr.Dataset) -> str:
 
 def _score(found: xr.Dataset) -> str:
     """Return an accuracy with its interval, in four digits: the last ones are what networks differ in."""
-    return with_interval(*(float(found[name]) for name in ("estimate", "lower", "upper")), digits=4)
+    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    return with_interval(estimate, lower, upper, digits=4)
 
 
 def _fitted(training: xr.Dataset) -> xr.DataArray | None:

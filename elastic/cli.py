@@ -270,7 +270,7 @@ def plot(
     """
     from elastic.figures.drawing import FORMATS, draw
 
-    look = {"width": width, "caption": caption, "theme": theme}
+    look: dict[str, Any] = {"width": width, "caption": caption, "theme": theme}
     opened = elastic.open_study(study)
     for path in draw(opened, figures, settings=settings, formats=formats or FORMATS, folder=output, **look):
         click.echo(str(path))

@@ -107,7 +107,8 @@ def over_seeds(
     values = values.where(np.isfinite(values))
     found, is_zero = log_interval(values, level=level), (values == 0).any("seed")
     ends = {end: found[end].where(~is_zero) for end in ("lower", "upper")}
-    return found.assign(estimate=found["estimate"].where(~is_zero, 0.0), count=values.notnull().sum("seed"), **ends)
+    mean = {"estimate": found["estimate"].where(~is_zero, 0.0), "count": values.notnull().sum("seed")}
+    return found.assign(ends | mean)
 
 
 def seeds_in_words(counts: Iterable[int]) -> str:

@@ -92,7 +92,7 @@ def class_mean_geometry(
     drawn = canvas(PAGE, 4.0 if wide else 6.0)
     sides: list[list[Any]] = [["pairs", i] for i in range(len(chosen))]
     below: list[list[Any]] = [["pairs"] * len(chosen), list(range(len(chosen)))]
-    ratios = {"width_ratios": [2.2, 1]} if wide else {"height_ratios": [1.3, 1]}
+    ratios: dict[str, Any] = {"width_ratios": [2.2, 1]} if wide else {"height_ratios": [1.3, 1]}
     grid = drawn.subplot_mosaic(sides if wide else below, **ratios)
     found = draw_pairs(grid["pairs"], chosen)
     letter_panels([grid["pairs"], *(grid[i] for i in range(len(chosen)))])

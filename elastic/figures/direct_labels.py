@@ -25,7 +25,9 @@ def label_ends(axes: Axes, title: str = "") -> None:
     title
         Above the names.
     """
-    ends = [(line, *line.get_xydata()[-1]) for line in axes.lines if not str(line.get_label()).startswith("_")]
+    ends = [
+        (line, *np.asarray(line.get_xydata())[-1]) for line in axes.lines if not str(line.get_label()).startswith("_")
+    ]
     ends = [(line, x, y) for line, x, y in ends if np.isfinite(y)]
     if not ends:
         return

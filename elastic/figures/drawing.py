@@ -122,7 +122,8 @@ def options_of(entries: Sequence[Entry], settings: Sequence[str]) -> dict[str, A
         )
     options: dict[str, Any] = {}
     for number, setting in enumerate(settings, 1):
-        (*outer, name), tree = read_setting(setting, number)
+        path, tree = read_setting(setting, number)
+        *outer, name = map(str, path)
         inner = options
         for part in outer:
             inner = inner.setdefault(part, {})

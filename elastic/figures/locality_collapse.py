@@ -84,11 +84,12 @@ def locality_collapse(
     paths = shown["layer"].values if layers is not None else evenly(shown["layer"].values, LAYERS)
     wide = asked_width(PAGE) > NARROW
     drawn = canvas(PAGE, 3.9 if wide else 7.2)
-    ratios = {"width_ratios": [1.4, 1]} if wide else {"height_ratios": [1.8, 1, 1]}
+    ratios: dict[str, Any] = {"width_ratios": [1.4, 1]} if wide else {"height_ratios": [1.8, 1, 1]}
     grid = drawn.subplot_mosaic("ab;ac" if wide else "a;b;c", **ratios)
     found = draw_paths(grid["a"], shown.sel(layer=paths), local.sel(layer=paths))
     letter_panels([grid[name] for name in "abc"])
-    legend(drawn, *grid["a"].get_legend_handles_labels(), title="layer")
+    handles, labels = grid["a"].get_legend_handles_labels()
+    legend(drawn, handles, labels, title="layer")
     draw_by_layer(grid["b"], tracking(local, shown, over="epoch"))
     draw_by_epoch(grid["c"], tracking(local, shown, over="layer"))
     start, end = (epoch_label(shown["epoch"][i]) for i in (0, -1))

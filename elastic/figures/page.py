@@ -63,7 +63,11 @@ class GuestAxes:
     def subplots(self, rows: int = 1, columns: int = 1, *, squeeze: bool = True, **_: Any) -> Any:
         """Return the user's axes; an error if they are not as many as the panels."""
         self._check(rows * columns)
-        return self.axes[0] if squeeze and rows * columns == 1 else np.reshape(self.axes, (rows, columns))
+        return (
+            self.axes[0]
+            if squeeze and rows * columns == 1
+            else np.reshape(np.array(self.axes, dtype=object), (rows, columns))
+        )
 
     def subplot_mosaic(self, mosaic: Any, **_: Any) -> Any:
         """Return the user's axes by the names of the panels."""
@@ -88,7 +92,8 @@ class GuestAxes:
 
     def supxlabel(self, text: str, **options: Any) -> Any:
         """Write a caption below the last axes."""
-        look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "annotation_clip": False}
+        look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+        look["annotation_clip"] = False
         return self.axes[-1].annotate(text, (0, 0), (0, -38), **look, fontsize=options.get("fontsize"))
 
 
@@ -146,11 +151,15 @@ def canvas(width: float = PAGE, height: float = 3.2) -> Figure:
     return cast(Figure, GuestAxes(axes))
 
 
+def guest_of(drawn: object) -> GuestAxes | None:
+    """Return the axes of the user's that stand in the place of a page, if there are any."""
+    return drawn if isinstance(drawn, GuestAxes) else None
+
+
 def width_of(drawn: Figure) -> float:
     """Return how wide a page, a subfigure or the user's axes are, in inches."""
-    if isinstance(drawn, GuestAxes):
-        axes = drawn.axes[0]
-        return float(axes.get_window_extent().width / cast(Figure, drawn.figure).dpi)
+    if (guest := guest_of(drawn)) is not None:
+        return float(guest.axes[0].get_window_extent().width / cast(Figure, guest.figure).dpi)
     return float(drawn.bbox.width / drawn.dpi)
 
 
@@ -193,7 +202,7 @@ def panels(
     rows = -(-count // columns)
     columns = -(-count // rows)  # 4 panels are two rows of two, not of three and one
     drawn = canvas(width, rows * height)
-    if isinstance(drawn, GuestAxes):
+    if guest_of(drawn) is not None:
         return drawn, list(np.ravel(drawn.subplots(count, 1, squeeze=False))), count
     grid = np.ravel(drawn.subplots(rows, columns, squeeze=False, **options))
     for empty in grid[count:]:

@@ -16,6 +16,7 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.analysis.roles import OUTPUT, roles_of
+from elastic.display.numbers import with_interval
 from elastic.figures.contract import (
     caption,
     colour,
@@ -130,16 +131,14 @@ def law_words(fit: xr.Dataset) -> list[str]:
     # artanh of a perfect ±1 is infinite.
     across = over_seeds(xr.apply_ufunc(np.arctanh, fit["r"].clip(-1 + 1e-12, 1 - 1e-12))).drop_vars("count")
     ratio, correlation = over_seeds(fit["ratio"], log=True), across.map(np.tanh)
-    return [f"ρ = {with_interval(ratio)}", f"r = {with_interval(correlation)}"]
+    return [f"ρ = {told(ratio)}", f"r = {told(correlation)}"]
 
 
-def with_interval(found: xr.Dataset) -> str:
-    """Return an estimate and its interval, where it has one, to three decimals.
+def told(found: xr.Dataset) -> str:
+    """Return an estimate with its interval, where it has one, as all numbers are written.
 
-    >>> with_interval(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
+    >>> told(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
     'undefined'
     """
-    if not np.isfinite(found["estimate"]):
-        return "undefined"
-    numbers = [f"{float(found[name]):.3f}".replace("-", "−") for name in ("estimate", "lower", "upper")]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]" if np.isfinite(found["lower"]) else numbers[0]
+    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    return with_interval(estimate, lower, upper).replace("-", "−") if np.isfinite(estimate) else "undefined"

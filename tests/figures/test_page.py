@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import altered
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from legibility import unreadable, words_of
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -24,6 +26,11 @@ def study(finished_study):
     return finished_study.cube.load()
 
 
+def swept(cube):
+    change = altered.swept("weight_decay", [0.0, 0.005])
+    return xr.DataTree.from_dict({f"/{name}": change(node.to_dataset()) for name, node in cube.children.items()})
+
+
 @pytest.fixture(autouse=True)
 def _closed():
     yield
@@ -31,6 +38,7 @@ def _closed():
 
 
 def drawn_of(name, cube, **options):
+    cube = swept(cube) if name == "axis_comparison" else cube
     try:
         return registry("figures").get(name).function(cube, **options)
     except NotMeasured:

@@ -71,6 +71,7 @@ def load_protocol(
     if tree.cut:
         raise tree.cut
     protocol._text = protocol.text if settings else text
+    protocol.__dict__["places"] = tree.places  # as its cached property, which is no part of what is compared
     return protocol
 
 

@@ -222,13 +222,13 @@ def plot(study: Path, figures: tuple[str, ...]) -> None:
 @click.option("--claims", type=click.Path(path_type=Path), help="Check the claims of this protocol file instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: Path | None, as_json: bool) -> None:
-    """Check what a STUDY claims; exit 1 if a claim is refuted."""
+    """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
     from elastic.claims.telling import verdict_table
 
     found = elastic.check(study, claims=claims)
     show(found.to_json() if as_json else verdict_table(found), as_json)
-    if found.refuted:
-        raise SystemExit(1)
+    if found.mistaken or found.refuted:
+        raise SystemExit(2 if found.mistaken else 1)
 
 
 @cli.command()

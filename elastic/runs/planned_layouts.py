@@ -40,7 +40,7 @@ def planned_layouts(
     seen: set[tuple[str, Any]] = set()
     for cell in protocol.cells:
         labels = {(dim, str(label)) for dim, label in cell.coordinates.items() if dim != "seed"}
-        if kinds[cell.digest] not in found and not labels <= seen:
+        if kinds[cell.digest] not in found and (labels - seen or not found):
             with suppress(Exception):  # the error is that of the run, and the others are kept
                 found[kinds[cell.digest]] = _layout(cell, allow, device)
         seen |= labels

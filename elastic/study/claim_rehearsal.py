@@ -58,11 +58,11 @@ def check_claims(
     from elastic.runs.planned_layouts import planned_layouts
 
     layouts = planned_layouts(protocol, allow, device, {**_recorded(protocol, folder), **(known or {})})
-    problems = mistakes_in_claims(protocol, planned_cube(protocol, layouts))
-    if wrong := [problem for problem in problems if len(problem.path) > 2]:
+    wrong, undecided = mistakes_in_claims(protocol, planned_cube(protocol, layouts))
+    if wrong:
         raise first_mistake(wrong, protocol.places)
-    undecided = [f"{problem.error} (this claim will be inconclusive)" for problem in problems]
-    return [*undecided, *([ONE_SEED] if len(protocol.axes.seed) == 1 else [])]
+    notes = [f"{first_mistake([one], protocol.places)} (this claim will be inconclusive)" for one in undecided]
+    return [*notes, *([ONE_SEED] if len(protocol.axes.seed) == 1 else [])]
 
 
 def planned_cube(protocol: Protocol, layouts: Mapping[str, Layout]) -> xr.DataTree:
@@ -76,20 +76,28 @@ def planned_cube(protocol: Protocol, layouts: Mapping[str, Layout]) -> xr.DataTr
     return with_axes_along(tree, protocol.grid.along)
 
 
-def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> list[Problem]:
-    """Return what is wrong with the claims of a protocol, given the cube of its study."""
-    problems = []
+def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with the claims of a protocol, and why others will not be decided, as with too few layers.
+
+    Parameters
+    ----------
+    protocol
+        Of the study.
+    cube
+        That the study will fill.
+    """
+    wrong, undecided = [], []
     for number, claim in enumerate(protocol.claims):
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
-        error: OptionError | None = _unmeasured_split(protocol, cube, options) or entry.facts.mistake(
-            entry, cube, options
-        )
+        error: OptionError | None = _unmeasured_split(protocol, cube, options)
+        error = error or entry.facts.mistake(entry, cube, options)
         if error is not None:
             path = ("claims", number, *error.location)
-            is_key = error.found == repr(path[-1])
             told = ProtocolError(dotted(path), error.should, error.found, error.hint)
-            problems.append(Problem(path, told, at_key=is_key))
-    return problems
+            names_something = error.location or error.field.startswith("`")
+            kind = wrong if names_something else undecided
+            kind.append(Problem(path, told, at_key=error.found == repr(path[-1])))
+    return wrong, undecided
 
 
 def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:

@@ -281,13 +281,13 @@ def plot(
 @click.option("--claims", metavar="PROTOCOL", help="Check the claims of this protocol (a file or a name) instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: str | None, as_json: bool) -> None:
-    """Check what a STUDY claims; exit 1 if a claim is refuted."""
+    """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
     from elastic.claims.telling import verdict_table
 
     found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)
-    if found.refuted:
-        raise SystemExit(1)
+    if found.mistaken or found.refuted:
+        raise SystemExit(2 if found.mistaken else 1)
 
 
 @cli.command()

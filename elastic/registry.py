@@ -249,9 +249,13 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
     "'resnet18'"
     >>> nearest("Cross-Entropy", ["mse", "cross_entropy"], fallback="elastic list losses")
     "'cross_entropy'"
+    >>> nearest("20.5", ["0", "1", "20", "200"], fallback="another epoch")
+    '20'
     """
-    if same := same_name(name, known):
+    if (same := same_name(name, known)) is not None:
         return repr(same)
+    if known and _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, known)):
+        return min(known, key=lambda one: abs(float(one) - float(name)))
     close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else fallback
 
@@ -265,6 +269,10 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     """
     by_letters = {_letters(one): one for one in known}
     return by_letters.get(_letters(name))
+
+
+#: A number that is not negative, as a label of an axis or an epoch is.
+_NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?")
 
 
 def _letters(name: str) -> str:

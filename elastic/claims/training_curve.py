@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.separability import LEAST_PROBES, separability
-from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Split, Variable, Where, claim
+from elastic.claims.contract import Epoch, Evidence, Layer, OneLayer, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
@@ -64,7 +64,7 @@ def collapse_deepens_with_training(
 def classes_separate(
     selection: Selection,
     *,
-    layer: Annotated[str, Field(description="Layer by name; the theory is of logits.")] = "logits",
+    layer: OneLayer = "logits",
     tail: Annotated[float, Field(gt=0, lt=1, description="Share of the epochs at which the tail begins.")] = 0.1,
     where: Where = None,
 ) -> Evidence:
@@ -85,6 +85,8 @@ def classes_separate(
 
     Parameters
     ----------
+    layer
+        Layer by name; the theory is of logits.
     tail
         Begin of the tail, as a share of the last epoch. Earlier values, before anything is learned, are not used.
 

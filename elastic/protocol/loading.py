@@ -82,6 +82,7 @@ def load_protocol(
         raise tree.cut
     protocol._text = protocol.text if settings else read.text
     vars(protocol)["beside"] = read.folder
+    vars(protocol)["places"] = tree.places  # as its cached property, which is no part of what is compared
     return protocol
 
 

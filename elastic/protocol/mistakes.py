@@ -23,7 +23,7 @@ def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
         return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)
 
     sorted_problems = sorted(_unexplained(problems), key=order)
-    told = {str(error): error for error in (p.error.at(place_of(p).text) for p in sorted_problems[:MOST])}
+    told = {str(error): error for error in (p.error.at(place_of(p).text or None) for p in sorted_problems[:MOST])}
     first, *others = told.values()
     return first.with_others(others, max(0, len(sorted_problems) - MOST))
 

@@ -12,13 +12,15 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from elastic.errors import ProtocolError
+from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
 from elastic.protocol.dims import Condition, Grid, Together, grid_of
 from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
+from elastic.protocol.paths import Path
+from elastic.protocol.places import Place, Places
 from elastic.protocol.sections import Component, Sections, Strict
 from elastic.releases import Added
 
@@ -92,6 +94,17 @@ class Protocol(Header, Sections):
     def beside(self) -> FilePath | None:
         """Folder in which modules that the command line allows may lie; None where no file was read."""
         return None  # `load_protocol` tells; it is no part of what is asked
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the parts of the file stand that it was read from; a protocol of no file has none of its own."""
+        return Places(Place(0, 1, 1, ""))
+
+    def located(self, error: ElasticError) -> ElasticError:
+        """Return an error at the place of the part of the file that it is about, if it names one."""
+        path: Path = tuple(error.field.strip("`").split("."))
+        place = self.places.values.get(path)
+        return error if error.place or place is None or not place.text else error.at(place.text)
 
     @cached_property
     def digest(self) -> str:

@@ -96,7 +96,7 @@ def candidates(value: Any, details: list[Any], *, has_example: bool = False) -> 
         yield [value]
 
 
-def _of_number(value: float, details: list[Any], has_example: bool) -> Iterator[Any]:
+def _of_number(value: Any, details: list[Any], has_example: bool) -> Iterator[Any]:
     yield -value
     for detail in details if not has_example else ():
         context = detail.get("ctx") or {}

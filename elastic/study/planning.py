@@ -14,6 +14,7 @@ from elastic.protocol import Protocol, load_protocol
 from elastic.protocol.allowed import allow_beside
 from elastic.protocol.loading import loaded_with
 from elastic.protocol.reading import Given
+from elastic.study.claim_rehearsal import check_claims
 from elastic.study.creation import protocol_of, taken_up
 from elastic.study.estimation import estimated, parallel_seconds
 from elastic.study.executors.capacity import cores, threads_of, workers_allowed
@@ -55,6 +56,7 @@ def plan(
     if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     taken_up(folder, loaded)  # refuses a study that asked something else
+    check_claims(loaded, folder, allow, device)
     cells, status = loaded.cells, _status(folder, loaded)
     left = [(cell, found) for cell, found in zip(cells, status, strict=True) if not found.ended]
     begun_at = time.perf_counter()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from elastic.watching.watch import INTERVAL, watch
+from elastic.watching.live import INTERVAL, watch
 
 __all__ = ["INTERVAL", "watch"]

@@ -109,6 +109,16 @@ def _names(layers: Mapping[str, Points], width: int, most: int, colours: bool) -
     told = []
     for place in shown:
         mark = Text("■ " if colours else f"{lines[place].mark} ", style=lines[place].colour)
-        told.append(mark.append(f"{short[place]:<{letters}}{last[place]:>7.2g}", style="default"))
+        told.append(mark.append(f"{short[place]:<{letters}} {_short(last[place]):>6}", style="default"))
     deep = -(-len(told) // across)
     return [Text("  ").join(told[row::deep]) for row in range(deep)]
+
+
+def _short(value: float) -> str:
+    """Return a number in six letters.
+
+    >>> [_short(value) for value in (0.924, 0.00053, 23.91, 1.5e12)]
+    ['0.92', '5.3e-4', '24', '1.5e12']
+    """
+    text = f"{value:.2g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")

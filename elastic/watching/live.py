@@ -21,6 +21,9 @@ from elastic.watching.screen import Picture, columns, picture
 #: Seconds between two pictures.
 INTERVAL = 2.0
 
+#: Rows of a picture that is printed where there is no terminal.
+PAPER = 60
+
 #: Seconds for which a recorded study stays sealed before it counts as ended: each Recorder that closes seals it.
 PATIENCE = 10.0
 
@@ -64,8 +67,8 @@ def watch(
     """
     console = console or Console()
     if once or not console.is_terminal:
-        seen = Watched(open_study(path), metric)
-        console.print(seen.picture(console, height=1000 if not console.is_terminal else console.height))
+        height = console.height if console.is_terminal else PAPER
+        console.print(Watched(open_study(path), metric).picture(console, height, strict=True))
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         watched = _begun(path, metric, live, lambda: sleep(interval))
@@ -111,17 +114,22 @@ class Watched:
         self._sealed_since: float | None = None
         self._was_open = False
 
-    def picture(self, console: Console, height: int | None = None) -> RenderableType:
-        """Return the picture of this moment, for a console."""
+    def picture(self, console: Console, height: int | None = None, *, strict: bool = False) -> RenderableType:
+        """Return the picture of this moment, for a console.
+
+        What cannot be read is told in the picture, because it may be about to change; with ``strict`` it is raised.
+        """
         colours = console.color_system is not None and not console.legacy_windows and console.encoding.startswith("utf")
         # The state of the seal first: a study that is sealed after its runs were read is drawn once more.
         sealed = self._look()
-        runs, note = self._runs()
+        runs, note = self._runs(strict)
         courses = []
         for status in shown_runs(runs, columns(console.width)):
             try:
                 courses.append(self._courses.of(status))
             except StudyError as error:  # being recorded anew, or damaged
+                if strict:
+                    raise
                 courses.append(Course(status))
                 note = note or str(error)
         self._courses.check_metric()
@@ -145,10 +153,12 @@ class Watched:
             self._sealed_since = self._clock()
         return sealed
 
-    def _runs(self) -> tuple[list[RunStatus], str]:
+    def _runs(self, strict: bool) -> tuple[list[RunStatus], str]:
         try:
             return self.study.runs(), ""
         except StudyError as error:
+            if strict:
+                raise
             return [], str(error)
 
     def _left(self, runs: list[RunStatus]) -> str:
@@ -167,11 +177,15 @@ class Watched:
 def shown_runs(runs: list[RunStatus], most: int) -> list[RunStatus]:
     """Return the runs that are shown, in the order of the study: those under way, then those that have ended last.
 
+    One that is waiting is shown where no other is.
+
     >>> states = ("done", "done", "under way", "waiting")
     >>> runs = [RunStatus({"seed": seed}, str(seed), state, 1, 2, {}) for seed, state in enumerate(states)]
     >>> [run.cell for run in shown_runs(runs, 2)]
     ['1', '2']
+    >>> [run.cell for run in shown_runs(runs, 9)]
+    ['0', '1', '2']
     """
-    rank = {"under way": 0, "done": 1, "diverged": 1, "waiting": 2}
-    order = sorted(range(len(runs)), key=lambda i: (rank.get(runs[i].state, 2), -i if runs[i].ended else i))
-    return [runs[i] for i in sorted(order[:most])]
+    begun = [place for place, run in enumerate(runs) if run.state != "waiting"]
+    order = sorted(begun, key=lambda place: (runs[place].ended, -place if runs[place].ended else place))
+    return [runs[place] for place in sorted(order[:most])] or list(runs[:1])

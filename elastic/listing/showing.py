@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from elastic.errors import OptionError, UnknownName
-from elastic.listing.docstrings import prose_of
 from elastic.listing.facts import facts_of
 from elastic.listing.lines import lines_of
 from elastic.listing.names import KINDS, PROTOCOLS, SECTIONS, names, names_table
 from elastic.listing.options import Option, options_in, options_of, options_table
+from elastic.listing.prose import prose_of
 from elastic.listing.protocols import protocol_description
 from elastic.listing.sections import sections
 from elastic.protocol.shipped import shipped_protocols

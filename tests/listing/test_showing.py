@@ -97,7 +97,7 @@ def test_every_protocol_is_shown(name, width):
     assert text.count("- ") >= len(protocol.claims) > 0
     assert f"{len(protocol.cells)} runs, " in text
     assert all(f"[{key}]" in text for key in protocol.cites)
-    assert re.search(r"\bcost .*(minute|hour)s?\b", text)
+    assert re.search(r"\bcost .*(second|minute|hour)s?\b", text)
 
 
 def test_an_unknown_name_is_told_with_the_nearest():

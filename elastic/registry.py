@@ -131,6 +131,10 @@ class Entry:
         if first["type"] == "missing":
             hint = f"adding it (elastic show {self.name})"
             return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)
+        if first["type"] == "sequence_str":  # one word where a list of them is meant
+            return OptionError(
+                f"`{path}`", "be a list", shorten(first["input"]), f"[{first['input']}]", location=location
+            )
         return OptionError(
             f"`{path}`",
             sentence(first["msg"]),

@@ -12,7 +12,8 @@ from elastic import __version__
 from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.display.headline import headline, seeds_in_words, wide
+from elastic.display.average import seeds_in_words
+from elastic.display.headline import headline, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import study_title
 from elastic.export.latex_text import escaped, number

@@ -15,9 +15,9 @@ from elastic.protocol.later_options import Earlier, never, without_later
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
 from elastic.protocol.places import Places
+from elastic.protocol.reading import read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
-from elastic.protocol.text import read_file
 from elastic.protocol.words import dotted, one_line, told
 from elastic.registry import Entry, nearest, registry
 
@@ -100,7 +100,7 @@ class ReadClaim:
 
 
 def load_claims(path: str | os.PathLike[str]) -> list[Component]:
-    """Return the claims of a protocol file, complete; nothing else of the file counts.
+    """Return the claims of a protocol, by its name or its file, complete; nothing else of it counts.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_claims(path: str | os.PathLike[str]) -> list[ReadClaim]:
     ElasticError
         If the file cannot be read, or has no list of claims.
     """
-    _, tree = read_file(path)
+    tree = read_protocol(path).tree
     if not isinstance(tree.data.get("claims"), list):
         hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING

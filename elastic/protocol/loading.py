@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pydantic
 
-from elastic.errors import ProtocolError
+from elastic.errors import OptionError, ProtocolError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
 from elastic.protocol.dims import Crossing, Grid
 from elastic.protocol.explanation import Problem, explain, unknown_key
+from elastic.protocol.extending import refuse_settings
 from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
+from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
-from elastic.protocol.text import read_file, read_setting
+from elastic.protocol.text import read_setting
 from elastic.protocol.tree import Tree
 from elastic.protocol.variants import SectionVariants
 from elastic.protocol.words import dotted, told
@@ -34,18 +35,20 @@ SECTIONS = tuple(Sections.model_fields)
 
 
 def load_protocol(
-    path: str | os.PathLike[str],
+    given: Given,
     *,
     settings: Sequence[str] = (),
     allow: Sequence[str] = (),
     begun: Mapping[str, Any] | Earlier | None = None,
 ) -> Protocol:
-    """Return the protocol of a YAML file, complete: every default is written out, every cell is checked.
+    """Return a protocol, complete: every default is written out, every cell is checked.
 
     Parameters
     ----------
-    path
-        Of the file.
+    given
+        The name of a protocol that ships ("quickstart"), the path of a YAML file, or a dictionary of what a file says.
+        A text without a separator of folders and without ``.yaml`` is a name, unless a file of that name is in the
+        working folder; a warning tells of files that could be meant as well.
     settings
         ``path=value`` texts that replace what the file says, as after ``--set`` on the command line.
     allow
@@ -58,10 +61,17 @@ def load_protocol(
     Raises
     ------
     ElasticError
-        For the first mistake in reading order, with its place: ProtocolError, UnknownName (a component that no
-        registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is written.
+        For the first mistake in reading order, with its place in the file that makes it: ProtocolError, UnknownName (a
+        component that no registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is
+        written.
+
+    Examples
+    --------
+    >>> load_protocol({"extends": "quickstart", "name": "short", "training": {"epochs": 5}}).training.batch_size
+    64
     """
-    text, tree = read_file(path)
+    read = read_protocol(given)
+    tree = read.tree
     for number, setting in enumerate(settings, 1):
         tree = _set(tree, setting, number)
     earlier = never if begun is None else begun if callable(begun) else unknown_to(begun)
@@ -70,14 +80,31 @@ def load_protocol(
         raise first_mistake(problems, tree.places)
     if tree.cut:
         raise tree.cut
-    protocol._text = protocol.text if settings else text
-    protocol.__dict__["places"] = tree.places  # as its cached property, which is no part of what is compared
+    protocol._text = protocol.text if settings else read.text
+    vars(protocol).update(beside=read.folder, places=tree.places)
+    return protocol
+
+
+def loaded_with(protocol: Protocol | Given, settings: Sequence[str], allow: Sequence[str]) -> Protocol:
+    """Return a protocol; one that is loaded takes no settings any more.
+
+    Raises
+    ------
+    ElasticError
+        As `load_protocol`.
+    """
+    if not isinstance(protocol, Protocol):
+        return load_protocol(protocol, settings=settings, allow=allow)
+    if settings:
+        hint = "load_protocol(…, settings=[…])"
+        raise OptionError("`settings`", "be given where the protocol is loaded", "a loaded protocol", hint)
     return protocol
 
 
 def _set(tree: Tree, setting: str, number: int) -> Tree:
     """Return the tree with the value of one ``--set`` put in its place."""
     path, value = read_setting(setting, number)
+    refuse_settings(path, value.places.root)
     try:
         data = put(spell_out(tree.data, path), path, value.data)
     except ProtocolError as error:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pydantic
@@ -99,6 +100,11 @@ class Protocol(Header, Sections):
         path: Path = tuple(error.field.strip("`").split("."))
         place = self.places.values.get(path)
         return error if error.place or place is None or not place.text else error.at(place.text)
+
+    @cached_property
+    def beside(self) -> FilePath | None:
+        """Folder in which modules that the command line allows may lie; None where no file was read."""
+        return None  # `load_protocol` tells; it is no part of what is asked
 
     @cached_property
     def digest(self) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol, load_protocol
+from elastic.protocol.allowed import allow_beside
 from elastic.protocol.beginnings import beginnings
+from elastic.protocol.loading import loaded_with
+from elastic.protocol.reading import Given
 from elastic.study.claim_rehearsal import check_claims
 from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.executors.attempts import Work
@@ -23,7 +26,7 @@ from elastic.study.study_file import FACTS
 
 
 def run(
-    protocol: Protocol | Path | str,
+    protocol: Protocol | Given,
     *,
     out: Path | str | None = None,
     settings: Sequence[str] = (),
@@ -42,13 +45,14 @@ def run(
     Parameters
     ----------
     protocol
-        A protocol file, or one that was loaded.
+        The name of a protocol that ships, a protocol file, a dictionary of what a file says, or one that was loaded.
     out
         Folder under which the study's folder ``<name>`` lies; by default ``results``.
     settings
         Values that override the file's, as ``path=value``.
     allow
-        Modules from which code may be imported.
+        Modules from which code may be imported. They may lie beside the protocol file (for a protocol that ships: in
+        the working folder), whether that is on Python's path or not.
     device
         Overrides the protocol's device for this run; it is no part of what is asked.
     restart
@@ -79,7 +83,8 @@ def run(
         the cube is not sealed); RunDamaged if that is for damaged files.
     """
     way = chosen(workers, scheduler, share, restart=restart)
-    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
+    loaded = loaded_with(protocol, settings, allow)
+    allow = allow_beside(allow, loaded.beside)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and not restart:
         loaded = as_begun(loaded, folder, partial(load_protocol, protocol, settings=settings, allow=allow))

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from elastic.protocol.claims import names_of_variables
+from elastic.protocol.extending import EXTENDS
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Protocol
+from elastic.protocol.sections import COMPONENTS
 from elastic.registry import Entry, registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-#: The schema of this release, beside the protocols that ship.
-FILE = "protocol.schema.json"
 
 #: Kinds of components, and the definition that tells what all components of the kind have in common.
 _BASES = {
@@ -51,6 +50,8 @@ def json_schema() -> dict[str, Any]:
         properties[section] = {**properties[section], **_reference(kind)}
     properties["claims"]["items"] = _reference("claims")
     parts["Axis"]["required"] = ["path", "values"]
+    axis = parts["Axes"]["additionalProperties"]
+    parts["Axes"]["additionalProperties"] = {"anyOf": [axis, {"type": "null"}]}  # null: not the axis that is extended
     del parts["Axis"]["properties"]["left_out"]  # found while a file is read
     del parts["Training"]["required"]
     group = properties["together"]["additionalProperties"]
@@ -63,7 +64,27 @@ def json_schema() -> dict[str, Any]:
         if "description" in part:  # a docstring, of which editors show the first line
             part["description"] = part["description"].partition("\n")[0]
     simple: dict[str, Any] = _simplified(schema, parts)
-    return simple | {"$schema": DIALECT, "title": "elastic protocol", "required": ["name", "title"]}
+    simple["properties"][EXTENDS] = {
+        "type": "string",
+        "minLength": 1,
+        "description": "Protocol that this one is based on: the name of one that ships, or the path of a file.",
+        "examples": ["quickstart"],
+    }
+    del simple["required"]
+    return simple | {"$schema": DIALECT, "title": "elastic protocol"} | _whole_unless_extending()
+
+
+def _whole_unless_extending() -> dict[str, Any]:
+    """Return what a protocol that extends no other has to have: name and title, and the names of its components."""
+    named: dict[str, Any] = {"if": {"type": "object"}, "then": {"required": ["name"]}}
+    required: dict[str, Any] = {"required": ["name", "title"], "properties": {}}
+    for path in COMPONENTS:
+        owner = required
+        for part in path[:-1]:
+            owner = owner["properties"].setdefault(part, {})
+            owner.setdefault("properties", {})
+        owner["properties"].setdefault(path[-1], {}).update(named)
+    return {"if": {"required": [EXTENDS]}, "else": required}
 
 
 def _with_groups() -> list[str]:
@@ -84,7 +105,7 @@ def _components(kind: str, base: dict[str, Any], parts: dict[str, Any]) -> dict[
         "if": {"type": "string"},
         "then": names,
         "else": {
-            "required": ["name"],
+            **({"required": ["name"]} if kind == "claims" else {}),
             "properties": {"name": {"description": base["properties"]["name"]["description"], **names}},
             "allOf": [_when_named(entry, base["properties"], parts) for entry in entries],
         },
@@ -95,6 +116,8 @@ def _when_named(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> 
     """Return the schema of a component if it has the name of an entry."""
     is_named = {"properties": {"name": {"const": entry.name}}, "required": ["name"]}
     schema = _options(entry, parts)
+    if entry.kind == "claims":  # which no axis sets
+        schema["required"] = [name for name, field in entry.options.model_fields.items() if field.is_required()]
     shared = {key: value for key, value in shared.items() if key != "name"}
     return {"if": is_named, "then": {**schema, "properties": {**schema["properties"], **shared, "name": True}}}
 

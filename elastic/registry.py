@@ -259,7 +259,9 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
     if (same := same_name(name, known)) is not None:
         return repr(same)
     if known and _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, known)):
-        return min(known, key=lambda one: abs(float(one) - float(name)))
+        number = float(name)
+        close = [one for one in known if abs(float(one) - number) <= number / 2]
+        return min(close, key=lambda one: abs(float(one) - number)) if close else fallback
     close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else fallback
 

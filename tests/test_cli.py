@@ -147,14 +147,20 @@ def test_check_exits_with_1_if_a_claim_is_refuted(command, finished_study, tmp_p
     assert studies.contents(finished_study.folder) == before
 
 
-def test_check_tells_a_mistake_in_one_sentence(command, finished_study, tmp_path):
-    (tmp_path / "claims.yaml").write_text("claims:\n  - {name: abov, variable: loss}\n")
+def test_check_tells_a_mistake_beside_the_other_verdicts(command, finished_study, tmp_path):
+    right = "{name: below, variable: loss, threshold: 1000}"
+    (tmp_path / "claims.yaml").write_text(f"claims:\n  - {{name: abov, variable: loss}}\n  - {right}\n")
     told = command("check", finished_study.folder, "--claims", "claims.yaml")
-    assert (told.code, told.out) == (2, "")
-    assert told.error == (
-        "elastic: claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
-        "try 'above' (elastic list claims)\n"
+    assert (told.code, told.error) == (2, "")
+    words = " ".join(told.out.split())
+    assert "1 supported, 1 error" in words
+    assert (
+        "claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
+        "try 'above' (elastic list claims)" in words
     )
+    told = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
+    assert told.code == 2
+    assert [claim["verdict"] for claim in one_object(told.out)["claims"]] == ["error", "supported"]
 
 
 def test_settings_override_the_file(command, protocol):

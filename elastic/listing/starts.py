@@ -16,7 +16,7 @@ from elastic.protocol.reading import read_protocol
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import SLUG
 from elastic.protocol.sections import COMPONENTS, Data, Optimizer, Probes, Training
-from elastic.protocol.shipped import SUFFIXES
+from elastic.protocol.shipped import SUFFIXES, schema_line
 from elastic.protocol.sources import find_protocol
 from elastic.protocol.writing import spelled
 from elastic.registry import registry
@@ -56,7 +56,7 @@ def write_start(file: Path, start: str = "quickstart") -> Path:
     if path.suffix not in SUFFIXES:
         raise ProtocolError("`FILE`", "end in .yaml", repr(str(file)), f"{file.with_suffix('.yaml')}")
     name = slug_of(path.stem)
-    text = start_of(find_protocol(start).path, name, shown=str(path), start=start)
+    text = schema_line() + start_of(find_protocol(start).path, name, shown=str(path), start=start)
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)

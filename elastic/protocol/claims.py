@@ -183,8 +183,13 @@ def _misfits(
             yield from _no_setting((*path, name), value, {**axes, **along})
 
 
+def names_of_variables() -> list[str]:
+    """Return the names of all variables that a claim may be about, in alphabetical order."""
+    return sorted([*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS])
+
+
 def _no_variable(path: Path, name: str) -> Problem | None:
-    known = [*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS]
+    known = names_of_variables()
     if name.rpartition("/")[2] in known:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")

@@ -81,8 +81,7 @@ def load_protocol(
     if tree.cut:
         raise tree.cut
     protocol._text = protocol.text if settings else read.text
-    vars(protocol)["beside"] = read.folder
-    vars(protocol)["places"] = tree.places  # as its cached property, which is no part of what is compared
+    vars(protocol).update(beside=read.folder, places=tree.places)
     return protocol
 
 

@@ -91,11 +91,6 @@ class Protocol(Header, Sections):
         )  # JSON is YAML
 
     @cached_property
-    def beside(self) -> FilePath | None:
-        """Folder in which modules that the command line allows may lie; None where no file was read."""
-        return None  # `load_protocol` tells; it is no part of what is asked
-
-    @cached_property
     def places(self) -> Places:
         """Where the parts of the file stand that it was read from; a protocol of no file has none of its own."""
         return Places(Place(0, 1, 1, ""))
@@ -105,6 +100,11 @@ class Protocol(Header, Sections):
         path: Path = tuple(error.field.strip("`").split("."))
         place = self.places.values.get(path)
         return error if error.place or place is None or not place.text else error.at(place.text)
+
+    @cached_property
+    def beside(self) -> FilePath | None:
+        """Folder in which modules that the command line allows may lie; None where no file was read."""
+        return None  # `load_protocol` tells; it is no part of what is asked
 
     @cached_property
     def digest(self) -> str:

@@ -17,6 +17,22 @@ INSTALLED, SOURCE = "_protocols", "protocols"
 SUFFIXES = (".yaml", ".yml")
 
 
+#: The JSON Schema of protocol files, beside the protocols that ship (`elastic.protocol.file_schema`).
+SCHEMA = "protocol.schema.json"
+
+
+def schema_line() -> str:
+    """Return the comment by which editors find the schema of this installation; "" where it has none."""
+    schema = _folder() / SCHEMA
+    return f"# yaml-language-server: $schema={schema.resolve().as_uri()}\n" if schema.is_file() else ""
+
+
+def _folder() -> Path:
+    package = Path(str(files("elastic")))
+    installed = package / INSTALLED
+    return installed if installed.is_dir() else package.parent / SOURCE
+
+
 @cache
 def shipped_protocols() -> dict[str, Path]:
     """Return the files of the protocols that ship, by their names, in alphabetical order.
@@ -24,10 +40,7 @@ def shipped_protocols() -> dict[str, Path]:
     >>> shipped_protocols()["quickstart"].name
     'quickstart.yaml'
     """
-    package = Path(str(files("elastic")))
-    installed = package / INSTALLED
-    folder = installed if installed.is_dir() else package.parent / SOURCE
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
 
 
 def likely_meant(text: str, folder: Path, fallback: str) -> str:

@@ -34,6 +34,11 @@ def planned_layouts(
         As `elastic.run` takes them.
     known
         Layouts of cells that are known already, by digest.
+
+    Raises
+    ------
+    ElasticError
+        If no run can be built.
     """
     kinds = {cell.digest: _kind(cell.settings) for cell in protocol.cells}
     found = {kinds[digest]: layout for digest, layout in known.items() if digest in kinds}
@@ -41,7 +46,7 @@ def planned_layouts(
     for cell in protocol.cells:
         labels = {(dim, str(label)) for dim, label in cell.coordinates.items() if dim != "seed"}
         if kinds[cell.digest] not in found and (labels - seen or not found):
-            with suppress(Exception):  # the error is that of the run, and the others are kept
+            with suppress(*([Exception] if found else [])):  # the first is rehearsed; others fail when they are run
                 found[kinds[cell.digest]] = _layout(cell, allow, device)
         seen |= labels
     return {digest: found[kind] for digest, kind in kinds.items() if kind in found}

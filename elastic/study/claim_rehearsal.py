@@ -86,7 +86,8 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
     cube
         That the study will fill.
     """
-    wrong, undecided = [], []
+    wrong: list[Problem] = []
+    undecided: list[Problem] = []
     for number, claim in enumerate(protocol.claims):
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         error: OptionError | None = _unmeasured_split(protocol, cube, options)

@@ -22,6 +22,7 @@ from elastic.study.folders import RESULTS, RUNS
 from elastic.study.growth import pairs
 from elastic.study.plan import Plan
 from elastic.study.run_status import RunStatus, read_status
+from elastic.study.runner import check_runs
 
 #: Seconds after which no further kind of run is measured.
 BUDGET = 30.0
@@ -56,9 +57,9 @@ def plan(
     if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     taken_up(folder, loaded)  # refuses a study that asked something else
-    check_claims(loaded, folder, allow, device)
     cells, status = loaded.cells, _status(folder, loaded)
     left = [(cell, found) for cell, found in zip(cells, status, strict=True) if not found.ended]
+    notes = (check_runs if left else check_claims)(loaded, folder, allow, device)
     begun_at = time.perf_counter()
     estimate = estimated(left, device, allow, budget)
     measured_seconds = time.perf_counter() - begun_at
@@ -84,6 +85,7 @@ def plan(
         cores=cores(),
         idle_cores=max(0, cores() - workers * threads),
         measured_seconds=measured_seconds,
+        notes=tuple(notes),
     )
 
 

@@ -9,7 +9,6 @@ import studies
 
 import elastic
 from elastic.claims.checking import CLAIMS
-from elastic.cli import cli
 from elastic.cube.checked_files import OF_WHAT
 from elastic.errors import ElasticError, StudyError
 from elastic.export.latex import claims_table as latex_table
@@ -183,17 +182,6 @@ def test_a_mistake_among_a_study_s_own_claims_hides_no_other_verdict(study):
     assert (reported.tally, reported.note) == ({"supported": 1, "error": 2}, "")
     assert "`claims.2.layer` should be a layer" in reported.claims[2].rows[0].reason
     assert latex_table(opened, opened.cube).count("error") == 2
-
-
-def test_the_exit_code_tells_of_a_mistake(study, tmp_path, capsys):
-    path = tmp_path / "claims.yaml"
-    path.write_text(f"claims:\n  - {WRONG}\n  - {{name: bellow}}\n")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(study.folder), "--claims", str(path)])
-    assert ended.value.code == 2
-    printed = capsys.readouterr().out
-    assert "✗ refuted" in printed
-    assert "! error" in printed
 
 
 def test_a_folder_that_is_no_study_is_told(tmp_path):

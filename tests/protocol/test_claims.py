@@ -57,7 +57,7 @@ def test_the_claims_of_a_file_are_those_of_its_protocol(files, base):
         ("{name: differs_between, variable: nc1, axis: deca, first: 0, second: 0.1, least: 1}", 50,
          "`claims.0.axis` should be an axis of the protocol; found 'deca'; try 'decay'"),
         ("{name: differs_between, variable: nc1, axis: decay, first: 0, second: 0.5, least: 1}", 75,
-         "`claims.0.second` should be a label on the axis decay; found 0.5; try 0.1"),
+         "`claims.0.second` should be a label on the axis decay; found 0.5; try one of 0.0, 0.1"),
         ("{name: below, variable: nc1, threshold: 1, source: he2023lwa}", 56,
          "`claims.0.source` should be a key of elastic/references.bib; found 'he2023lwa'; try 'he2023law'"),
         ("3", 5,

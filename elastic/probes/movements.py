@@ -29,7 +29,7 @@ class Movements:
     Attributes
     ----------
     stepped, observed
-        Positions of the c stepped and m observed samples.
+        Positions of the c stepped samples, and of the m observed ones in the order in which they are passed over.
     moved
         Movement of each observed sample, [c, m, d] by layer.
     features
@@ -43,6 +43,8 @@ class Movements:
         gradient, which can be far below what float32 holds.
     layer
         The one that the loss reads.
+    places
+        [m] positions of the observed samples among all of them, where they are passed over in an order of their own.
     """
 
     stepped: slice
@@ -53,6 +55,12 @@ class Movements:
     gradient: LossGradient
     scale: Tensor
     layer: str
+    places: Tensor | None = None
+
+    @property
+    def columns(self) -> slice | Tensor:
+        """Positions of the observed samples among all of them, to index with."""
+        return self.observed if self.places is None else self.places
 
 
 class Stepping(ABC):
@@ -106,7 +114,12 @@ class Stepping(ABC):
 
 
 def movements(
-    stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor], observed: Tensor, plan: Plan
+    stepping: Stepping,
+    loss: Loss,
+    stepped: tuple[Tensor, Tensor],
+    observed: Tensor,
+    plan: Plan,
+    order: Tensor | None = None,
 ) -> Iterator[Movements]:
     """Pass over all pairs of samples, block by block: all observed samples for some stepped ones, then for the next.
 
@@ -124,6 +137,8 @@ def movements(
         Inputs [M, …].
     plan
         The sizes of the blocks.
+    order
+        [M] positions of the observed samples in the order in which they are passed over; as they come by default.
     """
     inputs, _ = stepped
     with torch.no_grad(), probed(stepping.model):
@@ -133,9 +148,12 @@ def movements(
             scale, steps = stepping.scale(gradient), stepping.steps(inputs[block], gradient)
             own = stepping.own(steps, inputs[block], plan.own)
             for columns in plan.blocks_of(len(observed), plan.observed):
+                places = None if order is None else order[columns]
+                moved, features = stepping.moved(steps, observed[columns if places is None else places])
                 yield Movements(
-                    block, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale, stepping.layer
-                )
+                    block, columns, moved, features, own, gradient, scale, stepping.layer, places
+                )  # fmt: skip
+                del moved, features
             del steps, own  # before the next ones are made
 
 

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import xarray as xr
 
 from elastic.errors import ElasticError
-from elastic.registry import Entry, registry
+from elastic.figures.order import in_order
+from elastic.registry import Entry
 from elastic.report.context import Context
-
-#: Figures in the order in which a study is read; those that are not named here follow.
-ORDER = (
-    "depth_profile",
-    "training_course",
-    "onset_map",
-    "separation_law",
-    "locality_collapse",
-    "response_matrices",
-    "class_mean_geometry",
-    "axis_comparison",
-    "theory_spectrum",
-)
 
 #: Bytes above which a vector picture is stored as pixels, and their density.
 HEAVY, DPI = 180_000, 150
@@ -57,13 +44,6 @@ def embedded_figures(context: Context) -> EmbeddedFigures:
         except ElasticError as error:
             left_out.append((entry.name, f"{error.field} should {error.should}; found {error.found}"))
     return EmbeddedFigures(tuple(drawn), tuple(left_out))
-
-
-def in_order() -> Iterator[Entry]:
-    """Yield the registered figures, those of `ORDER` first."""
-    known = registry("figures").names()
-    named = [name for name in ORDER if name in known]
-    return (registry("figures").get(name) for name in [*named, *(name for name in known if name not in named)])
 
 
 def caption(entry: Entry) -> str:

@@ -11,8 +11,9 @@ import xarray as xr
 
 from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import settings_axes
+from elastic.cube.attributes import bounds_of
+from elastic.display.average import is_positive, over_seeds
 from elastic.display.layer_names import short_names
-from elastic.figures.contract import is_positive, over_seeds
 from elastic.report.context import Context
 from elastic.report.downsampling import by_setting, measured, rounded, thin
 from elastic.report.vega import (
@@ -60,6 +61,7 @@ class Metric:
     name: str
     label: str
     log: bool
+    bounds: tuple[float, float] | None
     values: xr.DataArray
 
 
@@ -87,13 +89,15 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
                 if set(part.dims) - set(settings_axes(part)) != DIMS or not bool(part.notnull().any()):
                     continue
                 label = str(name) if split is None else f"{name} ({split})"
-                yield Metric(str(name), label, is_positive(part), by_setting(part))
+                yield Metric(str(name), label, is_positive(part), bounds_of(part.attrs), by_setting(part))
 
 
 def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
     """Yield one row a metric, setting and layer, all by index: mean (m), lower (a) and upper (b) bound by epoch."""
     for number, metric in enumerate(metrics):
-        found = over_seeds(values.isel(metric=number), log=metric.log).transpose("setting", "layer", "epoch")
+        found = over_seeds(values.isel(metric=number), log=metric.log, bounds=metric.bounds).transpose(
+            "setting", "layer", "epoch"
+        )
         for setting in range(found.sizes["setting"]):
             for layer in range(found.sizes["layer"]):
                 here = found.isel(setting=setting, layer=layer)

@@ -57,7 +57,7 @@ def test_asked_are_the_probes_that_are_not_null_with_all_options(plain):
         ("weights: {per_clas: 5}", "a.yaml:16:13",
          "`probes.weights.per_clas` should be an option of 'weights'; found 'per_clas'; try 'per_class'"),
         ("weights: {per_class: 0}", "a.yaml:16:24",
-         "`probes.weights.per_class` should be greater than or equal to 1; found 0; try elastic show weights"),
+         "`probes.weights.per_class` should be greater than or equal to 1; found 0; try per_class: 1"),
         ("weights: {per_class: many}", "a.yaml:16:24", "`probes.weights.per_class` should be a valid integer"),
         ("weights: 5", "a.yaml:16:12", "`probes.weights` should be a mapping of keys to values; found 5; try "),
         ("weights: [per_class]", "a.yaml:16:12", "`probes.weights` should be a mapping of keys to values; found "),

@@ -43,7 +43,7 @@ import elastic
 from elastic.__main__ import main
 from elastic.claims.checking import verdicts_on
 from elastic.cube import open_sealed
-from elastic.study.executors import workers
+from elastic.study.executors import worker_process
 from elastic.study.executors.worker import work_for
 
 ROOT = Path(tempfile.mkdtemp(prefix="any-order-"))
@@ -146,7 +146,7 @@ def command(*words, dies_at=None, workers_die_at=()):
 
     def call():
         ForkedWorker.deaths = list(workers_die_at)
-        workers._started = ForkedWorker
+        worker_process._started = ForkedWorker
         sys.argv = ["elastic", *map(str, words)]
         main()
 

@@ -13,9 +13,10 @@ from elastic.study.completeness import named
 from elastic.watching.chart import Line, chart
 from elastic.watching.courses import Course, Points
 
-#: Colours of the splits, and of the layers from the first to the last: they read on dark and light backgrounds.
+#: Colours of the splits, and of the layers from the first to the last: they read on dark and light backgrounds, and
+#: differ on a terminal of sixteen colours, too.
 SPLITS = ("#3b7dd8", "#e8710a", "#2f9e44")
-LAYERS = ("#3b7dd8", "#1b9e9e", "#2f9e44", "#b08900", "#e8710a", "#d6336c", "#9c4dcc", "#7a7a7a")
+LAYERS = ("#3b7dd8", "#1b9e9e", "#2f9e44", "#b08900", "#c92a2a", "#a83cb0", "#e64980", "#7a7a7a")
 
 #: What draws the lines where there are no colours.
 MARKS, LAYER_MARKS = "*o+", "123456789abcdefghijklmnopqrstuvwxyz"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient, checked_gradient
 from elastic.models.contract import TappedModel
+from elastic.models.state import ModuleState, restored
 from elastic.probes.evaluation import probed
 from elastic.probes.plan import Cost, Plan
 
@@ -91,6 +93,20 @@ class Stepping(ABC):
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         self.model, self.lr = model, lr
         self.layer = model.output if layer is None else layer
+        #: The model as it is while movements are computed; saving it takes longer than a pass of a small network.
+        self.state: ModuleState | None = None
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Restore the model after one forward pass."""
+        if self.state is None:
+            with restored(self.model):
+                yield
+            return
+        try:
+            yield
+        finally:
+            self.state.restore()
 
     @abstractmethod
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Any:
@@ -141,7 +157,7 @@ def movements(
         [M] positions of the observed samples in the order in which they are passed over; as they come by default.
     """
     inputs, _ = stepped
-    with torch.no_grad(), probed(stepping.model):
+    with torch.no_grad(), probed(stepping.model) as state, _holding(stepping, state):
         whole = loss_gradient(stepping, loss, stepped, plan)
         for block in plan.blocks_of(len(inputs), plan.stepped):
             gradient = whole.rows(block)
@@ -155,6 +171,15 @@ def movements(
                 )  # fmt: skip
                 del moved, features
             del steps, own  # before the next ones are made
+
+
+@contextmanager
+def _holding(stepping: Stepping, state: ModuleState) -> Iterator[None]:
+    stepping.state = state
+    try:
+        yield
+    finally:
+        stepping.state = None
 
 
 def with_coupling(cost: Cost, stepped: int, width: int) -> Cost:

@@ -11,7 +11,8 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.epochs import epoch_label
-from elastic.display.headline import headline, of_setting, seeds_in_words, wide
+from elastic.display.average import seeds_in_words
+from elastic.display.headline import headline, of_setting, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import SOURCE, settings_glance, study_title
 from elastic.display.style import STYLE

@@ -56,9 +56,15 @@ def _training(held: Holdings) -> Iterator[Cell]:
         f'accuracy = cube.elastic.interval("accuracy", split=None, {where})',
         "accuracy.reset_coords(drop=True).to_dataframe()",
     )
+    yield code(f"study.plot.training_curves({choice(held, split=False)})")
 
 
 def _collapse(held: Holdings) -> Iterator[Cell]:
+    yield markdown(
+        "## Does the network collapse?",
+        "NC1 to NC4 at the last hidden layer, and the accuracy, over the epochs; at collapse NC1 to NC4 are 0.",
+    )
+    yield code(f"study.plot.neural_collapse({choice(held, split=False)})")
     yield markdown(
         "## How far is each layer collapsed?",
         "`nc1` is the variability within classes against the spread of the class means; 0 is collapse.",

@@ -13,7 +13,8 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
-from elastic.display.headline import of_setting, seeds_in_words, wide
+from elastic.display.average import seeds_in_words
+from elastic.display.headline import of_setting, wide
 from elastic.display.numbers import epochs_of_seeds, with_interval
 from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words

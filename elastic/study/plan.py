@@ -65,6 +65,9 @@ class Plan:
         Of this machine, and those of them that no thread would use.
     measured_seconds
         What the measurement took.
+    notes
+        What a user should know of the protocol, and is no error: numbers that the data cut, claims that one seed cannot
+        decide.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Plan:
     cores: int
     idle_cores: int
     measured_seconds: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON holds it."""
@@ -92,4 +96,4 @@ class Plan:
 
     def lines(self) -> list[str]:
         """Return the plan in words, a fact a line."""
-        return list(told(self))
+        return [*told(self), *(f"note: {note}" for note in self.notes)]

@@ -11,6 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from elastic.protocol import Protocol, load_protocol
+from elastic.protocol.allowed import allow_beside
+from elastic.protocol.loading import loaded_with
+from elastic.protocol.reading import Given
+from elastic.study.claim_rehearsal import check_claims
 from elastic.study.creation import protocol_of, taken_up
 from elastic.study.estimation import estimated, parallel_seconds
 from elastic.study.executors.capacity import cores, threads_of, workers_allowed
@@ -18,13 +22,14 @@ from elastic.study.folders import RESULTS, RUNS
 from elastic.study.growth import pairs
 from elastic.study.plan import Plan
 from elastic.study.run_status import RunStatus, read_status
+from elastic.study.runner import check_runs
 
 #: Seconds after which no further kind of run is measured.
 BUDGET = 30.0
 
 
 def plan(
-    protocol: Protocol | Path | str,
+    protocol: Protocol | Given,
     *,
     out: Path | str | None = None,
     settings: Sequence[str] = (),
@@ -46,13 +51,15 @@ def plan(
     ElasticError
         As `elastic.run` before anything is written.
     """
-    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
+    loaded = loaded_with(protocol, settings, allow)
+    allow = allow_beside(allow, loaded.beside)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
         loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
     taken_up(folder, loaded)  # refuses a study that asked something else
     cells, status = loaded.cells, _status(folder, loaded)
     left = [(cell, found) for cell, found in zip(cells, status, strict=True) if not found.ended]
+    notes = (check_runs if left else check_claims)(loaded, folder, allow, device)
     begun_at = time.perf_counter()
     estimate = estimated(left, device, allow, budget)
     measured_seconds = time.perf_counter() - begun_at
@@ -78,6 +85,7 @@ def plan(
         cores=cores(),
         idle_cores=max(0, cores() - workers * threads),
         measured_seconds=measured_seconds,
+        notes=tuple(notes),
     )
 
 

@@ -7,7 +7,6 @@ it. When the other end of the pipe is closed, for whatever reason, the worker en
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 import signal
@@ -118,11 +117,12 @@ def prepare(settings: Settings) -> None:
     import torch
 
     import elastic.runs.cell  # noqa: F401  (so that no run pays for it)
+    from elastic.models.own_modules import folder_of, import_own
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     for name in settings.modules:
-        importlib.import_module(name)
+        import_own(name, folder_of(settings.work.allow))
 
 
 def _attempted(cell: Cell, work: Work, watch: Watcher, orders: Orders) -> Attempt | str:

@@ -32,7 +32,7 @@ from elastic.figures.contract import (
     measured,
     variable_name,
 )
-from elastic.figures.style import PaperFigure
+from elastic.figures.style import PaperFigure, as_pixels
 
 #: Layers drawn unless told otherwise: fewer where the names of classes need room.
 LAYERS, LAYERS_OF_NAMED = 6, 3
@@ -135,7 +135,7 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
         drawn.supylabel("stepped class", fontsize=9)
     bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28)
     bar.set_label(label)
-    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
+    as_pixels(bar)
     return drawn
 
 

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 import elastic
-from elastic import listing
-from elastic.registry import ROOMS
 
 
 class Group(click.Group):
@@ -38,7 +35,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("protocol", type=click.Path(path_type=Path))
+@click.argument("protocol")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
@@ -53,7 +50,7 @@ def cli() -> None:
 @click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def run(
-    protocol: Path,
+    protocol: str,
     out: Path | None,
     settings: tuple[str, ...],
     allow: tuple[str, ...],
@@ -64,13 +61,17 @@ def run(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Train and probe all that a PROTOCOL file asks, and check its claims; resumes a study that was stopped."""
+    """Train and probe all that a PROTOCOL asks, and check its claims; resumes a study that was stopped.
+
+    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    """
     from elastic.claims.telling import verdict_table
+    from elastic.listing import studies
     from elastic.progress import watcher
     from elastic.summary import findings, next_steps
 
     study = elastic.run(
-        protocol,
+        file_of(protocol),
         out=out,
         settings=settings,
         allow=allow,
@@ -83,12 +84,12 @@ def run(
     )
     if share:
         runs = study.runs()
-        click.echo(listing.study_state(study, runs), err=as_json)
+        click.echo(studies.study_state(study, runs), err=as_json)
         if not all(run.ended for run in runs):
-            show(listing.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
+            show(studies.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
             return
     if as_json:
-        show({**listing.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
+        show({**studies.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
         return
     show(findings(study), as_json)
     if study.claims:
@@ -97,22 +98,25 @@ def run(
 
 
 @cli.command()
-@click.argument("protocol", type=click.Path(path_type=Path))
+@click.argument("protocol")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
 @click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def plan(
-    protocol: Path,
+    protocol: str,
     out: Path | None,
     settings: tuple[str, ...],
     allow: tuple[str, ...],
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Estimate time, memory and disk of a PROTOCOL from a few measured epochs; runs nothing of the study."""
-    found = elastic.plan(protocol, out=out, settings=settings, allow=allow, device=device)
+    """Estimate time, memory and disk of a PROTOCOL from a few measured epochs; runs nothing of the study.
+
+    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    """
+    found = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
     if as_json:
         show(found.to_json(), as_json)
     else:
@@ -131,6 +135,7 @@ def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as
     MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model, and arguments of elastic.Recorder. Exits with
     3 if a checkpoint could not be recorded; the others are.
     """
+    from elastic.listing import studies
     from elastic.recording.checkpoints import record_folder
     from elastic.summary import next_steps
 
@@ -138,9 +143,9 @@ def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as
     for problem in problems:
         click.echo(f"elastic: {problem}", err=True)
     if as_json:
-        show({**listing.study_facts(study), "problems": problems}, as_json)
+        show({**studies.study_facts(study), "problems": problems}, as_json)
     else:
-        show(listing.status_table(study), as_json)
+        show(studies.status_table(study), as_json)
         click.echo(next_steps(study))
     if problems:
         raise SystemExit(3)
@@ -151,8 +156,31 @@ def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def status(study: Path, as_json: bool) -> None:
     """Tell how far each run of a STUDY is."""
+    from elastic.listing import studies
+
     found = elastic.open_study(study)
-    show(listing.study_facts(found) if as_json else listing.status_table(found), as_json)
+    show(studies.study_facts(found) if as_json else studies.status_table(found), as_json)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--metric", default="nc1", show_default=True, help="What is drawn by layer.")
+@click.option(
+    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between pictures."
+)
+@click.option("--once", is_flag=True, help="Draw one picture and end; also done where there is no terminal.")
+def watch(study: Path, metric: str, interval: float, once: bool) -> None:
+    """Draw training curves and nc1 by layer of a STUDY under way, until it is sealed or Ctrl-C; only reads.
+
+    A study that has not begun is waited for.
+    """
+    from elastic.watching import watch as watched
+
+    try:
+        watched(study, metric=metric, interval=interval, once=once)
+    except KeyboardInterrupt as stopped:
+        click.echo("elastic: watching ended; the study goes on without it", err=True)
+        raise SystemExit(128 + getattr(stopped, "signal", 2)) from None
 
 
 @cli.command()
@@ -181,19 +209,43 @@ def verify(study: Path, repair: bool, as_json: bool) -> None:
 
 
 @cli.command(name="list")
-@click.argument("kind", required=False, type=click.Choice([*ROOMS, "protocols"]))
+@click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def list_(kind: str | None, as_json: bool) -> None:
     """List what a protocol can name, of one KIND or of all."""
-    found = listing.names([kind] if kind else [*ROOMS, "protocols"])
+    from elastic import listing
+
+    if kind is not None:
+        click.Choice(listing.KINDS).convert(kind, None, click.get_current_context())
+    found = listing.names([kind] if kind else listing.KINDS)
     show(found if as_json else listing.names_table(found), as_json)
 
 
 @cli.command(name="show")
 @click.argument("name")
-def show_(name: str) -> None:
-    """Tell what a NAME is, which options it takes, and where it comes from."""
-    show(listing.description(name), False)
+@click.option("--kind", metavar="KIND", help="Of this kind only (elastic list), where several have the NAME.")
+def show_(name: str, kind: str | None) -> None:
+    """Tell what a NAME is: a protocol or its file, a part of one, or anything that `elastic list` lists."""
+    from elastic import listing
+    from elastic.protocol.shipped import shipped_protocols
+
+    if kind in (None, listing.PROTOCOLS) and name in shipped_protocols():
+        file_of(name)  # says so where a file could be meant
+    show(listing.description(name, kind), False)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "start", metavar="PROTOCOL", default="quickstart", show_default=True, help="What to start from."
+)
+def new(file: Path, start: str) -> None:
+    """Write a protocol into a new FILE, with every option of its parts in comments."""
+    from elastic.listing.starts import write_start
+
+    file_of(start)
+    path = write_start(file, start)
+    click.echo(f"{path}\nnext:  elastic plan {path}   what it takes\n       elastic run {path}")
 
 
 @cli.command()
@@ -247,16 +299,16 @@ def plot(
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--claims", type=click.Path(path_type=Path), help="Check the claims of this protocol file instead.")
+@click.option("--claims", metavar="PROTOCOL", help="Check the claims of this protocol (a file or a name) instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def check(study: Path, claims: Path | None, as_json: bool) -> None:
-    """Check what a STUDY claims; exit 1 if a claim is refuted."""
+def check(study: Path, claims: str | None, as_json: bool) -> None:
+    """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
     from elastic.claims.telling import verdict_table
 
-    found = elastic.check(study, claims=claims)
+    found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)
-    if found.refuted:
-        raise SystemExit(1)
+    if found.mistaken or found.refuted:
+        raise SystemExit(2 if found.mistaken else 1)
 
 
 @cli.command()
@@ -295,9 +347,21 @@ def export(study: Path, formats: tuple[str, ...], output: Path | None) -> None:
         click.echo(str(path))
 
 
+def file_of(protocol: str) -> Path:
+    """Return the file of a protocol that is given by its name or its path; say so where another could be meant."""
+    from elastic.protocol.sources import find_protocol
+
+    source = find_protocol(protocol)
+    if source.note:
+        click.echo(f"elastic: {source.note}", err=True)
+    return source.path
+
+
 def show(what: Any, as_json: bool) -> None:
     """Print JSON as it is, anything else as rich renders it."""
     if as_json:
         click.echo(json.dumps(what, indent=1, sort_keys=True))
-    else:
-        Console().print(what)
+        return
+    from rich.console import Console
+
+    Console().print(what)

@@ -17,7 +17,7 @@ from elastic.display.headline import headline
 from elastic.errors import NotMeasured
 from elastic.export import export
 from elastic.export.latex import claims_table, headline_table
-from elastic.listing import status_table, study_facts
+from elastic.listing.studies import status_table, study_facts
 from elastic.notebook.cells import cells
 from elastic.notebook.holdings import holdings
 from elastic.study import Study

@@ -9,12 +9,12 @@ from rich.text import Text
 
 from elastic.claims.checking import Checked
 from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
-from elastic.claims.verdicts import Finding, Verdict
+from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
 from elastic.display.verdicts import SIGNS
 
 #: The word stands beside sign and colour, so that neither is needed.
-COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow"}
+COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
 
 
 def verdict_table(checked: Checked) -> RenderableType:
@@ -39,7 +39,10 @@ def _heading(checked: Checked) -> Text:
 
 def _told(verdict: Verdict) -> RenderableType:
     """Return the sentence and its source, and below it a line for each setting."""
-    parts: list[RenderableType] = [Text.assemble(verdict.sentence, (f"  [{verdict.source}]", "dim"))]
+    source = f"  [{verdict.source}]" if verdict.source else ""
+    parts: list[RenderableType] = [Text.assemble(verdict.sentence, (source, "dim"))]
+    if verdict.verdict == ERROR:
+        return Group(*parts, *(Text(finding.reason) for finding in verdict.findings))
     if verdict.quantity and verdict.findings:
         parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}:", style="dim"))
     lines, several = Table.grid(padding=(0, 2, 0, 0)), len(verdict.findings) > 1

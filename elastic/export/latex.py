@@ -79,14 +79,14 @@ def claims_table(study: Study, cube: xr.DataTree) -> str:
     if not claimed:
         return ""
     heads = [row(["claim", "verdict", r"effect, 95\,\% interval", "seeds"])]
-    verdicts = verdicts_on(cube, claimed)
+    verdicts = verdicts_on(cube, claimed, study=study)
     body = [line for verdict in verdicts for line in (*_claim(verdict), r"\addlinespace")][:-1]
     return tabular(study, "95 % t intervals over seeds", r"p{0.4\linewidth}lp{0.22\linewidth}r", heads, body)
 
 
 def _claim(verdict: Verdict) -> Iterator[str]:
     """Yield a row for each setting that a claim was checked at; the sentence stands in the first."""
-    first = rf"{escaped(verdict.sentence)}~\cite{{{verdict.source}}}"
+    first = escaped(verdict.sentence) + (rf"~\cite{{{verdict.source}}}" if verdict.source else "")
     for finding in verdict.findings:
         setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
         where = f"{escaped(setting)}: " if setting else ""

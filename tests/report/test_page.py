@@ -299,7 +299,7 @@ def test_the_bibtex_of_elastic_is_what_its_citation_file_says():
 
 def test_every_entry_of_the_bibliography_is_told_in_words():
     from elastic.protocol.citations import cite_keys
-    from elastic.report.citation import references
+    from elastic.protocol.references import references
 
     assert list(references()) == list(cite_keys())
     for reference in references().values():

@@ -277,11 +277,13 @@ def elastic_run(folder, *options):
 
 
 def read_until(process, words, times=1):
+    lines = []
     for line in process.stderr:
+        lines.append(line)
         times -= words in line
         if not times:
             return
-    raise AssertionError(f"{words!r} was not told")
+    raise AssertionError(f"{words!r} was not told: {''.join(lines)}")
 
 
 def children_of(process):

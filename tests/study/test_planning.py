@@ -15,7 +15,7 @@ from elastic.cli import cli
 from elastic.errors import DataError, StudyError
 from elastic.progress import Lines
 from elastic.runs import measuring
-from elastic.study import planning
+from elastic.study import estimation, planning
 
 TINY = """\
 name: small
@@ -62,7 +62,7 @@ def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
     assert (found.runs, found.ended, found.excluded, found.epochs, found.recorded) == (10, 0, 2, 60, 0)
     one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
     assert found.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
-    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + planning.RUN_BYTES) + planning.CUBE_BYTES
+    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + estimation.CUBE_BYTES
     assert (found.workers, found.threads, found.memory_bytes, found.cores, found.idle_cores) == (2, 1, 10000, 5, 3)
     assert found.seconds / 2 < found.parallel_seconds < found.seconds
     text = "\n".join(found.lines())

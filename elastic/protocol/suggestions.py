@@ -25,6 +25,7 @@ _WORDS: Mapping[str, Any] = {
 }
 
 #: Texts that stand for a number: a fraction, or a number that may be a percentage.
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}([,' ]\d{3})+")
 _MAPPINGS = ("model_type", "dict_type", "model_attributes_type")
 _FRACTION = re.compile(r"\s*([-+\d.eE_]+)\s*/\s*([-+\d.eE_]+)\s*")
 _NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*")
@@ -122,6 +123,8 @@ def _of_text(text: str) -> Iterator[Any]:
     if fraction := _FRACTION.fullmatch(text):
         with suppress(ValueError, ZeroDivisionError):
             yield float(fraction[1]) / float(fraction[2])
+    if _THOUSANDS.fullmatch(text.strip()):
+        yield int(re.sub(r"\D", "", text))
     if number := _NUMBER.fullmatch(text.replace(",", ".") if text.count(",") == 1 else text.replace(",", "")):
         found = float(number[1].replace("_", "")) / (100 if number[2] == "%" else 1)
         if math.isfinite(found):
@@ -135,6 +138,7 @@ def _of_text(text: str) -> Iterator[Any]:
             yield [float(part) for part in parts]
         yield parts
     yield bare
+    yield [bare]
     yield re.sub(r"[\s-]+", "_", bare)
 
 

@@ -164,6 +164,27 @@ def status(study: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option("--metric", default="nc1", show_default=True, help="What is drawn by layer.")
+@click.option(
+    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between pictures."
+)
+@click.option("--once", is_flag=True, help="Draw one picture and end; also done where there is no terminal.")
+def watch(study: Path, metric: str, interval: float, once: bool) -> None:
+    """Draw training curves and nc1 by layer of a STUDY under way, until it is sealed or Ctrl-C; only reads.
+
+    A study that has not begun is waited for.
+    """
+    from elastic.watching import watch as watched
+
+    try:
+        watched(study, metric=metric, interval=interval, once=once)
+    except KeyboardInterrupt as stopped:
+        click.echo("elastic: watching ended; the study goes on without it", err=True)
+        raise SystemExit(128 + getattr(stopped, "signal", 2)) from None
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(study: Path, repair: bool, as_json: bool) -> None:

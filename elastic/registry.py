@@ -222,11 +222,15 @@ class Registry:
         if self._read or self.room is None:
             return
         self._read = True
-        room = importlib.import_module(self.room)
-        for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
-            importlib.import_module(f"{self.room}.{module.name}")
-        for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
-            point.load()
+        try:
+            room = importlib.import_module(self.room)
+            for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+                importlib.import_module(f"{self.room}.{module.name}")
+            for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
+                point.load()
+        except ImportError:
+            self._read = False  # where torch is not installed, the next question has the same answer
+            raise
 
 
 def modules_outside() -> list[str]:

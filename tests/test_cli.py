@@ -232,9 +232,9 @@ def test_a_name_of_several_kinds_is_shown_as_each_or_as_the_one_asked_for(comman
     told = command("show", "weights")
     assert told.code == 0
     assert "weights  (probe)" in told.out
-    assert "weights  (protocol, " in told.out
+    assert "weights  (protocol)" in told.out
     assert "one alone: elastic show weights --kind probes | protocols" in " ".join(told.out.split())
-    assert "(protocol, " not in command("show", "weights", "--kind", "probes").out
+    assert "(protocol)" not in command("show", "weights", "--kind", "probes").out
 
 
 def test_protocols_that_ship_are_listed_and_shown_in_any_folder(command):
@@ -246,8 +246,8 @@ def test_protocols_that_ship_are_listed_and_shown_in_any_folder(command):
         protocol.title,
         protocol.question,
         "seed: 0, 1, 2",
-        "3 runs, 600 epochs in all",
-        "minute on two cores",
+        f"{len(protocol.cells)} runs, ",
+        " on two cores",
     ):
         assert " ".join(text.split()) in shown
     for claim in ("nc1 falls from layer to layer", "locality is above 1 in every hidden layer"):

@@ -31,7 +31,7 @@ ORDER = (
     {"runs", "measure", "display"},
     {"study"},
     {"claims"},
-    {"summary", "listing", "figures", "recording"},
+    {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
     {"cli"},
     {"ending"},
@@ -43,7 +43,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TORCHLESS = (
     "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "notebook", "export", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.

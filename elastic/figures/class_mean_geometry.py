@@ -180,6 +180,7 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
     where: dict[str, Any] = {} if wide else {"location": "bottom"}
     bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03, **where)
     bar.set_label("cosine")
+    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
     mark = bar.ax.axhline if wide else bar.ax.axvline
     mark(simplex, color="white", linewidth=3)
     mark(simplex, color="black", linewidth=1.2, linestyle="--")

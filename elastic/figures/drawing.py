@@ -44,7 +44,7 @@ def draw(
     names
         Registered figures; by default all that show something the study measured.
     tell
-        Is given a line about each figure that was left out, and why.
+        Is given lines about the figures that were left out, and what they show.
     settings
         Options of the figures that are named, as ``option=value``, the value in YAML.
     formats
@@ -72,14 +72,14 @@ def draw(
         hint = nearest(unknown[0], list(FORMATS), fallback=", ".join(FORMATS))
         raise OptionError("`format`", f"be one of {', '.join(FORMATS)}", repr(unknown[0]), hint)
     cube, into = study.cube, folder or study.folder / "figures"
-    drawn = 0
+    drawn, left_out = 0, []
     for entry in entries:
         try:
             figure = entry.function(cube, **options, **look)
         except NotMeasured as error:
             if names:
                 raise error.at(f"figure {entry.name}") from None
-            tell(f"{entry.name} is left out: {error}")
+            left_out.append(f"  {entry.name} {why_left_out(error)}")
             continue
         into.mkdir(parents=True, exist_ok=True)
         for ending in dict.fromkeys(formats):
@@ -88,9 +88,29 @@ def draw(
                 figure.savefig(path, dpi=DOTS)
             yield path
         drawn += 1
+    if left_out and drawn:
+        tell("\n".join(["Not drawn, as the study holds nothing that they show:", *left_out]))
     if not drawn:
         hint = "elastic status, or a protocol with probes"
         raise StudyError("the study", "hold something that a figure shows", "no probed epoch", hint)
+
+
+def why_left_out(error: ElasticError) -> str:
+    """Return what a figure that shows nothing of a study shows: a part that was not asked for is no mistake.
+
+    >>> hint = "elastic status"
+    >>> why_left_out(NotMeasured("`class_cosine`", "be a variable of the cube", "'class_cosine'", hint))
+    'shows `class_cosine`, which this study does not record'
+    >>> why_left_out(NotMeasured("`nc1`", "have a finite value", "none", hint))
+    'shows `nc1`, which has no value yet'
+    >>> why_left_out(NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint))
+    'shows an axis of the study beside the seed; this study has seeds only'
+    """
+    if "variable" in error.should:
+        return f"shows {error.field}, which this study does not record"
+    if "finite" in error.should:
+        return f"shows {error.field}, which has no value yet"
+    return f"shows {error.should.removeprefix('be ').removeprefix('have ')}; this study has {error.found}"
 
 
 def options_of(entries: Sequence[Entry], settings: Sequence[str]) -> dict[str, Any]:

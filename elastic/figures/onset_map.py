@@ -155,6 +155,7 @@ def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
     """Draw the one scale of colours beside all panels."""
     bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
     bar.set_label(variable_label(values))
+    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
     if is_positive(values):
         log_numbers(bar.ax.yaxis)
 

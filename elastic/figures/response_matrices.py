@@ -55,7 +55,7 @@ def response_matrices(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw how far a step on each class moves each other class, by layer, first and last epoch, mean over the seeds.
+    """Draw how far a step on each class moves each other class, by layer, at the first and the last epoch.
 
     Parameters
     ----------
@@ -132,7 +132,9 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
     grid[-1, (columns - 1) // 2].set_xlabel("observed class", x=0.5 if columns % 2 else 1.04)
     if side <= HIGH and isinstance(drawn, PaperFigure):
         drawn.supylabel("stepped class", fontsize=9)
-    drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28).set_label(label)
+    bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28)
+    bar.set_label(label)
+    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
     return drawn
 
 

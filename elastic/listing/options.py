@@ -10,7 +10,7 @@ import pydantic
 from rich.table import Table
 from rich.text import Text
 
-from elastic.listing.docstrings import meanings_in
+from elastic.listing.prose import without_marks
 from elastic.protocol.writing import spelled
 from elastic.registry import Entry
 from elastic.releases import marks
@@ -69,17 +69,17 @@ def options_of(entry: Entry) -> list[Option]:
     >>> [option.name for option in options_of(registry("schedules").get("multistep"))]
     ['milestones', 'gamma']
     """
-    return options_in(entry.options, meanings_in(entry.docstring))
+    return options_in(entry.options)
 
 
-def options_in(model: type[pydantic.BaseModel], meanings: Mapping[str, str] = {}) -> list[Option]:
-    """Return the fields of a model as options; what a field does not describe itself has its meaning in a mapping."""
+def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
+    """Return the fields of a model as options."""
     schema = model.model_json_schema()
     parts, marked = schema.get("$defs", {}), marks(model)
     found = []
     for name, field in model.model_fields.items():
         own = schema["properties"].get(name, {})
-        meaning = field.description or meanings.get(name, "")
+        meaning = without_marks(field.description or "")
         if name in marked:
             meaning = f"{meaning} (since {marked[name].version}; before: {spelled(marked[name].before)})".strip()
         value = None if field.is_required() else field.get_default(call_default_factory=True)

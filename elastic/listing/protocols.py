@@ -46,11 +46,11 @@ def protocol_description(given: str) -> RenderableType:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     comments = comment_of(read_text(source.path))
-    for name, lines in _rows(protocol, given, comments):
+    for name, lines in [*_rows(protocol, given, comments), ("file", [str(source.path)])]:
         mark = "- " if len(lines) > 1 and name in LISTS else ""
         for place, line in enumerate(lines):
             table.add_row("" if place else name, Text(mark + line))
-    heading = Text.assemble((protocol.name, "bold"), f"  (protocol, {source.path})")
+    heading = Text.assemble((protocol.name, "bold"), "  (protocol)")
     return Group(heading, Text(protocol.title), Text(""), table)
 
 

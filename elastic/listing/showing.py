@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from elastic.errors import OptionError, UnknownName
-from elastic.listing.docstrings import prose_of
 from elastic.listing.facts import facts_of
 from elastic.listing.lines import lines_of
 from elastic.listing.names import KINDS, PROTOCOLS, SECTIONS, names, names_table
 from elastic.listing.options import Option, options_in, options_of, options_table
+from elastic.listing.prose import prose_of
 from elastic.listing.protocols import protocol_description
 from elastic.listing.sections import sections
 from elastic.protocol.shipped import shipped_protocols
@@ -52,14 +52,15 @@ def description(name: str, kind: str | None = None) -> RenderableType:
         raise OptionError("`--kind`", "be a kind of names (elastic list)", repr(kind), hint)
     if not is_name(name):
         return protocol_description(name)
-    kinds = [one for one in ([kind] if kind else KINDS) if name in _names(one)]
+    asked = [kind] if kind else KINDS
+    kinds = [one for one in asked if name in _known(one)]
     if kinds:
         parts = [_told(name, one) for one in kinds]
         also = f"{name} is {len(kinds)} things; one alone: elastic show {name} --kind {' | '.join(kinds)}"
         return Group(*_between(parts), *([Text(""), Text(also, style="dim")] if len(kinds) > 1 else []))
     if kind is None and name in KINDS:
         return names_table(names([name]))
-    raise _unknown(name, [kind] if kind else KINDS)
+    raise _unknown(name, asked)
 
 
 def _unknown(name: str, kinds: Sequence[str]) -> UnknownName:
@@ -74,6 +75,14 @@ def _names(kind: str) -> Sequence[str]:
     if kind == PROTOCOLS:
         return list(shipped_protocols())
     return list(sections()) if kind == SECTIONS else registry(kind).names()
+
+
+def _known(kind: str) -> Sequence[str]:
+    """Return the names of a kind, none where torch, which it is made with, is not installed."""
+    try:
+        return _names(kind)
+    except ModuleNotFoundError:
+        return []
 
 
 def _told(name: str, kind: str) -> RenderableType:
@@ -94,7 +103,7 @@ def _section(name: str) -> RenderableType:
     parts: list[RenderableType] = [_heading(name, SECTIONS), Text(f"{section.summary}.")]
     if section.further:
         parts.append(Text(section.further))
-    if section.kind in ROOMS and (known := registry(section.kind).names()):
+    if section.kind in ROOMS and (known := _known(section.kind)):
         parts.append(Text(f"Names (elastic show NAME): {', '.join(known)}"))
     hidden = ("left_out", "name")
     given = [] if section.keys is None else [o for o in options_in(section.keys) if o.name not in hidden]

@@ -25,8 +25,8 @@ def _import_path(target: str) -> str:
     return target
 
 
-Target = Annotated[str, Field(max_length=500), AfterValidator(_import_path)]
-LayerNames = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+Target = Annotated[str, Field(max_length=500, examples=["package.module:Network"]), AfterValidator(_import_path)]
+LayerNames = Annotated[list[str], Field(min_length=1, max_length=10_000, examples=[["hidden_1", "hidden_2"]])]
 
 
 @model()

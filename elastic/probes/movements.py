@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient, checked_gradient
 from elastic.models.contract import TappedModel
+from elastic.models.state import ModuleState, restored
 from elastic.probes.evaluation import probed
 from elastic.probes.plan import Cost, Plan
 
@@ -29,7 +31,7 @@ class Movements:
     Attributes
     ----------
     stepped, observed
-        Positions of the c stepped and m observed samples.
+        Positions of the c stepped samples, and of the m observed ones in the order in which they are passed over.
     moved
         Movement of each observed sample, [c, m, d] by layer.
     features
@@ -43,6 +45,8 @@ class Movements:
         gradient, which can be far below what float32 holds.
     layer
         The one that the loss reads.
+    places
+        [m] positions of the observed samples among all of them, where they are passed over in an order of their own.
     """
 
     stepped: slice
@@ -53,6 +57,12 @@ class Movements:
     gradient: LossGradient
     scale: Tensor
     layer: str
+    places: Tensor | None = None
+
+    @property
+    def columns(self) -> slice | Tensor:
+        """Positions of the observed samples among all of them, to index with."""
+        return self.observed if self.places is None else self.places
 
 
 class Stepping(ABC):
@@ -83,6 +93,20 @@ class Stepping(ABC):
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         self.model, self.lr = model, lr
         self.layer = model.output if layer is None else layer
+        #: The model as it is while movements are computed; saving it takes longer than a pass of a small network.
+        self.state: ModuleState | None = None
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Restore the model after one forward pass."""
+        if self.state is None:
+            with restored(self.model):
+                yield
+            return
+        try:
+            yield
+        finally:
+            self.state.restore()
 
     @abstractmethod
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Any:
@@ -106,7 +130,12 @@ class Stepping(ABC):
 
 
 def movements(
-    stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor], observed: Tensor, plan: Plan
+    stepping: Stepping,
+    loss: Loss,
+    stepped: tuple[Tensor, Tensor],
+    observed: Tensor,
+    plan: Plan,
+    order: Tensor | None = None,
 ) -> Iterator[Movements]:
     """Pass over all pairs of samples, block by block: all observed samples for some stepped ones, then for the next.
 
@@ -124,19 +153,33 @@ def movements(
         Inputs [M, …].
     plan
         The sizes of the blocks.
+    order
+        [M] positions of the observed samples in the order in which they are passed over; as they come by default.
     """
     inputs, _ = stepped
-    with torch.no_grad(), probed(stepping.model):
+    with torch.no_grad(), probed(stepping.model) as state, _holding(stepping, state):
         whole = loss_gradient(stepping, loss, stepped, plan)
         for block in plan.blocks_of(len(inputs), plan.stepped):
             gradient = whole.rows(block)
             scale, steps = stepping.scale(gradient), stepping.steps(inputs[block], gradient)
             own = stepping.own(steps, inputs[block], plan.own)
             for columns in plan.blocks_of(len(observed), plan.observed):
+                places = None if order is None else order[columns]
+                moved, features = stepping.moved(steps, observed[columns if places is None else places])
                 yield Movements(
-                    block, columns, *stepping.moved(steps, observed[columns]), own, gradient, scale, stepping.layer
-                )
+                    block, columns, moved, features, own, gradient, scale, stepping.layer, places
+                )  # fmt: skip
+                del moved, features
             del steps, own  # before the next ones are made
+
+
+@contextmanager
+def _holding(stepping: Stepping, state: ModuleState) -> Iterator[None]:
+    stepping.state = state
+    try:
+        yield
+    finally:
+        stepping.state = None
 
 
 def with_coupling(cost: Cost, stepped: int, width: int) -> Cost:

@@ -8,6 +8,7 @@ whatever the model does inside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ TENSORS = 0.8
 FEW = 8
 #: The most stepped samples whose own movements are read off one small block of all pairs among them.
 OWN = 8
+#: Bytes of the largest tensor of such a block: of wide layers, pairs cost more than further passes.
+ALL_PAIRS = 2**19
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Cost:
     widest
         For each pair: the largest tensor.
     cached
-        Bytes that the largest tensor of a block should take at most; None for any.
+        Bytes that the largest tensor of a block should take at most, unless it holds few samples; None for any.
 
     Examples
     --------
@@ -123,8 +126,9 @@ class Plan:
         rows = min(stepped, max(1, free // (2 * cost.held + 1)), max(1, free // (cost.peak(1, few) - cost.fixed + 1)))
         columns = min(observed, cost.most_observed(rows, bytes_))
         if cost.cached is not None:
-            columns = min(columns, max(1, cost.cached // (cost.widest * rows)))
-        own = max(n for n in range(1, OWN + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
+            columns = min(columns, max(few, cost.cached // (cost.widest * rows)))
+        most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
+        own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
         return cls(rows, columns, own, cost.most_observed(1, bytes_))
 
     def blocks_of(self, count: int, size: int) -> Iterator[slice]:

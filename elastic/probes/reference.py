@@ -12,7 +12,7 @@ kink they differ, whatever the size: such a movement has no derivative to compar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -118,9 +118,10 @@ class _Steps:
     def _features(self, size: float) -> Layers:
         """Return the features [2, d] of both samples, in float64, after a step of a size."""
         for p, there, direction in zip(self.parameters, self.there, self.directions, strict=True):
-            p.data.copy_(there)
-            if direction is not None:
-                p.data.add_(direction, alpha=size)
+            if direction is None or there.is_sparse:
+                p.data.copy_(there)
+            else:
+                torch.add(there, direction, alpha=size, out=p.data)
         # Copies: features may be views of a parameter, which is moved next.
         taps = self.model.taps(self.inputs.clone())
         features = {layer: rows(h).to(torch.float64, copy=True) for layer, h in taps.items()}
@@ -133,14 +134,34 @@ class _Steps:
         return relative * (_norm(self.there) or 1.0) / (moved or 1.0)
 
     def _first_order(self, size: float) -> Decided:
-        """Return the derivatives of own and observed features along the step, where they are decided."""
-        ends = {end: self._features(end * size) for end in (1.0, 0.5, -0.5, -1.0)}
+        """Return the derivatives of own and observed features along the step, where they are decided.
+
+        Slopes to both sides that agree are the derivative. Where they do not, it may be by the curvature: half steps
+        cost two further passes, and take it out.
+        """
+        whole = self._slopes(size)
+        decided = self._agreeing(whole, size)
+        if len(decided) < len(self.before):
+            halves = self._slopes(size / 2)
+            extrapolated = {
+                layer: tuple(2 * half - one for half, one in zip(halves[layer], whole[layer], strict=True))
+                for layer in whole.keys() - decided.keys()
+            }
+            decided |= self._agreeing(extrapolated, size)
+        return decided
+
+    def _slopes(self, size: float) -> dict[str, tuple[Tensor, ...]]:
+        """Return the slopes of the features by a step forwards and by one backwards."""
+        ends = [(end, self._features(end)) for end in (size, -size)]
+        return {h: tuple((after[h] - before) / end for end, after in ends) for h, before in self.before.items()}
+
+    def _agreeing(self, slopes: Mapping[str, tuple[Tensor, ...]], size: float) -> Decided:
+        """Return the mean slope of the layers where both sides agree and are told from rounding."""
         decided = {}
-        for layer, before in self.before.items():
-            slope = {end: (after[layer] - before) / (end * size) for end, after in ends.items()}
-            forwards, backwards = 2 * slope[0.5] - slope[1.0], 2 * slope[-0.5] - slope[-1.0]
+        for layer, (forwards, backwards) in slopes.items():
             central = (forwards + backwards) / 2
-            if self._is_small(forwards - backwards, central) and self._is_told_from_rounding(central, before, size):
+            is_small = self._is_small(forwards - backwards, central)
+            if is_small and self._is_told_from_rounding(central, self.before[layer], size):
                 decided[layer] = central
         return decided
 

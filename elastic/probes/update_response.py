@@ -15,7 +15,7 @@ from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.movements import Movements, movements, with_coupling
 from elastic.probes.plan import Plan
-from elastic.probes.reduction import LayerReader, class_means, with_reading
+from elastic.probes.reduction import Grouping, LayerReader, class_means, with_reading
 from elastic.probes.verification import Witness
 
 
@@ -82,8 +82,10 @@ def update_responses(
     with torch.no_grad(), probed(model):
         means = class_means(stepping, *observed, classes, plan.batch)
     rows = stepped[1] if groups is None else groups
-    readers = {layer: LayerReader(means.pop(layer), rows, observed[1], counted) for layer in model.layers}
-    return read(movements(stepping, loss, stepped, observed[0], plan), readers, len(rows), witness)
+    grouping = Grouping(observed[1], classes, counted)
+    readers = {layer: LayerReader(means.pop(layer), rows, observed[1], grouping) for layer in model.layers}
+    blocks = movements(stepping, loss, stepped, observed[0], plan, grouping.order)
+    return read(blocks, readers, len(rows), witness)
 
 
 def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -> Plan:
@@ -105,7 +107,7 @@ def read(
     blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: int, witness: Witness | None = None
 ) -> dict[str, UpdateResponse]:
     """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs."""
-    loss_rates = next(iter(readers.values())).means.new_zeros(stepped)
+    loss_rates, scale = next(iter(readers.values())).means.new_zeros(2, stepped)
     for block in blocks:
         for layer, reader in readers.items():
             reader.add(block, layer)
@@ -114,5 +116,6 @@ def read(
         # dℓ(a)/dη = ⟨∂ℓ/∂h, Δh(a;a)⟩ in the loss's layer, in both factors apart from their scale.
         slope = (block.gradient.direction * block.own[block.layer]).sum(dim=1)
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale
+        scale[block.stepped] = block.scale
         del block  # before the next one is made
-    return {layer: reader.result(loss_rates) for layer, reader in readers.items()}
+    return {layer: reader.result(loss_rates, scale) for layer, reader in readers.items()}

@@ -112,12 +112,14 @@ class Witness:
 
     def add(self, block: Movements) -> None:
         """Take the pairs out of a block of movements."""
-        for row, column in self.pairs:
-            if not (block.stepped.start <= row < block.stepped.stop):
+        rows = [pair for pair in self.pairs if block.stepped.start <= pair[0] < block.stepped.stop]
+        if not rows:
+            return
+        observed = range(block.observed.start, block.observed.stop) if block.places is None else block.places.tolist()
+        for row, column in rows:
+            if column not in observed:
                 continue
-            if not (block.observed.start <= column < block.observed.stop):
-                continue
-            i, k = row - block.stepped.start, column - block.observed.start
+            i, k = row - block.stepped.start, observed.index(column)
             norm = float(block.gradient.norm[i])
             # Per unit of the gradient: late in training the gradient itself is far below what a step can resolve.
             factor = float(block.scale[i]) / norm if norm > 0 else 0.0

@@ -42,6 +42,7 @@ def test_every_registered_name_is_shown_with_its_options_and_nothing_of_develope
     for entry in registry(kind):
         text = shown(entry.name, kind=kind)
         for option in options_of(entry):
+            assert option.meaning, (entry.name, option.name)
             assert re.search(rf"^{option.name} .*", text, re.MULTILINE), (entry.name, option.name)
         assert not [word for word in INNER if word in text], entry.name
         names = [name for name in entry.parameters if re.search(rf"^{name} {{2,}}", text, re.MULTILINE)]
@@ -96,7 +97,7 @@ def test_every_protocol_is_shown(name, width):
     assert text.count("- ") >= len(protocol.claims) > 0
     assert f"{len(protocol.cells)} runs, " in text
     assert all(f"[{key}]" in text for key in protocol.cites)
-    assert re.search(r"\bcost .*(minute|hour)s?\b", text)
+    assert re.search(r"\bcost .*(second|minute|hour)s?\b", text)
 
 
 def test_an_unknown_name_is_told_with_the_nearest():

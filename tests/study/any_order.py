@@ -377,7 +377,8 @@ class Protocol(Commands):
 
         def expected():
             study = elastic.open_study(self.folder)
-            truth = masked(open_sealed(reference_folder(3)), numbers(study.cube))
+            # A variable that no claim reads may be damaged.
+            truth = masked(open_sealed(reference_folder(3)), numbers(study.cube, only="status"))
             assert [verdict.to_json() for verdict in verdicts_on(truth, study.claims)] == told
 
         assert forked(expected) == 0, output()

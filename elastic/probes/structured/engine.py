@@ -9,7 +9,6 @@ from torch import Tensor
 
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.state import restored
 from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
@@ -33,8 +32,8 @@ class Structured(Stepping):
     """
 
     # Measured on processors: below, the overhead of each operation shows; above, tangents leave the cache between
-    # two operations.
-    cached: ClassVar[dict[str, int]] = {"cpu": 2**24, "cuda": 2**28}
+    # two operations, and the memory that they give back to the system is paid for again.
+    cached: ClassVar[dict[str, int]] = {"cpu": 2**22, "cuda": 2**28}
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
@@ -51,7 +50,7 @@ class Structured(Stepping):
         """Return the steps on c samples alone."""
         dtype = self.recording.dtype
         size = None if self.lr is None else (self.lr * gradient.norm).to(dtype)
-        with restored(self.model):
+        with self.restoring():
             return self.recording.steps(inputs, gradient.direction.to(dtype), size)
 
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
@@ -59,7 +58,7 @@ class Structured(Stepping):
         moved, features = {}, {}
         # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
         guarded, self.looked = not self.looked and steps.count == 1, True
-        with restored(self.model):
+        with self.restoring():
             propagated = propagate(self.model, steps, inputs, guarded=guarded)
         for layer, (value, tangent) in propagated.items():
             if tangent is None:

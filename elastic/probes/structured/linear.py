@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from elastic.probes.structured.arithmetic import add, matmul
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
+from elastic.probes.structured.products import by_rows
 from elastic.probes.structured.rules import rule
 from elastic.probes.structured.steps import Steps, Use
 
@@ -44,9 +45,9 @@ def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     if moved_rows is not None:
         flat = moved_rows.reshape(-1, weight.shape[1])
         if tangent is None:
-            tangent = (flat @ weight.T).view(*moved_rows.shape[:2], -1)
+            tangent = by_rows(flat, weight).view(*moved_rows.shape[:2], -1)
         else:
-            tangent.view(-1, weight.shape[0]).addmm_(flat, weight.T)
+            tangent.view(-1, weight.shape[0]).add_(by_rows(flat, weight))
     return dual(value, None if tangent is None else tangent.view(len(tangent), *value.shape))
 
 
@@ -64,7 +65,7 @@ def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | Non
         step = use.keep("weight", lambda: torch.bmm(h.mT, delta))
         term = torch.bmm(after(rows, moved, size, c), step)
         return term.add_(delta.sum(1, keepdim=True)) if use.biased else term
-    gram = (h.reshape(-1, wide) @ rows.T).view(c, positions, -1).mT
+    gram = by_rows(h.reshape(-1, wide), rows).view(c, positions, -1).mT
     if size is not None and moved is not None:
         gram = gram + size[:, None, None] * torch.bmm(moved, h.mT)
     if use.biased:

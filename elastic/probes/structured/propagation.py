@@ -214,6 +214,6 @@ def propagate(
     memory.protected.add(storage_of(inputs))
     entered = memory.enter(dual(inputs, None)) if numeric(inputs) else inputs
     with forward_only(), Guard(memory, lambda: propagation.following) if guarded else nullcontext(), propagation:
-        taps = functional_call(Taps(model), buffers, (entered,))
+        taps = functional_call(Taps(model), buffers, (entered,)) if buffers else model.taps(entered)
     taps = {layer: memory.current(h) for layer, h in taps.items()}
     return {layer: (plain(h), h.tangent if isinstance(h, Dual) else None) for layer, h in taps.items()}

@@ -13,7 +13,7 @@ import xarray as xr
 from elastic._version import __version__
 from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
-from elastic.claims.fault import OF_DIM, check_labels, named_by, option_at_fault
+from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
@@ -164,7 +164,7 @@ def _verdict_or_error(
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
             told = ProtocolError(
                 dotted(("claims", number, *at)),
-                error.should,
+                in_words_of_claims(error),
                 error.found,
                 error.hint,
                 place=place_of(at) if place_of else None,

@@ -133,7 +133,7 @@ def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: St
     """Return the verdict on a claim of a file; an error names its place there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
-        return mistaken(claim.name, f"The claim `{claim.name}`", _source(claim.name, {}), {}, claim.error)
+        return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
     return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
 
 
@@ -144,7 +144,7 @@ def _verdict_or_error(
     study: Study | None,
     place_of: Callable[[tuple[str | int, ...]], str] | None = None,
 ) -> Verdict:
-    sentence = f"The claim `{claim.name}`"
+    sentence = f"The claim {claim.name}"
     try:
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         options = entry.complete(options)

@@ -56,8 +56,6 @@ def _of_data(samples: Mapping[str, Samples]) -> Iterator[Clamp]:
 
 def _of_training(settings: Settings) -> Iterator[Clamp]:
     epochs = settings.training.epochs
-    if settings.probes.at.name in ("log", "linear"):
-        yield ("probes", "at", "count"), epochs + 1, "the number of epochs with epoch 0", "every epoch is probed"
     if settings.probes.at.name == "every":
         yield ("probes", "at", "step"), epochs, "the last epoch", "only epoch 0 and the last are probed"
     late = "the last epoch", "it is never reached"

@@ -2,7 +2,8 @@
 
 What is kept of a model is no tensor. It holds as long as the model has the same parts: a module, a parameter, a hook or
 a plain attribute that differs makes it another model. Values of parameters may differ, as they do between two epochs of
-a training; every measurement compares at least one of its pairs with real steps.
+a training; at least one pair is then compared with real steps. Where nothing differs at all, neither parameters nor
+samples, the comparison before is that of this measurement, too: two equal calls give equal datasets.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from elastic.probes.engines import Engine
+from elastic.probes.verification import EngineCheck
 
 #: Attributes of modules that tell how a forward pass runs.
 PLAIN = (bool, int, float, str, type(None))
@@ -28,11 +31,17 @@ class Known:
     ----------
     engine
         That was chosen, or took over.
+    check
+        How it was compared with real steps, last time.
+    numbers
+        As `numbers_of` returned them then.
     readings
-        How often the model has been measured.
+        How many comparisons there were.
     """
 
     engine: Engine
+    check: EngineCheck
+    numbers: Hashable
     readings: int = 1
 
 
@@ -44,10 +53,24 @@ def known(model: nn.Module, key: Hashable) -> Known | None:
     return _KNOWN.get(model, {}).get(key)
 
 
-def remember(model: nn.Module, key: Hashable, engine: Engine) -> None:
-    """Keep a model's engine after a measurement; of each model the last key alone, so that none pile up."""
-    before = known(model, key)
-    _KNOWN[model] = {key: Known(engine, 1 if before is None else before.readings + 1)}
+def remember(model: nn.Module, key: Hashable, kept: Known) -> None:
+    """Keep what a measurement found; of each model for the last key alone, so that none pile up."""
+    _KNOWN[model] = {key: kept}
+
+
+def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
+    """Return what the numbers of a model and of samples are told apart by, a hash of each tensor.
+
+    >>> net = nn.Linear(2, 2)
+    >>> first = numbers_of(net)
+    >>> net.weight.data[0, 0] += 1
+    >>> numbers_of(net) == first
+    False
+    """
+    tensors = (*model.parameters(), *model.buffers(), *samples)
+    if any(t.layout != torch.strided or t.is_complex() for t in tensors):
+        return object()  # equal to nothing
+    return tuple(torch.hash_tensor(t.detach()).view(torch.int64).item() for t in tensors)
 
 
 def key_of(model: nn.Module, example: Tensor, *options: Hashable) -> Hashable:

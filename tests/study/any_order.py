@@ -216,6 +216,10 @@ class Commands(RuleBasedStateMachine):
         assert code in (0, 4), output()
         assert code == 0 or self.damaged, output()
         still = [path for path, now in self.damaged.items() if now is not None and content(path) == now]
+        if not (self.folder / "manifest.sha256").exists():
+            # Nothing tells what a file of a cube was whose records have changed since; it is told, and nobody reads it.
+            told = {line.partition(": not checkable")[0] for line in output().splitlines() if ": not checkable" in line}
+            still = [path for path in still if path.relative_to(self.folder).as_posix() not in told]
         assert code == 4 or not still, (still, output())
 
     @precondition(lambda self: self.exists())

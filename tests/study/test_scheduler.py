@@ -86,11 +86,12 @@ def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, clus
     assert {run.state for run in study.runs()} == {"done"}
 
 
-def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster):
+def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster, caplog):
     watch = AtEpoch(lambda: cluster.sync(cluster.scheduler.close))
     with pytest.raises(RunFailed, match=r"the scheduler .* should answer until all runs have ended") as caught:
         studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=watch)
     assert caught.value.exit_code == 3
+    assert not [record for record in caplog.records if record.name == "distributed.client"], "no traceback"
 
 
 def test_a_scheduler_that_does_not_answer_is_the_users_mistake(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ checkpoint; when it gives up, the bookkeeping of all executors decides (`elastic
 
 from __future__ import annotations
 
+import logging
 import sys
 import types
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
     import dask
 
     with ExitStack() as opened:
+        opened.enter_context(_silent(logging.getLogger("distributed.client")))
         if address == LOCAL:
             count = min(len(board.left), workers_allowed(board.left, settings.work.device))
             # One death is told at once: whether the run is to blame is decided here.
@@ -96,6 +98,17 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
             hint = "the address that `dask scheduler` prints, or local"
             raise OptionError("`scheduler`", "be the address of a dask scheduler that answers", found, hint) from None
         yield opened.enter_context(client)
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Leave out the tracebacks of a connection that is lost: one sentence tells of it."""
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -78,13 +78,13 @@ def run(
         settings=settings,
         allow=allow,
         device=device,
-        workers=workers or (None if scheduler or share else "auto"),
+        workers="auto" if (workers, scheduler, share) == (None, None, None) else workers,
         scheduler=scheduler,
         share=share,
         restart=restart,
         watch=watcher(),
     )
-    if share:
+    if share is not None:
         runs = study.runs()
         click.echo(studies.study_state(study, runs), err=as_json)
         if not all(run.ended for run in runs):

@@ -13,7 +13,7 @@ import xarray as xr
 from elastic._version import __version__
 from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
-from elastic.claims.fault import OF_DIM, check_labels, named_by, option_at_fault
+from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
@@ -134,7 +134,7 @@ def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: St
     """Return the verdict on a claim of a file; an error names its place there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
-        return mistaken(claim.name, f"The claim `{claim.name}`", _source(claim.name, {}), {}, claim.error)
+        return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
     return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
 
 
@@ -145,7 +145,7 @@ def _verdict_or_error(
     study: Study | None,
     place_of: Callable[[tuple[str | int, ...]], str] | None = None,
 ) -> Verdict:
-    sentence = f"The claim `{claim.name}`"
+    sentence = f"The claim {claim.name}"
     try:
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         options = entry.complete(options)
@@ -165,7 +165,7 @@ def _verdict_or_error(
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
             told = ProtocolError(
                 dotted(("claims", number, *at)),
-                error.should,
+                in_words_of_claims(error),
                 error.found,
                 error.hint,
                 place=place_of(at) if place_of else None,

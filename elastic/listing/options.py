@@ -139,6 +139,8 @@ def type_in_words(schema: Mapping[str, Any], parts: Mapping[str, Any] = {}) -> s
     'list of integer ≥ 1'
     >>> type_in_words({"anyOf": [{"enum": ["max", "none"]}, {"type": "null"}]})
     'max | none | null'
+    >>> type_in_words({"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {}]}})
+    'list of (number ≥ 0, ≤ 1 | any value)'
     """
     if "$ref" in schema:
         return type_in_words(parts.get(schema["$ref"].rpartition("/")[2], {}), parts)
@@ -147,7 +149,8 @@ def type_in_words(schema: Mapping[str, Any], parts: Mapping[str, Any] = {}) -> s
     if "enum" in schema or "const" in schema:
         return " | ".join(spelled(value) for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
-        return f"list of {type_in_words(schema.get('items', {}), parts)}"
+        items = type_in_words(schema.get("items", {}), parts)
+        return f"list of ({items})" if " | " in items else f"list of {items}"
     kind = str(schema.get("type", "any value"))
     limits = [(sign, schema[key]) for key, sign in LIMITS.items() if key in schema and abs(schema[key]) < FAR]
-    return " ".join([WORDS.get(kind, kind), *(f"{sign} {limit:g}" for sign, limit in limits)])
+    return " ".join([WORDS.get(kind, kind), ", ".join(f"{sign} {limit:g}" for sign, limit in limits)]).strip()

@@ -18,8 +18,8 @@ from rich.text import Text
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
-from elastic.display.average import average, average_words
-from elastic.display.headline import headline, of_setting, wide
+from elastic.display.average import average
+from elastic.display.headline import headline, headline_words, of_setting, wide
 from elastic.display.numbers import with_interval
 from elastic.study import Study
 
@@ -38,8 +38,10 @@ def findings(study: Study) -> RenderableType:
     parts: list[RenderableType] = []
     settings = list(settings_of(cube))
     for where in settings[:SHOWN]:
+        setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
         if (found := tables.get(tuple(where.values()))) is not None:
-            parts.append(Headline(found, caption(of_setting(frame, where), where)))
+            words = headline_words(of_setting(frame, where))
+            parts.append(Headline(found, f"{setting}: {words}" if setting else words))
         parts += [accuracy(cube, where), Text("")]
     if len(settings) > SHOWN:
         parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
@@ -100,14 +102,6 @@ def heading(name: str) -> str:
     """
     first, underscore, last = name.rpartition("_")
     return f"{first}{underscore}\n{last}" if len(name) > 16 else name
-
-
-def caption(frame: pd.DataFrame, where: Mapping[str, Any]) -> str:
-    """Return the table's heading: the setting, which mean over how many seeds, and the split."""
-    words = average_words(frame["count"], log=True)
-    setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
-    interval = "" if words == "one seed" else " and 95 % interval"
-    return f"{setting + ': ' if setting else ''}{words}{interval}, {frame['split'].iloc[0]} split"
 
 
 def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:

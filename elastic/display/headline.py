@@ -9,7 +9,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
 from elastic.analysis.reading import read, settings_axes
-from elastic.display.average import LEVEL, average
+from elastic.display.average import LEVEL, average, average_words
 from elastic.errors import NotMeasured
 
 #: Variables of the headline. nc1 counts weak directions of the class means in full; within_between_ratio hardly does.
@@ -108,6 +108,22 @@ def of_setting(frame: pd.DataFrame, setting: Mapping[str, Any]) -> pd.DataFrame:
     for axis, value in setting.items():
         chosen = chosen[chosen[axis] == value]
     return chosen
+
+
+def headline_words(frame: pd.DataFrame) -> str:
+    """Return what the numbers of a headline are: which mean, over how many seeds, on which split.
+
+    Parameters
+    ----------
+    frame
+        As `headline` returns it, or of one setting.
+
+    >>> headline_words(pd.DataFrame({"count": [3, 2], "split": ["train", "train"]}))
+    'geometric mean over 2 to 3 seeds and 95 % interval, train split'
+    """
+    words = average_words(frame["count"], log=True)
+    interval = "" if words == "one seed" else f" and {LEVEL:.0%} interval".replace("%", " %")
+    return f"{words}{interval}, {frame['split'].iloc[0]} split"
 
 
 def _by_setting(frame: pd.DataFrame, axes: list[str]) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:

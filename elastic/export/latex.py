@@ -12,8 +12,7 @@ from elastic import __version__
 from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.display.average import seeds_in_words
-from elastic.display.headline import headline, wide
+from elastic.display.headline import headline, headline_words, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import study_title
 from elastic.export.latex_text import escaped, number
@@ -58,9 +57,7 @@ def headline_table(study: Study, cube: xr.DataTree) -> str:
         rules([span for _, span in variables], left),
         row([*map(escaped, axes), "layer", *(f"epoch {epoch_label(epoch)}" for _, epoch in columns)]),
     ]
-    seeds, split = seeds_in_words(frame["count"]), frame["split"].iloc[0]
-    what = seeds if seeds == "one seed" else f"geometric mean over {seeds} and 95 % t interval"
-    return tabular(study, f"{what}, {split} split", "l" * left + "c" * len(columns), heads, body)
+    return tabular(study, headline_words(frame), "l" * left + "c" * len(columns), heads, body)
 
 
 def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:

@@ -49,7 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Points up to which a line marks each one.
-MARKED = 32
+MARKED = 24
 
 #: A cube in, a Figure out; options are keyword-only.
 FigureFunction = Callable[..., Figure]

@@ -81,5 +81,5 @@ def legend_of(grid: Sequence[Axes]) -> tuple[list[Any], list[str]]:
     named: dict[str, Any] = {}
     for axes in grid:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
+            named[label] = handle  # of the last panel: those of the probes have markers
     return list(named.values()), list(named)

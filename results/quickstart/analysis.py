@@ -24,6 +24,14 @@ cube = study.cube  # an xarray.DataTree; no torch is needed to read it
 {group: dict(node.sizes) for group, node in cube.children.items()}
 
 # %% [markdown]
+# ## Does the network collapse?
+#
+# NC1 to NC4 at the last hidden layer, and the accuracy, over the epochs; at collapse NC1 to NC4 are 0.
+
+# %%
+study.plot.neural_collapse()
+
+# %% [markdown]
 # ## Did the network fit?
 #
 # Accuracy at the last epoch: mean and 95 % interval over the seeds.
@@ -34,14 +42,6 @@ accuracy.reset_coords(drop=True).to_dataframe()
 
 # %%
 study.plot.training_curves()
-
-# %% [markdown]
-# ## Does the network collapse?
-#
-# NC1 to NC4 at the last hidden layer, and the accuracy, over the epochs; at collapse NC1 to NC4 are 0.
-
-# %%
-study.plot.neural_collapse()
 
 # %% [markdown]
 # ## How far is each layer collapsed?

@@ -58,9 +58,10 @@ def test_a_figure_is_drawn_in_the_style_and_leaves_no_trace(enter):
         example(xr.DataTree(), size=5)
         assert matplotlib.rcParams["font.size"] == 31
     assert {key: seen[key] for key in STYLE} == STYLE
-    assert seen["axes.facecolor"] == "white"
+    assert seen["axes.facecolor"] == "#ffffff"
     assert seen["size"] == 5
-    assert enter.get("example").complete({}) == {"size": 3}
+    shared = {"width": None, "caption": None, "ax": None, "theme": "light"}
+    assert enter.get("example").complete({}) == {"size": 3, **shared}
     assert enter.get("example").summary == "Draw."
 
 

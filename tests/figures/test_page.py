@@ -58,15 +58,10 @@ def test_a_figure_has_the_width_that_was_asked_for_and_all_can_be_read(study, na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_caption_its_words_are_still_known(study, name):
-    drawn = drawn_of(name, study, caption=False)
-    assert drawn.get_supxlabel() == ""
-    assert "seeds" in drawn.caption_text
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_a_dark_figure_has_no_word_or_line_that_paper_swallows(study, name):
     drawn = drawn_of(name, study, theme="dark", caption=False)
+    assert drawn.get_supxlabel() == ""
+    assert "seeds" in drawn.caption_text  # the words of a caption are known where it is not drawn
     assert to_rgb(drawn.get_facecolor()) == to_rgb(THEMES["dark"].paper)
     words = [word.get_color() for word in words_of(drawn)]
     lines = [line.get_color() for axes in drawn.axes for line in axes.lines if line.get_linewidth() > 1]

@@ -83,6 +83,8 @@ def test_a_study_with_everything_is_asked_everything(finished_study):
         "axis_comparison",
     ):
         assert f"study.plot.{asked}(" in text
+    drawn = [line for line in text.splitlines() if line.startswith("study.plot.")]
+    assert drawn[0].startswith("study.plot.neural_collapse(")
     for asked in ("onset(", "lead(", "difference("):
         assert f"cube.elastic.{asked}" in text
     assert "elastic.check(study)" in text

@@ -21,6 +21,7 @@ from elastic.display import claims_html
 from elastic.errors import ElasticError, NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.protocol import Component, ReadClaim, read_claims
 from elastic.protocol.later_components import options_of
+from elastic.protocol.reading import Given
 from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
@@ -78,7 +79,7 @@ class Checked:
         }
 
 
-def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Checked:
+def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     """Check claims on a study's cube.
 
     Parameters
@@ -86,8 +87,8 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
     study
         A study, its folder or its name.
     claims
-        A protocol file whose claims are checked; the rest of it is ignored. By default the study's own claims are
-        checked, and their verdicts are written to its ``claims.json``.
+        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. By default the
+        study's own claims are checked, and their verdicts are written to its ``claims.json``.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
     return check_cube(study, study.cube, claims=claims)
 
 
-def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
+def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     if claims is None:
         checked = Checked(study.name, study.digest, verdicts_on(cube, study.claims, study=study))

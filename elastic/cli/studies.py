@@ -78,5 +78,7 @@ def check(study: Path, claims: str | None, as_json: bool) -> None:
 
     found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)
-    if found.mistaken or found.refuted:
-        raise SystemExit(2 if found.mistaken else 1)
+    if found.mistaken:
+        raise SystemExit(2)
+    if found.refuted:
+        raise SystemExit(1)

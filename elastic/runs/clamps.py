@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.data.contract import Samples
 from elastic.protocol import Protocol, Settings
+from elastic.protocol.cells import representatives
 from elastic.protocol.paths import Path
 from elastic.protocol.words import dotted
 from elastic.runs.setup import Setup
@@ -27,7 +28,7 @@ def clamps(setup: Setup, protocol: Protocol) -> list[str]:
     """
     first = protocol.cells[0].settings
     found: dict[str, None] = {}
-    for cell in protocol.cells:
+    for cell in representatives(protocol.cells):
         if cell.settings.data == first.data:
             found |= dict.fromkeys(_told(cell.settings, setup.trainer.splits, protocol))
     return list(found)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from elastic.cube import Layout
 from elastic.protocol import Cell, Protocol, Settings, canonical_json
+from elastic.protocol.cells import representatives
 from elastic.runs.setup import build_setup, resolve_device
 
 #: Parts of the settings that say nothing of what a run records.
@@ -20,11 +20,10 @@ SILENT: Mapping[str, tuple[str, ...]] = {
 def planned_layouts(
     protocol: Protocol, allow: Sequence[str], device: str | None, known: Mapping[str, Layout]
 ) -> dict[str, Layout]:
-    """Return what the runs of a study record, by the cell's digest.
+    """Return what the `representatives` of a study record, by the cell's digest.
 
-    Runs that differ in nothing that matters share a layout. Every label of every dim is in some run that is built, but
-    not every combination of them: a run that is the only one of its kind may have none. Nor has one that cannot be
-    built, which fails when it is run.
+    Runs that differ in nothing that matters share a layout. A run that cannot be built has none: it fails when it is
+    run, and the others are kept.
 
     Parameters
     ----------
@@ -40,15 +39,13 @@ def planned_layouts(
     ElasticError
         If no run can be built.
     """
-    kinds = {cell.digest: _kind(cell.settings) for cell in protocol.cells}
+    cells = representatives(protocol.cells)
+    kinds = {cell.digest: _kind(cell.settings) for cell in cells}
     found = {kinds[digest]: layout for digest, layout in known.items() if digest in kinds}
-    seen: set[tuple[str, Any]] = set()
-    for cell in protocol.cells:
-        labels = {(dim, str(label)) for dim, label in cell.coordinates.items() if dim != "seed"}
-        if kinds[cell.digest] not in found and (labels - seen or not found):
-            with suppress(*([Exception] if found else [])):  # the first is rehearsed; others fail when they are run
+    for cell in cells:
+        if kinds[cell.digest] not in found:
+            with suppress(*([Exception] if found else [])):
                 found[kinds[cell.digest]] = _layout(cell, allow, device)
-        seen |= labels
     return {digest: found[kind] for digest, kind in kinds.items() if kind in found}
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from elastic.cube import Layout, outline, read_layout, with_axes_along
 from elastic.errors import ElasticError, OptionError, ProtocolError
 from elastic.protocol import Protocol
+from elastic.protocol.cells import representatives
 from elastic.protocol.explanation import Problem
 from elastic.protocol.later_components import options_of
 from elastic.protocol.mistakes import first_mistake
@@ -66,14 +67,10 @@ def check_claims(
 
 
 def planned_cube(protocol: Protocol, layouts: Mapping[str, Layout]) -> xr.DataTree:
-    """Return the cube that a study will fill, for its first seed; seeds differ in nothing but numbers."""
-    one_seed = {"seed": protocol.axes.seed[0]}
-    runs: dict[str, tuple[Mapping[str, Any], Layout | None]] = {}
-    for cell in protocol.cells:
-        setting = {**cell.coordinates, **one_seed}
-        runs.setdefault(str(setting), (setting, layouts.get(cell.digest)))
-    tree = outline(list(runs.values()), {**protocol.axis_labels, "seed": [one_seed["seed"]]})
-    return with_axes_along(tree, protocol.grid.along)
+    """Return the cube that the representatives of a study will fill, for one seed: seeds differ in numbers only."""
+    seed = protocol.axes.seed[0]
+    runs = [({**cell.coordinates, "seed": seed}, layouts.get(cell.digest)) for cell in representatives(protocol.cells)]
+    return with_axes_along(outline(runs, {**protocol.axis_labels, "seed": [seed]}), protocol.grid.along)
 
 
 def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Problem], list[Problem]]:
@@ -103,7 +100,8 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
 
 def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
     """Return what is wrong with a split of the data on which no run measures collapse."""
-    split, probed = options.get("split"), [cell.settings.probes.collapse for cell in protocol.cells]
+    split = options.get("split")
+    probed = [cell.settings.probes.collapse for cell in representatives(protocol.cells)]
     measured = {one for probe in probed if probe for one in probe.splits}
     if "collapse" not in cube or split not in ("train", "test") or split in measured:
         return None
@@ -117,7 +115,7 @@ def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[st
 def _recorded(protocol: Protocol, folder: Path) -> dict[str, Layout]:
     """Return the layouts of the runs that have begun, as far as they can be read."""
     found = {}
-    for cell in protocol.cells if (folder / RUNS).is_dir() else ():
+    for cell in representatives(protocol.cells) if (folder / RUNS).is_dir() else ():
         with suppress(ElasticError):  # what is damaged is told when the run is resumed
             if layout := read_layout(folder / RUNS / cell.digest):
                 found[cell.digest] = layout

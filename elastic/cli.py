@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -76,13 +78,13 @@ def run(
         settings=settings,
         allow=allow,
         device=device,
-        workers=workers or (None if scheduler or share else "auto"),
+        workers="auto" if (workers, scheduler, share) == (None, None, None) else workers,
         scheduler=scheduler,
         share=share,
         restart=restart,
         watch=watcher(),
     )
-    if share:
+    if share is not None:
         runs = study.runs()
         click.echo(studies.study_state(study, runs), err=as_json)
         if not all(run.ended for run in runs):
@@ -216,7 +218,7 @@ def list_(kind: str | None, as_json: bool) -> None:
     from elastic import listing
 
     if kind is not None:
-        click.Choice(listing.KINDS).convert(kind, None, click.get_current_context())
+        check_kind(kind, listing.KINDS)
     found = listing.names([kind] if kind else listing.KINDS)
     show(found if as_json else listing.names_table(found), as_json)
 
@@ -245,7 +247,8 @@ def new(file: Path, start: str) -> None:
 
     file_of(start)
     path = write_start(file, start)
-    click.echo(f"{path}\nnext:  elastic plan {path}   what it takes\n       elastic run {path}")
+    name = quote(str(path))
+    click.echo(f"{path}\nnext:  elastic plan {name}   what it takes\n       elastic run {name}")
 
 
 @cli.command()
@@ -345,6 +348,18 @@ def export(study: Path, formats: tuple[str, ...], output: Path | None) -> None:
 
     for path in exported(elastic.open_study(study), formats or FORMATS, output):
         click.echo(str(path))
+
+
+def check_kind(kind: str, kinds: Sequence[str]) -> None:
+    """Refuse a kind of names that there is not."""
+    if kind not in kinds:
+        from elastic.registry import nearest
+
+        meant = nearest(kind, list(kinds), fallback="")
+        told = f" Did you mean {meant}?" if meant else ""
+        raise click.UsageError(
+            f"{kind!r} is not one of {', '.join(map(repr, kinds))}.{told}", click.get_current_context()
+        )
 
 
 def file_of(protocol: str) -> Path:

@@ -61,7 +61,7 @@ class ElasticError(Exception):
         # Exceptions are rebuilt as cls(*args), which does not fit keyword arguments: errors come back from processes.
         return _rebuilt, (type(self), self.args, self.__dict__)
 
-    def at(self, place: str | None) -> ElasticError:
+    def at(self, place: str) -> ElasticError:
         """Return the same error, told of a place in a file."""
         error = type(self)(self.field, self.should, self.found, self.hint, place=place)
         error.others, error.unlisted = self.others, self.unlisted

@@ -273,8 +273,9 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     >>> [same_name(name, known) for name in ("NC1", "batch-size", "CIFAR-10", "splits", "nc2")]
     ['nc1', 'batch_size', 'cifar10', 'split', None]
     """
-    by_letters = {_letters(one): one for one in known}
-    return by_letters.get(_letters(name))
+    known = list(known)
+    by_letters = {_letters(one): one for one in reversed(known)}
+    return name if name in known else by_letters.get(_letters(name))
 
 
 #: A number that is not negative, as a label of an axis or an epoch is.

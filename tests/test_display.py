@@ -136,7 +136,6 @@ def test_one_word_for_each_mean():
         ((0, 1), False),
         ((-1, 1), False),
         ((-np.inf, np.inf), False),
-        ((1, np.inf), False),
     ],
 )
 def test_the_bounds_of_a_variable_say_which_mean_it_has(bounds, positive):

@@ -13,7 +13,7 @@ import xarray as xr
 from elastic._version import __version__
 from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
-from elastic.claims.fault import OF_DIM, check_labels, named_by, option_at_fault
+from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
@@ -21,6 +21,7 @@ from elastic.display import claims_html
 from elastic.errors import ElasticError, NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.protocol import Component, ReadClaim, read_claims
 from elastic.protocol.later_components import options_of
+from elastic.protocol.reading import Given
 from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
@@ -78,7 +79,7 @@ class Checked:
         }
 
 
-def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Checked:
+def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     """Check claims on a study's cube.
 
     Parameters
@@ -86,8 +87,8 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
     study
         A study, its folder or its name.
     claims
-        A protocol file whose claims are checked; the rest of it is ignored. By default the study's own claims are
-        checked, and their verdicts are written to its ``claims.json``.
+        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. By default the
+        study's own claims are checked, and their verdicts are written to its ``claims.json``.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
     return check_cube(study, study.cube, claims=claims)
 
 
-def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
+def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     if claims is None:
         checked = Checked(study.name, study.digest, verdicts_on(cube, study.claims, study=study))
@@ -133,7 +134,7 @@ def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: St
     """Return the verdict on a claim of a file; an error names its place there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
-        return mistaken(claim.name, f"The claim `{claim.name}`", _source(claim.name, {}), {}, claim.error)
+        return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
     return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
 
 
@@ -144,7 +145,7 @@ def _verdict_or_error(
     study: Study | None,
     place_of: Callable[[tuple[str | int, ...]], str] | None = None,
 ) -> Verdict:
-    sentence = f"The claim `{claim.name}`"
+    sentence = f"The claim {claim.name}"
     try:
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         options = entry.complete(options)
@@ -164,7 +165,7 @@ def _verdict_or_error(
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
             told = ProtocolError(
                 dotted(("claims", number, *at)),
-                error.should,
+                in_words_of_claims(error),
                 error.found,
                 error.hint,
                 place=place_of(at) if place_of else None,

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from elastic.claims.fault import check_labels, option_at_fault
+from elastic.claims.fault import check_labels, in_words_of_claims, option_at_fault
 from elastic.claims.selection import Selection
 from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.registry import Entry, registry
@@ -106,7 +106,7 @@ class ClaimFacts:
             check_labels(entry, cube, options)
         except (NotMeasured, OptionError) as error:
             at = option_at_fault(entry, options, error)
-            return OptionError(error.field, error.should, error.found, error.hint, location=at)
+            return OptionError(error.field, in_words_of_claims(error), error.found, error.hint, location=at)
         return None
 
 

@@ -73,6 +73,16 @@ def _found_in(error: ElasticError, named: Iterable[tuple[str, Any]]) -> tuple[st
     return ()
 
 
+def in_words_of_claims(error: ElasticError) -> str:
+    """Return what a part of a claim should be, in its words.
+
+    >>> in_words_of_claims(ElasticError("`epoch`", "be one that the cube has for nc1", "7", "6"))
+    'be a recorded epoch of nc1'
+    """
+    what = {"`epoch`": "a recorded epoch of", "`split`": "a split of"}.get(error.field, "one that the cube has for")
+    return error.should.replace("one that the cube has for", what)
+
+
 def check_labels(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> None:
     """Refuse an epoch, split or layer that no variable of a cube has, also where the claim does not use the option.
 

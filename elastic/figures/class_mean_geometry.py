@@ -35,6 +35,7 @@ from elastic.figures.contract import (
 from elastic.figures.layers import chosen_layers
 from elastic.figures.page import NARROW
 from elastic.figures.points import draw_points
+from elastic.figures.style import as_pixels
 
 #: Of the cosines: the ends of the whisker, of the box, and the median.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -180,7 +181,7 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
     where: dict[str, Any] = {} if wide else {"location": "bottom"}
     bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03, **where)
     bar.set_label("cosine")
-    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
+    as_pixels(bar)
     mark = bar.ax.axhline if wide else bar.ax.axvline
     mark(simplex, color="white", linewidth=3)
     mark(simplex, color="black", linewidth=1.2, linestyle="--")

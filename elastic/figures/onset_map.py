@@ -37,6 +37,7 @@ from elastic.figures.contract import (
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.style import as_pixels
 
 #: Inches of height that a layer takes, that all else takes, and a panel's title.
 ROW, REST, TITLE = 0.26, 1.7, 0.3
@@ -155,7 +156,7 @@ def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
     """Draw the one scale of colours beside all panels."""
     bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
     bar.set_label(variable_label(values))
-    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
+    as_pixels(bar)
     if is_positive(values):
         log_numbers(bar.ax.yaxis)
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.display.average import average_words
+from elastic.display.layer_names import short_names
 from elastic.figures.contract import (
     COLUMN,
     PAGE,
@@ -31,7 +32,7 @@ from elastic.figures.contract import (
     measured,
     variable_name,
 )
-from elastic.figures.style import PaperFigure
+from elastic.figures.style import PaperFigure, as_pixels
 
 #: Layers drawn unless told otherwise: fewer where the names of classes need room.
 LAYERS, LAYERS_OF_NAMED = 6, 3
@@ -101,8 +102,8 @@ def longest(values: xr.DataArray) -> int:
 
 
 def room_of(values: xr.DataArray) -> float:
-    """Return the inches that the names of the classes take."""
-    return 0.0 if is_short(values) else 0.062 * longest(values)
+    """Return the inches that the names of the classes take, at most a third of the page."""
+    return 0.0 if is_short(values) else min(0.062 * longest(values), asked_width(PAGE) / 3)
 
 
 def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
@@ -134,7 +135,7 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
         drawn.supylabel("stepped class", fontsize=9)
     bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28)
     bar.set_label(label)
-    bar.solids.set_rasterized(True)  # a map of colours is one picture, in whatever theme
+    as_pixels(bar)
     return drawn
 
 
@@ -152,9 +153,12 @@ def broken(name: str, width: int) -> str:
 
 def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
     """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
-    names = [literal(str(label)) for label in values["observed_class"].values]
+    labels = [str(label) for label in values["observed_class"].values]
+    letters = SHORT if is_short(values) else max(4, int(asked_width(PAGE) / 3 / 0.062))
+    short = short_names(labels, letters)
+    names = [literal(name) for name in short]
     turned: dict[str, Any] = {} if is_short(values) else {"rotation": 90}
-    pitch = LINE if turned else max(LINE, LETTER * longest(values) + 3)
+    pitch = LINE if turned else max(LINE, LETTER * max(map(len, short)) + 3)
     least = len(names) * pitch / (72 * side)
     step = next(step for step in STEPS if step >= least or step >= len(names))
     shown = range(0, len(names), step)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, style
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -172,6 +173,12 @@ def shades(count: int, name: str | None = None) -> list[str]:
     """
     first, last = (theme() if name is None else THEMES[name]).ramp
     return [to_hex(colormaps[SEQUENTIAL](shade)) for shade in np.linspace(first, last, count)]
+
+
+def as_pixels(bar: Colorbar) -> None:
+    """Draw the colours of a colour bar as pixels, so that no theme changes them, and no viewer shows seams."""
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
 
 
 def line_styles(count: int, *, ordered: bool = False) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from elastic.listing.protocols import protocol_description
 from elastic.listing.sections import sections
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.sources import is_name
-from elastic.registry import ROOMS, Entry, nearest, registry
+from elastic.registry import Entry, nearest, registry
 
 #: What one of a kind is called.
 SINGULAR = {
@@ -103,7 +103,7 @@ def _section(name: str) -> RenderableType:
     parts: list[RenderableType] = [_heading(name, SECTIONS), Text(f"{section.summary}.")]
     if section.further:
         parts.append(Text(section.further))
-    if section.kind in ROOMS and (known := _known(section.kind)):
+    if section.kind and (known := _known(section.kind)):
         parts.append(Text(f"Names (elastic show NAME): {', '.join(known)}"))
     hidden = ("left_out", "name")
     given = [] if section.keys is None else [o for o in options_in(section.keys) if o.name not in hidden]

@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from elastic.errors import ProtocolError
@@ -52,18 +53,22 @@ def write_start(file: Path, start: str = "quickstart") -> Path:
     ElasticError
         If the file is there, cannot be written or has no name for a study; if there is no such protocol to start from.
     """
+    if not file.name or file.is_dir():
+        raise ProtocolError("`FILE`", "be a new file", f"{file}, which is a folder", str(file / "mine.yaml"))
     path = file if file.suffix else file.with_name(f"{file.name}.yaml")
     if path.suffix not in SUFFIXES:
         raise ProtocolError("`FILE`", "end in .yaml", repr(str(file)), f"{file.with_suffix('.yaml')}")
     name = slug_of(path.stem)
-    text = schema_line() + start_of(find_protocol(start).path, name, shown=str(path), start=start)
+    text = schema_line() + start_of(find_protocol(start).path, name, shown=quote(str(path)), start=start)
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise ProtocolError("`FILE`", "be a new file", f"{path}, which is there", "another name") from None
     except FileNotFoundError:
-        hint = f"mkdir -p {path.parent}"
+        if path.parent.is_dir():
+            raise
+        hint = f"mkdir -p {quote(str(path.parent))}"
         raise ProtocolError("`FILE`", "be in a folder that is there", str(path), hint) from None
     return path
 
@@ -75,7 +80,7 @@ def slug_of(stem: str) -> str:
     'my-study-2'
     """
     name = re.sub(r"[^a-z0-9_]+", "-", stem.lower()).strip("-_")[:64]
-    if not re.fullmatch(SLUG, name):
+    if not re.fullmatch(SLUG, name) or stem.startswith("."):
         should = "have a name of a-z and 0-9, which the study is called by"
         raise ProtocolError("`FILE`", should, repr(stem), "mine.yaml")
     return name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ from elastic.metrics.moments import vectors
 from elastic.metrics.tabulation import tabulate
 from elastic.models.contract import LOGITS
 from elastic.models.positions import Position
+
+#: Numbers of the widest layer in a block of samples: in float64 they still lie in the cache.
+BLOCK = 2**20
 
 
 def measure_collapse(
@@ -132,7 +137,8 @@ def measure_collapse(
             raise DegenerateInput(
                 f"`features[{layer!r}]`", "have one row a label", counts, "features[mask], labels[mask]"
             )
-    reading = read_classes(lambda: [(tensors, positions)], len(names), rank_tolerance=rank_tolerance)
+    blocks = partial(_blocks, tensors, positions)
+    reading = read_classes(blocks, len(names), rank_tolerance=rank_tolerance)
     readings: dict[str, dict[str, Any]] = {
         layer: {"statistics": r.statistics, "nearest": r.nearest, "labels": r.labels} for layer, r in reading.items()
     }
@@ -140,6 +146,14 @@ def measure_collapse(
     table = tabulate("collapse", tuple(readings), readings)
     coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
     return labelled(table, "collapse", {layer: t[0].numel() for layer, t in tensors.items()}, coords)
+
+
+def _blocks(tensors: Mapping[str, Tensor], positions: Tensor) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """Cut features and labels into blocks of samples: what is computed of a block takes several times its memory."""
+    width = max(math.prod(features.shape[1:]) for features in tensors.values())
+    for start in range(0, len(positions), rows := max(1, BLOCK // width)):
+        some = slice(start, start + rows)
+        yield {layer: features[some] for layer, features in tensors.items()}, positions[some]
 
 
 def _add_classifier(
@@ -152,10 +166,12 @@ def _add_classifier(
     layers = [layer for layer in tensors if layer != LOGITS]
     decisions: Tensor | None = None
     if classifier is not None and layers:
-        last = vectors(tensors[layers[-1]])
-        W, bias = (part.to(last.device) for part in as_classifier(classifier, len(names), last.shape[1]))
+        last = tensors[layers[-1]]
+        device = vectors(last[:1]).device
+        W, bias = (part.to(device) for part in as_classifier(classifier, len(names), math.prod(last.shape[1:])))
         readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
-        decisions = linear_decisions(last, W, bias)
+        blocks = _blocks({"last": last}, torch.arange(len(last)))
+        decisions = torch.cat([linear_decisions(vectors(some["last"]), W, bias) for some, _ in blocks])
     if LOGITS in tensors:
         decisions = decisions_of(tensors[LOGITS], names)
     if decisions is not None:

@@ -18,6 +18,9 @@ from elastic.metrics.rounding import (
     spacing,
 )
 
+#: Classes up to which sums are matrix products on processors, too.
+FEW_CLASSES = 64
+
 
 def vectors(features: Tensor) -> Tensor:
     """Return features [b, …] as float64 [b, d], on the CPU where their device (MPS) has no float64.
@@ -100,12 +103,12 @@ class LayerMoments:
         self._lengths = lengths
 
     def add(self, x: Tensor, labels: Tensor) -> None:
-        """First pass: count and sum features [b, d], by matrix products (scattered sums have no order on CUDA)."""
-        members, moved = self._members(labels), x - self.origin
-        self.counts += members.sum(1)
-        self._sums += members @ moved
+        """First pass: count and sum features [b, d]."""
+        moved = x - self.origin
+        self._add_to(self.counts, labels, torch.ones_like(moved[:, 0]))
+        self._add_to(self._sums, labels, moved)
         apart = row_norms(moved)
-        self._lengths += torch.stack([row_norms(x), apart, apart.square()]) @ members.T
+        self._add_to(self._lengths.T, labels, torch.stack([row_norms(x), apart, apart.square()], dim=1))
         self._largest = torch.maximum(self._largest, largest(moved))
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
@@ -140,11 +143,11 @@ class LayerMoments:
         """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
         x = (x - self.origin).div_(self.scale)
         labels = labels.to(x.device)
-        z, members, before = x - self.means[labels], self._members(labels), int(self._seen.sum())
-        self._seen += members.sum(1)
+        z, before = x - self.means[labels], int(self._seen.sum())
+        self._add_to(self._seen, labels, torch.ones_like(z[:, 0]))
         if before + len(x) > len(self._nearest):
             raise self._differing()
-        self.scatter += members @ z.square().sum(1)
+        self._add_to(self.scatter, labels, torch.linalg.vector_norm(z, dim=1).square())
         for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
             moments += (z @ directions).square().sum(0)
         self._nearest[before : before + len(x)] = self._nearest_centre(x)
@@ -171,10 +174,17 @@ class LayerMoments:
         nearest: Tensor = (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
         return nearest
 
-    def _members(self, labels: Tensor) -> Tensor:
-        """Return the indicator matrix [K, b] of the classes."""
-        classes = torch.arange(len(self.counts), device=self.counts.device)
-        return (labels.to(classes.device) == classes[:, None]).to(torch.float64)
+    def _add_to(self, sums: Tensor, labels: Tensor, values: Tensor) -> None:
+        """Add values [b, …] to the sums [K, …] of their classes, in an order that is always the same.
+
+        Scattered sums have one on processors only; elsewhere, and for few classes, they are matrix products.
+        """
+        labels = labels.to(sums.device)
+        if sums.device.type == "cpu" and len(self.counts) > FEW_CLASSES:
+            sums.index_add_(0, labels, values)
+        else:
+            classes = torch.arange(len(self.counts), device=sums.device)
+            sums += (labels == classes[:, None]).to(torch.float64) @ values
 
     def _on_one_point(self) -> bool:
         """Return whether every class mean lies on the mean of means, up to rounding."""

@@ -5,8 +5,9 @@ features are read by plain forward passes before and after, in float64. With the
 
     F(η) = (h(θ + ηu) − h(θ)) / η,    B(η) = (h(θ) − h(θ − ηu)) / η
 
-of two step sizes, 2F(η/2) − F(η) and 2B(η/2) − B(η) are the derivative up to η². Where a unit of a ReLU crosses its
-kink they differ, whatever the size: such a movement has no derivative to compare with and is undecided.
+the mean (F + B)/2 is the derivative up to η² where both agree. Where curvature parts them, 2F(η/2) − F(η) and
+2B(η/2) − B(η) take their place. Where a unit of a ReLU crosses its kink these differ too, whatever the size: such a
+movement has no derivative to compare with and is undecided.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from elastic.protocol.later_options import Earlier, never, without_later
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
 from elastic.protocol.places import Places
-from elastic.protocol.reading import read_protocol
+from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
 from elastic.protocol.words import dotted, one_line, told
@@ -99,8 +98,8 @@ class ReadClaim:
     place_of: Callable[[Path], str]
 
 
-def load_claims(path: str | os.PathLike[str]) -> list[Component]:
-    """Return the claims of a protocol, by its name or its file, complete; nothing else of it counts.
+def load_claims(path: Given) -> list[Component]:
+    """Return the claims of a protocol, by its name, its file or as a dictionary, complete; nothing else of it counts.
 
     Raises
     ------
@@ -114,7 +113,7 @@ def load_claims(path: str | os.PathLike[str]) -> list[Component]:
     return [claim.component for claim in read if claim.component is not None]
 
 
-def read_claims(path: str | os.PathLike[str]) -> list[ReadClaim]:
+def read_claims(path: Given) -> list[ReadClaim]:
     """Return the claims of a protocol file, each complete or with what is wrong with it.
 
     Raises

@@ -124,7 +124,9 @@ def complete_component(
     component = {"name": written} if isinstance(written, str) else written
     name = (*path, "name")
     if isinstance(component, dict) and "name" not in component:
-        hint = f"one of its names (elastic list {kind})"
+        nested = next((key for key in component if key in registry(kind).names()), None)
+        beside = f"{{name: {nested}, …}}, its options beside the name"
+        hint = beside if nested else f"one of its names (elastic list {kind})"
         return written, [Problem(name, ProtocolError(dotted(name), "be given", NOTHING, hint))]
     if not isinstance(component, dict) or not isinstance(component["name"], str):
         return written, []  # the schema says what is wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from pydantic.fields import FieldInfo
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.key_homes import homes, meant_by
 from elastic.protocol.paths import Path, get
+from elastic.protocol.sections import Component
 from elastic.protocol.suggestions import suggestion
 from elastic.protocol.words import dotted, told
+from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence
 
 #: What messages say was found where something is missing.
@@ -24,6 +27,12 @@ NOTHING = "nothing"
 
 #: What to try where a value is wrong that has no example.
 SCHEMA_HINT = "elastic schema, which knows every key"
+
+#: Sections that `elastic show` describes.
+SHOWN = ("data", "optimizer", "training", "probes")
+
+#: A key and its value without a space behind the colon, or with another character in place of one of them.
+_NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:：=][\s\u00a0]*(\S.*)")
 
 #: Parts whose keys are no keys of a section: a hint names no other place for them.
 NO_SECTIONS = ("axes", "together", "exclude", "claims")
@@ -161,7 +170,7 @@ def _tell(
         owner, _ = schema_at(model, path[:-1])
         return unknown_key(full, list(owner.model_fields) if owner else []).error
     _, field = schema_at(model, path)
-    hint = f"elastic show {component}" if component else SCHEMA_HINT
+    hint = f"elastic show {component or full[0]}" if component or full[0] in SHOWN else SCHEMA_HINT
     if field and field.examples and (kind != "missing" or not component):
         key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
         hint = f"{key}: {json.dumps(field.examples[0])}"
@@ -175,8 +184,14 @@ def _tell(
     if meant is None and path and isinstance(data, dict):
         meant = suggestion(model, data, path, details, has_example=bool(field and field.examples))
     if meant is None and kind in _WORDS:
-        meant = _example(model, full, path)
+        meant = _with_space(value) or _example(model, full, path)
     return ProtocolError(dotted(full), should, told(value), meant or hint)
+
+
+def _with_space(value: Any) -> str | None:
+    """Return a key and its value with a space between them; None where a text is no key with a value behind a colon."""
+    found = _NO_SPACE.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]}: {found[2]} (with a space after the colon)" if found else None
 
 
 def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | None:
@@ -184,6 +199,9 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
     inner = schema_at(model, path)[0] if path else model
     if inner is None or not full:
         return None
+    _, field = schema_at(model, path) if path else (None, None)
+    if field and isinstance(field.default, Component):
+        return f"{full[-1]}: {spelled(field.default.canonical())}"
     known = {name: field.examples[0] for name, field in inner.model_fields.items() if field.examples}
     key = next(iter(known), "name")
     example = f"{{{key}: {json.dumps(known[key]) if known else '…'}}}"

@@ -30,16 +30,28 @@ RESERVED = frozenset(
 def _axis_path(path: str) -> str:
     parts = path.split(".")
     if parts[0] not in Sections.model_fields or not all(parts):
-        *around, key = parts
-        found = homes(key, tuple(around)) or [f"{nearest(parts[0], list(Sections.model_fields), fallback='model')}"]
-        raise Unfit(f"lead into {', '.join(Sections.model_fields)}", f"path: {found[0]}")
+        raise Unfit(f"lead into {', '.join(Sections.model_fields)}", f"path: {_likely_path(path)}")
     return path
+
+
+def _likely_path(path: str) -> str:
+    """Return the path of a part that a wrong one most likely means.
+
+    >>> _likely_path("optimizer/lr"), _likely_path("lr"), _likely_path("modle.widths")
+    ('optimizer.lr', 'optimizer.lr', 'model.widths')
+    """
+    section, *others = [part for part in re.split(r"[./:\s]+", path) if part] or ["model"]
+    if found := homes(section, ()) if not others else []:
+        return found[0]
+    known = nearest(section, list(Sections.model_fields), fallback="optimizer").strip("'")
+    return ".".join((known, *(others or ["lr"] if known == "optimizer" else others)))
 
 
 def axis_name(name: str) -> str:
     """Return the name of an axis if it may have it; ValueError says what it should be instead."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
-        raise ValueError("be a name of a-z, 0-9 and _ that begins with a letter")
+        likely = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
+        raise Unfit("be a name of a-z, 0-9 and _ that begins with a letter", likely or "rate")
     if name in RESERVED:
         raise Reserved(name)
     return name

@@ -57,6 +57,8 @@ def homes(key: str, path: Path) -> list[str]:
         for owner, keys in among.items()
         if owner != path and (known := meant_by(key, list(keys)))
     ]
+    exact = [home for home in found if home.rpartition(".")[2] == key]
+    found = exact or found
     return found if len(found) <= MOST else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -14,7 +14,7 @@ from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import Problem, explain, unknown_key
+from elastic.protocol.explanation import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.extending import refuse_settings
 from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
@@ -173,12 +173,27 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
     try:
         axes = Axes.model_validate(plain)
     except pydantic.ValidationError as error:
-        return None, [_no_axis(problem, plain) or problem for problem in explain(error, Axes, plain, around=("axes",))]
+        return None, list(_of_axes(explain(error, Axes, plain, around=("axes",)), plain))
     problems = [
         unknown_key(("axes", name, "left_out"), ["path", "values", "labels"])
         for name in _telling_what_is_left_out(plain)
     ]
     return axes, problems + [problem for name in axes.named if (problem := _clash(name))]
+
+
+def _of_axes(problems: list[Problem], axes: Any) -> Iterator[Problem]:
+    """Yield problems of axes; labels are missed only where the values are there and need them."""
+    of_values = {problem.path[1] for problem in problems if len(problem.path) > 2 and problem.path[2] != "labels"}
+    for problem in problems:
+        is_of_labels = problem.path[2:] == ("labels",) and problem.is_absence
+        if is_of_labels and problem.path[1] in of_values:
+            continue
+        if is_of_labels:
+            should = "be given where values are lists or mappings, one a value"
+            hint = "labels: [small, large]"
+            yield Problem(problem.path, ProtocolError(dotted(problem.path), should, NOTHING, hint))
+        else:
+            yield _no_axis(problem, axes) or problem
 
 
 def _no_axis(problem: Problem, axes: Any) -> Problem | None:

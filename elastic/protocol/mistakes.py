@@ -23,8 +23,9 @@ def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
         return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)
 
     sorted_problems = sorted(_unexplained(problems), key=order)
-    told = {str(error): error for error in (p.error.at(place_of(p).text or None) for p in sorted_problems[:MOST])}
-    first, *others = told.values()
+    listed = [(problem.error, place_of(problem).text) for problem in sorted_problems[:MOST]]
+    placed = [error.at(text) if text else error for error, text in listed]
+    first, *others = {str(error): error for error in placed}.values()
     return first.with_others(others, max(0, len(sorted_problems) - MOST))
 
 

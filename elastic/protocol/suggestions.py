@@ -20,9 +20,12 @@ _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("yes", "on", "true"), True),
     **dict.fromkeys(("no", "off", "false"), False),
     **dict.fromkeys(("none", "null", "nil", "all", "full", "~", ""), None),
+    "first": 0,
+    **dict.fromkeys(("last", "final"), -1),
 }
 
 #: Texts that stand for a number: a fraction, or a number that may be a percentage.
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}([,' ]\d{3})+")
 _MAPPINGS = ("model_type", "dict_type", "model_attributes_type")
 _FRACTION = re.compile(r"\s*([-+\d.eE_]+)\s*/\s*([-+\d.eE_]+)\s*")
 _NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*")
@@ -86,6 +89,8 @@ def candidates(value: Any, details: list[Any], *, has_example: bool = False) -> 
     for detail in details:
         if detail["type"] == "literal_error":
             yield from _of_literals(str(value), str((detail.get("ctx") or {}).get("expected", "")))
+    if isinstance(value, bool) and any(detail["type"] in _MAPPINGS for detail in details):
+        yield {} if value else None
     if isinstance(value, str):
         yield from _of_text(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -101,6 +106,8 @@ def _of_number(value: Any, details: list[Any], has_example: bool) -> Iterator[An
     for detail in details if not has_example else ():
         context = detail.get("ctx") or {}
         yield from (context[key] for key in ("ge", "le") if key in context)
+    if 5 <= value <= 100:
+        yield value / 100  # a percentage
     if isinstance(value, float):
         yield from [int(value)] if math.isfinite(value) else []
     elif value in (0, 1):
@@ -116,11 +123,14 @@ def _of_text(text: str) -> Iterator[Any]:
     if fraction := _FRACTION.fullmatch(text):
         with suppress(ValueError, ZeroDivisionError):
             yield float(fraction[1]) / float(fraction[2])
+    if _THOUSANDS.fullmatch(text.strip()):
+        yield int(re.sub(r"\D", "", text))
     if number := _NUMBER.fullmatch(text.replace(",", ".") if text.count(",") == 1 else text.replace(",", "")):
         found = float(number[1].replace("_", "")) / (100 if number[2] == "%" else 1)
         if math.isfinite(found):
             yield from (int(found), found) if found.is_integer() else (found, int(found))
-    parts = [part for part in re.split(r"[\s,;]+", text.strip("[]() ")) if part]
+    comma = re.search("[,;]", text)
+    parts = [part for part in re.split(r"\s*[,;]\s*" if comma else r"\s+", text.strip("[]() ")) if part]
     if len(parts) > 1:
         with suppress(ValueError):
             yield [int(part) for part in parts]
@@ -128,6 +138,7 @@ def _of_text(text: str) -> Iterator[Any]:
             yield [float(part) for part in parts]
         yield parts
     yield bare
+    yield [bare]
     yield re.sub(r"[\s-]+", "_", bare)
 
 
@@ -156,10 +167,9 @@ def _leads_through(location: tuple[int | str, ...], path: Path) -> bool:
 
 def _spelled(path: Path, value: Any, candidate: Any) -> str:
     text = told(candidate)
-    if isinstance(value, str) and not isinstance(candidate, str | list):
-        without = " (without quotes)" if isinstance(candidate, int | float) and not isinstance(candidate, bool) else ""
-        text += without
-    if isinstance(candidate, str) and not isinstance(value, str):
+    if isinstance(value, str) and (number := _NUMBER.fullmatch(value)) and not number[2]:
+        text += " (without quotes)"
+    if isinstance(candidate, str) and not isinstance(value, str | list):
         text += " (with quotes)"
     keys = [part for part in path if isinstance(part, str)]
     return f"{keys[-1]}: {text}" if keys and path[-1] == keys[-1] else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +80,11 @@ def pictures(entry: Entry, cube: xr.DataTree, figure: Any) -> tuple[Picture, Pic
         return wide, wide
     try:
         narrow = entry.function(cube, caption=False, width=PHONE)
-    except ElasticError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # matplotlib's, where words leave the axes no room
+            return wide, picture(entry, cube, narrow, {"width": PHONE})
+    except (ElasticError, UserWarning):
         return wide, wide
-    return wide, picture(entry, cube, narrow, {"width": PHONE})
 
 
 def caption(entry: Entry) -> str:

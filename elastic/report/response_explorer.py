@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -166,7 +166,7 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
         )
 
     legend = alt.Legend(title="relative similarity", orient="bottom", gradientLength=180, gradientThickness=10)
-    colour = alt.Color("v:Q", scale=alt.Scale(scheme=SEQUENTIAL, domain=[0, top]), legend=legend)
+    colour = alt.Color("v:Q", scale=alt.Scale(scheme=cast(Any, SEQUENTIAL), domain=[0, top]), legend=legend)
     title = alt.Title(alt.expr("'Epoch ' + epochs[probe] + ', ' + layers[layer]"), subtitle=seeds)
     channels = {
         "x": alt.X("o:O", title="observed class", axis=axis("observed", "pair_o", -90 if upright else 0)),

@@ -56,8 +56,6 @@ def _of_data(samples: Mapping[str, Samples]) -> Iterator[Clamp]:
 
 def _of_training(settings: Settings) -> Iterator[Clamp]:
     epochs = settings.training.epochs
-    if settings.probes.at.name in ("log", "linear"):
-        yield ("probes", "at", "count"), epochs + 1, "the number of epochs with epoch 0", "every epoch is probed"
     if settings.probes.at.name == "every":
         yield ("probes", "at", "step"), epochs, "the last epoch", "only epoch 0 and the last are probed"
     late = "the last epoch", "it is never reached"
@@ -78,7 +76,11 @@ def _number_at(settings: Any, path: Path) -> int | float | None:
 
 
 def _place(protocol: Protocol, path: Path) -> str | None:
-    """Return where a number is written, itself or by an axis; None where it is a default."""
-    axes = [name for name, axis in protocol.axes.named.items() if path[: len(axis.parts)] == axis.parts]
-    written = [path, *(("axes", name, "values") for name in axes)]
-    return next((protocol.places.of_value(one).text for one in written if one in protocol.places.values), None)
+    """Return where a number is written, by an axis or itself; None where it is a default."""
+    places = protocol.places
+    for name, axis in protocol.axes.named.items():
+        if path[: len(axis.parts)] == axis.parts and ("axes", name, "values") in places.values:
+            return places.of_value(("axes", name, "values")).text
+    place = places.of_value(path)
+    # Of a file every value has a place of its own, of a --set the whole has one.
+    return place.text if path in places.values or place.source > 0 else None

@@ -16,8 +16,8 @@ from elastic.study.run_status import RunStatus
 if TYPE_CHECKING:
     from elastic.runs.measuring import Cost
 
-#: Bytes beside numbers and weights: of a run (its layout, the heads of its arrays), and of a cube (its metadata).
-RUN_BYTES, CUBE_BYTES = 40_000, 800_000
+#: Bytes of a run on the disk beside its numbers and weights: its layout, the heads of its arrays, what blocks leave.
+RUN_BYTES = 50_000
 
 #: Runs that have not ended, with how far they are.
 Open = Sequence[tuple[Cell, RunStatus]]
@@ -54,7 +54,8 @@ def estimated(left: Open, device: str | None, allow: Sequence[str], budget: floa
     return Estimate(
         kinds=tuple(Kind(len(group), group[0][0].coordinates, cost) for group, cost in pairs),
         seconds=tuple(seconds for group, cost in pairs for seconds in seconds_of(group, cost, known)),
-        disk_bytes=CUBE_BYTES + int(sum(bytes_of(group, cost, known) for group, cost in pairs)),
+        disk_bytes=max(cost.cube_bytes for cost in known)
+        + int(sum(bytes_of(group, cost, known) for group, cost in pairs)),
         memory_bytes=max(cost.memory_bytes for cost in known),
     )
 

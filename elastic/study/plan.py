@@ -60,7 +60,7 @@ class Plan:
     memory_bytes
         Of all workers together.
     disk_bytes
-        Of the runs that are left: journals, checkpoints and their part of the sealed cube.
+        Of the runs that are left: journals, checkpoints and their part of the sealed cube, as ``du`` counts them.
     cores, idle_cores
         Of this machine, and those of them that no thread would use.
     measured_seconds

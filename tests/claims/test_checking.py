@@ -144,7 +144,7 @@ def test_a_file_without_claims_is_refused(study, tmp_path, text, place, words):
         ("3", 5, "be a claim"),
         ("{name: below, variable: loss, threshold: 1, where: {decay: 1}}", 64, "`claims.1.where.decay` should be"),
         ("{name: below, variable: nc1, threshold: 1, layer: hidden_7}", 55, "`claims.1.layer` should be a layer"),
-        ("{name: below, variable: nc1, threshold: 1, epoch: 5}", 55, "`claims.1.epoch` should be one"),
+        ("{name: below, variable: nc1, threshold: 1, epoch: 5}", 55, "`claims.1.epoch` should be a recorded epoch"),
         ("{name: below, variable: nc1, threshold: 1, split: tset}", 55, "found 'tset'; try 'test'"),
         ("{name: minority_collapses, classes: [3, 4], min_cosine: 0.5}", 45, "`claims.1.classes.1` should be a class"),
     ],

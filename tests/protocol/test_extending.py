@@ -68,6 +68,10 @@ MERGES = {
         "axes: {decay: null}", "  decay: {path: optimizer.weight_decay, values: [0.0, 0.001]}\n", ""
     ),
     "claims": ("claims: []", "[{name: collapse_deepens_with_depth, metric: nc1}]", "[]"),
+    "a new axis that varies with another": (
+        "together: {both: [decay, drawn]}\naxes: {drawn: {path: data.seed, values: [1, 2]}}",
+        "claims:", "  drawn: {path: data.seed, values: [1, 2]}\ntogether: {both: [decay, drawn]}\nclaims:",
+    ),
     "words": ("question: null", "question: Why?\n", ""),
 }  # fmt: skip
 
@@ -80,6 +84,17 @@ def test_what_extends_means_what_it_says_written_out(folder, case):
     again = load_protocol(write(folder, extended.text, "again.yaml"))
     assert again.digest == extended.digest
     assert "\nextends:" not in extended.text
+
+
+def test_a_dim_of_axes_that_vary_together_is_replaced_or_left_out_as_a_whole(folder):
+    axes = "axes: {size: {path: data.seed, values: [1, 2]}, rate: {path: optimizer.momentum, values: [0.1, 0.2]}}"
+    write(
+        folder, f"extends: base.yaml\nname: between\n{axes}\ntogether: {{both: [decay, size, rate]}}\n", "between.yaml"
+    )
+    replaced = load_protocol(write(folder, "extends: between.yaml\nname: own\ntogether: {both: [size, rate]}\n"))
+    assert replaced.together["both"].axes == ["size", "rate"]
+    assert list(replaced.grid.labels) == ["both", "decay", "seed"]
+    assert load_protocol(write(folder, "extends: between.yaml\nname: own\ntogether: {both: null}\n")).together == {}
 
 
 def test_names_paths_and_dictionaries_are_extended(folder, monkeypatch):

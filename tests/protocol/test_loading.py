@@ -37,7 +37,7 @@ def told(error: ElasticError):
          "`optimizer.schedule.finale` should be an option of 'cosine'; found 'finale'; try 'final'"),
         ("lr: 0.05", "lr: 0.05\n  schedule: null", "a.yaml:13:13",
          "`optimizer.schedule` should be a mapping of keys to values; found null; "
-         "try schedule: {name: …}"),
+         "try schedule: {name: constant}"),
         ("epochs: 3", "epochs: -3", "a.yaml:14:11",
          "`training.epochs` should be greater than or equal to 1; found -3; try epochs: 3"),
         ("epochs: 3", "epochs: 0", "a.yaml:14:11",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import studies
+from hypothesis import given, strategies
 from ruamel.yaml import YAML
 
 import elastic
 from elastic.errors import ElasticError
-from elastic.protocol import load_protocol
+from elastic.protocol import Protocol, load_protocol
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.sources import find_protocol
 
@@ -140,6 +142,30 @@ def test_a_mistake_in_a_dictionary_is_told_without_a_place(changed, words):
     message = refused({**SMALL, **changed})
     assert words in message
     assert message.startswith("`")
+
+
+#: Whatever a program may put where a protocol has plain data.
+SCALARS = strategies.one_of(
+    strategies.none(),
+    strategies.booleans(),
+    strategies.integers(),
+    strategies.floats(),
+    strategies.text(max_size=5),
+    strategies.binary(max_size=3),
+    strategies.sampled_from([object(), np.zeros(2), np.float32(1), {1}, Path("a"), "mlp"]),
+)
+KEYS = strategies.text(max_size=4) | strategies.integers()
+ANYTHING = strategies.recursive(
+    SCALARS,
+    lambda inner: strategies.lists(inner, max_size=3) | strategies.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(strategies.sampled_from([*SMALL, "extends", "claims", "together", "exclude"]), ANYTHING)
+def test_whatever_a_dictionary_holds_is_read_or_refused(key, value):
+    with suppress(ElasticError):
+        assert isinstance(load_protocol({**SMALL, key: value}), Protocol)
 
 
 def test_settings_are_put_over_a_dictionary():

@@ -72,6 +72,8 @@ def test_a_file_that_is_there_is_kept(tmp_path):
         ("a/mine.yaml", "quickstart", r"should be in a folder that is there; found .*; try mkdir -p"),
         ("日本.yaml", "quickstart", "should have a name of a-z and 0-9"),
         ("mine.yaml", "quickstrat", "try 'quickstart'"),
+        ("", "quickstart", "should be a new file; found .*, which is a folder; try .*mine"),
+        (".yaml", "quickstart", "have a name of a-z and 0-9"),
     ],
 )
 def test_what_cannot_be_begun_leaves_nothing(tmp_path, file, start, words):

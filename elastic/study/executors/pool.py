@@ -105,9 +105,9 @@ class Pool:
         self._end(worker)
         if cell is None:
             return
-        if not worker.is_ready:
+        if not worker.is_ready or self._is_stopping:
             self._board.give_back(cell)
-            self._stillborn += 1
+            self._stillborn += not self._is_stopping
             if self._stillborn >= STILLBORN:
                 raise unfit(how)
             return

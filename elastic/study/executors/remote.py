@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, attempt
 from elastic.study.executors.telling import Event, Telling
-from elastic.study.executors.worker import STOPPED, Settings, prepare
+from elastic.study.executors.worker import BEGUN, STOPPED, Settings, prepare
 
 #: Torch's random numbers and numbers of threads are the process's: one run at a time, however many threads it has.
 _ONE = threading.Lock()
@@ -43,7 +44,8 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
     with _ONE:
         if is_unwanted():
             return None
-        watch.tell("begun")
+        os.environ.update(environment(settings, worker.name))
+        watch.tell(BEGUN, os.getpid())
         try:
             prepare(settings)
             return attempt(cell, settings.work, watch, is_unwanted)
@@ -51,3 +53,16 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
             return None
         finally:
             watch.tell(STOPPED)
+
+
+def environment(settings: Settings, name: object) -> dict[str, str]:
+    """Return the environment variables of one of the workers of a local cluster, which are named by their places.
+
+    >>> from elastic.study.executors.attempts import Work
+    >>> from pathlib import Path
+    >>> settings = Settings(Work(Path()), environments=({"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5"}))
+    >>> environment(settings, 1), environment(settings, "tcp://10.0.0.2:4000")
+    ({'CUDA_VISIBLE_DEVICES': '5'}, {})
+    """
+    known = settings.environments
+    return known[int(str(name)) % len(known)] if known and str(name).isdigit() else {}

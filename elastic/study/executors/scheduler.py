@@ -17,6 +17,7 @@ from elastic.errors import OptionError
 from elastic.progress import Watcher
 from elastic.study.executors.board import Board
 from elastic.study.executors.capacity import workers_allowed
+from elastic.study.executors.deaths import listening
 from elastic.study.executors.submission import Submission
 from elastic.study.executors.waiting import Waiting
 from elastic.study.executors.worker import Settings
@@ -46,8 +47,9 @@ def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watc
         If it was stopped.
     """
     with ExitStack() as opened:
+        deaths = opened.enter_context(listening())
         client = opened.enter_context(connected(address, board, settings))
-        submission = Submission(client, board, settings, watch, address)
+        submission = Submission(client, board, settings, watch, address, deaths)
         opened.callback(submission.close)
         waiting = Waiting(watch, stop)
         while board.left:

@@ -25,6 +25,9 @@ from elastic.study.stopping import SIGNALS
 #: Messages to a worker: to stop after the epoch; to a worker's owner: its imports are done, an attempt was stopped.
 STOP, READY, STOPPED = "stop", "ready", "stopped"
 
+#: Message of a worker of a scheduler: it has taken a run.
+BEGUN = "begun"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -38,11 +41,14 @@ class Settings:
         To be imported for what they register.
     threads
         Of torch; None leaves its default.
+    environments
+        Environment variables of the workers of a local cluster, taken in turn: one GPU each.
     """
 
     work: Work
     modules: tuple[str, ...] = ()
     threads: int | None = None
+    environments: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""Models that have been measured before: their engine is chosen, and their code checked, once a process.
+
+What is kept of a model is no tensor. It holds as long as the model has the same parts: a module, a parameter, a hook or
+a plain attribute that differs makes it another model. Values of parameters may differ, as they do between two epochs of
+a training; at least one pair is then compared with real steps. Where nothing differs at all, neither parameters nor
+samples, the comparison before is that of this measurement, too: two equal calls give equal datasets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from elastic.probes.engines import Engine
+from elastic.probes.verification import EngineCheck
+
+#: Attributes of modules that tell how a forward pass runs.
+PLAIN = (bool, int, float, str, type(None))
+
+
+@dataclass
+class Known:
+    """What is kept of a model.
+
+    Attributes
+    ----------
+    engine
+        That was chosen, or took over.
+    check
+        How it was compared with real steps, last time.
+    numbers
+        As `numbers_of` returned them then.
+    readings
+        How many comparisons there were.
+    """
+
+    engine: Engine
+    check: EngineCheck
+    numbers: Hashable
+    readings: int = 1
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, dict[Hashable, Known]] = WeakKeyDictionary()
+
+
+def known(model: nn.Module, key: Hashable) -> Known | None:
+    """Return what is kept of a model that was measured with the same key; None for a new one."""
+    return _KNOWN.get(model, {}).get(key)
+
+
+def remember(model: nn.Module, key: Hashable, kept: Known) -> None:
+    """Keep what a measurement found; of each model for the last key alone, so that none pile up."""
+    _KNOWN[model] = {key: kept}
+
+
+def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
+    """Return what the numbers of a model and of samples are told apart by, a hash of each tensor.
+
+    >>> net = nn.Linear(2, 2)
+    >>> first = numbers_of(net)
+    >>> net.weight.data[0, 0] += 1
+    >>> numbers_of(net) == first
+    False
+    """
+    tensors = (*model.parameters(), *model.buffers(), *samples)
+    if any(t.layout != torch.strided or t.is_complex() for t in tensors):
+        return object()  # equal to nothing
+    return tuple(torch.hash_tensor(t.detach()).view(torch.int64).item() for t in tensors)
+
+
+def key_of(model: nn.Module, example: Tensor, *options: Hashable) -> Hashable:
+    """Return what two measurements share that may share an engine: the model's parts, the inputs' form, options.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> x = net[0].weight.detach()
+    >>> first = key_of(net, x)
+    >>> _ = nn.init.zeros_(net[0].weight)
+    >>> key_of(net, x) == first
+    True
+    >>> net[1] = nn.Tanh()
+    >>> key_of(net, x) == first
+    False
+    """
+    modules = tuple((name, *_parts(module)) for name, module in model.named_modules())
+    tensors = tuple(
+        (name, *_form(tensor), tensor.requires_grad)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+    )
+    return modules, tensors, tuple(example.shape[1:]), example.dtype, example.device, options
+
+
+def _form(tensor: Tensor) -> tuple[Hashable, ...]:
+    return tuple(tensor.shape), tensor.dtype, tensor.device, tensor.layout
+
+
+def _parts(module: nn.Module) -> Iterator[Hashable]:
+    """Yield the type of a module, its hooks, and its attributes that are plain or functions."""
+    yield type(module)
+    yield type(module).forward
+    for name, value in sorted(vars(module).items()):
+        if name == "training":
+            continue
+        if isinstance(value, PLAIN) or _is_plain(value):
+            yield name, value
+        elif name.endswith("_hooks"):
+            yield name, tuple(map(_code, value.values()))
+        elif callable(value) and not isinstance(value, nn.Module):
+            yield name, _code(value)
+
+
+def _code(function: Any) -> Hashable:
+    # Identities are used again once their object is gone; of functions, the code tells more.
+    return id(function), getattr(function, "__code__", type(function))
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(part, PLAIN) for part in value)

@@ -108,6 +108,7 @@ def read(finished_study, tmp_path_factory):
     commands = {
         "status": ["status", study, "--json"],
         "table": ["status", study],
+        "watch": ["watch", study, "--once"],
         "verify": ["verify", study],
         "check": ["check", study, "--claims", claims, "--json"],
         "plot": ["plot", study],
@@ -157,6 +158,7 @@ def test_status_and_claims_are_told_without_torch(read):
     assert [run["state"] for run in facts["runs"]] == ["done", "done"]
     assert facts["sealed"] is True
     assert "2 of 2 runs ended" in told["table"].out
+    assert "nc1 by layer" in told["watch"].out
     assert told["verify"].code == 0
     claims = json.loads(told["check"].out)["claims"]
     assert [claim["name"] for claim in claims] == ["collapse_deepens_with_depth"]

@@ -134,7 +134,9 @@ class Watched:
                 note = note or str(error)
         self._courses.check_metric()
         title = str(self.study.facts["protocol"].get("title") or self.study.name)
-        shown = Picture(self.study.name, title, runs, courses, self.metric, sealed, self._left(runs), note)
+        shown = Picture(
+            self.study.name, title, str(self.study.folder), runs, courses, self.metric, sealed, self._left(runs), note
+        )
         height = (console.height if height is None else height) - 1
         return picture(shown, width=console.width, height=height, colours=colours)
 

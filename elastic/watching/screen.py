@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -24,7 +25,7 @@ class Picture:
 
     Attributes
     ----------
-    name, title
+    name, title, folder
         Of the study.
     runs
         All of them.
@@ -42,6 +43,7 @@ class Picture:
 
     name: str
     title: str
+    folder: str
     runs: Sequence[RunStatus]
     courses: Sequence[Course]
     metric: str
@@ -79,7 +81,14 @@ def picture(shown: Picture, *, width: int, height: int, colours: bool) -> Render
         parts += [Text(""), table]
     more = len(shown.runs) - len(shown.courses)
     if more > 0 and shown.courses:
-        parts.append(Text(f"and {more} more run{'s' if more > 1 else ''} (elastic status {shown.name})", style="dim"))
+        parts.append(
+            Text(
+                f"and {more} more run{'s' if more > 1 else ''} (elastic status {quote(shown.folder)})",
+                style="dim",
+                overflow="ellipsis",
+                no_wrap=True,
+            )
+        )
     return Group(*parts)
 
 

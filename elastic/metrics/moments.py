@@ -18,7 +18,6 @@ from elastic.metrics.rounding import (
     spacing,
 )
 
-
 #: Classes up to which sums are matrix products on processors, too.
 FEW_CLASSES = 64
 

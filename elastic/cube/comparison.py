@@ -8,6 +8,9 @@ import numpy as np
 
 from elastic.cube.record import Array
 
+#: Difference of movements in float32, relative to the largest of an array, that is their rounding.
+ROUNDED = 1e-5
+
 
 def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
     """Return which arrays differ and by how much, NaN being equal to NaN.
@@ -25,3 +28,30 @@ def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
             finite = apart[np.isfinite(apart) & (apart > 0)]
             told.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
     return ", ".join(told) or "equal numbers in other bytes (the sign of a zero or of a NaN)"
+
+
+def same_but_for_rounding(old: Mapping[str, Array], new: Mapping[str, Array]) -> bool:
+    """Whether two records differ in nothing but the rounding of movements, which another release may add up otherwise.
+
+    Whatever is not of the elasticity group is compared to the last bit.
+
+    >>> old = {"elasticity/response": np.array([1.0, np.nan]), "training/loss": np.ones(1)}
+    >>> same_but_for_rounding(old, old | {"elasticity/response": np.array([1.0000001, np.nan])})
+    True
+    >>> same_but_for_rounding(old, old | {"training/loss": np.array([1.0000001])})
+    False
+    """
+    return old.keys() == new.keys() and all(_rounded_alike(key, old[key], new[key]) for key in old)
+
+
+def _rounded_alike(key: str, old: Array, new: Array) -> bool:
+    if old.tobytes() == new.tobytes():
+        return True
+    if not key.startswith("elasticity/") or old.shape != new.shape or old.dtype != new.dtype:
+        return False
+    known = np.isfinite(old)
+    if not np.array_equal(np.where(known, np.nan, old), np.where(known, np.nan, new), equal_nan=True):
+        return False
+    # The error of an engine is rounding itself.
+    size = 1.0 if key == "elasticity/probe_error" else np.abs(old[known]).max()
+    return bool(np.abs(old[known] - new[known]).max() <= ROUNDED * size)

@@ -98,7 +98,7 @@ def _form(tensor: Tensor) -> tuple[Hashable, ...]:
     return tuple(tensor.shape), tensor.dtype, tensor.device, tensor.layout
 
 
-def _parts(module: nn.Module) -> Iterator[Hashable]:
+def _parts(module: nn.Module) -> Iterator[Any]:
     """Yield the type of a module, its hooks, and its attributes that are plain or functions."""
     yield type(module)
     yield type(module).forward

@@ -147,7 +147,7 @@ class LayerMoments:
         self._add_to(self._seen, labels, torch.ones_like(z[:, 0]))
         if before + len(x) > len(self._nearest):
             raise self._differing()
-        self._add_to(self.scatter, labels, torch.linalg.vector_norm(z, dim=1).square())
+        self._add_to(self.scatter, labels, z.square().sum(1))
         for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
             moments += (z @ directions).square().sum(0)
         self._nearest[before : before + len(x)] = self._nearest_centre(x)

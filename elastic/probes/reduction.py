@@ -131,7 +131,7 @@ class LayerReader:
         # NaN stays where a class has no sample.
         self.shift_norms, self.along = (self._zeros(J, K).fill_(torch.nan) for _ in range(2))
         #: Sums of the class that the last block has cut: of movements, and of residuals.
-        self.carried: tuple[Tensor, Tensor] | None = None
+        self.carried: tuple[Tensor, Tensor | None] | None = None
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64, device=self.means.device)
@@ -238,7 +238,7 @@ def lengths(rows: Tensor) -> Tensor:
     >>> (lengths(torch.tensor([[3.0, 4.0]]) * 2.0**-80) * 2.0**80).item()
     5.0
     """
-    found = torch.linalg.vector_norm(rows, dim=-1).double()
+    found: Tensor = torch.linalg.vector_norm(rows, dim=-1).double()
     if rows.dtype != torch.float64 and bool((unsafe := ~((found > SAFE[0]) & (found < SAFE[1]))).any()):
         found[unsafe] = torch.linalg.vector_norm(rows[unsafe], dim=-1, dtype=torch.float64)
     return found
@@ -252,7 +252,8 @@ def inner(rows: Tensor, others: Tensor) -> Tensor:
     >>> inner(torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]), torch.tensor([[1.0, 1.0]])).tolist()
     [[3.0], [7.0]]
     """
-    return (rows * others).sum(dim=-1).double()
+    products: Tensor = (rows * others).sum(dim=-1).double()
+    return products
 
 
 def _at_least_single(moved: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +28,6 @@ def by_rows(rows: Tensor, weight: Tensor) -> Tensor:
     return _ONEDNN(rows, weight, None, "none", [], "")
 
 
-def _plain_single(matrix: Any) -> bool:
+def _plain_single(matrix: Tensor) -> bool:
     dense = matrix.layout == torch.strided and matrix.device.type == "cpu" and matrix.ndim == 2
-    return dense and matrix.dtype == torch.float32 and matrix.numel() > 0 and torch.backends.mkldnn.enabled
+    return bool(dense and matrix.dtype == torch.float32 and matrix.numel() > 0 and torch.backends.mkldnn.enabled)

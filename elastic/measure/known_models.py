@@ -107,8 +107,8 @@ def _parts(module: nn.Module) -> Iterator[Any]:
             continue
         if isinstance(value, PLAIN) or _is_plain(value):
             yield name, value
-        elif name.endswith("_hooks"):
-            yield name, tuple(map(_code, value.values()))
+        elif name.endswith("_hooks") and isinstance(value, (dict, list)):
+            yield name, tuple(map(_code, value.values() if isinstance(value, dict) else value))
         elif callable(value) and not isinstance(value, nn.Module):
             yield name, _code(value)
 

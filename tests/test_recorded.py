@@ -203,7 +203,7 @@ def test_epochs_are_chosen_as_they_are_shown(whole):
     assert select(nc1, "epoch", 0).identical(nc1.sel(epoch=0.0))
     assert select(nc1, "epoch", -2).identical(nc1.isel(epoch=-2))
     for epoch in (0.3, 2, -0.5, -9):
-        with pytest.raises(NotMeasured, match=r"0.25|0.3333"):
+        with pytest.raises(NotMeasured, match=r"should be one that the cube has for nc1"):
             select(nc1, "epoch", epoch)
 
 

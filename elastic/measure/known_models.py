@@ -70,7 +70,8 @@ def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
     tensors = (*model.parameters(), *model.buffers(), *samples)
     if any(t.layout != torch.strided or t.is_complex() for t in tensors):
         return object()  # equal to nothing
-    return tuple(torch.hash_tensor(t.detach()).view(torch.int64).item() for t in tensors)
+    # hash_tensor takes no tensor without elements, as of a LazyLinear or a width of 0.
+    return tuple(torch.hash_tensor(t.detach()).view(torch.int64).item() if t.numel() else 0 for t in tensors)
 
 
 def key_of(model: nn.Module, example: Tensor, *options: Hashable) -> Hashable:

@@ -26,7 +26,10 @@ def test_a_start_means_what_its_protocol_does(tmp_path, name):
     path = write_start(tmp_path / "mine.yaml", name)
     assert load_protocol(path).name == "mine"
     assert meaning(path) == meaning(shipped_protocols()[name])
-    assert max(len(line) for line in path.read_text().splitlines() if line.lstrip().startswith("#")) <= 120
+    # Two kinds of lines name files of this machine, however long their paths are: that of the schema, and commands.
+    lines = path.read_text().splitlines()[1:]
+    comments = [line for line in lines if line.lstrip().startswith("#") and str(path) not in line]
+    assert max(map(len, comments)) <= 120
 
 
 def test_every_option_in_a_comment_can_be_taken_in(tmp_path):

@@ -8,6 +8,7 @@ read alike.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from elastic.cube.record import Array, encode
 from elastic.cube.record_contents import whole_record
 from elastic.cube.variable import Variable
 from elastic.errors import Damaged, NotReproduced
+
+logger = logging.getLogger("elastic")
 
 #: Folder, in that of the journal, of records that were moved out of it.
 SET_ASIDE = "set-aside"
@@ -156,9 +159,10 @@ class Journal(JournalRecords):
         before = self.read(epoch)
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
-        if same_but_for_rounding(before, arrays):  # the record stays, as the release before wrote it
-            return
         found = differences(before, arrays)
+        if same_but_for_rounding(before, arrays):
+            logger.warning("epoch %s differs by rounding when replayed; the record is kept: %s", epoch, found)
+            return
         hint = (
             "the torch, thread count and machine that began the run, or another folder (--out DIR); the record is kept"
         )

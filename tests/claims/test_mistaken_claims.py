@@ -10,7 +10,6 @@ from elastic.claims.fault import named_by
 from elastic.errors import ElasticError
 from elastic.protocol import load_protocol
 from elastic.protocol.mistakes import first_mistake
-from elastic.protocol.shipped import shipped_protocols
 from elastic.registry import registry
 from elastic.runs.rehearsal import rehearse
 from elastic.study.claim_rehearsal import ONE_SEED, check_claims, mistakes_in_claims, planned_cube
@@ -58,11 +57,6 @@ WRONG = {
 }  # fmt: skip
 
 CLAIMS = registry("claims").names()
-
-#: Protocols that ship whose data are not there, or whose networks take seconds to build.
-SLOW = {name for name in shipped_protocols() if name.startswith("cifar")} | {
-    "batch_norm", "inner_layers", "local_elasticity_he_su",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +141,6 @@ def test_the_mistakes_of_all_claims_are_listed(tmp_path):
     with pytest.raises(ElasticError) as caught:
         elastic.run(path, out=tmp_path / "results")
     assert [error.field for error in (caught.value, *caught.value.others)] == ["`claims.0.layer`", "`claims.1.epoch`"]
-
-
-@pytest.mark.parametrize("name", sorted({*shipped_protocols()} - SLOW))
-def test_the_claims_of_a_protocol_that_ships_are_right(name, tmp_path):
-    assert check_claims(load_protocol(shipped_protocols()[name]), tmp_path, (), None) == []
 
 
 def test_names_along_an_axis_are_those_of_any_of_its_runs(tmp_path):

@@ -42,6 +42,8 @@ class Journal(JournalRecords):
         As `elastic.cube.journal_records.JournalRecords` takes them.
     writing
         Whether the caller owns the run and is about to append: what dead writers left half-written is removed.
+    rounded
+        Whether records are of a release whose movements differ by rounding: a replay may then differ by as much.
 
     Raises
     ------
@@ -49,8 +51,11 @@ class Journal(JournalRecords):
         If there is no layout, or the folder cannot be read.
     """
 
-    def __init__(self, folder: Path, layout: Layout | None = None, *, writing: bool = False) -> None:
+    def __init__(
+        self, folder: Path, layout: Layout | None = None, *, writing: bool = False, rounded: bool = False
+    ) -> None:
         super().__init__(folder, layout)
+        self._rounded = rounded
         if writing:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
@@ -160,7 +165,7 @@ class Journal(JournalRecords):
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
         found = differences(before, arrays)
-        if same_but_for_rounding(before, arrays):
+        if self._rounded and same_but_for_rounding(before, arrays):
             logger.warning("epoch %s differs by rounding when replayed; the record is kept: %s", epoch, found)
             return
         hint = (

@@ -14,14 +14,14 @@ from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading
 from elastic.batches import Forward, Output
-from elastic.checkpoint import environment
+from elastic.checkpoint import ARITHMETIC, PROBE_ARITHMETIC, environment
 from elastic.cube import Status, compact_journal, remove_seal, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import StudyError
 from elastic.models.positions import Position
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
-from elastic.recording.membership import Header, describe, discard, is_recorded, join
+from elastic.recording.membership import Header, arithmetic_of, describe, discard, is_recorded, join
 from elastic.recording.options import due_at, read_options
 from elastic.recording.settings import described_settings
 from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest, device_of
@@ -179,8 +179,10 @@ class Recorder(RunRecorder):
         try:
             if restart or not is_recorded(run):
                 discard(self.folder, run)
+            self._arithmetic = arithmetic_of(run)
             describe(self.folder, run, self.coordinates, own)
-            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate)
+            rounded = self._arithmetic != PROBE_ARITHMETIC
+            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate, rounded=rounded)
         except BaseException:
             self._owned.close()
             raise
@@ -268,7 +270,7 @@ class Recorder(RunRecorder):
         if not self.journal.holds(epoch):
             # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
             if not self._is_under_way:
-                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs})
+                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs, ARITHMETIC: self._arithmetic})
                 self._is_under_way = True
             remove_seal(self.folder)
         super()._append(epoch, record)
@@ -287,6 +289,7 @@ class Recorder(RunRecorder):
             "epoch": last,
             "epochs": self._epochs,
             "data_digest": self._digest,
+            ARITHMETIC: self._arithmetic,
             "journal": journal_facts(self._run),
             "environment": environment(self.subject.samples["train"].labels.device),
             "engine": self.engine,

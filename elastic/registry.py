@@ -255,12 +255,14 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
     "'cross_entropy'"
     >>> nearest("20.5", ["0", "1", "20", "200"], fallback="another epoch")
     '20'
+    >>> nearest("-9", ["0", "1", "20", "200"], fallback="another epoch")
+    'another epoch'
     """
     if (same := same_name(name, known)) is not None:
         return repr(same)
     if known and _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, known)):
         number = float(name)
-        close = [one for one in known if abs(float(one) - number) <= number / 2]
+        close = [one for one in known if abs(float(one) - number) <= abs(number) / 2]
         return min(close, key=lambda one: abs(float(one) - number)) if close else fallback
     close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else fallback
@@ -278,8 +280,8 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     return name if name in known else by_letters.get(_letters(name))
 
 
-#: A number that is not negative, as a label of an axis or an epoch is.
-_NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?")
+#: A number, as a label of an axis or an epoch is.
+_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?")
 
 
 def _letters(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,12 +12,22 @@ from elastic.cli.group import cli
 from elastic.cli.printing import file_of, show
 
 
+def of_a_protocol(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the PROTOCOL, and the options that say which study it makes."""
+    for part in reversed((
+        click.argument("protocol"),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results]."),
+        click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
+                     help="Override a value of the protocol (YAML)."),
+        click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported."),
+        click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N."),
+    )):  # fmt: skip
+        command = part(command)
+    return command
+
+
 @cli.command()
-@click.argument("protocol")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
-@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
-@click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@of_a_protocol
 @click.option(
     "--workers",
     metavar="N",
@@ -76,11 +87,7 @@ def run(
 
 
 @cli.command()
-@click.argument("protocol")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results].")
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Override a value of the protocol (YAML).")
-@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
-@click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N.")
+@of_a_protocol
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def plan(
     protocol: str,

@@ -12,6 +12,7 @@ from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
 from elastic.display.verdicts import SIGNS
+from elastic.study.claim_standing import BEFORE, UNKNOWN
 
 #: The word stands beside sign and colour, so that neither is needed.
 COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
@@ -24,10 +25,21 @@ def verdict_table(checked: Checked) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
-    for verdict in checked.verdicts:
+    for number, verdict in enumerate(checked.verdicts):
         told = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
-        grid.add_row(told, Padding(_told(verdict), (0, 0, 1, 0)))
-    return Group(_heading(checked), Text(""), grid)
+        grid.add_row(told, Padding(Group(_told(verdict), *_late(checked, number)), (0, 0, 1, 0)))
+    return Group(_heading(checked), *map(_dim, standing_lines(checked)), Text(""), grid)
+
+
+def standing_lines(checked: Checked) -> list[str]:
+    """Return when the claims were registered, a sentence a line."""
+    if checked.standing is None:
+        return ["exploratory: claims of another protocol, which were not registered with the study before training"]
+    return checked.standing.lines()
+
+
+def _dim(line: str) -> Text:
+    return Text(line, style="dim")
 
 
 def _heading(checked: Checked) -> Text:
@@ -35,6 +47,15 @@ def _heading(checked: Checked) -> Text:
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
     return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
+
+
+def _late(checked: Checked, number: int) -> list[Text]:
+    """Return when a claim was registered, unless it stood before training or nothing tells."""
+    standing = checked.standing
+    if standing is None or standing.claims[number] in (BEFORE, UNKNOWN):
+        return []
+    what = "changed" if standing.changed[number] else "added"
+    return [Text(f"{what} {standing.claims[number]}: exploratory", style="yellow")]
 
 
 def _told(verdict: Verdict) -> RenderableType:

@@ -123,10 +123,11 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     if claims is None:
         verdicts = verdicts_on(cube, study.claims, study=study)
-        if study.claims:
+        keeps = bool(study.claims) and not study.published
+        if keeps:
             register_verdicts(study.folder, study.facts["protocol"]["claims"], study.facts["axes"].get("seed", ()))
         checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
-        if study.claims:
+        if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
     read = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))

@@ -12,7 +12,6 @@ from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
 from elastic.display.verdicts import SIGNS
-from elastic.study.claim_standing import BEFORE, UNKNOWN
 
 #: The word stands beside sign and colour, so that neither is needed.
 COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
@@ -50,12 +49,8 @@ def _heading(checked: Checked) -> Text:
 
 
 def _late(checked: Checked, number: int) -> list[Text]:
-    """Return when a claim was registered, unless it stood before training or nothing tells."""
-    standing = checked.standing
-    if standing is None or standing.claims[number] in (BEFORE, UNKNOWN):
-        return []
-    what = "changed" if standing.changed[number] else "added"
-    return [Text(f"{what} {standing.claims[number]}: exploratory", style="yellow")]
+    late = checked.standing.late(number) if checked.standing else ""
+    return [Text(late, style="yellow")] if late else []
 
 
 def _told(verdict: Verdict) -> RenderableType:

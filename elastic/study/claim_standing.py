@@ -72,6 +72,12 @@ class Standing:
         """Return the standing as plain data."""
         return {**asdict(self), "frozen": self.frozen}
 
+    def late(self, number: int) -> str:
+        """Return how a claim came later than training; "" if it stood before, or nothing tells."""
+        if self.claims[number] in (BEFORE, UNKNOWN):
+            return ""
+        return f"{'changed' if self.changed[number] else 'added'} {self.claims[number]}: exploratory"
+
     def lines(self) -> list[str]:
         """Return what a reader of verdicts has to know, a sentence a line."""
         counts = {one: self.claims.count(one) for one in (BEFORE, DURING, AFTER, UNKNOWN) if one in self.claims}

@@ -1,10 +1,11 @@
 """``claims_history.json``: when each set of claims was registered, and what of the study could be seen by then.
 
-Entries are only appended. An entry is one of three events:
+Entries are only appended. An entry is one of four events:
 
 - ``claims``: claims were registered, with their digest, and how many runs had records;
 - ``verdicts``: verdicts were computed, on which seeds;
-- ``restart``: runs were dropped.
+- ``restart``: runs were dropped;
+- ``published``: the study was published first, for a study of which nothing else tells a time.
 
 The times are those of this machine's clock and prove nothing by themselves. A digest that was published elsewhere
 before the first run does.
@@ -29,7 +30,7 @@ from elastic.study.folders import RUNS
 FILE = "claims_history.json"
 
 #: Events.
-CLAIMS, VERDICTS, RESTART = "claims", "verdicts", "restart"
+CLAIMS, VERDICTS, RESTART, PUBLISHED = "claims", "verdicts", "restart", "published"
 
 #: File whose presence shows that verdicts were computed before there was a history.
 CHECKED = "claims.json"
@@ -131,6 +132,14 @@ def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: 
             return
         with study_lock(folder):
             _append(folder, read_history(folder), {"event": VERDICTS, **asked})
+
+
+def register_publication(folder: Path) -> None:
+    """Append an entry for the publication of a study whose history is empty; nothing in a read-only folder."""
+    with suppress(StudyError):
+        if not read_history(folder):
+            with study_lock(folder):
+                _append(folder, (), {"event": PUBLISHED})
 
 
 def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:

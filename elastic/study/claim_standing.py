@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.errors import StudyError
 from elastic.protocol.canonical import digest
-from elastic.study.claim_history import CLAIMS, VERDICTS, Entry, claims_digest, read_history
+from elastic.study.claim_history import CLAIMS, RESTART, VERDICTS, Entry, claims_digest, read_history
 
 if TYPE_CHECKING:
     from elastic.study.study import Study
@@ -187,8 +187,8 @@ def _when(history: Sequence[Entry], claim: Mapping[str, Any]) -> str:
             continue
         if not entry["cube_seen"] and not entry["runs_with_records"]:
             return BEFORE
-        if place == 0:  # the history begins later than the runs
-            return UNKNOWN
+        if not any(one["event"] in (CLAIMS, RESTART) for one in history[:place]):
+            return UNKNOWN  # the history begins later than the runs
         return AFTER if entry["cube_seen"] else DURING
     return UNKNOWN
 

@@ -1,7 +1,7 @@
 """The version of the package, its name and its authors: the only definition of each.
 
-The build reads the version here; ``pyproject.toml``, ``CITATION.cff`` and "how to cite" of a report are held to the rest
-by a test.
+The build reads the version here. A test holds ``pyproject.toml``, ``CITATION.cff`` and "how to cite" of a report to
+the rest.
 """
 
 __version__ = "0.1.0"

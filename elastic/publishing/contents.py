@@ -11,6 +11,11 @@ from elastic.study import FACTS, PROTOCOL
 from elastic.study.claim_history import FILE as HISTORY
 from elastic.study.published_runs import FILE as RUNS
 
+__all__ = [
+    "CHECKLIST", "CITATION", "CLAIMS", "CRATE", "CUBE", "DATA", "ENVIRONMENT", "FACTS", "FIGURES", "HISTORY",
+    "MANIFEST", "MEANINGS", "NOTEBOOK", "PROTOCOL", "README", "REPORT", "REQUIREMENTS", "RUNS", "SUMS",
+]  # fmt: skip
+
 #: SHA-256 of every other file, as ``sha256sum --check`` reads it.
 SUMS = "SHA256SUMS"
 

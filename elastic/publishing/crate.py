@@ -129,7 +129,7 @@ def _add_files(crate: ROCrate, folder: Path, sums: Mapping[str, str]) -> None:
     for name in sorted(sums):
         top = name.partition("/")[0]
         facts = {
-            "name": MEANINGS[name] if name in MEANINGS else name,
+            "name": MEANINGS.get(name, name),
             "sha256": sums[name],
             "contentSize": str((folder / name).stat().st_size),
             "encodingFormat": _media_type(name),

@@ -126,7 +126,8 @@ def _reproduce(study: Study) -> str:
         f"```bash\npip install -r {REQUIREMENTS}\nelastic reproduce ARCHIVE.zip{allow}            # all runs\n"
         f"elastic reproduce ARCHIVE.zip --runs 1{allow}   # a sample\n```\n\n"
         "The data are compared by digest before anything is trained. On the same torch, number of threads and CPU "
-        "capability the numbers are identical to the last bit; elsewhere they are compared within the spread over seeds."
+        "capability the numbers are identical to the last bit; elsewhere they are compared within the spread over the "
+        "seeds."
     )
     if allow:
         text += " The protocol names code that is not part of this archive: read it before you allow it to run."

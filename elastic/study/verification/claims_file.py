@@ -31,6 +31,6 @@ def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Fin
 
 
 def check_history(folder: Path) -> list[Finding]:
-    """Return what is found of a study's claims_history.json, nothing where there is none: earlier releases wrote none."""
+    """Return what is found of a study's claims_history.json, nothing where there is none (earlier releases)."""
     _, found = read_object(folder / HISTORY, HISTORY)
     return [] if found is None else [found]

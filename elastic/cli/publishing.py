@@ -18,6 +18,7 @@ from elastic.cli.printing import show
 @click.option("--license", default="", metavar="SPDX", help="Licence of the study, as CC-BY-4.0.")
 @click.option("--anonymous", is_flag=True, help="Leave out names, hosts, commits and paths (double-blind review).")
 @click.option("--hide", multiple=True, metavar="WORD", help="A further word that an anonymous archive must not hold.")
+@click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only [all].")
 @click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def publish(
@@ -27,6 +28,7 @@ def publish(
     license: str,
     anonymous: bool,
     hide: tuple[str, ...],
+    figures: tuple[str, ...],
     execute: bool,
     as_json: bool,
 ) -> None:
@@ -44,6 +46,7 @@ def publish(
         license=license,
         anonymous=anonymous,
         hide=hide,
+        figures=figures,
         execute=execute,
         tell=_tell,
     )

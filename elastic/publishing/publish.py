@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.errors import OptionError, StudyError
+from elastic.publishing.anonymous_study import anonymize, check_nothing_left
 from elastic.publishing.citation_file import study_citation
 from elastic.publishing.contents import (
     CITATION,
@@ -34,7 +35,7 @@ from elastic.publishing.zip_writer import write_zip
 from elastic.study import Study, open_study
 
 #: Authors of a study that names none.
-NO_AUTHORS = ("The authors of the study",)
+NO_AUTHORS, ANONYMOUS = ("The authors of the study",), ("Anonymous",)
 
 ENDING = ".zip"
 
@@ -67,6 +68,7 @@ def publish(
     license: str = "",
     anonymous: bool = False,
     hide: Sequence[str] = (),
+    figures: Sequence[str] = (),
     execute: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Published:
@@ -88,6 +90,8 @@ def publish(
         Leave out names, hosts, commits and paths, for double-blind review.
     hide
         Further words that an anonymous archive must not hold.
+    figures
+        Names of the figures to draw; by default all that show something the study measured.
     execute
         Execute the notebook (extra ``notebook``).
     tell
@@ -110,13 +114,19 @@ def publish(
     target = Path(output) if output is not None else Path(f"{study.name}{ENDING}")
     _check_options(target, authors, license, anonymous, hide)
     check_publishable(study)
-    publication = Publication(tuple(authors) or NO_AUTHORS, license)
+    publication = Publication(tuple(authors) or (ANONYMOUS if anonymous else NO_AUTHORS), license)
     with tempfile.TemporaryDirectory(prefix="elastic-publish-") as temporary:
         folder = Path(temporary) / "archive"
         tell("laying out the study")
         staged = stage(study, folder)
-        _derive(staged, folder, publication, anonymous=anonymous, execute=execute, tell=tell)
+        if anonymous:
+            folder = Path(temporary) / "anonymous"
+            staged, cleaner = anonymize(staged, folder, study.folder, hide)
+        _derive(staged, folder, figures, execute, tell)
+        _describe_for_readers(staged, folder, publication, anonymous)
         sums = _describe(staged, folder, publication)
+        if anonymous:
+            check_nothing_left(folder, cleaner)
         write_zip(folder, target)
         count = len(sums) + 1
     return Published(target, archive_digest(encode_sums(sums)), count, target.stat().st_size)
@@ -134,30 +144,28 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
             raise OptionError("`author`, `license`", "be printable text", repr(text), '--author "A. Noether"')
 
 
-def _derive(
-    staged: Study,
-    folder: Path,
-    publication: Publication,
-    *,
-    anonymous: bool,
-    execute: bool,
-    tell: Callable[[str], None],
-) -> None:
-    """Write what is made from the cube and the facts of a study: figures, report, notebook, README, citation."""
+def _derive(staged: Study, folder: Path, figures: Sequence[str], execute: bool, tell: Callable[[str], None]) -> None:
+    """Write what is drawn and written from the cube: figures, report, notebook."""
     from elastic.figures.drawing import draw
     from elastic.notebook import write_notebook
     from elastic.report import write_report
 
     tell("drawing the figures")
     try:
-        list(draw(staged, tell=lambda _: None, folder=folder / FIGURES))
+        list(draw(staged, figures, tell=lambda _: None, folder=folder / FIGURES))
     except StudyError:
+        if figures:
+            raise
         tell("no figure: the study holds nothing that one shows")
     tell("writing the report")
     write_report(staged, folder / REPORT)
     tell("executing the notebook" if execute else "writing the notebook")
     write_notebook(staged, folder / NOTEBOOK, execute=execute)
     settle_notebook(folder / NOTEBOOK)
+
+
+def _describe_for_readers(staged: Study, folder: Path, publication: Publication, anonymous: bool) -> None:
+    """Write environment, data, citation and README."""
     made, data = staged.facts["provenance"], data_of(staged)
     date = times_of(staged)[1][:10]
     version = str(made.get("elastic_version") or "")

@@ -11,7 +11,7 @@ from elastic.analysis.reading import read
 from elastic.display.markdown import inert
 from elastic.display.recorded import study_title
 from elastic.errors import NotMeasured
-from elastic.publishing.contents import CLAIMS, CUBE, MEANINGS, REPORT, REQUIREMENTS, SUMS
+from elastic.publishing.contents import CLAIMS, CRATE, CUBE, MEANINGS, REPORT, REQUIREMENTS, SUMS
 from elastic.report.citation import modules
 from elastic.study import Study
 from elastic.study.claim_standing import standing_of
@@ -86,7 +86,9 @@ def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous:
     """
     protocol = study.facts["protocol"]
     question = str(protocol.get("question") or "").strip()
-    files = [f"- `{name}`: {told}" for name, told in MEANINGS.items() if (folder / name).exists() or name == SUMS]
+    files = [
+        f"- `{name}`: {told}" for name, told in MEANINGS.items() if (folder / name).exists() or name in (CRATE, SUMS)
+    ]
     return _TEXT.format(
         title=inert(study_title(protocol), heading=True),
         question=f"{inert(question)}\n\n" if question else "",

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: its sentence, source, verdict, and a row for each setting at which it was checked."""
+    """One claim: its sentence, source, verdict, a row for each setting, and how it came later than training, or ""."""
 
     name: str
     sentence: str
@@ -63,14 +63,16 @@ class Claim:
     quantity: str
     verdict: str
     rows: tuple[Row, ...]
+    late: str = ""
 
 
 @dataclass(frozen=True)
 class ClaimsTable:
-    """All claims of a study, or a note that says why there are none."""
+    """All claims of a study and when they were registered, or a note that says why there are none."""
 
     claims: tuple[Claim, ...]
     note: str
+    standing: tuple[str, ...] = ()
 
     @property
     def tally(self) -> dict[str, int]:
@@ -82,12 +84,15 @@ class ClaimsTable:
 def claims_table(context: Context) -> ClaimsTable:
     """Return the claims of a study; a note says that there are none, or why they could not be checked."""
     none = "" if context.verdicts else f"The {'study' if context.recorded else 'protocol'} makes no claims."
-    return ClaimsTable(tuple(map(_claim, context.verdicts)), context.unchecked or none)
+    standing = context.standing
+    late = [standing.late(number) if standing else "" for number in range(len(context.verdicts))]
+    lines = tuple(standing.lines()) if standing else ()
+    return ClaimsTable(tuple(map(_claim, context.verdicts, late)), context.unchecked or none, lines)
 
 
-def _claim(verdict: Verdict) -> Claim:
+def _claim(verdict: Verdict, late: str) -> Claim:
     rows = tuple(_rows(verdict.findings))
-    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
+    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows, late)
 
 
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:

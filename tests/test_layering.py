@@ -57,7 +57,7 @@ KEYS = {
     "jinja2": {"report"},
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
-    "sklearn": {"data", "analysis"},
+    "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},

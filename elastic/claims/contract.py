@@ -53,15 +53,15 @@ class Evidence:
     shown
         Monotone map from the scale of the effect to the one that is shown.
     resolution
-        Smallest difference between two seeds that the effect can resolve; 0 if it is continuous. The standard
-        deviation over seeds is not taken to be smaller.
+        Smallest difference between two seeds that the effect can resolve, one number or one a setting; 0 if it is
+        continuous. The standard deviation over seeds is not taken to be smaller.
     """
 
     effect: xr.DataArray
     region: tuple[float, float]
     quantity: str
     shown: Callable[[float], float] = _identity
-    resolution: float = 0.0
+    resolution: float | xr.DataArray = 0.0
 
 
 ClaimFunction = Callable[..., Evidence]
@@ -174,6 +174,8 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "in_layer": f" in {layer}" if layer else "",
         "layer": layer or "every hidden layer",
         "between": _between(options.get("least"), options.get("most")),
+        "since_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
+        "group_names": " and ".join(options.get("groups") or ()),
     }
     sentence: str = entry.facts.sentence.format_map({**options, **words})
     return sentence

@@ -12,6 +12,7 @@ from pydantic import Field
 from elastic.analysis.depth import separation_law
 from elastic.analysis.persistence import depth_of
 from elastic.claims.contract import Evidence, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.onsets import middle_of_change, time_above_zero
 from elastic.claims.scales import log
 from elastic.claims.selection import ended
 from elastic.claims.slopes import slope
@@ -150,17 +151,7 @@ def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
     (4.0, 8.0)
     """
     # 0 (exact collapse) has no logarithm; the smallest float stands for it.
-    over = xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level)
-    start, end = (
-        over.isel(epoch=slice(None, -1)),
-        over.isel(epoch=slice(1, None)).assign_coords(epoch=values["epoch"].values[:-1]),
-    )
-    way = abs(start) + abs(end)
-    share = ((start.clip(min=0) + end.clip(min=0)) / way.where(way > 0)).where(way != 0, 0)
-    time = np.log1p(values["epoch"].values.astype(float))
-    steps = xr.DataArray(np.diff(time), dims="epoch", coords={"epoch": start["epoch"]})
-    reached: xr.DataArray = xr.apply_ufunc(np.exp, time[0] + (share * steps).sum("epoch", skipna=False))
-    return reached
+    return time_above_zero(xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level))
 
 
 def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
@@ -188,8 +179,6 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
     >>> round(float(middle_of_fall(fall)), 6)           # √(√2 · √8)
     2.0
     """
-    course, time = log(values), np.log1p(values["epoch"].values)
+    course = log(values)
     first, last = course.isel(epoch=0, drop=True), course.isel(epoch=-1, drop=True)
-    left = ((course - last) / (first - last).where(first > last)).assign_coords(time=("epoch", time))
-    middle: xr.DataArray = xr.apply_ufunc(np.exp, time[0] + left.integrate("time"))
-    return middle
+    return middle_of_change((course - last) / (first - last).where(first > last))

@@ -144,6 +144,16 @@ class Data(Component):
         Field(description="Standardise the inputs by the train samples' mean and standard deviation, or not."),
     ] = "standardize"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the choice of samples and of the split.")] = 0
+    unseen: Annotated[
+        list[int | str] | None,
+        Added("0.1.0", before=None),
+        Field(
+            min_length=1,
+            description="Classes that are never trained on and that the probe `unseen` measures; null: none.",
+            examples=[[8, 9]],
+        ),
+        AfterValidator(lambda classes: classes and without_repeats(classes)),
+    ] = None
 
     @pydantic.field_validator("superclasses")
     @classmethod

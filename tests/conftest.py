@@ -14,6 +14,19 @@ hypothesis.settings.register_profile("elastic", deadline=None, derandomize=True,
 hypothesis.settings.load_profile("elastic")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each file to one worker, in the order of files, whatever `--dist` says.
+
+    Studies that a module makes once are made once altogether, instead of once a worker. The last files are those of
+    doctests, short ones, so that no worker waits long for the other.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # which puts files of few tests last, and with them the slowest ones
+    return LoadFileScheduling(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     """Draw each test's weights from one seed: about one small ReLU net in fifty has a class that no unit sees."""

@@ -21,7 +21,7 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"_version"},
     {"elastic"},
-    {"errors", "docstrings"},
+    {"errors", "docstrings", "uncompiled"},
     {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
@@ -42,7 +42,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
+    "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
 )  # fmt: skip

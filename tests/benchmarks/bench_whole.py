@@ -4,8 +4,8 @@
         [--cases mlp cnn resnet18] [--out tests/benchmarks/results]
 
 Product and peers run in one process, in turns: a ratio is the median over rounds of two times of the same round. Before
-each round the parameters are moved a little, as training does between two epochs: `measure_elasticity` then compares one
-pair with real steps. Its first call for a module, which chooses an engine and compares eight, has a row of its own.
+each round the parameters are moved a little, as training does between two epochs: `measure_elasticity` then compares
+one pair with real steps. Its first call for a module, which chooses an engine and compares eight, has its own row.
 Writes ``probes.json`` (machine, date, load, every time) and ``probes.md`` (the tables); sections that were not asked
 for stay as an earlier call on the same machine left them.
 """

@@ -126,7 +126,7 @@ class Plan:
         rows = min(stepped, max(1, free // (2 * cost.held + 1)), max(1, free // (cost.peak(1, few) - cost.fixed + 1)))
         columns = min(observed, cost.most_observed(rows, bytes_))
         if cost.cached is not None:
-            columns = min(columns, max(few, cost.cached // (cost.widest * rows)))
+            columns = min(columns, max(2 * FEW, cost.cached // (cost.widest * rows)))
         most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
         own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
         return cls(rows, columns, own, cost.most_observed(1, bytes_))

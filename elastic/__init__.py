@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elastic.protocol import load_protocol
     from elastic.recording import Recorder, record_checkpoints
     from elastic.study import Study, open_study
+    from elastic.study.combining import combine
     from elastic.study.planning import plan
     from elastic.study.runner import run
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Recorder": "elastic.recording",
     "Study": "elastic.study",
     "check": "elastic.claims.checking",
+    "combine": "elastic.study.combining",
     "layers": "elastic.measure",
     "load_protocol": "elastic.protocol",
     "measure_collapse": "elastic.measure",
@@ -46,6 +48,7 @@ __all__ = [
     "Study",
     "__version__",
     "check",
+    "combine",
     "layers",
     "load_protocol",
     "measure_collapse",

@@ -23,6 +23,12 @@ from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
 
+#: Key and number of the way in which elasticity probes add up movements; raised when their last bits change.
+ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "2"
+
+#: That of releases which did not tell.
+FIRST_ARITHMETIC = "1"
+
 
 def environment(device: torch.device) -> dict[str, str]:
     """Return what the bits of a training depend on beyond its protocol."""
@@ -32,6 +38,7 @@ def environment(device: torch.device) -> dict[str, str]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        ARITHMETIC: PROBE_ARITHMETIC,
     }
 
 
@@ -88,7 +95,14 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
     >>> changes({"torch": "2.12", "threads": "2"}, {"torch": "2.13", "threads": "2"})
     ['torch 2.12 → 2.13']
+
+    An environment that does not tell of the arithmetic of probes is of a release before it was changed.
+
+    >>> changes({"torch": "2.13"}, {"torch": "2.13", "probe_arithmetic": "2"})
+    ['probe_arithmetic 1 → 2']
     """
+    if ARITHMETIC in now:
+        before = {ARITHMETIC: FIRST_ARITHMETIC, **before}
     keys = sorted(before.keys() | now.keys())
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 

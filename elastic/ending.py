@@ -29,6 +29,9 @@ from elastic.errors import ElasticError, Stopped
 #: Exit codes beside those that errors have themselves (`elastic.errors.ElasticError.exit_code`); 70 is EX_SOFTWARE.
 MISTAKE, INTERNAL, SIGNAL = 2, 70, 128
 
+#: The one library that commands may lack: an installation that only reads studies has all others.
+TORCH = "torch"
+
 
 def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -> int:
     """Run the command line and return its exit code.
@@ -73,6 +76,8 @@ def ended_by(error: BaseException) -> tuple[int, str]:
 
     >>> ended_by(KeyboardInterrupt()), ended_by(Stopped(signal.SIGTERM))[0]
     ((130, 'stopped; the same command goes on from here'), 143)
+    >>> ended_by(ModuleNotFoundError("No module named 'torch'", name="torch"))[0]
+    2
     >>> ended_by(PermissionError(13, "Permission denied", "/root/a.html"))
     (2, '/root/a.html should be usable; found Permission denied; try another path, or its permissions (ls -ld)')
     """
@@ -85,6 +90,9 @@ def ended_by(error: BaseException) -> tuple[int, str]:
         path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file or a pipe"
         hint = "another path, or its permissions (ls -ld)" if error.filename else "freeing space, or another output"
         return MISTAKE, f"{path} should be usable; found {error.strerror}; try {hint}"
+    if isinstance(error, ModuleNotFoundError) and error.name == TORCH:
+        hint = "pip install torch; reading, checking, drawing and exporting a study need none"
+        return MISTAKE, f"this command should find PyTorch; found no module named {TORCH}; try {hint}"
     found = f"{type(error).__name__}: {error}".partition("\n")[0]
     hint = f"reporting it with {kept_traceback(error)}"
     return INTERNAL, f"the command should raise no error of its own; found {found}; try {hint}"

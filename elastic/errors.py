@@ -7,7 +7,7 @@ Each one is a sentence of the same shape, so that a reader learns it once::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -27,6 +27,13 @@ class ElasticError(Exception):
     place
         Where: ``file:line:column`` for protocol files, a path for study files.
 
+    Attributes
+    ----------
+    others
+        Further mistakes in the same file, in reading order. The message lists them below this one.
+    unlisted
+        How many more there are.
+
     Examples
     --------
     >>> print(ElasticError("`epochs`", "be a positive integer", "-3", "epochs: 200", place="a.yaml:4:11"))
@@ -34,6 +41,8 @@ class ElasticError(Exception):
     """
 
     exit_code = 2
+    others: tuple[ElasticError, ...] = ()
+    unlisted: int = 0
 
     def __init__(self, field: str, should: str, found: str, hint: str, *, place: str | None = None) -> None:
         self.field = field
@@ -45,7 +54,8 @@ class ElasticError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.field} should {self.should}; found {self.found}; try {self.hint}"
-        return f"{self.place}: {sentence}" if self.place else sentence
+        more = [f"… and {self.unlisted} more mistakes"] if self.unlisted else []
+        return "\n".join([f"{self.place}: {sentence}" if self.place else sentence, *map(str, self.others), *more])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are rebuilt as cls(*args), which does not fit keyword arguments: errors come back from processes.
@@ -53,7 +63,21 @@ class ElasticError(Exception):
 
     def at(self, place: str) -> ElasticError:
         """Return the same error, told of a place in a file."""
-        return type(self)(self.field, self.should, self.found, self.hint, place=place)
+        error = type(self)(self.field, self.should, self.found, self.hint, place=place)
+        error.others, error.unlisted = self.others, self.unlisted
+        return error
+
+    def with_others(self, others: Sequence[ElasticError], unlisted: int = 0) -> ElasticError:
+        """Return the same error, followed by further ones of the same file.
+
+        >>> first, second = (ProtocolError(f"`{name}`", "be 1", "2", "1", place="a.yaml:1:1") for name in "ab")
+        >>> print(first.with_others([second]))
+        a.yaml:1:1: `a` should be 1; found 2; try 1
+        a.yaml:1:1: `b` should be 1; found 2; try 1
+        """
+        error = type(self)(self.field, self.should, self.found, self.hint, place=self.place)
+        error.others, error.unlisted = tuple(others), unlisted
+        return error
 
 
 def _rebuilt(cls: type[ElasticError], args: tuple[Any, ...], state: Mapping[str, Any]) -> ElasticError:

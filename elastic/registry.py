@@ -13,16 +13,18 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import re
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
 import pydantic
 
+from elastic.docstrings import parameter_descriptions
 from elastic.errors import OptionError, UnknownName
 
 #: Where the functions of a kind live. A new kind is one line here.
@@ -75,14 +77,19 @@ class Entry:
     def options(self) -> type[pydantic.BaseModel]:
         """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown).
 
-        Facts with a model of their own under ``options`` replace it.
+        Each is described by the docstring's section ``Parameters``, or else by its annotation. Facts with a model of
+        their own under ``options`` replace it.
         """
         given: type[pydantic.BaseModel] | None = getattr(self.facts, "options", None)
         if given is not None:
             return given
         hints = typing.get_type_hints(self.function, include_extras=True)
+        described = parameter_descriptions(self.docstring)
         fields: dict[str, Any] = {
-            p.name: (hints.get(p.name, Any), ... if p.default is inspect.Parameter.empty else p.default)
+            p.name: (
+                _described(hints.get(p.name, Any), described.get(p.name)),
+                ... if p.default is inspect.Parameter.empty else p.default,
+            )
             for p in inspect.signature(self.function).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
@@ -117,11 +124,17 @@ class Entry:
         known = list(self.options.model_fields)
         if first["type"] == "extra_forbidden":
             should = f"be an option of {self.name!r}"
-            hint = nearest(str(location[0]), known, fallback=f"one of {', '.join(known) or '(it has none)'}")
+            hint = nearest(
+                str(location[0]), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out"
+            )
             return OptionError(f"`{path}`", should, repr(location[0]), hint, location=location)
         if first["type"] == "missing":
             hint = f"adding it (elastic show {self.name})"
             return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)
+        if first["type"] == "sequence_str":  # one word where a list of them is meant
+            return OptionError(
+                f"`{path}`", "be a list", shorten(first["input"]), f"[{first['input']}]", location=location
+            )
         return OptionError(
             f"`{path}`",
             sentence(first["msg"]),
@@ -129,6 +142,11 @@ class Entry:
             f"elastic show {self.name}",
             location=location,
         )
+
+
+def _described(hint: Any, description: str | None) -> Any:
+    """Return a type with a description, or as it is where there is none."""
+    return hint if description is None else typing.Annotated[hint, pydantic.Field(description=description)]
 
 
 @dataclass
@@ -204,11 +222,15 @@ class Registry:
         if self._read or self.room is None:
             return
         self._read = True
-        room = importlib.import_module(self.room)
-        for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
-            importlib.import_module(f"{self.room}.{module.name}")
-        for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
-            point.load()
+        try:
+            room = importlib.import_module(self.room)
+            for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+                importlib.import_module(f"{self.room}.{module.name}")
+            for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
+                point.load()
+        except ImportError:
+            self._read = False  # where torch is not installed, the next question has the same answer
+            raise
 
 
 def modules_outside() -> list[str]:
@@ -229,9 +251,43 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
 
     >>> nearest("resent18", ["mlp", "resnet18"], fallback="elastic list models")
     "'resnet18'"
+    >>> nearest("Cross-Entropy", ["mse", "cross_entropy"], fallback="elastic list losses")
+    "'cross_entropy'"
+    >>> nearest("20.5", ["0", "1", "20", "200"], fallback="another epoch")
+    '20'
+    >>> nearest("-9", ["0", "1", "20", "200"], fallback="another epoch")
+    'another epoch'
     """
-    close = difflib.get_close_matches(name, known, n=1)
+    if (same := same_name(name, known)) is not None:
+        return repr(same)
+    if known and _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, known)):
+        number = float(name)
+        close = [one for one in known if abs(float(one) - number) <= abs(number) / 2]
+        return min(close, key=lambda one: abs(float(one) - number)) if close else fallback
+    close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return repr(close[0]) if close else fallback
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that differs in case, separators or number only, None if there is none.
+
+    >>> known = ["nc1", "batch_size", "cifar10", "split"]
+    >>> [same_name(name, known) for name in ("NC1", "batch-size", "CIFAR-10", "splits", "nc2")]
+    ['nc1', 'batch_size', 'cifar10', 'split', None]
+    """
+    known = list(known)
+    by_letters = {_letters(one): one for one in reversed(known)}
+    return name if name in known else by_letters.get(_letters(name))
+
+
+#: A number, as a label of an axis or an epoch is.
+_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?")
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name in lower case, without the s of a plural."""
+    letters = re.sub(r"[\W_]", "", name.lower())
+    return letters[:-1] if letters.endswith("s") and len(letters) > 2 else letters
 
 
 def sentence(message: str) -> str:

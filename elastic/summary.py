@@ -1,25 +1,30 @@
-"""A study's short summary for a terminal: collapse and locality by layer, accuracy, where the cube is."""
+"""A study's short summary for a terminal: its headline by layer, accuracy, where the cube is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
-import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
-from rich.console import Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
-from elastic.display.headline import seeds_in_words
+from elastic.display.average import average
+from elastic.display.headline import headline, headline_words, of_setting, wide
+from elastic.display.numbers import with_interval
 from elastic.study import Study
 
-#: Variables of the table. nc1 weighs weak directions of the class means in full, within_between_ratio hardly sees them.
-SHOWN_VARIABLES = (("collapse", "nc1"), ("collapse", "within_between_ratio"), ("elasticity", "locality"))
+#: Letters of a line that no terminal has.
+WIDEST = 1000
 
 #: Settings shown one after the other; a study with more is to be read in a notebook.
 SHOWN = 6
@@ -28,42 +33,65 @@ SHOWN = 6
 def findings(study: Study) -> RenderableType:
     """Return what a study found, a table for each of the first few settings of its axes."""
     cube = study.cube
+    frame = headline(cube)
+    tables = {tuple(setting.values()): shown for setting, shown in wide(frame, cell)}
     parts: list[RenderableType] = []
     settings = list(settings_of(cube))
     for where in settings[:SHOWN]:
-        parts += [table(cube, where), accuracy(cube, where), Text("")]
+        setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
+        if (found := tables.get(tuple(where.values()))) is not None:
+            words = headline_words(of_setting(frame, where))
+            parts.append(Headline(found, f"{setting}: {words}" if setting else words))
+        parts += [accuracy(cube, where), Text("")]
     if len(settings) > SHOWN:
         parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
     return Group(*parts)
 
 
-def table(cube: xr.DataTree, where: Mapping[str, Any]) -> Table:
-    """Return nc1, within_between_ratio and locality of each layer, first and last probed, means over the seeds."""
-    shown = Table(title=Text(caption(cube, where)), title_justify="left", title_style="bold")
-    shown.add_column("epoch", justify="right")
-    shown.add_column("layer")
-    columns = dict(columns_of(cube, where))
-    for name in columns:
-        shown.add_column(heading(name), justify="right")
-    for epoch in dict.fromkeys(epoch for values in columns.values() for epoch in values["epoch"].values.tolist()):
-        shown.add_section()
-        there = [values.sel(epoch=[epoch]) for values in columns.values() if epoch in values["epoch"].values]
-        layers = dict.fromkeys(str(layer) for values in there for layer in values["layer"].values)
-        for row, layer in enumerate(layers):
-            cells = [cell(values, layer, epoch) for values in columns.values()]
-            shown.add_row("" if row else epoch_label(epoch), Text(layer), *cells)
-    return shown
+def cell(row: Any) -> str:
+    """Return a number of the headline with its interval."""
+    return with_interval(row.estimate, row.lower, row.upper)
 
 
-def columns_of(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[tuple[str, xr.DataArray]]:
-    """Yield the headings and the values [seed, epoch, layer] of the table, at the first and the last probed epoch."""
-    for group, variable in SHOWN_VARIABLES:
-        if group not in cube.children or variable not in cube[group].dataset:
-            continue
-        values = cube[group].dataset[variable].sel(dict(where))
-        if "split" in values.dims:
-            values = values.sel(split=shown_split(values["split"].values.tolist()))
-        yield variable, values.sel(epoch=list(dict.fromkeys(values["epoch"].values[[0, -1]].tolist())))
+@dataclass(frozen=True)
+class Headline:
+    """The headline of a setting as a table, which has intervals below the numbers where a terminal is narrow.
+
+    Attributes
+    ----------
+    found
+        Texts, as `elastic.display.headline.wide` gives them.
+    title
+        Above the table.
+    """
+
+    found: pd.DataFrame
+    title: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table on one line a layer where it fits, else on two."""
+        table = self.table()
+        fits = Measurement.get(console, options.update(max_width=WIDEST), table).maximum <= options.max_width
+        yield table if fits else self.table(stacked=True)
+
+    def table(self, *, stacked: bool = False) -> Table:
+        """Return a row for each epoch and layer, a column for each variable."""
+        shown = Table(
+            title=Text(self.title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=0, pad_edge=False
+        )
+        variables = list(dict.fromkeys(variable for variable, _ in self.found.columns))
+        for name in ("layer", *map(heading, variables)):
+            shown.add_column(name, no_wrap=name != "layer")
+        for epoch in sorted({epoch for _, epoch in self.found.columns}):
+            shown.add_section()
+            shown.add_row(Text(f"epoch {epoch_label(epoch)}", style="bold"))
+            for layer, values in self.found.iterrows():
+                cells = [str(values.get((name, epoch), "–")) for name in variables]
+                if set(cells) != {"–"}:
+                    shown.add_row(
+                        Text(str(layer)), *(text.replace(" ", "\n", 1) if stacked else text for text in cells)
+                    )
+        return shown
 
 
 def heading(name: str) -> str:
@@ -74,51 +102,6 @@ def heading(name: str) -> str:
     """
     first, underscore, last = name.rpartition("_")
     return f"{first}{underscore}\n{last}" if len(name) > 16 else name
-
-
-def cell(values: xr.DataArray, layer: str, epoch: float) -> str:
-    """Return the mean over seeds of one layer's values, with their standard deviation if there are several."""
-    if layer not in values["layer"].values or epoch not in values["epoch"].values:
-        return "–"
-    found = values.sel(layer=layer, epoch=epoch).values
-    found = found[np.isfinite(found)]
-    if found.size == 0:
-        return "–"
-    mean = found.mean()
-    if found.size == 1:
-        return in_digits(mean, 3)
-    spread = found.std(ddof=1)
-    # What lies below the rounding of the mean is none: the input, for one, is the same for every seed.
-    return f"{in_digits(mean, 3)} ± {in_digits(0 if spread < 1e-12 * abs(mean) else spread, 2)}"
-
-
-def in_digits(value: float, digits: int) -> str:
-    """Return a number with so many significant digits, without an exponent where that is short.
-
-    >>> in_digits(23.91, 2), in_digits(0.000123, 2)
-    ('24', '0.00012')
-    """
-    return f"{value:.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 10**digits else f"{value:.{digits - 1}e}"
-
-
-def caption(cube: xr.DataTree, where: Mapping[str, Any]) -> str:
-    """Return the table's heading: the setting, the number of seeds, and the split."""
-    status = cube["training"].dataset["status"].sel(where)
-    seeds = seeds_in_words([int((status == Status.DONE).any("epoch").sum())])
-    probed = [group.dataset for name, group in cube.children.items() if name != "training"]
-    splits = next((group["split"].values.tolist() for group in probed if "split" in group.coords), ["train"])
-    setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
-    what = seeds if seeds == "one seed" else f"mean ± standard deviation over {seeds}"
-    return f"{setting + ': ' if setting else ''}{what}, {shown_split(splits)} split"
-
-
-def shown_split(splits: Sequence[str]) -> str:
-    """Return the split that is shown: "train" where there is one, else the first.
-
-    >>> shown_split(["test", "train"]), shown_split(["held out"])
-    ('train', 'held out')
-    """
-    return "train" if "train" in splits else splits[0]
 
 
 def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
@@ -138,8 +121,16 @@ def _scores(training: xr.Dataset) -> str:
     if "accuracy" not in training:
         return "accuracy is not recorded"
     last = training["accuracy"].isel(epoch=-1)
-    scores = ", ".join(f"{split} {float(last.sel(split=split).mean()):.4f}" for split in last["split"].values)
-    return f"accuracy at epoch {epoch_label(last['epoch'].item())}: {scores}"
+    found = average(last)
+    scores = ", ".join(f"{split} {_score(found.sel(split=split))}" for split in last["split"].values)
+    kind = "" if int(found["count"].max()) < 2 else " (mean and 95 % interval)"
+    return f"accuracy at epoch {epoch_label(last['epoch'].item())}: {scores}{kind}"
+
+
+def _score(found: xr.Dataset) -> str:
+    """Return an accuracy with its interval, in four digits: the last ones are what networks differ in."""
+    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    return with_interval(estimate, lower, upper, digits=4)
 
 
 def _fitted(training: xr.Dataset) -> xr.DataArray | None:

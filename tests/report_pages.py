@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-VOID = {"meta", "link", "img", "br", "circle", "line", "rect", "path"}
+VOID = {"meta", "link", "img", "br", "circle", "line", "rect", "path", "source"}
 
 
 class Reader(HTMLParser):

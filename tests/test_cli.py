@@ -147,14 +147,20 @@ def test_check_exits_with_1_if_a_claim_is_refuted(command, finished_study, tmp_p
     assert studies.contents(finished_study.folder) == before
 
 
-def test_check_tells_a_mistake_in_one_sentence(command, finished_study, tmp_path):
-    (tmp_path / "claims.yaml").write_text("claims:\n  - {name: abov, variable: loss}\n")
+def test_check_tells_a_mistake_beside_the_other_verdicts(command, finished_study, tmp_path):
+    right = "{name: below, variable: loss, threshold: 1000}"
+    (tmp_path / "claims.yaml").write_text(f"claims:\n  - {{name: abov, variable: loss}}\n  - {right}\n")
     told = command("check", finished_study.folder, "--claims", "claims.yaml")
-    assert (told.code, told.out) == (2, "")
-    assert told.error == (
-        "elastic: claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
-        "try 'above' (elastic list claims)\n"
+    assert (told.code, told.error) == (2, "")
+    words = " ".join(told.out.split())
+    assert "1 supported, 1 error" in words
+    assert (
+        "claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
+        "try 'above' (elastic list claims)" in words
     )
+    told = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
+    assert told.code == 2
+    assert [claim["verdict"] for claim in one_object(told.out)["claims"]] == ["error", "supported"]
 
 
 def test_settings_override_the_file(command, protocol):
@@ -186,7 +192,8 @@ def test_figures_are_drawn_into_the_study(command, finished_study, tmp_path):
     drawn = {path.stem for path in paths}
     assert {"depth_profile", "response_matrices"} <= drawn
     left_out = set(registry("figures").names()) - drawn  # a comparison of settings, where there is one
-    assert all(f"{name} is left out: " in told.error for name in left_out)
+    assert all(f"{name} shows " in told.error for name in left_out)
+    assert "elastic:" not in told.error  # what is left out is no mistake
     assert all(path.is_file() for path in paths)
     one = command("plot", folder, "--figure", "depth_profile")
     assert {Path(line).stem for line in one.out.splitlines()} == {"depth_profile"}
@@ -203,7 +210,7 @@ def test_the_same_study_gives_the_same_drawings(command, finished_study, tmp_pat
 
 def test_every_kind_of_name_is_listed(command):
     listed = one_object(command("list", "--json").out)
-    assert set(listed) == {*ROOMS, "protocols"}
+    assert set(listed) == {*ROOMS, "sections", "protocols"}
     for kind in ROOMS:
         assert set(listed[kind]) == set(registry(kind).names())
         told = command("list", kind)
@@ -222,15 +229,55 @@ def test_protocols_of_the_folder_are_listed(command, protocol):
     assert "not readable" in told.out
 
 
-def test_every_registered_name_is_shown(command):
-    for kind in ROOMS:
-        for entry in registry(kind):
-            told = command("show", entry.name)
-            assert told.code == 0
-            assert entry.name in told.out
-            assert entry.function.__module__ in told.out
-            assert all(option in told.out for option in entry.options.model_fields), entry.name
-    assert "papyan2020prevalence" in command("show", "nc1").out
+def test_a_name_of_several_kinds_is_shown_as_each_or_as_the_one_asked_for(command):
+    told = command("show", "weights")
+    assert told.code == 0
+    assert "weights  (probe)" in told.out
+    assert "weights  (protocol)" in told.out
+    assert "one alone: elastic show weights --kind probes | protocols" in " ".join(told.out.split())
+    assert "(protocol)" not in command("show", "weights", "--kind", "probes").out
+
+
+def test_protocols_that_ship_are_listed_and_shown_in_any_folder(command):
+    titles = one_object(command("list", "protocols", "--json").out)["protocols"]
+    assert list(titles) == sorted(path.stem for path in (ROOT / "protocols").glob("*.yaml"))
+    shown = " ".join(command("show", "quickstart").out.split())
+    protocol = elastic.load_protocol("quickstart")
+    for text in (
+        protocol.title,
+        protocol.question,
+        "seed: 0, 1, 2",
+        f"{len(protocol.cells)} runs, ",
+        " on two cores",
+    ):
+        assert " ".join(text.split()) in shown
+    for claim in ("nc1 falls from layer to layer", "locality is above 1 in every hidden layer"):
+        assert claim in shown
+    assert "[he2020local]" in shown
+
+
+def test_a_start_is_written_shown_and_run(command):
+    begun = command("new", "mine", "--from", "quickstart")
+    assert (begun.code, begun.error) == (0, "")
+    assert "elastic run mine.yaml" in begun.out
+    assert command("show", "mine.yaml").code == 0
+    small = ("--set", "axes.seed=[0]", "--set", "data.per_class=4", "--set", "model.widths=[4]", "--set", "claims=[]")
+    told = command("run", "mine.yaml", *QUICK, *small, "--json")
+    assert one_object(told.out)["folder"] == "results/mine"
+    again = command("new", "mine.yaml")
+    assert (again.code, again.out) == (2, "")
+    assert "should be a new file; found mine.yaml, which is there" in again.error
+
+
+def test_a_file_that_is_called_like_a_protocol_that_ships_is_told_of(command, tmp_path):
+    (tmp_path / "quickstart.yaml").write_text("extends: quickstart\nname: lookalike\n")
+    told = command("show", "quickstart")
+    assert (
+        told.error
+        == "elastic: quickstart is the protocol that ships with elastic; the file of this folder is quickstart.yaml\n"
+    )
+    assert "lookalike" not in told.out
+    assert command("show", "quickstart.yaml").out.startswith("lookalike")
 
 
 def test_the_schema_of_protocols_accepts_the_ones_that_ship(command):
@@ -254,11 +301,13 @@ def test_help_and_version_are_no_mistakes(command, arguments):
     assert elastic.__version__ in told.out or "Usage: elastic" in told.out
 
 
-def test_a_network_of_one_s_own_runs_where_it_is_allowed(command, protocol, tmp_path, monkeypatch):
-    (tmp_path / "my_network.py").write_text(NETWORK)
-    monkeypatch.syspath_prepend(tmp_path)
+def test_a_network_of_one_s_own_beside_the_protocol_runs_where_it_is_allowed(command, protocol, monkeypatch):
+    (protocol.parent / "my_network.py").write_text(NETWORK)
+    monkeypatch.delitem(sys.modules, "my_network", raising=False)
+    before = list(sys.path)
     told = command("run", protocol, "--set", f"model={EXTERNAL}", "--allow", "my_network")
     assert told.code == 0
+    assert sys.path == before
     cube = elastic.open_study("small").cube
     assert cube["collapse"].dataset["layer"].values.tolist() == ["input", "hidden", "logits"]
     assert cube["elasticity"].dataset["relative_similarity"].notnull().any()
@@ -363,6 +412,10 @@ QUESTIONS = {
     "plot of nothing": (["plot", "nowhere"], "`STUDY` should be a study folder"),
     "unknown kind": (["list", "metric"], "'metric' is not one of"),
     "unknown name": (["show", "ncl"], "`NAME` should be registered; found 'ncl'; try 'nc1'"),
+    "unknown protocol": (["plan", "quickstrat"], "found 'quickstrat'; try 'quickstart' (elastic list protocols)"),
+    "unknown kind of a name": (["show", "nc1", "--kind", "metric"], "found 'metric'; try 'metrics'"),
+    "start of nothing": (["new", "mine.yaml", "--from", "quickstar"], "found 'quickstar'; try 'quickstart'"),
+    "start without a folder": (["new", "no/mine.yaml"], "try mkdir -p no"),
 }
 
 
@@ -430,13 +483,14 @@ def test_a_study_that_has_not_begun_has_nothing_to_draw(command, finished_study,
     assert "the study should hold something that a figure shows" in drawn.error
 
 
-def test_a_study_without_probes_has_no_figure_of_them(command, protocol):
+def test_a_study_without_probes_has_only_the_figure_of_its_training(command, protocol):
     command("run", protocol, *QUICK)
     told = command("plot", "small", "--figure", "response_matrices")
     assert told.code == 2
     assert "figure response_matrices: " in told.error
     assert "try a protocol that probes it" in told.error
-    assert command("plot", "small").code == 2
+    told = command("plot", "small")
+    assert (told.code, {Path(line).stem for line in told.out.splitlines()}) == (0, {"training_curves"})
 
 
 def test_a_study_under_way_is_drawn_as_far_as_it_is(command, finished_study, tmp_path):

@@ -9,12 +9,15 @@ import altered
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 from elastic.display import conclusion, study_html
-from elastic.display.headline import geometric_interval, headline, wide
+from elastic.display.average import average, average_words, is_positive, over_seeds
+from elastic.display.headline import headline, wide
 from elastic.display.numbers import in_digits, with_interval
 from elastic.errors import StudyError
 from elastic.study import Study
+from elastic.summary import findings
 
 HIDDEN = ["hidden_1", "hidden_2", "penultimate"]
 LAYERS = ["input", *HIDDEN, "logits"]
@@ -100,8 +103,53 @@ def test_the_headline_is_the_geometric_mean_over_the_seeds_of_the_first_and_the_
     assert "input" not in frame.loc["locality"].index.get_level_values("layer")
 
 
+def test_the_terminal_prints_the_numbers_of_the_headline_on_one_line_or_two(finished_study):
+    frame = headline(finished_study.cube)
+    row = frame[(frame["variable"] == "nc1") & (frame["layer"] == "penultimate") & (frame["epoch"] == 6)].iloc[0]
+    told = with_interval(row["estimate"], row["lower"], row["upper"])
+    printed = {}
+    for width in (60, 100):
+        console = Console(width=width)
+        with console.capture() as capture:
+            console.print(findings(finished_study))
+        printed[width] = capture.get()
+        assert max(map(len, printed[width].splitlines())) <= width
+        assert "geometric mean over 2 seeds and 95 % interval, train split" in " ".join(printed[width].split())
+    assert told in printed[100]
+    assert told not in printed[60]
+    assert all(part in printed[60] for part in told.split(" ", 1))
+    accuracy = average(finished_study.cube["training"]["accuracy"].sel(split="test").isel(epoch=-1))
+    assert f"test {in_digits(float(accuracy['estimate']), 4)} [" in printed[100]
+
+
+def test_one_word_for_each_mean():
+    assert average_words([3, 3], log=True) == "geometric mean over 3 seeds"
+    assert average_words([2], log=False) == "mean over 2 seeds"
+    assert average_words([1], log=True) == "one seed"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "positive"),
+    [
+        ((0, np.inf), True),
+        ((0, 2**0.5), True),
+        ((0, 1), False),
+        ((-1, 1), False),
+        ((-np.inf, np.inf), False),
+    ],
+)
+def test_the_bounds_of_a_variable_say_which_mean_it_has(bounds, positive):
+    values = xr.DataArray([0.5, 0.9], dims="seed", attrs={"value_bounds": [str(float(bound)) for bound in bounds]})
+    assert is_positive(values) == positive
+    wanted = (0.5 * 0.9) ** 0.5 if positive else 0.7
+    found = average(values)
+    assert found["estimate"].item() == pytest.approx(wanted)
+    assert bounds[0] <= found["lower"].item() < wanted < found["upper"].item()
+    assert positive or found["upper"].item() <= bounds[1]
+
+
 def test_a_zero_is_a_mean_of_zero_without_an_interval():
-    found = geometric_interval(xr.DataArray([0.0, 1.0, 2.0], dims="seed"))
+    found = over_seeds(xr.DataArray([0.0, 1.0, 2.0], dims="seed"), log=True)
     assert float(found["estimate"]) == 0
     assert np.isnan(found["lower"])
     assert np.isnan(found["upper"])

@@ -21,7 +21,7 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"_version"},
     {"elastic"},
-    {"errors"},
+    {"errors", "docstrings"},
     {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
@@ -31,7 +31,7 @@ ORDER = (
     {"runs", "measure", "display"},
     {"study"},
     {"claims"},
-    {"summary", "listing", "figures", "recording"},
+    {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
     {"cli"},
     {"ending"},
@@ -41,9 +41,9 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "registry", "progress", "releases", "protocol", "cube", "study",
-    "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "notebook", "export", "cli", "ending", "__main__",
+    "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
+    "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
+    "watching", "notebook", "export", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.

@@ -65,6 +65,13 @@ def test_equal_calls_give_equal_datasets_and_other_options_are_checked_in_full()
     assert pairs(net, engine="autodiff") == 8
 
 
+def test_the_same_numbers_in_another_order_are_compared_again():
+    net, (x, y) = network(), STEPPED
+    assert pairs(net) == 8
+    turned = measure_elasticity(net, (x.flip(0), y.flip(0)), OBSERVED, layers=["1", "2"])
+    assert "1 pair" in turned.attrs["engine_check"]  # eight, if the comparison before had been taken for this one
+
+
 def test_what_is_measured_again_is_what_a_copy_of_the_module_gives():
     net = network()
     pairs(net)

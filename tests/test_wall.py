@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import processes
@@ -15,34 +17,68 @@ import elastic
 
 ROOT = Path(elastic.__file__).parents[1]
 
-# A finder, not `sys.modules["torch"] = None`: SciPy looks whether torch is among the modules that are loaded.
-BLOCKED = """
-import sys
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-sys.meta_path.insert(0, NoTorch())
+#: Refuses to import what an installation that only reads studies lacks: torch, and every distribution that the group
+#: `reading` of pyproject.toml does not require. None of them is found, as where it is not installed.
+READING_ONLY = """
+import re, sys, tomllib
+from importlib import metadata
+from importlib.machinery import PathFinder
+from packaging.requirements import Requirement
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+def required(names):
+    known, ahead = set(), list(names)
+    while ahead:
+        if (name := canonical(ahead.pop())) not in known:
+            known.add(name)
+            asked = [Requirement(text) for text in metadata.requires(name) or ()]
+            ahead += [one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return known
+
+with open(sys.argv[1] + "/pyproject.toml", "rb") as file:
+    group = tomllib.load(file)["dependency-groups"]["reading"]
+INSTALLED = required(Requirement(text).name for text in group)
+OWNERS = metadata.packages_distributions()
+
+class ReadingOnly(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        owners = {canonical(owner) for owner in OWNERS.get(name.partition(".")[0], ())}
+        is_missing = owners and owners.isdisjoint(INSTALLED | {"elastic-collapse"})
+        return None if is_missing else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = ReadingOnly
 """
 
-READ = """
+#: Runs commands, each of which is a line of arguments divided by tabs, and tells how each ended and what it printed.
+COMMANDS = """
+import contextlib, io, json
+from elastic.__main__ import main
+
+told = []
+for line in sys.argv[2:]:
+    sys.argv = ["elastic", *line.split("\\t")]
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    told.append([code, out.getvalue(), error.getvalue()])
 import elastic
 study = elastic.open_study(sys.argv[1])
 cube = study.cube
-print(float(cube["collapse"].dataset["nc1"].sum()), float(cube["elasticity"].dataset["locality"].sum()))
-print(study.protocol.training.epochs, study.protocol.digest == study.digest, [run.state for run in study.runs()])
+shown = (("collapse", "nc1"), ("elasticity", "locality"))
+sums = [float(cube[group].dataset[name].sum()) for group, name in shown]
+cube["elasticity"].dataset.elastic
+states = [run.state for run in study.runs()]
+facts = [sums, study.protocol.training.epochs, study.protocol.digest == study.digest, states]
+print(json.dumps([told, facts, "torch" in sys.modules]))
 """
 
-#: Several commands are divided by "then".
-COMMAND = """
-from elastic.__main__ import main
-commands = [[]]
-for word in sys.argv[1:]:
-    commands.append([]) if word == "then" else commands[-1].append(word)
-for command in commands:
-    sys.argv = ["elastic", *command]
-    main()
-"""
+CLAIMS = "claims:\n  - {name: collapse_deepens_with_depth, metric: nc1, layers: [input, hidden_1, penultimate]}\n"
 
 FILES_OF_A_FIGURE = {".svg", ".pdf", ".png"}
 
@@ -55,52 +91,98 @@ def python(script, *arguments):
     return done.stdout
 
 
-@pytest.fixture
-def study(finished_study, tmp_path):
-    folder = tmp_path / "small"
-    shutil.copytree(finished_study.folder, folder)
-    return elastic.open_study(folder)
+@dataclass(frozen=True)
+class Told:
+    code: int
+    out: str
+    error: str
 
 
-@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "from the journals"])
-def test_a_study_is_read_without_torch(study, sealed):
-    if not sealed:
-        (study.folder / "manifest.sha256").unlink()
-    values, facts = python(BLOCKED + READ, study.folder).splitlines()
-    sums = [study.cube[group].dataset[name].sum() for group, name in (("collapse", "nc1"), ("elasticity", "locality"))]
-    assert [float(value) for value in values.split()] == [float(value) for value in sums]
-    assert facts == "6 True ['done', 'done']"
+@pytest.fixture(scope="module")
+def read(finished_study, tmp_path_factory):
+    """Return what commands answered, by their first word, and facts of a study: all of one process that only reads."""
+    folder = tmp_path_factory.mktemp("read")
+    shutil.copytree(finished_study.folder, folder / "small")
+    (folder / "claims.yaml").write_text(CLAIMS)
+    study, claims = str(folder / "small"), str(folder / "claims.yaml")
+    commands = {
+        "status": ["status", study, "--json"],
+        "table": ["status", study],
+        "watch": ["watch", study, "--once"],
+        "verify": ["verify", study],
+        "check": ["check", study, "--claims", claims, "--json"],
+        "plot": ["plot", study],
+        "report": ["report", study],
+        "notebook": ["notebook", study],
+        "export": ["export", study],
+        "list": ["list", "protocols"],
+        "show": ["show", "locality_above"],
+        "run": ["run", "quickstart", "--out", str(folder / "results")],
+        "models": ["list", "models"],
+    }
+    script = READING_ONLY + COMMANDS.replace("sys.argv[1])", f"{study!r})")
+    lines = ["\t".join(words) for words in commands.values()]
+    told, facts, has_torch = json.loads(python(script, str(ROOT), *lines).splitlines()[-1])
+    assert not has_torch
+    return {name: Told(*one) for name, one in zip(commands, told, strict=True)}, facts
 
 
-def test_status_is_told_without_torch(study):
-    status = ["status", study.folder]
-    told = python(BLOCKED + COMMAND, *status, "--json", "then", *status)
-    facts, length = json.JSONDecoder().raw_decode(told)
+def test_a_reading_installation_has_all_that_elastic_needs_but_what_runs_studies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(project["project"]["dependencies"]) - set(project["dependency-groups"]["reading"]) == {
+        "joblib>=1.4",
+        "torch>=2.13",
+    }
+    assert set(project["dependency-groups"]["reading"]) < set(project["project"]["dependencies"])
+
+
+def test_a_study_is_read_without_torch(read, finished_study):
+    _, (sums, *facts) = read
+    cube = finished_study.cube
+    groups = (("collapse", "nc1"), ("elasticity", "locality"))
+    assert sums == [float(cube[group].dataset[name].sum()) for group, name in groups]
+    assert facts == [6, True, ["done", "done"]]
+
+
+def test_a_study_is_read_from_its_journals_without_torch(finished_study, tmp_path):
+    shutil.copytree(finished_study.folder, tmp_path / "small")
+    (tmp_path / "small/manifest.sha256").unlink()
+    script = READING_ONLY + "import elastic; print(float(elastic.open_study(sys.argv[2]).cube['collapse'].nc1.sum()))"
+    value = python(script, str(ROOT), str(tmp_path / "small"))
+    assert float(value) == float(finished_study.cube["collapse"].dataset["nc1"].sum())
+
+
+def test_status_and_claims_are_told_without_torch(read):
+    told, _ = read
+    facts = json.loads(told["status"].out)
     assert [run["state"] for run in facts["runs"]] == ["done", "done"]
     assert facts["sealed"] is True
-    assert "2 of 2 runs ended" in told[length:]
+    assert "2 of 2 runs ended" in told["table"].out
+    assert "nc1 by layer" in told["watch"].out
+    assert told["verify"].code == 0
+    claims = json.loads(told["check"].out)["claims"]
+    assert [claim["name"] for claim in claims] == ["collapse_deepens_with_depth"]
 
 
-def test_figures_are_drawn_without_torch(study):
-    written = [Path(line) for line in python(BLOCKED + COMMAND, "plot", study.folder).splitlines()]
-    assert {path.suffix for path in written} == FILES_OF_A_FIGURE
-    assert len(written) >= 2 * len(FILES_OF_A_FIGURE)
-    assert all(path.stat().st_size > 1000 for path in written)
+def test_figures_report_notebook_and_exports_are_written_without_torch(read):
+    told, _ = read
+    written = {
+        name: [Path(line) for line in told[name].out.splitlines()] for name in ("plot", "report", "notebook", "export")
+    }
+    assert {path.suffix for path in written["plot"]} == FILES_OF_A_FIGURE
+    assert len(written["plot"]) >= 2 * len(FILES_OF_A_FIGURE)
+    assert [path.name for name in ("report", "notebook") for path in written[name]] == ["report.html", "analysis.ipynb"]
+    assert {path.suffix for path in written["export"]} == {".csv", ".nc", ".tex"}
+    assert all(path.stat().st_size > 0 for paths in written.values() for path in paths)
 
 
-def test_claims_are_checked_and_a_study_is_written_out_without_torch(study, tmp_path):
-    file = tmp_path / "claims.yaml"
-    file.write_text(
-        "claims:\n  - {name: collapse_deepens_with_depth, metric: nc1, layers: [input, hidden_1, penultimate]}\n"
-    )
-    writing = [word for command in ("report", "notebook", "export") for word in ("then", command, study.folder)]
-    told = python(BLOCKED + COMMAND, "check", study.folder, "--claims", file, "--json", *writing)
-    facts, length = json.JSONDecoder().raw_decode(told)
-    assert [claim["name"] for claim in facts["claims"]] == ["collapse_deepens_with_depth"]
-    written = [Path(line) for line in told[length:].split("\n") if line]
-    assert {path.name for path in written[:2]} == {"report.html", "analysis.ipynb"}
-    assert {path.suffix for path in written[2:]} == {".csv", ".nc", ".tex"}
-    assert all(path.stat().st_size > 0 for path in written)
+def test_names_are_listed_and_what_needs_torch_says_so(read):
+    told, _ = read
+    assert "quickstart" in told["list"].out
+    assert "locality" in told["show"].out
+    for name in ("run", "models"):
+        assert (told[name].code, told[name].out) == (2, "")
+        assert "should find PyTorch; found no module named torch; try pip install torch" in told[name].error
 
 
 def test_importing_elastic_imports_no_library_that_takes_time():

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.analysis import comparison, course, depth, intervals, locality, onset
+from elastic.analysis.plots import Plots
 from elastic.analysis.reading import at_layers, read, select
 from elastic.errors import OptionError
 
@@ -51,6 +52,11 @@ class Analyses:
 
     def __repr__(self) -> str:
         return f"<elastic: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of a study's cube, each a method: ``cube.elastic.plot.depth_profile()``."""
+        return Plots(lambda: self._cube)
 
     def read(self, variable: str, *, split: str | None = "train", where: Where = None) -> xr.DataArray:
         """Return a variable; see `elastic.analysis.reading.read`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import special
 
 from elastic.analysis.intervals import ROUNDING, interval, quantile, variance
 from elastic.analysis.locality import matched
@@ -100,4 +100,4 @@ def _hedges(found: xr.DataArray, spread: xr.DataArray, freedom: xr.DataArray) ->
 
 
 def _unbiasing(f: np.ndarray) -> Any:
-    return np.exp(special.gammaln(f / 2) - special.gammaln((f - 1) / 2)) / np.sqrt(f / 2)
+    return np.exp(scipy.special.gammaln(f / 2) - scipy.special.gammaln((f - 1) / 2)) / np.sqrt(f / 2)

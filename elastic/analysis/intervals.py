@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import special, stats
 
 from elastic.analysis.persistence import along
 from elastic.errors import OptionError
@@ -128,7 +128,9 @@ def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
     >>> round(float(quantile(xr.DataArray(1), 0.95)), 3)
     12.706
     """
-    reach: xr.DataArray = xr.apply_ufunc(special.stdtrit, freedom.where(freedom > 0).astype(float), (1 + level) / 2)
+    reach: xr.DataArray = xr.apply_ufunc(
+        scipy.special.stdtrit, freedom.where(freedom > 0).astype(float), (1 + level) / 2
+    )
     return reach
 
 
@@ -158,7 +160,7 @@ def _bootstrap_bounds(sample: np.ndarray, level: float) -> tuple[float, float]:
     sample = np.sort(sample[~np.isnan(sample)])
     if len(sample) < 2:
         return np.nan, np.nan
-    found = stats.bootstrap(  # type: ignore[attr-defined]
+    found = scipy.stats.bootstrap(  # type: ignore[attr-defined]
         (sample,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=DRAWS
     )
     return found.confidence_interval.low, found.confidence_interval.high

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 #: Starts of k-means, and the seed of their draws: the same similarities give the same clusters.
 STARTS, DRAWS = 20, 0
@@ -55,7 +55,7 @@ def best_named_share(clusters: np.ndarray, labels: np.ndarray) -> float:
     shared = np.array(
         [[np.sum((clusters == c) & (labels == y)) for y in np.unique(labels)] for c in np.unique(clusters)]
     )
-    best = optimize.linear_sum_assignment(shared, maximize=True)  # type: ignore[attr-defined]
+    best = scipy.optimize.linear_sum_assignment(shared, maximize=True)  # type: ignore[attr-defined]
     return float(shared[best].sum() / len(labels))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from elastic.analysis.intervals import spreads
 
@@ -57,6 +57,6 @@ def log_line(positions: np.ndarray, values: np.ndarray, *, least: int) -> LogLin
         return LogLine(np.nan, np.nan, np.nan, points)
     if not spreads(values):  # a line through equal values would fit rounding errors
         return LogLine(float(np.log(values[0])), 0.0, np.nan, points)
-    line = stats.linregress(positions, np.log(values))
+    line = scipy.stats.linregress(positions, np.log(values))
     # Adding 0 turns the slope −0.0 into 0.0.
     return LogLine(float(line.intercept), float(line.slope) + 0.0, float(line.rvalue), points)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from elastic.analysis.persistence import along
 from elastic.errors import NotMeasured, OptionError
@@ -66,7 +66,7 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     first, second = first[both], second[both]
     if len(first) < LEAST_PAIRS or np.all(first == first[0]) or np.all(second == second[0]):
         return np.nan
-    return float(stats.spearmanr(first, second).statistic)
+    return float(scipy.stats.spearmanr(first, second).statistic)
 
 
 def cross_correlation(
@@ -134,7 +134,7 @@ def _lagged(first: np.ndarray, second: np.ndarray, lag: int) -> float:
     # Even steps differ by rounding alone, which would correlate by chance.
     if any(np.ptp(steps) <= 1e-9 * np.abs(steps).max() for steps in (early, late)):
         return np.nan
-    return float(stats.pearsonr(early, late).statistic)
+    return float(scipy.stats.pearsonr(early, late).statistic)
 
 
 def lead(

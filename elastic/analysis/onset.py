@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from elastic.analysis.persistence import along, depth_of, first_known, last_known, lasting, lasting_from
 from elastic.errors import OptionError
@@ -155,7 +155,7 @@ def _order(depth: np.ndarray, onsets: np.ndarray) -> float:
     depth, onsets = depth[there], onsets[there]
     if len(onsets) < 2 or np.all(np.isnan(onsets)):
         return np.nan
-    ranks = stats.rankdata(np.where(np.isnan(onsets), np.inf, onsets))
+    ranks = scipy.stats.rankdata(np.where(np.isnan(onsets), np.inf, onsets))
     if np.ptp(ranks) == 0:
         return 0.0
-    return float(stats.somersd(depth, ranks).statistic)
+    return float(scipy.stats.somersd(depth, ranks).statistic)

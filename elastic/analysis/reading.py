@@ -188,6 +188,17 @@ def spelled(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
+def names_of(cube: xr.DataTree) -> list[str]:
+    """Return the names of a cube's groups, of their variables, and of what is computed from those.
+
+    >>> names_of(xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": 1.0, "cdnv": 2.0})}))
+    ['cdnv', 'collapse', 'nc1']
+    """
+    held = {str(name) for group in cube.children.values() for name in group.dataset.data_vars}
+    computed = {name for name, derived in DERIVED.items() if derived.of in held}
+    return sorted({*held, *computed, *cube.children})
+
+
 def _variable(cube: xr.DataTree, variable: str) -> xr.DataArray:
     group, _, name = variable.rpartition("/")
     for child in cube.children.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ import xarray as xr
 from elastic._version import __version__
 from elastic.claims.contract import evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED
-from elastic.claims.verdicts import Verdict, findings, together, unmeasured
+from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
+from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
-from elastic.errors import NotMeasured, OptionError, UnknownName
-from elastic.protocol import Component, load_claims
+from elastic.errors import ElasticError, NotMeasured, OptionError, ProtocolError, UnknownName
+from elastic.protocol import Component, ReadClaim, read_claims
 from elastic.protocol.later_components import options_of
-from elastic.registry import registry
+from elastic.protocol.reading import Given
+from elastic.protocol.words import dotted
+from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
 from elastic.study.provenance import of_its_release
 
@@ -52,6 +55,11 @@ class Checked:
         """Whether a claim is refuted."""
         return any(verdict.verdict == REFUTED for verdict in self.verdicts)
 
+    @property
+    def mistaken(self) -> bool:
+        """Whether there is a mistake in a claim, which could not be checked."""
+        return any(verdict.verdict == ERROR for verdict in self.verdicts)
+
     def __repr__(self) -> str:
         counts = Counter(verdict.verdict for verdict in self.verdicts)
         told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
@@ -71,7 +79,7 @@ class Checked:
         }
 
 
-def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Checked:
+def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     """Check claims on a study's cube.
 
     Parameters
@@ -79,37 +87,102 @@ def check(study: Study | Path | str, *, claims: Path | str | None = None) -> Che
     study
         A study, its folder or its name.
     claims
-        A protocol file whose claims are checked; the rest of it is ignored. By default the study's own claims are
-        checked, and their verdicts are written to its ``claims.json``.
+        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. By default the
+        study's own claims are checked, and their verdicts are written to its ``claims.json``.
+
+    Returns
+    -------
+    Checked
+        A verdict on each claim. A claim that needs what was not measured is inconclusive; one that names what the study
+        does not have (an unknown claim, variable, layer, class, epoch, split, axis or setting) has the verdict "error",
+        and the others have theirs.
 
     Raises
     ------
     ElasticError
-        If the study or the file cannot be read, or a claim is not valid (an unknown claim, variable or axis). A claim
-        that needs what the cube does not have is inconclusive.
+        If the study or the file cannot be read.
     """
     study = study if isinstance(study, Study) else open_study(study)
     return check_cube(study, study.cube, claims=claims)
 
 
-def check_cube(study: Study, cube: xr.DataTree, *, claims: Path | str | None = None) -> Checked:
+def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
-    asked = study.claims if claims is None else load_claims(claims)
+    if claims is None:
+        checked = Checked(study.name, study.digest, verdicts_on(cube, study.claims, study=study))
+        if study.claims:
+            write_checked(study.folder / CLAIMS, checked)
+        return checked
+    verdicts = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))
+    return Checked(study.name, study.digest, tuple(verdicts))
+
+
+def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:
+    """Return the verdict on each claim, in the order given.
+
+    Parameters
+    ----------
+    cube, asked
+        The claims are held against the cube.
+    study
+        Whose claims they are: an error then says which release wrote what this one does not know.
+    """
+    return tuple(_verdict_or_error(cube, number, claim, study) for number, claim in enumerate(asked))
+
+
+def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Verdict:
+    """Return the verdict on a claim of a file; an error names its place there."""
+    if claim.component is None or claim.error is not None:
+        assert claim.error is not None, "a claim without a component has an error"
+        return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
+    return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
+
+
+def _verdict_or_error(
+    cube: xr.DataTree,
+    number: int,
+    claim: Component,
+    study: Study | None,
+    place_of: Callable[[tuple[str | int, ...]], str] | None = None,
+) -> Verdict:
+    sentence = f"The claim {claim.name}"
     try:
-        verdicts = verdicts_on(cube, asked)
+        entry, options = registry("claims").get(claim.name), options_of("claims", claim)
+        options = entry.complete(options)
     except (UnknownName, OptionError) as error:
-        if claims is not None:
-            raise
-        raise of_its_release(error, study.facts["provenance"], study.folder / FACTS) from None
-    checked = Checked(study.name, study.digest, verdicts)
-    if claims is None and asked:
-        write_checked(study.folder / CLAIMS, checked)
-    return checked
+        told: ElasticError = error
+        if study is not None and place_of is None:
+            told = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
+        return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, told)
+    is_planned = study is not None and not study.recorded  # a recorded study may have other epochs tomorrow
+    try:
+        evidence = evidence_of(entry, cube, options)
+        if is_planned:
+            check_labels(entry, cube, options)
+        return _verdict(entry, options, evidence.quantity, findings(evidence))
+    except (NotMeasured, OptionError) as error:
+        at = option_at_fault(entry, options, error)
+        if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
+            told = ProtocolError(
+                dotted(("claims", number, *at)),
+                in_words_of_claims(error),
+                error.found,
+                error.hint,
+                place=place_of(at) if place_of else None,
+            )
+            return mistaken(claim.name, stated(entry, options), _source(claim.name, options), options, told)
+        return _verdict(entry, options, "", (unmeasured(str(error)),))
 
 
-def verdicts_on(cube: xr.DataTree, asked: Sequence[Component]) -> tuple[Verdict, ...]:
-    """Return the verdict on each claim, in the order given."""
-    return tuple(verdict_on(cube, component.name, options_of("claims", component)) for component in asked)
+def _verdict(entry: Entry, options: dict[str, Any], quantity: str, found: tuple[Finding, ...]) -> Verdict:
+    verdict = together([finding.verdict for finding in found])
+    return Verdict(entry.name, stated(entry, options), _source(entry.name, options), quantity, options, verdict, found)
+
+
+def _source(name: str, options: Mapping[str, Any]) -> str:
+    """Return the cite key of a claim; "" for one that is not known."""
+    known = registry("claims")
+    return str(options.get("source") or (known.get(name).facts.source if name in known.names() else ""))
 
 
 def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict:
@@ -129,9 +202,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
         quantity, found = evidence.quantity, findings(evidence)
     except NotMeasured as error:
         quantity, found = "", (unmeasured(str(error)),)
-    verdict = together([finding.verdict for finding in found])
-    source = str(options.get("source", entry.facts.source))  # a claim of a general form has the source as an option
-    return Verdict(name, stated(entry, options), source, quantity, options, verdict, found)
+    return _verdict(entry, options, quantity, found)
 
 
 def write_checked(path: Path, checked: Checked) -> None:

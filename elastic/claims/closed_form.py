@@ -27,10 +27,12 @@ def meets_theory(
     selection: Selection,
     *,
     variable: Variable,
-    theory: Annotated[str, Field(description="a function of elastic.theory", examples=["cross_entropy_ufm"])],
-    arguments: Annotated[dict[str, JsonValue], Field(description="of that function", examples=[{"classes": 10}])],
-    quantity: Annotated[str, Field(description="of what it returns", examples=["loss"])] = "loss",
-    factor: Annotated[float, Field(description="by which the quantity is multiplied, as 1/√n")] = 1.0,
+    theory: Annotated[str, Field(description="Function of elastic.theory.", examples=["cross_entropy_ufm"])],
+    arguments: Annotated[
+        dict[str, JsonValue], Field(description="Arguments of that function.", examples=[{"classes": 10}])
+    ],
+    quantity: Annotated[str, Field(description="Field of what the function returns.", examples=["loss"])] = "loss",
+    factor: Annotated[float, Field(description="Factor on the quantity, as 1/√n.")] = 1.0,
     tolerance: Annotated[float, Field(gt=0, lt=1)],
     split: Split = "train",
     layer: Layer = None,
@@ -45,11 +47,14 @@ def meets_theory(
 
     Parameters
     ----------
-    theory, arguments, quantity
-        The optimum is ``elastic.theory.<theory>(**arguments).<quantity>``. An array is compared with the components of
-        the variable in descending order.
+    theory
+        Function of `elastic.theory` that gives the optimum, ``elastic.theory.<theory>(**arguments).<quantity>``.
+    arguments
+        Arguments of that function.
+    quantity
+        Field of what it returns. An array is compared with the components of the variable in descending order.
     tolerance
-        Relative to the optimum.
+        Greatest distance from the optimum, relative to it.
 
     Raises
     ------

@@ -9,20 +9,23 @@ order and defaults. The verdict on the evidence is decided in one place (`elasti
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from elastic.claims.fault import check_labels, in_words_of_claims, option_at_fault
 from elastic.claims.selection import Selection
-from elastic.errors import ElasticError
+from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.registry import Entry, registry
 
 __all__ = [
-    "Axis", "ClaimFacts", "Epoch", "Evidence", "Label", "Layer", "Layers", "NumericAxis", "OnAxis", "Selection",
-    "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
+    "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "Label", "Layer", "Layers", "NumericAxis", "OnAxis",
+    "OneLayer", "Selection", "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
 ]  # fmt: skip
 
 #: Names of the positional parameters of a claim.
@@ -78,6 +81,33 @@ class ClaimFacts:
 
     source: str
     sentence: str
+
+    def mistake(self, entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
+        """Return what a claim asks that a cube has no place for, None if it can be checked there.
+
+        Parameters
+        ----------
+        entry
+            The claim's own.
+        cube
+            That holds all that a study will measure, with or without numbers.
+        options
+            All options of the claim.
+
+        Returns
+        -------
+        OptionError or None
+            Its ``location`` leads to the option; () is the claim as a whole, as where it needs more layers.
+        """
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")  # numbers that are all missing
+                evidence_of(entry, cube, options)
+            check_labels(entry, cube, options)
+        except (NotMeasured, OptionError) as error:
+            at = option_at_fault(entry, options, error)
+            return OptionError(error.field, in_words_of_claims(error), error.found, error.hint, location=at)
+        return None
 
 
 def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[ClaimFunction], ClaimFunction]:
@@ -162,38 +192,77 @@ Label = str | int | float | bool
 # variables that a cube can hold, before anything is trained.
 
 #: An option that names a variable of the cube, with or without its group.
-Variable = Annotated[str, Field(description="a variable of the cube", json_schema_extra={"names": "variable"})]
+Variable = Annotated[
+    str, Field(description="Variable of the cube, with or without its group.", json_schema_extra={"names": "variable"})
+]
 
 #: An option that names an axis of the study.
-Axis = Annotated[str, Field(description="an axis of the study", json_schema_extra={"names": "axis"})]
+Axis = Annotated[str, Field(description="Axis of the study.", json_schema_extra={"names": "axis"})]
 
 #: An option that names an axis of the study whose labels are numbers, three of them positive.
 NumericAxis = Annotated[
-    str, Field(description="an axis of the study, of positive numbers", json_schema_extra={"names": "numeric_axis"})
+    str,
+    Field(
+        description="Axis of the study whose labels are numbers, three of them positive.",
+        json_schema_extra={"names": "numeric_axis"},
+    ),
 ]
 
 #: An option that names a label on the axis of the option ``axis``.
-OnAxis = Annotated[Label, Field(description="a label on that axis", json_schema_extra={"names": "label"})]
+OnAxis = Annotated[Label, Field(description="Label on that axis.", json_schema_extra={"names": "label"})]
 
 #: An option that selects settings of the study, and parts of the variable: {dim: label}.
 Where = Annotated[
     dict[str, Label] | None,
-    Field(description="labels on the study's axes; left out: every setting", json_schema_extra={"names": "where"}),
+    Field(
+        description="Labels on axes of the study, {axis: label}; null: every setting.",
+        json_schema_extra={"names": "where"},
+    ),
 ]
 
 #: A probed epoch; a negative one counts from the last.
-Epoch = Annotated[int, Field(description="a probed epoch; -1: the last")]
+Epoch = Annotated[int, Field(description="Probed epoch; -1: the last.", json_schema_extra={"names": "epoch"})]
 
 #: A split of the data.
-Split = Annotated[str, Field(description="a split of the data", examples=["train", "test"])]
+Split = Annotated[
+    str,
+    Field(
+        description="Split of the data on which the variable is measured.",
+        examples=["train", "test"],
+        json_schema_extra={"names": "split"},
+    ),
+]
 
 #: A layer, by its label or role; None for every hidden one.
-Layer = Annotated[str | None, Field(description="a layer; null: every hidden one", examples=["penultimate"])]
+Layer = Annotated[
+    str | None,
+    Field(
+        description="Layer by name, penultimate or logits; null: every hidden layer.",
+        examples=["penultimate"],
+        json_schema_extra={"names": "layer"},
+    ),
+]
+
+#: A layer that has to be named.
+OneLayer = Annotated[
+    str, Field(description="Layer by name.", examples=["penultimate"], json_schema_extra={"names": "layer"})
+]
 
 #: Layers, by their labels or roles; None for every hidden one.
 Layers = Annotated[
-    list[str] | None, Field(description="left out: every hidden layer", examples=[["input", "hidden_1"]])
+    list[str] | None,
+    Field(
+        description="Layers by name; null: every hidden layer.",
+        examples=[["input", "hidden_1"]],
+        json_schema_extra={"names": "layers"},
+    ),
+]
+
+#: Classes, by their labels.
+Classes = Annotated[
+    list[Label],
+    Field(min_length=2, description="Classes by label.", examples=[[7, 8, 9]], json_schema_extra={"names": "classes"}),
 ]
 
 #: The paper that a claim of a general form is taken from in a protocol.
-Source = Annotated[str, Field(description="a key of elastic/references.bib", json_schema_extra={"names": "source"})]
+Source = Annotated[str, Field(description="Key of elastic/references.bib.", json_schema_extra={"names": "source"})]

@@ -35,7 +35,7 @@ def collapse_deepens_with_depth(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
+        Variable that falls: positive, the smaller the more collapsed.
     min_factor
         Bound of the geometric mean of the factor; 1 claims only that the metric falls.
 
@@ -76,9 +76,9 @@ def equal_separation(
     Parameters
     ----------
     metric
-        Positive; the law is stated for the separation fuzziness.
+        Variable that falls: positive; the law is stated for the separation fuzziness.
     min_r
-        Bound of the mean of −r.
+        Bound of the mean of −r, r the correlation of the log metric with depth.
 
     Raises
     ------

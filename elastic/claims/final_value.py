@@ -15,7 +15,10 @@ from elastic.claims.scales import is_ratio, log
 from elastic.errors import OptionError
 
 #: The scale on which means over seeds are taken; auto: log if the variable is nonnegative and unbounded above.
-Scale = Annotated[Literal["auto", "log", "linear"], Field(description="of means over seeds")]
+Scale = Annotated[
+    Literal["auto", "log", "linear"],
+    Field(description="Scale of means over seeds; auto: log for a nonnegative variable that is unbounded above."),
+]
 
 
 @claim(
@@ -39,8 +42,8 @@ def below(
 
     Parameters
     ----------
-    layer
-        null: in every hidden layer, if the variable has layers.
+    threshold
+        Level that the mean is below, in the units of the variable.
 
     Raises
     ------
@@ -67,7 +70,13 @@ def above(
     where: Where = None,
     source: Source = "papyan2020prevalence",
 ) -> Evidence:
-    """A variable is above a level; as `below`, the other way round."""
+    """A variable is above a level; as `below`, the other way round.
+
+    Parameters
+    ----------
+    threshold
+        Level that the mean is above, in the units of the variable.
+    """
     return _evidence(selection, variable, scale, lambda to: (to(threshold), math.inf))
 
 
@@ -95,10 +104,10 @@ def converges_to(
 
     Parameters
     ----------
+    value
+        Value that the mean comes to, in the units of the variable.
     tolerance
-        In the units of the variable.
-    layer
-        null: in every hidden layer, if the variable has layers.
+        Greatest distance of the mean from the value, in the units of the variable.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.intervals import correlation
-from elastic.claims.contract import Epoch, Evidence, Layer, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.contract import Epoch, Evidence, Layer, Layers, OneLayer, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import fisher_z, log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
@@ -36,8 +36,6 @@ def locality_above(
     ----------
     threshold
         Bound of the geometric mean of locality.
-    layer
-        null: in every hidden layer.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def locality_tracks_collapse(
     metric: Variable = "nc1",
     over: Literal["layer", "epoch"] = "layer",
     layers: Layers = None,
-    layer: Annotated[str, Field(description="of a course over epochs")] = "penultimate",
+    layer: OneLayer = "penultimate",
     epoch: Epoch = -1,
     split: Split = "train",
     min_r: Annotated[float, Field(gt=-1, lt=1)] = 0.0,
@@ -76,9 +74,11 @@ def locality_tracks_collapse(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
+        Measure of collapse: positive, the smaller the more collapsed.
     over
-        Layers (of ``layers``, at ``epoch``) or epochs (of ``layer``).
+        Whether to correlate over layers (``layers``, at ``epoch``) or over epochs (of ``layer``).
+    layer
+        Layer by name, of a correlation over epochs.
     min_r
         Bound of the mean of −r.
 

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.reading import spelled
-from elastic.claims.contract import Epoch, Evidence, Label, Selection, Split, Variable, Where, claim
+from elastic.claims.contract import Classes, Epoch, Evidence, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import fisher_z
 from elastic.errors import OptionError
 
@@ -23,7 +23,7 @@ from elastic.errors import OptionError
 def minority_collapses(
     selection: Selection,
     *,
-    classes: Annotated[list[Label], Field(min_length=2, description="the minority", examples=[[7, 8, 9]])],
+    classes: Classes,
     variable: Variable = "classifier_cosine",
     min_cosine: Annotated[float, Field(gt=-1, lt=1)],
     split: Split = "train",
@@ -40,8 +40,8 @@ def minority_collapses(
     classes
         Labels of the minority classes.
     variable
-        classifier_cosine (rows of the last layer's weights, which the theorem is about) or class_cosine (class means
-        of the features about the global mean).
+        Cosines: classifier_cosine (rows of the last layer's weights, which the theorem is about) or class_cosine
+        (class means of the features about the global mean).
     min_cosine
         Bound of the mean cosine.
 
@@ -58,7 +58,7 @@ def minority_collapses(
     values, known = selection.at_epoch(values), [spelled(label) for label in values["class"].values.tolist()]
     for label in classes:
         if spelled(label) not in known:
-            raise OptionError("`classes`", "be classes of the study", repr(label), f"some of {', '.join(known)}")
+            raise OptionError("`classes`", "be a class of the study", repr(label), f"one of {', '.join(known)}")
     places = sorted(known.index(spelled(label)) for label in classes)
     pairs = [values.isel({"class": a, "other_class": b}, drop=True) for a, b in combinations(places, 2)]
     mean = xr.concat(pairs, dim="pair").mean("pair", skipna=False)

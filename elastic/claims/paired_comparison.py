@@ -26,7 +26,7 @@ from elastic.claims.scales import log
 from elastic.claims.selection import label_on
 from elastic.errors import OptionError
 
-By = Annotated[Literal["ratio", "difference"], Field(description="how two values are compared")]
+By = Annotated[Literal["ratio", "difference"], Field(description="How two values are compared.")]
 
 
 @claim(
@@ -56,12 +56,12 @@ def differs_between(
 
     Parameters
     ----------
-    first, second
-        Labels on the axis.
+    first
+        Label on the axis where the variable is greater.
+    second
+        Label on the axis where it is less.
     least
         Bound of the mean ratio (difference); 1 (or 0) claims only that there is a difference.
-    layer
-        null: in every hidden layer, if the variable has layers.
 
     Raises
     ------
@@ -145,13 +145,11 @@ def exceeds(
     Parameters
     ----------
     other
-        A variable of the same units; one without layers is compared with every layer of the first.
+        Variable of the same units; one without layers is compared with every layer of the first.
     least
         Bound of the mean difference (ratio); 0 (or 1) claims only that there is a difference.
-    layer
-        null: in every hidden layer, if the variable has layers.
     other_layer
-        Of the other variable; null: the same.
+        Layer of the other variable; null: the same.
 
     Raises
     ------

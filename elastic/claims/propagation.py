@@ -47,7 +47,7 @@ def propagates_inward(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
+        Variable that falls: positive, the smaller the more collapsed.
     min_fall
         Least factor by which a layer's metric falls in a seed for the layer to be used there: without a fall there is
         no middle. A seed with fewer than three such layers is left out.
@@ -77,7 +77,7 @@ def reaches_level_inward(
     selection: Selection,
     *,
     metric: Variable = "nc1",
-    level: Annotated[float, Field(gt=0, description="one for all layers")],
+    level: Annotated[float, Field(gt=0)],
     split: Split = "train",
     layers: Layers = None,
     min_factor: Annotated[float, Field(gt=0)] = 1.0,
@@ -101,9 +101,9 @@ def reaches_level_inward(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
+        Variable that falls: positive, the smaller the more collapsed.
     level
-        Of the metric.
+        Value of the metric that each layer comes to.
     min_factor
         Bound of the geometric mean of the factor; 1 claims only that deeper layers reach the level earlier.
 

@@ -27,7 +27,7 @@ from elastic.claims.slopes import slope
 from elastic.errors import OptionError
 from elastic.protocol.claims import LEAST_NUMBERS
 
-Exponent = Annotated[float | None, Field(description="bound of the exponent; null: none on this side")]
+Exponent = Annotated[float | None, Field(description="Bound of the exponent; null: none on this side.")]
 
 
 @claim(
@@ -57,14 +57,14 @@ def follows_power_law(
     Parameters
     ----------
     variable
-        Positive. A seed in which it is not, or in which a run is missing, is left out: its slope would be that of
-        another range.
+        Positive variable. A seed in which it is not, or in which a run is missing, is left out: its slope would be
+        that of another range.
     axis
-        With three positive numbers or more as labels. 0 has no logarithm and is left out.
-    least, most
-        Bounds of the mean exponent.
-    layer
-        null: in every hidden layer, if the variable has layers.
+        Axis with three positive numbers or more as labels. 0 has no logarithm and is left out.
+    least
+        Lower bound of the mean exponent; null: none.
+    most
+        Upper bound of the mean exponent; null: none.
 
     Raises
     ------

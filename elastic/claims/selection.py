@@ -182,17 +182,26 @@ def _at_layers(values: xr.DataArray, layers: list[str]) -> xr.DataArray:
 
 
 def _check_known(cube: xr.DataTree, variable: str) -> None:
-    name = variable.rpartition("/")[2]
-    held = [str(known) for group in cube.children.values() for known in group.dataset.data_vars]
-    if name in (*held, *OF_TRAINING, *OF_ANALYSIS):
+    group, _, name = variable.rpartition("/")
+    held = {child.name: [str(one) for one in child.dataset.data_vars] for child in cube.children.values()}
+    everything = [one for of_group in held.values() for one in of_group]
+    if name in (*everything, *OF_TRAINING, *OF_ANALYSIS):
+        if group and name in everything and name not in held.get(group, []):
+            home = next(one for one, of_group in held.items() if name in of_group)
+            raise OptionError(f"`{variable}`", "be a variable of its group", repr(variable), f"'{home}/{name}'")
         return
     try:
-        known = registry("metrics").names()
+        metrics = registry("metrics")
+        known = metrics.names()
     except ImportError:  # metrics are written in torch, which a reader of cubes need not have installed
         return
     if name not in known:
-        hint = nearest(name, [*held, *known], fallback="one of `elastic list metrics`")
+        hint = nearest(name, [*everything, *known], fallback="one of `elastic list metrics`")
         raise OptionError(f"`{variable}`", "be a variable of the cube", repr(variable), hint)
+    needed = metrics.get(name).facts.group
+    of_probe, of_metric = f"a probe that measures it (probes.{needed})", f"elastic show {name}, for what it needs"
+    hint = of_metric if needed in held else of_probe
+    raise NotMeasured(f"`{variable}`", "be measured in the study", repr(variable), hint)
 
 
 def _at_label(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
@@ -211,14 +220,15 @@ def _check_axis(values: xr.DataArray, dim: str, option: str) -> None:
     known = [str(d) for d in values.dims if d not in NOT_IN_WHERE]
     if dim not in known:
         hint = nearest(dim, known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
-        raise OptionError(option, "be an axis of the study", repr(dim), hint)
+        raise OptionError(option, f"be an axis of the study, or a dim of {values.name}", repr(dim), hint)
 
 
 def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.DataArray:
     try:
         return select(values, dim, label)
     except ElasticError as error:
-        raise OptionError(option, f"be a label on {dim}", error.found, error.hint) from None
+        should = "be a layer of the network" if dim == "layer" else f"be a label on {dim}"
+        raise OptionError(option, should, error.found, error.hint) from None
 
 
 def _without_diverged(cube: xr.DataTree, values: xr.DataArray) -> xr.DataArray:

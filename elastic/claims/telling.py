@@ -9,11 +9,12 @@ from rich.text import Text
 
 from elastic.claims.checking import Checked
 from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
-from elastic.claims.verdicts import Finding, Verdict
+from elastic.claims.verdicts import ERROR, Finding, Verdict
+from elastic.display.numbers import in_digits
 from elastic.display.verdicts import SIGNS
 
 #: The word stands beside sign and colour, so that neither is needed.
-COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow"}
+COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
 
 
 def verdict_table(checked: Checked) -> RenderableType:
@@ -38,7 +39,10 @@ def _heading(checked: Checked) -> Text:
 
 def _told(verdict: Verdict) -> RenderableType:
     """Return the sentence and its source, and below it a line for each setting."""
-    parts: list[RenderableType] = [Text.assemble(verdict.sentence, (f"  [{verdict.source}]", "dim"))]
+    source = f"  [{verdict.source}]" if verdict.source else ""
+    parts: list[RenderableType] = [Text.assemble(verdict.sentence, (source, "dim"))]
+    if verdict.verdict == ERROR:
+        return Group(*parts, *(Text(finding.reason) for finding in verdict.findings))
     if verdict.quantity and verdict.findings:
         parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}:", style="dim"))
     lines, several = Table.grid(padding=(0, 2, 0, 0)), len(verdict.findings) > 1
@@ -64,7 +68,7 @@ def region(finding: Finding) -> str:
 
     >>> finding = Finding({}, "supported", "", 2.0, 1.5, 2.5, (1.0, None), 3, [2.0, 2.0, 2.0])
     >>> region(finding), seeds(finding)
-    ('claimed > 1', '3 seeds')
+    ('claimed > 1.00', '3 seeds')
     """
     least, greatest = finding.region
     if greatest is None:
@@ -85,7 +89,7 @@ def numbers(*values: float | None) -> list[str]:
     """Return numbers with the digits needed to distinguish them, at least three and at most eight.
 
     >>> numbers(1.0, 0.999999, 1.000001), numbers(0.5, 2.0)
-    (['1', '0.999999', '1.000001'], ['0.5', '2'])
+    (['1.000000', '0.9999990', '1.000001'], ['0.500', '2.00'])
     """
     different = len(set(values))
     for digits in range(3, 9):
@@ -96,11 +100,9 @@ def numbers(*values: float | None) -> list[str]:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number in three digits, or more; ∞ for None.
+    """Return a number as `elastic.display.numbers.in_digits` does; ∞ for None.
 
-    >>> number(0.12345), number(12345.0), number(None)
-    ('0.123', '12345', '∞')
+    >>> number(0.12345), number(2.0), number(None)
+    ('0.123', '2.00', '∞')
     """
-    if value is None:
-        return "∞"
-    return f"{value:.0f}" if 10**digits <= abs(value) < 1e6 else f"{value:.{digits}g}"
+    return "∞" if value is None else in_digits(value, digits)

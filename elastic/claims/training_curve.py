@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.separability import LEAST_PROBES, separability
-from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Split, Variable, Where, claim
+from elastic.claims.contract import Epoch, Evidence, Layer, OneLayer, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
@@ -38,9 +38,9 @@ def collapse_deepens_with_training(
     Parameters
     ----------
     metric
-        Positive, the smaller the more collapsed.
-    layer
-        null: in every hidden layer.
+        Variable that falls: positive, the smaller the more collapsed.
+    since
+        Probed epoch from which the fall is measured.
     min_factor
         Bound of the geometric mean of the factor; 1 claims only that the metric falls.
 
@@ -64,8 +64,8 @@ def collapse_deepens_with_training(
 def classes_separate(
     selection: Selection,
     *,
-    layer: Annotated[str, Field(description="a layer; the theory is of logits")] = "logits",
-    tail: Annotated[float, Field(gt=0, lt=1, description="share of the epochs at which the tail begins")] = 0.1,
+    layer: OneLayer = "logits",
+    tail: Annotated[float, Field(gt=0, lt=1, description="Share of the epochs at which the tail begins.")] = 0.1,
     where: Where = None,
 ) -> Evidence:
     r"""The locally elastic dynamics part the classes for good: γ(t) > 0, and γ(t) falls more slowly than 1/t.
@@ -85,6 +85,8 @@ def classes_separate(
 
     Parameters
     ----------
+    layer
+        Layer by name; the theory is of logits.
     tail
         Begin of the tail, as a share of the last epoch. Earlier values, before anything is learned, are not used.
 

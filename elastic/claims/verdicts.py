@@ -12,6 +12,10 @@ import xarray as xr
 
 from elastic.claims.contract import Evidence
 from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
+from elastic.errors import ElasticError
+
+#: The word in place of a verdict for a claim that cannot be checked, as it names what the study does not have.
+ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class Finding:
     setting
         {dim: label}; empty if the claim selects one value.
     verdict
-        "supported", "refuted" or "inconclusive".
+        "supported", "refuted", "inconclusive", or "error" for a claim that cannot be checked.
     reason
-        Why it is inconclusive; empty if the interval contains an edge of the region.
+        Why it is inconclusive, or what is wrong; empty if the interval contains an edge of the region.
     effect, lower, upper
         Estimate and 95 % interval over seeds, on the shown scale; None where there is none.
     region
@@ -60,7 +64,8 @@ class Verdict:
     quantity
         What the numbers of the findings are, with their units.
     verdict
-        Supported if every setting supports it, refuted if one refutes it, else inconclusive.
+        Supported if every setting supports it, refuted if one refutes it, else inconclusive; "error" if there is a
+        mistake in the claim.
     """
 
     name: str
@@ -85,6 +90,12 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 def unmeasured(reason: str) -> Finding:
     """Return the finding of a claim that needs what the cube does not have."""
     return Finding({}, INCONCLUSIVE, reason, None, None, None, (None, None), 0, [])
+
+
+def mistaken(name: str, sentence: str, source: str, options: dict[str, Any], error: ElasticError) -> Verdict:
+    """Return what stands in place of the verdict on a claim with a mistake."""
+    finding = Finding({}, ERROR, str(error), None, None, None, (None, None), 0, [])
+    return Verdict(name, sentence, source, "", options, ERROR, (finding,))
 
 
 def together(verdicts: list[str]) -> str:

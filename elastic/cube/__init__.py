@@ -16,6 +16,7 @@ from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
 from elastic.cube.opening import open_sealed
+from elastic.cube.outline import outline
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
 from elastic.cube.replacing import withdraw_store
 from elastic.cube.report_file import read_progress, read_report, write_report
@@ -34,6 +35,7 @@ __all__ = [
     "compact_journal",
     "is_sealed",
     "open_sealed",
+    "outline",
     "read_layout",
     "read_manifest",
     "read_progress",

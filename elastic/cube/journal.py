@@ -8,6 +8,7 @@ read alike.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from elastic.cube.record_contents import whole_record
 from elastic.cube.variable import Variable
 from elastic.errors import Damaged, NotReproduced
 
+logger = logging.getLogger("elastic")
+
 #: Folder, in that of the journal, of records that were moved out of it.
 SET_ASIDE = "set-aside"
 
@@ -39,6 +42,8 @@ class Journal(JournalRecords):
         As `elastic.cube.journal_records.JournalRecords` takes them.
     writing
         Whether the caller owns the run and is about to append: what dead writers left half-written is removed.
+    rounded
+        Whether records are of a release whose movements differ by rounding: a replay may then differ by as much.
 
     Raises
     ------
@@ -46,8 +51,11 @@ class Journal(JournalRecords):
         If there is no layout, or the folder cannot be read.
     """
 
-    def __init__(self, folder: Path, layout: Layout | None = None, *, writing: bool = False) -> None:
+    def __init__(
+        self, folder: Path, layout: Layout | None = None, *, writing: bool = False, rounded: bool = False
+    ) -> None:
         super().__init__(folder, layout)
+        self._rounded = rounded
         if writing:
             remove_partials(self.folder)
             remove_partials(self.run_folder)
@@ -156,9 +164,10 @@ class Journal(JournalRecords):
         before = self.read(epoch)
         if encode(before) == encode(arrays):  # variables that came later are NaN in both
             return
-        if same_but_for_rounding(before, arrays):  # the record stays, as the release before wrote it
-            return
         found = differences(before, arrays)
+        if self._rounded and same_but_for_rounding(before, arrays):
+            logger.warning("epoch %s differs by rounding when replayed; the record is kept: %s", epoch, found)
+            return
         hint = (
             "the torch, thread count and machine that began the run, or another folder (--out DIR); the record is kept"
         )

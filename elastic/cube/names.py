@@ -57,6 +57,9 @@ ALONG_DIMS: Mapping[str, str] = {
 
 STATUS = "status"
 
+#: First attribute of a cube's root: ``xarray.open_dataset`` reads the root alone, which shows nothing but attributes.
+HOW_TO_OPEN: Mapping[str, str] = {"how_to_open": "use xarray.open_datatree: the numbers are in its groups"}
+
 STATUS_ATTRS: Mapping[str, object] = {
     "long_name": "state of the run at this epoch",
     "units": "1",

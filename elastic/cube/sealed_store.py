@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
@@ -137,7 +138,7 @@ class SealedStore(Store):
 
 def repair_hint(folder: Path) -> str:
     """Return what to do about a damaged cube."""
-    return f"deleting {folder / FILE} and running the study again: it is sealed anew from the journals"
+    return f"elastic verify --repair {quote(str(folder))}: it is sealed anew from the journals"
 
 
 def _part(data: bytes, wanted: Any) -> bytes:

@@ -31,7 +31,7 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     generator
         Not used: nothing is random.
     folder
-        ``cifar-10-batches-py``, as unpacked from the authors' ``cifar-10-python.tar.gz``.
+        Folder ``cifar-10-batches-py``, as unpacked from the authors' ``cifar-10-python.tar.gz``.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine",
     generator
         Not used: nothing is random.
     folder
-        ``cifar-100-python``, as unpacked from the authors' ``cifar-100-python.tar.gz``.
+        Folder ``cifar-100-python``, as unpacked from the authors' ``cifar-100-python.tar.gz``.
     labels
-        The 100 ``fine`` classes or the 20 ``coarse`` ones.
+        Classes: the 100 ``fine`` or the 20 ``coarse`` ones.
 
     Raises
     ------

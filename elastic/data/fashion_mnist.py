@@ -25,7 +25,7 @@ def fashion_mnist(generator: torch.Generator, *, folder: str = DEBIAN_FOLDER) ->
     generator
         Not used: nothing is random.
     folder
-        With the four IDX files of its authors (see `idx`).
+        Folder with the four IDX files of the authors (see `idx`).
 
     Raises
     ------

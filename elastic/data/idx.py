@@ -25,7 +25,7 @@ def idx(generator: torch.Generator, *, folder: str) -> Samples:
     generator
         Not used: nothing is random.
     folder
-        Path of the folder.
+        Folder with the four IDX files.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def indices(
     generator
         Not used.
     per_class_counts
-        Samples of each class, n_k; unequal ones make an imbalanced problem.
+        Number of samples n_k of each class; unequal numbers make an imbalanced problem.
 
     Examples
     --------

@@ -14,7 +14,8 @@ from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking
 from elastic.analysis.onset import LEAST_CHANGE
 from elastic.analysis.reading import hidden_layers, settings_of
-from elastic.display.headline import geometric_interval, measured_epochs
+from elastic.display.average import over_seeds
+from elastic.display.headline import measured_epochs
 from elastic.display.markdown import inert
 from elastic.display.numbers import with_interval
 from elastic.errors import NotMeasured
@@ -73,7 +74,7 @@ def with_training(analyses: Analyses, where: Where, spell: Spell) -> str:
     epochs = measured_epochs(nc1)
     if len(epochs) < 2 or not nc1.sizes["layer"]:
         return ""
-    found = geometric_interval(nc1.sel(epoch=epochs[-1]) / nc1.sel(epoch=epochs[0]))
+    found = over_seeds(nc1.sel(epoch=epochs[-1]) / nc1.sel(epoch=epochs[0]), log=True)
     found = found.isel(layer=np.flatnonzero(found["count"] > 0))
     fell, rose = int((found["upper"] < 1 / LEAST_CHANGE).sum()), int((found["lower"] > LEAST_CHANGE).sum())
     counted = f"fell in {fell} and rose in {rose} of {found.sizes['layer']} hidden layers"
@@ -88,7 +89,7 @@ def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Tell how the separation fuzziness goes from one hidden layer to the next, at the last probe."""
     epoch = _last(analyses, "fuzziness", where)
     law = analyses.separation_law("fuzziness", where={**where, "epoch": epoch})
-    found = geometric_interval(law["ratio"])
+    found = over_seeds(law["ratio"], log=True)
     if not found["count"]:
         return ""
     how = _sided(found, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
-from elastic.analysis.intervals import log_interval
 from elastic.analysis.reading import read, settings_axes
+from elastic.display.average import LEVEL, average, average_words
 from elastic.errors import NotMeasured
 
 #: Variables of the headline. nc1 counts weak directions of the class means in full; within_between_ratio hardly does.
@@ -22,7 +22,7 @@ COLUMNS = ("layer", "variable", "split", "epoch", "estimate", "lower", "upper", 
 Told = Callable[[Any], str]
 
 
-def headline(cube: xr.DataTree, *, level: float = 0.95) -> pd.DataFrame:
+def headline(cube: xr.DataTree, *, level: float = LEVEL) -> pd.DataFrame:
     """Return nc1, within_between_ratio and locality of every layer, first and last, with intervals over the seeds.
 
     Parameters
@@ -56,7 +56,7 @@ def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFr
     if not measured:
         return None
     ends = list(dict.fromkeys((measured[0], measured[-1])))
-    found = geometric_interval(values.sel(epoch=ends), level).reset_coords(drop=True)
+    found = average(values.sel(epoch=ends), level=level).reset_coords(drop=True)
     axes = settings_axes(values)
     frame = found.to_dataframe([*axes, "epoch", "layer"]).reset_index()
     frame = frame.assign(variable=variable.rpartition("/")[2], split=split)
@@ -73,36 +73,6 @@ def measured_epochs(values: xr.DataArray) -> list[float]:
     there = values.notnull().any([dim for dim in values.dims if dim != "epoch"])
     epochs: list[float] = values["epoch"].values[there.values].tolist()
     return epochs
-
-
-def geometric_interval(values: xr.DataArray, level: float = 0.95) -> xr.Dataset:
-    r"""Return geometric mean and t interval over the seeds of numbers that cannot be negative.
-
-    They are ratios that run through orders of magnitude: the interval is that of the mean logarithm,
-    exp(interval(log v)), so that it never reaches below 0.
-
-    Parameters
-    ----------
-    values
-        [seed, …], ≥ 0; NaN is left out. A 0 makes the mean 0, and then there is no interval.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``estimate``, ``lower``, ``upper`` and ``count``, as `elastic.analysis.intervals.interval` gives them.
-
-    Examples
-    --------
-    >>> found = geometric_interval(xr.DataArray([1.0, 4.0], dims="seed"))
-    >>> round(float(found.estimate), 9), bool(found.lower > 0), int(found["count"])         # √(1·4)
-    (2.0, True, 2)
-    >>> float(geometric_interval(xr.DataArray([0.0, 4.0], dims="seed")).estimate)
-    0.0
-    """
-    told = log_interval(values, level=level)[["estimate", "lower", "upper"]]
-    zero = (values == 0).any("seed")
-    estimate, count = told["estimate"].where(~zero, 0.0), values.notnull().sum("seed")
-    return told.where(~zero).assign(estimate=estimate, count=count)
 
 
 def wide(frame: pd.DataFrame, told: Told) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -140,16 +110,20 @@ def of_setting(frame: pd.DataFrame, setting: Mapping[str, Any]) -> pd.DataFrame:
     return chosen
 
 
-def seeds_in_words(counts: Iterable[int]) -> str:
-    """Return how many seeds stand behind some numbers; they differ where runs are missing or have diverged.
+def headline_words(frame: pd.DataFrame) -> str:
+    """Return what the numbers of a headline are: which mean, over how many seeds, on which split.
 
-    >>> seeds_in_words([3, 3]), seeds_in_words([2, 3, 0]), seeds_in_words([1])
-    ('3 seeds', '2 to 3 seeds', 'one seed')
+    Parameters
+    ----------
+    frame
+        As `headline` returns it, or of one setting.
+
+    >>> headline_words(pd.DataFrame({"count": [3, 2], "split": ["train", "train"]}))
+    'geometric mean over 2 to 3 seeds and 95 % interval, train split'
     """
-    there = sorted({int(count) for count in counts if count > 0}) or [0]
-    if there == [1]:
-        return "one seed"
-    return f"{there[0]} seeds" if len(there) == 1 else f"{there[0]} to {there[-1]} seeds"
+    words = average_words(frame["count"], log=True)
+    interval = "" if words == "one seed" else f" and {LEVEL:.0%} interval".replace("%", " %")
+    return f"{words}{interval}, {frame['split'].iloc[0]} split"
 
 
 def _by_setting(frame: pd.DataFrame, axes: list[str]) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:

@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.epochs import epoch_label
-from elastic.display.headline import headline, of_setting, seeds_in_words, wide
+from elastic.display.headline import headline, headline_words, of_setting, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import SOURCE, settings_glance, study_title
 from elastic.display.style import STYLE
@@ -113,13 +113,10 @@ def _headline(cube: xr.DataTree) -> Iterator[str]:
     if frame.empty:
         yield '<p class="note">Nothing is probed yet.</p>'
         return
-    split = frame["split"].iloc[0]
     tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     for setting, table in tables[:SETTINGS]:
         where = "".join(f"{axis} = {value}, " for axis, value in setting.items())
-        seeds = seeds_in_words(of_setting(frame, setting)["count"])
-        over = seeds if seeds == "one seed" else f"geometric mean over {seeds} and 95 % interval"
-        yield _table(f"{where}{over}, {split} split", table)
+        yield _table(f"{where}{headline_words(of_setting(frame, setting))}", table)
     if len(tables) > SETTINGS:
         yield f'<p class="note">… and {len(tables) - SETTINGS} more settings: see the cube.</p>'
 

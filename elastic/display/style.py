@@ -32,4 +32,5 @@ div.elastic-study>dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em
 .elastic-study .supported{background:#cfe3f5;color:#0b3d66}
 .elastic-study .refuted{background:#fbd9c6;color:#7a2600}
 .elastic-study .inconclusive{background:#e4e4e4;color:#333}
+.elastic-study .error{background:#fbd9c6;color:#7a2600}
 </style>"""

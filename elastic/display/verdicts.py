@@ -14,7 +14,7 @@ from elastic.cube.checked_files import decode_json
 FILE = "claims.json"
 
 #: A verdict is told by a word and a sign, never by colour alone.
-SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
+SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "error": "!"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from elastic import __version__
 from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.display.headline import headline, seeds_in_words, wide
+from elastic.display.headline import headline, headline_words, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import study_title
 from elastic.export.latex_text import escaped, number
@@ -57,9 +57,7 @@ def headline_table(study: Study, cube: xr.DataTree) -> str:
         rules([span for _, span in variables], left),
         row([*map(escaped, axes), "layer", *(f"epoch {epoch_label(epoch)}" for _, epoch in columns)]),
     ]
-    seeds, split = seeds_in_words(frame["count"]), frame["split"].iloc[0]
-    what = seeds if seeds == "one seed" else f"geometric mean over {seeds} and 95 % t interval"
-    return tabular(study, f"{what}, {split} split", "l" * left + "c" * len(columns), heads, body)
+    return tabular(study, headline_words(frame), "l" * left + "c" * len(columns), heads, body)
 
 
 def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
@@ -78,14 +76,14 @@ def claims_table(study: Study, cube: xr.DataTree) -> str:
     if not claimed:
         return ""
     heads = [row(["claim", "verdict", r"effect, 95\,\% interval", "seeds"])]
-    verdicts = verdicts_on(cube, claimed)
+    verdicts = verdicts_on(cube, claimed, study=study)
     body = [line for verdict in verdicts for line in (*_claim(verdict), r"\addlinespace")][:-1]
     return tabular(study, "95 % t intervals over seeds", r"p{0.4\linewidth}lp{0.22\linewidth}r", heads, body)
 
 
 def _claim(verdict: Verdict) -> Iterator[str]:
     """Yield a row for each setting that a claim was checked at; the sentence stands in the first."""
-    first = rf"{escaped(verdict.sentence)}~\cite{{{verdict.source}}}"
+    first = escaped(verdict.sentence) + (rf"~\cite{{{verdict.source}}}" if verdict.source else "")
     for finding in verdict.findings:
         setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
         where = f"{escaped(setting)}: " if setting else ""

@@ -14,21 +14,20 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import select, settings_axes
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
     all_positive,
-    canvas,
+    average,
     caption,
     evenly,
     figure,
     first_setting,
     interval_words,
-    is_positive,
+    legend,
+    letter_panels,
     line_styles,
     literal,
     mark_layers,
     measured,
-    over_seeds,
+    panels,
     split_words,
     value_words,
 )
@@ -73,19 +72,19 @@ def axis_comparison(
     OptionError
         If the axis is none of the study's.
     """
-    panels = panels_of(cube, metric, split=split, where=where)
-    axis = chosen_axis(panels[0], axis)
-    labels = evenly(measured(panels[0], axis)[axis].values, VALUES)
-    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.3)
+    shown = panels_of(cube, metric, split=split, where=where)
+    axis = chosen_axis(shown[0], axis)
+    labels = evenly(measured(shown[0], axis)[axis].values, VALUES)
+    drawn, grid, _ = panels(len(shown), 3.3)
     found = []
-    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
+    for axes, values in zip(grid, shown, strict=True):
         found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
-    handles, names = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, names, title=literal(axis.replace("_", " ")), loc="outside right upper")
-    words = interval_words(*found, log=all_positive(panels), drawn="bar")
+    letter_panels(grid)
+    legend(drawn, *grid[0].get_legend_handles_labels(), title=literal(axis.replace("_", " ")))
+    words = interval_words(*found, log=all_positive(shown), drawn="bar")
     at = "last probed epoch" if epoch == -1 else f"epoch {epoch_label(epoch)}"
-    some = f"{len(labels)} of {panels[0].sizes[axis]} values" if len(labels) < panels[0].sizes[axis] else ""
-    caption(drawn, split_words(panels[0]), at, words, some, first_setting(panels[0], keep=[axis])[1])
+    some = f"{len(labels)} of {shown[0].sizes[axis]} values" if len(labels) < shown[0].sizes[axis] else ""
+    caption(drawn, split_words(shown[0]), at, words, some, first_setting(shown[0], keep=[axis])[1])
     return drawn
 
 
@@ -112,12 +111,12 @@ def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
 
 def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: float) -> list[xr.Dataset]:
     """Draw values [axis, seed, epoch, layer] against the layers, bars of the labels side by side; return the drawn."""
-    values, log = measured(values, "epoch", "layer"), is_positive(values)
+    values = measured(values, "epoch", "layer")
     positions, drawn = np.arange(values.sizes["layer"]), []
     looks = line_styles(len(labels), ordered=bool(np.issubdtype(values[axis].dtype, np.number)))
     shifts = APART * (np.arange(len(labels)) - (len(labels) - 1) / 2)
     for label, look, shift in zip(labels, looks, shifts, strict=True):
-        found = over_seeds(at_epoch(select(values, axis, label), epoch), log=log)
+        found = average(at_epoch(select(values, axis, label), epoch))
         drawn.append(found)
         reach = [found["estimate"] - found["lower"], found["upper"] - found["estimate"]]
         bars: dict[str, Any] = {"capsize": 2, "elinewidth": 1.1, "linewidth": 1.2}

@@ -14,13 +14,17 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.figures.contract import (
     PAGE,
+    SEQUENTIAL,
+    asked_width,
     canvas,
     caption,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     layer_names,
+    letter_panels,
     line_styles,
     literal,
     mark_layers,
@@ -29,7 +33,9 @@ from elastic.figures.contract import (
     split_words,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import NARROW
 from elastic.figures.points import draw_points
+from elastic.figures.style import as_pixels
 
 #: Of the cosines: the ends of the whisker, of the box, and the median.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -83,10 +89,15 @@ def class_mean_geometry(
     chosen = [select(values, "epoch", epoch) for epoch in shown]
     layer = layer if layer is not None else str(chosen_layers(values)["layer"].values[-1])
     matrices = [apart(select(cosines, "layer", layer).mean("seed")) for cosines in chosen]
-    drawn = canvas(PAGE, 4.0)
-    grid = drawn.subplot_mosaic([["pairs", i] for i in range(len(chosen))], width_ratios=[2.2, 1])
+    wide = asked_width(PAGE) > NARROW
+    drawn = canvas(PAGE, 4.0 if wide else 6.0)
+    sides: list[list[Any]] = [["pairs", i] for i in range(len(chosen))]
+    below: list[list[Any]] = [["pairs"] * len(chosen), list(range(len(chosen)))]
+    ratios: dict[str, Any] = {"width_ratios": [2.2, 1]} if wide else {"height_ratios": [1.3, 1]}
+    grid = drawn.subplot_mosaic(sides if wide else below, **ratios)
     found = draw_pairs(grid["pairs"], chosen)
-    draw_matrices(drawn, [grid[i] for i in range(len(chosen))], matrices)
+    letter_panels([grid["pairs"], *(grid[i] for i in range(len(chosen)))])
+    draw_matrices(drawn, [grid[i] for i in range(len(chosen))], matrices, wide=wide)
     words = interval_words(found, drawn="bar of the median")
     box = f"boxes: quartiles, whiskers: 5 % to 95 % of the pairs of {values.sizes['class']} classes"
     caption(drawn, split_words(values.rename("class means")), box, words, setting)
@@ -127,55 +138,59 @@ def pair_quantiles(cosines: xr.DataArray) -> xr.DataArray:
 
 def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
     """Draw the quantiles of the cosines by layer, epochs side by side; return the last medians that were drawn."""
-    axes.axhline(simplex_cosine(chosen[0]), color="0.1", linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
+    axes.axhline(simplex_cosine(chosen[0]), color=ink(0.9), linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
     width = 0.8 / len(chosen)
     for i, (cosines, look) in enumerate(zip(chosen, line_styles(len(chosen), ordered=True), strict=True)):
-        found = over_seeds(pair_quantiles(cosines))
+        found = over_seeds(pair_quantiles(cosines), bounds=(-1, 1))
         low, lower, _, upper, high = (found["estimate"].sel(quantile=q) for q in QUANTILES)
         x = np.arange(cosines.sizes["layer"]) + width * (i + 0.5) - 0.4
         axes.vlines(x, low, high, color=look["color"], linewidth=1)
         axes.bar(x, upper - lower, bottom=lower, width=0.8 * width, color=look["color"], alpha=0.45, linewidth=0)
         middle = found.sel(quantile=0.5)
-        edge = {"markeredgecolor": "black", "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
+        edge = {"markeredgecolor": ink(), "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
         draw_points(
             axes,
             x,
             middle,
             **look,
             **edge,
-            ecolor="black",
+            ecolor=ink(),
             zorder=3,
             label=f"epoch {epoch_label(cosines['epoch'])}",
         )
     mark_layers(axes, chosen[0]["layer"].values)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$),  j ≠ k")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(chosen) + 1, columnspacing=1)
+    columns = len(chosen) + 1 if asked_width(PAGE) > NARROW else 2
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1)
     return middle
 
 
-def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.DataArray]) -> None:
-    """Draw cosines [class, other_class], one below the other, with one colour bar on which a simplex is marked."""
+def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.DataArray], *, wide: bool) -> None:
+    """Draw cosines [class, other_class] of the epochs, with one colour bar on which a simplex is marked."""
     simplex = simplex_cosine(matrices[0])
     values = np.append(np.stack(matrices), simplex)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     for axes, matrix in zip(grid, matrices, strict=True):
-        image = axes.imshow(matrix, vmin=low, vmax=high, cmap="cividis")
+        image = axes.imshow(matrix, vmin=low, vmax=high, cmap=SEQUENTIAL)
         (name,) = layer_names(matrix["layer"].values.reshape(1))
         words = f"{name}, epoch {epoch_label(matrix['epoch'])}"
-        axes.set_title(words if len(words) <= TITLE else words.replace(", ", ",\n"), fontsize=9)
+        axes.set_title(words if len(words) <= TITLE and wide else words.replace(", ", ",\n"), fontsize=9)
         axes.grid(visible=False)
-        name_classes(axes, matrix["class"].values, below=axes is grid[-1])
-    bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03)
+        name_classes(axes, matrix["class"].values, below=axes is grid[-1], wide=wide)
+    where: dict[str, Any] = {} if wide else {"location": "bottom"}
+    bar = drawn.colorbar(image, ax=list(grid), shrink=0.85, pad=0.03, **where)
     bar.set_label("cosine")
-    bar.ax.axhline(simplex, color="white", linewidth=3)
-    bar.ax.axhline(simplex, color="black", linewidth=1.2, linestyle="--")
+    as_pixels(bar)
+    mark = bar.ax.axhline if wide else bar.ax.axvline
+    mark(simplex, color="white", linewidth=3)
+    mark(simplex, color="black", linewidth=1.2, linestyle="--")
 
 
-def name_classes(axes: Axes, labels: np.ndarray, *, below: bool) -> None:
+def name_classes(axes: Axes, labels: np.ndarray, *, below: bool, wide: bool) -> None:
     """Name every class where there is room for it, else none; below the last matrix too."""
     names = [literal(str(label)) for label in labels]
-    room = len(names) <= NAMED and max(map(len, names)) <= SHORT
+    room = wide and len(names) <= NAMED and max(map(len, names)) <= SHORT
     axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])
     axes.set_yticks(range(len(names)) if room else [], names if room else [])
     axes.tick_params(length=0, labelsize=9)

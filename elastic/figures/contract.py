@@ -6,7 +6,8 @@ Its keyword-only parameters are options of ``study.plot.<figure>(…)``. What a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -16,16 +17,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from elastic.analysis.intervals import interval, log_interval
 from elastic.analysis.reading import OWN_DIMS, settings_axes
-from elastic.cube.attributes import bounds_of
 from elastic.cube.names import ALONG_DIMS, RESERVED
+from elastic.display.average import average, average_words, is_positive, over_seeds
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures.labelling import (
     caption,
     epoch_axis,
     evenly,
     layer_names,
+    letter_panels,
     literal,
     log_numbers,
     log_ticks,
@@ -35,33 +36,100 @@ from elastic.figures.labelling import (
     variable_label,
     variable_name,
 )
-from elastic.figures.style import COLUMN, PAGE, STYLE, canvas, line_styles, styled
-from elastic.registry import registry
+from elastic.figures.page import Page, asked, asked_width, canvas, legend, panels
+from elastic.figures.style import COLUMN, PAGE, SEQUENTIAL, STYLE, colour, ink, line_styles, styled
+from elastic.registry import nearest, registry
 
 __all__ = [
-    "COLUMN", "PAGE", "STYLE", "FigureFunction", "all_positive", "canvas", "caption", "draw_line", "epoch_axis",
-    "evenly", "figure", "first_setting", "interval_words", "is_positive", "layer_names", "line_styles", "literal",
-    "log_numbers", "log_ticks", "mark_layers", "measured", "over_seeds", "split_words", "styled", "value_words",
-    "variable_label", "variable_name",
+    "COLUMN", "PAGE", "SEQUENTIAL", "STYLE", "FigureFunction", "all_positive", "asked_width", "average", "canvas",
+    "caption", "colour", "draw_line", "epoch_axis", "evenly", "figure", "first_setting", "ink", "interval_words",
+    "is_positive", "layer_names", "legend", "letter_panels", "line_styles", "literal", "log_numbers", "log_ticks",
+    "mark_layers", "measured", "over_seeds", "panels", "split_words", "styled", "value_words", "variable_label",
+    "variable_name",
 ]  # fmt: skip
+
+#: Points up to which a line marks each one.
+MARKED = 24
 
 #: A cube in, a Figure out; options are keyword-only.
 FigureFunction = Callable[..., Figure]
 
 
+#: Said of every figure, after its own parameters.
+SHARED = """    width
+        In inches; panels stand below each other where they have no room side by side.
+    caption
+        Whether a caption is drawn below the figure: what is averaged, over how many seeds, what a band is.
+    ax
+        Axes, one a panel, or a figure or subfigure of matplotlib, in which it is drawn; by default a new page.
+    theme
+        "light", or "dark" for a dark page.
+"""
+
+
 def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction]:
-    """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`."""
+    """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`.
+
+    What it draws on is `canvas` or `panels`. The figure takes ``width``, ``caption``, ``ax`` and ``theme``, too.
+    """
 
     def enter(function: FigureFunction) -> FigureFunction:
-        @wraps(function)
-        def draw(cube: xr.DataTree, **options: Any) -> Figure:
-            with styled():
-                return function(cube, **options)
+        known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
+        @wraps(function)
+        def draw(
+            cube: xr.DataTree,
+            *,
+            width: float | None = None,
+            caption: bool | None = None,
+            ax: Any = None,
+            theme: str = "light",
+            **options: Any,
+        ) -> Figure:
+            check_names(function.__name__, options, [*known, *SHARED_TYPES])
+            page = Page(width, caption, ax)
+            with asked(page, theme):
+                drawn = function(cube, **options)
+            if page.used or (ax is None and width is None):
+                return drawn if ax is None else ax
+            hint = "the figure as it is, or one that draws on elastic.figures.contract.canvas()"
+            field = "`ax`" if width is None else "`width`"
+            raise OptionError(field, f"be left out for {function.__name__!r}, which has a page of its own", "it", hint)
+
+        describe(draw, function)
         registered: FigureFunction = registry("figures").register(name)(draw)
         return registered
 
     return enter
+
+
+#: Options that every figure has, and their types.
+SHARED_TYPES = {"width": float | None, "caption": bool | None, "ax": Any, "theme": str}
+
+
+def describe(draw: FigureFunction, function: FigureFunction) -> None:
+    """Add the options that every figure has to the signature and the docstring of one."""
+    own, shared = inspect.signature(function), inspect.signature(draw, follow_wrapped=False)
+    added = [shared.parameters[name] for name in SHARED_TYPES]
+    draw.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    draw.__annotations__ = {**function.__annotations__, **SHARED_TYPES}
+    if function.__doc__ and "Parameters\n    ----------\n" in function.__doc__:
+        before, heading, after = function.__doc__.partition("\n    Raises\n")
+        draw.__doc__ = f"{before.rstrip()}\n{SHARED}{heading}{after}"
+
+
+def check_names(figure_name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse options that a figure does not have.
+
+    Raises
+    ------
+    OptionError
+        For the first of them, with the nearest known name.
+    """
+    for name in options:
+        if name not in known:
+            hint = nearest(name, list(known), fallback=f"one of {', '.join(known)}")
+            raise OptionError(f"`{name}`", f"be an option of {figure_name!r}", repr(name), hint, location=(name,))
 
 
 def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.DataArray, str]:
@@ -124,42 +192,6 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
     return finite.assign_attrs(values.attrs)
 
 
-def is_positive(values: xr.DataArray) -> bool:
-    """Return whether a variable is of a scale that has a zero and no end, so that its axis is logarithmic.
-
-    >>> is_positive(xr.DataArray([0.1], attrs={"value_bounds": ["0.0", "inf"]})), is_positive(xr.DataArray([0.1, -1.0]))
-    (True, False)
-    """
-    if bounds := bounds_of(values.attrs):
-        return bounds == (0, np.inf)
-    return bool((values > 0).any() and not (values < 0).any())
-
-
-def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = 0.95) -> xr.Dataset:
-    r"""Return mean and t interval over the seeds; for a logarithmic axis geometric mean and interval of the log.
-
-    Parameters
-    ----------
-    values
-        [seed, …]; NaN, and with ``log`` what is not positive, is left out.
-    log
-        Take exp of mean and interval of log(values).
-    level
-        Of confidence.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``estimate``, ``lower``, ``upper`` (NaN below two seeds) and ``count`` as `elastic.analysis.intervals.interval`.
-
-    Examples
-    --------
-    >>> float(over_seeds(xr.DataArray([1.0, 100.0], dims="seed"), log=True).estimate.round(9))      # √(1 · 100)
-    10.0
-    """
-    return log_interval(values, level=level) if log else interval(values, level=level)
-
-
 def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
     """Return the words of a caption for values of `over_seeds`: how many seeds, and what the band or bar is.
 
@@ -173,16 +205,13 @@ def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "b
         How the interval is drawn.
 
     >>> interval_words(over_seeds(xr.DataArray([1.0, 2.0, 4.0], dims="seed"), log=True), log=True)
-    '3 seeds, geometric mean, band: 95 % interval (t, of the log)'
+    'geometric mean over 3 seeds, band: 95 % interval (t, of the log)'
     """
-    counts = np.concatenate([np.ravel(one["count"]) for one in found])
-    least, most = int(counts[counts > 0].min(initial=int(counts.max()))), int(counts.max())
-    if most < 2:
-        return "one seed"
-    seeds = f"{most} seeds" if least == most else f"{least} to {most} seeds"
-    if log is None:
-        return f"{seeds}, mean (on log axes geometric), {drawn}: 95 % interval (t)"
-    return f"{seeds}, {'geometric ' if log else ''}mean, {drawn}: 95 % interval (t{', of the log' if log else ''})"
+    counts = np.concatenate([np.ravel(one["count"]) for one in found]) if found else np.zeros(1)
+    words = average_words(counts, log=log)
+    if words == "one seed":
+        return words
+    return f"{words}, {drawn}: 95 % interval (t{', of the log' if log else ''})"
 
 
 def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
@@ -193,7 +222,9 @@ def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
 
 def draw_line(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
     """Draw the estimates of `over_seeds` as a line and their interval, where there is one, as a band."""
-    (line,) = axes.plot(positions, found["estimate"], **look)
+    # Markers show where something was measured; of more than so many they would hide the line.
+    marks = {"marker": ""} if found["estimate"].size > MARKED else {}
+    (line,) = axes.plot(positions, found["estimate"], **{**look, **marks})
     if bool(found["lower"].notnull().any()):
         shade, edge = to_rgba(line.get_color(), 0.1), to_rgba(line.get_color(), 0.55)  # edges part bands that overlap
         axes.fill_between(positions, found["lower"], found["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5)

@@ -14,22 +14,23 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
     all_positive,
-    canvas,
+    average,
     caption,
     draw_line,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     is_positive,
+    legend,
+    letter_panels,
     line_styles,
     log_ticks,
     mark_layers,
     measured,
-    over_seeds,
+    panels,
     split_words,
     variable_label,
 )
@@ -67,17 +68,16 @@ def depth_profile(
     NotMeasured
         If the cube holds neither, or not the metric, split, epoch or label asked for.
     """
-    panels = panels_of(cube, metric, split=split, where=where)
-    drawn = canvas(PAGE if len(panels) > 1 else COLUMN, 3.1)
+    shown = panels_of(cube, metric, split=split, where=where)
+    drawn, grid, _ = panels(len(shown), 3.1)
     found = []
-    for axes, values in zip(np.ravel(drawn.subplots(1, len(panels))), panels, strict=True):
-        shown = measured(first_setting(values)[0], "epoch", "layer")
-        found += draw_profiles(axes, shown, epochs if epochs is not None else evenly(shown["epoch"].values, EPOCHS))
-    handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, title="epoch", loc="outside right upper")
-    caption(
-        drawn, split_words(panels[0]), interval_words(*found, log=all_positive(panels)), first_setting(panels[0])[1]
-    )
+    for axes, panel in zip(grid, shown, strict=True):
+        values = measured(first_setting(panel)[0], "epoch", "layer")
+        found += draw_profiles(axes, values, epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS))
+    letter_panels(grid)
+    legend(drawn, *grid[0].get_legend_handles_labels(), title="epoch")
+    words = interval_words(*found, log=all_positive(shown))
+    caption(drawn, split_words(shown[0]), words, first_setting(shown[0])[1])
     return drawn
 
 
@@ -103,10 +103,10 @@ def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArra
 
 def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> list[xr.Dataset]:
     """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark); return what was drawn."""
-    log, drawn = is_positive(values), []
+    drawn: list[xr.Dataset] = []
     for epoch, look in zip(epochs, line_styles(len(epochs), ordered=True), strict=True):
         chosen = select(values, "epoch", epoch)
-        drawn.append(over_seeds(chosen, log=log))
+        drawn.append(average(chosen))
         draw_line(axes, np.arange(values.sizes["layer"]), drawn[-1], label=epoch_label(chosen["epoch"]), **look)
     mark_layers(axes, values["layer"].values)
     finish(axes, values)
@@ -117,6 +117,6 @@ def finish(axes: Axes, values: xr.DataArray) -> None:
     """Name the y axis, make it logarithmic where that is natural, and mark where locality means nothing: at 1."""
     axes.set_ylabel(variable_label(values))
     if values.name == "locality":
-        axes.axhline(1, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+        axes.axhline(1, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     if is_positive(values):
         log_ticks(axes)

@@ -1,14 +1,17 @@
-"""Drawing a study's figures into its folder."""
+"""Drawing a study's figures into files."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from elastic.errors import NotMeasured, StudyError
-from elastic.figures.contract import styled
-from elastic.registry import registry
+from elastic.errors import ElasticError, NotMeasured, OptionError, StudyError
+from elastic.figures.order import in_order
+from elastic.figures.style import styled
+from elastic.protocol.text import read_setting
+from elastic.registry import Entry, nearest, registry
 from elastic.study import Study
 
 FORMATS = ("svg", "pdf", "png")
@@ -22,7 +25,16 @@ def on_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def draw(study: Study, names: Sequence[str] = (), tell: Callable[[str], None] = on_stderr) -> Iterator[Path]:
+def draw(
+    study: Study,
+    names: Sequence[str] = (),
+    tell: Callable[[str], None] = on_stderr,
+    *,
+    settings: Sequence[str] = (),
+    formats: Sequence[str] = FORMATS,
+    folder: Path | None = None,
+    **look: Any,
+) -> Iterator[Path]:
     """Draw figures of a study and yield the files: ``figures/<name>.svg``, ``.pdf`` and ``.png``.
 
     Parameters
@@ -32,35 +44,117 @@ def draw(study: Study, names: Sequence[str] = (), tell: Callable[[str], None] = 
     names
         Registered figures; by default all that show something the study measured.
     tell
-        Is given a line about each figure that was left out, and why.
+        Is given lines about the figures that were left out, and what they show.
+    settings
+        Options of the figures that are named, as ``option=value``, the value in YAML.
+    formats
+        Of `FORMATS`.
+    folder
+        To write into; ``figures`` in the study's folder by default.
+    look
+        ``width``, ``caption`` and ``theme`` of all figures.
 
     Raises
     ------
     UnknownName
         If a name is no figure.
+    OptionError
+        If a setting is no option of a figure, or has a value of another type.
     NotMeasured
         If the cube does not hold what a figure that was asked for shows.
     StudyError
         If it holds nothing that any figure shows.
     """
-    cube, folder = study.cube, study.folder / "figures"
-    entries = [registry("figures").get(name) for name in names] or list(registry("figures"))
-    drawn = 0
+    entries = [registry("figures").get(name) for name in dict.fromkeys(names)] or list(in_order())
+    options = options_of(entries if names else [], settings)
+    unknown = [ending for ending in formats if ending not in FORMATS]
+    if unknown:
+        hint = nearest(unknown[0], list(FORMATS), fallback=", ".join(FORMATS))
+        raise OptionError("`format`", f"be one of {', '.join(FORMATS)}", repr(unknown[0]), hint)
+    cube, into = study.cube, folder or study.folder / "figures"
+    drawn, left_out = 0, []
     for entry in entries:
         try:
-            figure = entry.function(cube)
+            figure = entry.function(cube, **options, **look)
         except NotMeasured as error:
             if names:
                 raise error.at(f"figure {entry.name}") from None
-            tell(f"{entry.name} is left out: {error}")
+            left_out.append(f"  {entry.name} {why_left_out(error)}")
             continue
-        folder.mkdir(exist_ok=True)
-        for ending in FORMATS:
-            path = folder / f"{entry.name}.{ending}"
+        into.mkdir(parents=True, exist_ok=True)
+        for ending in dict.fromkeys(formats):
+            path = into / f"{entry.name}.{ending}"
             with styled():  # a figure of an outsider may not be a PaperFigure
                 figure.savefig(path, dpi=DOTS)
             yield path
         drawn += 1
+    if left_out and drawn:
+        tell("\n".join(["Not drawn, as the study holds nothing that they show:", *left_out]))
     if not drawn:
         hint = "elastic status, or a protocol with probes"
         raise StudyError("the study", "hold something that a figure shows", "no probed epoch", hint)
+
+
+def why_left_out(error: ElasticError) -> str:
+    """Return what a figure that shows nothing of a study shows: a part that was not asked for is no mistake.
+
+    >>> hint = "elastic status"
+    >>> why_left_out(NotMeasured("`class_cosine`", "be a variable of the cube", "'class_cosine'", hint))
+    'shows `class_cosine`, which this study does not record'
+    >>> why_left_out(NotMeasured("`nc1`", "have a finite value", "none", hint))
+    'shows `nc1`, which has no value yet'
+    >>> why_left_out(NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint))
+    'shows an axis of the study beside the seed; this study has seeds only'
+    """
+    if "variable" in error.should:
+        return f"shows {error.field}, which this study does not record"
+    if "finite" in error.should:
+        return f"shows {error.field}, which has no value yet"
+    return f"shows {error.should.removeprefix('be ').removeprefix('have ')}; this study has {error.found}"
+
+
+def options_of(entries: Sequence[Entry], settings: Sequence[str]) -> dict[str, Any]:
+    """Return the options that settings give to figures, checked against each of them.
+
+    Parameters
+    ----------
+    entries
+        Figures that have them.
+    settings
+        ``option=value``, or ``where.<axis>=label`` for an entry of a mapping; the value is YAML.
+
+    Raises
+    ------
+    OptionError
+        If no figure is named, a figure has no such option, or the value is of another type.
+    ProtocolError
+        If a setting is not of this shape.
+
+    Examples
+    --------
+    >>> profile = registry("figures").get("depth_profile")
+    >>> options_of([profile], ["metric=nc2_etf_error", "where.lr=0.1", "epochs=[0, 8]"])
+    {'metric': 'nc2_etf_error', 'where': {'lr': 0.1}, 'epochs': [0, 8]}
+    """
+    if settings and not entries:
+        raise OptionError(
+            "`--set`", "be given with --figure", "no figure", f"--figure depth_profile --set {settings[0]}"
+        )
+    options: dict[str, Any] = {}
+    for number, setting in enumerate(settings, 1):
+        path, tree = read_setting(setting, number)
+        *outer, name = map(str, path)
+        inner = options
+        for part in outer:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise OptionError(
+                    f"`{part}`", "be given once", "twice", f"--set {part}=VALUE", place=f"--set {setting}"
+                )
+        inner[name] = tree.data
+    for entry in entries:
+        try:
+            entry.complete(options)
+        except ElasticError as error:
+            raise error.at(f"figure {entry.name}") from None
+    return options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from elastic.analysis.epochs import epoch_label
 from elastic.display.layer_names import short_names
+from elastic.figures.page import has_caption, width_of
+from elastic.figures.style import PaperFigure, ink
 
 #: Formulas up to this length stand at the axis beside the name.
 FORMULA = 20
@@ -164,8 +167,32 @@ def _plain(value: float, _: int | None = None) -> str:
     return f"$10^{{{power}}}$" if np.isclose(factor, 1) else f"${factor:.3g}\\cdot 10^{{{power}}}$"
 
 
+def letter_panels(panels: Sequence[Axes] | np.ndarray) -> None:
+    """Letter the panels of a figure a, b, c, … in bold above their top left corners; one panel alone has none."""
+    if len(panels) < 2:
+        return
+    for letter, axes in zip(ascii_lowercase, panels, strict=False):
+        axes.annotate(
+            letter,
+            (0, 1),
+            (-6, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontweight="bold",
+            fontsize=10.5,
+        )
+
+
 def caption(drawn: Figure, *lines: str) -> None:
-    """Write small lines below a figure: how many seeds, what the band is, which setting is shown."""
+    """Write small lines below a figure: how many seeds, what the band is, which setting is shown.
+
+    They are kept as ``caption_text`` of the figure, also where no caption is drawn.
+    """
     text = literal("; ".join(line for line in lines if line))
-    wrapped = textwrap.fill(text, width=int(drawn.get_figwidth() * LETTERS))
-    drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color="0.25")
+    if isinstance(drawn, PaperFigure):
+        drawn.caption_text = text.replace(r"\$", "$")
+    if has_caption():
+        wrapped = textwrap.fill(text, width=max(20, int(width_of(drawn) * LETTERS)))
+        drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=ink(0.75))

@@ -15,6 +15,7 @@ from elastic.analysis.locality import matched, tracking
 from elastic.analysis.reading import read
 from elastic.figures.contract import (
     PAGE,
+    asked_width,
     canvas,
     caption,
     draw_line,
@@ -22,8 +23,11 @@ from elastic.figures.contract import (
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     layer_names,
+    legend,
+    letter_panels,
     line_styles,
     log_ticks,
     mark_layers,
@@ -33,13 +37,11 @@ from elastic.figures.contract import (
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import NARROW
 from elastic.figures.points import draw_points, reach
 
 #: Layers whose paths are drawn unless told otherwise, evenly chosen in depth.
 LAYERS = 7
-
-#: Colour of what belongs to no layer.
-PLAIN = "0.15"
 
 
 @figure()
@@ -80,17 +82,21 @@ def locality_collapse(
     first, second = matched(measured(collapse, "epoch", "layer"), measured(locality, "epoch", "layer"))
     shown, local = chosen_layers(first, layers), chosen_layers(second, layers)
     paths = shown["layer"].values if layers is not None else evenly(shown["layer"].values, LAYERS)
-    drawn = canvas(PAGE, 3.9)
-    grid = drawn.subplot_mosaic("ab;ac", width_ratios=[1.4, 1])
+    wide = asked_width(PAGE) > NARROW
+    drawn = canvas(PAGE, 3.9 if wide else 7.2)
+    ratios: dict[str, Any] = {"width_ratios": [1.4, 1]} if wide else {"height_ratios": [1.8, 1, 1]}
+    grid = drawn.subplot_mosaic("ab;ac" if wide else "a;b;c", **ratios)
     found = draw_paths(grid["a"], shown.sel(layer=paths), local.sel(layer=paths))
-    drawn.legend(title="layer", loc="outside right upper")
+    letter_panels([grid[name] for name in "abc"])
+    handles, labels = grid["a"].get_legend_handles_labels()
+    legend(drawn, handles, labels, title="layer")
     draw_by_layer(grid["b"], tracking(local, shown, over="epoch"))
     draw_by_epoch(grid["c"], tracking(local, shown, over="layer"))
     start, end = (epoch_label(shown["epoch"][i]) for i in (0, -1))
     ends = f"open: epoch {start}, filled: epoch {end}"
     some = f"paths of {len(paths)} of {shown.sizes['layer']} layers" if len(paths) < shown.sizes["layer"] else ""
     words = interval_words(*found, log=True, drawn="bars")
-    caption(drawn, split_words(collapse), ends, some, words, "right: means of the seeds' own correlations", setting)
+    caption(drawn, split_words(collapse), ends, some, words, "b, c: means of the seeds' own correlations", setting)
     return drawn
 
 
@@ -100,42 +106,37 @@ def draw_paths(axes: Axes, collapse: xr.DataArray, locality: xr.DataArray) -> li
     names = layer_names(collapse["layer"].values)
     for i, (name, look) in enumerate(zip(names, line_styles(len(names), ordered=True), strict=True)):
         x, y = across.isel(layer=i), up.isel(layer=i)
-        hollow = {"markerfacecolor": "white", "markeredgecolor": look["color"], "markeredgewidth": 1}
+        hollow = {"markerfacecolor": ink(0), "markeredgecolor": look["color"], "markeredgewidth": 1}
         axes.plot(x["estimate"], y["estimate"], color=look["color"], linewidth=1.2)
         axes.plot(x["estimate"][:1], y["estimate"][:1], **look, **hollow, zorder=3)
         end = {**look, "xerr": reach(x.isel(epoch=[-1])), "elinewidth": 0.9, "markersize": 6, "label": name}
         draw_points(axes, x["estimate"][-1:], y.isel(epoch=[-1]), **end, zorder=4)
-    axes.axhline(1, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+    axes.axhline(1, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     axes.set(xlabel=variable_label(collapse), ylabel=variable_label(locality))
     log_ticks(axes, "x")
     log_ticks(axes, "y")
     return [across, up]
 
 
-def within_range(found: xr.Dataset) -> xr.Dataset:
-    """Return means and intervals of correlations cut at ±1, beyond which none can be."""
-    return found.assign({bound: found[bound].clip(-1, 1) for bound in ("lower", "upper")})
-
-
 def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, layer] over the epochs, a point a layer."""
-    found = within_range(over_seeds(correlation))
+    found = over_seeds(correlation, bounds=(-1, 1))
     positions = np.arange(correlation.sizes["layer"])
-    draw_points(axes, positions, found, color=PLAIN)
+    draw_points(axes, positions, found, color=ink(0.85))
     mark_layers(axes, correlation["layer"].values)
     finish(axes, correlation, "epochs")
 
 
 def draw_by_epoch(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, epoch] over the layers, a line with its band."""
-    draw_line(axes, correlation["epoch"].values, within_range(over_seeds(correlation)), color=PLAIN, marker="o")
+    draw_line(axes, correlation["epoch"].values, over_seeds(correlation, bounds=(-1, 1)), color=ink(0.85), marker="o")
     epoch_axis(axes, correlation["epoch"].values)
     finish(axes, correlation, "layers")
 
 
 def finish(axes: Axes, correlation: xr.DataArray, over: str) -> None:
     """Give rank correlations their range and name, and say so where there is none."""
-    axes.axhline(0, color="0.4", linewidth=0.9, linestyle=":", zorder=1)
+    axes.axhline(0, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     axes.set(ylim=(-1.1, 1.1), yticks=(-1, 0, 1))
     axes.set_title(f"rank correlation over {over}", fontsize=9.5)
     if not bool(correlation.notnull().any()):

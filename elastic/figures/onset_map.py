@@ -18,6 +18,8 @@ from elastic.analysis.reading import read, settings_axes
 from elastic.display.numbers import epochs_of_seeds
 from elastic.figures.contract import (
     PAGE,
+    SEQUENTIAL,
+    average,
     canvas,
     caption,
     epoch_axis,
@@ -25,19 +27,23 @@ from elastic.figures.contract import (
     figure,
     first_setting,
     is_positive,
+    letter_panels,
     literal,
     log_numbers,
     mark_layers,
     measured,
-    over_seeds,
     split_words,
     value_words,
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.style import as_pixels
 
 #: Inches of height that a layer takes, that all else takes, and a panel's title.
 ROW, REST, TITLE = 0.26, 1.7, 0.3
+
+#: Length of the scale of colours over its width, for each panel.
+BAR = 14
 
 #: Rows that a panel is high at least, and panels drawn at most.
 ROWS, PANELS = 3, 4
@@ -93,13 +99,15 @@ def onset_map(
     panels = panels_of(values, *axis)
     drawn = canvas(PAGE, REST + len(panels) * (TITLE * len(axis) + ROW * max(ROWS, values.sizes["layer"])))
     share, norm = fraction if threshold is None else None, shared_norm(panels)
-    for axes, shown in zip(np.ravel(drawn.subplots(len(panels), sharex=True)), panels, strict=True):
+    grid = list(np.ravel(drawn.subplots(len(panels), sharex=True)))
+    for axes, shown in zip(grid, panels, strict=True):
         cells = draw_map(axes, shown, norm)
         onsets = onset_epoch(shown, fraction=share, threshold=threshold)
         draw_onsets(axes, onsets, shown.notnull().any("epoch").transpose(*onsets.dims))
         told = [f"{literal(name.replace('_', ' '))} = {value_words(shown[name].item())}" for name in axis]
         axes.set_title("".join(told), loc="left")
         axes.label_outer()
+    letter_panels(grid)
     scale_of(drawn, cells, values)
     some = [f"{len(panels)} of {values.sizes[name]} values" for name in axis if len(panels) < values.sizes[name]]
     caption(drawn, split_words(values), onset_words(values.sizes["seed"], share, threshold), *some, setting)
@@ -126,18 +134,18 @@ def onset_words(seeds: int, fraction: float | None, threshold: float | None) -> 
 def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
     """Return the map to colours of all panels, from the least mean over seeds to the greatest."""
     log = is_positive(panels[0])
-    means = [over_seeds(values, log=log)["estimate"] for values in panels]
+    means = [average(values)["estimate"] for values in panels]
     ends = min(float(mean.min()) for mean in means), max(float(mean.max()) for mean in means)
     return LogNorm(*ends) if log else Normalize(*ends)
 
 
 def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
     """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
-    mean = over_seeds(values, log=is_positive(values))["estimate"].transpose("layer", "epoch")
+    mean = average(values)["estimate"].transpose("layer", "epoch")
     epoch_axis(axes, values["epoch"].values)
     edges = cell_edges(axes, values["epoch"].values)
     rows = np.arange(values.sizes["layer"] + 1) - 0.5
-    cells = axes.pcolormesh(edges, rows, np.ma.masked_invalid(mean), norm=norm, cmap="viridis", rasterized=True)
+    cells = axes.pcolormesh(edges, rows, np.ma.masked_invalid(mean), norm=norm, cmap=SEQUENTIAL, rasterized=True)
     axes.set(xlim=(edges[0], edges[-1]), ylabel="layer")
     axes.grid(visible=False)
     mark_layers(axes, values["layer"].values, along="y")
@@ -146,8 +154,9 @@ def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
 
 def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
     """Draw the one scale of colours beside all panels."""
-    bar = drawn.colorbar(cells, ax=drawn.axes, aspect=(drawn.get_figheight() - REST + 0.5) / 0.12, pad=0.03)
+    bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
     bar.set_label(variable_label(values))
+    as_pixels(bar)
     if is_positive(values):
         log_numbers(bar.ax.yaxis)
 

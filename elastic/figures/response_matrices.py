@@ -13,25 +13,35 @@ from matplotlib.figure import Figure
 
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
+from elastic.display.average import average_words
+from elastic.display.layer_names import short_names
 from elastic.figures.contract import (
     COLUMN,
     PAGE,
+    SEQUENTIAL,
+    asked_width,
+    average,
     canvas,
     caption,
     evenly,
     figure,
     first_setting,
+    is_positive,
     layer_names,
     literal,
     measured,
     variable_name,
 )
+from elastic.figures.style import PaperFigure, as_pixels
 
 #: Layers drawn unless told otherwise: fewer where the names of classes need room.
 LAYERS, LAYERS_OF_NAMED = 6, 3
 
 #: Names of classes up to this length need no turning; points that a line of type takes in height, a letter in width.
 SHORT, LINE, LETTER = 2, 8.5, 5.8
+
+#: Inches: what stands beside the matrices, a side of one at least, and a side that has room for two lines of words.
+REST, SIDE, HIGH = 1.6, 0.55, 0.8
 
 #: Every how manieth class is named.
 STEPS = [1, 2, *(step * 10**power for power in range(6) for step in (5, 10, 20, 25))]
@@ -46,7 +56,7 @@ def response_matrices(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw how far a step on each class moves each other class, by layer, first and last epoch, mean over the seeds.
+    """Draw how far a step on each class moves each other class, by layer, at the first and the last epoch.
 
     Parameters
     ----------
@@ -70,13 +80,14 @@ def response_matrices(
     values = measured(values, "epoch", "layer", "stepped_class", "observed_class")
     rows = epochs if epochs is not None else evenly(values["epoch"].values, 2)
     most = LAYERS if is_short(values) else LAYERS_OF_NAMED
+    most = min(most, max(1, int((asked_width(PAGE) - REST - room_of(values)) / SIDE)))
     columns = layers if layers is not None else evenly(values["layer"].values, most)
-    mean = values.mean("seed").transpose(..., "stepped_class", "observed_class")
+    mean = average(values)["estimate"].transpose(..., "stepped_class", "observed_class")
     chosen = [[select(select(mean, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
     drawn = draw_grid(chosen, variable_name(values))
     seeds = int(values.notnull().any([dim for dim in values.dims if dim != "seed"]).sum())
     some = f"{len(columns)} of {values.sizes['layer']} layers" if len(columns) < values.sizes["layer"] else ""
-    caption(drawn, f"mean over {seeds} seeds" if seeds > 1 else "one seed", some, setting)
+    caption(drawn, average_words([seeds], log=is_positive(values)), some, setting)
     return drawn
 
 
@@ -90,18 +101,24 @@ def longest(values: xr.DataArray) -> int:
     return max(len(str(label)) for label in values["observed_class"].values)
 
 
+def room_of(values: xr.DataArray) -> float:
+    """Return the inches that the names of the classes take, at most a third of the page."""
+    return 0.0 if is_short(values) else min(0.062 * longest(values), asked_width(PAGE) / 3)
+
+
 def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
     """Draw matrices [stepped_class, observed_class] of rows and columns, all in one range of colours."""
     stacked = np.concatenate([np.ravel(one) for row in chosen for one in row])
     low, high = min(0.0, float(np.nanmin(stacked))), float(np.nanmax(stacked))
     signed = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
-    look = signed if low < 0 else {"cmap": "magma", "vmin": 0.0, "vmax": high}
+    look = signed if low < 0 else {"cmap": SEQUENTIAL, "vmin": 0.0, "vmax": high}
     rows, columns = len(chosen), len(chosen[0])
-    room = 0.0 if is_short(chosen[0][0]) else 0.062 * longest(chosen[0][0])
-    width = PAGE if columns > 2 or room else COLUMN
-    side = min((width - 1.6 - room) / columns, 2.0)
+    room = room_of(chosen[0][0])
+    width = asked_width(PAGE if columns > 2 or room else COLUMN)
+    side = min((width - REST - room) / columns, 2.0)
     drawn = canvas(width, rows * (side + 0.08) + 1.0 + room)
-    drawn.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03)  # cells are square
+    if isinstance(drawn, PaperFigure):
+        drawn.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03)  # cells are square
     grid = drawn.subplots(rows, columns, squeeze=False)
     for (row, column), axes in np.ndenumerate(grid):
         shown = chosen[row][column]
@@ -111,9 +128,14 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
         if row == 0:
             axes.set_title(broken(layer_names([shown["layer"].item()])[0], int(72 * side / LETTER)))
         if column == 0:
-            axes.set_ylabel(f"epoch {epoch_label(shown['epoch'])}\nstepped class", fontsize=9)
+            below = "\nstepped class" if side > HIGH else ""
+            axes.set_ylabel(f"epoch {epoch_label(shown['epoch'])}{below}", fontsize=9)
     grid[-1, (columns - 1) // 2].set_xlabel("observed class", x=0.5 if columns % 2 else 1.04)
-    drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28).set_label(label)
+    if side <= HIGH and isinstance(drawn, PaperFigure):
+        drawn.supylabel("stepped class", fontsize=9)
+    bar = drawn.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.9, pad=0.015, aspect=28)
+    bar.set_label(label)
+    as_pixels(bar)
     return drawn
 
 
@@ -131,9 +153,12 @@ def broken(name: str, width: int) -> str:
 
 def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
     """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
-    names = [literal(str(label)) for label in values["observed_class"].values]
+    labels = [str(label) for label in values["observed_class"].values]
+    letters = SHORT if is_short(values) else max(4, int(asked_width(PAGE) / 3 / 0.062))
+    short = short_names(labels, letters)
+    names = [literal(name) for name in short]
     turned: dict[str, Any] = {} if is_short(values) else {"rotation": 90}
-    pitch = LINE if turned else max(LINE, LETTER * longest(values) + 3)
+    pitch = LINE if turned else max(LINE, LETTER * max(map(len, short)) + 3)
     least = len(names) * pitch / (72 * side)
     step = next(step for step in STEPS if step >= least or step >= len(names))
     shown = range(0, len(names), step)

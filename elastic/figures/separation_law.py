@@ -16,27 +16,29 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.analysis.roles import OUTPUT, roles_of
+from elastic.display.numbers import with_interval
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
-    canvas,
     caption,
+    colour,
     draw_line,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
+    letter_panels,
     log_ticks,
     measured,
     over_seeds,
+    panels,
     split_words,
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
 from elastic.figures.points import draw_points
 
-#: Colours of what was found and of the line through it.
-FOUND, LINE = "#000000", "#D55E00"
+#: Place of the line's colour.
+LINE = 5
 
 
 @figure()
@@ -82,22 +84,23 @@ def separation_law(
     outputs = [name for name, role in zip(values["layer"].values, roles_of(values), strict=True) if role == OUTPUT]
     aside = values.drop_sel(layer=[*fitted["layer"].values, *outputs], errors="ignore")
     chosen = epochs if epochs is not None else evenly(values["epoch"].values, 2)
-    drawn = canvas(PAGE if len(chosen) > 1 else COLUMN, 3.2)
-    panels = drawn.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    drawn, grid, columns = panels(len(chosen), 3.2, most=3, sharey=True)
     found = []
-    for axes, epoch in zip(panels, chosen, strict=True):
+    for axes, epoch in zip(grid, chosen, strict=True):
         beside = select(aside, "epoch", epoch)
         draw_points(
             axes,
             depth_of(beside),
             over_seeds(beside, log=True),
-            color=FOUND,
-            markerfacecolor="white",
-            markeredgecolor=FOUND,
+            color=ink(),
+            markerfacecolor=ink(0),
+            markeredgecolor=ink(),
         )
         found.append(draw_law(axes, select(fitted, "epoch", epoch)))
-    panels[0].set_ylabel(variable_label(values))
-    log_ticks(panels[0])
+    for axes in grid[::columns]:
+        axes.set_ylabel(variable_label(values))
+    log_ticks(grid[0])
+    letter_panels(grid)
     words = interval_words(*found, log=True, drawn="bars and band")
     some = f"open, not fitted: {', '.join(aside['layer'].values)}" if aside.sizes["layer"] else ""
     caption(drawn, split_words(values), words, some, setting)
@@ -108,8 +111,8 @@ def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
     """Draw values [seed, layer] of an epoch and the line through their logs; return the means of the points."""
     depth, found, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
     lines: xr.DataArray = xr.apply_ufunc(np.exp, fit["intercept"] + fit["slope"] * depth)
-    draw_points(axes, depth, found, color=FOUND, zorder=3)
-    draw_line(axes, depth, over_seeds(lines, log=True), color=LINE, marker="", zorder=2)
+    draw_points(axes, depth, found, color=ink(), zorder=3)
+    draw_line(axes, depth, over_seeds(lines, log=True), color=colour(LINE), marker="", zorder=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="depth  $l$")
     axes.set_title("\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit))), fontsize=9.5)
@@ -128,16 +131,14 @@ def law_words(fit: xr.Dataset) -> list[str]:
     # artanh of a perfect ±1 is infinite.
     across = over_seeds(xr.apply_ufunc(np.arctanh, fit["r"].clip(-1 + 1e-12, 1 - 1e-12))).drop_vars("count")
     ratio, correlation = over_seeds(fit["ratio"], log=True), across.map(np.tanh)
-    return [f"ρ = {with_interval(ratio)}", f"r = {with_interval(correlation)}"]
+    return [f"ρ = {told(ratio)}", f"r = {told(correlation)}"]
 
 
-def with_interval(found: xr.Dataset) -> str:
-    """Return an estimate and its interval, where it has one, to three decimals.
+def told(found: xr.Dataset) -> str:
+    """Return an estimate with its interval, where it has one, as all numbers are written.
 
-    >>> with_interval(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
+    >>> told(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
     'undefined'
     """
-    if not np.isfinite(found["estimate"]):
-        return "undefined"
-    numbers = [f"{float(found[name]):.3f}".replace("-", "−") for name in ("estimate", "lower", "upper")]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]" if np.isfinite(found["lower"]) else numbers[0]
+    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    return with_interval(estimate, lower, upper).replace("-", "−") if np.isfinite(estimate) else "undefined"

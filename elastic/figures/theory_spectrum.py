@@ -15,19 +15,19 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
 from elastic.errors import OptionError
 from elastic.figures.contract import (
-    COLUMN,
-    PAGE,
-    canvas,
     caption,
     draw_line,
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     layer_names,
+    letter_panels,
     line_styles,
     measured,
     over_seeds,
+    panels,
     split_words,
 )
 from elastic.figures.layers import chosen_layers
@@ -91,14 +91,15 @@ def theory_spectrum(
     shown = epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS)
     told = frame(values) if theory is None else sorted_theory(values, theory)
     values = values if theory is not None else in_units_of_frame(values)
-    drawn = canvas(PAGE if theory is None else COLUMN, 3.4)
-    panels = drawn.subplots(1, 2 if theory is None else 1, sharey=True, squeeze=False)[0]
-    found = draw_epochs(panels[0], select(values, "layer", layer), shown)
+    drawn, grid, columns = panels(2 if theory is None else 1, 3.4, sharey=True)
+    found = draw_epochs(grid[0], select(values, "layer", layer), shown)
     if theory is None:
-        found += draw_layers(panels[1], select(values, "epoch", shown[-1]))
-    for axes in panels:
+        found += draw_layers(grid[1], select(values, "epoch", shown[-1]))
+    for axes in grid:
         draw_theory(axes, told, FRAME if theory is None else "theory")
-    panels[0].set_ylabel("singular value  $σ_r / σ_{ETF}$" if theory is None else "singular value  $σ_r$")
+    for axes in grid[::columns]:
+        axes.set_ylabel("singular value  $σ_r / σ_{ETF}$" if theory is None else "singular value  $σ_r$")
+    letter_panels(grid)
     frame_words = f"{FRAME}: a simplex with the same Σσ²" if theory is None else ""
     caption(drawn, split_words(values.rename("class means")), interval_words(*found), frame_words, setting)
     return drawn
@@ -169,7 +170,7 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
 def draw_theory(axes: Axes, told: np.ndarray, name: str) -> None:
     """Draw the theory's values [component] as dashed steps, under their name."""
     ranks = np.arange(1, len(told) + 1)
-    axes.plot(ranks, told, color="black", linestyle="--", linewidth=1.4, drawstyle="steps-mid", zorder=4)
+    axes.plot(ranks, told, color=ink(), linestyle="--", linewidth=1.4, drawstyle="steps-mid", zorder=4)
     axes.annotate(name, (ranks[-2], told[-2]), (0, 3), textcoords="offset points", fontsize=9, ha="center")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set(xlabel="component  $r$", ylim=(0, None))

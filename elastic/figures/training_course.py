@@ -14,6 +14,7 @@ from elastic.analysis.reading import read, select
 from elastic.errors import NotMeasured
 from elastic.figures.contract import (
     PAGE,
+    average,
     canvas,
     caption,
     draw_line,
@@ -21,16 +22,17 @@ from elastic.figures.contract import (
     evenly,
     figure,
     first_setting,
+    ink,
     interval_words,
     is_positive,
     layer_names,
     line_styles,
     log_ticks,
     measured,
-    over_seeds,
     split_words,
     variable_label,
 )
+from elastic.figures.direct_labels import label_ends
 from elastic.figures.layers import chosen_layers
 
 #: Layers drawn unless told otherwise, evenly chosen in depth.
@@ -76,7 +78,7 @@ def training_course(
     drawn = canvas(PAGE, 3.4)
     axes = drawn.subplots()
     found = draw_courses(axes, values, chosen)
-    drawn.legend(title="layer", loc="outside right upper")
+    label_ends(axes, "layer")
     fitted = mark_fitted(axes, cube, where)
     some = f"{len(chosen)} of {values.sizes['layer']} layers" if len(chosen) < values.sizes["layer"] else ""
     caption(drawn, split_words(values), interval_words(*found, log=is_positive(values)), some, setting, fitted)
@@ -85,14 +87,14 @@ def training_course(
 
 def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> list[xr.Dataset]:
     """Draw values [seed, epoch, layer] against the epochs, from shallow (light) to deep (dark); return the drawn."""
-    log, drawn = is_positive(values), []
+    drawn: list[xr.Dataset] = []
     looks = line_styles(len(layers), ordered=True)
     for layer, name, look in zip(layers, layer_names(layers), looks, strict=True):
-        drawn.append(over_seeds(select(values, "layer", layer), log=log))
+        drawn.append(average(select(values, "layer", layer)))
         draw_line(axes, values["epoch"].values, drawn[-1], label=name, **look)
     epoch_axis(axes, values["epoch"].values)
     axes.set_ylabel(variable_label(values))
-    if log:
+    if is_positive(values):
         log_ticks(axes)
     return drawn
 
@@ -109,5 +111,5 @@ def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) 
     if not bool(perfect.any()):
         return "the training error is never zero in all seeds"
     epoch = accuracy["epoch"][int(perfect.argmax("epoch"))].item()
-    axes.axvline(epoch, color="0.25", linewidth=1.2, linestyle=":", zorder=1)
+    axes.axvline(epoch, color=ink(0.75), linewidth=1.2, linestyle=":", zorder=1)
     return f"dotted: no training error in any seed, from epoch {epoch_label(epoch)}"

@@ -46,7 +46,7 @@ def cross_entropy(*, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Lo
     Parameters
     ----------
     smoothing
-        δ, the share of the target that is spread over all K classes.
+        Share δ of the target that is spread over all K classes.
 
     Examples
     --------

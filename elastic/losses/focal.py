@@ -21,6 +21,11 @@ def focal(*, gamma: Annotated[float, Field(ge=0)] = 2.0) -> Loss:
     log q = log Σ_{j≠y} p_j, so that the product keeps its digits however well a sample is fitted. γ = 0 is
     cross-entropy. Source: lin2017focal.
 
+    Parameters
+    ----------
+    gamma
+        Exponent γ; the larger, the less a fitted sample counts, and 0 is cross-entropy.
+
     Examples
     --------
     >>> import math

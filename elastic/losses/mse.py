@@ -22,9 +22,9 @@ def mse(*, target: Positive = 1.0, weight: Positive = 1.0) -> Loss:
     Parameters
     ----------
     target
-        M, the logit that the label's class should have.
+        Target M of the logit of the label's class.
     weight
-        κ, the weight of the label's class.
+        Weight κ of the term of the label's class.
 
     Examples
     --------

@@ -22,7 +22,7 @@ def multi_margin(*, margin: Annotated[float, Field(gt=0)] = 1.0) -> Loss:
     Parameters
     ----------
     margin
-        m, by which the label's logit should lead.
+        Margin m by which the logit of the label's class should exceed the others.
 
     Examples
     --------

@@ -36,7 +36,8 @@ def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) 
     Parameters
     ----------
     temperature
-        τ, in units of a cosine. Below about 0.003 the least gradients, of size exp(−2/τ), are below float64's numbers.
+        Temperature τ, in units of a cosine. Below about 0.003 the least gradients, of size exp(−2/τ), are below
+        float64's numbers.
 
     Examples
     --------

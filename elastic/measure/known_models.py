@@ -8,6 +8,7 @@ samples, the comparison before is that of this measurement, too: two equal calls
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,18 +60,28 @@ def remember(model: nn.Module, key: Hashable, kept: Known) -> None:
 
 
 def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
-    """Return what the numbers of a model and of samples are told apart by, a hash of each tensor.
+    """Return what the numbers of a model and of samples are told apart by, a digest of the bytes of each tensor.
 
     >>> net = nn.Linear(2, 2)
     >>> first = numbers_of(net)
     >>> net.weight.data[0, 0] += 1
     >>> numbers_of(net) == first
     False
+
+    The order of the numbers counts, as `torch.hash_tensor` would not tell:
+
+    >>> numbers_of(net, torch.tensor([0.0, 1.0])) == numbers_of(net, torch.tensor([1.0, 0.0]))
+    False
     """
     tensors = (*model.parameters(), *model.buffers(), *samples)
     if any(t.layout != torch.strided or t.is_complex() for t in tensors):
         return object()  # equal to nothing
-    return tuple(torch.hash_tensor(t.detach()).view(torch.int64).item() for t in tensors)
+    return tuple(map(_digest, tensors))
+
+
+def _digest(tensor: Tensor) -> bytes:
+    whole = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
+    return hashlib.blake2b(whole.data, digest_size=16).digest()
 
 
 def key_of(model: nn.Module, example: Tensor, *options: Hashable) -> Hashable:

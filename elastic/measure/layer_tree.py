@@ -104,7 +104,7 @@ class LayerTree:
         return "\n".join([*lines, "", auto + output, *self.notes])
 
 
-def layers(model: nn.Module, example: Any, *, forward: Forward | None = None) -> LayerTree:
+def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, show: bool = True) -> LayerTree:
     """Print the submodules of a model with the shapes of their outputs, and which ones can be layers.
 
     A submodule can be a layer if it runs once in a forward pass and gives a tensor [n, …]. What is computed without a
@@ -120,6 +120,8 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None) ->
         A few samples are run.
     forward
         ``forward(model, batch)`` runs the model on the example; by default ``model(inputs)`` or ``model(**batch)``.
+    show
+        Whether to print the tree; otherwise it is only returned.
 
     Returns
     -------
@@ -142,7 +144,7 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None) ->
     3      Linear   [n, 2]  2         ✓ auto, output
     <BLANKLINE>
     layers="auto" takes 2, 3
-    >>> [row.width for row in tree]
+    >>> [row.width for row in layers(net, [[[1.0, 2.0], [3.0, 4.0]]], show=False)]
     [4, 3, 3, 2]
     """
     model = unwrapped(model)
@@ -161,7 +163,8 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None) ->
             tree = _built_in(model, inputs)
         else:
             tree = _of_module(model, inputs, type(model).__name__)
-    print(tree)
+    if show:
+        print(tree)
     return tree
 
 

@@ -52,13 +52,13 @@ def cnn(
     kernel_size
         Side of the square kernels; odd, and at most the image's shorter side.
     activation
-        Of the convolutions.
+        Activation after each convolution.
     norm
-        After each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none``.
+        Normalisation after each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none``.
     bias
         Whether the convolutions and the last linear layer have a bias.
     pool
-        How each 2×2 block is summed up; ``none`` keeps height and width.
+        Pooling of each 2×2 block; ``none`` keeps height and width.
 
     Raises
     ------

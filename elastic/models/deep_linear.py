@@ -34,7 +34,8 @@ def deep_linear(
     bias
         Whether the layers have biases.
     initial
-        Weights as torch draws them, or (semi-)orthogonal ones: the theory's setting (wang2023understanding).
+        Initial weights: ``torch`` draws them as torch does, ``orthogonal`` makes them (semi-)orthogonal, the theory's
+        setting (wang2023understanding).
     scale
         Factor on all initial weights; with ``orthogonal`` it is their singular value ε.
 

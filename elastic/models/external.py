@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from torch import nn
 
-from elastic.errors import ModelError, NotAllowed
+from elastic.errors import ElasticError, ModelError, NotAllowed
 from elastic.models.contract import LOGITS, Task, model
+from elastic.models.own_modules import folder_of, import_own, own_modules
 from elastic.models.tapped import Tapped
 from elastic.models.trial import blank_batch, first_line
 
@@ -25,8 +25,8 @@ def _import_path(target: str) -> str:
     return target
 
 
-Target = Annotated[str, Field(max_length=500), AfterValidator(_import_path)]
-LayerNames = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+Target = Annotated[str, Field(max_length=500, examples=["package.module:Network"]), AfterValidator(_import_path)]
+LayerNames = Annotated[list[str], Field(min_length=1, max_length=10_000, examples=[["hidden_1", "hidden_2"]])]
 
 
 @model()
@@ -47,19 +47,21 @@ def external(
         ``package.module:attribute``, a class or function that returns the network. It is called with ``options``,
         and with ``input_shape`` and ``classes`` where it has parameters of these names.
     layers
-        Names of submodules in the order of depth, without the output layer, which is called ``logits`` (see `Tapped`).
+        Names of submodules in the order of depth, without the output layer, which is called ``logits``.
     options
-        Keyword arguments of the target.
+        Keyword arguments that the target is called with.
 
     Raises
     ------
     NotAllowed
         If the module, or the one in which the target was made, is not allowed. Nothing is imported before that.
     ModelError
-        If the target cannot be imported, is no class or function, or returns no ``nn.Module``.
+        If the target cannot be imported, is no class or function, or returns no ``nn.Module``; if its module is beside
+        the protocol, and another of its name is installed.
     """
     factory = resolve(target, task.allowed)
-    network = factory(**_of_the_task(factory, task) | options)
+    with own_modules(folder_of(task.allowed)):
+        network = factory(**_of_the_task(factory, task) | options)
     if not isinstance(network, nn.Module):
         raise ModelError(f"`{target}`", "return a torch.nn.Module", type(network).__name__, "returning the network")
     return Tapped(network, layers, blank_batch(network, task.input_shape), output=LOGITS)
@@ -73,7 +75,8 @@ def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     target
         ``package.module:attribute``.
     allowed
-        Modules; each allows itself and what lies under it.
+        Modules; each allows itself and what lies under it. They may lie beside the protocol
+        (`elastic.protocol.allowed`).
 
     Raises
     ------
@@ -84,11 +87,15 @@ def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     _allow(module, allowed, repr(target))
     found: Any
     try:
-        found = importlib.import_module(module)
+        found = import_own(module, folder_of(allowed))
         for name in attribute.split("."):
             found = getattr(found, name)
+    except ElasticError:
+        raise
     except Exception as error:
-        hint = f"python -c 'import {module}' (is its folder on PYTHONPATH?)"
+        hint = f"{module.partition('.')[0]}.py beside the protocol, or its folder on PYTHONPATH"
+        if not isinstance(error, ModuleNotFoundError):
+            hint = f"python -c 'import {module}', in its folder"
         raise ModelError(f"`{target}`", "be importable", first_line(error), hint) from error
     if not (inspect.isclass(found) or inspect.isroutine(found)):
         raise ModelError(f"`{target}`", "be a class or function", type(found).__name__, "a function that returns it")

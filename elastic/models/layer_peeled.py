@@ -79,9 +79,11 @@ def layer_peeled(task: Task, *, width: Width, e_h: Energy = 1.0, e_w: Energy = 1
     task
         N one-hot inputs, K classes, and the labels of the train samples.
     width
-        Of a feature; 2K or more where classes differ in size.
-    e_h, e_w
-        E_H and E_W.
+        Dimension of the free features; 2K or more where classes differ in size.
+    e_h
+        E_H, bound of the features' mean squared norm.
+    e_w
+        E_W, bound of the classifiers' mean squared norm.
     scale
         Standard deviation of the initial features and weights, before projection.
 

@@ -34,9 +34,10 @@ def mlp(
     widths
         Width of each hidden layer, from the first to the last.
     activation
-        Of the hidden layers; ``identity`` makes a deep linear network.
+        Activation of the hidden layers; ``identity`` makes a deep linear network.
     norm
-        Of each hidden layer's pre-activations: over the ``batch``, over the units of the ``layer``, or ``none``.
+        Normalisation of each hidden layer's pre-activations: over the ``batch``, over the units of the ``layer``, or
+        ``none``.
     bias
         Whether the linear layers, the last one among them, have a bias.
 

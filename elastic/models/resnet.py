@@ -63,11 +63,12 @@ def resnet(
     task
         Shape (channels, height, width) of the inputs and number of classes K.
     depth
-        Convolutions and linear layers along the way: 18 or 34.
+        Number of convolutions and linear layers on the longest path: 18 or 34.
     width
-        Channels of stem and first stage; 64 is the published one.
+        Channels of the stem and the first stage; 64 as published.
     norm
-        After each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none`` (convolutions then have biases).
+        Normalisation after each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none`` (convolutions then
+        have biases).
     bias
         Whether the last linear layer has a bias.
 

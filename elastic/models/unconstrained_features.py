@@ -29,7 +29,7 @@ def unconstrained_features(task: Task, *, width: Width, bias: bool = False, scal
     task
         N one-hot inputs and K classes.
     width
-        Of a feature, d.
+        Dimension d of the free features.
     bias
         Whether the weight layer has a bias.
     scale
@@ -69,9 +69,9 @@ def extended_unconstrained_features(
     task
         N one-hot inputs and K classes.
     widths
-        d₁ of the free features, then of each layer's features.
+        Dimension d₁ of the free features, then that of each layer's features.
     activation
-        After each weight layer but the last; the free features themselves are not rectified.
+        Activation φ after each weight layer but the last; the free features themselves have none.
     bias
         Whether the weight layers have biases.
     scale
@@ -104,6 +104,26 @@ def deep_unconstrained_features(
 
     Depth 1 is `unconstrained_features`, depth 2 `extended_unconstrained_features` with equal widths; layers are named
     as there. Sources: dang2023deep, sukenik2023deep.
+
+    Parameters
+    ----------
+    task
+        N one-hot inputs and K classes.
+    width
+        Dimension of the free features and of each layer's features.
+    depth
+        Number of weight layers.
+    activation
+        Activation after each weight layer but the last; the free features themselves have none.
+    bias
+        Whether the weight layers have biases.
+    scale
+        Standard deviation of the initial features; weights start with standard deviation scale/√width.
+
+    Raises
+    ------
+    ModelError
+        If the inputs are not one-hot indices of samples.
 
     Examples
     --------

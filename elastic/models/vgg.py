@@ -38,11 +38,11 @@ def vgg(
     task
         Shape (channels, height, width) of the inputs and number of classes K.
     depth
-        11 (8 convolutions) or 13 (10 convolutions).
+        Depth of the published network: 11 (8 convolutions) or 13 (10 convolutions).
     width
-        Channels of the first stage; 64 is the published one.
+        Channels of the first stage; 64 as published.
     norm
-        After each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none``.
+        Normalisation after each convolution: ``batch``, ``group`` (groups of 8 channels) or ``none``.
     bias
         Whether convolutions and the last linear layer have a bias.
 

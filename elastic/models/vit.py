@@ -101,11 +101,11 @@ def vit(
     patch_size
         Side of the square patches; it divides the image's sides.
     width
-        Of a token; a multiple of ``heads``.
+        Dimension of a token; a multiple of ``heads``.
     depth
         Number of blocks.
     heads
-        Of each attention.
+        Number of attention heads of each block.
     bias
         Whether the last linear layer has a bias.
 

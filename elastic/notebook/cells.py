@@ -29,6 +29,8 @@ def cells(study: Study, place: str) -> Iterator[Cell]:
 
 def _steps(held: Holdings) -> Iterator[Cell]:
     yield from _cube(held)
+    if "nc1" in held.variables:
+        yield from _canonical(held)
     if "accuracy" in held.variables:
         yield from _training(held)
     if "nc1" in held.variables:
@@ -56,6 +58,15 @@ def _training(held: Holdings) -> Iterator[Cell]:
         f'accuracy = cube.elastic.interval("accuracy", split=None, {where})',
         "accuracy.reset_coords(drop=True).to_dataframe()",
     )
+    yield code(f"study.plot.training_curves({choice(held, split=False)})")
+
+
+def _canonical(held: Holdings) -> Iterator[Cell]:
+    yield markdown(
+        "## Does the network collapse?",
+        "NC1 to NC4 at the last hidden layer, and the accuracy, over the epochs; at collapse NC1 to NC4 are 0.",
+    )
+    yield code(f"study.plot.neural_collapse({choice(held, split=False)})")
 
 
 def _collapse(held: Holdings) -> Iterator[Cell]:

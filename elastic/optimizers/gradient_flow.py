@@ -79,10 +79,12 @@ def gradient_flow(
     parameters
         To be trained.
     lr
-        Time that passes in a step.
-    rtol, atol
-        Relative and absolute error of a parameter that one internal step may make.
+        Time that passes in one step.
+    rtol
+        Relative error of a parameter that one internal step may make.
+    atol
+        Absolute error of a parameter that one internal step may make.
     method
-        Of the integrator; LSODA and BDF for stiff flows of few parameters.
+        Integrator (`scipy.integrate.solve_ivp`); LSODA and BDF for stiff flows of few parameters.
     """
     return GradientFlow(parameters, lr, rtol, atol, method)

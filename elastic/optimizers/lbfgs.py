@@ -31,13 +31,13 @@ def lbfgs(
     parameters
         To be trained.
     lr
-        First length tried along a direction.
+        First step length that is tried along a direction.
     iterations
-        Of each step.
+        Number of iterations of each step.
     history
-        Pairs of past movements that the inverse Hessian is made of.
+        Number of past movements from which the inverse Hessian is estimated.
     tolerance
-        Iterations end where no entry of the gradient is larger.
+        Iterations end where no entry of the gradient is larger in magnitude.
     """
     return torch.optim.LBFGS(
         parameters,

@@ -24,8 +24,17 @@ def multistep(
     milestones: Annotated[list[Positive], Field(min_length=1)],
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1,
 ) -> float:
-    """Multiply the learning rate by gamma at each milestone (below 1: a share of all epochs; else an epoch).
+    """Multiply the learning rate by gamma at each milestone.
 
+    Parameters
+    ----------
+    milestones
+        Epochs at which the learning rate is multiplied by gamma; a number below 1 is a share of all epochs.
+    gamma
+        Factor on the learning rate at each milestone.
+
+    Examples
+    --------
     >>> [multistep(e, 9, milestones=[1 / 3, 6.0], gamma=0.5) for e in (0, 3, 6)]
     [1.0, 0.5, 0.25]
     """
@@ -35,8 +44,15 @@ def multistep(
 
 @schedule()
 def cosine(epoch: int, epochs: int, *, final: Annotated[float, Field(ge=0, le=1)] = 0.0) -> float:
-    """Fall along half a cosine from 1 to ``final``, which the epoch after the last would reach.
+    """Decrease the learning rate along half a cosine to ``final``, which the epoch after the last would reach.
 
+    Parameters
+    ----------
+    final
+        Factor on the learning rate at the end.
+
+    Examples
+    --------
     >>> [round(cosine(e, 4), 3) for e in (0, 2, 4)]
     [1.0, 0.5, 0.0]
     """

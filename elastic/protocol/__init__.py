@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from elastic.protocol.canonical import canonical_json, explain_difference
 from elastic.protocol.cells import Cell
-from elastic.protocol.claims import load_claims
+from elastic.protocol.claims import ReadClaim, load_claims, read_claims
 from elastic.protocol.file_schema import json_schema
 from elastic.protocol.grid import Axes, Axis
 from elastic.protocol.loading import load_protocol
@@ -36,6 +36,7 @@ __all__ = [
     "Optimizer",
     "Probes",
     "Protocol",
+    "ReadClaim",
     "Settings",
     "Training",
     "canonical_json",
@@ -43,4 +44,5 @@ __all__ = [
     "json_schema",
     "load_claims",
     "load_protocol",
+    "read_claims",
 ]

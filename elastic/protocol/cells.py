@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,3 +95,18 @@ def _variants(name: str, section: Strict, grid: Grid) -> tuple[list[str], dict[t
         at: model.model_validate(with_earlier(model, set_axes(written, own, dict(zip(own, at, strict=True)))[name]))
         for at in grid.occurring(list(own))
     }
+
+
+def representatives(cells: Iterable[Cell]) -> list[Cell]:
+    """Return cells of one seed in which every label of every other dim occurs, each with one that is new.
+
+    Their number is at most that of all labels, however large the product of the dims is.
+    """
+    seen: set[tuple[str, str]] = set()
+    found: list[Cell] = []
+    for cell in cells:
+        labels = {(dim, str(label)) for dim, label in cell.coordinates.items() if dim != "seed"}
+        if not found or labels - seen:
+            found.append(cell)
+            seen |= labels
+    return found

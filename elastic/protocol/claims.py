@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from elastic.errors import ProtocolError
+from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.citations import cite_keys
 from elastic.protocol.components import complete_component
 from elastic.protocol.explanation import NOTHING, Problem, unknown_key
 from elastic.protocol.later_options import Earlier, never, without_later
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
+from elastic.protocol.places import Places
+from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
-from elastic.protocol.text import read_file
-from elastic.protocol.words import dotted, told
+from elastic.protocol.words import dotted, one_line, told
 from elastic.registry import Entry, nearest, registry
 
 #: Variables of the cube that are no metrics: what training itself tells.
@@ -75,27 +76,75 @@ def complete_claims(
     return completed, problems
 
 
-def load_claims(path: str | os.PathLike[str]) -> list[Component]:
-    """Return the claims of a protocol file, complete; nothing else of the file counts.
+@dataclass(frozen=True)
+class ReadClaim:
+    """A claim as it was read from a file.
+
+    Attributes
+    ----------
+    name
+        Of the claim, or what stands in its place.
+    component
+        The claim, complete; None if there is a mistake in it.
+    error
+        The first mistake in it with its place, and its others.
+    place_of
+        Returns the place of an option in the file, from its path in the claim.
+    """
+
+    name: str
+    component: Component | None
+    error: ElasticError | None
+    place_of: Callable[[Path], str]
+
+
+def load_claims(path: Given) -> list[Component]:
+    """Return the claims of a protocol, by its name, its file or as a dictionary, complete; nothing else of it counts.
 
     Raises
     ------
     ElasticError
-        For the first mistake among them in reading order, with its place; if there are none.
+        For the first claim with a mistake, with its place; if there are none.
     """
-    _, tree = read_file(path)
+    read = read_claims(path)
+    for claim in read:
+        if claim.error is not None:
+            raise claim.error
+    return [claim.component for claim in read if claim.component is not None]
+
+
+def read_claims(path: Given) -> list[ReadClaim]:
+    """Return the claims of a protocol file, each complete or with what is wrong with it.
+
+    Raises
+    ------
+    ElasticError
+        If the file cannot be read, or has no list of claims.
+    """
+    tree = read_protocol(path).tree
     if not isinstance(tree.data.get("claims"), list):
         hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING
         problem = Problem(("claims",), ProtocolError(dotted(("claims",)), "be a list of claims", found, hint))
         raise first_mistake([problem], tree.places)
     completed, problems = complete_claims(tree.data["claims"], None)
-    problems += [_shapeless(number, claim) for number, claim in enumerate(completed) if not _is_claim(claim)]
-    if problems:
+    if len(completed) > MOST:
         raise first_mistake(problems, tree.places)
+    problems += [_shapeless(number, claim) for number, claim in enumerate(completed) if not _is_claim(claim)]
     if tree.cut:
         raise tree.cut
-    return [Component.model_validate(claim) for claim in completed]
+    return [_read(number, claim, problems, tree.places) for number, claim in enumerate(completed)]
+
+
+def _read(number: int, claim: Any, problems: list[Problem], places: Places) -> ReadClaim:
+    own = [problem for problem in problems if problem.path[:2] == ("claims", number)]
+    name = claim.get("name") if isinstance(claim, dict) else claim
+    return ReadClaim(
+        name=one_line(str(name), 80),
+        component=None if own else Component.model_validate(claim),
+        error=first_mistake(own, places) if own else None,
+        place_of=lambda path: places.of_value(("claims", number, *path)).text,
+    )
 
 
 def _is_claim(claim: Any) -> bool:
@@ -133,8 +182,13 @@ def _misfits(
             yield from _no_setting((*path, name), value, {**axes, **along})
 
 
+def names_of_variables() -> list[str]:
+    """Return the names of all variables that a claim may be about, in alphabetical order."""
+    return sorted([*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS])
+
+
 def _no_variable(path: Path, name: str) -> Problem | None:
-    known = [*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS]
+    known = names_of_variables()
     if name.rpartition("/")[2] in known:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")

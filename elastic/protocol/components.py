@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from elastic.errors import NotAllowed, OptionError, ProtocolError, UnknownName
+import pydantic
+
+from elastic.errors import NotAllowed, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
-from elastic.protocol.explanation import NOTHING, Problem, locate, schema_at, unknown_key
+from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at, unknown_key
 from elastic.protocol.later_options import Earlier, never, with_earlier
-from elastic.protocol.paths import Path, get, put
+from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
 from elastic.protocol.words import dotted, one_line, told
 from elastic.registry import Entry, registry
@@ -122,7 +124,9 @@ def complete_component(
     component = {"name": written} if isinstance(written, str) else written
     name = (*path, "name")
     if isinstance(component, dict) and "name" not in component:
-        hint = f"one of its names (elastic list {kind})"
+        nested = next((key for key in component if key in registry(kind).names()), None)
+        beside = f"{{name: {nested}, …}}, its options beside the name"
+        hint = beside if nested else f"one of its names (elastic list {kind})"
         return written, [Problem(name, ProtocolError(dotted(name), "be given", NOTHING, hint))]
     if not isinstance(component, dict) or not isinstance(component["name"], str):
         return written, []  # the schema says what is wrong
@@ -159,15 +163,8 @@ def complete_options(
     options = {key: value for key, value in written.items() if key in known}
     options = with_earlier(entry.options, options, earlier)
     try:
-        options = {key: value for key, value in entry.complete(options).items() if key not in shared}
-    except OptionError as error:
-        problems.append(_retell(error, path, entry, options))
+        completed = entry.options.model_validate(options).model_dump()
+        options = {key: value for key, value in completed.items() if key not in shared}
+    except pydantic.ValidationError as error:
+        problems += explain(error, entry.options, options, around=path, component=entry.name)
     return dict(plain(options)), problems
-
-
-def _retell(error: OptionError, path: Path, entry: Entry, options: dict[str, Any]) -> Problem:
-    """Tell an error of a component's option as one of the protocol's."""
-    own = locate(entry.options, options, error.location)
-    found = NOTHING if error.found == NOTHING else told(get(options, own))
-    full = (*path, *own)
-    return Problem(full, ProtocolError(dotted(full), error.should, found, error.hint))

@@ -44,10 +44,17 @@ class Together(Strict):
     Together(axes=['wide', 'rate'], labels=None)
     """
 
-    axes: Annotated[list[str], Field(min_length=2, examples=[["wide", "rate"]]), AfterValidator(without_repeats)]
+    axes: Annotated[
+        list[str],
+        Field(min_length=2, description="Axes of one length.", examples=[["wide", "rate"]]),
+        AfterValidator(without_repeats),
+    ]
     labels: Annotated[
         list[Scalar] | None,
-        Field(description="of the positions; null: what the axes have there, in words", examples=[["small", "large"]]),
+        Field(
+            description="Labels of the positions; null: what the axes have there, in words.",
+            examples=[["small", "large"]],
+        ),
         AfterValidator(lambda labels: labels and same_type_labels(without_repeats(labels))),
     ] = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from elastic.errors import ElasticError, ProtocolError
+from elastic.protocol.key_homes import homes, meant_by
 from elastic.protocol.paths import Path, get
+from elastic.protocol.sections import Component
+from elastic.protocol.suggestions import suggestion
 from elastic.protocol.words import dotted, told
+from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence
 
 #: What messages say was found where something is missing.
@@ -22,6 +27,15 @@ NOTHING = "nothing"
 
 #: What to try where a value is wrong that has no example.
 SCHEMA_HINT = "elastic schema, which knows every key"
+
+#: Sections that `elastic show` describes.
+SHOWN = ("data", "optimizer", "training", "probes")
+
+#: A key and its value without a space behind the colon, or with another character in place of one of them.
+_NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:：=][\s\u00a0]*(\S.*)")
+
+#: Parts whose keys are no keys of a section: a hint names no other place for them.
+NO_SECTIONS = ("axes", "together", "exclude", "claims")
 
 _WORDS = {
     "model_type": "be a mapping of keys to values",
@@ -63,7 +77,12 @@ class Problem:
 
 
 def explain(
-    error: pydantic.ValidationError, model: type[pydantic.BaseModel], data: Any, around: Path = ()
+    error: pydantic.ValidationError,
+    model: type[pydantic.BaseModel],
+    data: Any,
+    around: Path = (),
+    *,
+    component: str | None = None,
 ) -> list[Problem]:
     """Return what pydantic found wrong with data, one problem a path.
 
@@ -77,15 +96,17 @@ def explain(
         Plain data.
     around
         Path of ``data`` itself.
+    component
+        Registered name of the function whose options the data are.
     """
     by_path: dict[tuple[Path, bool], list[Any]] = {}
-    for detail in error.errors(include_url=False, include_context=False):
+    for detail in error.errors(include_url=False):
         path = locate(model, data, detail["loc"])
         by_path.setdefault((path, _is_about_key(detail, path, data)), []).append(detail)
     return [
         Problem(
             (*around, *path),
-            partial(_tell, details, model, path, around),
+            partial(_tell, details, model, data, path, around, component),
             at_key,
             absent=details[0]["type"] == "missing",
         )
@@ -119,7 +140,9 @@ def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> P
     key = str(path[-1])
 
     def tell() -> ElasticError:
-        hint = nearest(key.lower(), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out")
+        same, elsewhere = meant_by(key, known), [] if path[0] in NO_SECTIONS else homes(key, path[:-1])
+        listed = f"one of {', '.join(known)}" if known else "leaving it out"
+        hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
         return ProtocolError(dotted(path), should or f"be a key of {dotted(path[:-1])}", repr(key), hint)
 
     return Problem(path, tell, at_key=True, absent=False)
@@ -134,21 +157,55 @@ def _is_about_key(detail: Any, path: Path, data: Any) -> bool:
     return isinstance(owner, dict) and detail["input"] == path[-1] != owner.get(path[-1])
 
 
-def _tell(details: list[Any], model: type[pydantic.BaseModel], path: Path, around: Path) -> ElasticError:
+def _tell(
+    details: list[Any],
+    model: type[pydantic.BaseModel],
+    data: Any,
+    path: Path,
+    around: Path,
+    component: str | None,
+) -> ElasticError:
     full, kind = (*around, *path), details[0]["type"]
     if kind == "extra_forbidden":
         owner, _ = schema_at(model, path[:-1])
         return unknown_key(full, list(owner.model_fields) if owner else []).error
     _, field = schema_at(model, path)
-    hint = SCHEMA_HINT
-    if field and field.examples:
+    hint = f"elastic show {component or full[0]}" if component or full[0] in SHOWN else SCHEMA_HINT
+    if field and field.examples and (kind != "missing" or not component):
         key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
         hint = f"{key}: {json.dumps(field.examples[0])}"
     if kind == "missing":
-        return ProtocolError(dotted(full), "be given", NOTHING, hint)
+        should = f"be given for {component!r}" if component else "be given"
+        return ProtocolError(dotted(full), should, NOTHING, f"adding it ({hint})" if component else hint)
     branches = dict.fromkeys(_WORDS.get(detail["type"]) or sentence(detail["msg"]) for detail in details)
     should = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
-    return ProtocolError(dotted(full), should, told(details[0]["input"]), hint)
+    value = details[0]["input"]
+    meant = getattr((details[0].get("ctx") or {}).get("error"), "hint", None)
+    if meant is None and path and isinstance(data, dict):
+        meant = suggestion(model, data, path, details, has_example=bool(field and field.examples))
+    if meant is None and kind in _WORDS:
+        meant = _with_space(value) or _example(model, full, path)
+    return ProtocolError(dotted(full), should, told(value), meant or hint)
+
+
+def _with_space(value: Any) -> str | None:
+    """Return a key and its value with a space between them; None where a text is no key with a value behind a colon."""
+    found = _NO_SPACE.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]}: {found[2]} (with a space after the colon)" if found else None
+
+
+def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | None:
+    """Return a mapping that could stand at a path, with the first of its keys that has an example."""
+    inner = schema_at(model, path)[0] if path else model
+    if inner is None or not full:
+        return None
+    _, field = schema_at(model, path) if path else (None, None)
+    if field and isinstance(field.default, Component):
+        return f"{full[-1]}: {spelled(field.default.canonical())}"
+    known = {name: field.examples[0] for name, field in inner.model_fields.items() if field.examples}
+    key = next(iter(known), "name")
+    example = f"{{{key}: {json.dumps(known[key]) if known else '…'}}}"
+    return example if isinstance(full[-1], int) else f"{full[-1]}: {example}"
 
 
 @lru_cache(maxsize=1024)  # reading annotations is slow, and a large grid asks the same again and again

@@ -1,11 +1,19 @@
-"""The JSON Schema of protocol files, by which editors complete and check them while they are written."""
+"""The JSON Schema of protocol files, by which editors complete and check them while they are written.
+
+A component's options depend on its name: ``if`` the name is this one ``then`` these are the options, so that an editor
+marks the option that is wrong. (Of alternatives under ``anyOf`` it could only say that none fits.)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from elastic.protocol.claims import names_of_variables
+from elastic.protocol.extending import EXTENDS
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Protocol
+from elastic.protocol.sections import COMPONENTS
 from elastic.registry import Entry, registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,63 +38,132 @@ def json_schema() -> dict[str, Any]:
     """
     schema = Protocol.model_json_schema()
     parts, properties = schema["$defs"], schema["properties"]
-    parts["Optimizer"]["properties"]["schedule"] = _one_of("schedules", "constant")
+    parts["Optimizer"]["properties"]["schedule"] |= _reference("schedules")
     probes = parts["Probes"]["properties"]
-    probes |= {"at": _one_of("probe_schedules", "log, count 12")} | {
-        name: {"anyOf": [_options(entry, parts), {"type": "null"}], "default": None}
+    probes["at"] |= _reference("probe_schedules")
+    probes |= {
+        name: {"anyOf": [_options(entry, parts), {"type": "null"}], "default": None, "description": entry.summary}
         for name, entry in by_name().items()
     }
     parts["Probes"]["additionalProperties"] = False
-    properties |= {
-        "data": _one_of("data"),
-        "model": _one_of("models"),
-        "loss": _one_of("losses", "cross_entropy"),
-        "optimizer": _one_of("optimizers"),
-    }
-    properties["claims"]["items"] = _one_of("claims")
+    for section, kind in {"data": "data", "model": "models", "loss": "losses", "optimizer": "optimizers"}.items():
+        properties[section] = {**properties[section], **_reference(kind)}
+    properties["claims"]["items"] = _reference("claims")
     parts["Axis"]["required"] = ["path", "values"]
+    axis = parts["Axes"]["additionalProperties"]
+    parts["Axes"]["additionalProperties"] = {"anyOf": [axis, {"type": "null"}]}  # null: not the axis that is extended
     del parts["Axis"]["properties"]["left_out"]  # found while a file is read
     del parts["Training"]["required"]
     group = properties["together"]["additionalProperties"]
     properties["together"]["additionalProperties"] = {"anyOf": [parts["Together"]["properties"]["axes"], group]}
     for kind, base in _BASES.items():
         parts[kind] = _components(kind, parts[base], parts)
-    del parts["Data"], parts["Optimizer"]
+    parts["variable"] = {"enum": [*names_of_variables(), *_with_groups()]}
+    del parts["Data"], parts["Optimizer"], parts["Component"]
     for part in parts.values():
         if "description" in part:  # a docstring, of which editors show the first line
             part["description"] = part["description"].partition("\n")[0]
-    return schema | {"$schema": DIALECT, "title": "elastic protocol", "required": ["name", "title"]}
+    simple: dict[str, Any] = _simplified(schema, parts)
+    simple["properties"][EXTENDS] = {
+        "type": "string",
+        "minLength": 1,
+        "description": "Protocol that this one is based on: the name of one that ships, or the path of a file.",
+        "examples": ["quickstart"],
+    }
+    del simple["required"]
+    return simple | {"$schema": DIALECT, "title": "elastic protocol"} | _whole_unless_extending()
 
 
-def _one_of(kind: str, otherwise: str | None = None) -> dict[str, Any]:
-    description = {"description": f"left out: {otherwise}"} if otherwise else {}
-    return {"$ref": f"#/$defs/{kind}", **description}
+def _whole_unless_extending() -> dict[str, Any]:
+    """Return what a protocol that extends no other has to have: name and title, and the names of its components."""
+    named: dict[str, Any] = {"if": {"type": "object"}, "then": {"required": ["name"]}}
+    required: dict[str, Any] = {"required": ["name", "title"], "properties": {}}
+    for path in COMPONENTS:
+        owner = required
+        for part in path[:-1]:
+            owner = owner["properties"].setdefault(part, {})
+            owner.setdefault("properties", {})
+        owner["properties"].setdefault(path[-1], {}).update(named)
+    return {"if": {"required": [EXTENDS]}, "else": required}
+
+
+def _with_groups() -> list[str]:
+    """Return the names of the metrics with those of their groups before them."""
+    return [f"{entry.facts.group}/{entry.name}" for entry in registry("metrics")]
+
+
+def _reference(kind: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{kind}"}
 
 
 def _components(kind: str, base: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a component of a kind: a name alone, or a name and its options."""
+    entries = list(registry(kind))
+    names = {"enum": [entry.name for entry in entries], "enumDescriptions": [entry.summary for entry in entries]}
     return {
-        "anyOf": [
-            {"enum": registry(kind).names()},
-            *(_component(entry, base["properties"], parts) for entry in registry(kind)),
-        ]
+        "type": ["string", "object"],
+        "if": {"type": "string"},
+        "then": names,
+        "else": {
+            **({"required": ["name"]} if kind == "claims" else {}),
+            "properties": {"name": {"description": base["properties"]["name"]["description"], **names}},
+            "allOf": [_when_named(entry, base["properties"], parts) for entry in entries],
+        },
     }
 
 
-def _component(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+def _when_named(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a component if it has the name of an entry."""
+    is_named = {"properties": {"name": {"const": entry.name}}, "required": ["name"]}
     schema = _options(entry, parts)
-    properties = {**schema["properties"], **shared, "name": {"const": entry.name}}
-    return {**schema, "properties": properties, "required": ["name"]}
+    if entry.kind == "claims":  # which no axis sets
+        schema["required"] = [name for name, field in entry.options.model_fields.items() if field.is_required()]
+    shared = {key: value for key, value in shared.items() if key != "name"}
+    return {"if": is_named, "then": {**schema, "properties": {**schema["properties"], **shared, "name": True}}}
 
 
 def _options(entry: Entry, parts: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a registered function's options; an axis may give those that are required."""
     options = entry.options.model_json_schema()
     parts |= options.get("$defs", {})
+    properties = options.get("properties", {})
+    for option in properties.values():
+        if option.pop("names", None) == "variable":
+            option |= _reference("variable")
+            del option["type"]
     return {
         "type": "object",
         "title": entry.name,
         "description": entry.summary,
-        "properties": options.get("properties", {}),
+        "properties": properties,
         "additionalProperties": False,
     }
+
+
+def _is_generated(key: str, value: Any) -> bool:
+    """Return whether a keyword is a title that pydantic makes of the name of a field; its value there is no schema."""
+    return key == "title" and isinstance(value, str) and (value[:1].isupper() or " " in value)
+
+
+def _simplified(schema: Any, parts: Mapping[str, Any]) -> Any:
+    """Return a schema in which a value that may be null is one type or null, not one of two alternatives.
+
+    >>> _simplified({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": 3}, {})
+    {'type': ['integer', 'null'], 'minimum': 1, 'default': 3}
+    """
+    if isinstance(schema, list):
+        return [_simplified(one, parts) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    simple = {key: _simplified(value, parts) for key, value in schema.items() if not _is_generated(key, value)}
+    alternatives = simple.get("anyOf")
+    if not isinstance(alternatives, list) or len(alternatives) != 2 or {"type": "null"} not in alternatives:
+        return simple
+    other = next(one for one in alternatives if one != {"type": "null"})
+    if "$ref" in other:
+        other = _simplified(parts[other["$ref"].rpartition("/")[2]], parts)
+    if not isinstance(other.get("type"), str):
+        return simple
+    nullable = {"enum": [*other["enum"], None]} if "enum" in other else {}
+    rest = {key: value for key, value in simple.items() if key != "anyOf"}
+    return {**other, "type": [other["type"], "null"], **nullable, **rest}

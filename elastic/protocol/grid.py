@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
+from elastic.protocol.key_homes import homes
 from elastic.protocol.paths import Path, leave, put
 from elastic.protocol.sections import Sections, Strict, without_repeats
 from elastic.protocol.words import dotted
+from elastic.registry import nearest
 from elastic.releases import Added
 
 Scalar = str | int | float | bool
@@ -28,22 +30,49 @@ RESERVED = frozenset(
 def _axis_path(path: str) -> str:
     parts = path.split(".")
     if parts[0] not in Sections.model_fields or not all(parts):
-        raise ValueError(f"lead into {', '.join(Sections.model_fields)}")
+        raise Unfit(f"lead into {', '.join(Sections.model_fields)}", f"path: {_likely_path(path)}")
     return path
+
+
+def _likely_path(path: str) -> str:
+    """Return the path of a part that a wrong one most likely means.
+
+    >>> _likely_path("optimizer/lr"), _likely_path("lr"), _likely_path("modle.widths")
+    ('optimizer.lr', 'optimizer.lr', 'model.widths')
+    """
+    section, *others = [part for part in re.split(r"[./:\s]+", path) if part] or ["model"]
+    if found := homes(section, ()) if not others else []:
+        return found[0]
+    known = nearest(section, list(Sections.model_fields), fallback="optimizer").strip("'")
+    return ".".join((known, *(others or ["lr"] if known == "optimizer" else others)))
 
 
 def axis_name(name: str) -> str:
     """Return the name of an axis if it may have it; ValueError says what it should be instead."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
-        raise ValueError("be a name of a-z, 0-9 and _ that begins with a letter")
+        likely = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
+        raise Unfit("be a name of a-z, 0-9 and _ that begins with a letter", likely or "rate")
     if name in RESERVED:
-        raise ValueError(own_name(name))
+        raise Reserved(name)
     return name
 
 
-def own_name(name: str) -> str:
-    """Return what an axis should do that is named like a part of the cube."""
-    return f"have another name, such as {name}_axis (the cube uses this one itself)"
+class Unfit(ValueError):
+    """A value that a validator refuses, with what to try instead."""
+
+    def __init__(self, should: str, hint: str) -> None:
+        super().__init__(should)
+        self.hint = hint
+
+
+class Reserved(Unfit):
+    """The name of an axis that the cube uses itself; the message lists all of these names."""
+
+    def __init__(self, name: str) -> None:
+        from elastic.protocol.registered_probes import names_of_probes  # which reads the probes, and needs torch
+
+        known = ", ".join(sorted(RESERVED | names_of_probes()))
+        super().__init__(f"have another name than those that the cube uses itself ({known})", f"{name}_axis")
 
 
 def same_type_labels(labels: list[Scalar]) -> list[Scalar]:
@@ -64,11 +93,18 @@ class Axis(Strict):
     [0.1, 1.0]
     """
 
-    path: Annotated[str, AfterValidator(_axis_path), Field(examples=["optimizer.lr"])]
-    values: Annotated[list[JsonValue], Field(min_length=1)]
+    path: Annotated[
+        str,
+        AfterValidator(_axis_path),
+        Field(description="Part of the protocol that the axis sets.", examples=["optimizer.lr"]),
+    ]
+    values: Annotated[list[JsonValue], Field(min_length=1, description="Values of that part, one a label.")]
     labels: Annotated[
         list[Scalar],
-        Field(description="left out: the values themselves", examples=[["small", "large"]]),
+        Field(
+            description="Names of the values in the cube; left out: the values themselves.",
+            examples=[["small", "large"]],
+        ),
         AfterValidator(same_type_labels),
     ]
     #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
@@ -97,7 +133,7 @@ class Axis(Strict):
 
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**32)]],
-    Field(min_length=1, examples=[[0, 1, 2]]),
+    Field(min_length=1, description="Seeds of the runs: draws of weights, data and batches.", examples=[[0, 1, 2]]),
     AfterValidator(without_repeats),
 ]
 

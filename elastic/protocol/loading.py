@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
 
-from elastic.errors import ProtocolError
+from elastic.errors import OptionError, ProtocolError
 from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
-from elastic.protocol.grid import Axes, axes_of, own_name
+from elastic.protocol.explanation import NOTHING, Problem, explain, unknown_key
+from elastic.protocol.extending import refuse_settings
+from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
+from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
-from elastic.protocol.text import read_file, read_setting
+from elastic.protocol.text import read_setting
 from elastic.protocol.tree import Tree
 from elastic.protocol.variants import SectionVariants
-from elastic.protocol.words import dotted
-from elastic.registry import registry
+from elastic.protocol.words import dotted, told
+from elastic.registry import registry, same_name, shorten
 
 SECTIONS = tuple(Sections.model_fields)
 
 
 def load_protocol(
-    path: str | os.PathLike[str],
+    given: Given,
     *,
     settings: Sequence[str] = (),
     allow: Sequence[str] = (),
     begun: Mapping[str, Any] | Earlier | None = None,
 ) -> Protocol:
-    """Return the protocol of a YAML file, complete: every default is written out, every cell is checked.
+    """Return a protocol, complete: every default is written out, every cell is checked.
 
     Parameters
     ----------
-    path
-        Of the file.
+    given
+        The name of a protocol that ships ("quickstart"), the path of a YAML file, or a dictionary of what a file says.
+        A text without a separator of folders and without ``.yaml`` is a name, unless a file of that name is in the
+        working folder; a warning tells of files that could be meant as well.
     settings
         ``path=value`` texts that replace what the file says, as after ``--set`` on the command line.
     allow
@@ -57,10 +61,17 @@ def load_protocol(
     Raises
     ------
     ElasticError
-        For the first mistake in reading order, with its place: ProtocolError, UnknownName (a component that no
-        registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is written.
+        For the first mistake in reading order, with its place in the file that makes it: ProtocolError, UnknownName (a
+        component that no registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is
+        written.
+
+    Examples
+    --------
+    >>> load_protocol({"extends": "quickstart", "name": "short", "training": {"epochs": 5}}).training.batch_size
+    64
     """
-    text, tree = read_file(path)
+    read = read_protocol(given)
+    tree = read.tree
     for number, setting in enumerate(settings, 1):
         tree = _set(tree, setting, number)
     earlier = never if begun is None else begun if callable(begun) else unknown_to(begun)
@@ -69,13 +80,31 @@ def load_protocol(
         raise first_mistake(problems, tree.places)
     if tree.cut:
         raise tree.cut
-    protocol._text = protocol.text if settings else text
+    protocol._text = protocol.text if settings else read.text
+    vars(protocol).update(beside=read.folder, places=tree.places)
+    return protocol
+
+
+def loaded_with(protocol: Protocol | Given, settings: Sequence[str], allow: Sequence[str]) -> Protocol:
+    """Return a protocol; one that is loaded takes no settings any more.
+
+    Raises
+    ------
+    ElasticError
+        As `load_protocol`.
+    """
+    if not isinstance(protocol, Protocol):
+        return load_protocol(protocol, settings=settings, allow=allow)
+    if settings:
+        hint = "load_protocol(…, settings=[…])"
+        raise OptionError("`settings`", "be given where the protocol is loaded", "a loaded protocol", hint)
     return protocol
 
 
 def _set(tree: Tree, setting: str, number: int) -> Tree:
     """Return the tree with the value of one ``--set`` put in its place."""
     path, value = read_setting(setting, number)
+    refuse_settings(path, value.places.root)
     try:
         data = put(spell_out(tree.data, path), path, value.data)
     except ProtocolError as error:
@@ -130,12 +159,12 @@ def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -
     if "claims" in plain:
         plain["claims"], found = complete_claims(plain["claims"], _labels(grid), earlier, _along(grid))
         problems += found
-    told = {problem.path for problem in problems}
+    known = {problem.path for problem in problems}
     plain = with_earlier(Header, plain, earlier)
     try:
         return Header.model_validate(plain).model_dump(), problems
     except pydantic.ValidationError as error:
-        return {}, problems + [problem for problem in explain(error, Protocol, plain) if problem.path not in told]
+        return {}, problems + [problem for problem in explain(error, Protocol, plain) if problem.path not in known]
 
 
 def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
@@ -144,12 +173,38 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
     try:
         axes = Axes.model_validate(plain)
     except pydantic.ValidationError as error:
-        return None, explain(error, Axes, plain, around=("axes",))
-    told = [
+        return None, list(_of_axes(explain(error, Axes, plain, around=("axes",)), plain))
+    problems = [
         unknown_key(("axes", name, "left_out"), ["path", "values", "labels"])
         for name in _telling_what_is_left_out(plain)
     ]
-    return axes, told + [problem for name in axes.named if (problem := _clash(name))]
+    return axes, problems + [problem for name in axes.named if (problem := _clash(name))]
+
+
+def _of_axes(problems: list[Problem], axes: Any) -> Iterator[Problem]:
+    """Yield problems of axes; labels are missed only where the values are there and need them."""
+    of_values = {problem.path[1] for problem in problems if len(problem.path) > 2 and problem.path[2] != "labels"}
+    for problem in problems:
+        is_of_labels = problem.path[2:] == ("labels",) and problem.is_absence
+        if is_of_labels and problem.path[1] in of_values:
+            continue
+        if is_of_labels:
+            should = "be given where values are lists or mappings, one a value"
+            hint = "labels: [small, large]"
+            yield Problem(problem.path, ProtocolError(dotted(problem.path), should, NOTHING, hint))
+        else:
+            yield _no_axis(problem, axes) or problem
+
+
+def _no_axis(problem: Problem, axes: Any) -> Problem | None:
+    """Return the problem of an axis that is no mapping, as a list of values is; None if this is another problem."""
+    key = problem.path[-1]
+    if len(problem.path) != 2 or problem.at_key or key == "seed" or isinstance(value := axes[key], dict):
+        return None
+    values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
+    hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
+    should = "be a mapping that says which part of the protocol takes which values"
+    return Problem(problem.path, ProtocolError(dotted(problem.path), should, told(value), shorten(hint)[1:-1]))
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
@@ -171,7 +226,8 @@ def _clash(name: str, key: str = "axes") -> Problem | None:
     """Return the problem of an axis or a dim of `together` that is named like a probe's group or dim, or a metric."""
     path = (key, name)
     if name in names_of_probes():
-        return Problem(path, ProtocolError(dotted(path), own_name(name), repr(name), SCHEMA_HINT), at_key=True)
+        clash = Reserved(name)
+        return Problem(path, ProtocolError(dotted(path), str(clash), repr(name), clash.hint), at_key=True)
     if name in registry("metrics").names():
         should = "have another name than a variable of the cube"
         return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)

@@ -1,4 +1,4 @@
-"""Which of several mistakes in a file is told: the first that its reader comes to."""
+"""The mistakes in a file, in the order in which its reader comes to them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from elastic.errors import ElasticError
 from elastic.protocol.explanation import Problem
 from elastic.protocol.places import Place, Places
 
+#: Mistakes that a message lists.
+MOST = 50
+
 
 def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
-    """Return the error of the first problem in reading order, with its place and the number of the others."""
+    """Return the error of the first problem in reading order with its place; the others follow it as its `others`."""
     ends = places.ends() if any(problem.is_absence for problem in problems) else {}
 
     def order(problem: Problem) -> Place:
@@ -19,7 +22,28 @@ def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
     def place_of(problem: Problem) -> Place:
         return places.of_key(problem.path) if problem.at_key else places.of_value(problem.path)
 
-    first = min(problems, key=order)
-    error, more = first.error, len(problems) - 1
-    also = f" (and {more} more mistake{'s' if more > 1 else ''})" if more else ""
-    return type(error)(error.field, error.should, error.found, error.hint + also, place=place_of(first).text)
+    sorted_problems = sorted(_unexplained(problems), key=order)
+    listed = [(problem.error, place_of(problem).text) for problem in sorted_problems[:MOST]]
+    placed = [error.at(text) if text else error for error, text in listed]
+    first, *others = {str(error): error for error in placed}.values()
+    return first.with_others(others, max(0, len(sorted_problems) - MOST))
+
+
+def _unexplained(problems: list[Problem]) -> list[Problem]:
+    """Return the problems without keys that are missing because they are misspelt: these are problems themselves."""
+    absent = {
+        (problem.path[:-1], repr(problem.path[-1])) for problem in problems if problem.path and problem.is_absence
+    }
+    if not absent:
+        return problems
+    owners = {owner for owner, _ in absent}
+    meant = {
+        (problem.path[:-1], problem.error.hint)
+        for problem in problems
+        if problem.at_key and problem.path[:-1] in owners
+    }
+    return [
+        problem
+        for problem in problems
+        if not (problem.is_absence and problem.path and (problem.path[:-1], repr(problem.path[-1])) in meant)
+    ]

@@ -6,18 +6,21 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pydantic
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from elastic.errors import ProtocolError
+from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
 from elastic.protocol.dims import Condition, Grid, Together, grid_of
 from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
+from elastic.protocol.paths import Path
+from elastic.protocol.places import Place, Places
 from elastic.protocol.sections import Component, Sections, Strict
 from elastic.releases import Added
 
@@ -37,12 +40,20 @@ class Header(Strict):
     name: Annotated[
         str,
         AfterValidator(_slug),
-        Field(description="the study's folder", examples=["my-study"], json_schema_extra={"pattern": f"^{SLUG}$"}),
+        Field(
+            description="Name of the study, and of its folder.",
+            examples=["my-study"],
+            json_schema_extra={"pattern": f"^{SLUG}$"},
+        ),
     ]
-    title: Annotated[str, Field(min_length=1, examples=["Does collapse reach the inner layers?"])]
-    question: str | None = None
-    cites: Annotated[list[str], Field(description="keys of elastic/references.bib")] = []  # noqa: RUF012
-    claims: list[Component] = []  # noqa: RUF012
+    title: Annotated[
+        str, Field(min_length=1, description="Title of the study.", examples=["Does collapse reach the inner layers?"])
+    ]
+    question: Annotated[str | None, Field(description="What the study asks, in a sentence or more.")] = None
+    cites: Annotated[
+        list[str], Field(description="Papers that the study draws on: keys of elastic/references.bib.")
+    ] = []  # noqa: RUF012
+    claims: Annotated[list[Component], Field(description="Claims that are checked on the results.")] = []  # noqa: RUF012
 
 
 class Protocol(Header, Sections):
@@ -53,16 +64,18 @@ class Protocol(Header, Sections):
     labels.
     """
 
-    axes: Axes = Axes.model_validate({})
+    axes: Annotated[
+        Axes, Field(description="Parts of the protocol that take several values; runs are their product.")
+    ] = Axes.model_validate({})
     together: Annotated[
         dict[Annotated[str, AfterValidator(axis_name)], Together],
         Added("0.1.0", before={}),
-        Field(description="axes that vary together, as one dim of the cube", examples=[{"size": ["wide", "rate"]}]),
+        Field(description="Axes that vary together, as one dim of the cube.", examples=[{"size": ["wide", "rate"]}]),
     ] = {}  # noqa: RUF012 (pydantic copies it)
     exclude: Annotated[
         list[Condition],
         Added("0.1.0", before=[]),
-        Field(description="labels of runs that are left out", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
+        Field(description="Labels of runs that are left out.", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
     ] = []  # noqa: RUF012 (pydantic copies it)
     _text: str = PrivateAttr("")
 
@@ -76,6 +89,22 @@ class Protocol(Header, Sections):
         return (
             self._text or json.dumps(written_out(self.canonical()), indent=1, ensure_ascii=False) + "\n"
         )  # JSON is YAML
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the parts of the file stand that it was read from; a protocol of no file has none of its own."""
+        return Places(Place(0, 1, 1, ""))
+
+    def located(self, error: ElasticError) -> ElasticError:
+        """Return an error at the place of the part of the file that it is about, if it names one."""
+        path: Path = tuple(error.field.strip("`").split("."))
+        place = self.places.values.get(path)
+        return error if error.place or place is None or not place.text else error.at(place.text)
+
+    @cached_property
+    def beside(self) -> FilePath | None:
+        """Folder in which modules that the command line allows may lie; None where no file was read."""
+        return None  # `load_protocol` tells; it is no part of what is asked
 
     @cached_property
     def digest(self) -> str:

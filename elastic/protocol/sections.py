@@ -58,7 +58,7 @@ class Component(Strict):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, description="Registered name (`elastic list`).")]
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -99,36 +99,51 @@ def disjoint(groups: dict[str, list[Any]]) -> dict[str, list[Any]]:
 class Imbalance(Strict):
     """How the train samples of some classes are thinned."""
 
-    ratio: Annotated[float, Field(ge=1, description="of the largest class to the smallest", examples=[10])]
-    profile: Literal["step", "exponential"] = "step"
-    minority_classes: Annotated[Count | None, Field(description="small ones of a step, the last; null: half")] = None
+    ratio: Annotated[float, Field(ge=1, description="Ratio of the largest class to the smallest.", examples=[10])]
+    profile: Annotated[
+        Literal["step", "exponential"],
+        Field(description="Class sizes: two sizes (step), or falling geometrically from class to class (exponential)."),
+    ] = "step"
+    minority_classes: Annotated[
+        Count | None, Field(description="Number of small classes of a step, the last ones; null: half of all.")
+    ] = None
 
 
 class Data(Component):
     """A data set and what is done to it."""
 
-    per_class: Annotated[Count | None, Field(description="train samples of each (fine) class; null: all")] = None
+    per_class: Annotated[Count | None, Field(description="Train samples of each (fine) class; null: all.")] = None
     classes: Annotated[
         list[int | str] | None,
-        Field(min_length=2, description="classes to keep; null: all", examples=[[3, 8]]),
+        Field(min_length=2, description="Classes that are kept; null: all.", examples=[[3, 8]]),
         AfterValidator(lambda classes: classes and without_repeats(classes)),
     ] = None
     superclasses: Annotated[
         dict[str, Annotated[list[int | str], Field(min_length=1)]] | None,
         Field(
             min_length=2,
-            description="groups of classes that the network is told as one; null: none",
+            description="Groups of classes that are one class to the network; null: none.",
             examples=[{"primary": [5, 8], "auxiliary": [4, 9]}],
         ),
         AfterValidator(lambda groups: groups and disjoint(groups)),
     ] = None
     test_fraction: Annotated[
-        float | None, Field(gt=0, lt=1, description="share drawn for testing; null: the authors' split, or 0.2")
+        float | None,
+        Field(
+            gt=0, lt=1, description="Share of the samples that is drawn for testing; null: the authors' split, or 0.2."
+        ),
     ] = None
-    imbalance: Imbalance | None = None
-    label_noise: Annotated[float, Field(ge=0, le=1, description="share of the train labels drawn at random")] = 0.0
-    normalize: Literal["standardize", "none"] = "standardize"
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="of the choice of samples and of the split")] = 0
+    imbalance: Annotated[
+        Imbalance | None, Field(description="Thins the train samples of some classes; null: none.")
+    ] = None
+    label_noise: Annotated[
+        float, Field(ge=0, le=1, description="Share of the train labels that is drawn at random.")
+    ] = 0.0
+    normalize: Annotated[
+        Literal["standardize", "none"],
+        Field(description="Standardise the inputs by the train samples' mean and standard deviation, or not."),
+    ] = "standardize"
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the choice of samples and of the split.")] = 0
 
     @pydantic.field_validator("superclasses")
     @classmethod
@@ -141,41 +156,55 @@ class Data(Component):
 class Optimizer(Component):
     """An optimiser and its learning-rate schedule."""
 
-    schedule: Component = Component.model_validate("constant")
+    schedule: Annotated[Component, Field(description="Factor on the learning rate at each epoch.")] = (
+        Component.model_validate("constant")
+    )
 
 
 class Training(Strict):
     """How long, in which batches, where and in which precision."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000, examples=[200])]
-    batch_size: Annotated[Count | None, Field(description="null: full batch", examples=[64])] = 64
-    dtype: Literal["float32", "float64"] = "float32"
+    epochs: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Number of passes over the train samples.", examples=[200])
+    ]
+    batch_size: Annotated[
+        Count | None, Field(description="Samples of a training step; null: all train samples.", examples=[64])
+    ] = 64
+    dtype: Annotated[Literal["float32", "float64"], Field(description="Precision of training and of the probes.")] = (
+        "float32"
+    )
     device: Annotated[
         str,
-        Field(description="auto, cpu, cuda, cuda:N or mps", examples=["auto"]),
+        Field(
+            description="Device of the runs: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", examples=["auto"]
+        ),
         AfterValidator(lambda device: _device(device)),
     ] = "auto"
-    deterministic: bool = True
+    deterministic: Annotated[
+        bool,
+        Field(description="Whether torch uses deterministic algorithms only, so that a run can be repeated exactly."),
+    ] = True
     threads: Annotated[
         int | None,
         Added("0.1.0", before=None),
         Field(
             ge=1,
             le=256,
-            description="CPU threads that train and probe a run; null: as many as the machine has, which changes bits",
+            description="CPU threads that train and probe a run; null: as many as the machine has, which changes bits.",
             examples=[1],
         ),
     ] = 1
-    init_scale: Annotated[Positive, Field(description="factor on the initial weights, not on biases and gains")] = 1.0
+    init_scale: Annotated[Positive, Field(description="Factor on the initial weights, not on biases and gains.")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],
         Field(
-            description="λ of (λ/2)‖·‖² by layer, its .weights or .biases, or on all weights, biases, or features",
+            description="Coefficient λ of the penalty (λ/2)‖·‖² by layer, its .weights or .biases, or on all weights, "
+            "biases or features.",
             examples=[{"logits": 5e-4}],
         ),
     ] = {}
     classifier: Annotated[
-        Literal["learned", "etf"], Field(description="etf: the last layer is fixed to a simplex ETF")
+        Literal["learned", "etf"], Field(description="Whether the last layer is learned, or fixed to a simplex ETF.")
     ] = "learned"
 
 
@@ -188,10 +217,10 @@ def _device(device: str) -> str:
 class CollapseProbe(Strict):
     """Which samples collapse is measured on."""
 
-    per_class: Annotated[Count | None, Field(description="samples of each (fine) class and split; null: all")] = 200
+    per_class: Annotated[Count | None, Field(description="Samples of each (fine) class and split; null: all.")] = 200
     splits: Annotated[
         list[Split],
-        Field(min_length=1, examples=[["train", "test"]]),
+        Field(min_length=1, description="Splits on which collapse is measured.", examples=[["train", "test"]]),
         AfterValidator(without_repeats),
         AfterValidator(lambda splits: sorted(splits, reverse=True)),  # their order has no meaning: one digest
     ] = ["train", "test"]
@@ -201,7 +230,7 @@ class CollapseProbe(Strict):
         Field(
             ge=0,
             lt=1,
-            description="relative cut of the class means' singular values in nc1 and fuzziness; null: K·ε of the type",
+            description="Relative cut of the class means' singular values in nc1 and fuzziness; null: K·ε of the type.",
             examples=[1e-6],
         ),
     ] = None
@@ -210,16 +239,28 @@ class CollapseProbe(Strict):
 class ElasticityProbe(Strict):
     """Which train samples are stepped and observed, and by which update; per fine class, where there are any."""
 
-    stepped_per_class: Count = 8
-    observed_per_class: Annotated[int, Field(ge=2)] = 32
-    update: Literal["first_order", "finite"] = "first_order"
-    lr: Annotated[Positive | None, Field(description="of a finite update", examples=[0.01])] = None
+    stepped_per_class: Annotated[Count, Field(description="Samples of each class on which a step is taken.")] = 8
+    observed_per_class: Annotated[
+        int, Field(ge=2, description="Samples of each class whose movement is observed, others than the stepped ones.")
+    ] = 32
+    update: Annotated[
+        Literal["first_order", "finite"],
+        Field(description="Step: its first order in the learning rate, or a finite one of the learning rate `lr`."),
+    ] = "first_order"
+    lr: Annotated[Positive | None, Field(description="Learning rate of a finite update.", examples=[0.01])] = None
     precision: Annotated[
         Positive | None,
-        Field(description="samples are doubled until every response's relative standard error is below it"),
+        Field(
+            description="Samples are doubled until every response's relative standard error is below it; null: never."
+        ),
     ] = None
-    most_per_class: Annotated[Count, Field(description="stepped or observed, at which doubling stops")] = 256
-    engine: Literal["auto", "autodiff", "structured"] = "auto"
+    most_per_class: Annotated[
+        Count, Field(description="Stepped or observed samples of a class at which doubling stops.")
+    ] = 256
+    engine: Annotated[
+        Literal["auto", "autodiff", "structured"],
+        Field(description="How movements are computed; auto: the faster of those that agree with real steps."),
+    ] = "auto"
 
     @pydantic.field_validator("lr")
     @classmethod
@@ -242,13 +283,19 @@ class Probes(Strict):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, JsonValue] | None]
 
-    at: Component = Component.model_validate({"name": "log", "count": 12})
-    collapse: CollapseProbe | None = CollapseProbe()
-    elasticity: ElasticityProbe | None = ElasticityProbe()
+    at: Annotated[Component, Field(description="Epochs that are probed; 0 and the last are always among them.")] = (
+        Component.model_validate({"name": "log", "count": 12})
+    )
+    collapse: Annotated[
+        CollapseProbe | None, Field(description="Neural collapse of every layer; null: not measured.")
+    ] = CollapseProbe()
+    elasticity: Annotated[
+        ElasticityProbe | None, Field(description="Local elasticity of every layer; null: not measured.")
+    ] = ElasticityProbe()
     memory_budget: Annotated[
         str,
         BeforeValidator(spell_bytes, json_schema_input_type=str | int),
-        Field(examples=["1GiB"]),
+        Field(description="Bytes that a probe's intermediate arrays may take.", examples=["1GiB"]),
     ] = "1GiB"
 
     @property
@@ -283,18 +330,18 @@ class Probes(Strict):
 class Sections(Strict):
     """All that a run is made of, but its seed."""
 
-    data: Data
-    model: Component
-    loss: Component = Component.model_validate("cross_entropy")
-    optimizer: Optimizer
-    training: Training
-    probes: Probes = Probes.model_validate({})
+    data: Annotated[Data, Field(description="Data set, and what is done to it.")]
+    model: Annotated[Component, Field(description="Network that is trained.")]
+    loss: Annotated[Component, Field(description="Loss that is minimised.")] = Component.model_validate("cross_entropy")
+    optimizer: Annotated[Optimizer, Field(description="Optimiser and learning-rate schedule.")]
+    training: Annotated[Training, Field(description="Length, batches, precision and device of training.")]
+    probes: Annotated[Probes, Field(description="What is measured, and at which epochs.")] = Probes.model_validate({})
 
 
 class Settings(Sections):
     """What one run needs: every default written out, every axis set to one of its values."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the run.")]
 
 
 #: Where registered functions are named, and in which registry they are.

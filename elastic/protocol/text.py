@@ -12,6 +12,7 @@ from elastic.errors import ProtocolError
 from elastic.protocol.paths import Path as Dotted
 from elastic.protocol.places import Place
 from elastic.protocol.scalars import UNPRINTABLE
+from elastic.protocol.shipped import likely_meant
 from elastic.protocol.tree import MAX_LEVELS, Locate, Tree, read_tree
 from elastic.protocol.words import one_line
 from elastic.registry import shorten
@@ -41,7 +42,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         found = getattr(error, "strerror", None) or str(error)
-        hint = "another path (elastic list protocols)"
+        hint = likely_meant(os.fsdecode(path), Path(path).parent, "another path")
         raise _unreadable(shown, "be a readable file", found[:1].lower() + found[1:], hint) from None
     if len(raw) > MAX_BYTES:
         raise _unreadable(shown, f"have at most {MAX_BYTES:,} bytes", "more", "a file that holds a protocol only")

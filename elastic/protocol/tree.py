@@ -28,6 +28,14 @@ MAX_KEYS = 2_000
 
 MAX_PROBLEM = 100
 
+#: Keys given twice that a message lists.
+MOST_REPEATED = 50
+
+#: What to try where a text is no YAML.
+ANY_MISTAKE = "quotes around text, and a look at colons, brackets and indentation"
+CLOSING_QUOTE = "a closing quote, or none"
+CLOSING_BRACKET = "a closing bracket, and commas between the items"
+
 #: What YAML 1.1 takes for "all keys of another mapping".
 MERGE = "<<"
 
@@ -79,6 +87,8 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
         builder.take(event)
         if builder.tree.cut:
             break
+    if builder.repeated:
+        raise builder.repeated[0].with_others(builder.repeated[1:MOST_REPEATED])
     return builder.tree if builder.documents else None
 
 
@@ -89,17 +99,34 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "context", None) or "characters out of place"
+        hint = _hint(str(problem), str(getattr(error, "context", None)))
+        if (opening := getattr(error, "context_mark", None)) and hint == CLOSING_QUOTE:
+            mark = opening  # the problem is found at the end of the file
+        elif opening and hint == CLOSING_BRACKET:
+            hint += f" (it opens at {locate(opening.line, opening.column).text})"
         place = locate(mark.line, mark.column) if mark else locate(0, 0)
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         # ruamel lets some errors of its own out: chr() of an escape beyond Unicode, int() of a version's digits.
-        problem, place = error, locate(0, 0)
+        problem, place, hint = error, locate(0, 0), ANY_MISTAKE
     else:
         return
     found = f"a part that is not ({one_line(str(problem), MAX_PROBLEM)})"
-    hint = "quotes around text, and a look at colons, brackets and indentation"
-    if r"'\t'" in found:
-        hint = "spaces in place of the tab: YAML indents with nothing else"
     raise ProtocolError("the protocol", "be YAML 1.2", found, hint, place=place.text)
+
+
+def _hint(problem: str, context: str) -> str:
+    """Return what to try where ruamel finds a text to be no YAML."""
+    if r"'\t'" in problem:
+        return "spaces in place of the tab: YAML indents with nothing else"
+    if "quoted scalar" in context:
+        return CLOSING_QUOTE
+    if "flow sequence" in context or "flow mapping" in context:
+        return CLOSING_BRACKET
+    if "mapping values are not allowed" in problem:
+        return "quotes around text that holds a colon, or other indentation"
+    if "block" in problem:
+        return "the same indentation for all keys of a mapping, and all items of a list"
+    return ANY_MISTAKE
 
 
 @dataclass
@@ -119,6 +146,7 @@ class _Builder:
     resolver: Any
     tree: Tree
     documents: int = 0
+    repeated: list[ProtocolError] = field(default_factory=list)
     open: list[_Open] = field(default_factory=list)
 
     def take(self, event: Any) -> None:
@@ -167,8 +195,8 @@ class _Builder:
             return
         if key in top.container:
             found = f"it again (first at {self.tree.places.keys[path].text})"
-            raise self._wrong(event, dotted(path), "be given once", found, "keeping one of them")
-        self.tree.places.keys[path] = self._place(event)
+            self.repeated.append(self._wrong(event, dotted(path), "be given once", found, "keeping one of them"))
+        self.tree.places.keys.setdefault(path, self._place(event))
         top.key = key
 
     def _start_container(self, event: Any) -> None:
@@ -188,7 +216,11 @@ class _Builder:
         return (*top.path, len(top.container) if isinstance(top.container, list) else top.key)
 
     def _put(self, event: Any, value: Any) -> None:
-        self.tree.places.values[self._next_path()] = self._place(event)
+        path = self._next_path()
+        place = self._place(event)
+        if isinstance(event, events.ScalarEvent) and not event.value and event.style is None:
+            place = self.tree.places.keys.get(path, place)  # nothing behind the colon: it is found on the next line
+        self.tree.places.values[path] = place
         if not self.open:
             self.tree.data = value
         elif isinstance(container := self.open[-1].container, list):

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from elastic.errors import ElasticError, ModelError, StudyError
 from elastic.models.external import resolve
+from elastic.models.own_modules import folder_of, own_modules
 from elastic.models.trial import first_line
 from elastic.models.wrappers import inside, unwrapped
+from elastic.protocol.allowed import allow_beside
 from elastic.recording.recorder import Recorder
 from elastic.registry import nearest
 from elastic.study import Study, open_study
@@ -228,7 +230,7 @@ def record_folder(checkpoints: Path, out: Path, target: str, allow: Sequence[str
         ``package.module:function``; without arguments it returns a mapping with the model under "model", and the
         Recorder's arguments ("train", "layers", …). It is called once.
     allow
-        Modules whose code may be imported.
+        Modules whose code may be imported; they may lie in the working folder.
 
     Returns
     -------
@@ -241,7 +243,9 @@ def record_folder(checkpoints: Path, out: Path, target: str, allow: Sequence[str
         NotAllowed, ModelError if the builder cannot be imported or returns something else; as `record_checkpoints`.
     """
     paths = found_checkpoints(checkpoints)
-    given = resolve(target, tuple(allow))()
+    allowed = allow_beside(allow, Path.cwd())
+    with own_modules(folder_of(allowed)):
+        given = resolve(target, allowed)()
     if not isinstance(given, Mapping) or "model" not in given or "train" not in given:
         hint = 'return {"model": net, "train": (x, y), "layers": […]}'
         raise ModelError(f"`{target}`", "return a mapping with model and train", type(given).__name__, hint)

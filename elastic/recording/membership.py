@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from elastic.checkpoint import ARITHMETIC, FIRST_ARITHMETIC, PROBE_ARITHMETIC
 from elastic.cube import read_report, remove_seal, study_lock, write_atomically, write_report
 from elastic.cube.atomic import explained
 from elastic.cube.checked_files import encode_json
@@ -146,6 +147,16 @@ def remove_report(run: Path) -> None:
         (run / REPORT).unlink(missing_ok=True)
 
 
+def arithmetic_of(run: Path) -> str:
+    """Return the arithmetic of probes with which a run began; that of earlier releases where no report tells."""
+    if not is_recorded(run):
+        return PROBE_ARITHMETIC
+    try:
+        return str(read_report(run).get(ARITHMETIC, FIRST_ARITHMETIC))
+    except Damaged:
+        return FIRST_ARITHMETIC
+
+
 def _reopen(run: Path) -> None:
     """Say in the status.json of a run that it is under way: the digests that it lists are about to change."""
     if not (run / REPORT).exists():
@@ -154,7 +165,7 @@ def _reopen(run: Path) -> None:
         report = read_report(run)
     except Damaged:  # it is written anew
         report = {}
-    kept = {key: value for key, value in report.items() if key in ("epochs", "data_digest")}
+    kept = {key: value for key, value in report.items() if key in ("epochs", "data_digest", ARITHMETIC)}
     write_report(run, {"status": UNDER_WAY, **kept})
 
 

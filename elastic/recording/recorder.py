@@ -14,17 +14,17 @@ from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading
 from elastic.batches import Forward, Output
-from elastic.checkpoint import environment
+from elastic.checkpoint import ARITHMETIC, PROBE_ARITHMETIC, environment
 from elastic.cube import Status, compact_journal, remove_seal, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import StudyError
 from elastic.models.positions import Position
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
-from elastic.recording.membership import Header, describe, discard, is_recorded, join
+from elastic.recording.membership import Header, arithmetic_of, describe, discard, is_recorded, join
 from elastic.recording.options import due_at, read_options
 from elastic.recording.settings import described_settings
-from elastic.recording.subject import build_subject, check_decay, data_digest, device_of
+from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest, device_of
 from elastic.runs.layouts import layout_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
@@ -69,6 +69,9 @@ class Recorder(RunRecorder):
         arguments with "labels" among them, as tokenizers and data collators of Hugging Face give it; a list of such
         mappings, one a sample; or a Dataset or DataLoader, of which two passes must give the same. They are copied to
         the model's device.
+    classes
+        Names of the labels in the cube: ``["cat", "dog"]`` by position, or ``{3: "cat", 5: "dog"}`` by label. By
+        default the labels themselves.
     epochs
         The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
     probes
@@ -80,13 +83,15 @@ class Recorder(RunRecorder):
     seed
         Draws the probes' samples; the coordinate "seed" by default, else 0.
     weight_decay
-        λ of the (λ/2)‖θ‖² on the last layer; with a squared loss, collapse then has its least-squares decomposition.
+        λ of the (λ/2)‖θ‖² on the last layer, as torch's SGD takes it. Only for a squared loss, whose least-squares
+        decomposition needs it; the optimizer keeps its own. What the report should show goes into ``settings``.
     evaluate
         Whether to evaluate loss and accuracy of every split at each record; otherwise they are scalars of `record`.
     restart
         Whether to replace the run that stands at these coordinates.
     title, question, cites, claims
-        Of the study, as in a protocol file; what is not given stays as the folder has it.
+        Of the study, as in a protocol file. One Recorder of the folder says them, the first or the last: what is not
+        given stays as the folder has it.
     settings
         What else the report should show: hyperparameters by name, as JSON holds them.
 
@@ -127,6 +132,7 @@ class Recorder(RunRecorder):
         loss: LossLike = "cross_entropy",
         train: Labelled,
         test: Labelled | None = None,
+        classes: ClassNames | None = None,
         epochs: int | None = None,
         probes: Mapping[str, Any] | None = None,
         coordinates: Mapping[str, Any] | None = None,
@@ -160,6 +166,7 @@ class Recorder(RunRecorder):
                 seed=drawing,
                 weight_decay=weight_decay,
                 memory_budget=options.memory_budget,
+                class_names=classes,
             )
             made = build_probes(subject, options.asked)
             for probe in made.values():
@@ -172,8 +179,10 @@ class Recorder(RunRecorder):
         try:
             if restart or not is_recorded(run):
                 discard(self.folder, run)
+            self._arithmetic = arithmetic_of(run)
             describe(self.folder, run, self.coordinates, own)
-            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate)
+            rounded = self._arithmetic != PROBE_ARITHMETIC
+            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate, rounded=rounded)
         except BaseException:
             self._owned.close()
             raise
@@ -248,6 +257,11 @@ class Recorder(RunRecorder):
         elif not self.closed:
             self._release()
 
+    @property
+    def study(self) -> Study:
+        """The study that the Recorder writes into, open for reading: ``recorder.study.report()`` once it is closed."""
+        return Study(self.folder)
+
     def __repr__(self) -> str:
         last = "nothing recorded" if self.last is None else f"epoch {self.last:g}"
         return f"<Recorder of {self.coordinates} at {self.folder}: {last}{', closed' if self.closed else ''}>"
@@ -256,7 +270,7 @@ class Recorder(RunRecorder):
         if not self.journal.holds(epoch):
             # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
             if not self._is_under_way:
-                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs})
+                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs, ARITHMETIC: self._arithmetic})
                 self._is_under_way = True
             remove_seal(self.folder)
         super()._append(epoch, record)
@@ -275,6 +289,7 @@ class Recorder(RunRecorder):
             "epoch": last,
             "epochs": self._epochs,
             "data_digest": self._digest,
+            ARITHMETIC: self._arithmetic,
             "journal": journal_facts(self._run),
             "environment": environment(self.subject.samples["train"].labels.device),
             "engine": self.engine,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_module, model_and_samples
 from elastic.batches.nesting import tensors_of
 from elastic.data.contract import Samples
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.losses import Loss
 from elastic.measure.targets import classify
 from elastic.models.batch_forward import BatchForward
@@ -23,6 +23,9 @@ from elastic.models.positions import Position
 from elastic.models.tapped import tap, unwrapped
 from elastic.probes.contract import Subject
 from elastic.registry import shorten
+
+#: Names of the classes: by position, or by label.
+ClassNames = Sequence[str | int] | Mapping[Any, str | int]
 
 
 def build_subject(
@@ -35,6 +38,7 @@ def build_subject(
     seed: int,
     weight_decay: float | None,
     memory_budget: int,
+    class_names: ClassNames | None = None,
 ) -> Subject:
     """Return what is probed; the model is the live one, outside the wrappers of torch.compile and DataParallel.
 
@@ -48,6 +52,8 @@ def build_subject(
         How the model is run on them, and what of it is read.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
+    class_names
+        ``classes`` of `elastic.Recorder`.
 
     Raises
     ------
@@ -66,7 +72,8 @@ def build_subject(
     inputs, labels = zip(*tensors.values(), strict=True)
     classified = classify(tapped, criterion, inputs, labels)
     # The cube names classes by whole numbers or texts.
-    classes = tuple(_shortest(name) if isinstance(name, float) else name for name in classified.names)
+    labelled = tuple(_shortest(name) if isinstance(name, float) else name for name in classified.names)
+    classes = named_classes(classified.names, class_names) or labelled
     targets = [
         None if given is codes else given for given, codes in zip(classified.targets, classified.labels, strict=True)
     ]
@@ -75,6 +82,43 @@ def build_subject(
         for split, x, y, given in zip(tensors, inputs, classified.labels, targets, strict=True)
     }
     return Subject(tapped, classified.loss, samples, seed, weight_decay, memory_budget)
+
+
+def named_classes(labels: Sequence[int | float | str], names: ClassNames | None) -> tuple[str | int, ...]:
+    """Return the name of each label, () where none are given.
+
+    Parameters
+    ----------
+    labels
+        Those of the samples, each once.
+    names
+        By position, or by label.
+
+    Raises
+    ------
+    DegenerateInput
+        If a label has no name, or two have one.
+
+    Examples
+    --------
+    >>> named_classes([0, 2], ["cat", "dog", "ship"]), named_classes([7], {7: "seven"}), named_classes([0], None)
+    (('cat', 'ship'), ('seven',), ())
+    """
+    if names is None:
+        return ()
+    is_listed = isinstance(names, Sequence) and not isinstance(names, str)
+    if not is_listed and not isinstance(names, Mapping):
+        raise DegenerateInput("`classes`", "be names by label", shorten(names), '["cat", "dog"], or {3: "cat"}')
+    named: Mapping[Any, Any] = names if isinstance(names, Mapping) else dict(enumerate(names))
+    if lacking := [label for label in labels if label not in named]:
+        found = f"{len(named)} names, none of label {lacking[0]!r}"
+        raise DegenerateInput("`classes`", "name every class", found, f"{{{lacking[0]!r}: …}}")
+    found_names = tuple(named[label] for label in labels)
+    wrong = next((name for name in found_names if not isinstance(name, str | int) or isinstance(name, bool)), None)
+    if wrong is not None or len(set(map(str, found_names))) < len(found_names):
+        found = shorten(found_names if wrong is None else wrong)
+        raise DegenerateInput("`classes`", "be different texts or whole numbers", found, '["cat", "dog"]')
+    return found_names
 
 
 def check_decay(weight_decay: Any) -> None:

@@ -113,17 +113,3 @@ def _rounded(value: float) -> float | None:
         return None
     short = float(f"{value:.4g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
-
-
-def seeds_in_words(values: xr.DataArray) -> str:
-    """Return how many seeds stand behind values that have a dim ``seed``.
-
-    >>> seeds_in_words(xr.DataArray([[1.0, 2.0], [1.0, np.nan]], dims=("epoch", "seed")))
-    'mean over 1 to 2 seeds'
-    """
-    counts = values.notnull().sum("seed").values
-    found = counts[counts > 0]
-    if not found.size or found.max() == 1:
-        return "one seed"
-    span = f"{found.max()}" if found.min() == found.max() else f"{found.min()} to {found.max()}"
-    return f"mean over {span} seeds"

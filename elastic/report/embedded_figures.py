@@ -1,47 +1,52 @@
-"""The figures of a study, embedded in the page as pictures."""
+"""The figures of a study, embedded in the page as pictures that follow its width and its colours."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 
 from elastic.errors import ElasticError
-from elastic.registry import Entry, registry
+from elastic.figures.drawing import why_left_out
+from elastic.figures.order import in_order
+from elastic.figures.recolouring import themed
+from elastic.registry import Entry
 from elastic.report.context import Context
-
-#: Figures in the order in which a study is read; those that are not named here follow.
-ORDER = (
-    "depth_profile",
-    "training_course",
-    "onset_map",
-    "separation_law",
-    "locality_collapse",
-    "response_matrices",
-    "class_mean_geometry",
-    "axis_comparison",
-    "theory_spectrum",
-)
 
 #: Bytes above which a vector picture is stored as pixels, and their density.
 HEAVY, DPI = 180_000, 150
 
+#: Inches that a figure is wide on a phone, and pixels an inch of a page.
+PHONE, PIXELS = 3.4, 96
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawing of a figure: ``data:`` addresses on light and, where that is another one, on dark paper; pixels."""
+
+    light: str
+    dark: str
+    width: int
+
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """One figure: its name, its caption, and the picture as a ``data:`` address."""
+    """One figure: its name, what it shows, the words of its caption, and its pictures on a page and on a phone."""
 
     name: str
     caption: str
-    source: str
+    details: str
+    wide: Picture
+    narrow: Picture
 
 
 @dataclass(frozen=True)
 class EmbeddedFigures:
-    """The figures that the cube has the values for, and the names of the others with the reason."""
+    """The figures that the cube has the values for, and the names of the others with what they show."""
 
     drawn: tuple[EmbeddedFigure, ...]
     left_out: tuple[tuple[str, str], ...]
@@ -53,17 +58,33 @@ def embedded_figures(context: Context) -> EmbeddedFigures:
     left_out: list[tuple[str, str]] = []
     for entry in in_order():
         try:
-            drawn.append(EmbeddedFigure(entry.name, caption(entry), picture(entry, context.cube)))
+            drawn.append(embedded(entry, context.cube))
         except ElasticError as error:
-            left_out.append((entry.name, f"{error.field} should {error.should}; found {error.found}"))
+            left_out.append((entry.name, why_left_out(error)))
     return EmbeddedFigures(tuple(drawn), tuple(left_out))
 
 
-def in_order() -> Iterator[Entry]:
-    """Yield the registered figures, those of `ORDER` first."""
-    known = registry("figures").names()
-    named = [name for name in ORDER if name in known]
-    return (registry("figures").get(name) for name in [*named, *(name for name in known if name not in named)])
+def embedded(entry: Entry, cube: xr.DataTree) -> EmbeddedFigure:
+    """Return a figure of a cube; its caption is text of the page, and no part of the picture."""
+    figure = entry.function(cube, caption=False)
+    details = str(getattr(figure, "caption_text", ""))
+    return EmbeddedFigure(
+        entry.name, caption(entry), f"{details[:1].upper()}{details[1:]}", *pictures(entry, cube, figure)
+    )
+
+
+def pictures(entry: Entry, cube: xr.DataTree, figure: Any) -> tuple[Picture, Picture]:
+    """Return a figure as it is, and as wide as a phone; both alike if it has one width only, or is no wider."""
+    wide = picture(entry, cube, figure, {})
+    if wide.width <= PHONE * PIXELS:
+        return wide, wide
+    try:
+        narrow = entry.function(cube, caption=False, width=PHONE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # matplotlib's, where words leave the axes no room
+            return wide, picture(entry, cube, narrow, {"width": PHONE})
+    except (ElasticError, UserWarning):
+        return wide, wide
 
 
 def caption(entry: Entry) -> str:
@@ -78,17 +99,29 @@ def caption(entry: Entry) -> str:
     return rest[:1].upper() + rest[1:] if entry.summary.startswith("Draw ") else entry.summary
 
 
-def picture(entry: Entry, cube: xr.DataTree) -> str:
-    """Return a figure as a ``data:`` address: SVG, or PNG where that would weigh too much.
+def picture(entry: Entry, cube: xr.DataTree, figure: Any, options: dict[str, Any]) -> Picture:
+    """Return a figure as a picture: SVG that turns dark with the page, or PNG where that would weigh too much.
 
     A picture by address, not SVG in the page: identifiers in one cannot meet those of another, and no text of a user
     becomes a part of the page.
     """
-    figure = entry.function(cube)
+    width = round(figure.get_figwidth() * PIXELS)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg")
-    kind = "svg+xml"
-    if drawn.tell() > HEAVY:
-        drawn, kind = io.BytesIO(), "png"
-        figure.savefig(drawn, format="png", dpi=DPI)
-    return f"data:image/{kind};base64,{base64.b64encode(drawn.getvalue()).decode()}"
+    if drawn.tell() <= HEAVY:
+        both = address(themed(drawn.getvalue().decode()).encode(), "svg+xml")
+        return Picture(both, both, width)
+    dark = entry.function(cube, caption=False, theme="dark", **options)
+    return Picture(pixels(figure), pixels(dark), width)
+
+
+def pixels(figure: Any) -> str:
+    """Return a figure as PNG, by address."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    return address(drawn.getvalue(), "png")
+
+
+def address(data: bytes, kind: str) -> str:
+    """Return the ``data:`` address of a picture."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -11,8 +11,9 @@ import xarray as xr
 
 from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import settings_axes
+from elastic.cube.attributes import bounds_of
+from elastic.display.average import is_positive, over_seeds
 from elastic.display.layer_names import short_names
-from elastic.figures.contract import is_positive, over_seeds
 from elastic.report.context import Context
 from elastic.report.downsampling import by_setting, measured, rounded, thin
 from elastic.report.vega import (
@@ -21,9 +22,12 @@ from elastic.report.vega import (
     Layers,
     choice,
     compiled,
+    dark_colours,
+    depth_colours,
     epoch_axis,
     epoch_slider,
     now,
+    place_colour,
     room,
     table,
 )
@@ -41,31 +45,39 @@ TICK = 5
 #: Metrics that stand first in the list.
 FIRST = ("nc1", "within_between_ratio", "locality")
 
-#: From shallow (light) to deep (dark): viridis without its end that white paper swallows.
-DEPTH = alt.SchemeParams(name="viridis", extent=[0.85, 0.0])
-
 #: Layers up to which each one is named below the profile.
 NAMED = 12
 
+#: How the rows of the chosen metric and setting become a file.
+TABLE = {
+    "data": "metrics",
+    "where": {"g": "setting", "q": "metric"},
+    "of": [["metric", "q", "labels"], ["setting", "g", "settings"], ["layer", "l", "layers"]],
+    "along": ["epoch", "epochs"],
+    "values": [["mean", "m"], ["lower", "a"], ["upper", "b"]],
+}
+
 LEAD = (
     "Every metric by layer: its course over training, and its profile over the layers at the chosen epoch. Bands and "
-    "bars are 95 % intervals over the seeds; metrics without an upper bound stand on a logarithmic axis."
+    "bars are 95 % intervals over the seeds; ratios and distances stand on a logarithmic axis, with geometric means."
 )
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric in one split: its name in the list, and values [setting, seed, epoch, layer] as they are in the cube."""
+    """A metric in one split: its group and name in the list, and values [setting, seed, epoch, layer] of the cube."""
 
     name: str
+    group: str
     label: str
     log: bool
+    bounds: tuple[float, float] | None
     values: xr.DataArray
 
 
 def metric_explorer(context: Context) -> Explorer | None:
     """Return the explorer of every metric that has one value a layer, or None where the cube has none."""
-    metrics = sorted(metrics_by_layer(context.cube), key=lambda metric: metric.name not in FIRST)
+    metrics = grouped(metrics_by_layer(context.cube))
     if not metrics:
         return None
     stack = xr.concat([m.values.reset_coords(drop=True) for m in metrics], "metric", join="outer")
@@ -73,8 +85,20 @@ def metric_explorer(context: Context) -> Explorer | None:
     layers = [*order, *(label for label in stack["layer"].values.tolist() if label not in order)]
     stack = measured(stack.sel(layer=layers), "epoch", "layer")
     kept, left_out = thin(stack, MOST, BUDGET * stack.sizes["seed"])
-    spec = compiled(_chart(kept, metrics), ("metric", "setting", "probe"), {"metrics": _rows(kept, metrics)}, TICK)
-    return Explorer("courses", "Metrics over training and depth", LEAD, spec, tuple(left_out))
+    extras = {"table": TABLE, "groups": {"of": "metric", "names": [metric.group for metric in metrics]}}
+    rows = {"metrics": _rows(kept, metrics)}
+    spec = compiled(_chart(kept, metrics), ("metric", "setting", "probe"), rows, TICK, extras)
+    dark = dark_colours([kept.sizes["layer"]])
+    return Explorer("courses", "Metrics over training and depth", LEAD, spec, tuple(left_out), dark)
+
+
+def grouped(metrics: Iterable[Metric]) -> list[Metric]:
+    """Return metrics group by group, as a list shows them: those that are asked for most, then the cube's groups."""
+    metrics = list(metrics)
+    first = [replace(metric, group="most asked for") for metric in metrics if metric.name in FIRST]
+    groups = list(dict.fromkeys(metric.group for metric in metrics))
+    rest = [metric for metric in metrics if metric.name not in FIRST]
+    return [*first, *(metric for group in groups for metric in rest if metric.group == group)]
 
 
 def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
@@ -87,13 +111,16 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
                 if set(part.dims) - set(settings_axes(part)) != DIMS or not bool(part.notnull().any()):
                     continue
                 label = str(name) if split is None else f"{name} ({split})"
-                yield Metric(str(name), label, is_positive(part), by_setting(part))
+                among = str(group.name) if split is None else f"{group.name}, {split} samples"
+                yield Metric(str(name), among, label, is_positive(part), bounds_of(part.attrs), by_setting(part))
 
 
 def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
     """Yield one row a metric, setting and layer, all by index: mean (m), lower (a) and upper (b) bound by epoch."""
     for number, metric in enumerate(metrics):
-        found = over_seeds(values.isel(metric=number), log=metric.log).transpose("setting", "layer", "epoch")
+        found = over_seeds(values.isel(metric=number), log=metric.log, bounds=metric.bounds).transpose(
+            "setting", "layer", "epoch"
+        )
         for setting in range(found.sizes["setting"]):
             for layer in range(found.sizes["layer"]):
                 here = found.isel(setting=setting, layer=layer)
@@ -121,6 +148,7 @@ def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
         alt.param(name="layers", value=layers),
         *([] if short == layers else [alt.param(name="short", value=short)]),
         alt.param(name="epochs", value=epochs),
+        alt.param(name="settings", value=settings),
         choice("metric", "Metric", [metric.label for metric in metrics]),
         choice("setting", "Setting", settings),
         epoch_slider(epochs),
@@ -170,7 +198,7 @@ def _course(data: alt.Chart, epochs: list[float], layers: int, names: str) -> La
         symbolStrokeWidth=3,
         symbolOpacity=1,
     )
-    colour = alt.Color("l:O", scale=alt.Scale(scheme=DEPTH, domain=list(range(layers))), legend=legend)
+    colour = alt.Color("l:O", scale=alt.Scale(range=depth_colours(layers), domain=list(range(layers))), legend=legend)
     x = epoch_axis(epochs)
     long = _unfolded(data)
     band = long.mark_area(opacity=0.16).encode(
@@ -188,8 +216,10 @@ def _profile(data: alt.Chart, layers: int, names: str) -> Layers:
     axis = alt.Axis(labelExpr=label, labelAngle=-40, labelOverlap="greedy" if layers > NAMED else False)
     x = alt.X("l:O", title="layer", axis=axis, scale=alt.Scale(type="point", domain=list(range(layers)), padding=0.4))
     here = _unfolded(data).transform_filter("datum.e == probe")
-    bars = here.mark_rule(strokeWidth=1.5, color="#0072B2").encode(x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q")
-    line = here.mark_line(strokeWidth=2, color="#0072B2", point={"size": 40, "color": "#0072B2"})
+    bars = here.mark_rule(strokeWidth=1.5, color=place_colour(1)).encode(
+        x=x, y=alt.Y("lower:Q", title=None), y2="upper:Q"
+    )
+    line = here.mark_line(strokeWidth=2, color=place_colour(1), point={"size": 40, "color": place_colour(1)})
     title = alt.Title(alt.expr("'Epoch ' + epochs[probe]"), subtitle="by layer, from shallow to deep")
     shown = alt.layer(bars, line.encode(x=x, y=_y(), tooltip=TOOLTIP))
     return shown.properties(

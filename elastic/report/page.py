@@ -16,6 +16,7 @@ import elastic
 from elastic.cube import write_atomically
 from elastic.display.recorded import settings_table
 from elastic.display.verdicts import SIGNS
+from elastic.protocol.references import references
 from elastic.report import citation, claims_table, tables
 from elastic.report.context import Context, read_context
 from elastic.report.embedded_figures import embedded_figures
@@ -112,7 +113,7 @@ def template() -> jinja2.Template:
         "verdict_symbols": SIGNS,
         "state_symbols": SYMBOLS,
         "strip_length": claims_table.LENGTH,
-        "references": citation.references(),
+        "references": references(),
         "software": citation.software(),
     }
     return environment.get_template("report.html.j2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -11,19 +11,23 @@ import xarray as xr
 
 from elastic.analysis.epochs import epoch_number
 from elastic.analysis.reading import read
+from elastic.display.average import average_words, is_positive, over_seeds
 from elastic.errors import NotMeasured
+from elastic.figures.style import SEQUENTIAL
 from elastic.report.context import Context
-from elastic.report.downsampling import by_setting, measured, rounded, seeds_in_words, thin
+from elastic.report.downsampling import by_setting, measured, rounded, thin
 from elastic.report.vega import (
     WIDTH,
     Explorer,
     Layers,
     choice,
     compiled,
+    dark_colours,
     drop_down,
     epoch_axis,
     epoch_slider,
     now,
+    place_colour,
     room,
     table,
 )
@@ -36,12 +40,26 @@ BUDGET = 300_000
 UPRIGHT = 3
 
 #: Colours of the observed class that was chosen, of the stepped class itself, of all others.
-CHOSEN, OWN, OTHERS = "#D55E00", "#0072B2", "#BBBBBB"
+CHOSEN, OWN, OTHERS = place_colour(5), place_colour(1), "var(--chart-others, #BBBBBB)"
 ROLES = {"observed class": CHOSEN, "stepped class itself": OWN, "other classes": OTHERS}
+
+#: How the rows of the chosen setting and layer become a file.
+TABLE = {
+    "data": "responses",
+    "where": {"g": "setting", "l": "layer"},
+    "of": [
+        ["setting", "g", "settings"],
+        ["layer", "l", "layers"],
+        ["epoch", "e", "epochs"],
+        ["stepped_class", "s", "stepped"],
+    ],
+    "along": ["observed_class", "observed"],
+    "values": [["relative_similarity", "v"]],
+}
 
 LEAD = (
     "How far a step of SGD on a sample of one class moves samples of every class, relative to the stepped sample "
-    "itself (relative similarity, mean over the seeds). Choose a cell with the pointer, or its classes in the lists: "
+    "itself (relative similarity). Choose a cell with the pointer, or its classes in the lists: "
     "the second chart shows their course over training."
 )
 
@@ -55,11 +73,13 @@ def response_explorer(context: Context) -> Explorer | None:
     values = measured(values, "epoch", "layer")
     if values.size == 0:
         return None
-    seeds = seeds_in_words(values)
-    kept, left_out = thin(values.mean("seed"), MOST, BUDGET)
+    log = is_positive(values)
+    seeds = average_words(values.notnull().sum("seed").values.ravel(), log=log)
+    kept, left_out = thin(over_seeds(values, log=log)["estimate"], MOST, BUDGET)
     controls = ("setting", "layer", "probe", "pair_s", "pair_o")
-    spec = compiled(_chart(kept, seeds), controls, {"responses": _rows(kept)}, _longest(kept["stepped_class"]))
-    return Explorer("responses", "Which class moves which", LEAD, spec, tuple(left_out))
+    letters = _longest(kept["stepped_class"])
+    spec = compiled(_chart(kept, seeds), controls, {"responses": _rows(kept)}, letters, {"table": TABLE})
+    return Explorer("responses", "Which class moves which", LEAD, spec, tuple(left_out), dark_colours([]))
 
 
 def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
@@ -96,6 +116,7 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
         alt.param(name="stepped", value=names["stepped_class"]),
         alt.param(name="observed", value=names["observed_class"]),
         alt.param(name="epochs", value=epochs),
+        alt.param(name="settings", value=names["setting"]),
         choice("setting", "Setting", names["setting"]),
         choice("layer", "Layer", names["layer"], start),
         epoch_slider(epochs),
@@ -145,7 +166,7 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
         )
 
     legend = alt.Legend(title="relative similarity", orient="bottom", gradientLength=180, gradientThickness=10)
-    colour = alt.Color("v:Q", scale=alt.Scale(scheme="viridis", domain=[0, top]), legend=legend)
+    colour = alt.Color("v:Q", scale=alt.Scale(scheme=cast(Any, SEQUENTIAL), domain=[0, top]), legend=legend)
     title = alt.Title(alt.expr("'Epoch ' + epochs[probe] + ', ' + layers[layer]"), subtitle=seeds)
     channels = {
         "x": alt.X("o:O", title="observed class", axis=axis("observed", "pair_o", -90 if upright else 0)),

@@ -13,7 +13,8 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
-from elastic.display.headline import of_setting, seeds_in_words, wide
+from elastic.display.average import seeds_in_words
+from elastic.display.headline import headline_words, of_setting, wide
 from elastic.display.numbers import epochs_of_seeds, with_interval
 from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words
@@ -70,12 +71,10 @@ def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
     tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     for setting, table in tables[:SETTINGS]:
         where = f"{in_words(setting)}: " if setting else ""
-        seeds = seeds_in_words(of_setting(frame, setting)["count"])
-        over = seeds if seeds == "one seed" else f"geometric mean over {seeds} [95 % interval]"
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
         rows = zip(map(str, table.index), map(tuple, table.to_numpy()), strict=True)
         columns = tuple((str(name), f"epoch {epoch_label(epoch)}") for name, epoch in table.columns)
-        yield Table(f"{where}{over}, {frame['split'].iloc[0]} split{more}", columns, tuple(rows))
+        yield Table(f"{where}{headline_words(of_setting(frame, setting))}{more}", columns, tuple(rows))
 
 
 def onsets(context: Context) -> list[Table]:

@@ -7,10 +7,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from typing import Any
 
 import altair as alt
 import vl_convert
+
+from elastic.figures.style import THEMES, shades
 
 #: Vega-Lite whose charts Altair writes, as vl-convert spells its versions.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
@@ -24,11 +27,11 @@ WIDTH, WIDEST, MARGIN, NARROW = 300, 440, 50, 720
 #: Pixels of a letter in the labels of an axis, and those that a label has at most.
 LETTER, LABEL = 6.5, 90
 
-#: Starts every chart of the page. Vega's expressions are interpreted (``ast``), not evaluated as code, so that the
-#: page's content security policy can forbid all but this script.
-START = """for (const spec of document.querySelectorAll("script[data-explorer]"))
-  vegaEmbed("#" + spec.dataset.explorer, JSON.parse(spec.textContent), {mode: "vega", renderer: "svg", ast: true,
-    actions: false, defaultStyle: false, bind: "#" + spec.dataset.explorer + "-controls"});"""
+#: Colours of charts: on light paper, and the variable of the page's style sheet that replaces it on dark paper.
+INK, SOFT, LINE, GRID = (
+    f"var(--chart-{name}, {light})"
+    for name, light in (("ink", "#1c1e21"), ("soft", "#555555"), ("line", "#888888"), ("grid", "#dddddd"))
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Explorer:
         Vega, as JSON that can stand in a ``script`` element.
     left_out
         What was thinned: "30 of 100 classes".
+    dark
+        Declarations of its colours on a dark page.
     """
 
     key: str
@@ -52,12 +57,14 @@ class Explorer:
     lead: str
     spec: str
     left_out: tuple[str, ...]
+    dark: str
 
 
 @cache
 def script() -> str:
-    """Return all the JavaScript of the page: Vega, Vega-Embed and the call that starts the charts."""
-    found: str = vl_convert.javascript_bundle(START, VEGA_LITE)
+    """Return all the JavaScript of the page: Vega, Vega-Embed and what starts the charts."""
+    start = resources.files("elastic.report").joinpath("templates", "explorer.js").read_text("utf-8")
+    found: str = vl_convert.javascript_bundle(start, VEGA_LITE)
     return found.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
@@ -73,8 +80,34 @@ def table(name: str) -> alt.Chart:
 
 def now() -> alt.Chart:
     """Return the line across a course at the epoch that the slider stands at."""
-    rule: alt.Chart = table("now").transform_calculate(epoch="epochs[probe]").mark_rule(strokeDash=[3, 3], color="#666")
+    rule: alt.Chart = table("now").transform_calculate(epoch="epochs[probe]").mark_rule(strokeDash=[3, 3], color=SOFT)
     return rule.encode(x="epoch:Q")
+
+
+def place_colour(place: int) -> str:
+    """Return one of the colours of things without an order, which figures have too, by its place.
+
+    >>> place_colour(5)
+    'var(--chart-5, #D55E00)'
+    """
+    return f"var(--chart-{place}, {THEMES['light'].colours[place]})"
+
+
+def depth_colours(count: int) -> list[str]:
+    """Return colours of things with an order, which figures have too: on dark paper the other way round.
+
+    >>> depth_colours(2)
+    ['var(--depth-2-0, #7ad151)', 'var(--depth-2-1, #440154)']
+    """
+    return [f"var(--depth-{count}-{i}, {shade})" for i, shade in enumerate(shades(count, "light"))]
+
+
+def dark_colours(counts: Iterable[int]) -> str:
+    """Return declarations of the colours on dark paper, for charts with so many things in an order."""
+    found = {f"--chart-{i}": colour for i, colour in enumerate(THEMES["dark"].colours)}
+    for count in counts:
+        found |= {f"--depth-{count}-{i}": shade for i, shade in enumerate(shades(count, "dark"))}
+    return "".join(f"{name}:{colour};" for name, colour in found.items())
 
 
 def choice(name: str, title: str, labels: Sequence[str], value: int = 0) -> alt.Parameter:
@@ -122,6 +155,7 @@ def compiled(
     controls: Sequence[str],
     rows: Mapping[str, Iterable[Mapping[str, Any]]],
     letters: int,
+    extras: Mapping[str, Any],
 ) -> str:
     """Return a chart of two views as Vega in JSON, side by side where there is room.
 
@@ -135,6 +169,8 @@ def compiled(
         Of each `table` by its name. They meet the chart only here: its compiler and validator need not read them.
     letters
         Of the longest label at the left axes.
+    extras
+        What the page's script adds: ``table``, how rows become a file, and ``groups`` of the options of a list.
 
     Notes
     -----
@@ -148,6 +184,7 @@ def compiled(
     values = {**{name: list(found) for name, found in rows.items()}, "now": [{}]}
     for data in spec["data"]:
         data |= {"values": values[data["name"]]} if data["name"] in values else {}
+    spec["usermeta"] = dict(extras)
     return in_script(spec)
 
 
@@ -170,11 +207,23 @@ def _fitted(found: Sequence[dict[str, Any]], controls: Sequence[str], margin: in
 
 def _styled(chart: alt.ConcatChart) -> alt.ConcatChart:
     styled: alt.ConcatChart = (
-        chart.configure(font="system-ui, sans-serif", background="white")
+        chart.configure(font="system-ui, sans-serif", background="transparent")
         .configure_view(stroke=None)
-        .configure_axis(labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelLimit=LABEL)
-        .configure_title(fontSize=13, subtitleFontSize=11.5, anchor="start", subtitleColor="#555", offset=8)
-        .configure_legend(labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=150)
+        .configure_axis(
+            labelFontSize=11,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelLimit=LABEL,
+            labelColor=INK,
+            titleColor=INK,
+            domainColor=LINE,
+            tickColor=LINE,
+            gridColor=GRID,
+        )
+        .configure_title(fontSize=13, subtitleFontSize=11.5, anchor="start", color=INK, subtitleColor=SOFT, offset=8)
+        .configure_legend(
+            labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=150, labelColor=INK, titleColor=INK
+        )
     )
     return styled
 

@@ -25,6 +25,9 @@ from elastic.training import Trainer, train
 #: Epochs after the first are trained until they took so many seconds, and at most so many of them.
 ENOUGH, MOST = 1.0, 5
 
+#: Bytes of a block of the disk, and of what the metadata of the cube say of an array.
+BLOCK, METADATA = 4096, 1500
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -41,6 +44,8 @@ class Cost:
         To probe once.
     record_bytes, probe_bytes, checkpoint_bytes
         Of the record of an epoch without probes, of what a probe adds to it, and of the checkpoint.
+    cube_bytes
+        Of the files and folders of a sealed cube of this run's axes, beside its numbers.
     memory_bytes
         Greatest memory of this process so far.
     """
@@ -51,6 +56,7 @@ class Cost:
     record_bytes: int
     probe_bytes: int
     checkpoint_bytes: int
+    cube_bytes: int
     memory_bytes: int
 
 
@@ -87,6 +93,7 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
         record_bytes=plain,
         probe_bytes=whole - plain,
         checkpoint_bytes=(folder / FILE).stat().st_size,
+        cube_bytes=_cube_bytes(layout, len(cell.coordinates)),
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     )
 
@@ -113,3 +120,11 @@ def _probing(recorder: RunRecorder) -> float:
 def _nbytes(layout: Layout, *, probed: bool) -> int:
     """Return the bytes of the numbers of a record."""
     return sum(prod(layout.shape(v)) * np.dtype(v.dtype).itemsize for v in layout.recorded(probed=probed))
+
+
+def _cube_bytes(layout: Layout, axes: int) -> int:
+    """Return the bytes of a cube's folders and metadata: a chunk lies in a folder for each dim of its array."""
+    of_variables = [axes + 1 + len(variable.dims) for variable in layout.variables]
+    # Of each group: the labels of its dims, and what has the study's axes (status, depths, widths, roles).
+    of_labels = [1, 1, 1, 1, *4 * [axes + 1]] * len({variable.group for variable in layout.variables})
+    return sum(BLOCK * (dims + 3) + METADATA for dims in (*of_variables, *of_labels))

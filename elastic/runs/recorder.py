@@ -69,6 +69,8 @@ class RunRecorder:
         Which epochs are probed; by default those that a planned layout names.
     evaluate
         Whether to evaluate loss and accuracy of every split; otherwise they are scalars that the caller gives.
+    rounded
+        As `elastic.cube.Journal` takes it.
 
     Attributes
     ----------
@@ -87,9 +89,10 @@ class RunRecorder:
         *,
         due: Due | None = None,
         evaluate: bool = True,
+        rounded: bool = False,
     ) -> None:
         self.subject, self.probes, self.evaluates = subject, dict(probes), evaluate
-        self.journal = Journal(folder, write_layout(folder, layout), writing=True)
+        self.journal = Journal(folder, write_layout(folder, layout), writing=True, rounded=rounded)
         self.last: float | None = None
         self._resumed = False
         # This process alone records the run, so that what its journal held before does not change.

@@ -20,8 +20,8 @@ from elastic.training.trial_step import trial_step
 _ONE_VALUE = "Expected more than 1 "
 
 
-def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> None:
-    """Rehearse the first run of a study; what fails in another one is that run's failure, and the others are kept.
+def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> Setup:
+    """Rehearse the first run of a study and return it; what fails in another one is that run's failure.
 
     Raises
     ------
@@ -34,6 +34,7 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> No
     for axis in {variable.name for variable in setup.layout.variables} & {*protocol.axis_labels, *protocol.grid.along}:
         should = "have a name that no variable of the cube has"
         raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
+    return setup
 
 
 def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) -> Setup:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import run_lock, study_lock, withdraw_store, write_atomically
-from elastic.cube.atomic import explained, read_regular, sync_folder
+from elastic.cube import study_lock
 from elastic.errors import Damaged, StudyError
-from elastic.protocol import Protocol, explain_difference
+from elastic.protocol import Protocol
 from elastic.protocol.later_components import written_out
-from elastic.study.growth import EPOCHS, check_growth, drop_grown, grow
-from elastic.study.provenance import provenance
-from elastic.study.recorded import MARK, RUN
-from elastic.study.sealed_facts import sealed_facts
+from elastic.study.description import write_description
+from elastic.study.discarding import check_not_recorded, discard_runs, remove_discarded
+from elastic.study.extension import fixed_differences
+from elastic.study.growth import EPOCHS, check_growth, drop_grown, grow, remove_growing
 from elastic.study.study import RUNS, Study
-from elastic.study.study_file import FACTS, PROTOCOL, is_of, write_facts
-
-#: Folder of runs that are being dropped, in that of the study.
-DISCARDED = ".discarded"
-
-#: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
-EXTENSIBLE = ("axes", "together", "exclude", "claims", "cites", "question", "title")
+from elastic.study.study_file import FACTS, PROTOCOL, is_of
 
 
 def make_study(
@@ -57,6 +46,7 @@ def make_study(
     """
     check_not_recorded(folder)
     remove_discarded(folder)
+    remove_growing(folder)
     if restart:
         discard_runs(folder)
     elif study := taken_up(folder, protocol):
@@ -105,74 +95,6 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
     return Study(folder)  # sealed or not, both files stay: the manifest of a sealed cube lists their digests
 
 
-def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
-    """Return what study.json of a protocol holds; text and versions are those of the sealed cube, if it is its."""
-    text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
-    return {
-        "protocol": protocol.canonical(),
-        "digest": protocol.digest,
-        "text": text,
-        "axes": protocol.axis_labels,
-        "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
-        "provenance": made_with,
-    }
-
-
-def write_description(folder: Path, protocol: Protocol) -> None:
-    """Write study.json and protocol.yaml; whoever dies on the way leaves no protocol.yaml, never that of another."""
-    facts = description(folder, protocol)
-    with explained(folder / PROTOCOL):
-        if (folder / PROTOCOL).exists():
-            (folder / PROTOCOL).unlink()
-            sync_folder(folder)
-    write_facts(folder, facts)
-    write_atomically(folder / PROTOCOL, facts["text"].encode())
-
-
-def discard_runs(folder: Path) -> None:
-    """Remove the runs and the cube of a study, nothing else of its folder (and nothing of one that is no study).
-
-    Raises
-    ------
-    StudyError
-        If the study was recorded by training loops, which no protocol brings back.
-    RunBusy
-        If another process owns one of the runs; then none is removed.
-    StudyError
-        If the folder cannot be written.
-    """
-    if not (folder / FACTS).exists():
-        return
-    check_not_recorded(folder)
-    with explained(folder), ExitStack() as owned:
-        for run in sorted((folder / RUNS).glob("*/")):
-            owned.enter_context(run_lock(run))
-        withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
-        if (folder / RUNS).is_dir():
-            remove_discarded(folder)
-            (folder / RUNS).replace(folder / DISCARDED)  # at once: half a run cannot be resumed
-            sync_folder(folder)
-        (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
-    remove_discarded(folder)
-
-
-def remove_discarded(folder: Path) -> None:
-    """Remove runs that were dropped, also those that a process left that died meanwhile."""
-    with explained(folder / DISCARDED), contextlib.suppress(FileNotFoundError):  # another process removes them, too
-        shutil.rmtree(folder / DISCARDED)
-
-
-def check_not_recorded(folder: Path) -> None:
-    """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
-    try:
-        recorded = MARK in json.loads(read_regular(folder / FACTS))
-    except (OSError, ValueError, TypeError):
-        recorded = False
-    if recorded or any((folder / RUNS).glob(f"*/{RUN}")):
-        found, hint = "one that training loops recorded", "another folder (--out DIR), or another name in the protocol"
-        raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))
-
-
 def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
     """Return the canonical protocol of the study that a folder holds.
 
@@ -194,11 +116,9 @@ def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
 
 
 def _check_same_question(study: Study, asked: Protocol) -> None:
-    # Options that one of them leaves out are compared by what they mean.
-    lines = explain_difference(written_out(study.facts["protocol"]), written_out(asked.canonical()))
     begun = study.facts["protocol"]
-    set_by_axes = _paths_of_axes(begun["axes"]) & _paths_of_axes(asked.canonical()["axes"])
-    different = [line for line in lines if _is_fixed(line.partition(":")[0].split("."), set_by_axes)]
+    # Options that one of them leaves out are compared by what they mean.
+    different = fixed_differences(written_out(begun), written_out(asked.canonical()))
     if [line.partition(":")[0] for line in different] == [EPOCHS]:
         check_growth(study.folder, begun, asked, different[0])
     elif different:
@@ -209,18 +129,6 @@ def _check_same_question(study: Study, asked: Protocol) -> None:
             f"another name (--set name={study.name}-2) or folder (--out DIR): the runs of this study are kept",
             place=str(study.folder),
         )
-
-
-def _paths_of_axes(axes: Mapping[str, Any]) -> set[tuple[str, ...]]:
-    return {tuple(axis["path"].split(".")) for name, axis in axes.items() if name != "seed"}
-
-
-def _is_fixed(path: Sequence[str], set_by_axes: Collection[tuple[str, ...]]) -> bool:
-    """Return whether a part of a protocol is the same for all runs that a study may ever have.
-
-    The sections of a canonical protocol are those of its first run: what an axis sets changes with the first value.
-    """
-    return path[0] not in EXTENSIBLE and not any(tuple(path[: len(axis)]) == axis for axis in set_by_axes)
 
 
 def shown(lines: Sequence[str], limit: int = 3) -> str:

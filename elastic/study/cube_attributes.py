@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from elastic.cube.names import HOW_TO_OPEN
 from elastic.study.completeness import named
 from elastic.study.recorded import MARK
 
@@ -32,6 +33,7 @@ def cube_attributes(
     """
     protocol = facts["protocol"]
     return {
+        **HOW_TO_OPEN,
         "title": protocol["title"] or protocol["name"],
         "name": protocol["name"],
         "digest": str(facts["digest"]),

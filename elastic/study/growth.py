@@ -7,13 +7,15 @@ probed; where the new schedule does not probe the former end, its record keeps w
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import TRAINING, Journal, read_layout, read_report, run_lock, write_layout, write_report
+from elastic.cube import TRAINING, Journal, read_layout, read_report, run_lock, study_lock, write_layout, write_report
+from elastic.cube.atomic import explained, sync_folder
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import ElasticError, StudyError
 from elastic.protocol import Cell, Protocol, Settings
@@ -22,6 +24,9 @@ from elastic.protocol import Cell, Protocol, Settings
 EPOCHS = "training.epochs"
 
 CHECKPOINT = "checkpoint.pt"
+
+#: Folder of a run that is being written with more epochs, in that of the study.
+GROWING = ".growing"
 
 
 def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, difference: str) -> None:
@@ -89,8 +94,6 @@ def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
 
 def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
     """Remove the former folders of runs that have grown; what cannot be removed stays, and is of no study."""
-    import shutil
-
     for before, after in pairs(begun, asked):
         if (runs / after.digest / CHECKPOINT).exists() and (runs / before.digest).is_dir():
             with suppress(ElasticError, OSError), run_lock(runs / before.digest):
@@ -107,28 +110,53 @@ def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cel
             yield before, after
 
 
-def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
-    """Write a run's records and checkpoint as those of a cell with more epochs; the checkpoint comes last."""
-    from elastic.checkpoint import load_checkpoint, save_checkpoint
+def remove_growing(folder: Path) -> None:
+    """Remove the run that a process was writing with more epochs when it was killed."""
+    if (folder / GROWING).exists():
+        with study_lock(folder), suppress(FileNotFoundError):
+            shutil.rmtree(folder / GROWING)
 
+
+def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
+    """Write a run's records and checkpoint as those of a cell with more epochs, in a folder that then takes its place.
+
+    The caller holds the study's lock: nobody else writes the new run.
+    """
     source, target = runs / before.digest, runs / after.digest
     if not (source / CHECKPOINT).exists() or (target / CHECKPOINT).exists():
         return False
-    with run_lock(source), run_lock(target):
-        loaded, known = load_checkpoint(source, before.digest), read_layout(source)
-        if loaded is None or known is None:
+    growing = runs.parent / GROWING / after.digest
+    with explained(growing), run_lock(source):
+        shutil.rmtree(growing.parent, ignore_errors=True)
+        if not _write_grown(source, growing, before, after):
             return False
-        epochs = after.settings.training.epochs
-        layout = replace(known, epochs=epochs, probed=probed(after.settings, epochs), cell=None)
-        report = read_report(source)
-        state, environment = loaded
-        planned = {"epochs": epochs, "environment": report.get("environment", environment)}
-        journal = Journal(target, write_layout(target, layout), writing=True)
-        read = Journal(source, known)
-        for epoch in read.epochs():
-            journal.append(epoch, _as_recorded(read.read(epoch), journal.layout.is_probed(epoch)))
-        write_report(target, {"status": UNDER_WAY, **planned})
-        save_checkpoint(target, after.digest, state, environment)
+        if target.exists():  # an earlier release wrote the new run in place
+            with run_lock(target):
+                shutil.rmtree(target)
+        growing.replace(target)
+        sync_folder(runs)
+        growing.parent.rmdir()
+    return True
+
+
+def _write_grown(source: Path, target: Path, before: Cell, after: Cell) -> bool:
+    """Write the files of a run with more epochs into a folder; return whether there was a run to write."""
+    from elastic.checkpoint import load_checkpoint, save_checkpoint
+
+    loaded, known = load_checkpoint(source, before.digest), read_layout(source)
+    if loaded is None or known is None:
+        return False
+    epochs = after.settings.training.epochs
+    layout = replace(known, epochs=epochs, probed=probed(after.settings, epochs), cell=None)
+    report = read_report(source)
+    state, environment = loaded
+    planned = {"epochs": epochs, "environment": report.get("environment", environment)}
+    journal = Journal(target, write_layout(target, layout), writing=True)
+    read = Journal(source, known)
+    for epoch in read.epochs():
+        journal.append(epoch, _as_recorded(read.read(epoch), journal.layout.is_probed(epoch)))
+    write_report(target, {"status": UNDER_WAY, **planned})
+    save_checkpoint(target, after.digest, state, environment)
     return True
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol, load_protocol
+from elastic.protocol.allowed import allow_beside
 from elastic.protocol.beginnings import beginnings
+from elastic.protocol.loading import loaded_with
+from elastic.protocol.reading import Given
+from elastic.study.claim_rehearsal import check_claims
 from elastic.study.creation import make_study, protocol_of, shown
 from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
@@ -22,7 +26,7 @@ from elastic.study.study_file import FACTS
 
 
 def run(
-    protocol: Protocol | Path | str,
+    protocol: Protocol | Given,
     *,
     out: Path | str | None = None,
     settings: Sequence[str] = (),
@@ -41,13 +45,14 @@ def run(
     Parameters
     ----------
     protocol
-        A protocol file, or one that was loaded.
+        The name of a protocol that ships, a protocol file, a dictionary of what a file says, or one that was loaded.
     out
         Folder under which the study's folder ``<name>`` lies; by default ``results``.
     settings
         Values that override the file's, as ``path=value``.
     allow
-        Modules from which code may be imported.
+        Modules from which code may be imported. They may lie beside the protocol file (for a protocol that ships: in
+        the working folder), whether that is on Python's path or not.
     device
         Overrides the protocol's device for this run; it is no part of what is asked.
     restart
@@ -78,15 +83,21 @@ def run(
         the cube is not sealed); RunDamaged if that is for damaged files.
     """
     way = chosen(workers, scheduler, share, restart=restart)
-    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol, settings=settings, allow=allow)
+    loaded = loaded_with(protocol, settings, allow)
+    allow = allow_beside(allow, loaded.beside)
     folder = Path(out or RESULTS) / loaded.name
     if not isinstance(protocol, Protocol) and not restart:
         loaded = as_begun(loaded, folder, partial(load_protocol, protocol, settings=settings, allow=allow))
+    notes: list[str] = []
     if restart or not (folder / FACTS).exists():
-        check_runs(loaded, allow, device)
+        notes = check_runs(loaded, folder, allow, device)
+    elif protocol_of(folder, unless=loaded.digest):
+        notes = check_claims(loaded, folder, allow, device)  # they may be others than those of the study that is there
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
+        for note in notes:
+            watch.note(note)
         failed = carry_out(study, loaded, way, Work(study.folder / RUNS, tuple(allow), device), watch, stop)
         if failed:
             raise unsealed(failed)
@@ -149,14 +160,25 @@ def unsealed(failed: Sequence[ElasticError]) -> RunFailed:
     return kind("every run", "end", shown([str(error) for error in failed]), hint)
 
 
-def check_runs(protocol: Protocol, allow: Sequence[str], device: str | None) -> None:
-    """Report missing data, an unfit model or numbers that overflow before there is a folder.
+def check_runs(protocol: Protocol, folder: Path, allow: Sequence[str], device: str | None) -> list[str]:
+    """Report missing data, an unfit model, numbers that overflow or claims about nothing before there is a folder.
+
+    Returns
+    -------
+    list of str
+        What a user should know, and is no error.
 
     Raises
     ------
     ElasticError
-        As `elastic.runs.rehearsal.rehearse`.
+        As `elastic.runs.rehearsal.rehearse` and `elastic.study.claim_rehearsal.check_claims`.
     """
+    from elastic.runs.clamps import clamps
     from elastic.runs.rehearsal import rehearse
 
-    rehearse(protocol, allow, device)
+    try:
+        setup = rehearse(protocol, allow, device)
+    except ElasticError as error:
+        raise protocol.located(error) from error
+    known = {protocol.cells[0].digest: setup.layout}
+    return [*clamps(setup, protocol), *check_claims(protocol, folder, allow, device, known)]

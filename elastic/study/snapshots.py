@@ -9,6 +9,7 @@ from typing import TypeVar
 import xarray as xr
 
 from elastic.cube import is_sealed, open_sealed, read_manifest
+from elastic.cube.names import HOW_TO_OPEN
 from elastic.errors import StudyError
 
 #: How often a study is read anew while it changes.
@@ -67,6 +68,9 @@ def opened_seal(folder: Path, digest: str) -> xr.DataTree | None:
 
     def opened() -> xr.DataTree | None:
         sealed = open_sealed(folder) if is_sealed(folder) else None
-        return sealed if sealed is not None and sealed.attrs.get("digest") == digest else None
+        if sealed is None or sealed.attrs.get("digest") != digest:
+            return None
+        sealed.attrs = {**HOW_TO_OPEN, **sealed.attrs}  # which earlier releases did not write
+        return sealed
 
     return settled(opened, lambda: str(read_manifest(folder)))

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
+from elastic.analysis.plots import Plots
+from elastic.analysis.reading import names_of, read
 from elastic.cube import assemble, read_manifest, read_progress, read_report, with_axes_along
-from elastic.errors import Damaged, ProtocolError, StudyError
+from elastic.errors import Damaged, ElasticError, NotMeasured, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
 from elastic.study.cube_attributes import axes_along, cube_attributes
 from elastic.study.folders import RESULTS, RUNS, study_folder
 from elastic.study.identity import checked_cells, checked_facts
-from elastic.study.plots import Plots
 from elastic.study.provenance import of_its_release
 from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.run_status import RunStatus, read_status
@@ -170,6 +171,37 @@ class Study:
         """The figures, each a method: ``study.plot.depth_profile()``."""
         return Plots(lambda: self.cube)
 
+    def __getitem__(self, name: object) -> xr.DataArray | xr.Dataset:
+        """Return a variable of the cube by its name, ``study["nc1"]``, or a group: ``study["collapse"]``.
+
+        A name that several groups have, such as ``status``, is taken with its group: ``study["training/status"]``.
+
+        Raises
+        ------
+        NotMeasured
+            If the cube has none of this name; the message proposes the nearest.
+        """
+        cube = self.cube
+        if not isinstance(name, str):
+            should, hint = "be the name of a variable or a group", f'one of {", ".join(cube.children)}, or "nc1"'
+            raise NotMeasured("the key", should, repr(name), hint)
+        return cube[name].to_dataset() if name in cube.children else read(cube, name, split=None)
+
+    def __contains__(self, name: object) -> bool:
+        cube = self.cube
+        group, _, variable = str(name).rpartition("/")
+        return name in names_of(cube) or (group in cube.children and variable in cube[group].dataset.data_vars)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the groups and of their variables."""
+        return iter(names_of(self.cube))
+
+    def _ipython_key_completions_(self) -> list[str]:
+        try:
+            return names_of(self.cube)
+        except ElasticError:  # a damaged study has nothing to propose
+            return []
+
     def run_folder(self, cell: str) -> Path:
         """Return the folder of a run."""
         return self.folder / RUNS / cell
@@ -227,6 +259,20 @@ class Study:
             If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
         """
         seal_study(self, leaving_out)
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the report, one HTML page that needs no network, and return its path (`elastic report`).
+
+        Parameters
+        ----------
+        path
+            Of the page; ``report.html`` in the study's folder by default.
+        """
+        from importlib import import_module
+
+        # The room of reports lies above this one: it is named, and loaded when a report is written.
+        written: Path = import_module("elastic.report").write_report(self, None if path is None else Path(path))
+        return written
 
     def verify(self) -> Verified:
         """Read every file of the study and name each that is not as it was written (`elastic verify`)."""

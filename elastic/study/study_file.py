@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import explained, read_regular
+from elastic.cube.atomic import PARTIAL, explained, read_regular
 from elastic.cube.checked_files import decode_json, write_json
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
 
 FACTS, PROTOCOL = "study.json", "protocol.yaml"
+
+#: A protocol.yaml that is being replaced, together with study.json, by that of the same study with more runs.
+FORMER = f".{PROTOCOL}.former{PARTIAL}"
 
 #: What JSON, its digest and the models of a protocol raise on damaged contents.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)

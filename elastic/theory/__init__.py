@@ -4,6 +4,7 @@ They say where training has to end: the oracles of the theory models. NumPy and 
 """
 
 from elastic.theory.cross_entropy import cross_entropy_ufm
+from elastic.theory.deep_cross_entropy import CodeOptimum, deep_cross_entropy_code, deep_cross_entropy_ufm
 from elastic.theory.factor_layers import mse_factor_layer
 from elastic.theory.factor_model import mse_factor_model
 from elastic.theory.layer_peeled import layer_peeled, layer_peeled_imbalanced
@@ -13,6 +14,7 @@ from elastic.theory.seli import seli
 from elastic.theory.supervised_contrastive import supervised_contrastive
 
 __all__ = [
+    "CodeOptimum",
     "CrossEntropyOptimum",
     "FactorOptimum",
     "Geometry",
@@ -20,6 +22,8 @@ __all__ = [
     "LayerSpectrum",
     "Optimum",
     "cross_entropy_ufm",
+    "deep_cross_entropy_code",
+    "deep_cross_entropy_ufm",
     "layer_peeled",
     "layer_peeled_imbalanced",
     "minority_collapse_count",

@@ -23,6 +23,13 @@ def probe_schedule(name: str | None = None) -> Callable[[Callable[..., list[int]
 def log(epochs: int, *, count: Count = 12) -> list[int]:
     """Probe at about ``count`` epochs, evenly spaced in the logarithm from 1 on.
 
+    Parameters
+    ----------
+    count
+        Number of probed epochs, fewer where the training has fewer; 0 and the last are always among them.
+
+    Examples
+    --------
     >>> log(200, count=6)
     [0, 1, 4, 14, 53, 200]
     """
@@ -33,6 +40,13 @@ def log(epochs: int, *, count: Count = 12) -> list[int]:
 def linear(epochs: int, *, count: Count = 12) -> list[int]:
     """Probe at ``count`` evenly spaced epochs.
 
+    Parameters
+    ----------
+    count
+        Number of probed epochs, fewer where the training has fewer; 0 and the last are always among them.
+
+    Examples
+    --------
     >>> linear(100, count=5)
     [0, 25, 50, 75, 100]
     """
@@ -44,6 +58,13 @@ def linear(epochs: int, *, count: Count = 12) -> list[int]:
 def every(epochs: int, *, step: Annotated[int, Field(ge=1)] = 1) -> list[int]:
     """Probe after every so many epochs.
 
+    Parameters
+    ----------
+    step
+        Number of epochs from one probe to the next; 0 and the last epoch are always probed.
+
+    Examples
+    --------
     >>> every(10, step=4)
     [0, 4, 8]
     """
@@ -52,8 +73,15 @@ def every(epochs: int, *, step: Annotated[int, Field(ge=1)] = 1) -> list[int]:
 
 @probe_schedule()
 def listed(epochs: int, *, values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]) -> list[int]:
-    """Probe at the epochs told, as far as the training goes.
+    """Probe at the listed epochs, as far as the training goes.
 
+    Parameters
+    ----------
+    values
+        Probed epochs; 0 and the last are always among them.
+
+    Examples
+    --------
     >>> listed(10, values=[5, 50])
     [5]
     """

@@ -4,7 +4,7 @@
 # Does every layer collapse, the deeper the more and by the same factor, and does a step on a sample move its
 # own class further than the others?
 #
-# After `tirer2022extended`, `he2023law`, `he2020local` (`elastic/references.bib`).
+# After `papyan2020prevalence`, `tirer2022extended`, `he2023law`, `he2020local` (`elastic/references.bib`).
 #
 # Study `quickstart`, read from its cube: every number and every sentence below is computed from it. Written by
 # `elastic notebook`; yours to change.
@@ -24,6 +24,14 @@ cube = study.cube  # an xarray.DataTree; no torch is needed to read it
 {group: dict(node.sizes) for group, node in cube.children.items()}
 
 # %% [markdown]
+# ## Does the network collapse?
+#
+# NC1 to NC4 at the last hidden layer, and the accuracy, over the epochs; at collapse NC1 to NC4 are 0.
+
+# %%
+study.plot.neural_collapse()
+
+# %% [markdown]
 # ## Did the network fit?
 #
 # Accuracy at the last epoch: mean and 95 % interval over the seeds.
@@ -31,6 +39,9 @@ cube = study.cube  # an xarray.DataTree; no torch is needed to read it
 # %%
 accuracy = cube.elastic.interval("accuracy", split=None, where={"epoch": -1})
 accuracy.reset_coords(drop=True).to_dataframe()
+
+# %%
+study.plot.training_curves()
 
 # %% [markdown]
 # ## How far is each layer collapsed?

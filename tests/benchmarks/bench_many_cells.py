@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 import elastic
-from elastic import listing
 from elastic.cube import Journal, Layout, Variable, compaction, write_layout, write_report
 from elastic.cube.epoch_files import COMPACT
+from elastic.listing import studies
 from elastic.protocol import load_protocol
 from elastic.study.creation import make_study
 
@@ -84,7 +84,7 @@ def write_run(run: Path, layout: Layout, epochs: int, chance: np.random.Generato
 
 
 STEPS = {
-    "status": lambda folder: listing.status_table(elastic.open_study(folder)),
+    "status": lambda folder: studies.status_table(elastic.open_study(folder)),
     "assemble": lambda folder: elastic.open_study(folder).assemble(),
     "seal": lambda folder: elastic.open_study(folder).seal(),
     "sealed again": lambda folder: elastic.open_study(folder).seal(),

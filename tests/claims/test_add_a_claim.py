@@ -32,9 +32,11 @@ def loss_is_low(cube, *, most: float = 5.0, where: dict[str, float] | None = Non
     return Evidence(read(cube, "loss", where=where).isel(epoch=-1), (-math.inf, most), "loss (nats)")
 '''
 
-#: Called with a selection: the example of the README.
+#: Called with a selection: the example of the documentation.
 (OF_A_SELECTION,) = re.findall(
-    r"```python\n((?:(?!```).)*?@claim.*?)```", (Path(elastic.__file__).parents[1] / "README.md").read_text(), re.S
+    r"```python\n((?:(?!```).)*?@claim.*?)```",
+    (Path(elastic.__file__).parent / "docs" / "extending.md").read_text(),
+    re.S,
 )
 
 
@@ -44,15 +46,15 @@ def added(tmp_path, monkeypatch):
     entries = registry("claims")._entries
     before = dict(entries)
     (tmp_path / "my_claims.py").write_text(OF_THE_CUBE)
-    (tmp_path / "readme_claims.py").write_text(OF_A_SELECTION)
+    (tmp_path / "shown_claims.py").write_text(OF_A_SELECTION)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     importlib.import_module("my_claims")
-    importlib.import_module("readme_claims")
+    importlib.import_module("shown_claims")
     yield
     entries.clear()
     entries.update(before)
-    del sys.modules["my_claims"], sys.modules["readme_claims"]
+    del sys.modules["my_claims"], sys.modules["shown_claims"]
 
 
 def test_one_function_of_the_cube_makes_a_claim(added, finished_study, tmp_path):
@@ -118,10 +120,11 @@ def test_a_claim_may_take_both_a_selection_and_the_cube(finished_study):
 def test_a_claim_is_listed_shown_and_in_the_schema(added):
     assert "loss_is_low" in listing.names(["claims"])["claims"]
     assert listing.description("loss_is_low")
-    names, *components = json_schema()["$defs"]["claims"]["anyOf"]
-    assert "loss_is_low" in names["enum"]
-    (component,) = [part for part in components if part["title"] == "loss_is_low"]
-    jsonschema.Draft202012Validator(component).validate({"name": "loss_is_low", "most": 2.0})
+    schema = json_schema()
+    claims = jsonschema.Draft202012Validator({"$ref": "#/$defs/claims", "$defs": schema["$defs"]})
+    assert claims.is_valid("loss_is_low")
+    assert claims.is_valid({"name": "loss_is_low", "most": 2.0})
+    assert not claims.is_valid({"name": "loss_is_low", "most": "2"})
 
 
 def test_every_claim_cites_an_entry_and_states_a_sentence():

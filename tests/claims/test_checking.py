@@ -10,7 +10,10 @@ import studies
 import elastic
 from elastic.claims.checking import CLAIMS
 from elastic.cube.checked_files import OF_WHAT
-from elastic.errors import ElasticError, OptionError, StudyError, UnknownName
+from elastic.errors import ElasticError, StudyError
+from elastic.export.latex import claims_table as latex_table
+from elastic.report.claims_table import claims_table as report_table
+from elastic.report.context import read_context
 
 HELD, WRONG = "{name: below, variable: loss, threshold: 1000}", "{name: above, variable: loss, threshold: 1000}"
 
@@ -116,31 +119,69 @@ def test_a_study_that_has_not_begun_decides_nothing(study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "place", "words"),
+    ("text", "place", "words"),
     [
-        ("claims: [{name: bellow, variable: loss, threshold: 1}]", UnknownName, "1:17", "'below'"),
-        ("claims: [{name: below, variable: loss}]", ElasticError, "1:10", "`claims.0.threshold` should be given"),
-        ("claims: [{name: below, variable: loss, threshold: a}]", ElasticError, "1:51", "a valid number"),
-        ("claims: [{name: below, variable: loss, treshold: 1}]", ElasticError, "1:40", "'threshold'"),
-        ("claims: [3]", ElasticError, "1:10", "be a claim"),
-        ("claims: below", ElasticError, "1:9", "be a list of claims"),
-        ("title: none", ElasticError, "1:1", "`claims` should be a list of claims; found nothing"),
+        ("claims: below", "1:9", "be a list of claims"),
+        ("title: none", "1:1", "`claims` should be a list of claims; found nothing"),
     ],
 )
-def test_a_mistake_in_the_file_is_told_with_its_place(study, tmp_path, text, error, place, words):
+def test_a_file_without_claims_is_refused(study, tmp_path, text, place, words):
     path = tmp_path / "claims.yaml"
     path.write_text(text + "\n")
-    with pytest.raises(error) as caught:
+    with pytest.raises(ElasticError) as caught:
         elastic.check(study, claims=path)
     assert caught.value.place == f"{path}:{place}"
     assert words in str(caught.value)
 
 
-def test_a_question_that_this_study_cannot_be_asked_is_an_error(study, tmp_path):
+@pytest.mark.parametrize(
+    ("claim", "column", "words"),
+    [
+        ("{name: bellow, variable: loss, threshold: 1}", 12, "'below'"),
+        ("{name: below, variable: loss}", 5, "`claims.1.threshold` should be given"),
+        ("{name: below, variable: loss, threshold: a}", 46, "a valid number"),
+        ("{name: below, variable: loss, treshold: 1}", 35, "'threshold'"),
+        ("3", 5, "be a claim"),
+        ("{name: below, variable: loss, threshold: 1, where: {decay: 1}}", 64, "`claims.1.where.decay` should be"),
+        ("{name: below, variable: nc1, threshold: 1, layer: hidden_7}", 55, "`claims.1.layer` should be a layer"),
+        ("{name: below, variable: nc1, threshold: 1, epoch: 5}", 55, "`claims.1.epoch` should be a recorded epoch"),
+        ("{name: below, variable: nc1, threshold: 1, split: tset}", 55, "found 'tset'; try 'test'"),
+        ("{name: minority_collapses, classes: [3, 4], min_cosine: 0.5}", 45, "`claims.1.classes.1` should be a class"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_one_claim_hides_no_other_verdict(study, tmp_path, claim, column, words):
     path = tmp_path / "claims.yaml"
-    path.write_text("claims: [{name: below, variable: loss, threshold: 1, where: {decay: 0.1}}]\n")
-    with pytest.raises(OptionError, match=r"where\.decay"):
-        elastic.check(study, claims=path)
+    path.write_text(f"claims:\n  - {HELD}\n  - {claim}\n  - {WRONG}\n")
+    found = elastic.check(study, claims=path)
+    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "error", "refuted"]
+    assert found.mistaken
+    (finding,) = found.verdicts[1].findings
+    assert (finding.verdict, finding.effect, finding.seeds) == ("error", None, 0)
+    assert finding.reason.startswith(f"{path}:3:{column}: ")
+    assert words in finding.reason
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_mistake_among_a_study_s_own_claims_hides_no_other_verdict(study):
+    """As of a study whose claims an earlier release took, or that uses a claim of a package that is not there."""
+    facts = json.loads((study.folder / "study.json").read_text())
+    claims = [{"name": "below", "variable": "loss", "threshold": 1000.0}, {"name": "belov", "variable": "loss"},
+              {"name": "below", "variable": "nc1", "threshold": 1.0, "layer": "hidden_7"}]  # fmt: skip
+    protocol = {**facts["protocol"], "claims": claims}
+    text = json.dumps(protocol, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    facts |= {"protocol": protocol, "digest": hashlib.sha256(text.encode()).hexdigest()}
+    facts = {key: value for key, value in facts.items() if key not in ("sha256_of", "sha256")}
+    (study.folder / "study.json").write_text(json.dumps(facts))
+    opened = elastic.open_study(study.folder)
+    found = elastic.check(opened)
+    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "error", "error"]
+    assert "written by elastic" in found.verdicts[1].findings[0].reason
+    written = json.loads((study.folder / CLAIMS).read_text())["claims"]
+    assert [claim["verdict"] for claim in written] == ["supported", "error", "error"]
+    reported = report_table(read_context(opened))
+    assert (reported.tally, reported.note) == ({"supported": 1, "error": 2}, "")
+    assert "`claims.2.layer` should be a layer" in reported.claims[2].rows[0].reason
+    assert latex_table(opened, opened.cube).count("error") == 2
 
 
 def test_a_folder_that_is_no_study_is_told(tmp_path):

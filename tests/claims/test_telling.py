@@ -39,7 +39,7 @@ def test_every_claim_is_told_with_its_verdict_effect_interval_threshold_seeds_an
     text = printed(CHECKED, width)
     for words in (
         "1 supported, 1 refuted, 1 inconclusive", "✓ supported", "✗ refuted", "? inconclusive", "[he2023law]",
-        "nc1 falls with depth", "1.5 [1.25, 1.75]", "claimed > 1", "3 seeds", "not measured",
+        "nc1 falls with depth", "1.50 [1.25, 1.75]", "claimed > 1.00", "3 seeds", "not measured",
     ):  # fmt: skip
         assert words in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= width

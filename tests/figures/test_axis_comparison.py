@@ -36,7 +36,7 @@ def test_lines_and_bars_are_the_intervals_at_the_last_epoch(swept):
             wanted = over_seeds(values.sel(weight_decay=float(label)), log=True)
             np.testing.assert_allclose(estimates, wanted["estimate"])
             np.testing.assert_allclose(bars, np.stack([wanted["lower"], wanted["upper"]], axis=1))
-    assert "last probed epoch; 3 seeds, geometric mean, bar: 95 % interval" in caption_of(drawn)
+    assert "last probed epoch; geometric mean over 3 seeds, bar: 95 % interval" in caption_of(drawn)
     assert drawn.legends[0].get_title().get_text() == "weight decay"
 
 

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from elastic.analysis.intervals import interval
+from elastic.display.average import average
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures import contract
 from elastic.figures.contract import (
@@ -57,9 +58,10 @@ def test_a_figure_is_drawn_in_the_style_and_leaves_no_trace(enter):
         example(xr.DataTree(), size=5)
         assert matplotlib.rcParams["font.size"] == 31
     assert {key: seen[key] for key in STYLE} == STYLE
-    assert seen["axes.facecolor"] == "white"
+    assert seen["axes.facecolor"] == "#ffffff"
     assert seen["size"] == 5
-    assert enter.get("example").complete({}) == {"size": 3}
+    shared = {"width": None, "caption": None, "ax": None, "theme": "light"}
+    assert enter.get("example").complete({}) == {"size": 3, **shared}
     assert enter.get("example").summary == "Draw."
 
 
@@ -98,10 +100,16 @@ def test_over_seeds_on_a_log_axis_is_the_interval_of_the_logs():
     assert bool((found["lower"] > 0).all())
 
 
-def test_what_has_no_log_is_left_out_and_counted():
+def test_a_zero_makes_the_geometric_mean_zero_and_what_is_missing_is_left_out_and_counted():
     found = over_seeds(values([0.0, 2.0], [3.0, 2.0], [3.0, np.nan]), log=True)
-    assert found["count"].values.tolist() == [2, 2]
-    np.testing.assert_allclose(found["estimate"], [3.0, 2.0])
+    assert found["count"].values.tolist() == [3, 2]
+    np.testing.assert_allclose(found["estimate"], [0.0, 2.0])
+    assert found["lower"].isnull().values.tolist() == [True, False]
+
+
+def test_an_interval_of_shares_stays_among_the_shares():
+    found = average(values([0.9], [1.0], [1.0], value_bounds=["0.0", "1.0"]))
+    assert found["lower"].item() < 0.9 < found["estimate"].item() < found["upper"].item() == 1
 
 
 def test_the_band_is_the_interval():
@@ -122,9 +130,9 @@ def test_one_seed_has_no_band_and_the_caption_says_so():
 
 def test_the_caption_counts_the_seeds_that_are_there():
     few = over_seeds(values([1.0, np.nan], [2.0, 5.0], [6.0, 8.0]))
-    assert interval_words(few) == "2 to 3 seeds, mean, band: 95 % interval (t)"
+    assert interval_words(few) == "mean over 2 to 3 seeds, band: 95 % interval (t)"
     assert "geometric mean" in interval_words(few, log=True)
-    assert "on log axes geometric" in interval_words(few, log=None)
+    assert "of positive quantities geometric" in interval_words(few, log=None)
 
 
 def test_settings_left_open_and_settings_asked_for_are_told(swept):

@@ -31,7 +31,9 @@ def test_each_line_is_the_geometric_mean_of_its_epoch(cube):
             np.testing.assert_allclose(line.get_ydata(), np.exp(np.log(values.sel(epoch=epoch)).mean("seed")))
         assert [label.get_text() for label in axes.get_xticklabels()] == ["input", "h1", "h2", "penult.", "logits"]
         assert axes.get_yscale() == "log"
-    assert caption_of(drawn) == "NC1 on training samples; 3 seeds, geometric mean, band: 95 % interval (t, of the log)"
+    assert (
+        caption_of(drawn) == "NC1 on training samples; geometric mean over 3 seeds, band: 95 % interval (t, of the log)"
+    )
     assert drawn.axes[0].get_ylabel().startswith("NC1")
 
 
@@ -88,7 +90,7 @@ def test_a_bounded_metric_is_on_a_linear_axis_with_its_mean(cube):
     wanted = cube["collapse"].dataset["ncc_accuracy"].sel(split="train", epoch=64).mean("seed")
     np.testing.assert_allclose(curves(drawn.axes[0])[-1].get_ydata(), wanted)
     assert [axes.get_yscale() for axes in drawn.axes] == ["linear", "log"]
-    assert "on log axes geometric" in caption_of(drawn)
+    assert "of positive quantities geometric" in caption_of(drawn)
 
 
 def test_the_setting_that_is_shown_is_told(swept):

@@ -12,6 +12,7 @@ from elastic.analysis.locality import tracking
 from elastic.analysis.reading import hidden_layers, read
 from elastic.errors import NotMeasured
 from elastic.figures.locality_collapse import locality_collapse
+from elastic.figures.style import ink
 
 HIDDEN = ["hidden_1", "hidden_2", "hidden_3", "penultimate"]
 
@@ -41,7 +42,7 @@ def test_a_path_begins_at_an_open_marker_and_ends_at_a_filled_one():
     marked = [
         line for line in drawn.axes[0].lines if line.get_marker() not in ("None", "") and len(line.get_xdata()) == 1
     ]
-    opened = [line.get_xydata()[0] for line in marked if line.get_markerfacecolor() == "white"]
+    opened = [line.get_xydata()[0] for line in marked if line.get_markerfacecolor() == ink(0)]
     ends = [container[0].get_xydata()[0] for container in drawn.axes[0].containers]
     np.testing.assert_array_equal(opened, [path[0] for path in paths(drawn)])
     np.testing.assert_array_equal(ends, [path[-1] for path in paths(drawn)])
@@ -116,8 +117,8 @@ def test_one_seed_is_drawn_without_intervals():
 
 def test_one_layer_has_no_correlation_over_layers():
     drawn = locality_collapse(cube_of(hidden=1))
-    assert [text.get_text() for text in drawn.axes[2].texts] == ["undefined: too few layers"]
-    assert [text.get_text() for text in drawn.axes[1].texts] == []
+    assert [text.get_text() for text in drawn.axes[2].texts] == ["c", "undefined: too few layers"]
+    assert [text.get_text() for text in drawn.axes[1].texts] == ["b"]
     assert unreadable(drawn) == []
 
 

@@ -11,23 +11,24 @@ from elastic.analysis.depth import separation_law as fit_law
 from elastic.analysis.intervals import interval
 from elastic.analysis.reading import hidden_layers, read
 from elastic.errors import NotMeasured
-from elastic.figures.separation_law import FOUND, LINE, separation_law
+from elastic.figures.separation_law import separation_law
+from elastic.figures.style import colour, ink
 
 
 def points(axes):
     """Return the open and the filled points of a panel, [n, 2] each."""
-    found = {bars[0].get_markerfacecolor() == FOUND: bars[0].get_xydata() for bars in axes.containers}
+    found = {bars[0].get_markerfacecolor() == ink(): bars[0].get_xydata() for bars in axes.containers}
     return found.get(False), found[True]
 
 
 def bars(axes):
     """Return lower and upper ends of the filled points' bars, [n, 2]."""
-    (filled,) = [container for container in axes.containers if container[0].get_markerfacecolor() == FOUND]
+    (filled,) = [container for container in axes.containers if container[0].get_markerfacecolor() == ink()]
     return np.array([segment[:, 1] for segment in filled[2][0].get_segments() if len(segment)])
 
 
 def line(axes):
-    return next(drawn for drawn in axes.lines if drawn.get_color() == LINE).get_xydata()
+    return next(drawn for drawn in axes.lines if drawn.get_color() == colour(5)).get_xydata()
 
 
 def fuzziness(cube, epoch, **choice):
@@ -63,10 +64,10 @@ def test_a_law_that_holds_is_told_as_it_is():
     assert drawn.axes[1].get_title().split("\n") == [
         "epoch 16",
         "ρ = 0.607 [0.536, 0.687]",  # slopes −0.45, −0.5, −0.55: e^−0.5, and e^(−0.5 ± 4.303 · 0.05/√3)
-        "r = −1.000 [−1.000, −1.000]",
+        "r = −1.00 [−1.00, −1.00]",
     ]
     np.testing.assert_allclose(line(drawn.axes[1]), points(drawn.axes[1])[1], rtol=1e-9)
-    assert "ρ = 1.000" in drawn.axes[0].get_title()
+    assert "ρ = 1.00" in drawn.axes[0].get_title()
 
 
 def test_ratio_and_correlation_are_those_of_the_fits():
@@ -99,7 +100,7 @@ def test_epochs_layers_split_and_setting_are_taken_as_asked():
 
 def test_one_seed_has_neither_bars_nor_intervals():
     drawn = separation_law(cube_of(seeds=1))
-    assert drawn.axes[1].get_title().split("\n")[1:] == ["ρ = 0.607", "r = −1.000"]
+    assert drawn.axes[1].get_title().split("\n")[1:] == ["ρ = 0.607", "r = −1.00"]
     assert len(bars(drawn.axes[1])) == 0
     assert "one seed" in caption_of(drawn)
     assert unreadable(drawn) == []

@@ -67,14 +67,24 @@ def test_every_cell_runs(finished_study, kind, monkeypatch, tmp_path):
     assert shown[0] is study
     assert all(value is not None for value in shown)
     figures = [value for value in shown if isinstance(value, matplotlib.figure.Figure)]
-    assert bool(figures) == (kind not in ("not probed", "nothing yet"))
+    assert bool(figures) == (kind != "nothing yet")
 
 
 def test_a_study_with_everything_is_asked_everything(finished_study):
     study = altered.Altered(finished_study.folder, altered.swept("weight_decay", [0.0, 5e-4]), claims=CLAIMS)
     text = "\n".join(code_of(study))
-    for asked in ("depth_profile", "onset_map", "locality_collapse", "response_matrices", "axis_comparison"):
+    for asked in (
+        "training_curves",
+        "neural_collapse",
+        "depth_profile",
+        "onset_map",
+        "locality_collapse",
+        "response_matrices",
+        "axis_comparison",
+    ):
         assert f"study.plot.{asked}(" in text
+    drawn = [line for line in text.splitlines() if line.startswith("study.plot.")]
+    assert drawn[0].startswith("study.plot.neural_collapse(")
     for asked in ("onset(", "lead(", "difference("):
         assert f"cube.elastic.{asked}" in text
     assert "elastic.check(study)" in text
@@ -86,7 +96,7 @@ def test_a_study_with_everything_is_asked_everything(finished_study):
     [
         ("no elasticity", ["locality", "relative_similarity", "response_matrices"]),
         ("no collapse", ["nc1", "onset"]),
-        ("not probed", ["study.plot"]),
+        ("not probed", ["neural_collapse", "depth_profile"]),
         ("finished", ["elastic.check(", "axis_comparison", "where = ", "np.", "separation_law"]),
     ],
 )

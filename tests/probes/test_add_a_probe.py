@@ -145,7 +145,7 @@ def test_claims_select_by_its_dim_and_name_its_metrics(module, path):
 
 
 def test_the_schema_and_the_listings_know_it(module):
-    schema = json_schema()["$defs"]["Probes"]["properties"]["activity"]["anyOf"][0]
+    schema = json_schema()["$defs"]["Probes"]["properties"]["activity"]
     assert schema["properties"]["count"]["minimum"] == 1
     assert listing.names(["probes"])["probes"]["activity"] == "How strongly the features of each layer are active."
 

@@ -91,7 +91,7 @@ def test_free_options_keep_their_plain_data(files, toys):
 @pytest.mark.parametrize(
     ("change", "field", "hint"),
     [
-        ({"loss": {"name": "hinge", "kind": "sotf"}}, "`loss.kind`", "elastic show hinge"),
+        ({"loss": {"name": "hinge", "kind": "sotf"}}, "`loss.kind`", "kind: 'soft'"),
         ({"loss": {"name": "hinge", "margin": 0}}, "`loss.margin`", "elastic show hinge"),
         ({"loss": {"name": "hinge", "Margin": 2}}, "`loss.Margin`", "'margin'"),
         ({"model": {"name": "net", "depht": 2}}, "`model.depht`", "'depth'"),

@@ -158,7 +158,7 @@ def test_what_never_runs_need_not_be_possible(files):
         ({"together": {"size": ["wide"]}}, "together.size", "at least 2 items"),
         ({"together": {"size": ["wide", "norm"]}}, "together.size", "values each; found wide with 3, norm with 2"),
         ({"together": {"norm": ["wide", "rate"]}}, "together.norm", "have another name than an axis; found 'norm'"),
-        ({"together": {"layer": ["wide", "rate"]}}, "together.layer", "have another name, such as layer_axis"),
+        ({"together": {"layer": ["wide", "rate"]}}, "together.layer", "found 'layer'; try layer_axis"),
         ({"together": {"nc1": ["wide", "rate"]}}, "together.nc1", "have another name than a variable"),
         ({"together": {"a": ["wide", "rate"], "b": ["rate", "wide"]}}, "together.b.0", "vary together with one group"),
         ({"together": {"size": {"axes": ["wide", "rate"], "labels": [1, 2]}}}, "together.size.labels",

@@ -1,13 +1,17 @@
 """The JSON Schema of protocol files: it accepts what `load_protocol` accepts and knows every name."""
 
 import copy
+import json
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
 from elastic.protocol import json_schema, load_protocol
+from elastic.protocol.shipped import SCHEMA, schema_line
 from elastic.registry import registry
 
 PROTOCOLS = sorted((Path(__file__).parents[2] / "protocols").glob("*.yaml"))
@@ -104,9 +108,85 @@ def test_the_canonical_form_is_itself_a_protocol_file(files, validator):
 
 def test_every_registered_name_and_option_is_in_the_schema(schema):
     for kind in ("data", "models", "losses", "optimizers", "schedules", "probe_schedules", "claims"):
-        names, *components = schema["$defs"][kind]["anyOf"]
-        assert names == {"enum": registry(kind).names()}
-        for entry, component in zip(registry(kind), components, strict=True):
-            assert component["properties"]["name"] == {"const": entry.name}
-            assert set(entry.options.model_fields) <= set(component["properties"])
-            assert component["description"] == entry.summary
+        component = schema["$defs"][kind]
+        names, options = component["else"]["properties"]["name"], component["else"]["allOf"]
+        assert names["enum"] == component["then"]["enum"] == registry(kind).names()
+        for entry, one in zip(registry(kind), options, strict=True):
+            assert one["if"] == {"properties": {"name": {"const": entry.name}}, "required": ["name"]}
+            assert set(entry.options.model_fields) <= set(one["then"]["properties"])
+            assert one["then"]["description"] == entry.summary
+            described = {
+                name: one["then"]["properties"][name].get("description") for name in entry.options.model_fields
+            }
+            assert described == {name: field.description for name, field in entry.options.model_fields.items()}
+
+
+def test_the_variables_of_claims_are_enumerated(schema):
+    names = schema["$defs"]["variable"]["enum"]
+    assert {*registry("metrics").names(), "accuracy", "kernel_change", "collapse/nc1"} <= {*names}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wrong"),
+    [
+        (("model",), "mpl", "$.model"), (("model", "name"), "mpl", "$.model.name"), (("loss",), 3, "$.loss"),
+        (("model", "widths"), "wide", "$.model.widths"), (("model", "widths"), [3, "a"], "$.model.widths[1]"),
+        (("training", "batch_size"), "x", "$.training.batch_size"), (("data", "per_class"), -1, "$.data.per_class"),
+        (("data", "imbalance"), {"ratio": 0.5}, "$.data.imbalance.ratio"), (("data",), None, "$.data"),
+        (("loss",), {"name": "mse", "weight": -1}, "$.loss.weight"), (("optimizer", "lr"), -1, "$.optimizer.lr"),
+        (("optimizer", "schedule"), {"name": "cosin"}, "$.optimizer.schedule.name"),
+        (("optimizer", "schedule"), {"name": "cosine", "final": 3}, "$.optimizer.schedule.final"),
+        (("probes", "collapse"), {"per_class": "a"}, "$.probes.collapse.per_class"),
+        (("probes", "elasticity"), {"engine": "fast"}, "$.probes.elasticity.engine"),
+        (("probes", "weights"), {"per_class": 0}, "$.probes.weights.per_class"),
+        (("probes", "at"), {"name": "log", "count": 1}, "$.probes.at.count"),
+        (("claims", 0), {"name": "collapse_deepens_with_training", "metric": "NC1"}, "$.claims[0].metric"),
+        (("claims", 0), {"name": "below", "variable": "nc1", "threshold": "a"}, "$.claims[0].threshold"),
+        (("claims", 0), {"name": "below", "variable": "nc1", "threshold": 1, "where": 3}, "$.claims[0].where"),
+        (("axes", "rate"), {"path": "optimizer.lr"}, "$.axes.rate"), (("axes", "seed"), [], "$.axes.seed"),
+    ],
+)  # fmt: skip
+def test_the_best_error_is_about_the_value_that_is_wrong(validator, quickstart, path, value, wrong):
+    node = quickstart
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    error = jsonschema.exceptions.best_match(validator.iter_errors(quickstart))
+    assert error.json_path == wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [(("model",), "colour"), (("probes", "at"), "colour"), (("claims", 0), "colour"), (("training",), "batchsize")],
+)
+def test_the_best_error_names_an_unknown_key(validator, quickstart, path, named):
+    node = quickstart
+    for part in path:
+        node = node[part]
+    node[named] = 1
+    error = jsonschema.exceptions.best_match(validator.iter_errors(quickstart))
+    assert (error.validator, list(error.absolute_path)) == ("additionalProperties", [*path])
+    assert f"'{named}' was unexpected" in error.message
+
+
+def test_a_protocol_that_extends_another_need_not_be_whole(validator):
+    extending = {"extends": "quickstart", "name": "mine", "model": {"widths": [8]}, "axes": {"rate": None}}
+    assert validator.is_valid(extending)
+    for missing in ({"name": "mine"}, {"title": "Mine"}, {"name": "mine", "title": "Mine", "model": {"widths": [8]}}):
+        assert not validator.is_valid(missing)
+
+
+def test_the_schema_beside_the_protocols_that_ship_is_that_of_this_release(schema):
+    """Written by: elastic schema > protocols/protocol.schema.json"""
+    written = (QUICKSTART.parent / SCHEMA).read_text()
+    assert written == json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("path", PROTOCOLS, ids=lambda path: path.stem)
+def test_a_protocol_that_ships_names_its_schema_for_editors(path):
+    assert path.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
+
+
+def test_a_new_protocol_names_the_schema_of_the_installation():
+    uri = schema_line().partition("$schema=")[2].strip()
+    assert Path(url2pathname(urlsplit(uri).path)) == QUICKSTART.parent / SCHEMA

@@ -386,4 +386,4 @@ def test_show_tells_since_when_an_option_is_there():
     text = io.StringIO()
     Console(file=text, width=200).print(description("collapse"))
     (line,) = [line for line in text.getvalue().splitlines() if "rank_tolerance" in line and "since" in line]
-    assert line.endswith("None (since 0.1.0; before: None)")
+    assert line.rstrip().endswith("(since 0.1.0; before: null)")

@@ -57,7 +57,7 @@ def test_asked_are_the_probes_that_are_not_null_with_all_options(plain):
         ("weights: {per_clas: 5}", "a.yaml:16:13",
          "`probes.weights.per_clas` should be an option of 'weights'; found 'per_clas'; try 'per_class'"),
         ("weights: {per_class: 0}", "a.yaml:16:24",
-         "`probes.weights.per_class` should be greater than or equal to 1; found 0; try elastic show weights"),
+         "`probes.weights.per_class` should be greater than or equal to 1; found 0; try per_class: 1"),
         ("weights: {per_class: many}", "a.yaml:16:24", "`probes.weights.per_class` should be a valid integer"),
         ("weights: 5", "a.yaml:16:12", "`probes.weights` should be a mapping of keys to values; found 5; try "),
         ("weights: [per_class]", "a.yaml:16:12", "`probes.weights` should be a mapping of keys to values; found "),
@@ -118,8 +118,8 @@ def test_the_schema_knows_it(files, base):
     ]:  # fmt: skip
         assert validator.is_valid(written | {"probes": probes}) == valid
         (files.load if valid else files.refuse)(written | {"probes": probes})
-    options, null = schema["$defs"]["Probes"]["properties"]["weights"]["anyOf"]
-    assert (null, options["description"]) == ({"type": "null"}, registry("probes").get("weights").summary)
+    options = schema["$defs"]["Probes"]["properties"]["weights"]
+    assert (options["type"], options["description"]) == (["object", "null"], registry("probes").get("weights").summary)
 
 
 def test_a_protocol_that_names_no_further_probe_reads_no_registry(monkeypatch):

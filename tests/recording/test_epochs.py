@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import recordings
 import torch
-from recordings import network, record, recorder
+from recordings import PROBES, network, record, recorder
 
 import elastic
+from elastic.checkpoint import ARITHMETIC
+from elastic.cube import Journal, read_report, write_report
 from elastic.errors import ElasticError, NotReproduced, StudyError
 
 
@@ -243,3 +245,38 @@ def test_the_samples_are_drawn_from_the_coordinate_seed_or_from_the_argument(tmp
     assert drawn("b", seed=7, **few) == of_coordinate
     assert drawn("c", coordinates={"seed": 3}, seed=7, **few) == of_coordinate
     assert drawn("d", **few) != of_coordinate
+
+
+def rounded(folder, monkeypatch):
+    """Replay a recorded run whose movements are larger by a part in ten million."""
+    append = Journal.append
+
+    def shifted(self, epoch, record):
+        key = "elasticity/response"
+        append(
+            self, epoch, {**record, key: np.asarray(record[key]) * np.float32(1 + 2e-7)} if key in record else record
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", shifted)
+        record(folder, probes=PROBES)
+
+
+def test_movements_that_differ_by_rounding_are_another_record(tmp_path, monkeypatch):
+    record(tmp_path, probes=PROBES)
+    with pytest.raises(NotReproduced, match="elasticity/response other by up to"):
+        rounded(tmp_path, monkeypatch)
+
+
+def test_a_run_that_an_earlier_release_began_may_differ_by_the_rounding_of_movements(tmp_path, monkeypatch, caplog):
+    record(tmp_path, probes=PROBES)
+    before = elastic.open_study(tmp_path).cube.load()
+    (run,) = (tmp_path / "runs").iterdir()
+    write_report(run, {key: value for key, value in read_report(run).items() if key != ARITHMETIC})
+    for _ in range(2):  # the run remains one of that release
+        rounded(tmp_path, monkeypatch)
+        assert "differs by rounding when replayed; the record is kept: elasticity/response" in caplog.text
+        caplog.clear()
+    assert elastic.open_study(tmp_path).cube["elasticity"].to_dataset().equals(before["elasticity"].to_dataset())
+    with pytest.raises(NotReproduced):
+        record(tmp_path, probes=PROBES, lr=0.5)

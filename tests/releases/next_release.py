@@ -22,9 +22,9 @@ CHANGES = {
     "_version.py": [(f'__version__ = "{elastic.__version__}"', f'__version__ = "{VERSION}"')],
     "protocol/sections.py": [
         (
-            "    deterministic: bool = True\n",
-            "    deterministic: bool = True\n"
-            f'    fresh: Annotated[int | None, Added("{VERSION}", before=None), Field(ge=1)] = 1\n',
+            "    threads: Annotated[\n",
+            f'    fresh: Annotated[int | None, Added("{VERSION}", before=None), Field(ge=1)] = 1\n'
+            "    threads: Annotated[\n",
         )
     ],
     "models/mlp.py": [

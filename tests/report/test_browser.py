@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
+from matplotlib.image import imread
+
+from elastic.figures.style import THEMES
 
 MATRIX = "#responses g.mark-rect[class*=cells] path"
 TEXTS = "els => els.map(el => el.textContent)"
@@ -60,6 +66,8 @@ def test_the_slider_moves_through_the_probed_epochs_by_keyboard(opened, report):
     page.locator("#responses-controls input[type=range]").focus()
     page.keyboard.press("Home")
     until(page, "responses", "Epoch 0, penultimate")
+    spoken = page.locator("#responses-controls input[type=range]").get_attribute("aria-valuetext")
+    assert spoken == page.locator("#responses-controls output").inner_text() == "epoch 0"
     assert cells(page) != last
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -91,7 +99,7 @@ def test_a_click_on_a_class_shows_its_course_and_marks_it(opened, report):
     assert courses(page) != before
     chosen = "el => el.selectedOptions[0].text"
     assert [control(page, "responses", f"pair_{end}").evaluate(chosen) for end in "so"] == ["8", "5"]
-    marked, clicked = page.locator("#responses .mark-rect path[stroke='#D55E00']"), page.locator(MATRIX).nth(7)
+    marked, clicked = page.locator("#responses .mark-rect path[stroke*='#D55E00']"), page.locator(MATRIX).nth(7)
     assert [middle(mark) for mark in (marked, clicked)] == [pytest.approx(middle(clicked), abs=1)] * 2
     page.locator("#responses svg").click(position={"x": 3, "y": 3})  # beside all cells: the choice stays
     assert "A step on class 8 moves class 5" in titles(page, "responses")
@@ -103,12 +111,61 @@ def test_the_metric_of_the_second_explorer_is_chosen(opened, report):
     page = opened(report)
     assert "nc1 (train), geometric mean" in titles(page, "courses")
     before = courses(page, "courses")
+    groups = control(page, "courses", "metric").evaluate("el => [...el.children].map(part => part.label)")
+    assert groups[0] == "most asked for"
+    assert {"collapse, train samples", "collapse, test samples", "elasticity"} <= set(groups)
     control(page, "courses", "metric").select_option(label="ncc_accuracy (test)")
     until(page, "courses", "ncc_accuracy (test), mean")
     assert courses(page, "courses") != before
     page.locator("#courses-controls input[type=range]").focus()
     page.keyboard.press("Home")
     until(page, "courses", "Epoch 0")
+
+
+def saved(page, key, ending):
+    with page.expect_download() as download:
+        page.locator(f"#{key}-controls button", has_text=ending.upper()).click()
+    assert download.value.suggested_filename == f"{key}.{ending}"
+    return download.value.path().read_text()
+
+
+def test_what_is_shown_can_be_saved_as_a_picture_on_paper_and_as_its_numbers(opened, report, finished_study):
+    page = opened(report, scheme="dark")
+    control(page, "courses", "metric").select_option(label="ncc_accuracy (test)")
+    until(page, "courses", "ncc_accuracy (test), mean")
+    rows = list(csv.DictReader(saved(page, "courses", "csv").splitlines()))
+    accuracy = finished_study.cube["collapse"]["ncc_accuracy"].sel(split="test")
+    assert {row["metric"] for row in rows} == {"ncc_accuracy (test)"}
+    assert {row["setting"] for row in rows} == {"weight_decay = 0.0"}
+    assert len(rows) == accuracy.sizes["layer"] * accuracy.sizes["epoch"]
+    for row in rows:
+        values = accuracy.sel(layer=row["layer"], epoch=float(row["epoch"]))
+        assert float(row["mean"]) == pytest.approx(values.mean().item(), rel=5e-4)
+    picture = saved(page, "courses", "svg")
+    assert picture.startswith('<svg style="background:#fff"')
+    assert "var(" not in picture
+    assert THEMES["light"].colours[1] in picture
+    responses = list(csv.DictReader(saved(page, "responses", "csv").splitlines()))
+    assert {row["layer"] for row in responses} == {"penultimate"}
+    assert {(row["stepped_class"], row["observed_class"]) for row in responses} == {
+        (a, b) for a in "358" for b in "358"
+    }
+
+
+def test_figures_are_dark_on_a_dark_page_and_light_on_paper(opened, report):
+    page = opened(report, scheme="dark")
+    figure = page.locator("figure img").first
+    assert corner(figure) == (27, 30, 34)
+    page.emulate_media(media="print")
+    assert corner(figure) == (255, 255, 255)
+    assert page.evaluate("getComputedStyle(document.querySelector('.controls')).display") == "none"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def corner(element):
+    """Return red, green and blue of a pixel near the corner of what an element shows."""
+    drawn = imread(io.BytesIO(element.screenshot()))
+    return tuple(round(255 * float(part)) for part in drawn[4, 4, :3])
 
 
 def test_all_is_reached_by_keyboard_and_every_input_has_a_label(opened, report):
@@ -138,13 +195,17 @@ def test_text_stands_out_from_what_is_behind_it(opened, report, scheme):
     assert page.evaluate(RATIO, [text, 4.5]) == []
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(22, 24, 27)") is (scheme == "dark")
-    assert page.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor") == "rgb(255, 255, 255)"
+    paper = page.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor")
+    assert paper == ("rgb(27, 30, 34)" if scheme == "dark" else "rgb(255, 255, 255)")
 
 
 def test_a_phone_scrolls_one_way_and_stacks_the_charts(opened, report):
     page = opened(report, width=360)
     page.eval_on_selector_all("details", "els => els.forEach(el => el.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    hidden = "els => els.filter(el => el.scrollWidth > el.clientWidth + 1).map(el => el.outerHTML.slice(0, 80))"
+    assert page.eval_on_selector_all(".wide, .paper, pre", hidden) == []
+    assert page.locator("figure img").first.evaluate("el => el.currentSrc != el.src")  # drawn for a phone
     outside = """els => els.filter(el => !el.closest('.wide, .paper, pre'))
         .filter(el => el.getBoundingClientRect().right > innerWidth + 1).map(el => el.outerHTML.slice(0, 80))"""
     assert page.eval_on_selector_all("body *", outside) == []

@@ -382,7 +382,7 @@ def test_the_cube_of_a_study_that_asks_for_more_shows_what_is_missing(finished):
 
 
 def test_a_finished_study_that_is_run_again_changes_no_file(finished, monkeypatch):
-    monkeypatch.setattr("elastic.study.creation.provenance", lambda: {"elastic_version": "another"})
+    monkeypatch.setattr("elastic.study.description.provenance", lambda: {"elastic_version": "another"})
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in finished.folder.rglob("*")}
     studies.run(finished.folder.parents[1])
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in finished.folder.rglob("*")} == before

@@ -43,7 +43,7 @@ import elastic
 from elastic.__main__ import main
 from elastic.claims.checking import verdicts_on
 from elastic.cube import open_sealed
-from elastic.study.executors import workers
+from elastic.study.executors import worker_process
 from elastic.study.executors.worker import work_for
 
 ROOT = Path(tempfile.mkdtemp(prefix="any-order-"))
@@ -146,7 +146,7 @@ def command(*words, dies_at=None, workers_die_at=()):
 
     def call():
         ForkedWorker.deaths = list(workers_die_at)
-        workers._started = ForkedWorker
+        worker_process._started = ForkedWorker
         sys.argv = ["elastic", *map(str, words)]
         main()
 
@@ -216,6 +216,10 @@ class Commands(RuleBasedStateMachine):
         assert code in (0, 4), output()
         assert code == 0 or self.damaged, output()
         still = [path for path, now in self.damaged.items() if now is not None and content(path) == now]
+        if not (self.folder / "manifest.sha256").exists():
+            # Nothing tells what a file of a cube was whose records have changed since; it is told, and nobody reads it.
+            told = {line.partition(": not checkable")[0] for line in output().splitlines() if ": not checkable" in line}
+            still = [path for path in still if path.relative_to(self.folder).as_posix() not in told]
         assert code == 4 or not still, (still, output())
 
     @precondition(lambda self: self.exists())
@@ -377,7 +381,8 @@ class Protocol(Commands):
 
         def expected():
             study = elastic.open_study(self.folder)
-            truth = masked(open_sealed(reference_folder(3)), numbers(study.cube))
+            # A variable that no claim reads may be damaged.
+            truth = masked(open_sealed(reference_folder(3)), numbers(study.cube, only="status"))
             assert [verdict.to_json() for verdict in verdicts_on(truth, study.claims)] == told
 
         assert forked(expected) == 0, output()

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+import types
 from pathlib import Path
 
 import deadly_models
@@ -23,7 +24,10 @@ from elastic.protocol import load_protocol
 from elastic.study.executors import automatic, execution
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
-from elastic.study.stopping import stopping_cleanly
+from elastic.study.executors.pool import Pool
+from elastic.study.executors.serial import run_serially
+from elastic.study.executors.worker import Settings
+from elastic.study.stopping import Stop, stopping_cleanly
 
 #: Three short runs.
 SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
@@ -127,6 +131,9 @@ def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):
         {"workers": "many"},
         {"workers": True},
         {"scheduler": "nowhere"},
+        {"workers": ""},
+        {"share": ""},
+        {"scheduler": ""},
     ],
     ids=str,
 )
@@ -236,6 +243,32 @@ def test_runs_of_others_are_tried_again(board):
     assert board.take() is cell
 
 
+def test_a_run_whose_code_ends_the_process_has_failed(board, tmp_path, monkeypatch):
+    """Also with exit code 0: the command would end as if the study were done."""
+
+    def run_cell(cell, folder, **options):
+        if seed_of(cell) == 1:
+            sys.exit(0)
+
+    monkeypatch.setattr("elastic.runs.cell.run_cell", run_cell)
+    run_serially(board, Work(tmp_path / "runs"), Watcher(), Stop(Watcher()))
+    ((cell, error),) = board.failed
+    assert seed_of(cell) == 1
+    assert "the run should raise no error of its own; found SystemExit: 0" in str(error)
+
+
+def test_workers_that_die_while_a_study_stops_do_not_fail_it(board, tmp_path):
+    """Whoever ends a batch job kills all of its processes."""
+    of_study = Pool(board, Settings(Work(tmp_path)), Watcher(), 1, [{}])
+    cell = board.take()
+    dead = types.SimpleNamespace(cell=cell, is_ready=True, end=lambda: "killed", kill=lambda: None, stop=lambda: None)
+    of_study._workers[0] = dead
+    of_study.stop()
+    of_study._bury(dead)
+    assert board.take() is cell
+    assert not board.failed
+
+
 # Deaths and signals, with processes.
 
 
@@ -277,11 +310,13 @@ def elastic_run(folder, *options):
 
 
 def read_until(process, words, times=1):
+    lines = []
     for line in process.stderr:
+        lines.append(line)
         times -= words in line
         if not times:
             return
-    raise AssertionError(f"{words!r} was not told")
+    raise AssertionError(f"{words!r} was not told: {''.join(lines)}")
 
 
 def children_of(process):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 
 import pytest
 import studies
@@ -11,6 +13,9 @@ import xarray as xr
 import elastic
 from elastic.errors import StudyError
 from elastic.progress import Lines
+from elastic.study.creation import make_study
+from elastic.study.repair import repair
+from elastic.study.verification import State
 
 GROWING = """\
 name: small
@@ -109,3 +114,57 @@ def test_axes_change_at_their_first_value_too(tmp_path, changes):
     study = studies.run(tmp_path, *quick, *changes, text=text)
     assert before.items() <= studies.journals(study).items()
     assert all(run.ended for run in study.runs())
+
+
+class Killed(BaseException):
+    """Ends a process in a test."""
+
+
+@pytest.mark.parametrize("grows", [("training.epochs=5",), ("axes.rate={path: optimizer.lr, values: [0.05, 0.1]}",)])
+def test_a_kill_while_a_study_is_extended_is_no_damage(tmp_path, monkeypatch, grows):
+    """Killed before and after each change of a name: an old file, a new one, or one that is told not to be written."""
+    quick, text = (*studies.NO_PROBES, "axes.seed=[0]", "training.epochs=2"), GROWING
+    begun = studies.run(tmp_path, *quick, "axes.rate={path: optimizer.lr, values: [0.1]}", text=text)
+    settings = [*quick, "axes.rate={path: optimizer.lr, values: [0.1]}", *grows]
+    asked = elastic.load_protocol(tmp_path / "small.yaml", settings=settings)
+    folder, told = tmp_path / "killed/small", set()
+    for instant in range(100):
+        shutil.copytree(begun.folder, folder)
+        left = [instant]
+
+        def replace(*paths, left=left, replace=os.replace):
+            left[0] -= 1
+            if left[0] in (-1, -2):
+                raise Killed
+            replace(*paths)
+            if left[0] == 0:
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", replace)
+            try:
+                make_study(folder, asked)
+                break
+            except Killed:
+                pass
+        found = elastic.open_study(folder).verify()
+        assert not found.damaged, (instant, found.lines())
+        told |= {one.found for one in found.findings if one.path == "protocol.yaml" and one.state is State.LEFT_OVER}
+        if not (folder / "protocol.yaml").exists():
+            elastic.run(tmp_path / "small.yaml", out=folder.parent, settings=settings)
+            assert not elastic.open_study(folder).verify().findings
+        shutil.rmtree(folder)
+    else:
+        raise AssertionError("it never ends")
+    assert len(told) == 1
+    assert "whoever extended the study was killed" in told.pop()
+
+
+def test_a_repair_writes_the_protocol_that_was_not_written_yet(tmp_path, monkeypatch):
+    quick = (*studies.NO_PROBES, "axes.seed=[0]", "training.epochs=1")
+    study = studies.run(tmp_path, *quick, text=GROWING)
+    (study.folder / "protocol.yaml").replace(study.folder / ".protocol.yaml.former.partial")
+    assert not study.verify().damaged
+    repaired = repair(study.folder)
+    assert "protocol.yaml: written anew, as study.json holds it" in repaired.lines()
+    assert not repaired.left.findings

@@ -9,7 +9,8 @@ import recordings
 
 import elastic
 from elastic.cube import Journal, sealing
-from elastic.study.creation import discard_runs, make_study
+from elastic.study.creation import make_study
+from elastic.study.discarding import discard_runs
 from elastic.study.repair import repair
 from elastic.study.verification import verify
 

@@ -15,7 +15,7 @@ from elastic.cli import cli
 from elastic.errors import DataError, StudyError
 from elastic.progress import Lines
 from elastic.runs import measuring
-from elastic.study import planning
+from elastic.study import estimation, planning
 
 TINY = """\
 name: small
@@ -34,7 +34,7 @@ exclude: [{wide: 4, rate: 0.2}]
 
 COST = measuring.Cost(
     setup_seconds=10.0, epoch_seconds=1.0, probe_seconds=100.0, record_bytes=7, probe_bytes=11, checkpoint_bytes=1000,
-    memory_bytes=5000,
+    cube_bytes=13000, memory_bytes=5000,
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
     assert (found.runs, found.ended, found.excluded, found.epochs, found.recorded) == (10, 0, 2, 60, 0)
     one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
     assert found.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
-    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + planning.RUN_BYTES) + planning.CUBE_BYTES
+    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + 13000
     assert (found.workers, found.threads, found.memory_bytes, found.cores, found.idle_cores) == (2, 1, 10000, 5, 3)
     assert found.seconds / 2 < found.parallel_seconds < found.seconds
     text = "\n".join(found.lines())
@@ -130,3 +130,13 @@ def test_mistakes_are_those_of_a_run(tmp_path):
     path = studies.write(tmp_path, TINY)
     with pytest.raises(DataError):
         elastic.plan(path, settings=["data={name: cifar10, folder: nowhere}", "axes={}", "exclude=[]"])
+
+
+def test_the_disk_that_a_study_takes_is_the_one_that_was_planned(tmp_path, monkeypatch):
+    """As `du` counts it, within a fifth."""
+    monkeypatch.setattr(measuring, "ENOUGH", 0.0)
+    settings = ("axes.wide.values=[[3], [4]]", "axes.wide.labels=[3, 4]", "exclude=[]", "axes.seed=[0]")
+    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results", settings=settings)
+    study = studies.run(tmp_path, *settings, text=TINY)
+    taken = 512 * sum(path.stat().st_blocks for path in study.folder.rglob("*"))
+    assert found.disk_bytes == pytest.approx(taken, rel=0.2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import types
 
 import deadly_models
 import pytest
@@ -14,6 +15,11 @@ import elastic
 from elastic.errors import OptionError, RunFailed, Stopped
 from elastic.progress import Watcher
 from elastic.study.executors import scheduler
+from elastic.study.executors.attempts import Work
+from elastic.study.executors.board import Board
+from elastic.study.executors.deaths import Deaths
+from elastic.study.executors.submission import Submission
+from elastic.study.executors.worker import Settings
 
 distributed = pytest.importorskip("distributed")
 
@@ -29,7 +35,10 @@ class AtEpoch(Watcher):
     """Does something once a run has trained its third epoch."""
 
     def __init__(self, action=lambda: None):
-        self.action, self.done, self.resumed = action, False, []
+        self.action, self.done, self.resumed, self.notes = action, False, [], []
+
+    def note(self, message):
+        self.notes.append(message)
 
     def run_started(self, label, epochs, epoch):
         self.resumed += [epoch] if epoch else []
@@ -48,6 +57,8 @@ def test_a_local_scheduler_seals_the_bytes_of_a_serial_run_although_a_worker_die
     study = studies.run(tmp_path / "dask", *SETTINGS, MODEL, **options, scheduler="local", watch=watch)
     assert (tmp_path / "died").exists()
     assert watch.resumed == [1]
+    (told,) = [note for note in watch.notes if "its worker was" in note]
+    assert "was killed by signal 9 (SIGKILL); the run goes on from its checkpoint" in told
     assert studies.contents(study.folder / "cube.zarr") == studies.contents(serial.folder / "cube.zarr")
 
 
@@ -75,14 +86,36 @@ def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, clus
     assert {run.state for run in study.runs()} == {"done"}
 
 
-def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster):
+def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluster, caplog):
     watch = AtEpoch(lambda: cluster.sync(cluster.scheduler.close))
     with pytest.raises(RunFailed, match=r"the scheduler .* should answer until all runs have ended") as caught:
         studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=watch)
     assert caught.value.exit_code == 3
+    assert not [record for record in caplog.records if record.name == "distributed.client"], "no traceback"
 
 
 def test_a_scheduler_that_does_not_answer_is_the_users_mistake(tmp_path, monkeypatch):
     monkeypatch.setattr(scheduler, "PATIENCE", 0.5)
     with pytest.raises(OptionError, match="`scheduler` should be the address of a dask scheduler that answers"):
         studies.run(tmp_path, *SETTINGS, scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_run_that_a_dead_worker_had_not_begun_is_not_to_blame(tmp_path, monkeypatch):
+    """Dask tells all runs that a worker had that they were killed."""
+    cells = elastic.load_protocol(studies.write(tmp_path)).cells
+    board = Board(cells, Work(tmp_path))
+    client = types.SimpleNamespace(subscribe_topic=lambda topic, handler: None)
+    deaths = Deaths()
+    monkeypatch.setattr(Deaths, "of", lambda self, process: {7: "killed by signal 9 (SIGKILL)"}.get(process))
+    watch = AtEpoch()
+    submission = Submission(client, board, Settings(Work(tmp_path)), watch, "tcp://a:1", deaths)
+    first, second = board.take(), board.take()
+    submission._event(first.digest, "tcp://b:2", "begun", [7])
+    killed = distributed.scheduler.KilledWorker("task", types.SimpleNamespace(address="tcp://b:2"), 0)
+    submission._fail(second, killed)
+    assert board.take() is second
+    submission._fail(first, killed)
+    assert watch.notes == ["seed=0: its worker was killed by signal 9 (SIGKILL); the run goes on from its checkpoint"]
+    submission._event(second.digest, "tcp://b:2", "begun", [8])  # on another machine
+    submission._fail(second, killed)
+    assert "seed=1: its worker was lost at tcp://b:2 (dask's KilledWorker: " in watch.notes[-1]

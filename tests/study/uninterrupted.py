@@ -14,13 +14,13 @@ import xarray as xr
 MISSING = 0
 
 
-def numbers(cube):
-    """Return every variable with a seed, by group and name."""
+def numbers(cube, only=None):
+    """Return every variable with a seed, or those of one name, by group and name."""
     return {
         f"{node.path}/{name}": values.load()
         for node in cube.subtree
         for name, values in node.to_dataset(inherit=False).data_vars.items()
-        if "seed" in values.dims
+        if "seed" in values.dims and only in (None, name)
     }
 
 

@@ -20,7 +20,7 @@ from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_ma
 #: Samples of the pass in which weights are found and read.
 EXAMPLE = 2
 
-PerClass = Annotated[int, Field(ge=1, description="train samples of each (fine) class")] | None
+PerClass = Annotated[int, Field(ge=1, description="Train samples of each (fine) class.")] | None
 
 
 class WeightsProbe(MetricProbe):

@@ -106,7 +106,7 @@ def attempt(
     except KeyboardInterrupt:
         watch.run_lost(label, again=True)
         raise
-    except Exception as error:  # a model of the user's own may raise anything; the other runs go on
+    except (Exception, SystemExit) as error:  # code of the user's own may raise anything, and call exit()
         failure = error if isinstance(error, ElasticError) else unexplained(error, folder)
         watch.run_lost(label, again=False)
         watch.note(f"{label} failed: {failure}")
@@ -116,7 +116,7 @@ def attempt(
     return Attempt(cell)
 
 
-def unexplained(error: Exception, folder: Path) -> RunFailed:
+def unexplained(error: Exception | SystemExit, folder: Path) -> RunFailed:
     """Return the failure for an error that is none of elastic's; its traceback is kept in the run's folder."""
     path = folder / "traceback.txt"
     with suppress(StudyError):  # a full disk must not hide the error

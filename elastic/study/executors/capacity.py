@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from elastic.protocol import Cell
@@ -14,16 +16,24 @@ from elastic.protocol import Cell
 #: Bytes that a worker takes at least, and how much more than this process has taken so far it is expected to take.
 LEAST, MARGIN = 512 * 2**20, 1.25
 
+_DEVICE = re.compile(r"[0-9]+|(?:GPU|MIG)-\S+")
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _MEMORY = Path("/proc/meminfo")
-_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+#: Files of a cgroup that hold its limit and what it takes, and the name of what can be dropped, by the version.
+_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
 
 
 def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
     """Return how many workers can carry out runs at the same time on this machine.
 
-    With GPUs it is one worker each. Otherwise each worker has the cores that its run states as threads, and as much
-    memory as this process has taken so far, and a quarter more: after a run has begun here, that is a measure.
+    With GPUs it is one worker each. Otherwise each worker has the cores that its run states as threads. Either way it
+    has as much memory as this process has taken so far, and a quarter more: after a run has begun here, that is a
+    measure.
 
     Parameters
     ----------
@@ -35,11 +45,12 @@ def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
     cells = list(cells)
     devices = {device or cell.settings.training.device for cell in cells}
     if devices & {"auto", "cuda"} and (found := gpus()):
-        return len(found)
-    if any(name.startswith("cuda") for name in devices):
+        most = len(found)
+    elif any(name.startswith("cuda") for name in devices):
         return 1
-    threads = [threads_of(cell) for cell in cells]
-    return max(1, min(cores() // max(threads, default=1), memory() // per_worker()))
+    else:
+        most = cores() // max(map(threads_of, cells), default=1)
+    return max(1, min(most, memory() // per_worker()))
 
 
 def environments(cells: Iterable[Cell], device: str | None) -> list[dict[str, str]]:
@@ -64,9 +75,13 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """Return the names of NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them; torch is not loaded for it."""
+    """Return the names of NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them; torch is not loaded for it.
+
+    As CUDA reads it, a name that is none ends the list: ``-1``, or ``NoDevFiles``, which SLURM sets in a job without
+    a GPU.
+    """
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+        return list(takewhile(_DEVICE.fullmatch, (name.strip() for name in visible.split(","))))
     return [str(number) for number, _ in enumerate(_GPUS.iterdir())] if _GPUS.is_dir() else []
 
 
@@ -85,17 +100,30 @@ def memory() -> int:
     with suppress(OSError, ValueError, StopIteration, IndexError):
         lines = _MEMORY.read_text().splitlines()
         free.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
-    with suppress(OSError, StopIteration):
-        own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
-        folder = _CGROUPS / own.removeprefix("0::").strip().lstrip("/")
-        free += [left for group in (folder, *folder.parents) if (left := _left_in(group)) is not None]
+    free += _left_in_cgroups()
     return max(0, min(free))
 
 
-def _left_in(group: Path) -> int | None:
+def _left_in_cgroups() -> Iterator[int]:
+    """Yield the bytes that each cgroup of this process with a limit has left, its own and those above it."""
+    with suppress(OSError):
+        for line in _OWN_CGROUPS.read_text().splitlines():
+            _, _, rest = line.partition(":")
+            controllers, _, path = rest.partition(":")
+            version = 1 if "memory" in controllers.split(",") else 2 if not controllers else None
+            if version is None:
+                continue
+            root = _CGROUPS / "memory" if version == 1 else _CGROUPS
+            own = root / path.strip().lstrip("/")  # in a container this may be a path of the host, which is not there
+            for group in (own, *(above for above in own.parents if above.is_relative_to(root))):
+                if (left := _left_in(group, *_FILES[version])) is not None:
+                    yield left
+
+
+def _left_in(group: Path, limit: str, usage: str, droppable: str) -> int | None:
     """Return the bytes that a cgroup has left, None without a limit; pages of files that can be dropped are free."""
     with suppress(OSError, ValueError):
-        limit, taken = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        most, taken = (int((group / name).read_text()) for name in (limit, usage))
         facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return limit - taken + int(facts.get("inactive_file", 0))
+        return most - taken + int(facts.get(droppable, 0))
     return None

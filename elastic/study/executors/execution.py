@@ -12,7 +12,7 @@ from elastic.study.executors.automatic import run_automatically
 from elastic.study.executors.board import Board
 from elastic.study.executors.capacity import environments
 from elastic.study.executors.choice import AUTO, Way
-from elastic.study.executors.scheduler import run_on_scheduler
+from elastic.study.executors.scheduler import LOCAL, run_on_scheduler
 from elastic.study.executors.serial import run_serially, try_all
 from elastic.study.executors.worker import Settings
 from elastic.study.executors.workers import run_in_workers
@@ -47,14 +47,15 @@ def execute(board: Board, way: Way, work: Work, watch: Watcher, stop: Stop) -> N
             raise _needs_script("workers" if way.scheduler is None else "scheduler", modules)
         run_serially(board, work, watch, stop)
         return
-    settings = Settings(work, tuple(modules), torch_threads())
+    places = environments(left, work.device)
+    settings = Settings(work, tuple(modules), torch_threads(), tuple(places) if way.scheduler == LOCAL else ())
     if way.scheduler is not None:
         run_on_scheduler(board, way.scheduler, settings, watch, stop)
         return
     if way.workers == AUTO:
         run_automatically(board, work, settings, watch, stop)
         return
-    count, places = min(int(way.workers), len(left)), environments(left, work.device)
+    count = min(int(way.workers), len(left))
     run_in_workers(board, settings, watch, stop, count=count, environments=places)
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, attempt
-from elastic.study.executors.worker import STOPPED, Settings, prepare
-
-if TYPE_CHECKING:
-    from distributed import Worker
+from elastic.study.executors.telling import Event, Telling
+from elastic.study.executors.worker import BEGUN, STOPPED, Settings, prepare
 
 #: Torch's random numbers and numbers of threads are the process's: one run at a time, however many threads it has.
 _ONE = threading.Lock()
@@ -26,44 +21,6 @@ _WANTED = ("executing", "long-running")
 
 #: Names of states of a worker that ends, also because its scheduler has gone.
 _ENDING = ("closing", "closed", "failed", "stopping", "stopped")
-
-
-class Reporting(Watcher):
-    """Tells the client what a run tells, as events of the scheduler."""
-
-    def __init__(self, worker: Worker, topic: str, cell: str) -> None:
-        self._worker, self._topic, self._cell = worker, topic, cell
-        self._last = 0.0
-
-    def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Tell that a run begins or goes on."""
-        self.tell("run_started", label, epochs, epoch)
-
-    def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Tell the scores of an epoch; those between two probes twice a second at most."""
-        if probed or time.monotonic() - self._last >= BETWEEN_EVENTS:
-            self._last = time.monotonic()
-            self.tell("epoch_done", epoch, {name: float(value) for name, value in scores.items()}, bool(probed))
-
-    def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Tell that a run is done."""
-        self.tell("run_finished", label, {name: float(value) for name, value in seconds.items()})
-
-    def run_lost(self, label: str, again: bool) -> None:
-        """Tell that a run was left before its end."""
-        self.tell("run_lost", label, again)
-
-    def run_ended_elsewhere(self, label: str) -> None:
-        """Tell that another process has ended a run."""
-        self.tell("run_ended_elsewhere", label)
-
-    def note(self, message: str) -> None:
-        """Tell something else."""
-        self.tell("note", message)
-
-    def tell(self, method: str, *arguments: Any) -> None:
-        """Send an event: the run, its worker, a method of `Watcher`, and arguments."""
-        self._worker.log_event(self._topic, [self._cell, self._worker.address, method, list(arguments)])
 
 
 def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
@@ -80,11 +37,15 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
         task = worker.state.tasks.get(key)
         return task is None or task.state not in _WANTED or worker.status.name in _ENDING
 
-    watch = Reporting(worker, topic, cell.digest)
+    def send(event: Event) -> None:
+        worker.log_event(topic, [cell.digest, worker.address, event.method, list(event.arguments)])
+
+    watch = Telling(send, BETWEEN_EVENTS)
     with _ONE:
         if is_unwanted():
             return None
-        watch.tell("begun")
+        os.environ.update(environment(settings, worker.name))
+        watch.tell(BEGUN, os.getpid())
         try:
             prepare(settings)
             return attempt(cell, settings.work, watch, is_unwanted)
@@ -92,3 +53,16 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
             return None
         finally:
             watch.tell(STOPPED)
+
+
+def environment(settings: Settings, name: object) -> dict[str, str]:
+    """Return the environment variables of one of the workers of a local cluster, which are named by their places.
+
+    >>> from elastic.study.executors.attempts import Work
+    >>> from pathlib import Path
+    >>> settings = Settings(Work(Path()), environments=({"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5"}))
+    >>> environment(settings, 1), environment(settings, "tcp://10.0.0.2:4000")
+    ({'CUDA_VISIBLE_DEVICES': '5'}, {})
+    """
+    known = settings.environments
+    return known[int(str(name)) % len(known)] if known and str(name).isdigit() else {}

@@ -7,37 +7,32 @@ checkpoint; when it gives up, the bookkeeping of all executors decides (`elastic
 
 from __future__ import annotations
 
-import queue
+import logging
 import sys
 import types
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from elastic.errors import OptionError, RunFailed
+from elastic.errors import OptionError
 from elastic.progress import Watcher
-from elastic.protocol import Cell
-from elastic.study.completeness import named
-from elastic.study.executors.attempts import Attempt, unexplained
 from elastic.study.executors.board import Board
 from elastic.study.executors.capacity import workers_allowed
-from elastic.study.executors.serial import Waiting
-from elastic.study.executors.worker import STOPPED, Settings
-from elastic.study.executors.workers import BETWEEN_LOOKS, TICK, blocked_signals
+from elastic.study.executors.deaths import listening
+from elastic.study.executors.submission import Submission
+from elastic.study.executors.waiting import Waiting
+from elastic.study.executors.worker import Settings
+from elastic.study.executors.worker_process import blocked_signals
 from elastic.study.stopping import Stop
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 #: A scheduler of this machine, with workers of its own, for the time of the study.
 LOCAL = "local"
 
 #: Seconds that a scheduler may take to answer.
 PATIENCE = 30.0
-
-#: Of a future.
-_DONE, _FAILED = "finished", "error"
 
 
 def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watcher, stop: Stop) -> None:
@@ -53,25 +48,17 @@ def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watc
         If it was stopped.
     """
     with ExitStack() as opened:
+        deaths = opened.enter_context(listening())
         client = opened.enter_context(connected(address, board, settings))
-        submission = Submission(client, board, settings, watch, address)
+        submission = Submission(client, board, settings, watch, address, deaths)
         opened.callback(submission.close)
-        waiting, ticks = Waiting(watch, stop), 0
+        waiting = Waiting(watch, stop)
         while board.left:
             if stop():
                 submission.stop()
                 raise KeyboardInterrupt
             submission.submit()
-            if board.running:
-                stop.end_wait()
-                submission.listen(TICK)
-                ticks += 1
-                if board.busy and ticks * TICK >= BETWEEN_LOOKS:
-                    ticks = 0
-                    board.retry_busy()
-            elif board.busy:
-                waiting.pause(board.busy)
-                board.retry_busy()
+            waiting.listen(board, submission.listen)
 
 
 @contextmanager
@@ -85,6 +72,7 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
     import dask
 
     with ExitStack() as opened:
+        opened.enter_context(_silent(logging.getLogger("distributed.client")))
         if address == LOCAL:
             count = min(len(board.left), workers_allowed(board.left, settings.work.device))
             # One death is told at once: whether the run is to blame is decided here.
@@ -113,6 +101,17 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
 
 
 @contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Leave out the tracebacks of a connection that is lost: one sentence tells of it."""
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
 def _no_script() -> Iterator[None]:
     """Hide the script from processes that `multiprocessing` starts: they would execute it again."""
     script = sys.modules["__main__"]
@@ -121,105 +120,3 @@ def _no_script() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
-
-
-class Submission:
-    """The runs that a scheduler has, and what it says of them. Its threads put it in a queue, which `listen` reads."""
-
-    def __init__(self, client: Client, board: Board, settings: Settings, watch: Watcher, address: str) -> None:
-        self._client, self._board, self._settings, self._watch = client, board, settings, watch
-        self._address = address
-        self._topic = f"elastic-{uuid.uuid4().hex}"
-        self._futures: dict[Future, Cell] = {}
-        self._wanted: set[str] = set()
-        self._begun: dict[str, str] = {}
-        self._places: dict[str, int] = {}
-        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        client.subscribe_topic(self._topic, lambda event: self._news.put(event[1]))
-
-    def submit(self) -> None:
-        """Hand over all runs that can be tried."""
-        from elastic.study.executors.remote import carry_out
-
-        while (cell := self._board.take()) is not None:
-            key = f"{self._topic}-{cell.digest}-{uuid.uuid4().hex[:8]}"
-            future = self._client.submit(carry_out, cell, self._settings, self._topic, key=key, pure=False)
-            self._futures[future] = cell
-            self._wanted.add(cell.digest)
-            future.add_done_callback(self._news.put)
-
-    def listen(self, seconds: float) -> None:
-        """Wait for news, at most so long, and act on all that there are."""
-        try:
-            news = self._news.get(timeout=seconds)
-            while True:
-                self._take(news)
-                news = self._news.get_nowait()
-        except queue.Empty:
-            return
-
-    def stop(self) -> None:
-        """Cancel all runs, and wait until those under way have stopped after their epoch, or their workers are gone."""
-        self._client.cancel(list(self._futures))
-        self._futures.clear()
-        while self._begun:
-            self.listen(TICK)
-            alive = self._client.scheduler_info(n_workers=-1)["workers"]
-            self._begun = {cell: worker for cell, worker in self._begun.items() if worker in alive}
-
-    def close(self) -> None:
-        """Leave nothing to the workers."""
-        if self._futures:
-            self._client.cancel(list(self._futures))
-            self._futures.clear()
-
-    def _take(self, news: Any) -> None:
-        if isinstance(news, list | tuple):
-            self._event(*news)
-        elif news in self._futures:
-            self._settle(news, self._futures.pop(news))
-
-    def _event(self, cell: str, worker: str, method: str, arguments: list[Any]) -> None:
-        if method == "begun":
-            self._begun[cell] = worker
-            free = set(range(len(self._begun))) - set(self._places.values())
-            self._places.setdefault(cell, min(free, default=len(self._places)))
-        elif method == STOPPED:
-            self._begun.pop(cell, None)
-            self._places.pop(cell, None)
-        elif cell in self._wanted:  # dask carries out a run once more if its result died with a worker
-            getattr(self._watch.worker(self._places.get(cell, 0)), method)(*arguments)
-
-    def _settle(self, future: Future, cell: Cell) -> None:
-        self._wanted.discard(cell.digest)
-        if future.status == _DONE:
-            found: Attempt | None = future.result()
-            if found is None:
-                self._board.give_back(cell)
-            else:
-                self._board.settle(found)
-        elif future.status == _FAILED:
-            self._fail(cell, future.exception())
-        else:  # cancelled, but not by this process
-            hint = "the same command again, when a scheduler runs: what was recorded is kept"
-            should = "answer until all runs have ended"
-            raise RunFailed(f"the scheduler {self._address}", should, "no connection any more", hint)
-
-    def _fail(self, cell: Cell, error: BaseException | None) -> None:
-        from distributed import KilledWorker
-
-        if isinstance(error, KilledWorker):
-            times = error.allowed_failures + 1
-            how = f"killed on {times} workers" if times > 1 else "killed"
-            failure = self._board.lost(cell, f"{how} (dask's KilledWorker; the worker's log tells the signal)")
-            label = named(cell.coordinates)
-            place = self._places.pop(cell.digest, 0)
-            self._begun.pop(cell.digest, None)
-            self._watch.worker(place).run_lost(label, failure is None)
-            again = "goes on from its checkpoint" if failure is None else "is given up"
-            self._watch.note(f"{label}: its worker was {how}; the run {again}")
-            return
-        folder = self._settings.work.folder(cell)
-        failure = unexplained(error if isinstance(error, Exception) else Exception(str(error)), folder)
-        self._watch.note(f"{named(cell.coordinates)} failed: {failure}")
-        self._board.settle(Attempt(cell, failed=failure))

@@ -7,25 +7,26 @@ it. When the other end of the pipe is closed, for whatever reason, the worker en
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 import signal
 import threading
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from elastic.errors import ElasticError
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, Work, attempt
+from elastic.study.executors.telling import Telling
 from elastic.study.stopping import SIGNALS
 
 #: Messages to a worker: to stop after the epoch; to a worker's owner: its imports are done, an attempt was stopped.
 STOP, READY, STOPPED = "stop", "ready", "stopped"
+
+#: Message of a worker of a scheduler: it has taken a run.
+BEGUN = "begun"
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,14 @@ class Settings:
         To be imported for what they register.
     threads
         Of torch; None leaves its default.
+    environments
+        Environment variables of the workers of a local cluster, taken in turn: one GPU each.
     """
 
     work: Work
     modules: tuple[str, ...] = ()
     threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Event:
-    """A call of a method of `Watcher`."""
-
-    method: str
-    arguments: tuple[Any, ...]
+    environments: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,40 +56,6 @@ class Unfit:
     """A worker cannot start."""
 
     error: ElasticError | str
-
-
-class Telling(Watcher):
-    """Tells the owner of a worker what a run tells."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Tell that a run begins or goes on."""
-        self._send("run_started", label, epochs, epoch)
-
-    def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Tell the scores of an epoch."""
-        self._send("epoch_done", epoch, dict(scores), probed)
-
-    def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Tell that a run is done."""
-        self._send("run_finished", label, dict(seconds))
-
-    def run_lost(self, label: str, again: bool) -> None:
-        """Tell that a run was left before its end."""
-        self._send("run_lost", label, again)
-
-    def run_ended_elsewhere(self, label: str) -> None:
-        """Tell that another process has ended a run."""
-        self._send("run_ended_elsewhere", label)
-
-    def note(self, message: str) -> None:
-        """Tell something else."""
-        self._send("note", message)
-
-    def _send(self, method: str, *arguments: Any) -> None:
-        self._connection.send(Event(method, arguments))
 
 
 class Orders:
@@ -144,7 +106,7 @@ def work_for(connection: Connection) -> None:
         connection.send(Unfit(error if isinstance(error, ElasticError) else f"{type(error).__name__}: {error}"))
         return
     connection.send(READY)
-    watch = Telling(connection)
+    watch = Telling(connection.send)
     warnings.showwarning = lambda message, category, *_: watch.note(f"{category.__name__}: {message}")
     while True:
         connection.send(_attempted(orders.next(), settings.work, watch, orders))
@@ -155,11 +117,12 @@ def prepare(settings: Settings) -> None:
     import torch
 
     import elastic.runs.cell  # noqa: F401  (so that no run pays for it)
+    from elastic.models.own_modules import folder_of, import_own
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     for name in settings.modules:
-        importlib.import_module(name)
+        import_own(name, folder_of(settings.work.allow))
 
 
 def _attempted(cell: Cell, work: Work, watch: Watcher, orders: Orders) -> Attempt | str:

@@ -11,13 +11,13 @@ from elastic.cube.atomic import read_regular, write_atomically
 from elastic.cube.manifest import list_again
 from elastic.errors import ElasticError, NotAllowed
 from elastic.protocol.canonical import digest
-from elastic.study.creation import description
+from elastic.study.description import description
 from elastic.study.identity import axis_labels, stored_cells
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, recorded_facts
 from elastic.study.repair.actions import Actions
 from elastic.study.sealed_facts import sealed_facts
-from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE, read_facts, write_facts
+from elastic.study.study_file import FACTS, FORMER, PROTOCOL, UNREADABLE, read_facts, write_facts
 from elastic.study.verification import Finding, State, Verified
 from elastic.study.verification.findings import ONE_OF_BOTH
 from elastic.study.verification.protocol_file import read_protocol
@@ -28,7 +28,7 @@ from elastic.study.verification.sealed_files import ROOT, root_attributes
 def repair_description(actions: Actions, found: Verified) -> None:
     """Write what is damaged or missing of study.json and protocol.yaml, where it is known."""
     state = {one.path: one for one in found.files}
-    wrong = [name for name in (FACTS, PROTOCOL) if name in state and state[name].is_bad]
+    wrong = [name for name in (FACTS, PROTOCOL) if name in state and is_to_be_written(state[name])]
     if not wrong:
         return
     is_sealed = ROOT in state and state[ROOT].state is State.INTACT
@@ -38,6 +38,7 @@ def repair_description(actions: Actions, found: Verified) -> None:
     elif wrong == [PROTOCOL]:
         text = read_facts(actions.folder)["text"]
         _write_text(actions, text)
+        (actions.folder / FORMER).unlink(missing_ok=True)
     elif wrong == [FACTS]:
         _write_from_protocol(actions, attrs)
     elif "canonical_protocol" in attrs and _runs_are_of(actions, json.loads(attrs["canonical_protocol"])):
@@ -45,6 +46,11 @@ def repair_description(actions: Actions, found: Verified) -> None:
     else:
         for name in wrong:
             actions.say(name, f"left as it is: nothing intact tells what was asked; {_way_out(state)}")
+
+
+def is_to_be_written(found: Finding) -> bool:
+    """Return whether a file is damaged or missing, or its writer was killed before it wrote it."""
+    return found.path in (FACTS, PROTOCOL) and (found.is_bad or found.state is State.LEFT_OVER)
 
 
 def _way_out(state: Mapping[str, Finding]) -> str:

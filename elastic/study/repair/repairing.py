@@ -15,7 +15,7 @@ from elastic.display.verdicts import FILE as CLAIMS
 from elastic.study.completeness import named
 from elastic.study.recorded import RUN
 from elastic.study.repair.actions import Actions, Repaired
-from elastic.study.repair.descriptions import repair_description
+from elastic.study.repair.descriptions import is_to_be_written, repair_description
 from elastic.study.repair.places import are_moving, move_back
 from elastic.study.repair.runs import Sealed, repair_run
 from elastic.study.repair.seals import clear_seal, next_step
@@ -49,7 +49,7 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
     folder = Path(folder)
     found = verify(folder, tell)
     actions = Actions(folder)
-    if found.damaged or are_moving(folder):
+    if found.damaged or are_moving(folder) or any(map(is_to_be_written, found.files)):
         with study_lock(folder), actions.owning():
             seal = _repaired(actions, tell)
             if seal is not None:

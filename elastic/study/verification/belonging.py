@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from elastic.cube.atomic import PARTIAL
 from elastic.cube.manifest import CUBE
 from elastic.cube.ownership import is_lock_file
+from elastic.study.growth import GROWING
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.journal_files import SET_ASIDE
 
@@ -45,7 +46,7 @@ def state_of(name: PurePosixPath) -> State | None:
     parts = name.parts
     if name.name.endswith(PARTIAL) and name.name.startswith("."):
         return State.LEFT_OVER
-    if _LEFT.fullmatch(parts[0]) or ".discarded" in parts[:3]:
+    if _LEFT.fullmatch(parts[0]) or parts[0] == GROWING or ".discarded" in parts[:3]:
         return State.LEFT_OVER
     if parts[0] == DAMAGED or SET_ASIDE in parts[:4]:
         return State.SET_ASIDE

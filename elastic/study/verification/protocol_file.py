@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from elastic.cube.atomic import read_regular
 from elastic.errors import ElasticError, NotAllowed, UnknownName
 from elastic.protocol.canonical import digest
-from elastic.study.study_file import FACTS, PROTOCOL, UNREADABLE
+from elastic.study.study_file import FACTS, FORMER, PROTOCOL, UNREADABLE
 from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.reading import is_there, misfit, sha256
 from elastic.study.verification.sealed_files import root_attributes
 
 if TYPE_CHECKING:
     from elastic.protocol import Protocol
+
+#: What is told of a protocol.yaml that its writer could not write any more.
+NOT_YET = "not written yet: whoever {} the study was killed, and its next run or verify --repair writes it"
 
 
 def compared(
@@ -46,9 +49,11 @@ def compared(
     text, asked = facts["text"].encode(), facts["digest"]
     path = folder / PROTOCOL
     if not is_there(path):
+        if is_there(folder / FORMER):
+            return found, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("extended"))
         if runs or listed:
             return found, Finding(PROTOCOL, State.MISSING)
-        return found, Finding(PROTOCOL, State.LEFT_OVER, "not written yet: whoever began the study was killed")
+        return found, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("began"))
     if wrong := misfit(path):
         return found, Finding(PROTOCOL, State.DAMAGED, wrong)
     if read_regular(path) == text:

@@ -9,9 +9,9 @@ from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.replacing import is_left_unsealed, is_withdrawn
-from elastic.protocol.canonical import explain_difference
 from elastic.study.completeness import named
-from elastic.study.creation import EXTENSIBLE
+from elastic.study.extension import fixed_differences
+from elastic.study.growth import EPOCHS
 from elastic.study.study import Study
 from elastic.study.study_file import FACTS
 from elastic.study.verification.claims_file import check_claims
@@ -58,8 +58,9 @@ def check_seal(
         yield from _check_other(folder, manifest, study, attrs, bad)
         yield from _unchecked(folder, manifest)
         return
+    unwritten = {one.path for one in found if one.state is State.LEFT_OVER}
     for name, listed in manifest.listed.items():
-        if not name.startswith(f"{CUBE}/"):
+        if not name.startswith(f"{CUBE}/") and name not in unwritten:
             yield check_listed(folder, name, listed)
     if any(one.path.startswith("runs/") for one in bad) or any(one.path.startswith(CUBE) for one in bad):
         yield from _unchecked(folder, manifest)
@@ -109,23 +110,23 @@ def _check_other(
     """Yield what is found of a cube with another digest: sealed before the study was extended, or not its own."""
     if any(one.path == f"{CUBE}/zarr.json" for one in bad):
         return
-    before = "sealed before the study was taken up again"
+    since = "sealed before the study was taken up again"
     if study.recorded:
         if manifest.listed and FACTS in manifest.listed:
             yield check_listed(folder, FACTS, manifest.listed[FACTS])
-        yield Finding(CUBE, State.OUT_OF_DATE, before)
+        yield Finding(CUBE, State.OUT_OF_DATE, since)
         return
     try:
-        asked = json.loads(attrs["canonical_protocol"])
-        different = {
-            line.partition(":")[0].split(".")[0] for line in explain_difference(asked, study.facts["protocol"])
-        }
+        before, asked = json.loads(attrs["canonical_protocol"]), study.facts["protocol"]
+        paths = {line.partition(":")[0] for line in fixed_differences(before, asked)}
+        has_grown = before["training"]["epochs"] < asked["training"]["epochs"]
+        is_another = bool(paths - ({EPOCHS} if has_grown else set()))
     except (KeyError, TypeError, ValueError, AttributeError):
-        different = {"protocol"}
-    if different - set(EXTENSIBLE):
+        is_another = True
+    if is_another:
         yield Finding(CUBE, State.DAMAGED, "the cube of another study")
     else:
-        yield Finding(CUBE, State.OUT_OF_DATE, before)
+        yield Finding(CUBE, State.OUT_OF_DATE, since)
 
 
 def _unchecked(folder: Path, manifest: Manifest) -> Iterator[Finding]:

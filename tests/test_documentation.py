@@ -1,4 +1,4 @@
-"""What the README shows runs, and what it lists exists."""
+"""What README and the pages of the documentation show runs, and what they list exists."""
 
 from __future__ import annotations
 
@@ -14,18 +14,29 @@ import elastic
 from elastic.cube import is_sealed
 from elastic.registry import registry
 
-README = Path(__file__).parents[1] / "README.md"
-TEXT = README.read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "elastic" / "docs").glob("*.md"))
+TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in (README, *PAGES)}
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+def blocks(page, language="python"):
+    return re.findall(rf"```{language}\n(.*?)```", TEXTS[page], re.S)
 
 
-#: What a block of the README with one of these words shows; it has a test of its own.
-SPECIAL = ("open_study", "@metric", "@claim", "Recorder", "ElasticCallback")
+def run_block(code, page, **names):
+    exec(compile(code, f"{page}.md", "exec"), names)
 
-LIBRARY = [code for code in blocks("python") if not any(word in code for word in SPECIAL)]
+
+def test_the_readme_fits_on_one_page():
+    assert len(TEXTS["README"].split()) <= 900
+
+
+def test_every_python_block_is_run_by_a_test_below():
+    """A page that shows code for the first time needs a test here."""
+    shown = {page for page in TEXTS if blocks(page)}
+    assert shown == {"README", "recording", "measuring", "reading", "extending"}
+
 
 #: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.
 CALLBACKS = """
@@ -69,18 +80,19 @@ arguments = TrainingArguments("trainer", num_train_epochs=1, report_to=[], use_c
 """
 
 
-@pytest.mark.parametrize("code", LIBRARY, ids=["collapse", "elasticity"])
+@pytest.mark.parametrize("code", blocks("measuring"), ids=["collapse", "elasticity"])
 def test_the_library_examples_run_in_ten_lines(code, capsys):
     assert len(code.strip().splitlines()) <= 10
-    exec(compile(code, "README.md", "exec"), {})
+    run_block(code, "measuring")
     assert "logits" in capsys.readouterr().out
 
 
 def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypatch):
-    (code,) = [code for code in blocks("python") if "Recorder" in code]
+    code = blocks("README")[0]
+    assert code == blocks("recording")[0]
     assert len([line for line in code.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    run_block(code, "README")
     study = elastic.open_study("results/mine")
     assert [run.state for run in study.runs()] == ["done"]
     assert is_sealed(study.folder)
@@ -91,7 +103,7 @@ def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypa
 
 
 def test_the_callbacks_record_studies(tmp_path, monkeypatch):
-    lightning_code, transformers_code = (code for code in blocks("python") if "ElasticCallback" in code)
+    lightning_code, transformers_code = blocks("recording")[1:]
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("lightning", reason="Lightning is not installed (extra: lightning)")
     pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")
@@ -109,9 +121,9 @@ def test_the_callbacks_record_studies(tmp_path, monkeypatch):
 def test_the_metric_example_is_all_that_a_metric_needs():
     import numpy as np
 
-    (code,) = [code for code in blocks("python") if "@metric" in code]
+    (code,) = [code for code in blocks("extending") if "@metric" in code]
     try:
-        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+        run_block(code, "extending", __name__="documentation")
         h = np.array([[-3.0], [-1.0], [1.5], [2.5]])  # variances 1 and 1/4: their mean is 5/8
         ds = elastic.measure_collapse(h, [0, 0, 1, 1])
         assert float(ds.variance_imbalance.squeeze()) == pytest.approx(1.6)
@@ -121,7 +133,7 @@ def test_the_metric_example_is_all_that_a_metric_needs():
 
 
 def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):
-    (text,) = blocks("yaml")
+    (text,) = blocks("protocols", "yaml")
     file = tmp_path / "wide.yaml"
     file.write_text(text)
     small = ["training.epochs=2", "data.per_class=20", "axes.seed=[0]"]
@@ -129,28 +141,47 @@ def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeyp
     study = elastic.run(file, settings=small)
     assert is_sealed(study.folder)
     assert dict(study.cube["collapse"]["nc1"].sizes) == {"widths": 2, "seed": 1, "epoch": 3, "split": 2, "layer": 5}
-    reading = [code for code in blocks("python") if "open_study" in code]
-    assert len(reading) == 2
+    reading = [*blocks("reading"), blocks("README")[1]]
+    assert len(reading) == 3
     for code in reading:
-        exec(compile(code.replace("results/quickstart", "results/wide-or-narrow"), "README.md", "exec"), {})
+        run_block(code.replace("results/quickstart", "results/wide-or-narrow"), "reading")
 
 
 def test_the_error_example_is_what_elastic_says(tmp_path):
-    (text,) = blocks("yaml")
+    (text,) = blocks("protocols", "yaml")
     (tmp_path / "wide.yaml").write_text(text.replace("name: mlp", "name: mpl"))
     command = [sys.executable, "-m", "elastic", "run", "wide.yaml"]
     done = processes.run(command, cwd=tmp_path)
     assert done.returncode == 2
-    (shown,) = re.findall(r"^    (wide\.yaml:.*)$", TEXT, re.M)
+    (shown,) = re.findall(r"^    (wide\.yaml:.*)$", TEXTS["protocols"], re.M)
     assert shown in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["wide.yaml"]
 
 
 def test_every_metric_stands_in_the_table_of_the_cube():
-    assert {name for name in registry("metrics").names() if f"`{name}`" not in TEXT} == set()
+    assert {name for name in registry("metrics").names() if f"`{name}`" not in TEXTS["reading"]} == set()
 
 
-def test_every_picture_is_there():
-    pictures = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
-    assert pictures
-    assert all((README.parent / picture).is_file() for picture in pictures)
+def test_every_shipped_protocol_stands_in_the_table_of_findings():
+    names = {file.stem for file in (ROOT / "protocols").glob("*.yaml")}
+    assert {name for name in names if f"`{name}`" not in TEXTS["findings"]} == set()
+
+
+def prose(text):
+    return re.sub(r"```.*?```", "", text, flags=re.S)
+
+
+def headings(text):
+    """Anchors of a page: its headings in lower case, with hyphens for blanks and without punctuation."""
+    titles = re.findall(r"^#+ (.*)$", prose(text), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
+def test_every_link_and_picture_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)(.*?)\)", prose(TEXTS[page.stem])):
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in headings(file.read_text(encoding="utf-8")), target

@@ -1,0 +1,83 @@
+"""Commands that tell of names and protocols, and write a protocol to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from shlex import quote
+
+import click
+
+from elastic.cli.group import cli
+from elastic.cli.printing import file_of, show
+
+
+@cli.command(name="list")
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def list_(kind: str | None, as_json: bool) -> None:
+    """List the names of one KIND, or all.
+
+    Kinds: data, models, losses, optimizers, schedules, probe_schedules, metrics, probes, claims, figures, sections (the
+    parts of a protocol), protocols (those that ship, and those of a folder protocols).
+    """
+    from elastic import listing
+
+    if kind is not None:
+        check_kind(kind, listing.KINDS)
+    found = listing.names([kind] if kind else listing.KINDS)
+    show(found if as_json else listing.names_table(found), as_json)
+
+
+@cli.command(name="show")
+@click.argument("name")
+@click.option("--kind", metavar="KIND", help="Of this kind only (elastic list), where several have the NAME.")
+def show_(name: str, kind: str | None) -> None:
+    """Tell what a NAME is, and which options it takes.
+
+    NAME is one that `elastic list` lists, a protocol among them, or the path of a protocol file.
+    """
+    from elastic import listing
+    from elastic.protocol.shipped import shipped_protocols
+
+    if kind in (None, listing.PROTOCOLS) and name in shipped_protocols():
+        file_of(name)  # says so where a file could be meant
+    show(listing.description(name, kind), False)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "start", metavar="PROTOCOL", default="quickstart", show_default=True, help="What to start from."
+)
+def new(file: Path, start: str) -> None:
+    """Write a protocol to start from into a new FILE.
+
+    Every option of its parts is in it: those that the protocol to start from does not name are in comments.
+    """
+    from elastic.listing.starts import write_start
+
+    file_of(start)
+    path = write_start(file, start)
+    name = quote(str(path))
+    click.echo(f"{path}\nnext:  elastic plan {name}   what it takes\n       elastic run {name}")
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of protocol files, for editors."""
+    from elastic.protocol import json_schema
+
+    show(json_schema(), True)
+
+
+def check_kind(kind: str, kinds: Sequence[str]) -> None:
+    """Refuse a kind of names that there is not."""
+    if kind not in kinds:
+        from elastic.registry import nearest
+
+        meant = nearest(kind, list(kinds), fallback="")
+        told = f" Did you mean {meant}?" if meant else ""
+        raise click.UsageError(
+            f"{kind!r} is not one of {', '.join(map(repr, kinds))}.{told}", click.get_current_context()
+        )

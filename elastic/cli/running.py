@@ -1,0 +1,137 @@
+"""Commands that run studies, plan them, and record checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+import elastic
+from elastic.cli.group import cli
+from elastic.cli.printing import file_of, show
+
+
+def of_a_protocol(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the PROTOCOL, and the options that say which study it makes."""
+    for part in reversed((
+        click.argument("protocol"),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results]."),
+        click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
+                     help="Override a value of the protocol (YAML)."),
+        click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported."),
+        click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N."),
+    )):  # fmt: skip
+        command = part(command)
+    return command
+
+
+@cli.command()
+@of_a_protocol
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Carry out N runs at a time, in processes [as many as the machine allows, if faster].",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Carry out runs on the workers of a dask scheduler, or: local.")
+@click.option("--share", metavar="I/N", help="Be process I of N of a job array; wait for no other.")
+@click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def run(
+    protocol: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+    device: str | None,
+    workers: str | None,
+    scheduler: str | None,
+    share: str | None,
+    restart: bool,
+    as_json: bool,
+) -> None:
+    """Train, probe and check a PROTOCOL; resumes what was stopped.
+
+    The study's folder is results/NAME in the working folder, or OUT/NAME.
+    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    """
+    from elastic.claims.telling import verdict_table
+    from elastic.listing import studies
+    from elastic.progress import watcher
+    from elastic.summary import findings, next_steps
+
+    study = elastic.run(
+        file_of(protocol),
+        out=out,
+        settings=settings,
+        allow=allow,
+        device=device,
+        workers="auto" if (workers, scheduler, share) == (None, None, None) else workers,
+        scheduler=scheduler,
+        share=share,
+        restart=restart,
+        watch=watcher(),
+    )
+    if share is not None:
+        runs = study.runs()
+        click.echo(studies.study_state(study, runs), err=as_json)
+        if not all(run.ended for run in runs):
+            show(studies.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
+            return
+    if as_json:
+        show({**studies.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
+        return
+    show(findings(study), as_json)
+    if study.claims:
+        show(verdict_table(elastic.check(study)), as_json)
+    click.echo(next_steps(study))
+
+
+@cli.command()
+@of_a_protocol
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def plan(
+    protocol: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Estimate what a PROTOCOL takes: time, memory, disk.
+
+    A few epochs are measured; nothing of the study is run.
+    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    """
+    found = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
+    if as_json:
+        show(found.to_json(), as_json)
+    else:
+        click.echo("\n".join(found.lines()))
+
+
+@cli.command()
+@click.argument("checkpoints", type=click.Path(path_type=Path))
+@click.option("--build", "target", required=True, metavar="MODULE:FUNCTION", help="Returns the model and samples.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as_json: bool) -> None:
+    """Record a folder of CHECKPOINTS; the epoch is the last number in each file's name.
+
+    MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model, and arguments of elastic.Recorder. Exits with
+    3 if a checkpoint could not be recorded; the others are.
+    """
+    from elastic.listing import studies
+    from elastic.recording.checkpoints import record_folder
+    from elastic.summary import next_steps
+
+    study, problems = record_folder(checkpoints, out, target, allow)
+    for problem in problems:
+        click.echo(f"elastic: {problem}", err=True)
+    if as_json:
+        show({**studies.study_facts(study), "problems": problems}, as_json)
+    else:
+        show(studies.status_table(study), as_json)
+        click.echo(next_steps(study))
+    if problems:
+        raise SystemExit(3)

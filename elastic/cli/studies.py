@@ -1,0 +1,84 @@
+"""Commands that tell of a study: its state, its progress, its files, its claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import elastic
+from elastic.cli.group import cli
+from elastic.cli.printing import file_of, show
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def status(study: Path, as_json: bool) -> None:
+    """Tell how far each run of a STUDY is."""
+    from elastic.listing import studies
+
+    found = elastic.open_study(study)
+    show(studies.study_facts(found) if as_json else studies.status_table(found), as_json)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--metric", default="nc1", show_default=True, help="What is drawn by layer.")
+@click.option(
+    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between pictures."
+)
+@click.option("--once", is_flag=True, help="Draw one picture and end; also done where there is no terminal.")
+def watch(study: Path, metric: str, interval: float, once: bool) -> None:
+    """Draw training curves and nc1 by layer of a STUDY under way, until it is sealed or Ctrl-C; only reads.
+
+    A study that has not begun is waited for.
+    """
+    from elastic.watching import watch as watched
+
+    try:
+        watched(study, metric=metric, interval=interval, once=once)
+    except KeyboardInterrupt as stopped:
+        click.echo("elastic: watching ended; the study goes on without it", err=True)
+        raise SystemExit(128 + getattr(stopped, "signal", 2)) from None
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def verify(study: Path, repair: bool, as_json: bool) -> None:
+    """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
+
+    Exits with 4 if one is damaged or missing, also after a repair. Nothing is written without --repair.
+    """
+    from elastic.progress import counting
+    from elastic.study import study_folder
+    from elastic.study.repair import repair as repaired
+    from elastic.study.verification import verify as verified
+
+    with counting() as tell:
+        done = repaired(study_folder(study), tell) if repair else None
+        found = done.left if done else verified(study_folder(study), tell)
+    if as_json:
+        show(done.to_json() if done else found.to_json(), as_json)
+    else:
+        click.echo("\n".join([*(done.lines() if done else found.lines()), found.summary()]))
+    if found.damaged:
+        raise SystemExit(4)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--claims", metavar="PROTOCOL", help="Check the claims of this protocol (a file or a name) instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def check(study: Path, claims: str | None, as_json: bool) -> None:
+    """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
+    from elastic.claims.telling import verdict_table
+
+    found = elastic.check(study, claims=None if claims is None else file_of(claims))
+    show(found.to_json() if as_json else verdict_table(found), as_json)
+    if found.mistaken:
+        raise SystemExit(2)
+    if found.refuted:
+        raise SystemExit(1)

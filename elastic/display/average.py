@@ -1,0 +1,143 @@
+"""The one average over seeds that all numbers shown have: terminal, report, figures, notebook, tables for papers.
+
+Quantities that cannot be negative and have no scale of their own, ratios, distances and variances, run through orders
+of magnitude: their average is the geometric mean, with the t interval of the mean logarithm. All others, shares of
+samples, correlations, signed numbers, have the arithmetic mean with its t interval. `is_positive` decides, by the
+bounds that the variable declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+
+from elastic.analysis.intervals import interval, log_interval
+from elastic.cube.attributes import bounds_of
+
+#: Confidence of the intervals that are shown.
+LEVEL = 0.95
+
+#: The greatest value of a share: of samples, of pairs, of a sum.
+WHOLE = 1.0
+
+
+def is_positive(values: xr.DataArray) -> bool:
+    """Return whether a variable is averaged on a logarithmic scale: it begins at 0 and is no share of a whole.
+
+    Bounds decide where the variable declares them: from 0 to more than 1. Without bounds its values do: none is
+    negative, and one is positive.
+
+    Examples
+    --------
+    >>> def with_bounds(low, high):
+    ...     return xr.DataArray([0.1], attrs={"value_bounds": [low, high]})
+    >>> is_positive(with_bounds("0.0", "inf")), is_positive(with_bounds("0.0", "4.0"))      # a ratio, a distance
+    (True, True)
+    >>> is_positive(with_bounds("0.0", "1.0")), is_positive(with_bounds("-1.0", "1.0"))     # a share, a cosine
+    (False, False)
+    >>> is_positive(xr.DataArray([0.1, 3.0])), is_positive(xr.DataArray([0.1, -1.0]))
+    (True, False)
+    """
+    if bounds := bounds_of(values.attrs):
+        low, high = bounds
+        return low == 0 and high > WHOLE
+    return bool((values > 0).any() and not (values < 0).any())
+
+
+def average(values: xr.DataArray, *, level: float = LEVEL) -> xr.Dataset:
+    """Return the average over the seeds of a variable as a cube holds it, with its interval.
+
+    Parameters
+    ----------
+    values
+        [seed, …] with the variable's attributes: the geometric mean where `is_positive`, else the arithmetic one,
+        whose interval is cut at the bounds that the variable declares.
+    level
+        Of confidence.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `over_seeds`.
+
+    Examples
+    --------
+    >>> shares = xr.DataArray([0.9, 1.0], dims="seed", attrs={"value_bounds": ["0.0", "1.0"]})
+    >>> found = average(shares)                                                             # 0.95 ± 12.7 · 0.05
+    >>> float(found.estimate), float(found.lower.round(2)), float(found.upper)
+    (0.95, 0.31, 1.0)
+    """
+    return over_seeds(values, log=is_positive(values), level=level, bounds=bounds_of(values.attrs))
+
+
+def over_seeds(
+    values: xr.DataArray, *, log: bool = False, level: float = LEVEL, bounds: tuple[float, float] | None = None
+) -> xr.Dataset:
+    r"""Return mean and t interval over the seeds; with ``log`` the geometric mean and the interval of the log.
+
+    Parameters
+    ----------
+    values
+        [seed, …]; NaN is left out. With ``log`` ≥ 0: a 0 makes the mean 0, and then there is no interval.
+    log
+        As `is_positive` says of the variable: exp of mean and interval of log(values), never below 0.
+    level
+        Of confidence.
+    bounds
+        Least and greatest value that there can be: an arithmetic interval is cut there.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``estimate``, ``lower``, ``upper`` (NaN below two seeds) and ``count``, the number of seeds.
+
+    Examples
+    --------
+    >>> found = over_seeds(xr.DataArray([1.0, 4.0], dims="seed"), log=True)
+    >>> round(float(found.estimate), 9), bool(found.lower > 0), int(found["count"])         # √(1·4)
+    (2.0, True, 2)
+    >>> float(over_seeds(xr.DataArray([0.0, 4.0], dims="seed"), log=True).estimate)
+    0.0
+    """
+    if not log:
+        found = interval(values, level=level)
+        return found.assign({end: found[end].clip(*(bounds or (None, None))) for end in ("lower", "upper")})
+    values = values.where(np.isfinite(values))
+    found, is_zero = log_interval(values, level=level), (values == 0).any("seed")
+    ends = {end: found[end].where(~is_zero) for end in ("lower", "upper")}
+    mean = {"estimate": found["estimate"].where(~is_zero, 0.0), "count": values.notnull().sum("seed")}
+    return found.assign(ends | mean)
+
+
+def seeds_in_words(counts: Iterable[int]) -> str:
+    """Return how many seeds stand behind some numbers; they differ where runs are missing or have diverged.
+
+    >>> seeds_in_words([3, 3]), seeds_in_words([2, 3, 0]), seeds_in_words([1])
+    ('3 seeds', '2 to 3 seeds', 'one seed')
+    """
+    there = sorted({int(count) for count in counts if count > 0}) or [0]
+    if there == [1]:
+        return "one seed"
+    return f"{there[0]} seeds" if len(there) == 1 else f"{there[0]} to {there[-1]} seeds"
+
+
+def average_words(counts: Iterable[int], *, log: bool | None) -> str:
+    """Return what averages are, for the caption of a table or a figure: which mean, over how many seeds.
+
+    Parameters
+    ----------
+    counts
+        Of the seeds behind each number.
+    log
+        Whether they are geometric means; None if some of them are.
+
+    >>> average_words([3], log=True), average_words([2, 3], log=False), average_words([1], log=True)
+    ('geometric mean over 3 seeds', 'mean over 2 to 3 seeds', 'one seed')
+    """
+    seeds = seeds_in_words(counts)
+    if seeds == "one seed":
+        return seeds
+    kind = "mean (of positive quantities geometric)" if log is None else "geometric mean" if log else "mean"
+    return f"{kind} over {seeds}"

@@ -1,0 +1,143 @@
+"""Neural collapse as its authors draw it: accuracy and NC1 to NC4 over the epochs, on training and test samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from elastic.analysis.reading import read, select
+from elastic.errors import NotMeasured
+from elastic.figures.contract import (
+    all_positive,
+    caption,
+    figure,
+    first_setting,
+    interval_words,
+    is_positive,
+    layer_names,
+    letter_panels,
+    measured,
+    panels,
+)
+from elastic.figures.layers import chosen_layers
+from elastic.figures.page import NARROW, width_of
+from elastic.figures.splits import at_splits, draw_splits, legend_of
+from elastic.figures.training_course import mark_fitted
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: its variable, its title, and what a wide one adds to the title and says at its y axis."""
+
+    variable: str
+    title: str
+    more: str
+    label: str
+
+
+#: Panels in the order of the definition of neural collapse. Those that a cube does not hold are left out.
+PANELS = (
+    Panel("training/accuracy", "accuracy", "", "share of samples"),
+    Panel("collapse/nc1", "NC1", "variability", "tr(Σ$_W$ Σ$_B$⁺)/K"),
+    Panel("collapse/nc2_equinorm", "NC2 norms", "", "std/mean ‖μ$_k$−μ$_G$‖"),
+    Panel("collapse/nc2_equiangle", "NC2 angles", "", "mean |cos + 1/(K−1)|"),
+    Panel("collapse/nc3_duality", "NC3", "self-duality", "‖W/‖W‖ − M/‖M‖‖²"),
+    Panel("collapse/nc4_mismatch", "NC4", "nearest mean", "share that differs"),
+)
+
+
+@figure()
+def neural_collapse(
+    cube: xr.DataTree,
+    *,
+    layer: str | None = None,
+    splits: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw neural collapse, NC1 to NC4, and the accuracy over the epochs, on training and on test samples.
+
+    A panel each, as in [papyan2020prevalence]: accuracy; NC1, the variability within classes; NC2, how unequal the
+    norms of the class means are, and their angles; NC3, how far the classifier is from the class means; NC4, the share
+    of samples for which the nearest class mean and the network decide differently. All but the accuracy go to 0.
+    A dotted line marks the first epoch without an error on the training samples in any seed. Panels of variables
+    that the study did not record are left out.
+
+    Parameters
+    ----------
+    cube
+        Of a study with a group ``collapse``.
+    layer
+        Whose features are measured; by default the last hidden one, which the classifier reads.
+    splits
+        Samples on which they are measured, a line each; all by default.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube holds none of NC1 to NC4, or not the split, layer or label asked for.
+    """
+    shown, setting = panels_of(cube, layer, splits, where)
+    drawn, grid, columns = panels(len(shown), 2.2, least=1.6, most=3)
+    wide = width_of(drawn) > NARROW
+    found = []
+    for axes, (panel, values) in zip(grid, shown.items(), strict=True):
+        found += draw_splits(axes, values, log=is_positive(values))
+        axes.set_title(f"{panel.title}  {panel.more}".rstrip() if wide else panel.title, loc="left")
+        axes.set(xlabel=axes.get_xlabel() if wide else "epoch", ylabel=panel.label if wide else "")
+        fitted = mark_fitted(axes, cube, where)
+    for axes in grid[: -columns or None]:
+        axes.set_xlabel("")
+    letter_panels(grid)
+    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
+    words = interval_words(*found, log=all_positive(list(shown.values())))
+    caption(drawn, layer_words(shown), words, setting, fitted)
+    return drawn
+
+
+def panels_of(
+    cube: xr.DataTree, layer: str | None, splits: Sequence[str] | None, where: Mapping[str, Any] | None
+) -> tuple[dict[Panel, xr.DataArray], str]:
+    """Return the values [seed, epoch, split] of each panel that the cube holds, and the words of their setting.
+
+    Raises
+    ------
+    NotMeasured
+        If it holds none of NC1 to NC4, or not what was asked for by name.
+    """
+    found: dict[Panel, xr.DataArray] = {}
+    setting = ""
+    for panel in PANELS:
+        try:
+            values, setting = first_setting(read(cube, panel.variable, split=None, where=where))
+            if "layer" in values.dims:
+                values = at_layer(values, layer)
+            found[panel] = measured(at_splits(values, splits), "epoch", "split")
+        except NotMeasured:
+            if panel.variable == "collapse/nc1" and (layer is not None or splits is not None or where):
+                raise
+    if not any(panel.variable.startswith("collapse/") for panel in found):
+        hint = "a protocol with probes.collapse"
+        raise NotMeasured("NC1 to NC4", "be variables of the cube", "none of them", hint)
+    return found, setting
+
+
+def at_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
+    """Return the values at a layer; by default at the last hidden one, each run's own."""
+    if layer is not None:
+        return select(values, "layer", layer)
+    try:
+        return select(values, "layer", "penultimate")
+    except NotMeasured:
+        return chosen_layers(values).isel(layer=-1)
+
+
+def layer_words(panels: Mapping[Panel, xr.DataArray]) -> str:
+    """Return the words of a caption for the layer whose features are measured."""
+    layers = {str(values["layer"].item()) for values in panels.values() if "layer" in values.coords}
+    return f"features of layer {', '.join(layer_names(sorted(layers)))}" if layers else ""

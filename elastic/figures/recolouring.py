@@ -1,0 +1,63 @@
+"""A figure on light paper as SVG that turns dark with the page that shows it.
+
+An SVG that stands in a page as a picture knows whether its reader prefers dark pages. So the picture carries a style
+sheet that gives each colour of the light theme its counterpart of the dark one, on screens only: it prints on paper.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from elastic.figures.style import SEQUENTIAL, THEMES, blended
+
+#: Shades of an ordered set of lines whose counterparts are known, and steps between paper and ink.
+COUNTS, STEPS = range(1, 33), 256
+
+_COLOUR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
+
+
+def themed(svg: str) -> str:
+    """Return an SVG of matplotlib with a style sheet for dark pages.
+
+    Parameters
+    ----------
+    svg
+        Drawn in the light theme. Its colour maps should be drawn as pixels, which stay as they are.
+
+    Examples
+    --------
+    >>> drawn = '<svg xmlns="http://www.w3.org/2000/svg"><path style="fill: #ffffff; stroke: #0072b2"/></svg>'
+    >>> print(themed(drawn)[40:135])
+    <style>@media screen and (prefers-color-scheme: dark){svg{fill:#e9e7e1}[style*="fill: #ffffff"]
+    """
+    known = counterparts()
+    used = sorted({(kind, colour) for kind, colour in _COLOUR.findall(svg) if known.get(colour, colour) != colour})
+    rules = "".join(f'[style*="{kind}: {colour}"]{{{kind}:{known[colour]}!important}}' for kind, colour in used)
+    sheet = f"@media screen and (prefers-color-scheme: dark){{svg{{fill:{THEMES['dark'].ink}}}{rules}}}"
+    return re.sub(r"<svg\b[^>]*>", lambda opening: f"{opening[0]}<style>{sheet}</style>", svg, count=1)
+
+
+@cache
+def counterparts() -> dict[str, str]:
+    """Return the colour of the dark theme for each one of the light theme that figures use, both as ``#rrggbb``.
+
+    >>> counterparts()["#000000"], counterparts()["#440154"]        # ink; the last of ordered lines
+    ('#e9e7e1', '#fde725')
+    """
+    light, dark = THEMES["light"], THEMES["dark"]
+    greys = (
+        (blended(light.paper, light.ink, i / STEPS), blended(dark.paper, dark.ink, i / STEPS)) for i in range(STEPS + 1)
+    )
+    found = {to_hex(old): to_hex(new) for old, new in greys}
+    found |= {to_hex(old): to_hex(new) for old, new in zip(light.colours, dark.colours, strict=True)}
+    (first, last), (start, end) = light.ramp, dark.ramp
+    for count in COUNTS:
+        for i in range(count):
+            step = i / (count - 1) if count > 1 else 0.0
+            old, new = first + (last - first) * step, start + (end - start) * step
+            found[to_hex(colormaps[SEQUENTIAL](old))] = to_hex(colormaps[SEQUENTIAL](new))
+    return found

@@ -1,0 +1,75 @@
+"""How the training went: loss and accuracy over the epochs, on training and test samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from elastic.analysis.reading import read
+from elastic.errors import NotMeasured
+from elastic.figures.contract import (
+    caption,
+    figure,
+    first_setting,
+    interval_words,
+    letter_panels,
+    measured,
+    panels,
+)
+from elastic.figures.splits import at_splits, draw_splits, legend_of
+from elastic.figures.training_course import mark_fitted
+
+#: Panels: variables of the training, and what stands at their axes.
+PANELS = {"loss": "loss", "accuracy": "accuracy"}
+
+
+@figure()
+def training_curves(
+    cube: xr.DataTree, *, splits: Sequence[str] | None = None, where: Mapping[str, Any] | None = None
+) -> Figure:
+    """Draw loss and accuracy over the epochs, on training and on test samples.
+
+    The loss is on a logarithmic axis where it is positive throughout. A dotted line marks the first epoch without an
+    error on the training samples in any seed.
+
+    Parameters
+    ----------
+    cube
+        Of a study.
+    splits
+        Samples, a line each; all that were recorded by default.
+    where
+        Labels on the study's axes, {axis: label}; the first of every axis left open.
+
+    Raises
+    ------
+    NotMeasured
+        If the cube holds neither loss nor accuracy, or not the split or label asked for.
+    """
+    shown: dict[str, xr.DataArray] = {}
+    for name in PANELS:
+        try:
+            values, setting = first_setting(read(cube, f"training/{name}", split=None, where=where))
+            shown[name] = measured(at_splits(values, splits), "epoch", "split")
+        except NotMeasured:
+            if splits is not None or where:
+                raise
+    if not shown:
+        hint = "a Recorder that is given samples (train=, test=)"
+        raise NotMeasured("loss and accuracy", "be variables of the cube", "neither", hint)
+    drawn, grid, _ = panels(len(shown), 2.7)
+    found, logs, fitted = [], set(), ""
+    for axes, (name, values) in zip(grid, shown.items(), strict=True):
+        # Some losses can be negative, so that none declares itself positive: what it was decides.
+        log = name == "loss" and not bool((values <= 0).any())
+        found += draw_splits(axes, values, log=log)
+        logs.add(log)
+        axes.set_ylabel(PANELS[name])
+        fitted = mark_fitted(axes, cube, where)
+    letter_panels(grid)
+    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
+    caption(drawn, interval_words(*found, log=logs.pop() if len(logs) == 1 else None), setting, fitted)
+    return drawn

@@ -1,0 +1,231 @@
+"""A protocol to start from: that of another one, with every option that it does not name in a comment."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from elastic.errors import ProtocolError
+from elastic.listing.options import Option, options_in, options_of
+from elastic.listing.sections import Section, sections
+from elastic.protocol.components import default_component, spell_out
+from elastic.protocol.reading import read_protocol
+from elastic.protocol.registered_probes import by_name
+from elastic.protocol.schema import SLUG
+from elastic.protocol.sections import COMPONENTS, Data, Optimizer, Probes, Training
+from elastic.protocol.shipped import SUFFIXES, schema_line
+from elastic.protocol.sources import find_protocol
+from elastic.protocol.writing import spelled
+from elastic.registry import registry
+
+#: Columns of a line, and of the comment behind a value.
+WIDTH = 118
+
+#: Keys of sections whose values are written as they are, each on a line.
+PLAIN = ("together", "exclude")
+
+OPENING = """\
+# A protocol of elastic, started from {start}.
+# A line such as `# norm: none  # …` is an option with its default: take the first # away to set it.
+# What a name or a key means: elastic show NAME. All names: elastic list.
+#
+#   elastic plan {file}   estimates what it takes
+#   elastic run {file}    runs it
+"""
+
+
+def write_start(file: Path, start: str = "quickstart") -> Path:
+    """Write a protocol into a new file and return its path (with ``.yaml`` where it had no suffix).
+
+    Parameters
+    ----------
+    file
+        Must not be there. Its name is that of the study.
+    start
+        The protocol whose text it takes: a name or a path.
+
+    Raises
+    ------
+    ElasticError
+        If the file is there, cannot be written or has no name for a study; if there is no such protocol to start from.
+    """
+    if not file.name or file.is_dir():
+        raise ProtocolError("`FILE`", "be a new file", f"{file}, which is a folder", str(file / "mine.yaml"))
+    path = file if file.suffix else file.with_name(f"{file.name}.yaml")
+    if path.suffix not in SUFFIXES:
+        raise ProtocolError("`FILE`", "end in .yaml", repr(str(file)), f"{file.with_suffix('.yaml')}")
+    name = slug_of(path.stem)
+    text = schema_line() + start_of(find_protocol(start).path, name, shown=quote(str(path)), start=start)
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ProtocolError("`FILE`", "be a new file", f"{path}, which is there", "another name") from None
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            raise
+        hint = f"mkdir -p {quote(str(path.parent))}"
+        raise ProtocolError("`FILE`", "be in a folder that is there", str(path), hint) from None
+    return path
+
+
+def slug_of(stem: str) -> str:
+    """Return the name of a study that is called like a file.
+
+    >>> slug_of("My study (2)")
+    'my-study-2'
+    """
+    name = re.sub(r"[^a-z0-9_]+", "-", stem.lower()).strip("-_")[:64]
+    if not re.fullmatch(SLUG, name) or stem.startswith("."):
+        should = "have a name of a-z and 0-9, which the study is called by"
+        raise ProtocolError("`FILE`", should, repr(stem), "mine.yaml")
+    return name
+
+
+def start_of(path: Path, name: str, *, shown: str, start: str) -> str:
+    """Return the text of a protocol of another name that means what the file says, with all options in comments.
+
+    Parameters
+    ----------
+    path
+        Of the protocol to start from.
+    name
+        Of the study.
+    shown, start
+        What the first lines call the new file, and the protocol that it is started from.
+    """
+    data = read_protocol(path).tree.data
+    for component in COMPONENTS:
+        data = spell_out(data, (*component, "name"))
+    opening = OPENING.format(start=start, file=shown)
+    blocks = [_block(key, section, {**data, "name": name}) for key, section in sections().items()]
+    return "\n".join([opening.rstrip("\n"), *(block for block in blocks if block)]) + "\n"
+
+
+def _block(key: str, section: Section, data: Mapping[str, Any]) -> str:
+    """Return the lines of one part of a protocol; "" for what is no key of its own."""
+    if key in ("extends", "imbalance"):
+        return ""
+    heading = [f"\n# {line}" if not place else f"# {line}" for place, line in enumerate(_about(key, section))]
+    value = data.get(key)
+    if key in ("name", "title", "question", "cites"):
+        return "\n".join([*heading, *_words(key, value, section)]).lstrip("\n" if key != "name" else "")
+    if key in ("axes", *PLAIN, "claims"):
+        return "\n".join([*heading, *_entries(key, value, section)])
+    varied = {axis["path"] for axis in _mappings(data.get("axes")) if isinstance(axis.get("path"), str)}
+    if value is None and key in varied:
+        return "\n".join([*heading, f"# {key} is set by an axis."])
+    return "\n".join([*heading, f"{key}:", *_options(key, value or {}, varied)])
+
+
+def _about(key: str, section: Section) -> Iterator[str]:
+    """Yield what a part is, and the names that it can have."""
+    summary = f"{section.summary} (elastic show {key})"
+    yield from textwrap.wrap(summary, WIDTH - 2)
+    if section.kind and key != "probes":
+        known = ", ".join(registry(section.kind).names())
+        yield from textwrap.wrap(
+            f"{section.kind.capitalize()}: {known}", WIDTH - 2, break_long_words=False, break_on_hyphens=False
+        )
+
+
+def _words(key: str, value: Any, section: Section) -> list[str]:
+    if value is None:
+        return [f"# {line}" for line in section.example.splitlines()]
+    line = f"{key}: {spelled(value)}"
+    if len(line) <= WIDTH or not isinstance(value, str) or value.strip() != " ".join(value.split()):
+        return [line]
+    indicator = ">" if value.endswith("\n") else ">-"  # a folded text is one line, with or without its end
+    return [f"{key}: {indicator}", *(f"  {part}" for part in textwrap.wrap(value, WIDTH - 2, break_on_hyphens=False))]
+
+
+def _entries(key: str, value: Any, section: Section) -> list[str]:
+    """Return the lines of a mapping or a list whose entries stand on a line each."""
+    if not value:
+        return ["# For example:", *(f"#   {line}" for line in section.example.splitlines())]
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    return [f"{key}:", *(f"  {'- ' if name is None else spelled(name) + ': '}{spelled(item)}" for name, item in items)]
+
+
+def _mappings(axes: Any) -> list[Mapping[str, Any]]:
+    return [axis for axis in axes.values() if isinstance(axis, dict)] if isinstance(axes, dict) else []
+
+
+def _options(key: str, value: Mapping[str, Any], varied: set[str]) -> Iterator[str]:
+    """Yield the lines of a part that is a component, or a mapping of options."""
+    if key == "probes":
+        yield from _probes(value)
+        return
+    if key == "training":
+        yield from _listed(value, options_in(Training), 1, varied, key)
+        return
+    shared = {"data": options_in(Data), "optimizer": options_in(Optimizer)}.get(key, [])
+    own = [option for option in shared if option.name not in ("name", "schedule")]
+    yield from _component((key,), value, own, varied)
+    if key == "optimizer":
+        yield "  # How the learning rate goes (elastic list schedules)"
+        yield "  schedule:"
+        schedule = value.get("schedule", default_component((key, "schedule")))
+        yield from _component((key, "schedule"), schedule, [], varied)
+
+
+def _component(
+    path: tuple[str, ...], value: Mapping[str, Any], shared: list[Option], varied: set[str]
+) -> Iterator[str]:
+    """Yield the lines of a component, indented below its key."""
+    value = value or default_component(path) or {}
+    indent = "  " * len(path)
+    if "name" not in value:
+        yield f"{indent}# its name is set by an axis."
+        return
+    yield f"{indent}name: {spelled(value['name'])}"
+    entry = registry(COMPONENTS[path]).get(str(value["name"]))
+    rest = {name: item for name, item in value.items() if name not in ("name", "schedule")}
+    yield from _listed(rest, [*options_of(entry), *shared], len(path), varied, ".".join(path))
+
+
+def _probes(value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of probes: epochs, each registered probe with its options, the memory budget."""
+    yield "  # The epochs that are probed (elastic list probe_schedules)"
+    yield "  at:"
+    yield from _component(("probes", "at"), value.get("at") or {}, [], set())
+    known = {option.name: option for option in options_in(Probes)}
+    entries = {name: registry("probes").get(name) for name in ("collapse", "elasticity")} | dict(by_name())
+    for name, entry in entries.items():
+        options = value.get(name, {} if name in known else None)
+        yield from textwrap.wrap(entry.summary, WIDTH, initial_indent="  #   ", subsequent_indent="  #   ")
+        if options is None:
+            yield f"  {'' if name in value else '# '}{name}: null"
+            continue
+        yield f"  {name}:" if options else f"  {name}: {{}}"
+        yield from _listed(options, options_of(entry), 2, set(), name) if options else ()
+    yield from _listed({k: v for k, v in value.items() if k == "memory_budget"}, [known["memory_budget"]], 1, set(), "")
+
+
+def _listed(value: Mapping[str, Any], options: list[Option], level: int, varied: set[str], path: str) -> Iterator[str]:
+    """Yield a line for each option: as it is written, or with its default in a comment."""
+    indent = "  " * level
+    known = {option.name: option for option in options}
+    for name in dict.fromkeys([*value, *known]):
+        option = known.get(name)
+        if name in value:
+            yield from _explained(f"{indent}{name}: {spelled(value[name])}", option)
+        elif option is not None and option.is_required:
+            yield f"{indent}# {name} is {'set by an axis' if f'{path}.{name}' in varied else 'missing'}"
+        elif option is not None:
+            yield from _explained(f"{indent}# {name}: {option.default}", option)
+
+
+def _explained(line: str, option: Option | None) -> Iterator[str]:
+    """Yield a line with what the option means behind it, or above it where that is too long."""
+    told = "" if option is None else "; ".join(filter(None, (option.type, option.meaning)))
+    if len(line) + len(told) + 4 <= WIDTH or not told:
+        yield f"{line}  # {told}" if told else line
+        return
+    indent = line[: len(line) - len(line.lstrip())]
+    yield from textwrap.wrap(told, WIDTH, initial_indent=f"{indent}#   ", subsequent_indent=f"{indent}#   ")
+    yield line

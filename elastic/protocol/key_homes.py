@@ -1,0 +1,86 @@
+"""Where in a protocol a key belongs that stands in the wrong place, or is called differently elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+import pydantic
+
+from elastic.protocol.paths import Path
+from elastic.protocol.sections import COMPONENTS, Sections
+from elastic.registry import registry, same_name
+
+#: What other libraries call what protocols call otherwise.
+SYNONYMS: Mapping[str, str] = {
+    "arch": "model", "architecture": "model", "batch": "batch_size", "bs": "batch_size", "criterion": "loss",
+    "dataset": "data", "experiment": "name", "gpu": "device", "hidden_sizes": "widths", "hidden_dims": "widths",
+    "learning_rate": "lr", "max_epochs": "epochs", "net": "model", "network": "model", "num_epochs": "epochs",
+    "n_epochs": "epochs", "num_classes": "classes", "optim": "optimizer", "precision": "dtype", "random_seed": "seed",
+    "references": "cites", "lr_scheduler": "schedule", "scheduler": "schedule", "sweep": "axes", "grid": "axes",
+    "hypotheses": "claims", "train": "training", "wd": "weight_decay", "l2": "weight_decay", "normalization": "norm",
+}  # fmt: skip
+
+#: Homes that a hint names.
+MOST = 2
+
+
+def meant_by(key: str, known: list[str]) -> str | None:
+    """Return which of the known keys a key is another spelling of, or another word for; None if it is of none.
+
+    >>> meant_by("Learning-Rate", ["lr", "momentum"]), meant_by("epoch", ["epochs"]), meant_by("lr", ["epochs"])
+    ('lr', 'epochs', None)
+    """
+    synonym = same_name(key, SYNONYMS)
+    return same_name(key, known) or (same_name(SYNONYMS[synonym], known) if synonym else None)
+
+
+def homes(key: str, path: Path) -> list[str]:
+    """Return where a key belongs, as dotted paths; [] if it is a key of no part, or of too many.
+
+    Parameters
+    ----------
+    key
+        As it was written.
+    path
+        Of the part in which it stands.
+
+    Examples
+    --------
+    >>> homes("momentum", ("training",)), homes("batch-size", ()), homes("colour", ())
+    (['optimizer.momentum'], ['training.batch_size'], [])
+    """
+    among = _keys(common_only=path in COMPONENTS)
+    found = [
+        ".".join((*owner, known))
+        for owner, keys in among.items()
+        if owner != path and (known := meant_by(key, list(keys)))
+    ]
+    exact = [home for home in found if home.rpartition(".")[2] == key]
+    found = exact or found
+    return found if len(found) <= MOST else []
+
+
+@cache
+def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    """Return the keys of each part of a protocol but its own; of options perhaps those that most functions have."""
+    found: dict[tuple[str, ...], dict[str, None]] = {("axes",): {"seed": None}}
+    for path, names in _sections(Sections, ()):
+        found.setdefault(path, {}).update(dict.fromkeys(names))
+    for component, kind in COMPONENTS.items():
+        entries = list(registry(kind))
+        held = Counter(name for entry in entries for name in entry.options.model_fields)
+        options = [name for name, count in held.items() if not common_only or 2 * count > len(entries)]
+        found.setdefault(component, {}).update(dict.fromkeys(options))
+    return {path: tuple(name for name in names if name != "name") for path, names in found.items() if path}
+
+
+def _sections(model: type[pydantic.BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    from elastic.protocol.explanation import schema_at
+
+    yield path, list(model.model_fields)
+    for name in model.model_fields:
+        inner, _ = schema_at(model, (name,))
+        if inner is not None:
+            yield from _sections(inner, (*path, name))

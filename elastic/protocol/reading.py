@@ -1,0 +1,122 @@
+"""A protocol as a user gives it, by name, path or dictionary, to plain data in which nothing is extended any more."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.errors import ProtocolError, UnknownName
+from elastic.protocol.dictionaries import read_mapping
+from elastic.protocol.extending import EXTENDS, merged
+from elastic.protocol.shipped import likely_meant, shipped_protocols
+from elastic.protocol.sources import find_protocol, is_name
+from elastic.protocol.text import read_file, show
+from elastic.protocol.tree import Tree
+from elastic.protocol.words import told
+from elastic.protocol.writing import as_yaml
+
+#: A protocol that is not read yet.
+Given = str | os.PathLike[str] | Mapping[str, Any]
+
+#: Protocols that may extend one another in a row.
+MOST = 16
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a user handed over.
+
+    Attributes
+    ----------
+    text
+        The file as it is; what says the same where it extends another or there is no file.
+    tree
+        Its data, which are a mapping without ``extends``.
+    folder
+        Where modules of the user's own are looked for; None where no file was read.
+    """
+
+    text: str
+    tree: Tree
+    folder: Path | None
+
+
+def read_protocol(given: Any) -> Read:
+    """Return the text of a protocol, and its data with what it extends.
+
+    Parameters
+    ----------
+    given
+        The name of a protocol that ships, the path of a file, or a dictionary.
+
+    Raises
+    ------
+    ElasticError
+        As `find_protocol`, `read_file` and `read_mapping`; at the place of ``extends`` if it names no protocol, or
+        leads back to where it stands.
+    """
+    if isinstance(given, Mapping):
+        tree = _resolved(read_mapping(given), Path())
+        return Read(as_yaml(tree.data), tree, None)
+    if not isinstance(given, str | os.PathLike):
+        found = f"{told(given)} ({type(given).__name__})"
+        raise ProtocolError("`protocol`", "be a name, a path or a dictionary", found, "the path of a YAML file")
+    source = find_protocol(given)
+    if source.note:
+        warnings.warn(source.note, stacklevel=3)
+    path = source.path
+    text, own = read_file(path)
+    if EXTENDS not in own.data:
+        return Read(text, own, source.folder)
+    tree = _resolved(own, path.parent, (path,))
+    heading = f"# {show(path.name)}, with {told(own.data[EXTENDS])}, which it extends\n"
+    return Read(heading + as_yaml(tree.data), tree, source.folder)
+
+
+def _resolved(own: Tree, folder: Path, seen: tuple[Path, ...] = ()) -> Tree:
+    """Return a protocol's data with what it extends, and what that extends in its turn."""
+    if EXTENDS not in own.data:
+        return own
+    base = _base(own, folder)
+    place = own.places.of_value((EXTENDS,)).text or None
+    if any(_same(base, former) for former in seen):
+        found = " → ".join(show(path) for path in (*seen, base))
+        raise ProtocolError(f"`{EXTENDS}`", "not lead back to itself", found, "another protocol", place=place)
+    if len(seen) == MOST:
+        hint = "writing out what they say"
+        raise ProtocolError(f"`{EXTENDS}`", f"be {MOST} protocols in a row at most", "one more", hint, place=place)
+    _, read = read_file(base)
+    return merged(_resolved(read, base.parent, (*seen, base)), own)
+
+
+def _base(own: Tree, folder: Path) -> Path:
+    """Return the file that a protocol extends: one that ships, or one by its path, relative to the protocol's."""
+    value, place = own.data[EXTENDS], own.places.of_value((EXTENDS,)).text or None
+    if not isinstance(value, str) or not value:
+        should = "be the name of a protocol that ships, or the path of a file"
+        raise ProtocolError(f"`{EXTENDS}`", should, told(value), f"{EXTENDS}: quickstart", place=place)
+    if is_name(value):
+        if value in shipped_protocols():
+            return shipped_protocols()[value]
+        hint = likely_meant(value, folder, "a path that ends in .yaml, or a protocol that ships")
+        raise UnknownName(f"`{EXTENDS}`", "be a protocol that ships", told(value), hint, place=place)
+    base = folder / value
+    try:
+        is_file = base.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        hint = likely_meant(value, base.parent, "a path relative to this file, or a protocol that ships")
+        raise ProtocolError(f"`{EXTENDS}`", "be a file", f"{told(value)}, which is none", hint, place=place)
+    return base
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False

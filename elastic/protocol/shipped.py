@@ -1,0 +1,62 @@
+"""The protocols that ship with elastic: files of the folder ``protocols`` of the repository, by their names.
+
+A wheel holds them in ``elastic/_protocols``. An editable install has no such folder: it reads those of the repository.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+#: Folder of the protocols inside the installed package (see ``pyproject.toml``), and the one in the repository.
+INSTALLED, SOURCE = "_protocols", "protocols"
+
+#: Endings of the names of protocol files; a word without one is the name of a protocol that ships.
+SUFFIXES = (".yaml", ".yml")
+
+
+#: The JSON Schema of protocol files, beside the protocols that ship (`elastic.protocol.file_schema`).
+SCHEMA = "protocol.schema.json"
+
+
+def schema_line() -> str:
+    """Return the comment by which editors find the schema of this installation; "" where it has none."""
+    schema = _folder() / SCHEMA
+    return f"# yaml-language-server: $schema={schema.resolve().as_uri()}\n" if schema.is_file() else ""
+
+
+def _folder() -> Path:
+    package = Path(str(files("elastic")))
+    installed = package / INSTALLED
+    return installed if installed.is_dir() else package.parent / SOURCE
+
+
+@cache
+def shipped_protocols() -> dict[str, Path]:
+    """Return the files of the protocols that ship, by their names, in alphabetical order.
+
+    >>> shipped_protocols()["quickstart"].name
+    'quickstart.yaml'
+    """
+    return {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+
+
+def likely_meant(text: str, folder: Path, fallback: str) -> str:
+    """Return what a path or a name that leads nowhere most likely meant: a file of a folder, or a protocol that ships.
+
+    >>> [likely_meant(text, Path("/nowhere"), "another path") for text in ("quickstrat", "protocols/losses.yaml")]
+    ["'quickstart' (elastic list protocols)", "'losses' (elastic list protocols)"]
+    """
+    path, shipped = Path(text), shipped_protocols()
+    stem = path.stem.lower().replace("-", "_")
+    try:
+        there = {file.stem: str(path.parent / file.name) for file in folder.iterdir() if file.suffix in SUFFIXES}
+    except (OSError, ValueError):
+        there = {}
+    for known in ({stem: stem} if stem in shipped else {}, there, {name: name for name in shipped}):
+        begun = [name for name in known if len(stem) > 2 and name.startswith(stem)]
+        if close := difflib.get_close_matches(stem, list(known), n=1, cutoff=0.7) or begun:
+            return repr(known[close[0]]) + ("" if known is there else " (elastic list protocols)")
+    return f"{fallback} (elastic list protocols)"

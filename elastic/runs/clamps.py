@@ -1,0 +1,87 @@
+"""Numbers of a protocol that are larger than its data or its training: what is used in place of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from elastic.data.contract import Samples
+from elastic.protocol import Protocol, Settings
+from elastic.protocol.cells import representatives
+from elastic.protocol.paths import Path
+from elastic.protocol.words import dotted
+from elastic.runs.setup import Setup
+
+#: Path of a number, what it is at most, why, and what is done instead.
+Clamp = tuple[Path, int, str, str]
+
+
+def clamps(setup: Setup, protocol: Protocol) -> list[str]:
+    """Return a sentence for each number that the protocol writes and that the data or the training cut.
+
+    Parameters
+    ----------
+    setup
+        Of the first run; runs with other data are not looked at.
+    protocol
+        Of the study. Defaults that are cut are not told: that they suit any data is their purpose.
+    """
+    first = protocol.cells[0].settings
+    found: dict[str, None] = {}
+    for cell in representatives(protocol.cells):
+        if cell.settings.data == first.data:
+            found |= dict.fromkeys(_told(cell.settings, setup.trainer.splits, protocol))
+    return list(found)
+
+
+def _told(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:
+    for path, most, why, instead in (*_of_data(samples), *_of_training(settings)):
+        value = _number_at(settings.model_dump(), path)
+        place = _place(protocol, path)
+        if value is not None and value > most and place is not None:
+            where = f"{place}: " if place else ""
+            yield f"{where}{dotted(path)} should be at most {most}, {why}; found {value}; {instead}"
+
+
+def _of_data(samples: Mapping[str, Samples]) -> Iterator[Clamp]:
+    train = samples["train"]
+    strata, names = train.strata
+    least = int(strata.bincount(minlength=len(names)).min())
+    why, instead = "the train samples of the smallest class", "a class with fewer gives all it has"
+    yield ("training", "batch_size"), len(train), "the number of train samples", "every step takes all of them"
+    yield ("probes", "collapse", "per_class"), least, why, instead
+    for name in ("stepped_per_class", "observed_per_class", "most_per_class"):
+        yield ("probes", "elasticity", name), least, why, instead
+    yield ("probes", "weights", "per_class"), least, why, instead
+
+
+def _of_training(settings: Settings) -> Iterator[Clamp]:
+    epochs = settings.training.epochs
+    if settings.probes.at.name == "every":
+        yield ("probes", "at", "step"), epochs, "the last epoch", "only epoch 0 and the last are probed"
+    late = "the last epoch", "it is never reached"
+    if settings.probes.at.name == "listed":
+        for place in range(len(settings.probes.at.options["values"])):
+            yield ("probes", "at", "values", place), epochs, *late
+    if settings.optimizer.schedule.name == "multistep":
+        for place in range(len(settings.optimizer.schedule.options["milestones"])):
+            yield ("optimizer", "schedule", "milestones", place), epochs, *late
+
+
+def _number_at(settings: Any, path: Path) -> int | float | None:
+    for part in path:
+        if isinstance(part, str) and (not isinstance(settings, dict) or part not in settings):
+            return None
+        settings = settings[part]
+    return settings if isinstance(settings, int | float) else None
+
+
+def _place(protocol: Protocol, path: Path) -> str | None:
+    """Return where a number is written, by an axis or itself; None where it is a default."""
+    places = protocol.places
+    for name, axis in protocol.axes.named.items():
+        if path[: len(axis.parts)] == axis.parts and ("axes", name, "values") in places.values:
+            return places.of_value(("axes", name, "values")).text
+    place = places.of_value(path)
+    # Of a file every value has a place of its own, of a --set the whole has one.
+    return place.text if path in places.values or place.source > 0 else None

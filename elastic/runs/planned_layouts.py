@@ -1,0 +1,62 @@
+"""What each run of a study will record, found by building one run of each kind without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from elastic.cube import Layout
+from elastic.protocol import Cell, Protocol, Settings, canonical_json
+from elastic.protocol.cells import representatives
+from elastic.runs.setup import build_setup, resolve_device
+
+#: Parts of the settings that say nothing of what a run records.
+SILENT: Mapping[str, tuple[str, ...]] = {
+    "data": ("seed", "label_noise"),
+    "training": ("batch_size", "device", "deterministic", "threads", "init_scale", "penalties"),
+}
+
+
+def planned_layouts(
+    protocol: Protocol, allow: Sequence[str], device: str | None, known: Mapping[str, Layout]
+) -> dict[str, Layout]:
+    """Return what the `representatives` of a study record, by the cell's digest.
+
+    Runs that differ in nothing that matters share a layout. A run that cannot be built has none: it fails when it is
+    run, and the others are kept.
+
+    Parameters
+    ----------
+    protocol
+        Of the study.
+    allow, device
+        As `elastic.run` takes them.
+    known
+        Layouts of cells that are known already, by digest.
+
+    Raises
+    ------
+    ElasticError
+        If no run can be built.
+    """
+    cells = representatives(protocol.cells)
+    kinds = {cell.digest: _kind(cell.settings) for cell in cells}
+    found = {kinds[digest]: layout for digest, layout in known.items() if digest in kinds}
+    for cell in cells:
+        if kinds[cell.digest] not in found:
+            with suppress(*([Exception] if found else [])):
+                found[kinds[cell.digest]] = _layout(cell, allow, device)
+    return {digest: found[kind] for digest, kind in kinds.items() if kind in found}
+
+
+def _layout(cell: Cell, allow: Sequence[str], device: str | None) -> Layout:
+    return build_setup(cell.settings, resolve_device(device or cell.settings.training.device), tuple(allow)).layout
+
+
+def _kind(settings: Settings) -> str:
+    """Return the part of a run's settings on which its layout depends."""
+    canonical = {name: part for name, part in settings.canonical().items() if name != "seed"}
+    canonical["optimizer"] = canonical["optimizer"]["name"]
+    for section, silent in SILENT.items():
+        canonical[section] = {key: value for key, value in canonical[section].items() if key not in silent}
+    return canonical_json(canonical)

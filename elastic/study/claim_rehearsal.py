@@ -1,0 +1,122 @@
+"""Claims of a protocol held against the cube that its study will fill, before anything is trained or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from elastic.cube import Layout, outline, read_layout, with_axes_along
+from elastic.errors import ElasticError, OptionError, ProtocolError
+from elastic.protocol import Protocol
+from elastic.protocol.cells import representatives
+from elastic.protocol.explanation import Problem
+from elastic.protocol.later_components import options_of
+from elastic.protocol.mistakes import first_mistake
+from elastic.protocol.words import dotted
+from elastic.registry import registry
+from elastic.study.folders import RUNS
+
+#: What is told of a study with claims and one seed.
+ONE_SEED = "`axes.seed` has one seed: no claim can be supported or refuted; try seed: [0, 1, 2]"
+
+
+def check_claims(
+    protocol: Protocol,
+    folder: Path,
+    allow: Sequence[str],
+    device: str | None,
+    known: Mapping[str, Layout] | None = None,
+) -> list[str]:
+    """Refuse claims that name what the study will not have: a layer, class, epoch, split, axis, setting or variable.
+
+    Parameters
+    ----------
+    protocol
+        Of the study.
+    folder
+        Of the study; layouts of runs that have begun are read there.
+    allow, device
+        As `elastic.run` takes them.
+    known
+        Layouts that are known already, by the digest of a cell.
+
+    Returns
+    -------
+    list of str
+        What a user should know of claims that will be checked and cannot be decided: with one seed, or too few layers.
+
+    Raises
+    ------
+    ProtocolError
+        For all claims that name what the study's cube will not have, each at its place in the file.
+    """
+    if not protocol.claims:
+        return []
+    from elastic.runs.planned_layouts import planned_layouts
+
+    layouts = planned_layouts(protocol, allow, device, {**_recorded(protocol, folder), **(known or {})})
+    wrong, undecided = mistakes_in_claims(protocol, planned_cube(protocol, layouts))
+    if wrong:
+        raise first_mistake(wrong, protocol.places)
+    notes = [f"{first_mistake([one], protocol.places)} (this claim will be inconclusive)" for one in undecided]
+    return [*notes, *([ONE_SEED] if len(protocol.axes.seed) == 1 else [])]
+
+
+def planned_cube(protocol: Protocol, layouts: Mapping[str, Layout]) -> xr.DataTree:
+    """Return the cube that the representatives of a study will fill, for one seed: seeds differ in numbers only."""
+    seed = protocol.axes.seed[0]
+    runs = [({**cell.coordinates, "seed": seed}, layouts.get(cell.digest)) for cell in representatives(protocol.cells)]
+    return with_axes_along(outline(runs, {**protocol.axis_labels, "seed": [seed]}), protocol.grid.along)
+
+
+def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with the claims of a protocol, and why others will not be decided, as with too few layers.
+
+    Parameters
+    ----------
+    protocol
+        Of the study.
+    cube
+        That the study will fill.
+    """
+    wrong: list[Problem] = []
+    undecided: list[Problem] = []
+    for number, claim in enumerate(protocol.claims):
+        entry, options = registry("claims").get(claim.name), options_of("claims", claim)
+        error: OptionError | None = _unmeasured_split(protocol, cube, options)
+        error = error or entry.facts.mistake(entry, cube, options)
+        if error is not None:
+            path = ("claims", number, *error.location)
+            told = ProtocolError(dotted(path), error.should, error.found, error.hint)
+            names_something = error.location or error.field.startswith("`")
+            kind = wrong if names_something else undecided
+            kind.append(Problem(path, told, at_key=error.found == repr(path[-1])))
+    return wrong, undecided
+
+
+def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
+    """Return what is wrong with a split of the data on which no run measures collapse."""
+    split = options.get("split")
+    probed = [cell.settings.probes.collapse for cell in representatives(protocol.cells)]
+    measured = {one for probe in probed if probe for one in probe.splits}
+    if "collapse" not in cube or split not in ("train", "test") or split in measured:
+        return None
+    named = [str(value).rpartition("/")[2] for value in options.values() if isinstance(value, str)]
+    if not any("split" in cube["collapse"][name].dims for name in named if name in cube["collapse"].data_vars):
+        return None
+    hint = f"{measured.pop()!r}, or probes.collapse.splits: [train, test]"
+    return OptionError("`split`", "be a split on which collapse is measured", repr(split), hint, location=("split",))
+
+
+def _recorded(protocol: Protocol, folder: Path) -> dict[str, Layout]:
+    """Return the layouts of the runs that have begun, as far as they can be read."""
+    found = {}
+    for cell in representatives(protocol.cells) if (folder / RUNS).is_dir() else ():
+        with suppress(ElasticError):  # what is damaged is told when the run is resumed
+            if layout := read_layout(folder / RUNS / cell.digest):
+                found[cell.digest] = layout
+    return found

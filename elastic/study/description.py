@@ -1,0 +1,43 @@
+"""study.json and protocol.yaml of a protocol: what both hold, and in which order they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elastic.cube import write_atomically
+from elastic.cube.atomic import explained, sync_folder
+from elastic.protocol import Protocol
+from elastic.study.provenance import provenance
+from elastic.study.sealed_facts import sealed_facts
+from elastic.study.study_file import FORMER, PROTOCOL, write_facts
+
+
+def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
+    """Return what study.json of a protocol holds; text and versions are those of the sealed cube, if it is its."""
+    text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
+    return {
+        "protocol": protocol.canonical(),
+        "digest": protocol.digest,
+        "text": text,
+        "axes": protocol.axis_labels,
+        "cells": [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in protocol.cells],
+        "provenance": made_with,
+    }
+
+
+def write_description(folder: Path, protocol: Protocol) -> None:
+    """Write study.json and protocol.yaml.
+
+    A former protocol.yaml is moved aside first and removed last. Whoever dies on the way leaves no protocol.yaml, never
+    that of another study.json, and `FORMER` tells that the new one is not written yet.
+    """
+    facts = description(folder, protocol)
+    with explained(folder / PROTOCOL):
+        if (folder / PROTOCOL).exists():
+            (folder / PROTOCOL).replace(folder / FORMER)
+            sync_folder(folder)
+    write_facts(folder, facts)
+    write_atomically(folder / PROTOCOL, facts["text"].encode())
+    with explained(folder / FORMER):
+        (folder / FORMER).unlink(missing_ok=True)

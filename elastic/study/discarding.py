@@ -1,0 +1,63 @@
+"""Dropping the runs of a study, at once or not at all, and what killed processes left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from elastic.cube import run_lock, withdraw_store
+from elastic.cube.atomic import explained, read_regular, sync_folder
+from elastic.errors import StudyError
+from elastic.study.folders import RUNS
+from elastic.study.recorded import MARK, RUN
+from elastic.study.study_file import FACTS
+
+#: Folder of runs that are being dropped, in that of the study.
+DISCARDED = ".discarded"
+
+
+def discard_runs(folder: Path) -> None:
+    """Remove the runs and the cube of a study, nothing else of its folder (and nothing of one that is no study).
+
+    Raises
+    ------
+    StudyError
+        If the study was recorded by training loops, which no protocol brings back.
+    RunBusy
+        If another process owns one of the runs; then none is removed.
+    StudyError
+        If the folder cannot be written.
+    """
+    if not (folder / FACTS).exists():
+        return
+    check_not_recorded(folder)
+    with explained(folder), ExitStack() as owned:
+        for run in sorted((folder / RUNS).glob("*/")):
+            owned.enter_context(run_lock(run))
+        withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
+        if (folder / RUNS).is_dir():
+            remove_discarded(folder)
+            (folder / RUNS).replace(folder / DISCARDED)  # at once: half a run cannot be resumed
+            sync_folder(folder)
+        (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
+    remove_discarded(folder)
+
+
+def remove_discarded(folder: Path) -> None:
+    """Remove runs that were dropped, also those that a process left that died meanwhile."""
+    with explained(folder / DISCARDED), contextlib.suppress(FileNotFoundError):  # another process removes them, too
+        shutil.rmtree(folder / DISCARDED)
+
+
+def check_not_recorded(folder: Path) -> None:
+    """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
+    try:
+        recorded = MARK in json.loads(read_regular(folder / FACTS))
+    except (OSError, ValueError, TypeError):
+        recorded = False
+    if recorded or any((folder / RUNS).glob(f"*/{RUN}")):
+        found, hint = "one that training loops recorded", "another folder (--out DIR), or another name in the protocol"
+        raise StudyError("the study", "be of a protocol", found, hint, place=str(folder))

@@ -1,0 +1,139 @@
+"""Time and disk of the runs that are left, from the cost of one run of each kind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elastic.protocol import Cell, canonical_json
+from elastic.study.executors.automatic import START
+from elastic.study.growth import probed
+from elastic.study.plan import Kind
+from elastic.study.run_status import RunStatus
+
+if TYPE_CHECKING:
+    from elastic.runs.measuring import Cost
+
+#: Bytes of a run on the disk beside its numbers and weights: its layout, the heads of its arrays, what blocks leave.
+RUN_BYTES = 50_000
+
+#: Runs that have not ended, with how far they are.
+Open = Sequence[tuple[Cell, RunStatus]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What all runs that are left take.
+
+    Attributes
+    ----------
+    kinds
+        Of these runs.
+    seconds
+        Of each run, kind by kind.
+    disk_bytes, memory_bytes
+        Of all of them, and of the process of one.
+    """
+
+    kinds: tuple[Kind, ...]
+    seconds: tuple[float, ...]
+    disk_bytes: int
+    memory_bytes: int
+
+
+def estimated(left: Open, device: str | None, allow: Sequence[str], budget: float) -> Estimate:
+    """Measure runs until a budget of seconds is spent, and return what all that are left take."""
+    if not left:
+        return Estimate((), (), 0, 0)
+    groups = kinds_of(left)
+    costs = costs_of(groups, device, allow, budget)
+    known = [cost for cost in costs if cost is not None]
+    pairs = list(zip(groups, costs, strict=True))
+    return Estimate(
+        kinds=tuple(Kind(len(group), group[0][0].coordinates, cost) for group, cost in pairs),
+        seconds=tuple(seconds for group, cost in pairs for seconds in seconds_of(group, cost, known)),
+        disk_bytes=max(cost.cube_bytes for cost in known)
+        + int(sum(bytes_of(group, cost, known) for group, cost in pairs)),
+        memory_bytes=max(cost.memory_bytes for cost in known),
+    )
+
+
+def kinds_of(left: Open) -> list[Open]:
+    """Return runs in groups that take the same, in the order of their first."""
+    groups: dict[str, list[tuple[Cell, RunStatus]]] = {}
+    for cell, found in left:
+        groups.setdefault(_decides_cost(cell), []).append((cell, found))
+    return list(groups.values())
+
+
+def _decides_cost(cell: Cell) -> str:
+    """Return the part of a run's settings on which the cost of an epoch and of a probe depends."""
+    settings = cell.settings.canonical()
+    for name in ("optimizer", "loss"):
+        settings[name] = {k: v for k, v in settings[name].items() if isinstance(v, str)}
+    settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("epochs", "init_scale")}
+    settings["training"]["penalties"] = sorted(settings["training"]["penalties"])
+    settings["probes"] = {k: v for k, v in settings["probes"].items() if k != "at"}
+    settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("seed", "label_noise")}
+    return canonical_json({k: v for k, v in settings.items() if k != "seed"})
+
+
+def costs_of(groups: Sequence[Open], device: str | None, allow: Sequence[str], budget: float) -> list[Cost | None]:
+    """Measure one run of each kind until the budget is spent: the first, the last (often the largest), the others."""
+    from elastic.runs.measuring import measure
+    from elastic.runs.setup import forget_data
+
+    begun, found = time.perf_counter(), dict[int, Any]()
+    forget_data()
+    for place in dict.fromkeys([0, len(groups) - 1, *range(len(groups))]):
+        if found and time.perf_counter() - begun > budget:
+            break
+        found[place] = measure(groups[place][0][0], device, allow)
+    forget_data()
+    return [found.get(place) for place in range(len(groups))]
+
+
+def seconds_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> Iterator[float]:
+    """Yield the seconds that each run of a kind has left."""
+    for cell, found in group:
+        each = [_left_of(cell, found, one) for one in ([cost] if cost else known)]
+        yield sum(each) / len(each)
+
+
+def _left_of(cell: Cell, found: RunStatus, cost: Cost) -> float:
+    done = -1 if found.epoch is None else found.epoch
+    probes = sum(epoch > done for epoch in probed(cell.settings, cell.settings.training.epochs))
+    return (
+        cost.setup_seconds
+        + cost.epoch_seconds * (cell.settings.training.epochs - max(0, done))
+        + cost.probe_seconds * probes
+    )
+
+
+def bytes_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> float:
+    """Return the bytes of the runs of a kind: journal and checkpoint, and the journal's numbers again in the cube."""
+    total = 0.0
+    for cell, _ in group:
+        epochs, probes = cell.settings.training.epochs + 1, len(probed(cell.settings, cell.settings.training.epochs))
+        each = [
+            2 * (one.record_bytes * epochs + one.probe_bytes * probes) + one.checkpoint_bytes + RUN_BYTES
+            for one in ([cost] if cost else known)
+        ]
+        total += sum(each) / len(each)
+    return total
+
+
+def parallel_seconds(times: Sequence[float], workers: int) -> float:
+    """Return the seconds until all runs have ended, given out one after the other to the first free worker.
+
+    >>> parallel_seconds([4.0, 2.0, 1.0], 1), parallel_seconds([4.0, 2.0, 1.0], 2) - START
+    (7.0, 4.0)
+    """
+    if workers < 2:
+        return sum(times)
+    free = [0.0] * workers
+    for seconds in times:
+        free[free.index(min(free))] += seconds
+    return START + max(free)

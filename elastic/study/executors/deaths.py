@@ -1,0 +1,64 @@
+"""How the worker processes of a local dask cluster end, which dask tells in a log only."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from elastic.study.executors.worker_process import in_words
+
+#: The logger of the processes that start workers, and what it says when one ends.
+LOGGER = "distributed.nanny"
+SAID = re.compile(r"Worker process (\d+) (?:was killed by signal (\d+)|exited with status (\d+))")
+
+#: Seconds in which a death is told that the scheduler has noticed.
+PATIENCE = 2.0
+
+
+class Deaths(logging.Handler):
+    """Keeps how processes ended.
+
+    >>> deaths = Deaths()
+    >>> deaths.handle(logging.makeLogRecord({"msg": "Worker process 7 was killed by signal 9"}))
+    True
+    >>> deaths.of(7)
+    'killed by signal 9 (SIGKILL)'
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._codes: dict[int, int] = {}
+        self._told = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what a line says of the end of a process."""
+        if found := SAID.match(record.getMessage()):
+            process, number, status = found.groups()
+            with self._told:
+                self._codes[int(process)] = int(status) if number is None else -int(number)
+                self._told.notify_all()
+
+    def of(self, process: int | None) -> str | None:
+        """Return how a process ended, completing "was …"; None if it is not told."""
+        with self._told:
+            if process is None or not self._told.wait_for(lambda: process in self._codes, PATIENCE):
+                return None
+            return in_words(self._codes[process])
+
+
+@contextmanager
+def listening() -> Iterator[Deaths]:
+    """Keep the deaths of the workers that processes of this process's clusters start."""
+    deaths, logger = Deaths(), logging.getLogger(LOGGER)
+    before = logger.level
+    logger.addHandler(deaths)
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    try:
+        yield deaths
+    finally:
+        logger.removeHandler(deaths)
+        logger.setLevel(before)

@@ -1,0 +1,88 @@
+"""What a run tells in a process of its own, handed on to the process that shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.progress import Watcher
+
+
+@dataclass(frozen=True)
+class Event:
+    """A call of a method of `Watcher`, with arguments that every pipe and every scheduler can carry.
+
+    Attributes
+    ----------
+    method
+        Name of the method.
+    arguments
+        Text, numbers, and dicts of these.
+    """
+
+    method: str
+    arguments: tuple[Any, ...]
+
+    def tell(self, watch: Watcher) -> None:
+        """Call the method of a watcher.
+
+        >>> from elastic.progress import Lines
+        >>> import sys
+        >>> Event("note", ("hello",)).tell(Lines(sys.stdout))
+        [    0.0s] hello
+        """
+        getattr(watch, self.method)(*self.arguments)
+
+
+class Telling(Watcher):
+    """Sends each call as an `Event`.
+
+    Parameters
+    ----------
+    send
+        Takes the events, in order.
+    between
+        Seconds between two events of epochs that are not probed; those in between are left out. A watcher counts
+        epochs by their numbers.
+    """
+
+    def __init__(self, send: Callable[[Event], None], between: float = 0.0) -> None:
+        self._send, self._between = send, between
+        self._last = float("-inf")
+
+    def run_started(self, label: str, epochs: int, epoch: int) -> None:
+        """Tell that a run begins or goes on."""
+        self.tell("run_started", label, epochs, epoch)
+
+    def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
+        """Tell the scores of an epoch."""
+        if probed or time.monotonic() - self._last >= self._between:
+            self._last = time.monotonic()
+            self.tell("epoch_done", epoch, numbers(scores), bool(probed))
+
+    def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
+        """Tell that a run is done."""
+        self.tell("run_finished", label, numbers(seconds))
+
+    def run_lost(self, label: str, again: bool) -> None:
+        """Tell that a run was left before its end."""
+        self.tell("run_lost", label, again)
+
+    def run_ended_elsewhere(self, label: str) -> None:
+        """Tell that another process has ended a run."""
+        self.tell("run_ended_elsewhere", label)
+
+    def note(self, message: str) -> None:
+        """Tell something else."""
+        self.tell("note", message)
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Send an event."""
+        self._send(Event(method, arguments))
+
+
+def numbers(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return scores as plain floats."""
+    return {name: float(value) for name, value in scores.items()}

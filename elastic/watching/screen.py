@@ -1,0 +1,115 @@
+"""One picture of a study under way: how far it is, and the curves of the runs that are shown, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from elastic.study import RunStatus
+from elastic.watching.column import column
+from elastic.watching.courses import Course
+
+#: Least width of a run's curves.
+COLUMN = 38
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn.
+
+    Attributes
+    ----------
+    name, title, folder
+        Of the study.
+    runs
+        All of them.
+    courses
+        The curves of those that are shown.
+    metric
+        Drawn by layer.
+    sealed
+        Whether the study is.
+    left
+        Words on the time that is left, "" if that is not known.
+    note
+        What went wrong while reading, "" if nothing did.
+    """
+
+    name: str
+    title: str
+    folder: str
+    runs: Sequence[RunStatus]
+    courses: Sequence[Course]
+    metric: str
+    sealed: bool
+    left: str = ""
+    note: str = ""
+
+
+def columns(width: int) -> int:
+    """Return how many runs are shown side by side.
+
+    >>> columns(80), columns(120), columns(20)
+    (2, 3, 1)
+    """
+    return max(1, (width + 2) // (COLUMN + 2))
+
+
+def picture(shown: Picture, *, width: int, height: int, colours: bool) -> RenderableType:
+    """Return the picture for a terminal of so many cells."""
+    parts: list[RenderableType] = [_heading(shown), _progress(shown, width)]
+    if shown.note:
+        parts.append(Text(shown.note, style="yellow"))
+    if shown.courses:
+        count = len(shown.courses)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        each = (width - 2 * (count - 1)) // count
+        for _ in range(count):
+            table.add_column(width=each, no_wrap=True)
+        table.add_row(
+            *(
+                column(course, shown.metric, width=each, height=height - 4 - bool(shown.note), colours=colours)
+                for course in shown.courses
+            )
+        )
+        parts += [Text(""), table]
+    more = len(shown.runs) - len(shown.courses)
+    if more > 0 and shown.courses:
+        parts.append(
+            Text(
+                f"and {more} more run{'s' if more > 1 else ''} (elastic status {quote(shown.folder)})",
+                style="dim",
+                overflow="ellipsis",
+                no_wrap=True,
+            )
+        )
+    return Group(*parts)
+
+
+def _heading(shown: Picture) -> Text:
+    heading = Text(shown.name, style="bold", no_wrap=True, overflow="ellipsis")
+    return heading.append(f"  {shown.title}" if shown.title != shown.name else "", style="not bold")
+
+
+def _progress(shown: Picture, width: int) -> RenderableType:
+    ended, under_way = sum(r.ended for r in shown.runs), sum(r.state == "under way" for r in shown.runs)
+    told = [f"{ended} of {len(shown.runs)} runs ended"]
+    told += [f"{under_way} under way"] if under_way else []
+    told.append("cube sealed" if shown.sealed else shown.left or "not sealed")
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_row(ProgressBar(total=1.0, completed=share_done(shown.runs), width=min(30, width // 4)), ", ".join(told))
+    return table
+
+
+def share_done(runs: Sequence[RunStatus]) -> float:
+    """Return the share of the epochs that are recorded; runs that do not plan theirs count when they have ended."""
+    if not runs:
+        return 0.0
+    shares = [1.0 if run.ended else (run.epoch or 0) / run.epochs if run.epochs else 0.0 for run in runs]
+    return min(1.0, sum(shares) / len(shares))

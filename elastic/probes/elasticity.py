@@ -133,7 +133,7 @@ class ElasticityProbe:
         """
         first = epoch == 0 if first is None else first
         with preserved(self.model):
-            check_preconditions(self.model, self.samples.inputs)
+            check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)
             for stepped, observed in self._fitting():

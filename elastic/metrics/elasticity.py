@@ -72,8 +72,8 @@ def relative_similarity(update: UpdateResponse) -> Tensor:
 
     $S_{jk} = R_{jk} / R_j$, [K, K].
 
-    Convention: a ratio of means over pairs, in which each stepped sample counts by how far it moves; He and Su's mean of
-    each pair's ratio is relative_similarity_per_sample.
+    Convention: a ratio of means over pairs, in which each stepped sample counts by how far it moves; He and Su's mean
+    of each pair's ratio is relative_similarity_per_sample.
 
     Examples
     --------
@@ -157,9 +157,9 @@ def locality(update: UpdateResponse) -> Tensor:
     $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [] (classes without samples left out): mean
     diagonal over mean off-diagonal of the relative similarity S.
 
-    Convention: of relative_similarity rather than response, so that each stepped class counts alike. Biased upwards where
-    few samples are stepped and one of them moves most (locality_corrected); the samples that move most are less local
-    than others late in training (locality_per_sample counts all alike).
+    Convention: of relative_similarity rather than response, so that each stepped class counts alike. Biased upwards
+    where few samples are stepped and one of them moves most (locality_corrected); the samples that move most are less
+    local than others late in training (locality_per_sample counts all alike).
 
     Examples
     --------

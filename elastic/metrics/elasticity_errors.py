@@ -34,11 +34,11 @@ def response_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the response over draws of stepped and of observed samples.
 
     $R (e^{t \sqrt V} - 1) / 2$ with V the variance of log R by leaving out one stepped or one observed sample at a
-    time, averaged with that of all classes of the layer, and t the quantile of Student's t (`elastic.metrics.jackknife`);
-    [K, K], NaN with fewer than two samples on a side. For light tails it is the usual standard error
+    time, averaged with that of all classes of the layer, and t the quantile of Student's t
+    (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two samples on a side. For light tails it is the usual standard error
     (`response_stderr_clustered`).
 
-    Convention: where one sample carries most of the response it is larger, so that ±2 of it cover the mean of many draws.
+    Convention: where one sample carries most of the response it is larger, so that ±2 of it cover the mean of all.
 
     Examples
     --------
@@ -105,8 +105,8 @@ def response_upper(update: UpdateResponse) -> Tensor:
 def relative_similarity_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the relative similarity over draws of stepped and of observed samples.
 
-    $S (e^{t \sqrt V} - 1) / 2$, [K, K]; V as of response_stderr, where leaving out a stepped sample changes response and
-    self-response together.
+    $S (e^{t \sqrt V} - 1) / 2$, [K, K]; V as of response_stderr, where leaving out a stepped sample changes response
+    and self-response together.
 
     Examples
     --------

@@ -45,8 +45,8 @@ def relative_similarity_per_sample(update: UpdateResponse) -> Tensor:
 def locality_per_sample(update: UpdateResponse) -> Tensor:
     r"""Locality in which every stepped sample counts alike, as He and Su average.
 
-    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [], with S the relative similarity per sample.
-    Its draws vary less than those of locality, and it has no bias that depends on how many samples are stepped.
+    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [], with S the relative similarity per
+    sample. Its draws vary less than those of locality, and it has no bias that depends on how many samples are stepped.
 
     Examples
     --------

@@ -52,7 +52,7 @@ KEYS = {
     "torch.func": {"probes", "losses"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
-    "scipy": {"analysis", "theory", "optimizers"},
+    "scipy": {"analysis", "theory", "optimizers", "metrics", "claims"},
     "cvxpy": {"theory"},
     "altair": {"report"},
     "jinja2": {"report"},

@@ -12,7 +12,8 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import Loss
-from elastic.metrics.elasticity import response, response_stderr
+from elastic.metrics.elasticity import response
+from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved

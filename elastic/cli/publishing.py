@@ -94,5 +94,18 @@ def reproduce(
         raise SystemExit(1)
 
 
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def checklist(study: Path) -> None:
+    """Answer reproducibility checklists from a STUDY, as Markdown on standard output.
+
+    They are the NeurIPS paper checklist and the machine learning reproducibility checklist. What only the authors can
+    answer is marked.
+    """
+    from elastic.publishing.checklist import checklist as answered
+
+    click.echo(answered(elastic.open_study(study)), nl=False)
+
+
 def _tell(line: str) -> None:
     click.echo(f"elastic: {line}", err=True)

@@ -130,7 +130,7 @@ def _of_variable(first: xr.DataTree, second: xr.DataTree, variable: str) -> Iter
     unbounded = bounds is not None and bounds[0] == 0 and not np.isfinite(bounds[1])
     is_ratio = unbounded and all(bool((one.where(one.notnull(), 1) > 0).all()) for one in values)
     if is_ratio:
-        values = [np.log(one) for one in values]
+        values = [xr.DataArray(np.log(one)) for one in values]
     try:
         told = difference(values[1], values[0], paired=False, level=LEVEL)
     except NotMeasured:  # no label of a dim in common
@@ -146,15 +146,21 @@ def _rows(variable: str, values: Sequence[xr.DataArray], told: xr.Dataset, is_ra
         means = [float(v.sel({d: label for d, label in at.items() if d in v.dims}).mean("seed")) for v in values]
         if not np.isfinite(float(one["difference"])):
             continue
-        shown = np.exp if is_ratio else float
+        first, second, *numbers = (
+            float(np.exp(number)) if is_ratio else number
+            for number in (*means, *(float(one[name]) for name in ("difference", "lower", "upper")))
+        )
         yield Difference(
-            variable.rpartition("/")[2],
-            str(at.pop("split", "")),
-            str(at.pop("layer", "")),
-            {str(axis): label for axis, label in at.items()},
-            *(float(shown(mean)) for mean in means),
-            is_ratio,
-            *(float(shown(float(one[name]))) for name in ("difference", "lower", "upper")),
-            float(one["effect_size"]),
-            int(one["count"]),
+            variable=variable.rpartition("/")[2],
+            split=str(at.pop("split", "")),
+            layer=str(at.pop("layer", "")),
+            setting={str(axis): label for axis, label in at.items()},
+            first=first,
+            second=second,
+            is_ratio=is_ratio,
+            estimate=numbers[0],
+            lower=numbers[1],
+            upper=numbers[2],
+            effect_size=float(one["effect_size"]),
+            seeds=int(one["count"]),
         )

@@ -59,7 +59,7 @@ KEYS = {
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
     "rocrate": {"publishing"},
-    "sklearn": {"data", "analysis"},
+    "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},

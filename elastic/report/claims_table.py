@@ -11,6 +11,8 @@ from elastic.analysis.reading import spelled
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.numbers import in_digits, with_interval
 from elastic.display.verdicts import SIGNS
+from elastic.errors import UnknownName
+from elastic.registry import registry
 from elastic.report.context import Context
 
 #: Units of a strip's width, those left free at either end, and the part of the range added beyond the outermost mark.
@@ -55,11 +57,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: its sentence, source, verdict, a row for each setting, and how it came later than training, or ""."""
+    """One claim: sentence, source, what of it is elastic's own, verdict, rows, and how it came later than training."""
 
     name: str
     sentence: str
     source: str
+    own: str
     quantity: str
     verdict: str
     rows: tuple[Row, ...]
@@ -92,7 +95,16 @@ def claims_table(context: Context) -> ClaimsTable:
 
 def _claim(verdict: Verdict, late: str) -> Claim:
     rows = tuple(_rows(verdict.findings))
-    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows, late)
+    own = own_definition(verdict.name)
+    return Claim(verdict.name, verdict.sentence, verdict.source, own, verdict.quantity, verdict.verdict, rows, late)
+
+
+def own_definition(name: str) -> str:
+    """Return what of a claim is elastic's own and not its source's; "" where nothing is, or nobody knows the claim."""
+    try:
+        return str(registry("claims").get(name).facts.own)
+    except UnknownName:
+        return ""
 
 
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:

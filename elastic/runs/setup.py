@@ -56,7 +56,7 @@ def _prepared_data(canonical: str) -> Prepared:
     return prepare(
         data.name, data.options, per_class=data.per_class, classes=data.classes, superclasses=data.superclasses,
         test_fraction=data.test_fraction, imbalance=None if data.imbalance is None else data.imbalance.model_dump(),
-        label_noise=data.label_noise, normalize=data.normalize, seed=data.seed,
+        label_noise=data.label_noise, normalize=data.normalize, seed=data.seed, unseen=data.unseen,
     )  # fmt: skip
 
 
@@ -91,6 +91,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
         settings.seed,
         classifier_decay(trainer),
         settings.probes.memory_budget_bytes,
+        None if prepared.unseen is None else on_device(prepared.unseen, device, dtype),
     )
     probes = build_probes(subject, settings.probes.asked)
     at = settings.probes.at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+import transfer_cases
 import weight_cases
 
 import elastic
@@ -30,11 +31,13 @@ class GroupUnderTest:
 
     cases: by name; each has ``classes`` and ``ask(oracle)``. readings: of a case, by name.
     collapsed: a case at exact collapse with an aligned classifier; None where no metric of the group is fixed there.
+    oracles: slow twins by the names of the metrics.
     """
 
     cases: Mapping[str, Any]
     readings: Callable[[Any], Mapping[str, Any]]
     collapsed: Any | None
+    oracles: Mapping[str, Any] = field(default_factory=lambda: vars(oracles))
 
 
 GROUPS = {
@@ -43,6 +46,8 @@ GROUPS = {
     "weights": GroupUnderTest(
         weight_cases.CASES, weight_cases.Case.readings, weight_cases.of_classifier(cases.simplex_etf(shift=0.7))
     ),
+    "unseen": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
+    "fine_classes": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
 }
 
 ENTRIES = [e for e in registry("metrics") if e.facts.group in GROUPS]
@@ -60,8 +65,9 @@ def value_of(entry, case):
 
 @each_metric_and_case
 def test_a_metric_agrees_with_its_slow_twin(entry, case):
-    case = GROUPS[entry.facts.group].cases[case]
-    expected = case.ask(getattr(oracles, entry.name))
+    group = GROUPS[entry.facts.group]
+    case = group.cases[case]
+    expected = case.ask(group.oracles[entry.name])
     np.testing.assert_allclose(value_of(entry, case).numpy(), expected, rtol=1e-8, atol=1e-13)
 
 

@@ -131,6 +131,14 @@ def rates_falling(power: float, shift: float = 0.0, spread: float = 0.0, below: 
     return draw
 
 
+def crossing_order(rng, studies, seeds):
+    """Log nc1 that rises with depth until about epoch 9, and then falls with it."""
+    at = math.log(10) + rng.normal(0, 0.15, (studies, seeds, 1, 1))
+    time = np.log1p(np.array(EPOCHS, dtype=float))[:, None]
+    logs = 0.4 * (at - time) * DEPTHS + rng.normal(0, 0.02, (studies, seeds, len(EPOCHS), len(DEPTHS)))
+    return sim.cube(nc1=sim.values(np.exp(logs), "epoch", "layer"))
+
+
 def falling_together(rng, studies, seeds):
     """Courses with one middle in all layers; shallow ones fall little and noisily."""
     fall, noise = np.array([1.0, 1.5, 3.0, 4.0, 6.0]), np.array([0.4, 0.3, 0.2, 0.1, 0.1])
@@ -299,6 +307,8 @@ CASES = (
          {"level": 0.1}),
     Case("reaches_level_inward", crossing(3.6, 0.0, never=1 / 3), {"min_factor": 1.0}, {"min_factor": 0.5},
          {"min_factor": 2.0}, {"level": 0.1}),
+    Case("depth_order_crosses", crossing_order, "least", {"least": 5.0}, {"least": 18.0}),
+    Case("depth_order_crosses", crossing_order, "most", {"most": 18.0}, {"most": 5.0}),
     Case("follows_power_law", growing, {"least": 2.0}, {"least": 0.0}, {"least": 2.5}, SCALED),
     Case("follows_power_law", growing, {"most": 2.0}, {"most": 2.5}, {"most": 0.0}, SCALED),
     Case("follows_power_law", growing, {"least": 2.0, "most": 2.5}, {"least": 1.6, "most": 2.4},

@@ -33,6 +33,7 @@ ORDER = (
     {"claims"},
     {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
+    {"publishing"},
     {"cli"},
     {"ending"},
     {"__main__"},
@@ -43,7 +44,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TORCHLESS = (
     "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "watching", "notebook", "export", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.
@@ -57,6 +58,7 @@ KEYS = {
     "jinja2": {"report"},
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
+    "rocrate": {"publishing"},
     "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},

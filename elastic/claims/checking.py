@@ -25,6 +25,8 @@ from elastic.protocol.reading import Given
 from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
+from elastic.study.claim_history import register_verdicts
+from elastic.study.claim_standing import Standing, standing_of
 from elastic.study.provenance import of_its_release
 
 #: File of a study that holds the verdicts on its own claims.
@@ -43,12 +45,20 @@ class Checked:
         One for each claim, in the order of the protocol.
     level
         Confidence level of the intervals.
+    standing
+        When the study's claims were registered; None for claims of another protocol, which are always exploratory.
     """
 
     study: str
     digest: str
     verdicts: tuple[Verdict, ...]
     level: float = LEVEL
+    standing: Standing | None = None
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether the claims are not the study's own."""
+        return self.standing is None
 
     @property
     def refuted(self) -> bool:
@@ -75,6 +85,8 @@ class Checked:
             "digest": self.digest,
             "level": self.level,
             "elastic_version": __version__,
+            "exploratory": self.exploratory,
+            "standing": self.standing.to_json() if self.standing else None,
             "claims": [verdict.to_json() for verdict in self.verdicts],
         }
 
@@ -87,8 +99,9 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     study
         A study, its folder or its name.
     claims
-        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. By default the
-        study's own claims are checked, and their verdicts are written to its ``claims.json``.
+        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. They are
+        exploratory: nothing says that they stood before training. By default the study's own claims are checked, and
+        their verdicts are written to its ``claims.json``.
 
     Returns
     -------
@@ -109,12 +122,16 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     if claims is None:
-        checked = Checked(study.name, study.digest, verdicts_on(cube, study.claims, study=study))
-        if study.claims:
+        verdicts = verdicts_on(cube, study.claims, study=study)
+        keeps = bool(study.claims) and not study.published
+        if keeps:
+            register_verdicts(study.folder, study.facts["protocol"]["claims"], study.facts["axes"].get("seed", ()))
+        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
+        if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
-    verdicts = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))
-    return Checked(study.name, study.digest, tuple(verdicts))
+    read = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))
+    return Checked(study.name, study.digest, tuple(read))
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:

@@ -22,10 +22,11 @@ from elastic.claims.fault import check_labels, in_words_of_claims, option_at_fau
 from elastic.claims.selection import Selection
 from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.registry import Entry, registry
+from elastic.releases import Added
 
 __all__ = [
-    "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "Label", "Layer", "Layers", "NumericAxis", "OnAxis",
-    "OneLayer", "Selection", "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
+    "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "IncludeInput", "Label", "Layer", "Layers", "NumericAxis",
+    "OnAxis", "OneLayer", "Selection", "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
 ]  # fmt: skip
 
 #: Names of the positional parameters of a claim.
@@ -77,10 +78,13 @@ class ClaimFacts:
         Cite key in ``elastic/references.bib``.
     sentence
         What is claimed, a format string over the claim's options.
+    own
+        What of the claim is elastic's own definition or threshold and not the source's; "" where it is the source's.
     """
 
     source: str
     sentence: str
+    own: str = ""
 
     def mistake(self, entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
         """Return what a claim asks that a cube has no place for, None if it can be checked there.
@@ -110,7 +114,9 @@ class ClaimFacts:
         return None
 
 
-def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[ClaimFunction], ClaimFunction]:
+def claim(
+    *, source: str, sentence: str, own: str = "", name: str | None = None
+) -> Callable[[ClaimFunction], ClaimFunction]:
     """Register a function ``(selection, *, options) -> Evidence`` as a claim, with its `ClaimFacts`.
 
     A function ``(cube, *, options)`` is called with the whole cube instead.
@@ -128,7 +134,7 @@ def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[C
             expected = "be `selection` (what the options select) or `cube` (all of it)"
             found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
             raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
-        return registry("claims").register(name, ClaimFacts(source, sentence))(function)
+        return registry("claims").register(name, ClaimFacts(source, sentence, own))(function)
 
     return enter
 
@@ -176,6 +182,7 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "between": _between(options.get("least"), options.get("most")),
         "since_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
         "group_names": " and ".join(options.get("groups") or ()),
+        "from_input": " from the input on" if options.get("include_input") else "",
     }
     sentence: str = entry.facts.sentence.format_map({**options, **words})
     return sentence
@@ -259,6 +266,9 @@ Layers = Annotated[
         json_schema_extra={"names": "layers"},
     ),
 ]
+
+#: Whether the input counts as a layer; left out of digests while it does not, as in earlier releases.
+IncludeInput = Annotated[bool, Added("0.1.0", before=False), Field(description="Whether the input counts as layer 0.")]
 
 #: Classes, by their labels.
 Classes = Annotated[

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.falls import left_open, middle_of_change, time_above_zero
 from elastic.analysis.locality import matched
 from elastic.claims.contract import Evidence, Layer, Selection, Source, Split, Variable, Where, claim
-from elastic.claims.onsets import left_open, middle_of_change, time_above_zero
 from elastic.claims.scales import is_ratio, log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured, OptionError
@@ -80,7 +80,7 @@ def precedes(
 
     The three can disagree on one network, and an order is no cause: a third thing, as a step of the learning rate, may
     move both. Where curves change between two probes, their onsets are known no better than the gap: the standard
-    deviation over seeds is not taken to be smaller (`elastic.claims.onsets.left_open`).
+    deviation over seeds is not taken to be smaller (`elastic.analysis.falls.left_open`).
 
     Parameters
     ----------

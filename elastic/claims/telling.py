@@ -24,10 +24,21 @@ def verdict_table(checked: Checked) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
-    for verdict in checked.verdicts:
+    for number, verdict in enumerate(checked.verdicts):
         told = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
-        grid.add_row(told, Padding(_told(verdict), (0, 0, 1, 0)))
-    return Group(_heading(checked), Text(""), grid)
+        grid.add_row(told, Padding(Group(_told(verdict), *_late(checked, number)), (0, 0, 1, 0)))
+    return Group(_heading(checked), *map(_dim, standing_lines(checked)), Text(""), grid)
+
+
+def standing_lines(checked: Checked) -> list[str]:
+    """Return when the claims were registered, a sentence a line."""
+    if checked.standing is None:
+        return ["exploratory: claims of another protocol, which were not registered with the study before training"]
+    return checked.standing.lines()
+
+
+def _dim(line: str) -> Text:
+    return Text(line, style="dim")
 
 
 def _heading(checked: Checked) -> Text:
@@ -35,6 +46,11 @@ def _heading(checked: Checked) -> Text:
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
     return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
+
+
+def _late(checked: Checked, number: int) -> list[Text]:
+    late = checked.standing.late(number) if checked.standing else ""
+    return [Text(late, style="yellow")] if late else []
 
 
 def _told(verdict: Verdict) -> RenderableType:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import hypothesis
+import preloaded  # noqa: F401 (once, instead of in each of the children)
 import recordings
 import studies
 import torch

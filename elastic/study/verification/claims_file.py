@@ -1,10 +1,11 @@
-"""claims.json: the verdicts of `elastic check`, which the study's cube gives again at any time."""
+"""claims.json, which `elastic check` writes again at any time, and the history of the claims, which nothing does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from elastic.display.verdicts import FILE
+from elastic.study.claim_history import FILE as HISTORY
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import read_object
 
@@ -27,3 +28,9 @@ def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Fin
     if digest is not None and facts.get("digest") != digest:
         return [Finding(FILE, State.OUT_OF_DATE, f"verdicts on another state of the study: elastic check {folder}")]
     return [found]
+
+
+def check_history(folder: Path) -> list[Finding]:
+    """Return what is found of a study's claims_history.json, nothing where there is none (earlier releases)."""
+    _, found = read_object(folder / HISTORY, HISTORY)
+    return [] if found is None else [found]

@@ -1,0 +1,29 @@
+"""What commands of elastic import when they first need it, imported at once: a process forked later starts with it.
+
+A run imports some two thousand modules (torch's compiler, SciPy, dask), which takes longer than a small study. Nothing
+here starts a thread, which a fork would lose.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from contextlib import suppress
+from importlib import import_module
+
+import elastic
+
+#: What other libraries import when they are first used: xarray dask, h5netcdf h5py, functional calls torch's compiler.
+LAZY = (
+    "torch._dynamo", "torch.func", "torch.onnx", "torch.distributed", "dask.array", "dask.distributed", "h5netcdf",
+    "h5py", "sklearn.datasets", "scipy.optimize", "scipy.sparse", "scipy.stats", "scipy.linalg", "rich.traceback",
+)  # fmt: skip
+
+#: Callbacks of other frameworks, whose trainers no command imports.
+OTHERS = "elastic.integrations"
+
+for found in pkgutil.walk_packages(elastic.__path__, "elastic."):
+    if not found.name.startswith(OTHERS):
+        import_module(found.name)
+for name in LAZY:
+    with suppress(ImportError):  # of an extra
+        import_module(name)

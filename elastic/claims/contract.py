@@ -196,7 +196,8 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "in_layer": f" in {layer}" if layer else "",
         "layer": layer or "every hidden layer",
         "between": _between(options.get("least"), options.get("most")),
-        "since_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
+        "since_epoch": f", from epoch {options['since']} on" if options.get("since") else "",
+        "against_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
         "group_names": " and ".join(options.get("groups") or ()),
         "from_input": " from the input on" if options.get("include_input") else "",
     }

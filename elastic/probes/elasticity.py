@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.evaluation import probed
+from elastic.probes.features import flat_taps
+from elastic.probes.loss_reader import loss_readings
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
@@ -51,6 +55,13 @@ class ElasticityProbe:
         verified) and the samples.
     seed
         The pairs of samples that are verified are drawn from it and the epoch.
+    losses
+        Whether to read what steps do to the losses of the observed samples; not of classes that have no output.
+
+    Attributes
+    ----------
+    of_network
+        Readings of the network at the last reading.
     """
 
     model: TappedModel
@@ -62,7 +73,9 @@ class ElasticityProbe:
     engine: EngineName = "auto"
     memory_budget: int = 2**30
     seed: int = 0
+    losses: bool = True
     check: EngineCheck | None = field(default=None, init=False)
+    of_network: dict[str, Any] = field(default_factory=dict, init=False)
     _engine: Engine | None = field(default=None, init=False)
 
     def chosen_engine(self) -> Engine:
@@ -96,7 +109,7 @@ class ElasticityProbe:
         for stepped, observed in self.draws:
             counted, classes = stepped[:, None] != observed[None, :], len(self.samples.classes)
             try:
-                planned(self.chosen_engine(), counted, classes, self.memory_budget)
+                planned(self.chosen_engine(), counted, classes, self.memory_budget, losses=self.losses)
             except ModelError:
                 if not fitting:
                     raise
@@ -112,6 +125,16 @@ class ElasticityProbe:
     def names(self) -> dict[str, set[str]]:
         """Return the names of the readings of each layer, without reading anything."""
         return {layer: {READING, CHECK} for layer in self.layers}
+
+    @cached_property
+    def outputs(self) -> int:
+        """Number of the network's outputs, by a forward pass of one sample."""
+        with torch.no_grad(), preserved(self.model), probed(self.model):
+            return flat_taps(self.model, self._example)[self.model.output].shape[1]
+
+    def names_of_network(self) -> set[str]:
+        """Return the names of the readings of the network."""
+        return loss_readings(self.loss, self.outputs) if self.losses else set()
 
     def read(self, epoch: float = 0, *, first: bool | None = None) -> dict[str, dict[str, Any]]:
         """Return the readings of each layer: of the first draw that is precise enough, or of the last.
@@ -151,6 +174,8 @@ class ElasticityProbe:
     def _read(self, stepped: Tensor, observed: Tensor, epoch: float, first: bool) -> Verified:
         one, other = self.samples.take(stepped), self.samples.take(observed)
 
+        self.of_network = {}
+
         def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
             return update_responses(
                 self.model,
@@ -164,6 +189,8 @@ class ElasticityProbe:
                 engine=engine,
                 memory_budget=self.memory_budget,
                 witness=witness,
+                observed_targets=other.for_loss,
+                losses=self.of_network if self.losses else None,
             )
 
         pairs = pairs_of(len(stepped), len(observed), self.seed, epoch, first=first)

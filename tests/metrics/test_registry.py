@@ -11,6 +11,7 @@ from typing import Any
 
 import cases
 import elasticity_cases
+import loss_oracles
 import numpy as np
 import oracles
 import pytest
@@ -42,7 +43,9 @@ class GroupUnderTest:
 
 GROUPS = {
     "collapse": GroupUnderTest(cases.CASES, cases.Case.readings, cases.simplex_etf()),
-    "elasticity": GroupUnderTest(elasticity_cases.CASES, elasticity_cases.Case.readings, None),
+    "elasticity": GroupUnderTest(
+        elasticity_cases.CASES, elasticity_cases.Case.readings, None, {**vars(oracles), **vars(loss_oracles)}
+    ),
     "weights": GroupUnderTest(
         weight_cases.CASES, weight_cases.Case.readings, weight_cases.of_classifier(cases.simplex_etf(shift=0.7))
     ),
@@ -51,7 +54,12 @@ GROUPS = {
 }
 
 ENTRIES = [e for e in registry("metrics") if e.facts.group in GROUPS]
-PAIRS = [pytest.param(e, case, id=f"{e.name}-{case}") for e in ENTRIES for case in GROUPS[e.facts.group].cases]
+PAIRS = [
+    pytest.param(e, name, id=f"{e.name}-{name}")
+    for e in ENTRIES
+    for name, case in GROUPS[e.facts.group].cases.items()
+    if set(e.parameters).isdisjoint(getattr(case, "unmeasured", ()))
+]
 FIXED_AT_COLLAPSE = [e for e in ENTRIES if e.facts.at_collapse is not None]
 each_metric = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
 each_metric_fixed_at_collapse = pytest.mark.parametrize("entry", FIXED_AT_COLLAPSE, ids=lambda e: e.name)

@@ -797,3 +797,25 @@ def weight_class_cosine(weights, features, labels):
     projection, rank = projection_onto(class_means(features, labels))
     leading = leading_right_singular_vectors(weights, rank)
     return np.mean(np.sqrt(np.clip(np.linalg.eigvalsh(leading.T @ projection @ leading), 0, 1)))
+
+
+def simplex_distance(matrix):
+    K = len(matrix)
+    etf = (np.eye(K) - np.ones((K, K)) / K) / np.sqrt(K - 1)
+    return np.linalg.norm(matrix / np.linalg.norm(matrix) - etf)
+
+
+def nc1_sample_weighted(features, labels):
+    return fuzziness(features, labels) / (max(labels) + 1)
+
+
+def nc2_classifier_etf_error(weights):
+    return simplex_distance(rows_of(weights) @ rows_of(weights).T)
+
+
+def nc3_simplex_error(features, labels, weights):
+    return simplex_distance(rows_of(weights) @ centred_means(features, labels).T)
+
+
+def centre_logit_norm(features, labels, weights, bias):
+    return np.linalg.norm(rows_of(weights) @ class_means(features, labels).mean(0) + (0 if bias is None else bias))

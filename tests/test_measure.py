@@ -108,7 +108,7 @@ def test_labels_may_be_any_names(case):
 def test_without_a_classifier_its_variables_are_left_out(case):
     h, y = features_of(case)
     asked = {e.name: set(e.parameters) for e in variables("collapse").values()}
-    readings = {"classifier_weights", "duality_weights", "decisions", "least_squares"}
+    readings = {"classifier_weights", "classifier_bias", "duality_weights", "decisions", "least_squares"}
     assert set(measure_collapse(h, y).data_vars) == {name for name, needs in asked.items() if not needs & readings}
 
 

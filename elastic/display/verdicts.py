@@ -27,7 +27,9 @@ def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | Non
     if tuple(plain) == tuple(adjusted) or not any(end is not None for end in adjusted):
         return ""
     least, greatest = adjusted
-    return f"adjusted [{'-∞' if least is None else in_digits(least)}, {'∞' if greatest is None else in_digits(greatest)}]"
+    return (
+        f"adjusted [{'-∞' if least is None else in_digits(least)}, {'∞' if greatest is None else in_digits(greatest)}]"
+    )
 
 
 def fragile_words(seeds: Sequence[Any]) -> str:

@@ -14,8 +14,8 @@ from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.headline import headline, headline_words, wide
 from elastic.display.numbers import with_interval
-from elastic.display.verdicts import adjusted_words
 from elastic.display.recorded import study_title
+from elastic.display.verdicts import adjusted_words
 from elastic.export.latex_text import escaped, number
 from elastic.export.writing import whole
 from elastic.study import Study

@@ -190,7 +190,7 @@ def tied(kind):
 def test_a_tie_that_float64_decides_otherwise_is_no_fault_of_an_engine(kind, engine, monkeypatch):
     assert tied(kind)(engine)["probe_error"].max() < 2e-5
     monkeypatch.setattr(verification, "TURNS", 0)
-    with pytest.raises(EngineMismatch, match="layer 'features'|layer 'logits'"):
+    with pytest.raises(EngineMismatch, match=r"layer 'features'|layer 'logits'"):
         tied(kind)(engine)
 
 
@@ -199,7 +199,7 @@ def test_a_tie_that_float64_decides_otherwise_is_no_fault_of_an_engine(kind, eng
 @pytest.mark.parametrize("factor", [1.005, 0.9, 0.0])
 def test_a_wrong_movement_is_found_beside_a_tie(kind, layer, factor, monkeypatch):
     monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, layer, factor))
-    with pytest.raises(EngineMismatch, match=f"structured: off by .* in layer '{layer}'"):
+    with pytest.raises(EngineMismatch, match=rf"structured: off by .* in layer '{layer}'"):
         tied(kind)("structured")
 
 

@@ -53,9 +53,7 @@ def transposed(weight: Tensor) -> Tensor:
     return plain(weight).mT if moved is None else dual(plain(weight).mT, moved.mT)
 
 
-def with_weight_term(
-    total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None
-) -> Tensor:
+def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
     """Return a total of one's own plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
 
     Of one position the term is an outer product, which is added in the pass that makes it.

@@ -13,7 +13,7 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
-from elastic.optimizers import needs_objective
+from elastic.optimizers import needs_objective, step_of
 from elastic.training.objective import EVALUATION_BATCH, Objective
 from elastic.training.randomness import Randomness, deterministic_algorithms
 
@@ -86,6 +86,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.order = torch.Generator().manual_seed(self.randomness.seed)
         self._searches = needs_objective(self.optimizer)
+        self._take_step = step_of(self.optimizer)
         self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
@@ -155,7 +156,7 @@ class Trainer:
             self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code wants tensors
         else:
             evaluated()
-            self.optimizer.step()
+            self._take_step()
         self.model.project()
         return norms[0]
 

@@ -131,6 +131,21 @@ def rates_falling(power: float, shift: float = 0.0, spread: float = 0.0, below: 
     return draw
 
 
+def along_a_curve(rng, studies, seeds):
+    """Correlations of similarity with distance about −0.9."""
+    z = math.atanh(0.9) + rng.normal(0, 0.1, (studies, seeds, 1))
+    found = sim.values(-np.tanh(z), "layer", bounds=sim.COSINE, layer=["logits"])
+    return sim.cube(elasticity={"geodesic_correlation": found})
+
+
+def crossing_order(rng, studies, seeds):
+    """Log nc1 that rises with depth until about epoch 9, and then falls with it."""
+    at = math.log(10) + rng.normal(0, 0.15, (studies, seeds, 1, 1))
+    time = np.log1p(np.array(EPOCHS, dtype=float))[:, None]
+    logs = 0.4 * (at - time) * DEPTHS + rng.normal(0, 0.02, (studies, seeds, len(EPOCHS), len(DEPTHS)))
+    return sim.cube(nc1=sim.values(np.exp(logs), "epoch", "layer"))
+
+
 def falling_together(rng, studies, seeds):
     """Courses with one middle in all layers; shallow ones fall little and noisily."""
     fall, noise = np.array([1.0, 1.5, 3.0, 4.0, 6.0]), np.array([0.4, 0.3, 0.2, 0.1, 0.1])
@@ -184,6 +199,61 @@ def minority(rng, studies, seeds, classes=5):
     return sim.cube(classifier_cosine=sim.values(cosine, "class", "other_class", bounds=sim.COSINE, **labels))
 
 
+def one_before_the_other(factor: float, noise: float = 0.03) -> Draw:
+    """Return the draw of a locality that rises before nc1 falls, by a factor of epochs; seeds differ in the factor."""
+    epochs = np.array([0, 1, 2, 3, 5, 8, 13, 22, 36, 60, 100, 170, 280])
+    time = np.log1p(epochs)[:, None]
+
+    def draw(rng, studies, seeds):
+        shape = (studies, seeds, 1, len(DEPTHS))
+        first = rng.normal(1.6, 0.2, shape)
+        second = first + math.log(factor) + rng.normal(0, 0.05, shape)
+        rise, fall = (1 / (1 + np.exp(-(time - middle) / 0.3)) for middle in (first, second))
+        log_locality = 1.5 * rise + noise * rng.normal(size=rise.shape)
+        log_nc1 = -4 * fall + noise * rng.normal(size=fall.shape)
+        names = ("epoch", "layer")
+        elasticity = {"locality": sim.values(np.exp(log_locality), *names, epoch=epochs)}
+        return sim.cube(elasticity=elasticity, nc1=sim.values(np.exp(log_nc1), *names, epoch=epochs))
+
+    return named(f"one before the other by {factor}", draw)
+
+
+def two_jumps_between_two_probes(rng, studies, seeds):
+    """Curves that jump at times uniform in one gap between probes: nothing is known of their order."""
+    steps = np.where(np.array(EPOCHS) <= 13, 1.0, 0.01)[:, None]
+    shape = (studies, seeds, len(EPOCHS), 1)
+    one, other = (steps * np.exp(0.01 * rng.normal(size=shape)) for _ in range(2))
+    held = {"nc1": one, "fuzziness": other}
+    return sim.cube(**{name: sim.values(of, "epoch", "layer", layer=["penultimate"]) for name, of in held.items()})
+
+
+def twice_on_test(rng, studies, seeds):
+    """An nc1 that is 2 times larger on test samples, whatever the seed made of it."""
+    train = rng.normal(0, 1, (studies, seeds, len(DEPTHS)))
+    test = train + rng.normal(math.log(2), 0.15, train.shape)
+    both = np.exp(np.stack([train, test], axis=2))
+    return sim.cube(nc1=sim.values(both, "split", "layer", split=["train", "test"]))
+
+
+GROUPS = {"groups": {"even": [0, 2, 4], "odd": [1, 3], "rest": [5]}}
+
+
+def alike_within_groups(rng, studies, seeds, classes=7):
+    """Cosines and responses, greater by 0.2 within three groups of six classes; the seventh class is in none."""
+    group = np.array([0, 1, 0, 1, 0, 2, 3])
+    alike = 0.2 * (group[:, None] == group[None, :])
+    level = rng.normal(-0.1, 0.1, (studies, seeds, 1, 1, 1))
+    contrast = rng.normal(1, 0.15, (studies, seeds, 1, 1, 1)) * np.array([0.0, 1.0])[:, None, None]
+    cosine = level + contrast * alike + 0.02 * rng.normal(size=(studies, seeds, 2, classes, classes))
+    cosine[..., -1, :] = cosine[..., :, -1] = 9.0
+    cosine = np.where(np.eye(classes, dtype=bool), 1.0, cosine)
+    labels = {"class": range(classes), "other_class": range(classes), "epoch": [0, 100]}
+    stepped = {"stepped_class": range(classes), "observed_class": range(classes), "epoch": [0, 100]}
+    response = sim.values(np.exp(cosine), "epoch", "stepped_class", "observed_class", **stepped)
+    of_means = sim.values(cosine, "epoch", "class", "other_class", bounds=sim.COSINE, **labels)
+    return sim.cube(elasticity={"response": response}, class_cosine=of_means)
+
+
 def with_decay(rng, studies, seeds):
     """An nc1 that decay halves, whatever the seed made of it."""
     without = rng.normal(0, 1, (studies, seeds))
@@ -227,6 +297,7 @@ def spectrum(rng, studies, seeds):
 SCALED = {"variable": "nc1", "axis": "scale"}
 COMPARED = {"variable": "nc1", "axis": "decay", "first": 0.0, "second": 0.1}
 OPTIMUM = {"variable": "loss", "theory": "cross_entropy_ufm", "arguments": UFM}
+MOVES = {"variable": "locality", "other": "nc1", "way": "rises", "other_way": "falls"}
 NOTHING = {"variable": "class_mean_spectrum", "theory": "mse_factor_model", "quantity": "singular_values",
            "arguments": {"per_class": [4, 4], "penalties": [1.0, 1.0]}}  # fmt: skip
 
@@ -243,6 +314,9 @@ CASES = (
          {"level": 0.1}),
     Case("reaches_level_inward", crossing(3.6, 0.0, never=1 / 3), {"min_factor": 1.0}, {"min_factor": 0.5},
          {"min_factor": 2.0}, {"level": 0.1}),
+    Case("similarity_follows_geodesic", along_a_curve, {"min_r": 0.9}, {"min_r": 0.8}, {"min_r": 0.96}),
+    Case("depth_order_crosses", crossing_order, "least", {"least": 5.0}, {"least": 18.0}),
+    Case("depth_order_crosses", crossing_order, "most", {"most": 18.0}, {"most": 5.0}),
     Case("follows_power_law", growing, {"least": 2.0}, {"least": 0.0}, {"least": 2.5}, SCALED),
     Case("follows_power_law", growing, {"most": 2.0}, {"most": 2.5}, {"most": 0.0}, SCALED),
     Case("follows_power_law", growing, {"least": 2.0, "most": 2.5}, {"least": 1.6, "most": 2.4},
@@ -267,6 +341,23 @@ CASES = (
     Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 8.0}),
     Case("locality_tracks_collapse", tracking, "min_r", {"min_r": 0.0}, {"min_r": 0.99999}),
     Case("locality_tracks_collapse", unrelated, {"min_r": 0.0}, {"min_r": -0.99}, {"min_r": 0.99}),
+    Case("precedes", one_before_the_other(2.0), "min_factor", {"min_factor": 1.0}, {"min_factor": 4.0}, MOVES),
+    Case("precedes", one_before_the_other(1.0), {"min_factor": 1.0}, {"min_factor": 0.5}, {"min_factor": 2.0}, MOVES),
+    Case("precedes", one_before_the_other(1.0), {"min_factor": 1.0}, {"min_factor": 0.5}, {"min_factor": 2.0},
+         MOVES | {"onset": "fraction", "fraction": 0.3}),
+    Case("precedes", one_before_the_other(2.0), "min_factor", {"min_factor": 1.0}, {"min_factor": 4.0},
+         MOVES | {"onset": "level", "level": 2.1, "other_level": 0.1}),
+    Case("precedes", one_before_the_other(1 / 2), "min_factor", {"min_factor": 0.25}, {"min_factor": 1.0}, MOVES),
+    Case("precedes", two_jumps_between_two_probes, {"min_factor": 1.0}, {"min_factor": 0.2}, {"min_factor": 5.0},
+         {"variable": "nc1", "other": "fuzziness"}),
+    Case("ratio_between_splits", twice_on_test, {"least": 2.0}, {"least": 1.0}, {"least": 4.0}, {"variable": "nc1"}),
+    Case("ratio_between_splits", twice_on_test, {"most": 0.5}, {"most": 1.0}, {"most": 0.25},
+         {"variable": "nc1", "split": "train", "other_split": "test"}),
+    Case("groups", alike_within_groups, {"least": 0.2}, {"least": 0.0}, {"least": 0.4}, GROUPS),
+    Case("groups", alike_within_groups, {"most": 0.0}, {"most": 0.05}, {"most": -0.05}, GROUPS | {"epoch": 0}),
+    Case("groups", alike_within_groups, {"least": 0.2}, {"least": 0.0}, {"least": 0.4}, GROUPS | {"since": 0}),
+    Case("groups", alike_within_groups, {"least": math.exp(0.2)}, {"least": 1.0}, {"least": 1.5},
+         GROUPS | {"variable": "response", "by": "ratio"}),
     Case("minority_collapses", minority, "min_cosine", {"min_cosine": 0.7}, {"min_cosine": 0.995},
          {"classes": [2, 3, 4]}),
     Case("meets_theory", above_optimum, {"tolerance": 0.05}, {"tolerance": 0.1}, {"tolerance": 0.01}, OPTIMUM),

@@ -309,22 +309,55 @@ def test_a_layer_that_changes_by_rounding_alone_neither_fell_nor_rose():
     for factor in (1 - 1e-4, 1 + 1e-4):
         told = conclusion(simulated(fall=factor, deeper=1.0, spread=1e-7))
         assert "nc1 fell in 0 and rose in 0 of 3 hidden layers" in told
-        assert "layers fall" not in told
+        assert "common level" not in told
 
 
-def test_layers_that_fall_from_the_last_inward_are_told_in_that_order():
-    cube = simulated(fall=0.01, deeper=1.0)
+def with_nc1(slopes, levels=0.0, epochs=(0, 3, 10, 40)):
+    """Return a cube whose log nc1 has these slopes with depth [epoch], about levels [epoch], of seeds that differ."""
+    cube = simulated(epochs=epochs)
     nc1 = cube["collapse"]["nc1"]
-    start = xr.DataArray([0, 10, 3, 0, 0], dims="layer", coords={"layer": LAYERS})
-    step = xr.where(nc1["epoch"] > start, 0.01, 1.0) * (1 + 0.01 * nc1["seed"])
-    cube["collapse"] = cube["collapse"].to_dataset().assign(nc1=step.expand_dims(split=["train"]))
-    assert "Deeper layers fall earlier" in conclusion(cube)
+    at = {name: xr.DataArray(np.broadcast_to(of, len(epochs)), dims="epoch") for name, of in
+          (("slope", np.array(slopes)), ("level", np.array(levels)))}  # fmt: skip
+    log_nc1 = at["level"] + (at["slope"] + 0.01 * nc1["seed"].astype(float)) * (nc1["depth"] - 2)
+    values = np.exp(log_nc1).expand_dims(split=["train"]).transpose(*nc1.dims).assign_coords(nc1.coords)
+    cube["collapse"] = cube["collapse"].to_dataset().assign(nc1=values)
+    return cube
+
+
+def test_the_conclusion_tells_until_when_the_order_of_layers_is_reversed():
+    told = conclusion(with_nc1([0.5, 0.5, -0.5, -0.5], levels=[0, 0, -2, -4]))
+    assert "At the last probed epoch, 40, collapse increases with depth: nc1 ×0.6" in told
+    assert "Before epoch 5." in told  # half of the way from log 4 to log 11, a little later in seeds with more slope
+    assert "the order is reversed: nc1 rises with depth" in told
+    assert "Deeper layers reach a common level" in told
+    assert "an order that elastic defines" in told
+
+
+@pytest.mark.parametrize(
+    ("slopes", "words"),
+    [
+        ([-0.5] * 4, "The order is never reversed."),
+        ([0.5] * 4, "The order is reversed throughout."),
+        ([-0.5, -0.5, 0.5, -0.5], "the order is reversed for "),
+    ],
+)
+def test_the_conclusion_tells_an_order_that_does_not_simply_cross(slopes, words):
+    assert words in conclusion(with_nc1(slopes, levels=[0, -1, -2, -3]))
+
+
+def test_layers_that_come_inward_are_told_in_that_order():
+    inward = conclusion(with_nc1([-0.1, -0.5, -0.5, -0.5], levels=[0, -1, -3, -5]))
+    assert "reach a common level" in inward
+    assert "earlier: earlier by ×" in inward
+    outward = conclusion(with_nc1([0.1, 0.5, 0.5, 0.5], levels=[0, -1, -3, -5]))
+    assert "collapse decreases with depth" in outward
+    assert "later: earlier by ×0." in outward
 
 
 def test_one_seed_concludes_nothing():
     told = conclusion(simulated().isel(seed=[0]))
     assert "changed (one seed)" in told
-    assert told.count("by one seed") == 3
+    assert told.count("by one seed") == 4  # with depth, the order at the end and of a level, with locality
     assert "[" not in told
 
 

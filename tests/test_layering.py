@@ -21,7 +21,7 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"_version"},
     {"elastic"},
-    {"errors", "docstrings"},
+    {"errors", "docstrings", "uncompiled"},
     {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
@@ -33,6 +33,7 @@ ORDER = (
     {"claims"},
     {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
+    {"publishing"},
     {"cli"},
     {"ending"},
     {"__main__"},
@@ -41,9 +42,9 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
+    "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "watching", "notebook", "export", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.
@@ -51,13 +52,14 @@ KEYS = {
     "torch.func": {"probes", "losses"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
-    "scipy": {"analysis", "theory", "optimizers"},
+    "scipy": {"analysis", "theory", "optimizers", "metrics", "claims"},
     "cvxpy": {"theory"},
     "altair": {"report"},
     "jinja2": {"report"},
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
-    "sklearn": {"data", "analysis"},
+    "rocrate": {"publishing"},
+    "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},
     "ruamel": {"protocol"},

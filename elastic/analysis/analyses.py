@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from elastic.analysis import comparison, course, depth, intervals, locality, onset
+from elastic.analysis import comparison, course, depth, depth_order, intervals, locality, onset
 from elastic.analysis.plots import Plots
-from elastic.analysis.reading import at_layers, read, select
+from elastic.analysis.reading import at_layers, hidden_layers, read, select
 from elastic.errors import OptionError
 
 Where = Mapping[str, Any] | None
@@ -79,14 +79,46 @@ class Analyses:
         variable: str = "fuzziness",
         *,
         layers: Sequence[str] | None = None,
+        include_input: bool = False,
         split: str | None = "train",
         where: Where = None,
     ) -> xr.Dataset:
         """Return the fit of log values against depth; see `elastic.analysis.depth.separation_law`.
 
-        ``layers`` are the ones fitted, all but the input and the logits by default.
+        ``layers`` are the ones fitted, all but the input and the logits by default; with ``include_input`` (and
+        without ``layers``) the input counts as layer 0, as he2023law has it.
         """
-        return depth.separation_law(at_layers(self.read(variable, split=split, where=where), layers))
+        values = self.read(variable, split=split, where=where)
+        if layers is None:
+            return depth.separation_law(hidden_layers(values, include_input))
+        if include_input:
+            raise OptionError("`include_input`", "be left out beside `layers`", "True", 'layers=["input", …]')
+        return depth.separation_law(at_layers(values, layers))
+
+    def depth_slope(
+        self,
+        variable: str = "nc1",
+        *,
+        layers: Sequence[str] | None = None,
+        split: str | None = "train",
+        where: Where = None,
+    ) -> xr.DataArray:
+        """Return the slope of log values with depth at every epoch; see `elastic.analysis.depth_order.depth_slope`.
+
+        ``layers`` are the ones compared, all but the input and the logits by default. Of nc1 it is also a variable,
+        ``nc1_depth_slope``, which claims and figures take.
+        """
+        return depth_order.depth_slope(at_layers(self.read(variable, split=split, where=where), layers))
+
+    def order_crossover(
+        self, variable: str = "nc1", *, layers: Sequence[str] | None = None, **options: Any
+    ) -> xr.Dataset:
+        """Return from which epoch on values fall with depth; see `elastic.analysis.depth_order.order_crossover`.
+
+        ``crossover`` is an epoch for each seed: `elastic.analysis.intervals.log_interval` of it plus 1 is its average
+        with an interval. The options are those of `depth_slope`.
+        """
+        return depth_order.order_crossover(self.depth_slope(variable, layers=layers, **options))
 
     def effective_depth(
         self,

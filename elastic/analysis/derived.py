@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.analysis.depth_order import hidden_depth_slope
 from elastic.analysis.kernel import kernel_change
 
 
@@ -44,6 +45,17 @@ DERIVED = {
             "source": "fort2020deep",
             "formula": "1 - <E(t), E(0)> / (|E(t)| |E(0)|), E = class_effect",
             "value_bounds": ["0.0", "2.0"],
+        },
+    ),
+    "nc1_depth_slope": Derived(
+        "nc1",
+        hidden_depth_slope,
+        {
+            "long_name": "Slope of log nc1 with depth over the hidden layers; above 0 the order of layers is reversed",
+            "units": "per layer",
+            "source": "tirer2022extended",
+            "formula": "least-squares slope of ln nc1 against depth, hidden layers",
+            "value_bounds": ["-inf", "inf"],
         },
     ),
 }

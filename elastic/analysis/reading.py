@@ -10,13 +10,14 @@ import xarray as xr
 
 from elastic.analysis.derived import DERIVED
 from elastic.analysis.epochs import epoch_label, epoch_position
-from elastic.analysis.roles import HIDDEN, roles_of, standing_for
+from elastic.analysis.roles import HIDDEN, INPUT, roles_of, standing_for
 from elastic.errors import NotMeasured, OptionError
 from elastic.registry import nearest
 
 #: Dims that are not axes of a study, except the seed, which every study has.
 OWN_DIMS = frozenset(
-    {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"},
+    {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"}
+    | {"unseen_class", "other_unseen_class", "shots", "output"}
 )
 
 #: ``status`` of an epoch without a record, as the cube's ``flag_meanings`` say.
@@ -129,16 +130,17 @@ def at_together(values: xr.DataArray, name: str, label: Any) -> xr.DataArray | N
     return values.isel({dim: places[0] if len(places) == 1 else places})
 
 
-def hidden_layers(values: xr.DataArray) -> xr.DataArray:
+def hidden_layers(values: xr.DataArray, include_input: bool = False) -> xr.DataArray:
     """Return the values at the layers between the input and the output, by their ``role``.
 
     Both would bend a law of the layers: nothing is learned in the input, and in the logits nothing but K numbers is
-    left.
+    left. The input is included on demand, as the authors of the law of equi-separation do (he2023law).
 
     >>> hidden_layers(xr.DataArray([1, 2, 3], dims="layer", coords={"layer": ["input", "hidden_1", "logits"]})).item()
     2
     """
-    return values.isel(layer=[place for place, role in enumerate(roles_of(values)) if role == HIDDEN])
+    wanted = {HIDDEN, INPUT} if include_input else {HIDDEN}
+    return values.isel(layer=[place for place, role in enumerate(roles_of(values)) if role in wanted])
 
 
 def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray:
@@ -192,7 +194,7 @@ def names_of(cube: xr.DataTree) -> list[str]:
     """Return the names of a cube's groups, of their variables, and of what is computed from those.
 
     >>> names_of(xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": 1.0, "cdnv": 2.0})}))
-    ['cdnv', 'collapse', 'nc1']
+    ['cdnv', 'collapse', 'nc1', 'nc1_depth_slope']
     """
     held = {str(name) for group in cube.children.values() for name in group.dataset.data_vars}
     computed = {name for name, derived in DERIVED.items() if derived.of in held}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from elastic._version import __version__
-from elastic.claims.contract import evidence_of, stated
-from elastic.claims.decision import LEVEL, REFUTED
+from elastic.claims.contract import Evidence, evidence_of, stated
+from elastic.claims.decision import LEVEL, REFUTED, p_value
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
-from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
+from elastic.claims.multiplicity import holm
+from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, fragile, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
@@ -25,6 +26,8 @@ from elastic.protocol.reading import Given
 from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
+from elastic.study.claim_history import register_verdicts
+from elastic.study.claim_standing import Standing, standing_of
 from elastic.study.provenance import of_its_release
 
 #: File of a study that holds the verdicts on its own claims.
@@ -43,12 +46,20 @@ class Checked:
         One for each claim, in the order of the protocol.
     level
         Confidence level of the intervals.
+    standing
+        When the study's claims were registered; None for claims of another protocol, which are always exploratory.
     """
 
     study: str
     digest: str
     verdicts: tuple[Verdict, ...]
     level: float = LEVEL
+    standing: Standing | None = None
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether the claims are not the study's own."""
+        return self.standing is None
 
     @property
     def refuted(self) -> bool:
@@ -75,6 +86,8 @@ class Checked:
             "digest": self.digest,
             "level": self.level,
             "elastic_version": __version__,
+            "exploratory": self.exploratory,
+            "standing": self.standing.to_json() if self.standing else None,
             "claims": [verdict.to_json() for verdict in self.verdicts],
         }
 
@@ -87,8 +100,9 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     study
         A study, its folder or its name.
     claims
-        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. By default the
-        study's own claims are checked, and their verdicts are written to its ``claims.json``.
+        A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. They are
+        exploratory: nothing says that they stood before training. By default the study's own claims are checked, and
+        their verdicts are written to its ``claims.json``.
 
     Returns
     -------
@@ -109,16 +123,20 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
     if claims is None:
-        checked = Checked(study.name, study.digest, verdicts_on(cube, study.claims, study=study))
-        if study.claims:
+        verdicts = verdicts_on(cube, study.claims, study=study)
+        keeps = bool(study.claims) and not study.published
+        if keeps:
+            register_verdicts(study.folder, study.facts["protocol"]["claims"], study.facts["axes"].get("seed", ()))
+        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
+        if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
-    verdicts = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))
-    return Checked(study.name, study.digest, tuple(verdicts))
+    read = [_weighed_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
+    return Checked(study.name, study.digest, judged_together(read))
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict on each claim, in the order given.
+    """Return the verdict on each claim, in the order given, at the level at which it is judged among all of them.
 
     Parameters
     ----------
@@ -127,24 +145,55 @@ def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study |
     study
         Whose claims they are: an error then says which release wrote what this one does not know.
     """
-    return tuple(_verdict_or_error(cube, number, claim, study) for number, claim in enumerate(asked))
+    return judged_together([_weighed(cube, number, claim, study) for number, claim in enumerate(asked)])
 
 
-def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Verdict:
-    """Return the verdict on a claim of a file; an error names its place there."""
+@dataclass(frozen=True)
+class Weighed:
+    """A claim with its evidence, before it is known at which level it is judged."""
+
+    entry: Entry
+    options: dict[str, Any]
+    evidence: Evidence
+
+    def verdict(self, level: float = LEVEL) -> Verdict:
+        """Return the verdict at a level."""
+        found = findings(self.evidence, level)
+        told = together([finding.verdict for finding in found])
+        alone = found if level == LEVEL else findings(self.evidence)
+        return replace(
+            _verdict(self.entry, self.options, self.evidence.quantity, found),
+            estimates=self.evidence.estimand,
+            level=level,
+            plain=together([finding.verdict for finding in alone]),
+            fragile=fragile(self.evidence, told, level),
+        )
+
+
+def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already."""
+    values = [p_value(one.evidence) if isinstance(one, Weighed) else None for one in weighed]
+    levels = holm(values)
+    return tuple(
+        one.verdict(level) if isinstance(one, Weighed) else one for one, level in zip(weighed, levels, strict=True)
+    )
+
+
+def _weighed_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Weighed | Verdict:
+    """Return the evidence for a claim of a file; an error names its place there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
         return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
-    return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
+    return _weighed(cube, number, claim.component, study, claim.place_of)
 
 
-def _verdict_or_error(
+def _weighed(
     cube: xr.DataTree,
     number: int,
     claim: Component,
     study: Study | None,
     place_of: Callable[[tuple[str | int, ...]], str] | None = None,
-) -> Verdict:
+) -> Weighed | Verdict:
     sentence = f"The claim {claim.name}"
     try:
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
@@ -159,7 +208,7 @@ def _verdict_or_error(
         evidence = evidence_of(entry, cube, options)
         if is_planned:
             check_labels(entry, cube, options)
-        return _verdict(entry, options, evidence.quantity, findings(evidence))
+        return Weighed(entry, options, evidence)
     except (NotMeasured, OptionError) as error:
         at = option_at_fault(entry, options, error)
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
@@ -198,11 +247,9 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
     entry = registry("claims").get(name)
     options = entry.complete(options)
     try:
-        evidence = evidence_of(entry, cube, options)
-        quantity, found = evidence.quantity, findings(evidence)
+        return Weighed(entry, options, evidence_of(entry, cube, options)).verdict()
     except NotMeasured as error:
-        quantity, found = "", (unmeasured(str(error)),)
-    return _verdict(entry, options, quantity, found)
+        return _verdict(entry, options, "", (unmeasured(str(error)),))
 
 
 def write_checked(path: Path, checked: Checked) -> None:

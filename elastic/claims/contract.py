@@ -9,6 +9,7 @@ order and defaults. The verdict on the evidence is decided in one place (`elasti
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from elastic.claims.fault import check_labels, in_words_of_claims, option_at_fau
 from elastic.claims.selection import Selection
 from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.registry import Entry, registry
+from elastic.releases import Added
 
 __all__ = [
-    "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "Label", "Layer", "Layers", "NumericAxis", "OnAxis",
-    "OneLayer", "Selection", "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
+    "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "IncludeInput", "Label", "Layer", "Layers", "NumericAxis",
+    "OnAxis", "OneLayer", "Selection", "Source", "Split", "Variable", "Where", "claim", "evidence_of", "stated",
 ]  # fmt: skip
 
 #: Names of the positional parameters of a claim.
@@ -53,16 +55,31 @@ class Evidence:
     shown
         Monotone map from the scale of the effect to the one that is shown.
     resolution
-        Smallest difference between two seeds that the effect can resolve; 0 if it is continuous. The standard
-        deviation over seeds is not taken to be smaller.
+        Smallest difference between two seeds that the effect can resolve, one number or one a setting; 0 if it is
+        continuous. The standard deviation over seeds is not taken to be smaller.
+    estimates
+        What the shown estimate is of, where it does not follow from ``shown``.
     """
 
     effect: xr.DataArray
     region: tuple[float, float]
     quantity: str
     shown: Callable[[float], float] = _identity
-    resolution: float = 0.0
+    resolution: float | xr.DataArray = 0.0
+    estimates: str = ""
 
+    @property
+    def estimand(self) -> str:
+        """What the shown estimate is of: ``estimates``, or what follows from the scale on which means are taken."""
+        return self.estimates or ESTIMANDS.get(self.shown, "typical seed (mean over seeds on the scale of the effect)")
+
+
+#: What the estimate of an effect is of, by the map to the scale that is shown.
+ESTIMANDS: dict[Callable[[float], float], str] = {
+    _identity: "mean over seeds",
+    math.exp: "typical seed (geometric mean over seeds)",
+    math.tanh: "typical seed (mean over seeds on the scale of Fisher's z)",
+}
 
 ClaimFunction = Callable[..., Evidence]
 
@@ -77,10 +94,13 @@ class ClaimFacts:
         Cite key in ``elastic/references.bib``.
     sentence
         What is claimed, a format string over the claim's options.
+    own
+        What of the claim is elastic's own definition or threshold and not the source's; "" where it is the source's.
     """
 
     source: str
     sentence: str
+    own: str = ""
 
     def mistake(self, entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
         """Return what a claim asks that a cube has no place for, None if it can be checked there.
@@ -110,7 +130,9 @@ class ClaimFacts:
         return None
 
 
-def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[ClaimFunction], ClaimFunction]:
+def claim(
+    *, source: str, sentence: str, own: str = "", name: str | None = None
+) -> Callable[[ClaimFunction], ClaimFunction]:
     """Register a function ``(selection, *, options) -> Evidence`` as a claim, with its `ClaimFacts`.
 
     A function ``(cube, *, options)`` is called with the whole cube instead.
@@ -128,7 +150,7 @@ def claim(*, source: str, sentence: str, name: str | None = None) -> Callable[[C
             expected = "be `selection` (what the options select) or `cube` (all of it)"
             found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
             raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
-        return registry("claims").register(name, ClaimFacts(source, sentence))(function)
+        return registry("claims").register(name, ClaimFacts(source, sentence, own))(function)
 
     return enter
 
@@ -174,6 +196,10 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "in_layer": f" in {layer}" if layer else "",
         "layer": layer or "every hidden layer",
         "between": _between(options.get("least"), options.get("most")),
+        "since_epoch": f", from epoch {options['since']} on" if options.get("since") else "",
+        "against_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
+        "group_names": " and ".join(options.get("groups") or ()),
+        "from_input": " from the input on" if options.get("include_input") else "",
     }
     sentence: str = entry.facts.sentence.format_map({**options, **words})
     return sentence
@@ -257,6 +283,9 @@ Layers = Annotated[
         json_schema_extra={"names": "layers"},
     ),
 ]
+
+#: Whether the input counts as a layer; left out of digests while it does not, as in earlier releases.
+IncludeInput = Annotated[bool, Added("0.1.0", before=False), Field(description="Whether the input counts as layer 0.")]
 
 #: Classes, by their labels.
 Classes = Annotated[

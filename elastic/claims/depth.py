@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from elastic.analysis.depth import separation_law
-from elastic.claims.contract import Epoch, Evidence, Layers, Selection, Split, Variable, Where, claim
+from elastic.claims.contract import Epoch, Evidence, IncludeInput, Layers, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import fisher_z
 
 
@@ -53,7 +53,8 @@ def collapse_deepens_with_depth(
 
 @claim(
     source="he2023law",
-    sentence="log {metric} is a falling straight line in depth, with a correlation beyond −{min_r:g} "
+    own="The source plots the line with its correlation and states no threshold: min_r is elastic's.",
+    sentence="log {metric} is a falling straight line in depth{from_input}, with a correlation beyond −{min_r:g} "
     "({split}, {at_epoch}){where}",
 )
 def equal_separation(
@@ -63,6 +64,7 @@ def equal_separation(
     split: Split = "train",
     epoch: Epoch = -1,
     layers: Layers = None,
+    include_input: IncludeInput = False,
     min_r: Annotated[float, Field(gt=0, lt=1)],
     where: Where = None,
 ) -> Evidence:
@@ -77,8 +79,12 @@ def equal_separation(
     ----------
     metric
         Variable that falls: positive; the law is stated for the separation fuzziness.
+    include_input
+        Whether the input counts as layer 0, D₀, as in the source's own code. It does not by default: nothing is learned
+        there. Not beside ``layers``, which may name the input.
     min_r
-        Bound of the mean of −r, r the correlation of the log metric with depth.
+        Bound of the mean of −r, r the correlation of the log metric with depth. The source states none: a threshold,
+        0.95 in the protocols of this package, is elastic's.
 
     Raises
     ------
@@ -86,9 +92,10 @@ def equal_separation(
         If the metric or the epoch was not measured, or in fewer than four layers: three points lie near a line by
         chance too often.
     OptionError
-        If there is no such metric, layer or setting.
+        If there is no such metric, layer or setting, or ``include_input`` stands beside ``layers``.
     """
-    values = selection.in_layers(selection.at_epoch(selection.read_every_layer(metric)), least=4)
+    values = selection.at_epoch(selection.read_every_layer(metric))
+    values = selection.in_layers(values, least=4, include_input=include_input)
     return Evidence(
         fisher_z(-separation_law(values)["r"]),
         (math.atanh(min_r), math.inf),

@@ -1,24 +1,31 @@
-"""Claims on the layer that collapses first, by two definitions that can disagree on one network."""
+"""Claims on the layer that collapses first, by two definitions of elastic's own, which can disagree on one network.
+
+The papers state how collapse depends on depth in a trained network (tirer2022extended: within-class variability falls
+across depth; rangamani2023feature: intermediate layers collapse too) and prove where training ends. No statement on
+which layer collapses *first* was found in them. What "first" means is therefore a choice: by a level that is common to
+all layers (`reaches_level_inward`), or by the pace of each layer's own fall (`propagates_inward`).
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated
 
-import numpy as np
-import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.depth import separation_law
+from elastic.analysis.falls import epochs_above, middle_of_fall
 from elastic.analysis.persistence import depth_of
+from elastic.analysis.slopes import slope
 from elastic.claims.contract import Evidence, Layers, Selection, Split, Variable, Where, claim
 from elastic.claims.scales import log
 from elastic.claims.selection import ended
-from elastic.claims.slopes import slope
 
 
 @claim(
     source="rangamani2023feature",
+    own="Which layer collapses first is not stated by the source: elastic's own operational definition, by the pace of "
+    "each layer's own fall.",
     sentence="{metric} falls in the last layer first and then inward: the middle of its fall comes earlier from layer "
     "to layer, by a factor above {min_factor:g} of epochs ({split}){where}",
 )
@@ -34,8 +41,9 @@ def propagates_inward(
 ) -> Evidence:
     r"""The last layer makes its fall first, whatever the value it falls to, and the others follow inward.
 
-    Each layer's fall is measured relative to its own first and last value: the claim compares paces. Deeper layers that
-    end lower also pass any common level earlier, whatever their pace; that is the question most papers answer, and
+    This is elastic's own operational definition of a layer that collapses first; the source does not state one. Each
+    layer's fall is measured relative to its own first and last value: the claim compares paces. Deeper layers that end
+    lower also pass any common level earlier, whatever their pace; that is the question most papers answer, and
     another claim: `reaches_level_inward`. The two can have opposite verdicts on one network.
 
     Effect: minus the least-squares slope of the log of `middle_of_fall` against depth. The order of the layers' onsets
@@ -70,6 +78,8 @@ def propagates_inward(
 
 @claim(
     source="tirer2022extended",
+    own="Which layer collapses first is not stated by the source, which states the order of a trained network: "
+    "elastic's own operational definition, by a level common to all layers.",
     sentence="{metric} comes to {level:g} in the last layer first and then inward: from layer to layer it is above "
     "{level:g} for a time shorter by a factor above {min_factor:g} of epochs ({split}){where}",
 )
@@ -85,7 +95,8 @@ def reaches_level_inward(
 ) -> Evidence:
     r"""The last layer comes to a common level of collapse first, and the others follow inward.
 
-    All layers have one level, as in papers that plot nc1 of every layer over training. The claim compares how far
+    This is elastic's own operational definition of a layer that collapses first; the source does not state one. All
+    layers have one level, as in papers that plot nc1 of every layer over training. The claim compares how far
     layers have collapsed, not the pace at which each falls (`propagates_inward`): a layer that ends lower passes the
     level earlier even where all layers fall in step.
 
@@ -119,77 +130,3 @@ def reaches_level_inward(
     earlier = -slope(log(epochs_above(values, level)), depth_of(values), "layer").where(passes)
     quantity = f"factor by which the time of {metric} above {level:g} is shorter per layer"
     return Evidence(earlier, (math.log(min_factor), math.inf), quantity, math.exp)
-
-
-def epochs_above(values: xr.DataArray, level: float) -> xr.DataArray:
-    r"""Return how long a curve is above a level; for a falling curve, 1 + the epoch at which it reaches the level.
-
-    $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v linear
-    in τ between probes. Noise about the level lengthens this time as often as it shortens it, whereas the epoch of the
-    last crossing is late for the noise alone.
-
-    Parameters
-    ----------
-    values
-        [epoch, …], positive.
-    level
-        Positive.
-
-    Returns
-    -------
-    xarray.DataArray
-        From 1 + the first epoch (always below the level) to 1 + the last (always above it); NaN where a value is
-        missing.
-
-    Examples
-    --------
-    The first level is passed half way between τ = log 2 and τ = log 8, the second one never:
-
-    >>> fall = xr.DataArray([100.0, 100.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 7]})
-    >>> round(float(epochs_above(fall, 10.0)), 6), round(float(epochs_above(fall, 0.5)), 6)         # √(2 · 8)
-    (4.0, 8.0)
-    """
-    # 0 (exact collapse) has no logarithm; the smallest float stands for it.
-    over = xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level)
-    start, end = (
-        over.isel(epoch=slice(None, -1)),
-        over.isel(epoch=slice(1, None)).assign_coords(epoch=values["epoch"].values[:-1]),
-    )
-    way = abs(start) + abs(end)
-    share = ((start.clip(min=0) + end.clip(min=0)) / way.where(way > 0)).where(way != 0, 0)
-    time = np.log1p(values["epoch"].values.astype(float))
-    steps = xr.DataArray(np.diff(time), dims="epoch", coords={"epoch": start["epoch"]})
-    reached: xr.DataArray = xr.apply_ufunc(np.exp, time[0] + (share * steps).sum("epoch", skipna=False))
-    return reached
-
-
-def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
-    r"""Return the geometric mean of 1 + epoch over a fall.
-
-    $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the remaining share of the whole fall of
-    the log values, by the trapezoidal rule. It is linear in the log values except the first and the last, so that noise
-    does not shift it, and continuous, although few epochs are probed.
-
-    Parameters
-    ----------
-    values
-        [epoch, …], positive.
-
-    Returns
-    -------
-    xarray.DataArray
-        NaN where the last value is not below the first, or a value between them is missing.
-
-    Examples
-    --------
-    Half of the fall is from τ = 0 to log 2, half from log 2 to log 4; the means of τ are log √2 and log √8:
-
-    >>> fall = xr.DataArray([100.0, 10.0, 1.0], dims="epoch", coords={"epoch": [0, 1, 3]})
-    >>> round(float(middle_of_fall(fall)), 6)           # √(√2 · √8)
-    2.0
-    """
-    course, time = log(values), np.log1p(values["epoch"].values)
-    first, last = course.isel(epoch=0, drop=True), course.isel(epoch=-1, drop=True)
-    left = ((course - last) / (first - last).where(first > last)).assign_coords(time=("epoch", time))
-    middle: xr.DataArray = xr.apply_ufunc(np.exp, time[0] + left.integrate("time"))
-    return middle

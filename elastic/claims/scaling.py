@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.slopes import slope
 from elastic.claims.contract import (
     Epoch,
     Evidence,
@@ -23,7 +24,6 @@ from elastic.claims.contract import (
 )
 from elastic.claims.scales import log
 from elastic.claims.selection import axis_of
-from elastic.claims.slopes import slope
 from elastic.errors import OptionError
 from elastic.protocol.claims import LEAST_NUMBERS
 

@@ -98,7 +98,7 @@ class Selection:
             values = _at_label(values, dim, label, f"`where.{dim}`")
         return values
 
-    def in_layers(self, values: xr.DataArray, *, least: int) -> xr.DataArray:
+    def in_layers(self, values: xr.DataArray, *, least: int, include_input: bool = False) -> xr.DataArray:
         """Return values [layer, …] in the selected ``layers``, in the order of depth.
 
         Parameters
@@ -107,17 +107,21 @@ class Selection:
             Of `read_every_layer`.
         least
             Number of layers that the claim needs.
+        include_input
+            Whether the input is one of them, before the hidden ones.
 
         Raises
         ------
         OptionError
-            If there is no such layer.
+            If there is no such layer, or the input is to be included beside ``layers``, which name it themselves.
         NotMeasured
             If the values have no layers, or too few are selected.
         """
         if "layer" not in values.dims:
             raise NotMeasured("the variable", "be measured in every layer", "one of the whole network", "nc1")
-        values = hidden_layers(values) if self.layers is None else _at_layers(values, self.layers)
+        if include_input and self.layers is not None:
+            raise OptionError("`include_input`", "be left out beside `layers`", "true", "layers: [input, …]")
+        values = hidden_layers(values, include_input) if self.layers is None else _at_layers(values, self.layers)
         if values.sizes["layer"] < least:
             hint = "a deeper network, or `layers` with the input among them"
             raise NotMeasured("the study", f"have at least {least} of these layers", f"{values.sizes['layer']}", hint)

@@ -11,7 +11,7 @@ from elastic.claims.checking import Checked
 from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
-from elastic.display.verdicts import SIGNS
+from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 
 #: The word stands beside sign and colour, so that neither is needed.
 COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
@@ -24,17 +24,35 @@ def verdict_table(checked: Checked) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
-    for verdict in checked.verdicts:
+    for number, verdict in enumerate(checked.verdicts):
         told = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
-        grid.add_row(told, Padding(_told(verdict), (0, 0, 1, 0)))
-    return Group(_heading(checked), Text(""), grid)
+        grid.add_row(told, Padding(Group(_told(verdict), *_late(checked, number)), (0, 0, 1, 0)))
+    return Group(_heading(checked), *map(_dim, standing_lines(checked)), Text(""), grid)
+
+
+def standing_lines(checked: Checked) -> list[str]:
+    """Return when the claims were registered, a sentence a line."""
+    if checked.standing is None:
+        return ["exploratory: claims of another protocol, which were not registered with the study before training"]
+    return checked.standing.lines()
+
+
+def _dim(line: str) -> Text:
+    return Text(line, style="dim")
 
 
 def _heading(checked: Checked) -> Text:
     counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in COLOURS]
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
+    if any(verdict.level != checked.level for verdict in checked.verdicts):
+        level += "; adjusted for all claims of the study, these decide"
     return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
+
+
+def _late(checked: Checked, number: int) -> list[Text]:
+    late = checked.standing.late(number) if checked.standing else ""
+    return [Text(late, style="yellow")] if late else []
 
 
 def _told(verdict: Verdict) -> RenderableType:
@@ -44,11 +62,13 @@ def _told(verdict: Verdict) -> RenderableType:
     if verdict.verdict == ERROR:
         return Group(*parts, *(Text(finding.reason) for finding in verdict.findings))
     if verdict.quantity and verdict.findings:
-        parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}:", style="dim"))
+        of = f"; {verdict.estimates}" if verdict.estimates else ""
+        parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}{of}:", style="dim"))
     lines, several = Table.grid(padding=(0, 2, 0, 0)), len(verdict.findings) > 1
     for finding in verdict.findings:
         lines.add_row(*_line(finding, several))
-    return Group(*parts, lines)
+    weak = [Text(fragile_words(verdict.fragile), style="yellow")] if verdict.fragile else []
+    return Group(*parts, lines, *weak)
 
 
 def _line(finding: Finding, several: bool) -> list[Text]:
@@ -60,7 +80,8 @@ def _line(finding: Finding, several: bool) -> list[Text]:
         return [*cells, Text(finding.reason)]
     mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)
     effect = f"{mean} [{lower}, {upper}]" if finding.seeds > 1 else mean
-    return [*cells, Text(effect, style="bold"), Text(seeds(finding)), Text(finding.reason)]
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
+    return [*cells, Text(effect, style="bold"), Text(decides), Text(seeds(finding)), Text(finding.reason)]
 
 
 def region(finding: Finding) -> str:

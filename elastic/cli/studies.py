@@ -50,8 +50,12 @@ def watch(study: Path, metric: str, interval: float, once: bool) -> None:
 def verify(study: Path, repair: bool, as_json: bool) -> None:
     """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
 
-    Exits with 4 if one is damaged or missing, also after a repair. Nothing is written without --repair.
+    STUDY may be an archive that elastic publish wrote, or the folder that it was unpacked into. Exits with 4 if a file
+    is damaged or missing (of an archive: or added), also after a repair. Nothing is written without --repair.
     """
+    if _is_archive(study):
+        _verify_archive(study, repair, as_json)
+        return
     from elastic.progress import counting
     from elastic.study import study_folder
     from elastic.study.repair import repair as repaired
@@ -64,6 +68,27 @@ def verify(study: Path, repair: bool, as_json: bool) -> None:
         show(done.to_json() if done else found.to_json(), as_json)
     else:
         click.echo("\n".join([*(done.lines() if done else found.lines()), found.summary()]))
+    if found.damaged:
+        raise SystemExit(4)
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether a path is a file, or a folder with a list of sums."""
+    from elastic.publishing.contents import SUMS
+
+    return path.is_file() or path.suffix.lower() == ".zip" or (path / SUMS).exists()
+
+
+def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
+    from elastic.publishing.verification import verify_archive
+
+    if repair:
+        raise click.UsageError("An archive cannot be repaired: get another copy.", click.get_current_context())
+    found = verify_archive(path)
+    if as_json:
+        show(found.to_json(), as_json)
+    else:
+        click.echo("\n".join([*found.lines(), found.summary()]))
     if found.damaged:
         raise SystemExit(4)
 

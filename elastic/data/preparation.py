@@ -16,6 +16,7 @@ from elastic.data.imbalance import take_imbalanced
 from elastic.data.label_noise import randomize_labels
 from elastic.data.superclasses import merge_classes
 from elastic.data.transforms import choose_classes, split, standardize, take_per_class
+from elastic.data.unseen import keep_aside
 from elastic.errors import DataError, ElasticError
 from elastic.protocol.scalars import UNPRINTABLE
 from elastic.registry import registry, shorten
@@ -34,12 +35,15 @@ class Prepared:
     train, test
         Samples with float32 inputs; each part has every class.
     digest
-        SHA-256 of both parts' inputs, labels and class names, fine ones too.
+        SHA-256 of all parts' inputs, labels and class names, fine ones too.
+    unseen
+        Samples of classes that are neither trained on nor tested, with labels of their own; None where there are none.
     """
 
     train: Samples
     test: Samples
     digest: str
+    unseen: Samples | None = None
 
 
 def prepare(
@@ -54,6 +58,7 @@ def prepare(
     label_noise: float = 0.0,
     normalize: Normalize = "standardize",
     seed: int = 0,
+    unseen: Sequence[int | str] | None = None,
 ) -> Prepared:
     """Return a data set's samples after choice of classes, split, choice of samples, relabelling and normalisation.
 
@@ -83,6 +88,8 @@ def prepare(
         ``standardize`` (mean 0 and standard deviation 1 of all train pixels together) or ``none``.
     seed
         0 or more.
+    unseen
+        Names of classes that are kept aside (see `keep_aside`): all of their samples, normalised like the others.
 
     Raises
     ------
@@ -101,6 +108,9 @@ def prepare(
     if classes is not None and superclasses is not None:
         raise DataError("`data.classes`", "be left out beside data.superclasses", f"{list(classes)}",
                         "leaving it out: the classes in no super-class are not kept anyway")  # fmt: skip
+    aside: Samples | None = None
+    if unseen is not None:
+        classes, aside = keep_aside(samples, unseen, classes=classes, superclasses=superclasses)
     if classes is not None:
         samples = choose_classes(samples, classes)
     if superclasses is not None:
@@ -113,9 +123,13 @@ def prepare(
     if label_noise > 0:
         train = randomize_labels(train, label_noise, draws(seed, _LABEL_NOISE))
     if normalize == "standardize" and not samples.fixed:
+        aside = None if aside is None else standardize(train, aside)[1]
         train, test = standardize(train, test)
     train, test = _float32(train), _float32(test)
-    return Prepared(train, test, _digest(train, test))
+    if aside is None:
+        return Prepared(train, test, _digest(train, test))
+    aside = _float32(aside)
+    return Prepared(train, test, _digest(train, test, aside), aside)
 
 
 def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> Samples:
@@ -179,6 +193,8 @@ def _digest(*parts: Samples) -> str:
     if parts[0].fine_classes:
         total.update(json.dumps(parts[0].fine_classes).encode())
     for part in parts:
+        if part.geodesic is not None:
+            total.update(np.ascontiguousarray(part.geodesic.numpy().astype("<f8", copy=False)).data)
         labels = [part.labels, *([] if part.fine_labels is None else [part.fine_labels])]
         for array in (
             part.inputs.numpy().astype("<f4", copy=False),

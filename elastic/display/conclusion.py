@@ -9,11 +9,15 @@ import numpy as np
 import xarray as xr
 
 from elastic.analysis.analyses import Analyses
+from elastic.analysis.depth_order import order_crossover
 from elastic.analysis.epochs import epoch_label
+from elastic.analysis.falls import epochs_above
 from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking
 from elastic.analysis.onset import LEAST_CHANGE
+from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import hidden_layers, settings_of
+from elastic.analysis.slopes import slope
 from elastic.display.average import over_seeds
 from elastic.display.headline import measured_epochs
 from elastic.display.markdown import inert
@@ -22,6 +26,9 @@ from elastic.errors import NotMeasured
 
 #: Settings of the axes that are told; a study with more is to be read in its cube.
 SETTINGS = 6
+
+#: Share of the time before the crossover from which the order is said to be reversed throughout.
+MOSTLY = 0.9
 
 Where = Mapping[str, Any]
 
@@ -99,14 +106,56 @@ def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
 
 
 def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
-    """Tell whether the deeper of the hidden layers are half-way first."""
-    found = interval(analyses.onset_order("nc1", fraction=0.5, where=where))
+    """Tell the order of the hidden layers by nc1: at the end, before it crosses, and in reaching a common level.
+
+    Which layer comes first is elastic's own definition; papers state the order at the end of training.
+    """
+    nc1 = hidden_layers(analyses.read("nc1", where=where))
+    epochs = measured_epochs(nc1)
+    if not epochs or nc1.sizes["layer"] < 2:
+        return ""
+    slopes = analyses.depth_slope("nc1", where=where).sel(epoch=epochs)
+    found = over_seeds(_exp(slopes.isel(epoch=-1, drop=True)), log=True)
     if not found["count"]:
         return ""
+    increases = _sided(found, 1.0, "increases with depth", "decreases with depth", "is not shown to change with depth")
+    last = f"At the last probed epoch, {epoch_label(epochs[-1])}, collapse {increases}: nc1 ×{_told(found)} per layer."
+    return " ".join(filter(None, (last, _reversal(slopes), _common_level(nc1.sel(epoch=epochs)))))
+
+
+def _reversal(slopes: xr.DataArray) -> str:
+    """Tell until when nc1 rises with depth, by the slopes [epoch, seed] of its logarithm."""
+    if slopes.sizes["epoch"] < 2:
+        return ""
+    slopes = slopes.isel(seed=np.flatnonzero(slopes.notnull().all("epoch")))
+    seeds, found = slopes.sizes["seed"], order_crossover(slopes)
+    crosses = (slopes.isel(epoch=-1, drop=True) <= 0) & (slopes > 0).any("epoch")
+    count = int(crosses.sum())
+    if not count:
+        always, never = bool((slopes > 0).all()), not bool((slopes > 0).any())
+        return "The order is reversed throughout." if always else "The order is never reversed." if never else ""
+    at = over_seeds(1 + found["crossover"].where(crosses), log=True) - 1
+    share = float(found["reversed_share"].where(crosses).mean())
+    estimate, lower, upper = (float(at[name].clip(min=0)) for name in ("estimate", "lower", "upper"))
+    epoch = with_interval(estimate, lower, upper)
+    how = "is reversed" if share > MOSTLY else f"is reversed for {share:.0%} of the time (in log epochs)"
+    of = "" if count == seeds else f", in {count} of {seeds} seeds,"
+    return f"Before epoch {epoch}{of} the order {how}: nc1 rises with depth."
+
+
+def _common_level(nc1: xr.DataArray) -> str:
+    """Tell whether deeper layers come earlier to the level at which the least collapsed layer ends, seed by seed."""
+    level = nc1.isel(epoch=-1, drop=True).max("layer")
+    falls = (nc1.max("epoch") >= LEAST_CHANGE * level).all("layer")
+    times = xr.apply_ufunc(np.log, epochs_above(nc1.where(falls), level))
+    found = over_seeds(_exp(-slope(times, depth_of(nc1), "layer")), log=True)
+    if not found["count"]:
+        return ""
+    common = f"a common level (nc1 {with_interval(float(over_seeds(level, log=True)['estimate']), np.nan, np.nan)})"
     how = _sided(
-        found, 0.0, "Deeper layers fall earlier", "Deeper layers fall later", "No order of the layers is shown"
+        found, 1.0, f"reach {common} later", f"reach {common} earlier", f"are not shown to reach {common} first"
     )
-    return f"{how} (order of reaching half the fall of log nc1, −1 from the last layer inward: {_told(found, 1.0)})."
+    return f"Deeper layers {how}: earlier by ×{_told(found)} of epochs per layer (an order that elastic defines)."
 
 
 def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
@@ -130,6 +179,11 @@ def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
 
 
 SENTENCES: tuple[Callable[[Analyses, Where, Spell], str], ...] = (with_training, with_depth, in_order, with_locality)
+
+
+def _exp(logs: xr.DataArray) -> xr.DataArray:
+    found: xr.DataArray = xr.apply_ufunc(np.exp, logs)
+    return found
 
 
 def _last(analyses: Analyses, variable: str, where: Where) -> float:

@@ -15,6 +15,7 @@ from matplotlib import colormaps, style
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 #: Widths in inches: one column of a two-column paper, and the whole page.
 COLUMN, PAGE = 3.4, 7.0
@@ -117,6 +118,14 @@ class PaperFigure(Figure):
         kwargs.setdefault("metadata", UNDATED.get(str(ending).lower()))
         with styled(self.theme):
             super().savefig(fname, **kwargs)
+
+    def draw(self, renderer: Any) -> None:
+        """Draw as matplotlib does, but once a file only: it draws all parts without ink first, to lay them out."""
+        engine = self.get_layout_engine()
+        if self.canvas.is_saving() and isinstance(engine, ConstrainedLayoutEngine):  # another one stands in for the ink
+            engine.execute(self)
+        else:
+            super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         drawn = io.BytesIO()

@@ -56,6 +56,8 @@ def _bounds(least: float | None, greatest: float | None) -> str:
 
 def _claim(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "source", source_in_words(entry.facts.source)
+    if entry.facts.own:
+        yield "elastic's own", entry.facts.own
 
 
 def _probe(entry: Entry) -> Iterator[tuple[str, str]]:

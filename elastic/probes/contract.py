@@ -46,6 +46,8 @@ class Subject:
         λ of the (λ/2)‖θ‖² that the objective adds for the classifier; None where it is not known.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
+    unseen
+        Samples of classes that the model is not trained on, with labels of their own; None where there are none.
     """
 
     model: TappedModel
@@ -54,6 +56,7 @@ class Subject:
     seed: int = 0
     weight_decay: float | None = None
     memory_budget: int = 2**30
+    unseen: Samples | None = None
 
     @property
     def classes(self) -> tuple[int | str, ...]:
@@ -68,7 +71,8 @@ class Declaration:
     Attributes
     ----------
     dims
-        Labels along each dim of the group, in the order in which the variables have the dims.
+        Labels along each dim of the group, in the order in which the variables have the dims; without those that no
+        variable has.
     variables
         What `Probe.read` returns.
     class_counts

@@ -1,4 +1,7 @@
-"""The state in which a model is probed: evaluation mode, differentiable kernels, and as it was before afterwards."""
+"""The state in which a model is probed: evaluation mode, differentiable kernels, products in full precision.
+
+Afterwards the model is as it was before.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from elastic.models.products import measured_products
 from elastic.models.state import ModuleState, preserved
 
 
@@ -25,7 +29,7 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
     ModuleState
         The model as it was before, in evaluation mode: to restore it between two forward passes that may change it.
     """
-    with preserved(model, parameters=False):
+    with preserved(model, parameters=False), measured_products():
         fused_attention = torch.backends.mha.get_fastpath_enabled()
         model.eval()
         # The fused attention kernels have no forward-mode derivative; the plain one has.

@@ -24,7 +24,7 @@ from elastic.registry import Entry, nearest, registry
 OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
 
 #: Variables that are computed from the cube's when they are read (`elastic.analysis.derived`).
-OF_ANALYSIS = ("kernel_change",)
+OF_ANALYSIS = ("kernel_change", "nc1_depth_slope")
 
 #: Dims of the cube that `where` may name beside the axes and the dims of registered probes; their labels are known once
 #: data are read.

@@ -22,7 +22,7 @@ from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.reading import Given, read_protocol
-from elastic.protocol.registered_probes import names_of_probes
+from elastic.protocol.registered_probes import names_of_probes, with_unseen_probe
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
@@ -115,6 +115,7 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
 
 def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> tuple[Protocol | None, list[Problem]]:
     """Return the complete protocol of plain data, or None and all problems."""
+    written = with_unseen_probe(written)
     axes, problems = _read_axes(written)
     grid, found = read_grid(written, axes) if axes else (None, [])
     problems += found

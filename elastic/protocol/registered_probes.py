@@ -30,6 +30,24 @@ def names_of_probes() -> frozenset[str]:
     return frozenset(dims_of_probes()).union(COMMON, (entry.facts.group for entry in registry("probes")))
 
 
+def with_unseen_probe(written: dict[str, Any]) -> dict[str, Any]:
+    """Return a protocol as written, with the probe `unseen` where it keeps classes aside and says nothing of the probe.
+
+    Examples
+    --------
+    >>> with_unseen_probe({"data": {"name": "digits", "unseen": [8, 9]}})["probes"]
+    {'unseen': {}}
+    >>> with_unseen_probe({"data": {"unseen": [8, 9]}, "probes": {"unseen": None}})["probes"]
+    {'unseen': None}
+    """
+    data, probes, axes = (written.get(key, {}) for key in ("data", "probes", "axes"))
+    paths = [axis.get("path") for axis in axes.values() if isinstance(axis, dict)] if isinstance(axes, dict) else []
+    asked = (isinstance(data, dict) and data.get("unseen") is not None) or "data.unseen" in paths
+    if not asked or not isinstance(probes, dict) or "unseen" in probes:
+        return written
+    return {**written, "probes": {**probes, "unseen": {}}}
+
+
 def complete_probes(written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
     """Return ``{"probes": …}`` with every option of each registered probe that it names, and what is wrong with them.
 

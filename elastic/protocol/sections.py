@@ -144,6 +144,16 @@ class Data(Component):
         Field(description="Standardise the inputs by the train samples' mean and standard deviation, or not."),
     ] = "standardize"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the choice of samples and of the split.")] = 0
+    unseen: Annotated[
+        list[int | str] | None,
+        Added("0.1.0", before=None),
+        Field(
+            min_length=1,
+            description="Classes that are never trained on and that the probe `unseen` measures; null: none.",
+            examples=[[8, 9]],
+        ),
+        AfterValidator(lambda classes: classes and without_repeats(classes)),
+    ] = None
 
     @pydantic.field_validator("superclasses")
     @classmethod
@@ -194,6 +204,11 @@ class Training(Strict):
             examples=[1],
         ),
     ] = 1
+    tf32: Annotated[
+        bool,
+        Added("0.1.0", before=False),
+        Field(description="Whether a GPU rounds the factors of products to TF32 in training and evaluation."),
+    ] = False
     init_scale: Annotated[Positive, Field(description="Factor on the initial weights, not on biases and gains.")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],
@@ -292,6 +307,11 @@ class Probes(Strict):
     elasticity: Annotated[
         ElasticityProbe | None, Field(description="Local elasticity of every layer; null: not measured.")
     ] = ElasticityProbe()
+    tf32: Annotated[
+        bool,
+        Added("0.1.0", before=False),
+        Field(description="Whether a GPU rounds the factors of products to TF32 in probes."),
+    ] = False
     memory_budget: Annotated[
         str,
         BeforeValidator(spell_bytes, json_schema_input_type=str | int),

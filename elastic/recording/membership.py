@@ -23,6 +23,7 @@ from elastic.protocol.claims import complete_claims
 from elastic.recording.coordinates import check_fit
 from elastic.registry import shorten
 from elastic.study import RUNS
+from elastic.study.claim_history import register_claims
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
 from elastic.study.study_file import read_facts, write_facts
@@ -99,6 +100,7 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         if facts != stored:
             if stored:
                 remove_seal(folder)  # whose manifest lists the digest of this file
+            register_claims(folder, facts["name"], facts["claims"] or (), None, {})
             write_facts(folder, facts)
     return folder / RUNS / run_digest(coordinates)
 

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import elastic
+from elastic._version import AUTHORS, RELEASED, TITLE, __version__
 from elastic.protocol.references import Reference, references
 from elastic.report.context import Context
 
-#: BibTeX entry of elastic, as in CITATION.cff.
+#: BibTeX entry of elastic.
 SOFTWARE = """@software{{elastic,
-  author  = {{{{The elastic developers}}}},
-  title   = {{elastic: local elasticity and inner-layer neural collapse, layer by layer}},
+  author  = {{{authors}}},
+  title   = {{{title}}},
   version = {{{version}}},
-  year    = {{2026}}
+  year    = {{{year}}}
 }}"""
 
 
@@ -32,7 +32,8 @@ def cited(context: Context) -> list[Reference]:
 
 def software() -> str:
     """Return the BibTeX entry of elastic, of the version that writes the report."""
-    return SOFTWARE.format(version=elastic.__version__)
+    authors = " and ".join(f"{{{author}}}" for author in AUTHORS)  # braces: a group is no first and last name
+    return SOFTWARE.format(authors=authors, title=TITLE, version=__version__, year=RELEASED[:4])
 
 
 def commands(context: Context) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from elastic.analysis.reading import spelled
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.numbers import in_digits, with_interval
-from elastic.display.verdicts import SIGNS
+from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
+from elastic.errors import UnknownName
+from elastic.registry import registry
 from elastic.report.context import Context
 
 #: Units of a strip's width, those left free at either end, and the part of the range added beyond the outermost mark.
@@ -55,22 +57,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: its sentence, source, verdict, and a row for each setting at which it was checked."""
+    """One claim: sentence, source, what of it is elastic's own, verdict, rows, and what to know beside it."""
 
     name: str
     sentence: str
     source: str
+    own: str
     quantity: str
     verdict: str
     rows: tuple[Row, ...]
+    late: str = ""
 
 
 @dataclass(frozen=True)
 class ClaimsTable:
-    """All claims of a study, or a note that says why there are none."""
+    """All claims of a study and when they were registered, or a note that says why there are none."""
 
     claims: tuple[Claim, ...]
     note: str
+    standing: tuple[str, ...] = ()
 
     @property
     def tally(self) -> dict[str, int]:
@@ -82,12 +87,25 @@ class ClaimsTable:
 def claims_table(context: Context) -> ClaimsTable:
     """Return the claims of a study; a note says that there are none, or why they could not be checked."""
     none = "" if context.verdicts else f"The {'study' if context.recorded else 'protocol'} makes no claims."
-    return ClaimsTable(tuple(map(_claim, context.verdicts)), context.unchecked or none)
+    standing = context.standing
+    late = [standing.late(number) if standing else "" for number in range(len(context.verdicts))]
+    lines = tuple(standing.lines()) if standing else ()
+    return ClaimsTable(tuple(map(_claim, context.verdicts, late)), context.unchecked or none, lines)
 
 
-def _claim(verdict: Verdict) -> Claim:
+def _claim(verdict: Verdict, late: str) -> Claim:
     rows = tuple(_rows(verdict.findings))
-    return Claim(verdict.name, verdict.sentence, verdict.source, verdict.quantity, verdict.verdict, rows)
+    own = own_definition(verdict.name)
+    late = "; ".join(filter(None, (late, fragile_words(verdict.fragile))))
+    return Claim(verdict.name, verdict.sentence, verdict.source, own, verdict.quantity, verdict.verdict, rows, late)
+
+
+def own_definition(name: str) -> str:
+    """Return what of a claim is elastic's own and not its source's; "" where nothing is, or nobody knows the claim."""
+    try:
+        return str(registry("claims").get(name).facts.own)
+    except UnknownName:
+        return ""
 
 
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
@@ -133,7 +151,9 @@ def _effect(finding: Finding) -> str:
     if finding.seeds < 2:
         return in_digits(finding.effect)
     lower = -math.inf if finding.lower is None else finding.lower
-    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+    plain = with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
+    return f"{plain}; {decides}" if decides else plain
 
 
 def strips(findings: Sequence[Finding]) -> list[Strip | None]:

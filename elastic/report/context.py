@@ -15,11 +15,11 @@ import xarray as xr
 from elastic.analysis.reading import settings_of
 from elastic.claims.checking import check_cube
 from elastic.claims.verdicts import Verdict
-from elastic.cube import read_report
 from elastic.display.headline import headline
 from elastic.display.recorded import study_title
 from elastic.errors import ElasticError
 from elastic.study import RunStatus, Study
+from elastic.study.claim_standing import Standing
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Context:
         On the study's claims.
     unchecked
         Why the claims could not be checked; "" if they were, or there are none.
+    standing
+        When the claims were registered; None where there are none, or they could not be checked.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Context:
     reports: tuple[Mapping[str, Any], ...]
     verdicts: tuple[Verdict, ...]
     unchecked: str
+    standing: Standing | None = None
 
     @property
     def title(self) -> str:
@@ -108,7 +111,7 @@ def read_context(study: Study) -> Context:
         If the study cannot be read. A claim that cannot be checked is no reason: ``unchecked`` says why.
     """
     cube, runs = study.cube, tuple(study.runs())
-    verdicts, unchecked = _verdicts(study, cube)
+    verdicts, standing, unchecked = _verdicts(study, cube)
     return Context(
         name=study.name,
         digest=study.digest,
@@ -120,16 +123,18 @@ def read_context(study: Study) -> Context:
         provenance=study.facts["provenance"],
         cube=cube,
         runs=runs,
-        reports=tuple(read_report(study.run_folder(run.cell)) for run in runs),
+        reports=tuple(study.run_report(run.cell) for run in runs),
         verdicts=verdicts,
         unchecked=unchecked,
+        standing=standing,
     )
 
 
-def _verdicts(study: Study, cube: xr.DataTree) -> tuple[tuple[Verdict, ...], str]:
+def _verdicts(study: Study, cube: xr.DataTree) -> tuple[tuple[Verdict, ...], Standing | None, str]:
     if not study.facts["protocol"].get("claims"):
-        return (), ""
+        return (), None, ""
     try:
-        return check_cube(study, cube).verdicts, ""
+        checked = check_cube(study, cube)
+        return checked.verdicts, checked.standing, ""
     except ElasticError as error:
-        return (), f"The claims could not be checked: {error}"
+        return (), None, f"The claims could not be checked: {error}"

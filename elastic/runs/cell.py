@@ -13,9 +13,9 @@ from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import Damaged
 from elastic.progress import Watcher
 from elastic.protocol import Cell
+from elastic.runs.arithmetic import arithmetic_of
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
-from elastic.runs.threads import cpu_threads
 from elastic.training import Snapshot, Trainer, train
 
 
@@ -63,7 +63,7 @@ def run_cell(
     """
     watch = watch or Watcher()
     label = in_words(cell.coordinates)
-    with run_lock(folder) as lock, cpu_threads(cell.settings.training.threads):
+    with run_lock(folder) as lock, arithmetic_of(cell.settings):
         if has_ended():
             return None
         place = resolve_device(device or cell.settings.training.device)

@@ -16,10 +16,10 @@ import numpy as np
 from elastic.checkpoint import FILE, environment
 from elastic.cube import Layout, run_lock
 from elastic.protocol import Cell
+from elastic.runs.arithmetic import arithmetic_of
 from elastic.runs.cell import Commit
 from elastic.runs.recorder import RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
-from elastic.runs.threads import cpu_threads
 from elastic.training import Trainer, train
 
 #: Epochs after the first are trained until they took so many seconds, and at most so many of them.
@@ -70,7 +70,7 @@ def measure(cell: Cell, device: str | None, allow: Sequence[str] = ()) -> Cost:
     """
     with tempfile.TemporaryDirectory(prefix="elastic-plan-") as temporary:
         folder = Path(temporary) / cell.digest
-        with run_lock(folder), cpu_threads(cell.settings.training.threads):
+        with run_lock(folder), arithmetic_of(cell.settings):
             return _measured(cell, folder, device, allow)
 
 

@@ -7,10 +7,12 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from elastic.models.products import measured_products
+
 
 @contextmanager
 def plain_modes(device: torch.device) -> Iterator[None]:
-    """Leave inference mode, autocast on a device and another default device for the length of the block.
+    """Leave inference mode, autocast, TF32 and another default device for the length of the block.
 
     A training loop may record within its validation, under ``torch.inference_mode`` or ``torch.autocast``: no
     derivatives are taken in the one, and the other rounds what a record without it does not.
@@ -24,6 +26,7 @@ def plain_modes(device: torch.device) -> Iterator[None]:
     (False, torch.float32, 'cpu')
     """
     with ExitStack() as modes:
+        modes.enter_context(measured_products())
         if torch.is_inference_mode_enabled():
             modes.enter_context(torch.inference_mode(False))
         if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):

@@ -10,6 +10,8 @@ from elastic.cube import study_lock
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol
 from elastic.protocol.later_components import written_out
+from elastic.study.claim_history import register_claims, register_restart
+from elastic.study.claim_standing import registration_note
 from elastic.study.description import write_description
 from elastic.study.discarding import check_not_recorded, discard_runs, remove_discarded
 from elastic.study.extension import fixed_differences
@@ -48,6 +50,7 @@ def make_study(
     remove_discarded(folder)
     remove_growing(folder)
     if restart:
+        register_restart(folder)
         discard_runs(folder)
     elif study := taken_up(folder, protocol):
         return study
@@ -57,7 +60,12 @@ def make_study(
         grown = _growing_from(folder, protocol)
         if grown and (count := grow(folder / RUNS, grown, protocol)):
             note(f"{count} runs go on to epoch {protocol.training.epochs}")
+        registered = register_claims(
+            folder, protocol.name, protocol.canonical()["claims"], protocol.digest, protocol.axis_labels
+        )
         write_description(folder, protocol)
+        if registered and protocol.claims:
+            note(registration_note(registered))
         if grown:
             drop_grown(folder / RUNS, grown, protocol)
     return Study(folder)

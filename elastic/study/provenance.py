@@ -69,3 +69,8 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def git_identity(folder: Path) -> list[str]:
+    """Return the name and the address under which commits are made in a folder, as far as git tells."""
+    return [told for key in ("user.name", "user.email") if (told := _git(folder, "config", key))]

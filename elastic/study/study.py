@@ -25,6 +25,7 @@ from elastic.study.cube_attributes import axes_along, cube_attributes
 from elastic.study.folders import RESULTS, RUNS, study_folder
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.provenance import of_its_release
+from elastic.study.published_runs import published_report, published_statuses, read_published
 from elastic.study.recorded import MARK, recorded_facts
 from elastic.study.run_status import RunStatus, read_status
 from elastic.study.sealing import seal_study
@@ -88,6 +89,8 @@ class Study:
         if MARK not in self._stored:
             return checked_facts(self._stored, self.folder)
         try:
+            if (published := read_published(self.folder)) is not None:
+                return dict(published["facts"])
             return recorded_facts(self.folder, self._stored)
         except UNREADABLE as error:
             raise damaged(self.folder, f"{type(error).__name__}: {error}") from None
@@ -127,6 +130,11 @@ class Study:
     def recorded(self) -> bool:
         """Whether training loops recorded the runs (`elastic.Recorder`), so that there is no protocol."""
         return MARK in self.facts
+
+    @property
+    def published(self) -> bool:
+        """Whether the folder is that of an archive: it has no journals, and nothing is written into it."""
+        return read_published(self.folder) is not None
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -208,10 +216,18 @@ class Study:
 
     def runs(self) -> list[RunStatus]:
         """Return how far each run is, in the order of the protocol (of the coordinates)."""
+        if (published := read_published(self.folder)) is not None:
+            return published_statuses(published)
         return settled(
             lambda: [read_status(self.run_folder(cell["digest"]), cell["coordinates"]) for cell in self.cells],
             self.refresh,
         )
+
+    def run_report(self, cell: str) -> dict[str, Any]:
+        """Return what a run wrote of its environment, data, engine and time; nothing for one that has not begun."""
+        if (published := read_published(self.folder)) is not None:
+            return published_report(published, cell)
+        return read_report(self.run_folder(cell))
 
     def has_ended(self, digest: str) -> bool:
         """Return whether nothing is left to do for the run in a folder."""

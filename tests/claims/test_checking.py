@@ -67,7 +67,7 @@ def test_the_verdicts_on_a_study_s_own_claims_lie_in_its_folder(study, tmp_path)
 
 def test_claims_json_is_whole(study, tmp_path):
     found = elastic.check(study, claims=protocol(tmp_path, HELD, "{name: locality_above}")).to_json()
-    assert set(found) == {"study", "digest", "level", "elastic_version", "claims"}
+    assert set(found) == {"study", "digest", "level", "elastic_version", "claims", "standing", "exploratory"}
     for claim in found["claims"]:
         assert set(claim) == {"name", "sentence", "source", "quantity", "options", "verdict", "findings"}
         assert claim["sentence"]

@@ -36,7 +36,11 @@ REQUIRED = {
     "meets_theory": {"variable": "nc1", "theory": "layer_peeled", "tolerance": 0.1,
                      "arguments": {"classes": 3, "e_h": 1.0, "e_w": 1.0}},
     "minority_collapses": {"classes": [3, 5], "min_cosine": 0.9},
+    "groups": {"groups": {"low": [3, 5], "high": [8]}, "least": 0},
+    "precedes": {"variable": "locality", "other": "nc1"},
+    "ratio_between_splits": {"variable": "nc1", "least": 1},
     "reaches_level_inward": {"level": 0.1},
+    "similarity_follows_geodesic": {"min_r": 0.9},
 }  # fmt: skip
 
 #: Values of what an option names that this study does not have, each with the rest of the path at which it is found.
@@ -54,6 +58,8 @@ WRONG = {
     "layer": [("penultimat", ()), ("hidden_9", ()), ("Logits_", ())],
     "layers": [(["hidden_1", "hiden_2", "penultimate", "logits"], (1,)), (["x", "y", "z", "u"], (0,))],
     "classes": [([3, 4], (1,)), (["x", 3], (0,))],
+    "groups": [({"low": [3, 5], "high": [4]}, ("high",)), ({"low": [3, 5], "high": [5]}, ("high",)),
+               ({"low": [3], "high": [5]}, ())],
 }  # fmt: skip
 
 CLAIMS = registry("claims").names()
@@ -107,7 +113,8 @@ def test_every_option_that_can_name_a_part_of_the_study_says_so(name):
     silent = {option for option in entry.options.model_fields if not named_by(entry, option)}
     assert silent <= {
         "threshold", "scale", "value", "tolerance", "by", "least", "most", "within", "min_factor", "min_r", "min_fall",
-        "level", "over", "tail", "theory", "arguments", "quantity", "factor", "min_cosine",
+        "level", "over", "tail", "theory", "arguments", "quantity", "factor", "min_cosine", "include_input",
+        "onset", "fraction", "other_level", "way", "other_way", "min_change",
     }  # fmt: skip
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import simulated_cubes as sim
 
+from elastic.analysis.falls import epochs_above
 from elastic.analysis.onset import onset_epoch
 from elastic.claims.checking import verdict_on
-from elastic.claims.propagation import epochs_above
 
 TIME = np.log1p(np.array(sim.EPOCHS))[:, None]
 SEEDS = np.exp(0.1 * np.random.default_rng(0).standard_normal((1, 4, 1, 1)))

@@ -5,10 +5,10 @@ import pytest
 import simulated_cubes as sim
 import xarray as xr
 
+from elastic.analysis.falls import middle_of_fall
 from elastic.analysis.reading import select
 from elastic.claims.checking import verdict_on
 from elastic.claims.decision import step_of
-from elastic.claims.propagation import middle_of_fall
 from elastic.claims.selection import Selection
 from elastic.cube import Status
 from elastic.errors import NotMeasured, OptionError

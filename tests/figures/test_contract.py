@@ -91,6 +91,15 @@ def test_over_seeds_is_the_t_interval():
     xr.testing.assert_identical(over_seeds(rows), interval(rows))
 
 
+def test_averages_are_computed_once_and_a_reader_who_changes_them_changes_no_others():
+    rows = values([1.0, 2.0], [2.0, 5.0], [6.0, 8.0])
+    first = over_seeds(rows)
+    first["estimate"][:] = 0
+    again = over_seeds(rows.assign_coords(seed=[7, 8, 9]))
+    xr.testing.assert_identical(again, interval(rows))
+    assert over_seeds(rows, log=True).estimate.values.tolist() != again.estimate.values.tolist()
+
+
 def test_over_seeds_on_a_log_axis_is_the_interval_of_the_logs():
     rows = values([1.0, 2.0], [2.0, 5.0], [6.0, 8.0])
     found, wanted = over_seeds(rows, log=True), interval(xr.apply_ufunc(np.log, rows))

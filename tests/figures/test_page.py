@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from legibility import unreadable, words_of
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -15,7 +16,7 @@ from elastic.errors import NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.figures.direct_labels import spread
 from elastic.figures.drawing import draw, options_of
 from elastic.figures.neural_collapse import neural_collapse
-from elastic.figures.style import THEMES
+from elastic.figures.style import THEMES, PaperFigure
 from elastic.registry import registry
 
 NAMES = registry("figures").names()
@@ -47,6 +48,19 @@ def drawn_of(name, cube, **options):
 
 def drawn_numbers(axes):
     return [line.get_ydata() for line in axes.lines if not str(line.get_label()).startswith("_")]
+
+
+def test_a_file_is_drawn_once_and_is_the_picture_that_matplotlib_draws(study, tmp_path, monkeypatch):
+    """Matplotlib lays a figure out while it draws it without ink: two drawings a file, for the same bytes."""
+    drawn, plain = (drawn_of("training_curves", study) for _ in range(2))
+    strokes = []
+    stroke = Axes.draw
+    monkeypatch.setattr(Axes, "draw", lambda axes, renderer: (strokes.append(axes), stroke(axes, renderer)))
+    drawn.savefig(tmp_path / "once.svg")
+    assert len(strokes) == len(drawn.axes)
+    monkeypatch.setattr(PaperFigure, "draw", Figure.draw)
+    plain.savefig(tmp_path / "twice.svg")
+    assert (tmp_path / "once.svg").read_bytes() == (tmp_path / "twice.svg").read_bytes()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,7 @@ from elastic.study.verification.journal_files import SET_ASIDE
 DAMAGED = "damaged"
 
 #: Files and folders that commands write from the cube; a figure or a report says nothing that the cube does not.
-DERIVED = ("figures", "export", "report.html", "analysis.ipynb", "analysis.py")
+DERIVED = ("figures", "export", "report.html", "analysis.ipynb", "analysis.py", "reproduction.json")
 
 #: What `elastic run` writes of an error of a user's model.
 TRACEBACK = "traceback.txt"

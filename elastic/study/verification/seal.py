@@ -14,7 +14,7 @@ from elastic.study.extension import fixed_differences
 from elastic.study.growth import EPOCHS
 from elastic.study.study import Study
 from elastic.study.study_file import FACTS
-from elastic.study.verification.claims_file import check_claims
+from elastic.study.verification.claims_file import check_claims, check_history
 from elastic.study.verification.description import Description
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.numbers import compared
@@ -46,6 +46,8 @@ def check_seal(
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
     bad = [one for one in found if one.is_bad]
     yield from check_claims(folder, study.name if study else None, study.digest if study else None)
+    claims = study.facts["protocol"].get("claims") or () if study else ()
+    yield from check_history(folder, study.name if study else None, claims, description.digest)
     if is_withdrawn(folder):
         told = "of a cube that was withdrawn; readers that have it open raise"
         yield from (Finding(name, State.LEFT_OVER, told) for name in cube_files(folder))

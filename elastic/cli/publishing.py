@@ -1,0 +1,133 @@
+"""Commands that publish a study, and reproduce one that was published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import elastic
+from elastic.cli.group import cli
+from elastic.cli.printing import show
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [NAME.zip].")
+@click.option("--author", "authors", multiple=True, metavar="NAME", help="Author of the study; may be repeated.")
+@click.option("--license", default="", metavar="SPDX", help="Licence of the study, as CC-BY-4.0.")
+@click.option("--anonymous", is_flag=True, help="Leave out names, hosts, commits and paths (double-blind review).")
+@click.option("--hide", multiple=True, metavar="WORD", help="A further word that an anonymous archive must not hold.")
+@click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only [all].")
+@click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def publish(
+    study: Path,
+    output: Path | None,
+    authors: tuple[str, ...],
+    license: str,
+    anonymous: bool,
+    hide: tuple[str, ...],
+    figures: tuple[str, ...],
+    execute: bool,
+    as_json: bool,
+) -> None:
+    """Write a finished STUDY as one archive that a stranger opens, verifies and reproduces.
+
+    The same study gives the same bytes. It holds the cube, protocol, claims and verdicts, figures, report, an executed
+    notebook, the environment, digests of the data, and the SHA-256 of every file.
+    """
+    from elastic.publishing.publish import publish as published
+
+    done = published(
+        elastic.open_study(study),
+        output,
+        authors=authors,
+        license=license,
+        anonymous=anonymous,
+        hide=hide,
+        figures=figures,
+        execute=execute,
+        tell=_tell,
+    )
+    if as_json:
+        show({"path": str(done.path), "digest": done.digest, "files": done.files, "bytes": done.size}, as_json)
+        return
+    click.echo(f"{done.path}: {done.files} files, {done.size / 1e6:.1f} MB")
+    click.echo(f"digest of the archive (SHA-256 of its list of files): {done.digest}")
+
+
+@cli.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--runs", type=int, metavar="K", help="Run a sample of K runs, drawn by the archive's digest [all].")
+@click.option("--workers", metavar="N", help="Carry out N runs at a time, in processes.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the rerun's folder [reproduced].")
+@click.option("--data", type=click.Path(path_type=Path), help="Where the data are here, for data of a folder or file.")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def reproduce(
+    archive: Path,
+    runs: int | None,
+    workers: str | None,
+    out: Path | None,
+    data: Path | None,
+    allow: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run the study of an ARCHIVE again and compare every variable of every run, and the verdicts.
+
+    Exits with 1 if something differs, and says what and from which epoch. The data are compared by digest before
+    anything is trained.
+    """
+    from elastic.progress import watcher
+    from elastic.publishing.reproduction import FILE
+    from elastic.publishing.reproduction import reproduce as reproduced
+    from elastic.publishing.telling import reproduction_table
+
+    found = reproduced(
+        archive, runs=runs, workers=workers, out=out, data=data, allow=allow, watch=watcher(), tell=_tell
+    )
+    show(found.to_json() if as_json else reproduction_table(found), as_json)
+    if not as_json:
+        click.echo(str(found.folder / FILE))
+    if not found.reproduced:
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def checklist(study: Path) -> None:
+    """Answer reproducibility checklists from a STUDY, as Markdown on standard output.
+
+    They are the NeurIPS paper checklist and the machine learning reproducibility checklist. What only the authors can
+    answer is marked.
+    """
+    from elastic.publishing.checklist import checklist as answered
+
+    click.echo(answered(elastic.open_study(study)), nl=False)
+
+
+@cli.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Compare at this label of an axis (YAML).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="HTML page to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Compare two studies, or archives: the SECOND against the FIRST at the end of training, layer by layer.
+
+    Their protocols may differ, and the depths of their networks. An axis that only one of them has takes a --where.
+    """
+    from elastic.protocol.text import read_setting
+    from elastic.publishing.comparing import compare as compared
+    from elastic.publishing.comparing import comparison_facts, comparison_table, write_comparison
+
+    chosen = {".".join(map(str, path)): tree.data for path, tree in map(read_setting, where)}
+    found = compared(first, second, where=chosen)
+    show(comparison_facts(found) if as_json else comparison_table(found), as_json)
+    if output is not None:
+        click.echo(str(write_comparison(found, output)), err=as_json)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"elastic: {line}", err=True)

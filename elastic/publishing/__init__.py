@@ -1,0 +1,3 @@
+"""Publishing: a study as one archive that a stranger opens, verifies and reproduces."""
+
+from __future__ import annotations

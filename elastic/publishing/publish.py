@@ -1,0 +1,196 @@
+"""`elastic publish`: a finished study as one archive."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic.errors import OptionError, StudyError
+from elastic.publishing.anonymous_study import anonymize, check_nothing_left
+from elastic.publishing.checklist import checklist
+from elastic.publishing.citation_file import study_citation
+from elastic.publishing.contents import (
+    CHECKLIST,
+    CITATION,
+    CRATE,
+    DATA,
+    ENVIRONMENT,
+    FIGURES,
+    NOTEBOOK,
+    README,
+    REPORT,
+    REQUIREMENTS,
+    SUMS,
+)
+from elastic.publishing.crate import Publication, crate_of, require_rocrate, times_of
+from elastic.publishing.data_sources import data_of
+from elastic.publishing.environment import environment_of, requirements_of
+from elastic.publishing.listing import archive_digest, encode_sums, sums_of
+from elastic.publishing.notebook_outputs import settle_notebook
+from elastic.publishing.readme import readme_of
+from elastic.publishing.staging import check_publishable, stage
+from elastic.publishing.zip_writer import write_zip
+from elastic.study import Study, open_study
+
+#: Authors of a study that names none.
+NO_AUTHORS, ANONYMOUS = ("The authors of the study",), ("Anonymous",)
+
+ENDING = ".zip"
+
+
+@dataclass(frozen=True)
+class Published:
+    """An archive that was written.
+
+    Attributes
+    ----------
+    path
+        Of the file.
+    digest
+        SHA-256 of the list of its files.
+    files, size
+        Number of files, and bytes of the archive.
+    """
+
+    path: Path
+    digest: str
+    files: int
+    size: int
+
+
+def publish(
+    study: Study | Path | str,
+    output: Path | str | None = None,
+    *,
+    authors: Sequence[str] = (),
+    license: str = "",
+    anonymous: bool = False,
+    hide: Sequence[str] = (),
+    figures: Sequence[str] = (),
+    execute: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Published:
+    """Write a finished study as one archive, which a stranger opens, verifies and reproduces.
+
+    The same study gives the same bytes, on another day and in another folder.
+
+    Parameters
+    ----------
+    study
+        A sealed study, its folder or its name. Nothing of it is changed, but for the history of its claims.
+    output
+        File to write; ``<name>.zip`` in the working folder by default.
+    authors
+        Of the study, for its citation.
+    license
+        Of the study: an SPDX identifier or an address.
+    anonymous
+        Leave out names, hosts, commits and paths, for double-blind review.
+    hide
+        Further words that an anonymous archive must not hold.
+    figures
+        Names of the figures to draw; by default all that show something the study measured.
+    execute
+        Execute the notebook (extra ``notebook``).
+    tell
+        Is told what is done next.
+
+    Returns
+    -------
+    Published
+        The archive.
+
+    Raises
+    ------
+    StudyError
+        If the study is not sealed, a package is missing, or the file cannot be written.
+    Damaged
+        If a file of the study is not as it was sealed.
+    """
+    require_rocrate()
+    study = study if isinstance(study, Study) else open_study(study)
+    target = Path(output) if output is not None else Path(f"{study.name}{ENDING}")
+    _check_options(target, authors, license, anonymous, hide)
+    check_publishable(study)
+    publication = Publication(tuple(authors) or (ANONYMOUS if anonymous else NO_AUTHORS), license)
+    with tempfile.TemporaryDirectory(prefix="elastic-publish-") as temporary:
+        folder = Path(temporary) / "archive"
+        tell("laying out the study")
+        staged = stage(study, folder)
+        if anonymous:
+            folder = Path(temporary) / "anonymous"
+            staged, cleaner = anonymize(staged, folder, study.folder, hide)
+        _derive(staged, folder, figures, execute, tell)
+        _describe_for_readers(staged, folder, publication, anonymous)
+        sums = _describe(staged, folder, publication)
+        if anonymous:
+            check_nothing_left(folder, cleaner)
+        write_zip(folder, target)
+        count = len(sums) + 1
+    return Published(target, archive_digest(encode_sums(sums)), count, target.stat().st_size)
+
+
+def _check_options(target: Path, authors: Sequence[str], license: str, anonymous: bool, hide: Sequence[str]) -> None:
+    if target.suffix != ENDING:
+        raise OptionError("`output`", f"end in {ENDING}", repr(target.name), f"-o {target.stem or 'study'}{ENDING}")
+    if anonymous and authors:
+        raise OptionError("`author`", "be left out of an anonymous archive", repr(authors[0]), "--anonymous alone")
+    if hide and not anonymous:
+        raise OptionError("`hide`", "be given with --anonymous", repr(hide[0]), "--anonymous --hide WORD")
+    for text in (*authors, license):
+        if not text.isprintable():
+            raise OptionError("`author`, `license`", "be printable text", repr(text), '--author "A. Noether"')
+
+
+def _derive(staged: Study, folder: Path, figures: Sequence[str], execute: bool, tell: Callable[[str], None]) -> None:
+    """Write what is drawn and written from the cube: figures, report, notebook."""
+    from elastic.figures.drawing import draw
+    from elastic.notebook import write_notebook
+    from elastic.report import write_report
+
+    tell("drawing the figures")
+    try:
+        list(draw(staged, figures, tell=lambda _: None, folder=folder / FIGURES))
+    except StudyError:
+        if figures:
+            raise
+        tell("no figure: the study holds nothing that one shows")
+    tell("writing the report")
+    write_report(staged, folder / REPORT)
+    tell("executing the notebook" if execute else "writing the notebook")
+    write_notebook(staged, folder / NOTEBOOK, execute=execute)
+    settle_notebook(folder / NOTEBOOK)
+
+
+def _describe_for_readers(staged: Study, folder: Path, publication: Publication, anonymous: bool) -> None:
+    """Write environment, data, citation and README."""
+    made, data = staged.facts["provenance"], data_of(staged)
+    date = times_of(staged)[1][:10]
+    version = str(made.get("elastic_version") or "")
+    texts = {
+        ENVIRONMENT: _json(environment_of(staged)),
+        REQUIREMENTS: requirements_of(made),
+        DATA: _json(data),
+        CHECKLIST: checklist(staged),
+        CITATION: study_citation(staged.facts["protocol"], publication.authors, date, version),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / README).write_text(readme_of(staged, data, folder, anonymous=anonymous), encoding="utf-8")
+
+
+def _describe(staged: Study, folder: Path, publication: Publication) -> dict[str, str]:
+    """Write the description of the archive and the list of all sums, and return the latter."""
+    sums = sums_of(folder)
+    (folder / CRATE).write_bytes(crate_of(staged, folder, sums, publication))
+    sums = sums_of(folder)
+    (folder / SUMS).write_bytes(encode_sums(sums))
+    return sums
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,174 @@
+"""Running the cells of a published study again: which of them, on which data, and how."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from elastic.errors import DataError, NotAllowed, OptionError, StudyError
+from elastic.progress import Watcher
+from elastic.protocol import Cell, Protocol
+from elastic.protocol.allowed import allow_beside
+from elastic.report.citation import modules
+from elastic.study import RUNS, Study
+from elastic.study.completeness import named
+from elastic.study.creation import make_study
+from elastic.study.executors.attempts import Work
+from elastic.study.executors.board import Board
+from elastic.study.executors.choice import Way
+from elastic.study.executors.execution import execute
+from elastic.study.runner import has_ended, unsealed
+from elastic.study.stopping import stopping_cleanly
+
+#: Options of data sets that say where the files are, which is another place on another machine.
+PLACES = ("folder", "file")
+
+
+def protocol_to_run(study: Study, data: Path | None) -> Protocol:
+    """Return the protocol of a published study, with its data at another place if one is given.
+
+    Raises
+    ------
+    StudyError
+        If training loops recorded the study.
+    OptionError
+        If a place is given for data that have none.
+    """
+    if study.recorded:
+        found = "one that was recorded from a training loop, which is not part of the archive"
+        hint = "elastic verify, and elastic check on the unpacked archive: the verdicts follow from the cube"
+        raise StudyError("the study", "be one that a protocol runs", found, hint)
+    protocol = study.protocol
+    if data is None:
+        return protocol
+    canonical = copy.deepcopy(dict(study.facts["protocol"]))
+    place = next((name for name in PLACES if name in canonical["data"]), None)
+    if place is None:
+        found = f"the data {canonical['data']['name']!r}, which are read from no place of their own"
+        raise OptionError("`--data`", "be given for data of a folder or a file", found, "leaving it out")
+    canonical["data"][place] = str(data)
+    return Protocol.from_canonical(canonical)
+
+
+def check_allowed(protocol: Protocol, allow: Sequence[str]) -> None:
+    """Raise unless every module that a published protocol names is allowed: it is code of a stranger.
+
+    Raises
+    ------
+    NotAllowed
+        If one is not. Nothing was imported.
+    """
+    missing = sorted(modules(protocol.canonical()) - set(allow))
+    if missing:
+        hint = (
+            "getting the code from the authors, reading it, and then "
+            + " ".join(f"--allow {module}" for module in missing)
+            + "; elastic verify and elastic check need none"
+        )
+        found = f"code of the {'module' if len(missing) == 1 else 'modules'} {', '.join(missing)}"
+        raise NotAllowed("the protocol", "name code only that was allowed", found, hint)
+
+
+def sample_of(cells: Sequence[Cell], count: int | None, archive: str) -> list[Cell]:
+    """Return the cells to run again: all, or a sample that follows from the digest of the archive.
+
+    Neither who publishes nor who reproduces chooses the sample, and everybody gets the same one.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer.
+    """
+    if count is None:
+        return list(cells)
+    if not 1 <= count <= len(cells):
+        raise OptionError("`--runs`", f"be from 1 to {len(cells)}, the runs of the study", str(count), "--runs 1")
+    drawn = sorted(cells, key=lambda cell: hashlib.sha256(f"{archive} {cell.index}".encode()).digest())[:count]
+    return sorted(drawn, key=lambda cell: cell.index)
+
+
+def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the digests of the data of cells, which are those that were published; nothing is trained.
+
+    Parameters
+    ----------
+    cells
+        To be run.
+    published
+        Reports of the published runs by `named` coordinates.
+
+    Raises
+    ------
+    DataError
+        If the data are others, or missing.
+    """
+    from elastic.runs.setup import forget_data, prepared_data
+
+    forget_data()
+    found: list[str] = []
+    for cell in cells:
+        expected = published[named(cell.coordinates)].get("data_digest")
+        digest = prepared_data(cell.settings.data).digest
+        if expected and digest != expected:
+            name = cell.settings.data.name
+            should = f"be those of the run {named(cell.coordinates)} (SHA-256 {expected})"
+            hint = "the data of the authors (data.json tells where to get them; --data PATH); nothing was trained"
+            raise DataError(f"the data {name!r}", should, f"SHA-256 {digest}", hint)
+        found.append(digest)
+    return list(dict.fromkeys(found))
+
+
+def run_again(
+    protocol: Protocol,
+    cells: Sequence[Cell],
+    out: Path,
+    published: Mapping[str, Mapping[str, Any]],
+    way: Way,
+    allow: Sequence[str],
+    watch: Watcher,
+) -> Study:
+    """Run cells of a protocol, with as many threads of torch as they had; what is there already is kept.
+
+    Parameters
+    ----------
+    protocol, cells
+        What is run.
+    out
+        Folder of the study's folder.
+    published
+        Reports of the published runs by `named` coordinates.
+    way, allow, watch
+        As `elastic.study.runner.run` has them.
+
+    Raises
+    ------
+    RunFailed
+        If runs failed, after all others have ended.
+    """
+    from elastic.runs.threads import cpu_threads
+
+    study = make_study(out / protocol.name, protocol, note=watch.note)
+    work = Work(study.folder / RUNS, allow_beside(allow, Path.cwd()))
+
+    def threads(cell: Cell) -> int | None:
+        environment = published[named(cell.coordinates)].get("environment") or {}
+        told = str(environment.get("threads", ""))
+        return int(told) if told.isdigit() and 0 < int(told) < 1024 else None
+
+    left = [cell for cell in cells if not has_ended(work, cell)]
+    with watch, stopping_cleanly(watch) as stop:
+        epochs = sum(cell.settings.training.epochs for cell in left)
+        watch.study_started(study.name, len(cells), len(cells) - len(left), epochs)
+        failed = []
+        for count, group in groupby(sorted(left, key=lambda cell: threads(cell) or 0), key=threads):
+            board = Board(list(group), work)
+            with cpu_threads(count):
+                execute(board, way, work, watch, stop)
+            failed += [error for cell, error in board.failed if not has_ended(work, cell)]
+    if failed:
+        raise unsealed(failed)
+    return study

@@ -1,0 +1,90 @@
+"""The folder that becomes an archive: a study without journals and checkpoints, which is read as any other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from elastic.claims.checking import check, check_cube, write_checked
+from elastic.cube import is_sealed, verify_manifest
+from elastic.cube.atomic import explained
+from elastic.cube.checked_files import write_json
+from elastic.errors import Damaged, StudyError
+from elastic.publishing.contents import CLAIMS, CUBE, FACTS, HISTORY, MANIFEST, PROTOCOL, RUNS
+from elastic.study import Study
+from elastic.study.claim_history import register_publication
+
+#: Parts of a run's report that are of its folder, which is not published.
+OF_FOLDER = ("cell", "files", "journal", "lost")
+
+
+def check_publishable(study: Study) -> None:
+    """Raise unless a study is sealed, every file of the cube as it was sealed, with the digest of the study.
+
+    Raises
+    ------
+    StudyError
+        If the study has runs that have not ended, or was extended since it was sealed.
+    Damaged
+        If a file is not as it was sealed.
+    """
+    folder = study.folder
+    if not is_sealed(folder):
+        ended = sum(run.ended for run in study.runs())
+        found = f"one that is not ({ended} of {len(study.cells)} runs ended)"
+        hint = "study.seal()" if study.recorded else f"elastic run {folder / PROTOCOL}, which seals it at its end"
+        raise StudyError("the study", "be sealed", found, hint, place=str(folder))
+    if wrong := verify_manifest(folder):
+        found = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise Damaged("the study", "be as it was sealed", found, f"elastic verify {folder}", place=str(folder))
+    if study.cube.attrs.get("digest") != study.digest or "status" not in study.cube["training"].dataset:
+        hint = "study.seal()" if study.recorded else "running its protocol again, which seals it"
+        raise StudyError("the study", "be the one of its sealed cube", "one that was changed since", hint)
+
+
+def stage(study: Study, folder: Path) -> Study:
+    """Lay a sealed study into an empty folder without its runs, check its claims, and return it.
+
+    Parameters
+    ----------
+    study
+        Its claims are checked, too, so that its history tells of the verdicts that are published.
+    folder
+        Of the archive to be.
+    """
+    if not study.published:
+        check(study)
+        register_publication(study.folder, study.name)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(study.folder / CUBE, folder / CUBE)
+        for name in (FACTS, PROTOCOL, MANIFEST, HISTORY):
+            if (study.folder / name).exists():
+                shutil.copyfile(study.folder / name, folder / name)
+    write_json(folder / RUNS, runs_of(study))
+    staged = Study(folder)
+    if staged.claims:
+        write_checked(folder / CLAIMS, check_cube(staged, staged.cube))
+    return staged
+
+
+def runs_of(study: Study) -> dict[str, Any]:
+    """Return the state and the report of each run, and of a recorded study what its runs tell of it."""
+    runs = [
+        {
+            "coordinates": dict(run.coordinates),
+            "cell": run.cell,
+            "state": run.state,
+            "epoch": run.epoch,
+            "epochs": run.epochs,
+            "report": _without_folder(study.run_report(run.cell)),
+        }
+        for run in study.runs()
+    ]
+    return {**({"facts": study.facts} if study.recorded else {}), "runs": runs}
+
+
+def _without_folder(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if key not in OF_FOLDER}

@@ -1,0 +1,109 @@
+"""What a reproduction found, as tables for a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from elastic.analysis.epochs import epoch_label
+from elastic.publishing.reproduction import ReproducedRun, Reproduction
+from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared
+from elastic.study.completeness import named
+
+SIGNS = {IDENTICAL: "✓", WITHIN: "≈", DIFFERS: "✗", UNDECIDED: "?"}
+COLOURS = {IDENTICAL: "green", WITHIN: "green", DIFFERS: "red", UNDECIDED: "yellow"}
+
+#: Variables that are listed of a run; the others are in reproduction.json.
+LISTED = 12
+
+
+def reproduction_table(found: Reproduction) -> RenderableType:
+    """Return a table of the runs, one of what differs, one of the verdicts, and the conclusion."""
+    parts: list[RenderableType] = [
+        Text(f"Reproduction of {found.study}: {found.sample}", style="bold"),
+        Text(f"data: SHA-256 {', '.join(found.data) or 'not recorded'}, as published", style="dim"),
+        Text(""),
+        _runs(found),
+        *_differences(found),
+    ]
+    if found.verdicts:
+        parts += [Text(""), _verdicts(found)]
+    return Group(*parts, Text(""), Text(conclusion(found), style=f"bold {'green' if found.reproduced else 'red'}"))
+
+
+def conclusion(found: Reproduction) -> str:
+    """Return in one sentence what came of a reproduction."""
+    words = [run.outcome for run in found.runs]
+    if found.reproduced:
+        bits = words.count(IDENTICAL)
+        how = "identical to the last bit" if bits == len(words) else "within the spread over seeds"
+        told = f"{bits} of {len(words)} runs identical, the others {how}" if 0 < bits < len(words) else f"{how}"
+        what = "all runs" if len(words) == found.total else f"{len(words)} of {found.total} runs"
+        return f"Reproduced: {what} {told}{', all verdicts the same' if found.verdicts else ''}."
+    wrong = [f"{words.count(word)} of {len(words)} runs {text}" for word, text in _WRONG.items() if word in words]
+    other = sum(not one.same for one in found.verdicts)
+    wrong += [f"{other} of {len(found.verdicts)} verdicts another"] if other else []
+    return f"Not reproduced: {', '.join(wrong)}."
+
+
+_WRONG = {DIFFERS: "differ", UNDECIDED: "undecided (one seed tells no tolerance)"}
+
+
+def _runs(found: Reproduction) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "outcome", "variables", "compared", "seconds"):
+        table.add_column(column)
+    for run in found.runs:
+        counts = ", ".join(f"{count} {word}" for word, count in run.counts.items())
+        outcome = Text(f"{SIGNS[run.outcome]} {run.outcome}", style=COLOURS[run.outcome])
+        table.add_row(named(run.coordinates), outcome, counts, _compared(run), _seconds(run))
+    return table
+
+
+def _compared(run: ReproducedRun) -> str:
+    if not run.environment:
+        return "bits"
+    changed = ", ".join(f"{name} {before} → {now}" for name, (before, now) in run.environment.items())
+    return f"tolerance ({changed})"
+
+
+def _seconds(run: ReproducedRun) -> str:
+    before, now = ("–" if one is None else f"{one:.1f}" for one in run.seconds)
+    return f"{before} → {now}"
+
+
+def _differences(found: Reproduction) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for run in found.runs:
+        wrong = [one for one in run.variables if one.outcome in (DIFFERS, UNDECIDED)]
+        if not wrong:
+            continue
+        table = Table(box=None, pad_edge=False)
+        for column in (f"{named(run.coordinates)}:", "outcome", "from epoch", "values", "largest difference", ""):
+            table.add_column(column)
+        for one in sorted(wrong, key=lambda one: (one.epoch is None, one.epoch or 0))[:LISTED]:
+            table.add_row(*_row(one))
+        parts += [Text(""), table]
+        if len(wrong) > LISTED:
+            parts.append(Text(f"… and {len(wrong) - LISTED} more variables (reproduction.json)", style="dim"))
+    return parts
+
+
+def _row(one: Compared) -> list[str]:
+    epoch = "–" if one.epoch is None else epoch_label(one.epoch)
+    count = one.different if one.beyond is None else one.beyond
+    largest = "–" if one.largest is None else f"{one.largest:.3g}"
+    values = f"{count} of {one.values}"
+    return [f"{one.group}/{one.variable}", f"{SIGNS[one.outcome]} {one.outcome}", epoch, values, largest, one.reason]
+
+
+def _verdicts(found: Reproduction) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("claim", "published", "again", ""):
+        table.add_column(column)
+    for one in found.verdicts:
+        note = f"this release judges the published numbers {one.judged_now}" if one.judge_changed else ""
+        again = Text(f"{'✓' if one.same else '✗'} {one.again}", style="green" if one.same else "red")
+        table.add_row(one.name, one.published or "–", again, note)
+    return table

@@ -1,0 +1,196 @@
+"""``claims_history.json``: when each set of claims was registered, and what of the study could be seen by then.
+
+Entries are only appended. An entry is one of four events:
+
+- ``claims``: claims were registered, with their digest, and how many runs had records;
+- ``verdicts``: verdicts were computed, on which seeds;
+- ``restart``: runs were dropped;
+- ``published``: the study was published first, for a study of which nothing else tells a time.
+
+The times are those of this machine's clock and prove nothing by themselves. A digest that was published elsewhere
+before the first run does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from elastic._version import __version__
+from elastic.cube import read_manifest, study_lock
+from elastic.cube.checked_files import read_json, write_json
+from elastic.cube.epoch_files import FOLDER, record_files
+from elastic.errors import Damaged, StudyError
+from elastic.protocol.canonical import digest
+from elastic.study.folders import RUNS
+
+FILE = "claims_history.json"
+
+#: Events.
+CLAIMS, VERDICTS, RESTART, PUBLISHED = "claims", "verdicts", "restart", "published"
+
+#: File whose presence shows that verdicts were computed before there was a history.
+CHECKED = "claims.json"
+
+Entry = Mapping[str, Any]
+
+
+def claims_digest(claims: Iterable[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of claims, every option written out; it does not depend on the seeds or on other parts.
+
+    Parameters
+    ----------
+    claims
+        As the canonical protocol lists them.
+
+    Examples
+    --------
+    >>> claims_digest([])[:16] == digest({"claims": []})[:16]
+    True
+    """
+    return digest({"claims": [dict(claim) for claim in claims]})
+
+
+def read_history(folder: Path) -> tuple[Entry, ...]:
+    """Return the entries of a study's history, oldest first; none for a study of an earlier release.
+
+    Raises
+    ------
+    Damaged
+        If the file is not as it was written.
+    StudyError
+        If it cannot be read.
+    """
+    return tuple(_stored(folder).get("entries", ()))
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    hint = "putting a copy back, or deleting it: then nothing tells when the claims stood"
+    stored = read_json(folder / FILE, hint, checked=True) or {}
+    entries = stored.get("entries", [])
+    if not isinstance(entries, list) or not all(isinstance(one, dict) and "event" in one for one in entries):
+        raise Damaged(f"`{FILE}`", "list events", "something else", hint, place=str(folder / FILE))
+    return stored
+
+
+def other_study(
+    stored: Mapping[str, Any], name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None
+) -> str:
+    """Return why a history is not that of a study; "" if it is, or nothing in it tells.
+
+    Parameters
+    ----------
+    stored
+        Contents of the file.
+    name, claims, study_digest
+        Of the study; None for the digest of a recorded one.
+    """
+    if stored.get("study") != name:
+        return f"the history of the study {stored.get('study')!r}"
+    known = [one for one in stored.get("entries", ()) if one.get("event") == CLAIMS]
+    # Whoever died before study.json was written has left an entry more.
+    digests = {(one.get("claims_digest"), one.get("study_digest")) for one in known}
+    if known and (claims_digest(claims), study_digest) not in digests:
+        return "claims that were registered for another study.json"
+    return ""
+
+
+def register_claims(
+    folder: Path, name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None, axes: Mapping[str, Any]
+) -> Entry | None:
+    """Append an entry for claims that are about to stand in study.json; the caller holds the study's lock.
+
+    Parameters
+    ----------
+    folder, name
+        Of the study.
+    claims
+        As the canonical protocol lists them.
+    study_digest
+        Of the protocol; None of a recorded study, whose digest depends on its records.
+    axes
+        Labels on each axis.
+
+    Returns
+    -------
+    mapping or None
+        The new entry; None if the same is registered already, or the history is damaged.
+    """
+    try:
+        before = read_history(folder)
+    except Damaged:  # kept as it is: `elastic check` and `elastic verify` say so
+        return None
+    last = next((one for one in reversed(before) if one["event"] == CLAIMS), None)
+    known = claims_digest(claims)
+    same = last is not None and (last["claims_digest"], last["study_digest"], last["axes"]) == (
+        known,
+        study_digest,
+        dict(axes),
+    )
+    if same and before[-1]["event"] != RESTART:
+        return None
+    entry = {
+        "event": CLAIMS,
+        "claims_digest": known,
+        "study_digest": study_digest,
+        "claims": [dict(claim) for claim in claims],
+        "axes": dict(axes),
+        **_evidence(folder, before),
+    }
+    return _append(folder, before, entry, name)
+
+
+def register_restart(folder: Path) -> None:
+    """Append an entry that says that the runs of a study are about to be dropped, if there are any."""
+    with suppress(Damaged):
+        before = read_history(folder)
+        evidence = _evidence(folder, before)
+        if evidence["runs_with_records"] or evidence["cube_seen"]:
+            with study_lock(folder):
+                _append(folder, before, {"event": RESTART, **evidence})
+
+
+def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any]) -> None:
+    """Append an entry for verdicts on these seeds, unless the last one is the same; nothing in a read-only folder."""
+    asked = {"claims_digest": claims_digest(claims), "seeds": list(seeds)}
+    with suppress(StudyError):
+        before = read_history(folder)
+        last = next((one for one in reversed(before) if one["event"] == VERDICTS), None)
+        if not before or (last and {key: last[key] for key in asked} == asked):
+            return
+        with study_lock(folder):
+            _append(folder, read_history(folder), {"event": VERDICTS, **asked})
+
+
+def register_publication(folder: Path, name: str) -> None:
+    """Append an entry for the publication of a study whose history is empty; nothing in a read-only folder."""
+    with suppress(StudyError):
+        if not read_history(folder):
+            with study_lock(folder):
+                _append(folder, (), {"event": PUBLISHED}, name)
+
+
+def write_history(folder: Path, name: str | None, entries: Sequence[Entry]) -> None:
+    """Write a history with its checksum."""
+    write_json(folder / FILE, {"study": name, "entries": [dict(entry) for entry in entries]})
+
+
+def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:
+    """Return what of the study's numbers could be seen so far, also before its runs were dropped."""
+    runs = sorted((folder / RUNS).iterdir()) if (folder / RUNS).is_dir() else []
+    begun = sum(bool(record_files(run / FOLDER)) for run in runs if (run / FOLDER).is_dir())
+    seen = bool(read_manifest(folder)) or (folder / CHECKED).exists()
+    return {
+        "runs_with_records": max(begun, *(one.get("runs_with_records", 0) for one in before), 0),
+        "cube_seen": seen or any(one.get("cube_seen", False) or one["event"] == VERDICTS for one in before),
+    }
+
+
+def _append(folder: Path, before: Sequence[Entry], entry: dict[str, Any], name: str | None = None) -> Entry:
+    made = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "elastic_version": __version__}
+    entry = {**entry, **made}
+    write_history(folder, name or _stored(folder).get("study"), [*before, entry])
+    return entry

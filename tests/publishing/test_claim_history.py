@@ -1,0 +1,151 @@
+"""Which claims stood before training is told by a history that only grows; its digest can be registered elsewhere."""
+
+import json
+import shutil
+
+import published
+import pytest
+import studies
+
+import elastic
+from elastic.claims.telling import standing_lines
+from elastic.errors import Damaged
+from elastic.report import write_report
+from elastic.study.claim_history import FILE, claims_digest, read_history
+from elastic.study.claim_standing import AFTER, BEFORE, DURING, UNKNOWN, standing, standing_of
+from elastic.study.creation import make_study
+
+FIRST = {"name": "locality_above", "threshold": 1.0}
+OTHER = {"name": "locality_above", "threshold": 0.5}
+SECOND = {"name": "collapse_deepens_with_depth", "metric": "nc1"}
+
+
+def registered(*claims, records=0, seen=False):
+    return {
+        "event": "claims",
+        "claims": list(claims),
+        "claims_digest": claims_digest(claims),
+        "axes": {},
+        "runs_with_records": records,
+        "cube_seen": seen,
+        "time": "2026-01-01T00:00:00+00:00",
+    }
+
+
+def verdicts(*seeds):
+    return {"event": "verdicts", "claims_digest": "", "seeds": list(seeds)}
+
+
+RESTART = {"event": "restart", "runs_with_records": 2, "cube_seen": True}
+
+
+@pytest.mark.parametrize(
+    ("history", "claims", "expected"),
+    [
+        ([registered(FIRST)], [FIRST], [BEFORE]),
+        ([], [FIRST], [UNKNOWN]),
+        ([registered(FIRST, records=1)], [FIRST], [UNKNOWN]),
+        ([registered(FIRST), registered(FIRST, SECOND, records=1)], [FIRST, SECOND], [BEFORE, DURING]),
+        ([registered(FIRST), registered(FIRST, SECOND, records=2, seen=True)], [FIRST, SECOND], [BEFORE, AFTER]),
+        ([registered(FIRST), registered(SECOND, records=2, seen=True)], [SECOND], [AFTER]),
+        # a claim that was dropped and taken up again stood before
+        (
+            [registered(FIRST), registered(records=2, seen=True), registered(FIRST, records=2, seen=True)],
+            [FIRST],
+            [BEFORE],
+        ),
+        # runs that were dropped have been seen all the same
+        ([RESTART, registered(FIRST, records=2, seen=True)], [FIRST], [AFTER]),
+    ],
+)  # fmt: skip
+def test_a_claim_stands_from_the_first_entry_that_has_it(history, claims, expected):
+    assert list(standing(history, claims, [0]).claims) == expected
+
+
+def test_claims_that_changed_or_went_are_told():
+    history = [registered(FIRST, SECOND), registered(OTHER, records=2, seen=True)]
+    found = standing(history, [OTHER], [0])
+    assert found.changed == (True,)
+    assert [claim["name"] for claim in found.withdrawn] == [SECOND["name"]]
+    assert not found.frozen
+    assert found.late(0) == "changed after a cube was seen: exploratory"
+
+
+def test_seeds_are_counted_from_the_first_verdict():
+    found = standing([registered(FIRST), verdicts(0, 1, 2), verdicts(0, 1, 2, 3)], [FIRST], [0, 1, 3, 4])
+    assert (found.seeds_added, found.seeds_dropped, found.verdicts) == ((3, 4), (2,), 2)
+    assert not found.frozen
+
+
+def test_the_digest_of_claims_depends_on_every_option_and_on_nothing_else():
+    assert claims_digest([FIRST]) != claims_digest([OTHER]) != claims_digest([OTHER, SECOND])
+    assert claims_digest([{"threshold": 1.0, "name": "locality_above"}]) == claims_digest([FIRST])
+
+
+def test_a_study_registers_its_claims_before_the_first_run(claimed_study):
+    first, *others = read_history(claimed_study.folder)
+    assert (first["event"], first["runs_with_records"], first["cube_seen"]) == ("claims", 0, False)
+    assert first["time"].endswith("+00:00")
+    assert first["study_digest"] == claimed_study.digest
+    assert first["claims_digest"] == claims_digest(claimed_study.facts["protocol"]["claims"])
+    assert all(one["event"] == "verdicts" for one in others)
+    assert standing_of(claimed_study).frozen
+
+
+def test_extending_a_seen_study_is_told_by_check_and_report(claimed_study, tmp_path):
+    shutil.copytree(claimed_study.folder, tmp_path / "results" / "small")
+    elastic.check(tmp_path / "results" / "small")
+    text = published.TEXT.replace("threshold: 1.0", "threshold: 0.5") + "  - {name: nc1_below, below: 1.0}\n"
+    text = text.replace("  - {name: nc1_below, below: 1.0}\n", "  - {name: collapse_deepens_with_depth}\n")
+    notes = []
+    study = studies.run(tmp_path, "axes.seed=[0, 1, 2]", text=text, watch=noting(notes))
+    checked = elastic.check(study)
+    assert any(checked.standing.digest in note and "cube was seen" in note for note in notes)
+    assert checked.standing.claims == (AFTER, BEFORE, AFTER)
+    assert checked.standing.changed == (True, False, False)
+    assert checked.standing.seeds_added == (2,)
+    told = " ".join(standing_lines(checked))
+    assert "2 of 3 claims added or changed after a cube was seen" in told
+    assert "first verdict on 2 seeds, 1 added since" in told
+    stored = json.loads((study.folder / "claims.json").read_text())
+    assert stored["standing"]["claims"] == [AFTER, BEFORE, AFTER]
+    page = write_report(study, tmp_path / "report.html").read_text()
+    assert "changed after a cube was seen: exploratory" in page
+    assert "1 added since" in page
+    # dropping the runs drops no memory of them
+    again = make_study(study.folder, study.protocol, restart=True)
+    assert standing_of(again).claims == (AFTER, BEFORE, AFTER)
+
+
+def noting(notes):
+    from elastic.progress import Watcher
+
+    class Noting(Watcher):
+        def note(self, message):
+            notes.append(message)
+
+    return Noting()
+
+
+def test_claims_of_another_protocol_are_exploratory(claimed_study):
+    checked = elastic.check(claimed_study, claims={"claims": [FIRST]})
+    assert checked.exploratory
+    assert checked.to_json()["exploratory"]
+    assert "exploratory" in standing_lines(checked)[0]
+    assert not elastic.check(claimed_study).exploratory
+
+
+def test_a_damaged_history_is_told_and_kept(claimed_study, tmp_path):
+    folder = tmp_path / "small"
+    shutil.copytree(claimed_study.folder, folder)
+    damaged = (folder / FILE).read_bytes().replace(b'"cube_seen": false', b'"cube_seen": true ')
+    (folder / FILE).write_bytes(damaged)
+    with pytest.raises(Damaged, match=FILE):
+        read_history(folder)
+    checked = elastic.check(folder)
+    assert set(checked.standing.claims) == {UNKNOWN}
+    assert FILE in checked.standing.note
+    assert (folder / FILE).read_bytes() == damaged
+    assert [one.path for one in elastic.open_study(folder).verify().damaged] == [FILE]
+    (folder / FILE).unlink()
+    assert set(standing_of(elastic.open_study(folder)).claims) == {UNKNOWN}

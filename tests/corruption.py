@@ -108,13 +108,14 @@ def truncate(draw, name, files, others):
 def delete(draw, name, files, others):
     """Remove the file.
 
-    Two are never missed: claims.json, which `elastic check` writes whenever it is asked to, and the last record of a
-    Recorder that was not closed, without which the study is as it was before the epoch.
+    Three are never missed: claims.json, which `elastic check` writes whenever it is asked to; the history of the
+    claims, which studies of earlier releases do not have; and the last record of a Recorder that was not closed,
+    without which the study is as it was before the epoch.
     """
     run = name.rpartition("/journal/")[0]
     is_open = f"{run}/run.json" in files and f"{run}/journal/records.npz" not in files
     is_last = is_open and name == max(one for one in files if one.startswith(f"{run}/journal/"))
-    return None if name == "claims.json" or is_last else {name: None}
+    return None if name in ("claims.json", "claims_history.json") or is_last else {name: None}
 
 
 def exchange(draw, name, files, others):
@@ -125,7 +126,12 @@ def exchange(draw, name, files, others):
 
 
 def replace(draw, name, files, others):
-    """Put the file of another study in its place: that of the same path, or another one of its kind."""
+    """Put the file of another study in its place: that of the same path, or another one of its kind.
+
+    The history of a recorded study of the same name and claims tells the same, but for its times.
+    """
+    if name == "claims_history.json" and b'"study_digest": null' in files[name]:
+        return None
     alike = [one for one in others if kind_of(one) == kind_of(name) and others[one] != files[name]]
     if name in alike and draw.random() < 0.7:
         return {name: others[name]}

@@ -53,7 +53,9 @@ class Case:
             (self.observed, self.observed_labels), classes=self.classes, same=self.same_matrix, **options,
         )  # fmt: skip
 
+    @cache  # noqa: B019
     def readings(self):
+        """Return what metrics of the group may ask for: measured once a case, and read by hundreds of tests."""
         with torch.no_grad():
             features = self.model.taps(self.observed)[self.layer].flatten(1)
         parts = [self.of_class(k) for k in range(self.classes)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_the_readme_fits_on_one_page():
 def test_every_python_block_is_run_by_a_test_below():
     """A page that shows code for the first time needs a test here."""
     shown = {page for page in TEXTS if blocks(page)}
-    assert shown == {"README", "recording", "measuring", "reading", "extending"}
+    assert shown == {"README", "recording", "measuring", "publishing", "reading", "extending"}
 
 
 #: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.
@@ -100,6 +101,14 @@ def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypa
     assert accuracy.sel(split="train") > 0.9
     assert study.cube["collapse"]["layer"].values.tolist() == ["input", "1", "2"]
     assert study.cube["elasticity"]["probe_error"].max() < 1e-3
+
+
+def test_the_publishing_example_writes_an_archive_that_is_intact(finished_study, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished_study.folder, tmp_path / "results" / "small")
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("publishing")
+    run_block(code, "publishing")
+    assert capsys.readouterr().out.startswith("True ")
 
 
 def test_the_callbacks_record_studies(tmp_path, monkeypatch):

@@ -94,5 +94,40 @@ def reproduce(
         raise SystemExit(1)
 
 
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def checklist(study: Path) -> None:
+    """Answer reproducibility checklists from a STUDY, as Markdown on standard output.
+
+    They are the NeurIPS paper checklist and the machine learning reproducibility checklist. What only the authors can
+    answer is marked.
+    """
+    from elastic.publishing.checklist import checklist as answered
+
+    click.echo(answered(elastic.open_study(study)), nl=False)
+
+
+@cli.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Compare at this label of an axis (YAML).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="HTML page to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Compare two studies, or archives: the SECOND against the FIRST at the end of training, layer by layer.
+
+    Their protocols may differ, and the depths of their networks. An axis that only one of them has takes a --where.
+    """
+    from elastic.protocol.text import read_setting
+    from elastic.publishing.comparing import compare as compared
+    from elastic.publishing.comparing import comparison_facts, comparison_table, write_comparison
+
+    chosen = {".".join(map(str, path)): tree.data for path, tree in map(read_setting, where)}
+    found = compared(first, second, where=chosen)
+    show(comparison_facts(found) if as_json else comparison_table(found), as_json)
+    if output is not None:
+        click.echo(str(write_comparison(found, output)), err=as_json)
+
+
 def _tell(line: str) -> None:
     click.echo(f"elastic: {line}", err=True)

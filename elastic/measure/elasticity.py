@@ -165,7 +165,7 @@ def _measured(
     layer = model.layer_of(loss.layer)
     key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position)
     before = None if owner is None else known(owner, key)
-    check_preconditions(model, inputs)
+    check_preconditions(model, inputs, first=before is None)
     if before is None:
         check_stepping(model, inputs)
     present, codes = torch.cat(classified.labels).unique(return_inverse=True)

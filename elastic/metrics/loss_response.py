@@ -57,7 +57,7 @@ class PairSums:
         return total / not_zero(self._pairs())[..., None]
 
     def stderr(self) -> Tensor:
-        """Return the standard error of that mean [K, K, d], clustered as `elastic.metrics.elasticity.response_stderr`.
+        """Return the standard error of that mean [K, K, d], clustered as `elastic.metrics.elasticity_errors.response_stderr_clustered`.
 
         Examples
         --------
@@ -157,7 +157,7 @@ def loss_response(loss_update: LossUpdate) -> Tensor:
     layerless=True,
 )
 def loss_response_stderr(loss_update: LossUpdate) -> Tensor:
-    r"""Standard error of the loss response, clustered as response_stderr: √(V_a + V_m − V_am), [K, K].
+    r"""Standard error of the loss response, clustered as response_stderr_clustered: √(V_a + V_m − V_am), [K, K].
 
     Examples
     --------
@@ -276,7 +276,7 @@ def logit_response(output_update: OutputUpdate) -> Tensor:
     layerless=True,
 )
 def logit_response_stderr(output_update: OutputUpdate) -> Tensor:
-    r"""Standard error of the logit response, clustered as response_stderr: √(V_a + V_m − V_am), [K, K, outputs].
+    r"""Standard error of the logit response, clustered as response_stderr_clustered: √(V_a + V_m − V_am), [K, K, outputs].
 
     Examples
     --------

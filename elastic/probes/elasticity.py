@@ -13,7 +13,8 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import Loss
-from elastic.metrics.elasticity import response, response_stderr
+from elastic.metrics.elasticity import response
+from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
@@ -25,6 +26,9 @@ from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
+
+#: The reading of data that lie on a curve: distances of stepped and observed samples along it.
+GEODESIC = "geodesic_distances"
 
 
 @dataclass
@@ -123,7 +127,8 @@ class ElasticityProbe:
 
     def names(self) -> dict[str, set[str]]:
         """Return the names of the readings of each layer, without reading anything."""
-        return {layer: {READING, CHECK} for layer in self.layers}
+        along = set() if self.samples.geodesic is None else {GEODESIC}
+        return {layer: {READING, CHECK, *along} for layer in self.layers}
 
     @cached_property
     def outputs(self) -> int:
@@ -156,7 +161,7 @@ class ElasticityProbe:
         """
         first = epoch == 0 if first is None else first
         with preserved(self.model):
-            check_preconditions(self.model, self.samples.inputs)
+            check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)
             for stepped, observed in self._fitting():
@@ -168,7 +173,9 @@ class ElasticityProbe:
                 self._engine, self.check = verified.engine, verified.check
                 if self.precision is None or relative_error(verified.responses) <= self.precision:
                     break
-        return verified.readings()
+        distances = self.samples.take(stepped).geodesic_distances(self.samples.take(observed))
+        along = {} if distances is None else {GEODESIC: distances}
+        return {layer: {**readings, **along} for layer, readings in verified.readings().items()}
 
     def _read(self, stepped: Tensor, observed: Tensor, epoch: float, first: bool) -> Verified:
         one, other = self.samples.take(stepped), self.samples.take(observed)

@@ -16,12 +16,12 @@ from elastic.cube.checked_files import write_json
 from elastic.errors import StudyError
 from elastic.protocol.canonical import digest
 from elastic.protocol.writing import as_yaml
-from elastic.publishing.contents import CLAIMS, FACTS, HISTORY, PROTOCOL, RUNS
+from elastic.publishing.contents import CLAIMS, FACTS, PROTOCOL, RUNS
 from elastic.publishing.identity_words import Anonymizer, anonymizer
 from elastic.publishing.listing import files_below
 from elastic.publishing.staging import runs_of
 from elastic.study import Study
-from elastic.study.claim_history import read_history
+from elastic.study.claim_history import read_history, write_history
 from elastic.study.identity import axis_labels, stored_cells, todays_cells
 from elastic.study.study_file import read_facts, write_facts
 
@@ -63,7 +63,7 @@ def anonymize(staged: Study, folder: Path, original: Path, hide: Sequence[str]) 
         for entry in read_history(staged.folder)
     ]
     if history:
-        write_json(folder / HISTORY, {"entries": history})
+        write_history(folder, cleaned["protocol"]["name"], history)
     extra = [Path(FACTS), *([] if staged.recorded else [Path(PROTOCOL)])]
     seal(_cube(staged.cube, cleaned, cleaner), folder, extra)
     for leftover in folder.glob(".*"):  # locks

@@ -109,7 +109,7 @@ def _describe_root(crate: ROCrate, study: Study, publication: Publication, date:
     name = publication.license if is_address else "#licence"
     root["license"] = crate.add(ContextEntity(crate, name, {**stated, "description": stated["name"]}))
     if publication.authors:
-        root["author"] = [_author(crate, author) for author in publication.authors]
+        root["author"] = _single([_author(crate, author) for author in publication.authors])
 
 
 #: Date of a study whose folder tells none and cannot be written.
@@ -154,13 +154,8 @@ def _add_action(crate: ROCrate, study: Study, publication: Publication, times: S
     from rocrate.model import ContextEntity
 
     made = study.facts["provenance"]
-    needs = [
-        crate.add(
-            ContextEntity(crate, f"#{name}", {"@type": "SoftwareApplication", "name": name, "softwareVersion": v})
-        )
-        for name, v in {"Python": made.get("python"), **dict(made.get("versions") or {})}.items()
-        if v
-    ]
+    versions = {"Python": made.get("python"), **dict(made.get("versions") or {})}
+    needs = [crate.add(ContextEntity(crate, *_package(name, str(v)))) for name, v in versions.items() if v]
     facts = {"@type": "SoftwareApplication", "name": "elastic", "softwareVersion": str(made.get("elastic_version"))}
     software = crate.add(ContextEntity(crate, "#elastic", {**facts, "softwareRequirements": needs}))
     asked = [one for name in (PROTOCOL, DATA) if (one := crate.get(name)) is not None]
@@ -175,5 +170,24 @@ def _add_action(crate: ROCrate, study: Study, publication: Publication, times: S
     properties |= {key: time for key, time in zip(("startTime", "endTime"), times, strict=True) if time}
     action = crate.add_action(software, "#study", object=asked, result=results, properties=properties)
     if publication.authors:
-        action["agent"] = [_author(crate, author) for author in publication.authors]
-    crate.root_dataset["mentions"] = [action]
+        action["agent"] = _single([_author(crate, author) for author in publication.authors])
+    crate.root_dataset["mentions"] = action
+
+
+#: Where packages are at home, by which they are named.
+HOMES = {
+    "Python": "https://www.python.org/", "torch": "https://pytorch.org/", "numpy": "https://numpy.org/",
+    "scikit-learn": "https://scikit-learn.org/", "xarray": "https://xarray.dev/", "zarr": "https://zarr.dev/",
+}  # fmt: skip
+
+
+def _package(name: str, version: str) -> tuple[str, dict[str, Any]]:
+    """Return the identifier and the properties of a package."""
+    facts = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+    home = HOMES.get(name)
+    return (home, {**facts, "url": home}) if home else (f"#{name}", facts)
+
+
+def _single(values: list[Any]) -> Any:
+    """Return a list, or what is alone in it: RO-Crate 1.1 wants no list of one."""
+    return values[0] if len(values) == 1 else values

@@ -11,8 +11,10 @@ from typing import Any
 
 from elastic.errors import OptionError, StudyError
 from elastic.publishing.anonymous_study import anonymize, check_nothing_left
+from elastic.publishing.checklist import checklist
 from elastic.publishing.citation_file import study_citation
 from elastic.publishing.contents import (
+    CHECKLIST,
     CITATION,
     CRATE,
     DATA,
@@ -173,6 +175,7 @@ def _describe_for_readers(staged: Study, folder: Path, publication: Publication,
         ENVIRONMENT: _json(environment_of(staged)),
         REQUIREMENTS: requirements_of(made),
         DATA: _json(data),
+        CHECKLIST: checklist(staged),
         CITATION: study_citation(staged.facts["protocol"], publication.authors, date, version),
     }
     for name, text in texts.items():

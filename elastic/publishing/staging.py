@@ -56,7 +56,7 @@ def stage(study: Study, folder: Path) -> Study:
     """
     if not study.published:
         check(study)
-        register_publication(study.folder)
+        register_publication(study.folder, study.name)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(study.folder / CUBE, folder / CUBE)

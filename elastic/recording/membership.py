@@ -100,7 +100,7 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         if facts != stored:
             if stored:
                 remove_seal(folder)  # whose manifest lists the digest of this file
-            register_claims(folder, facts["claims"] or (), None, {})
+            register_claims(folder, facts["name"], facts["claims"] or (), None, {})
             write_facts(folder, facts)
     return folder / RUNS / run_digest(coordinates)
 

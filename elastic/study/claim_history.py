@@ -64,22 +64,48 @@ def read_history(folder: Path) -> tuple[Entry, ...]:
     StudyError
         If it cannot be read.
     """
+    return tuple(_stored(folder).get("entries", ()))
+
+
+def _stored(folder: Path) -> dict[str, Any]:
     hint = "putting a copy back, or deleting it: then nothing tells when the claims stood"
     stored = read_json(folder / FILE, hint, checked=True) or {}
     entries = stored.get("entries", [])
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "event" in one for one in entries):
         raise Damaged(f"`{FILE}`", "list events", "something else", hint, place=str(folder / FILE))
-    return tuple(entries)
+    return stored
+
+
+def other_study(
+    stored: Mapping[str, Any], name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None
+) -> str:
+    """Return why a history is not that of a study; "" if it is, or nothing in it tells.
+
+    Parameters
+    ----------
+    stored
+        Contents of the file.
+    name, claims, study_digest
+        Of the study; None for the digest of a recorded one.
+    """
+    if stored.get("study") != name:
+        return f"the history of the study {stored.get('study')!r}"
+    known = [one for one in stored.get("entries", ()) if one.get("event") == CLAIMS]
+    # Whoever died before study.json was written has left an entry more.
+    digests = {(one.get("claims_digest"), one.get("study_digest")) for one in known}
+    if known and (claims_digest(claims), study_digest) not in digests:
+        return "claims that were registered for another study.json"
+    return ""
 
 
 def register_claims(
-    folder: Path, claims: Sequence[Mapping[str, Any]], study_digest: str | None, axes: Mapping[str, Any]
+    folder: Path, name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None, axes: Mapping[str, Any]
 ) -> Entry | None:
     """Append an entry for claims that are about to stand in study.json; the caller holds the study's lock.
 
     Parameters
     ----------
-    folder
+    folder, name
         Of the study.
     claims
         As the canonical protocol lists them.
@@ -91,7 +117,7 @@ def register_claims(
     Returns
     -------
     mapping or None
-        The new entry; None if the same claims and axes are registered already, or the history is damaged.
+        The new entry; None if the same is registered already, or the history is damaged.
     """
     try:
         before = read_history(folder)
@@ -99,7 +125,12 @@ def register_claims(
         return None
     last = next((one for one in reversed(before) if one["event"] == CLAIMS), None)
     known = claims_digest(claims)
-    if last and (last["claims_digest"], last["axes"]) == (known, dict(axes)) and before[-1]["event"] != RESTART:
+    same = last is not None and (last["claims_digest"], last["study_digest"], last["axes"]) == (
+        known,
+        study_digest,
+        dict(axes),
+    )
+    if same and before[-1]["event"] != RESTART:
         return None
     entry = {
         "event": CLAIMS,
@@ -109,7 +140,7 @@ def register_claims(
         "axes": dict(axes),
         **_evidence(folder, before),
     }
-    return _append(folder, before, entry)
+    return _append(folder, before, entry, name)
 
 
 def register_restart(folder: Path) -> None:
@@ -134,12 +165,17 @@ def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: 
             _append(folder, read_history(folder), {"event": VERDICTS, **asked})
 
 
-def register_publication(folder: Path) -> None:
+def register_publication(folder: Path, name: str) -> None:
     """Append an entry for the publication of a study whose history is empty; nothing in a read-only folder."""
     with suppress(StudyError):
         if not read_history(folder):
             with study_lock(folder):
-                _append(folder, (), {"event": PUBLISHED})
+                _append(folder, (), {"event": PUBLISHED}, name)
+
+
+def write_history(folder: Path, name: str | None, entries: Sequence[Entry]) -> None:
+    """Write a history with its checksum."""
+    write_json(folder / FILE, {"study": name, "entries": [dict(entry) for entry in entries]})
 
 
 def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:
@@ -153,8 +189,8 @@ def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _append(folder: Path, before: Sequence[Entry], entry: dict[str, Any]) -> Entry:
+def _append(folder: Path, before: Sequence[Entry], entry: dict[str, Any], name: str | None = None) -> Entry:
     made = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "elastic_version": __version__}
     entry = {**entry, **made}
-    write_json(folder / FILE, {"entries": [*before, entry]})
+    write_history(folder, name or _stored(folder).get("study"), [*before, entry])
     return entry

@@ -60,7 +60,9 @@ def make_study(
         grown = _growing_from(folder, protocol)
         if grown and (count := grow(folder / RUNS, grown, protocol)):
             note(f"{count} runs go on to epoch {protocol.training.epochs}")
-        registered = register_claims(folder, protocol.canonical()["claims"], protocol.digest, protocol.axis_labels)
+        registered = register_claims(
+            folder, protocol.name, protocol.canonical()["claims"], protocol.digest, protocol.axis_labels
+        )
         write_description(folder, protocol)
         if registered and protocol.claims:
             note(registration_note(registered))

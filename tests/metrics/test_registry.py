@@ -159,9 +159,11 @@ def test_the_group_collapse_has_the_variables_of_the_cube():
 
 def test_the_group_elasticity_has_the_variables_of_the_cube():
     expected = {
-        "response", "response_stderr", "self_response", "relative_similarity", "response_product",
+        "response", "response_stderr", "response_lower", "response_upper", "response_stderr_clustered",
+        "effective_samples", "relative_similarity_stderr", "relative_similarity_per_sample", "locality_corrected",
+        "locality_stderr", "locality_lower", "locality_upper", "locality_per_sample", "locality", "self_response",
+        "relative_similarity", "response_product",
         "self_response_squared", "kernel_similarity", "mean_shift", "mean_shift_alignment", "within_sensitivity",
-        "locality",
     }  # fmt: skip
     assert expected <= {e.name for e in ENTRIES if e.facts.group == "elasticity"}
 

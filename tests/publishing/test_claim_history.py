@@ -49,7 +49,11 @@ RESTART = {"event": "restart", "runs_with_records": 2, "cube_seen": True}
         ([registered(FIRST), registered(FIRST, SECOND, records=2, seen=True)], [FIRST, SECOND], [BEFORE, AFTER]),
         ([registered(FIRST), registered(SECOND, records=2, seen=True)], [SECOND], [AFTER]),
         # a claim that was dropped and taken up again stood before
-        ([registered(FIRST), registered(records=2, seen=True), registered(FIRST, records=2, seen=True)], [FIRST], [BEFORE]),
+        (
+            [registered(FIRST), registered(records=2, seen=True), registered(FIRST, records=2, seen=True)],
+            [FIRST],
+            [BEFORE],
+        ),
         # runs that were dropped have been seen all the same
         ([RESTART, registered(FIRST, records=2, seen=True)], [FIRST], [AFTER]),
     ],

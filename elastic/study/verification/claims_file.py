@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from elastic.display.verdicts import FILE
 from elastic.study.claim_history import FILE as HISTORY
+from elastic.study.claim_history import other_study
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import read_object
+from elastic.study.verification.reading import attempted, read_object
 
 
 def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Finding]:
@@ -30,7 +33,22 @@ def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Fin
     return [found]
 
 
-def check_history(folder: Path) -> list[Finding]:
-    """Return what is found of a study's claims_history.json, nothing where there is none (earlier releases)."""
-    _, found = read_object(folder / HISTORY, HISTORY)
-    return [] if found is None else [found]
+def check_history(
+    folder: Path, name: str | None, claims: Sequence[Mapping[str, Any]], digest: str | None
+) -> list[Finding]:
+    """Return what is found of a study's claims_history.json, nothing where there is none (earlier releases).
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    name, claims
+        Of the study; no name if they are not known.
+    digest
+        Of its protocol; None of a recorded study.
+    """
+    stored, found = read_object(folder / HISTORY, HISTORY)
+    if stored is None or found is None:
+        return [] if found is None else [found]
+    wrong, failed = (None, "") if name is None else attempted(lambda: other_study(stored, name, claims, digest))
+    return [Finding(HISTORY, State.DAMAGED, wrong or failed) if wrong or failed else found]

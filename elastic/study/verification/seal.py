@@ -46,7 +46,8 @@ def check_seal(
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
     bad = [one for one in found if one.is_bad]
     yield from check_claims(folder, study.name if study else None, study.digest if study else None)
-    yield from check_history(folder)
+    claims = study.facts["protocol"].get("claims") or () if study else ()
+    yield from check_history(folder, study.name if study else None, claims, description.digest)
     if is_withdrawn(folder):
         told = "of a cube that was withdrawn; readers that have it open raise"
         yield from (Finding(name, State.LEFT_OVER, told) for name in cube_files(folder))

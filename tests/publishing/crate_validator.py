@@ -1,0 +1,41 @@
+"""Validate an RO-Crate by roc-validator without a network: the JSON-LD context is read from a file.
+
+    python -m venv DIR && DIR/bin/pip install roc-validator==0.13.0
+    DIR/bin/python tests/publishing/crate_validator.py CONTEXT.jsonld CRATE [REQUIRED | RECOMMENDED]
+
+It needs an environment of its own, as it wants an older rich. It is run by `test_archive` where the variable
+``ROC_VALIDATOR_PYTHON`` names its Python. The package rocrate brings the context.
+"""
+
+import sys
+from pathlib import Path
+
+import requests
+import requests_cache
+
+CONTEXT, CRATE, *SEVERITY = sys.argv[1:]
+
+
+def send(self, request, **options):
+    """Answer with the context; any other address is not reached."""
+    if not (request.url.startswith("https://w3id.org/ro/crate/") and request.url.endswith("/context")):
+        raise requests.ConnectionError(f"no network: {request.url}")
+    answer = requests.Response()
+    answer.status_code, answer.url, answer._content = 200, request.url, Path(CONTEXT).read_bytes()
+    answer.headers["Content-Type"] = "application/ld+json"
+    return answer
+
+
+requests.Session.send = requests_cache.CachedSession.send = send
+
+from rocrate_validator import models, services  # noqa: E402  (its sessions are patched first)
+
+settings = services.ValidationSettings(
+    rocrate_uri=models.URI(CRATE),
+    profile_identifier="process-run-crate",
+    requirement_severity=models.Severity[SEVERITY[0] if SEVERITY else "REQUIRED"],
+)
+result = services.validate(settings)
+for issue in result.get_issues():
+    print(issue.severity, issue.check.identifier, issue.message)
+sys.exit(0 if result.passed() else 1)

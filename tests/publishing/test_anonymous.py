@@ -1,0 +1,137 @@
+"""An anonymous archive holds no name, host, commit or path in any file, however it is stored there."""
+
+import base64
+import json
+import re
+import zipfile
+import zlib
+
+import published
+import pytest
+import xarray as xr
+
+from elastic.errors import OptionError
+from elastic.publishing.identity_words import Anonymizer, anonymizer
+from elastic.publishing.publish import publish
+from elastic.publishing.verification import verify_archive
+from elastic.study import Study
+
+USER, HOST, COMMITTER = "enoether7", "goettingen-gpu4", "Emmy Amalie Noether"
+HIDDEN = ("emmy", "noether")
+
+
+@pytest.fixture(scope="module")
+def anonymous(claimed_study, tmp_path_factory):
+    """Return two anonymous archives of a study, published on two days by a user with a name, notebooks executed."""
+    folder = tmp_path_factory.mktemp("anonymous")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USER", USER)
+        patch.setattr("socket.gethostname", lambda: HOST)
+        patch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: [COMMITTER, "emmy@uni.example"])
+        for name in ("first.zip", "second.zip"):
+            done = publish(
+                claimed_study, folder / name, anonymous=True, hide=HIDDEN, figures=["depth_profile", "training_curves"]
+            )
+    return folder / "first.zip", folder / "second.zip", done
+
+
+def everything_in(name, data):
+    """Yield the bytes of a file, and what is packed in them: base64, compressed streams, strings of four bytes."""
+    yield data
+    for found in re.findall(rb"[A-Za-z0-9+/]{40,}={0,2}", data):
+        try:
+            yield base64.b64decode(found[: len(found) // 4 * 4])
+        except ValueError:
+            continue
+    if name.endswith(".pdf"):
+        for stream in re.findall(rb"stream\r?\n(.*?)endstream", data, re.S):
+            try:
+                yield zlib.decompress(stream)
+            except zlib.error:
+                continue
+
+
+def test_no_file_holds_a_name(anonymous, claimed_study):
+    first, _, _ = anonymous
+    commit = claimed_study.facts["provenance"]["elastic_commit"].rstrip("+")
+    secrets = [*HIDDEN, USER, HOST, "amalie", "uni.example", "/home/emmy", str(claimed_study.folder.parent)]
+    secrets += [commit] if commit else []
+    for name, data in published.files_of(first).items():
+        for part in everything_in(name, data):
+            text = part.decode("utf-8", "replace").lower()
+            assert [secret for secret in secrets if secret.lower() in text] == [], name
+    assert "noether" in claimed_study.facts["text"].lower(), "the study itself names her"
+
+
+def test_labels_and_attributes_of_the_cube_hold_none(anonymous, tmp_path):
+    with zipfile.ZipFile(anonymous[0]) as opened:
+        opened.extractall(tmp_path)
+    cube = xr.open_datatree(tmp_path / "cube.zarr", engine="zarr", decode_timedelta=False)
+    for node in cube.subtree:
+        dataset = node.to_dataset()
+        told = [dataset.attrs, *(v.attrs for v in dataset.variables.values())]
+        labels = [v.values.tolist() for v in dataset.variables.values() if v.dtype.kind in "UO"]
+        assert "noether" not in json.dumps([told, labels], default=str).lower()
+    assert cube.attrs["elastic_commit"] == ""
+    assert cube.attrs["title"] == "A small study of anonymous anonymous <address-removed>"
+
+
+def test_the_numbers_and_the_verdicts_are_those_of_the_study(anonymous, claimed_study, tmp_path):
+    with zipfile.ZipFile(anonymous[0]) as opened:
+        opened.extractall(tmp_path)
+    study = Study(tmp_path)
+    for name, node in claimed_study.cube.children.items():
+        xr.testing.assert_identical(
+            study.cube[name].to_dataset().drop_attrs().load(), node.to_dataset().drop_attrs().load()
+        )
+    mine = [(one["name"], one["verdict"]) for one in published.json_of(anonymous[0], "claims.json")["claims"]]
+    assert len(mine) == 2
+    assert study.digest != claimed_study.digest, "the title named the author"
+    assert study.protocol.digest == study.digest, "and follows from the protocol that is told"
+
+
+def test_it_is_an_archive_as_any_other_with_a_digest_of_its_own(anonymous, archive):
+    first, second, done = anonymous
+    assert first.read_bytes() == second.read_bytes(), "also with a notebook that was executed twice"
+    found = verify_archive(first)
+    assert (found.findings, found.digest) == ((), done.digest)
+    assert found.digest != verify_archive(archive).digest
+    files = published.files_of(first)
+    notebook = json.loads(files["analysis.ipynb"])
+    shown = [one for cell in notebook["cells"] for one in cell.get("outputs", ())]
+    assert any("image/png" in one.get("data", {}) for one in shown), "the notebook was executed"
+    assert not any(one["output_type"] == "error" for one in shown)
+    assert b"double-blind" in files["README.md"]
+
+
+def test_words_that_the_study_needs_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("USER", "adam")
+    monkeypatch.setattr("socket.gethostname", lambda: "localhost")
+    monkeypatch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: ["X"])
+    found = anonymizer(tmp_path, ["0123abc+", ""], {"adam", "nc1"}, ["Hilbert"])
+    assert set(found.words) >= {"hilbert", "0123abc"}
+    assert not {"adam", "x", "localhost", ""} & set(found.words)
+    with pytest.raises(OptionError, match="does not need"):
+        anonymizer(tmp_path, [], {"adam"}, ["Adam"])
+    with pytest.raises(OptionError, match="an empty one"):
+        anonymizer(tmp_path, [], set(), [" "])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("by Emmy", "by anonymous"),
+        ("EMMY's", "anonymous's"),
+        ("dilemmy and emmys", "dilemmy and emmys"),
+        ("a_emmy_b", "a_anonymous_b"),
+        ("~/nets/a.yaml", "path-removed"),
+        ("~emmy/nets", "path-removed"),
+        ("/mnt/lab/data.npz, then", "path-removed, then"),
+        (r"C:\Users\E\data.npz", "path-removed"),
+        ("https://doi.org/10.1/x", "https://doi.org/10.1/x"),
+        ("collapse/nc1 and 1/2", "collapse/nc1 and 1/2"),
+        ("e.n@uni.example.org", "address-removed"),
+    ],
+)
+def test_texts_lose_names_paths_and_addresses(text, expected):
+    assert Anonymizer(("emmy",)).text(text) == expected

@@ -85,7 +85,9 @@ def response_unseen(unseen_update: UnseenUpdate) -> Tensor:
     dims=PAIR,
 )
 def response_unseen_stderr(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Standard error of the response of unseen classes, [K, U], as `elastic.metrics.elasticity_errors.response_stderr`.
+    r"""Standard error of the response of unseen classes.
+
+    $R (e^{t \sqrt V} - 1) / 2$, [K, U], V as of response_stderr.
 
     Examples
     --------

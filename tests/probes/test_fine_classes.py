@@ -42,5 +42,5 @@ def test_nearest_means_are_of_train_samples_and_of_one_super_class():
 
 @pytest.mark.parametrize("options", [{"classes": [0, 1]}, {"superclasses": {"a": [0], "b": [1]}}])
 def test_data_without_fine_classes_are_refused(options):
-    with pytest.raises(ModelError, match="fine_classes|superclasses"):
+    with pytest.raises(ModelError, match=r"fine_classes|superclasses"):
         build_probes(subject(**options), {"fine_classes": {}})

@@ -227,6 +227,7 @@ def test_every_kind_of_name_is_listed(command):
         assert all(name in told.out for name in listed[kind])
         assert set(one_object(command("list", kind, "--json").out)) == {kind}
         assert all(listed[kind].values()), "a name without a summary"
+        assert not [text for text in listed[kind].values() if "`" in text], "marks of code are for developers"
 
 
 def test_protocols_of_the_folder_are_listed(command, protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -104,7 +104,7 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
 
 
 #: Options that every figure has, and their types.
-SHARED_TYPES = {"width": float | None, "caption": bool | None, "ax": Any, "theme": str}
+SHARED_TYPES = {"width": float | None, "caption": bool | None, "ax": Any, "theme": Literal["light", "dark"]}
 
 
 def describe(draw: FigureFunction, function: FigureFunction) -> None:

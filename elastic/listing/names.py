@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.errors import ElasticError
+from elastic.listing.prose import without_marks
 from elastic.protocol.shipped import SUFFIXES, shipped_protocols
 from elastic.protocol.text import read_file
 from elastic.protocol.words import one_line
@@ -29,7 +30,7 @@ def names(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return {kind: {name: what it is in one line}}."""
     special: dict[str, Callable[[], dict[str, str]]] = {PROTOCOLS: _protocols, SECTIONS: _sections}
     return {
-        kind: special[kind]() if kind in special else {entry.name: entry.summary for entry in registry(kind)}
+        kind: special[kind]() if kind in special else {e.name: without_marks(e.summary) for e in registry(kind)}
         for kind in kinds
     }
 

@@ -76,6 +76,10 @@ def complete_claims(
     return completed, problems
 
 
+#: What a file of claims says at least.
+CLAIMS_FILE = "a file with claims: [{name: collapse_deepens_with_depth}] (elastic list claims)"
+
+
 @dataclass(frozen=True)
 class ReadClaim:
     """A claim as it was read from a file.
@@ -121,7 +125,12 @@ def read_claims(path: Given) -> list[ReadClaim]:
     ElasticError
         If the file cannot be read, or has no list of claims.
     """
-    tree = read_protocol(path).tree
+    try:
+        tree = read_protocol(path).tree
+    except ProtocolError as error:
+        if error.should != "be a readable file":
+            raise
+        raise ProtocolError("the file of claims", error.should, error.found, CLAIMS_FILE, place=error.place) from None
     if not isinstance(tree.data.get("claims"), list):
         hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING

@@ -104,13 +104,25 @@ def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[st
     split = options.get("split")
     probed = [cell.settings.probes.collapse for cell in representatives(protocol.cells)]
     measured = {one for probe in probed if probe for one in probe.splits}
-    if "collapse" not in cube or split not in ("train", "test") or split in measured:
+    if split not in ("train", "test"):
+        return None
+    if split == "test" and (name := _without_split(cube, options)):
+        should = f"be left out, as {name} is measured on train samples only"
+        return OptionError("`split`", should, repr(split), "split: train", location=("split",))
+    if "collapse" not in cube or split in measured:
         return None
     named = [str(value).rpartition("/")[2] for value in options.values() if isinstance(value, str)]
     if not any("split" in cube["collapse"][name].dims for name in named if name in cube["collapse"].data_vars):
         return None
     hint = f"{measured.pop()!r}, or probes.collapse.splits: [train, test]"
     return OptionError("`split`", "be a split on which collapse is measured", repr(split), hint, location=("split",))
+
+
+def _without_split(cube: xr.DataTree, options: Mapping[str, Any]) -> str | None:
+    """Return which variable of the elasticity or weights a claim is about; None if it is about none."""
+    about = {value for key in ("metric", "variable") if isinstance(value := options.get(key), str)}
+    groups = [node for name, node in cube.children.items() if name not in ("collapse", "training")]
+    return next((str(name) for node in groups for name in node.data_vars if name in about), None)
 
 
 def _recorded(protocol: Protocol, folder: Path) -> dict[str, Layout]:

@@ -131,6 +131,8 @@ OF_NC1 = "{name: below, variable: nc1, threshold: 1"
          "probes.elasticity"),
         (OF_NC1 + "}", "probes.collapse=null", "`claims.0.variable`", "probes.collapse"),
         (OF_NC1 + ", split: test}", "probes.collapse.splits=[train]", "`claims.0.split`", "[train, test]"),
+        ("{name: below, variable: locality, threshold: 1, split: test}", "training.epochs=2", "`claims.0.split`",
+         "train"),
         (OF_NC1 + ", epoch: 2}", "probes.at={name: listed, values: [4]}", "`claims.0.epoch`", "0"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import pytest
 
+from elastic.errors import ProtocolError
 from elastic.protocol import load_claims
 
 AXES = "axes:\n  seed: [0, 1]\n  decay: {path: optimizer.weight_decay, values: [0, 0.1]}\n  bias: {path: model.bias, values: [true, false]}\n"  # noqa: E501
@@ -23,6 +24,14 @@ def test_every_option_is_written_out_in_the_canonical_form(files, base):
     }  # fmt: skip
     assert files.load(with_claim(base, whole + "where: null}")).digest == short.digest
     assert files.load(with_claim(base, whole + "where: {decay: 0.1}}")).digest != short.digest
+
+
+def test_a_file_of_claims_that_is_missing_is_told_with_what_it_says(tmp_path):
+    with pytest.raises(ProtocolError, match="the file of claims should be a readable file") as caught:
+        load_claims(tmp_path / "claims.yaml")
+    text = caught.value.hint.removeprefix("a file with ").partition(" (")[0]
+    (tmp_path / "claims.yaml").write_text(text)
+    assert [claim.name for claim in load_claims(tmp_path / "claims.yaml")] == ["collapse_deepens_with_depth"]
 
 
 def test_the_claims_of_a_file_are_those_of_its_protocol(files, base):

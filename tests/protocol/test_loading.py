@@ -2,7 +2,7 @@
 
 import pytest
 
-from elastic.errors import ElasticError, NotAllowed, ProtocolError, UnknownName
+from elastic.errors import ElasticError, ModelError, NotAllowed, ProtocolError, UnknownName
 
 
 def told(error: ElasticError):
@@ -230,3 +230,21 @@ def test_a_protocol_cannot_allow_itself(files, base, key):
 def test_a_target_that_is_no_import_path_is_refused(files, base, target):
     text = base.replace("mlp\n  widths: [8, 4]\n", EXTERNAL.replace("lab.nets:Net", f'"{target}"'))
     assert isinstance(files.refuse(text, allow=["lab"]), (ProtocolError, NotAllowed))
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("training.penalties.logits.weight", 16),
+        ("training.penalties.logits", None),
+        ("memory_budget", 17),
+        ("name", 1),
+        ("epochs", 14),
+    ],
+)
+def test_what_is_found_out_later_is_told_at_its_place(files, base, field, line):
+    """Also a key that has a dot, and a part by its last name where there is one of it only."""
+    text = base.replace("epochs: 3", "epochs: 3\n  penalties:\n    logits.weight: 0.1")
+    protocol = files.load(text + "probes: {memory_budget: 1}\n")
+    told = protocol.located(ModelError(f"`{field}`", "be another", "it", "another"))
+    assert (told.place and int(told.place.split(":")[1])) == line

@@ -85,24 +85,29 @@ def inputs(n=9):
     return torch.randn(n, 4, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 @pytest.mark.parametrize("kind", COUPLED)
-def test_features_that_depend_on_the_batch_are_refused_by_the_layer(kind):
+def test_features_that_depend_on_the_batch_are_refused_by_the_layer(kind, first):
+    if kind == "a small share of the batch mean" and not first:
+        pytest.skip("is seen in float64 alone, when a model is looked at first")
     net = network(COUPLED[kind], track=False)
     with pytest.raises(ModelError, match="layer 'hidden' should give each sample features of its own"):
-        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs(), first=first)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 @pytest.mark.parametrize("kind", RANDOM)
-def test_features_that_depend_on_chance_are_refused_by_the_layer(kind):
+def test_features_that_depend_on_chance_are_refused_by_the_layer(kind, first):
     net = network(RANDOM[kind])
     with pytest.raises(ModelError, match="layer 'hidden' should be deterministic in evaluation mode"):
-        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+        check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs(), first=first)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 @pytest.mark.parametrize("kind", HARMLESS)
-def test_other_models_pass(kind):
+def test_other_models_pass(kind, first):
     net = network(HARMLESS[kind])
-    check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs())
+    check_preconditions(tap(net, ["enter", "hidden"], inputs()[:2]), inputs(), first=first)
     assert net.training
     assert net.calls == 0
 

@@ -194,6 +194,15 @@ class Training(Strict):
             examples=[1],
         ),
     ] = 1
+    evaluate: Annotated[
+        Literal["every", "probed"] | Annotated[int, Field(ge=1, le=1_000_000)],
+        Added("0.1.0", before="every"),
+        Field(
+            description="After which epochs loss and accuracy are evaluated: every one, those that are probed, or each "
+            "n-th; epoch 0 and the last always are.",
+            examples=["probed", 10],
+        ),
+    ] = "every"
     tf32: Annotated[
         bool,
         Added("0.1.0", before=False),

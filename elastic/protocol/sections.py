@@ -204,10 +204,13 @@ class Training(Strict):
         ),
     ] = "every"
     tf32: Annotated[
-        bool,
-        Added("0.1.0", before=False),
-        Field(description="Whether a GPU rounds the factors of products to TF32 in training and evaluation."),
-    ] = False
+        Literal["never", "training", "everywhere"],
+        Added("0.1.0", before="never"),
+        Field(
+            description="Where a GPU rounds the factors of products to TF32: nowhere, in training and evaluation, or "
+            "in probes too.",
+        ),
+    ] = "never"
     init_scale: Annotated[Positive, Field(description="Factor on the initial weights, not on biases and gains.")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],
@@ -306,11 +309,6 @@ class Probes(Strict):
     elasticity: Annotated[
         ElasticityProbe | None, Field(description="Local elasticity of every layer; null: not measured.")
     ] = ElasticityProbe()
-    tf32: Annotated[
-        bool,
-        Added("0.1.0", before=False),
-        Field(description="Whether a GPU rounds the factors of products to TF32 in probes."),
-    ] = False
     memory_budget: Annotated[
         str,
         BeforeValidator(spell_bytes, json_schema_input_type=str | int),

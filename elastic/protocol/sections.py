@@ -213,11 +213,23 @@ class Training(Strict):
             examples=[1],
         ),
     ] = 1
+    evaluate: Annotated[
+        Literal["every", "probed"] | Annotated[int, Field(ge=1, le=1_000_000)],
+        Added("0.1.0", before="every"),
+        Field(
+            description="After which epochs loss and accuracy are evaluated: every one, those that are probed, or each "
+            "n-th; epoch 0 and the last always are.",
+            examples=["probed", 10],
+        ),
+    ] = "every"
     tf32: Annotated[
-        bool,
-        Added("0.1.0", before=False),
-        Field(description="Whether a GPU rounds the factors of products to TF32 in training and evaluation."),
-    ] = False
+        Literal["never", "training", "everywhere"],
+        Added("0.1.0", before="never"),
+        Field(
+            description="Where a GPU rounds the factors of products to TF32: nowhere, in training and evaluation, or "
+            "in probes too.",
+        ),
+    ] = "never"
     init_scale: Annotated[Positive, Field(description="Factor on the initial weights, not on biases and gains.")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],
@@ -317,11 +329,6 @@ class Probes(Strict):
     elasticity: Annotated[
         ElasticityProbe | None, Field(description="Local elasticity of every layer; null: not measured.")
     ] = ElasticityProbe()
-    tf32: Annotated[
-        bool,
-        Added("0.1.0", before=False),
-        Field(description="Whether a GPU rounds the factors of products to TF32 in probes."),
-    ] = False
     memory_budget: Annotated[
         str,
         BeforeValidator(spell_bytes, json_schema_input_type=str | int),

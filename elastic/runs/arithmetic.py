@@ -13,6 +13,10 @@ from elastic.runs.threads import cpu_threads
 @contextmanager
 def arithmetic_of(settings: Settings) -> Iterator[None]:
     """Compute for the length of the block as the settings of a run say, whatever the process is set to."""
-    training, probes = settings.training, settings.probes
-    with cpu_threads(training.threads), products(tf32=training.tf32), tf32_in_measurements(probes.tf32):
+    tf32 = settings.training.tf32
+    with (
+        cpu_threads(settings.training.threads),
+        products(tf32=tf32 != "never"),
+        tf32_in_measurements(tf32 == "everywhere"),
+    ):
         yield

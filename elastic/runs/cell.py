@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
-from elastic.cube import Journal, Status, compact_journal, read_report, run_lock, write_report
+from elastic.cube import TRAINING, Journal, Status, compact_journal, read_report, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import Damaged
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.runs.arithmetic import arithmetic_of
 from elastic.runs.recorder import Recorded, RunRecorder
+from elastic.runs.scalars import EVALUATED
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Snapshot, Trainer, train
 
@@ -109,6 +110,8 @@ class Commit:
     def __call__(self, snapshot: Snapshot) -> Recorded:
         """Commit an epoch; whoever dies in between replays it and compares."""
         self.check_owned()
+        asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
+        told = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
         recorded = self.recorder.record(
             snapshot.epoch,
             loss=snapshot.loss,
@@ -116,6 +119,7 @@ class Commit:
             objective=snapshot.objective,
             lr=snapshot.lr,
             gradient_norm=snapshot.gradient_norm,
+            **told,
         )
         with self.recorder.timed("writing"):
             save_checkpoint(self.folder, self.digest, self.trainer.state_dict(), self.environment)
@@ -180,6 +184,7 @@ def _train(commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
         for note in commit.recorder.take_notes():
             watch.note(note)
         scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
+        scores = scores if snapshot.evaluated else {}
         watch.epoch_done(snapshot.epoch, scores, recorded.probed)
         if recorded.diverged:
             watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")

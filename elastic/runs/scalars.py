@@ -15,6 +15,9 @@ from elastic.registry import registry
 #: Scores of each split.
 SCORES = ("loss", "accuracy")
 
+#: Name of the variable that says at which epochs the scores were evaluated, where that is not every one.
+EVALUATED = "scores_evaluated"
+
 _KNOWN = (
     ("loss", "mean loss of the samples, in evaluation mode", "1", "mean of ℓ(z, y)", (None, None), ("split",)),
     ("accuracy", "share of samples classified rightly", "1", "mean of [argmax z = y]", (0.0, 1.0), ("split",)),
@@ -23,6 +26,8 @@ _KNOWN = (
     ("lr", "learning rate of the epoch that ended here", "1", "lr · schedule(epoch)", (0.0, None), ()),
     ("gradient_norm", "mean over the epoch's steps of the norm of the minibatch gradient", "1",
      "mean of ‖∇ mean ℓ‖", (0.0, None), ()),
+    (EVALUATED, "whether loss, accuracy and objective were evaluated (1) or left out (0)", "1",
+     "1 at epochs of training.evaluate", (0.0, 1.0), ()),
 )  # fmt: skip
 
 #: The variables of elastic's own training, by name.
@@ -41,6 +46,15 @@ KNOWN: Mapping[str, Variable] = {
     )
     for name, long, units, formula, bounds, dims in _KNOWN
 }
+
+
+def recorded(*, everywhere: bool) -> tuple[Variable, ...]:
+    """Return what elastic's own training records, that scores are evaluated after every epoch or not.
+
+    >>> [variable.name for variable in recorded(everywhere=True)]
+    ['loss', 'accuracy', 'objective', 'lr', 'gradient_norm']
+    """
+    return tuple(variable for name, variable in KNOWN.items() if not (everywhere and name == EVALUATED))
 
 
 def described(name: str) -> Variable:
@@ -96,11 +110,13 @@ def training_values(scalars: Mapping[str, Any], splits: Sequence[str], *, evalua
 
 
 def is_diverged(scalars: Mapping[str, Any], splits: Sequence[str]) -> bool:
-    """Return whether a loss or the objective that was given is infinite or not a number.
+    """Return whether a loss or the objective that was given is infinite or not a number, and not left out.
 
     >>> is_diverged({"loss": {"train": float("inf")}}, ["train"]), is_diverged({"lr": float("nan")}, ["train"])
     (True, False)
     """
+    if scalars.get(EVALUATED) == 0:
+        return False
     given: list[Any] = [scalars.get("objective")]
     given += [scalars.get(f"{split}_loss") for split in splits]
     loss = scalars.get("loss")

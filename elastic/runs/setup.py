@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -23,7 +23,7 @@ from elastic.protocol import Data, Settings
 from elastic.protocol.later_components import fill_in
 from elastic.registry import Entry, registry
 from elastic.runs.layouts import layout_of
-from elastic.runs.scalars import KNOWN
+from elastic.runs.scalars import recorded
 from elastic.training import Randomness, Trainer, build_objective, probed_epochs
 
 
@@ -96,7 +96,8 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
     probes = build_probes(subject, settings.probes.asked)
     at = settings.probes.at
     probed = probed_epochs(at.name, at.options, training.epochs)
-    layout = layout_of(subject, probes, tuple(KNOWN.values()), epochs=training.epochs, probed=probed)
+    variables = recorded(everywhere=training.evaluate == "every")
+    layout = layout_of(subject, probes, variables, epochs=training.epochs, probed=probed)
     return Setup(trainer, subject, probes, layout, prepared.digest)
 
 
@@ -135,7 +136,20 @@ def build_trainer(
         batch_size=settings.training.batch_size,
         randomness=randomness,
         deterministic=settings.training.deterministic,
+        evaluates=evaluation_schedule(settings),
     )
+
+
+def evaluation_schedule(settings: Settings) -> Callable[[int], bool]:
+    """Return which epochs a run's loss and accuracy are evaluated after; epoch 0 and the last are always among them."""
+    asked, epochs, at = settings.training.evaluate, settings.training.epochs, settings.probes.at
+    if asked == "every":
+        return lambda epoch: True
+    if asked == "probed":
+        known = frozenset(probed_epochs(at.name, at.options, epochs))
+    else:
+        known = frozenset({*range(0, epochs + 1, asked), epochs})
+    return known.__contains__
 
 
 @torch.no_grad()

@@ -41,6 +41,8 @@ class Snapshot:
         Mean over the epoch's steps of the Euclidean norm of the minibatch gradient; NaN at epoch 0.
     diverged
         Whether a loss or the objective is not finite; then this snapshot is the last.
+    evaluated
+        Whether losses, accuracies and the objective were evaluated; NaN where not.
     """
 
     epoch: int
@@ -51,6 +53,7 @@ class Snapshot:
     lr: float
     gradient_norm: float
     diverged: bool
+    evaluated: bool = True
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Trainer:
         The training's share of the global generators (weights are drawn from it before, dropout after).
     deterministic
         Whether torch is held to deterministic kernels.
+    evaluates
+        Whether the model is evaluated after so many epochs; it is wherever a gradient is not finite.
     """
 
     objective: Objective
@@ -81,6 +86,7 @@ class Trainer:
     batch_size: int | None
     randomness: Randomness
     deterministic: bool = True
+    evaluates: Callable[[int], bool] = lambda epoch: True
     epoch: int = 0
 
     def __post_init__(self) -> None:
@@ -169,7 +175,7 @@ def norm_of(gradients: list[Tensor]) -> Tensor:
     >>> norm_of([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
     5.0
     """
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) if gradients else torch.zeros(())
 
 
 def batches(samples: int, batch_size: int | None, order: torch.Generator) -> list[Tensor]:
@@ -205,7 +211,11 @@ def train(trainer: Trainer) -> Iterator[Snapshot]:
 
 
 def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot:
-    """Evaluate a trainer's model on every split."""
+    """Evaluate a trainer's model on every split, if its epoch is one of those that are evaluated."""
+    if not trainer.evaluates(trainer.epoch) and np.isfinite(gradient_norm):
+        nothing = dict.fromkeys(trainer.splits, float("nan"))
+        nan = float("nan")
+        return Snapshot(trainer.epoch, trainer.model, nothing, nothing, nan, lr, gradient_norm, False, evaluated=False)
     scores = {name: evaluate(trainer.model, trainer.loss, split) for name, split in trainer.splits.items()}
     losses = {name: score[0] for name, score in scores.items()}
     accuracy = {name: score[1] for name, score in scores.items()}

@@ -109,7 +109,7 @@ def ends(pairs, value, excess, labels=None):
     whole = table(pairs, value, labels)
     return (
         whole * np.exp(np.minimum(V / 2 - t * np.sqrt(V), 0)),
-        whole * (np.exp(t * np.sqrt(V)) - 1) / 2,
+        whole * (np.exp(V / 2 + t * np.sqrt(V)) - 1) / 2,
         whole * np.exp(V / 2 + t * np.sqrt(V)),
     )
 
@@ -123,6 +123,6 @@ def locality_ends(pairs):
             bias += (len(logs) - 1) * np.mean(logs)
             parts.append(jackknifed(logs))
     freedom = sum(parts) ** 2 / np.sum(np.square(parts))
-    reach = stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(sum(parts) + bias**2)
+    reach = stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(sum(parts) + 2 * bias**2)
     corrected = pairs.locality() * np.exp(-bias)
     return corrected * np.exp(-reach), corrected, corrected * np.exp(reach)

@@ -8,7 +8,9 @@ from torch import Tensor
 from elastic.metrics.contract import metric
 from elastic.metrics.elasticity import relative_similarity, response
 from elastic.metrics.jackknife import Interval, interval_of, responses, similarities
-from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, not_zero
+from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_pairs, example_update, not_zero
+
+__all__ = ["example_pairs", "example_update"]
 
 PER_LR = "feature per unit learning rate"
 
@@ -25,7 +27,7 @@ def _of_similarity(update: UpdateResponse) -> Interval:
 @metric(
     group="elasticity",
     source="cameron2011robust",
-    formula="response * (exp(t * sqrt(V)) - 1) / 2, V the moderated two-way jackknife variance of log response",
+    formula="response * (exp(V/2 + t * sqrt(V)) - 1) / 2, V the moderated two-way jackknife variance of log response",
     units=PER_LR,
     bounds=(0.0, None),
     dims=PAIR_OF_CLASSES,
@@ -33,8 +35,8 @@ def _of_similarity(update: UpdateResponse) -> Interval:
 def response_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the response over draws of stepped and of observed samples.
 
-    $R (e^{t \sqrt V} - 1) / 2$ with V the variance of log R by leaving out one stepped or one observed sample at a
-    time, averaged with that of all classes of the layer, and t the quantile of Student's t
+    $R (e^{V/2 + t \sqrt V} - 1) / 2$ with V the variance of log R by leaving out one stepped or one observed sample at
+    a time, averaged with that of all classes of the layer, and t the quantile of Student's t
     (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two samples on a side. For light tails it is the usual
     standard error (`response_stderr_clustered`).
 
@@ -98,15 +100,15 @@ def response_upper(update: UpdateResponse) -> Tensor:
 @metric(
     group="elasticity",
     source="cameron2011robust",
-    formula="relative_similarity * (exp(t * sqrt(V)) - 1) / 2, V as of response_stderr, of log relative_similarity",
+    formula="relative_similarity * (exp(V/2 + t * sqrt(V)) - 1) / 2, V the variance of log relative_similarity",
     bounds=(0.0, None),
     dims=PAIR_OF_CLASSES,
 )
 def relative_similarity_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the relative similarity over draws of stepped and of observed samples.
 
-    $S (e^{t \sqrt V} - 1) / 2$, [K, K]; V as of response_stderr, where leaving out a stepped sample changes response
-    and self-response together.
+    $S (e^{V/2 + t \sqrt V} - 1) / 2$, [K, K]; V as of response_stderr, where leaving out a stepped sample changes
+    response and self-response together.
 
     Examples
     --------

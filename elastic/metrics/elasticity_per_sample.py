@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from elastic.metrics.contract import metric
-from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, not_zero
+from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_pairs, not_zero
+
+__all__ = ["example_pairs"]
 
 
 @metric(

@@ -12,8 +12,8 @@ of many draws in up to half of the cases. Three things are done about it:
 - *Skewness.* The mean of few skewed values lies below the mean of many: as for a lognormal mean, the interval is
   shifted by V/2, $R \exp(V/2 \pm t \sqrt V)$, t the quantile of Student's t.
 
-A standard error in this module is half the way from R to $R \exp(t \sqrt V)$: for light tails the usual one, and
-otherwise such that ±2 of it cover as the interval does.
+A standard error in this module is half the way from R to the upper end of its interval: for light tails the usual one,
+and otherwise such that ±2 of it contain the interval.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Interval:
     reach: Tensor
 
     def stderr(self, estimate: Tensor) -> Tensor:
-        """Return half the way from the estimate to its upper end on the log scale."""
-        return estimate * torch.expm1(self.reach) / 2
+        """Return half the way from the estimate to its upper end, which is the farther one."""
+        return estimate * torch.expm1(self.variance / 2 + self.reach) / 2
 
     def lower(self, estimate: Tensor) -> Tensor:
         """Return the lower end, never above the estimate."""

@@ -15,7 +15,9 @@ from torch import Tensor
 from elastic.metrics.contract import metric
 from elastic.metrics.elasticity import locality
 from elastic.metrics.jackknife import LeftOut, quantile, similarities
-from elastic.metrics.update import UpdateResponse, not_zero
+from elastic.metrics.update import UpdateResponse, example_pairs, not_zero
+
+__all__ = ["example_pairs"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,15 @@ class Leaving:
 
     @property
     def reach(self) -> Tensor:
-        """Half the length of the interval of the logarithm, with the correction as uncertain as it is large.
+        """Half the length of the interval of the logarithm: t·√(V + 2b²).
 
-        One sample may make up most of the part of its class: each part has one degree of freedom (Satterthwaite).
+        The correction b is as uncertain as it is large, and what it leaves of the bias is about as large again. One
+        sample may make up most of the part of its class: each part has one degree of freedom (Satterthwaite).
         """
         variance = self.parts.sum()
         freedom = variance.square() / not_zero(self.parts.square().sum())
         t = quantile(freedom.nan_to_num(nan=1.0))
-        return t * (variance + self.bias.square()).sqrt()
+        return t * (variance + 2 * self.bias.square()).sqrt()
 
 
 def leaving(update: UpdateResponse) -> Leaving:
@@ -137,14 +140,14 @@ def locality_stderr(update: UpdateResponse) -> Tensor:
 @metric(
     group="elasticity",
     source="cameron2011robust",
-    formula="locality_corrected * exp(-t * sqrt(V + b²)), V and b the jackknife's variance and bias of log locality",
+    formula="locality_corrected * exp(-t * sqrt(V + 2b²)), V and b the jackknife's variance and bias of log locality",
     bounds=(0.0, None),
 )
 def locality_lower(update: UpdateResponse) -> Tensor:
     r"""Lower end of the 95 % interval of locality over draws of samples.
 
-    $L_c \exp(-t \sqrt{V + b^2})$, []: V the variance of log L by leaving out one stepped or observed sample of a class
-    at a time, b its bias, t the quantile of Student's t.
+    $L_c \exp(-t \sqrt{V + 2 b^2})$, []: V the variance of log L by leaving out one stepped or observed sample of a
+    class at a time, b its bias, t the quantile of Student's t.
 
     Convention: of the samples, not of the seeds: how far another draw of samples on the same network may be.
 
@@ -159,13 +162,13 @@ def locality_lower(update: UpdateResponse) -> Tensor:
 @metric(
     group="elasticity",
     source="cameron2011robust",
-    formula="locality_corrected * exp(t * sqrt(V + b²)), V and b the jackknife's variance and bias of log locality",
+    formula="locality_corrected * exp(t * sqrt(V + 2b²)), V and b the jackknife's variance and bias of log locality",
     bounds=(0.0, None),
 )
 def locality_upper(update: UpdateResponse) -> Tensor:
     r"""Upper end of the 95 % interval of locality over draws of samples.
 
-    $L_c \exp(t \sqrt{V + b^2})$, []; see locality_lower.
+    $L_c \exp(t \sqrt{V + 2 b^2})$, []; see locality_lower.
 
     Examples
     --------

@@ -69,7 +69,10 @@ def test_claims_json_is_whole(study, tmp_path):
     found = elastic.check(study, claims=protocol(tmp_path, HELD, "{name: locality_above}")).to_json()
     assert set(found) == {"study", "digest", "level", "elastic_version", "claims", "standing", "exploratory"}
     for claim in found["claims"]:
-        assert set(claim) == {"name", "sentence", "source", "quantity", "options", "verdict", "findings"}
+        assert set(claim) == {
+            "name", "sentence", "source", "quantity", "options", "verdict", "findings", "estimates", "level", "plain",
+            "fragile",
+        }  # fmt: skip
         assert claim["sentence"]
         assert "{" not in claim["sentence"]
         for finding in claim["findings"]:

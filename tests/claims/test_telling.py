@@ -1,6 +1,7 @@
 """The table of verdicts says all that counts without colour, at 80 columns."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -76,3 +77,13 @@ def test_each_setting_has_its_own_mark():
 
 def test_a_study_without_claims_is_told_what_to_do():
     assert "--claims FILE" in printed(Checked("little", "0", ()))
+
+
+def test_the_interval_that_decides_and_fragile_verdicts_are_told_everywhere():
+    found = replace(finding("supported"), adjusted=(1.125, 1.875))
+    verdict = Verdict("a", "b", "c", "d", {}, "supported", (found,), "typical seed", 0.99, "supported", (1,))
+    checked = Checked("s", "0", (verdict,))
+    for text in (" ".join(printed(checked).split()), checked._repr_html_()):
+        for words in ("1.50 [1.25, 1.75]", "adjusted [1.12, 1.88]", "fragile: another verdict without seed 1"):
+            assert words in text
+    assert "typical seed" in printed(checked)

@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python tests/metrics/coverage_of_errors.py [STEPPED] [DRAWS]
 
-The networks are that of quickstart.yaml, and the same without batch norm and with little weight decay, in which one sample
-of eight carries 60 % of its class's self-response. Movements of all pairs of train samples are computed once; the truth is
-their mean. Draws are of samples that are stepped and of others that are observed, as a probe draws them. Takes about three
-minutes on one core.
+The networks are that of quickstart.yaml, and the same without batch norm and with little weight decay, in which one
+sample of eight carries 60 % of its class's self-response. Movements of all pairs of train samples are computed once;
+the truth is their mean. Draws are of samples that are stepped and of others that are observed, as a probe draws them.
+Takes about three minutes on one core.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_two_standard_errors_cover_where_one_sample_carries_most_of_its_class():
         for stderr in (response_stderr, response_stderr_clustered)
     }
     assert covered["response_stderr_clustered"] < 0.7
-    assert covered["response_stderr"] > 0.88
+    assert covered["response_stderr"] > 0.9
     inside = torch.stack([(response_lower(u) <= truth) & (truth <= response_upper(u)) for u in draws])
     assert inside.double().mean() > 0.91
 

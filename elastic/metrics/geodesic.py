@@ -61,4 +61,5 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
     for centred, values in ((a, first), (b, second)):
         if centred.abs().max() <= 1e-12 * values.abs().max():
             return first.new_tensor(float("nan"))
-    return ((a / a.norm()) @ (b / b.norm())).clamp(-1, 1)
+    r: Tensor = ((a / a.norm()) @ (b / b.norm())).clamp(-1, 1)
+    return r

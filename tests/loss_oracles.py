@@ -15,12 +15,12 @@ def table(values, stepped, observed, same, classes):
 
 
 def clustered(values, stepped, observed, same, classes):
-    """Two-way clustered standard error of that mean of numbers [J][M], by `oracles.response_stderr` of what is ≥ 0.
+    """Two-way clustered standard error of that mean of numbers [J][M], by `oracles.response_stderr_clustered`.
 
     That one takes norms of movements: of numbers that are shifted to be positive, the error is the same.
     """
     shifted = (np.asarray(values) - np.min(values))[..., None]
-    return oracles.response_stderr(shifted, stepped, observed, same, classes)
+    return oracles.response_stderr_clustered(shifted, stepped, observed, same, classes)
 
 
 def loss_response(loss_rates_of_pairs, stepped, observed, same, classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import oracles_of_errors as errors
 import scipy
 
 
@@ -70,15 +71,7 @@ def kernel_similarity_unseen(moved, own, stepped, observed):
 
 
 def response_unseen_stderr(moved, stepped, observed):
-    """√(V_a + V_m − V_am) of the table of pairs of two classes, all with several samples."""
-
-    def stderr(j, u):
-        table = np.array([[np.linalg.norm(moved[a][m]) for m in np.flatnonzero(observed == u)]
-                          for a in np.flatnonzero(stepped == j)])  # fmt: skip
-        left, (rows, columns) = table - table.mean(), table.shape
-        by_row = rows / (rows - 1) * np.sum(left.sum(axis=1) ** 2)
-        by_column = columns / (columns - 1) * np.sum(left.sum(axis=0) ** 2)
-        by_pair = table.size / (table.size - 1) * np.sum(left**2)
-        return np.sqrt(max(by_row + by_column - by_pair, by_row, by_column)) / table.size
-
-    return np.array([[stderr(j, u) for u in np.unique(observed)] for j in np.unique(stepped)])
+    """As of all classes, with the unseen ones observed only and the others stepped only."""
+    own, labels = np.ones((len(stepped), 1)), (np.unique(stepped), np.unique(observed))
+    pairs = errors.Pairs(moved, own, stepped, observed, lambda a, m: False, None)
+    return errors.ends(pairs, errors.Pairs.response, errors.nothing, labels)[1]

@@ -57,7 +57,7 @@ class PairSums:
         return total / not_zero(self._pairs())[..., None]
 
     def stderr(self) -> Tensor:
-        """Return the standard error of that mean [K, K, d], clustered as `elastic.metrics.elasticity_errors.response_stderr_clustered`.
+        """Return the standard error of that mean [K, K, d], clustered as response_stderr_clustered.
 
         Examples
         --------
@@ -276,7 +276,9 @@ def logit_response(output_update: OutputUpdate) -> Tensor:
     layerless=True,
 )
 def logit_response_stderr(output_update: OutputUpdate) -> Tensor:
-    r"""Standard error of the logit response, clustered as response_stderr_clustered: √(V_a + V_m − V_am), [K, K, outputs].
+    r"""Standard error of the logit response, clustered as response_stderr_clustered.
+
+    √(V_a + V_m − V_am), [K, K, outputs].
 
     Examples
     --------

@@ -11,6 +11,7 @@ from typing import Any
 
 import cases
 import elasticity_cases
+import kernel_cases
 import loss_oracles
 import numpy as np
 import oracles
@@ -50,6 +51,7 @@ GROUPS = {
         weight_cases.CASES, weight_cases.Case.readings, weight_cases.of_classifier(cases.simplex_etf(shift=0.7))
     ),
     "unseen": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
+    "tangent_kernel": GroupUnderTest(kernel_cases.CASES, kernel_cases.Case.readings, None, vars(kernel_cases)),
     "fine_classes": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
 }
 

@@ -94,7 +94,7 @@ def few(tmp_path):
             return []
         if data == "digits":
             return ["data.per_class=40"]
-        if data == "linked_rings":
+        if data in ("linked_rings", "torus"):
             return ["data.samples_per_class=40", "data.per_class=20"]
         if data == "fashion_mnist":
             write_idx(tmp_path, rng)

@@ -57,6 +57,7 @@ class Case:
             "labels": reading.labels,
             "decisions": self.decisions,
             "classifier_weights": self.weights,
+            "classifier_bias": torch.zeros(self.classes) if self.bias is None else self.bias,
             "duality_weights": DualityWeights(self.weights, is_classifier=True),
             "least_squares": squares,
         }

@@ -131,6 +131,13 @@ def rates_falling(power: float, shift: float = 0.0, spread: float = 0.0, below: 
     return draw
 
 
+def along_a_curve(rng, studies, seeds):
+    """Correlations of similarity with distance about −0.9."""
+    z = math.atanh(0.9) + rng.normal(0, 0.1, (studies, seeds, 1))
+    found = sim.values(-np.tanh(z), "layer", bounds=sim.COSINE, layer=["logits"])
+    return sim.cube(elasticity={"geodesic_correlation": found})
+
+
 def crossing_order(rng, studies, seeds):
     """Log nc1 that rises with depth until about epoch 9, and then falls with it."""
     at = math.log(10) + rng.normal(0, 0.15, (studies, seeds, 1, 1))
@@ -307,6 +314,7 @@ CASES = (
          {"level": 0.1}),
     Case("reaches_level_inward", crossing(3.6, 0.0, never=1 / 3), {"min_factor": 1.0}, {"min_factor": 0.5},
          {"min_factor": 2.0}, {"level": 0.1}),
+    Case("similarity_follows_geodesic", along_a_curve, {"min_r": 0.9}, {"min_r": 0.8}, {"min_r": 0.96}),
     Case("depth_order_crosses", crossing_order, "least", {"least": 5.0}, {"least": 18.0}),
     Case("depth_order_crosses", crossing_order, "most", {"most": 18.0}, {"most": 5.0}),
     Case("follows_power_law", growing, {"least": 2.0}, {"least": 0.0}, {"least": 2.5}, SCALED),

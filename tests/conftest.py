@@ -14,10 +14,59 @@ hypothesis.settings.register_profile("elastic", deadline=None, derandomize=True,
 hypothesis.settings.load_profile("elastic")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each file to one worker, in the order of files, whatever `--dist` says.
+
+    Studies that a module makes once are made once altogether, instead of once a worker. The last files are those of
+    doctests, short ones, so that no worker waits long for the other.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # which puts files of few tests last, and with them the slowest ones
+    return LoadFileScheduling(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     """Draw each test's weights from one seed: about one small ReLU net in fifty has a class that no unit sees."""
     torch.default_generator.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced():
+    """Leave it to the kernel when files reach the disk: no test cuts the power, and a study waits for 500 syncs.
+
+    That a file is synced before it takes its place, and its folder after, tests/cube/test_atomic.py watches.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_figures():
+    """Draw two figures a page, the ones of which tests/report reads: one page costs seconds of drawing.
+
+    Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in tests/test_wall.py and
+    tests/test_exit_codes.py, in processes of their own. A test that needs them all asks for `all_figures`.
+    """
+    from elastic.registry import registry
+    from elastic.report import embedded_figures
+
+    few = [registry("figures").get(name) for name in ("depth_profile", "response_matrices")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded_figures, "in_order", lambda: few)
+        yield
+
+
+@pytest.fixture
+def all_figures(monkeypatch):
+    """Draw all figures on a page."""
+    from elastic.figures.order import in_order
+    from elastic.report import embedded_figures
+
+    monkeypatch.setattr(embedded_figures, "in_order", in_order)
 
 
 @pytest.fixture(scope="session")

@@ -53,12 +53,16 @@ class Case:
             (self.observed, self.observed_labels), classes=self.classes, same=self.same_matrix, **options,
         )  # fmt: skip
 
+    @cache  # noqa: B019
     def readings(self):
+        """Return what metrics of the group may ask for: measured once a case, and read by hundreds of tests."""
         with torch.no_grad():
             features = self.model.taps(self.observed)[self.layer].flatten(1)
         parts = [self.of_class(k) for k in range(self.classes)]
+        losses = {}
         return {
-            "update": self.responses()[self.layer],
+            "update": self.responses(losses=losses)[self.layer],
+            **losses,
             "fine_updates": [part and self.fine_update(*part) for part in parts],
             "fine_features": [part and self.fine_features(features, *part) for part in parts],
             "fine_inputs": [part and self.fine_features(self.observed.flatten(1), *part) for part in parts],
@@ -88,6 +92,26 @@ class Case:
     def fine_features(features, members, fine):
         rows = features[members].double()
         return FineFeatures(rows @ rows.T, fine)
+
+    @property
+    def unmeasured(self) -> set[str]:
+        """Readings that a loss of a whole batch does not have."""
+        return {"loss_update", "output_update"} if self.loss == "supervised_contrastive" else set()
+
+    @property
+    def loss_rates_of_pairs(self):
+        """Return −⟨∇ℓ(m), ∇ℓ(a)⟩ of each pair, gradients by all parameters."""
+
+        def flat(x, y):
+            loss = build_loss(self.loss).per_sample(self.model.taps(x[None])[self.model.output], y[None]).sum()
+            found = torch.autograd.grad(loss, list(self.model.parameters()), allow_unused=True, materialize_grads=True)
+            return torch.cat([g.flatten() for g in found])
+
+        steps, samples = (
+            torch.stack([flat(x, y) for x, y in zip(*pair, strict=True)])
+            for pair in ((self.stepped, self.stepped_labels), (self.observed, self.observed_labels))
+        )
+        return -(steps @ samples.T).detach().numpy()
 
     @cache  # noqa: B019
     def gradient(self, a: int):
@@ -131,8 +155,15 @@ class Case:
             "checked": CHECKED,
             "loss_rates": [oracles.loss_rate(self.gradient(a)) for a in range(len(self.stepped))],
         }  # fmt: skip
-        if "among" in inspect.signature(oracle).parameters:
+        needed = inspect.signature(oracle).parameters
+        if "among" in needed:
             known["among"] = self.among
+        if "loss_rates_of_pairs" in needed:
+            known["loss_rates_of_pairs"] = self.loss_rates_of_pairs
+        if "moved_outputs" in needed:
+            known["moved_outputs"] = self.moved(self.model.output)[0]
+            with torch.no_grad():
+                known["outputs"] = self.model.taps(self.observed)[self.model.output].numpy()
         return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
 
 

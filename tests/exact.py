@@ -190,6 +190,21 @@ class Exact:
     def classifier_frame_error(self):
         return from_frame(self.weights, self.K)
 
+    def nc1_sample_weighted(self):
+        value = self.fuzziness()
+        return None if value is None else value / self.K
+
+    def nc2_classifier_etf_error(self):
+        return from_simplex(times(self.weights, transposed(self.weights)))
+
+    def nc3_simplex_error(self):
+        return from_simplex(times(self.weights, transposed(self.centred)))
+
+    def centre_logit_norm(self):
+        centre = mean(self.means)
+        logits = [dot(w, centre) for w in self.weights]
+        return root(dot(logits, logits))
+
     def nearest(self) -> tuple[list[int], bool]:
         """Return the first of the nearest class means of each sample, and whether two are as near anywhere."""
         squares = [[square_norm([minus(row, mu)]) for mu in self.means] for row in self.rows]
@@ -219,6 +234,15 @@ def from_frame(rows: Rows, size: int):
         return None
     cosine = real(sum(gram[k][k] for k in range(len(gram)))) / (root(square_norm(gram)) * mpmath.sqrt(size))
     return mpmath.sqrt(max(2 - 2 * cosine, mpmath.mpf(0)))
+
+
+def from_simplex(matrix: Rows):
+    """Return ‖Z/‖Z‖ - P/√(K-1)‖ of a square matrix Z and the projection P = I - 11ᵀ/K."""
+    if not square_norm(matrix):
+        return None
+    K = len(matrix)
+    along = sum((matrix[k][k] for k in range(K)), Fraction(0)) - sum(map(sum, matrix), Fraction(0)) / K
+    return mpmath.sqrt(max(2 - 2 * real(along) / (root(square_norm(matrix)) * mpmath.sqrt(K - 1)), mpmath.mpf(0)))
 
 
 def duality(weights: Rows, means: Rows):

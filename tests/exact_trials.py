@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import torch
-from exact import Exact, inner_duality, least_squares, root, singular_values, square_norm
+from exact import Exact, inner_duality, least_squares, root, singular_values, square_norm, times, transposed
 
 from elastic import measure_collapse
 from elastic.metrics.class_statistics import read_classes
@@ -204,16 +204,36 @@ def _by_layer(trial: Trial, found: Exact, nears: tuple[float, float], slack: flo
             continue
         if name in UNCENTRED and _means_vanish_only_by_type(trial, found):
             continue
+        if name == "centre_logit_norm":
+            told += _of_the_centre(trial, found, float(value), slack)
+            continue
         expected = _floats(getattr(found, name)())
         degree = DEGREES.get(name, 0)
         with np.errstate(over="ignore", under="ignore"):
             unit = trial.scale**degree if abs(np.log10(trial.scale)) * degree < 300 else None
         if unit is None:
             continue
-        near = nears[name in UNCENTRED]
+        near = nears[name in UNCENTRED] / (_size_of_logits(found) if name == "nc3_simplex_error" else 1.0)
         above = slack * (size_of(trial) if degree == 2 else 1.0) if degree else near
         told += _compare(name, value.values / unit, expected, near, above)
     return told
+
+
+def _of_the_centre(trial: Trial, found: Exact, value: float, slack: float) -> list[str]:
+    """Compare the logits of the global mean, which have the scale of the features and that of the weights."""
+    unit = trial.scale * trial.weight_scale
+    if not 1e-200 < unit < 1e200:
+        return []
+    weights = float(root(square_norm(found.weights)))
+    expected = np.array(float(found.centre_logit_norm()))
+    return _compare("centre_logit_norm", np.array(value / unit), expected, 1e-9, 1e-12 + slack * weights)
+
+
+def _size_of_logits(found: Exact) -> float:
+    """Return ‖WMᵀ‖/(‖W‖‖M‖): how much of the weights lies along the class means; 1 where nothing does."""
+    sizes = square_norm(found.weights) * square_norm(found.centred)
+    along = square_norm(times(found.weights, transposed(found.centred)))
+    return float(root(along / sizes)) if along else 1.0
 
 
 def size_of(trial: Trial) -> float:

@@ -20,12 +20,39 @@ import processes
 _PRELOADED = ["preloaded", "forked"]
 
 
+def _server():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+class Worker:
+    """A worker of `elastic.study.executors`, with what its owner needs of `subprocess.Popen`."""
+
+    def __init__(self, connection, environment):
+        target = (connection, {**os.environ, **environment})
+        self._process = _server().Process(target=_work, args=target, daemon=True)
+        self._process.start()
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    poll = returncode.fget
+
+    def wait(self, timeout=None):
+        self._process.join(timeout)
+        return self.returncode
+
+    def kill(self):
+        self._process.kill()
+
+
 class Forked:
     """A command that runs in a forked process, with what a test needs of `subprocess.Popen`."""
 
     def __init__(self, arguments, cwd):
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOADED)
+        context = _server()
         ours, theirs = context.Pipe(duplex=False)
         target = (theirs, [str(part) for part in arguments], str(cwd))
         with theirs, ours:
@@ -77,6 +104,14 @@ def _kill_group(process):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
+
+
+def _work(connection: Connection, environment):
+    os.environ.update(environment)
+    sys.path[:] = connection.recv()
+    from elastic.study.executors.worker import work_for
+
+    work_for(connection)
 
 
 def _main(stderr: Connection, arguments, cwd):

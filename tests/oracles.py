@@ -10,6 +10,7 @@ import copy
 import itertools
 
 import numpy as np
+import oracles_of_errors as errors
 import torch
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def response(moved, stepped, observed, same, classes):
     return class_by_class(mean, classes)
 
 
-def response_stderr(moved, stepped, observed, same, classes):
+def response_stderr_clustered(moved, stepped, observed, same, classes):
     """Two-way clustered variance of the mean over pairs: by stepped sample, by observed sample, less by pair."""
 
     def stderr(j, k):
@@ -478,6 +479,74 @@ def locality(moved, own, stepped, observed, same, classes):
     within = np.mean([S[j, j] for j in range(classes)])
     between = np.mean([S[j, k] for j in range(classes) for k in range(classes) if j != k])
     return within / between
+
+
+def response_lower(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.response, errors.nothing)[0]
+
+
+def response_stderr(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.response, errors.nothing)[1]
+
+
+def response_upper(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.response, errors.nothing)[2]
+
+
+def relative_similarity_lower(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.similarity, errors.own_excess)[0]
+
+
+def relative_similarity_stderr(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.similarity, errors.own_excess)[1]
+
+
+def relative_similarity_upper(moved, own, stepped, observed, same, classes):
+    pairs = errors.Pairs(moved, own, stepped, observed, same, classes)
+    return errors.ends(pairs, errors.Pairs.similarity, errors.own_excess)[2]
+
+
+def locality_lower(moved, own, stepped, observed, same, classes):
+    return errors.locality_ends(errors.Pairs(moved, own, stepped, observed, same, classes))[0]
+
+
+def locality_corrected(moved, own, stepped, observed, same, classes):
+    return errors.locality_ends(errors.Pairs(moved, own, stepped, observed, same, classes))[1]
+
+
+def locality_upper(moved, own, stepped, observed, same, classes):
+    return errors.locality_ends(errors.Pairs(moved, own, stepped, observed, same, classes))[2]
+
+
+def locality_stderr(moved, own, stepped, observed, same, classes):
+    value = locality(moved, own, stepped, observed, same, classes)
+    low, _, high = errors.locality_ends(errors.Pairs(moved, own, stepped, observed, same, classes))
+    return max(high - value, value - low) / 2
+
+
+def effective_samples(own, stepped, classes):
+    """1 / Σ of squared shares."""
+    norms = [[np.linalg.norm(own[a]) for a in steps_on(j, stepped)] for j in range(classes)]
+    return np.array([1 / sum((norm / sum(of_class)) ** 2 for norm in of_class) for of_class in norms])
+
+
+def relative_similarity_per_sample(moved, own, stepped, observed, same, classes):
+    def mean(j, k):
+        pairs = pairs_of(j, k, stepped, observed, same)
+        return np.mean([np.linalg.norm(moved[a][m]) / np.linalg.norm(own[a]) for a, m in pairs])
+
+    return class_by_class(mean, classes)
+
+
+def locality_per_sample(moved, own, stepped, observed, same, classes):
+    S = relative_similarity_per_sample(moved, own, stepped, observed, same, classes)
+    between = [S[j, k] for j in range(classes) for k in range(classes) if j != k]
+    return np.mean(np.diag(S)) / np.mean(between)
 
 
 def pair_effect(moved, own, loss_rates, a, m):
@@ -728,3 +797,25 @@ def weight_class_cosine(weights, features, labels):
     projection, rank = projection_onto(class_means(features, labels))
     leading = leading_right_singular_vectors(weights, rank)
     return np.mean(np.sqrt(np.clip(np.linalg.eigvalsh(leading.T @ projection @ leading), 0, 1)))
+
+
+def simplex_distance(matrix):
+    K = len(matrix)
+    etf = (np.eye(K) - np.ones((K, K)) / K) / np.sqrt(K - 1)
+    return np.linalg.norm(matrix / np.linalg.norm(matrix) - etf)
+
+
+def nc1_sample_weighted(features, labels):
+    return fuzziness(features, labels) / (max(labels) + 1)
+
+
+def nc2_classifier_etf_error(weights):
+    return simplex_distance(rows_of(weights) @ rows_of(weights).T)
+
+
+def nc3_simplex_error(features, labels, weights):
+    return simplex_distance(rows_of(weights) @ centred_means(features, labels).T)
+
+
+def centre_logit_norm(features, labels, weights, bias):
+    return np.linalg.norm(rows_of(weights) @ class_means(features, labels).mean(0) + (0 if bias is None else bias))

@@ -21,7 +21,7 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"_version"},
     {"elastic"},
-    {"errors", "docstrings"},
+    {"errors", "docstrings", "uncompiled"},
     {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
@@ -42,7 +42,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that are read where torch is not installed.
 TORCHLESS = (
-    "_version", "elastic", "errors", "docstrings", "registry", "progress", "releases", "protocol", "cube",
+    "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
 )  # fmt: skip
@@ -52,7 +52,7 @@ KEYS = {
     "torch.func": {"probes", "losses"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
-    "scipy": {"analysis", "theory", "optimizers"},
+    "scipy": {"analysis", "theory", "optimizers", "metrics", "claims"},
     "cvxpy": {"theory"},
     "altair": {"report"},
     "jinja2": {"report"},

@@ -108,7 +108,7 @@ def test_labels_may_be_any_names(case):
 def test_without_a_classifier_its_variables_are_left_out(case):
     h, y = features_of(case)
     asked = {e.name: set(e.parameters) for e in variables("collapse").values()}
-    readings = {"classifier_weights", "duality_weights", "decisions", "least_squares"}
+    readings = {"classifier_weights", "classifier_bias", "duality_weights", "decisions", "least_squares"}
     assert set(measure_collapse(h, y).data_vars) == {name for name, needs in asked.items() if not needs & readings}
 
 
@@ -227,7 +227,7 @@ def test_a_module_of_one_s_own_moves_as_its_slow_twin(loss, layer):
     np.testing.assert_allclose(found["pair_product"], np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-14)
     labels = {"stepped": stepped[1].tolist(), "observed": observed[1].tolist()}
     known = {**labels, "moved": moved, "own": own, "same": lambda a, m: False, "classes": 3}
-    for name in ("response", "relative_similarity", "kernel_similarity", "locality", "response_stderr"):
+    for name in ("response", "relative_similarity", "kernel_similarity", "locality", "response_stderr_clustered"):
         oracle = getattr(oracles, name)
         expected = oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
         np.testing.assert_allclose(found[name], expected, rtol=1e-8, err_msg=name)

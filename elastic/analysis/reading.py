@@ -17,7 +17,7 @@ from elastic.registry import nearest
 #: Dims that are not axes of a study, except the seed, which every study has.
 OWN_DIMS = frozenset(
     {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"}
-    | {"unseen_class", "other_unseen_class", "shots"}
+    | {"unseen_class", "other_unseen_class", "shots", "output"}
 )
 
 #: ``status`` of an epoch without a record, as the cube's ``flag_meanings`` say.

@@ -109,11 +109,12 @@ def model_and_samples(
     found = {name: gathered(name, samples, whole=whole) for name, samples in parts.items()}
     run = runner(reading.forward, reading.output)
     if not whole and not any(part.is_nested for part in found.values()):
-        arrays = {
-            name: samples_like(model, name, (part.inputs, part.labels), positions=positions)
-            for name, part in found.items()
-        }
-        view = reading.output is not None or _returns_object(model, next(iter(arrays.values()))[0][:2])
+        arrays, returned = {}, []
+        for name, part in found.items():
+            inputs, labels = _inputs_and_labels(model, name, (part.inputs, part.labels), positions)
+            returned.append(check_runs(model, name, inputs[:3]))
+            arrays[name] = inputs, labels
+        view = reading.output is not None or is_object(returned[0])
         return (BatchForward(model, run) if view else model), arrays
     if isinstance(model, TappedModel):
         hint = "samples (inputs, labels), with one array of inputs"
@@ -146,6 +147,13 @@ def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool =
     ModelError
         If the model has no parameters, or does not run on the inputs.
     """
+    inputs, labels = _inputs_and_labels(model, name, samples, positions)
+    check_runs(model, name, inputs[:3])
+    return inputs, labels
+
+
+def _inputs_and_labels(model: nn.Module, name: str, samples: Any, positions: bool) -> tuple[Tensor, Tensor]:
+    """Return what `samples_like` does, of a model that has not been run on it."""
     device = check_module(model).device
     inputs = as_inputs(f"{name}[0]", samples[0]).to(device)
     labels = labels_like(name, samples[1], device, positions=positions)
@@ -156,7 +164,6 @@ def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool =
         if not inputs.isfinite().all():
             raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
         inputs = inputs.to(input_type(model, inputs[:1]))
-    check_runs(model, name, inputs[:3])
     return inputs, labels
 
 
@@ -213,11 +220,11 @@ def _targets(name: str, labels: ArrayLike) -> Tensor:
     return tensor
 
 
-def check_runs(model: nn.Module, name: str, example: Tensor) -> None:
-    """Raise a ModelError unless a model runs on an example [n, …] of the samples ``name``."""
+def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
+    """Return what a model returns for an example [n, …] of the samples ``name``; raise a ModelError if nothing."""
     try:
         with trial(model):
-            model(example.clone())
+            return model(example.clone())
     except ElasticError:
         raise
     except Exception as error:
@@ -225,11 +232,6 @@ def check_runs(model: nn.Module, name: str, example: Tensor) -> None:
         found = f"{first_line(error)} on {str(entering.dtype).removeprefix('torch.')} of shape {list(entering.shape)}"
         hint = "inputs of the shape and type that it takes (integers stay integers: inputs.float())"
         raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
-
-
-def _returns_object(model: nn.Module, example: Tensor) -> bool:
-    with trial(model):
-        return is_object(model(example.clone()))
 
 
 def _check_table(name: str, table: Table, position: Position | None) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from elastic._version import __version__
-from elastic.claims.contract import evidence_of, stated
-from elastic.claims.decision import LEVEL, REFUTED
+from elastic.claims.contract import Evidence, evidence_of, stated
+from elastic.claims.decision import LEVEL, REFUTED, p_value
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
-from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, mistaken, together, unmeasured
+from elastic.claims.multiplicity import holm
+from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, fragile, mistaken, together, unmeasured
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
@@ -130,12 +131,12 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
         if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
-    read = (_verdict_on_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims)))
-    return Checked(study.name, study.digest, tuple(read))
+    read = [_weighed_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
+    return Checked(study.name, study.digest, judged_together(read))
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict on each claim, in the order given.
+    """Return the verdict on each claim, in the order given, at the level at which it is judged among all of them.
 
     Parameters
     ----------
@@ -144,24 +145,55 @@ def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study |
     study
         Whose claims they are: an error then says which release wrote what this one does not know.
     """
-    return tuple(_verdict_or_error(cube, number, claim, study) for number, claim in enumerate(asked))
+    return judged_together([_weighed(cube, number, claim, study) for number, claim in enumerate(asked)])
 
 
-def _verdict_on_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Verdict:
-    """Return the verdict on a claim of a file; an error names its place there."""
+@dataclass(frozen=True)
+class Weighed:
+    """A claim with its evidence, before it is known at which level it is judged."""
+
+    entry: Entry
+    options: dict[str, Any]
+    evidence: Evidence
+
+    def verdict(self, level: float = LEVEL) -> Verdict:
+        """Return the verdict at a level."""
+        found = findings(self.evidence, level)
+        told = together([finding.verdict for finding in found])
+        alone = found if level == LEVEL else findings(self.evidence)
+        return replace(
+            _verdict(self.entry, self.options, self.evidence.quantity, found),
+            estimates=self.evidence.estimand,
+            level=level,
+            plain=together([finding.verdict for finding in alone]),
+            fragile=fragile(self.evidence, told, level),
+        )
+
+
+def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already."""
+    values = [p_value(one.evidence) if isinstance(one, Weighed) else None for one in weighed]
+    levels = holm(values)
+    return tuple(
+        one.verdict(level) if isinstance(one, Weighed) else one for one, level in zip(weighed, levels, strict=True)
+    )
+
+
+def _weighed_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Weighed | Verdict:
+    """Return the evidence for a claim of a file; an error names its place there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
         return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
-    return _verdict_or_error(cube, number, claim.component, study, claim.place_of)
+    return _weighed(cube, number, claim.component, study, claim.place_of)
 
 
-def _verdict_or_error(
+def _weighed(
     cube: xr.DataTree,
     number: int,
     claim: Component,
     study: Study | None,
     place_of: Callable[[tuple[str | int, ...]], str] | None = None,
-) -> Verdict:
+) -> Weighed | Verdict:
     sentence = f"The claim {claim.name}"
     try:
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
@@ -176,7 +208,7 @@ def _verdict_or_error(
         evidence = evidence_of(entry, cube, options)
         if is_planned:
             check_labels(entry, cube, options)
-        return _verdict(entry, options, evidence.quantity, findings(evidence))
+        return Weighed(entry, options, evidence)
     except (NotMeasured, OptionError) as error:
         at = option_at_fault(entry, options, error)
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
@@ -215,11 +247,9 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
     entry = registry("claims").get(name)
     options = entry.complete(options)
     try:
-        evidence = evidence_of(entry, cube, options)
-        quantity, found = evidence.quantity, findings(evidence)
+        return Weighed(entry, options, evidence_of(entry, cube, options)).verdict()
     except NotMeasured as error:
-        quantity, found = "", (unmeasured(str(error)),)
-    return _verdict(entry, options, quantity, found)
+        return _verdict(entry, options, "", (unmeasured(str(error)),))
 
 
 def write_checked(path: Path, checked: Checked) -> None:

@@ -35,7 +35,7 @@ Bound = Annotated[float | None, Field(description="Bound of the contrast; null: 
 @claim(
     source="yang2023neurons",
     sentence="The {by} of {variable} within the groups {group_names} to that between them is {between}{in_layer} "
-    "({split}, {at_epoch}{since_epoch}){where}",
+    "({split}, {at_epoch}{against_epoch}){where}",
 )
 def groups(
     selection: Selection,

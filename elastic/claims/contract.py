@@ -9,6 +9,7 @@ order and defaults. The verdict on the evidence is decided in one place (`elasti
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class Evidence:
     resolution
         Smallest difference between two seeds that the effect can resolve, one number or one a setting; 0 if it is
         continuous. The standard deviation over seeds is not taken to be smaller.
+    estimates
+        What the shown estimate is of, where it does not follow from ``shown``.
     """
 
     effect: xr.DataArray
@@ -63,7 +66,20 @@ class Evidence:
     quantity: str
     shown: Callable[[float], float] = _identity
     resolution: float | xr.DataArray = 0.0
+    estimates: str = ""
 
+    @property
+    def estimand(self) -> str:
+        """What the shown estimate is of: ``estimates``, or what follows from the scale on which means are taken."""
+        return self.estimates or ESTIMANDS.get(self.shown, "typical seed (mean over seeds on the scale of the effect)")
+
+
+#: What the estimate of an effect is of, by the map to the scale that is shown.
+ESTIMANDS: dict[Callable[[float], float], str] = {
+    _identity: "mean over seeds",
+    math.exp: "typical seed (geometric mean over seeds)",
+    math.tanh: "typical seed (mean over seeds on the scale of Fisher's z)",
+}
 
 ClaimFunction = Callable[..., Evidence]
 
@@ -180,7 +196,8 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "in_layer": f" in {layer}" if layer else "",
         "layer": layer or "every hidden layer",
         "between": _between(options.get("least"), options.get("most")),
-        "since_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
+        "since_epoch": f", from epoch {options['since']} on" if options.get("since") else "",
+        "against_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
         "group_names": " and ".join(options.get("groups") or ()),
         "from_input": " from the input on" if options.get("include_input") else "",
     }

@@ -14,11 +14,15 @@ from functools import cache
 from math import lcm
 
 import numpy as np
+import numpy.typing as npt
+import scipy
 import xarray as xr
 
 from elastic.analysis.intervals import interval, variance
 from elastic.claims.contract import Evidence
 from elastic.cube.attributes import bounds_of
+
+Array = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 
@@ -75,6 +79,41 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
             "verdict": verdict,
         }
     )
+
+
+def p_value(evidence: Evidence, *, tests: int | None = None) -> float | None:
+    """Return the smallest 1 − level at which `judge` has a verdict in all settings together; None below two seeds.
+
+    Examples
+    --------
+    Two seeds with mean 2 and standard error 1, t = 2 with one degree of freedom:
+
+    >>> effect = xr.DataArray([1.0, 3.0], dims="seed")
+    >>> round(p_value(Evidence(effect, (0.0, float("inf")), "")), 4)
+    0.2952
+    """
+    effect = evidence.effect.astype(float)
+    effect = effect.where(np.isfinite(effect))
+    tests = tests or max(1, effect.isel(seed=0).size)
+    count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
+    error = np.maximum(variance(effect, "seed") ** 0.5, evidence.resolution) / count.where(count > 1) ** 0.5
+    least, greatest = evidence.region
+    above, below = (_two_sided(away, error, count) for away in (estimate - least, greatest - estimate))
+    inside, outside = np.maximum(above[0], below[0]), np.minimum(above[1], below[1])
+    if not outside.size or not (count > 1).any():
+        return None
+    return float(min(np.nan_to_num(inside, nan=1.0).max(), np.nanmin(outside) * tests, 1.0))
+
+
+def _two_sided(away: xr.DataArray, error: xr.DataArray, count: xr.DataArray) -> tuple[Array, Array]:
+    """Return the p-values at which a mean is beyond an edge, and short of it, given its distance from the edge."""
+    distance, freedom = away.values.astype(float), (count - 1).values.astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(error.values == 0, np.where(distance > 0, np.inf, -np.inf), distance / error.values)
+        beyond = 2 * scipy.special.stdtr(freedom, -t)
+        short = 2 * scipy.special.stdtr(freedom, t)
+    known = freedom > 0
+    return np.where(known, beyond, np.nan), np.where(known, short, np.nan)
 
 
 @cache

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from elastic.analysis.falls import left_open, middle_of_change, time_above_zero
 from elastic.analysis.locality import matched
-from elastic.claims.contract import Evidence, Layer, Selection, Source, Split, Variable, Where, claim
+from elastic.analysis.reading import select
+from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.scales import is_ratio, log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured, OptionError
@@ -40,7 +41,8 @@ Level = Annotated[float | None, Field(description="Value that the curve passes, 
 @claim(
     source="tirer2022extended",
     sentence="The onset ({onset}) of {variable} comes before that of {other}, by a factor above {min_factor:g} of "
-    "epochs{in_layer} ({split}){where}",
+    "epochs{in_layer} ({split}{since_epoch}){where}",
+    own="The three definitions of onset, and their scale of log(1 + epoch).",
 )
 def precedes(
     selection: Selection,
@@ -55,6 +57,7 @@ def precedes(
     other_way: Way = "any",
     min_change: Annotated[float, Field(ge=0, lt=1)] = 0.5,
     min_factor: Annotated[float, Field(gt=0)] = 1.0,
+    since: Epoch = 0,
     split: Split = "train",
     layer: Layer = None,
     other_layer: Layer = None,
@@ -104,6 +107,9 @@ def precedes(
         is a factor of 2. A seed in which one of the two changes less is left out.
     min_factor
         Bound of the geometric mean of the factor between the onsets; 1 claims only the order.
+    since
+        Probed epoch from which on both curves are taken: of a curve that turns, the change after its turn. The epochs
+        of onsets are still counted from the beginning of training.
     other_layer
         Layer of the other variable; null: the same.
 
@@ -117,7 +123,8 @@ def precedes(
     if onset == "level" and (level is None or other_level is None):
         missing = "level" if level is None else "other_level"
         raise OptionError(f"`{missing}`", "be given with `onset: level`", "null", f"{missing}: 0.1")
-    first, second = matched(ended(selection.read(variable)), ended(selection.read(other, layer=other_layer)))
+    curves = (selection.read(variable), selection.read(other, layer=other_layer))
+    first, second = matched(*(_since(ended(curve), since) for curve in curves))
     if first.sizes["epoch"] < LEAST_PROBES:
         should, found = f"have at least {LEAST_PROBES} epochs at which both are probed", f"{first.sizes['epoch']}"
         raise NotMeasured("the study", should, found, "more epochs under `probes.at`")
@@ -185,6 +192,11 @@ class _Side:
         height = curve - level
         side = {"falls": 1.0, "rises": -1.0}.get(self.way)
         return height * (np.sign(_ends(height)[0]) if side is None else side)
+
+
+def _since(curve: xr.DataArray, since: int) -> xr.DataArray:
+    """Return a curve from a probed epoch on."""
+    return curve.isel(epoch=curve["epoch"].values >= select(curve, "epoch", since)["epoch"].item())
 
 
 def _ends(curve: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

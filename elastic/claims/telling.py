@@ -11,7 +11,7 @@ from elastic.claims.checking import Checked
 from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
-from elastic.display.verdicts import SIGNS
+from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 
 #: The word stands beside sign and colour, so that neither is needed.
 COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
@@ -45,6 +45,8 @@ def _heading(checked: Checked) -> Text:
     counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in COLOURS]
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
+    if any(verdict.level != checked.level for verdict in checked.verdicts):
+        level += "; adjusted for all claims of the study, these decide"
     return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
 
 
@@ -60,11 +62,13 @@ def _told(verdict: Verdict) -> RenderableType:
     if verdict.verdict == ERROR:
         return Group(*parts, *(Text(finding.reason) for finding in verdict.findings))
     if verdict.quantity and verdict.findings:
-        parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}:", style="dim"))
+        of = f"; {verdict.estimates}" if verdict.estimates else ""
+        parts.append(Text(f"{verdict.quantity}, {region(verdict.findings[0])}{of}:", style="dim"))
     lines, several = Table.grid(padding=(0, 2, 0, 0)), len(verdict.findings) > 1
     for finding in verdict.findings:
         lines.add_row(*_line(finding, several))
-    return Group(*parts, lines)
+    weak = [Text(fragile_words(verdict.fragile), style="yellow")] if verdict.fragile else []
+    return Group(*parts, lines, *weak)
 
 
 def _line(finding: Finding, several: bool) -> list[Text]:
@@ -76,7 +80,8 @@ def _line(finding: Finding, several: bool) -> list[Text]:
         return [*cells, Text(finding.reason)]
     mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)
     effect = f"{mean} [{lower}, {upper}]" if finding.seeds > 1 else mean
-    return [*cells, Text(effect, style="bold"), Text(seeds(finding)), Text(finding.reason)]
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
+    return [*cells, Text(effect, style="bold"), Text(decides), Text(seeds(finding)), Text(finding.reason)]
 
 
 def region(finding: Finding) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from elastic.claims.contract import Evidence
@@ -31,13 +32,17 @@ class Finding:
     reason
         Why it is inconclusive, or what is wrong; empty if the interval contains an edge of the region.
     effect, lower, upper
-        Estimate and 95 % interval over seeds, on the shown scale; None where there is none.
+        Estimate and plain 95 % interval over seeds, on the shown scale; None where there is none.
     region
         Values that support the claim, on the same scale; None where it is unbounded.
     seeds
         Number of seeds with a finite effect.
     per_seed
         The effect of each seed, None for one that is left out (its run diverged, or is still under way).
+    adjusted
+        Ends of the interval that decides: at the level at which the claim is judged among all claims of the study.
+    fragile
+        Labels of the seeds without which this verdict would be another one.
     """
 
     setting: dict[str, Any]
@@ -49,6 +54,8 @@ class Finding:
     region: tuple[float | None, float | None]
     seeds: int
     per_seed: list[float | None]
+    adjusted: tuple[float | None, float | None] = (None, None)
+    fragile: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,14 @@ class Verdict:
     verdict
         Supported if every setting supports it, refuted if one refutes it, else inconclusive; "error" if there is a
         mistake in the claim.
+    estimates
+        What the effect estimates: the mean over seeds, or the typical seed as a geometric mean or on another scale.
+    level
+        At which it is judged among all claims of the study (`elastic.claims.multiplicity.holm`).
+    plain
+        The verdict if it were the only claim; "" where there is none.
+    fragile
+        Labels of the seeds without which the verdict would be another one.
     """
 
     name: str
@@ -75,16 +90,64 @@ class Verdict:
     options: dict[str, Any]
     verdict: str
     findings: tuple[Finding, ...]
+    estimates: str = ""
+    level: float = LEVEL
+    plain: str = ""
+    fragile: tuple[Any, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain data."""
-        return {**asdict(self), "findings": [{**asdict(f), "region": list(f.region)} for f in self.findings]}
+        return {**asdict(self), "fragile": list(self.fragile), "findings": [_plain(f) for f in self.findings]}
 
 
-def findings(evidence: Evidence) -> tuple[Finding, ...]:
-    """Return the finding at each setting."""
-    judged, settings = judge(evidence), [str(dim) for dim in evidence.effect.dims if dim != "seed"]
-    return tuple(_finding(evidence, judged.isel(at), evidence.effect.isel(at)) for at in _positions(judged, settings))
+def _plain(finding: Finding) -> dict[str, Any]:
+    lists = {"region": list(finding.region), "adjusted": list(finding.adjusted), "fragile": list(finding.fragile)}
+    return {**asdict(finding), **lists}
+
+
+def findings(evidence: Evidence, level: float = LEVEL) -> tuple[Finding, ...]:
+    """Return the finding at each setting, with the verdict at a level; the plain interval is that of 95 %."""
+    settings = [str(dim) for dim in evidence.effect.dims if dim != "seed"]
+    judged, decided = judge(evidence), judge(evidence, level=level)
+    without = {label: judge(one, level=level)["verdict"] for label, one in left_out(evidence).items()}
+    found = []
+    for at in _positions(judged, settings):
+        verdict = decided["verdict"].isel(at).item()
+        found.append(
+            replace(
+                _finding(evidence, judged.isel(at), decided.isel(at), evidence.effect.isel(at)),
+                fragile=tuple(label for label, others in without.items() if others.isel(at).item() != verdict),
+            )
+        )
+    return tuple(found)
+
+
+def left_out(evidence: Evidence) -> dict[Any, Evidence]:
+    """Return the evidence without each seed that has a finite effect, by the seed's label."""
+    effect = evidence.effect
+    labels = effect["seed"].values.tolist() if "seed" in effect.coords else list(range(effect.sizes["seed"]))
+    finite = np.isfinite(effect.astype(float)).any([dim for dim in effect.dims if dim != "seed"]).values
+    tried = [place for place in range(len(labels)) if finite[place]]
+    if len(tried) < 2:
+        return {}
+    kept = [[other for other in range(len(labels)) if other != place] for place in tried]
+    return {
+        labels[place]: replace(evidence, effect=effect.isel(seed=rest)) for place, rest in zip(tried, kept, strict=True)
+    }
+
+
+def fragile(evidence: Evidence, verdict: str, level: float = LEVEL) -> tuple[Any, ...]:
+    """Return the labels of the seeds without which a claim's verdict would be another one.
+
+    >>> effect = xr.DataArray([1.0, 1.1, 0.9, 1.0, 9.0], dims="seed")
+    >>> fragile(Evidence(effect, (0.0, math.inf), ""), "inconclusive")            # without 9.0: 1 ± 0.13
+    (4,)
+    """
+    return tuple(
+        label
+        for label, one in left_out(evidence).items()
+        if together(judge(one, level=level)["verdict"].values.ravel().tolist()) != verdict
+    )
 
 
 def unmeasured(reason: str) -> Finding:
@@ -114,21 +177,20 @@ def _positions(judged: xr.Dataset, settings: list[str]) -> Iterator[dict[str, in
         yield dict(zip(settings, at, strict=True))
 
 
-def _finding(evidence: Evidence, judged: xr.Dataset, effect: xr.DataArray) -> Finding:
-    verdict, (lower, upper) = (
-        str(judged["verdict"].item()),
-        _ends(evidence, judged["lower"].item(), judged["upper"].item()),
-    )
+def _finding(evidence: Evidence, judged: xr.Dataset, decided: xr.Dataset, effect: xr.DataArray) -> Finding:
+    verdict = str(decided["verdict"].item())
+    lower, upper = _ends(evidence, judged["lower"].item(), judged["upper"].item())
     return Finding(
         setting={str(dim): _label(judged, str(dim)) for dim in evidence.effect.dims if dim != "seed"},
         verdict=verdict,
-        reason=_reason(evidence, judged) if verdict == INCONCLUSIVE else "",
+        reason=_reason(evidence, judged, decided) if verdict == INCONCLUSIVE else "",
         effect=_shown(evidence, judged["estimate"].item()),
         lower=lower,
         upper=upper,
         region=_ends(evidence, *evidence.region),
         seeds=int(judged["count"]),
         per_seed=[_shown(evidence, value) for value in effect.values.tolist()],
+        adjusted=_ends(evidence, decided["lower"].item(), decided["upper"].item()),
     )
 
 
@@ -154,11 +216,13 @@ def _ends(evidence: Evidence, least: float, greatest: float) -> tuple[float | No
     return ends if evidence.shown(0.0) < evidence.shown(0.5) else ends[::-1]
 
 
-def _reason(evidence: Evidence, judged: xr.Dataset) -> str:
+def _reason(evidence: Evidence, judged: xr.Dataset, decided: xr.Dataset) -> str:
     if judged["count"] == 0:
         return "no seed has a finite value"
     if judged["count"] == 1:
         return "one seed"
+    if judged["verdict"].item() != decided["verdict"].item():
+        return f"{judged['verdict'].item()} at {LEVEL:.0%}, but not among all claims of the study"
     if judged["upper"] <= evidence.region[0] or judged["lower"] >= evidence.region[1]:
         return f"outside at {LEVEL:.0%}, which by chance one of so many settings may be"
     return ""

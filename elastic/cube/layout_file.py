@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from elastic.cube.atomic import explained, read_regular, write_atomically
 from elastic.cube.epoch_files import FOLDER, record_files
@@ -57,8 +58,17 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
 
 def _coordinates(known: Layout, layout: Layout) -> list[str]:
     """Return the parts beside the variables in which two layouts differ."""
-    names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names", "cell")]
-    return [name for name in names if getattr(known, name) != getattr(layout, name)]
+    names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names", "cell", "groups")]
+    different = [name for name in names if getattr(known, name) != getattr(layout, name)]
+    return [*different, *(["groups"] if _without_later_dims(layout, known) != known.groups else [])]
+
+
+def _without_later_dims(layout: Layout, known: Layout) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Return the groups of a layout without the dims that a known layout's do not have: those of later variables."""
+    return {
+        name: {dim: labels for dim, labels in dims.items() if dim in known.groups.get(name, dims)}
+        for name, dims in layout.groups.items()
+    }
 
 
 def _unmeasured(known: Layout, layout: Layout) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from elastic.registry import registry
@@ -41,6 +42,10 @@ class Samples:
         Names of the fine classes, empty where there are none.
     targets
         [n, …] what a user's own loss takes, where that is not ``labels``: numbers, probabilities, several labels.
+    geodesic
+        [n] float64 place of each sample along a curve, where the data lie on one; otherwise None.
+    geodesic_period
+        Length after which that place begins anew on a closed curve; None: the curve is open.
     """
 
     inputs: Tensor
@@ -51,19 +56,40 @@ class Samples:
     fine_labels: Tensor | None = None
     fine_classes: tuple[str | int, ...] = ()
     targets: Tensor | None = None
+    geodesic: Tensor | None = None
+    geodesic_period: float | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Tensor | slice) -> Samples:
         """Return the samples at the positions ``index`` [m] (or under the mask [n], or in a slice)."""
-        is_test, fine, targets = (
-            None if part is None else part[index] for part in (self.is_test, self.fine_labels, self.targets)
-        )
+        held = (self.is_test, self.fine_labels, self.targets, self.geodesic)
+        is_test, fine, targets, geodesic = (None if part is None else part[index] for part in held)
         return replace(
             self, inputs=self.inputs[index], labels=self.labels[index], is_test=is_test, fine_labels=fine,
-            targets=targets,
+            targets=targets, geodesic=geodesic,
         )  # fmt: skip
+
+    def geodesic_distances(self, other: Samples) -> Tensor | None:
+        """Return the distances [n, m] of these samples from others along their curve; None where there is none.
+
+        On a closed curve the shorter way counts, min(|Δ|, period − |Δ|).
+
+        >>> import torch
+        >>> part = Samples(torch.zeros(2, 1), torch.tensor([0, 1]), (0, 1), geodesic=torch.tensor([0.5, 3.5]))
+        >>> part.geodesic_distances(part)[0].tolist()
+        [0.0, 3.0]
+        >>> replace(part, geodesic_period=4.0).geodesic_distances(part)[0].tolist()
+        [0.0, 1.0]
+        """
+        if self.geodesic is None or other.geodesic is None:
+            return None
+        apart = (self.geodesic.double()[:, None] - other.geodesic.double()[None, :]).abs()
+        if self.geodesic_period is None:
+            return apart
+        apart = apart % self.geodesic_period
+        return torch.minimum(apart, self.geodesic_period - apart)
 
     @property
     def for_loss(self) -> Tensor:

@@ -193,6 +193,8 @@ def _digest(*parts: Samples) -> str:
     if parts[0].fine_classes:
         total.update(json.dumps(parts[0].fine_classes).encode())
     for part in parts:
+        if part.geodesic is not None:
+            total.update(np.ascontiguousarray(part.geodesic.numpy().astype("<f8", copy=False)).data)
         labels = [part.labels, *([] if part.fine_labels is None else [part.fine_labels])]
         for array in (
             part.inputs.numpy().astype("<f4", copy=False),

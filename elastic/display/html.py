@@ -15,7 +15,7 @@ from elastic.display.headline import headline, headline_words, of_setting, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import SOURCE, settings_glance, study_title
 from elastic.display.style import STYLE
-from elastic.display.verdicts import SIGNS, Verdicts, read_verdicts
+from elastic.display.verdicts import SIGNS, Verdicts, adjusted_words, fragile_words, read_verdicts
 from elastic.errors import ElasticError
 
 #: Settings of the axes, and values on an axis, that are shown; a study with more is to be read in its cube.
@@ -154,6 +154,8 @@ def _claims(verdicts: Verdicts) -> Iterator[str]:
 def _claim(claim: Mapping[str, Any]) -> str:
     verdict = str(claim["verdict"])
     shown = f'<span class="verdict {escape(verdict)}">{SIGNS.get(verdict, "")} {escape(verdict)}</span>'
+    if weak := fragile_words(claim.get("fragile") or ()):
+        shown += f'<br><span class="note">{escape(weak)}</span>'
     sentence = f"{escape(str(claim['sentence']))} <cite>{escape(str(claim['source']))}</cite>"
     # Those that decide first: where a claim is refuted, the settings that refute it must not be cut off.
     findings = sorted(claim["findings"], key=lambda finding: finding.get("verdict") != verdict)
@@ -167,7 +169,10 @@ def _claim(claim: Mapping[str, Any]) -> str:
 def _effect(finding: Mapping[str, Any], several: bool) -> str:
     effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
     setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
-    told = finding.get("reason") or with_interval(effect, lower, upper)
+    plain, decides = (finding.get("lower"), finding.get("upper")), finding.get("adjusted") or (None, None)
+    told = finding.get("reason") or "; ".join(
+        filter(None, (with_interval(effect, lower, upper), adjusted_words(plain, decides)))
+    )
     sign = f"{SIGNS.get(str(finding.get('verdict')), '')} " if several else ""
     return f"{sign}{setting}: {told}".lstrip() if setting else str(told)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -10,11 +10,38 @@ from typing import Any
 
 from elastic.cube.atomic import read_regular
 from elastic.cube.checked_files import decode_json
+from elastic.display.numbers import in_digits
 
 FILE = "claims.json"
 
 #: A verdict is told by a word and a sign, never by colour alone.
 SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "error": "!"}
+
+
+def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | None]) -> str:
+    """Return the interval that decides where it is not the plain one; "" where it is, or there is none.
+
+    >>> adjusted_words((1.0, 2.0), (0.5, 3.0)), adjusted_words((1.0, 2.0), (1.0, 2.0)), adjusted_words((1, 2), (0, None))
+    ('adjusted [0.500, 3.00]', '', 'adjusted [0, ∞]')
+    """
+    if tuple(plain) == tuple(adjusted) or not any(end is not None for end in adjusted):
+        return ""
+    least, greatest = adjusted
+    return (
+        f"adjusted [{'-∞' if least is None else in_digits(least)}, {'∞' if greatest is None else in_digits(greatest)}]"
+    )
+
+
+def fragile_words(seeds: Sequence[Any]) -> str:
+    """Return that a verdict rests on single seeds; "" where it does not.
+
+    >>> fragile_words([]), fragile_words([2]), fragile_words([0, 1])
+    ('', 'fragile: another verdict without seed 2', 'fragile: another verdict without any one of the seeds 0, 1')
+    """
+    if not seeds:
+        return ""
+    told = ", ".join(map(str, seeds))
+    return f"fragile: another verdict without {'seed' if len(seeds) == 1 else 'any one of the seeds'} {told}"
 
 
 @dataclass(frozen=True)

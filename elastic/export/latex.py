@@ -15,6 +15,7 @@ from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.headline import headline, headline_words, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import study_title
+from elastic.display.verdicts import adjusted_words
 from elastic.export.latex_text import escaped, number
 from elastic.export.writing import whole
 from elastic.study import Study
@@ -94,7 +95,8 @@ def _claim(verdict: Verdict) -> Iterator[str]:
 
 def _effect(finding: Finding) -> str:
     estimate, lower, upper = (_number(end) for end in (finding.effect, finding.lower, finding.upper))
-    return with_interval(estimate, lower, upper)
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
+    return "; ".join(filter(None, (with_interval(estimate, lower, upper), decides)))
 
 
 def _number(value: float | None) -> float:

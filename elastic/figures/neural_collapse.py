@@ -18,8 +18,8 @@ from elastic.figures.contract import (
     first_setting,
     interval_words,
     is_positive,
-    layer_names,
     letter_panels,
+    literal,
     measured,
     panels,
 )
@@ -140,4 +140,4 @@ def at_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
 def layer_words(panels: Mapping[Panel, xr.DataArray]) -> str:
     """Return the words of a caption for the layer whose features are measured."""
     layers = {str(values["layer"].item()) for values in panels.values() if "layer" in values.coords}
-    return f"features of layer {', '.join(layer_names(sorted(layers)))}" if layers else ""
+    return f"features of layer {', '.join(map(literal, sorted(layers)))}" if layers else ""

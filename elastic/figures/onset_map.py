@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import read, settings_axes
+from elastic.display.average import average_words
 from elastic.display.numbers import epochs_of_seeds
 from elastic.figures.contract import (
     PAGE,
@@ -110,7 +111,7 @@ def onset_map(
     letter_panels(grid)
     scale_of(drawn, cells, values)
     some = [f"{len(panels)} of {values.sizes[name]} values" for name in axis if len(panels) < values.sizes[name]]
-    caption(drawn, split_words(values), onset_words(values.sizes["seed"], share, threshold), *some, setting)
+    caption(drawn, split_words(values), onset_words(values, share, threshold), *some, setting)
     return drawn
 
 
@@ -119,15 +120,17 @@ def panels_of(values: xr.DataArray, axis: str | None = None) -> list[xr.DataArra
     return [values] if axis is None else [values.sel({axis: label}) for label in evenly(values[axis].values, PANELS)]
 
 
-def onset_words(seeds: int, fraction: float | None, threshold: float | None) -> str:
-    """Return what a caption says of the onsets.
+def onset_words(values: xr.DataArray, fraction: float | None, threshold: float | None) -> str:
+    """Return what a caption says of the onsets, and of the colours of the values [seed, …].
 
-    >>> onset_words(1, None, 0.1)
+    >>> onset_words(xr.DataArray([0.2], dims="seed"), None, 0.1)
     'line and numbers: epoch from which a layer is at most 0.1 for good, one seed'
     """
+    seeds = values.sizes["seed"]
+    mean = average_words([seeds], log=is_positive(values))
     of_its_own = f"has made {100 * fraction:g} % of its fall on the log scale" if fraction is not None else ""
     there = of_its_own or f"is at most {threshold:g}"
-    spread = f"median and range of {seeds} seeds; colours: mean over seeds" if seeds > 1 else "one seed"
+    spread = f"median and range of {seeds} seeds; colours: {mean}" if seeds > 1 else "one seed"
     return f"line and numbers: epoch from which a layer {there} for good, {spread}"
 
 

@@ -85,6 +85,8 @@ class Loss:
         The user's own callable, which this loss is compared with; None for a loss of elastic.
     decide
         Gives the class [n] that outputs [n, d] are decided for; None: the position of the largest output.
+    outputs
+        Number of outputs that it reads of each sample; None: one a class.
     """
 
     per_sample: Callable[[Tensor, Tensor], Tensor]
@@ -96,6 +98,7 @@ class Loss:
     counts: Callable[[Tensor], Tensor] | None = None
     own: OwnLoss | None = None
     decide: Callable[[Tensor], Tensor] | None = None
+    outputs: int | None = None
 
     def decisions(self, outputs: Tensor) -> Tensor:
         """Return the class [n] that outputs [n, d] are decided for."""

@@ -169,7 +169,11 @@ def _add_classifier(
         last = tensors[layers[-1]]
         device = vectors(last[:1]).device
         W, bias = (part.to(device) for part in as_classifier(classifier, len(names), math.prod(last.shape[1:])))
-        readings[layers[-1]] |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W}
+        readings[layers[-1]] |= {
+            "duality_weights": DualityWeights(W, True),
+            "classifier_weights": W,
+            "classifier_bias": bias,
+        }
         blocks = _blocks({"last": last}, torch.arange(len(last)))
         decisions = torch.cat([linear_decisions(vectors(some["last"]), W, bias) for some, _ in blocks])
     if LOGITS in tensors:

@@ -29,7 +29,8 @@ def labelled(
     data = {}
     for name, values in table.items():
         entry = registry("metrics").get(name)
-        data[name] = (("layer", *entry.facts.dims), values, attributes(entry))
+        of_layers = () if entry.facts.layerless else ("layer",)
+        data[name] = ((*of_layers, *entry.facts.dims), values, attributes(entry))
     first = 0 if next(iter(widths)) == INPUT else 1
     depth = np.arange(first, first + len(widths))
     layer = {
@@ -38,7 +39,8 @@ def labelled(
         "role": ("layer", np.array([{INPUT: "input", output: "output"}.get(name, "hidden") for name in widths])),
         "width": ("layer", np.array(list(widths.values()))),
     }
-    classes = {name: fixed_width(names) for name, names in coords.items()}
+    occurring = {dim for dims, _, _ in data.values() for dim in dims}
+    classes = {name: fixed_width(names) for name, names in coords.items() if name in occurring}
     return xr.Dataset(data, {**layer, **classes}, attrs={"group": group})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -165,17 +165,20 @@ def _measured(
     layer = model.layer_of(loss.layer)
     key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position)
     before = None if owner is None else known(owner, key)
-    check_preconditions(model, inputs)
+    check_preconditions(model, inputs, first=before is None)
     if before is None:
         check_stepping(model, inputs)
     present, codes = torch.cat(classified.labels).unique(return_inverse=True)
     groups, classes = codes.split([len(stepped), len(observed)])
     same = same_rows(stepped, observed)
 
+    losses: dict[str, Any] = {}
+
     def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
         return update_responses(
             model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
             lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,
+            observed_targets=classified.targets[1], losses=losses if loss.layer == "logits" else None,
         )  # fmt: skip
 
     if before is None:
@@ -193,10 +196,11 @@ def _measured(
         if owner is not None:
             remember(owner, key, Known(verified.engine, verified.check, numbers, readings + 1))
     names = np.array(classified.names)[present.cpu().numpy()]
+    outputs = features[model.output].numel()
     ds = labelled(
-        tabulate("elasticity", model.layers, verified.readings()), "elasticity",
-        {layer: h.numel() for layer, h in features.items()}, {"stepped_class": names, "observed_class": names},
-        model.output,
+        tabulate("elasticity", model.layers, verified.readings(), losses), "elasticity",
+        {layer: h.numel() for layer, h in features.items()},
+        {"stepped_class": names, "observed_class": names, "output": np.arange(outputs)}, model.output,
     )  # fmt: skip
     if pairs:
         ds = ds.merge(pair_responses(verified.responses, names[groups.cpu().numpy()], names[classes.cpu().numpy()]))

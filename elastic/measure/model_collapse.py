@@ -58,7 +58,8 @@ def collapse_of_model(
         if decisions is not None:
             values["decisions"] = decisions
         if layer == stream.penultimate and weights is not None:
-            values |= {"duality_weights": DualityWeights(weights, True), "classifier_weights": weights}
+            W, bias = weights
+            values |= {"duality_weights": DualityWeights(W, True), "classifier_weights": W, "classifier_bias": bias}
         readings[layer] = _OnDemand(values)
     table = tabulate("collapse", tuple(readings), readings)
     coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
@@ -119,16 +120,19 @@ class _Decided:
         return lambda: positions_among(highest.long(), count, names), ""
 
 
-def _weights(stream: ModelStream, given: Classifier | None, names: Array) -> Tensor | None:
-    """Return the weights [K, d] that read the last hidden layer, rows in the order of the classes' names."""
+def _weights(stream: ModelStream, given: Classifier | None, names: Array) -> tuple[Tensor, Tensor] | None:
+    """Return the weights [K, d] and bias [K] that read the last hidden layer, in the order of the classes' names."""
     if stream.penultimate is None:
         return None
     if given is not None:
-        return as_classifier(given, len(names), stream.widths[stream.penultimate])[0]
+        return as_classifier(given, len(names), stream.widths[stream.penultimate])
     if stream.classifier is None:
         return None
-    W = stream.classifier.weight.detach().double()
+    W, b = stream.classifier.weight.detach().double(), stream.classifier.bias
+    bias = W.new_zeros(len(W)) if b is None else b.detach().double()
     if len(W) == len(names):
-        return W.clone()
-    is_position = names.dtype.kind in "iu" and names.min() >= 0 and names.max() < len(W)
-    return W[torch.as_tensor(names.astype(np.int64), device=W.device)] if is_position else None
+        return W.clone(), bias.clone()
+    if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= len(W):
+        return None
+    positions = torch.as_tensor(names.astype(np.int64), device=W.device)
+    return W[positions], bias[positions]

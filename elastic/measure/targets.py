@@ -69,8 +69,7 @@ def classify(
         labels that do not fit the outputs or the loss.
     """
     if isinstance(loss, Loss):
-        check_labels(model, inputs[0][:1], torch.cat(list(labels)))
-        K = _outputs(model, inputs[0][:1]).shape[1]
+        K = check_labels(model, inputs[0][:1], torch.cat(list(labels)))
         return Classified(loss, tuple(range(K)), tuple(labels), tuple(labels))
     known = recognised(loss)
     labels = _joinable(model, known, inputs, labels)
@@ -90,8 +89,14 @@ def classify(
     return Classified(fitted, names, codes.split(counts), joined.split(counts))
 
 
-def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
-    """Raise a ModelError unless logits are [n, K], and DegenerateInput unless every label is the position of one."""
+def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> int:
+    """Return the number K of logits, of which every label is the position of one.
+
+    Raises
+    ------
+    ElasticError
+        ModelError unless logits are [n, K], DegenerateInput for other labels.
+    """
     outputs = _outputs(model, example, scalars=False)
     K = outputs.shape[1]
     if K < 2:
@@ -100,6 +105,7 @@ def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> None:
     if labels.min() < 0 or labels.max() >= K:
         found = f"{int(labels.min())} … {int(labels.max())}"
         raise DegenerateInput("`labels`", f"be positions of the {K} logits", found, "labels from 0 on")
+    return K
 
 
 def lowest_loss(per_sample: Callable[[Tensor, Tensor], Tensor], of_class: Tensor) -> Callable[[Tensor], Tensor]:

@@ -41,42 +41,6 @@ def response(update: UpdateResponse) -> Tensor:
 
 @metric(
     group="elasticity",
-    source="cameron2011robust",
-    formula="sqrt(V_stepped + V_observed - V_pair), clustered by stepped and by observed sample",
-    units="feature per unit learning rate",
-    bounds=(0.0, None),
-    dims=PAIR_OF_CLASSES,
-)
-def response_stderr(update: UpdateResponse) -> Tensor:
-    r"""Standard error of the response, clustered both by stepped and by observed sample.
-
-    The n_j·n_k pairs are not independent: pairs that share a sample move together. With residuals e of the pairs,
-    $V = c_j\sum_a(\sum_m e_{am})^2 + c_k\sum_m(\sum_a e_{am})^2 - c_{jk}\sum_{am}e_{am}^2$, each over the squared
-    number of pairs and with c = n/(n−1) clusters; [K, K], NaN with fewer than two samples on a side.
-
-    Convention: the pair term is dropped where the difference would be below the larger of the two clustered ones.
-
-    Examples
-    --------
-    >>> response_stderr(example_update())[0].tolist()         # one stepped sample tells nothing of others
-    [nan, nan]
-    """
-    rows, columns = update.members(update.stepped), update.members(update.observed)
-    counted = update.counted.double()
-    pairs = not_zero(rows.T @ counted @ columns)
-    mean = rows @ (update.over_pairs(update.norms).nan_to_num() @ columns.T)
-    residual = (update.norms - mean) * counted
-    stepped = rows.sum(0)[:, None].expand(pairs.shape)
-    observed = columns.sum(0)[None, :].expand(pairs.shape)
-    by_stepped = rows.T @ (residual @ columns).square() * stepped / not_zero(stepped - 1)
-    by_observed = (rows.T @ residual).square() @ columns * observed / not_zero(observed - 1)
-    by_pair = rows.T @ residual.square() @ columns * pairs / not_zero(pairs - 1)
-    larger = torch.maximum(by_stepped, by_observed)
-    return torch.maximum(by_stepped + by_observed - by_pair, larger).sqrt() / pairs
-
-
-@metric(
-    group="elasticity",
     source="he2020local",
     formula="mean over a in j of |Δ(a;a)|",
     units="feature per unit learning rate",
@@ -108,7 +72,8 @@ def relative_similarity(update: UpdateResponse) -> Tensor:
 
     $S_{jk} = R_{jk} / R_j$, [K, K].
 
-    Convention: a ratio of means over pairs; the mean of each pair's ratio explodes once a stepped sample is fitted.
+    Convention: a ratio of means over pairs, in which each stepped sample counts by how far it moves; He and Su's mean
+    of each pair's ratio is relative_similarity_per_sample.
 
     Examples
     --------
@@ -192,7 +157,9 @@ def locality(update: UpdateResponse) -> Tensor:
     $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [] (classes without samples left out): mean
     diagonal over mean off-diagonal of the relative similarity S.
 
-    Convention: of relative_similarity rather than response, so that each stepped class counts alike.
+    Convention: of relative_similarity rather than response, so that each stepped class counts alike. Biased upwards
+    where few samples are stepped and one of them moves most (locality_corrected); the samples that move most are less
+    local than others late in training (locality_per_sample counts all alike).
 
     Examples
     --------

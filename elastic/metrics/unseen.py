@@ -13,7 +13,8 @@ from torch import Tensor
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.collapse import nc1
 from elastic.metrics.contract import metric
-from elastic.metrics.elasticity import kernel_similarity, relative_similarity, response, response_stderr
+from elastic.metrics.elasticity import kernel_similarity, relative_similarity, response
+from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.separation import cdnv, cdnv_mean
 from elastic.metrics.transfer import TransferFeatures, example_transfer, few_shot_accuracies, linear_probe_accuracy
 from elastic.metrics.update import UpdateResponse, example_update, not_zero
@@ -78,13 +79,13 @@ def response_unseen(unseen_update: UnseenUpdate) -> Tensor:
 @metric(
     group=GROUP,
     source="cameron2011robust",
-    formula="sqrt(V_stepped + V_observed - V_pair), clustered by stepped and by observed sample",
+    formula="response_unseen * (exp(t * sqrt(V)) - 1) / 2, V the two-way jackknife variance of log response_unseen",
     units="feature per unit learning rate",
     bounds=(0.0, None),
     dims=PAIR,
 )
 def response_unseen_stderr(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Standard error of the response of unseen classes, clustered as response_stderr: √(V_a + V_m − V_am), [K, U].
+    r"""Standard error of the response of unseen classes, [K, U], as `elastic.metrics.elasticity_errors.response_stderr`.
 
     Examples
     --------

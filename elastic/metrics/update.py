@@ -106,3 +106,29 @@ def example_update() -> UpdateResponse:
         within_variances=row([[4.0, 1.0]], dtype=torch.float64),
         loss_rates=row([5.0], dtype=torch.float64),
     )
+
+
+def example_pairs() -> UpdateResponse:
+    """Return two equal steps on samples of each of two classes, and two observed samples of each that move alike.
+
+    >>> example_pairs().norms.tolist()
+    [[4.0, 4.0, 1.0, 1.0], [4.0, 4.0, 1.0, 1.0], [1.0, 1.0, 4.0, 4.0], [1.0, 1.0, 4.0, 4.0]]
+    """
+    labels = torch.tensor([0, 0, 1, 1])
+    same = labels[:, None] == labels[None, :]
+    norms = torch.where(same, 4.0, 1.0).double()
+    by_class = torch.where(labels[:, None] == torch.arange(2), 4.0, 1.0).double()
+    return UpdateResponse(
+        classes=2,
+        stepped=labels,
+        observed=labels,
+        counted=torch.ones_like(same),
+        norms=norms,
+        products=8 * norms,
+        own_norms=torch.full((4,), 8.0, dtype=torch.float64),
+        shift_norms=by_class,
+        shift_along_mean=by_class,
+        within_rates=-by_class,
+        within_variances=by_class,
+        loss_rates=torch.full((4,), 5.0, dtype=torch.float64),
+    )

@@ -85,12 +85,13 @@ def layers_on(model: TappedModel, example: Tensor) -> list[LayerRow]:
 
 def _check_outputs(name: str, model: TappedModel, task: Task) -> None:
     batch = blank_batch(model, task.input_shape)
+    of_loss = "one a class" if task.loss_outputs is None else "which the loss reads"
     with trial(model):
         logits, features = model(batch), model.taps(batch)
-    if logits.shape != (len(batch), task.classes):
+    if logits.shape != (len(batch), task.outputs):
         raise ModelError(
-            f"model `{name}`", f"give {task.classes} logits for each input, one a class",
-            f"shape {tuple(logits.shape)} for {len(batch)} inputs", f"an output layer of width {task.classes}",
+            f"model `{name}`", f"give {task.outputs} logits for each input, {of_loss}",
+            f"shape {tuple(logits.shape)} for {len(batch)} inputs", f"an output layer of width {task.outputs}",
         )  # fmt: skip
     if tuple(features) != model.layers:
         raise ModelError(

@@ -86,7 +86,7 @@ def cnn(
         if pooled:
             height, width = height // 2, width // 2
     stages["penultimate"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    stages["logits"] = nn.Linear(planes, task.classes, bias=bias)
+    stages["logits"] = nn.Linear(planes, task.outputs, bias=bias)
     return Stages(stages)
 
 

@@ -36,17 +36,29 @@ class Task:
     input_shape
         Shape of one input, without the batch: (features,) or (channels, height, width).
     classes
-        Number of classes K, which is the number of logits.
+        Number of classes K.
     labels
         [N] labels of the train samples in their order, for models that have a part for each sample.
     allowed
         Modules from which the user's command line allows code to be imported.
+    loss_outputs
+        Number of logits that the loss reads, where it is not one a class: 1 for two classes.
     """
 
     input_shape: tuple[int, ...]
     classes: int
     allowed: tuple[str, ...] = ()
     labels: Tensor | None = None
+    loss_outputs: int | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits: K, or as many as the loss reads.
+
+        >>> Task((3,), classes=2).outputs, Task((3,), classes=2, loss_outputs=1).outputs
+        (2, 1)
+        """
+        return self.classes if self.loss_outputs is None else self.loss_outputs
 
 
 class TappedModel(nn.Module, ABC):

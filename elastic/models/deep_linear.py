@@ -45,7 +45,7 @@ def deep_linear(
     >>> net.layers, round(net.stages["penultimate"].weight.square().sum().item(), 6)    # 3 · (1/2)²
     (('hidden_1', 'penultimate', 'logits'), 0.75)
     """
-    sizes = [prod(task.input_shape), *widths, task.classes]
+    sizes = [prod(task.input_shape), *widths, task.outputs]
     names = [*(f"hidden_{number}" for number in range(1, len(widths))), "penultimate", "logits"]
     stages: dict[str, nn.Module] = {}
     for position, name in enumerate(names):

@@ -112,8 +112,8 @@ def _allow(module: str, allowed: tuple[str, ...], found: str) -> None:
 
 
 def _of_the_task(factory: Callable[..., Any], task: Task) -> dict[str, Any]:
-    """Return those of ``input_shape`` and ``classes`` that the factory has a parameter for."""
-    given = {"input_shape": task.input_shape, "classes": task.classes}
+    """Return those of ``input_shape``, ``classes`` and ``outputs`` that the factory has a parameter for."""
+    given = {"input_shape": task.input_shape, "classes": task.classes, "outputs": task.outputs}
     try:
         parameters = inspect.signature(factory).parameters
     except ValueError:  # some classes made in C have no signature

@@ -40,12 +40,15 @@ def fix_classifier(model: TappedModel) -> None:
     Raises
     ------
     ModelError
-        If no linear layer reads the penultimate features, or they are too few.
+        If no linear layer reads the penultimate features, or they are too few, or the classifier has one output.
     """
     linear = model.last_weights()
     if not isinstance(linear, nn.Linear):
         raise ModelError("`training.classifier`", "be learned, as no linear layer reads the penultimate features",
                          "etf", "training.classifier: learned")  # fmt: skip
+    if len(linear.weight) < 2:
+        raise ModelError("`training.classifier`", "be learned, as one output is no simplex", "etf",
+                         "training.classifier: learned, or a loss of one output a class")  # fmt: skip
     linear.weight.copy_(simplex_etf(*linear.weight.shape))
     for parameter in linear.parameters():
         parameter.requires_grad_(False)

@@ -59,5 +59,5 @@ def mlp(
             *([NORMS[norm](width)] if norm != "none" else []),
             ACTIVATIONS[activation](),
         )
-    stages["logits"] = nn.Linear(widths[-1], task.classes, bias=bias)
+    stages["logits"] = nn.Linear(widths[-1], task.outputs, bias=bias)
     return Stages(stages)

@@ -94,5 +94,5 @@ def resnet(
             stages[f"stage_{stage}_block_{block}"] = BasicBlock(planes, out, stride, norm)
             planes = out
     stages["penultimate"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    stages["logits"] = nn.Linear(planes, task.classes, bias=bias)
+    stages["logits"] = nn.Linear(planes, task.outputs, bias=bias)
     return Stages(stages)

@@ -137,7 +137,7 @@ def _stages(task: Task, widths: Widths, activation: Activation, bias: bool, scal
     inner = ["free_features", *(f"hidden_{number}" for number in range(1, len(widths) - 1))]
     names = [*inner[: len(widths) - 1], "penultimate"]
     stages: dict[str, nn.Module] = {names[0]: free_features(task, widths[0], scale)}
-    fan_in = [*widths, task.classes]
+    fan_in = [*widths, task.outputs]
     for position, name in enumerate([*names[1:], "logits"]):
         linear = nn.Linear(fan_in[position], fan_in[position + 1], bias=bias)
         nn.init.normal_(linear.weight, std=scale / fan_in[position] ** 0.5)

@@ -72,5 +72,5 @@ def vgg(
             )
             planes, side = out, side // 2 if pooled else side
     stages["penultimate"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    stages["logits"] = nn.Linear(planes, task.classes, bias=bias)
+    stages["logits"] = nn.Linear(planes, task.outputs, bias=bias)
     return Stages(stages)

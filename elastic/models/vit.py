@@ -130,5 +130,5 @@ def vit(
     stages: dict[str, nn.Module] = {"tokens": Tokens(planes, patches, patch_size, width)}
     stages |= {f"block_{number}": EncoderBlock(width, heads) for number in range(1, depth + 1)}
     stages["penultimate"] = ClassToken(width)
-    stages["logits"] = nn.Linear(width, task.classes, bias=bias)
+    stages["logits"] = nn.Linear(width, task.outputs, bias=bias)
     return Stages(stages)

@@ -17,6 +17,7 @@ from torch import nn
 
 from elastic.errors import OptionError
 from elastic.registry import registry
+from elastic.uncompiled import compiler_not_loaded_by
 
 #: Rates and decays up to here can be multiplied in float32.
 LARGEST = 1e30
@@ -25,6 +26,8 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[nn.Parameter]
+
+compiler_not_loaded_by(torch.optim.Optimizer)
 
 
 def optimizer(

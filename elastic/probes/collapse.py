@@ -126,6 +126,8 @@ class CollapseProbe:
             found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
             if is_classifier:
                 found[layer]["classifier_weights"] = weight.double()
+                bias = weight.new_zeros(len(weight)) if linear.bias is None else linear.bias.detach()
+                found[layer]["classifier_bias"] = bias.double()
         return found
 
     def _classifier(self) -> torch.nn.Linear | None:

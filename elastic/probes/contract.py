@@ -71,7 +71,8 @@ class Declaration:
     Attributes
     ----------
     dims
-        Labels along each dim of the group, in the order in which the variables have the dims.
+        Labels along each dim of the group, in the order in which the variables have the dims; without those that no
+        variable has.
     variables
         What `Probe.read` returns.
     class_counts

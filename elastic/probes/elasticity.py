@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,15 +13,22 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import Loss
-from elastic.metrics.elasticity import response, response_stderr
+from elastic.metrics.elasticity import response
+from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
 from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.evaluation import probed
+from elastic.probes.features import flat_taps
+from elastic.probes.loss_reader import loss_readings
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
+
+#: The reading of data that lie on a curve: distances of stepped and observed samples along it.
+GEODESIC = "geodesic_distances"
 
 
 @dataclass
@@ -50,6 +58,13 @@ class ElasticityProbe:
         verified) and the samples.
     seed
         The pairs of samples that are verified are drawn from it and the epoch.
+    losses
+        Whether to read what steps do to the losses of the observed samples; not of classes that have no output.
+
+    Attributes
+    ----------
+    of_network
+        Readings of the network at the last reading.
     """
 
     model: TappedModel
@@ -61,7 +76,9 @@ class ElasticityProbe:
     engine: EngineName = "auto"
     memory_budget: int = 2**30
     seed: int = 0
+    losses: bool = True
     check: EngineCheck | None = field(default=None, init=False)
+    of_network: dict[str, Any] = field(default_factory=dict, init=False)
     _engine: Engine | None = field(default=None, init=False)
 
     def chosen_engine(self) -> Engine:
@@ -95,7 +112,7 @@ class ElasticityProbe:
         for stepped, observed in self.draws:
             counted, classes = stepped[:, None] != observed[None, :], len(self.samples.classes)
             try:
-                planned(self.chosen_engine(), counted, classes, self.memory_budget)
+                planned(self.chosen_engine(), counted, classes, self.memory_budget, losses=self.losses)
             except ModelError:
                 if not fitting:
                     raise
@@ -110,7 +127,18 @@ class ElasticityProbe:
 
     def names(self) -> dict[str, set[str]]:
         """Return the names of the readings of each layer, without reading anything."""
-        return {layer: {READING, CHECK} for layer in self.layers}
+        along = set() if self.samples.geodesic is None else {GEODESIC}
+        return {layer: {READING, CHECK, *along} for layer in self.layers}
+
+    @cached_property
+    def outputs(self) -> int:
+        """Number of the network's outputs, by a forward pass of one sample."""
+        with torch.no_grad(), preserved(self.model), probed(self.model):
+            return flat_taps(self.model, self._example)[self.model.output].shape[1]
+
+    def names_of_network(self) -> set[str]:
+        """Return the names of the readings of the network."""
+        return loss_readings(self.loss, self.outputs) if self.losses else set()
 
     def read(self, epoch: float = 0, *, first: bool | None = None) -> dict[str, dict[str, Any]]:
         """Return the readings of each layer: of the first draw that is precise enough, or of the last.
@@ -133,7 +161,7 @@ class ElasticityProbe:
         """
         first = epoch == 0 if first is None else first
         with preserved(self.model):
-            check_preconditions(self.model, self.samples.inputs)
+            check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)
             for stepped, observed in self._fitting():
@@ -145,10 +173,14 @@ class ElasticityProbe:
                 self._engine, self.check = verified.engine, verified.check
                 if self.precision is None or relative_error(verified.responses) <= self.precision:
                     break
-        return verified.readings()
+        distances = self.samples.take(stepped).geodesic_distances(self.samples.take(observed))
+        along = {} if distances is None else {GEODESIC: distances}
+        return {layer: {**readings, **along} for layer, readings in verified.readings().items()}
 
     def _read(self, stepped: Tensor, observed: Tensor, epoch: float, first: bool) -> Verified:
         one, other = self.samples.take(stepped), self.samples.take(observed)
+
+        self.of_network = {}
 
         def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
             return update_responses(
@@ -163,6 +195,8 @@ class ElasticityProbe:
                 engine=engine,
                 memory_budget=self.memory_budget,
                 witness=witness,
+                observed_targets=other.for_loss,
+                losses=self.of_network if self.losses else None,
             )
 
         pairs = pairs_of(len(stepped), len(observed), self.seed, epoch, first=first)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.state import restored
+from elastic.models.state import ModuleState, restored
 from elastic.probes.evaluation import probed
 
 
@@ -111,15 +112,22 @@ def gram_matrices(model: TappedModel, inputs: Tensor, memory_budget: int) -> dic
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
-def flat_taps(model: TappedModel, inputs: Tensor) -> dict[str, Tensor]:
+def flat_taps(model: TappedModel, inputs: Tensor, state: ModuleState | None = None) -> dict[str, Tensor]:
     """Return the features [n, d] of the input and of every layer, flattened at full width.
+
+    Parameters
+    ----------
+    model, inputs
+        The model, restored after the pass, and inputs [n, …].
+    state
+        What the caller restores the model to; None: it is restored here.
 
     Raises
     ------
     ModelError
         If a layer's output does not keep one row a sample.
     """
-    with restored(model):
+    with restored(model) if state is None else nullcontext():
         taps = {INPUT: model.entering(inputs), **model.taps(inputs)}
     for layer, features in taps.items():
         if features.ndim < 1 or len(features) != len(inputs):

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from elastic.probes.dispatch import run_operation
+from elastic.uncompiled import compiler_not_loaded_by
 
 #: Names of functions that depend on numbers, but not on small changes of them.
 BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__", "__int__", "__index__"}
@@ -64,6 +65,7 @@ def backwards_twice(function: Any, args: Any, kwargs: Any) -> Any:
     return tree_unflatten(list(duals), nesting)
 
 
+@compiler_not_loaded_by
 class Unnumbered(TorchDispatchMode):
     """Refuses that a function makes a number of a tensor, as one that is given a tensor for a slope does."""
 

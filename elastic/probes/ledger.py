@@ -11,8 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from elastic.probes.dispatch import run_operation
+from elastic.uncompiled import compiler_not_loaded_by
 
 
+@compiler_not_loaded_by
 class Ledger(TorchDispatchMode):
     """While active, keeps account of the memory of all tensors that are made meanwhile, on any device.
 

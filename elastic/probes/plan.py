@@ -19,6 +19,9 @@ from elastic.errors import ModelError
 TENSORS = 0.8
 #: Observed samples of a block that are worth fewer stepped ones.
 FEW = 8
+#: Bytes of the largest tensor of a block above which `malloc` of glibc returns memory to the system at each operation
+#: and pays for it again: measured, convolutions then take twice as long. It keeps up to 32 MiB, and twice that in all.
+RETURNED = 24 * 2**20
 #: The most stepped samples whose own movements are read off one small block of all pairs among them.
 OWN = 8
 #: Bytes of the largest tensor of such a block: of wide layers, pairs cost more than further passes.
@@ -126,7 +129,10 @@ class Plan:
         rows = min(stepped, max(1, free // (2 * cost.held + 1)), max(1, free // (cost.peak(1, few) - cost.fixed + 1)))
         columns = min(observed, cost.most_observed(rows, bytes_))
         if cost.cached is not None:
-            columns = min(columns, max(few, cost.cached // (cost.widest * rows)))
+            largest = max(1, max(cost.cached, RETURNED) // (cost.widest * rows))
+            some = min(columns, largest, max(2 * FEW, cost.cached // (cost.widest * rows)))
+            # Blocks of one size: a last one of few samples is slow.
+            columns = min(columns, largest, -(-observed // max(1, round(observed / some))))
         most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
         own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
         return cls(rows, columns, own, cost.most_observed(1, bytes_))

@@ -23,7 +23,7 @@ SAMPLES = 3
 Features = dict[str, Tensor]
 
 
-def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
+def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = True) -> None:
     """Refuse a model whose features a probe cannot read.
 
     Parameters
@@ -32,6 +32,9 @@ def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
         Read in evaluation mode, left as it was.
     inputs
         Samples [n, …], of which a few different ones are read.
+    first
+        Whether the model's code is looked at for the first time: samples are then compared alone and together in
+        float64. With other parameters, the model's own precision is enough.
 
     Raises
     ------
@@ -47,8 +50,11 @@ def check_preconditions(model: TappedModel, inputs: Tensor) -> None:
             "other features in a second forward pass on the same samples",
             "`self.training` as the switch of dropout and noise (`dropout_p` of attention, too)",
         )  # fmt: skip
-        if len(samples) > 1:
+        if len(samples) > 1 and first:
             _check_independent(model, samples, state)
+        elif len(samples) > 1:
+            alone = _read(model, samples[:1], state)
+            _check_alike({layer: h[:1] for layer, h in together.items()}, alone)
 
 
 def check_stepping(model: TappedModel, inputs: Tensor) -> None:
@@ -135,7 +141,7 @@ def different(inputs: Tensor) -> Tensor:
 def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
     try:
         # Copies: features may be views of a parameter.
-        return {layer: h.detach().clone() for layer, h in flat_taps(model, samples).items() if layer != INPUT}
+        return {layer: h.detach().clone() for layer, h in flat_taps(model, samples, state).items() if layer != INPUT}
     except ElasticError:
         raise
     except Exception as error:
@@ -160,6 +166,11 @@ def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) 
             first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
     except (ModelError, TypeError, RuntimeError):  # of the model, or of a device without float64
         first, second = _in_company(model, samples, state)
+    _check_alike(first, second)
+
+
+def _check_alike(first: Features, second: Features) -> None:
+    """Raise a ModelError about the first layer where samples have other features in other company."""
     for layer, features in first.items():
         if _differs(features, second[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):
             raise ModelError(

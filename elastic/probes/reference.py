@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,12 +31,17 @@ from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, Reference
 
-#: Step sizes relative to the parameters, by precision, in the order in which they are tried.
-SIZES = {torch.float64: (1e-6, 1e-8, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
+#: Step sizes relative to the parameters, by precision, in the order in which they are tried: the first crosses hardly
+#: a kink of a large network and bends no slope; the others are for movements that drown in its rounding.
+SIZES = {torch.float64: (1e-8, 1e-6, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
 
+#: Step size relative to the parameters that moves features by many times the rounding of float32, and crosses the kinks
+#: of few units that are not tied.
+TIES = 1e-5
 #: Types that hold less than float64.
 NARROW = {torch.float32, torch.float16, torch.bfloat16}
 Layers = dict[str, Tensor]
+_Read = TypeVar("_Read")
 #: Movements [2, d] of the stepped and of the observed sample, by layer.
 Decided = dict[str, Tensor]
 
@@ -56,6 +61,25 @@ def reference_movement(model: TappedModel, pair: Pair) -> Reference:
     ModelError
         If the model does not run, or cannot be differentiated backwards.
     """
+    return _by_steps(model, pair, lambda steps: steps.reference())
+
+
+def near_ties(model: TappedModel, pair: Pair) -> PairMovement | None:
+    """Return by how much movements differ to the two sides of the parameters; None where that tells no ties.
+
+    A unit whose input is zero but for rounding, or two entries of a pooling that are equal but for rounding, may be
+    decided in float32 one way and in float64 the other. The movement of the unit then is that of the other side of its
+    kink. A step that moves features by more than the rounding of float32 crosses such a kink on one side only.
+
+    Parameters
+    ----------
+    model, pair
+        As of `reference_movement`.
+    """
+    return _by_steps(model, pair, lambda steps: steps.sides())
+
+
+def _by_steps(model: TappedModel, pair: Pair, read: Callable[[_Steps], _Read]) -> _Read:
     tried: tuple[tuple[Callable[[TappedModel], AbstractContextManager[None]], Callable[[Tensor], Tensor]], ...]
     tried = ((in_float64, double), (in_copies, torch.clone))
     with probed(model):
@@ -63,7 +87,7 @@ def reference_movement(model: TappedModel, pair: Pair) -> Reference:
         for context, convert in tried:
             try:
                 with context(model), torch.enable_grad():
-                    return _Steps(model, pair, convert, parameters).reference()
+                    return read(_Steps(model, pair, convert, parameters))
             except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
                 refused = error
     found, hint = first_line(refused), "a model that trains by backpropagation"
@@ -90,7 +114,9 @@ class _Steps:
         self.dtype = torch.float64 if wide else torch.float32
         height = (features * pair.seed.to(features)).sum()
         gradients = torch.autograd.grad(height, self.parameters, allow_unused=True)
-        self.directions = [None if g is None else g.detach().to_dense().neg() for g in gradients]
+        #: Uphill: steps are taken against them, which saves a copy.
+        self.gradients = [None if g is None else g.detach().to_dense() for g in gradients]
+        self.lengths = _norm(there), _norm([g for g in self.gradients if g is not None])
 
     def reference(self) -> Reference:
         """Return the movements of all layers that are decided."""
@@ -109,20 +135,31 @@ class _Steps:
         precision = str(self.dtype).removeprefix("torch.")
         return Reference(movement, frozenset(self.before.keys() - decided.keys()), self._rounding(), precision)
 
+    def sides(self) -> PairMovement | None:
+        """Return the sizes of the differences between slopes forwards and backwards, of a model in float32."""
+        types = {p.dtype for p in self.there if p.is_floating_point()}
+        if self.dtype != torch.float64 or types != {torch.float32}:
+            return None
+        with torch.no_grad():
+            self.before = self._features(0.0)
+            slopes = self._slopes(self._scaled(TIES))
+        apart = {layer: (forwards - backwards).abs() for layer, (forwards, backwards) in slopes.items()}
+        return PairMovement(*({layer: both[i] for layer, both in apart.items()} for i in range(2)))
+
     def _rounding(self) -> dict[str, float]:
         """Return the movements by layer below which an engine's are rounding."""
         epsilon = max((torch.finfo(p.dtype).eps for p in self.there if p.is_floating_point()), default=0.0)
         # Of the largest features: those that cancel to zero carry the rounding of the ones that they are made of.
         largest = max(float(h.norm()) for h in self.before.values())
-        return dict.fromkeys(self.before, ROUNDINGS * epsilon * largest / (_norm(self.there) or 1.0))
+        return dict.fromkeys(self.before, ROUNDINGS * epsilon * largest / (self.lengths[0] or 1.0))
 
     def _features(self, size: float) -> Layers:
         """Return the features [2, d] of both samples, in float64, after a step of a size."""
-        for p, there, direction in zip(self.parameters, self.there, self.directions, strict=True):
-            if direction is None or there.is_sparse:
+        for p, there, gradient in zip(self.parameters, self.there, self.gradients, strict=True):
+            if gradient is None or there.is_sparse:
                 p.data.copy_(there)
             else:
-                torch.add(there, direction, alpha=size, out=p.data)
+                torch.add(there, gradient, alpha=-size, out=p.data)
         # Copies: features may be views of a parameter, which is moved next.
         taps = self.model.taps(self.inputs.clone())
         features = {layer: rows(h).to(torch.float64, copy=True) for layer, h in taps.items()}
@@ -131,8 +168,8 @@ class _Steps:
 
     def _scaled(self, relative: float) -> float:
         """Return the step size that moves the parameters by a share of them."""
-        moved = _norm([direction for direction in self.directions if direction is not None])
-        return relative * (_norm(self.there) or 1.0) / (moved or 1.0)
+        there, moved = self.lengths
+        return relative * (there or 1.0) / (moved or 1.0)
 
     def _first_order(self, size: float) -> Decided:
         """Return the derivatives of own and observed features along the step, where they are decided.
@@ -214,4 +251,11 @@ class _Narrowing(TorchFunctionMode):
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
-    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
+    return math.hypot(*(float(_length(tensor)) for tensor in tensors))
+
+
+def _length(tensor: Tensor) -> Tensor:
+    """Return the norm of a tensor, in float64 without a copy of it."""
+    wide = torch.complex128 if tensor.is_complex() else torch.float64
+    length: Tensor = torch.linalg.vector_norm(tensor.to_dense() if tensor.is_sparse else tensor, dtype=wide)
+    return length

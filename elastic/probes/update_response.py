@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from elastic.models.contract import TappedModel
 from elastic.probes.engines import Engine, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
+from elastic.probes.loss_reader import LossReader, with_losses
 from elastic.probes.movements import Movements, movements, with_coupling
 from elastic.probes.plan import Plan
 from elastic.probes.reduction import Grouping, LayerReader, class_means, with_reading
@@ -32,6 +34,8 @@ def update_responses(
     engine: Engine | EngineName = "auto",
     memory_budget: int = 2**30,
     witness: Witness | None = None,
+    observed_targets: Tensor | None = None,
+    losses: dict[str, Any] | None = None,
 ) -> dict[str, UpdateResponse]:
     """Probe how a step on each stepped sample alone moves every observed sample, in every layer.
 
@@ -57,6 +61,10 @@ def update_responses(
         Bytes that the probe may take, beyond model and samples.
     witness
         Keeps the movements of some pairs, to be verified.
+    observed_targets
+        [M, …] what the loss takes of the observed samples, where that is not their labels.
+    losses
+        Filled with the readings of a `LossReader`: what steps do to the losses and outputs of observed samples.
 
     Returns
     -------
@@ -77,7 +85,7 @@ def update_responses(
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)
     if same is not None:
         counted &= ~same
-    plan = planned(engine, counted, classes, memory_budget)
+    plan = planned(engine, counted, classes, memory_budget, losses=losses is not None)
     stepping = engine.at_work(model, example, lr)
     with torch.no_grad(), probed(model):
         means = class_means(stepping, *observed, classes, plan.batch)
@@ -85,11 +93,18 @@ def update_responses(
     grouping = Grouping(observed[1], classes, counted)
     readers = {layer: LayerReader(means.pop(layer), rows, observed[1], grouping) for layer in model.layers}
     blocks = movements(stepping, loss, stepped, observed[0], plan, grouping.order)
-    return read(blocks, readers, len(rows), witness)
+    if losses is None:
+        return read(blocks, readers, len(rows), witness)
+    told = (observed[1], observed[1] if observed_targets is None else observed_targets)
+    reader = LossReader(loss, rows, told, counted, classes, engine.widths[engine.layer])
+    found = read(blocks, readers, len(rows), witness, reader)
+    losses.clear()
+    losses.update(reader.result())
+    return found
 
 
-def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -> Plan:
-    """Return the blocks of a probe whose pairs of samples are counted or not, [J, M] bool.
+def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int, *, losses: bool = False) -> Plan:
+    """Return the blocks of a probe whose pairs of samples are counted or not, [J, M] bool; losses are read or not.
 
     Raises
     ------
@@ -98,13 +113,19 @@ def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int) -
     """
     stepped, observed = counted.shape
     cost = with_reading(engine.cost, engine.widths, counted, classes)
+    if losses:
+        cost = with_losses(cost, counted, classes, engine.widths[engine.layer])
     if engine.couples:
         cost = with_coupling(cost, stepped, engine.widths[engine.layer])
     return Plan.of(cost, stepped, observed, memory_budget)
 
 
 def read(
-    blocks: Iterable[Movements], readers: dict[str, LayerReader], stepped: int, witness: Witness | None = None
+    blocks: Iterable[Movements],
+    readers: dict[str, LayerReader],
+    stepped: int,
+    witness: Witness | None = None,
+    losses: LossReader | None = None,
 ) -> dict[str, UpdateResponse]:
     """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs."""
     loss_rates, scale = next(iter(readers.values())).means.new_zeros(2, stepped)
@@ -113,6 +134,8 @@ def read(
             reader.add(block, layer)
         if witness is not None:
             witness.add(block)
+        if losses is not None:
+            losses.add(block)
         # dℓ(a)/dη = ⟨∂ℓ/∂h, Δh(a;a)⟩ in the loss's layer, in both factors apart from their scale.
         slope = (block.gradient.direction * block.own[block.layer]).sum(dim=1)
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale

@@ -20,7 +20,7 @@ from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
 from elastic.probes.movements import Movements
 from elastic.probes.pair import Pair, PairMovement
-from elastic.probes.reference import reference_movement
+from elastic.probes.reference import near_ties, reference_movement
 
 #: Draws from a seed for the pairs of epoch 0; later epochs follow. (Others: `elastic.probes.samples`.)
 VERIFIED_DRAW = 1000
@@ -163,10 +163,19 @@ def verify(
         pair = Pair(inputs[0][row : row + 1], inputs[1][column : column + 1], layer, seed, size)
         reference = reference_movement(model, pair)
         precision = reference.precision
-        for name, error in reference.movement.errors(movement, reference.rounding).items():
+        found = reference.movement.errors(movement, reference.rounding)
+        if size is None and any(not error <= _tolerance(model, precision) for error in found.values()):
+            # Is it the engine that is wrong, or does float64 decide a tie in another way than the model's own type?
+            found = reference.movement.errors(movement, reference.rounding, near_ties(model, pair))
+        for name, error in found.items():
             errors[name] = error if math.isnan(errors[name]) else max(errors[name], error)
-    tolerance = max(TOLERANCES.get(precision, 0.0), ROUNDINGS * torch.finfo(_type_of(model)).eps)
-    return EngineCheck(errors, tolerance, len(witness.movements), precision, time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    return EngineCheck(errors, _tolerance(model, precision), len(witness.movements), precision, seconds)
+
+
+def _tolerance(model: TappedModel, precision: str) -> float:
+    """Return the largest error of a movement that is accepted, by the precision of the real steps."""
+    return max(TOLERANCES.get(precision, 0.0), ROUNDINGS * torch.finfo(_type_of(model)).eps)
 
 
 def pairs_of(

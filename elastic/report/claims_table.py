@@ -10,7 +10,7 @@ from typing import Any
 from elastic.analysis.reading import spelled
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.numbers import in_digits, with_interval
-from elastic.display.verdicts import SIGNS
+from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 from elastic.errors import UnknownName
 from elastic.registry import registry
 from elastic.report.context import Context
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: sentence, source, what of it is elastic's own, verdict, rows, and how it came later than training."""
+    """One claim: sentence, source, what of it is elastic's own, verdict, rows, and what to know beside it."""
 
     name: str
     sentence: str
@@ -96,6 +96,7 @@ def claims_table(context: Context) -> ClaimsTable:
 def _claim(verdict: Verdict, late: str) -> Claim:
     rows = tuple(_rows(verdict.findings))
     own = own_definition(verdict.name)
+    late = "; ".join(filter(None, (late, fragile_words(verdict.fragile))))
     return Claim(verdict.name, verdict.sentence, verdict.source, own, verdict.quantity, verdict.verdict, rows, late)
 
 
@@ -150,7 +151,9 @@ def _effect(finding: Finding) -> str:
     if finding.seeds < 2:
         return in_digits(finding.effect)
     lower = -math.inf if finding.lower is None else finding.lower
-    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+    plain = with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
+    return f"{plain}; {decides}" if decides else plain
 
 
 def strips(findings: Sequence[Finding]) -> list[Strip | None]:

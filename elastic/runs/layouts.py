@@ -37,7 +37,7 @@ def layout_of(
     counts: dict[str, Sequence[int]] = {}
     for name, probe in probes.items():
         facts, declared = registry("probes").get(name).facts, probe.declare()
-        groups[facts.group] = {dim: tuple(declared.dims[dim]) for dim in facts.dims}
+        groups[facts.group] = {dim: tuple(declared.dims[dim]) for dim in facts.dims if dim in declared.dims}
         long_names |= dict(facts.long_names)
         measured += declared.variables
         counts |= declared.class_counts

@@ -111,15 +111,17 @@ def build_trainer(
 ) -> Trainer:
     """Draw a model's weights from the run's seed, and set it before its data."""
     randomness = Randomness(settings.seed, device)
-    part = samples["train"]
-    task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels)
+    part, loss = samples["train"], build_loss(settings.loss.name, settings.loss.options)
+    if loss.outputs is not None and len(part.classes) != loss.outputs + 1:
+        found, hint = f"{len(part.classes)} classes", "cross_entropy or mse, or two `data.classes`"
+        raise ModelError(f"loss `{settings.loss.name}`", "have data of two classes, of one output", found, hint)
+    task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels, loss.outputs)
     with randomness.lent():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
         scale_weights(model, settings.training.init_scale)
         if settings.training.classifier == "etf":
             fix_classifier(model)
     model.eval()
-    loss = build_loss(settings.loss.name, settings.loss.options)
     optimizer = settings.optimizer
     schedule = registry("schedules").get(optimizer.schedule.name)
     epochs = settings.training.epochs
@@ -177,5 +179,6 @@ def resolve_device(name: str) -> torch.device:
 
 def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:
     """Return samples on a device, their inputs in the precision of training."""
-    fine = None if part.fine_labels is None else part.fine_labels.to(device)
-    return replace(part, inputs=part.inputs.to(device, dtype), labels=part.labels.to(device), fine_labels=fine)
+    fine, along = (None if held is None else held.to(device) for held in (part.fine_labels, part.geodesic))
+    inputs, labels = part.inputs.to(device, dtype), part.labels.to(device)
+    return replace(part, inputs=inputs, labels=labels, fine_labels=fine, geodesic=along)

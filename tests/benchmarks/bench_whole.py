@@ -4,8 +4,8 @@
         [--cases mlp cnn resnet18] [--out tests/benchmarks/results]
 
 Product and peers run in one process, in turns: a ratio is the median over rounds of two times of the same round. Before
-each call the parameters are moved a little, as training does between two epochs: `measure_elasticity` then compares one
-pair with real steps. Its first call for a module, which chooses an engine and compares eight, has a row of its own.
+each round the parameters are moved a little, as training does between two epochs: `measure_elasticity` then compares
+one pair with real steps. Its first call for a module, which chooses an engine and compares eight, has its own row.
 Writes ``probes.json`` (machine, date, load, every time) and ``probes.md`` (the tables); sections that were not asked
 for stay as an earlier call on the same machine left them.
 """
@@ -113,10 +113,13 @@ CONTENDERS = {
 }
 
 
-def seconds(function, model, *given):
+def nudge(model):
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(1 + 2**-12)
+
+
+def seconds(function, model, *given):
     begun = time.perf_counter()
     function(model, *given)
     return time.perf_counter() - begun
@@ -130,6 +133,7 @@ def probes(cases, rounds):
         labels = torch.arange(len(observed)) % CLASSES
         times = {label: [] for label in CONTENDERS}
         for _ in range(rounds + 1):
+            nudge(model)
             for label, function in CONTENDERS.items():
                 times[label].append(seconds(function, model, stepped, observed, labels))
         found[name] = {"J": len(stepped[0]), "M": len(observed), "seconds": {k: v[1:] for k, v in times.items()}}
@@ -154,7 +158,10 @@ def growth(rounds):
             model = mlp(Task((784,), size["K"]), widths=[size["width"]] * size["depth"]).eval()
             stepped = torch.randn(size["J"], 784), torch.arange(size["J"]) % size["K"]
             given = stepped, torch.randn(size["M"], 784), torch.arange(size["M"]) % size["K"]
-            times = [seconds(elastic, model, *given) for _ in range(rounds + 1)]
+            times = []
+            for _ in range(rounds + 1):
+                nudge(model)
+                times.append(seconds(elastic, model, *given))
             taken.append(statistics.median(times[1:]))
         exponent = float(np.polyfit(np.log(values), np.log(taken), 1)[0])
         found[varied] = {"values": values, "seconds": taken, "exponent": exponent}

@@ -40,6 +40,7 @@ REQUIRED = {
     "precedes": {"variable": "locality", "other": "nc1"},
     "ratio_between_splits": {"variable": "nc1", "least": 1},
     "reaches_level_inward": {"level": 0.1},
+    "similarity_follows_geodesic": {"min_r": 0.9},
 }  # fmt: skip
 
 #: Values of what an option names that this study does not have, each with the rest of the path at which it is found.
@@ -112,7 +113,7 @@ def test_every_option_that_can_name_a_part_of_the_study_says_so(name):
     silent = {option for option in entry.options.model_fields if not named_by(entry, option)}
     assert silent <= {
         "threshold", "scale", "value", "tolerance", "by", "least", "most", "within", "min_factor", "min_r", "min_fall",
-        "level", "over", "tail", "theory", "arguments", "quantity", "factor", "min_cosine",
+        "level", "over", "tail", "theory", "arguments", "quantity", "factor", "min_cosine", "include_input",
         "onset", "fraction", "other_level", "way", "other_way", "min_change",
     }  # fmt: skip
 

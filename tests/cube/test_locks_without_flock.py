@@ -16,6 +16,7 @@ from pathlib import Path
 import processes
 import pytest
 import studies
+from locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import heartbeat, owner, ownership, run_lock, study_lock, waiting_lock
@@ -72,7 +73,8 @@ FOREVER, SOON = 1e9, 2.0
 
 
 def command(program, folder, code=errno.ENOLCK, machine="", stale=FOREVER):
-    return [sys.executable, "-c", WORLD + program, folder, code, machine, stale]
+    start = "" if program is WAIT else LOCKS_ALONE
+    return [sys.executable, "-c", start + WORLD + program, folder, code, machine, stale]
 
 
 def owning(folder, **world):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import run_lock
@@ -17,8 +18,7 @@ from elastic.errors import RunBusy, StudyError
 
 ROOT = Path(elastic.__file__).parents[1]
 
-OWNER = """
-import sys
+OWNER = f"""{LOCKS_ALONE}
 from pathlib import Path
 from elastic.cube import run_lock
 with run_lock(Path(sys.argv[1])):

@@ -12,13 +12,13 @@ import numpy as np
 import processes
 import pytest
 import xarray as xr
+from locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import is_sealed, verify_manifest
 
 ROOT = Path(elastic.__file__).parents[1]
-OWNER = """
-import sys
+OWNER = f"""{LOCKS_ALONE}
 from pathlib import Path
 from elastic.cube import waiting_lock
 with waiting_lock(Path(sys.argv[1]) / ".sealing.lock", "seal the cube"):

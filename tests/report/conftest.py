@@ -12,11 +12,9 @@ import xarray as xr
 
 from elastic.claims.checking import Checked
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.registry import registry
-from elastic.report import context, embedded_figures, write_report
+from elastic.report import context, write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
-FIGURES = ("depth_profile", "response_matrices")
 
 #: Text that leaves its place wherever it is not escaped: in an element, an attribute, a script, an expression of Vega.
 HOSTILE = "</script><img src=x onerror=\"window.caught='{n}'\">'\"+(window.caught='{n}')+\"'${{7*7}}\\u2028<!--"
@@ -45,14 +43,6 @@ VERDICTS = (
         (Finding({}, "inconclusive", "nc9 was not measured", None, None, None, (None, None), 0, []),),
     ),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _two_figures():
-    """Draw two figures a page: all of them are drawn, and looked at, in tests/figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedded_figures, "in_order", lambda: map(registry("figures").get, FIGURES))
-        yield
 
 
 @pytest.fixture(scope="session")

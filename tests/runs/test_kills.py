@@ -24,7 +24,7 @@ from elastic.runs.cell import run_cell
 
 #: Kills altogether, and in each phase: one that comes after the end is none.
 KILLS, EACH = 30, 4
-EPOCHS = 12
+EPOCHS = 6
 SETTINGS = (f"training.epochs={EPOCHS}", "optimizer.schedule.milestones=[0.34, 0.67]")
 RECORDS = 2 * (EPOCHS + 1)
 
@@ -136,6 +136,8 @@ def killed_life(folder, phase, draw, seconds):
 
 
 def kill_study(root):
+    import preloaded  # noqa: F401 (once, instead of in each of the children)
+
     draw = random.Random(0)
     run_in_this_process(root / "warm")
     measured_life(root / "first")  # what is loaded lazily is read from the disk once

@@ -21,7 +21,7 @@ import elastic
 from elastic.errors import OptionError, RunBusy, RunFailed, Stopped
 from elastic.progress import Watcher
 from elastic.protocol import load_protocol
-from elastic.study.executors import automatic, execution
+from elastic.study.executors import automatic, execution, worker_process
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
 from elastic.study.executors.pool import Pool
@@ -62,6 +62,12 @@ class Journal(Watcher):
         self.told.append((self.place, "note", message))
 
 
+@pytest.fixture
+def forked_workers(monkeypatch):
+    """Fork workers from a process that has imported what they need; other tests here start interpreters."""
+    monkeypatch.setattr(worker_process, "_started", forked.Worker)
+
+
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
     return cube_of(studies.run(tmp_path_factory.mktemp("serial"), *SETTINGS))
@@ -71,6 +77,7 @@ def cube_of(study):
     return studies.contents(study.folder / "cube.zarr")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial, monkeypatch):
     """The first run begins here, and goes on in a worker as soon as workers are expected to save time."""
     for name in ("MEASURED", "START", "SAVED"):
@@ -272,6 +279,7 @@ def test_workers_that_die_while_a_study_stops_do_not_fail_it(board, tmp_path):
 # Deaths and signals, with processes.
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(tmp_path, monkeypatch):
     """One run dies always, one once (and goes on from its checkpoint), one never; two workers."""
     monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))

@@ -10,10 +10,11 @@ import torch
 
 from elastic.metrics.engine_check import ENGINE_CODES
 from elastic.metrics.tabulation import FloatArray, tabulate
-from elastic.probes.contract import Declaration, Probe, Subject, blank, metric_variables, probe
+from elastic.probes.contract import Declaration, Label, Probe, Subject, blank, metric_variables, probe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.engines import EngineName
 from elastic.probes.fine_structure import FineProbe
+from elastic.probes.loss_reader import OUTPUTS
 from elastic.probes.samples import elasticity_draws
 from elastic.probes.verification import EngineMismatch
 from elastic.protocol.sections import ElasticityProbe as Options
@@ -51,14 +52,22 @@ class ElasticityGroup(Probe):
 
     def declare(self) -> Declaration:
         """Return the metrics that the readings suffice for."""
-        names, of_network = self.reader.names(), {ENGINE}
+        names, of_network = self.reader.names(), {ENGINE, *self.reader.names_of_network()}
         if self.fine is not None:
             of_fine, of_inputs = self.fine.names()
             names = {layer: known | of_fine[layer] for layer, known in names.items()}
             of_network |= of_inputs
         classes = self.reader.samples.classes
+        dims: dict[str, Sequence[Label]]
         dims = {"layer": self.reader.layers, "stepped_class": classes, "observed_class": classes}
+        if OUTPUTS in of_network:
+            dims["output"] = self._outputs()
         return Declaration(dims, metric_variables(GROUP, names, of_network))
+
+    def _outputs(self) -> Sequence[Label]:
+        """Return the outputs by the names of their classes; by number where they are not one a class."""
+        count, classes = self.reader.outputs, self.reader.samples.classes
+        return classes if count == len(classes) else range(count)
 
     def rehearse(self) -> None:
         """Raise a ModelError if the memory budget allows no draw of samples."""
@@ -84,6 +93,7 @@ class ElasticityGroup(Probe):
         if self.fine is not None:
             fine, of_network = self.fine.read(used)
             by_layer = {layer: {**readings, **fine[layer]} for layer, readings in by_layer.items()}
+        of_network = {**of_network, **self.reader.of_network}
         of_network[ENGINE] = torch.tensor(ENGINE_CODES[used.name], dtype=torch.float64)
         return tabulate(GROUP, self.reader.layers, by_layer, of_network)
 
@@ -103,7 +113,12 @@ class ElasticityGroup(Probe):
             self.reader.give_up_structured("as before the run was resumed")
 
 
-@probe(group=GROUP, dims=("layer", "stepped_class", "observed_class"), options=Options)
+@probe(
+    group=GROUP,
+    dims=("layer", "stepped_class", "observed_class", "output"),
+    long_names={"output": "output of the network"},
+    options=Options,
+)
 def elasticity(
     subject: Subject,
     *,

@@ -13,6 +13,7 @@ from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tang
 from elastic.probes.structured.folding import each_sample
 from elastic.probes.structured.geometry import Geometry
 from elastic.probes.structured.linear import after
+from elastic.probes.structured.products import by_onednn
 from elastic.probes.structured.rules import rule
 from elastic.probes.structured.steps import Steps, Use
 
@@ -103,8 +104,8 @@ class ByKernels:
 
     def _step(self) -> tuple[Tensor, Tensor | None]:
         use = self.use
-        kernels = use.keep("kernels", lambda: kernels_of(use, self.geometry))
-        return kernels, use.keep("bias", lambda: use.gradients.flatten(3).sum((1, 3))) if use.biased else None
+        kernels = use.keep("kernels", lambda whole: kernels_of(whole, self.geometry))
+        return kernels, use.keep("bias", bias_of) if use.biased else None
 
     def by_step(self, kernels: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Return (x + ηΔx) ⋆ ΔW_a + Δb_a, of kernels ΔW_a and biases of one's own if they are given."""
@@ -146,15 +147,14 @@ def by_patches(
 ) -> Tensor:
     """Return the tangent plus Σ_t δ_{a,t} ⟨patch_t(h_a), patch_s(x)⟩ as [c, n, out, …]."""
     c, images = use.inputs.shape[:2]
-    own = use.keep(
-        "patches", lambda: geometry.patches(use.inputs.flatten(0, 1)).unflatten(0, (c, images)).mT.flatten(1, 2)
-    )
-    delta = use.keep("gradients", lambda: use.gradients.flatten(3).transpose(1, 2).flatten(2))
-    if size is None or moved is None:
-        gram = (own.flatten(0, 1) @ geometry.patches(x)).unflatten(1, (c, -1)).transpose(0, 1)
+    own = use.keep("patches", lambda whole: patches_of(whole, geometry))
+    delta = use.keep("gradients", lambda whole: whole.gradients.flatten(3).transpose(1, 2).flatten(2))
+    if size is not None and moved is not None:
+        gram = own[:, None] @ each_sample(geometry.patches, after(x, moved, size, c))
+    elif by_onednn(x):
+        gram = geometry.convolve(x, own.unflatten(2, (-1, *geometry.kernel))).flatten(3).transpose(0, 1)
     else:
-        theirs = each_sample(geometry.patches, after(x, moved, size, c))
-        gram = own[:, None] @ theirs
+        gram = (own.flatten(0, 1) @ geometry.patches(x)).unflatten(1, (c, -1)).transpose(0, 1)
     shape = use.gradients.shape[3:]
     if tangent is None:
         tangent = torch.stack([d @ g for d, g in zip(delta, gram, strict=True)]).unflatten(3, shape)
@@ -162,9 +162,20 @@ def by_patches(
         for total, d, g in zip(tangent, delta, gram, strict=True):
             total.add_((d @ g).view_as(total))
     if use.biased:
-        step = use.keep("bias", lambda: use.gradients.flatten(3).sum((1, 3)))
+        step = use.keep("bias", bias_of)
         tangent += step.view(len(step), 1, -1, *[1] * len(shape))
     return tangent
+
+
+def patches_of(use: Use, geometry: Geometry) -> Tensor:
+    """Return the patches of every stepped sample as [c, positions, width]."""
+    patches = geometry.patches(use.inputs.flatten(0, 1)).unflatten(0, use.inputs.shape[:2])
+    return patches.mT.flatten(1, 2).contiguous()
+
+
+def bias_of(use: Use) -> Tensor:
+    """Return Δb_a of every stepped sample, [c, out]."""
+    return use.gradients.flatten(3).sum((1, 3))
 
 
 def plus(total: Tensor | None, term: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from elastic.probes.dispatch import run_operation
 from elastic.probes.structured.duals import Unsupported, tensors_of
 from elastic.probes.structured.memory import Memory
+from elastic.uncompiled import compiler_not_loaded_by
 
 
+@compiler_not_loaded_by
 class Guard(TorchDispatchMode):
     """Refuses what would leave a tangent behind without a word, such as an operation of ``torch.jit.script``.
 

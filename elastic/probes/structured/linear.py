@@ -62,7 +62,7 @@ def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | Non
     h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
     c, positions, wide = h.shape
     if positions * (wide + delta.shape[2]) > wide * delta.shape[2]:
-        step = use.keep("weight", lambda: torch.bmm(h.mT, delta))
+        step = use.keep("weight", weight_of)
         term = torch.bmm(after(rows, moved, size, c), step)
         return term.add_(delta.sum(1, keepdim=True)) if use.biased else term
     gram = by_rows(h.reshape(-1, wide), rows).view(c, positions, -1).mT
@@ -71,6 +71,11 @@ def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | Non
     if use.biased:
         gram = gram + 1
     return gram * delta if positions == 1 else torch.bmm(gram, delta)
+
+
+def weight_of(use: Use) -> Tensor:
+    """Return ΔWᵀ_a = Σ_t h_{a,t} δᵀ_{a,t} of every stepped sample, [c, in, out]."""
+    return torch.bmm(use.inputs.flatten(1, -2).mT, use.gradients.flatten(1, -2))
 
 
 def after(rows: Tensor, moved: Tensor | None, size: Tensor | None, count: int) -> Tensor:

@@ -28,6 +28,11 @@ def by_rows(rows: Tensor, weight: Tensor) -> Tensor:
     return _ONEDNN(rows, weight, None, "none", [], "")
 
 
+def by_onednn(tensor: Tensor) -> bool:
+    """Whether oneDNN computes convolutions of a tensor."""
+    dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return bool(dense and tensor.dtype == torch.float32 and tensor.numel() > 0 and torch.backends.mkldnn.enabled)
+
+
 def _plain_single(matrix: Tensor) -> bool:
-    dense = matrix.layout == torch.strided and matrix.device.type == "cpu" and matrix.ndim == 2
-    return bool(dense and matrix.dtype == torch.float32 and matrix.numel() > 0 and torch.backends.mkldnn.enabled)
+    return matrix.ndim == 2 and by_onednn(matrix)

@@ -33,17 +33,21 @@ class Use:
     way: Any = None
     #: What rules derive from the factors and want to keep as long as these samples are stepped on.
     derived: dict[Any, Tensor] = field(default_factory=dict)
+    #: The use that this one is some rows of.
+    whole: tuple[Use, slice] | None = None
 
-    def keep(self, name: Any, compute: Callable[[], Tensor]) -> Tensor:
-        """Return a tensor [c, …] derived from the factors, computed at the first question."""
+    def keep(self, name: Any, compute: Callable[[Use], Tensor]) -> Tensor:
+        """Return a tensor [c, …] derived from a use, computed at the first question: of all stepped samples at once."""
+        if self.whole is not None:
+            use, rows = self.whole
+            return use.keep(name, compute)[rows]
         if name not in self.derived:
-            self.derived[name] = compute()
+            self.derived[name] = compute(self)
         return self.derived[name]
 
     def rows(self, rows: slice) -> Use:
         """Return the use by some of the stepped samples."""
-        derived = {name: value[rows] for name, value in self.derived.items()}
-        return Use(self.inputs[rows], self.gradients[rows], self.biased, self.way, derived)
+        return Use(self.inputs[rows], self.gradients[rows], self.biased, self.way, whole=(self, rows))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+r"""Standard errors of means over pairs of samples whose movements have heavy tails: a jackknife on the log scale.
+
+Late in training one sample of eight may carry most of the movement of its class. The sample variance of eight such
+movements is mostly too small, and most so where the mean is too small as well, so that ±2 standard errors miss the mean
+of many draws in up to half of the cases. Three things are done about it:
+
+- *Log scale.* The variance is that of the logarithm, found by leaving out each stepped and each observed sample in
+  turn: $V = \frac{n-1}{n} \sum_i (l_i - \bar l)^2$ with $l_i$ the logarithm without sample i, by stepped and by observed
+  samples, less the part of single pairs, which both contain (two-way clustering).
+- *Moderation.* Classes of one layer have similar tails. Each class's variance times its number of samples is averaged
+  with that of all classes, weighted with n − 1 and with the degrees of freedom of the other classes, `PRIOR` at most.
+- *Skewness.* The mean of few skewed values lies below the mean of many: as for a lognormal mean, the interval is
+  shifted by V/2, $R \exp(V/2 \pm t \sqrt V)$, t the quantile of Student's t.
+
+A standard error in this module is half the way from R to $R \exp(t \sqrt V)$: for light tails the usual one, and
+otherwise such that ±2 of it cover as the interval does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import scipy
+import torch
+from torch import Tensor
+
+from elastic.metrics.update import UpdateResponse, not_zero
+
+#: Degrees of freedom that the variance of all classes counts for, at most, beside those of one class.
+PRIOR = 30
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What an estimate is known to.
+
+    Attributes
+    ----------
+    variance
+        Of the logarithm.
+    reach
+        t·√variance: half the length of the interval of the logarithm.
+    """
+
+    variance: Tensor
+    reach: Tensor
+
+    def stderr(self, estimate: Tensor) -> Tensor:
+        """Return half the way from the estimate to its upper end on the log scale."""
+        return estimate * torch.expm1(self.reach) / 2
+
+    def lower(self, estimate: Tensor) -> Tensor:
+        """Return the lower end, never above the estimate."""
+        return estimate * torch.exp((self.variance / 2 - self.reach).clamp(max=0))
+
+    def upper(self, estimate: Tensor) -> Tensor:
+        """Return the upper end."""
+        return estimate * torch.exp(self.variance / 2 + self.reach)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Means over the pairs of two classes, whole and without one sample.
+
+    Attributes
+    ----------
+    whole
+        [K, K].
+    stepped
+        [J, K] without a stepped sample of its class.
+    observed
+        [K, M] without an observed sample of its class.
+    """
+
+    whole: Tensor
+    stepped: Tensor
+    observed: Tensor
+
+
+def responses(update: UpdateResponse) -> LeftOut:
+    """Return responses, whole and without each sample; NaN where no pair is left.
+
+    >>> from elastic.metrics.update import example_update
+    >>> found = responses(example_update())                  # movements 3 and 5 of class 0, 1 of class 1
+    >>> found.observed[0].tolist()
+    [5.0, 3.0, nan]
+    """
+    rows, columns = update.members(update.stepped), update.members(update.observed)
+    counted = update.counted.double()
+    norms = torch.where(update.counted, update.norms, 0.0)
+    of_stepped, of_observed = norms @ columns, rows.T @ norms
+    total, pairs = rows.T @ of_stepped, rows.T @ counted @ columns
+    left_stepped = pairs[update.stepped] - counted @ columns
+    left_observed = pairs[:, update.observed] - rows.T @ counted
+    return LeftOut(
+        total / not_zero(pairs),
+        (total[update.stepped] - of_stepped).clamp(min=0) / not_zero(left_stepped),
+        (total[:, update.observed] - of_observed).clamp(min=0) / not_zero(left_observed),
+    )
+
+
+def similarities(update: UpdateResponse) -> LeftOut:
+    """Return relative similarities, whole and without each sample."""
+    rows, found = update.members(update.stepped), responses(update)
+    count, total = rows.sum(0), rows.T @ update.own_norms
+    own = total / not_zero(count)
+    left = (total[update.stepped] - update.own_norms).clamp(min=0) / not_zero(count[update.stepped] - 1)
+    return LeftOut(
+        found.whole / not_zero(own)[:, None],
+        found.stepped / not_zero(left)[:, None],
+        found.observed / not_zero(own)[:, None],
+    )
+
+
+def interval_of(update: UpdateResponse, means: LeftOut, own: Tensor | None = None) -> Interval:
+    """Return the interval of each pair of classes, [K, K]: NaN with fewer than two samples of a class on a side.
+
+    Parameters
+    ----------
+    update
+        The samples.
+    means
+        Of `responses` or `similarities`.
+    own
+        [J] relative excess of each stepped sample in what the response is divided by; None: it is not divided.
+
+    Examples
+    --------
+    Two stepped samples that move everything alike, and two observed ones that move by 1 and 3: leaving out one changes
+    the mean of 2 to 3 or 1, V = (log 3)²/4.
+
+    >>> ones = torch.ones(2, 2, dtype=torch.float64)
+    >>> moved = torch.tensor([[1.0, 3.0], [1.0, 3.0]], dtype=torch.float64)
+    >>> same = torch.zeros(2, dtype=torch.int64)
+    >>> update = UpdateResponse(1, same, same, ones.bool(), moved, moved, ones[0], *[ones[:, :1]] * 4, ones[0])
+    >>> round(interval_of(update, responses(update)).variance.item(), 4)
+    0.3017
+    """
+    rows, columns = update.members(update.stepped), update.members(update.observed)
+    stepped, observed = rows.sum(0), columns.sum(0)
+    known = means.whole > 0
+    by_stepped = _variance(means.stepped / not_zero(means.whole)[update.stepped], update.stepped, stepped)
+    by_observed = _variance((means.observed / not_zero(means.whole)[:, update.observed]).T, update.observed, observed).T
+    by_stepped = _moderated(by_stepped, stepped[:, None], known)
+    by_observed = _moderated(by_observed, observed[None, :], known)
+    both = by_stepped + by_observed - _of_pairs(update, rows, columns, own)
+    variance = torch.maximum(both, torch.maximum(by_stepped, by_observed))
+    variance = torch.where(known, variance, torch.where(means.whole == 0, 0.0, torch.nan))
+    variance[:, observed < 2], variance[stepped < 2] = torch.nan, torch.nan
+    fewest = torch.minimum(stepped[:, None], observed[None, :])
+    others = torch.minimum((stepped - 1).clamp(min=0).sum(), (observed - 1).clamp(min=0).sum()) - (fewest - 1)
+    freedom = fewest - 1 + others.clamp(0, PRIOR)
+    return Interval(variance, quantile(freedom) * variance.sqrt())
+
+
+def _variance(ratios: Tensor, labels: Tensor, count: Tensor) -> Tensor:
+    """Return the jackknife variance [K, …] of logarithms, of ratios [n, …] without each sample to the whole.
+
+    A sample that carries all but a rounding error of its class has no finite logarithm without it: a ratio counts for
+    1/n² at least, n samples of its class.
+    """
+    least = count[labels].square().reciprocal().reshape(-1, *[1] * (ratios.ndim - 1))
+    logs = torch.maximum(ratios, least).log().nan_to_num(nan=0.0)
+    rows = torch.nn.functional.one_hot(labels, len(count)).to(logs.dtype)
+    share = count.clamp(min=1)[:, None]
+    residual = logs - (rows.T @ logs / share)[labels]
+    return rows.T @ residual.square() * (share - 1) / share
+
+
+def _moderated(variance: Tensor, count: Tensor, known: Tensor) -> Tensor:
+    """Return variances [K, K] averaged with that of all classes; ``count`` samples of each on the side in question."""
+    freedom = ((count - 1).clamp(min=0) * known).expand(variance.shape)
+    each = variance * count
+    whole = (freedom * each).sum() / freedom.sum().clamp(min=1)
+    others = ((count - 1).clamp(min=0).sum() - (count - 1)).clamp(0, PRIOR)
+    return (freedom * each + others * whole) / (freedom + others).clamp(min=1) / count.clamp(min=1)
+
+
+def _of_pairs(update: UpdateResponse, rows: Tensor, columns: Tensor, own: Tensor | None) -> Tensor:
+    """Return the variance [K, K] of the mean if all pairs were independent, relative to the squared mean."""
+    counted = update.counted.double()
+    pairs = rows.T @ counted @ columns
+    mean = rows @ (update.over_pairs(update.norms).nan_to_num() @ columns.T)
+    relative = torch.where(update.counted, update.norms / not_zero(mean) - 1, 0.0).nan_to_num(nan=0.0)
+    if own is not None:
+        relative = (relative - own[:, None]) * counted
+    return rows.T @ relative.square() @ columns / not_zero(pairs * (pairs - 1))
+
+
+def quantile(freedom: Tensor) -> Tensor:
+    """Return the quantile of Student's t that a two-sided interval of 95 % reaches.
+
+    >>> quantile(torch.tensor([1.0, 30.0])).numpy().round(2).tolist()
+    [12.71, 2.04]
+    """
+    found = scipy.special.stdtrit(freedom.clamp(min=1).cpu().numpy(), (1 + LEVEL) / 2)
+    return torch.as_tensor(found, dtype=torch.float64, device=freedom.device)

@@ -1,0 +1,53 @@
+"""Functions that torch keeps out of compiled code, called without loading the compiler.
+
+Torch marks an optimizer's bookkeeping and the dispatch of modes as not to be compiled. The first call of a marked
+function loads ``torch._dynamo``, which takes longer than to train some of the networks here. While the compiler is not
+loaded nothing is compiled, and there is nothing to keep out of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Owner = TypeVar("Owner", bound=type)
+
+#: Where torch keeps a marked function's form for the compiler, and the module of the compiler.
+_KEPT, _COMPILER = "__dynamo_disable", "torch._dynamo"
+
+
+def without_compiler(marked: Callable[..., Any]) -> None:
+    """Let a function that torch has marked be called directly for as long as the compiler is not loaded.
+
+    Other functions are left as they are; so is a marked one as soon as the compiler is there.
+    """
+    function: Any = getattr(marked, "__wrapped__", None)
+    if function is None or getattr(marked, "__globals__", {}).get("__name__") != "torch._compile":
+        return
+    if hasattr(function, _KEPT):
+        return
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        if _COMPILER not in sys.modules:
+            return function(*arguments, **options)
+        if getattr(function, _KEPT, None) is called:
+            delattr(function, _KEPT)  # torch puts its own there
+        return marked(*arguments, **options)
+
+    setattr(function, _KEPT, called)
+
+
+def compiler_not_loaded_by(owner: Owner) -> Owner:
+    """Return a class after `without_compiler` of all its methods: a decorator.
+
+    >>> import subprocess
+    >>> code = "import sys, elastic.optimizers, torch; w = [torch.nn.Parameter(torch.zeros(1))]; "
+    >>> code += "torch.optim.SGD(w, lr=1.0).zero_grad(); print('torch._dynamo' in sys.modules)"
+    >>> subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True).stdout.strip()
+    'False'
+    """
+    for method in list(vars(owner).values()):
+        if callable(method):
+            without_compiler(method)
+    return owner

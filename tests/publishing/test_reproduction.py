@@ -49,6 +49,7 @@ def test_a_study_is_reproduced_to_the_last_bit(archive, out):
     assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(found)
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_a_rerun_says_what_differs_and_from_which_epoch(archive, claimed_study, out, tmp_path):
     """The archive of a study with one number altered in one run, sealed and published as any other."""
     reproduce(archive, out=out)

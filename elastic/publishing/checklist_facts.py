@@ -77,8 +77,9 @@ class Facts:
         )
         if findings:
             text += (
-                f" {len(findings)} effects are judged. If the true effect is at the threshold, each is supported in "
-                f"{error:.1%} of studies, provided that effects are normal over seeds."
+                f" {len(findings)} effects are judged, those of all claims together (Holm's procedure). If one true "
+                f"effect is at its threshold, it is supported in at most {error:.1%} of studies, provided that effects "
+                "are normal over seeds."
             )
         return text
 

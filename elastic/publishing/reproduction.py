@@ -17,7 +17,7 @@ from elastic.protocol import Cell
 from elastic.publishing.archive import open_archive, unpack
 from elastic.publishing.contents import CLAIMS
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, run_again, sample_of
-from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, Compared, compare_run
+from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared, compare_run
 from elastic.publishing.verdict_comparison import ComparedVerdict, compare_verdicts
 from elastic.publishing.verification import VerifiedArchive, verify_archive
 from elastic.study import Study
@@ -61,7 +61,7 @@ class ReproducedRun:
     def outcome(self) -> str:
         """The worst of its variables."""
         words = {one.outcome for one in self.variables}
-        return next((word for word in (DIFFERS, UNDECIDED) if word in words), min(words, default=UNDECIDED))
+        return next((word for word in (DIFFERS, UNDECIDED, WITHIN, IDENTICAL) if word in words), UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -254,6 +254,3 @@ def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -
 def _seconds(report: Mapping[str, Any]) -> float | None:
     seconds = report.get("seconds")
     return round(sum(seconds.values()), 1) if isinstance(seconds, Mapping) and seconds else None
-
-
-__all__ = ["FILE", "FOLDER", "IDENTICAL", "ReproducedRun", "Reproduction", "environment_differences", "reproduce"]

@@ -13,6 +13,12 @@ def claimed_study(tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("claimed"), text=published.TEXT)
 
 
+@pytest.fixture
+def stub_report(monkeypatch):
+    """Let archives hold a stub of the report, which takes seconds to write, where a test is not about it."""
+    monkeypatch.setattr("elastic.report.write_report", lambda study, path: path.write_text("<!DOCTYPE html>"))
+
+
 @pytest.fixture(scope="session")
 def archive(claimed_study, tmp_path_factory):
     """Return the path of its archive; tests change nothing of it."""

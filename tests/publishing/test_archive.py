@@ -162,6 +162,7 @@ def test_the_validator_of_crates_finds_nothing(archive, tmp_path):
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_a_recorded_study_says_that_it_cannot_be_run_again(claimed_study, tmp_path):
     study = recorded.recorded(claimed_study.cube, tmp_path / "mine", title="My loop")
     path = publish(study, tmp_path / "mine.zip", **published.QUICK).path

@@ -15,10 +15,10 @@ from rich.console import Console
 from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.publishing.publish import publish
-from elastic.publishing.reproduction import environment_differences, reproduce
+from elastic.publishing.reproduction import ReproducedRun, environment_differences, reproduce
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, sample_of
 from elastic.publishing.telling import conclusion, reproduction_table
-from elastic.publishing.variable_comparison import compare_run, tolerance_of
+from elastic.publishing.variable_comparison import Compared, compare_run, tolerance_of
 from elastic.publishing.verdict_comparison import compare_verdicts, with_runs
 from elastic.study import Study
 from elastic.study.completeness import named
@@ -49,6 +49,7 @@ def test_a_study_is_reproduced_to_the_last_bit(archive, out):
     assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(found)
 
 
+@pytest.mark.usefixtures("stub_report")
 def test_a_rerun_says_what_differs_and_from_which_epoch(archive, claimed_study, out, tmp_path):
     """The archive of a study with one number altered in one run, sealed and published as any other."""
     reproduce(archive, out=out)
@@ -189,6 +190,14 @@ def test_what_does_not_vary_over_seeds_may_round_and_no_more():
     same = np.full((5, 8, 3), 0.1)
     assert outcome(cube(same), cube(same * (1 + 1e-7))).outcome == "within tolerance"
     assert outcome(cube(same), cube(same * (1 + 1e-3))).outcome == "differs"
+
+
+def test_a_run_is_as_good_as_its_worst_variable():
+    words = ["identical", "within tolerance", "undecided", "differs"]
+    made = [Compared("collapse", word, word, 1, 0) for word in words]
+    found = [ReproducedRun({}, {}, tuple(made[:count]), (None, None)).outcome for count in range(1, 5)]
+    assert found == words
+    assert ReproducedRun({}, {}, (), (None, None)).outcome == "undecided"
 
 
 def test_bits_are_asked_for_in_the_same_environment_only():

@@ -24,7 +24,7 @@ from elastic.errors import Damaged, StudyError
 FILE = "checkpoint.pt"
 
 #: Key and number of the way in which elasticity probes add up movements; raised when their last bits change.
-ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "2"
+ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "3"
 
 #: That of releases which did not tell.
 FIRST_ARITHMETIC = "1"

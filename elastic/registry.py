@@ -42,6 +42,10 @@ ROOMS: Mapping[str, str] = {
 }
 
 
+#: Names of a kind that a message lists where none of them is near.
+MOST_NAMED = 6
+
+
 @dataclass(frozen=True)
 class Entry:
     """One registered function with the facts told at its registration."""
@@ -199,7 +203,7 @@ class Registry:
         """
         self._read_room()
         if name not in self._entries:
-            hint = nearest(name, list(self._entries), fallback="another name")
+            hint = nearest(name, list(self._entries), fallback=_some(self.names()))
             raise UnknownName(
                 f"`{name}`", f"be one of the {self.kind}", repr(name), f"{hint} (elastic list {self.kind})"
             )
@@ -231,6 +235,15 @@ class Registry:
         except ImportError:
             self._read = False  # where torch is not installed, the next question has the same answer
             raise
+
+
+def _some(names: list[str]) -> str:
+    """Return names to choose from; "another name" where they are too many for a message.
+
+    >>> _some(["cosine", "linear"]), _some(list("abcdefg"))
+    ('one of cosine, linear', 'another name')
+    """
+    return f"one of {', '.join(names)}" if 0 < len(names) <= MOST_NAMED else "another name"
 
 
 def modules_outside() -> list[str]:
@@ -297,8 +310,10 @@ def sentence(message: str) -> str:
     'be a valid integer'
     >>> sentence("Value error, be one of a, b")
     'be one of a, b'
+    >>> sentence("Dictionary should have at least 2 items after validation, not 1")
+    'have at least 2 items after validation, not 1'
     """
-    for opening in ("Input should ", "Value error, ", "String should ", "List should "):
+    for opening in ("Input should ", "Value error, ", "String should ", "List should ", "Dictionary should "):
         message = message.removeprefix(opening)
     return message
 

@@ -7,8 +7,11 @@ loaded nothing is compiled, and there is nothing to keep out of it.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
 Owner = TypeVar("Owner", bound=type)
@@ -51,3 +54,38 @@ def compiler_not_loaded_by(owner: Owner) -> Owner:
         if callable(method):
             without_compiler(method)
     return owner
+
+
+class CompilerNotLoaded(ModuleType):
+    """Stands for ``torch._dynamo`` until something needs it.
+
+    ``torch.func`` asks it to leave a gradient uncompiled, and would load it for that. All else that is asked of it
+    loads it, and is passed on.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the compiler."""
+        if name == "compiled_autograd" and _COMPILER not in sys.modules:
+            return SimpleNamespace(_disable=_disabled)
+        return getattr(importlib.import_module(_COMPILER), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the compiler."""
+        setattr(importlib.import_module(_COMPILER), name, value)
+
+
+def _disabled() -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def stand_in_for_compiler(torch: ModuleType) -> None:
+    """Let ``torch.func`` compute without loading the compiler; importing that puts it in its place.
+
+    >>> import subprocess
+    >>> code = "import sys, torch, elastic.probes.engines; torch.func.grad(lambda x: x * x)(torch.ones(())); "
+    >>> code += "print('torch._dynamo' in sys.modules, torch._dynamo.config.__name__, 'torch._dynamo' in sys.modules)"
+    >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+    'False torch._dynamo.config True'
+    """
+    if _COMPILER not in sys.modules:
+        vars(torch)["_dynamo"] = CompilerNotLoaded(_COMPILER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +13,12 @@ import torch
 
 hypothesis.settings.register_profile("elastic", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("elastic")
+
+
+def pytest_collection_finish():
+    """Take ten thousand tests and the modules that they import out of what the garbage collector goes through."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,7 +56,7 @@ def _two_figures():
     """Draw two figures a page, the ones of which tests/report reads: one page costs seconds of drawing.
 
     Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in tests/test_wall.py and
-    tests/test_exit_codes.py, in processes of their own. A test that needs them all asks for `all_figures`.
+    tests/test_exit_codes.py, in processes of their own.
     """
     from elastic.registry import registry
     from elastic.report import embedded_figures
@@ -58,15 +65,6 @@ def _two_figures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded_figures, "in_order", lambda: few)
         yield
-
-
-@pytest.fixture
-def all_figures(monkeypatch):
-    """Draw all figures on a page."""
-    from elastic.figures.order import in_order
-    from elastic.report import embedded_figures
-
-    monkeypatch.setattr(embedded_figures, "in_order", in_order)
 
 
 @pytest.fixture(scope="session")

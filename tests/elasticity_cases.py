@@ -68,7 +68,15 @@ class Case:
             "fine_inputs": [part and self.fine_features(self.observed.flatten(1), *part) for part in parts],
             "probe_check": torch.tensor(CHECKED["error"], dtype=torch.float64),
             "engine_code": torch.tensor(CHECKED["engine"], dtype=torch.float64),
+            "geodesic_distances": self.geodesic_distances,
         }
+
+    @property
+    def geodesic_distances(self) -> torch.Tensor:
+        """Distances [J, M] of samples that lie on a circle of length 5, at multiples of √2."""
+        places = [2**0.5 * torch.arange(len(part), dtype=torch.float64) for part in (self.stepped, self.observed)]
+        apart = (places[0][:, None] - places[1][None] - 0.3).abs() % 5
+        return torch.minimum(apart, 5 - apart)
 
     @property
     def fine_labels(self) -> torch.Tensor:
@@ -152,7 +160,7 @@ class Case:
             "inputs": self.observed.flatten(1).numpy(), "fine": self.fine_labels.tolist(),
             "moved": moved, "own": own, "features": features, "stepped": self.stepped_labels.tolist(),
             "observed": self.observed_labels.tolist(), "same": self.same, "classes": self.classes,
-            "checked": CHECKED,
+            "checked": CHECKED, "distances": self.geodesic_distances.tolist(),
             "loss_rates": [oracles.loss_rate(self.gradient(a)) for a in range(len(self.stepped))],
         }  # fmt: skip
         needed = inspect.signature(oracle).parameters

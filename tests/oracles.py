@@ -549,6 +549,18 @@ def locality_per_sample(moved, own, stepped, observed, same, classes):
     return np.mean(np.diag(S)) / np.mean(between)
 
 
+def geodesic_correlation(moved, own, stepped, observed, same, classes, distances):
+    def of_class(j):
+        pairs = [(a, m) for a in steps_on(j, stepped) for m in range(len(observed)) if observed[m] == j]
+        pairs = [(a, m) for a, m in pairs if not same(a, m)]
+        if len(pairs) < 3:
+            return np.nan
+        similarity = [np.linalg.norm(moved[a][m]) / np.linalg.norm(own[a]) for a, m in pairs]
+        return np.corrcoef(similarity, [distances[a][m] for a, m in pairs])[0, 1]
+
+    return np.array([of_class(j) for j in range(classes)])
+
+
 def pair_effect(moved, own, loss_rates, a, m):
     """How far m moves along a's own movement, per unit by which the loss's gradient moves along it."""
     return moved[a][m] @ own[a] / loss_rates[a]

@@ -65,27 +65,27 @@ def jackknifed(logs):
     return (len(logs) - 1) * np.var(logs)
 
 
-def variances(pairs, value, pair_excess):
-    """Variance of the logarithm and degrees of freedom of each pair of classes."""
-    K = pairs.classes
-    count = [[len(pairs.of_class(j, side)) for j in range(K)] for side in (0, 1)]
+def variances(pairs, value, pair_excess, labels):
+    """Variance of the logarithm and degrees of freedom of each pair of classes, of labels on both sides."""
+    shape = tuple(map(len, labels))
+    count = [np.array([len(pairs.of_class(label, side)) for label in labels[side]]) for side in (0, 1)]
+    n = [np.broadcast_to(count[0][:, None], shape), np.broadcast_to(count[1], shape)]
     parts = []
     for side in (0, 1):
-        n = [[count[side][(j, k)[side]] for k in range(K)] for j in range(K)]
-        each = np.array([[jackknifed(logs_of(pairs, value, j, k, side)) * n[j][k] for k in range(K)] for j in range(K)])
-        freedom = np.array(n) - 1.0
+        each = [[jackknifed(logs_of(pairs, value, j, k, side)) for k in labels[1]] for j in labels[0]] * n[side]
+        freedom = n[side] - 1.0
         whole = (each * freedom).sum() / freedom.sum()
-        others = np.clip(sum(count[side]) - K - freedom, 0, PRIOR)
-        parts.append((freedom * each + others * whole) / (freedom + others) / np.array(n))
-    independent = np.zeros((K, K))
-    for j in range(K):
-        for k in range(K):
+        others = np.clip(sum(count[side] - 1) - freedom, 0, PRIOR)
+        parts.append((freedom * each + others * whole) / (freedom + others) / n[side])
+    independent = np.zeros(shape)
+    for row, j in enumerate(labels[0]):
+        for column, k in enumerate(labels[1]):
             excess = pairs.norms(j, k) / pairs.response(j, k) - 1 - pair_excess(pairs, j)[:, None]
-            n = np.sum(~np.isnan(excess))
-            independent[j, k] = np.nansum(np.square(excess)) / (n * (n - 1))
+            size = np.sum(~np.isnan(excess))
+            independent[row, column] = np.nansum(np.square(excess)) / (size * (size - 1))
     both = np.maximum(parts[0] + parts[1] - independent, np.maximum(*parts))
-    fewest = np.minimum.outer(count[0], count[1]) - 1.0
-    others = np.clip(min(sum(count[0]), sum(count[1])) - K - fewest, 0, PRIOR)
+    fewest = np.minimum(*n) - 1.0
+    others = np.clip(min(sum(count[0] - 1), sum(count[1] - 1)) - fewest, 0, PRIOR)
     return both, stats.t.ppf(0.975, fewest + others)
 
 
@@ -98,16 +98,19 @@ def own_excess(pairs, j):
     return own / np.mean(own) - 1
 
 
-def table(pairs, value):
-    return np.array([[value(pairs, j, k) for k in range(pairs.classes)] for j in range(pairs.classes)])
+def table(pairs, value, labels=None):
+    rows, columns = labels or (range(pairs.classes),) * 2
+    return np.array([[value(pairs, j, k) for k in columns] for j in rows])
 
 
-def ends(pairs, value, excess):
-    V, t = variances(pairs, value, excess)
+def ends(pairs, value, excess, labels=None):
+    """Return lower end, standard error and upper end of each pair of classes."""
+    V, t = variances(pairs, value, excess, labels or (range(pairs.classes),) * 2)
+    whole = table(pairs, value, labels)
     return (
-        table(pairs, value) * np.exp(np.minimum(V / 2 - t * np.sqrt(V), 0)),
-        table(pairs, value) * (np.exp(t * np.sqrt(V)) - 1) / 2,
-        table(pairs, value) * np.exp(V / 2 + t * np.sqrt(V)),
+        whole * np.exp(np.minimum(V / 2 - t * np.sqrt(V), 0)),
+        whole * (np.exp(t * np.sqrt(V)) - 1) / 2,
+        whole * np.exp(V / 2 + t * np.sqrt(V)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import oracles
+import oracles_of_errors as errors
 import scipy
 
 
@@ -70,6 +70,8 @@ def kernel_similarity_unseen(moved, own, stepped, observed):
     return np.array([[ratio(j, u) for u in np.unique(observed)] for j in np.unique(stepped)])
 
 
-def response_unseen_stderr(moved, own, stepped, observed):
-    """That of a response: whether an observed class is one of the stepped ones changes nothing."""
-    return oracles.response_stderr(moved, own, stepped, observed, lambda a, m: False, len(np.unique(stepped)))
+def response_unseen_stderr(moved, stepped, observed):
+    """As of all classes, with the unseen ones observed only and the others stepped only."""
+    own, labels = np.ones((len(stepped), 1)), (np.unique(stepped), np.unique(observed))
+    pairs = errors.Pairs(moved, own, stepped, observed, lambda a, m: False, None)
+    return errors.ends(pairs, errors.Pairs.response, errors.nothing, labels)[1]

@@ -110,10 +110,9 @@ def model_and_samples(
     run = runner(reading.forward, reading.output)
     if not whole and not any(part.is_nested for part in found.values()):
         arrays, returned = {}, []
-        for name, part in found.items():
-            inputs, labels = _inputs_and_labels(model, name, (part.inputs, part.labels), positions)
-            returned.append(check_runs(model, name, inputs[:3]))
-            arrays[name] = inputs, labels
+        for name, one in found.items():
+            arrays[name] = _inputs_and_labels(model, name, (one.inputs, one.labels), positions)
+            returned.append(check_runs(model, name, arrays[name][0][:3]))
         view = reading.output is not None or is_object(returned[0])
         return (BatchForward(model, run) if view else model), arrays
     if isinstance(model, TappedModel):

@@ -11,14 +11,21 @@ from pydantic import Field
 
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.decision import step_of
-from elastic.claims.scales import is_ratio, log
+from elastic.claims.scales import Logit, is_bounded, is_ratio, log
 from elastic.errors import OptionError
 
 #: The scale on which means over seeds are taken; auto: log if the variable is nonnegative and unbounded above.
 Scale = Annotated[
-    Literal["auto", "log", "linear"],
-    Field(description="Scale of means over seeds; auto: log for a nonnegative variable that is unbounded above."),
+    Literal["auto", "log", "logit", "linear"],
+    Field(
+        description="Scale of means over seeds; auto: log for a nonnegative variable that is unbounded above, logit "
+        "for one with two bounds."
+    ),
 ]
+
+
+#: What a mean of logits estimates.
+TYPICAL = "typical seed (mean over seeds on the scale of the logit)"
 
 
 @claim(
@@ -38,7 +45,8 @@ def below(
 ) -> Evidence:
     """A variable is below a level.
 
-    Effect: the variable, or its log on a log scale (means over seeds are then geometric).
+    Effect: the variable, its log (means over seeds are then geometric) or its logit between its bounds: bounded
+    variables are skewed over seeds near a bound. Where the threshold is a bound, the variable itself is judged.
 
     Parameters
     ----------
@@ -129,10 +137,19 @@ def _evidence(
 ) -> Evidence:
     """Return the evidence of a variable on its scale; ``region`` takes the map onto that scale."""
     values = selection.read(variable)
-    quantity = f"{variable}{_units(values)}"
+    quantity, step = f"{variable}{_units(values)}", step_of(values)
     if scale == "log" or (scale == "auto" and is_ratio(values)):
         return Evidence(log(selection.at_epoch(values)), region(_to_log), quantity, math.exp)
-    return Evidence(selection.at_epoch(values), region(float), quantity, resolution=step_of(values))
+    if scale == "logit" and not is_bounded(values):
+        raise OptionError("`scale`", "be one that the variable has", f"logit of {variable}, without two bounds", "auto")
+    if scale in ("auto", "logit") and is_bounded(values):
+        logit, final = Logit.of(values, step), selection.at_epoch(values)
+        edges = region(logit.level)
+        if any(map(math.isfinite, edges)):  # otherwise the threshold is a bound
+            return Evidence(
+                logit.effect(final), edges, quantity, logit.shown, logit.resolution(final, step), estimates=TYPICAL
+            )
+    return Evidence(selection.at_epoch(values), region(float), quantity, resolution=step)
 
 
 def _units(values: xr.DataArray) -> str:

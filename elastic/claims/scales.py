@@ -1,8 +1,11 @@
-"""Scales on which effects are close to normal over seeds: logarithms, Fisher's z."""
+"""Scales on which effects are close to normal over seeds: logarithms, logits, Fisher's z."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import scipy
 import xarray as xr
 
 from elastic.cube.attributes import bounds_of
@@ -31,6 +34,66 @@ def log(values: xr.DataArray) -> xr.DataArray:
     """
     logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
     return logs
+
+
+def is_bounded(values: xr.DataArray) -> bool:
+    """Return whether a variable has a least and a greatest value, according to its attributes.
+
+    >>> is_bounded(xr.DataArray(1.0, attrs={"value_bounds": ["0.0", "4.0"]})), is_bounded(xr.DataArray(1.0))
+    (True, False)
+    """
+    low, high = bounds_of(values.attrs) or (-np.inf, np.inf)
+    return bool(np.isfinite(low) and np.isfinite(high))
+
+
+@dataclass(frozen=True)
+class Logit:
+    """The scale log((v − low)/(high − v)) of a bounded variable; near a bound it is that of the logarithm.
+
+    Attributes
+    ----------
+    low, high
+        Bounds of the variable.
+    nearest
+        Distance from a bound, as a share of high − low, that closer values are taken to have: half a sample of a share.
+
+    Examples
+    --------
+    >>> scale = Logit(0.0, 4.0)
+    >>> round(scale.level(3.0), 4), round(scale.shown(scale.level(3.0)), 6), scale.level(4.0)        # log 3
+    (1.0986, 3.0, inf)
+    """
+
+    low: float
+    high: float
+    nearest: float = 1e-12
+
+    @classmethod
+    def of(cls, values: xr.DataArray, step: float = 0.0) -> Logit:
+        """Return the scale of a variable with bounds, of which shares come in steps."""
+        low, high = bounds_of(values.attrs) or (0.0, 1.0)
+        return cls(float(low), float(high), max(step / 2, cls.nearest))
+
+    def effect(self, values: xr.DataArray) -> xr.DataArray:
+        """Return values on the scale."""
+        share = ((values - self.low) / (self.high - self.low)).clip(self.nearest, 1 - self.nearest)
+        logits: xr.DataArray = xr.apply_ufunc(scipy.special.logit, share)
+        return logits
+
+    def level(self, value: float) -> float:
+        """Return a level on the scale, infinite at a bound and beyond."""
+        share = (value - self.low) / (self.high - self.low)
+        return float(scipy.special.logit(min(max(share, 0.0), 1.0)))
+
+    def shown(self, value: float) -> float:
+        """Return what a number on the scale is in the units of the variable."""
+        return self.low + (self.high - self.low) * float(scipy.special.expit(value))
+
+    def resolution(self, values: xr.DataArray, step: float) -> xr.DataArray:
+        """Return one step about the mean over seeds, on the scale."""
+        typical = xr.apply_ufunc(scipy.special.expit, self.effect(values).mean("seed"))
+        found: xr.DataArray = step / (typical * (1 - typical))
+        return found
 
 
 def fisher_z(correlation: xr.DataArray) -> xr.DataArray:

@@ -80,8 +80,10 @@ def _line(finding: Finding, several: bool) -> list[Text]:
         return [*cells, Text(finding.reason)]
     mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)
     effect = f"{mean} [{lower}, {upper}]" if finding.seeds > 1 else mean
-    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
-    return [*cells, Text(effect, style="bold"), Text(decides), Text(seeds(finding)), Text(finding.reason)]
+    shown = Text(effect, style="bold")
+    if decides := adjusted_words((finding.lower, finding.upper), finding.adjusted):
+        shown.append(f"\n{decides}", style="not bold")
+    return [*cells, shown, Text(seeds(finding)), Text(finding.reason)]
 
 
 def region(finding: Finding) -> str:

@@ -13,12 +13,13 @@ from elastic.cli.printing import show
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [NAME.zip].")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, or a folder [NAME.zip].")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="Author of the study; may be repeated.")
 @click.option("--license", default="", metavar="SPDX", help="Licence of the study, as CC-BY-4.0.")
 @click.option("--anonymous", is_flag=True, help="Leave out names, hosts, commits and paths (double-blind review).")
 @click.option("--hide", multiple=True, metavar="WORD", help="A further word that an anonymous archive must not hold.")
 @click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only [all].")
+@click.option("--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Of figures [all].")
 @click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def publish(
@@ -29,6 +30,7 @@ def publish(
     anonymous: bool,
     hide: tuple[str, ...],
     figures: tuple[str, ...],
+    formats: tuple[str, ...],
     execute: bool,
     as_json: bool,
 ) -> None:
@@ -47,6 +49,7 @@ def publish(
         anonymous=anonymous,
         hide=hide,
         figures=figures,
+        formats=formats,
         execute=execute,
         tell=_tell,
     )
@@ -127,6 +130,18 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
     show(comparison_facts(found) if as_json else comparison_table(found), as_json)
     if output is not None:
         click.echo(str(write_comparison(found, output)), err=as_json)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def index(folder: Path) -> None:
+    """Write the README of a FOLDER of published studies: question, verdicts with effects, seconds and digest of each.
+
+    A study gets there by: elastic publish STUDY -o FOLDER/NAME
+    """
+    from elastic.publishing.results_index import write_index
+
+    click.echo(str(write_index(folder)))
 
 
 def _tell(line: str) -> None:

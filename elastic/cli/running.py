@@ -78,7 +78,8 @@ def run(
             show(studies.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
             return
     if as_json:
-        show({**studies.study_facts(study), "claims": elastic.check(study).to_json()["claims"]}, as_json)
+        checked = elastic.check(study).to_json()
+        show({**studies.study_facts(study), **{key: checked[key] for key in ("claims", "standing")}}, as_json)
         return
     show(findings(study), as_json)
     if study.claims:

@@ -6,22 +6,36 @@ of a study's runs together into one labelled tree, `seal` writes that tree for g
 
 from __future__ import annotations
 
-from elastic.cube.assembly import assemble
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from elastic.cube.atomic import remove_partials, write_atomically
 from elastic.cube.compaction import compact_journal
-from elastic.cube.coordinates import with_axes_along
 from elastic.cube.journal import Journal
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import read_layout, write_layout
 from elastic.cube.manifest import is_sealed, read_manifest, remove_seal, verify_manifest
 from elastic.cube.names import RESERVED, TRAINING, Status
-from elastic.cube.opening import open_sealed
-from elastic.cube.outline import outline
 from elastic.cube.ownership import run_lock, study_lock, waiting_lock
-from elastic.cube.replacing import withdraw_store
 from elastic.cube.report_file import read_progress, read_report, write_report
-from elastic.cube.sealing import seal
 from elastic.cube.variable import Layer, Variable
+
+if TYPE_CHECKING:
+    from elastic.cube.assembly import assemble
+    from elastic.cube.coordinates import with_axes_along
+    from elastic.cube.opening import open_sealed
+    from elastic.cube.replacing import withdraw_store
+    from elastic.cube.sealing import seal
+
+#: Where names live that are loaded when they are first used: with them come xarray and zarr, which take as long as half
+#: of torch, and a run that records needs neither.
+_HOMES = {
+    "assemble": "assembly",
+    "open_sealed": "opening",
+    "seal": "sealing",
+    "with_axes_along": "coordinates",
+    "withdraw_store": "replacing",
+}
 
 __all__ = [
     "RESERVED",
@@ -35,7 +49,6 @@ __all__ = [
     "compact_journal",
     "is_sealed",
     "open_sealed",
-    "outline",
     "read_layout",
     "read_manifest",
     "read_progress",
@@ -53,3 +66,9 @@ __all__ = [
     "write_layout",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'elastic.cube' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"elastic.cube.{_HOMES[name]}"), name)

@@ -15,6 +15,7 @@ from elastic.cube.layout import Layout
 from elastic.cube.names import ALONG_DIMS, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
 from elastic.cube.recorded_array import Piece, RecordedArray, RunRecords, lazily
+from elastic.cube.redefined import formula_of, names_now
 from elastic.cube.variable import Variable
 from elastic.errors import StudyError
 
@@ -26,6 +27,7 @@ class Group:
         self.name, self.axes, self.cells = name, axes, cells
         layouts = [cell.layout for cell in cells if cell.layout is not None and cell.measures(name)]
         self.variables = _variables(name, layouts)
+        self._now: dict[int, dict[str, str]] = {}
         dims = dict.fromkeys(dim for layout in layouts for dim in layout.dims(name))
         if clash := set(axes.names) & ((RESERVED - ALONG_DIMS.keys()) | {name, *dims} | set(self.variables)):
             found = f"the cube's own name {sorted(clash)[0]!r}"
@@ -60,7 +62,7 @@ class Group:
         self.status[position][at_epochs] = list(status.values())
         for variable in own:
             piece = Piece(position, records, epochs, (at_epochs, *(places[dim] for dim in variable.dims)))
-            self.pieces.setdefault(variable.name, []).append(piece)
+            self.pieces.setdefault(self._name(variable, layout), []).append(piece)
 
     def _places(self, layout: Layout, epochs: Sequence[float]) -> tuple[Array, dict[str, Array]]:
         """Return where some epochs, and a run's labels along each dim, stand in the cube."""
@@ -78,7 +80,14 @@ class Group:
         self.status[position][at_epochs] = block[STATUS]
         for variable in own:
             within = np.ix_(at_epochs, *(places[dim] for dim in variable.dims))
-            self._allocated(variable.name)[position][within] = block[variable.key]
+            self._allocated(self._name(variable, layout))[position][within] = block[variable.key]
+
+    def _name(self, variable: Variable, layout: Layout) -> str:
+        """Return the name that a run's variable has in the cube, where newer runs define it otherwise."""
+        if id(layout) not in self._now:
+            own = [one for one in layout.variables if one.group == self.name]
+            self._now[id(layout)] = names_now(own, self.variables.values())
+        return self._now[id(layout)].get(variable.name, variable.name)
 
     def _allocated(self, name: str) -> Array:
         if name not in self.numbers:
@@ -114,13 +123,29 @@ class Group:
 def _variables(group: str, layouts: Sequence[Layout]) -> dict[str, Variable]:
     """Return the variables of a group that any run has, by name."""
     found: dict[str, Variable] = {}
+    newer = _earlier_formulas(group, layouts)
     for layout in layouts:
         for variable in layout.variables:
             if variable.group == group:
                 first = found.setdefault(variable.name, variable)
+                if variable.name in newer and formula_of(first) in newer[variable.name]:
+                    first = found[variable.name] = variable
                 if (first.dims, first.dtype) != (variable.dims, variable.dtype):
                     should = "have the same dims and type in every run"
                     found_dims = f"{first.dims} and {variable.dims}"
                     hint = "one version of elastic for the whole study"
                     raise StudyError(f"`{variable.key}`", should, found_dims, hint)
     return found
+
+
+def _earlier_formulas(group: str, layouts: Sequence[Layout]) -> dict[str, set[str]]:
+    """Return, by the name of a variable that newer runs define otherwise, the formulas that they have renamed."""
+    variables = {(one.name, formula_of(one)) for layout in layouts for one in layout.variables if one.group == group}
+    formulas: dict[str, set[str]] = {}
+    for name, formula in variables:
+        if formula and any(other != name and same == formula for other, same in variables):
+            formulas.setdefault(name, set()).add(formula)
+    named: dict[str, set[str]] = {}
+    for name, formula in variables:
+        named.setdefault(name, set()).add(formula)
+    return {name: earlier for name, earlier in formulas.items() if named[name] - earlier}

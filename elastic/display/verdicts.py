@@ -21,15 +21,13 @@ SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive"
 def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | None]) -> str:
     """Return the interval that decides where it is not the plain one; "" where it is, or there is none.
 
-    >>> adjusted_words((1.0, 2.0), (0.5, 3.0)), adjusted_words((1.0, 2.0), (1.0, 2.0)), adjusted_words((1, 2), (0, None))
+    >>> adjusted_words((1.0, 2.0), (0.5, 3.0)), adjusted_words((1, 2), (1, 2)), adjusted_words((1, 2), (0, None))
     ('adjusted [0.500, 3.00]', '', 'adjusted [0, ∞]')
     """
     if tuple(plain) == tuple(adjusted) or not any(end is not None for end in adjusted):
         return ""
-    least, greatest = adjusted
-    return (
-        f"adjusted [{'-∞' if least is None else in_digits(least)}, {'∞' if greatest is None else in_digits(greatest)}]"
-    )
+    least, greatest = (in_digits(end) if end is not None else "" for end in adjusted)
+    return f"adjusted [{least or '-∞'}, {greatest or '∞'}]"
 
 
 def fragile_words(seeds: Sequence[Any]) -> str:

@@ -88,15 +88,19 @@ def _claim(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.findings:
         setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
         where = f"{escaped(setting)}: " if setting else ""
-        told = escaped(finding.reason) if finding.effect is None else number(_effect(finding))
+        told = escaped(finding.reason) if finding.effect is None else number(_effect(finding)) + _adjusted(finding)
         yield row([first, escaped(finding.verdict), rf"{{\raggedright {where}{told}\par}}", str(finding.seeds)])
         first = ""
 
 
 def _effect(finding: Finding) -> str:
     estimate, lower, upper = (_number(end) for end in (finding.effect, finding.lower, finding.upper))
-    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
-    return "; ".join(filter(None, (with_interval(estimate, lower, upper), decides)))
+    return with_interval(estimate, lower, upper)
+
+
+def _adjusted(finding: Finding) -> str:
+    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted).removeprefix("adjusted ")
+    return f"; adjusted {number(decides.replace('∞', 'inf'))}" if decides else ""
 
 
 def _number(value: float | None) -> float:

@@ -35,8 +35,8 @@ def response_stderr(update: UpdateResponse) -> Tensor:
 
     $R (e^{t \sqrt V} - 1) / 2$ with V the variance of log R by leaving out one stepped or one observed sample at a
     time, averaged with that of all classes of the layer, and t the quantile of Student's t
-    (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two samples on a side. For light tails it is the usual standard error
-    (`response_stderr_clustered`).
+    (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two samples on a side. For light tails it is the usual
+    standard error (`response_stderr_clustered`).
 
     Convention: where one sample carries most of the response it is larger, so that ±2 of it cover the mean of all.
 

@@ -5,8 +5,8 @@ movements is mostly too small, and most so where the mean is too small as well, 
 of many draws in up to half of the cases. Three things are done about it:
 
 - *Log scale.* The variance is that of the logarithm, found by leaving out each stepped and each observed sample in
-  turn: $V = \frac{n-1}{n} \sum_i (l_i - \bar l)^2$ with $l_i$ the logarithm without sample i, by stepped and by observed
-  samples, less the part of single pairs, which both contain (two-way clustering).
+  turn: $V = \frac{n-1}{n} \sum_i (l_i - \bar l)^2$ with $l_i$ the logarithm without sample i, by stepped and by
+  observed samples, less the part of single pairs, which both contain (two-way clustering).
 - *Moderation.* Classes of one layer have similar tails. Each class's variance times its number of samples is averaged
   with that of all classes, weighted with n − 1 and with the degrees of freedom of the other classes, `PRIOR` at most.
 - *Skewness.* The mean of few skewed values lies below the mean of many: as for a lognormal mean, the interval is

@@ -79,15 +79,13 @@ def response_unseen(unseen_update: UnseenUpdate) -> Tensor:
 @metric(
     group=GROUP,
     source="cameron2011robust",
-    formula="response_unseen * (exp(t * sqrt(V)) - 1) / 2, V the two-way jackknife variance of log response_unseen",
+    formula="response_unseen * (exp(t * sqrt(V)) - 1) / 2, V as of response_stderr, of log response_unseen",
     units="feature per unit learning rate",
     bounds=(0.0, None),
     dims=PAIR,
 )
 def response_unseen_stderr(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Standard error of the response of unseen classes.
-
-    $R (e^{t \sqrt V} - 1) / 2$, [K, U], V as of response_stderr.
+    r"""Standard error of the response of unseen classes as of response_stderr: $R (e^{t \sqrt V} - 1) / 2$, [K, U].
 
     Examples
     --------

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from scipy import integrate
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -45,6 +44,8 @@ class GradientFlow(torch.optim.Optimizer):
             moving = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
             gradient: np.ndarray = parameters_to_vector(moving).double().cpu().numpy()
             return -gradient
+
+        from scipy import integrate  # loading it takes a tenth of a second, which other optimizers do not need
 
         found: Any = integrate.solve_ivp(  # type: ignore[attr-defined]
             velocity, (0.0, group["lr"]), start.double().cpu().numpy(), method=group["method"],

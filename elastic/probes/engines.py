@@ -20,6 +20,9 @@ from elastic.probes.ledger import Ledger
 from elastic.probes.movements import Stepping
 from elastic.probes.plan import Cost
 from elastic.probes.structured import Structured, Unsupported
+from elastic.uncompiled import stand_in_for_compiler
+
+stand_in_for_compiler(torch)
 
 EngineName = Literal["auto", "autodiff", "structured"]
 

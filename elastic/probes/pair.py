@@ -32,30 +32,23 @@ class PairMovement:
     own: Layers
     moved: Layers
 
-    def errors(
-        self, other: PairMovement, rounding: Mapping[str, float], ties: PairMovement | None = None
-    ) -> dict[str, float]:
+    def errors(self, other: PairMovement, rounding: Mapping[str, float]) -> dict[str, float]:
         """Return the relative difference of another's movements by layer, of the larger of the two samples.
 
         An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
         rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED` at
-        most, nor differences of single features up to those that ``ties`` gives.
+        most.
 
         >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
         >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
         >>> round(one.errors(two, {"h": 0.0})["h"], 3)       # 0.1 / (0.5 + 0.01)
         0.196
-        >>> one.errors(two, {"h": 0.0}, PairMovement({"h": torch.tensor([0.0])}, {"h": torch.tensor([0.2])}))
-        {'h': 0.0}
         """
         found = {}
         for layer, own in self.own.items():
             size, moved, least = float(own.norm()), self.moved[layer], rounding[layer]
-            apart, moved_apart = own - other.own[layer], moved - other.moved[layer]
-            if ties is not None:
-                apart, moved_apart = _beyond(apart, ties.own[layer]), _beyond(moved_apart, ties.moved[layer])
-            of_own = _share(apart.norm(), size, least)
-            of_moved = _share(moved_apart.norm(), float(moved.norm()) + FLOOR * size, least)
+            of_own = _share((own - other.own[layer]).norm(), size, least)
+            of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size, least)
             found[layer] = max(of_own, of_moved)
         return found
 
@@ -103,11 +96,6 @@ class Pair:
     layer: str
     seed: Tensor
     size: float | None = None
-
-
-def _beyond(difference: Tensor, allowed: Tensor) -> Tensor:
-    """Return the sizes by which differences exceed what is allowed; NaN stays."""
-    return (difference.abs() - allowed).clamp_min(0)
 
 
 def _share(difference: Tensor, size: float, rounding: float) -> float:

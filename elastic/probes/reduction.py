@@ -99,6 +99,12 @@ class Grouping:
         self.members = _members(labels, classes)
         self.counts = counted.double() @ self.members
 
+    def means(self, features: Tensor) -> Tensor:
+        """Return the class means [K, d] in float64 of features [M, d] in the order of the pass; NaN of no sample."""
+        members = self.members if self.order is None else self.members[self.order]
+        means: Tensor = (members.T @ features.double()).div_(not_zero(members.sum(0))[:, None])
+        return means
+
     def runs(self, columns: slice) -> list[tuple[int, int]]:
         """Return the classes of a block with their numbers of samples."""
         return [(label, len(list(run))) for label, run in groupby(self._sorted[columns])]

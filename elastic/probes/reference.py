@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,19 +34,18 @@ from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, R
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried: the first crosses hardly
 #: a kink of a large network and bends no slope; the others are for movements that drown in its rounding.
 SIZES = {torch.float64: (1e-8, 1e-6, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
+#: How far, in units of their rounding, parameters are that a type cannot tell from a model's own: more than the
+#: rounding of a layer's sums.
+NEARBY = 8
 
-#: Step size relative to the parameters that moves features by many times the rounding of float32, and crosses the kinks
-#: of few units that are not tied.
-TIES = 1e-5
 #: Types that hold less than float64.
 NARROW = {torch.float32, torch.float16, torch.bfloat16}
 Layers = dict[str, Tensor]
-_Read = TypeVar("_Read")
 #: Movements [2, d] of the stepped and of the observed sample, by layer.
 Decided = dict[str, Tensor]
 
 
-def reference_movement(model: TappedModel, pair: Pair) -> Reference:
+def reference_movement(model: TappedModel, pair: Pair, nearby: int | None = None) -> Reference:
     """Return the movement of a pair of samples by real steps.
 
     Parameters
@@ -55,39 +54,25 @@ def reference_movement(model: TappedModel, pair: Pair) -> Reference:
         Read in evaluation mode, left as it was: the parameters that are moved are copies.
     pair
         The samples and the step.
+    nearby
+        None for the model's own parameters; else the seed of others, that differ by some units of rounding.
 
     Raises
     ------
     ModelError
         If the model does not run, or cannot be differentiated backwards.
     """
-    return _by_steps(model, pair, lambda steps: steps.reference())
-
-
-def near_ties(model: TappedModel, pair: Pair) -> PairMovement | None:
-    """Return by how much movements differ to the two sides of the parameters; None where that tells no ties.
-
-    A unit whose input is zero but for rounding, or two entries of a pooling that are equal but for rounding, may be
-    decided in float32 one way and in float64 the other. The movement of the unit then is that of the other side of its
-    kink. A step that moves features by more than the rounding of float32 crosses such a kink on one side only.
-
-    Parameters
-    ----------
-    model, pair
-        As of `reference_movement`.
-    """
-    return _by_steps(model, pair, lambda steps: steps.sides())
-
-
-def _by_steps(model: TappedModel, pair: Pair, read: Callable[[_Steps], _Read]) -> _Read:
     tried: tuple[tuple[Callable[[TappedModel], AbstractContextManager[None]], Callable[[Tensor], Tensor]], ...]
     tried = ((in_float64, double), (in_copies, torch.clone))
     with probed(model):
         parameters = [p.detach() for p in model.parameters() if p.requires_grad]
+        epsilon = max((torch.finfo(p.dtype).eps for p in parameters if p.is_floating_point()), default=0.0)
+        if nearby is not None:
+            parameters = _near(parameters, nearby)
         for context, convert in tried:
             try:
                 with context(model), torch.enable_grad():
-                    return read(_Steps(model, pair, convert, parameters))
+                    return _Steps(model, pair, convert, parameters, epsilon).reference()
             except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
                 refused = error
     found, hint = first_line(refused), "a model that trains by backpropagation"
@@ -98,14 +83,21 @@ class _Steps:
     """Real steps of one pair: the model's parameters are copies, moved about where they stand, ``there``."""
 
     def __init__(
-        self, model: TappedModel, pair: Pair, convert: Callable[[Tensor], Tensor], there: Sequence[Tensor]
+        self,
+        model: TappedModel,
+        pair: Pair,
+        convert: Callable[[Tensor], Tensor],
+        there: Sequence[Tensor],
+        epsilon: float,
     ) -> None:
-        self.model, self.pair = model, pair
+        self.model, self.pair, self.epsilon = model, pair, epsilon
         self.state = ModuleState(model, parameters=False)
         stepped = convert(pair.stepped)
         self.inputs = torch.cat([stepped, convert(pair.observed)])
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.there = there
+        for p, value in zip(self.parameters, there, strict=True):
+            p.data.copy_(value)
         with _Narrowing() as narrowing:
             features = self.model.taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
@@ -135,23 +127,11 @@ class _Steps:
         precision = str(self.dtype).removeprefix("torch.")
         return Reference(movement, frozenset(self.before.keys() - decided.keys()), self._rounding(), precision)
 
-    def sides(self) -> PairMovement | None:
-        """Return the sizes of the differences between slopes forwards and backwards, of a model in float32."""
-        types = {p.dtype for p in self.there if p.is_floating_point()}
-        if self.dtype != torch.float64 or types != {torch.float32}:
-            return None
-        with torch.no_grad():
-            self.before = self._features(0.0)
-            slopes = self._slopes(self._scaled(TIES))
-        apart = {layer: (forwards - backwards).abs() for layer, (forwards, backwards) in slopes.items()}
-        return PairMovement(*({layer: both[i] for layer, both in apart.items()} for i in range(2)))
-
     def _rounding(self) -> dict[str, float]:
         """Return the movements by layer below which an engine's are rounding."""
-        epsilon = max((torch.finfo(p.dtype).eps for p in self.there if p.is_floating_point()), default=0.0)
         # Of the largest features: those that cancel to zero carry the rounding of the ones that they are made of.
         largest = max(float(h.norm()) for h in self.before.values())
-        return dict.fromkeys(self.before, ROUNDINGS * epsilon * largest / (self.lengths[0] or 1.0))
+        return dict.fromkeys(self.before, ROUNDINGS * self.epsilon * largest / (self.lengths[0] or 1.0))
 
     def _features(self, size: float) -> Layers:
         """Return the features [2, d] of both samples, in float64, after a step of a size."""
@@ -259,3 +239,15 @@ def _length(tensor: Tensor) -> Tensor:
     wide = torch.complex128 if tensor.is_complex() else torch.float64
     length: Tensor = torch.linalg.vector_norm(tensor.to_dense() if tensor.is_sparse else tensor, dtype=wide)
     return length
+
+
+def _near(parameters: Sequence[Tensor], seed: int) -> list[Tensor]:
+    """Return parameters in float64 that differ from others by some units of their rounding."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    for p in parameters:
+        if not p.is_floating_point() or p.is_sparse:
+            found.append(p)
+            continue
+        noise = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
+        found.append(p.double() * (1 + NEARBY * torch.finfo(p.dtype).eps * noise))
+    return found

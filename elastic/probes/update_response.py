@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -87,20 +87,28 @@ def update_responses(
         counted &= ~same
     plan = planned(engine, counted, classes, memory_budget, losses=losses is not None)
     stepping = engine.at_work(model, example, lr)
-    with torch.no_grad(), probed(model):
-        means = class_means(stepping, *observed, classes, plan.batch)
     rows = stepped[1] if groups is None else groups
     grouping = Grouping(observed[1], classes, counted)
-    readers = {layer: LayerReader(means.pop(layer), rows, observed[1], grouping) for layer in model.layers}
+    means: dict[str, Tensor] = {}
+    if plan.observed < len(observed[1]):
+        with torch.no_grad(), probed(model):
+            means = class_means(stepping, *observed, classes, plan.batch)
+
+    def reader(layer: str, features: Tensor) -> LayerReader:
+        # Where a block has all observed samples, their means are those of its features.
+        of_layer = means.pop(layer) if layer in means else grouping.means(features)
+        return LayerReader(of_layer, rows, observed[1], grouping)
+
     blocks = movements(stepping, loss, stepped, observed[0], plan, grouping.order)
-    if losses is None:
-        return read(blocks, readers, len(rows), witness)
-    told = (observed[1], observed[1] if observed_targets is None else observed_targets)
-    reader = LossReader(loss, rows, told, counted, classes, engine.widths[engine.layer])
-    found = read(blocks, readers, len(rows), witness, reader)
-    losses.clear()
-    losses.update(reader.result())
-    return found
+    reads = None
+    if losses is not None:
+        told = (observed[1], observed[1] if observed_targets is None else observed_targets)
+        reads = LossReader(loss, rows, told, counted, classes, engine.widths[engine.layer])
+    found = read(blocks, reader, len(rows), witness, reads)
+    if losses is not None and reads is not None:
+        losses.clear()
+        losses.update(reads.result())
+    return {layer: found[layer] for layer in model.layers}
 
 
 def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int, *, losses: bool = False) -> Plan:
@@ -122,16 +130,23 @@ def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int, *
 
 def read(
     blocks: Iterable[Movements],
-    readers: dict[str, LayerReader],
+    reader: Callable[[str, Tensor], LayerReader],
     stepped: int,
     witness: Witness | None = None,
     losses: LossReader | None = None,
 ) -> dict[str, UpdateResponse]:
-    """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs."""
-    loss_rates, scale = next(iter(readers.values())).means.new_zeros(2, stepped)
+    """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs.
+
+    Readers are made of the name of a layer and the features of the first block.
+    """
+    readers: dict[str, LayerReader] = {}
+    loss_rates = scale = torch.zeros(0)
     for block in blocks:
-        for layer, reader in readers.items():
-            reader.add(block, layer)
+        if not readers:
+            readers = {layer: reader(layer, features) for layer, features in block.features.items()}
+            loss_rates, scale = next(iter(readers.values())).means.new_zeros(2, stepped)
+        for layer, of_layer in readers.items():
+            of_layer.add(block, layer)
         if witness is not None:
             witness.add(block)
         if losses is not None:
@@ -141,4 +156,4 @@ def read(
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale
         scale[block.stepped] = block.scale
         del block  # before the next one is made
-    return {layer: reader.result(loss_rates, scale) for layer, reader in readers.items()}
+    return {layer: of_layer.result(loss_rates, scale) for layer, of_layer in readers.items()}

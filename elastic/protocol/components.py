@@ -10,14 +10,12 @@ import pydantic
 from elastic.errors import NotAllowed, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
 from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at, unknown_key
+from elastic.protocol.key_homes import EXTERNAL
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
 from elastic.protocol.words import dotted, one_line, told
 from elastic.registry import Entry, registry
-
-#: The model whose code is named by import path, in its option ``target``.
-EXTERNAL = "external"
 
 
 def complete(section: str, written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
@@ -90,7 +88,9 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
     if not isinstance(model, dict) or model.get("name") != EXTERNAL:
         return None
     target = model.get("target")
-    module = target.partition(":")[0] if isinstance(target, str) else ""
+    if not isinstance(target, str):
+        return None  # the schema says what is wrong
+    module = target.partition(":")[0]
     if module and any(module == name or module.startswith(f"{name}.") for name in allow):
         return None
     path: Path = ("model", "target")

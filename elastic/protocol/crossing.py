@@ -75,7 +75,9 @@ def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
     for name, axis in axes.named.items():
         for key, values in (("values", axis.values), ("labels", axis.labels)):
             if name not in grouped and len({canonical_json(one) for one in values}) < len(values):
-                found.append(_problem(("axes", name, key), "hold nothing twice", told(values), SCHEMA_HINT))
+                once = list({canonical_json(one): one for one in values}.values())
+                hint = f"{key}: {told(once)}" if values == axis.labels == axis.values else "another one for each place"
+                found.append(_problem(("axes", name, key), "hold nothing twice", told(values), hint))
                 break
     return found
 

@@ -28,7 +28,7 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from elastic.protocol.grid import Axes, Scalar, axis_name, same_type_labels
-from elastic.protocol.sections import Strict, without_repeats
+from elastic.protocol.sections import Strict, Unfit, without_repeats
 
 #: Places in the product of the dims.
 MAX_CELLS = 100_000
@@ -61,6 +61,8 @@ class Together(Strict):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _axes_alone(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise Unfit("be a list of axes of one length", f"[{value}, …], with another axis")
         return {"axes": value} if isinstance(value, list) else value
 
 

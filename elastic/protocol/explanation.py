@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from elastic.errors import ElasticError, ProtocolError
-from elastic.protocol.key_homes import homes, meant_by
+from elastic.protocol.key_homes import homes, meant_by, part_of_its_own
 from elastic.protocol.paths import Path, get
-from elastic.protocol.sections import Component
+from elastic.protocol.sections import COMPONENTS, Component
 from elastic.protocol.suggestions import suggestion
-from elastic.protocol.words import dotted, told
+from elastic.protocol.words import EXTENDS, dotted, key_and_value, told
 from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence
 
@@ -30,9 +29,6 @@ SCHEMA_HINT = "elastic schema, which knows every key"
 
 #: Sections that `elastic show` describes.
 SHOWN = ("data", "optimizer", "training", "probes")
-
-#: A key and its value without a space behind the colon, or with another character in place of one of them.
-_NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:：=][\s\u00a0]*(\S.*)")
 
 #: Parts whose keys are no keys of a section: a hint names no other place for them.
 NO_SECTIONS = ("axes", "together", "exclude", "claims")
@@ -141,6 +137,8 @@ def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> P
 
     def tell() -> ElasticError:
         same, elsewhere = meant_by(key, known), [] if path[0] in NO_SECTIONS else homes(key, path[:-1])
+        if not same and not elsewhere and path[0] not in NO_SECTIONS and (part := part_of_its_own(key, path[:-1])):
+            elsewhere = [f"a part `{part}:` of its own, not in {dotted(path[:-1])}"]
         listed = f"one of {', '.join(known)}" if known else "leaving it out"
         hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
         return ProtocolError(dotted(path), should or f"be a key of {dotted(path[:-1])}", repr(key), hint)
@@ -168,7 +166,8 @@ def _tell(
     full, kind = (*around, *path), details[0]["type"]
     if kind == "extra_forbidden":
         owner, _ = schema_at(model, path[:-1])
-        return unknown_key(full, list(owner.model_fields) if owner else []).error
+        own = [*owner.model_fields, *(() if len(full) > 1 else (EXTENDS,))] if owner else []
+        return unknown_key(full, own).error
     _, field = schema_at(model, path)
     hint = f"elastic show {component or full[0]}" if component or full[0] in SHOWN else SCHEMA_HINT
     if field and field.examples and (kind != "missing" or not component):
@@ -181,6 +180,8 @@ def _tell(
     should = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
     value = details[0]["input"]
     meant = getattr((details[0].get("ctx") or {}).get("error"), "hint", None)
+    if value is None or not isinstance(value, str | int | list):
+        meant = meant or _names(full)
     if meant is None and path and isinstance(data, dict):
         meant = suggestion(model, data, path, details, has_example=bool(field and field.examples))
     if meant is None and kind in _WORDS:
@@ -188,10 +189,18 @@ def _tell(
     return ProtocolError(dotted(full), should, told(value), meant or hint)
 
 
+def _names(path: Path) -> str | None:
+    """Return what to try where the name of a component is no text at all; None at other paths."""
+    kind = COMPONENTS.get(tuple(map(str, path[:-1]))) if path[-1:] == ("name",) else None
+    return kind and f"one of its names (elastic list {kind})"
+
+
 def _with_space(value: Any) -> str | None:
     """Return a key and its value with a space between them; None where a text is no key with a value behind a colon."""
-    found = _NO_SPACE.fullmatch(value) if isinstance(value, str) else None
-    return f"{found[1]}: {found[2]} (with a space after the colon)" if found else None
+    meant = key_and_value(value) if isinstance(value, str) else None
+    if meant is None:
+        return None
+    return f"{{{meant}}}" if "=" in value else f"{meant} (with a space after the colon)"
 
 
 def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | None:
@@ -200,6 +209,8 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
     if inner is None or not full:
         return None
     _, field = schema_at(model, path) if path else (None, None)
+    if field and field.examples and typing.get_origin(field.annotation) is dict:
+        return None  # its keys are names of the user's own: an example of the whole says more
     if field and isinstance(field.default, Component):
         return f"{full[-1]}: {spelled(field.default.canonical())}"
     known = {name: field.examples[0] for name, field in inner.model_fields.items() if field.examples}

@@ -16,9 +16,9 @@ from elastic.protocol.paths import Path
 from elastic.protocol.places import Place, Places
 from elastic.protocol.sections import COMPONENTS
 from elastic.protocol.tree import Tree
+from elastic.protocol.words import EXTENDS
 
-#: The key, and what is not taken over from the protocol that it names.
-EXTENDS = "extends"
+#: What is not taken over from the protocol that is extended.
 OWN = (EXTENDS, "name")
 
 #: Parts of whose entries each is one value: `axes.weight_decay`.

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
 from elastic.protocol.key_homes import homes
 from elastic.protocol.paths import Path, leave, put
-from elastic.protocol.sections import Sections, Strict, without_repeats
+from elastic.protocol.sections import Sections, Strict, Unfit, without_repeats
 from elastic.protocol.words import dotted
 from elastic.registry import nearest
 from elastic.releases import Added
@@ -27,6 +27,10 @@ RESERVED = frozenset(
 )
 
 
+#: A path that leads into a protocol.
+EXAMPLE = "optimizer.lr"
+
+
 def _axis_path(path: str) -> str:
     parts = path.split(".")
     if parts[0] not in Sections.model_fields or not all(parts):
@@ -37,14 +41,15 @@ def _axis_path(path: str) -> str:
 def _likely_path(path: str) -> str:
     """Return the path of a part that a wrong one most likely means.
 
-    >>> _likely_path("optimizer/lr"), _likely_path("lr"), _likely_path("modle.widths")
-    ('optimizer.lr', 'optimizer.lr', 'model.widths')
+    >>> _likely_path("optimizer/lr"), _likely_path("lr"), _likely_path("modle.widths"), _likely_path("axes.seed")
+    ('optimizer.lr', 'optimizer.lr', 'model.widths', 'data.seed')
     """
-    section, *others = [part for part in re.split(r"[./:\s]+", path) if part] or ["model"]
-    if found := homes(section, ()) if not others else []:
-        return found[0]
-    known = nearest(section, list(Sections.model_fields), fallback="optimizer").strip("'")
-    return ".".join((known, *(others or ["lr"] if known == "optimizer" else others)))
+    section, *others = [part for part in re.split(r"[./:\s]+", path) if part] or [""]
+    known = nearest(section, list(Sections.model_fields), fallback="").strip("'")
+    if known and others:
+        return ".".join((known, *others))
+    found = [home for home in homes([section, *others][-1], ()) if home.partition(".")[0] in Sections.model_fields]
+    return found[0] if found else EXAMPLE
 
 
 def axis_name(name: str) -> str:
@@ -55,14 +60,6 @@ def axis_name(name: str) -> str:
     if name in RESERVED:
         raise Reserved(name)
     return name
-
-
-class Unfit(ValueError):
-    """A value that a validator refuses, with what to try instead."""
-
-    def __init__(self, should: str, hint: str) -> None:
-        super().__init__(should)
-        self.hint = hint
 
 
 class Reserved(Unfit):
@@ -98,7 +95,9 @@ class Axis(Strict):
         AfterValidator(_axis_path),
         Field(description="Part of the protocol that the axis sets.", examples=["optimizer.lr"]),
     ]
-    values: Annotated[list[JsonValue], Field(min_length=1, description="Values of that part, one a label.")]
+    values: Annotated[
+        list[JsonValue], Field(min_length=1, description="Values of that part, one a label.", examples=[[0.01, 0.1]])
+    ]
     labels: Annotated[
         list[Scalar],
         Field(
@@ -122,7 +121,12 @@ class Axis(Strict):
     @pydantic.model_validator(mode="after")
     def _one_label_a_value(self) -> Axis:
         if len(self.labels) != len(self.values):
-            raise ValueError(f"have one label for each of its {len(self.values)} values")
+            plain = all(isinstance(value, Scalar) for value in self.values)
+            named = f"labels: [{', '.join(f'label_{i}' for i in range(1, len(self.values) + 1))}]"
+            raise Unfit(
+                f"have one label for each of its {len(self.values)} values",
+                "leaving the labels out" if plain else named,
+            )
         return self
 
     @property
@@ -168,7 +172,10 @@ class Axes(Strict):
         owner: dict[str, str] = {}
         for name, axis in self.named.items():
             if (other := owner.setdefault(axis.path, name)) != name:
-                raise ValueError(f"set different parts ({other} and {name} both set {dotted(axis.parts)})")
+                raise Unfit(
+                    f"set different parts ({other} and {name} both set {dotted(axis.parts)})",
+                    f"one axis with the values of both, or another path for {name}",
+                )
         return self
 
 

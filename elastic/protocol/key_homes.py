@@ -22,6 +22,15 @@ SYNONYMS: Mapping[str, str] = {
     "hypotheses": "claims", "train": "training", "wd": "weight_decay", "l2": "weight_decay", "normalization": "norm",
 }  # fmt: skip
 
+#: What some functions call otherwise than others: options of probe schedules, and of claims.
+OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
+    "epochs": ("values", "step", "count"), "every": ("step",), "interval": ("step",), "metric": ("variable",),
+    "variable": ("metric",),
+}  # fmt: skip
+
+#: The model whose code is named by import path, in its option ``target``.
+EXTERNAL = "external"
+
 #: Homes that a hint names.
 MOST = 2
 
@@ -33,7 +42,19 @@ def meant_by(key: str, known: list[str]) -> str | None:
     ('lr', 'epochs', None)
     """
     synonym = same_name(key, SYNONYMS)
-    return same_name(key, known) or (same_name(SYNONYMS[synonym], known) if synonym else None)
+    if found := same_name(key, known):
+        return found
+    words = ((SYNONYMS[synonym],) if synonym else ()) + OTHER_WORDS.get(str(same_name(key, OTHER_WORDS)), ())
+    return next((found for word in words if (found := same_name(word, known))), None)
+
+
+def part_of_its_own(key: str, path: Path) -> str | None:
+    """Return which part of the root a key is, that stands in another part; None if it is none.
+
+    >>> part_of_its_own("optimizer", ("training",)), part_of_its_own("loss", ()), part_of_its_own("colour", ("data",))
+    ('optimizer', None, None)
+    """
+    return meant_by(key, list(Sections.model_fields)) if path else None
 
 
 def homes(key: str, path: Path) -> list[str]:
@@ -69,7 +90,7 @@ def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
     for path, names in _sections(Sections, ()):
         found.setdefault(path, {}).update(dict.fromkeys(names))
     for component, kind in COMPONENTS.items():
-        entries = list(registry(kind))
+        entries = [entry for entry in registry(kind) if entry.name != EXTERNAL]  # its layers are no other model's
         held = Counter(name for entry in entries for name in entry.options.model_fields)
         options = [name for name, count in held.items() if not common_only or 2 * count > len(entries)]
         found.setdefault(component, {}).update(dict.fromkeys(options))

@@ -11,12 +11,12 @@ from typing import Any
 
 from elastic.errors import ProtocolError, UnknownName
 from elastic.protocol.dictionaries import read_mapping
-from elastic.protocol.extending import EXTENDS, merged
+from elastic.protocol.extending import merged
 from elastic.protocol.shipped import likely_meant, shipped_protocols
 from elastic.protocol.sources import find_protocol, is_name
 from elastic.protocol.text import read_file, show
 from elastic.protocol.tree import Tree
-from elastic.protocol.words import told
+from elastic.protocol.words import EXTENDS, told
 from elastic.protocol.writing import as_yaml
 
 #: A protocol that is not read yet.

@@ -19,7 +19,6 @@ from elastic.protocol.dims import Condition, Grid, Together, grid_of
 from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
-from elastic.protocol.paths import Path
 from elastic.protocol.places import Place, Places
 from elastic.protocol.sections import Component, Sections, Strict
 from elastic.releases import Added
@@ -97,8 +96,10 @@ class Protocol(Header, Sections):
 
     def located(self, error: ElasticError) -> ElasticError:
         """Return an error at the place of the part of the file that it is about, if it names one."""
-        path: Path = tuple(error.field.strip("`").split("."))
-        place = self.places.values.get(path)
+        field = error.field.strip("`")
+        named = {".".join(map(str, path)): place for path, place in self.places.values.items()}  # keys may have dots
+        ends = [place for name, place in named.items() if name.endswith(f".{field}")]
+        place = named.get(field) or (ends[0] if len(ends) == 1 else None)
         return error if error.place or place is None or not place.text else error.at(place.text)
 
     @cached_property

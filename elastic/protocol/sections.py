@@ -71,6 +71,14 @@ class Component(Strict):
         return dict(self.model_extra or {})
 
 
+class Unfit(ValueError):
+    """A value that a validator refuses, with what to try instead."""
+
+    def __init__(self, should: str, hint: str) -> None:
+        super().__init__(should)
+        self.hint = hint
+
+
 def without_repeats(values: list[Any]) -> list[Any]:
     """Return the values if they all differ.
 
@@ -159,7 +167,8 @@ class Data(Component):
     @classmethod
     def _in_place_of_classes(cls, superclasses: Any, info: ValidationInfo) -> Any:
         if superclasses and info.data.get("classes"):
-            raise ValueError("be given without data.classes (classes in no super-class are left out)")
+            should = "be given without data.classes (classes in no super-class are left out)"
+            raise Unfit(should, "leaving data.classes out")
         return superclasses
 
 
@@ -284,7 +293,8 @@ class ElasticityProbe(Strict):
         if update == "finite" and lr is None:
             raise ValueError("be given beside update: finite")
         if update == "first_order" and lr is not None:
-            raise ValueError("be left out, as a first-order response is per unit of learning rate (update: finite)")
+            should = "be left out, as a first-order response is per unit of learning rate (update: finite)"
+            raise Unfit(should, "leaving it out, or update: finite beside it")
         return lr
 
 

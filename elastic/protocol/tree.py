@@ -6,6 +6,7 @@ anything is built, and no part of a file can make an object other than mappings,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from elastic.protocol.paths import Path
 from elastic.protocol.places import Place, Places
 from elastic.protocol.scalars import kind_of, read_scalar
 from elastic.protocol.white_space import TabScanner
-from elastic.protocol.words import dotted, one_line
+from elastic.protocol.words import dotted, key_and_value, one_line
 from elastic.registry import shorten
 
 MAX_LEVELS = 32
@@ -33,6 +34,7 @@ MOST_REPEATED = 50
 
 #: What to try where a text is no YAML.
 ANY_MISTAKE = "quotes around text, and a look at colons, brackets and indentation"
+COLON = "quotes around text that holds a colon, or other indentation"
 CLOSING_QUOTE = "a closing quote, or none"
 CLOSING_BRACKET = "a closing bracket, and commas between the items"
 
@@ -41,6 +43,9 @@ MERGE = "<<"
 
 #: Gives the place of a mark (line and column from 0) of the text.
 Locate = Callable[[int, int], Place]
+
+#: A line that begins with a key, behind which no colon and space stand.
+_NO_COLON_AND_SPACE = re.compile(r"\s*[A-Za-z_]\w*(:\S|\s*[=：])")
 
 _NO_KEY = object()
 
@@ -100,11 +105,18 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "context", None) or "characters out of place"
         hint = _hint(str(problem), str(getattr(error, "context", None)))
-        if (opening := getattr(error, "context_mark", None)) and hint == CLOSING_QUOTE:
-            mark = opening  # the problem is found at the end of the file
-        elif opening and hint == CLOSING_BRACKET:
+        opening = getattr(error, "context_mark", None)
+        if opening and (hint == CLOSING_QUOTE or "simple key" in str(getattr(error, "context", None))):
+            mark = opening  # the problem is found behind it, in another line
+        if opening and hint == CLOSING_BRACKET:
             hint += f" (it opens at {locate(opening.line, opening.column).text})"
         place = locate(mark.line, mark.column) if mark else locate(0, 0)
+        if mark and hint in (ANY_MISTAKE, COLON):
+            for number in (mark.line, mark.line - 1):  # what is wrong may be found in the next line only
+                line = text.split("\n")[number] if number >= 0 else ""
+                if meant := _meant_by(line):
+                    place, hint = locate(number, len(line) - len(line.lstrip(" "))), meant
+                    break
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         # ruamel lets some errors of its own out: chr() of an escape beyond Unicode, int() of a version's digits.
         problem, place, hint = error, locate(0, 0), ANY_MISTAKE
@@ -123,10 +135,22 @@ def _hint(problem: str, context: str) -> str:
     if "flow sequence" in context or "flow mapping" in context:
         return CLOSING_BRACKET
     if "mapping values are not allowed" in problem:
-        return "quotes around text that holds a colon, or other indentation"
+        return COLON
     if "block" in problem:
         return "the same indentation for all keys of a mapping, and all items of a list"
     return ANY_MISTAKE
+
+
+def _meant_by(line: str) -> str | None:
+    """Return what to try in place of a line that has a key without colon and space; None if it has none.
+
+    >>> _meant_by("  bias:false"), _meant_by("  lr = 0.1"), _meant_by("c: d")
+    ('bias: false (with a space after the colon)', 'lr: 0.1 (with a space after the colon)', None)
+    """
+    if "\u00a0" in line:
+        return f"plain spaces in place of the no-break spaces in {shorten(line.strip())}"
+    meant = key_and_value(line) if _NO_COLON_AND_SPACE.match(line) else None
+    return meant and f"{meant.rstrip()} (with a space after the colon)"
 
 
 @dataclass

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from elastic.registry import shorten
+
+#: The key of a file that names the protocol which it extends; it is resolved before the protocol is validated.
+EXTENDS = "extends"
+
+#: A key and its value without a space behind the colon, or with another character in place of one of them.
+_NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:：=][\s\u00a0]*(\S.*)")
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
@@ -24,6 +31,16 @@ def one_line(text: str, limit: int = 500) -> str:
     """
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def key_and_value(text: str) -> str | None:
+    """Return a key and its value as YAML has them, of a text that has another character in place of colon and space.
+
+    >>> key_and_value("lr:0.1"), key_and_value("  lr = 0.1"), key_and_value("lr：0.1"), key_and_value("a title")
+    ('lr: 0.1', 'lr: 0.1', 'lr: 0.1', None)
+    """
+    found = _NO_SPACE.fullmatch(text)
+    return f"{found[1]}: {found[2]}" if found else None
 
 
 def told(value: Any) -> str:

@@ -19,12 +19,15 @@ from typing import BinaryIO
 from elastic.cube.atomic import explained, open_regular
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import SUMS
-from elastic.publishing.zip_safety import LIMITS, Limits, shown, wrong_entries, wrong_name
+from elastic.publishing.zip_safety import LIMITS, Limits, shown, wrong_entries, wrong_metadata, wrong_name
 
 BLOCK = 2**20
 
 #: First bytes of a ZIP file, of an empty one among them.
 ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+
+#: Bytes before the end record in which that of a large file (ZIP64) stands.
+_ZIP64 = 1024
 
 #: What reading a damaged ZIP file raises.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError, OverflowError)
@@ -129,7 +132,9 @@ def open_archive(path: Path | str, limits: Limits = LIMITS) -> Archive:
         unsafe = tuple(wrong_entries(infos, limits))
         files = {info.orig_filename: info.file_size for info in infos if not info.is_dir()}
     prefix = _prefix(list(files))
-    return Archive(path, {name.removeprefix(prefix): size for name, size in files.items()}, unsafe, prefix)
+    large = tuple((shown(name), wrong) for name, size in files.items() if (wrong := wrong_metadata(name, size, limits)))
+    entries = {name.removeprefix(prefix): size for name, size in files.items()}
+    return Archive(path, entries, (*unsafe, *large), prefix)
 
 
 def unpack(archive: Archive, folder: Path) -> None:
@@ -184,6 +189,8 @@ def _of_folder(path: Path) -> Archive:
             mode, relative = one.lstat().st_mode, one.relative_to(path).as_posix()
             if stat.S_ISREG(mode):
                 entries[relative] = one.stat().st_size
+                if wrong := wrong_metadata(relative, one.stat().st_size):
+                    unsafe.append((shown(relative), wrong))
             elif not stat.S_ISDIR(mode):
                 unsafe.append((shown(relative), "a symbolic link" if stat.S_ISLNK(mode) else "not a file"))
     if SUMS not in entries:
@@ -216,7 +223,7 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
 def _directory_size(file: BinaryIO) -> int:
     """Return how many bytes the directory of a ZIP file has, from its end record; nothing of it is read."""
     length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - 22 - 65535))
+    file.seek(max(0, length - 22 - 65535 - _ZIP64))
     end = file.read()
     file.seek(0)
     at = end.rfind(b"PK\x05\x06")
@@ -224,7 +231,12 @@ def _directory_size(file: BinaryIO) -> int:
         raise zipfile.BadZipFile("no end of its directory")
     size = int(struct.unpack_from("<L", end, at + 12)[0])
     at64 = end.rfind(b"PK\x06\x06", 0, at)
-    return max(size if size != 0xFFFFFFFF else 0, int(struct.unpack_from("<Q", end, at64 + 40)[0]) if at64 >= 0 else 0)
+    if size == 0xFFFFFFFF and at64 < 0:
+        raise zipfile.BadZipFile("a directory of no known size")
+    if at64 < 0 or len(end) - at64 < 48:
+        return size
+    size64 = int(struct.unpack_from("<Q", end, at64 + 40)[0])
+    return size64 if size == 0xFFFFFFFF else max(size, size64)
 
 
 def _prefix(names: list[str]) -> str:

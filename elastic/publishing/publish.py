@@ -29,6 +29,7 @@ from elastic.publishing.contents import (
 from elastic.publishing.crate import Publication, crate_of, require_rocrate, times_of
 from elastic.publishing.data_sources import data_of
 from elastic.publishing.environment import environment_of, requirements_of
+from elastic.publishing.folder_writer import check_replaceable, write_folder
 from elastic.publishing.listing import archive_digest, encode_sums, sums_of
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.readme import readme_of
@@ -62,6 +63,14 @@ class Published:
     size: int
 
 
+@dataclass(frozen=True)
+class Figures:
+    """Which figures are drawn, in which formats; all where none is named."""
+
+    names: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+
+
 def publish(
     study: Study | Path | str,
     output: Path | str | None = None,
@@ -71,6 +80,7 @@ def publish(
     anonymous: bool = False,
     hide: Sequence[str] = (),
     figures: Sequence[str] = (),
+    formats: Sequence[str] = (),
     execute: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Published:
@@ -83,7 +93,7 @@ def publish(
     study
         A sealed study, its folder or its name. Nothing of it is changed, but for the history of its claims.
     output
-        File to write; ``<name>.zip`` in the working folder by default.
+        File to write, which ends in ``.zip``, or a folder; ``<name>.zip`` in the working folder by default.
     authors
         Of the study, for its citation.
     license
@@ -94,6 +104,8 @@ def publish(
         Further words that an anonymous archive must not hold.
     figures
         Names of the figures to draw; by default all that show something the study measured.
+    formats
+        Of the figures: "svg", "pdf", "png"; by default all.
     execute
         Execute the notebook (extra ``notebook``).
     tell
@@ -116,6 +128,8 @@ def publish(
     target = Path(output) if output is not None else Path(f"{study.name}{ENDING}")
     _check_options(target, authors, license, anonymous, hide)
     check_publishable(study)
+    if target.suffix != ENDING:
+        check_replaceable(target)
     publication = Publication(tuple(authors) or (ANONYMOUS if anonymous else NO_AUTHORS), license)
     with tempfile.TemporaryDirectory(prefix="elastic-publish-") as temporary:
         folder = Path(temporary) / "archive"
@@ -124,19 +138,21 @@ def publish(
         if anonymous:
             folder = Path(temporary) / "anonymous"
             staged, cleaner = anonymize(staged, folder, study.folder, hide)
-        _derive(staged, folder, figures, execute, tell)
+        _derive(staged, folder, Figures(tuple(figures), tuple(formats)), execute, tell)
         _describe_for_readers(staged, folder, publication, anonymous)
         sums = _describe(staged, folder, publication)
         if anonymous:
             check_nothing_left(folder, cleaner)
-        write_zip(folder, target)
-        count = len(sums) + 1
-    return Published(target, archive_digest(encode_sums(sums)), count, target.stat().st_size)
+        (write_zip if target.suffix == ENDING else write_folder)(folder, target)
+    size = target.stat().st_size if target.is_file() else sum((target / name).stat().st_size for name in sums)
+    return Published(target, archive_digest(encode_sums(sums)), len(sums) + 1, size)
 
 
 def _check_options(target: Path, authors: Sequence[str], license: str, anonymous: bool, hide: Sequence[str]) -> None:
-    if target.suffix != ENDING:
-        raise OptionError("`output`", f"end in {ENDING}", repr(target.name), f"-o {target.stem or 'study'}{ENDING}")
+    if target.suffix not in (ENDING, ""):
+        raise OptionError(
+            "`output`", f"end in {ENDING}, or name a folder", repr(target.name), f"-o {target.stem or 'study'}{ENDING}"
+        )
     if anonymous and authors:
         raise OptionError("`author`", "be left out of an anonymous archive", repr(authors[0]), "--anonymous alone")
     if hide and not anonymous:
@@ -146,17 +162,18 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
             raise OptionError("`author`, `license`", "be printable text", repr(text), '--author "A. Noether"')
 
 
-def _derive(staged: Study, folder: Path, figures: Sequence[str], execute: bool, tell: Callable[[str], None]) -> None:
+def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: Callable[[str], None]) -> None:
     """Write what is drawn and written from the cube: figures, report, notebook."""
-    from elastic.figures.drawing import draw
+    from elastic.figures.drawing import FORMATS, draw
     from elastic.notebook import write_notebook
     from elastic.report import write_report
 
     tell("drawing the figures")
     try:
-        list(draw(staged, figures, tell=lambda _: None, folder=folder / FIGURES))
+        formats = figures.formats or FORMATS
+        list(draw(staged, figures.names, tell=lambda _: None, formats=formats, folder=folder / FIGURES))
     except StudyError:
-        if figures:
+        if figures.names:
             raise
         tell("no figure: the study holds nothing that one shows")
     tell("writing the report")

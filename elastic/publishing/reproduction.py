@@ -180,6 +180,8 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="elastic-reproduce-") as temporary:
         folder = Path(temporary) / "archive"
         unpack(open_archive(archive), folder)
+        if _intact(verify_archive(folder)).digest != verified.digest:  # what is run is what was verified
+            raise Damaged("the archive", "stay as it is", "another one since", "again", place=str(archive))
         study = Study(folder)
         protocol = protocol_to_run(study, None if data is None else Path(data))
         check_allowed(protocol, allow)

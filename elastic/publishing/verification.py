@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.manifest import verify_manifest
-from elastic.errors import ElasticError
-from elastic.protocol.canonical import digest
-from elastic.publishing.archive import Archive, Reader, ReadFailed, open_archive, unpack
-from elastic.publishing.contents import CLAIMS, CRATE, CUBE, FACTS, MANIFEST, RUNS, SUMS
+from elastic.publishing.archive import Archive, Reader, ReadFailed, open_archive
+from elastic.publishing.archive_findings import ADDED, ALTERED, MISSING, UNSAFE, Finding
+from elastic.publishing.consistency import consistent
+from elastic.publishing.contents import CRATE, CUBE, FACTS, MANIFEST, RUNS, SUMS
 from elastic.publishing.listing import archive_digest, decode_sums
 from elastic.publishing.zip_safety import shown
-from elastic.study import Study
-
-ALTERED, MISSING, ADDED, UNSAFE, CONTRADICTS = "altered", "missing", "added", "unsafe", "contradicts"
 
 #: Files without which nothing is an archive of a study.
 NEEDED = (FACTS, RUNS, MANIFEST, CRATE, f"{CUBE}/zarr.json")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A file of an archive that is not as it was published.
-
-    Attributes
-    ----------
-    path
-        In the archive; "" for the archive as a whole.
-    state
-        "altered", "missing", "added", "unsafe", or "contradicts": whole, and at odds with another file.
-    found
-        What is there.
-    """
-
-    path: str
-    state: str
-    found: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path or 'the archive'}: {self.state}{f': {self.found}' if self.found else ''}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +104,7 @@ def verify_archive(path: Path | str) -> VerifiedArchive:
     intact = len(listed.keys() & archive.entries.keys()) + 1 - sum(one.state == ALTERED for one in findings)
     name, study_digest = "", ""
     if not findings:
-        name, study_digest, findings = _consistent(archive, listed)
+        name, study_digest, findings = consistent(archive, listed)
     return VerifiedArchive(archive.path, known, name, study_digest, intact, findings)
 
 
@@ -167,56 +139,3 @@ def _sha256(reader: Reader, name: str) -> str:
     for block in reader.blocks(name):
         total.update(block)
     return total.hexdigest()
-
-
-def _consistent(archive: Archive, listed: Mapping[str, str]) -> tuple[str, str, tuple[Finding, ...]]:
-    """Return name and digest of the study, and where whole files are at odds: lists can be forged with the files."""
-    with tempfile.TemporaryDirectory(prefix="elastic-verify-") as temporary:
-        folder = Path(temporary) / "archive"
-        unpack(archive, folder)
-        findings = [
-            *_of_crate(folder, listed),
-            *(Finding(MANIFEST, CONTRADICTS, one) for one in verify_manifest(folder)),
-        ]
-        try:
-            study = Study(folder)
-            study.runs()
-            attrs = study.cube.attrs
-        except (ElasticError, KeyError, ValueError, TypeError) as error:
-            found = str(error).replace(f"{folder}/", "")
-            return "", "", (*findings, Finding(FACTS, CONTRADICTS, found))
-        findings += _of_cube(study, attrs)
-        return study.name, study.digest, tuple(findings)
-
-
-def _of_crate(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the files of which the description says something else than the list of sums."""
-    try:
-        graph = json.loads((folder / CRATE).read_bytes())["@graph"]
-        described = {str(one["@id"]): one["sha256"] for one in graph if "sha256" in one}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        yield Finding(CRATE, CONTRADICTS, f"no description of an archive ({type(error).__name__})")
-        return
-    expected = {name: one for name, one in listed.items() if name != CRATE}
-    names = {_decoded(name): one for name, one in described.items()}
-    for name in sorted(expected.keys() ^ names.keys() | {n for n in expected if names.get(n) != expected[n]}):
-        yield Finding(CRATE, CONTRADICTS, f"another SHA-256 of {shown(name)} than {SUMS}")
-
-
-def _decoded(identifier: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(identifier)
-
-
-def _of_cube(study: Study, attrs: Mapping[Any, Any]) -> Iterator[Finding]:
-    if attrs.get("digest") != study.digest:
-        yield Finding(CUBE, CONTRADICTS, f"the digest of another study than {FACTS}")
-    canonical = json.loads(attrs.get("canonical_protocol", "null"))
-    if not study.recorded and canonical is not None and digest(canonical) != study.digest:
-        yield Finding(CUBE, CONTRADICTS, "the text of another protocol")
-    path = study.folder / CLAIMS
-    if path.exists():
-        told = json.loads(path.read_bytes())
-        if told.get("digest") != study.digest or len(told.get("claims", ())) != len(study.claims):
-            yield Finding(CLAIMS, CONTRADICTS, "verdicts on another study")

@@ -48,6 +48,9 @@ class Limits:
 
 LIMITS = Limits()
 
+#: Endings of files that are read as a whole.
+WHOLE = (".json", ".yaml", ".sha256", "SHA256SUMS")
+
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 #: Bits of an entry's flags that say encrypted, patched, strongly encrypted, and a directory with hidden names.
@@ -120,6 +123,16 @@ def _wrong_kind(info: zipfile.ZipInfo) -> str:
     return next((wrong for is_so, wrong in checks if is_so), "")
 
 
+def wrong_metadata(name: str, size: int, limits: Limits = LIMITS) -> str:
+    """Return what is wrong with the size of a file that is read into memory as a whole; "" for all others.
+
+    >>> wrong_metadata("study.json", 2**30), wrong_metadata("cube.zarr/collapse/nc1/c/0", 2**30)
+    ('1073741824 bytes, more than 67108864 of a file that is read as a whole', '')
+    """
+    is_whole = name.endswith(WHOLE) and size > limits.metadata
+    return f"{size} bytes, more than {limits.metadata} of a file that is read as a whole" if is_whole else ""
+
+
 def _wrong_size(info: zipfile.ZipInfo, limits: Limits) -> str:
     if info.file_size > limits.single:
         return f"{info.file_size} bytes, more than {limits.single}"
@@ -157,5 +170,6 @@ def _overlaps(infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
     """Yield entries whose bytes are those of others, too: a small file would unpack to any size."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     for one, after in pairwise(ordered):
-        if one.header_offset + _LOCAL_HEAD + len(one.orig_filename.encode()) + one.compress_size > after.header_offset:
+        # A letter of a name has one byte or more, whatever its encoding.
+        if one.header_offset + _LOCAL_HEAD + len(one.orig_filename) + one.compress_size > after.header_offset:
             yield shown(after.orig_filename), f"bytes that are those of {shown(one.orig_filename)}, too"

@@ -18,6 +18,7 @@ from typing import Any
 
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
+from elastic.cube.redefined import names_now
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.trial import trial
@@ -93,6 +94,7 @@ class RunRecorder:
     ) -> None:
         self.subject, self.probes, self.evaluates = subject, dict(probes), evaluate
         self.journal = Journal(folder, write_layout(folder, layout), writing=True, rounded=rounded)
+        self._renamed = _renamed(self.journal.layout, layout)
         self.last: float | None = None
         self._resumed = False
         # This process alone records the run, so that what its journal held before does not change.
@@ -207,7 +209,8 @@ class RunRecorder:
             probe.notes = []
         # A run that an earlier version began is recorded without the variables that came later.
         asked = {variable.key for variable in self.layout.variables}
-        return {key: value for key, value in record.items() if key in asked}
+        earlier = {key: record[now] for key, now in self._renamed.items() if now in record}
+        return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
 
     def resume(self, epoch: float) -> None:
         """Continue at an epoch: read the journal once, and tell the probes what was recorded before that epoch.
@@ -256,3 +259,12 @@ class RunRecorder:
 
 def _by_split(values: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, dict[str, float]]:
     return {name: dict(zip(splits, values[name], strict=True)) for name in SCORES if name in values}
+
+
+def _renamed(begun: Layout, today: Layout) -> dict[str, str]:
+    """Return the keys that variables of a run that an earlier release began have now, where they have others."""
+    found = {}
+    for group in {variable.group for variable in begun.variables}:
+        of_group = [[one for one in layout.variables if one.group == group] for layout in (begun, today)]
+        found |= {f"{group}/{name}": f"{group}/{now}" for name, now in names_now(*of_group).items()}
+    return found

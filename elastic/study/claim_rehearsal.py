@@ -9,7 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from elastic.cube import Layout, outline, read_layout, with_axes_along
+from elastic.cube import Layout, read_layout, with_axes_along
+from elastic.cube.outline import outline
 from elastic.errors import ElasticError, OptionError, ProtocolError
 from elastic.protocol import Protocol
 from elastic.protocol.cells import representatives

@@ -13,7 +13,7 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
-from elastic.optimizers import needs_objective
+from elastic.optimizers import needs_objective, step_of
 from elastic.training.objective import EVALUATION_BATCH, Objective
 from elastic.training.randomness import Randomness, deterministic_algorithms
 
@@ -86,6 +86,9 @@ class Trainer:
     def __post_init__(self) -> None:
         self.order = torch.Generator().manual_seed(self.randomness.seed)
         self._searches = needs_objective(self.optimizer)
+        self._take_step = step_of(self.optimizer)
+        # To walk through a small network's modules takes as long as one of its layers.
+        self._parameters = list(self.model.parameters())
         self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
@@ -143,21 +146,30 @@ class Trainer:
         norms: list[Tensor] = []
 
         def evaluated() -> Tensor:
-            self.optimizer.zero_grad(set_to_none=True)
+            for parameter in self._parameters:
+                parameter.grad = None
             value = self.objective.batch(inputs, labels)
             value.backward()
             if not norms:
-                gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-                norms.append(torch.nn.utils.get_total_norm(gradients))
+                norms.append(norm_of([p.grad for p in self._parameters if p.grad is not None]))
             return value
 
         if self._searches:
             self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code wants tensors
         else:
             evaluated()
-            self.optimizer.step()
+            self._take_step()
         self.model.project()
         return norms[0]
+
+
+def norm_of(gradients: list[Tensor]) -> Tensor:
+    """Return the Euclidean norm of all gradients together: `torch.nn.utils.get_total_norm` on one device, bit by bit.
+
+    >>> norm_of([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
+    5.0
+    """
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def batches(samples: int, batch_size: int | None, order: torch.Generator) -> list[Tensor]:

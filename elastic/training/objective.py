@@ -169,7 +169,8 @@ def _parameters(model: TappedModel, name: str) -> tuple[nn.Parameter, ...]:
     if parameters or not layer:
         return parameters
     known = [WEIGHTS, BIASES, FEATURES, *(of for of in model.layers if [*model.stage_parameters(of)])]
-    hint = nearest(name, known, fallback=f"one of {', '.join(known)}")
+    parts = [f"{layer}.{kind}" for layer in model.layers for kind in (WEIGHTS, BIASES)]
+    hint = nearest(name, [*known, *parts], fallback=f"one of {', '.join(known)}")
     should = "weights, biases, features, a layer with parameters of its own, or that layer's .weights or .biases"
     raise _unknown(name, should, hint)
 

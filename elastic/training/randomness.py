@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,8 +51,16 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     # cuBLAS reads this once, when it starts; it is harmless where there is no GPU.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted)
+    _use_deterministic_algorithms(wanted)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        _use_deterministic_algorithms(before)
+
+
+def _use_deterministic_algorithms(wanted: bool) -> None:
+    """Do what torch's function of this name does, which loads the compiler (a second) to tell it as well."""
+    if "torch._dynamo" in sys.modules:  # so it is as soon as a model is to be compiled
+        torch.use_deterministic_algorithms(wanted)
+    else:
+        torch._C._set_deterministic_algorithms(wanted, warn_only=False)

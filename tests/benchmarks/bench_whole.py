@@ -1,13 +1,15 @@
 """Whole probes, as a user calls them, beside loops written by hand; growth, memory; results go into files.
 
-    python tests/benchmarks/bench_whole.py [--rounds 7] [--only probes growth memory collapse] [--threads 2]
+    python tests/benchmarks/bench_whole.py [--rounds 5] [--only probes growth memory collapse] [--threads 2 1]
         [--cases mlp cnn resnet18] [--out tests/benchmarks/results]
 
-Product and peers run in one process, in turns: a ratio is the median over rounds of two times of the same round. Before
-each round the parameters are moved a little, as training does between two epochs: `measure_elasticity` then compares
-one pair with real steps. Its first call for a module, which chooses an engine and compares eight, has its own row.
-Writes ``probes.json`` (machine, date, load, every time) and ``probes.md`` (the tables); sections that were not asked
-for stay as an earlier call on the same machine left them.
+Takes eight minutes on two idle cores. Product and peers run in one process, in turns: a ratio is the median over rounds
+of two times of the same round. On a machine that others use, the ratios of processor times with one thread say more
+than those of wall times. Before each round the parameters are moved a little, as training does between two epochs:
+`measure_elasticity` then compares one pair with real steps. Its first call for a module, which chooses an engine and
+compares eight, has its own row.
+Writes ``probes.json`` (machine, date, load before and after, every time) and ``probes.md`` (the tables); sections that
+were not asked for stay as an earlier call on the same machine left them.
 """
 
 from __future__ import annotations
@@ -120,15 +122,16 @@ def nudge(model):
 
 
 def seconds(function, model, *given):
-    begun = time.perf_counter()
+    begun = time.perf_counter(), time.process_time()
     function(model, *given)
-    return time.perf_counter() - begun
+    return round(time.perf_counter() - begun[0], 4), round(time.process_time() - begun[1], 4)
 
 
-def probes(cases, rounds):
+def probes(cases, rounds, threads):
     """Return the times of all contenders of each case, by round; the first round, which warms up, is left out."""
     found = {}
     for name in cases:
+        torch.set_num_threads(threads)
         model, stepped, observed = engines.problem(name)
         labels = torch.arange(len(observed)) % CLASSES
         times = {label: [] for label in CONTENDERS}
@@ -136,8 +139,10 @@ def probes(cases, rounds):
             nudge(model)
             for label, function in CONTENDERS.items():
                 times[label].append(seconds(function, model, stepped, observed, labels))
-        found[name] = {"J": len(stepped[0]), "M": len(observed), "seconds": {k: v[1:] for k, v in times.items()}}
-        print(name, {label: round(statistics.median(taken[1:]), 3) for label, taken in times.items()}, flush=True)
+        wall, processor = ({k: [pair[i] for pair in v[1:]] for k, v in times.items()} for i in range(2))
+        sizes = {"J": len(stepped[0]), "M": len(observed), "threads": threads}
+        found[f"{name}, threads={threads}"] = {**sizes, "seconds": wall, "processor seconds": processor}
+        print(name, threads, {label: statistics.median(taken) for label, taken in wall.items()}, flush=True)
     return found
 
 
@@ -161,7 +166,7 @@ def growth(rounds):
             times = []
             for _ in range(rounds + 1):
                 nudge(model)
-                times.append(seconds(elastic, model, *given))
+                times.append(seconds(elastic, model, *given)[0])
             taken.append(statistics.median(times[1:]))
         exponent = float(np.polyfit(np.log(values), np.log(taken), 1)[0])
         found[varied] = {"values": values, "seconds": taken, "exponent": exponent}
@@ -220,13 +225,23 @@ def machine(threads):
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "processor": f"{names[0].partition(':')[2].strip()}, {os.cpu_count()} cores", "system": platform.platform(),
-        "torch": torch.__version__, "elastic": __version__, "threads": threads,
-        "load": [round(value, 1) for value in os.getloadavg()],
+        "torch": torch.__version__, "elastic": __version__, "threads": threads, "load before": load(),
     }  # fmt: skip
+
+
+def load():
+    """Return how many processes wanted to run in the last minute; those of this benchmark count."""
+    return round(os.getloadavg()[0], 1)
 
 
 def table(title, *columns):
     return ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+
+def spread(times, label):
+    """Return how many times as long a contender takes: the median over rounds, and the range."""
+    ratios = [t / o for t, o in zip(times[label], times["elastic, all variables"], strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}…{max(ratios):.2f})"
 
 
 def tables(results):
@@ -235,12 +250,11 @@ def tables(results):
     for section, of in results["machines"].items():
         lines.append(f"- {section}: {', '.join(f'{key} {value}' for key, value in of.items())}")
     for name, case in results.get("probes", {}).items():
-        ours = case["seconds"]["elastic, all variables"]
-        lines += table(f"{name}, J={case['J']}, M={case['M']}", "", "seconds", "elastic is faster by")
+        columns = "seconds", "elastic is faster by", "by processor time"
+        lines += table(f"{name}, J={case['J']}, M={case['M']}", "", *columns)
         for label, taken in case["seconds"].items():
-            ratios = [t / o for t, o in zip(taken, ours, strict=True)]
-            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}…{max(ratios):.2f})"
-            lines.append(f"| {label} | {statistics.median(taken):.3f} | {spread} |")
+            spreads = " | ".join(spread(case[kind], label) for kind in ("seconds", "processor seconds"))
+            lines.append(f"| {label} | {statistics.median(taken):.3f} | {spreads} |")
     if "growth" in results:
         lines += table("Growth of `measure_elasticity`, MLP", "varied", "values", "seconds", "exponent")
     for varied, row in results.get("growth", {}).items():
@@ -261,23 +275,29 @@ def tables(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=["probes", "growth", "memory", "collapse"])
     parser.add_argument("--cases", nargs="*", default=list(engines.CASES))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="*", default=[2, 1])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
     target = asked.out / "probes.json"
     results = json.loads(target.read_text()) if target.exists() else {"machines": {}}
+    most = max(asked.threads)
     sections = {
-        "probes": lambda: results.get("probes", {}) | probes(asked.cases, asked.rounds),
-        "growth": lambda: growth(asked.rounds), "memory": memory, "collapse": lambda: collapse(asked.threads),
+        "probes": lambda: results.get("probes", {}) | {
+            name: found
+            for threads in asked.threads
+            for name, found in probes(asked.cases, asked.rounds if threads == most else 2, threads).items()
+        },
+        "growth": lambda: growth(min(asked.rounds, 3)), "memory": memory, "collapse": lambda: collapse(most),
     }  # fmt: skip
     asked.out.mkdir(parents=True, exist_ok=True)
     for section in asked.only:
-        results["machines"][section] = machine(asked.threads)
+        torch.set_num_threads(most)
+        facts = machine(asked.threads if section == "probes" else most)
         results[section] = sections[section]()
+        results["machines"][section] = facts | {"load after": load()}
         target.write_text(json.dumps(results, indent=1) + "\n")
         (asked.out / "probes.md").write_text(tables(results))
 

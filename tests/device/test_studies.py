@@ -64,7 +64,8 @@ def test_a_study_has_the_cube_and_the_verdicts_of_the_processor(device, tmp_path
         assert (np.isnan(values) == np.isnan(found[name])).all(), name
         worst[name] = np.nanmax(np.abs(values - found[name]), initial=0.0) / scale
     print(dtype, sorted(worst.items(), key=lambda item: -item[1])[:5])
-    assert {name: error for name, error in worst.items() if error > rtol and "engine" not in name} == {}
+    # The error of a probe against real steps is rounding itself.
+    assert {name: error for name, error in worst.items() if error > rtol and "probe_error" not in name} == {}
     one, other = (elastic.check(study.folder).verdicts for study in (here, there))
     assert [verdict.verdict for verdict in one] == [verdict.verdict for verdict in other]
 

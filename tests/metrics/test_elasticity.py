@@ -55,6 +55,7 @@ DEGREES = {
     "separation_rate": 0,
     "relative_neighbour_accuracy": 0,
     "kernel_neighbour_accuracy": 0,
+    "geodesic_correlation": 0,
     "fine_locality": 0,
     "fine_variance_share": 0,
     "relative_fine_clustering_accuracy": 0,

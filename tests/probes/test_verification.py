@@ -13,7 +13,7 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.probes import engines
+from elastic.probes import engines, verification
 from elastic.probes.autodiff import Autodiff
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.structured import Structured
@@ -147,3 +147,72 @@ def test_a_model_of_units_on_their_kinks_is_undecided_where_it_has_no_derivative
         net[0].bias.zero_()
     found = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), layers=["0", "1"])
     assert found["probe_error"].sel(layer=["0"]).notnull().all()
+
+
+class Tied(nn.Module):
+    """A network with a unit whose input float32 rounds to zero, or a pooling of two entries that it rounds to one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.enter = nn.Linear(5, 24)
+        self.tied = nn.Parameter(torch.tensor([1.0, 2.0**-25, 1.0]))
+
+    def forward(self, x):
+        one, little, other = self.tied
+        if self.kind == "relu":  # 2^-25 in float64, zero in float32
+            unit = torch.relu((one + little) - other + 0 * x[:, :1])
+        else:  # the second entry is the larger one in float64, and equal to the first in float32
+            pair = torch.stack([other * (1 + 0 * x[:, 0]), one + little + 0 * x[:, 0]], dim=1)
+            unit = nn.functional.max_pool1d(pair[:, None], 2).squeeze(1)
+        return torch.cat([torch.relu(self.enter(x)), unit], dim=1)
+
+
+class Classified(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.features = Tied(kind)
+        self.logits = nn.Linear(25, 3)
+
+    def forward(self, x):
+        return self.logits(self.features(x))
+
+
+def tied(kind):
+    torch.manual_seed(0)
+    net = Classified(kind)
+    given = (X[:4], Y[:4]), (X[4:], Y[4:])
+    return lambda engine="auto": measure_elasticity(net, *given, layers=["features"], engine=engine)
+
+
+@pytest.mark.parametrize("kind", ["relu", "pooling"])
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+def test_a_tie_that_float64_decides_otherwise_is_no_fault_of_an_engine(kind, engine, monkeypatch):
+    assert tied(kind)(engine)["probe_error"].max() < 2e-5
+    monkeypatch.setattr(verification, "TURNS", 0)
+    with pytest.raises(EngineMismatch, match=r"layer 'features'|layer 'logits'"):
+        tied(kind)(engine)
+
+
+@pytest.mark.parametrize("kind", ["relu", "pooling"])
+@pytest.mark.parametrize("layer", ["features", "logits"])
+@pytest.mark.parametrize("factor", [1.005, 0.9, 0.0])
+def test_a_wrong_movement_is_found_beside_a_tie(kind, layer, factor, monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, layer, factor))
+    with pytest.raises(EngineMismatch, match=rf"structured: off by .* in layer '{layer}'"):
+        tied(kind)("structured")
+
+
+def test_a_wrong_slope_of_many_units_is_found_beside_a_tie(monkeypatch):
+    class Leaky(Structured):
+        """Lets a tenth of the units through that a ReLU stops."""
+
+        def moved(self, steps, inputs):
+            moved, features = super().moved(steps, inputs)
+            stopped = features["features"] == 0
+            stopped[:, ::2] = False
+            return {**moved, "features": moved["features"].masked_fill(stopped, 0.01)}, features
+
+    monkeypatch.setitem(engines.ENGINES, "structured", Leaky)
+    with pytest.raises(EngineMismatch, match="in layer 'features'"):
+        tied("relu")("structured")

@@ -69,7 +69,7 @@ def told(error: ElasticError):
          "`probes.elasticity.lr` should be given beside update: finite; found null; try lr: 0.01"),
         ("training:", "probes: {elasticity: {lr: 0.1}}\ntraining:", "a.yaml:13:27",
          "`probes.elasticity.lr` should be left out, as a first-order response is per unit of learning rate "
-         "(update: finite); found 0.1; try lr: 0.01"),
+         "(update: finite); found 0.1; try leaving it out, or update: finite beside it"),
         ("training:", "probes: {memory_budget: 1 GB}\ntraining:", "a.yaml:13:25",
          "`probes.memory_budget` should be a number of bytes or a text such as 512MiB; found '1 GB'; "
          "try memory_budget: \"1GiB\""),

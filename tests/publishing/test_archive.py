@@ -1,7 +1,6 @@
 """An archive holds what a stranger needs, its bytes depend on nothing but the study, and plain tools read it."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -22,10 +21,14 @@ from elastic._version import AUTHORS
 from elastic.errors import Damaged, OptionError, StudyError
 from elastic.protocol.writing import as_yaml
 from elastic.publishing import crate
+from elastic.publishing.archive import open_archive, unpack
 from elastic.publishing.citation_file import software_citation
+from elastic.publishing.folder_writer import write_folder
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
-from elastic.publishing.zip_writer import EPOCH
+from elastic.publishing.results_index import write_index
+from elastic.publishing.verification import verify_archive
+from elastic.publishing.zip_writer import EPOCH, write_zip
 from elastic.report import citation
 
 ROOT = Path(elastic.__file__).parents[1]
@@ -173,7 +176,7 @@ def test_a_recorded_study_says_that_it_cannot_be_run_again(claimed_study, tmp_pa
 
 
 def test_what_cannot_be_published_is_refused(claimed_study, tmp_path, monkeypatch):
-    with pytest.raises(OptionError, match=r"end in \.zip"):
+    with pytest.raises(OptionError, match=r"end in \.zip, or name a folder"):
         publish(claimed_study, tmp_path / "study.tar")
     with pytest.raises(OptionError, match="anonymous"):
         publish(claimed_study, tmp_path / "a.zip", anonymous=True, authors=["E"])
@@ -218,12 +221,36 @@ def test_names_and_authors_have_one_place():
     assert all(author in citation.software() for author in AUTHORS)
 
 
-def test_the_archive_is_whole_or_not_there(archive, claimed_study, tmp_path, monkeypatch):
+def test_the_zip_file_is_whole_or_not_there(tmp_path, monkeypatch):
     def full(self, *arguments, **options):
         raise OSError(28, "No space left on device")
 
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a.txt").write_text("a")
+    write_zip(tmp_path / "archive", tmp_path / "a.zip")
+    before = (tmp_path / "a.zip").read_bytes()
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
     with pytest.raises(StudyError, match="No space left"):
-        publish(claimed_study, tmp_path / "a.zip", **published.QUICK)
-    assert list(tmp_path.iterdir()) == []
-    assert zipfile.ZipFile(io.BytesIO(archive.read_bytes())).testzip() is None
+        write_zip(tmp_path / "archive", tmp_path / "a.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "archive"]
+    assert (tmp_path / "a.zip").read_bytes() == before
+
+
+def test_published_studies_lie_side_by_side_with_an_index(archive, tmp_path):
+    unpack(open_archive(archive), tmp_path / "source")
+    for name in ("small", "other"):
+        write_folder(tmp_path / "source", tmp_path / "results" / name)
+    write_folder(tmp_path / "source", tmp_path / "results" / "small")  # an archive is replaced
+    assert not verify_archive(tmp_path / "results" / "small").damaged
+    text = write_index(tmp_path / "results").read_text()
+    assert text == write_index(tmp_path / "results").read_text()
+    digest = hashlib.sha256(published.files_of(archive)["SHA256SUMS"]).hexdigest()
+    assert text.count(f"Digest of the archive: `{digest}`.") == 2
+    assert "[small](small/report.html)" in text
+    assert text.count("locality is above 1 in every hidden layer") == 2
+    assert "Every claim stood before training" in text
+    (tmp_path / "results" / "small" / "mine.txt").write_text("mine")
+    with pytest.raises(StudyError, match=r"mine\.txt"):
+        write_folder(tmp_path / "source", tmp_path / "results" / "small")
+    with pytest.raises(StudyError, match="hold published studies"):
+        write_index(tmp_path / "source" / "figures")

@@ -132,9 +132,30 @@ def without_crate(files):
     return {name: data for name, data in files.items() if name != "ro-crate-metadata.json"}
 
 
+def forged_shape(files):
+    name = next(name for name in files if name.endswith("collapse/nc1/zarr.json"))
+    told = json.loads(files[name])
+    told["shape"] = [10**6] * len(told["shape"])
+    return changed(files, name, json.dumps(told).encode())
+
+
+def nested_study(files):
+    return changed(files, "study.json", b"[" * 200_000)
+
+
 @pytest.mark.parametrize(
     "forge",
-    [forged_claims, forged_chunk, forged_protocol, without_chunk, with_extra, forged_crate, without_crate],
+    [
+        forged_shape,
+        nested_study,
+        forged_claims,
+        forged_chunk,
+        forged_protocol,
+        without_chunk,
+        with_extra,
+        forged_crate,
+        without_crate,
+    ],
     ids=lambda forge: forge.__name__,
 )
 def test_a_forger_who_writes_the_list_anew_meets_the_other_files(files, tmp_path, forge):
@@ -227,6 +248,7 @@ def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path,
     [
         (replace(LIMITS, files=10), "entries"),
         (replace(LIMITS, total=10_000), "bytes unpacked"),
+        (replace(LIMITS, metadata=1000), "read as a whole"),
         (replace(LIMITS, single=10_000), "more than 10000"),
         (replace(LIMITS, ratio=1, ratio_from=1000), "bomb"),
     ],

@@ -1,5 +1,6 @@
 """A rerun is compared run by run and variable by variable: to the last bit, or within the spread over seeds."""
 
+import io
 import json
 import shutil
 from types import SimpleNamespace
@@ -30,9 +31,9 @@ def out(tmp_path_factory):
 
 
 def printed(found):
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(reproduction_table(found))
-    return console.export_text()
+    told = io.StringIO()
+    Console(width=200, file=told).print(reproduction_table(found))
+    return told.getvalue()
 
 
 def test_a_study_is_reproduced_to_the_last_bit(archive, out):

@@ -29,7 +29,16 @@ QUESTIONS = {
 FEW = ("training.epochs=1", "axes.seed=[0]")
 
 #: Widths that make networks small: their depth, and the names of their layers, stay.
-NARROW = {"resnet": "model.width=8", "vgg": "model.width=8", "vit": "model.width=48"}
+NARROW = {"resnet": "model.width=4", "vgg": "model.width=4", "vit": "model.width=48"}
+
+#: Axes of networks and of their widths, with the labels that claims name, and narrow networks.
+NARROW_AXES = {
+    "cifar100_transformer": [
+        "axes.network={path: model, labels: [transformer, residual], "
+        "values: [{name: vit, width: 48}, {name: resnet, depth: 18, width: 4}]}"
+    ],
+    "cifar10_random_labels": ["axes.channels={path: model.width, labels: [8, 32, 64], values: [2, 3, 4]}"],
+}
 
 #: What claims about a course of epochs are known by, and the epochs that give it four probes.
 OF_A_COURSE, LONGER = ("name: classes_separate", "over: epoch"), ("training.epochs=3",)
@@ -71,7 +80,7 @@ def few(tmp_path):
     rng = np.random.default_rng(0)
 
     def settings(protocol):
-        return [*of_model(protocol), *of_data(protocol)]
+        return [*of_model(protocol), *NARROW_AXES.get(protocol.name, ()), *of_data(protocol)]
 
     def of_model(protocol):
         model = protocol.model
@@ -85,7 +94,7 @@ def few(tmp_path):
             return []
         if data == "digits":
             return ["data.per_class=40"]
-        if data == "linked_rings":
+        if data in ("linked_rings", "torus"):
             return ["data.samples_per_class=40", "data.per_class=20"]
         if data == "fashion_mnist":
             write_idx(tmp_path, rng)

@@ -146,7 +146,7 @@ def by_patches(
     tangent: Tensor | None, use: Use, geometry: Geometry, x: Tensor, moved: Tensor | None, size: Tensor | None
 ) -> Tensor:
     """Return the tangent plus Σ_t δ_{a,t} ⟨patch_t(h_a), patch_s(x)⟩ as [c, n, out, …]."""
-    c, images = use.inputs.shape[:2]
+    c = len(use.inputs)
     own = use.keep("patches", lambda whole: patches_of(whole, geometry))
     delta = use.keep("gradients", lambda whole: whole.gradients.flatten(3).transpose(1, 2).flatten(2))
     if size is not None and moved is not None:
@@ -170,12 +170,14 @@ def by_patches(
 def patches_of(use: Use, geometry: Geometry) -> Tensor:
     """Return the patches of every stepped sample as [c, positions, width]."""
     patches = geometry.patches(use.inputs.flatten(0, 1)).unflatten(0, use.inputs.shape[:2])
-    return patches.mT.flatten(1, 2).contiguous()
+    rows: Tensor = patches.mT.flatten(1, 2).contiguous()
+    return rows
 
 
 def bias_of(use: Use) -> Tensor:
     """Return Δb_a of every stepped sample, [c, out]."""
-    return use.gradients.flatten(3).sum((1, 3))
+    step: Tensor = use.gradients.flatten(3).sum((1, 3))
+    return step
 
 
 def plus(total: Tensor | None, term: Tensor) -> Tensor:

@@ -39,15 +39,11 @@ def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     rows, moved = plain(x).reshape(-1, weight.shape[1]), tangent_of(x)
     moved_rows = None if moved is None else moved.reshape(len(moved), *rows.shape)
     tangent: Tensor | None = None
-    for use in steps.of(weight, way(weight), bias):
-        term = weight_term(use, rows, moved_rows, steps.size)
-        tangent = term if tangent is None else tangent + term
     if moved_rows is not None:
         flat = moved_rows.reshape(-1, weight.shape[1])
-        if tangent is None:
-            tangent = by_rows(flat, weight).view(*moved_rows.shape[:2], -1)
-        else:
-            tangent.view(-1, weight.shape[0]).add_(by_rows(flat, weight))
+        tangent = by_rows(flat, weight).view(*moved_rows.shape[:2], -1)
+    for use in steps.of(weight, way(weight), bias):
+        tangent = with_weight_term(tangent, use, rows, moved_rows, steps.size)
     return dual(value, None if tangent is None else tangent.view(len(tangent), *value.shape))
 
 
@@ -57,20 +53,27 @@ def transposed(weight: Tensor) -> Tensor:
     return plain(weight).mT if moved is None else dual(plain(weight).mT, moved.mT)
 
 
-def weight_term(use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
-    """Return (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in] and their tangents [c, n, in]."""
+def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
+    """Return a total of one's own plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
+
+    Of one position the term is an outer product, which is added in the pass that makes it.
+    """
     h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
     c, positions, wide = h.shape
     if positions * (wide + delta.shape[2]) > wide * delta.shape[2]:
-        step = use.keep("weight", weight_of)
-        term = torch.bmm(after(rows, moved, size, c), step)
-        return term.add_(delta.sum(1, keepdim=True)) if use.biased else term
+        term = torch.bmm(after(rows, moved, size, c), use.keep("weight", weight_of))
+        if use.biased:
+            term.add_(delta.sum(1, keepdim=True))
+        return term if total is None else total.add_(term)
     gram = by_rows(h.reshape(-1, wide), rows).view(c, positions, -1).mT
     if size is not None and moved is not None:
         gram = gram + size[:, None, None] * torch.bmm(moved, h.mT)
     if use.biased:
         gram = gram + 1
-    return gram * delta if positions == 1 else torch.bmm(gram, delta)
+    if positions == 1:
+        return gram * delta if total is None else total.addcmul_(gram, delta)
+    term = torch.bmm(gram, delta)
+    return term if total is None else total.add_(term)
 
 
 def weight_of(use: Use) -> Tensor:

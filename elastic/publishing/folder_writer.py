@@ -1,0 +1,49 @@
+"""Writing an archive as a folder: for a repository that keeps published studies side by side."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from elastic.cube.atomic import PARTIAL, explained
+from elastic.errors import StudyError
+from elastic.publishing.contents import SUMS
+from elastic.publishing.listing import decode_sums, files_below
+
+
+def write_folder(folder: Path, target: Path) -> None:
+    """Copy an archive's folder to a place that is empty, or that holds an archive and nothing else.
+
+    Raises
+    ------
+    StudyError
+        If other files are there, or it cannot be written.
+    """
+    check_replaceable(target)
+    partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    with explained(target):
+        try:
+            shutil.copytree(folder, partial)
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise a StudyError if a path holds anything but an archive, which is replaced as a whole."""
+    if not target.exists():
+        return
+    others = [target.name] if not target.is_dir() else files_below(target)
+    if target.is_dir() and (target / SUMS).is_file():
+        try:
+            others = sorted(set(others) - {SUMS, *decode_sums((target / SUMS).read_bytes())})
+        except ValueError:
+            others = [SUMS]
+    if others:
+        found = f"{others[0]}" + (f" and {len(others) - 1} more files" if len(others) > 1 else "")
+        hint = "a new folder, or a file that ends in .zip"
+        raise StudyError("`output`", "be empty, or hold an archive only", found, hint, place=str(target))

@@ -62,7 +62,7 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
     effect = effect.where(np.isfinite(effect))
     tests = tests or max(1, effect.isel(seed=0).size)
     count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
-    spread = np.maximum(variance(effect, "seed") ** 0.5, evidence.resolution)
+    spread = (variance(effect, "seed") ** 0.5).clip(min=evidence.resolution)
     reach = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, level) * spread
     strict = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, 1 - (1 - level) / tests) * spread
     least, greatest = evidence.region
@@ -96,7 +96,7 @@ def p_value(evidence: Evidence, *, tests: int | None = None) -> float | None:
     effect = effect.where(np.isfinite(effect))
     tests = tests or max(1, effect.isel(seed=0).size)
     count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
-    error = np.maximum(variance(effect, "seed") ** 0.5, evidence.resolution) / count.where(count > 1) ** 0.5
+    error = (variance(effect, "seed") ** 0.5).clip(min=evidence.resolution) / count.where(count > 1) ** 0.5
     least, greatest = evidence.region
     above, below = (_two_sided(away, error, count) for away in (estimate - least, greatest - estimate))
     inside, outside = np.maximum(above[0], below[0]), np.minimum(above[1], below[1])

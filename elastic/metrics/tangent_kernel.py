@@ -55,7 +55,8 @@ class TangentKernel:
         if self.exact:
             return torch.zeros_like(self.average(pairs))
         means = (self.grams * pairs).sum(dim=(1, 2)) / not_zero(pairs.sum().double())
-        return means.std() / len(means) ** 0.5
+        error: Tensor = means.std() / len(means) ** 0.5
+        return error
 
     @property
     def same_sample(self) -> Tensor:

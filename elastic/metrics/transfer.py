@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,7 +86,8 @@ def linear_probe_accuracy(features: TransferFeatures) -> Tensor:
     fit, held = _in_span(*features.centred())
     scale = fit.square().sum(dim=1).mean().sqrt()
     scale = torch.where(scale > 0, scale, 1.0)
-    probe = LogisticRegression(C=1 / (features.penalty * len(fit)), max_iter=MOST_STEPS)
+    logistic_regression: Any = LogisticRegression  # without types
+    probe = logistic_regression(C=1 / (features.penalty * len(fit)), max_iter=MOST_STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # far from the optimum by far less than a sample
         probe.fit((fit / scale).cpu().numpy(), features.fit_labels.cpu().numpy())

@@ -59,7 +59,10 @@ class LossReader:
         self.loss, self.counted, self.names = loss, counted, loss_readings(loss, outputs)
         self.rows, self.columns = (functional.one_hot(of, classes).double() for of in (stepped, labels))
         (J, M), K = counted.shape, classes
-        zeros = lambda *shape: torch.zeros(shape, dtype=torch.float64, device=counted.device)  # noqa: E731
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64, device=counted.device)
+
         self.rates = zeros(J, M)
         self.direction, self.norm = zeros(M, outputs), zeros(M)
         if OUTPUTS in self.names:

@@ -80,7 +80,10 @@ class UnseenProbe(MetricProbe):
         if len(self.classes) > 1:
             known = episodes(self.fit.labels.cpu(), self.shots, episodes_count, subject.seed, "`probes.unseen.shots`")
             self.supports = {s: positions.to(place) for s, positions in known.items()}
-        self.together, self.draw = _drawn(subject, part, stepped, observed) if stepped else (None, None)
+        self.together: Samples | None = None
+        self.draw: tuple[Tensor, Tensor] | None = None
+        if stepped:
+            self.together, self.draw = _drawn(subject, part, stepped, observed)
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
         """Return the readings: those of pairs of unseen classes need two, and no step moves the input."""

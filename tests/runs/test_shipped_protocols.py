@@ -38,10 +38,14 @@ NARROW_AXES = {
         "values: [{name: vit, width: 48}, {name: resnet, depth: 18, width: 4}]}"
     ],
     "cifar10_random_labels": ["axes.channels={path: model.width, labels: [8, 32, 64], values: [2, 3, 4]}"],
+    # A claim from an epoch on that few epochs do not reach.
+    "transfer": ["claims.3.since=1"],
+    # As many train samples on its axis as the digits have.
+    "test_collapse": ["axes.per_class={path: data.per_class, values: [10, 20, 40]}"],
 }
 
 #: What claims about a course of epochs are known by, and the epochs that give it four probes.
-OF_A_COURSE, LONGER = ("name: classes_separate", "over: epoch"), ("training.epochs=3",)
+OF_A_COURSE, LONGER = ("name: classes_separate", "over: epoch", "name: precedes"), ("training.epochs=3",)
 
 
 def images(rng, n, shape):

@@ -12,6 +12,7 @@ from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.ownership import waiting_lock
 from elastic.cube.sealing import LOCK
 from elastic.display.verdicts import FILE as CLAIMS
+from elastic.study.claim_history import FILE as HISTORY
 from elastic.study.completeness import named
 from elastic.study.recorded import RUN
 from elastic.study.repair.actions import Actions, Repaired
@@ -119,3 +120,5 @@ def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None
 def _repair_claims(actions: Actions, found: Verified) -> None:
     if any(one.path == CLAIMS for one in found.damaged):
         actions.set_aside(CLAIMS, f"elastic check {actions.folder} writes it anew")
+    if any(one.path == HISTORY for one in found.damaged):
+        actions.set_aside(HISTORY, "lost: nothing tells any more when the claims were registered; put back a copy")

@@ -53,8 +53,7 @@ def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = Tru
         if len(samples) > 1 and first:
             _check_independent(model, samples, state)
         elif len(samples) > 1:
-            alone = _read(model, samples[:1], state)
-            _check_alike({layer: h[:1] for layer, h in together.items()}, alone)
+            _check_alike(*_in_company(model, samples, state))
 
 
 def check_stepping(model: TappedModel, inputs: Tensor) -> None:

@@ -126,7 +126,8 @@ def left_out(evidence: Evidence) -> dict[Any, Evidence]:
     """Return the evidence without each seed that has a finite effect, by the seed's label."""
     effect = evidence.effect
     labels = effect["seed"].values.tolist() if "seed" in effect.coords else list(range(effect.sizes["seed"]))
-    finite = np.isfinite(effect.astype(float)).any([dim for dim in effect.dims if dim != "seed"]).values
+    whole: xr.DataArray = xr.apply_ufunc(np.isfinite, effect.astype(float))
+    finite = whole.any([dim for dim in effect.dims if dim != "seed"]).values
     tried = [place for place in range(len(labels)) if finite[place]]
     if len(tried) < 2:
         return {}

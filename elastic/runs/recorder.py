@@ -263,7 +263,7 @@ def _by_split(values: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, d
 
 def _renamed(begun: Layout, today: Layout) -> dict[str, str]:
     """Return the keys that variables of a run that an earlier release began have now, where they have others."""
-    found = {}
+    found: dict[str, str] = {}
     for group in {variable.group for variable in begun.variables}:
         of_group = [[one for one in layout.variables if one.group == group] for layout in (begun, today)]
         found |= {f"{group}/{name}": f"{group}/{now}" for name, now in names_now(*of_group).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,14 @@ def _coordinates(known: Layout, layout: Layout) -> list[str]:
     """Return the parts beside the variables in which two layouts differ."""
     names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names", "cell", "groups")]
     different = [name for name in names if getattr(known, name) != getattr(layout, name)]
-    return [*different, *(["groups"] if _without_later_dims(layout, known) != known.groups else [])]
+    return [*different, *(["groups"] if _without_later_dims(layout, known) != (known.groups or {}) else [])]
 
 
-def _without_later_dims(layout: Layout, known: Layout) -> dict[str, dict[str, tuple[Any, ...]]]:
+def _without_later_dims(layout: Layout, known: Layout) -> dict[str, dict[str, Sequence[Any]]]:
     """Return the groups of a layout without the dims that a known layout's do not have: those of later variables."""
     return {
-        name: {dim: labels for dim, labels in dims.items() if dim in known.groups.get(name, dims)}
-        for name, dims in layout.groups.items()
+        name: {dim: labels for dim, labels in dims.items() if dim in (known.groups or {}).get(name, dims)}
+        for name, dims in (layout.groups or {}).items()
     }
 
 

@@ -2,9 +2,9 @@
 
 Every operation is computed on the processor, and raises where tensors of both devices meet, as it does with a GPU
 (tensors without dims are allowed, and positions that index). It is called ``meta``, the one device besides the
-processor for which torch asks no driver. Under torch's ``FakeTensorMode`` a CPU build cannot take gradients on ``cuda``,
-and no number can be read. Engines of movements, which wrap tensors themselves,
-are not followed here: ``tests/device`` runs them where there is a GPU.
+processor for which torch asks no driver. Under torch's ``FakeTensorMode`` a build for processors takes no gradients on
+``cuda``, and no number can be read. Engines of movements, which wrap tensors themselves, are not followed here:
+``tests/device`` runs them where there is a GPU.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from elastic.figures.style import THEMES, shades
 
@@ -64,6 +63,8 @@ class Explorer:
 def script() -> str:
     """Return all the JavaScript of the page: Vega, Vega-Embed and what starts the charts."""
     start = resources.files("elastic.report").joinpath("templates", "explorer.js").read_text("utf-8")
+    import vl_convert  # 30 MB, which only a page that is drawn needs
+
     found: str = vl_convert.javascript_bundle(start, VEGA_LITE)
     return found.replace("\r\n", "\n").replace("</script", "<\\/script")
 
@@ -177,6 +178,8 @@ def compiled(
     Vega-Lite cannot fit a row of views to the page; Vega, to which it is compiled, can: the width, the heights and
     the number of columns become signals that follow the page.
     """
+    import vl_convert
+
     spec: dict[str, Any] = vl_convert.vegalite_to_vega(_styled(chart).to_dict(), vl_version=VEGA_LITE)
     spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))
     spec["autosize"] = {"type": "pad", "resize": True}

@@ -111,7 +111,7 @@ class Commit:
         """Commit an epoch; whoever dies in between replays it and compares."""
         self.check_owned()
         asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
-        told = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
+        told: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
         recorded = self.recorder.record(
             snapshot.epoch,
             loss=snapshot.loss,

@@ -25,6 +25,8 @@ def main() -> None:
     # OpenMP's threads wait for each other by spinning for milliseconds unless told otherwise before torch is loaded.
     # On cores that are shared with another busy process a small network then trains more than ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    # This process and its workers need not load torch's compiler (`elastic.uncompiled`).
+    os.environ.setdefault("ELASTIC_OWN_PROCESS", "1")
     try:
         from elastic.ending import end_quietly, run_to_its_end
 

@@ -8,6 +8,7 @@ loaded nothing is compiled, and there is nothing to keep out of it.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
 Owner = TypeVar("Owner", bound=type)
+
+#: Set in the processes that elastic starts itself. In those of others, elastic changes nothing in torch's modules.
+OWN_PROCESS = "ELASTIC_OWN_PROCESS"
 
 #: Where torch keeps a marked function's form for the compiler, and the module of the compiler.
 _KEPT, _COMPILER = "__dynamo_disable", "torch._dynamo"
@@ -81,11 +85,14 @@ def _disabled() -> AbstractContextManager[None]:
 def stand_in_for_compiler(torch: ModuleType) -> None:
     """Let ``torch.func`` compute without loading the compiler; importing that puts it in its place.
 
+    Only in a process of elastic's own (`OWN_PROCESS`): in a user's program torch stays as it is.
+
     >>> import subprocess
-    >>> code = "import sys, torch, elastic.probes.engines; torch.func.grad(lambda x: x * x)(torch.ones(())); "
+    >>> code = "import os, sys, torch; os.environ['ELASTIC_OWN_PROCESS'] = '1'; import elastic.probes.engines; "
+    >>> code += "torch.func.grad(lambda x: x * x)(torch.ones(())); "
     >>> code += "print('torch._dynamo' in sys.modules, torch._dynamo.config.__name__, 'torch._dynamo' in sys.modules)"
     >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
     'False torch._dynamo.config True'
     """
-    if _COMPILER not in sys.modules:
+    if os.environ.get(OWN_PROCESS) and _COMPILER not in sys.modules:
         vars(torch)["_dynamo"] = CompilerNotLoaded(_COMPILER)

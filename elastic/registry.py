@@ -43,7 +43,7 @@ ROOMS: Mapping[str, str] = {
 
 
 #: Names of a kind that a message lists where none of them is near.
-MOST_NAMED = 6
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Registry:
 def _some(names: list[str]) -> str:
     """Return names to choose from; "another name" where they are too many for a message.
 
-    >>> _some(["cosine", "linear"]), _some(list("abcdefg"))
+    >>> _some(["cosine", "linear"]), _some(list("abcdefghi"))
     ('one of cosine, linear', 'another name')
     """
     return f"one of {', '.join(names)}" if 0 < len(names) <= MOST_NAMED else "another name"

@@ -114,6 +114,7 @@ def test_json_is_one_object_and_progress_goes_elsewhere(command, protocol):
     assert facts["folder"] == "here/small"
     assert "epoch 2/2" in told.error
     assert facts.pop("claims") == []
+    assert facts.pop("standing")["claims"] == []
     assert one_object(command("status", "here/small", "--json").out) == facts
 
 

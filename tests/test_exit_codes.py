@@ -259,7 +259,8 @@ def test_an_ascii_terminal_shows_substitutes(tmp_path, kind):
     assert (done.stdout + done.stderr).isascii()
 
 
-def test_the_only_exit_with_1_is_that_of_a_refuted_claim():
+def test_the_only_exits_with_1_are_those_of_a_refuted_claim_and_of_a_study_that_was_not_reproduced():
     source = "".join(path.read_text() for path in Path(cli.__file__).parent.glob("*.py"))
-    assert re.findall(r"SystemExit\(.*\b1\b.*\)", source) == ["SystemExit(1)"]
+    assert re.findall(r"SystemExit\(.*\b1\b.*\)", source) == ["SystemExit(1)"] * 2
     assert re.search(r"if found\.refuted:\n\s+raise SystemExit\(1\)", source)
+    assert re.search(r"if not found\.reproduced:\n\s+raise SystemExit\(1\)", source)

@@ -72,8 +72,9 @@ KEYS = {
     "joblib": {"study"},
 }
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
-#: ``models`` only writes back the states of generators that it has read before a probe.
-SEEDERS = {"training", "data", "models"}
+#: ``models`` only writes back the states of generators that it has read before a probe; ``probes`` draws parameters
+#: beside a model's from a generator of its own.
+SEEDERS = {"training", "data", "models", "probes"}
 
 
 @dataclass(frozen=True)

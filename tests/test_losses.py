@@ -26,6 +26,18 @@ LOSSES = [
 ]
 
 
+#: Losses of one output, for two classes.
+OF_ONE_OUTPUT = {"binary_cross_entropy", "scalar_mse"}
+
+
+def batch_for(name):
+    """Return a batch whose features may be the logits of a loss, and labels that it takes."""
+    if name not in OF_ONE_OUTPUT:
+        return batch()
+    features, labels = batch(width=1)
+    return features, torch.arange(len(labels)) % 2
+
+
 def batch(samples=50, width=7, seed=0):
     """Return float64 features [n, d], which may be logits, and labels below d."""
     generator = torch.Generator().manual_seed(seed)
@@ -34,7 +46,7 @@ def batch(samples=50, width=7, seed=0):
 
 @pytest.mark.parametrize(("name", "options"), LOSSES)
 def test_the_gradient_is_autograd_s_of_the_batch_where_that_is_exact(name, options):
-    loss, (features, labels) = build_loss(name, options), batch()
+    loss, (features, labels) = build_loss(name, options), batch_for(name)
     (expected,) = torch.autograd.grad(loss.per_sample(features.requires_grad_(), labels).sum(), features)
     found = loss.gradient(features.detach(), labels)
     torch.testing.assert_close(found.direction * found.norm[:, None], expected, rtol=1e-12, atol=1e-13)
@@ -43,7 +55,7 @@ def test_the_gradient_is_autograd_s_of_the_batch_where_that_is_exact(name, optio
 
 @pytest.mark.parametrize(("name", "options"), LOSSES)
 def test_a_loss_of_the_logits_is_each_sample_s_own_and_one_of_the_features_is_the_batch_s(name, options):
-    loss, (features, labels) = build_loss(name, options), batch()
+    loss, (features, labels) = build_loss(name, options), batch_for(name)
     whole, part = loss.gradient(features, labels), loss.gradient(features[:20], labels[:20])
     assert torch.equal(whole.norm[:20], part.norm) == (loss.layer == "logits")
     rows = whole.rows(slice(0, 20))

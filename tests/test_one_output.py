@@ -172,8 +172,8 @@ def test_a_fitted_sample_still_moves_under_smooth_options_and_class_weights():
 def test_engines_are_compared_along_the_gradient_that_backpropagation_gives(monkeypatch):
     seeds = []
     original = verification.reference_movement
-    monkeypatch.setattr(verification, "reference_movement", lambda model, pair: (
-        seeds.append(pair.seed), original(model, pair))[1])  # fmt: skip
+    monkeypatch.setattr(verification, "reference_movement", lambda model, pair, **near: (
+        seeds.append(pair.seed), original(model, pair, **near))[1])  # fmt: skip
     calls = []
 
     def loss(z, y):

@@ -127,7 +127,7 @@ def onset_words(values: xr.DataArray, fraction: float | None, threshold: float |
     'line and numbers: epoch from which a layer is at most 0.1 for good, one seed'
     """
     seeds = values.sizes["seed"]
-    mean = average_words([seeds], log=is_positive(values))
+    mean = average_words([seeds], log=is_positive(values)).partition(" over")[0]
     of_its_own = f"has made {100 * fraction:g} % of its fall on the log scale" if fraction is not None else ""
     there = of_its_own or f"is at most {threshold:g}"
     spread = f"median and range of {seeds} seeds; colours: {mean}" if seeds > 1 else "one seed"

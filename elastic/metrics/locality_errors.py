@@ -146,8 +146,8 @@ def locality_stderr(update: UpdateResponse) -> Tensor:
 def locality_lower(update: UpdateResponse) -> Tensor:
     r"""Lower end of the 95 % interval of locality over draws of samples.
 
-    $L_c \exp(-t \sqrt{V + 2 b^2})$, []: V the variance of log L by leaving out one stepped or observed sample of a
-    class at a time, b its bias, t the quantile of Student's t.
+    $L_- = L_c \exp(-t \sqrt{V + 2 b^2})$, []: V the variance of log L by leaving out one stepped or observed sample
+    of a class at a time, b its bias, t the quantile of Student's t.
 
     Convention: of the samples, not of the seeds: how far another draw of samples on the same network may be.
 
@@ -168,7 +168,7 @@ def locality_lower(update: UpdateResponse) -> Tensor:
 def locality_upper(update: UpdateResponse) -> Tensor:
     r"""Upper end of the 95 % interval of locality over draws of samples.
 
-    $L_c \exp(t \sqrt{V + 2 b^2})$, []; see locality_lower.
+    $L_+ = L_c \exp(t \sqrt{V + 2 b^2})$, []; see locality_lower.
 
     Examples
     --------

@@ -106,7 +106,7 @@ def _in_span(fit: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
 def example_transfer() -> TransferFeatures:
     """Return features of two classes on a line, −1 and 1 against 3, and one episode of one sample a class.
 
-    >>> example_transfer().held.flatten().tolist()
+    >>> example_transfer().held.flatten().double().round(decimals=6).tolist()
     [-1.0, 1.2, 3.0, 4.0]
     """
     column = torch.tensor

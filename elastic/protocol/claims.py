@@ -219,7 +219,10 @@ def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[An
         if dim in axes and not any(_same(label, known) for known in axes[dim]):
             yield _unlike((*path, dim), label, axes[dim], f"be a label on the axis {dim}")
         elif dim not in axes and dim not in OF_CUBE and dim not in (further := dims_of_probes()):
-            known = list(dict.fromkeys([*axes, *OF_CUBE, *further]))
+            known = list(dict.fromkeys([*axes, *OF_CUBE]))
+            # A dim of a probe that need not be on is proposed only where it looks like what is written.
+            if nearest(dim, sorted(further), fallback="") and not nearest(dim, known, fallback=""):
+                known += sorted(further)
             yield unknown_key((*path, dim), known, should="be an axis of the protocol or a dim of the cube")
 
 

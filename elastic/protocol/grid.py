@@ -23,7 +23,7 @@ Scalar = str | int | float | bool
 RESERVED = frozenset(
     {"epoch", "split", "layer", "depth", "width", "role", "samples", "status", "training"}
     | {"layer_depth", "layer_width", "layer_role", "class_samples"}
-    | {"loss", "accuracy", "lr", "gradient_norm", "seconds", "objective"}
+    | {"loss", "accuracy", "lr", "gradient_norm", "seconds", "objective", "scores_evaluated"}
 )
 
 

@@ -118,7 +118,8 @@ AXIS = "training:", "axes: {rate: {path: %s}}\ntraining:"
         ("name: mlp", "name: null", "model.name", "one of its names (elastic list models)"),
         ("name: sgd", "name: {}", "optimizer.name", "one of its names (elastic list optimizers)"),
         ("training:", "loss: hinge\ntraining:", "loss.name",
-         "one of cross_entropy, focal, mse, multi_margin, supervised_contrastive (elastic list losses)"),
+         "one of binary_cross_entropy, cross_entropy, focal, mse, multi_margin, scalar_mse, "
+         "supervised_contrastive (elastic list losses)"),
         ("epochs: 3", "epochs: 3\n  optimizer: adam", "training.optimizer",
          "a part `optimizer:` of its own, not in `training`"),
         ("title:", "Extends: quickstart\ntitle:", "Extends", "'extends'"),

@@ -5,12 +5,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import processes
 import published
 import pytest
 import recorded
@@ -83,8 +83,8 @@ def test_plain_tools_read_it(archive, claimed_study, tmp_path, monkeypatch, caps
     """`sha256sum` checks the files, and the README's code opens the cube with xarray alone."""
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path)
-    done = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path, capture_output=True)
-    assert (done.returncode, done.stdout) == (0, b"")
+    done = processes.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
     listed = {line.partition("  ")[2] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()}
     there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert listed == there - {"SHA256SUMS"}
@@ -158,7 +158,7 @@ def test_the_validator_of_crates_finds_nothing(archive, tmp_path):
         opened.extractall(tmp_path)
     context = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
     command = [os.environ["ROC_VALIDATOR_PYTHON"], Path(__file__).with_name("crate_validator.py"), context, tmp_path]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    done = processes.run(command)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 
 

@@ -338,6 +338,7 @@ def test_the_conclusion_tells_until_when_the_order_of_layers_is_reversed():
     [
         ([-0.5] * 4, "The order is never reversed."),
         ([0.5] * 4, "The order is reversed throughout."),
+        ([0.5, -0.5, -0.5, -0.5], "Only at epoch 0 is the order reversed: nc1 rises with depth."),
         ([-0.5, -0.5, 0.5, -0.5], "the order is reversed for "),
     ],
 )

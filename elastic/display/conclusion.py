@@ -134,6 +134,9 @@ def _reversal(slopes: xr.DataArray) -> str:
     if not count:
         always, never = bool((slopes > 0).all()), not bool((slopes > 0).any())
         return "The order is reversed throughout." if always else "The order is never reversed." if never else ""
+    first, second = slopes["epoch"].values[:2]
+    if count == seeds and bool((found["crossover"] < second).all()):
+        return f"Only at epoch {first:g} is the order reversed: nc1 rises with depth."
     at = over_seeds(1 + found["crossover"].where(crosses), log=True) - 1
     share = float(found["reversed_share"].where(crosses).mean())
     estimate, lower, upper = (float(at[name].clip(min=0)) for name in ("estimate", "lower", "upper"))

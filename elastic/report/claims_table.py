@@ -44,7 +44,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Row:
-    """One setting of a claim: setting, verdict, reason if inconclusive, effect and region as text, drawing."""
+    """One setting of a claim: setting, verdict, reason if inconclusive, effect, region, seeds, drawing, interval.
+
+    The interval is the adjusted one, where it is another than that of the effect.
+    """
 
     setting: str
     verdict: str
@@ -53,6 +56,7 @@ class Row:
     region: str
     seeds: int
     strip: Strip | None
+    adjusted: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
             region_in_words(finding.region),
             finding.seeds,
             strip,
+            adjusted_words((finding.lower, finding.upper), finding.adjusted) if finding.seeds > 1 else "",
         )
 
 
@@ -151,9 +156,7 @@ def _effect(finding: Finding) -> str:
     if finding.seeds < 2:
         return in_digits(finding.effect)
     lower = -math.inf if finding.lower is None else finding.lower
-    plain = with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
-    decides = adjusted_words((finding.lower, finding.upper), finding.adjusted)
-    return f"{plain}; {decides}" if decides else plain
+    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
 
 
 def strips(findings: Sequence[Finding]) -> list[Strip | None]:

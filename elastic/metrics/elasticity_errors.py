@@ -8,17 +8,19 @@ from torch import Tensor
 from elastic.metrics.contract import metric
 from elastic.metrics.elasticity import relative_similarity, response
 from elastic.metrics.jackknife import Interval, interval_of, responses, similarities
-from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_pairs, example_update, not_zero
+from elastic.metrics.update import PAIR_OF_CLASSES, UpdateResponse, example_pairs, example_update, not_zero, once
 
 __all__ = ["example_pairs", "example_update"]
 
 PER_LR = "feature per unit learning rate"
 
 
+@once
 def _of_response(update: UpdateResponse) -> Interval:
     return interval_of(update, responses(update))
 
 
+@once
 def _of_similarity(update: UpdateResponse) -> Interval:
     own = update.own_norms / not_zero(update.over_stepped(update.own_norms))[update.stepped] - 1
     return interval_of(update, similarities(update), own.nan_to_num(nan=0.0))

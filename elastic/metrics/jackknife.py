@@ -24,7 +24,7 @@ import scipy
 import torch
 from torch import Tensor
 
-from elastic.metrics.update import UpdateResponse, not_zero
+from elastic.metrics.update import UpdateResponse, not_zero, once
 
 #: Degrees of freedom that the variance of all classes counts for, at most, beside those of one class.
 PRIOR = 30
@@ -78,6 +78,7 @@ class LeftOut:
     observed: Tensor
 
 
+@once
 def responses(update: UpdateResponse) -> LeftOut:
     """Return responses, whole and without each sample; NaN where no pair is left.
 
@@ -100,6 +101,7 @@ def responses(update: UpdateResponse) -> LeftOut:
     )
 
 
+@once
 def similarities(update: UpdateResponse) -> LeftOut:
     """Return relative similarities, whole and without each sample."""
     rows, found = update.members(update.stepped), responses(update)

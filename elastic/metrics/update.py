@@ -6,10 +6,15 @@ its share: by its own features, the others' held as they are), a sample m of cla
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Found = TypeVar("Found")
 
 PAIR_OF_CLASSES = ("stepped_class", "observed_class")
 
@@ -74,6 +79,30 @@ class UpdateResponse:
         known = ~values.isnan()
         count = rows.T @ known.double()
         return rows.T @ torch.where(known, values, 0.0) / not_zero(count)
+
+
+def once(function: Callable[[UpdateResponse], Found]) -> Callable[[UpdateResponse], Found]:
+    """Return a function of a reading that is computed once for each reading, however many metrics ask: a decorator.
+
+    What it returned is kept beside the fields of the reading, and goes with it.
+
+    >>> asked = []
+    >>> count = once(lambda update: asked.append(update.classes) or len(update.stepped))
+    >>> update = example_update()
+    >>> count(update), count(update), asked
+    (1, 1, [2])
+    """
+    name = f"once {function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def kept(update: UpdateResponse) -> Found:
+        known = vars(update)
+        if name not in known:
+            known[name] = function(update)
+        found: Found = known[name]
+        return found
+
+    return kept
 
 
 def not_zero(values: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def _two_figures():
     """Draw two figures a page, the ones of which tests/report reads: one page costs seconds of drawing.
 
     Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in tests/test_wall.py and
-    tests/test_exit_codes.py, in processes of their own.
+    tests/cli/test_exit_codes.py, in processes of their own.
     """
     from elastic.registry import registry
     from elastic.report import embedded_figures
@@ -70,6 +70,6 @@ def _two_figures():
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory):
     """Return the small study of `studies`, run to its end; tests read it and change nothing."""
-    import studies
+    from support import studies
 
     return studies.run(tmp_path_factory.mktemp("finished"))

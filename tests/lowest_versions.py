@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 #: The fast part of the suite: no training of many runs, no browser, no notebook that is executed.
 FAST = (
     "tests/analysis", "tests/claims", "tests/cube", "tests/data", "tests/export", "tests/figures", "tests/metrics",
-    "tests/protocol", "tests/theory", "tests/test_display.py", "tests/test_measure.py",
-    "tests/test_ordinary_datasets.py", "tests/notebook/test_cells.py", "tests/report/test_onsets.py",
+    "tests/protocol", "tests/theory", "tests/display/test_display.py", "tests/measure/test_measure.py",
+    "tests/measure/test_ordinary_datasets.py", "tests/notebook/test_cells.py", "tests/report/test_onsets.py",
 )  # fmt: skip
 
 #: Checkers and browsers: the fast part asks for none.

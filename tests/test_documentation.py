@@ -8,8 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import processes
 import pytest
+from support import processes
 
 import elastic
 from elastic.cube import is_sealed

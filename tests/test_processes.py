@@ -9,15 +9,19 @@ import sys
 import time
 from pathlib import Path
 
-import processes
 import pytest
+from support import processes
 
 from elastic.cube.owner import has_ended
 
 TESTS = Path(__file__).parent
 
 #: Run by hand, not by pytest; or what gives processes their limits.
-SCRIPTS = {TESTS / "processes.py", TESTS / "forked.py", TESTS / "lowest_versions.py", *(TESTS / "benchmarks").iterdir()}
+SCRIPTS = {
+    *(TESTS / "support" / name for name in ("processes.py", "forked.py")),
+    TESTS / "lowest_versions.py",
+    *(TESTS / "benchmarks").iterdir(),
+}
 
 SLEEP = [sys.executable, "-c", "print('here', flush=True); import time; time.sleep(600)"]
 

@@ -10,8 +10,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-import processes
 import pytest
+from support import processes
 
 import elastic
 

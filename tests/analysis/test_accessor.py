@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import processes
 import pytest
 import xarray as xr
+from support import processes
 
 import elastic
 from elastic.analysis import comparison, course, depth, intervals, locality, onset

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
 import xarray as xr
+from support import simulated_cubes as sim
 
 from elastic.analysis.depth_order import depth_slope, order_crossover
 from elastic.analysis.falls import time_positive

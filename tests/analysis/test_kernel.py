@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
-import studies
 import xarray as xr
+from support import simulated_cubes as sim
+from support import studies
 
 import elastic
 from elastic.analysis.derived import DERIVED

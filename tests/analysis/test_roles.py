@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
 import xarray as xr
+from support import simulated_cubes as sim
 
 from elastic.analysis.reading import at_layers, hidden_layers, read, select
 from elastic.analysis.roles import roles_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic import listing

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic.claims.checking import CLAIMS

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import claim_cases
 import numpy as np
 import pytest
-import simulated_cubes as sim
 import xarray as xr
+from support import claim_cases
+from support import simulated_cubes as sim
 
 CASES = [(case.claim, case.draw, {**case.options, **case.holds}) for case in claim_cases.CASES]
 CASES += [(truths.claim, truths.holds[0], {}) for truths in claim_cases.TRUTHS]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic.claims.fault import named_by

@@ -6,9 +6,9 @@ import math
 import error_rates
 import numpy as np
 import pytest
-import simulated_cubes as sim
 import xarray as xr
 from scipy import stats
+from support import simulated_cubes as sim
 
 from elastic.claims.contract import Evidence
 from elastic.claims.decision import judge, p_value

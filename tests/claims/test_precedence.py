@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
+from support import simulated_cubes as sim
 
 from elastic.claims.checking import verdict_on
 from elastic.errors import NotMeasured, OptionError

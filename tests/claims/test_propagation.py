@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
+from support import simulated_cubes as sim
 
 from elastic.analysis.falls import epochs_above
 from elastic.analysis.onset import onset_epoch

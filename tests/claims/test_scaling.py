@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
-import studies
+from support import simulated_cubes as sim
+from support import studies
 
 import elastic
 from elastic.claims.checking import verdict_on

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import simulated_cubes as sim
 import xarray as xr
+from support import simulated_cubes as sim
 
 from elastic.analysis.falls import middle_of_fall
 from elastic.analysis.reading import select

@@ -1,9 +1,9 @@
 """Whether classes part for good: a seed whose rate is not positive counts against it, in a finding of its own."""
 
-import claim_cases
 import numpy as np
 import pytest
-import simulated_cubes as sim
+from support import claim_cases
+from support import simulated_cubes as sim
 
 from elastic.claims.checking import verdict_on
 

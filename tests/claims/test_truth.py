@@ -1,9 +1,9 @@
 """Every claim on simulated studies of known truth: seldom a wrong verdict at its edge, often the right one off it."""
 
-import claim_cases
 import numpy as np
 import pytest
-import simulated_cubes as sim
+from support import claim_cases
+from support import simulated_cubes as sim
 
 from elastic.registry import registry
 

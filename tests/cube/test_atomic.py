@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-import processes
 import pytest
+from support import processes
 
 import elastic
 from elastic.cube import Journal, remove_partials, write_atomically, write_layout

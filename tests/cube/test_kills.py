@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import xarray as xr
+from support import processes
 
 from elastic.cube import (
     Journal,

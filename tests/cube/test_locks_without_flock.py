@@ -13,10 +13,9 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import processes
 import pytest
-import studies
-from locks_alone import LOCKS_ALONE
+from support import processes, studies
+from support.locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import heartbeat, owner, ownership, run_lock, study_lock, waiting_lock

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import processes
 import pytest
-from locks_alone import LOCKS_ALONE
+from support import processes
+from support.locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import run_lock

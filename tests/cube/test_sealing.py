@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import xarray as xr
 import zarr
+from support import processes
 
 import elastic
 from elastic.cube import assemble, is_sealed, open_sealed, read_manifest, seal, verify_manifest

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import xarray as xr
-from locks_alone import LOCKS_ALONE
+from support import processes
+from support.locks_alone import LOCKS_ALONE
 
 import elastic
 from elastic.cube import is_sealed, verify_manifest

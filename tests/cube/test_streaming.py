@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import xarray as xr
+from support import processes
 
 import elastic
 from elastic.cube import Journal, assemble, assembly, open_sealed, seal, sealing, streaming, write_layout

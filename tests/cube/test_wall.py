@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import processes
+from support import processes
 
 import elastic
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import torch
+from support import processes
 
 import elastic
 from elastic.data.contract import Samples

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from functools import cache
 
-import engine_cases
 import numpy as np
 import pytest
-import recordings
 import torch
 import xarray as xr
-from model_cases import MODELS, build, samples_of
+from support import engine_cases, recordings
+from support.model_cases import MODELS, build, samples_of
 
 import elastic
 from elastic.losses import build_loss

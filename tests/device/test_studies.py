@@ -9,9 +9,8 @@ import sys
 import time
 
 import numpy as np
-import processes
 import pytest
-import studies
+from support import processes, studies
 
 import elastic
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import altered
 import pandas as pd
 import pytest
+from support import altered
 
 from elastic.errors import OptionError, StudyError
 from elastic.export import FORMATS, export

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 
-import altered
-import processes
 import pytest
+from support import altered, processes
 
 from elastic.display.headline import headline
 from elastic.export import export

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import altered
 import numpy as np
 import pytest
 import xarray as xr
+from support import altered
 
 from elastic.export import export
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import altered
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from support import altered
 
 from elastic.errors import StudyError
 from elastic.export import codebook, export, read_tables, tables, tidy

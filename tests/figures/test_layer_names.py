@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import collapsing
 import numpy as np
 import pytest
-import simulated_cubes as sim
-from legibility import unreadable, words_of
 from matplotlib.collections import QuadMesh
+from support import collapsing
+from support import simulated_cubes as sim
+from support.legibility import unreadable, words_of
 
 from elastic.registry import registry
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from collapsing import cube_of, with_variable
-from legibility import caption_of, unreadable
+from support.collapsing import cube_of, with_variable
+from support.legibility import caption_of, unreadable
 
 from elastic.analysis.intervals import interval
 from elastic.analysis.locality import tracking

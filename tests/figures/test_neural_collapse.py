@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from legibility import caption_of, unreadable
+from support.legibility import caption_of, unreadable
 
 from elastic.errors import NotMeasured
 from elastic.figures.neural_collapse import neural_collapse

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import altered
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from legibility import unreadable, words_of
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from support import altered
+from support.legibility import unreadable, words_of
 
 from elastic.errors import NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.figures.direct_labels import spread

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from recorded import recorded
+from support.recorded import recorded
 
 from elastic.errors import NotMeasured
 from elastic.figures.labelling import epoch_axis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from legibility import unreadable
+from support.legibility import unreadable
 
 NAMES = ("class_mean_geometry", "locality_collapse", "separation_law", "theory_spectrum")
 

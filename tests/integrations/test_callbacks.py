@@ -8,10 +8,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import processes
 import pytest
 import torch
-from digit_trainings import Net, arguments
+from support import processes
+from support.digit_trainings import Net, arguments
 from torch import nn
 
 import elastic
@@ -125,7 +125,7 @@ import sys
 sys.path.insert(0, {tests!r})
 import lightning.pytorch as pl
 import torch
-from digit_trainings import Net, arguments, digits, optimizer_of
+from support.digit_trainings import Net, arguments, digits, optimizer_of
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from elastic.integrations.lightning import ElasticCallback

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from digit_trainings import (
+from support.digit_trainings import (
     BATCH,
     PROBES,
     TRAIN,

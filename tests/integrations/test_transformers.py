@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from digit_trainings import Net, assert_equal_records, digits
+from support.digit_trainings import Net, assert_equal_records, digits
 from torch import nn
 from torch.nn import functional
 

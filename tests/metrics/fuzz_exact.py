@@ -16,7 +16,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exact_trials import disagreements, draw
+from support.exact_trials import disagreements, draw
 
 
 def main() -> int:

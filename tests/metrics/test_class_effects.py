@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import elasticity_cases
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from support import elasticity_cases
 from torch import nn
 
 import elastic

@@ -3,11 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-import cases
 import numpy as np
-import oracles
 import pytest
 import torch
+from support import cases, oracles
 
 from elastic.errors import DegenerateInput
 from elastic.metrics.class_statistics import ClassStatistics, read_classes

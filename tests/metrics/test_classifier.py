@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import cases
 import pytest
 import torch
+from support import cases
 
 from elastic import measure_collapse
 from elastic.metrics.classifier import classifier_cosine

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import cases
 import numpy as np
-import oracles
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import cases, oracles
 
 from elastic.errors import DegenerateInput
 from elastic.metrics.class_statistics import ClassStatistics

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cases
 import pytest
 import torch
+from support import cases
 
 import elastic
 from elastic.metrics.class_statistics import ClassStatistics

@@ -5,14 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from random import Random
 
-import cases
-import exact_trials
 import numpy as np
 import pytest
 import torch
-from exact import Exact
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import cases, exact_trials
+from support.exact import Exact
 
 from elastic import measure_collapse
 from elastic.metrics.class_statistics import ClassStatistics, read_classes

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cases
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import cases
 
 from elastic.cube.names import CLASS_DIMS
 from elastic.metrics.contract import evaluate

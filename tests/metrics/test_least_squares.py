@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import cases
-import oracles
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import cases, oracles
 
 from elastic.errors import DegenerateInput
 from elastic.metrics.least_squares import read_least_squares

@@ -9,16 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cases
-import elasticity_cases
-import kernel_cases
-import loss_oracles
 import numpy as np
-import oracles
 import pytest
 import torch
-import transfer_cases
-import weight_cases
+from support import cases, elasticity_cases, kernel_cases, loss_oracles, oracles, transfer_cases, weight_cases
 
 import elastic
 from elastic.metrics.contract import attributes, evaluate

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import cases
 import pytest
 import torch
+from support import cases
 
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.collapse import nc1

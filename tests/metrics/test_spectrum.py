@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import cases
 import numpy as np
 import pytest
 import torch
+from support import cases
 
 from elastic import measure_collapse
 from elastic.metrics.class_statistics import ClassStatistics

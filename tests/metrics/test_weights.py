@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import cases
 import numpy as np
 import pytest
 import torch
-import weight_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import cases, weight_cases
 from torch import Tensor
 
 from elastic.errors import DegenerateInput

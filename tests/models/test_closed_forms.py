@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from free_features import best_trained, layers_of, spectrum, trained
 from scipy.optimize import minimize_scalar
+from support.free_features import best_trained, layers_of, spectrum, trained
 
 from elastic import measure_collapse, theory
 

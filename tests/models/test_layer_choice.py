@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from layered_models import (
+from support.layered_models import (
     Ended,
     Functional,
     FunctionalBlock,

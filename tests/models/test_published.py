@@ -1,8 +1,8 @@
 """Networks of the literature: their published sizes, their layers, and that probes know every part of them."""
 
-import engine_cases
 import pytest
 import torch
+from support import engine_cases
 
 from elastic.errors import ModelError
 from elastic.models.building import build_model, layer_table

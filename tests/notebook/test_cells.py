@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-import altered
 import jupytext
 import matplotlib.figure
 import pytest
+from support import altered
 
 import elastic
 from elastic.notebook.cells import cells

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import processes
 import pytest
+from support import processes
 
 import elastic
 from elastic.notebook import write_notebook

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import altered
 import nbformat
 import pytest
+from support import altered
 
 from elastic.errors import OptionError, RunFailed, StudyError
 from elastic.notebook import write_notebook

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import oracles
 import pytest
-import studies
 import torch
+from support import oracles, studies
 
 from elastic.checkpoint import FILE
 from elastic.data.contract import Samples

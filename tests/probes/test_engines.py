@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engine_cases import CLASSES, LOSS, J, M, blocks, problem
+from support.engine_cases import CLASSES, LOSS, J, M, blocks, problem
 
 from elastic.data.contract import Samples
 from elastic.errors import ModelError

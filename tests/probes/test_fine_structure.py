@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import elasticity_cases
 import numpy as np
-import oracles
 import pytest
 import torch
+from support import elasticity_cases, oracles
 
 from elastic.data.contract import Samples
 from elastic.losses import build_loss

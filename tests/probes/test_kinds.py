@@ -6,8 +6,8 @@ import copy
 
 import pytest
 import torch
-from engine_cases import LOSS
-from model_kinds import ALONE, KINDS, moved, network
+from support.engine_cases import LOSS
+from support.model_kinds import ALONE, KINDS, moved, network
 
 from elastic.errors import ModelError
 from elastic.models.tapped import Tapped

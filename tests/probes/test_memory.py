@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import engine_cases
 import pytest
 import torch
 from benchmarks.bench_engines import grown
 from benchmarks.bench_engines import problem as benchmark
+from support import engine_cases
 
 from elastic.errors import ModelError
 from elastic.losses import LossGradient, build_loss

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from layered_models import Functional, FunctionalBlock, Parts, Recurrent, ResNet, Text, ViT, chain
 from probes.real_steps import double_precision, movements
+from support.layered_models import Functional, FunctionalBlock, Parts, Recurrent, ResNet, Text, ViT, chain
 from torch import nn
 
 from elastic import measure_elasticity

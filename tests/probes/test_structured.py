@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from engine_cases import CLASSES, MODELS, J, M, blocks, collected, probe, problem, worst
+from support.engine_cases import CLASSES, MODELS, J, M, blocks, collected, probe, problem, worst
 from torch import nn
 from torch.nn import functional
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 import torch
-from engine_cases import LOSS, J, float32, probe, problem, worst
+from support.engine_cases import LOSS, J, float32, probe, problem, worst
 from torch import nn
 
 ENGINES = ("structured", "autodiff")

@@ -6,9 +6,9 @@ import copy
 
 import numpy as np
 import pytest
-import studies
 import torch
 from sklearn.linear_model import LogisticRegression
+from support import studies
 from torch import nn
 
 import elastic

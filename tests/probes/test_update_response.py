@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from itertools import product
 
-import elasticity_cases
 import numpy as np
 import pytest
 import torch
+from support import elasticity_cases
 from torch import nn
 
 from elastic.errors import ModelError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import oracles
 import pytest
 import torch
+from support import oracles
 from torch import nn
 from torch.nn.utils import parametrizations
 

@@ -4,9 +4,9 @@ import sys
 from typing import Annotated, Any, Literal
 
 import jsonschema
-import processes
 import pytest
 from pydantic import Field
+from support import processes
 
 from elastic.errors import UnknownName
 from elastic.protocol import Protocol, json_schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic.errors import ElasticError

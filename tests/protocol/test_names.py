@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import studies
 from hypothesis import given, strategies
 from ruamel.yaml import YAML
+from support import studies
 
 import elastic
 from elastic.errors import ElasticError

@@ -6,9 +6,9 @@ import copy
 import json
 from typing import Annotated, Any
 
-import protocol_options as options
 import pydantic
 import pytest
+from support import protocol_options as options
 
 from elastic.protocol import Protocol
 from elastic.protocol.canonical import canonical_json

@@ -6,8 +6,8 @@ import json
 import sys
 
 import jsonschema
-import processes
 import pytest
+from support import processes
 
 from elastic.protocol import Probes, Protocol, json_schema
 from elastic.protocol.registered_probes import complete_probes

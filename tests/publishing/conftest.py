@@ -1,8 +1,7 @@
 """One finished study with claims, and its archive, for all tests of this folder."""
 
-import published
 import pytest
-import studies
+from support import published, studies
 
 from elastic.publishing.publish import publish
 

@@ -6,9 +6,9 @@ import re
 import zipfile
 import zlib
 
-import published
 import pytest
 import xarray as xr
+from support import published
 
 from elastic.errors import OptionError
 from elastic.publishing.identity_words import Anonymizer, anonymizer

@@ -10,11 +10,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import processes
-import published
 import pytest
-import recorded
 import xarray as xr
+from support import processes, published, recorded
 
 import elastic
 from elastic._version import AUTHORS

@@ -3,9 +3,8 @@
 import json
 import shutil
 
-import published
 import pytest
-import studies
+from support import published, studies
 
 import elastic
 from elastic.claims.telling import standing_lines

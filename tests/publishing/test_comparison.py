@@ -5,10 +5,10 @@ import re
 import sys
 
 import numpy as np
-import published
 import pytest
 import scipy.stats
 import xarray as xr
+from support import published
 
 import elastic
 from elastic.__main__ import main

@@ -9,8 +9,8 @@ import zlib
 from dataclasses import replace
 
 import numpy as np
-import published
 import pytest
+from support import published
 
 from elastic.errors import Damaged, ElasticError, StudyError
 from elastic.publishing import archive as archives

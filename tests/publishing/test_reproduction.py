@@ -6,11 +6,10 @@ import shutil
 from types import SimpleNamespace
 
 import numpy as np
-import published
 import pytest
-import recorded
 import xarray as xr
 from rich.console import Console
+from support import published, recorded
 
 from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError

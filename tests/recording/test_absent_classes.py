@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recordings import CHEAP, PROBES, network, recorder, samples
+from support.recordings import CHEAP, PROBES, network, recorder, samples
 from torch import nn
 
 import elastic

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import recordings
-import studies
 import torch
-from recordings import network, record, recorder, samples
+from support import recordings, studies
+from support.recordings import network, record, recorder, samples
 from torch import nn
 
 import elastic

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from recordings import PROBES, network, recorder, samples, step
+from support.recordings import PROBES, network, recorder, samples, step
 from torch import nn
 
 import elastic

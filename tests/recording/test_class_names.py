@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import recordings
+from support import recordings
 
 import elastic
 from elastic.errors import DegenerateInput

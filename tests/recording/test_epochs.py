@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-import recordings
 import torch
-from recordings import PROBES, network, record, recorder
+from support import recordings
+from support.recordings import PROBES, network, record, recorder
 
 import elastic
 from elastic.checkpoint import ARITHMETIC

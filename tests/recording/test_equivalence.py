@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-import studies
 import torch
+from support import studies
 from torch import nn
 from torch.nn import functional
 

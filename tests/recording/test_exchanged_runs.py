@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from recordings import record
+from support.recordings import record
 
 import elastic
 from elastic.errors import Damaged

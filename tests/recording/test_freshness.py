@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import xarray as xr
-from recordings import record, recorder, samples
+from support.recordings import record, recorder, samples
 
 import elastic
 from elastic.errors import ElasticError, SealedAgain

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import recordings
 import torch
-from recordings import network, record, recorder, samples
+from support import recordings
+from support.recordings import network, record, recorder, samples
 
 import elastic
 from elastic.errors import StudyError

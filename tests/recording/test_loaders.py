@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import processes
 import pytest
 import torch
 import xarray as xr
-from recordings import network, record, recorder, samples
+from support import processes
+from support.recordings import network, record, recorder, samples
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import elastic

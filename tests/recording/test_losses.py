@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from recordings import network, recorder, samples, step
+from support.recordings import network, recorder, samples, step
 from torch import nn
 from torch.nn import functional
 

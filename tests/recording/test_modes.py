@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import pytest
 import torch
-from recordings import PROBES, recorder, samples
+from support.recordings import PROBES, recorder, samples
 from torch import nn
 from torch.nn import functional
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from recordings import CHEAP, network, recorder, samples
+from support.recordings import CHEAP, network, recorder, samples
 from torch import nn
 
 import elastic

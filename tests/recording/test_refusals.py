@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import studies
-from recordings import record, recorder
+from support import studies
+from support.recordings import record, recorder
 
 from elastic.errors import ElasticError, StudyError
 

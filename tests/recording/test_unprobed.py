@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from click.testing import CliRunner
-from recordings import network, record, recorder
+from support.recordings import network, record, recorder
 
 import elastic
 from elastic.cli import cli

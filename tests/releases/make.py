@@ -156,7 +156,7 @@ def pack(folder: Path, path: Path) -> None:
 def stopped(mode: str, out: Path) -> None:
     """Let another process work in a folder until it kills itself."""
     sys.path.append(str(HERE.parent))
-    import processes
+    from support import processes
 
     done = processes.run([sys.executable, __file__, mode, out], stdout=None, stderr=None)
     assert done.returncode == -signal.SIGKILL, f"{mode} ended with {done.returncode}"

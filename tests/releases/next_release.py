@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import processes
+from support import processes
 
 import elastic
 

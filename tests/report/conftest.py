@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import altered
 import numpy as np
 import pytest
 import xarray as xr
+from support import altered
 
 from elastic.claims.checking import Checked
 from elastic.claims.verdicts import Finding, Verdict

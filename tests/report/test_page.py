@@ -11,13 +11,12 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import altered
 import numpy as np
 import pytest
-import studies
 import xarray as xr
-from report_pages import read
 from ruamel.yaml import YAML
+from support import altered, studies
+from support.report_pages import read
 
 import elastic
 from elastic.cube import Status

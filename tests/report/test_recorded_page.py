@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 
-import altered
 import pytest
-from recorded import SETTINGS, recorded
-from report_pages import read
 from ruamel.yaml import YAML
+from support import altered
+from support.recorded import SETTINGS, recorded
+from support.report_pages import read
 
 from elastic.report import write_report
 from elastic.report.overview import overview

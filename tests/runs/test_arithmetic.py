@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import studies
 import torch
+from support import studies
 from torch import nn
 
 from elastic.probes.evaluation import probed

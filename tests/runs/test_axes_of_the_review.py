@@ -1,8 +1,8 @@
 """Every axis of the review can be set in a protocol, and does in a run what it says."""
 
 import pytest
-import studies
 import torch
+from support import studies
 
 from elastic.errors import ElasticError
 from elastic.protocol import load_protocol

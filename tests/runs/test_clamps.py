@@ -1,7 +1,7 @@
 """Numbers that the data or the training cut are told, with the line that writes them; defaults are not."""
 
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic.protocol import load_protocol

@@ -15,9 +15,8 @@ import time
 import traceback
 from pathlib import Path
 
-import processes
-import studies
 import torch
+from support import processes, studies
 
 import elastic
 from elastic.runs.cell import run_cell
@@ -145,7 +144,7 @@ def killed_life(folder, phase, draw, seconds):
 
 
 def kill_study(root):
-    import preloaded  # noqa: F401 (once, instead of in each of the children)
+    from support import preloaded  # noqa: F401 (once, instead of in each of the children)
 
     draw = random.Random(0)
     run_in_this_process(root / "warm")

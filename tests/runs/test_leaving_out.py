@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import studies
 import xarray as xr
+from support import studies
 
 import elastic
 from elastic.cube import is_sealed, verify_manifest

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import processes
-import studies
+from support import processes, studies
 
 import elastic
 

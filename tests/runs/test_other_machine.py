@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
-import studies
 import torch
+from support import studies
 
 import elastic
 from elastic.cube import Journal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-import studies
 import torch
+from support import studies
 
 import elastic
 from elastic.errors import ElasticError, ModelError

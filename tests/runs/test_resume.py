@@ -11,11 +11,10 @@ import sys
 import threading
 from pathlib import Path
 
-import processes
 import pytest
-import studies
 import torch
 import xarray as xr
+from support import processes, studies
 
 import elastic
 from elastic.checkpoint import FILE, save_checkpoint

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import studies
 import torch
+from support import studies
 from torch import nn
 
 import elastic

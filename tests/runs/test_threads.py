@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 import pytest
-import studies
 import torch
+from support import studies
 
 import elastic
 from elastic.checkpoint import load_checkpoint

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import studies
 import torch
+from support import studies
 
 import elastic
 from elastic.checkpoint import FILE, load_checkpoint
@@ -20,7 +20,7 @@ from elastic.probes.structured import Structured
 from elastic.probes.verification import EngineMismatch
 from elastic.progress import Watcher
 
-EXTERNAL = "model={name: external, target: 'counting_models:%s', layers: [enter]}"
+EXTERNAL = "model={name: external, target: 'support.counting_models:%s', layers: [enter]}"
 ONE_SEED = "axes.seed=[0]"
 
 
@@ -45,7 +45,7 @@ def last_weights(study):
 
 def counting(folder, *settings):
     external = EXTERNAL % "Counting"
-    return studies.run(folder, external, ONE_SEED, *settings, allow=["counting_models"])
+    return studies.run(folder, external, ONE_SEED, *settings, allow=["support.counting_models"])
 
 
 @pytest.mark.parametrize("engine", ["auto", "autodiff"])
@@ -66,7 +66,7 @@ def test_training_of_a_model_that_counts_is_the_same_with_probes_and_without(tmp
 def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
     notes = Notes()
     with pytest.raises(RunFailed):
-        studies.run(tmp_path, EXTERNAL % "Coupled", ONE_SEED, allow=["counting_models"], watch=notes)
+        studies.run(tmp_path, EXTERNAL % "Coupled", ONE_SEED, allow=["support.counting_models"], watch=notes)
     assert any("layer 'logits' should give each sample features of its own" in note for note in notes.notes)
 
 

@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import hypothesis
-import preloaded  # noqa: F401 (once, instead of in each of the children)
-import recordings
-import studies
 import torch
 import xarray as xr
 from hypothesis import strategies as st
@@ -38,6 +35,11 @@ from study.uninterrupted import (
     numbers,
     plainly,
     sealed,
+)
+from support import (
+    preloaded,  # noqa: F401 (once, instead of in each of the children)
+    recordings,
+    studies,
 )
 
 import elastic

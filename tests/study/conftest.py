@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-import corruption
 import pytest
+from support import corruption
 
 
 @pytest.fixture(scope="session")

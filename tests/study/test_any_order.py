@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests import processes
+from support import processes
 
 TESTS = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-import studies
+from support import studies
 
 from elastic.progress import Watcher
 from elastic.protocol import load_protocol

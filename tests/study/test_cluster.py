@@ -8,9 +8,8 @@ import sys
 import types
 from pathlib import Path
 
-import processes
 import pytest
-import studies
+from support import processes, studies
 
 import elastic
 

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-import studies
 import xarray as xr
+from support import studies
 
 import elastic
 from elastic.cube.label_order import merged_labels, merged_layers

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import studies
 import xarray as xr
+from support import studies
 
 import elastic
 from elastic.errors import Damaged, StudyError

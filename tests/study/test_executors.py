@@ -11,11 +11,8 @@ import time
 import types
 from pathlib import Path
 
-import deadly_models
-import forked
-import processes
 import pytest
-import studies
+from support import deadly_models, forked, processes, studies
 
 import elastic
 from elastic.errors import OptionError, RunBusy, RunFailed, Stopped
@@ -284,12 +281,12 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     """One run dies always, one once (and goes on from its checkpoint), one never; two workers."""
     monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))
     monkeypatch.setenv(deadly_models.MARKER, str(tmp_path / "died"))
-    model = "model={name: external, target: 'deadly_models:Deadly', layers: [enter]}"
+    model = "model={name: external, target: 'support.deadly_models:Deadly', layers: [enter]}"
     axis = "axes.dies={path: model.options, values: [{dies: always}, {dies: once}, {dies: never}], labels: [a, o, n]}"
     settings = (*SETTINGS[:2], "probes.collapse=null", "axes.seed=[0]", model, axis)
     watch = Journal()
     with pytest.raises(RunFailed) as caught:
-        studies.run(tmp_path, *settings, allow=["deadly_models"], workers=2, watch=watch)
+        studies.run(tmp_path, *settings, allow=["support.deadly_models"], workers=2, watch=watch)
     assert re.search(
         r"the run dies=a seed=0 should leave its process alive; .*SIGKILL.* after epoch 0", str(caught.value)
     )

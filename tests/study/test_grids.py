@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import studies
+from support import studies
 
 import elastic
 from elastic.analysis.reading import settings_of

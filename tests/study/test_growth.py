@@ -7,8 +7,8 @@ import os
 import shutil
 
 import pytest
-import studies
 import xarray as xr
+from support import studies
 
 import elastic
 from elastic.errors import StudyError

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 
-import forked
 import pytest
-import studies
 import xarray as xr
+from support import forked, studies
 
 from elastic.cube import verify_manifest
 from elastic.study import Study

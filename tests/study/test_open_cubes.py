@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-import recordings
+from support import recordings
 
 import elastic
 from elastic.cube import Journal, sealing

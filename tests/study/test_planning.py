@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 
 import pytest
-import studies
 from click.testing import CliRunner
+from support import studies
 
 import elastic
 from elastic.cli import cli

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-import corruption
 import pytest
+from support import corruption
 
 import elastic
 from elastic.errors import Damaged

@@ -11,13 +11,12 @@ import tarfile
 from pathlib import Path
 from typing import Annotated
 
-import corruption
 import numpy as np
-import processes
 import pydantic
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from support import corruption, processes
 
 import elastic
 from elastic.cli import cli

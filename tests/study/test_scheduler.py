@@ -7,9 +7,8 @@ import os
 import signal
 import types
 
-import deadly_models
 import pytest
-import studies
+from support import deadly_models, studies
 
 import elastic
 from elastic.errors import OptionError, RunFailed, Stopped
@@ -25,7 +24,7 @@ distributed = pytest.importorskip("distributed")
 
 SETTINGS = ("training.epochs=3", "probes.elasticity=null", "probes.collapse=null")
 LONG = ("training.epochs=100000", *SETTINGS[1:])
-MODEL = "model={name: external, target: 'deadly_models:Deadly', layers: [enter], options: {dies: once}}"
+MODEL = "model={name: external, target: 'support.deadly_models:Deadly', layers: [enter], options: {dies: once}}"
 
 # Libraries of dask close their loops late.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -52,7 +51,7 @@ class AtEpoch(Watcher):
 def test_a_local_scheduler_seals_the_bytes_of_a_serial_run_although_a_worker_dies(tmp_path, monkeypatch):
     monkeypatch.setenv(deadly_models.SURVIVOR, str(os.getpid()))
     monkeypatch.setenv(deadly_models.MARKER, str(tmp_path / "died"))
-    options, watch = {"allow": ["deadly_models"]}, AtEpoch()
+    options, watch = {"allow": ["support.deadly_models"]}, AtEpoch()
     serial = studies.run(tmp_path / "serial", *SETTINGS, MODEL, **options)
     study = studies.run(tmp_path / "dask", *SETTINGS, MODEL, **options, scheduler="local", watch=watch)
     assert (tmp_path / "died").exists()

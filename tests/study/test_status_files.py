@@ -8,9 +8,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import journals
 import pytest
-import recordings
+from support import journals, recordings
 
 import elastic
 from elastic.errors import Damaged

@@ -7,9 +7,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import corruption
 import pytest
-import studies
+from support import corruption, studies
 
 import elastic
 from elastic.study.creation import make_study

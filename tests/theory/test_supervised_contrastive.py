@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import oracles
 import pytest
+from support import oracles
 
 from elastic.errors import ElasticError
 from elastic.theory import supervised_contrastive

@@ -1,0 +1,224 @@
+"""A study that a training loop of the user's own recorded is read like any other, in all that reads studies."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support import altered
+from support.recorded import LAYERS, SETTINGS, Recorded, recorded
+
+import elastic
+from elastic.analysis.reading import select
+from elastic.display.headline import headline
+from elastic.errors import NotMeasured
+from elastic.export import export
+from elastic.export.latex import claims_table, headline_table
+from elastic.listing.studies import status_table, study_facts
+from elastic.notebook.cells import cells
+from elastic.notebook.holdings import holdings
+from elastic.study import Study
+from elastic.summary import findings, next_steps
+
+CLAIMS = [{"name": "below", "variable": "nc1", "layer": "fc", "threshold": 100.0}]
+
+
+def only(split):
+    return lambda group: group.sel(split=[split]) if "split" in group.dims else group
+
+
+def without_accuracy(group):
+    return group.drop_vars("accuracy", errors="ignore")
+
+
+KINDS = {
+    "whole": {},
+    "train only": {"change": only("train")},
+    "no split called train": {
+        "change": lambda group: (
+            only("test")(group).assign_coords(split=["held out"]) if "split" in group.dims else group
+        )
+    },
+    "no elasticity": {"change": altered.without("locality")},
+    "no collapse": {"change": altered.without("nc1")},
+    "not probed": {"change": altered.without("nc1", "locality")},
+    "no accuracy": {"change": without_accuracy},
+    "one seed": {"change": lambda group: group.isel(seed=[0])},
+    "an axis": {"change": altered.swept("rate of learning", [0.1, 0.01])},
+    "half way": {"change": altered.until(0.3)},
+    "claims": {"claims": CLAIMS},
+    "no settings": {"settings": {}},
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return KINDS[request.param]
+
+
+@pytest.fixture(scope="module")
+def written(finished_study, tmp_path_factory):
+    """Return the folder of a study of a kind, written once for all tests, which copy it."""
+    made = {}
+
+    def folder(kind):
+        key = next(name for name, options in KINDS.items() if options is kind)
+        if key not in made:
+            made[key] = recorded(finished_study.cube, tmp_path_factory.mktemp("recorded") / "my run", **kind).folder
+        return made[key]
+
+    return folder
+
+
+@pytest.fixture
+def study(kind, written, tmp_path):
+    return Recorded(shutil.copytree(written(kind), tmp_path / "my run"))
+
+
+@pytest.fixture
+def whole(written, tmp_path):
+    return Recorded(shutil.copytree(written(KINDS["whole"]), tmp_path / "my run"))
+
+
+def printed(what):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(what)
+    return capture.get()
+
+
+def test_a_recorded_study_knows_that_it_is_one(whole, finished_study):
+    assert whole.recorded
+    assert not finished_study.recorded
+    assert study_facts(whole)["recorded"]
+    assert json.dumps(study_facts(whole))
+
+
+def test_every_kind_is_summed_up(study):
+    text = printed(findings(study))
+    assert "accuracy" in text
+    assert "2.5" in text
+    assert "2.0" not in text.split("accuracy")[1].split(":")[0]
+    assert "elastic plot '" in next_steps(study)
+
+
+def test_every_kind_has_a_status(study):
+    text = printed(status_table(study))
+    assert "2.5" in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("name", ["[bold]a", "model[head]"])
+def test_a_layer_is_named_as_it_is_spelled(whole, name):
+    cube = whole.cube
+    cube["collapse"] = cube["collapse"].to_dataset().assign_coords(layer=[name, *list(LAYERS.values())[1:]])
+    cube["elasticity"] = cube["elasticity"].to_dataset()
+    study = Recorded(whole.folder)
+    type(study).cube = property(lambda self: cube)
+    try:
+        assert name in printed(findings(study))
+    finally:
+        del type(study).cube
+
+
+def test_every_kind_is_exported(study):
+    files = {path.name for path in export(study, ("csv", "netcdf"))}
+    assert {"cube.nc", "codebook.csv", "training.csv"} <= files
+    assert "grad_norm" in (study.folder / "export" / "codebook.csv").read_text()
+    assert "0.3333333333333333" in (study.folder / "export" / "training.csv").read_text()
+
+
+def test_an_export_reads_the_cube_once(whole):
+    reads = []
+
+    class Counted(Recorded):
+        @property
+        def cube(self):
+            reads.append(1)
+            return super().cube
+
+    list(export(Counted(whole.folder)))
+    assert reads == [1]
+
+
+def test_latex_tells_epochs_name_and_claims(finished_study, tmp_path):
+    study = recorded(finished_study.cube, tmp_path / "a", claims=CLAIMS)
+    text = headline_table(study, study.cube)
+    assert "epoch 0 & epoch 2.5" in text
+    assert text.startswith("% mine\n")
+    assert r"LayerNorm \& \$x\$" in text
+    assert "nc1 is below 100 in layer fc" in claims_table(study, study.cube)
+    assert claims_table(recorded(finished_study.cube, tmp_path / "b"), study.cube) == ""
+
+
+def test_claims_of_a_recorded_study_are_checked(finished_study, tmp_path):
+    study = recorded(finished_study.cube, tmp_path / "a", claims=CLAIMS)
+    (verdict,) = elastic.check(study).verdicts
+    assert verdict.name == "below"
+    assert verdict.findings[0].seeds == 2
+    assert (study.folder / "claims.json").exists()
+    assert elastic.check(recorded(finished_study.cube, tmp_path / "b")).verdicts == ()
+
+
+def test_every_kind_shows_itself_in_a_notebook(study, kind):
+    text = study._repr_html_()
+    assert "<strong>mine</strong>" in text
+    assert "recorded from a training loop" in text
+    assert ("cross_entropy" in text) is ("settings" not in kind)
+    assert "epoch 2.0" not in text
+    assert "should" not in text  # no error is shown in place of a part
+
+
+def test_the_title_is_that_of_the_study_where_it_has_one(finished_study, tmp_path):
+    study = recorded(finished_study.cube, tmp_path, title="Mine & <yours>")
+    assert "<strong>Mine &amp; &lt;yours&gt;</strong>" in study._repr_html_()
+    assert next(iter(cells(study, "."))).text.startswith("# Mine &amp; &lt;yours&gt;\n")
+
+
+def test_the_cells_of_every_kind_run(study, monkeypatch):
+    monkeypatch.setattr(elastic, "open_study", lambda place: study)
+    space: dict = {}
+    for cell in cells(study, "."):
+        if cell.kind == "code":
+            exec(cell.text, space)
+    assert "Recorded from a training loop" in " ".join(next(iter(cells(study, "."))).text.split())
+    assert "# mine\n" in next(iter(cells(study, "."))).text
+
+
+def test_a_notebook_looks_at_the_last_epoch_that_a_study_under_way_has_reached(finished_study, tmp_path):
+    third = holdings(recorded(finished_study.cube, tmp_path / "a", change=altered.until(0.3)))
+    assert (third.epoch, third.trained) == (0.25, 0.25)
+    first = holdings(recorded(finished_study.cube, tmp_path / "b", change=altered.until(1)))
+    assert repr(first.trained) == "1"
+    assert holdings(recorded(finished_study.cube, tmp_path / "c")).epoch == -1
+
+
+def test_epochs_are_chosen_as_they_are_shown(whole):
+    nc1 = whole.cube["collapse"]["nc1"]
+    assert select(nc1, "epoch", 0.3333).identical(nc1.sel(epoch=1 / 3))
+    assert select(nc1, "epoch", 1 / 3).identical(nc1.sel(epoch=1 / 3))
+    assert select(nc1, "epoch", 0).identical(nc1.sel(epoch=0.0))
+    assert select(nc1, "epoch", -2).identical(nc1.isel(epoch=-2))
+    for epoch, hint in ((0.3, "0.3333"), (2, "2.5"), (-0.5, "one of 0, 0.25, 0.3333"), (-9, "one of 0, 0.25, 0.3333")):
+        with pytest.raises(NotMeasured, match=rf"should be one that the cube has for nc1; .*; try {re.escape(hint)}"):
+            select(nc1, "epoch", epoch)
+
+
+def test_the_headline_has_the_epochs_as_they_were_recorded(whole):
+    assert set(headline(whole.cube)["epoch"]) == {0.0, 2.5}
+
+
+def test_a_folder_is_opened_and_reported_by_the_command_line(whole, tmp_path, monkeypatch, capsys):
+    from elastic.cli import cli
+
+    monkeypatch.chdir(tmp_path)
+    for command in (["status"], ["check"], ["report"], ["notebook"], ["export"], ["plot", "--figure", "onset_map"]):
+        cli.main([command[0], "my run", *command[1:]])
+    out = capsys.readouterr().out
+    assert "report.html" in out
+    assert Path("my run/report.html").exists()
+    assert Study("my run").facts["protocol"]["settings"] == SETTINGS

@@ -1,0 +1,130 @@
+"""Commands of elastic in processes that are forked where torch is loaded already, instead of starting an interpreter.
+
+An interpreter takes five seconds to import what `elastic run` needs, which is `preloaded` here. Where a test is not
+about that, its commands are processes of their own all the same: with a process id, signals, a working directory and
+streams.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+
+from support import processes
+
+_PRELOADED = ["support.preloaded", "support.forked"]
+
+
+def _server():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+class Worker:
+    """A worker of `elastic.study.executors`, with what its owner needs of `subprocess.Popen`."""
+
+    def __init__(self, connection, environment):
+        target = (connection, {**os.environ, **environment})
+        self._process = _server().Process(target=_work, args=target, daemon=True)
+        self._process.start()
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    poll = returncode.fget
+
+    def wait(self, timeout=None):
+        self._process.join(timeout)
+        return self.returncode
+
+    def kill(self):
+        self._process.kill()
+
+
+class Forked:
+    """A command that runs in a forked process, with what a test needs of `subprocess.Popen`."""
+
+    def __init__(self, arguments, cwd):
+        context = _server()
+        ours, theirs = context.Pipe(duplex=False)
+        target = (theirs, [str(part) for part in arguments], str(cwd))
+        with theirs, ours:
+            self._process = context.Process(target=_main, args=target, daemon=False)
+            self._process.start()
+            self.stderr = os.fdopen(os.dup(ours.fileno()), encoding="utf-8", errors="replace")
+        self.pid = self._process.pid
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self._process.kill()
+
+    def poll(self):
+        return self._process.exitcode
+
+    def wait(self):
+        self._process.join()
+        return self._process.exitcode
+
+
+@contextmanager
+def started(*arguments, cwd, limit=processes.LIMIT):
+    """Run ``elastic`` with arguments in a forked process; kill its group after the block, or when its time is over."""
+    with processes.default_signals():
+        process = Forked(arguments, cwd)
+    overdue = threading.Event()
+
+    def stop():
+        overdue.set()
+        _kill_group(process)
+
+    timer = threading.Timer(limit, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        _kill_group(process)
+        process.wait()
+        process.stderr.close()
+        assert not overdue.is_set(), f"killed after {limit:.0f} s: {arguments}"
+
+
+def _kill_group(process):
+    if process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+
+
+def _work(connection: Connection, environment):
+    os.environ.update(environment)
+    sys.path[:] = connection.recv()
+    from elastic.study.executors.worker import work_for
+
+    work_for(connection)
+
+
+def _main(stderr: Connection, arguments, cwd):
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(stderr.fileno(), 2)
+    stderr.close()
+    os.chdir(cwd)
+    sys.argv = ["elastic", *arguments]
+    from elastic.__main__ import main
+
+    main()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from elastic.cube import write_atomically
-from elastic.cube.atomic import explained, read_regular
+from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.labels import Label, has_checksum, labelled
 from elastic.errors import Damaged, StudyError
 
@@ -72,7 +72,7 @@ def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str
     path = folder / FILE
     if not path.exists():
         return None
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         whole = read_regular(path)
     try:
         is_whole = has_checksum(whole)

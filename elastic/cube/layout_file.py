@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import explained, read_regular, write_atomically
+from elastic.cube.atomic import read_regular, translate_os_errors, write_atomically
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout import Layout
 from elastic.cube.names import TRAINING
@@ -119,7 +119,7 @@ def read_layout(folder: Path) -> Layout | None:
 
 
 def _bytes(path: Path) -> bytes | None:
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         try:
             return read_regular(path)
         except (FileNotFoundError, NotADirectoryError):

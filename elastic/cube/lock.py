@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from elastic.cube.atomic import explained, make_folder
+from elastic.cube.atomic import make_folder, translate_os_errors
 from elastic.cube.heartbeat import HEARTBEAT, STALE
 from elastic.cube.lock_file import Marker, Markers, withdraw
 from elastic.cube.owner import Owner, this_process
@@ -69,7 +69,7 @@ def holding(path: Path, purpose: str | None) -> Iterator[Lock]:
     purpose
         What to wait for; None raises `RunBusy` if a living process has the lock.
     """
-    with explained(path):
+    with translate_os_errors(path):
         lock = _acquire(Markers(path), purpose)
     try:
         yield lock

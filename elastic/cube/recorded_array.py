@@ -15,7 +15,7 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.journal import Journal
 from elastic.cube.record import Array
 from elastic.errors import RecordsChanged
@@ -64,7 +64,7 @@ class RunRecords:
 
     @staticmethod
     def _identity(path: Path) -> _Identity | None:
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             try:
                 status = path.stat()
             except (FileNotFoundError, NotADirectoryError):

@@ -16,7 +16,7 @@ from typing import Any
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
-from elastic.cube.atomic import explained, read_regular
+from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.manifest import CUBE, FILE, read_manifest
 from elastic.errors import Damaged, SealedAgain, StudyError
 
@@ -73,7 +73,7 @@ class SealedStore(Store):
                 return None
             raise self._wrong(key, f"be listed in {FILE}", "no such line")
         path = self.folder / self.keys[key]
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             try:
                 data = read_regular(path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -74,7 +74,7 @@ class OwnFunction:
         return ModelError(f"`loss` {self.name}", should, found, hint)
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn what the callable raises into a ModelError."""
         try:
             yield
@@ -101,13 +101,13 @@ def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
     """
 
     def per_sample(outputs: Tensor, labels: Tensor) -> Tensor:
-        with own.explained():
+        with own.translate_errors():
             if not vectorised:
                 return own.of_samples(outputs.double(), labels)
             return _vectorised(own.alone, outputs, labels)
 
     def gradient(outputs: Tensor, labels: Tensor) -> LossGradient:
-        with own.explained():
+        with own.translate_errors():
             found = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
         return by_norm(_finite(own, outputs, found.detach()))
 

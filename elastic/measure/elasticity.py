@@ -135,7 +135,7 @@ def measure_elasticity(
     reading, parts = Reading(forward, output, position), {"stepped": stepped, "observed": observed}
     view, samples = model_and_samples(model, parts, reading, positions=positions)
     (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
-    with preserved(view), explained("be differentiable, and run on single samples and on several"):
+    with preserved(view), translate_errors("be differentiable, and run on single samples and on several"):
         tapped = tap(view, layers, x_observed[:2], position)
         classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
         # Of samples that are no arrays, what a model is given is not seen: it is a new one each time.
@@ -208,7 +208,7 @@ def _measured(
 
 
 @contextmanager
-def explained(should: str) -> Iterator[None]:
+def translate_errors(should: str) -> Iterator[None]:
     """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
     try:
         yield

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import TRAINING, Journal, read_layout, read_report, run_lock, study_lock, write_layout, write_report
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube.atomic import sync_folder, translate_os_errors
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import ElasticError, StudyError
 from elastic.protocol import Cell, Protocol, Settings
@@ -126,7 +126,7 @@ def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
     if not (source / CHECKPOINT).exists() or (target / CHECKPOINT).exists():
         return False
     growing = runs.parent / GROWING / after.digest
-    with explained(growing), run_lock(source):
+    with translate_os_errors(growing), run_lock(source):
         shutil.rmtree(growing.parent, ignore_errors=True)
         if not _write_grown(source, growing, before, after):
             return False

@@ -26,7 +26,7 @@ from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
 from elastic.models.trial import first_line
-from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
+from elastic.probes.engines import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses
@@ -174,7 +174,7 @@ def _measured(
 
     losses: dict[str, Any] = {}
 
-    def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+    def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
         return update_responses(
             model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
             lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,

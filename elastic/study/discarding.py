@@ -47,7 +47,7 @@ def discard_runs(folder: Path) -> None:
 
 
 def remove_discarded(folder: Path) -> None:
-    """Remove runs that were dropped, also those that a process left that died meanwhile."""
+    """Remove the files of dropped runs, including those that a killed process left behind."""
     with (
         translate_os_errors(folder / DISCARDED),
         contextlib.suppress(FileNotFoundError),

@@ -29,7 +29,7 @@ from elastic.probes.batching import FAILURES, Batching
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.movement_pass import MovementPass
-from elastic.probes.movements import Layers, Engine
+from elastic.probes.movements import Engine, Layers
 
 Parameters = dict[str, Tensor]
 

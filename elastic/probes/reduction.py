@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from elastic.metrics.rounding import magnitude
 from elastic.metrics.update import UpdateResponse, not_zero
-from elastic.probes.movements import Movements, Engine
+from elastic.probes.movements import Engine, Movements
 from elastic.probes.plan import Cost
 
 #: Classes whose movements are added up at a time.

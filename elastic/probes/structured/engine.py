@@ -12,7 +12,7 @@ from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
-from elastic.probes.movements import Layers, Engine
+from elastic.probes.movements import Engine, Layers
 from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
 from elastic.probes.structured.steps import Steps

@@ -107,7 +107,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
+def unfit(path: Path, expected: str, found: str, instead: str = "") -> StudyError:
     """Return the error of a checkpoint from which a run cannot be resumed.
 
     Parameters
@@ -121,4 +121,4 @@ def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
     """
     anew = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
     kind, hint = (StudyError, f"{instead}, or {anew}") if instead else (Damaged, anew)
-    return kind("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
+    return kind("`checkpoint`", expected, found.partition("\n")[0][:100], hint, place=str(path))

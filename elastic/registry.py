@@ -127,11 +127,11 @@ class Entry:
         path = ".".join(str(part) for part in location)
         known = list(self.options.model_fields)
         if first["type"] == "extra_forbidden":
-            should = f"be an option of {self.name!r}"
+            expected = f"be an option of {self.name!r}"
             hint = nearest(
                 str(location[0]), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out"
             )
-            return OptionError(f"`{path}`", should, repr(location[0]), hint, location=location)
+            return OptionError(f"`{path}`", expected, repr(location[0]), hint, location=location)
         if first["type"] == "missing":
             hint = f"adding it (elastic show {self.name})"
             return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)

@@ -32,7 +32,7 @@ _AWAY = "elastic verify --repair STUDY: it is moved away, and made again where t
 
 
 @contextlib.contextmanager
-def translate_os_errors(path: Path, should: str = "be writable") -> Iterator[None]:
+def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[None]:
     """Raise every `OSError` about ``path`` in the block as a `StudyError`.
 
     Raises
@@ -55,9 +55,9 @@ def translate_os_errors(path: Path, should: str = "be writable") -> Iterator[Non
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
-        if should == "be readable" and error.errno in _NO_FILE:
-            raise Damaged(f"`{path.name}`", should, found, _AWAY, place=str(path)) from error
-        raise StudyError(f"`{path.name}`", should, found, hint, place=str(path)) from error
+        if expected == "be readable" and error.errno in _NO_FILE:
+            raise Damaged(f"`{path.name}`", expected, found, _AWAY, place=str(path)) from error
+        raise StudyError(f"`{path.name}`", expected, found, hint, place=str(path)) from error
 
 
 def open_regular(path: Path) -> BufferedReader:

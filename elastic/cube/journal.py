@@ -136,8 +136,8 @@ class Journal(JournalRecords):
         for epoch in [] if verified else left:
             path = self._singles.path(epoch)
             if encode(self._singles.read(epoch)) != encode(self._compact.read(epoch)):
-                should, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
-                raise Damaged(f"`{path.name}`", should, "another", hint, place=str(path))
+                expected, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
+                raise Damaged(f"`{path.name}`", expected, "another", hint, place=str(path))
         with translate_os_errors(self.folder):
             for epoch in left:
                 self._singles.path(epoch).unlink()

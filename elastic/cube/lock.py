@@ -38,8 +38,8 @@ class Lock:
         if not found or found[-1].content != self.owner.to_bytes():
             by = f"taken over by {_named(found[-1])}" if found else "its file removed"
             hint = "running again: what was committed before is kept"
-            should = f"be kept by a touch of its file every second ({STALE:.0f} s without one lose it)"
-            raise StudyError("the lock", should, by, hint, place=str(self.markers.path))
+            expected = f"be kept by a touch of its file every second ({STALE:.0f} s without one lose it)"
+            raise StudyError("the lock", expected, by, hint, place=str(self.markers.path))
 
     def release(self) -> None:
         """Give the lock back; a forked child of the owner does not."""

@@ -58,9 +58,9 @@ class RunRecords:
     def _check(self, paths: set[Path]) -> None:
         for path in paths:
             if self._files[path] is None or self._identity(path) != self._files[path]:
-                should, hint = "be the records that the open cube found", "opening the study again"
+                expected, hint = "be the records that the open cube found", "opening the study again"
                 found = "others: the run was compacted, removed or recorded again"
-                raise RecordsChanged(f"`{path.name}`", should, found, hint, place=str(path))
+                raise RecordsChanged(f"`{path.name}`", expected, found, hint, place=str(path))
 
     @staticmethod
     def _identity(path: Path) -> _Identity | None:

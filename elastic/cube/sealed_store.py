@@ -83,14 +83,14 @@ class SealedStore(Store):
             raise self._wrong(key, f"have the checksum that {FILE} lists", found)
         return data
 
-    def _wrong(self, key: str, should: str, found: str) -> StudyError:
+    def _wrong(self, key: str, expected: str, found: str) -> StudyError:
         path = self.folder / CUBE / key
         now = read_manifest(self.folder)
         if now != self.listed:
             found = "a cube that was sealed since" if now else "no seal: the study is being recorded or sealed"
             hint = "opening the study again: elastic.open_study(…).cube"
             return SealedAgain(f"`{CUBE}`", "be the sealed cube that was opened", found, hint, place=str(path))
-        return DamagedCube(f"`{CUBE}/{key}`", should, found, repair_hint(self.folder), place=str(path))
+        return DamagedCube(f"`{CUBE}/{key}`", expected, found, repair_hint(self.folder), place=str(path))
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None

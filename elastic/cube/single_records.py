@@ -156,8 +156,8 @@ class SingleRecords:
         if label != self._label(epoch):
             hint = "moving the files back to their places, or " + self.damaged(epoch, "").hint
             found = f"the {label}" if label else "a file without a label"
-            should = f"be that of run {self._cell} at epoch {epoch}"
-            raise Damaged("the record", should, found, hint, place=str(self.path(epoch)))
+            expected = f"be that of run {self._cell} at epoch {epoch}"
+            raise Damaged("the record", expected, found, hint, place=str(self.path(epoch)))
 
     def _body(self, epoch: float, data: bytes, probed: bool) -> bytes | None:
         """Return a record as it is without its label, None if it is not as usual."""

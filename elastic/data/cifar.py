@@ -123,5 +123,5 @@ def _samples(train: Sequence[Part], test: Part, classes: tuple[str, ...]) -> Sam
     return Samples(inputs, labels, classes, is_test)
 
 
-def _damaged(path: Path, should: str, found: str) -> DataError:
-    return DataError(f"`{path}`", should, found, "a fresh copy of the file")
+def _damaged(path: Path, expected: str, found: str) -> DataError:
+    return DataError(f"`{path}`", expected, found, "a fresh copy of the file")

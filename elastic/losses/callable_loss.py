@@ -62,16 +62,16 @@ class OwnFunction:
             return value.reshape(())
         if value.shape in ((len(outputs),), (len(outputs), 1)):
             return value.reshape(-1)
-        should, hint = "return one number, or one a sample [n]", "reduction='mean', or .mean(1) for each sample"
-        raise self.refused(should, f"shape {list(value.shape)} for {len(outputs)} samples", hint)
+        expected, hint = "return one number, or one a sample [n]", "reduction='mean', or .mean(1) for each sample"
+        raise self.refused(expected, f"shape {list(value.shape)} for {len(outputs)} samples", hint)
 
     def alone(self, outputs: Tensor, label: Tensor) -> Tensor:
         """Return the loss of one sample, outputs [d]: what the callable gives on a batch of one."""
         return self(outputs[None], label[None]).sum()
 
-    def refused(self, should: str, found: str, hint: str) -> ModelError:
+    def refused(self, expected: str, found: str, hint: str) -> ModelError:
         """Return the error of a loss that does not do what it should."""
-        return ModelError(f"`loss` {self.name}", should, found, hint)
+        return ModelError(f"`loss` {self.name}", expected, found, hint)
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:

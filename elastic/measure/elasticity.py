@@ -208,7 +208,7 @@ def _measured(
 
 
 @contextmanager
-def translate_errors(should: str) -> Iterator[None]:
+def translate_errors(expected: str) -> Iterator[None]:
     """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
     try:
         yield
@@ -216,7 +216,7 @@ def translate_errors(should: str) -> Iterator[None]:
         raise
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
-        raise ModelError("`model`", should, first_line(error), hint) from error
+        raise ModelError("`model`", expected, first_line(error), hint) from error
 
 
 def features_of(model: TappedModel, example: Tensor) -> dict[str, Tensor]:

@@ -146,8 +146,8 @@ class Tapped(TappedModel):
         hidden = tuple(name for name in self._names if name not in giving)
         output = self._output or (giving[0] if giving else LOGITS)
         if output in hidden:
-            should = "give the output, whose name that is where no other is given"
-            raise _layer_error(output, should, "a hidden layer", "renaming the submodule, or leaving it out")
+            expected = "give the output, whose name that is where no other is given"
+            raise _layer_error(output, expected, "a hidden layer", "renaming the submodule, or leaving it out")
         self._names, self._output, self._is_settled = hidden, output, True
 
     def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -282,5 +282,5 @@ def _feature(name: str, output: Any, count: int) -> Tensor:
     return tensor
 
 
-def _layer_error(name: str, should: str, found: str, hint: str) -> ModelError:
-    return ModelError(f"layer `{name}`", should, found, hint)
+def _layer_error(name: str, expected: str, found: str, hint: str) -> ModelError:
+    return ModelError(f"layer `{name}`", expected, found, hint)

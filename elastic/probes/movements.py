@@ -200,8 +200,8 @@ def loss_gradient(stepping: Engine, loss: Loss, stepped: tuple[Tensor, Tensor], 
     inputs, labels = stepped
     layer = stepping.model.layer_of(loss.layer)
     if stepping.layer != layer:
-        should, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
-        raise ModelError("`engine`", should, found, f"choose_engine(…, layer={layer!r})")
+        expected, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
+        raise ModelError("`engine`", expected, found, f"choose_engine(…, layer={layer!r})")
     blocks = plan.blocks_of(len(inputs), plan.stepped)
     features = torch.cat([stepping.features(inputs[block])[stepping.layer] for block in blocks])
     return checked_gradient(loss, features, labels)

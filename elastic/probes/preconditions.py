@@ -151,11 +151,11 @@ def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
         state.restore()
 
 
-def _check_same(first: Features, second: Features, should: str, found: str, hint: str) -> None:
+def _check_same(first: Features, second: Features, expected: str, found: str, hint: str) -> None:
     """Raise a ModelError about the first layer whose features differ."""
     for layer, features in first.items():
         if _differs(features, second[layer], REPEATED):
-            raise ModelError(f"layer {layer!r}", should, found, hint)
+            raise ModelError(f"layer {layer!r}", expected, found, hint)
 
 
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:

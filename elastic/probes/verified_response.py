@@ -90,9 +90,9 @@ def verified_responses(
 
 def mismatch(engine: EngineChoice, check: EngineCheck) -> EngineMismatch:
     """Return the error of an engine that differs from real steps and that no other one replaces."""
-    should = f"move features as a real step does, within {check.tolerance:.0e}"
+    expected = f"move features as a real step does, within {check.tolerance:.0e}"
     hints = {
         "structured": "engine: auto",
         "autodiff": "model.double(), or replacing what has another derivative than its values",
     }
-    return EngineMismatch("`engine`", should, f"{engine}: {check}", hints[engine.name], check=check)
+    return EngineMismatch("`engine`", expected, f"{engine}: {check}", hints[engine.name], check=check)

@@ -29,8 +29,8 @@ def unknown_citations(cites: Sequence[object]) -> list[Problem]:
     """Return a problem for each cite that no entry has as its key."""
     known = list(cite_keys())
     if len(cites) > len(known):
-        should = f"be at most {len(known):,} keys, as many as there are"
-        error = ProtocolError("`cites`", should, f"{len(cites):,}", "each key once (elastic/references.bib)")
+        expected = f"be at most {len(known):,} keys, as many as there are"
+        error = ProtocolError("`cites`", expected, f"{len(cites):,}", "each key once (elastic/references.bib)")
         return [Problem(("cites",), error)]
     problems = []
     for number, key in enumerate(cites):

@@ -128,9 +128,9 @@ def read_claims(path: Given) -> list[ReadClaim]:
     try:
         tree = read_protocol(path).tree
     except ProtocolError as error:
-        if error.should != "be a readable file":
+        if error.expected != "be a readable file":
             raise
-        raise ProtocolError("the file of claims", error.should, error.found, CLAIMS_FILE, place=error.place) from None
+        raise ProtocolError("the file of claims", error.expected, error.found, CLAIMS_FILE, place=error.place) from None
     if not isinstance(tree.data.get("claims"), list):
         hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING
@@ -223,7 +223,7 @@ def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[An
             # A dim of a probe that need not be on is proposed only where it looks like what is written.
             if nearest(dim, sorted(further), fallback="") and not nearest(dim, known, fallback=""):
                 known += sorted(further)
-            yield unknown_key((*path, dim), known, should="be an axis of the protocol or a dim of the cube")
+            yield unknown_key((*path, dim), known, expected="be an axis of the protocol or a dim of the cube")
 
 
 def _same(label: Any, known: Any) -> bool:
@@ -234,7 +234,7 @@ def _spelled(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _unlike(path: Path, value: Any, known: list[Any], should: str, fallback: str | None = None) -> Problem:
+def _unlike(path: Path, value: Any, known: list[Any], expected: str, fallback: str | None = None) -> Problem:
     names = [str(label) for label in known]
     hint = nearest(str(value), names, fallback=fallback or f"one of {', '.join(names)}")
-    return Problem(path, ProtocolError(dotted(path), should, told(value), hint))
+    return Problem(path, ProtocolError(dotted(path), expected, told(value), hint))

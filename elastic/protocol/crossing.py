@@ -41,8 +41,8 @@ def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list
         return None, problems
     whole = Grid(axes, crossing.together)
     if whole.places > MAX_CELLS:
-        should = f"make at most {MAX_CELLS:,} runs (they make {whole.places:,})"
-        return None, [_problem(("axes",), should, told(written["axes"]), SCHEMA_HINT)]
+        expected = f"make at most {MAX_CELLS:,} runs (they make {whole.places:,})"
+        return None, [_problem(("axes",), expected, told(written["axes"]), SCHEMA_HINT)]
     problems = [one for i, condition in enumerate(plain.get("exclude", ())) for one in _wrong(i, condition, whole)]
     if problems:
         return None, problems
@@ -91,8 +91,8 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
     for i, axis in unknown:
         known = list(axes.named)
         hint = nearest(axis, known, fallback=f"one of {', '.join(known)}" if known else "an axis of that name")
-        should = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
-        yield _problem((*inner, i), should, told(axis), hint)
+        expected = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
+        yield _problem((*inner, i), expected, told(axis), hint)
     if unknown:
         return
     lengths = {axis: len(axes.named[axis].values) for axis in group.axes}
@@ -110,8 +110,8 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
             yield _problem(inner, "differ at every position", found, "each combination once (seeds are an axis)")
             return
     if group.labels is not None and len(group.labels) != len(rows):
-        should = f"have one label for each of the {len(rows)} positions"
-        yield _problem((*path, "labels"), should, told(group.labels), "leaving them out")
+        expected = f"have one label for each of the {len(rows)} positions"
+        yield _problem((*path, "labels"), expected, told(group.labels), "leaving them out")
 
 
 def _in_two(together: Mapping[str, Together], written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -132,7 +132,7 @@ def _wrong(number: int, condition: Mapping[str, Any], grid: Grid) -> Iterator[Pr
     for name, wanted in condition.items():
         known = grid.axes.labels | grid.labels
         if name not in known:
-            wrong.append(unknown_key((*path, name), list(known), should="be an axis of the protocol"))
+            wrong.append(unknown_key((*path, name), list(known), expected="be an axis of the protocol"))
             continue
         for i, label in enumerate(wanted if isinstance(wanted, list) else [wanted]):
             try:
@@ -161,5 +161,5 @@ def _empty(grid: Grid) -> Iterator[Problem]:
             yield _problem(("exclude",), "leave a run for every label of an axis", found, "`axes` without that value")
 
 
-def _problem(path: Path, should: str, found: str, hint: str, at_key: bool = False) -> Problem:
-    return Problem(path, ProtocolError(dotted(path), should, found, hint), at_key)
+def _problem(path: Path, expected: str, found: str, hint: str, at_key: bool = False) -> Problem:
+    return Problem(path, ProtocolError(dotted(path), expected, found, hint), at_key)

@@ -89,5 +89,5 @@ def _scalar(value: Any, path: Path) -> Any:
     raise _wrong(path, PLAIN, f"{told(value)} ({type(value).__name__})", "its name or its number")
 
 
-def _wrong(path: Path, should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError(dotted(path), should, found, hint)
+def _wrong(path: Path, expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError(dotted(path), expected, found, hint)

@@ -131,7 +131,7 @@ def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str
     return path
 
 
-def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> Problem:
+def unknown_key(path: Path, known: list[str], *, expected: str | None = None) -> Problem:
     """Return the problem of a key that is none of those that are known beside it."""
     key = str(path[-1])
 
@@ -141,7 +141,7 @@ def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> P
             elsewhere = [f"a part `{part}:` of its own, not in {dotted(path[:-1])}"]
         listed = f"one of {', '.join(known)}" if known else "leaving it out"
         hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
-        return ProtocolError(dotted(path), should or f"be a key of {dotted(path[:-1])}", repr(key), hint)
+        return ProtocolError(dotted(path), expected or f"be a key of {dotted(path[:-1])}", repr(key), hint)
 
     return Problem(path, tell, at_key=True, absent=False)
 
@@ -174,10 +174,10 @@ def _tell(
         key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
         hint = f"{key}: {json.dumps(field.examples[0])}"
     if kind == "missing":
-        should = f"be given for {component!r}" if component else "be given"
-        return ProtocolError(dotted(full), should, NOTHING, f"adding it ({hint})" if component else hint)
+        expected = f"be given for {component!r}" if component else "be given"
+        return ProtocolError(dotted(full), expected, NOTHING, f"adding it ({hint})" if component else hint)
     branches = dict.fromkeys(_WORDS.get(detail["type"]) or sentence(detail["msg"]) for detail in details)
-    should = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
+    expected = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
     value = details[0]["input"]
     meant = getattr((details[0].get("ctx") or {}).get("error"), "hint", None)
     if value is None or not isinstance(value, str | int | list):
@@ -186,7 +186,7 @@ def _tell(
         meant = suggestion(model, data, path, details, has_example=bool(field and field.examples))
     if meant is None and kind in _WORDS:
         meant = _with_space(value) or _example(model, full, path)
-    return ProtocolError(dotted(full), should, told(value), meant or hint)
+    return ProtocolError(dotted(full), expected, told(value), meant or hint)
 
 
 def _names(path: Path) -> str | None:

@@ -190,9 +190,9 @@ def _of_axes(problems: list[Problem], axes: Any) -> Iterator[Problem]:
         if is_of_labels and problem.path[1] in of_values:
             continue
         if is_of_labels:
-            should = "be given where values are lists or mappings, one a value"
+            expected = "be given where values are lists or mappings, one a value"
             hint = "labels: [small, large]"
-            yield Problem(problem.path, ProtocolError(dotted(problem.path), should, NOTHING, hint))
+            yield Problem(problem.path, ProtocolError(dotted(problem.path), expected, NOTHING, hint))
         else:
             yield _no_axis(problem, axes) or problem
 
@@ -204,8 +204,8 @@ def _no_axis(problem: Problem, axes: Any) -> Problem | None:
         return None
     values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
     hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
-    should = "be a mapping that says which part of the protocol takes which values"
-    return Problem(problem.path, ProtocolError(dotted(problem.path), should, told(value), shorten(hint)[1:-1]))
+    expected = "be a mapping that says which part of the protocol takes which values"
+    return Problem(problem.path, ProtocolError(dotted(problem.path), expected, told(value), shorten(hint)[1:-1]))
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
@@ -230,8 +230,8 @@ def _clash(name: str, key: str = "axes") -> Problem | None:
         clash = Reserved(name)
         return Problem(path, ProtocolError(dotted(path), str(clash), repr(name), clash.hint), at_key=True)
     if name in registry("metrics").names():
-        should = "have another name than a variable of the cube"
-        return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+        expected = "have another name than a variable of the cube"
+        return Problem(path, ProtocolError(dotted(path), expected, repr(name), f"{name}_axis"), at_key=True)
     return None
 
 

@@ -97,8 +97,8 @@ def _base(own: Tree, folder: Path) -> Path:
     """Return the file that a protocol extends: one that ships, or one by its path, relative to the protocol's."""
     value, place = own.data[EXTENDS], own.places.of_value((EXTENDS,)).text or None
     if not isinstance(value, str) or not value:
-        should = "be the name of a protocol that ships, or the path of a file"
-        raise ProtocolError(f"`{EXTENDS}`", should, told(value), f"{EXTENDS}: quickstart", place=place)
+        expected = "be the name of a protocol that ships, or the path of a file"
+        raise ProtocolError(f"`{EXTENDS}`", expected, told(value), f"{EXTENDS}: quickstart", place=place)
     if is_name(value):
         if value in shipped_protocols():
             return shipped_protocols()[value]

@@ -143,7 +143,7 @@ class Protocol(Header, Sections):
             protocol = cls.model_validate(plain)
         except pydantic.ValidationError as error:
             first = explain(error, cls, plain)[0].error
-            raise ProtocolError(first.field, first.should, first.found, first.hint) from None
+            raise ProtocolError(first.field, first.expected, first.found, first.hint) from None
         try:
             grid_of(plain)
         except (ValueError, KeyError) as error:

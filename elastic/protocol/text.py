@@ -124,5 +124,5 @@ def _in_file(shown: str, line: int, column: int) -> Place:
     return Place(0, line + 1, column + 1, f"{shown}:{line + 1}:{column + 1}")
 
 
-def _unreadable(place: str, should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError("the protocol", should, found, hint, place=place)
+def _unreadable(place: str, expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError("the protocol", expected, found, hint, place=place)

@@ -178,8 +178,8 @@ def _stored(folder: Path) -> dict[str, Any] | None:
         return None
     recorded, names = stored.get(MARK), stored.get("coordinates")
     if not recorded or not isinstance(names, list):
-        should, found = "be empty or hold a recorded study", "the study of a protocol"
-        raise StudyError("the folder", should, found, "another folder", place=str(folder))
+        expected, found = "be empty or hold a recorded study", "the study of a protocol"
+        raise StudyError("the folder", expected, found, "another folder", place=str(folder))
     return stored
 
 

@@ -234,9 +234,9 @@ def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
     if not listed or listed == found:
         return None
     path = run / next(name for name in (*listed, *found) if listed.get(name) != found.get(name))
-    should, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
+    expected, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
     what = "another" if path.exists() else "no such file"
-    return Damaged(f"`{path.name}`", should, what, f"{hint}; elastic verify names all", place=str(path))
+    return Damaged(f"`{path.name}`", expected, what, f"{hint}; elastic verify names all", place=str(path))
 
 
 def _bytes(path: Path) -> bytes | None:

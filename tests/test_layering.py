@@ -142,7 +142,7 @@ def test_every_package_has_a_layer():
 
 def test_the_source_is_read_whole():
     assert len(IMPORTS) > 200
-    assert {"elastic.cube.sealing", "elastic.protocol.tree", "elastic.runs.cell"} <= set(MODULES)
+    assert {"elastic.cube.sealing", "elastic.protocol.yaml_tree", "elastic.runs.cell"} <= set(MODULES)
     assert any(found.lazy for found in IMPORTS)
 
 

@@ -15,7 +15,7 @@ from elastic.cube.layout import Layout
 from elastic.cube.names import ALONG_DIMS, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
 from elastic.cube.recorded_array import Piece, RecordedArray, RunRecords, lazily
-from elastic.cube.redefined import formula_of, names_now
+from elastic.cube.renamed_variables import formula_of, names_now
 from elastic.cube.variable import Variable
 from elastic.errors import StudyError
 

@@ -15,10 +15,10 @@ from elastic.cube.epoch_files import epoch_of, file_name, record_files
 from elastic.cube.labels import DIGITS, Label, has_checksum, labelled, read_label
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import cell_of
-from elastic.cube.mould import Mould
 from elastic.cube.names import STATUS, Status
 from elastic.cube.record import Array, decode, encode
 from elastic.cube.record_contents import blank_record, is_probed_key, is_scalar_key
+from elastic.cube.record_table import Mould
 from elastic.errors import Damaged
 
 

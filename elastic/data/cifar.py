@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples, dataset
-from elastic.data.plain_pickle import read_plain_pickle
+from elastic.data.safe_pickle import read_plain_pickle
 from elastic.errors import DataError
 from elastic.registry import shorten
 

@@ -22,10 +22,10 @@ from elastic.measure.targets import Classified, classify
 from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
-from elastic.models.trial import first_line
 from elastic.probes.engines import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping

@@ -15,11 +15,11 @@ from elastic.batches.table import Table
 from elastic.errors import ElasticError, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, TappedModel
+from elastic.models.dry_run import first_line, uncompiled
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position
 from elastic.models.state import ModuleState
 from elastic.models.tapped import tap
-from elastic.models.trial import first_line, uncompiled
 
 #: Samples that are run to find layers.
 SAMPLES = 2

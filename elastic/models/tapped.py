@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from elastic.errors import ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, LOGITS, TappedModel
-from elastic.models.following import last_linear, linear_after
+from elastic.models.dry_run import trial, uncompiled
 from elastic.models.layer_choice import choose_layers
+from elastic.models.linear_readers import last_linear, linear_after
 from elastic.models.positions import Position, at_position
 from elastic.models.returned import Returned, first_tensor, is_transformed
-from elastic.models.trial import trial, uncompiled
 from elastic.models.wrappers import unwrapped
 from elastic.registry import nearest
 

@@ -22,9 +22,9 @@ from torch.func import functional_call, grad, jvp
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_float64
 from elastic.models.state import restored
-from elastic.models.trial import first_line
 from elastic.probes.batching import FAILURES, Batching
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows

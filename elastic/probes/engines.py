@@ -12,7 +12,7 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.trial import first_line
+from elastic.models.dry_run import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
 from elastic.probes.evaluation import probed

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import INPUT, TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.state import ModuleState, preserved
-from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 

@@ -8,9 +8,9 @@ from functools import cache
 from importlib import resources
 
 from elastic.errors import ProtocolError
-from elastic.protocol.explanation import Problem
+from elastic.protocol.formatting import dotted
 from elastic.protocol.paths import Path
-from elastic.protocol.words import dotted
+from elastic.protocol.validation_errors import Problem
 from elastic.registry import nearest
 
 

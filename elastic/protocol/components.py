@@ -9,12 +9,12 @@ import pydantic
 
 from elastic.errors import NotAllowed, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
-from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at, unknown_key
-from elastic.protocol.key_homes import EXTERNAL
+from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, with_earlier
+from elastic.protocol.misplaced_keys import EXTERNAL
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.words import dotted, one_line, told
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at, unknown_key
 from elastic.registry import Entry, registry
 
 
@@ -96,7 +96,7 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
     path: Path = ("model", "target")
     expected = "be of a module that the command line allows"
     hint = f"--allow {one_line(module) or 'package.module'} (it runs that module's code)"
-    return Problem(path, NotAllowed(dotted(path), expected, told(target), hint))
+    return Problem(path, NotAllowed(dotted(path), expected, format_value(target), hint))
 
 
 def _is_required(section: str) -> bool:

@@ -10,11 +10,11 @@ import pydantic
 from elastic.errors import ProtocolError
 from elastic.protocol.canonical import canonical_json
 from elastic.protocol.dims import MAX_CELLS, Crossing, Grid, Together
-from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes
 from elastic.protocol.paths import Path
 from elastic.protocol.schema import Protocol
-from elastic.protocol.words import dotted, told
+from elastic.protocol.validation_errors import SCHEMA_HINT, Problem, explain, unknown_key
 from elastic.registry import nearest
 
 
@@ -42,7 +42,7 @@ def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list
     whole = Grid(axes, crossing.together)
     if whole.places > MAX_CELLS:
         expected = f"make at most {MAX_CELLS:,} runs (they make {whole.places:,})"
-        return None, [_problem(("axes",), expected, told(written["axes"]), SCHEMA_HINT)]
+        return None, [_problem(("axes",), expected, format_value(written["axes"]), SCHEMA_HINT)]
     problems = [one for i, condition in enumerate(plain.get("exclude", ())) for one in _wrong(i, condition, whole)]
     if problems:
         return None, problems
@@ -76,8 +76,12 @@ def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
         for key, values in (("values", axis.values), ("labels", axis.labels)):
             if name not in grouped and len({canonical_json(one) for one in values}) < len(values):
                 once = list({canonical_json(one): one for one in values}.values())
-                hint = f"{key}: {told(once)}" if values == axis.labels == axis.values else "another one for each place"
-                found.append(_problem(("axes", name, key), "hold nothing twice", told(values), hint))
+                hint = (
+                    f"{key}: {format_value(once)}"
+                    if values == axis.labels == axis.values
+                    else "another one for each place"
+                )
+                found.append(_problem(("axes", name, key), "hold nothing twice", format_value(values), hint))
                 break
     return found
 
@@ -92,7 +96,7 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
         known = list(axes.named)
         hint = nearest(axis, known, fallback=f"one of {', '.join(known)}" if known else "an axis of that name")
         expected = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
-        yield _problem((*inner, i), expected, told(axis), hint)
+        yield _problem((*inner, i), expected, format_value(axis), hint)
     if unknown:
         return
     lengths = {axis: len(axes.named[axis].values) for axis in group.axes}
@@ -111,7 +115,7 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
             return
     if group.labels is not None and len(group.labels) != len(rows):
         expected = f"have one label for each of the {len(rows)} positions"
-        yield _problem((*path, "labels"), expected, told(group.labels), "leaving them out")
+        yield _problem((*path, "labels"), expected, format_value(group.labels), "leaving them out")
 
 
 def _in_two(together: Mapping[str, Together], written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -139,13 +143,13 @@ def _wrong(number: int, condition: Mapping[str, Any], grid: Grid) -> Iterator[Pr
                 grid.fitting(name, label)
             except ValueError:
                 place: Path = (*path, name, i) if isinstance(wanted, list) else (*path, name)
-                labels = [told(one) if isinstance(one, bool) else str(one) for one in known[name]]
+                labels = [format_value(one) if isinstance(one, bool) else str(one) for one in known[name]]
                 hint = nearest(str(label), labels, fallback=f"one of {', '.join(labels[:12])}")
-                wrong.append(_problem(place, f"be a label on the axis {name}", told(label), hint))
+                wrong.append(_problem(place, f"be a label on the axis {name}", format_value(label), hint))
     yield from wrong
     if not wrong and next(grid.drops(condition), None) is None:
         yield _problem(
-            path, "drop a run", f"labels that never occur together in {told(dict(condition))}", "leaving it out"
+            path, "drop a run", f"labels that never occur together in {format_value(dict(condition))}", "leaving it out"
         )
 
 
@@ -157,7 +161,7 @@ def _empty(grid: Grid) -> Iterator[Problem]:
         return
     for place, (dim, labels) in enumerate(grid.labels.items() if grid.exclude else ()):
         if bare := sorted(set(range(len(labels))) - {position[place] for position in kept}):
-            found = f"none with {dim}={told(labels[bare[0]])}"
+            found = f"none with {dim}={format_value(labels[bare[0]])}"
             yield _problem(("exclude",), "leave a run for every label of an axis", found, "`axes` without that value")
 
 

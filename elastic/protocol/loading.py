@@ -13,22 +13,22 @@ from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
+from elastic.protocol.diagnostics import first_mistake
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.extending import refuse_settings
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
-from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes, with_unseen_probe
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
-from elastic.protocol.tree import Tree
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.variants import SectionVariants
-from elastic.protocol.words import dotted, told
+from elastic.protocol.yaml_tree import Tree
 from elastic.registry import registry, same_name, shorten
 
 SECTIONS = tuple(Sections.model_fields)
@@ -56,7 +56,7 @@ def load_protocol(
     begun
         The canonical protocol of a study that the file is to resume. An option that the study does not know, since
         a later release added it, means what it did before where the file does not name it. Or what tells so of each
-        option (`elastic.protocol.beginnings`).
+        option (`elastic.protocol.earlier_defaults`).
 
     Raises
     ------
@@ -205,7 +205,9 @@ def _no_axis(problem: Problem, axes: Any) -> Problem | None:
     values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
     hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
     expected = "be a mapping that says which part of the protocol takes which values"
-    return Problem(problem.path, ProtocolError(dotted(problem.path), expected, told(value), shorten(hint)[1:-1]))
+    return Problem(
+        problem.path, ProtocolError(dotted(problem.path), expected, format_value(value), shorten(hint)[1:-1])
+    )
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:

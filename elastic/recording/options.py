@@ -11,8 +11,8 @@ import numpy as np
 import pydantic
 
 from elastic.errors import ElasticError, OptionError
-from elastic.protocol.explanation import explain
 from elastic.protocol.sections import Probes
+from elastic.protocol.validation_errors import explain
 from elastic.registry import registry
 from elastic.runs.recorder import Due
 from elastic.training import probed_epochs

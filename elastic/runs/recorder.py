@@ -18,10 +18,10 @@ from typing import Any
 
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
-from elastic.cube.redefined import names_now
+from elastic.cube.renamed_variables import names_now
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
-from elastic.models.trial import trial
+from elastic.models.dry_run import trial
 from elastic.probes.contract import Probe, Subject, group_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values

@@ -12,7 +12,7 @@ import torch
 
 from elastic.errors import ElasticError, ModelError, ProtocolError
 from elastic.protocol import Protocol, Settings
-from elastic.protocol.words import one_line
+from elastic.protocol.formatting import one_line
 from elastic.runs.setup import Setup, build_setup, forget_data, resolve_device
 from elastic.training.trial_step import trial_step
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from elastic.protocol.diagnostics import MOST
 from elastic.protocol.grid import RESERVED
-from elastic.protocol.key_homes import SYNONYMS, homes, meant_by
-from elastic.protocol.mistakes import MOST
+from elastic.protocol.misplaced_keys import SYNONYMS, homes, meant_by
 from elastic.protocol.schema import Protocol
 from elastic.registry import nearest
 

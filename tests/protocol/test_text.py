@@ -6,9 +6,9 @@ import pytest
 
 from elastic.errors import ProtocolError
 from elastic.protocol import load_protocol
-from elastic.protocol.places import Place
+from elastic.protocol.positions import Place
 from elastic.protocol.text import MAX_BYTES, read_setting
-from elastic.protocol.tree import read_tree
+from elastic.protocol.yaml_tree import read_tree
 
 
 def tree_of(text):

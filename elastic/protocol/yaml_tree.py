@@ -15,11 +15,11 @@ from ruamel.yaml import YAML, events
 from ruamel.yaml.error import YAMLError
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import dotted, key_and_value, one_line
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Place, Places
-from elastic.protocol.scalars import kind_of, read_scalar
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.white_space import TabScanner
-from elastic.protocol.words import dotted, key_and_value, one_line
+from elastic.protocol.yaml_scalars import kind_of, read_scalar
 from elastic.registry import shorten
 
 MAX_LEVELS = 32

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from elastic.cube.atomic import explained, open_regular
+from elastic.cube.atomic import open_regular, translate_os_errors
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import SUMS
 from elastic.publishing.zip_safety import LIMITS, Limits, shown, wrong_entries, wrong_metadata, wrong_name
@@ -148,7 +148,7 @@ def unpack(archive: Archive, folder: Path) -> None:
         If it cannot be written, or the folder is not empty.
     """
     refuse_unsafe(archive)
-    with explained(folder):
+    with translate_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise StudyError("the folder", "be empty", "files", "another one", place=str(folder))
@@ -162,8 +162,8 @@ def refuse_unsafe(archive: Archive) -> None:
     if archive.unsafe:
         name, wrong = archive.unsafe[0]
         more = f", and {len(archive.unsafe) - 1} more" if len(archive.unsafe) > 1 else ""
-        should, hint = "be safe to unpack", "another copy of the archive; elastic verify names all that is wrong"
-        raise Damaged(f"`{name}`" if name else "the archive", should, f"{wrong}{more}", hint, place=str(archive.path))
+        expected, hint = "be safe to unpack", "another copy of the archive; elastic verify names all that is wrong"
+        raise Damaged(f"`{name}`" if name else "the archive", expected, f"{wrong}{more}", hint, place=str(archive.path))
 
 
 def _write(reader: Reader, name: str, folder: Path) -> None:
@@ -203,7 +203,7 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
     """Give an open ZIP file whose directory is no larger than the limit."""
     if not path.exists():
         raise StudyError("`FILE`", "be an archive", "no such file", "the path of a ZIP file", place=str(path))
-    with explained(path, "be readable"), open_regular(path) as file:
+    with translate_os_errors(path, "be readable"), open_regular(path) as file:
         is_zip = file.read(4) in ZIP_MARKS
         if not is_zip and path.suffix.lower() != ".zip":
             raise _no_archive(path, "a file of another kind")

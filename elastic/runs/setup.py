@@ -117,7 +117,7 @@ def build_trainer(
         found, hint = f"{len(part.classes)} classes", "cross_entropy or mse, or two `data.classes`"
         raise ModelError(f"loss `{settings.loss.name}`", "have data of two classes, of one output", found, hint)
     task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels, loss.outputs)
-    with randomness.lent():
+    with randomness.isolated_rng():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
         scale_weights(model, settings.training.init_scale)
         if settings.training.classifier == "etf":

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import pytest
 import torch
-from probes.adversarial_models import MODELS
-from probes.examination import Subject, examine
-from probes.random_models import drawing_from
-from probes.real_steps import Truth
+from support.adversarial_models import MODELS
+from support.examination import Subject, examine
+from support.random_models import drawing_from
+from support.real_steps import Truth
 from torch import nn
 
 

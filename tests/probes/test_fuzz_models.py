@@ -1,7 +1,7 @@
 """Random models, drawn from a grammar: what the probe tells of each is true, or it is refused, and no state is changed.
 
 A failing model is printed as a spec and as source text. Replay it with
-``python tests/probes/fuzz_models.py --replay "vector.1/3: in_place.4 > 0"``.
+``python tests/scripts/fuzz_models.py --replay "vector.1/3: in_place.4 > 0"``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import lru_cache
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from probes.examination import Subject, examine
-from probes.random_models import ENTRY_NAMES, Spec, compose
-from probes.random_steps import HEADS, STEPS
+from support.examination import Subject, examine
+from support.random_models import ENTRY_NAMES, Spec, compose
+from support.random_steps import HEADS, STEPS
 
 RUNS = [(engine, update) for engine in ("auto", "autodiff", "structured") for update in ("first_order", "finite")]
 steps = st.sampled_from(list(STEPS)).flatmap(

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 from elastic.cube.manifest import read_manifest, verify_manifest
 from elastic.protocol.canonical import digest
-from elastic.publishing.archive import Archive, unpack
+from elastic.publishing.archive import Archive
 from elastic.publishing.archive_findings import CONTRADICTS, UNSAFE, Finding
 from elastic.publishing.contents import CLAIMS, CRATE, CUBE, FACTS, MANIFEST, SUMS
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.zip_safety import LIMITS, Limits, shown
 from elastic.study import Study
 

@@ -19,12 +19,13 @@ from elastic._version import AUTHORS
 from elastic.errors import Damaged, OptionError, StudyError
 from elastic.protocol.writing import as_yaml
 from elastic.publishing import crate
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
 from elastic.publishing.folder_writer import write_folder
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
 from elastic.publishing.results_index import write_index
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.verification import verify_archive
 from elastic.publishing.zip_writer import EPOCH, write_zip
 from elastic.report import citation

@@ -23,6 +23,7 @@ from elastic.cli.printing import show
     "--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Format of the figures [all]."
 )
 @click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
+@click.option("--without-cube", is_flag=True, help="Write a folder without the cube, for a repository.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def publish(
     study: Path,
@@ -34,6 +35,7 @@ def publish(
     figures: tuple[str, ...],
     formats: tuple[str, ...],
     execute: bool,
+    without_cube: bool,
     as_json: bool,
 ) -> None:
     """Publish a finished STUDY as one archive that anyone can open, verify and reproduce.
@@ -53,6 +55,7 @@ def publish(
         figures=figures,
         formats=formats,
         execute=execute,
+        cube=not without_cube,
         tell=_tell,
     )
     if as_json:
@@ -136,14 +139,22 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def index(folder: Path) -> None:
+@click.option("--check", is_flag=True, help="Write nothing; verify every study and the README.")
+def index(folder: Path, check: bool) -> None:
     """Write the README of a FOLDER of published studies: question, verdicts, effects, run time and digest of each.
 
-    Add a study with: elastic publish STUDY -o FOLDER/NAME
+    Add a study with: elastic publish STUDY -o FOLDER/published/NAME. With --check, exits with 4 if a file differs from
+    what was published, or the README is out of date.
     """
-    from elastic.publishing.results_index import write_index
+    from elastic.publishing.results_index import check_index, write_index
 
-    click.echo(str(write_index(folder)))
+    if not check:
+        click.echo(str(write_index(folder)))
+        return
+    wrong = check_index(folder, _tell)
+    click.echo("\n".join(wrong) if wrong else f"{folder}: every study is intact, and the README is up to date")
+    if wrong:
+        raise SystemExit(4)
 
 
 def _tell(line: str) -> None:

@@ -46,16 +46,19 @@ def watch(study: Path, metric: str, interval: float, once: bool) -> None:
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Rebuild damaged files if possible; keeps them in STUDY/damaged.")
+@click.option("--without-cube", is_flag=True, help="Accept the folder of an archive written without its cube.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def verify(study: Path, repair: bool, as_json: bool) -> None:
+def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     """Verify a STUDY: compare every file with its checksum and report damaged, missing, swapped or unknown ones.
 
     STUDY may be an archive from elastic publish, or the folder it was unpacked to. Exits with 4 if a file is damaged or
     missing (for an archive: or added), even if --repair restores it. Writes nothing without --repair.
     """
     if _is_archive(study):
-        _verify_archive(study, repair, as_json)
+        _verify_archive(study, repair, without_cube, as_json)
         return
+    if without_cube:
+        raise click.UsageError("--without-cube applies to the folder of an archive.", click.get_current_context())
     from elastic.progress import counting
     from elastic.study import study_folder
     from elastic.study.repair import repair as repaired
@@ -79,12 +82,12 @@ def _is_archive(path: Path) -> bool:
     return path.is_file() or path.suffix.lower() == ".zip" or (path / SUMS).exists()
 
 
-def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
+def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     from elastic.publishing.verification import verify_archive
 
     if repair:
         raise click.UsageError("--repair does not work on archives: get another copy.", click.get_current_context())
-    found = verify_archive(path)
+    found = verify_archive(path, without_cube=without_cube)
     if as_json:
         show(found.to_json(), as_json)
     else:

@@ -43,7 +43,7 @@ def run_cell(
     device
         Overrides the protocol's ``training.device``.
     watch
-        Is told of progress.
+        Progress callback.
     stop
         Asked after every epoch that is committed.
     has_ended
@@ -108,7 +108,7 @@ class Commit:
     check_owned: Callable[[], None]
 
     def __call__(self, snapshot: Snapshot) -> Recorded:
-        """Commit an epoch; whoever dies in between replays it and compares."""
+        """Commit an epoch; after a crash in between it is replayed and compared."""
         self.check_owned()
         asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
         told: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}

@@ -29,10 +29,10 @@ class Snapshot:
     epoch
         Epochs trained so far.
     model
-        The live model: look, do not touch.
+        The model being trained; must not be modified.
     loss, accuracy
-        By split, of the model as it stands, in evaluation mode. A loss that couples the samples of a batch is told of
-        batches of its own (see `evaluate`), not of those that were trained on.
+        By split, of the current model in evaluation mode. A loss that couples the samples of a batch is evaluated on
+        separate batches (see `evaluate`), not on those of training.
     objective
         Mean train loss plus all penalties, and the cross-entropy of a classifier that the loss leaves out.
     lr

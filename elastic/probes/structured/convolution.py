@@ -108,7 +108,7 @@ class ByKernels:
         return kernels, use.keep("bias", bias_of) if use.biased else None
 
     def by_step(self, kernels: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """Return (x + ηΔx) ⋆ ΔW_a + Δb_a, of kernels ΔW_a and biases of one's own if they are given."""
+        """Return (x + ηΔx) ⋆ ΔW_a + Δb_a, with separate kernels ΔW_a and biases, if given."""
         geometry, x, moved = self.geometry, plain(self.x), tangent_of(self.x)
         if kernels is None:
             kernels, bias = self._step()
@@ -181,5 +181,5 @@ def bias_of(use: Use) -> Tensor:
 
 
 def plus(total: Tensor | None, term: Tensor) -> Tensor:
-    """Add a term to a total of one's own, which may not have begun."""
+    """Add a term to a separate total, which may be None."""
     return term if total is None else total.add_(term)

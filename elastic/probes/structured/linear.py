@@ -54,7 +54,7 @@ def transposed(weight: Tensor) -> Tensor:
 
 
 def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
-    """Return a total of one's own plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
+    """Return a separate total plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
 
     Of one position the term is an outer product, which is added in the pass that makes it.
     """

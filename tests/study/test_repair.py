@@ -29,6 +29,8 @@ from elastic.study.verification import State, verify
 
 RELEASES = Path(__file__).parents[1] / "releases"
 
+LONG = pytest.mark.long
+
 #: Attributes that tell where and when elastic ran, which cannot be rebuilt without a sealed cube.
 OF_NOW = ("created", "elastic_commit", "machine")
 
@@ -92,12 +94,14 @@ def repaired(folder):
 
 
 @pytest.mark.parametrize("kind", corruption.MAKERS)
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_any_damage_is_repaired_or_said_and_never_changes_a_number(made, copy, known, monkeypatch, kind, at_once):
+@pytest.mark.parametrize(("at_once", "times"), [(1, 1), (2, 1), *(pytest.param(n, 10, marks=LONG) for n in (1, 2))])
+def test_any_damage_is_repaired_or_said_and_never_changes_a_number(
+    made, copy, known, monkeypatch, kind, at_once, times
+):
     monkeypatch.setattr(single_flips, "LIMIT", 1500)  # seconds for each larger file
     _, files, others = made(kind)
     draw = random.Random(f"{kind} {at_once}")
-    for _ in range(3):
+    for _ in range(times):
         folder = copy(kind)
         changed = {}
         while len(changed) < at_once:

@@ -29,8 +29,6 @@ from elastic.study.verification import State, verify
 
 RELEASES = Path(__file__).parents[1] / "releases"
 
-LONG = pytest.mark.long
-
 #: Attributes that tell where and when elastic ran, which cannot be rebuilt without a sealed cube.
 OF_NOW = ("created", "elastic_commit", "machine")
 
@@ -94,7 +92,7 @@ def repaired(folder):
 
 
 @pytest.mark.parametrize("kind", corruption.MAKERS)
-@pytest.mark.parametrize(("at_once", "times"), [(1, 1), (2, 1), *(pytest.param(n, 10, marks=LONG) for n in (1, 2))])
+DRAWS
 def test_any_damage_is_repaired_or_said_and_never_changes_a_number(
     made, copy, known, monkeypatch, kind, at_once, times
 ):

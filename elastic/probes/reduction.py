@@ -263,7 +263,7 @@ def along_stepped(moved: Tensor, vectors: Tensor) -> Tensor:
 
 
 def along_observed(moved: Tensor, vectors: Tensor) -> Tensor:
-    """Return the inner products [c, m] of movements [c, m, d] with a vector of each observed sample, [m, d]; as float64.
+    """Return the inner products [c, m] of movements [c, m, d] with a vector of each observed sample [m, d], as float64.
 
     >>> along_observed(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])).tolist()
     [[3.0, 4.0]]

@@ -131,7 +131,7 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * factor
         train, norms = self.splits["train"], []
-        with self.randomness.lent(), deterministic_algorithms(self.deterministic):
+        with self.randomness.isolated_rng(), deterministic_algorithms(self.deterministic):
             self.model.train()
             for index in batches(len(train), self.batch_size, self.order, train.labels.device):
                 norms.append(self._step(train.inputs[index], train.labels[index]))

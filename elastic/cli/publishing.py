@@ -88,7 +88,7 @@ def reproduce(
     from elastic.progress import watcher
     from elastic.publishing.reproduction import FILE
     from elastic.publishing.reproduction import reproduce as reproduced
-    from elastic.publishing.telling import reproduction_table
+    from elastic.publishing.reproduction_table import reproduction_table
 
     found = reproduced(
         archive, runs=runs, workers=workers, out=out, data=data, allow=allow, watch=watcher(), tell=_tell

@@ -102,7 +102,7 @@ def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: str | None, as_json: bool) -> None:
     """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
-    from elastic.claims.telling import verdict_table
+    from elastic.claims.verdict_table import verdict_table
 
     found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)

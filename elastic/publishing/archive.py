@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from elastic.cube.atomic import explained, open_regular
+from elastic.cube.atomic import open_regular, translate_os_errors
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import SUMS
 from elastic.publishing.zip_safety import LIMITS, Limits, is_folder, shown, wrong_entries, wrong_metadata
@@ -158,7 +158,7 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
     """Give an open ZIP file whose directory is no larger than the limit."""
     if not path.exists():
         raise StudyError("`FILE`", "be an archive", "no such file", "the path of a ZIP file", place=str(path))
-    with explained(path, "be readable"), open_regular(path) as file:
+    with translate_os_errors(path, "be readable"), open_regular(path) as file:
         is_zip = file.read(4) in ZIP_MARKS
         if not is_zip and path.suffix.lower() != ".zip":
             raise _no_archive(path, "a file of another kind")

@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from elastic.cube.atomic import PARTIAL, explained
+from elastic.cube.atomic import PARTIAL, translate_os_errors
 from elastic.errors import StudyError
 from elastic.publishing.contents import CUBE, SUMS
 from elastic.publishing.listing import decode_sums, files_below
@@ -32,7 +32,7 @@ def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
     """
     check_replaceable(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    with explained(target):
+    with translate_os_errors(target):
         try:
             shutil.copytree(folder, partial, ignore=None if cube else shutil.ignore_patterns(CUBE))
             if target.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.archive import Archive, Reader, ReadFailed
 from elastic.publishing.zip_safety import shown, wrong_name
@@ -21,7 +21,7 @@ def unpack(archive: Archive, folder: Path) -> None:
         If it cannot be written, or the folder is not empty.
     """
     refuse_unsafe(archive)
-    with explained(folder):
+    with translate_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise StudyError("the folder", "be empty", "files", "another one", place=str(folder))

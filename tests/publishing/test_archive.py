@@ -31,6 +31,7 @@ from elastic.publishing.zip_writer import EPOCH, write_zip
 from elastic.report import citation
 
 ROOT = Path(elastic.__file__).parents[1]
+CRATE_VALIDATOR = Path(processes.__file__).with_name("crate_validator.py")
 
 EXPECTED = {
     "README.md", "CITATION.cff", "SHA256SUMS", "ro-crate-metadata.json", "protocol.yaml", "study.json", "runs.json",
@@ -156,7 +157,7 @@ def test_the_validator_of_crates_finds_nothing(archive, tmp_path):
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path)
     context = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
-    command = [os.environ["ROC_VALIDATOR_PYTHON"], Path(__file__).with_name("crate_validator.py"), context, tmp_path]
+    command = [os.environ["ROC_VALIDATOR_PYTHON"], CRATE_VALIDATOR, context, tmp_path]
     done = processes.run(command)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 

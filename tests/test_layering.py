@@ -33,7 +33,7 @@ ORDER = (
     {"claims"},
     {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
-    {"publishing"},
+    {"publishing", "site"},
     {"cli"},
     {"ending"},
     {"__main__"},
@@ -44,7 +44,7 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TORCHLESS = (
     "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "publishing", "site", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Who may use what: the import, or the call, is a room's key.
@@ -59,6 +59,9 @@ KEYS = {
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
     "rocrate": {"publishing"},
+    "sphinx": {"site"},
+    "docutils": {"site"},
+    "latex2mathml": {"site"},
     "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},

@@ -106,7 +106,7 @@ def _part(part: Part) -> str:
     if part.needs and importlib.util.find_spec(part.needs) is None:
         return f"{title}\n\nNot shown: {part.needs} is not installed where these pages were built."
     names = part.names or public_names(part.module)
-    summary = "\n".join([".. autosummary::", "   :nosignatures:", "", *(f"   {part.module}.{name}" for name in names)])
+    summary = "\n".join([".. autosummary::", "   :nosignatures:", "", *(f"   ~{part.module}.{name}" for name in names)])
     return "\n\n".join([title, summary, *(_object(part.module, name) for name in names)])
 
 

@@ -55,14 +55,6 @@ def _is_telling(kind: str, name: str) -> bool:
     return kind == "metrics" or "_" in name or name == "quickstart"
 
 
-def _reference(name: str, inside: nodes.Node) -> Any:
-    from sphinx.addnodes import pending_xref
-
-    node = pending_xref("", reftype="ref", refdomain="std", reftarget=labels()[name], refexplicit=True, refwarn=True)
-    node += inside.deepcopy()
-    return node
-
-
 def _link_code(document: nodes.document) -> None:
     from docutils import nodes
     from sphinx.addnodes import pending_xref
@@ -73,14 +65,24 @@ def _link_code(document: nodes.document) -> None:
             inside = inside or isinstance(around, nodes.reference | pending_xref | nodes.title)
             around = around.parent
         if not inside and node.astext() in labels():
-            node.replace_self(_reference(node.astext(), node))
+            linked = pending_xref("", refdomain="", reftype="obj", reftarget=node.astext(), refwarn=True)
+            linked += node.deepcopy()
+            node.replace_self(linked)
 
 
 def _resolve(app: Sphinx, env: Any, node: Any, inside: nodes.Node) -> Any:
-    """Return the reference of a name in a docstring that is no Python object with a page."""
-    label = labels().get(node.get("reftarget", "")) if node.get("reftype") == "obj" else None
-    if label is None:
+    """Return the reference of a name: of a registered part, or of the one documented object that ends in it."""
+    from sphinx.util.nodes import make_refnode
+
+    name = node.get("reftarget", "")
+    if node.get("reftype") != "obj":
         return None
-    return env.domains.standard_domain.resolve_xref(
-        env, node["refdoc"], app.builder, "ref", label, _reference(node["reftarget"], inside), inside
-    )
+    if name in labels():
+        page, place, _ = env.domains.standard_domain.labels[labels()[name]]
+    else:
+        objects = env.domains.python_domain.objects
+        found = [one for one in objects if one.endswith(f".{name}") and not objects[one].aliased]
+        if len(found) != 1:
+            return None
+        page, place = objects[found[0]].docname, objects[found[0]].node_id
+    return make_refnode(app.builder, node["refdoc"], page, place, inside)

@@ -183,6 +183,6 @@ def matched(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr
         ours, theirs = first[dim].values.tolist(), second[dim].values.tolist()
         labelled = dim in first.coords and dim in second.coords
         if not set(ours) & set(theirs) if labelled else len(ours) != len(theirs):
-            should, found = f"have labels that {names} share", f"{ours} and {theirs}"
-            raise NotMeasured(f"`{dim}`", should, found, "values measured at the same ones")
+            expected, found = f"have labels that {names} share", f"{ours} and {theirs}"
+            raise NotMeasured(f"`{dim}`", expected, found, "values measured at the same ones")
     return xr.align(first, second, join="inner")

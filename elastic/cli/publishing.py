@@ -21,6 +21,7 @@ from elastic.cli.printing import show
 @click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only [all].")
 @click.option("--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Of figures [all].")
 @click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
+@click.option("--without-cube", is_flag=True, help="Write a folder without the cube, for a repository.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def publish(
     study: Path,
@@ -32,6 +33,7 @@ def publish(
     figures: tuple[str, ...],
     formats: tuple[str, ...],
     execute: bool,
+    without_cube: bool,
     as_json: bool,
 ) -> None:
     """Write a finished STUDY as one archive that a stranger opens, verifies and reproduces.
@@ -51,6 +53,7 @@ def publish(
         figures=figures,
         formats=formats,
         execute=execute,
+        cube=not without_cube,
         tell=_tell,
     )
     if as_json:
@@ -85,7 +88,7 @@ def reproduce(
     from elastic.progress import watcher
     from elastic.publishing.reproduction import FILE
     from elastic.publishing.reproduction import reproduce as reproduced
-    from elastic.publishing.telling import reproduction_table
+    from elastic.publishing.reproduction_table import reproduction_table
 
     found = reproduced(
         archive, runs=runs, workers=workers, out=out, data=data, allow=allow, watch=watcher(), tell=_tell
@@ -134,14 +137,22 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def index(folder: Path) -> None:
+@click.option("--check", is_flag=True, help="Write nothing; verify every study, and compare the README with them.")
+def index(folder: Path, check: bool) -> None:
     """Write the README of a FOLDER of published studies: question, verdicts with effects, seconds and digest of each.
 
-    A study gets there by: elastic publish STUDY -o FOLDER/NAME
+    A study gets there by: elastic publish STUDY -o FOLDER/published/NAME. With --check, exits with 4 if a file is not
+    as it was published, or the README is not what the studies tell.
     """
-    from elastic.publishing.results_index import write_index
+    from elastic.publishing.results_index import check_index, write_index
 
-    click.echo(str(write_index(folder)))
+    if not check:
+        click.echo(str(write_index(folder)))
+        return
+    wrong = check_index(folder, _tell)
+    click.echo("\n".join(wrong) if wrong else f"{folder}: every study is intact, and the README is theirs")
+    if wrong:
+        raise SystemExit(4)
 
 
 def _tell(line: str) -> None:

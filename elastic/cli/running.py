@@ -54,7 +54,7 @@ def run(
     The study's folder is results/NAME in the working folder, or OUT/NAME.
     PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
     """
-    from elastic.claims.telling import verdict_table
+    from elastic.claims.verdict_table import verdict_table
     from elastic.listing import studies
     from elastic.progress import watcher
     from elastic.summary import findings, next_steps

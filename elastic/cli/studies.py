@@ -46,16 +46,19 @@ def watch(study: Path, metric: str, interval: float, once: bool) -> None:
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
+@click.option("--without-cube", is_flag=True, help="Accept an archive's folder that was written without its cube.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def verify(study: Path, repair: bool, as_json: bool) -> None:
+def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
 
     STUDY may be an archive that elastic publish wrote, or the folder that it was unpacked into. Exits with 4 if a file
     is damaged or missing (of an archive: or added), also after a repair. Nothing is written without --repair.
     """
     if _is_archive(study):
-        _verify_archive(study, repair, as_json)
+        _verify_archive(study, repair, without_cube, as_json)
         return
+    if without_cube:
+        raise click.UsageError("--without-cube is for the folder of an archive.", click.get_current_context())
     from elastic.progress import counting
     from elastic.study import study_folder
     from elastic.study.repair import repair as repaired
@@ -79,12 +82,12 @@ def _is_archive(path: Path) -> bool:
     return path.is_file() or path.suffix.lower() == ".zip" or (path / SUMS).exists()
 
 
-def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
+def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     from elastic.publishing.verification import verify_archive
 
     if repair:
         raise click.UsageError("An archive cannot be repaired: get another copy.", click.get_current_context())
-    found = verify_archive(path)
+    found = verify_archive(path, without_cube=without_cube)
     if as_json:
         show(found.to_json(), as_json)
     else:
@@ -99,7 +102,7 @@ def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: str | None, as_json: bool) -> None:
     """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
-    from elastic.claims.telling import verdict_table
+    from elastic.claims.verdict_table import verdict_table
 
     found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)

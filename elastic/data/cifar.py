@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples, dataset
-from elastic.data.plain_pickle import read_plain_pickle
+from elastic.data.safe_pickle import read_plain_pickle
 from elastic.errors import DataError
 from elastic.registry import shorten
 
@@ -123,5 +123,5 @@ def _samples(train: Sequence[Part], test: Part, classes: tuple[str, ...]) -> Sam
     return Samples(inputs, labels, classes, is_test)
 
 
-def _damaged(path: Path, should: str, found: str) -> DataError:
-    return DataError(f"`{path}`", should, found, "a fresh copy of the file")
+def _damaged(path: Path, expected: str, found: str) -> DataError:
+    return DataError(f"`{path}`", expected, found, "a fresh copy of the file")

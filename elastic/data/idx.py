@@ -53,8 +53,8 @@ def _read_part(folder: Path, part: str, hint: str) -> tuple[NDArray[np.uint8], N
     labels_file = _find(folder, f"{part}-labels-idx1-ubyte", hint)
     images, labels = read_idx(images_file, dimensions=3), read_idx(labels_file, dimensions=1)
     if len(images) != len(labels):
-        should = f"hold one label for each of the {len(images)} images of {images_file.name}"
-        raise DataError(f"`{labels_file}`", should, f"{len(labels)} labels", "files of one data set")
+        expected = f"hold one label for each of the {len(images)} images of {images_file.name}"
+        raise DataError(f"`{labels_file}`", expected, f"{len(labels)} labels", "files of one data set")
     return images, labels
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from elastic.protocol.words import one_line
+from elastic.protocol.formatting import one_line
 
 #: What means something to Markdown, to HTML in it or to the mathematics of notebooks, wherever it stands; an underscore
 #: between letters is none of it.

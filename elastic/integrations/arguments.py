@@ -55,6 +55,6 @@ def checked_names(
     names = dict(logged or {})
     training_values(dict.fromkeys(names, 0.0), ("train", "test"), evaluated=arguments.get("evaluate", True))
     if clash := sorted(names.keys() & coordinates.keys()):
-        should = "have other names than the run's coordinates"
-        raise StudyError("`logged`", should, repr(clash[0]), f'{{"{clash[0]}_now": "{names[clash[0]]}"}}')
+        expected = "have other names than the run's coordinates"
+        raise StudyError("`logged`", expected, repr(clash[0]), f'{{"{clash[0]}_now": "{names[clash[0]]}"}}')
     return names

@@ -49,5 +49,5 @@ def check_whole(model: nn.Module) -> None:
     parts = [name for name, value in model.named_parameters() if any(hasattr(value, mark) for mark in PARTS)]
     parts += [name or "the model" for name, module in model.named_modules() if type(module).__name__ == SHARDING]
     if parts:
-        should, hint = "be whole in each process", "one device, DDP, or elastic.record_checkpoints after the training"
-        raise ModelError("the trainer's model", should, f"{parts[0]} in parts", hint)
+        expected, hint = "be whole in each process", "one device, DDP, or elastic.record_checkpoints after the training"
+        raise ModelError("the trainer's model", expected, f"{parts[0]} in parts", hint)

@@ -163,7 +163,7 @@ class TrainingRun:
         except NotReproduced as error:
             self.release()
             hint = RESUMED if self._begun else error.hint
-            raise NotReproduced(error.field, error.should, error.found, hint, place=error.place) from None
+            raise NotReproduced(error.field, error.expected, error.found, hint, place=error.place) from None
         except BaseException:
             self.release()
             raise

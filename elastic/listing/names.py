@@ -12,16 +12,16 @@ from rich.text import Text
 
 from elastic.errors import ElasticError
 from elastic.listing.prose import without_marks
+from elastic.protocol.formatting import one_line
 from elastic.protocol.shipped import SUFFIXES, shipped_protocols
 from elastic.protocol.text import read_file
-from elastic.protocol.words import one_line
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
 #: Kind of the protocols, and of the parts of a protocol file.
 PROTOCOLS, SECTIONS = "protocols", "sections"
 
 #: What `elastic list` lists, in its order.
-KINDS = (*ROOMS, SECTIONS, PROTOCOLS)
+KINDS = (*PACKAGES, SECTIONS, PROTOCOLS)
 
 Names = Mapping[str, Mapping[str, str]]
 

@@ -81,8 +81,8 @@ def slug_of(stem: str) -> str:
     """
     name = re.sub(r"[^a-z0-9_]+", "-", stem.lower()).strip("-_")[:64]
     if not re.fullmatch(SLUG, name) or stem.startswith("."):
-        should = "have a name of a-z and 0-9, which the study is called by"
-        raise ProtocolError("`FILE`", should, repr(stem), "mine.yaml")
+        expected = "have a name of a-z and 0-9, which the study is called by"
+        raise ProtocolError("`FILE`", expected, repr(stem), "mine.yaml")
     return name
 
 

@@ -22,11 +22,11 @@ from elastic.measure.targets import Classified, classify
 from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
-from elastic.models.trial import first_line
-from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
+from elastic.probes.engines import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses
@@ -135,7 +135,7 @@ def measure_elasticity(
     reading, parts = Reading(forward, output, position), {"stepped": stepped, "observed": observed}
     view, samples = model_and_samples(model, parts, reading, positions=positions)
     (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
-    with preserved(view), explained("be differentiable, and run on single samples and on several"):
+    with preserved(view), translate_errors("be differentiable, and run on single samples and on several"):
         tapped = tap(view, layers, x_observed[:2], position)
         classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
         # Of samples that are no arrays, what a model is given is not seen: it is a new one each time.
@@ -174,7 +174,7 @@ def _measured(
 
     losses: dict[str, Any] = {}
 
-    def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+    def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
         return update_responses(
             model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
             lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,
@@ -208,7 +208,7 @@ def _measured(
 
 
 @contextmanager
-def explained(should: str) -> Iterator[None]:
+def translate_errors(expected: str) -> Iterator[None]:
     """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
     try:
         yield
@@ -216,7 +216,7 @@ def explained(should: str) -> Iterator[None]:
         raise
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
-        raise ModelError("`model`", should, first_line(error), hint) from error
+        raise ModelError("`model`", expected, first_line(error), hint) from error
 
 
 def features_of(model: TappedModel, example: Tensor) -> dict[str, Tensor]:

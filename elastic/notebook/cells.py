@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from elastic.display.markdown import inert
-from elastic.notebook.holdings import Holdings, holdings
+from elastic.notebook.contents import Holdings, holdings
+from elastic.notebook.first_cells import Cell, code, markdown, opening, question
 from elastic.notebook.literals import choice, keyword, literal
-from elastic.notebook.opening import Cell, code, markdown, opening, question
 from elastic.study import Study
 
 

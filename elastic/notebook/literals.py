@@ -7,7 +7,7 @@ import keyword as python
 import re
 from typing import Any
 
-from elastic.notebook.holdings import Holdings
+from elastic.notebook.contents import Holdings
 
 _UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

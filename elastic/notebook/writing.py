@@ -60,7 +60,7 @@ def write_notebook(study: Study, path: Path | None = None, *, execute: bool = Fa
         write_atomically(path, (text.rstrip("\n") + "\n").encode())
     except StudyError as error:
         hint = "another file, on a disk with space (-o FILE)"
-        raise StudyError(error.field, error.should, error.found, hint, place=error.place) from None
+        raise StudyError(error.field, error.expected, error.found, hint, place=error.place) from None
     return path
 
 
@@ -94,11 +94,11 @@ def _check_unchanged(path: Path, new: NotebookNode) -> None:
     """Refuse to write over cells that are neither as elastic wrote them nor as it would write them now."""
     if not path.exists():
         return
-    should, hint = "hold its cells as elastic wrote them, to be written again", "-o OTHER, or moving it away"
+    expected, hint = "hold its cells as elastic wrote them, to be written again", "-o OTHER, or moving it away"
     try:
         old = jupytext.read(path, fmt=FORMATS[path.suffix])  # type: ignore[no-untyped-call]
         known = (fingerprint(new.cells), old.metadata.get("elastic", {}).get("cells"))
     except Exception as error:  # whatever a foreign file makes the reader stumble over
-        raise StudyError(f"`{path.name}`", should, f"no notebook ({error})", hint, place=str(path)) from None
+        raise StudyError(f"`{path.name}`", expected, f"no notebook ({error})", hint, place=str(path)) from None
     if fingerprint(old.cells) not in known:
-        raise StudyError(f"`{path.name}`", should, "cells that were changed", hint, place=str(path))
+        raise StudyError(f"`{path.name}`", expected, "cells that were changed", hint, place=str(path))

@@ -18,7 +18,7 @@ from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
-from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.engines import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.loss_reader import loss_readings
@@ -79,9 +79,9 @@ class ElasticityProbe:
     losses: bool = True
     check: EngineCheck | None = field(default=None, init=False)
     of_network: dict[str, Any] = field(default_factory=dict, init=False)
-    _engine: Engine | None = field(default=None, init=False)
+    _engine: EngineChoice | None = field(default=None, init=False)
 
-    def chosen_engine(self) -> Engine:
+    def chosen_engine(self) -> EngineChoice:
         """Return the engine that the probe runs on, with the reason if it is not the first choice.
 
         It is chosen once, and replaced where a reading differs from real steps.
@@ -182,7 +182,7 @@ class ElasticityProbe:
 
         self.of_network = {}
 
-        def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+        def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
             return update_responses(
                 self.model,
                 self.loss,

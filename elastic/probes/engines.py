@@ -12,12 +12,12 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.trial import first_line
+from elastic.models.dry_run import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
 from elastic.probes.evaluation import probed
 from elastic.probes.ledger import Ledger
-from elastic.probes.movements import Stepping
+from elastic.probes.movements import Engine
 from elastic.probes.plan import Cost
 from elastic.probes.structured import Structured, Unsupported
 from elastic.uncompiled import stand_in_for_compiler
@@ -26,15 +26,15 @@ stand_in_for_compiler(torch)
 
 EngineName = Literal["auto", "autodiff", "structured"]
 
-ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Stepping]] = {
+ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Engine]] = {
     "autodiff": autodiff,
     "structured": Structured,
 }
 
 
 @dataclass(frozen=True)
-class Engine:
-    """An engine that was chosen for a model, by a trial that also tells what it costs.
+class EngineChoice:
+    """The engine chosen for a model, with its cost as a trial measured it.
 
     Attributes
     ----------
@@ -67,18 +67,18 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
-    def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Stepping:
-        """Return the engine at work on the model: parameters as in `Stepping`."""
+    def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Engine:
+        """Return the engine bound to a model; parameters as in `Engine`."""
         return ENGINES[self.name](model, example, lr, self.layer)
 
-    def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> Engine:
+    def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> EngineChoice:
         """Return the autodiff engine for the same model, with the reason why this one was given up."""
         return replace(tried("autodiff", model, example, finite, self.layer), reason=reason)
 
 
 def choose_engine(
     model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False, layer: str | None = None
-) -> Engine:
+) -> EngineChoice:
     """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
 
     Parameters
@@ -111,7 +111,7 @@ def choose_engine(
     return replace(tried("autodiff", model, example, finite, layer), reason=reason)
 
 
-def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> Engine:
+def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> EngineChoice:
     """Return an engine after a trial on one stepped sample, with one observed sample and with two.
 
     Raises
@@ -129,10 +129,10 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
     grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
     cached = stepping.cached.get(example.device.type)
     cost = replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached)
-    return Engine(name, cost, widths, layer)
+    return EngineChoice(name, cost, widths, layer)
 
 
-def course(stepping: Stepping, example: Tensor, observed: int) -> Ledger:
+def course(stepping: Engine, example: Tensor, observed: int) -> Ledger:
     """Return the ledger of a step on one sample followed through two blocks of observed ones."""
     inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
     with torch.no_grad(), probed(stepping.model):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from elastic.metrics.rounding import magnitude
 from elastic.metrics.update import UpdateResponse, not_zero
-from elastic.probes.movements import Movements, Stepping
+from elastic.probes.movements import Engine, Movements
 from elastic.probes.plan import Cost
 
 #: Classes whose movements are added up at a time.
@@ -48,7 +48,7 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
     return cost.read(fixed, stepped, (24 * min(K, CLASSES) * widest, 20 * widest + 16 * min(K, CLASSES) + 64))
 
 
-def class_means(stepping: Stepping, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
+def class_means(stepping: Engine, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
     """Return the class means [K, d] of each layer in float64, NaN where a class has no sample; in batches."""
     sums: dict[str, Tensor] = {}
     for some, members in zip(inputs.split(batch), _members(labels, classes).split(batch), strict=True):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from elastic.protocol.words import told
+from elastic.protocol.formatting import format_value
 
 _NOTHING = object()
 
@@ -65,4 +65,4 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
 
 
 def _told(value: Any) -> str:
-    return "nothing" if value is _NOTHING else told(value)
+    return "nothing" if value is _NOTHING else format_value(value)

@@ -9,15 +9,15 @@ from typing import Any
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.citations import cite_keys
 from elastic.protocol.components import complete_component
-from elastic.protocol.explanation import NOTHING, Problem, unknown_key
+from elastic.protocol.diagnostics import first_mistake
+from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, without_later
-from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Places
+from elastic.protocol.positions import Places
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
-from elastic.protocol.words import dotted, one_line, told
+from elastic.protocol.validation_errors import NOTHING, Problem, unknown_key
 from elastic.registry import Entry, nearest, registry
 
 #: Variables of the cube that are no metrics: what training itself tells.
@@ -128,11 +128,11 @@ def read_claims(path: Given) -> list[ReadClaim]:
     try:
         tree = read_protocol(path).tree
     except ProtocolError as error:
-        if error.should != "be a readable file":
+        if error.expected != "be a readable file":
             raise
-        raise ProtocolError("the file of claims", error.should, error.found, CLAIMS_FILE, place=error.place) from None
+        raise ProtocolError("the file of claims", error.expected, error.found, CLAIMS_FILE, place=error.place) from None
     if not isinstance(tree.data.get("claims"), list):
-        hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
+        hint, found = "a part `claims:` as in protocols/quickstart.yaml", format_value(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING
         problem = Problem(("claims",), ProtocolError(dotted(("claims",)), "be a list of claims", found, hint))
         raise first_mistake([problem], tree.places)
@@ -162,7 +162,7 @@ def _is_claim(claim: Any) -> bool:
 
 def _shapeless(number: int, claim: Any) -> Problem:
     path: Path = ("claims", number)
-    return Problem(path, ProtocolError(dotted(path), "be a claim with its options", told(claim), "{name: …}"))
+    return Problem(path, ProtocolError(dotted(path), "be a claim with its options", format_value(claim), "{name: …}"))
 
 
 def _misfits(
@@ -201,7 +201,7 @@ def _no_variable(path: Path, name: str) -> Problem | None:
     if name.rpartition("/")[2] in known:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")
-    return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", told(name), hint))
+    return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", format_value(name), hint))
 
 
 def _is_positive(label: Any) -> bool:
@@ -223,7 +223,7 @@ def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[An
             # A dim of a probe that need not be on is proposed only where it looks like what is written.
             if nearest(dim, sorted(further), fallback="") and not nearest(dim, known, fallback=""):
                 known += sorted(further)
-            yield unknown_key((*path, dim), known, should="be an axis of the protocol or a dim of the cube")
+            yield unknown_key((*path, dim), known, expected="be an axis of the protocol or a dim of the cube")
 
 
 def _same(label: Any, known: Any) -> bool:
@@ -234,7 +234,7 @@ def _spelled(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _unlike(path: Path, value: Any, known: list[Any], should: str, fallback: str | None = None) -> Problem:
+def _unlike(path: Path, value: Any, known: list[Any], expected: str, fallback: str | None = None) -> Problem:
     names = [str(label) for label in known]
     hint = nearest(str(value), names, fallback=fallback or f"one of {', '.join(names)}")
-    return Problem(path, ProtocolError(dotted(path), should, told(value), hint))
+    return Problem(path, ProtocolError(dotted(path), expected, format_value(value), hint))

@@ -9,12 +9,12 @@ import pydantic
 
 from elastic.errors import NotAllowed, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
-from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at, unknown_key
-from elastic.protocol.key_homes import EXTERNAL
+from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, with_earlier
+from elastic.protocol.misplaced_keys import EXTERNAL
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.words import dotted, one_line, told
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at, unknown_key
 from elastic.registry import Entry, registry
 
 
@@ -94,9 +94,9 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
     if module and any(module == name or module.startswith(f"{name}.") for name in allow):
         return None
     path: Path = ("model", "target")
-    should = "be of a module that the command line allows"
+    expected = "be of a module that the command line allows"
     hint = f"--allow {one_line(module) or 'package.module'} (it runs that module's code)"
-    return Problem(path, NotAllowed(dotted(path), should, told(target), hint))
+    return Problem(path, NotAllowed(dotted(path), expected, format_value(target), hint))
 
 
 def _is_required(section: str) -> bool:
@@ -133,7 +133,7 @@ def complete_component(
     try:
         entry = registry(kind).get(component["name"])
     except UnknownName as error:
-        return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
+        return component, [Problem(name, UnknownName(dotted(name), error.expected, error.found, error.hint))]
     options = {key: value for key, value in component.items() if key not in shared}
     completed, problems = complete_options(path, entry, options, shared=shared, earlier=earlier)
     return {key: value for key, value in component.items() if key in shared} | completed, problems
@@ -158,8 +158,8 @@ def complete_options(
         As `complete` takes it.
     """
     known = [*entry.options.model_fields, *sorted(set(shared) - {"name"})]
-    should = f"be an option of {entry.name!r}"
-    problems = [unknown_key((*path, key), known, should=should) for key in written if key not in known]
+    expected = f"be an option of {entry.name!r}"
+    problems = [unknown_key((*path, key), known, expected=expected) for key in written if key not in known]
     options = {key: value for key, value in written.items() if key in known}
     options = with_earlier(entry.options, options, earlier)
     try:

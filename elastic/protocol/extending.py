@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import EXTENDS
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Place, Places
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.sections import COMPONENTS
-from elastic.protocol.tree import Tree
-from elastic.protocol.words import EXTENDS
+from elastic.protocol.yaml_tree import Tree
 
 #: What is not taken over from the protocol that is extended.
 OWN = (EXTENDS, "name")

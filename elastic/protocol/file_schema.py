@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from elastic.protocol.claims import names_of_variables
+from elastic.protocol.formatting import EXTENDS
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Protocol
 from elastic.protocol.sections import COMPONENTS
-from elastic.protocol.words import EXTENDS
 from elastic.registry import Entry, registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

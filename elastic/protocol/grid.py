@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.key_homes import homes
+from elastic.protocol.formatting import dotted
+from elastic.protocol.misplaced_keys import homes
 from elastic.protocol.paths import Path, leave, put
 from elastic.protocol.sections import Sections, Strict, Unfit, without_repeats
-from elastic.protocol.words import dotted
 from elastic.registry import nearest
 from elastic.releases import Added
 

@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import pydantic
 
 from elastic.errors import UnknownName
-from elastic.protocol.explanation import schema_at
 from elastic.protocol.grid import Axis, axes_of, set_axes
 from elastic.protocol.later_options import Earlier, is_before, named_options, with_earlier, without_later
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import COMPONENTS, Component, Probes, Sections
+from elastic.protocol.validation_errors import schema_at
 from elastic.registry import Entry, registry
 from elastic.releases import Added, marks
 

@@ -13,22 +13,22 @@ from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
+from elastic.protocol.diagnostics import first_mistake
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.extending import refuse_settings
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
-from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes, with_unseen_probe
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
-from elastic.protocol.tree import Tree
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.variants import SectionVariants
-from elastic.protocol.words import dotted, told
+from elastic.protocol.yaml_tree import Tree
 from elastic.registry import registry, same_name, shorten
 
 SECTIONS = tuple(Sections.model_fields)
@@ -56,7 +56,7 @@ def load_protocol(
     begun
         The canonical protocol of a study that the file is to resume. An option that the study does not know, since
         a later release added it, means what it did before where the file does not name it. Or what tells so of each
-        option (`elastic.protocol.beginnings`).
+        option (`elastic.protocol.earlier_defaults`).
 
     Raises
     ------
@@ -190,9 +190,9 @@ def _of_axes(problems: list[Problem], axes: Any) -> Iterator[Problem]:
         if is_of_labels and problem.path[1] in of_values:
             continue
         if is_of_labels:
-            should = "be given where values are lists or mappings, one a value"
+            expected = "be given where values are lists or mappings, one a value"
             hint = "labels: [small, large]"
-            yield Problem(problem.path, ProtocolError(dotted(problem.path), should, NOTHING, hint))
+            yield Problem(problem.path, ProtocolError(dotted(problem.path), expected, NOTHING, hint))
         else:
             yield _no_axis(problem, axes) or problem
 
@@ -204,8 +204,10 @@ def _no_axis(problem: Problem, axes: Any) -> Problem | None:
         return None
     values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
     hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
-    should = "be a mapping that says which part of the protocol takes which values"
-    return Problem(problem.path, ProtocolError(dotted(problem.path), should, told(value), shorten(hint)[1:-1]))
+    expected = "be a mapping that says which part of the protocol takes which values"
+    return Problem(
+        problem.path, ProtocolError(dotted(problem.path), expected, format_value(value), shorten(hint)[1:-1])
+    )
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
@@ -230,8 +232,8 @@ def _clash(name: str, key: str = "axes") -> Problem | None:
         clash = Reserved(name)
         return Problem(path, ProtocolError(dotted(path), str(clash), repr(name), clash.hint), at_key=True)
     if name in registry("metrics").names():
-        should = "have another name than a variable of the cube"
-        return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+        expected = "have another name than a variable of the cube"
+        return Problem(path, ProtocolError(dotted(path), expected, repr(name), f"{name}_axis"), at_key=True)
     return None
 
 

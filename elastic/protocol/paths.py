@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from elastic.errors import ProtocolError
-from elastic.protocol.words import dotted, told
+from elastic.protocol.formatting import dotted, format_value
 
 #: Keys and list positions from the root of a protocol to one of its parts.
 Path = tuple[str | int, ...]
@@ -66,7 +66,7 @@ def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
         try:
             slot = _slot(node, part)
         except KeyError:
-            found = f"{told(node)}, which has no {dotted((part,))}"
+            found = f"{format_value(node)}, which has no {dotted((part,))}"
             hint = f"setting the whole of {dotted(path[:depth])}"
             raise ProtocolError(dotted(path[:depth]), "be a mapping", found, hint) from None
         if depth == len(path) - 1:

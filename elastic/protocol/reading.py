@@ -12,12 +12,12 @@ from typing import Any
 from elastic.errors import ProtocolError, UnknownName
 from elastic.protocol.dictionaries import read_mapping
 from elastic.protocol.extending import merged
+from elastic.protocol.formatting import EXTENDS, format_value
 from elastic.protocol.shipped import likely_meant, shipped_protocols
 from elastic.protocol.sources import find_protocol, is_name
 from elastic.protocol.text import read_file, show
-from elastic.protocol.tree import Tree
-from elastic.protocol.words import EXTENDS, told
 from elastic.protocol.writing import as_yaml
+from elastic.protocol.yaml_tree import Tree
 
 #: A protocol that is not read yet.
 Given = str | os.PathLike[str] | Mapping[str, Any]
@@ -63,7 +63,7 @@ def read_protocol(given: Any) -> Read:
         tree = _resolved(read_mapping(given), Path())
         return Read(as_yaml(tree.data), tree, None)
     if not isinstance(given, str | os.PathLike):
-        found = f"{told(given)} ({type(given).__name__})"
+        found = f"{format_value(given)} ({type(given).__name__})"
         raise ProtocolError("`protocol`", "be a name, a path or a dictionary", found, "the path of a YAML file")
     source = find_protocol(given)
     if source.note:
@@ -73,7 +73,7 @@ def read_protocol(given: Any) -> Read:
     if EXTENDS not in own.data:
         return Read(text, own, source.folder)
     tree = _resolved(own, path.parent, (path,))
-    heading = f"# {show(path.name)}, with {told(own.data[EXTENDS])}, which it extends\n"
+    heading = f"# {show(path.name)}, with {format_value(own.data[EXTENDS])}, which it extends\n"
     return Read(heading + as_yaml(tree.data), tree, source.folder)
 
 
@@ -97,13 +97,13 @@ def _base(own: Tree, folder: Path) -> Path:
     """Return the file that a protocol extends: one that ships, or one by its path, relative to the protocol's."""
     value, place = own.data[EXTENDS], own.places.of_value((EXTENDS,)).text or None
     if not isinstance(value, str) or not value:
-        should = "be the name of a protocol that ships, or the path of a file"
-        raise ProtocolError(f"`{EXTENDS}`", should, told(value), f"{EXTENDS}: quickstart", place=place)
+        expected = "be the name of a protocol that ships, or the path of a file"
+        raise ProtocolError(f"`{EXTENDS}`", expected, format_value(value), f"{EXTENDS}: quickstart", place=place)
     if is_name(value):
         if value in shipped_protocols():
             return shipped_protocols()[value]
         hint = likely_meant(value, folder, "a path that ends in .yaml, or a protocol that ships")
-        raise UnknownName(f"`{EXTENDS}`", "be a protocol that ships", told(value), hint, place=place)
+        raise UnknownName(f"`{EXTENDS}`", "be a protocol that ships", format_value(value), hint, place=place)
     base = folder / value
     try:
         is_file = base.is_file()
@@ -111,7 +111,7 @@ def _base(own: Tree, folder: Path) -> Path:
         is_file = False
     if not is_file:
         hint = likely_meant(value, base.parent, "a path relative to this file, or a protocol that ships")
-        raise ProtocolError(f"`{EXTENDS}`", "be a file", f"{told(value)}, which is none", hint, place=place)
+        raise ProtocolError(f"`{EXTENDS}`", "be a file", f"{format_value(value)}, which is none", hint, place=place)
     return base
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from elastic.protocol.components import complete_options
-from elastic.protocol.explanation import Problem, unknown_key
 from elastic.protocol.later_options import Earlier, never
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import Probes
+from elastic.protocol.validation_errors import Problem, unknown_key
 from elastic.registry import Entry, registry
 
 #: Dims that variables of many groups have, and that are chosen by options of their own.

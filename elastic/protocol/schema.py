@@ -16,11 +16,11 @@ from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
 from elastic.protocol.dims import Condition, Grid, Together, grid_of
-from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
-from elastic.protocol.places import Place, Places
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.sections import Component, Sections, Strict
+from elastic.protocol.validation_errors import explain
 from elastic.releases import Added
 
 #: What a study's folder may be called.
@@ -143,7 +143,7 @@ class Protocol(Header, Sections):
             protocol = cls.model_validate(plain)
         except pydantic.ValidationError as error:
             first = explain(error, cls, plain)[0].error
-            raise ProtocolError(first.field, first.should, first.found, first.hint) from None
+            raise ProtocolError(first.field, first.expected, first.found, first.hint) from None
         try:
             grid_of(plain)
         except (ValueError, KeyError) as error:

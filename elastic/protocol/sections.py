@@ -74,8 +74,8 @@ class Component(Strict):
 class Unfit(ValueError):
     """A value that a validator refuses, with what to try instead."""
 
-    def __init__(self, should: str, hint: str) -> None:
-        super().__init__(should)
+    def __init__(self, expected: str, hint: str) -> None:
+        super().__init__(expected)
         self.hint = hint
 
 
@@ -167,8 +167,8 @@ class Data(Component):
     @classmethod
     def _in_place_of_classes(cls, superclasses: Any, info: ValidationInfo) -> Any:
         if superclasses and info.data.get("classes"):
-            should = "be given without data.classes (classes in no super-class are left out)"
-            raise Unfit(should, "leaving data.classes out")
+            expected = "be given without data.classes (classes in no super-class are left out)"
+            raise Unfit(expected, "leaving data.classes out")
         return superclasses
 
 
@@ -305,8 +305,8 @@ class ElasticityProbe(Strict):
         if update == "finite" and lr is None:
             raise ValueError("be given beside update: finite")
         if update == "first_order" and lr is not None:
-            should = "be left out, as a first-order response is per unit of learning rate (update: finite)"
-            raise Unfit(should, "leaving it out, or update: finite beside it")
+            expected = "be left out, as a first-order response is per unit of learning rate (update: finite)"
+            raise Unfit(expected, "leaving it out, or update: finite beside it")
         return lr
 
 

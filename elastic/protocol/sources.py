@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.errors import UnknownName
+from elastic.protocol.formatting import format_value, one_line
 from elastic.protocol.shipped import SUFFIXES, likely_meant, shipped_protocols
-from elastic.protocol.words import one_line, told
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_protocol(given: str | os.PathLike[str]) -> Source:
         ships = path in shipped_protocols().values()
         return Source(path, Path() if ships else path.parent, _other_of_name(path, shipped))
     if shipped is None:
-        found = told(one_line(given)) + (", which is a folder" if given and _is_folder(path) else "")
+        found = format_value(one_line(given)) + (", which is a folder" if given and _is_folder(path) else "")
         hint = likely_meant(given, Path(), "its path with .yaml, or a protocol that ships")
         raise UnknownName("`PROTOCOL`", "be the name of a protocol that ships, or the path of a file", found, hint)
     return Source(shipped, Path(), _other_of_suffix(given, shipped))

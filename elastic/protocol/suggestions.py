@@ -11,8 +11,8 @@ from typing import Any
 
 import pydantic
 
+from elastic.protocol.formatting import format_value
 from elastic.protocol.paths import Path, put
-from elastic.protocol.words import told
 from elastic.registry import same_name
 
 #: Words that other formats, and YAML 1.1, read as a value of another kind.
@@ -166,7 +166,7 @@ def _leads_through(location: tuple[int | str, ...], path: Path) -> bool:
 
 
 def _spelled(path: Path, value: Any, candidate: Any) -> str:
-    text = told(candidate)
+    text = format_value(candidate)
     if isinstance(value, str) and (number := _NUMBER.fullmatch(value)) and not number[2]:
         text += " (without quotes)"
     if isinstance(candidate, str) and not isinstance(value, str | list):

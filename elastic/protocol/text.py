@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import one_line
 from elastic.protocol.paths import Path as Dotted
-from elastic.protocol.places import Place
-from elastic.protocol.scalars import UNPRINTABLE
+from elastic.protocol.positions import Place
 from elastic.protocol.shipped import likely_meant
-from elastic.protocol.tree import MAX_LEVELS, Locate, Tree, read_tree
-from elastic.protocol.words import one_line
+from elastic.protocol.yaml_scalars import UNPRINTABLE
+from elastic.protocol.yaml_tree import MAX_LEVELS, Locate, Tree, read_tree
 from elastic.registry import shorten
 
 MAX_BYTES = 1_000_000
@@ -124,5 +124,5 @@ def _in_file(shown: str, line: int, column: int) -> Place:
     return Place(0, line + 1, column + 1, f"{shown}:{line + 1}:{column + 1}")
 
 
-def _unreadable(place: str, should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError("the protocol", should, found, hint, place=place)
+def _unreadable(place: str, expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError("the protocol", expected, found, hint, place=place)

@@ -12,13 +12,13 @@ import pydantic
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import canonical_json
 from elastic.protocol.components import complete, refusal, spell_out
-from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at
+from elastic.protocol.formatting import dotted
 from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import complete_probes
 from elastic.protocol.sections import COMPONENTS, Sections
-from elastic.protocol.words import dotted
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at
 
 #: Mistakes among the values of axes, behind which no more are looked for.
 ENOUGH = 100
@@ -59,9 +59,9 @@ def read_section(
     try:
         read = model.model_validate(completed[section])
     except pydantic.ValidationError as error:
-        told = {problem.path for problem in problems}
+        known = {problem.path for problem in problems}
         found = explain(error, model, completed[section], around=(section,))
-        return None, problems + [problem for problem in found if problem.path not in told]
+        return None, problems + [problem for problem in found if problem.path not in known]
     return None if problems else {section: read.model_dump()}, problems
 
 
@@ -168,8 +168,8 @@ class SectionVariants:
         read = self._read(at)
         if read is not None and canonical_json(read) != canonical_json(set_axes(section, axes, at)):
             last = list(axes)[-1]
-            should = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
-            error = ProtocolError(dotted(("axes", last)), should, "a value that does not", "one axis for both")
+            expected = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
+            error = ProtocolError(dotted(("axes", last)), expected, "a value that does not", "one axis for both")
             self._report(("axes", last), error)
 
     def _cause(self, problem: Problem, at: Position) -> Path:

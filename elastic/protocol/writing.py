@@ -11,8 +11,8 @@ import pydantic
 from ruamel.yaml import YAML
 
 from elastic.errors import ProtocolError
-from elastic.protocol.places import Place
-from elastic.protocol.tree import read_tree
+from elastic.protocol.positions import Place
+from elastic.protocol.yaml_tree import read_tree
 
 
 def as_yaml(data: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from rich.text import Text
 from elastic.cube.atomic import write_atomically
 from elastic.display.recorded import study_title
 from elastic.protocol.canonical import explain_difference
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
+from elastic.publishing.unpacking import unpack
 from elastic.report.comparison_page import AXIS, Compared, comparison_page, setting_words
 from elastic.report.study_differences import check_axes, differences, selected
 from elastic.study import Study, open_study

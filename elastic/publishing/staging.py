@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.claims.checking import check, check_cube, write_checked
 from elastic.cube import is_sealed, verify_manifest
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import write_json
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import CLAIMS, CUBE, FACTS, HISTORY, MANIFEST, PROTOCOL, RUNS
@@ -57,7 +57,7 @@ def stage(study: Study, folder: Path) -> Study:
     if not study.published:
         check(study)
         register_publication(study.folder, study.name)
-    with explained(folder):
+    with translate_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(study.folder / CUBE, folder / CUBE)
         for name in (FACTS, PROTOCOL, MANIFEST, HISTORY):

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import ElasticError, ModelError, StudyError
+from elastic.models.dry_run import first_line
 from elastic.models.external import resolve
 from elastic.models.own_modules import folder_of, own_modules
-from elastic.models.trial import first_line
 from elastic.models.wrappers import inside, unwrapped
 from elastic.protocol.allowed import allow_beside
 from elastic.recording.recorder import Recorder

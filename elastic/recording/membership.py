@@ -10,7 +10,7 @@ from typing import Any
 
 from elastic.checkpoint import ARITHMETIC, FIRST_ARITHMETIC, PROBE_ARITHMETIC
 from elastic.cube import read_report, remove_seal, study_lock, write_atomically, write_report
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import encode_json
 from elastic.cube.coordinates import Scalar
 from elastic.cube.epoch_files import FOLDER, record_files
@@ -130,7 +130,7 @@ def is_recorded(run: Path) -> bool:
 
 def discard(folder: Path, run: Path) -> None:
     """Remove what a run that the caller owns has; a cube that was sealed with its records loses its seal first."""
-    with explained(run):
+    with translate_os_errors(run):
         if is_recorded(run):
             remove_seal(folder)
         remove_report(run)
@@ -145,7 +145,7 @@ def discard(folder: Path, run: Path) -> None:
 
 def remove_report(run: Path) -> None:
     """Remove the status.json of a run: its records are about to become others."""
-    with explained(run / REPORT):
+    with translate_os_errors(run / REPORT):
         (run / REPORT).unlink(missing_ok=True)
 
 
@@ -178,8 +178,8 @@ def _stored(folder: Path) -> dict[str, Any] | None:
         return None
     recorded, names = stored.get(MARK), stored.get("coordinates")
     if not recorded or not isinstance(names, list):
-        should, found = "be empty or hold a recorded study", "the study of a protocol"
-        raise StudyError("the folder", should, found, "another folder", place=str(folder))
+        expected, found = "be empty or hold a recorded study", "the study of a protocol"
+        raise StudyError("the folder", expected, found, "another folder", place=str(folder))
     return stored
 
 

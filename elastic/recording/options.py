@@ -11,8 +11,8 @@ import numpy as np
 import pydantic
 
 from elastic.errors import ElasticError, OptionError
-from elastic.protocol.explanation import explain
 from elastic.protocol.sections import Probes
+from elastic.protocol.validation_errors import explain
 from elastic.registry import registry
 from elastic.runs.recorder import Due
 from elastic.training import probed_epochs
@@ -98,7 +98,7 @@ def _completed(name: str, options: Any) -> dict[str, Any]:
         return entry.complete(options)
     except OptionError as error:
         field = f"`probes.{name}.{error.field.strip('`')}`"
-        raise OptionError(field, error.should, error.found, error.hint) from None
+        raise OptionError(field, error.expected, error.found, error.hint) from None
 
 
 def _epochs(at: Any, epochs: int | np.integer[Any] | None) -> tuple[float, ...]:
@@ -131,4 +131,4 @@ def _scheduled(at: Any, epochs: int | None) -> list[int]:
         return probed_epochs(name, schedule, epochs)
     except ElasticError as error:
         field = f"`probes.at.{error.field.strip('`')}`"
-        raise OptionError(field, error.should, error.found, error.hint) from None
+        raise OptionError(field, error.expected, error.found, error.hint) from None

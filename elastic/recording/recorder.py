@@ -223,8 +223,10 @@ class Recorder(RunRecorder):
             hint = "a new Recorder on the same coordinates"
             raise StudyError("the Recorder", "be open", "one that was closed", hint)
         if clash := sorted(scalars.keys() & self.coordinates.keys()):
-            should = "have another name than the run's coordinates"
-            raise StudyError(f"`{clash[0]}`", should, "a coordinate of this name", f"{clash[0]}_now, or leaving it out")
+            expected = "have another name than the run's coordinates"
+            raise StudyError(
+                f"`{clash[0]}`", expected, "a coordinate of this name", f"{clash[0]}_now, or leaving it out"
+            )
         recorded = super().record(epoch, probe=probe, **scalars)
         for note in self.take_notes():
             self._told.append(note)

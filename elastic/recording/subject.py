@@ -163,8 +163,8 @@ def _tapped(
     if not isinstance(model, TappedModel):
         return tap(model, layers, example, position)
     if layers not in (None, "auto") and tuple(layers or ()) != model.layers:
-        should = "be left out for a built-in model, whose layers have names"
-        raise ModelError("`layers`", should, repr(layers), f"layers={list(model.layers)}")
+        expected = "be left out for a built-in model, whose layers have names"
+        raise ModelError("`layers`", expected, repr(layers), f"layers={list(model.layers)}")
     return model
 
 

@@ -150,9 +150,9 @@ class Commit:
         recorded, needed = journal.epochs(), list(range(self.trainer.epoch + 1))
         if recorded[: len(needed)] != needed and first:
             missing = sorted(set(needed) - set(recorded))
-            should, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
+            expected, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
             hint = f"deleting {self.folder} and running again: this run is trained anew, the others are kept"
-            raise Damaged("`journal`", should, found, hint, place=str(journal.folder))
+            raise Damaged("`journal`", expected, found, hint, place=str(journal.folder))
         self.recorder.resume(first)
         if different := changes(before, self.environment):
             watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")

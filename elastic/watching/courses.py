@@ -66,8 +66,8 @@ class Courses:
         known = sorted({v.name for layout in layouts for v in layout.variables if set(v.dims) in BY_LAYER})
         if layouts and known and self.metric.rpartition("/")[2] not in known and self.metric != "nc1":
             hint = nearest(self.metric, known, fallback=f"one of {', '.join(known)}")
-            should = "be a variable that the runs record by layer"
-            raise NotMeasured("`--metric`", should, repr(self.metric), hint)
+            expected = "be a variable that the runs record by layer"
+            raise NotMeasured("`--metric`", expected, repr(self.metric), hint)
 
     def of(self, status: RunStatus) -> Course:
         """Return the curves of a run.

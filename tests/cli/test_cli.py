@@ -19,7 +19,7 @@ from support import journals, processes, studies
 import elastic
 from elastic.__main__ import main
 from elastic.progress import Watcher
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
 ROOT = Path(elastic.__file__).parents[1]
 
@@ -218,8 +218,8 @@ def test_the_same_study_gives_the_same_drawings(command, finished_study, tmp_pat
 
 def test_every_kind_of_name_is_listed(command):
     listed = one_object(command("list", "--json").out)
-    assert set(listed) == {*ROOMS, "sections", "protocols"}
-    for kind in ROOMS:
+    assert set(listed) == {*PACKAGES, "sections", "protocols"}
+    for kind in PACKAGES:
         assert set(listed[kind]) == set(registry(kind).names())
         told = command("list", kind)
         assert told.code == 0

@@ -19,17 +19,19 @@ from elastic._version import AUTHORS
 from elastic.errors import Damaged, OptionError, StudyError
 from elastic.protocol.writing import as_yaml
 from elastic.publishing import crate
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
 from elastic.publishing.folder_writer import write_folder
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
 from elastic.publishing.results_index import write_index
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.verification import verify_archive
 from elastic.publishing.zip_writer import EPOCH, write_zip
 from elastic.report import citation
 
 ROOT = Path(elastic.__file__).parents[1]
+CRATE_VALIDATOR = Path(processes.__file__).with_name("crate_validator.py")
 
 EXPECTED = {
     "README.md", "CITATION.cff", "SHA256SUMS", "ro-crate-metadata.json", "protocol.yaml", "study.json", "runs.json",
@@ -155,7 +157,7 @@ def test_the_validator_of_crates_finds_nothing(archive, tmp_path):
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path)
     context = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
-    command = [os.environ["ROC_VALIDATOR_PYTHON"], Path(__file__).with_name("crate_validator.py"), context, tmp_path]
+    command = [os.environ["ROC_VALIDATOR_PYTHON"], CRATE_VALIDATOR, context, tmp_path]
     done = processes.run(command)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 

@@ -98,7 +98,7 @@ def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
 
 
 def _sections(model: type[pydantic.BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    from elastic.protocol.explanation import schema_at
+    from elastic.protocol.validation_errors import schema_at
 
     yield path, list(model.model_fields)
     for name in model.model_fields:

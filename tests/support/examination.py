@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from probes.real_steps import RANDOM, Truth, first, movements
 from torch import Tensor, nn
 
 import elastic
+from support.real_steps import RANDOM, Truth, first, movements
 
 #: A movement is right if it is off by at most this share of it, or of SMALL times the stepped sample's own.
 RIGHT, SMALL = 1e-3, 1e-2

@@ -10,16 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
-from support import processes
 
 from elastic.cube.owner import has_ended
+from support import processes
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 #: Run by hand, not by pytest; or what gives processes their limits.
 SCRIPTS = {
     *(TESTS / "support" / name for name in ("processes.py", "forked.py")),
-    TESTS / "lowest_versions.py",
+    *(TESTS / "scripts").iterdir(),
     *(TESTS / "benchmarks").iterdir(),
 }
 

@@ -13,11 +13,11 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from elastic.errors import ElasticError, ProtocolError
-from elastic.protocol.key_homes import homes, meant_by, part_of_its_own
+from elastic.protocol.formatting import EXTENDS, dotted, format_value, key_and_value
+from elastic.protocol.misplaced_keys import homes, meant_by, part_of_its_own
 from elastic.protocol.paths import Path, get
 from elastic.protocol.sections import COMPONENTS, Component
 from elastic.protocol.suggestions import suggestion
-from elastic.protocol.words import EXTENDS, dotted, key_and_value, told
 from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence
 
@@ -41,30 +41,30 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake, and the path of the part that it is found in.
+    """One error in a protocol, and the path of the part that it concerns.
 
     Attributes
     ----------
     path
         From the root of the protocol.
-    told
-        Its error without a place, or a function that returns it: of many mistakes one is told, and to find the nearest
-        known name takes time.
+    source
+        The error without a location, or a function that returns it: only some errors are reported, and finding the
+        closest known name takes time.
     at_key
-        Whether it is the key that is wrong, rather than its value.
+        Whether the key is wrong rather than its value.
     absent
-        Whether the part is what is missing; None: as the error says.
+        Whether the part is missing; None: as the error says.
     """
 
     path: Path
-    told: ElasticError | Callable[[], ElasticError]
+    source: ElasticError | Callable[[], ElasticError]
     at_key: bool = False
     absent: bool | None = None
 
     @cached_property
     def error(self) -> ElasticError:
-        """What is wrong, without a place."""
-        return self.told if isinstance(self.told, ElasticError) else self.told()
+        """The error, without a location."""
+        return self.source if isinstance(self.source, ElasticError) else self.source()
 
     @property
     def is_absence(self) -> bool:
@@ -131,7 +131,7 @@ def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str
     return path
 
 
-def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> Problem:
+def unknown_key(path: Path, known: list[str], *, expected: str | None = None) -> Problem:
     """Return the problem of a key that is none of those that are known beside it."""
     key = str(path[-1])
 
@@ -141,7 +141,7 @@ def unknown_key(path: Path, known: list[str], *, should: str | None = None) -> P
             elsewhere = [f"a part `{part}:` of its own, not in {dotted(path[:-1])}"]
         listed = f"one of {', '.join(known)}" if known else "leaving it out"
         hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
-        return ProtocolError(dotted(path), should or f"be a key of {dotted(path[:-1])}", repr(key), hint)
+        return ProtocolError(dotted(path), expected or f"be a key of {dotted(path[:-1])}", repr(key), hint)
 
     return Problem(path, tell, at_key=True, absent=False)
 
@@ -174,10 +174,10 @@ def _tell(
         key = [part for part in full if isinstance(part, str)][-1]  # what is in a list has its key's example
         hint = f"{key}: {json.dumps(field.examples[0])}"
     if kind == "missing":
-        should = f"be given for {component!r}" if component else "be given"
-        return ProtocolError(dotted(full), should, NOTHING, f"adding it ({hint})" if component else hint)
+        expected = f"be given for {component!r}" if component else "be given"
+        return ProtocolError(dotted(full), expected, NOTHING, f"adding it ({hint})" if component else hint)
     branches = dict.fromkeys(_WORDS.get(detail["type"]) or sentence(detail["msg"]) for detail in details)
-    should = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
+    expected = " or ".join(branches).replace(" or be ", " or ").replace(" after validation", "")
     value = details[0]["input"]
     meant = getattr((details[0].get("ctx") or {}).get("error"), "hint", None)
     if value is None or not isinstance(value, str | int | list):
@@ -186,7 +186,7 @@ def _tell(
         meant = suggestion(model, data, path, details, has_example=bool(field and field.examples))
     if meant is None and kind in _WORDS:
         meant = _with_space(value) or _example(model, full, path)
-    return ProtocolError(dotted(full), should, told(value), meant or hint)
+    return ProtocolError(dotted(full), expected, format_value(value), meant or hint)
 
 
 def _names(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Validate an RO-Crate by roc-validator without a network: the JSON-LD context is read from a file.
 
     python -m venv DIR && DIR/bin/pip install roc-validator==0.13.0
-    DIR/bin/python tests/publishing/crate_validator.py CONTEXT.jsonld CRATE [REQUIRED | RECOMMENDED]
+    DIR/bin/python tests/support/crate_validator.py CONTEXT.jsonld CRATE [REQUIRED | RECOMMENDED]
 
 It needs an environment of its own, as it wants an older rich. It is run by `test_archive` where the variable
 ``ROC_VALIDATOR_PYTHON`` names its Python. The package rocrate brings the context.

@@ -97,5 +97,5 @@ def _text(text: str) -> str:
     return text
 
 
-def _unfit(should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError("the value", should, shorten(found), hint)
+def _unfit(expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError("the value", expected, shorten(found), hint)

@@ -1,6 +1,6 @@
 """A long run of every metric of collapse against exact arithmetic; the suite does a few of the same trials.
 
-    python tests/metrics/fuzz_exact.py --minutes 10 [--seed 7]
+    python tests/scripts/fuzz_exact.py --minutes 10 [--seed 7]
 
 prints every disagreement with the seed that makes it, and exits 1 if there is one.
 """

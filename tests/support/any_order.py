@@ -25,7 +25,19 @@ import torch
 import xarray as xr
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from study.uninterrupted import (
+
+import elastic
+from elastic.__main__ import main
+from elastic.claims.checking import verdicts_on
+from elastic.cube import open_sealed
+from elastic.study.executors import worker_process
+from elastic.study.executors.worker import work_for
+from support import (
+    preloaded,  # noqa: F401 (once, instead of in each of the children)
+    recordings,
+    studies,
+)
+from support.uninterrupted import (
     assert_equal,
     assert_reads_within,
     assert_status,
@@ -36,18 +48,6 @@ from study.uninterrupted import (
     plainly,
     sealed,
 )
-from support import (
-    preloaded,  # noqa: F401 (once, instead of in each of the children)
-    recordings,
-    studies,
-)
-
-import elastic
-from elastic.__main__ import main
-from elastic.claims.checking import verdicts_on
-from elastic.cube import open_sealed
-from elastic.study.executors import worker_process
-from elastic.study.executors.worker import work_for
 
 ROOT = Path(tempfile.mkdtemp(prefix="any-order-"))
 

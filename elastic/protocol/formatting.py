@@ -43,10 +43,10 @@ def key_and_value(text: str) -> str | None:
     return f"{found[1]}: {found[2]}" if found else None
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as messages show it: null, true and false as YAML writes them, and all else cut short.
 
-    >>> told(None), told(True), told("a"), told([1.0])
+    >>> format_value(None), format_value(True), format_value("a"), format_value([1.0])
     ('null', 'true', "'a'", '[1.0]')
     """
     if value is None:

@@ -19,8 +19,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from probes.random_steps import ENTRIES, HEADS, PREAMBLE, STEPS, TIED
 from torch import Tensor, nn
+
+from support.random_steps import ENTRIES, HEADS, PREAMBLE, STEPS, TIED
 
 #: Shapes of one sample.
 SHAPES = {"vector": (5,), "sequence": (3, 4), "image": (2, 5, 6), "scalar": (), "token": (3,)}

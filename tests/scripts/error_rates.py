@@ -1,6 +1,6 @@
 """How often the judge is wrong: simulated studies, printed as the table of elastic/docs/claims.md.
 
-    PYTHONPATH=. python tests/error_rates.py [STUDIES]
+    PYTHONPATH=. python tests/scripts/error_rates.py [STUDIES]
 
 Studies are drawn whose truth lies on the edge of their claims, so that a verdict is false:
 supported and refuted are counted together. The effect is normal; lognormal with σ = 1; of Student's t with two

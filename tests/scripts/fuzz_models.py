@@ -1,4 +1,4 @@
-"""Examine random models for as long as asked: ``python tests/probes/fuzz_models.py --minutes 30 [--seed 0]``.
+"""Examine random models for as long as asked: ``python tests/scripts/fuzz_models.py --minutes 30 [--seed 0]``.
 
 ``--sweep linear norm`` examines every step of these families once, alone, ``--sweep`` every entry and head, and
 ``--replay "vector.0/3: shared.1 > 0"`` one model. It exits with 1 if anything was wrong: a number, a crash, a changed
@@ -20,9 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from probes.examination import Finding, Outcome, Subject, examine
-from probes.random_models import Random, Spec, compose
-from probes.random_steps import ENTRIES, HEADS, STEPS
+from support.examination import Finding, Outcome, Subject, examine
+from support.random_models import Random, Spec, compose
+from support.random_steps import ENTRIES, HEADS, STEPS
 
 ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
 

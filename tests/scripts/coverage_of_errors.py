@@ -1,6 +1,6 @@
 """How often standard errors and intervals of elasticity cover: draws of 8 × 32 samples on two trained networks.
 
-    PYTHONPATH=. python tests/metrics/coverage_of_errors.py [STEPPED] [DRAWS]
+    PYTHONPATH=. python tests/scripts/coverage_of_errors.py [STEPPED] [DRAWS]
 
 The networks are that of quickstart.yaml, and the same without batch norm and with little weight decay, in which one
 sample of eight carries 60 % of its class's self-response. Movements of all pairs of train samples are computed once;

@@ -15,11 +15,11 @@ from ruamel.yaml import YAML, events
 from ruamel.yaml.error import YAMLError
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import dotted, key_and_value, one_line
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Place, Places
-from elastic.protocol.scalars import kind_of, read_scalar
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.white_space import TabScanner
-from elastic.protocol.words import dotted, key_and_value, one_line
+from elastic.protocol.yaml_scalars import kind_of, read_scalar
 from elastic.registry import shorten
 
 MAX_LEVELS = 32
@@ -191,8 +191,10 @@ class _Builder:
     def _take_node(self, event: Any) -> None:
         if isinstance(event, events.AliasEvent) or event.anchor is not None:
             found = f"{'*' if isinstance(event, events.AliasEvent) else '&'}{event.anchor}"
-            should = "have no anchors and aliases (every value has one place, which messages name)"
-            raise self._wrong(event, "the protocol", should, shorten(found), "writing the value out where it is needed")
+            expected = "have no anchors and aliases (every value has one place, which messages name)"
+            raise self._wrong(
+                event, "the protocol", expected, shorten(found), "writing the value out where it is needed"
+            )
         if event.tag is not None:
             raise self._wrong(event, "the protocol", "have no tags", shorten(str(event.tag)), "the value alone")
         if self.open and isinstance(self.open[-1].container, dict) and self.open[-1].key is _NO_KEY:
@@ -207,15 +209,15 @@ class _Builder:
         if not isinstance(event, events.ScalarEvent):
             raise self._wrong(event, "a key", "be text", "a mapping or list", "`key: value`")
         if event.value == MERGE and event.implicit[0]:
-            should = "have no merge keys (YAML 1.1 has them, 1.2 has not) and no aliases"
-            raise self._wrong(event, "the protocol", should, repr(MERGE), "writing the merged keys out")
+            expected = "have no merge keys (YAML 1.1 has them, 1.2 has not) and no aliases"
+            raise self._wrong(event, "the protocol", expected, repr(MERGE), "writing the merged keys out")
         key = self._scalar(event, top.path)
         if not isinstance(key, str):
             raise self._wrong(event, "a key", "be text", shorten(event.value), "quotes around it if it is text")
         path = (*top.path, key)
         if len(top.container) == MAX_KEYS:
-            should, hint = f"have at most {MAX_KEYS:,} keys", "a look at the first of them (elastic schema)"
-            self.tree.cut = self._wrong(event, dotted(top.path), should, "one more", hint)
+            expected, hint = f"have at most {MAX_KEYS:,} keys", "a look at the first of them (elastic schema)"
+            self.tree.cut = self._wrong(event, dotted(top.path), expected, "one more", hint)
             return
         if key in top.container:
             found = f"it again (first at {self.tree.places.keys[path].text})"
@@ -258,10 +260,10 @@ class _Builder:
             return read_scalar(kind_of(self.resolver, event.value, event.implicit), event.value)
         except ProtocolError as error:
             name = dotted(path) if path else error.field
-            raise self._wrong(event, name, error.should, error.found, error.hint) from None
+            raise self._wrong(event, name, error.expected, error.found, error.hint) from None
 
     def _place(self, event: Any) -> Place:
         return self.locate(event.start_mark.line, event.start_mark.column)
 
-    def _wrong(self, event: Any, field: str, should: str, found: str, hint: str) -> ProtocolError:
-        return ProtocolError(field, should, found, hint, place=self._place(event).text)
+    def _wrong(self, event: Any, field: str, expected: str, found: str, hint: str) -> ProtocolError:
+        return ProtocolError(field, expected, found, hint, place=self._place(event).text)

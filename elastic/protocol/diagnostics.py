@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from elastic.errors import ElasticError
-from elastic.protocol.explanation import Problem
-from elastic.protocol.places import Place, Places
+from elastic.protocol.positions import Place, Places
+from elastic.protocol.validation_errors import Problem
 
 #: Mistakes that a message lists.
 MOST = 50

@@ -5,7 +5,7 @@ Libraries are imported inside the commands that need them: ``elastic --help`` lo
 
 from __future__ import annotations
 
-from elastic.cli import names, output, publishing, running, studies  # noqa: F401  (they enter their commands)
+from elastic.cli import documentation, names, output, publishing, running, studies  # noqa: F401  (they enter their commands)
 from elastic.cli.group import cli
 
 __all__ = ["cli"]

@@ -90,7 +90,7 @@ class ElasticityProbe:
             self._engine = self._choose(self.memory_budget)
         return self._engine
 
-    def _choose(self, memory_budget: int) -> Engine:
+    def _choose(self, memory_budget: int) -> EngineChoice:
         layer, finite = self.model.layer_of(self.loss.layer), self.lr is not None
         return choose_engine(
             self.model, self._example, engine=self.engine, finite=finite, layer=layer, memory_budget=memory_budget

@@ -37,8 +37,10 @@ IN_SAMPLE = {
     "plain, epoch 5": (*PLAIN, "training.epochs=5"),
 }
 STEPPED, OBSERVED, CLASSES = (8, 16, 32), 32, 10
-HEADS = ("network", "", "stepped", "clustered ±2", "response ±2", "interval", "similarity ±2", "interval", "locality ±2",
-         "interval", "locality", "corrected", "of all", "per sample")  # fmt: skip
+HEADS = (
+    "network", "", "stepped", "clustered ±2", "response ±2", "interval", "similarity ±2", "interval",
+    "locality ±2", "interval", "locality", "corrected", "of all", "per sample",
+)  # fmt: skip
 
 
 def of_protocol(settings: tuple[str, ...]) -> Iterator[Population]:
@@ -58,7 +60,7 @@ def of_protocol(settings: tuple[str, ...]) -> Iterator[Population]:
 
 def kept(folder: Path | None) -> Iterator[tuple[str, str, str, Population]]:
     """Yield network, kind, layer and population; from a folder where they are there already."""
-    told = {name: "in sample" for name in IN_SAMPLE}
+    told = dict.fromkeys(IN_SAMPLE, "in sample")
     told |= {name: "development" if name in DEVELOPMENT else "out of sample" for name in CASES}
     for number, (name, kind) in enumerate(told.items()):
         files = [folder / f"{number}_{layer}.npz" for layer in LAYERS] if folder else []

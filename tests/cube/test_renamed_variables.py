@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from elastic.cube import Variable, assemble
-from elastic.cube.redefined import names_now
+from elastic.cube.renamed_variables import names_now
 
 
 def with_formulas(layout, **formulas):

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from elastic.claims.checking import Checked
-from elastic.claims.telling import verdict_table
+from elastic.claims.verdict_table import verdict_table
 from elastic.claims.verdicts import Finding, Verdict, unmeasured
 
 

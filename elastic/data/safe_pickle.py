@@ -18,7 +18,7 @@ import numpy as np
 
 from elastic.data.regular_file import check_regular
 from elastic.errors import DataError
-from elastic.protocol.words import one_line
+from elastic.protocol.formatting import one_line
 
 #: Largest file that is read.
 MOST_BYTES = 2**31

@@ -14,7 +14,7 @@ from elastic._version import RELEASED, __version__
 ROOT = Path(elastic.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-#: What a wheel holds beside modules and pages of documentation.
+#: Files of the package that are no modules.
 DATA = {
     "elastic/py.typed", "elastic/references.bib", "elastic/report/templates/comparison.html.j2",
     "elastic/report/templates/explorer.js", "elastic/report/templates/report.css",
@@ -36,15 +36,15 @@ def test_the_citation_file_has_the_version_of_the_package_and_its_day():
 
 
 def test_the_changelog_has_the_form_of_keep_a_changelog():
-    """Versions, newest first, each with a day or "unreleased", and sections of known names, none twice."""
+    """Versions, newest first, each released on a day, with sections of the six names, none twice."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert text.startswith("# Changelog\n")
-    versions = re.findall(r"^## \[?([\w.]+)\]?(?: \((unreleased)\)| - (\d{4}-\d\d-\d\d))?$", text, re.M)
+    versions = re.findall(r"^## \[([\w.]+)\](?: - \d{4}-\d\d-\d\d)?$", text, re.M)
     assert len(versions) == len(re.findall("^## ", text, re.M)) > 0
-    assert versions[0][0] in {"Unreleased", __version__}
+    assert versions[0] in {"Unreleased", __version__}
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
         kinds = re.findall(r"^### (.+)$", section, re.M)
-        assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "Known limitations"}
+        assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
         assert len(kinds) == len(set(kinds))
 
 
@@ -69,14 +69,15 @@ def test_a_wheel_holds_the_package_its_data_and_the_protocols():
     protocols = {path.removeprefix("elastic/_protocols/") for path in held if path.startswith("elastic/_protocols/")}
     assert protocols == below("protocols")
     assert {"quickstart.yaml", "protocol.schema.json", "cluster/slurm.sh"} <= protocols
-    package = {path for path in held if not path.startswith(("elastic/_protocols/", "elastic/docs/"))}
-    assert package == {f"elastic/{path}" for path in below("elastic", "*.py") if not path.startswith("docs/")} | DATA
+    modules = {f"elastic/{path}" for path in below("elastic", "*.py") if not path.startswith("docs/")}
+    assert {path for path in held if not path.startswith("elastic/_protocols/")} == modules | DATA
     assert PROJECT["project"]["license-files"] == ["LICENSE"]
 
 
-def test_a_wheel_brings_one_name_to_the_import_path():
-    assert {path.partition("/")[0] for path in built("wheel")} == {"elastic"}
-    assert not [path for path in built("wheel") if path.startswith("elastic/docs/") and path.endswith("__init__.py")]
+def test_pages_of_the_documentation_lie_beside_the_import_path():
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["shared-data"] == {"elastic/docs": "share/elastic/docs"}
+    assert not [path for path in built("wheel") if path.startswith("elastic/docs/")]
 
 
 def test_a_source_distribution_holds_what_the_wheel_is_built_from_and_the_tests():

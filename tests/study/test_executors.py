@@ -34,7 +34,7 @@ SEEDS = 3
 ROOT = Path(elastic.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
-STOPPED = "elastic: stopped; the same command goes on from here"
+STOPPED = "elastic: stopped; run the same command to resume"
 
 
 class Journal(Watcher):

@@ -88,7 +88,9 @@ def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarra
         raise OptionError(_in_arguments(error, arguments), error.should, error.found, error.hint) from error
     found = getattr(optimum, quantity, None)
     if not _is_numbers(found):
-        returned = [name for name in getattr(optimum, "__dataclass_fields__", {}) if _is_numbers(getattr(optimum, name))]
+        returned = [
+            name for name in getattr(optimum, "__dataclass_fields__", {}) if _is_numbers(getattr(optimum, name))
+        ]
         hint = nearest(quantity, returned, fallback=f"one of {', '.join(returned)}")
         raise OptionError("`quantity`", f"be a number or numbers that {theory} returns", repr(quantity), hint)
     return np.atleast_1d(np.asarray(found, dtype=float))

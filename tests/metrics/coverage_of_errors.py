@@ -56,7 +56,7 @@ def of_protocol(settings: tuple[str, ...], epochs: int) -> Iterator[Population]:
 
 def kept(folder: Path | None) -> Iterator[tuple[str, str, str, Population]]:
     """Yield network, kind, layer and population; from a folder where they are there already."""
-    told = {name: "in sample" for name in IN_SAMPLE}
+    told = dict.fromkeys(IN_SAMPLE, "in sample")
     told |= {name: "development" if name in DEVELOPMENT else "out of sample" for name in CASES}
     for number, (name, kind) in enumerate(told.items()):
         files = [folder / f"{number}_{layer}.npz" for layer in LAYERS] if folder else []

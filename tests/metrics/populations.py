@@ -68,7 +68,11 @@ def cnn(channels: int, side: int, norm: bool = False) -> Callable[[int], nn.Sequ
     """Return the builder of two convolutions and a linear layer."""
 
     def build(inputs: int) -> nn.Sequential:
-        first = [nn.Conv2d(1, channels, 3, stride=2, padding=1), *([nn.BatchNorm2d(channels)] if norm else []), nn.ReLU()]
+        first = [
+            nn.Conv2d(1, channels, 3, stride=2, padding=1),
+            *([nn.BatchNorm2d(channels)] if norm else []),
+            nn.ReLU(),
+        ]
         then = [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten()]
         return nn.Sequential(*first, *then, nn.Linear(2 * channels * side * side, 64), nn.ReLU(), nn.Linear(64, 10))
 

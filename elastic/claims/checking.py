@@ -21,9 +21,9 @@ from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
 from elastic.errors import ElasticError, NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.protocol import Component, ReadClaim, read_claims
+from elastic.protocol.formatting import dotted
 from elastic.protocol.later_components import options_of
 from elastic.protocol.reading import Given
-from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
 from elastic.study.claim_history import register_verdicts
@@ -73,8 +73,8 @@ class Checked:
 
     def __repr__(self) -> str:
         counts = Counter(verdict.verdict for verdict in self.verdicts)
-        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
-        return f"<Checked {self.study!r}: {told or 'nothing claimed'}>"
+        format_value = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
+        return f"<Checked {self.study!r}: {format_value or 'nothing claimed'}>"
 
     def _repr_html_(self) -> str:
         return claims_html(self.to_json()["claims"], "the study claims nothing")
@@ -159,14 +159,14 @@ class Weighed:
     def verdict(self, level: float = LEVEL) -> Verdict:
         """Return the verdict at a level."""
         found = findings(self.evidence, level)
-        told = together([finding.verdict for finding in found])
+        format_value = together([finding.verdict for finding in found])
         alone = found if level == LEVEL else findings(self.evidence)
         return replace(
             _verdict(self.entry, self.options, self.evidence.quantity, found),
             estimates=self.evidence.estimand,
             level=level,
             plain=together([finding.verdict for finding in alone]),
-            fragile=fragile(self.evidence, told, level),
+            fragile=fragile(self.evidence, format_value, level),
         )
 
 
@@ -199,10 +199,10 @@ def _weighed(
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         options = entry.complete(options)
     except (UnknownName, OptionError) as error:
-        told: ElasticError = error
+        format_value: ElasticError = error
         if study is not None and place_of is None:
-            told = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
-        return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, told)
+            format_value = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
+        return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, format_value)
     is_planned = study is not None and not study.recorded  # a recorded study may have other epochs tomorrow
     try:
         evidence = evidence_of(entry, cube, options)
@@ -212,14 +212,14 @@ def _weighed(
     except (NotMeasured, OptionError) as error:
         at = option_at_fault(entry, options, error)
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
-            told = ProtocolError(
+            format_value = ProtocolError(
                 dotted(("claims", number, *at)),
                 in_words_of_claims(error),
                 error.found,
                 error.hint,
                 place=place_of(at) if place_of else None,
             )
-            return mistaken(claim.name, stated(entry, options), _source(claim.name, options), options, told)
+            return mistaken(claim.name, stated(entry, options), _source(claim.name, options), options, format_value)
         return _verdict(entry, options, "", (unmeasured(str(error)),))
 
 

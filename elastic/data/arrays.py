@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.regular_file import check_regular
+from elastic.data.source import OWN
 from elastic.errors import DataError
 
 #: Largest unpacked size in bytes of an array that is read: a small file may announce any size.
@@ -21,7 +22,7 @@ MOST_BYTES = 2**34
 NAMES = ("inputs", "labels", "test_inputs", "test_labels")
 
 
-@dataset()
+@dataset(source=OWN)
 def arrays(generator: torch.Generator, *, file: str) -> Samples:
     """Arrays of an ``.npz`` file (``numpy.savez(file, inputs=…, labels=…)``).
 
@@ -84,12 +85,12 @@ def _part(path: Path, found: dict[str, NDArray[Any]], prefix: str) -> tuple[NDAr
     """Return the inputs, as float32 or float64, and the labels of one part, checked."""
     inputs, labels = found[f"{prefix}inputs"], found[f"{prefix}labels"]
     if inputs.dtype.kind not in "biuf" or inputs.ndim < 2 or not inputs.size:
-        should = "be numbers of shape [n, …], two dimensions at least"
-        raise _unfit(path, f"{prefix}inputs", should, f"{inputs.dtype} of shape {inputs.shape}")
+        expected = "be numbers of shape [n, …], two dimensions at least"
+        raise _unfit(path, f"{prefix}inputs", expected, f"{inputs.dtype} of shape {inputs.shape}")
     whole = np.can_cast(labels.dtype, np.int64) and labels.dtype.kind in "iu"
     if not (whole or labels.dtype.kind == "U") or labels.shape != inputs.shape[:1]:
-        should = f"be {len(inputs)} integers or strings, one for each of {prefix}inputs"
-        raise _unfit(path, f"{prefix}labels", should, f"{labels.dtype} of shape {labels.shape}")
+        expected = f"be {len(inputs)} integers or strings, one for each of {prefix}inputs"
+        raise _unfit(path, f"{prefix}labels", expected, f"{labels.dtype} of shape {labels.shape}")
     # float32 where it holds every value of the type (8 and 16 bits), else float64.
     small = np.result_type(inputs.dtype, np.float32) == np.float32
     numbers = inputs.astype(np.float32 if small else np.float64)
@@ -98,5 +99,5 @@ def _part(path: Path, found: dict[str, NDArray[Any]], prefix: str) -> tuple[NDAr
     return numbers, labels
 
 
-def _unfit(path: Path, name: str, should: str, found: str) -> DataError:
-    return DataError(f"`{name}` of {path}", should, found, "numpy.savez with other arrays (elastic show arrays)")
+def _unfit(path: Path, name: str, expected: str, found: str) -> DataError:
+    return DataError(f"`{name}` of {path}", expected, found, "numpy.savez with other arrays (elastic show arrays)")

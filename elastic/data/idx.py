@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.idx_file import read_idx
+from elastic.data.source import OWN
 from elastic.errors import DataError
 
 
-@dataset()
+@dataset(source=OWN)
 def idx(generator: torch.Generator, *, folder: str) -> Samples:
     """Images of a folder in the layout of MNIST, as [n, 1, height, width] of 0 … 255.
 
@@ -53,8 +54,8 @@ def _read_part(folder: Path, part: str, hint: str) -> tuple[NDArray[np.uint8], N
     labels_file = _find(folder, f"{part}-labels-idx1-ubyte", hint)
     images, labels = read_idx(images_file, dimensions=3), read_idx(labels_file, dimensions=1)
     if len(images) != len(labels):
-        should = f"hold one label for each of the {len(images)} images of {images_file.name}"
-        raise DataError(f"`{labels_file}`", should, f"{len(labels)} labels", "files of one data set")
+        expected = f"hold one label for each of the {len(images)} images of {images_file.name}"
+        raise DataError(f"`{labels_file}`", expected, f"{len(labels)} labels", "files of one data set")
     return images, labels
 
 

@@ -77,5 +77,5 @@ def _read_header(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...
     return shape
 
 
-def _damaged(path: Path, should: str, found: str) -> DataError:
-    return DataError(f"`{path}`", should, found, "a fresh copy of the file")
+def _damaged(path: Path, expected: str, found: str) -> DataError:
+    return DataError(f"`{path}`", expected, found, "a fresh copy of the file")

@@ -18,7 +18,7 @@ from elastic.data.superclasses import merge_classes
 from elastic.data.transforms import choose_classes, split, standardize, take_per_class
 from elastic.data.unseen import keep_aside
 from elastic.errors import DataError, ElasticError
-from elastic.protocol.scalars import UNPRINTABLE
+from elastic.protocol.yaml_scalars import UNPRINTABLE
 from elastic.registry import registry, shorten
 
 Normalize = Literal["standardize", "none"]

@@ -86,8 +86,8 @@ def take_per_class(samples: Samples, per_class: int, generator: torch.Generator)
     counts = torch.bincount(strata, minlength=len(names))
     if not 1 <= per_class <= int(counts.min()):
         rarest = names[int(counts.argmin())]
-        should = f"be 1 to {int(counts.min())}, the number of train samples of class {rarest!r}"
-        raise DataError("`data.per_class`", should, f"{per_class}", f"per_class: {int(counts.min())}")
+        expected = f"be 1 to {int(counts.min())}, the number of train samples of class {rarest!r}"
+        raise DataError("`data.per_class`", expected, f"{per_class}", f"per_class: {int(counts.min())}")
     return samples.take(choose_per_class(strata, per_class, generator))
 
 

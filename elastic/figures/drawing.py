@@ -106,11 +106,11 @@ def why_left_out(error: ElasticError) -> str:
     >>> why_left_out(NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint))
     'shows an axis of the study beside the seed; this study has seeds only'
     """
-    if "variable" in error.should:
+    if "variable" in error.expected:
         return f"shows {error.field}, which this study does not record"
-    if "finite" in error.should:
+    if "finite" in error.expected:
         return f"shows {error.field}, which has no value yet"
-    return f"shows {error.should.removeprefix('be ').removeprefix('have ')}; this study has {error.found}"
+    return f"shows {error.expected.removeprefix('be ').removeprefix('have ')}; this study has {error.found}"
 
 
 def options_of(entries: Sequence[Entry], settings: Sequence[str]) -> dict[str, Any]:

@@ -78,9 +78,9 @@ class GuestAxes:
 
     def _check(self, count: int) -> None:
         if count != len(self.axes):
-            should = f"be {'one Axes' if count == 1 else f'{count} Axes, or a figure or subfigure,'} for its panels"
+            expected = f"be {'one Axes' if count == 1 else f'{count} Axes, or a figure or subfigure,'} for its panels"
             found = "one Axes" if len(self.axes) == 1 else f"{len(self.axes)} Axes"
-            raise OptionError("`ax`", should, found, "ax=figure.subfigures(), in which it makes its own panels")
+            raise OptionError("`ax`", expected, found, "ax=figure.subfigures(), in which it makes its own panels")
 
     def legend(self, *args: Any, **options: Any) -> Any:
         """Write a legend into the first axes."""

@@ -62,19 +62,19 @@ class OwnFunction:
             return value.reshape(())
         if value.shape in ((len(outputs),), (len(outputs), 1)):
             return value.reshape(-1)
-        should, hint = "return one number, or one a sample [n]", "reduction='mean', or .mean(1) for each sample"
-        raise self.refused(should, f"shape {list(value.shape)} for {len(outputs)} samples", hint)
+        expected, hint = "return one number, or one a sample [n]", "reduction='mean', or .mean(1) for each sample"
+        raise self.refused(expected, f"shape {list(value.shape)} for {len(outputs)} samples", hint)
 
     def alone(self, outputs: Tensor, label: Tensor) -> Tensor:
         """Return the loss of one sample, outputs [d]: what the callable gives on a batch of one."""
         return self(outputs[None], label[None]).sum()
 
-    def refused(self, should: str, found: str, hint: str) -> ModelError:
+    def refused(self, expected: str, found: str, hint: str) -> ModelError:
         """Return the error of a loss that does not do what it should."""
-        return ModelError(f"`loss` {self.name}", should, found, hint)
+        return ModelError(f"`loss` {self.name}", expected, found, hint)
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn what the callable raises into a ModelError."""
         try:
             yield
@@ -101,13 +101,13 @@ def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
     """
 
     def per_sample(outputs: Tensor, labels: Tensor) -> Tensor:
-        with own.explained():
+        with own.translate_errors():
             if not vectorised:
                 return own.of_samples(outputs.double(), labels)
             return _vectorised(own.alone, outputs, labels)
 
     def gradient(outputs: Tensor, labels: Tensor) -> LossGradient:
-        with own.explained():
+        with own.translate_errors():
             found = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
         return by_norm(_finite(own, outputs, found.detach()))
 

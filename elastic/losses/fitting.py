@@ -119,7 +119,7 @@ def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
     """Return the loss of a batch; None for numbers that the loss is not made for."""
     states = _random_states()
     try:
-        with own.explained():
+        with own.translate_errors():
             value, slopes = backpropagated(own, batch.outputs, batch.labels)
             again = own(batch.outputs, batch.labels)
     except ModelError as refused:
@@ -140,7 +140,7 @@ def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
 
 def _check_reads(own: OwnFunction, batch: Batch, parameters: Iterable[Tensor]) -> None:
     """Refuse a loss with a term of the model's parameters, such as a penalty on weights."""
-    with own.explained(), torch.enable_grad():
+    with own.translate_errors(), torch.enable_grad():
         value = own(batch.outputs.clone().requires_grad_(), batch.labels)
     known = {id(parameter) for parameter in parameters}
     waiting: list[Any] = [value.grad_fn]

@@ -2,7 +2,7 @@ r"""What locality is known to, and its bias, by leaving out one sample at a time
 
 Locality is a ratio of means over few samples with heavy tails: it is biased upwards where few samples are stepped. On a
 network in which one sample of eight carries 60 % of its class's self-response, it is 3.01 at 8 stepped samples of a
-class and 2.60 at all 144 (`tests/metrics/coverage_of_errors.py`). The jackknife estimates the part of the bias that
+class and 2.60 at all 144 (`tests/scripts/coverage_of_errors.py`). The jackknife estimates the part of the bias that
 falls as 1/n: the corrected value at 8 is 2.79. One and a half times that correction (a bias that falls as n^-0.65)
 removes more of the bias at 8 samples and overcorrects at 32; its error, bias and spread together, was larger on every
 network on which it was tried.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import TappedModel, Task
-from elastic.models.trial import blank_batch, first_line, trial
+from elastic.models.dry_run import blank_batch, first_line, trial
 from elastic.registry import registry
 
 

@@ -105,8 +105,8 @@ class TappedModel(nn.Module, ABC):
         if loss == "logits":
             return self.output
         if self.penultimate is None:
-            should = "have a layer before the logits, whose features the loss is of"
-            raise ModelError("`model`", should, "logits alone", "naming it in `layers`, or a loss of the logits")
+            expected = "have a layer before the logits, whose features the loss is of"
+            raise ModelError("`model`", expected, "logits alone", "naming it in `layers`, or a loss of the logits")
         return self.penultimate
 
     def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:

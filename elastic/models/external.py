@@ -12,9 +12,9 @@ from torch import nn
 
 from elastic.errors import ElasticError, ModelError, NotAllowed
 from elastic.models.contract import LOGITS, Task, model
+from elastic.models.dry_run import blank_batch, first_line
 from elastic.models.own_modules import folder_of, import_own, own_modules
 from elastic.models.tapped import Tapped
-from elastic.models.trial import blank_batch, first_line
 
 _NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 

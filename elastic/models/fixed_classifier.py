@@ -24,8 +24,10 @@ def simplex_etf(classes: int, width: int) -> Tensor:
     [[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]]
     """
     if width < classes - 1:
-        should = f"have {classes - 1} features or more for an ETF of {classes} classes"
-        raise ModelError("the penultimate layer", should, str(width), "a wider layer, or training.classifier: learned")
+        expected = f"have {classes - 1} features or more for an ETF of {classes} classes"
+        raise ModelError(
+            "the penultimate layer", expected, str(width), "a wider layer, or training.classifier: learned"
+        )
     centring = torch.eye(classes, dtype=torch.float64) - 1 / classes
     across = torch.linalg.eigh(centring).eigenvectors[:, 1:]
     turned, _ = torch.linalg.qr(torch.randn(width, classes - 1, dtype=torch.float64))

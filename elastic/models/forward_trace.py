@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS
+from elastic.models.dry_run import first_line, trial
 from elastic.models.returned import Returned, first_tensor, version_of
-from elastic.models.trial import first_line, trial
 
 #: Samples of the example that are run: shapes and names need no more, and every output is held.
 SAMPLES = 2

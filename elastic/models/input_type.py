@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from elastic.models.trial import trial
+from elastic.models.dry_run import trial
 
 
 def input_type(model: nn.Module, example: Tensor) -> torch.dtype:

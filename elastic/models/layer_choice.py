@@ -57,8 +57,8 @@ def choose_layers(model: nn.Module, example: Tensor | None, layers: Sequence[str
     if layers != AUTO and not patterns:
         return names
     if example is None:
-        should = "be names of submodules where no inputs are at hand to run the model on"
-        raise ModelError("`layers`", should, repr(layers), "example=inputs")
+        expected = "be names of submodules where no inputs are at hand to run the model on"
+        raise ModelError("`layers`", expected, repr(layers), "example=inputs")
     found = trace(model, example)
     if layers == AUTO:
         return auto_layers(found)
@@ -95,10 +95,10 @@ def _matched(found: Trace, pattern: str) -> list[str]:
     can = {id(run): name for name, run in reversed(runs.items()) if not run.obstacle}
     if can:
         return list(can.values())
-    should = "match a submodule that can be tapped"
+    expected = "match a submodule that can be tapped"
     if matching:
         name = matching[0]
-        raise ModelError("`layers`", f"{should}, as elastic.layers shows", f"{pattern!r}, which matches {name!r}, "
+        raise ModelError("`layers`", f"{expected}, as elastic.layers shows", f"{pattern!r}, which matches {name!r}, "
                          f"which {runs[name].obstacle}", "another pattern")  # fmt: skip
     deeper = [name for name in named if fnmatchcase(name, pattern)]
     hint = (
@@ -106,7 +106,7 @@ def _matched(found: Trace, pattern: str) -> list[str]:
         if deeper
         else nearest(pattern, named, fallback="names in elastic.layers(model, example)")
     )
-    raise ModelError("`layers`", should, f"{pattern!r}, which matches none", hint)
+    raise ModelError("`layers`", expected, f"{pattern!r}, which matches none", hint)
 
 
 def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from elastic.errors import ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, LOGITS, TappedModel
-from elastic.models.following import last_linear, linear_after
+from elastic.models.dry_run import trial, uncompiled
 from elastic.models.layer_choice import choose_layers
+from elastic.models.linear_readers import last_linear, linear_after
 from elastic.models.positions import Position, at_position
 from elastic.models.returned import Returned, first_tensor, is_transformed
-from elastic.models.trial import trial, uncompiled
 from elastic.models.wrappers import unwrapped
 from elastic.registry import nearest
 
@@ -146,8 +146,8 @@ class Tapped(TappedModel):
         hidden = tuple(name for name in self._names if name not in giving)
         output = self._output or (giving[0] if giving else LOGITS)
         if output in hidden:
-            should = "give the output, whose name that is where no other is given"
-            raise _layer_error(output, should, "a hidden layer", "renaming the submodule, or leaving it out")
+            expected = "give the output, whose name that is where no other is given"
+            raise _layer_error(output, expected, "a hidden layer", "renaming the submodule, or leaving it out")
         self._names, self._output, self._is_settled = hidden, output, True
 
     def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -282,5 +282,5 @@ def _feature(name: str, output: Any, count: int) -> Tensor:
     return tensor
 
 
-def _layer_error(name: str, should: str, found: str, hint: str) -> ModelError:
-    return ModelError(f"layer `{name}`", should, found, hint)
+def _layer_error(name: str, expected: str, found: str, hint: str) -> ModelError:
+    return ModelError(f"layer `{name}`", expected, found, hint)

@@ -29,6 +29,29 @@ ProbeFunction = Callable[..., "Probe"]
 
 
 @dataclass(frozen=True)
+class TrainingSteps:
+    """How a training steps from batch to batch: what a probe needs that accounts for movements of training.
+
+    Attributes
+    ----------
+    per_epoch
+        Steps of an epoch.
+    momentum
+        Share of the previous update that each update keeps; None where the optimizer's step is no multiple of a sum of
+        gradients (Adam).
+    nesterov
+        Whether the momentum is Nesterov's.
+    decays
+        λ of the (λ/2)‖θ‖² that the objective adds, by the name of each parameter.
+    """
+
+    per_epoch: int
+    momentum: float | None
+    nesterov: bool
+    decays: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is probed: a model, its loss and fixed samples.
 
@@ -48,6 +71,8 @@ class Subject:
         Bytes that the intermediate arrays of a probe may take.
     unseen
         Samples of classes that the model is not trained on, with labels of their own; None where there are none.
+    steps
+        How the model is trained; None where it is not known, as of a user's own loop.
     """
 
     model: TappedModel
@@ -57,6 +82,7 @@ class Subject:
     weight_decay: float | None = None
     memory_budget: int = 2**30
     unseen: Samples | None = None
+    steps: TrainingSteps | None = None
 
     @property
     def classes(self) -> tuple[int | str, ...]:

@@ -18,13 +18,13 @@ from elastic.models.building import build_model
 from elastic.models.contract import TappedModel, Task
 from elastic.models.fixed_classifier import fix_classifier
 from elastic.optimizers import build_optimizer, ridge_of
-from elastic.probes.contract import Probe, Subject, build_probes
+from elastic.probes.contract import Probe, Subject, TrainingSteps, build_probes
 from elastic.protocol import Data, Settings
 from elastic.protocol.later_components import fill_in
 from elastic.registry import Entry, registry
 from elastic.runs.layouts import layout_of
 from elastic.runs.scalars import recorded
-from elastic.training import Randomness, Trainer, build_objective, probed_epochs
+from elastic.training import Randomness, Trainer, batches, build_objective, probed_epochs
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
         classifier_decay(trainer),
         settings.probes.memory_budget_bytes,
         None if prepared.unseen is None else on_device(prepared.unseen, device, dtype),
+        training_steps(trainer, settings),
     )
     probes = build_probes(subject, settings.probes.asked)
     at = settings.probes.at
@@ -107,6 +108,20 @@ def classifier_decay(trainer: Trainer) -> float:
     return trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
 
 
+def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
+    """Return how a trainer steps; the momentum is known of optimizers that step along a sum of gradients alone."""
+    entry = registry("optimizers").get(settings.optimizer.name)
+    options = entry.complete(settings.optimizer.options)
+    momentum = {"sgd": options.get("momentum"), "gradient_flow": 0.0}.get(settings.optimizer.name)
+    model, objective = trainer.model, trainer.objective
+    return TrainingSteps(
+        per_epoch=len(batches(len(trainer.splits["train"]), trainer.batch_size, torch.Generator())),
+        momentum=momentum,
+        nesterov=bool(options.get("nesterov", False)),
+        decays={name: objective.ridge(p) for name, p in model.named_parameters() if p.requires_grad},
+    )
+
+
 def build_trainer(
     settings: Settings, samples: Mapping[str, Samples], device: torch.device, dtype: torch.dtype, allow: tuple[str, ...]
 ) -> Trainer:
@@ -118,7 +133,7 @@ def build_trainer(
         found, hint = f"{settings.loss.name!r}, for two classes", "cross_entropy or mse, or two `data.classes`"
         raise ModelError("`loss.name`", should, found, hint)
     task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels, loss.outputs)
-    with randomness.lent():
+    with randomness.isolated_rng():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)
         scale_weights(model, settings.training.init_scale)
         if settings.training.classifier == "etf":

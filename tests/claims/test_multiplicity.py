@@ -3,11 +3,11 @@
 import itertools
 import math
 
-import error_rates
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
+from scripts import error_rates
 from support import simulated_cubes as sim
 
 from elastic.claims.contract import Evidence

@@ -1,0 +1,121 @@
+"""The account of class means closes for short steps and stays open for long ones, beside a network written in NumPy."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from support import written_network as twin
+
+import elastic
+from elastic.analysis.closure import closure
+
+LAYERS = ("hidden", "logits")
+SHORT = {"lr": 0.002, "steps": 400, "every": 20}
+
+
+def recorded(folder, x, labels, path, *, every, lr, probe):
+    """Record every few of the parameters [steps + 1] of a path as a study, one step an epoch."""
+    net = twin.module()
+    at = list(range(0, len(path), every))
+    probes = {"at": at, "collapse": None, "elasticity": None, "class_steps": probe}
+    train = torch.as_tensor(x), torch.as_tensor(labels)
+    with elastic.Recorder(folder, net, layers=["1", "2"], train=train, probes=probes, evaluate=False) as recorder:
+        for number in at:
+            twin.load(net, path[number])
+            recorder.record(number, lr=lr(number - 1) if callable(lr) else lr)
+    return elastic.open_study(folder).cube
+
+
+def account(folder, *, steps, every, lr, momentum=0.0, decay=0.0, nesterov=False, counts=(6, 6, 6)):
+    """Return the cube, its account, and the path of a training."""
+    x, labels = twin.data(counts)
+    path = twin.train(x, labels, steps=steps, lr=lr, momentum=momentum, decay=decay, nesterov=nesterov)
+    probe = {"momentum": momentum, "steps_per_epoch": 1, "weight_decay": decay}
+    cube = recorded(folder, x, labels, path, every=every, lr=lr, probe=probe)
+    return cube, closure(cube, nesterov=nesterov).isel(seed=0), path, x, labels
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"counts": (3, 6, 9)},
+        {"decay": 0.05},
+        {"momentum": 0.8, "lr": 0.0003},
+        {"momentum": 0.8, "lr": 0.0003, "nesterov": True, "decay": 0.05},
+        {"lr": lambda step: 0.002 if step < 240 else 0.0005},
+    ],
+    ids=["plain", "unequal classes", "decay", "momentum", "nesterov and decay", "schedule"],
+)
+def test_the_account_of_short_steps_closes(tmp_path, rule):
+    _, found, path, x, labels = account(tmp_path, **{**SHORT, **rule})
+    for place, layer in enumerate(LAYERS):
+        changes = found["mean_gram_change"].isel(layer=place)
+        wanted = twin.gram(path[-1], x, labels, layer) - twin.gram(path[0], x, labels, layer)
+        np.testing.assert_allclose(changes.sum("epoch"), wanted, atol=1e-12)
+    assert (found["residual"] < 0.02).all()
+    assert (found["total_residual"] < 0.01).all()
+    assert (found["log_ratio_residual"] < 0.01).all()
+    for name in ("between", "within", "log_ratio"):
+        told = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
+        np.testing.assert_allclose(told.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
+
+
+def test_without_the_decay_or_the_momentum_of_training_it_stays_open(tmp_path):
+    cube, found, *_ = account(tmp_path, **{**SHORT, "lr": 0.0003, "momentum": 0.8, "decay": 0.3})
+    assert (found["total_residual"] < 0.02).all()
+    assert (closure(cube, momentum=0.0)["total_residual"] > 0.5).all()
+    part = found["between_decay"].sum("epoch") / found["between_change"].sum("epoch")
+    assert (abs(part) > 0.2).all()
+
+
+def test_the_account_of_long_steps_stays_open(tmp_path):
+    _, found, *_ = account(tmp_path, lr=6.0, steps=20, every=1)
+    assert (found["total_residual"] > 0.5).all()
+    assert (found["total_r_squared"] < 0.75).all()
+
+
+def test_it_sums_the_rates_of_every_step_where_every_step_is_probed(tmp_path):
+    rule = {"lr": 0.3, "momentum": 0.6, "decay": 0.02}
+    _, found, path, x, labels = account(tmp_path, steps=8, every=1, **rule)
+    for place, layer in enumerate(LAYERS):
+        steps = [
+            [-(g + rule["decay"] * p) for g, p in zip(twin.gradient(theta, x, labels), theta, strict=True)]
+            for theta in path
+        ]
+        rates = [twin.along(lambda t: twin.gram(t, x, labels, layer), *at) for at in zip(path, steps, strict=True)]  # noqa: B023
+        middle = [(one + other) / 2 for one, other in pairwise(rates)]
+        wanted = []
+        for now in range(len(middle)):
+            since = [rule["momentum"] ** (now - then) for then in range(now + 1)]
+            then = sum(weight * rate for weight, rate in zip(since, middle, strict=False))
+            wanted.append(rule["lr"] * (then + sum(since) * middle[now]) / 2)
+        np.testing.assert_allclose(found["mean_gram_account"].isel(layer=place), wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_rates_are_those_of_steps_on_single_classes(tmp_path):
+    cube, _, path, x, labels = account(tmp_path, steps=2, every=1, lr=0.1, decay=0.4, counts=(3, 6, 9))
+    held = cube["class_steps"].isel(seed=0, epoch=1)
+    np.testing.assert_allclose(held["step_share"], [3 / 18, 6 / 18, 9 / 18])
+    for place, layer in enumerate(LAYERS):
+        grams, spreads = (lambda t, of=of, layer=layer: of(t, x, labels, layer) for of in (twin.gram, twin.variances))
+        of_layer, theta = held.isel(layer=place), path[1]
+        np.testing.assert_allclose(of_layer["mean_gram"], grams(theta), atol=1e-12)
+        np.testing.assert_allclose(of_layer["class_variance"], spreads(theta), atol=1e-12)
+        for j in range(3):
+            step = [-g for g in twin.gradient(theta, x[labels == j], labels[labels == j])]
+            moved = twin.along(grams, theta, step)
+            np.testing.assert_allclose(of_layer["between_response"][j], np.diag(moved), atol=1e-8)
+            np.testing.assert_allclose(
+                of_layer["class_variance_response"][j], twin.along(spreads, theta, step), atol=1e-8
+            )
+        every = [-g for g in twin.gradient(theta, x, labels)]
+        np.testing.assert_allclose(of_layer["mean_gram_response"], twin.along(grams, theta, every), atol=1e-8)
+        decay = [-0.4 * p for p in theta]
+        np.testing.assert_allclose(of_layer["mean_gram_decay_response"], twin.along(grams, theta, decay), atol=1e-8)
+        np.testing.assert_allclose(
+            of_layer["class_variance_decay_response"], twin.along(spreads, theta, decay), atol=1e-8
+        )

@@ -85,7 +85,7 @@ def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarra
     try:
         optimum = function(**arguments)
     except ElasticError as error:  # told of the theory's argument: lead to it in the claim
-        raise OptionError(_in_arguments(error, arguments), error.should, error.found, error.hint) from error
+        raise OptionError(_in_arguments(error, arguments), error.expected, error.found, error.hint) from error
     found = getattr(optimum, quantity, None)
     if not _is_numbers(found):
         returned = [

@@ -255,7 +255,7 @@ def modules_outside() -> list[str]:
 
 @cache
 def registry(kind: str) -> Registry:
-    """Return the one registry of a kind (a key of `ROOMS`)."""
+    """Return the one registry of a kind (a key of `PACKAGES`)."""
     return Registry(kind, PACKAGES[kind])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shutil
@@ -36,7 +37,47 @@ def test_the_readme_fits_on_one_page():
 def test_every_python_block_is_run_by_a_test_below():
     """A page that shows code for the first time needs a test here."""
     shown = {page for page in TEXTS if blocks(page)}
-    assert shown == {"README", "recording", "measuring", "publishing", "reading", "extending"}
+    assert shown == {
+        "README", "recording", "measuring", "publishing", "reading", "extending", "tutorial_loop", "tutorial_protocol",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "pycon")])
+def test_every_console_example_prints_what_it_shows(page):
+    text = "".join(blocks(page, "pycon"))
+    examples = doctest.DocTestParser().get_doctest(text, {}, page, f"{page}.md", 0)
+    assert len(examples.examples) > 2
+    told = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=told.append)
+    assert not told, "".join(told)
+
+
+def test_the_tutorial_of_a_loop_records_reads_and_claims(tmp_path, monkeypatch, capsys):
+    code = "\n".join(blocks("tutorial_loop"))
+    for written, short in (("epochs = 40", "epochs = 2"), ("range(3)", "range(2)"), ("[:1400]", "[:300]")):
+        assert written in code
+        code = code.replace(written, short)
+    monkeypatch.chdir(tmp_path)
+    run_block(code, "tutorial_loop")
+    assert "estimate" in capsys.readouterr().out
+    study = elastic.open_study("results/tutorial")
+    assert study.cube["collapse"]["nc1"].sizes["seed"] == 2
+    (claims,) = blocks("tutorial_loop", "yaml")
+    Path("claims.yaml").write_text(claims)
+    names = [claim["name"] for claim in elastic.check(study, claims="claims.yaml").to_json()["claims"]]
+    assert names == ["collapse_deepens_with_training", "collapse_deepens_with_depth", "locality_above"]
+
+
+def test_the_tutorial_of_a_protocol_runs(tmp_path, monkeypatch, capsys):
+    (text,), (code,) = blocks("tutorial_protocol", "yaml"), blocks("tutorial_protocol")
+    file = tmp_path / "decay.yaml"
+    file.write_text(text)
+    assert len(elastic.load_protocol(file).cells) == 6
+    monkeypatch.chdir(tmp_path)
+    elastic.run(file, settings=["training.epochs=1", "data.per_class=20", "axes.seed=[0]"])
+    capsys.readouterr()
+    run_block(code, "tutorial_protocol")
+    assert capsys.readouterr().out.strip() == "('decay', 'seed', 'layer')"
 
 
 #: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.

@@ -39,7 +39,7 @@ def _figure(entry: Entry, sources: Path) -> str:
         heading(entry.name, 1, label_of("figures", entry.name)),
         prose(entry.docstring),
         shown,
-        code([command], "console"),
+        code([command], "bash"),
         code(["study = elastic.open_study(STUDY)", python], "python"),
         options_table(options_of(entry)),
     ]

@@ -145,9 +145,7 @@ def _weights_of_run(probed: Any, recorded: Any, lr: Any, steps: float, momentum:
     return step_weights(probed, recorded, lr, steps, momentum, nesterov)
 
 
-def _learning_rates(
-    cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]
-) -> xr.DataArray:
+def _learning_rates(cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]) -> xr.DataArray:
     status = cube["training"].dataset["status"]
     if "lr" in cube["training"].dataset.data_vars:
         rates = read(cube, "training/lr", where=where)

@@ -1,4 +1,4 @@
-"""The facts of a registered function that a user asks for: formula, source, what is claimed, where it is found."""
+"""Facts of a registered function that `elastic show` prints: formula, source, claimed statement, place in the cube."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.registry import Entry, registry
 
 
 def facts_of(entry: Entry) -> list[RenderableType]:
-    """Return a table of facts, none where the kind has none."""
+    """Return a table of facts, or None for kinds without facts."""
     rows = {"metrics": _metric, "claims": _claim, "probes": _probe}.get(entry.kind, _none)(entry)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)

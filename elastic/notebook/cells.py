@@ -1,4 +1,4 @@
-"""The cells of a study's notebook: its question, then one step after the other to an answer that is computed."""
+"""The cells of a study's notebook: the question, analyses and figures, and the computed conclusion."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from elastic.study import Study
 
 
 def cells(study: Study, place: str) -> Iterator[Cell]:
-    """Yield the cells of a notebook for what a study holds.
+    """Yield the cells of a study's notebook.
 
     Parameters
     ----------
     study
-        May be under way; cells about what is not measured yet are left out.
+        The study; its runs may be unfinished. Cells on unmeasured variables are left out.
     place
-        The study's folder as the notebook reaches it.
+        Path of the study's folder from the notebook.
     """
     others = list(_steps(holdings(study)))
     yield question(study)

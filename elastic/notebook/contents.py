@@ -1,4 +1,4 @@
-"""What a study holds, as far as a notebook asks."""
+"""The contents of a study that a notebook can analyse."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from elastic.display.headline import measured_epochs
 from elastic.errors import NotMeasured
 from elastic.study import Study
 
-#: Variables that cells are about.
+#: Variables that the cells use.
 ASKED = ("accuracy", "nc1", "fuzziness", "locality", "relative_similarity")
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """What there is to be read.
+    """The contents of a study that a notebook can analyse.
 
     Attributes
     ----------
     variables
-        Those of `ASKED` with a value at all.
+        Variables of `ASKED` with a finite value.
     split
-        Of the collapse that is read: "train" wherever that was probed.
+        Split of the collapse metrics: "train" if that was probed.
     axes
-        Values along each axis but the seed, as the cube labels them.
+        Labels along each axis except the seed.
     epoch, trained
-        Last epoch that is probed, and trained: −1, or the last one that a study under way has reached.
+        Last probed and last trained epoch: −1, or the last one that all unfinished runs have reached.
     fits
-        Whether there are layers enough for a line through them.
+        Whether there are enough layers to fit a line.
     claims
-        How many the protocol makes.
+        Number of claims in the protocol.
     """
 
     variables: frozenset[str]
@@ -48,7 +48,7 @@ class Holdings:
 
 
 def holdings(study: Study) -> Holdings:
-    """Return what a study holds, which may be under way."""
+    """Return the contents of a study, whose runs may be unfinished."""
     cube = study.cube
     status = cube["training"].dataset["status"]
     read_by_name = {name: values for name in ASKED if (values := _values(cube, name)) is not None}
@@ -74,7 +74,7 @@ def _values(cube: xr.DataTree, name: str) -> xr.DataArray | None:
 
 
 def _reached(found: Iterable[xr.DataArray]) -> float:
-    """Return the last epoch that all variables have, as an integer where it is one; −1 if it is the study's last."""
+    """Return the last epoch that all variables have, as an integer if it is one; −1 if it is the study's last."""
     ends = [(measured_epochs(values)[-1], values["epoch"][-1].item()) for values in found]
     if all(reached == end for reached, end in ends):
         return -1

@@ -1,4 +1,4 @@
-"""How a study's notebook begins: its question, its imports, the study."""
+"""The first cells of a study's notebook: its question, imports, and opening the study."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from elastic.display.recorded import SOURCE, study_title
 from elastic.notebook.literals import literal
 from elastic.study import Study
 
-#: Characters of a line of text, so that a source stays readable as a file.
+#: Most characters per line of text, so that a source file stays readable.
 WIDTH = 110
 
-#: What cells may need beside `ALWAYS`, and what tells that they do: other packages, then elastic's own.
+#: Imports that cells may need, and the pattern in a cell that needs them: other packages, then elastic.
 LIBRARIES = {
     "import numpy as np": r"\bnp\.",
     "import pandas as pd": r"\bpd\.",
@@ -36,17 +36,17 @@ class Cell:
 
 
 def markdown(*paragraphs: str) -> Cell:
-    """Return a cell of text, its lines no longer than `WIDTH`."""
+    """Return a Markdown cell with lines of at most `WIDTH` characters."""
     return Cell("markdown", "\n\n".join(textwrap.fill(text, WIDTH, break_long_words=False) for text in paragraphs))
 
 
 def code(*lines: str) -> Cell:
-    """Return a cell of code."""
+    """Return a code cell."""
     return Cell("code", "\n".join(lines))
 
 
 def question(study: Study) -> Cell:
-    """Return the cell that asks what the study asks."""
+    """Return the cell with the study's question."""
     protocol = study.facts["protocol"]
     parts = [inert(protocol["question"])] if protocol.get("question") else []
     cited = [code_span(key) for key in protocol.get("cites") or ()]
@@ -56,19 +56,19 @@ def question(study: Study) -> Cell:
         f"Study {code_span(study.name)}, read from its cube: every number and every sentence below is computed from it."
         f"{source} Written by `elastic notebook`; yours to change."
     )
-    # A heading is one line, however long.
+    # Headings are not wrapped.
     return Cell("markdown", f"# {inert(study_title(protocol), heading=True)}\n\n{markdown(*parts).text}")
 
 
 def opening(place: str, others: Sequence[Cell]) -> Cell:
-    """Return the first cell of code: the imports that the other cells use, and the study.
+    """Return the first code cell: imports for the other cells, and opening the study.
 
     Parameters
     ----------
     place
-        The study's folder as the notebook reaches it.
+        Path of the study's folder from the notebook.
     others
-        The cells that come after.
+        The other cells.
     """
     text = "\n".join(cell.text for cell in others if cell.kind == "code")
     groups = [[line for line, use in group.items() if re.search(use, text)] for group in (LIBRARIES, OWN)]

@@ -1,4 +1,4 @@
-"""Mistakes in ``together`` and ``exclude``: each with its path, so that it is told with file, line and column."""
+"""Validation of ``together`` and ``exclude``; each error has a path, from which file, line and column are found."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from elastic.registry import nearest
 
 
 def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list[Problem]]:
-    """Return the grid of a protocol as written, or None and what is wrong with it.
+    """Read the grid of a protocol; return it, or None and the problems.
 
     Parameters
     ----------
     written
-        The protocol.
+        The protocol as written.
     axes
-        Its axes, as written.
+        Its axes as written.
     """
     plain = {key: written[key] for key in Crossing.model_fields if key in written}
     try:
@@ -52,9 +52,9 @@ def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list
 
 
 def completed(grid: Grid, axes: Axes) -> dict[str, Any]:
-    """Return ``together`` and ``exclude`` of a grid in their canonical form, which names the labels of complete axes.
+    """Return the canonical form of ``together`` and ``exclude``, which uses the labels of complete axes.
 
-    The order of conditions and of their keys has no meaning: files that mean the same have one digest.
+    The order of conditions and of their keys is irrelevant: equivalent files have the same digest.
     """
     whole = Grid(axes, grid.together)
     conditions = []
@@ -70,7 +70,7 @@ def completed(grid: Grid, axes: Axes) -> dict[str, Any]:
 
 
 def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
-    """Return a problem for each axis with a value or a label twice; one that varies with others may have them."""
+    """Return a problem for each axis with duplicate values or labels, allowed only for axes that vary together."""
     grouped, found = {axis for group in together.values() for axis in group.axes}, []
     for name, axis in axes.named.items():
         for key, values in (("values", axis.values), ("labels", axis.labels)):
@@ -130,7 +130,7 @@ def _in_two(together: Mapping[str, Together], written: Mapping[str, Any]) -> Ite
 
 
 def _wrong(number: int, condition: Mapping[str, Any], grid: Grid) -> Iterator[Problem]:
-    """Yield what is wrong with a condition: unknown axes and labels; that it fits no cell."""
+    """Yield the problems of a condition: unknown axes and labels, or no matching cell."""
     path: Path = ("exclude", number)
     wrong = []
     for name, wanted in condition.items():
@@ -154,7 +154,7 @@ def _wrong(number: int, condition: Mapping[str, Any], grid: Grid) -> Iterator[Pr
 
 
 def _empty(grid: Grid) -> Iterator[Problem]:
-    """Yield the problem of conditions that leave no run, or none for some label."""
+    """Yield a problem if conditions leave no run, or none for some label."""
     kept = list(grid.positions())
     if not kept:
         yield _problem(("exclude",), "leave a run", f"conditions that drop all {grid.places}", "fewer conditions")

@@ -1,4 +1,4 @@
-"""The mistakes in a file, in the order in which its reader comes to them."""
+"""Ordering of the errors in a file by their location."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from elastic.errors import ElasticError
 from elastic.protocol.positions import Place, Places
 from elastic.protocol.validation_errors import Problem
 
-#: Mistakes that a message lists.
+#: Most errors that a message lists.
 MOST = 50
 
 
 def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
-    """Return the error of the first problem in reading order with its place; the others follow it as its `others`."""
+    """Return the error of the first problem in reading order with its location; further errors are its ``others``."""
     ends = places.ends() if any(problem.is_absence for problem in problems) else {}
 
     def order(problem: Problem) -> Place:
-        # A misspelt key explains why another one is missing: it comes before, although its line does not.
+        # A misspelt key explains why another one is missing, so it comes first, whatever its line.
         around = problem.path[:-1]
         return (ends.get(around) or places.of_value(around)) if problem.is_absence else place_of(problem)
 
@@ -30,7 +30,7 @@ def first_mistake(problems: list[Problem], places: Places) -> ElasticError:
 
 
 def _unexplained(problems: list[Problem]) -> list[Problem]:
-    """Return the problems without keys that are missing because they are misspelt: these are problems themselves."""
+    """Drop problems of missing keys that are explained by a misspelt key."""
     absent = {
         (problem.path[:-1], repr(problem.path[-1])) for problem in problems if problem.path and problem.is_absence
     }

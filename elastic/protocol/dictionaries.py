@@ -1,4 +1,4 @@
-"""A protocol that is given as a dictionary, to plain data as a file's."""
+"""Reading a protocol from a dictionary."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from elastic.protocol.positions import Place, Places
 from elastic.protocol.yaml_scalars import UNPRINTABLE
 from elastic.protocol.yaml_tree import MAX_KEYS, MAX_LEVELS, Tree
 
-#: What a protocol is made of, in words.
+#: Types that a protocol may contain, for messages.
 PLAIN = "be plain data: mappings, lists, text, numbers, True, False, None"
 
 
 def read_mapping(given: Mapping[str, Any]) -> Tree:
-    """Return the data of a dictionary: nothing in it is shared with it, and arrays and tuples have become lists.
+    """Copy a dictionary to plain data; arrays and tuples become lists.
 
     Raises
     ------
     ProtocolError
-        For whatever a file could not say: keys that are no text, objects, numbers that are not finite or have more than
-        64 bits, unprintable characters, more than `MAX_LEVELS` levels.
+        For content that a file cannot have: keys that are not strings, other objects, non-finite numbers or numbers of
+        more than 64 bits, unprintable characters, more than `MAX_LEVELS` levels.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def read_mapping(given: Mapping[str, Any]) -> Tree:
     >>> read_mapping({"training": {"epochs": float("nan")}})
     Traceback (most recent call last):
     ...
-    elastic.errors.ProtocolError: `training.epochs` should be a finite number; found nan; try an ordinary number
+    elastic.errors.ProtocolError: `training.epochs` should be a finite number; found nan; try a number such as 0.1
     """
     places = Places(Place(0, 0, 0, ""))
     data = _plain(given, (), places)
@@ -45,7 +45,7 @@ def read_mapping(given: Mapping[str, Any]) -> Tree:
 
 
 def _plain(value: Any, path: Path, places: Places) -> Any:
-    """Return a value as plain data, and note the order in which its parts are read."""
+    """Convert a value to plain data and register the reading order of its parts."""
     if len(path) > MAX_LEVELS:
         raise _wrong(
             path[:1], f"have at most {MAX_LEVELS} levels", "one more", "a dictionary that does not hold itself"
@@ -80,8 +80,8 @@ def _scalar(value: Any, path: Path) -> Any:
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise _wrong(path, "be a finite number", format_value(value), "an ordinary number")
-        return float(value) + 0.0  # -0.0 is 0.0: two zeros would be two digests
+            raise _wrong(path, "be a finite number", format_value(value), "a number such as 0.1")
+        return float(value) + 0.0  # -0.0 becomes 0.0, so that equal values have equal digests
     if isinstance(value, str):
         if found := UNPRINTABLE.search(value):
             raise _wrong(path, "be of printable characters", repr(found.group()), "leaving it out")

@@ -1,4 +1,4 @@
-"""What a protocol file meant to the releases that may have begun its study, where no canonical protocol tells."""
+"""Interpretations of a protocol file by earlier releases, for studies without a stored canonical protocol."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from itertools import combinations
 from elastic.protocol.later_options import Earlier, Model, always
 from elastic.protocol.schema import Protocol
 
-#: More later options than this are taken together only: all as before, or none.
+#: Above this number of later options only two combinations are tried: all as in earlier releases, or none.
 MOST = 6
 
 
 def beginnings(load: Callable[[Earlier], Protocol]) -> Iterator[Protocol]:
-    """Yield a protocol as this release begins it, as one without any later option does, and as those in between do.
+    """Yield a protocol as interpreted by this release, by one without any later option, and by those in between.
 
-    Each option that a release added and that the file does not name means its default to that release, and to those
-    before it what they did.
+    An option that the file does not name means its default to the releases that have it, and the earlier behaviour to
+    those before.
 
     Parameters
     ----------
     load
-        Reads the file, given which later options have the earlier behaviour (`elastic.protocol.load_protocol`).
+        Loads the file, given which later options keep the earlier behaviour (`elastic.protocol.load_protocol`).
     """
     options: dict[tuple[Model, str], None] = {}
 

@@ -1,4 +1,4 @@
-"""How messages spell paths and values."""
+"""Formatting of paths and values in messages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from elastic.registry import shorten
 
-#: The key of a file that names the protocol which it extends; it is resolved before the protocol is validated.
+#: Key that names the extended protocol; resolved before validation.
 EXTENDS = "extends"
 
-#: A key and its value without a space behind the colon, or with another character in place of one of them.
+#: A key and its value without a space after the colon, or with another character in place of either.
 _NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:：=][\s\u00a0]*(\S.*)")
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """Return a path as messages write it.
+    """Format a path.
 
     >>> dotted(("model", "widths", 2)), dotted(())
     ('`model.widths.2`', 'the protocol')
@@ -24,7 +24,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 def one_line(text: str, limit: int = 500) -> str:
-    r"""Return a text as it can stand in a message: printable, without line breaks, not too long.
+    r"""Escape unprintable characters and line breaks, and truncate a text.
 
     >>> print(one_line("naïve\nkey\udcff"))
     naïve\nkey\udcff
@@ -34,7 +34,7 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 def key_and_value(text: str) -> str | None:
-    """Return a key and its value as YAML has them, of a text that has another character in place of colon and space.
+    """Return ``key: value`` for a text with another character in place of colon and space; None for other texts.
 
     >>> key_and_value("lr:0.1"), key_and_value("  lr = 0.1"), key_and_value("lr：0.1"), key_and_value("a title")
     ('lr: 0.1', 'lr: 0.1', 'lr: 0.1', None)
@@ -44,7 +44,7 @@ def key_and_value(text: str) -> str | None:
 
 
 def format_value(value: Any) -> str:
-    """Return a value as messages show it: null, true and false as YAML writes them, and all else cut short.
+    """Format a value: null, true and false as in YAML, others as a truncated `repr`.
 
     >>> format_value(None), format_value(True), format_value("a"), format_value([1.0])
     ('null', 'true', "'a'", '[1.0]')

@@ -1,4 +1,4 @@
-"""Where in a protocol a key belongs that stands in the wrong place, or is called differently elsewhere."""
+"""Suggestions for misplaced keys, and for keys that other libraries name differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.protocol.paths import Path
 from elastic.protocol.sections import COMPONENTS, Sections
 from elastic.registry import registry, same_name
 
-#: What other libraries call what protocols call otherwise.
+#: Names in other libraries, and the corresponding keys of a protocol.
 SYNONYMS: Mapping[str, str] = {
     "arch": "model", "architecture": "model", "batch": "batch_size", "bs": "batch_size", "criterion": "loss",
     "dataset": "data", "experiment": "name", "gpu": "device", "hidden_sizes": "widths", "hidden_dims": "widths",
@@ -22,21 +22,21 @@ SYNONYMS: Mapping[str, str] = {
     "hypotheses": "claims", "train": "training", "wd": "weight_decay", "l2": "weight_decay", "normalization": "norm",
 }  # fmt: skip
 
-#: What some functions call otherwise than others: options of probe schedules, and of claims.
+#: Options that functions of one kind name differently: probe schedules and claims.
 OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "epochs": ("values", "step", "count"), "every": ("step",), "interval": ("step",), "metric": ("variable",),
     "variable": ("metric",),
 }  # fmt: skip
 
-#: The model whose code is named by import path, in its option ``target``.
+#: The model that imports external code, named by its option ``target``.
 EXTERNAL = "external"
 
-#: Homes that a hint names.
+#: Most places that a hint lists.
 MOST = 2
 
 
 def meant_by(key: str, known: list[str]) -> str | None:
-    """Return which of the known keys a key is another spelling of, or another word for; None if it is of none.
+    """Return the known key of which a key is another spelling or a synonym, or None.
 
     >>> meant_by("Learning-Rate", ["lr", "momentum"]), meant_by("epoch", ["epochs"]), meant_by("lr", ["epochs"])
     ('lr', 'epochs', None)
@@ -49,7 +49,7 @@ def meant_by(key: str, known: list[str]) -> str | None:
 
 
 def part_of_its_own(key: str, path: Path) -> str | None:
-    """Return which part of the root a key is, that stands in another part; None if it is none.
+    """Return the section that a misplaced key names, or None.
 
     >>> part_of_its_own("optimizer", ("training",)), part_of_its_own("loss", ()), part_of_its_own("colour", ("data",))
     ('optimizer', None, None)
@@ -58,14 +58,14 @@ def part_of_its_own(key: str, path: Path) -> str | None:
 
 
 def homes(key: str, path: Path) -> list[str]:
-    """Return where a key belongs, as dotted paths; [] if it is a key of no part, or of too many.
+    """Return the places where a key is valid, as dotted paths; [] if there are none, or too many.
 
     Parameters
     ----------
     key
-        As it was written.
+        The key as written.
     path
-        Of the part in which it stands.
+        Path of the mapping that contains it.
 
     Examples
     --------
@@ -85,12 +85,14 @@ def homes(key: str, path: Path) -> list[str]:
 
 @cache
 def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-    """Return the keys of each part of a protocol but its own; of options perhaps those that most functions have."""
+    """Return the keys of each section; with ``common_only`` only options that most functions have."""
     found: dict[tuple[str, ...], dict[str, None]] = {("axes",): {"seed": None}}
     for path, names in _sections(Sections, ()):
         found.setdefault(path, {}).update(dict.fromkeys(names))
     for component, kind in COMPONENTS.items():
-        entries = [entry for entry in registry(kind) if entry.name != EXTERNAL]  # its layers are no other model's
+        entries = [
+            entry for entry in registry(kind) if entry.name != EXTERNAL
+        ]  # its option ``layers`` does not apply to other models
         held = Counter(name for entry in entries for name in entry.options.model_fields)
         options = [name for name, count in held.items() if not common_only or 2 * count > len(entries)]
         found.setdefault(component, {}).update(dict.fromkeys(options))

@@ -1,4 +1,4 @@
-"""Where the parts of a protocol stand: in which line of the file, or in which ``--set``."""
+"""Locations of keys and values of a protocol: a line of the file, or a ``--set``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from elastic.protocol.paths import Path
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A place that a message can name; places are in reading order, the file before every ``--set``.
+    """A location for messages; locations sort in reading order, the file before every ``--set``.
 
     Attributes
     ----------
     source
         0 for the file, 1 for the first ``--set``, 2 for the second, …
     line, column
-        Counted from 1.
+        1-based.
     text
         ``file:line:column``, or ``--set path=value``.
     """
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass
 class Places:
-    """Places of every key and of every value, by path; what has none of its own is where its parent is.
+    """Locations of all keys and values, by path; a value without its own location has that of its parent.
 
     Examples
     --------
@@ -47,17 +47,17 @@ class Places:
     values: dict[Path, Place] = field(default_factory=dict)
 
     def of_value(self, path: Path) -> Place:
-        """Return the place of the value at a path, or of the nearest part around it that has one."""
+        """Return the location of the value at a path, or of its closest parent that has one."""
         while path and path not in self.values:
             path = path[:-1]
         return self.values[path] if path else self.root
 
     def of_key(self, path: Path) -> Place:
-        """Return the place of the key that a path ends in, or what `of_value` returns where it has none."""
+        """Return the location of the last key of a path, or else of its value (`of_value`)."""
         return self.keys.get(path) or self.of_value(path)
 
     def ends(self) -> dict[Path, Place]:
-        """Return the place of the last value that lies in each part of the data, by its path."""
+        """Return the location of the last value inside each part of the data, by path."""
         found: dict[Path, Place] = {}
         for path, place in self.values.items():
             for length in range(len(path) + 1):
@@ -65,7 +65,7 @@ class Places:
         return found
 
     def replace(self, path: Path, place: Place) -> None:
-        """Let a whole part (and the parts around it that had no place) stand in one new place."""
+        """Set the location of a whole part, and of its parents without a location."""
         for known in (self.keys, self.values):
             for old in [p for p in known if p[: len(path)] == path]:
                 del known[old]

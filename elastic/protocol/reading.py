@@ -1,4 +1,4 @@
-"""A protocol as a user gives it, by name, path or dictionary, to plain data in which nothing is extended any more."""
+"""Reading a protocol given by name, path or dictionary, and resolving ``extends``."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from elastic.protocol.text import read_file, show
 from elastic.protocol.writing import as_yaml
 from elastic.protocol.yaml_tree import Tree
 
-#: A protocol that is not read yet.
+#: A protocol before reading: name, path or dictionary.
 Given = str | os.PathLike[str] | Mapping[str, Any]
 
-#: Protocols that may extend one another in a row.
+#: Longest chain of ``extends``.
 MOST = 16
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a user handed over.
+    """A protocol that has been read.
 
     Attributes
     ----------
     text
-        The file as it is; what says the same where it extends another or there is no file.
+        The text of the file; an equivalent text if it extends another protocol or there is no file.
     tree
-        Its data, which are a mapping without ``extends``.
+        Its data: a mapping without ``extends``.
     folder
-        Where modules of the user's own are looked for; None where no file was read.
+        Folder to search for the user's modules; None without a file.
     """
 
     text: str
@@ -46,18 +46,18 @@ class Read:
 
 
 def read_protocol(given: Any) -> Read:
-    """Return the text of a protocol, and its data with what it extends.
+    """Read a protocol and merge it with those it extends.
 
     Parameters
     ----------
     given
-        The name of a protocol that ships, the path of a file, or a dictionary.
+        The name of a shipped protocol, the path of a file, or a dictionary.
 
     Raises
     ------
     ElasticError
-        As `find_protocol`, `read_file` and `read_mapping`; at the place of ``extends`` if it names no protocol, or
-        leads back to where it stands.
+        See `find_protocol`, `read_file` and `read_mapping`; located at ``extends`` if it names no protocol or is
+        circular.
     """
     if isinstance(given, Mapping):
         tree = _resolved(read_mapping(given), Path())
@@ -78,7 +78,7 @@ def read_protocol(given: Any) -> Read:
 
 
 def _resolved(own: Tree, folder: Path, seen: tuple[Path, ...] = ()) -> Tree:
-    """Return a protocol's data with what it extends, and what that extends in its turn."""
+    """Merge the data of a protocol with those it extends, recursively."""
     if EXTENDS not in own.data:
         return own
     base = _base(own, folder)
@@ -94,7 +94,7 @@ def _resolved(own: Tree, folder: Path, seen: tuple[Path, ...] = ()) -> Tree:
 
 
 def _base(own: Tree, folder: Path) -> Path:
-    """Return the file that a protocol extends: one that ships, or one by its path, relative to the protocol's."""
+    """Return the file of the extended protocol: a shipped one, or a path relative to the extending file."""
     value, place = own.data[EXTENDS], own.places.of_value((EXTENDS,)).text or None
     if not isinstance(value, str) or not value:
         expected = "be the name of a protocol that ships, or the path of a file"

@@ -1,4 +1,4 @@
-"""Where a protocol comes from: the name of one that ships, or the path of a file."""
+"""Resolution of the name of a shipped protocol, or of a path, to a file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from elastic.protocol.shipped import SUFFIXES, likely_meant, shipped_protocols
 
 @dataclass(frozen=True)
 class Source:
-    """The file that a name or a path means.
+    """The file of a protocol.
 
     Attributes
     ----------
     path
-        Of the file; it need not be there.
+        Path of the file, which need not exist.
     folder
-        Where modules of one's own are looked for: beside the file; for a protocol that ships, the working folder.
+        Folder to search for the user's modules: that of the file; for a shipped protocol the working directory.
     note
-        What a reader should know where two files could be meant; None where only one can.
+        Warning if the name is ambiguous, or None.
     """
 
     path: Path

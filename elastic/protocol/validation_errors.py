@@ -1,4 +1,4 @@
-"""Validation errors in the words of elastic."""
+"""Translation of pydantic's validation errors to those of elastic."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from elastic.protocol.suggestions import suggestion
 from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence
 
-#: What messages say was found where something is missing.
+#: Shown as the actual value of a missing key.
 NOTHING = "nothing"
 
-#: What to try where a value is wrong that has no example.
+#: Hint for an invalid value without an example.
 SCHEMA_HINT = "elastic schema, which knows every key"
 
 #: Sections that `elastic show` describes.
 SHOWN = ("data", "optimizer", "training", "probes")
 
-#: Parts whose keys are no keys of a section: a hint names no other place for them.
+#: Mappings with free keys, for which hints suggest no other place.
 NO_SECTIONS = ("axes", "together", "exclude", "claims")
 
 _WORDS = {
@@ -46,7 +46,7 @@ class Problem:
     Attributes
     ----------
     path
-        From the root of the protocol.
+        Path from the root of the protocol.
     source
         The error without a location, or a function that returns it: only some errors are reported, and finding the
         closest known name takes time.
@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def is_absence(self) -> bool:
-        """Whether the part is what is missing."""
+        """Whether the part is missing."""
         return self.error.found == NOTHING if self.absent is None else self.absent  # a text that says so has quotes
 
 
@@ -80,20 +80,20 @@ def explain(
     *,
     component: str | None = None,
 ) -> list[Problem]:
-    """Return what pydantic found wrong with data, one problem a path.
+    """Convert a validation error to problems, one per path.
 
     Parameters
     ----------
     error
-        Of ``model.model_validate(data)``.
+        Error of ``model.model_validate(data)``.
     model
-        Its fields are the known keys, their examples the hints.
+        Model with the known keys, whose examples become hints.
     data
         Plain data.
     around
-        Path of ``data`` itself.
+        Path of ``data`` in the protocol.
     component
-        Registered name of the function whose options the data are.
+        Name of the registered function, if the data are its options.
     """
     by_path: dict[tuple[Path, bool], list[Any]] = {}
     for detail in error.errors(include_url=False):
@@ -111,9 +111,9 @@ def explain(
 
 
 def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str, ...]) -> Path:
-    """Return the path that a pydantic location leads to.
+    """Convert a pydantic location to a path.
 
-    Locations also name branches of unions, which are left out. A field of the model that is not given ends the path.
+    Branches of unions are removed. The path ends at a missing field of the model.
 
     >>> class Digits(pydantic.BaseModel):
     ...     classes: list[int | str]
@@ -132,7 +132,7 @@ def locate(model: type[pydantic.BaseModel], data: Any, location: tuple[int | str
 
 
 def unknown_key(path: Path, known: list[str], *, expected: str | None = None) -> Problem:
-    """Return the problem of a key that is none of those that are known beside it."""
+    """Return the problem of an unknown key."""
     key = str(path[-1])
 
     def tell() -> ElasticError:
@@ -190,13 +190,13 @@ def _tell(
 
 
 def _names(path: Path) -> str | None:
-    """Return what to try where the name of a component is no text at all; None at other paths."""
+    """Return the hint for a component's name that is not a string; None at other paths."""
     kind = COMPONENTS.get(tuple(map(str, path[:-1]))) if path[-1:] == ("name",) else None
     return kind and f"one of its names (elastic list {kind})"
 
 
 def _with_space(value: Any) -> str | None:
-    """Return a key and its value with a space between them; None where a text is no key with a value behind a colon."""
+    """Return ``key: value`` with a space; None if a text is not a key, a colon and a value."""
     meant = key_and_value(value) if isinstance(value, str) else None
     if meant is None:
         return None
@@ -204,13 +204,13 @@ def _with_space(value: Any) -> str | None:
 
 
 def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | None:
-    """Return a mapping that could stand at a path, with the first of its keys that has an example."""
+    """Return an example mapping for a path, with the first key that has an example."""
     inner = schema_at(model, path)[0] if path else model
     if inner is None or not full:
         return None
     _, field = schema_at(model, path) if path else (None, None)
     if field and field.examples and typing.get_origin(field.annotation) is dict:
-        return None  # its keys are names of the user's own: an example of the whole says more
+        return None  # its keys are chosen by the user: show an example of the whole mapping
     if field and isinstance(field.default, Component):
         return f"{full[-1]}: {spelled(field.default.canonical())}"
     known = {name: field.examples[0] for name, field in inner.model_fields.items() if field.examples}
@@ -223,7 +223,7 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
 def schema_at(
     model: type[pydantic.BaseModel] | None, path: Path
 ) -> tuple[type[pydantic.BaseModel] | None, FieldInfo | None]:
-    """Return the model of what stands at a path, if it has one, and the innermost field on the way."""
+    """Return the model of the value at a path, if any, and the innermost field on the path."""
     field = None
     for part in path:
         if model is None:  # among options, or in a list of values
@@ -236,6 +236,6 @@ def schema_at(
 
 
 def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
-    """Return the model that an annotation is, or has as an argument (``Probe | None``)."""
+    """Return the model in an annotation, also inside a union (``Probe | None``)."""
     candidates = (annotation, *typing.get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)), None)

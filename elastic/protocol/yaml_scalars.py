@@ -1,4 +1,4 @@
-"""YAML 1.2 scalars to Python values: text, numbers that are finite and fit an array, booleans, None."""
+"""Conversion of YAML 1.2 scalars to strings, finite 64-bit numbers, booleans and None."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from ruamel.yaml.nodes import ScalarNode
 from elastic.errors import ProtocolError
 from elastic.registry import shorten
 
-#: What YAML 1.2 (§5.1) lets no text hold as it is.
+#: Characters that YAML 1.2 (§5.1) does not allow unescaped.
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-#: The longest spelling of 64 bits is binary: sign, 0b, digits. Python refuses to read the longest numbers at all.
+#: Length of the longest 64-bit literal, a binary one: sign, 0b, digits. Python refuses to parse very long numbers.
 _LONGEST_INTEGER = 67
 _TAG = "tag:yaml.org,2002:"
 
 
 def kind_of(resolver: Any, text: str, implicit: tuple[bool, bool]) -> str:
-    """Return what YAML takes a scalar for: null, bool, int or float; anything else is text.
+    """Return the YAML type of a scalar: null, bool, int, float, or else str.
 
     Parameters
     ----------
     resolver
-        Of a ``ruamel.yaml.YAML``.
+        Resolver of a ``ruamel.yaml.YAML``.
     text
         The scalar, without quotes.
     implicit
-        Of its event: whether the plain scalar's kind (first) or a quoted one's (second) is to be found out.
+        Attribute of its event: whether the type of a plain (first) or a quoted scalar (second) is implicit.
     """
     return str(resolver.resolve(ScalarNode, text, implicit)).removeprefix(_TAG)
 
 
 def read_scalar(kind: str, text: str) -> Any:
-    r"""Return the value of a scalar of a kind.
+    r"""Convert a scalar of a given type.
 
     Raises
     ------
     ProtocolError
-        For a number that is not finite or has more than 64 bits, and for text with unprintable characters.
+        For non-finite numbers, numbers of more than 64 bits, and unprintable characters.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def read_scalar(kind: str, text: str) -> Any:
     >>> read_scalar("float", "1e999")
     Traceback (most recent call last):
     ...
-    elastic.errors.ProtocolError: the value should be a finite number; found '1e999'; try an ordinary number
+    elastic.errors.ProtocolError: the value should be a finite number; found '1e999'; try a number such as 0.1
     """
     match kind:
         case "null":
@@ -86,12 +86,12 @@ def _float(text: str) -> float:
     except ValueError:  # YAML writes infinity and "not a number" with a dot in front
         value = math.nan
     if not math.isfinite(value):
-        raise _unfit("be a finite number", text, "an ordinary number")
-    return value + 0.0  # -0.0 is 0.0: two zeros would be two digests
+        raise _unfit("be a finite number", text, "a number such as 0.1")
+    return value + 0.0  # -0.0 becomes 0.0, so that equal values have equal digests
 
 
 def _text(text: str) -> str:
-    # Escapes ("\0", "\ud800") bring in what the file itself may not hold.
+    # Escapes ("\0", "\ud800") can produce characters that are not allowed in the file itself.
     if found := UNPRINTABLE.search(text):
         raise _unfit("be of printable characters", found.group(), "leaving it out")
     return text

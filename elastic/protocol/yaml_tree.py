@@ -1,7 +1,7 @@
-"""YAML text to plain data, with the place of every key and value.
+"""Parsing of YAML to plain data with the location of every key and value.
 
-The text is read event by event, without recursion and without ruamel's constructors: nesting is bounded before
-anything is built, and no part of a file can make an object other than mappings, lists and scalars.
+Events are processed one by one, without recursion and without ruamel's constructors: the nesting depth is limited
+before anything is built, and a file can create only mappings, lists and scalars.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from elastic.registry import shorten
 
 MAX_LEVELS = 32
 
-#: Keys of one mapping; reading stops at the next one.
+#: Most keys of one mapping; parsing stops at the next one.
 MAX_KEYS = 2_000
 
 MAX_PROBLEM = 100
 
-#: Keys given twice that a message lists.
+#: Most duplicate keys that a message lists.
 MOST_REPEATED = 50
 
-#: What to try where a text is no YAML.
+#: Hints for syntax errors.
 ANY_MISTAKE = "quotes around text, and a look at colons, brackets and indentation"
 COLON = "quotes around text that holds a colon, or other indentation"
 CLOSING_QUOTE = "a closing quote, or none"
 CLOSING_BRACKET = "a closing bracket, and commas between the items"
 
-#: What YAML 1.1 takes for "all keys of another mapping".
+#: Merge key of YAML 1.1.
 MERGE = "<<"
 
-#: Gives the place of a mark (line and column from 0) of the text.
+#: Converts a 0-based line and column to a location.
 Locate = Callable[[int, int], Place]
 
-#: A line that begins with a key, behind which no colon and space stand.
+#: A line that begins with a key without a colon and a space after it.
 _NO_COLON_AND_SPACE = re.compile(r"\s*[A-Za-z_]\w*(:\S|\s*[=：])")
 
 _NO_KEY = object()
@@ -52,10 +52,10 @@ _NO_KEY = object()
 
 @dataclass
 class Tree:
-    """Plain data (mappings, lists, strings, numbers, booleans, None) and where its parts stand.
+    """Plain data (mappings, lists, strings, numbers, booleans, None) and the locations of its parts.
 
-    ``cut`` is the error of a mapping with too many keys, behind which nothing was read; most files with so many have
-    mistakes among the first, which say more.
+    ``cut`` is the error of a mapping with too many keys, after which parsing stopped. Errors in the first keys, which
+    such files mostly have, take precedence.
     """
 
     data: Any
@@ -64,20 +64,20 @@ class Tree:
 
 
 def read_tree(text: str, locate: Locate) -> Tree | None:
-    r"""Return the data of a YAML text of printable characters, None if it holds no document.
+    r"""Parse a YAML text of printable characters; the data are None if it has no document.
 
     Parameters
     ----------
     text
         YAML 1.2.
     locate
-        Names the place of a line and column (counted from 0).
+        Converts a 0-based line and column to a location.
 
     Raises
     ------
     ProtocolError
-        For what is no YAML 1.2, and for aliases, merge keys, tags, directives, a second document, keys that are given
-        twice or are no text, more than `MAX_LEVELS` levels, and the scalars that `read_scalar` refuses.
+        For invalid YAML 1.2, aliases, merge keys, tags, directives, a second document, duplicate keys, keys that are
+        not strings, more than `MAX_LEVELS` levels, and scalars that `read_scalar` rejects.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
 
 
 def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
-    """Yield the events of a text; whatever the parser stumbles over becomes a `ProtocolError`."""
+    """Yield the events of a text; every error of the parser becomes a `ProtocolError`."""
     try:
         yield from yaml.parse(text)
     except YAMLError as error:
@@ -107,18 +107,18 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
         hint = _hint(str(problem), str(getattr(error, "context", None)))
         opening = getattr(error, "context_mark", None)
         if opening and (hint == CLOSING_QUOTE or "simple key" in str(getattr(error, "context", None))):
-            mark = opening  # the problem is found behind it, in another line
+            mark = opening  # the parser reports the problem after it, on another line
         if opening and hint == CLOSING_BRACKET:
             hint += f" (it opens at {locate(opening.line, opening.column).text})"
         place = locate(mark.line, mark.column) if mark else locate(0, 0)
         if mark and hint in (ANY_MISTAKE, COLON):
-            for number in (mark.line, mark.line - 1):  # what is wrong may be found in the next line only
+            for number in (mark.line, mark.line - 1):  # the parser may report the problem on the next line
                 line = text.split("\n")[number] if number >= 0 else ""
                 if meant := _meant_by(line):
                     place, hint = locate(number, len(line) - len(line.lstrip(" "))), meant
                     break
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        # ruamel lets some errors of its own out: chr() of an escape beyond Unicode, int() of a version's digits.
+        # ruamel raises other exceptions, too: chr() of an escape beyond Unicode, int() of the digits of a version.
         problem, place, hint = error, locate(0, 0), ANY_MISTAKE
     else:
         return
@@ -127,7 +127,7 @@ def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
 
 
 def _hint(problem: str, context: str) -> str:
-    """Return what to try where ruamel finds a text to be no YAML."""
+    """Return the hint for a syntax error."""
     if r"'\t'" in problem:
         return "spaces in place of the tab: YAML indents with nothing else"
     if "quoted scalar" in context:
@@ -142,7 +142,7 @@ def _hint(problem: str, context: str) -> str:
 
 
 def _meant_by(line: str) -> str | None:
-    """Return what to try in place of a line that has a key without colon and space; None if it has none.
+    """Return a correction of a line whose key lacks a colon and a space, or None.
 
     >>> _meant_by("  bias:false"), _meant_by("  lr = 0.1"), _meant_by("c: d")
     ('bias: false (with a space after the colon)', 'lr: 0.1 (with a space after the colon)', None)
@@ -155,7 +155,7 @@ def _meant_by(line: str) -> str | None:
 
 @dataclass
 class _Open:
-    """A mapping or list whose end has not been read yet; a mapping may hold a key that waits for its value."""
+    """An open mapping or list; a mapping may have a key whose value is still missing."""
 
     path: Path
     container: dict[str, Any] | list[Any]
@@ -164,7 +164,7 @@ class _Open:
 
 @dataclass
 class _Builder:
-    """Takes events one by one and puts what they say into place."""
+    """Builds the data from events."""
 
     locate: Locate
     resolver: Any
@@ -235,7 +235,7 @@ class _Builder:
         self.open.append(_Open(path, container))
 
     def _next_path(self) -> Path:
-        """Return the path of the value that comes next."""
+        """Return the path of the next value."""
         if not self.open:
             return ()
         top = self.open[-1]
@@ -245,7 +245,9 @@ class _Builder:
         path = self._next_path()
         place = self._place(event)
         if isinstance(event, events.ScalarEvent) and not event.value and event.style is None:
-            place = self.tree.places.keys.get(path, place)  # nothing behind the colon: it is found on the next line
+            place = self.tree.places.keys.get(
+                path, place
+            )  # no value after the colon: the parser reports it on the next line
         self.tree.places.values[path] = place
         if not self.open:
             self.tree.data = value

@@ -1,4 +1,4 @@
-"""Coordinates of a recorded run: where it stands in the cube."""
+"""Validation of the coordinates of a recorded run, its labels on the axes of the cube."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from elastic.runs.scalars import KNOWN, SCORES
 
 SEED = "seed"
 
-#: Names of scalars of a training, which a coordinate may have if no record gives that scalar.
+#: Names of training scalars, which a coordinate may use if no record has that scalar.
 AS_SCALARS = KNOWN.keys() - set(SCORES)
 
 
 def checked_coordinates(coordinates: Mapping[str, Any] | None, seed: int | None) -> tuple[dict[str, Scalar], int]:
-    """Return the coordinates of a run, the seed last, and the seed that draws its samples.
+    """Validate the coordinates of a run; return them with the seed last, and the seed for sampling.
 
     Parameters
     ----------
     coordinates
-        Numbers, texts or truth values by name. Without a "seed" the run has the one that draws its samples.
+        Numbers, strings or booleans by name. "seed" defaults to the seed for sampling.
     seed
-        Draws the samples; None: the coordinate "seed", else 0.
+        Seed of the probes' samples; None: the coordinate "seed", else 0.
 
     Raises
     ------
     StudyError
-        If a name is one that a cube uses otherwise, a value is no scalar, or the seed is no whole number.
+        If a name is reserved in the cube, a value is not a scalar, or the seed is not an integer.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def checked_coordinates(coordinates: Mapping[str, Any] | None, seed: int | None)
 
 
 def check_fit(coordinates: Mapping[str, Scalar], names: Sequence[str], others: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a StudyError unless coordinates have a study's names, and values of the kinds of its other runs."""
+    """Raise a StudyError unless coordinates have the names and types of a study's other runs."""
     if sorted(coordinates) != sorted(names):
         expected = f"have the names of the study's other runs: {', '.join(names)}"
         raise StudyError("`coordinates`", expected, ", ".join(coordinates) or "none", "another folder for this run")

@@ -153,7 +153,8 @@ def _write_grown(source: Path, target: Path, before: Cell, after: Cell) -> bool:
     planned = {"epochs": epochs, "environment": report.get("environment", environment)}
     journal = Journal(target, write_layout(target, layout), writing=True)
     read = Journal(source, known)
-    for epoch in read.epochs():
+    # Records beyond the checkpoint are made anew: other epochs may be probed than were.
+    for epoch in (recorded for recorded in read.epochs() if recorded <= int(state["epoch"])):
         journal.append(epoch, _as_recorded(read.read(epoch), journal.layout.is_probed(epoch)))
     write_report(target, {"status": UNDER_WAY, **planned})
     save_checkpoint(target, after.digest, state, environment)

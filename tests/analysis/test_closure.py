@@ -7,13 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from support import written_network as twin
 
 import elastic
 from elastic.analysis.closure import closure
-from elastic.analysis.step_weights import step_weights
-from elastic.errors import NotMeasured, OptionError
 
 LAYERS = ("hidden", "logits")
 SHORT = {"lr": 0.002, "steps": 400, "every": 20}
@@ -104,9 +101,7 @@ def test_rates_are_those_of_steps_on_single_classes(tmp_path):
     held = cube["class_steps"].isel(seed=0, epoch=1)
     np.testing.assert_allclose(held["step_share"], [3 / 18, 6 / 18, 9 / 18])
     for place, layer in enumerate(LAYERS):
-        grams, spreads = (
-            lambda t, of=of, layer=layer: of(t, x, labels, layer) for of in (twin.gram, twin.variances)
-        )
+        grams, spreads = (lambda t, of=of, layer=layer: of(t, x, labels, layer) for of in (twin.gram, twin.variances))
         of_layer, theta = held.isel(layer=place), path[1]
         np.testing.assert_allclose(of_layer["mean_gram"], grams(theta), atol=1e-12)
         np.testing.assert_allclose(of_layer["class_variance"], spreads(theta), atol=1e-12)
@@ -114,7 +109,9 @@ def test_rates_are_those_of_steps_on_single_classes(tmp_path):
             step = [-g for g in twin.gradient(theta, x[labels == j], labels[labels == j])]
             moved = twin.along(grams, theta, step)
             np.testing.assert_allclose(of_layer["between_response"][j], np.diag(moved), atol=1e-8)
-            np.testing.assert_allclose(of_layer["class_variance_response"][j], twin.along(spreads, theta, step), atol=1e-8)
+            np.testing.assert_allclose(
+                of_layer["class_variance_response"][j], twin.along(spreads, theta, step), atol=1e-8
+            )
         every = [-g for g in twin.gradient(theta, x, labels)]
         np.testing.assert_allclose(of_layer["mean_gram_response"], twin.along(grams, theta, every), atol=1e-8)
         decay = [-0.4 * p for p in theta]

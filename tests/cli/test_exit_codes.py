@@ -137,7 +137,7 @@ def test_an_error_of_elastic_s_own_keeps_its_traceback_in_a_file(command, monkey
     code, out, lines = command("list")
     assert (code, out) == (70, "")
     (line,) = lines
-    assert "should raise no error of its own; found TypeError: a mistake; try reporting it with " in line
+    assert "should run without an internal error; found TypeError: a mistake; try reporting it with " in line
     (kept,) = tmp_path.glob("elastic-traceback-*.txt")
     assert line.endswith(str(kept))
     assert "raise TypeError" in kept.read_text()
@@ -169,7 +169,7 @@ def test_a_signal_that_stops_a_command_is_its_exit_code(command, monkeypatch, nu
     monkeypatch.setattr(listing, "names", stops)
     code, out, lines = command("list")
     assert (code, out) == (128 + number, "")
-    assert [line for line in lines if line] == ["elastic: stopped; the same command goes on from here"]
+    assert [line for line in lines if line] == ["elastic: stopped; run the same command to resume"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -187,7 +187,7 @@ def test_a_signal_counts_that_became_an_error_of_an_import(command, monkeypatch,
         code, _, lines = command("list")
         assert signal.getsignal(number) is before
     assert code == 128 + number
-    assert lines == ["elastic: stopped; the same command goes on from here"]
+    assert lines == ["elastic: stopped; run the same command to resume"]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(command, monkeypatch):

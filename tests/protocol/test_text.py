@@ -173,7 +173,7 @@ def test_quoted_it_is_text_as_any_other():
 
 
 @pytest.mark.parametrize(
-    ("text", "should"),
+    ("text", "expected"),
     [
         (".nan", "finite"), (".inf", "finite"), ("-.INF", "finite"), ("1e400", "finite"), ("9" * 5_000, "64 bits"),
         (str(2**63), "64 bits"), ("0x" + "F" * 5_000, "64 bits"), ("-_", "be a number"), ('"\\0"', "printable"),

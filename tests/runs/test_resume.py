@@ -132,6 +132,7 @@ def die_at(monkeypatch, what, epoch):
         return step(*arguments)
 
     monkeypatch.setattr(cell_module, what, dying)
+    monkeypatch.setattr(cell_module, "BETWEEN_CHECKPOINTS", 0.0)
 
 
 @pytest.mark.parametrize("epoch", [0, 2, LAST])

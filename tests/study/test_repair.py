@@ -93,11 +93,13 @@ def repaired(folder):
 
 @pytest.mark.parametrize("kind", corruption.MAKERS)
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_any_damage_is_repaired_or_said_and_never_changes_a_number(made, copy, known, monkeypatch, kind, at_once):
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.long)])
+def test_any_damage_is_repaired_or_said(made, copy, known, monkeypatch, kind, at_once, times):
+    """A number never changes."""
     monkeypatch.setattr(single_flips, "LIMIT", 1500)  # seconds for each larger file
     _, files, others = made(kind)
     draw = random.Random(f"{kind} {at_once}")
-    for _ in range(3):
+    for _ in range(times):
         folder = copy(kind)
         changed = {}
         while len(changed) < at_once:

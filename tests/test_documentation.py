@@ -7,14 +7,16 @@ import os
 import re
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 from support import processes
 
 import elastic
 from elastic.cube import is_sealed
-from elastic.registry import registry
+from elastic.registry import PACKAGES, registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -180,6 +182,40 @@ def test_the_metric_example_is_all_that_a_metric_needs():
         assert ds.variance_imbalance.attrs["formula"] == "max_k v_k / mean_k v_k"
     finally:
         registry("metrics")._entries.pop("variance_imbalance", None)
+
+
+@pytest.fixture
+def own_parts():
+    """Forget afterwards what an example registers."""
+    before = {kind: (registry(kind).names(), dict(registry(kind)._entries)) for kind in PACKAGES}
+    yield
+    for kind, (_, entries) in before.items():
+        registry(kind)._entries.clear()
+        registry(kind)._entries.update(entries)
+
+
+@pytest.mark.usefixtures("own_parts")
+def test_a_protocol_of_own_parts_runs_and_its_figure_is_drawn(tmp_path, monkeypatch):
+    """Model, data set, loss, optimizer, schedule, probe and figure of the documentation, in one run."""
+    code = "\n".join(code for code in blocks("extending") if "@metric" not in code and "@claim" not in code)
+    module = types.ModuleType("my_parts")
+    monkeypatch.setitem(sys.modules, "my_parts", module)
+    exec(compile(code, "my_parts.py", "exec"), module.__dict__)
+    (text,) = blocks("extending", "yaml")
+    (tmp_path / "own.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    study = elastic.run("own.yaml")
+    shares = study.cube["dead"]["dead_units"].isel(seed=0)
+    assert shares.sizes == {"epoch": 3, "layer": 3}
+    assert ((shares >= 0) & (shares <= 1)).all()
+    drawn = study.plot.dead_units()
+    assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == ["hidden", "penultimate", "logits"]
+    # the loss: its gradient is that of an ordinary step
+    logits, labels = torch.tensor([[0.5, -1.0]], requires_grad=True), torch.tensor([1])
+    brier = registry("losses").get("brier").function()
+    brier.per_sample(logits, labels).sum().backward()
+    found = brier.gradient(logits.detach(), labels)
+    torch.testing.assert_close((found.norm[:, None] * found.direction).float(), logits.grad)
 
 
 def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):

@@ -37,10 +37,28 @@ PATTERN = re.compile("|".join(rf"\b(?:{words})\b" for words in AVOIDED), re.IGNO
 NOT_REVISED = {"publishing", "study"}
 
 #: First words of a command's help: verbs in the imperative.
-VERBS = set(
-    "Answer Check Compare Describe Draw Estimate Export List Measure Open Plan Print Publish Record Reproduce Run Show "
-    "Verify Watch Write".split()
-)
+VERBS = {
+    "Answer",
+    "Check",
+    "Compare",
+    "Describe",
+    "Draw",
+    "Estimate",
+    "Export",
+    "List",
+    "Measure",
+    "Open",
+    "Plan",
+    "Print",
+    "Publish",
+    "Record",
+    "Reproduce",
+    "Run",
+    "Show",
+    "Verify",
+    "Watch",
+    "Write",
+}
 
 
 def package(path: Path) -> str:

@@ -33,7 +33,7 @@ ORDER = (
     {"claims"},
     {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
-    {"publishing"},
+    {"publishing", "site"},
     {"cli"},
     {"ending"},
     {"__main__"},
@@ -44,7 +44,7 @@ LEVEL = {package: level for level, packages in enumerate(ORDER) for package in p
 TORCHLESS = (
     "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "publishing", "site", "cli", "ending", "__main__",
 )  # fmt: skip
 
 #: Packages that may import or call each library.
@@ -59,6 +59,9 @@ USERS = {
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
     "rocrate": {"publishing"},
+    "sphinx": {"site"},
+    "docutils": {"site"},
+    "latex2mathml": {"site"},
     "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},

@@ -7,7 +7,8 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
 
@@ -155,6 +156,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Flush files and folders to the disk, several at a time: each waits for the disk, and they wait together."""
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(sync_folder, paths))
 
 
 def remove_partials(folder: Path, name: str = "*") -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.regular_file import check_regular
+from elastic.data.source import OWN
 from elastic.errors import DataError
 
 #: Largest uncompressed size of an array in bytes: a small file may declare any size.
@@ -21,7 +22,7 @@ MOST_BYTES = 2**34
 NAMES = ("inputs", "labels", "test_inputs", "test_labels")
 
 
-@dataset()
+@dataset(source=OWN)
 def arrays(generator: torch.Generator, *, file: str) -> Samples:
     """Arrays of an ``.npz`` file (``numpy.savez(file, inputs=…, labels=…)``).
 

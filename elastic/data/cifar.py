@@ -11,6 +11,7 @@ import torch
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.safe_pickle import read_plain_pickle
+from elastic.data.source import Source
 from elastic.errors import DataError
 from elastic.registry import shorten
 
@@ -18,7 +19,13 @@ from elastic.registry import shorten
 ENTRIES = 3 * 32 * 32
 
 
-@dataset()
+def _source(file: str) -> Source:
+    """Return where one of the two comes from. The page of the authors asks for the citation and states no licence."""
+    cite = "A. Krizhevsky, Learning multiple layers of features from tiny images, technical report (2009)"
+    return Source(f"{file} of www.cs.toronto.edu/~kriz/cifar.html, unpacked", cite=cite)
+
+
+@dataset(source=_source("cifar-10-python.tar.gz"))
 def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     """50,000 train and 10,000 test photographs of 10 classes, [3, 32, 32] of 0 … 255.
 
@@ -43,7 +50,7 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     return _samples(parts, _part(root / "test_batch", "labels"), _names(root / "batches.meta", "label_names"))
 
 
-@dataset()
+@dataset(source=_source("cifar-100-python.tar.gz"))
 def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine", "coarse"] = "fine") -> Samples:
     """50,000 train and 10,000 test photographs of 100 classes (or 20 groups of them), [3, 32, 32] of 0 … 255.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from elastic.data.source import OWN, Source
 from elastic.registry import registry
 
 #: Function ``(generator, *, options) -> Samples``.
@@ -107,6 +108,14 @@ class Samples:
         return (self.labels, self.classes) if self.fine_labels is None else (self.fine_labels, self.fine_classes)
 
 
-def dataset(name: str | None = None) -> Callable[[DataFunction], DataFunction]:
-    """Register a function ``(generator: torch.Generator, *, options) -> Samples`` as a data set."""
-    return registry("data").register(name)
+def dataset(name: str | None = None, *, source: Source = OWN) -> Callable[[DataFunction], DataFunction]:
+    """Register a function ``(generator: torch.Generator, *, options) -> Samples`` as a data set.
+
+    Parameters
+    ----------
+    name
+        That of the function by default.
+    source
+        Where the data come from and under which licence, for the archives of studies that use them.
+    """
+    return registry("data").register(name, source)

@@ -9,9 +9,18 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.source import Source
+
+#: scikit-learn's description of the data (sklearn/datasets/descr/digits.rst) names this source and no licence. The UCI
+#: repository, which they are taken from, distributes its data sets under CC BY 4.0.
+SOURCE = Source(
+    "comes with scikit-learn (sklearn.datasets.load_digits)",
+    "CC-BY-4.0",
+    "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
+)
 
 
-@dataset()
+@dataset(source=SOURCE)
 def digits(generator: torch.Generator) -> Samples:
     """The 1,797 handwritten digits bundled with scikit-learn: 10 classes, images [1, 8, 8] of 0 … 16.
 

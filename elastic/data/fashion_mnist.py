@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.idx import read_folder
+from elastic.data.source import Source
 from elastic.releases import Added
 
 #: Folder of Debian's package ``dataset-fashion-mnist``.
@@ -22,7 +23,16 @@ DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 Resize = Annotated[int | None, Added("0.1.0", before=None), Field(ge=1, le=28)]
 
 
-@dataset()
+#: The licence is that of the file LICENSE in the authors' repository, which Debian calls Expat
+#: (/usr/share/doc/dataset-fashion-mnist/copyright).
+SOURCE = Source(
+    "apt-get install dataset-fashion-mnist, or the four IDX files of github.com/zalandoresearch/fashion-mnist",
+    "MIT",
+    "H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, arXiv:1708.07747 (2017)",
+)
+
+
+@dataset(source=SOURCE)
 def fashion_mnist(generator: torch.Generator, *, folder: str = DEBIAN_FOLDER, resize: Resize = None) -> Samples:
     """60,000 train and 10,000 test images of clothes: 10 classes, [1, 28, 28] of 0 … 255, or smaller.
 

@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.source import GENERATED
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-@dataset()
+@dataset(source=GENERATED)
 def gaussian_mixture(
     generator: torch.Generator,
     *,

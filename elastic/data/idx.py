@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.idx_file import read_idx
+from elastic.data.source import OWN
 from elastic.errors import DataError
 
 
-@dataset()
+@dataset(source=OWN)
 def idx(generator: torch.Generator, *, folder: str) -> Samples:
     """Images of a folder in the layout of MNIST, as [n, 1, height, width] of 0 … 255.
 

@@ -8,11 +8,12 @@ import torch
 from pydantic import Field
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.source import GENERATED
 
 Count = Annotated[int, Field(ge=1)]
 
 
-@dataset()
+@dataset(source=GENERATED)
 def indices(
     generator: torch.Generator, *, per_class_counts: Annotated[list[Count], Field(min_length=2, max_length=10_000)]
 ) -> Samples:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.gaussian_mixture import Count
+from elastic.data.source import GENERATED
 
 
-@dataset()
+@dataset(source=GENERATED)
 def linked_rings(
     generator: torch.Generator,
     *,

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.gaussian_mixture import Count
+from elastic.data.source import GENERATED
 
 
-@dataset()
+@dataset(source=GENERATED)
 def torus(
     generator: torch.Generator,
     *,

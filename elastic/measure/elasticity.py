@@ -91,11 +91,12 @@ def measure_elasticity(
     lr
         Learning rate of a finite update, above 0.
     engine
-        "structured" is faster and knows most modules, "autodiff" knows all that torch can differentiate; "auto" takes
-        the first where it can and agrees with real steps. The attribute ``engine`` says which it was and why, and
-        ``engine_check`` how far some of its pairs are from real steps in float64 (in the model's own precision, with
-        wider bounds, where it does not run in float64): eight when a module is measured first, and one, another each
-        time, when it is measured again with other numbers, those of a later epoch for instance.
+        "structured" is faster on processors and knows most modules, "autodiff" knows all that torch can differentiate
+        and is faster for convolutions on a GPU; "auto" takes the faster one that can and agrees with real steps. The
+        attribute ``engine`` says which it was and why, and ``engine_check`` how far some of its pairs are from real
+        steps in float64 (in the model's own precision, with wider bounds, where it does not run in float64): eight when
+        a module is measured first, and one, another each time, when it is measured again with other numbers, those of a
+        later epoch for instance.
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
         With the same samples as both, `elastic.analysis.similarity_clustering` finds classes without using labels.
@@ -163,7 +164,9 @@ def _measured(
     """Return the dataset of `measure_elasticity` for arguments that have been checked; ``owner`` may be known."""
     inputs, loss = torch.cat([observed, stepped]), classified.loss
     layer = model.layer_of(loss.layer)
-    key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position)
+    # The budget decides between engines on a GPU alone.
+    budget = memory_budget if inputs.is_cuda else None
+    key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position, budget)
     before = None if owner is None else known(owner, key)
     check_preconditions(model, inputs, first=before is None)
     if before is None:
@@ -182,7 +185,9 @@ def _measured(
         )  # fmt: skip
 
     if before is None:
-        chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None, layer=layer)
+        chosen = choose_engine(
+            model, observed[:1], engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
+        )
     else:
         chosen = before.engine
     readings = 0 if before is None else before.readings

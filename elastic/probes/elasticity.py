@@ -87,10 +87,19 @@ class ElasticityProbe:
         It is chosen once, and replaced where a reading differs from real steps.
         """
         if self._engine is None:
-            layer = self.model.layer_of(self.loss.layer)
-            finite = self.lr is not None
-            self._engine = choose_engine(self.model, self._example, engine=self.engine, finite=finite, layer=layer)
+            self._engine = self._choose(self.memory_budget)
         return self._engine
+
+    def _choose(self, memory_budget: int) -> EngineChoice:
+        layer, finite = self.model.layer_of(self.loss.layer), self.lr is not None
+        return choose_engine(
+            self.model, self._example, engine=self.engine, finite=finite, layer=layer, memory_budget=memory_budget
+        )
+
+    def stay_structured(self) -> None:
+        """Run on the structured engine where it knows the model, though the other one may be the faster."""
+        if self.chosen_engine().name != "structured":
+            self._engine = self._choose(memory_budget=0)
 
     def give_up_structured(self, reason: str) -> None:
         """Run on the autodiff engine from now on, where the engine is free to be chosen."""

@@ -81,7 +81,9 @@ def update_responses(
         flat_taps(model, example)
     if not isinstance(engine, EngineChoice):
         layer = model.layer_of(loss.layer)
-        engine = choose_engine(model, example, engine=engine, finite=lr is not None, layer=layer)
+        engine = choose_engine(
+            model, example, engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
+        )
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)
     if same is not None:
         counted &= ~same

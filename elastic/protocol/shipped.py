@@ -23,11 +23,12 @@ SCHEMA = "protocol.schema.json"
 
 def schema_line() -> str:
     """Return the comment by which editors find the schema of this installation; "" if there is none."""
-    schema = _folder() / SCHEMA
+    schema = shipped_folder() / SCHEMA
     return f"# yaml-language-server: $schema={schema.resolve().as_uri()}\n" if schema.is_file() else ""
 
 
-def _folder() -> Path:
+def shipped_folder() -> Path:
+    """Return the folder of the protocols that ship."""
     package = Path(str(files("elastic")))
     installed = package / INSTALLED
     return installed if installed.is_dir() else package.parent / SOURCE
@@ -40,7 +41,7 @@ def shipped_protocols() -> dict[str, Path]:
     >>> shipped_protocols()["quickstart"].name
     'quickstart.yaml'
     """
-    return {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
 
 
 def likely_meant(text: str, folder: Path, fallback: str) -> str:

@@ -127,7 +127,9 @@ def open_archive(path: Path | str, limits: Limits = LIMITS) -> Archive:
         return _of_folder(path)
     with _zip_file(path, limits) as opened:
         infos = opened.infolist()
-        unsafe = tuple(wrong_entries(infos, limits)) or tuple(wrong_structure(opened.fp, infos))
+        unsafe = tuple(wrong_entries(infos, limits))
+        if not unsafe and opened.fp is not None:
+            unsafe = tuple(wrong_structure(opened.fp, infos))
         files = {info.orig_filename: info.file_size for info in infos if not is_folder(info)}
     prefix = _prefix(list(files))
     large = tuple((shown(name), wrong) for name, size in files.items() if (wrong := wrong_metadata(name, size, limits)))

@@ -11,7 +11,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 _END, _END64, _LOCATOR, _LOCAL, _DESCRIPTOR = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\3\4", b"PK\7\x08"
 
@@ -55,7 +55,7 @@ class End:
     begin: int
 
 
-def wrong_structure(file: BinaryIO, infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
+def wrong_structure(file: IO[bytes], infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
     """Yield (name, what is wrong) where parts of a ZIP file contradict each other; name "" for the file as a whole.
 
     Parameters
@@ -76,7 +76,7 @@ def wrong_structure(file: BinaryIO, infos: Sequence[zipfile.ZipInfo]) -> Iterato
         file.seek(position)
 
 
-def end_of(file: BinaryIO) -> End:
+def end_of(file: IO[bytes]) -> End:
     """Return what the end of a ZIP file says of its directory; nothing of the directory is read.
 
     Raises
@@ -130,7 +130,7 @@ def _wrong_end(end: End, count: int) -> str:
     return next((wrong for is_so, wrong in checks if is_so), "")
 
 
-def _wrong_heads(file: BinaryIO, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[str, str]]:
+def _wrong_heads(file: IO[bytes], infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[str, str]]:
     """Yield entries whose local head says something else than the directory, and bytes between the entries."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     following = [*(info.header_offset for info in ordered[1:]), directory]
@@ -143,7 +143,7 @@ def _wrong_heads(file: BinaryIO, infos: Sequence[zipfile.ZipInfo], directory: in
             yield repr(info.orig_filename)[1:-1][:200], wrong
 
 
-def _wrong_head(file: BinaryIO, info: zipfile.ZipInfo, after: int) -> str:
+def _wrong_head(file: IO[bytes], info: zipfile.ZipInfo, after: int) -> str:
     file.seek(info.header_offset)
     head = file.read(_LOCAL_SIZE)
     if len(head) < _LOCAL_SIZE or not head.startswith(_LOCAL):

@@ -56,7 +56,9 @@ def assemble(
     positions = [grid.position(values) for values, _ in runs]
     cells = [_cell(*parts) for parts in zip(positions, journals, recorded, strict=True)]
     if len(set(positions)) < len(positions):
-        raise StudyError("`runs`", "stand at different places of the axes", "two at one", "the study's own protocol")
+        raise StudyError(
+            "`runs`", "have different coordinates", "two runs with the same ones", "the study's own protocol"
+        )
     names = dict.fromkeys(name for cell in cells if cell.layout for name in cell.layout.groups or ())
     groups = [Group(name, grid, cells) for name in (TRAINING, *sorted(names.keys() - {TRAINING}))]
     # Nor is there a group of which open runs have not probed anything yet.

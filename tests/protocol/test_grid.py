@@ -231,8 +231,8 @@ def test_an_axis_that_means_another_thing_beside_another_is_refused(files):
         "a": {"path": "probes", "values": probes, "labels": ["log", "linear"]},
         "b": {"path": "probes.at.name", "values": ["log", "linear"]},
     }}  # fmt: skip
-    assert "mean the same beside every value of a" in str(files.refuse(written))
-    assert "mean the same beside every value of whole" in str(files.refuse(with_axes("whole_optimizer", "method")))
+    assert "mean the same for every value of a" in str(files.refuse(written))
+    assert "mean the same for every value of whole" in str(files.refuse(with_axes("whole_optimizer", "method")))
 
 
 def test_a_study_has_at_most_100_000_runs(files):

@@ -19,9 +19,10 @@ SOURCE, NOTEBOOK = PUBLISHED / "analysis.py", PUBLISHED / "analysis.ipynb"
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """Return the quickstart, trained for six epochs."""
-    out = tmp_path_factory.mktemp("quickstart")
-    return elastic.run(ROOT / "protocols" / "quickstart.yaml", out=out, settings=["training.epochs=6"])
+    """Return the quickstart, trained for two epochs and probed with a few samples."""
+    out, few = tmp_path_factory.mktemp("quickstart"), ("stepped_per_class=1", "observed_per_class=2")
+    settings = ["training.epochs=2", "data.per_class=20", *(f"probes.elasticity.{setting}" for setting in few)]
+    return elastic.run(ROOT / "protocols" / "quickstart.yaml", out=out, settings=settings)
 
 
 def code(path):
@@ -64,4 +65,4 @@ def test_the_published_source_runs(quickstart, monkeypatch):
     assert len(pictures(notebook)) == SOURCE.read_text().count("study.plot.") > 3
     kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", ())}
     assert kinds == {"execute_result"}  # no error, no warning, nothing printed
-    assert "From epoch 0 to 6, nc1" in notebook.cells[-1].outputs[0]["data"]["text/markdown"]
+    assert "From epoch 0 to 2, nc1" in notebook.cells[-1].outputs[0]["data"]["text/markdown"]

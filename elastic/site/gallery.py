@@ -14,6 +14,9 @@ from elastic.site.markup import code, heading, prose
 #: Folder of pictures beside the pages: ``<figure>.png``.
 PICTURES = "gallery"
 
+#: The protocol whose study a picture shows; the others are of the quickstart.
+SHOWN = {"axis_comparison": "parameter_wise_decay"}
+
 
 def pages(sources: Path) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of the page.
@@ -25,7 +28,8 @@ def pages(sources: Path) -> Iterator[tuple[str, str]]:
     """
     opening = (
         "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. Every figure takes "
-        "``width``, ``caption``, ``ax`` and ``theme``."
+        "``width``, ``caption``, ``ax`` and ``theme``. The studies shown are those of ``elastic run quickstart`` and "
+        "``elastic run parameter_wise_decay``."
     )
     sections = [_figure(entry, sources) for entry in registry("figures")]
     yield "reference/figures.rst", page_of("Figures", opening, sections, "figures")
@@ -33,14 +37,15 @@ def pages(sources: Path) -> Iterator[tuple[str, str]]:
 
 def _figure(entry: Entry, sources: Path) -> str:
     picture = sources / PICTURES / f"{entry.name}.png"
-    command, python = lines_of(entry)
+    study = f"results/{SHOWN.get(entry.name, 'quickstart')}"
+    command, python = (line.replace("STUDY", study) for line in lines_of(entry))
     shown = f".. image:: /{PICTURES}/{picture.name}\n   :alt: {entry.summary}" if picture.is_file() else ""
     parts = [
         heading(entry.name, 1, label_of("figures", entry.name)),
         prose(entry.docstring),
         shown,
-        code([command], "console"),
-        code(["study = elastic.open_study(STUDY)", python], "python"),
+        code([command], "bash"),
+        code([f'study = elastic.open_study("{study}")', python], "python"),
         options_table(options_of(entry)),
     ]
     return "\n\n".join(part for part in parts if part)

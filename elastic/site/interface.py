@@ -53,7 +53,7 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
     (
         "theory",
         "elastic.theory",
-        "Optima that are known in closed form or by one convex programme. Their docstrings derive them.",
+        "Optima that are known in closed form or by one convex programme. :doc:`/theory` derives them.",
         (Part("Functions and results", "elastic.theory"),),
     ),
     (

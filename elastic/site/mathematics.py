@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 #: Name of the renderer (`html_math_renderer`).
 NAME = "mathml"
 
+#: The bar of a norm, which would stretch to the height of an index that stands beside it.
+NORM = "&#x02016;"
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the renderer with Sphinx."""
@@ -27,7 +30,8 @@ def mathml(latex: str, *, displayed: bool) -> str:
     """
     from latex2mathml.converter import convert
 
-    return str(convert(latex, display="block" if displayed else "inline"))
+    written = str(convert(latex, display="block" if displayed else "inline"))
+    return written.replace(f"<mo>{NORM}</mo>", f'<mo stretchy="false">{NORM}</mo>')
 
 
 def inline(self: HTML5Translator, node: nodes.math) -> None:

@@ -61,7 +61,7 @@ def _protocols_page() -> str:
         "``elastic new mine.yaml --from NAME``. :doc:`/findings` lists what they found."
     )
     return page_of(
-        "Shipped protocols: files", opening, [_protocol(name, path) for name, path in shipped_protocols().items()]
+        "Protocols that ship", opening, [_protocol(name, path) for name, path in shipped_protocols().items()]
     )
 
 

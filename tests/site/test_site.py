@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from elastic.cli import cli
 from elastic.errors import StudyError
 from elastic.protocol.references import references
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 from elastic.site import building, opening
 from elastic.site.entries import label_of
 from elastic.site.sources import generated, pages_folder
@@ -57,7 +57,7 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     for style in folder.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text("utf-8")), style
     places = set().union(*(page.places for page in pages.values()))
-    named = {label_of(kind, name).replace("_", "-") for kind in ROOMS for name in registry(kind).names()}
+    named = {label_of(kind, name).replace("_", "-") for kind in PACKAGES for name in registry(kind).names()}
     assert named - places == set()
     assert {f"paper-{key}".lower().replace("_", "-") for key in references()} - places == set()
     theory = (folder / "theory.html").read_text("utf-8") if (folder / "theory.html").exists() else ""

@@ -27,6 +27,9 @@ from elastic.study.executors.choice import chosen
 
 FILE = "reproduction.json"
 
+#: Parts of the environment that draw the first weights.
+DRAWING = ("torch", "device")
+
 #: Where reproductions lie unless told otherwise.
 FOLDER = Path("reproduced")
 
@@ -40,17 +43,20 @@ class ReproducedRun:
     coordinates
         Where it stands in the cube.
     environment
-        {name: (published, here)} of what differs; empty where bits are compared.
+        {name: (published, here)} of what differs.
     variables
         How each variable compares.
     seconds
         (published, here); None where it is not known.
+    bits
+        Whether bits were compared.
     """
 
     coordinates: Mapping[str, Any]
     environment: Mapping[str, tuple[str, str]]
     variables: tuple[Compared, ...]
     seconds: tuple[float | None, float | None]
+    bits: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,7 +113,7 @@ class Reproduction:
             {
                 "coordinates": dict(run.coordinates),
                 "outcome": run.outcome,
-                "compared": "bits" if not run.environment else "within tolerance",
+                "compared": "bits" if run.bits else "within tolerance",
                 "environment": {name: list(pair) for name, pair in run.environment.items()},
                 "seconds": list(run.seconds),
                 "variables": [asdict(one) for one in run.variables],
@@ -136,6 +142,7 @@ def reproduce(
     out: Path | str | None = None,
     data: Path | str | None = None,
     allow: Sequence[str] = (),
+    within_tolerance: bool = False,
     watch: Watcher | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Reproduction:
@@ -156,6 +163,9 @@ def reproduce(
         Where the data are on this machine, for data of a folder or a file.
     allow
         Modules from which code may be imported. The archive holds none: nothing of it is executed.
+    within_tolerance
+        Compare within tolerance, also in the same environment: a processor of the same capability can be another one,
+        for which libraries choose other kernels.
     watch, tell
         Are told of progress.
 
@@ -192,7 +202,7 @@ def reproduce(
         digests = check_data(cells, published)
         again = run_again(protocol, cells, Path(out or FOLDER), published, way, allow, watch or Watcher())
         tell("comparing the numbers")
-        found = _compared(study, again, cells, published, verified, digests)
+        found = _compared(study, again, cells, published, verified, digests, within_tolerance)
     write_json(again.folder / FILE, found.to_json())
     return found
 
@@ -213,6 +223,7 @@ def _compared(
     published: Mapping[str, Mapping[str, Any]],
     verified: VerifiedArchive,
     data: Sequence[str],
+    within_tolerance: bool,
 ) -> Reproduction:
     chosen_cells = {cell.digest for cell in cells}
     others = [cell["digest"] for cell in again.cells if cell["digest"] not in chosen_cells]
@@ -228,16 +239,25 @@ def _compared(
         total=len(study.cells),
         sample="all runs" if whole else f"{len(cells)} of {len(study.cells)} runs, drawn by the digest of the archive",
         data=tuple(data),
-        runs=tuple(_run(cube, rerun, cell, published, again) for cell in cells),
+        runs=tuple(_run(cube, rerun, cell, published, again, within_tolerance) for cell in cells),
         verdicts=tuple(compare_verdicts(study, told, cube, rerun, [cell.coordinates for cell in cells])),
     )
 
 
-def _run(cube: Any, rerun: Any, cell: Cell, published: Mapping[str, Mapping[str, Any]], again: Study) -> ReproducedRun:
+def _run(
+    cube: Any,
+    rerun: Any,
+    cell: Cell,
+    published: Mapping[str, Mapping[str, Any]],
+    again: Study,
+    within_tolerance: bool,
+) -> ReproducedRun:
     before, now = published[named(cell.coordinates)], again.run_report(cell.digest)
     different = environment_differences(before.get("environment") or {}, now.get("environment") or {})
-    variables = tuple(compare_run(cube, rerun, cell.coordinates, bits=not different))
-    return ReproducedRun(dict(cell.coordinates), different, variables, (_seconds(before), _seconds(now)))
+    bits = not different and not within_tolerance
+    same_weights = different.keys().isdisjoint(DRAWING)
+    variables = tuple(compare_run(cube, rerun, cell.coordinates, bits=bits, same_weights=same_weights))
+    return ReproducedRun(dict(cell.coordinates), different, variables, (_seconds(before), _seconds(now)), bits)
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -62,8 +62,10 @@ def _runs(found: Reproduction) -> Table:
 
 
 def _compared(run: ReproducedRun) -> str:
-    if not run.environment:
+    if run.bits:
         return "bits"
+    if not run.environment:
+        return "tolerance"
     changed = ", ".join(f"{name} {before} → {now}" for name, (before, now) in run.environment.items())
     return f"tolerance ({changed})"
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.analysis.epochs import epoch_label
-from elastic.publishing.reproduction import ReproducedRun, Reproduction
+from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction
 from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared
 from elastic.study.completeness import named
 

@@ -50,7 +50,7 @@ def closure(
     Returns
     -------
     xarray.Dataset
-        Along ``epoch`` the probes after the first; each value is about the time since the probe before.
+        Along ``epoch`` the probes after the first; each value is about the time since the probe before, ``since``.
 
         ``mean_gram_change``, ``mean_gram_account`` [class × other_class]
             Change of G, and what the account foretells of it.
@@ -85,7 +85,7 @@ def closure(
     for name, (level, rates) in {"between": between, "within": within}.items():
         found[f"{name}_change"] = _change(level)
         found |= {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
-    found["log_ratio_change"] = _change(np.log(within[0]) - np.log(between[0]))
+    found["log_ratio_change"] = _change(_log(within[0]) - _log(between[0]))
     for part in PARTS:
         relative = within[1][part] / within[0] - between[1][part] / between[0]
         found[f"log_ratio_{part}"] = _summed(weights, relative)
@@ -93,20 +93,21 @@ def closure(
     missed = ((found["log_ratio_change"] - told) ** 2).sum("epoch", min_count=1)
     found["log_ratio_residual"] = (missed / (found["log_ratio_change"] ** 2).sum("epoch", min_count=1)) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
-    return xr.Dataset({name: part.drop_attrs().assign_attrs(_facts(name)) for name, part in found.items()})
+    account = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
+    account = account.assign_coords(gram.isel(epoch=slice(1, None)).coords)
+    before = {"long_name": "epoch of the probe before"}
+    return account.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
 
 
 def _given(lr: Any, momentum: Any, nesterov: Any, steps_per_epoch: Any) -> dict[str, float]:
     """Return the numbers that are given, checked."""
     asked = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "steps_per_epoch": steps_per_epoch}
     given = {name: float(value) for name, value in asked.items() if value is not None}
-    for name, fits, should in (
-        ("lr", lambda x: x > 0, "be positive"),
-        ("momentum", lambda x: 0 <= x < 1, "be at least 0 and below 1"),
-        ("steps_per_epoch", lambda x: x > 0, "be positive"),
-    ):
-        if name in given and not (np.isfinite(given[name]) and fits(given[name])):
-            raise OptionError(f"`{name}`", should, repr(asked[name]), {"momentum": "0.9"}.get(name, f"{name}=1"))
+    for name in ("lr", "steps_per_epoch"):
+        if name in given and not (np.isfinite(given[name]) and given[name] > 0):
+            raise OptionError(f"`{name}`", "be positive and finite", repr(asked[name]), f"{name}=1")
+    if "momentum" in given and not 0 <= given["momentum"] < 1:
+        raise OptionError("`momentum`", "be at least 0 and below 1", repr(momentum), "momentum=0.9")
     return given
 
 
@@ -135,7 +136,8 @@ def _weights(
         weights_of, lr, rule["steps_per_epoch"], rule["momentum"], rule["nesterov"],
         input_core_dims=[["record"], [], [], []], output_core_dims=[["interval", "at"]], vectorize=True,
     )  # fmt: skip
-    return pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
+    weights: xr.DataArray = pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
+    return weights
 
 
 def _weights_of_run(probed: Array, recorded: Array) -> Callable[[Array, float, float, float], Array]:
@@ -153,9 +155,7 @@ def _weights_of_run(probed: Array, recorded: Array) -> Callable[[Array, float, f
     return weights_of
 
 
-def _learning_rates(
-    cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]
-) -> xr.DataArray:
+def _learning_rates(cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]) -> xr.DataArray:
     status = cube["training"].dataset["status"]
     if "lr" in cube["training"].dataset.data_vars:
         rates = read(cube, "training/lr", where=where)
@@ -179,10 +179,16 @@ def _change(values: xr.DataArray) -> xr.DataArray:
 
 def _summed(weights: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
     """Return what rates at the probes add up to between each two of them; the rate of a later probe has weight 0."""
-    product = xr.where(weights == 0, 0.0, weights * rates)
+    product = (weights * rates).where(weights != 0, 0.0)
     total = product.sum("epoch", skipna=False).rename(interval="epoch")
     dims = [str(dim) for dim in rates.dims]
-    return total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
+    found: xr.DataArray = total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
+    return found
+
+
+def _log(values: xr.DataArray) -> xr.DataArray:
+    found: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
+    return found
 
 
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:

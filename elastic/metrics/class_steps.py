@@ -234,9 +234,7 @@ def step_momentum(step_rule: StepRule) -> Tensor:
     return step_rule.shares.new_tensor(step_rule.momentum)
 
 
-@metric(
-    group=GROUP, source="sutskever2013importance", formula="g + μ v, not v", bounds=(0.0, 1.0), layerless=True
-)
+@metric(group=GROUP, source="sutskever2013importance", formula="g + μ v, not v", bounds=(0.0, 1.0), layerless=True)
 def step_nesterov(step_rule: StepRule) -> Tensor:
     """Whether the update is Nesterov's, g + μv in the place of v = μv + g (1), or not (0), [].
 

@@ -55,9 +55,7 @@ GROUPS = {
     ),
     "unseen": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
     "tangent_kernel": GroupUnderTest(kernel_cases.CASES, kernel_cases.Case.readings, None, vars(kernel_cases)),
-    "class_steps": GroupUnderTest(
-        class_step_cases.CASES, class_step_cases.Case.readings, None, vars(class_step_cases)
-    ),
+    "class_steps": GroupUnderTest(class_step_cases.CASES, class_step_cases.Case.readings, None, vars(class_step_cases)),
     "fine_classes": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
 }
 

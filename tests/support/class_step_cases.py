@@ -33,7 +33,12 @@ class Case:
         half = (shifts - shifts.mean(axis=1, keepdims=True)) @ centred.T
         rates = half + half.transpose(0, 2, 1)
         within = 2 * ((self.points - means[self.labels]) * self.moves).sum(axis=2) @ members
-        found |= {"gram_rates": rates[:3], "gram_decay": rates[3], "within_rates": within[:3], "within_decay": within[3]}
+        found |= {
+            "gram_rates": rates[:3],
+            "gram_decay": rates[3],
+            "within_rates": within[:3],
+            "within_decay": within[3],
+        }
         tensors = {name: torch.as_tensor(value) for name, value in {**found, "shares": self.shares}.items()}
         return {
             "class_steps": ClassSteps(**tensors),
@@ -50,7 +55,9 @@ def gram(points, labels):
 
 
 def variance(points, labels):
-    return np.array([np.mean(np.sum((h - h.mean(axis=0)) ** 2, axis=1)) for h in (points[labels == k] for k in range(3))])
+    return np.array(
+        [np.mean(np.sum((h - h.mean(axis=0)) ** 2, axis=1)) for h in (points[labels == k] for k in range(3))]
+    )
 
 
 def rate(quantity, points, move, labels):

@@ -133,5 +133,7 @@ def class_steps(
         momentum = UNKNOWN if known is None or known.momentum is None else known.momentum
     per_epoch: float = UNKNOWN if known is None else known.per_epoch
     counts = subject.samples["train"].labels.bincount(minlength=len(subject.classes)).double()
-    rule = StepRule(counts / counts.sum(), momentum, nesterov, per_epoch if steps_per_epoch is None else steps_per_epoch)
+    rule = StepRule(
+        counts / counts.sum(), momentum, nesterov, per_epoch if steps_per_epoch is None else steps_per_epoch
+    )
     return ClassStepsProbe(subject, per_class, rule, weight_decay)

@@ -1,7 +1,7 @@
-"""Run ``elastic`` as a program: every error in one sentence, exit codes that scripts can read.
+"""Entry point of ``elastic``: one-line errors and documented exit codes.
 
-Little is imported before the handlers of signals are there: a signal that comes while libraries are loaded, which takes
-seconds on a busy machine, ends the program with its exit code and one line, too.
+Signal handlers are installed before libraries are imported, which takes seconds on a busy machine: a signal during the
+imports ends the program with its exit code and one line, too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-#: Signals that stop a command, where the system has them and nobody has the process ignore them.
+#: Signals that stop a command, if the system has them and the process does not ignore them.
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 TYPE_CHECKING = False
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line and exit with its code."""
     before = handled_by(leave)
-    # OpenMP's threads wait for each other by spinning for milliseconds unless told otherwise before torch is loaded.
-    # On cores that are shared with another busy process a small network then trains more than ten times slower.
+    # By default OpenMP's threads spin for milliseconds while they wait, which makes training of a small network more
+    # than ten times slower on cores shared with another busy process. Read once, when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     # This process and its workers need not load torch's compiler (`elastic.uncompiled`).
     os.environ.setdefault("ELASTIC_OWN_PROCESS", "1")
@@ -40,10 +40,10 @@ def main() -> None:
 
 
 def handled_by(handler: Callable[[int, Any], None]) -> dict[int, Any]:
-    """Let a function handle the signals that stop a command, and return what did before.
+    """Install a handler for the signals that stop a command and return the previous handlers.
 
-    A signal that is ignored stays so: a program that a script starts with ``&`` does not get Ctrl-C, one that was
-    started with ``nohup`` outlives its terminal. Other threads than the main one cannot handle signals.
+    Ignored signals stay ignored: a script's background process (``&``) ignores Ctrl-C, one under ``nohup`` ignores the
+    end of its terminal. Only the main thread can install handlers.
     """
     before: dict[int, Any] = {}
     for number in (getattr(signal, name) for name in STOPPING if hasattr(signal, name)):
@@ -56,8 +56,8 @@ def handled_by(handler: Callable[[int, Any], None]) -> dict[int, Any]:
 
 
 def leave(number: int, _frame: object) -> None:
-    """End the process at once: nothing is begun while libraries are loaded."""
-    os.write(2, b"elastic: stopped; the same command goes on from here\n")
+    """Exit at once: while libraries are loaded nothing has started."""
+    os.write(2, b"elastic: stopped; run the same command to resume\n")
     os._exit(128 + number)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from elastic.cube import write_atomically
-from elastic.cube.atomic import explained, read_regular
+from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.labels import Label, has_checksum, labelled
 from elastic.errors import Damaged, StudyError
 
@@ -72,7 +72,7 @@ def load_checkpoint(folder: Path, digest: str) -> tuple[dict[str, Any], dict[str
     path = folder / FILE
     if not path.exists():
         return None
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         whole = read_regular(path)
     try:
         is_whole = has_checksum(whole)
@@ -107,7 +107,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [f"{key} {before.get(key)} → {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
 
 
-def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
+def unfit(path: Path, expected: str, found: str, instead: str = "") -> StudyError:
     """Return the error of a checkpoint from which a run cannot be resumed.
 
     Parameters
@@ -121,4 +121,4 @@ def unfit(path: Path, should: str, found: str, instead: str = "") -> StudyError:
     """
     anew = f"deleting {path.parent} and running again: this run is trained anew, the others are kept"
     kind, hint = (StudyError, f"{instead}, or {anew}") if instead else (Damaged, anew)
-    return kind("`checkpoint`", should, found.partition("\n")[0][:100], hint, place=str(path))
+    return kind("`checkpoint`", expected, found.partition("\n")[0][:100], hint, place=str(path))

@@ -1,12 +1,12 @@
-"""How a command ends: its exit code, and one sentence for every error.
+"""Exit codes and error messages of the command line.
 
 ==========  ============================================================================================
-0           done, or intact
+0           success; files are intact
 1           a claim is refuted, or a reproduction differs (`elastic.cli` alone exits so)
-2           a mistake of the user's, or a file that cannot be read or written
+2           invalid input, or a file that cannot be read or written
 3           a run failed; the others are kept
 4           a file of a study is damaged
-70          an error of elastic's own, whose traceback is kept in a file
+70          a bug in elastic; its traceback is written to a file
 128 + n     stopped by signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP
 ==========  ============================================================================================
 """
@@ -62,9 +62,9 @@ def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -
         return end.code if isinstance(end.code, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         # An import in C++ that a signal interrupts ends with an ImportError.
-        code, told = ended_by(Stopped(asked[-1]) if asked else error)
+        code, message = ended_by(Stopped(asked[-1]) if asked else error)
         try:
-            print(f"elastic: {told}", file=sys.stderr, flush=True)
+            print(f"elastic: {message}", file=sys.stderr, flush=True)
         except OSError:  # the terminal has been closed; what is left in the buffer must not fail once more at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         return code
@@ -72,10 +72,10 @@ def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -
 
 
 def ended_by(error: BaseException) -> tuple[int, str]:
-    """Return the exit code after an error, and the sentence that tells of it.
+    """Return the exit code and the message for an error.
 
     >>> ended_by(KeyboardInterrupt()), ended_by(Stopped(signal.SIGTERM))[0]
-    ((130, 'stopped; the same command goes on from here'), 143)
+    ((130, 'stopped; run the same command to resume'), 143)
     >>> ended_by(ModuleNotFoundError("No module named 'torch'", name="torch"))[0]
     2
     >>> ended_by(PermissionError(13, "Permission denied", "/root/a.html"))
@@ -85,7 +85,7 @@ def ended_by(error: BaseException) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
         number = error.signal if isinstance(error, Stopped) else signal.SIGINT
-        return SIGNAL + number, "stopped; the same command goes on from here"
+        return SIGNAL + number, "stopped; run the same command to resume"
     if isinstance(error, OSError) and error.strerror:
         path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file or a pipe"
         hint = "another path, or its permissions (ls -ld)" if error.filename else "freeing space, or another output"
@@ -95,7 +95,7 @@ def ended_by(error: BaseException) -> tuple[int, str]:
         return MISTAKE, f"this command should find PyTorch; found no module named {TORCH}; try {hint}"
     found = f"{type(error).__name__}: {error}".partition("\n")[0]
     hint = f"reporting it with {kept_traceback(error)}"
-    return INTERNAL, f"the command should raise no error of its own; found {found}; try {hint}"
+    return INTERNAL, f"the command should run without an internal error; found {found}; try {hint}"
 
 
 def kept_traceback(error: BaseException) -> str:

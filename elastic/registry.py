@@ -1,8 +1,8 @@
 """Registries: how a metric, model, data set, loss, optimiser, claim or figure is added with one function.
 
-A room (``elastic/models``, ``elastic/losses.py``, …) holds functions under a decorator. Their **keyword-only
-parameters are the options** a protocol may set; the positional ones are handed over by the framework.
-Outsiders register through entry points of the group ``elastic.<kind>``.
+Each kind has a package (``elastic/models``, ``elastic/losses``, …) whose functions carry a decorator. Their
+**keyword-only parameters are the options** that a protocol may set; the framework passes the positional ones.
+Other distributions register functions through entry points of the group ``elastic.<kind>``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import pydantic
 from elastic.docstrings import parameter_descriptions
 from elastic.errors import OptionError, UnknownName
 
-#: Where the functions of a kind live. A new kind is one line here.
-ROOMS: Mapping[str, str] = {
+#: The package that holds the functions of each kind. A new kind is one line here.
+PACKAGES: Mapping[str, str] = {
     "data": "elastic.data",
     "models": "elastic.models",
     "losses": "elastic.losses",
@@ -42,13 +42,13 @@ ROOMS: Mapping[str, str] = {
 }
 
 
-#: Names of a kind that a message lists where none of them is near.
+#: Most names that an error lists if none resembles the unknown one.
 MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered function with the facts told at its registration."""
+    """One registered function and the facts passed to its decorator."""
 
     kind: str
     name: str
@@ -62,7 +62,7 @@ class Entry:
 
     @cached_property
     def docstring(self) -> str:
-        """The docstring, read from the source where Python drops docstrings (``-OO``): attributes are taken from it."""
+        """The docstring, read from the source if Python drops docstrings (``-OO``): the cube's attributes need it."""
         if self.function.__doc__ is not None or sys.flags.optimize < 2:
             return inspect.getdoc(self.function) or ""
         try:
@@ -73,16 +73,16 @@ class Entry:
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the positional parameters: what the framework hands over."""
+        """Names of the positional parameters, which the framework passes."""
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         return tuple(p.name for p in inspect.signature(self.function).parameters.values() if p.kind in kinds)
 
     @cached_property
     def options(self) -> type[pydantic.BaseModel]:
-        """Pydantic model of the keyword-only parameters (strict types, finite numbers, nothing unknown).
+        """Pydantic model of the keyword-only parameters (strict types, finite numbers, no unknown names).
 
-        Each is described by the docstring's section ``Parameters``, or else by its annotation. Facts with a model of
-        their own under ``options`` replace it.
+        The description of each comes from the docstring's section ``Parameters``, or else from its annotation. A model
+        under ``options`` in the facts replaces this one.
         """
         given: type[pydantic.BaseModel] | None = getattr(self.facts, "options", None)
         if given is not None:
@@ -107,12 +107,12 @@ class Entry:
         return pydantic.create_model(self.name, __config__=config, **fields)
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options, checked and with every default filled in.
+        """Validate the options and fill in every default.
 
         Raises
         ------
         OptionError
-            For the first option that is unknown, missing or of a wrong value; ``location`` tells which.
+            For the first option that is unknown, missing or invalid; ``location`` is its path.
         """
         try:
             return self.options.model_validate(dict(options)).model_dump()
@@ -120,22 +120,22 @@ class Entry:
             raise self._explain(error) from None
 
     def _explain(self, error: pydantic.ValidationError) -> OptionError:
-        # A misspelt required option is both unknown and missing: the unknown name says what was meant.
+        # A misspelt required option is both unknown and missing: the unknown name shows which one was meant.
         errors = error.errors(include_url=False, include_context=False)
         first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         location = first["loc"]
         path = ".".join(str(part) for part in location)
         known = list(self.options.model_fields)
         if first["type"] == "extra_forbidden":
-            should = f"be an option of {self.name!r}"
+            expected = f"be an option of {self.name!r}"
             hint = nearest(
                 str(location[0]), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out"
             )
-            return OptionError(f"`{path}`", should, repr(location[0]), hint, location=location)
+            return OptionError(f"`{path}`", expected, repr(location[0]), hint, location=location)
         if first["type"] == "missing":
             hint = f"adding it (elastic show {self.name})"
             return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)
-        if first["type"] == "sequence_str":  # one word where a list of them is meant
+        if first["type"] == "sequence_str":  # a string in place of a list of strings
             return OptionError(
                 f"`{path}`", "be a list", shorten(first["input"]), f"[{first['input']}]", location=location
             )
@@ -149,17 +149,17 @@ class Entry:
 
 
 def _described(hint: Any, description: str | None) -> Any:
-    """Return a type with a description, or as it is where there is none."""
+    """Annotate a type with a description, if there is one."""
     return hint if description is None else typing.Annotated[hint, pydantic.Field(description=description)]
 
 
 @dataclass
 class Registry:
-    """The functions of one kind, by name; its room is read at the first question.
+    """The functions of one kind, by name; its package is imported at the first lookup.
 
     Examples
     --------
-    >>> losses = Registry("losses", room=None)
+    >>> losses = Registry("losses", package=None)
     >>> @losses.register()
     ... def hinge(logits, labels, *, margin: float = 1.0):
     ...     "Multi-class hinge."
@@ -172,16 +172,16 @@ class Registry:
     """
 
     kind: str
-    room: str | None
+    package: str | None
     _entries: dict[str, Entry] = field(default_factory=dict)
-    _read: bool = False
+    _loaded: bool = False
 
     def register(
         self, name: str | None = None, facts: Any = None
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Return the decorator that enters a function, under its own name unless told another."""
+        """Return a decorator that registers a function under ``name``, by default the function's own."""
 
-        def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             key = name or function.__name__
             known = self._entries.get(key)
             if known is not None and known.function.__module__ != function.__module__:
@@ -191,7 +191,7 @@ class Registry:
             self._entries[key] = Entry(self.kind, key, function, facts)
             return function
 
-        return enter
+        return decorate
 
     def get(self, name: str) -> Entry:
         """Return the entry of a name.
@@ -199,9 +199,9 @@ class Registry:
         Raises
         ------
         UnknownName
-            If there is none; the message proposes the nearest.
+            If there is none; the message suggests the closest name.
         """
-        self._read_room()
+        self._load()
         if name not in self._entries:
             hint = nearest(name, list(self._entries), fallback=_some(self.names()))
             raise UnknownName(
@@ -210,35 +210,35 @@ class Registry:
         return self._entries[name]
 
     @property
-    def entered(self) -> list[Entry]:
-        """All entries so far; the room is not read for them."""
+    def registered(self) -> list[Entry]:
+        """All entries registered so far; does not import the package."""
         return list(self._entries.values())
 
     def names(self) -> list[str]:
         """Return all names in alphabetical order."""
-        self._read_room()
+        self._load()
         return sorted(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
         return (self._entries[name] for name in self.names())
 
-    def _read_room(self) -> None:
-        if self._read or self.room is None:
+    def _load(self) -> None:
+        if self._loaded or self.package is None:
             return
-        self._read = True
+        self._loaded = True
         try:
-            room = importlib.import_module(self.room)
-            for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
-                importlib.import_module(f"{self.room}.{module.name}")
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+                importlib.import_module(f"{self.package}.{module.name}")
             for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
                 point.load()
         except ImportError:
-            self._read = False  # where torch is not installed, the next question has the same answer
+            self._loaded = False  # without torch, every lookup raises, not only the first
             raise
 
 
 def _some(names: list[str]) -> str:
-    """Return names to choose from; "another name" where they are too many for a message.
+    """Return the names to choose from; "another name" if a message cannot list them all.
 
     >>> _some(["cosine", "linear"]), _some(list("abcdefghi"))
     ('one of cosine, linear', 'another name')
@@ -247,20 +247,20 @@ def _some(names: list[str]) -> str:
 
 
 def modules_outside() -> list[str]:
-    """Return the modules outside of elastic that have registered a part, but for those that entry points load."""
-    named = {entry.function.__module__ for kind in ROOMS for entry in registry(kind).entered}
-    points = {point.module for kind in ROOMS for point in importlib.metadata.entry_points(group=f"elastic.{kind}")}
+    """Return the modules outside elastic that registered a function, except those that entry points load."""
+    named = {entry.function.__module__ for kind in PACKAGES for entry in registry(kind).registered}
+    points = {point.module for kind in PACKAGES for point in importlib.metadata.entry_points(group=f"elastic.{kind}")}
     return sorted(name for name in named - points if name.partition(".")[0] != "elastic")
 
 
 @cache
 def registry(kind: str) -> Registry:
-    """Return the one registry of a kind (a key of `ROOMS`)."""
-    return Registry(kind, ROOMS[kind])
+    """Return the one registry of a kind (a key of `PACKAGES`)."""
+    return Registry(kind, PACKAGES[kind])
 
 
 def nearest(name: str, known: list[str], *, fallback: str) -> str:
-    """Return the quoted known name that looks most like ``name``, or the fallback.
+    """Return the known name closest to ``name``, quoted, or the fallback.
 
     >>> nearest("resent18", ["mlp", "resnet18"], fallback="elastic list models")
     "'resnet18'"
@@ -282,7 +282,7 @@ def nearest(name: str, known: list[str], *, fallback: str) -> str:
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that differs in case, separators or number only, None if there is none.
+    """Return the known name that differs only in case, separators or a plural s; None if there is none.
 
     >>> known = ["nc1", "batch_size", "cifar10", "split"]
     >>> [same_name(name, known) for name in ("NC1", "batch-size", "CIFAR-10", "splits", "nc2")]
@@ -293,7 +293,7 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     return name if name in known else by_letters.get(_letters(name))
 
 
-#: A number, as a label of an axis or an epoch is.
+#: A number: a label of an axis, an epoch.
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?")
 
 
@@ -304,7 +304,7 @@ def _letters(name: str) -> str:
 
 
 def sentence(message: str) -> str:
-    """Turn a validation message of pydantic into the words after "should".
+    """Turn a validation message of pydantic into the clause after "should".
 
     >>> sentence("Input should be a valid integer")
     'be a valid integer'
@@ -319,7 +319,7 @@ def sentence(message: str) -> str:
 
 
 def shorten(value: Any, limit: int = 60) -> str:
-    """Return the value's text, cut to a length that fits a message.
+    """Return the `repr` of a value, truncated to ``limit`` characters.
 
     >>> shorten("a" * 100, limit=10)
     "'aaaaaaaa…"

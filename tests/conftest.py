@@ -55,8 +55,8 @@ def _unsynced():
 def _two_figures():
     """Draw two figures a page, the ones of which tests/report reads: one page costs seconds of drawing.
 
-    Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in tests/test_wall.py and
-    tests/cli/test_exit_codes.py, in processes of their own.
+    Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in
+    tests/test_without_torch.py and tests/cli/test_exit_codes.py, in processes of their own.
     """
     from elastic.registry import registry
     from elastic.report import embedded_figures

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 from support import processes
 
 import elastic
 from elastic.cube import is_sealed
-from elastic.registry import registry
+from elastic.registry import PACKAGES, registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -36,7 +39,47 @@ def test_the_readme_fits_on_one_page():
 def test_every_python_block_is_run_by_a_test_below():
     """A page that shows code for the first time needs a test here."""
     shown = {page for page in TEXTS if blocks(page)}
-    assert shown == {"README", "recording", "measuring", "publishing", "reading", "extending"}
+    assert shown == {
+        "README", "recording", "measuring", "publishing", "reading", "extending", "tutorial_loop", "tutorial_protocol",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "pycon")])
+def test_every_console_example_prints_what_it_shows(page):
+    text = "".join(blocks(page, "pycon"))
+    examples = doctest.DocTestParser().get_doctest(text, {}, page, f"{page}.md", 0)
+    assert len(examples.examples) > 2
+    told = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=told.append)
+    assert not told, "".join(told)
+
+
+def test_the_tutorial_of_a_loop_records_reads_and_claims(tmp_path, monkeypatch, capsys):
+    code = "\n".join(blocks("tutorial_loop"))
+    for written, short in (("epochs = 40", "epochs = 2"), ("range(3)", "range(2)"), ("[:1400]", "[:300]")):
+        assert written in code
+        code = code.replace(written, short)
+    monkeypatch.chdir(tmp_path)
+    run_block(code, "tutorial_loop")
+    assert "estimate" in capsys.readouterr().out
+    study = elastic.open_study("results/tutorial")
+    assert study.cube["collapse"]["nc1"].sizes["seed"] == 2
+    (claims,) = blocks("tutorial_loop", "yaml")
+    Path("claims.yaml").write_text(claims)
+    names = [claim["name"] for claim in elastic.check(study, claims="claims.yaml").to_json()["claims"]]
+    assert names == ["collapse_deepens_with_training", "collapse_deepens_with_depth", "locality_above"]
+
+
+def test_the_tutorial_of_a_protocol_runs(tmp_path, monkeypatch, capsys):
+    (text,), (code,) = blocks("tutorial_protocol", "yaml"), blocks("tutorial_protocol")
+    file = tmp_path / "decay.yaml"
+    file.write_text(text)
+    assert len(elastic.load_protocol(file).cells) == 6
+    monkeypatch.chdir(tmp_path)
+    elastic.run(file, settings=["training.epochs=1", "data.per_class=20", "axes.seed=[0]"])
+    capsys.readouterr()
+    run_block(code, "tutorial_protocol")
+    assert capsys.readouterr().out.strip() == "('decay', 'seed', 'layer')"
 
 
 #: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.
@@ -139,6 +182,40 @@ def test_the_metric_example_is_all_that_a_metric_needs():
         assert ds.variance_imbalance.attrs["formula"] == "max_k v_k / mean_k v_k"
     finally:
         registry("metrics")._entries.pop("variance_imbalance", None)
+
+
+@pytest.fixture
+def own_parts():
+    """Forget afterwards what an example registers."""
+    before = {kind: (registry(kind).names(), dict(registry(kind)._entries)) for kind in PACKAGES}
+    yield
+    for kind, (_, entries) in before.items():
+        registry(kind)._entries.clear()
+        registry(kind)._entries.update(entries)
+
+
+@pytest.mark.usefixtures("own_parts")
+def test_a_protocol_of_own_parts_runs_and_its_figure_is_drawn(tmp_path, monkeypatch):
+    """Model, data set, loss, optimizer, schedule, probe and figure of the documentation, in one run."""
+    code = "\n".join(code for code in blocks("extending") if "@metric" not in code and "@claim" not in code)
+    module = types.ModuleType("my_parts")
+    monkeypatch.setitem(sys.modules, "my_parts", module)
+    exec(compile(code, "my_parts.py", "exec"), module.__dict__)
+    (text,) = blocks("extending", "yaml")
+    (tmp_path / "own.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    study = elastic.run("own.yaml")
+    shares = study.cube["dead"]["dead_units"].isel(seed=0)
+    assert shares.sizes == {"epoch": 3, "layer": 3}
+    assert ((shares >= 0) & (shares <= 1)).all()
+    drawn = study.plot.dead_units()
+    assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == ["hidden", "penultimate", "logits"]
+    # the loss: its gradient is that of an ordinary step
+    logits, labels = torch.tensor([[0.5, -1.0]], requires_grad=True), torch.tensor([1])
+    brier = registry("losses").get("brier").function()
+    brier.per_sample(logits, labels).sum().backward()
+    found = brier.gradient(logits.detach(), labels)
+    torch.testing.assert_close((found.norm[:, None] * found.direction).float(), logits.grad)
 
 
 def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
-"""The order of the house, read from its imports: they point down, the wall keeps torch out, keys stay in their rooms.
+"""The layers of the package: imports point down, reading studies never imports torch, libraries stay in few packages.
 
-A room is a module of ``elastic`` or one of its folders. Imports that run when a module is loaded may only point to
-lower rooms, or stay inside their own; so may those inside functions, but for the few that are listed.
+A package here is a module of ``elastic`` or one of its folders. Imports may only point to packages of lower layers or
+stay inside their own, those inside functions too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import elastic
 
 SOURCE = Path(elastic.__file__).parent
 
-#: From the ground up; rooms of one line do not know each other. A new room has to be placed here.
+#: From the lowest layer up; packages of one layer do not import each other. A new package needs an entry here.
 ORDER = (
     {"_version"},
     {"elastic"},
@@ -33,22 +33,22 @@ ORDER = (
     {"claims"},
     {"summary", "listing", "figures", "recording", "watching"},
     {"report", "notebook", "export", "integrations"},
-    {"publishing"},
+    {"publishing", "site"},
     {"cli"},
     {"ending"},
     {"__main__"},
 )
-LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+LEVEL = {package: level for level, packages in enumerate(ORDER) for package in packages}
 
-#: Rooms that are read where torch is not installed.
+#: Packages that work without torch.
 TORCHLESS = (
     "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
-    "watching", "notebook", "export", "publishing", "cli", "ending", "__main__",
+    "watching", "notebook", "export", "publishing", "site", "cli", "ending", "__main__",
 )  # fmt: skip
 
-#: Who may use what: the import, or the call, is a room's key.
-KEYS = {
+#: Packages that may import or call each library.
+USERS = {
     "torch.func": {"probes", "losses"},
     "torch.optim": {"optimizers"},
     "matplotlib": {"figures"},
@@ -59,6 +59,9 @@ KEYS = {
     "jupytext": {"notebook"},
     "nbclient": {"notebook"},
     "rocrate": {"publishing"},
+    "sphinx": {"site"},
+    "docutils": {"site"},
+    "latex2mathml": {"site"},
     "sklearn": {"data", "analysis", "metrics"},
     "threadpoolctl": {"analysis"},
     "zarr": {"cube"},
@@ -87,8 +90,8 @@ class Import:
     lazy: bool
 
     @property
-    def room(self) -> str:
-        return room_of(self.module)
+    def package(self) -> str:
+        return package_of(self.module)
 
     @property
     def place(self) -> str:
@@ -103,7 +106,7 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
@@ -136,25 +139,25 @@ def own_module(target: str) -> str | None:
     return target if target in MODULES else target.rpartition(".")[0]
 
 
-def test_every_room_has_its_place_in_the_order():
-    assert {room_of(module) for module in MODULES} == set(LEVEL)
+def test_every_package_has_a_layer():
+    assert {package_of(module) for module in MODULES} == set(LEVEL)
 
 
 def test_the_source_is_read_whole():
     assert len(IMPORTS) > 200
-    assert {"elastic.cube.sealing", "elastic.protocol.tree", "elastic.runs.cell"} <= set(MODULES)
+    assert {"elastic.cube.sealing", "elastic.protocol.yaml_tree", "elastic.runs.cell"} <= set(MODULES)
     assert any(found.lazy for found in IMPORTS)
 
 
-@pytest.mark.parametrize("room", sorted(LEVEL))
-def test_imports_point_down_or_stay_in_their_room(room):
+@pytest.mark.parametrize("package", sorted(LEVEL))
+def test_imports_point_down_or_stay_in_their_package(package):
     upward = [
         found.place
         for found in IMPORTS
-        if found.room == room
+        if found.package == package
         and (target := own_module(found.target)) is not None
-        and room_of(target) != room
-        and LEVEL[room_of(target)] >= LEVEL[room]
+        and package_of(target) != package
+        and LEVEL[package_of(target)] >= LEVEL[package]
     ]
     assert upward == []
 
@@ -177,15 +180,15 @@ def loaded_by(module: str) -> set[str]:
     return loaded
 
 
-@pytest.mark.parametrize("room", TORCHLESS)
-def test_right_of_the_wall_nothing_loads_torch(room):
-    of_room = [module for module in MODULES if room_of(module) == room]
-    assert of_room
-    for module in of_room:
+@pytest.mark.parametrize("package", TORCHLESS)
+def test_packages_that_read_studies_never_import_torch(package):
+    modules = [module for module in MODULES if package_of(module) == package]
+    assert modules
+    for module in modules:
         assert "torch" not in loaded_by(module), module
 
 
-def test_left_of_the_wall_torch_is_loaded():
+def test_packages_that_train_import_torch():
     assert "torch" in loaded_by("elastic.runs.cell")
     assert "torch" in loaded_by("elastic.measure")
 
@@ -204,24 +207,24 @@ def dotted_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield ast.unparse(node), node.lineno
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_a_key_is_used_in_its_own_room_only(key):
+@pytest.mark.parametrize("library", USERS)
+def test_a_library_is_used_only_where_it_is_allowed(library):
     def is_of(name: str) -> bool:
-        return name == key or name.startswith(f"{key}.")
+        return name == library or name.startswith(f"{library}.")
 
-    users = {found.room for found in IMPORTS if is_of(found.target)}
-    users |= {room_of(m) for m, tree in MODULES.items() for name, _ in dotted_uses(tree) if is_of(name)}
-    assert users == KEYS[key]
+    users = {found.package for found in IMPORTS if is_of(found.target)}
+    users |= {package_of(m) for m, tree in MODULES.items() for name, _ in dotted_uses(tree) if is_of(name)}
+    assert users == USERS[library]
 
 
-def test_random_states_are_set_where_they_belong_only():
+def test_only_few_packages_set_random_states():
     found = {
-        (room_of(module), node.func.attr)
+        (package_of(module), node.func.attr)
         for module, tree in MODULES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SEEDING
     }
-    assert {room for room, _ in found} == SEEDERS
+    assert {package for package, _ in found} == SEEDERS
     assert ("training", "manual_seed") in found
 
 

@@ -1,1 +1,1 @@
-"""Reading a cube: intervals over seeds, depth, onset, locality. Labelled arrays in, labelled arrays out, no torch."""
+"""Analysis of a cube: intervals over seeds, depth, onset, locality. Works on xarray objects; needs no torch."""

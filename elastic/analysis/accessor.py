@@ -1,6 +1,6 @@
 """The accessor ``.elastic`` of datasets and cubes: ``open_study(…).cube.elastic.separation_law()``.
 
-Loading this module registers it; scipy is loaded when it is first used.
+Importing this module registers the accessor; scipy is imported when it is first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The analyses of a cube by the names of its variables, as ``.elastic`` offers them."""
+"""The methods of the accessor ``.elastic``: analyses of a cube by the names of its variables."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Where = Mapping[str, Any] | None
 
 
 class Analyses:
-    """What can be asked of a cube, or of one dataset, by the names of its variables.
+    """Analyses of a cube, or of one dataset, by the names of its variables.
 
-    Every method takes ``split`` ("train" by default) and ``where``, labels of the axes and other dims at which it
-    looks, ``{"weight_decay": 5e-4, "epoch": -1}``, as `elastic.analysis.reading.read`; it keeps all other dims, the
-    seeds among them, so that an interval over seeds can follow: ``interval(cube.elastic.rate("nc1"))``. The formulas
-    stand at the functions that the methods call.
+    Every method takes ``split`` ("train" by default) and ``where``, labels to select on axes and other dims, such as
+    ``{"weight_decay": 5e-4, "epoch": -1}`` (see `elastic.analysis.reading.read`). All other dims are kept, including
+    the seeds, so that an interval over seeds can follow: ``interval(cube.elastic.rate("nc1"))``. The functions that the
+    methods call document the formulas.
 
     Parameters
     ----------
     holder
-        A cube, one of its groups, or a dataset, as `elastic.measure_collapse` gives it.
+        A cube, one of its groups, or a dataset, such as one returned by `elastic.measure_collapse`.
 
     Raises
     ------
     NotMeasured
-        (Every method.) If a variable or a label is not there.
+        (Every method.) If a variable or a label is missing.
     OptionError
-        (Every method.) If an option makes no sense.
+        (Every method.) If an option is invalid.
 
     Examples
     --------
@@ -56,11 +56,11 @@ class Analyses:
 
     @property
     def plot(self) -> Plots:
-        """The figures of a study's cube, each a method: ``cube.elastic.plot.depth_profile()``."""
+        """The figures of the cube as methods: ``cube.elastic.plot.depth_profile()``."""
         return Plots(lambda: self._cube)
 
     def read(self, variable: str, *, split: str | None = "train", where: Where = None) -> xr.DataArray:
-        """Return a variable; see `elastic.analysis.reading.read`."""
+        """Select a variable; see `elastic.analysis.reading.read`."""
         return read(self._cube, variable, split=split, where=where)
 
     def interval(
@@ -72,7 +72,7 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.Dataset:
-        """Return mean and interval over the seeds; see `elastic.analysis.intervals.interval`."""
+        """Compute mean and interval over the seeds; see `elastic.analysis.intervals.interval`."""
         return intervals.interval(self.read(variable, split=split, where=where), level=level, method=method)
 
     def separation_law(
@@ -84,10 +84,10 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.Dataset:
-        """Return the fit of log values against depth; see `elastic.analysis.depth.separation_law`.
+        """Fit log values against depth; see `elastic.analysis.depth.separation_law`.
 
-        ``layers`` are the ones fitted, all but the input and the logits by default; with ``include_input`` (and
-        without ``layers``) the input counts as layer 0, as he2023law has it.
+        ``layers`` are the layers to fit, by default all except the input and the logits; with ``include_input`` (and
+        without ``layers``) the input is layer 0, as in he2023law.
         """
         values = self.read(variable, split=split, where=where)
         if layers is None:
@@ -104,20 +104,20 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.DataArray:
-        """Return the slope of log values with depth at every epoch; see `elastic.analysis.depth_order.depth_slope`.
+        """Compute the slope of log values with depth at every epoch; see `elastic.analysis.depth_order.depth_slope`.
 
-        ``layers`` are the ones compared, all but the input and the logits by default. Of nc1 it is also a variable,
-        ``nc1_depth_slope``, which claims and figures take.
+        ``layers`` are the layers to compare, by default all except the input and the logits. For nc1 it is also
+        available as the variable ``nc1_depth_slope``, for claims and figures.
         """
         return depth_order.depth_slope(at_layers(self.read(variable, split=split, where=where), layers))
 
     def order_crossover(
         self, variable: str = "nc1", *, layers: Sequence[str] | None = None, **options: Any
     ) -> xr.Dataset:
-        """Return from which epoch on values fall with depth; see `elastic.analysis.depth_order.order_crossover`.
+        """Find the epoch from which values fall with depth; see `elastic.analysis.depth_order.order_crossover`.
 
-        ``crossover`` is an epoch for each seed: `elastic.analysis.intervals.log_interval` of it plus 1 is its average
-        with an interval. The options are those of `depth_slope`.
+        ``crossover`` is an epoch for each seed; average it with `elastic.analysis.intervals.log_interval` of
+        ``crossover + 1``. The options are those of `depth_slope`.
         """
         return depth_order.order_crossover(self.depth_slope(variable, layers=layers, **options))
 
@@ -129,9 +129,9 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.DataArray:
-        """Return the depth from which classes are told apart; see `elastic.analysis.depth.effective_depth`.
+        """Compute the depth from which classes are separable; see `elastic.analysis.depth.effective_depth`.
 
-        ``layers`` are the ones compared, all that were measured, from input to logits, by default.
+        ``layers`` are the layers to compare, by default all measured ones, from input to logits.
         """
         accuracy = self.read("ncc_accuracy", split=split, where=where)
         accuracy = accuracy if layers is None else at_layers(accuracy, layers)
@@ -147,35 +147,36 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.DataArray:
-        """Return the epoch from which each layer has fallen; see `elastic.analysis.onset.onset_epoch`."""
+        """Find the epoch from which each layer has collapsed; see `elastic.analysis.onset.onset_epoch`."""
         values = self.read(variable, split=split, where=where)
         return onset.onset_epoch(values, fraction=fraction, threshold=threshold, interpolate=interpolate)
 
     def onset_order(
         self, variable: str = "nc1", *, layers: Sequence[str] | None = None, **options: Any
     ) -> xr.DataArray:
-        """Return whether deeper layers fall first; see `elastic.analysis.onset.onset_order`.
+        """Measure whether deeper layers collapse first; see `elastic.analysis.onset.onset_order`.
 
-        ``layers`` are the ones compared, all but the input and the logits by default; the options are `onset`'s.
+        ``layers`` are the layers to compare, by default all except the input and the logits; the options are those of
+        `onset`.
         """
         return onset.onset_order(at_layers(self.onset(variable, **options), layers))
 
     def kernel_change(self, *, where: Where = None) -> xr.DataArray:
-        """Return how far the tangent kernel has turned since the first probe, averaged by class.
+        """Compute the change of the class-averaged tangent kernel since the first probe.
 
-        See `elastic.analysis.kernel.kernel_change`. As a variable, ``kernel_change`` has all that others have:
-        ``interval("kernel_change")``, the figures, and the claims.
+        See `elastic.analysis.kernel.kernel_change`. ``kernel_change`` is also available as a variable:
+        ``interval("kernel_change")``, in figures and in claims.
         """
         return self.read("kernel_change", where=where)
 
     def plateau(
         self, variable: str = "nc1", *, factor: float = 1.1, split: str | None = "train", where: Where = None
     ) -> xr.Dataset:
-        """Return the last level and since when it holds; see `elastic.analysis.course.plateau`."""
+        """Find the final level and the epoch since which it holds; see `elastic.analysis.course.plateau`."""
         return course.plateau(self.read(variable, split=split, where=where), factor=factor)
 
     def rate(self, variable: str = "nc1", *, split: str | None = "train", where: Where = None) -> xr.DataArray:
-        """Return the decades fallen per decade of epochs; see `elastic.analysis.course.rate`."""
+        """Compute the decades fallen per decade of epochs; see `elastic.analysis.course.rate`."""
         return course.rate(self.read(variable, split=split, where=where))
 
     def tracking(
@@ -187,7 +188,7 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.DataArray:
-        """Return the rank correlation of locality and collapse; see `elastic.analysis.locality.tracking`."""
+        """Compute the rank correlation of locality and collapse; see `elastic.analysis.locality.tracking`."""
         first = self.read(elasticity, split=split, where=where)
         return locality.tracking(first, self.read(collapse, split=split, where=where), over=over)
 
@@ -200,7 +201,7 @@ class Analyses:
         split: str | None = "train",
         where: Where = None,
     ) -> xr.DataArray:
-        """Return the probes by which locality leads collapse; see `elastic.analysis.locality.lead`."""
+        """Compute the number of probes by which locality leads collapse; see `elastic.analysis.locality.lead`."""
         first = self.read(elasticity, split=split, where=where)
         return locality.lead(first, self.read(collapse, split=split, where=where), reach=reach)
 
@@ -223,10 +224,10 @@ class Analyses:
         where: Where = None,
         **axis: tuple[Any, Any],
     ) -> xr.Dataset:
-        """Return first minus second, over seeds; see `elastic.analysis.comparison.difference`.
+        """Compute the difference, first minus second, over seeds; see `elastic.analysis.comparison.difference`.
 
-        Of two values of an axis, ``difference("nc1", weight_decay=(5e-4, 0.0))``, or of this cube and another one,
-        ``difference("nc1", other_cube)``; with ``log`` of natural logs, which is a log ratio.
+        Compares two values of an axis, ``difference("nc1", weight_decay=(5e-4, 0.0))``, or this cube and another one,
+        ``difference("nc1", other_cube)``. With ``log`` the difference of natural logs, a log ratio.
         """
         first = self.read(variable, split=split, where=where)
         if (other is None) == (not axis) or len(axis) > 1:

@@ -1,4 +1,4 @@
-"""Comparing two sets of runs, of two studies or at two values of an axis."""
+"""Comparison of two sets of runs: of two studies, or at two values of an axis."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from elastic.analysis.persistence import along
 def difference(
     first: xr.DataArray, second: xr.DataArray, *, paired: bool = True, level: float = 0.95, dim: str = "seed"
 ) -> xr.Dataset:
-    r"""Return by how much the first exceeds the second, with an interval over the seeds and an effect size.
+    r"""Compute the difference of two sets of runs, with an interval over the seeds and an effect size.
 
-    Paired, runs of one seed are compared with each other: the t interval of their differences. Unpaired, Welch's
-    interval, which lets the two have different spreads.
+    Paired: the t interval of the differences between runs with the same seed. Unpaired: Welch's interval, which allows
+    different variances.
 
     The effect size is Hedges' g, the difference of means in standard deviations: $g = J(n_1 + n_2 - 2)\,(m_1 - m_2)/s$
-    with $J(f) = \Gamma(f/2) / (\sqrt{f/2}\,\Gamma((f-1)/2))$, which takes away the bias of few runs
+    with $J(f) = \Gamma(f/2) / (\sqrt{f/2}\,\Gamma((f-1)/2))$, which corrects the bias of few runs
     (hedges1981distribution). Unpaired s is the pooled standard deviation; paired it is $\sqrt{(s_1^2 + s_2^2)/2}$
-    (g_av of lakens2013calculating): it says how far two distributions of runs are apart, and does not grow with the
-    correlation of the pairs.
+    (g_av of lakens2013calculating), so that the effect size does not grow with the correlation of the pairs.
 
-    For quantities that fall by orders of magnitude, as nc1, compare their logs: the difference is then a log ratio.
+    For quantities that vary by orders of magnitude, such as nc1, compare their logs: the difference is a log ratio.
 
     Parameters
     ----------
     first, second
-        [dim, …] each, matched by label; along ``dim`` only if paired. NaN is left out, paired with its partner.
+        [dim, …] each, matched by label; along ``dim`` only if paired. NaN is skipped; if paired, together with the
+        other value of the pair.
 
     Returns
     -------
     xarray.Dataset
-        ``difference`` of means, ``lower``, ``upper`` (NaN below two runs), ``effect_size`` (NaN too where neither
-        spreads) and ``count``, the pairs, or the runs of the smaller of the two.
+        ``difference`` of means, ``lower``, ``upper`` (NaN below two runs), ``effect_size`` (also NaN if both standard
+        deviations are 0) and ``count``, the number of pairs, or of runs of the smaller set.
 
     Raises
     ------
     OptionError
-        If one of the two does not lie along ``dim``.
+        If one of the two lacks ``dim``.
     NotMeasured
         If they have no seed, or no label of another dim, in common.
 
@@ -86,11 +86,11 @@ def _unpaired(first: xr.DataArray, second: xr.DataArray, level: float, dim: str)
 
 
 def _welch_reach(v1: xr.DataArray, v2: xr.DataArray, f1: xr.DataArray, f2: xr.DataArray, level: float) -> xr.DataArray:
-    """Return half an interval's width, with Welch and Satterthwaite's degrees of freedom between the two means."""
+    """Return half the width of Welch's interval, with Satterthwaite's degrees of freedom."""
     both = (v1 + v2).where(v1 + v2 != 0)
     freedom = 1 / ((v1 / both) ** 2 / f1 + (v2 / both) ** 2 / f2)
     reach = quantile(freedom, level) * both**0.5
-    # Where neither spreads, every number of degrees of freedom gives an interval of no width.
+    # If both variances are 0, the width is 0 for any number of degrees of freedom.
     return reach.where(v1 + v2 != 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""The course of a quantity over training: where it settles, and how fast it falls."""
+"""Training curves: their plateau, and their rate of decrease."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from elastic.errors import OptionError
 
 
 def plateau(values: xr.DataArray, *, factor: float = 1.1, dim: str = "epoch") -> xr.Dataset:
-    """Return the last value of a course, and the epoch since which it has stayed within a factor of it.
+    """Find the final value of a curve, and the epoch since which it stays within a factor of it.
 
     Parameters
     ----------
     values
-        [dim, …], 0 or more; NaN, an epoch not computed, is left out.
+        [dim, …], nonnegative; NaN (epochs not computed) is skipped.
     factor
         Above 1: values from level/factor to level·factor belong to the plateau.
 
     Returns
     -------
     xarray.Dataset
-        ``level``, and ``since``: a probed epoch; NaN where only the last probe is at the level, which shows no
-        plateau.
+        ``level``, and ``since``, a probed epoch; NaN if only the last probe is at the level.
 
     Raises
     ------
     OptionError
-        If the factor is not above 1, or the values do not lie along ``dim``.
+        If the factor is not above 1, or the values lack ``dim``.
 
     Examples
     --------
@@ -50,26 +49,26 @@ def plateau(values: xr.DataArray, *, factor: float = 1.1, dim: str = "epoch") ->
 
 
 def rate(values: xr.DataArray, dim: str = "epoch") -> xr.DataArray:
-    r"""Return by how many powers of ten a quantity falls while the epoch grows tenfold.
+    r"""Compute by how many powers of ten a quantity falls per tenfold increase of the epoch.
 
     The exponent a of $v \propto \text{epoch}^{-a}$: minus the slope of log v against log epoch, by
-    `scipy.stats.linregress`. Epoch 0 has no logarithm and is left out. To read the rate of one phase, select its
-    epochs first.
+    `scipy.stats.linregress`. Epoch 0 has no logarithm and is left out. For the rate of one phase, select its epochs
+    first.
 
     Parameters
     ----------
     values
-        [dim, …], positive; NaN, an epoch not computed, is left out.
+        [dim, …], positive; NaN (epochs not computed) is skipped.
 
     Returns
     -------
     xarray.DataArray
-        Decades per decade; NaN with fewer than two epochs or where a value is not positive and finite.
+        Decades per decade; NaN with fewer than two epochs, or if a value is not positive and finite.
 
     Raises
     ------
     OptionError
-        If the values do not lie along ``dim``.
+        If the values lack ``dim``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How a quantity runs through the layers: the law of equi-separation, and the effective depth."""
+"""Quantities as functions of depth: the law of equi-separation, and the effective depth."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from elastic.analysis.lines import log_line
 from elastic.analysis.persistence import along, depth_of, last_known, lasting_from
 from elastic.errors import OptionError
 
-#: Fewest layers: two points always lie on a line.
+#: Fewest layers for a fit: two points always lie on a line.
 LEAST_LAYERS = 3
 
-#: Variables of the dataset, in the order of the fields of a `LogLine`.
+#: Variables of the result, in the order of the fields of `LogLine`.
 FIT = ("intercept", "slope", "r", "layers")
 
 
@@ -21,25 +21,25 @@ def separation_law(values: xr.DataArray, dim: str = "layer") -> xr.Dataset:
 
     He and Su's law of equi-separation (he2023law): $D_l \approx \rho^l D_0$ for the separation fuzziness D, so that
     $\log D_l = \log D_0 + l \log\rho$. Ordinary least squares as in `scipy.stats.linregress`; the depth is the
-    coordinate ``depth`` where the values have it, else the position. The law is about features: the caller leaves
-    out the logits, and the input if it is not to count as layer 0 (`elastic.analysis.reading.hidden_layers`).
+    coordinate ``depth`` if the values have it, else the position. The law is about features: the caller removes the
+    logits, and the input unless it is layer 0 (`elastic.analysis.reading.hidden_layers`).
 
     Parameters
     ----------
     values
-        [dim, …], positive. NaN, a layer that is not there, is left out.
+        [dim, …], positive. NaN (missing layers) is skipped.
 
     Returns
     -------
     xarray.Dataset
         ``intercept`` and ``slope`` of natural logs, ``ratio`` $\rho = e^{\text{slope}}$, Pearson's ``r`` (−1: an
-        exact law with D falling; NaN where all values are the same), ``r_squared``, and ``layers``, the number
-        fitted. All are NaN with fewer than three layers or where a value is not positive and finite.
+        exact law with D falling; NaN if all values are equal), ``r_squared``, and ``layers``, the number of fitted
+        layers. All are NaN with fewer than three layers, or if a value is not positive and finite.
 
     Raises
     ------
     OptionError
-        If the values do not lie along ``dim``.
+        If the values lack ``dim``.
 
     Examples
     --------
@@ -67,29 +67,29 @@ def _line(depth: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def effective_depth(error: xr.DataArray, *, tolerance: float = 0.01, dim: str = "layer") -> xr.DataArray:
-    r"""Return the depth from which classes are told apart as well as in the last layer.
+    r"""Compute the depth from which classes are as separable as in the last layer.
 
     $\min\{l : e_m \le e_L + \varepsilon \text{ for all } m \ge l\}$ with e the error of the nearest-class-mean
-    decision, 1 − ncc_accuracy (galanti2022minimal measures the same against the network's labels). One-sided: a
-    layer that is better than the last one is good enough, so before training, when every layer blurs what the input
-    shows, the effective depth is that of the first layer.
+    decision, 1 − ncc_accuracy (galanti2022minimal uses the network's labels instead). The criterion is one-sided:
+    layers better than the last one satisfy it. Before training, when every layer loses information about the input,
+    the effective depth is therefore that of the first layer.
 
     Parameters
     ----------
     error
-        [dim, …], between 0 and 1; NaN is left out, the last layer is the last with a value.
+        [dim, …], between 0 and 1; NaN is skipped, and the last layer is the last one with a value.
     tolerance
         ε, absolute, 0 or more.
 
     Returns
     -------
     xarray.DataArray
-        Depth (coordinate ``depth``, else position); NaN where no layer has a value.
+        Depth (coordinate ``depth``, else position); NaN if no layer has a value.
 
     Raises
     ------
     OptionError
-        If the tolerance is negative, or the errors do not lie along ``dim``.
+        If the tolerance is negative, or the errors lack ``dim``.
 
     Examples
     --------
@@ -101,6 +101,6 @@ def effective_depth(error: xr.DataArray, *, tolerance: float = 0.01, dim: str = 
     error = along(error, dim)
     known = error.notnull()
     last = last_known(error, dim)
-    # 0.8 − 0.7 is a rounding error above 0.1: that much is no error.
+    # 0.8 − 0.7 exceeds 0.1 by a rounding error, which must not count.
     within = error - last <= tolerance + 1e-12
     return lasting_from(within, known, depth_of(error, dim), dim).rename("effective_depth")

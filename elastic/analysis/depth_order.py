@@ -1,7 +1,7 @@
-"""How the order of the layers by collapse changes in training: the slope with depth at every epoch, and its crossing.
+"""The order of the layers by collapse during training: the slope with depth at every epoch, and its sign change.
 
-Early in training nc1 can rise with depth, and only later fall. Tirer and Bruna (tirer2022extended) state that
-within-class variability falls across depth in a trained network; these two numbers say from which epoch on it does.
+Early in training nc1 can rise with depth; later it falls. Tirer and Bruna (tirer2022extended) state that within-class
+variability falls across depth in a trained network; these functions measure from which epoch it does.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from elastic.analysis.slopes import slope
 
 
 def depth_slope(values: xr.DataArray, dim: str = "layer") -> xr.DataArray:
-    r"""Return the slope of log values against depth, by least squares.
+    r"""Compute the least-squares slope of log values against depth.
 
     Negative: the quantity falls from layer to layer, on average by the factor $e^{-\text{slope}}$. Positive: it rises,
-    the order of a trained network is reversed.
+    opposite to the order in a trained network.
 
     Parameters
     ----------
     values
-        [dim, …], positive, of the layers that are to be compared: two or more. NaN, a layer that is not there, is left
-        out; so is 0, which has no logarithm.
+        [dim, …], positive, for two or more layers to compare. NaN (missing layers) and 0, which has no logarithm, are
+        skipped.
 
     Returns
     -------
     xarray.DataArray
-        Of natural logs, per layer; NaN with fewer than two layers.
+        Slope of natural logs per layer; NaN with fewer than two layers.
 
     Raises
     ------
     OptionError
-        If the values do not lie along ``dim``.
+        If the values lack ``dim``.
 
     Examples
     --------
@@ -51,34 +51,34 @@ def depth_slope(values: xr.DataArray, dim: str = "layer") -> xr.DataArray:
 
 
 def hidden_depth_slope(values: xr.DataArray) -> xr.DataArray:
-    """Return `depth_slope` over the hidden layers: the input has no weights, the logits have K units only."""
+    """Compute `depth_slope` over the hidden layers: the input has no weights, the logits have only K units."""
     hidden = [place for place, role in enumerate(roles_of(values)) if role == HIDDEN]
     return depth_slope(values.isel(layer=hidden))
 
 
 def order_crossover(slopes: xr.DataArray, dim: str = "epoch") -> xr.Dataset:
-    r"""Return from which epoch on a quantity falls with depth, and for how much of the time before it rose.
+    r"""Find the epoch from which a quantity falls with depth, and the share of the time before in which it rises.
 
-    The crossover is the last epoch at which the slope goes from above 0 to 0 or below, placed between two probes
-    linearly in the slope against τ = log(1 + epoch). What comes before it need not be reversed throughout:
-    ``reversed_share`` is the share of that time τ for which the slope is above 0.
+    The crossover is the last epoch at which the slope changes from positive to nonpositive, interpolated between two
+    probes linearly in the slope against τ = log(1 + epoch). The slope need not be positive throughout the time before:
+    ``reversed_share`` is the share of that time τ with a positive slope.
 
     Parameters
     ----------
     slopes
-        [dim, …], as of `depth_slope`; NaN, an epoch not computed, is left out.
+        [dim, …], from `depth_slope`; NaN (epochs not computed) is skipped.
 
     Returns
     -------
     xarray.Dataset
-        ``crossover``, in epochs: the first probe where the slope is never above 0, NaN where it is so at the last one
-        (the crossing, if there is one, lies after the end of training). ``reversed_share``, between 0 and 1, of the
-        whole training where there is no crossing; NaN where a slope is missing, or the crossing is at the first probe.
+        ``crossover`` in epochs: the first probe if the slope is never positive, NaN if it is positive at the last probe
+        (a crossover would lie after the end of training). ``reversed_share`` between 0 and 1, of the whole training if
+        there is no crossover; NaN if a slope is missing, or the crossover is at the first probe.
 
     Raises
     ------
     OptionError
-        If the slopes do not lie along ``dim``.
+        If the slopes lack ``dim``.
 
     Examples
     --------

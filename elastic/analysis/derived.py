@@ -1,4 +1,4 @@
-"""Variables that are no part of a cube but computed from one when they are read, so that all that reads has them."""
+"""Derived variables: computed from variables of a cube on access, and available to claims, figures and analyses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from elastic.analysis.kernel import kernel_change
 
 @dataclass(frozen=True)
 class Derived:
-    """How a variable is computed from one of the cube.
+    """Definition of a derived variable.
 
     Attributes
     ----------
     of
-        That variable's name.
+        Name of the variable it is computed from.
     compute
-        Function of it. A course is needed: of all epochs, not of one that was chosen before.
+        Function of that variable at all epochs; select epochs only afterwards.
     attrs
-        As those of a variable of the cube.
+        Attributes, like those of a variable of the cube.
     """
 
     of: str
@@ -62,7 +62,7 @@ DERIVED = {
 
 
 def measured_as(name: str) -> str:
-    """Return the variable of the cube that a variable rests on: itself, unless it is derived.
+    """Return the variable of the cube that a variable is computed from: itself, unless it is derived.
 
     >>> measured_as("kernel_change"), measured_as("nc1")
     ('class_effect', 'nc1')

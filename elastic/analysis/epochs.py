@@ -1,4 +1,4 @@
-"""Epochs as readers write them: recorded studies have fractional ones, 0.25 after a quarter of the first epoch."""
+"""Formatting and lookup of epochs. Recorded studies have fractional ones: 0.25 after a quarter of the first epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIGITS = 4
 
 
 def epoch_label(epoch: SupportsFloat) -> str:
-    """Return an epoch as text: an integer without a point, a fraction in `DIGITS` digits and without an exponent.
+    """Format an epoch: an integer without a point, a fraction with `DIGITS` digits and without an exponent.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def epoch_label(epoch: SupportsFloat) -> str:
 
 
 def epoch_number(epoch: SupportsFloat) -> int | float:
-    """Return an epoch as a number that prints as its label does: 1 for 1.0, 0.3333 for 1/3.
+    """Return an epoch as a number that prints like its label: 1 for 1.0, 0.3333 for 1/3.
 
     >>> epoch_number(1.0), epoch_number(np.float64(0.25))
     (1, 0.25)
@@ -38,19 +38,19 @@ def epoch_number(epoch: SupportsFloat) -> int | float:
 
 
 def epoch_position(epochs: Sequence[float], epoch: object) -> int | None:
-    """Return the position of an epoch: of the last ones if it is a negative integer, else by its label.
+    """Return the position of an epoch: counted from the end if it is a negative integer, else by label.
 
     Parameters
     ----------
     epochs
         Labels of a dim ``epoch``.
     epoch
-        As a user writes it: −1 is the last probed epoch, 0.3333 is the one that `epoch_label` shows so.
+        −1 is the last probed epoch, 0.3333 the one with this `epoch_label`.
 
     Returns
     -------
     int or None
-        None where no epoch, or more than one, is meant.
+        None if no epoch, or more than one, matches.
 
     Examples
     --------

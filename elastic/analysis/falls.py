@@ -1,4 +1,4 @@
-"""When a falling curve falls, as one number that a few probed epochs and noise about a level do not shift."""
+"""Estimators of the time at which a curve falls, robust to sparse probes and to noise about a level."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import xarray as xr
 
 
 def epochs_above(values: xr.DataArray, level: float | xr.DataArray) -> xr.DataArray:
-    r"""Return how long a curve is above a level; for a falling curve, 1 + the epoch at which it reaches the level.
+    r"""Compute the time for which a curve is above a level: for a falling curve 1 + the epoch at which it reaches it.
 
     $\exp(\tau_0 + \int [v > \text{level}]\, d\tau)$ with τ = log(1 + epoch) from the first probe on, and log v linear
-    in τ between probes. Noise about the level lengthens this time as often as it shortens it, whereas the epoch of the
-    last crossing is late for the noise alone.
+    in τ between probes. Noise about the level lengthens this time as often as it shortens it, whereas it delays the
+    epoch of the last crossing.
 
     Parameters
     ----------
     values
         [epoch, …], positive.
     level
-        Positive; one number, or one for each curve.
+        Positive; one number, or one per curve.
 
     Returns
     -------
     xarray.DataArray
-        From 1 + the first epoch (always below the level) to 1 + the last (always above it); NaN where a value is
-        missing.
+        From 1 + the first epoch (always below the level) to 1 + the last (always above it); NaN if a value is missing.
 
     Examples
     --------
@@ -36,16 +35,16 @@ def epochs_above(values: xr.DataArray, level: float | xr.DataArray) -> xr.DataAr
     >>> round(float(epochs_above(fall, 10.0)), 6), round(float(epochs_above(fall, 0.5)), 6)         # √(2 · 8)
     (4.0, 8.0)
     """
-    # 0 (exact collapse) has no logarithm; the smallest float stands for it.
+    # 0 (exact collapse) has no logarithm; it is replaced by the smallest float.
     over = xr.apply_ufunc(np.log, values.clip(min=np.finfo(float).tiny) / level)
     return time_above_zero(over)
 
 
 def time_above_zero(height: xr.DataArray) -> xr.DataArray:
-    r"""Return how long a curve is above 0: $\exp(\tau_0 + \int [v > 0]\, d\tau)$ with v linear in τ between probes.
+    r"""Compute the time for which a curve is positive: $\exp(\tau_0 + \int [v > 0]\, d\tau)$ with v linear in τ.
 
-    For a falling curve this is 1 + the epoch at which it comes to 0. Noise about 0 lengthens the time as often as it
-    shortens it, whereas the epoch of the last crossing is late for the noise alone.
+    For a falling curve this is 1 + the epoch at which it reaches 0. Noise about 0 lengthens the time as often as it
+    shortens it, whereas it delays the epoch of the last crossing.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def time_above_zero(height: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        From 1 + the first epoch (never above 0) to 1 + the last (always above 0); NaN where a value is missing.
+        From 1 + the first epoch (never above 0) to 1 + the last (always above 0); NaN if a value is missing.
 
     Examples
     --------
@@ -69,7 +68,7 @@ def time_above_zero(height: xr.DataArray) -> xr.DataArray:
 
 
 def time_positive(curve: xr.DataArray) -> xr.DataArray:
-    """Return the time log(1 + epoch) for which a curve, straight between probes, is above 0, probe to probe.
+    """Compute the time log(1 + epoch), between each two probes, in which a linearly interpolated curve is positive.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def time_positive(curve: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        [epoch, …] without the last one: from each probe to the next. NaN beside a missing value.
+        [epoch, …] without the last one: from each probe to the next. NaN next to a missing value.
 
     Examples
     --------
@@ -99,17 +98,17 @@ def time_positive(curve: xr.DataArray) -> xr.DataArray:
 
 
 def middle_of_change(left: xr.DataArray) -> xr.DataArray:
-    r"""Return the geometric mean of 1 + epoch over a change, $\exp(\tau_0 + \int s\, d\tau)$ by the trapezoidal rule.
+    r"""Compute the geometric mean of 1 + epoch over a change, $\exp(\tau_0 + \int s\, d\tau)$ by the trapezoidal rule.
 
     Parameters
     ----------
     left
-        [epoch, …], the share s of the change that is still to come: 1 at the first probe, 0 at the last.
+        [epoch, …], the remaining share s of the change: 1 at the first probe, 0 at the last.
 
     Returns
     -------
     xarray.DataArray
-        NaN where a share is missing.
+        NaN if a share is missing.
 
     Examples
     --------
@@ -125,11 +124,11 @@ def middle_of_change(left: xr.DataArray) -> xr.DataArray:
 
 
 def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
-    r"""Return the geometric mean of 1 + epoch over a fall.
+    r"""Compute the geometric mean of 1 + epoch over a fall.
 
     $\exp \int s\, d\tau$ with τ = log(1 + epoch) from the first probe on and s the remaining share of the whole fall of
     the log values, by the trapezoidal rule. It is linear in the log values except the first and the last, so that noise
-    does not shift it, and continuous, although few epochs are probed.
+    does not bias it, and continuous even if few epochs are probed.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        NaN where the last value is not below the first, or a value between them is missing.
+        NaN if the last value is not below the first, or a value between them is missing.
 
     Examples
     --------
@@ -155,16 +154,16 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
 
 
 def left_open(left: xr.DataArray) -> xr.DataArray:
-    r"""Return the standard deviation of log times that the gaps between probes leave open.
+    r"""Compute the standard deviation of log times due to the gaps between probes.
 
-    Between two probes a change may come at any time: with the share $\Delta s$ of the change uniformly placed in a gap
-    $\Delta\tau$, the variance of the middle is $\sum (\Delta s\, \Delta\tau)^2 / 12$. A curve that jumps between two
-    probes is known to $\Delta\tau/\sqrt{12}$, one that changes gradually much better.
+    Between two probes a change may happen at any time: if the share $\Delta s$ of the change is uniformly distributed
+    in a gap $\Delta\tau$, the variance of the middle is $\sum (\Delta s\, \Delta\tau)^2 / 12$. The time of a jump
+    between two probes is known up to $\Delta\tau/\sqrt{12}$, that of a gradual change much better.
 
     Parameters
     ----------
     left
-        [epoch, …], the share of the change that is still to come.
+        [epoch, …], the remaining share of the change.
 
     Examples
     --------

@@ -13,15 +13,15 @@ from elastic.errors import OptionError
 
 Method = Literal["t", "bootstrap"]
 
-#: Resamples of a bootstrap, and the seed of their draws: the same values give the same interval.
+#: Number of bootstrap resamples, and a fixed seed, so that intervals are reproducible.
 RESAMPLES, DRAWS = 9999, 0
 
-#: Relative difference up to which values are the same number, rounded in different ways.
+#: Relative difference up to which values count as equal up to rounding.
 ROUNDING = 1e-12
 
 
 def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, method: Method = "t") -> xr.Dataset:
-    r"""Return mean and confidence interval along a dim, usually the seeds.
+    r"""Compute mean and confidence interval along a dim, usually the seeds.
 
     With mean m and sample standard deviation s of n finite values, method "t" gives
     m ± t_{n−1, (1+level)/2} · s/√n, exact for normal values at every n ≥ 2; "bootstrap" gives the bias-corrected and
@@ -31,9 +31,9 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
     Parameters
     ----------
     values
-        [dim, …]; what is not finite is left out.
+        [dim, …]; non-finite values are skipped.
     level
-        Of confidence, between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
     Raises
     ------
     OptionError
-        If the level or the method is none, or the values do not lie along ``dim``.
+        If the level or the method is invalid, or the values lack ``dim``.
 
     Examples
     --------
@@ -70,19 +70,19 @@ def interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95, me
 
 
 def log_interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95) -> xr.Dataset:
-    r"""Return geometric mean and the interval of the mean logarithm, exp(interval(log v)): it is never below 0.
+    r"""Compute the geometric mean with a nonnegative interval, exp(interval(log v)).
 
     Parameters
     ----------
     values
-        [dim, …]; what is not positive is left out.
+        [dim, …]; nonpositive values are skipped.
     level
-        Of confidence.
+        Confidence level.
 
     Returns
     -------
     xarray.Dataset
-        As `interval` gives it.
+        See `interval`.
 
     Examples
     --------
@@ -94,9 +94,9 @@ def log_interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95
 
 
 def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the sample variance Σ(v − m)²/(n − 1) of the n values along a dim; NaN below two of them.
+    """Compute the sample variance Σ(v − m)²/(n − 1) of the n values along a dim; NaN for fewer than two.
 
-    ``values.var(dim, ddof=1)`` is the same, but before xarray 2026.9 it warns of one value.
+    Same as ``values.var(dim, ddof=1)``, which warns for a single value before xarray 2026.9.
 
     >>> float(variance(xr.DataArray([1.0, 3.0, np.nan], dims="seed"), "seed"))      # 1² + 1²
     2.0
@@ -107,9 +107,9 @@ def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def correlation(first: xr.DataArray, second: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return Pearson's correlation along a dim of the pairs that are both there; NaN where nothing varies.
+    """Compute Pearson's correlation of all complete pairs along a dim; NaN for constant values.
 
-    ``xr.corr`` is the same, but before xarray 2026.9 it warns where there is no pair.
+    Same as ``xr.corr``, which warns without any pair before xarray 2026.9.
 
     >>> first = xr.DataArray([1.0, 2.0, 3.0, np.nan], dims="layer")
     >>> float(correlation(first, -2 * first, "layer").round(12))
@@ -123,7 +123,7 @@ def correlation(first: xr.DataArray, second: xr.DataArray, dim: str) -> xr.DataA
 
 
 def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
-    """Return the quantile of Student's t that two-sided intervals of a level reach; NaN below one degree of freedom.
+    """Return the quantile of Student's t for two-sided intervals; NaN below one degree of freedom.
 
     >>> round(float(quantile(xr.DataArray(1), 0.95)), 3)
     12.706
@@ -135,7 +135,7 @@ def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
 
 
 def spreads(sample: np.ndarray) -> bool:
-    """Return whether values differ by more than the rounding of their own size.
+    """Return whether values differ by more than rounding errors.
 
     >>> spreads(np.array([0.3, 0.1 + 0.2])), spreads(np.array([0.1, 0.2]))
     (False, True)
@@ -156,7 +156,7 @@ def _bootstrap(values: xr.DataArray, dim: str, level: float) -> tuple[xr.DataArr
 
 
 def _bootstrap_bounds(sample: np.ndarray, level: float) -> tuple[float, float]:
-    # Resamples are drawn by position: sorted, the same runs in another order give the same interval.
+    # Resampling is by position: sort, so that the interval does not depend on the order of the runs.
     sample = np.sort(sample[~np.isnan(sample)])
     if len(sample) < 2:
         return np.nan, np.nan

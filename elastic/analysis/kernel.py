@@ -1,4 +1,4 @@
-"""How far the tangent kernel turns in training: what tells a network that learns features from a lazy one."""
+"""Change of the tangent kernel during training, which distinguishes feature learning from lazy training."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ PAIR = ("stepped_class", "observed_class")
 
 
 def kernel_change(effect: xr.DataArray, dim: str = "epoch") -> xr.DataArray:
-    r"""Return how far the matrix of class effects has turned away from its first one.
+    r"""Compute the distance of the matrix of class effects from that of the first epoch.
 
     $1 - \langle E(t), E(0)\rangle / (\lVert E(t)\rVert\,\lVert E(0)\rVert)$, the kernel distance of fort2020deep: 0
-    where all effects have grown by one factor or not changed, as in a network that stays lazy (its tangent kernel is
-    the one it started with), 1 where the two matrices have nothing in common. There the kernel is one of samples; here
-    it is averaged over the samples of each two classes, along the directions of their loss gradients, and what changes
-    within classes is not seen. Logits are the layer of which lazy training speaks.
+    if all effects are unchanged or scaled by one factor, as in lazy training (constant tangent kernel); 1 if the two
+    matrices are orthogonal. fort2020deep uses the kernel of samples; here it is averaged over the samples of each pair
+    of classes, along the directions of their loss gradients, so that changes within classes are not visible. The theory
+    of lazy training is about the logits.
 
     Parameters
     ----------
     effect
-        [dim, stepped_class, observed_class, …], as ``class_effect``. A pair of classes that is NaN in one of the two
-        matrices (every stepped sample of a class is fitted exactly) is left out of both, norms included.
+        [dim, stepped_class, observed_class, …], such as ``class_effect``. A pair of classes that is NaN in one of the
+        two matrices (every stepped sample of a class is fitted exactly) is left out of both, also of their norms.
 
     Returns
     -------
     xarray.DataArray
-        Between 0 and 2, without units; 0 at the first epoch, NaN where no pair is left or one matrix is 0.
+        Between 0 and 2, dimensionless; 0 at the first epoch, NaN if no pair is left or one matrix is 0.
 
     Raises
     ------
     OptionError
-        If the effects do not lie along ``dim`` and both classes.
+        If the effects lack ``dim`` or a dim of classes.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def kernel_change(effect: xr.DataArray, dim: str = "epoch") -> xr.DataArray:
     first = effect.isel({dim: 0}).drop_vars(dim, errors="ignore")
     known = effect.notnull() & first.notnull()
     now, then = _unit(effect.where(known)), _unit(first.where(known))
-    # Half the squared distance of unit matrices: 1 minus a cosine near 1 would be rounding.
+    # Half the squared distance of unit matrices: 1 minus a cosine near 1 would suffer from cancellation.
     change = ((now - then) ** 2).sum(PAIR, min_count=1) / 2
     return change.transpose(*[d for d in effect.dims if d not in PAIR]).rename("kernel_change")
 

@@ -16,9 +16,9 @@ class LogLine(NamedTuple):
     Attributes
     ----------
     intercept, slope
-        Of natural logarithms; NaN where there is no line.
+        Of natural logarithms; NaN without a fit.
     r
-        Pearson's correlation; NaN if all values are the same.
+        Pearson's correlation; NaN if all values are equal.
     points
         Number of points.
     """
@@ -35,14 +35,14 @@ def log_line(positions: np.ndarray, values: np.ndarray, *, least: int) -> LogLin
     Parameters
     ----------
     positions, values
-        [n]; a point at which either is NaN is left out.
+        [n]; points with a NaN are skipped.
     least
-        Number of points without which there is no line.
+        Fewest points for a fit.
 
     Returns
     -------
     LogLine
-        With NaN if there are fewer points, all at one position, or a value that is not positive and finite.
+        NaN if there are fewer points, all are at one position, or a value is not positive and finite.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def log_line(positions: np.ndarray, values: np.ndarray, *, least: int) -> LogLin
     points = len(values)
     if points < least or not np.all((values > 0) & np.isfinite(values)) or np.ptp(positions) == 0:
         return LogLine(np.nan, np.nan, np.nan, points)
-    if not spreads(values):  # a line through equal values would fit rounding errors
+    if not spreads(values):  # a fit to equal values would fit rounding errors
         return LogLine(float(np.log(values[0])), 0.0, np.nan, points)
     line = scipy.stats.linregress(positions, np.log(values))
     # Adding 0 turns the slope −0.0 into 0.0.

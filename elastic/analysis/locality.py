@@ -1,4 +1,4 @@
-"""Whether locality goes with collapse: over the layers, over training, and which of the two moves first."""
+"""Relation of locality and collapse: across layers, during training, and which of the two changes first."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import xarray as xr
 from elastic.analysis.persistence import along
 from elastic.errors import NotMeasured, OptionError
 
-#: Pairs of numbers without which a rank correlation says nothing, and differences without which a lag does not.
+#: Fewest pairs for a rank correlation, and fewest differences for a lag.
 LEAST_PAIRS, LEAST_OVERLAP = 3, 4
 
 
 def tracking(
     locality: xr.DataArray, collapse: xr.DataArray, *, over: Literal["layer", "epoch"] = "layer"
 ) -> xr.DataArray:
-    """Return the rank correlation of locality with a measure of collapse.
+    """Compute the rank correlation of locality with a measure of collapse.
 
     Spearman's, with mean ranks for ties (`scipy.stats.spearmanr`). Over the layers of one epoch: is locality greatest
-    where nc1 is smallest? Over the epochs of one layer: did the one rise as the other fell? −1 is "always". Two
-    courses that each go one way through training have rank correlation ±1 whether or not one has to do with the
-    other: read it over epochs beside `lead`, which compares their changes.
+    where nc1 is smallest? Over the epochs of one layer: does one rise while the other falls? −1 means always. Two
+    monotone curves have rank correlation ±1 even if they are unrelated: over epochs use it together with `lead`, which
+    compares their changes.
 
     Parameters
     ----------
     locality, collapse
-        [over, …] each, matched by label: what only one of them has is left out, and so is NaN.
+        [over, …] each, matched by label; labels of only one of them and NaN are skipped.
 
     Returns
     -------
     xarray.DataArray
-        Between −1 and 1, with all dims of either but ``over``. NaN with fewer than three pairs, or where one of the
-        two is constant.
+        Between −1 and 1, with all dims of either except ``over``. NaN with fewer than three pairs, or if one of the two
+        is constant.
 
     Raises
     ------
     OptionError
-        If one of the two does not lie along ``over``.
+        If one of the two lacks ``over``.
     NotMeasured
         If they have no label in common along a dim.
 
@@ -72,31 +72,32 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def cross_correlation(
     locality: xr.DataArray, collapse: xr.DataArray, *, reach: int | None = None, dim: str = "epoch"
 ) -> xr.DataArray:
-    """Return how changes of locality go with changes of collapse some probes later.
+    """Compute the correlation of changes of locality with changes of collapse some probes later.
 
-    Pearson's correlation of the differences of log values from probe to probe, at every lag from −reach to reach;
-    differences, because two courses with a trend correlate at every lag. The lag counts probes, not epochs: with
-    probes evenly spaced in log(epoch) a lag is a factor of time. A dozen probes leave eleven differences at most,
-    whose correlation has a standard error of 0.3 by chance alone: only what the seeds agree on means anything. And
-    changes that have a cause in common, as a step of the learning rate, correlate at lag 0 without either leading.
+    Pearson's correlation of the differences of log values between consecutive probes, at every lag from −reach to
+    reach; differences, because two curves with a trend correlate at every lag. The lag counts probes, not epochs: with
+    probes evenly spaced in log(epoch) a lag is a factor of time. A dozen probes give at most eleven differences, whose
+    correlation has a standard error of 0.3 by chance: rely only on results that all seeds share. Changes with a common
+    cause, such as a step of the learning rate, correlate at lag 0 without either leading.
 
     Parameters
     ----------
     locality, collapse
-        [dim, …] each, positive, matched by label; an epoch at which one of the two is NaN is left out.
+        [dim, …] each, positive, matched by label; epochs with a NaN in one of the two are skipped.
     reach
         Greatest lag; a third of the differences by default.
 
     Returns
     -------
     xarray.DataArray
-        [lag, …]: at lag i > 0, of a change of locality with the change of collapse i probes later (locality leads).
-        NaN with fewer than four pairs, where one of the two grows by even steps, or where a value is not positive.
+        [lag, …]: at lag i > 0 the correlation of a change of locality with the change of collapse i probes later
+        (locality leads). NaN with fewer than four pairs, if one of the two grows by equal steps, or if a value is not
+        positive.
 
     Raises
     ------
     OptionError
-        If one of the two does not lie along ``dim``, or the reach is negative.
+        If one of the two lacks ``dim``, or the reach is negative.
     NotMeasured
         If they have no label in common along a dim.
     """
@@ -131,7 +132,7 @@ def _lagged(first: np.ndarray, second: np.ndarray, lag: int) -> float:
         return np.nan
     early, late = (first, second) if lag >= 0 else (second, first)
     early, late = early[:overlap], late[abs(lag) :]
-    # Even steps differ by rounding alone, which would correlate by chance.
+    # Equal steps differ only by rounding errors, which correlate by chance.
     if any(np.ptp(steps) <= 1e-9 * np.abs(steps).max() for steps in (early, late)):
         return np.nan
     return float(scipy.stats.pearsonr(early, late).statistic)
@@ -140,19 +141,19 @@ def _lagged(first: np.ndarray, second: np.ndarray, lag: int) -> float:
 def lead(
     locality: xr.DataArray, collapse: xr.DataArray, *, reach: int | None = None, dim: str = "epoch"
 ) -> xr.DataArray:
-    """Return by how many probes changes of locality come before those of collapse.
+    """Compute the number of probes by which changes of locality precede those of collapse.
 
-    The lag at which `cross_correlation`, whose notes hold here, is greatest in size; of equals the smallest lag.
+    The lag of the largest absolute `cross_correlation`, whose notes apply here; of equal ones the smallest lag.
 
     Returns
     -------
     xarray.DataArray
-        In probes: above 0 locality leads, below 0 collapse does. NaN where no lag has a correlation.
+        In probes: positive if locality leads, negative if collapse does. NaN if no lag has a correlation.
 
     Raises
     ------
     OptionError, NotMeasured
-        As `cross_correlation`.
+        See `cross_correlation`.
 
     Examples
     --------
@@ -165,17 +166,17 @@ def lead(
     """
     found = cross_correlation(locality, collapse, reach=reach, dim=dim)
     strength = abs(found.isel(lag=np.argsort(np.abs(found["lag"].values), kind="stable")))
-    # Rounded, since of equals the first is taken, and they may differ in their last digit.
+    # Rounded: of equal correlations the first lag is used, and they may differ in the last digit.
     return strength.round(9).idxmax("lag").rename("lead")
 
 
 def matched(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return two arrays at the labels that both have.
+    """Select the labels that both arrays have.
 
     Raises
     ------
     NotMeasured
-        If there is none along a dim, or a dim without labels differs in size.
+        If there are none along a dim, or a dim without labels differs in size.
     """
     names = f"{first.name or 'the first'} and {second.name or 'the second'}"
     shared = [dim for dim in first.dims if dim in second.dims]
@@ -183,6 +184,6 @@ def matched(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr
         ours, theirs = first[dim].values.tolist(), second[dim].values.tolist()
         labelled = dim in first.coords and dim in second.coords
         if not set(ours) & set(theirs) if labelled else len(ours) != len(theirs):
-            should, found = f"have labels that {names} share", f"{ours} and {theirs}"
-            raise NotMeasured(f"`{dim}`", should, found, "values measured at the same ones")
+            expected, found = f"have labels that {names} share", f"{ours} and {theirs}"
+            raise NotMeasured(f"`{dim}`", expected, found, "values measured at the same ones")
     return xr.align(first, second, join="inner")

@@ -1,4 +1,4 @@
-"""When a falling quantity has fallen, layer by layer, and whether the layers do so in order."""
+"""Onset of collapse: the epoch at which a quantity has fallen, layer by layer, and the order of the layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import xarray as xr
 from elastic.analysis.persistence import along, depth_of, first_known, last_known, lasting, lasting_from
 from elastic.errors import OptionError
 
-#: Least factor by which a value falls or rises. Below it lies the rounding of what cannot change: an invertible linear
-#: map of the inputs has their nc1 whatever its weights, and in float32 that differs by up to 1e-4 from epoch to epoch.
+#: Smallest factor that counts as a change. Smaller ones are rounding errors: an invertible linear map of the inputs has
+#: their nc1 for any weights, and in float32 it varies by up to 1e-4 from epoch to epoch.
 LEAST_CHANGE = 1.01
 
 
@@ -24,36 +24,36 @@ def onset_epoch(
     interpolate: bool = False,
     dim: str = "epoch",
 ) -> xr.DataArray:
-    r"""Return the epoch from which a falling quantity is, and stays, at or below a level.
+    r"""Find the epoch from which a falling quantity is, and stays, at or below a level.
 
-    The level is ``threshold``, one for all layers; or a ``fraction`` f of each layer's own way on a log scale,
-    $v_0 (v_T/v_0)^f$ from the first epoch's value to the last one's. They answer different questions: where deeper
-    layers end lower, they also pass a common threshold earlier, whatever their pace; a fraction compares paces only,
-    and knows nothing of how far a layer goes. Without either, f = 1/2.
+    The level is ``threshold``, the same for all layers; or a ``fraction`` f of each layer's own fall on a log scale,
+    $v_0 (v_T/v_0)^f$ from the first epoch's value to the last one's. They answer different questions: if deeper layers
+    end lower, they also pass a common threshold earlier, whatever their speed; a fraction compares only the speed and
+    ignores how far a layer falls. By default f = 1/2.
 
-    Only probed epochs are seen: the true onset lies after the probe before the one that is returned, and layers that
-    cross between the same two probes have the same onset. With ``interpolate`` the crossing is placed between these
-    two, linearly in log value against log(1 + epoch): that tells such layers apart, and assumes that nothing but a
-    straight fall happens between probes.
+    Only probed epochs are available: the true onset lies between the returned probe and the previous one, and layers
+    that cross between the same two probes have the same onset. With ``interpolate`` the crossing is interpolated
+    between the two, linearly in log value against log(1 + epoch), which distinguishes such layers under the assumption
+    of a straight fall between probes.
 
     Parameters
     ----------
     values
-        [dim, …], usually of every layer; NaN, an epoch not computed, is left out.
+        [dim, …], usually for every layer; NaN (epochs not computed) is skipped.
     fraction
-        Between 0 and 1, without 0; needs positive values.
+        Above 0 and at most 1; needs positive values.
 
     Returns
     -------
     xarray.DataArray
-        Epochs, without ``dim``. NaN: not up to the last epoch, which is all that the study can tell; so it is under
-        a ``fraction`` where the last value is not below the first by the factor `LEAST_CHANGE`. A mean over seeds
-        would leave such a run out and look too early: take a median, with infinity for NaN, or count them.
+        Epochs, without ``dim``. NaN: not reached by the last epoch; with a ``fraction`` also if the last value is not
+        below the first by the factor `LEAST_CHANGE`. A mean over seeds would skip such runs and be too early: use a
+        median, with infinity for NaN, or count them.
 
     Raises
     ------
     OptionError
-        If both a fraction and a threshold are given, or one is out of range, or the values do not lie along ``dim``.
+        If both a fraction and a threshold are given, or one is out of range, or the values lack ``dim``.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def _level(values: xr.DataArray, fraction: float | None, threshold: float | None
         raise OptionError("`fraction`", "be above 0 and at most 1", repr(fraction), "fraction=0.5")
     first, last = first_known(values, dim), last_known(values, dim)
     falls = (first >= LEAST_CHANGE * last) & (last > 0)
-    # The whole way ends at the last value itself, which rounding of the power must not miss.
+    # The full fraction is the last value itself, which must not be missed because of rounding.
     way = last if fraction == 1 else first * (last / first.where(falls)) ** fraction
     return way.where(falls)
 
@@ -95,7 +95,7 @@ def _level(values: xr.DataArray, fraction: float | None, threshold: float | None
 def _crossing(
     values: xr.DataArray, level: xr.DataArray, since: xr.DataArray, onset: xr.DataArray, dim: str
 ) -> xr.DataArray:
-    """Place the crossing between the last probe before the onset and the onset; at the first probe there is none."""
+    """Interpolate the crossing between the onset and the probe before it; no change if the onset is the first probe."""
     epoch = values[dim]
     before = epoch.where(values.notnull() & ~since).max(dim)
     higher, lower = (values.where(epoch == at).max(dim) for at in (before, onset))
@@ -109,28 +109,28 @@ def _between(start: np.ndarray, end: np.ndarray, higher: np.ndarray, lower: np.n
 
 
 def onset_order(onsets: xr.DataArray, dim: str = "layer") -> xr.DataArray:
-    r"""Return whether deeper layers have the earlier onset: −1 from the last layer inward, 0 together, 1 outward.
+    r"""Measure whether deeper layers have an earlier onset: −1 from the last layer inward, 0 together, 1 outward.
 
     Over pairs of layers, the share in which the deeper one comes later minus the share in which it comes earlier:
     Somers' D of onset given depth, which is Kendall's τ with ties of onset counted as neither (somers1962new).
 
-    A layer without onset (NaN) comes after all that have one, together with the others without: that is what is
-    known of it. Layers that cannot collapse, as the input, or that were not measured, are left out by the caller.
+    Layers without an onset (NaN) are tied with each other and come after all others. The caller removes layers that
+    cannot collapse, such as the input, or that were not measured.
 
     Parameters
     ----------
     onsets
-        [dim, …], epochs, as of `onset_epoch`. A layer of depth NaN is not there and is left out.
+        [dim, …], epochs, from `onset_epoch`. Layers of depth NaN are missing and skipped.
 
     Returns
     -------
     xarray.DataArray
-        Between −1 and 1; NaN with fewer than two layers or where no layer has an onset.
+        Between −1 and 1; NaN with fewer than two layers, or if no layer has an onset.
 
     Raises
     ------
     OptionError
-        If the onsets do not lie along ``dim``.
+        If the onsets lack ``dim``.
 
     Examples
     --------

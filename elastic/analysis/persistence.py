@@ -1,4 +1,4 @@
-"""From where on something holds to the end of a dim: the one question behind onsets, plateaus and effective depth."""
+"""Positions from which a condition holds to the end of a dim, as used by onsets, plateaus and effective depth."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from elastic.errors import OptionError
 
 
 def lasting_from(holds: xr.DataArray, known: xr.DataArray, position: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the first position from which a condition holds at every known position to the end; NaN if there is none.
+    """Return the first position from which a condition holds at every known position up to the end; NaN if none.
 
     Parameters
     ----------
     holds
-        [dim, …], of booleans.
+        [dim, …], booleans.
     known
-        [dim, …], whether there is a value; where there is none nothing is asked, and nothing begins.
+        [dim, …], whether there is a value; other positions are ignored and cannot be the result.
     position
-        [dim, …], numbers that grow along the dim, as epochs or depths.
+        [dim, …], increasing numbers, such as epochs or depths.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def lasting_from(holds: xr.DataArray, known: xr.DataArray, position: xr.DataArra
 
 
 def lasting(holds: xr.DataArray, known: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return where a condition holds and does so at every later known position too.
+    """Return where a condition holds at a position and at every later known one.
 
     >>> holds = xr.DataArray([True, False, True, True], dims="epoch")
     >>> lasting(holds, xr.ones_like(holds), "epoch").values.tolist()
@@ -64,12 +64,12 @@ def last_known(values: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def along(values: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the values as float64 in memory, having made sure that they lie along a dim.
+    """Load the values as float64 and check that they have a dim.
 
     Raises
     ------
     OptionError
-        If they do not.
+        If they do not have it.
     """
     if dim not in values.dims:
         found = f"dims ({', '.join(map(str, values.dims))})"
@@ -78,9 +78,9 @@ def along(values: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def depth_of(values: xr.DataArray, dim: str = "layer") -> xr.DataArray:
-    """Return the depth of each layer: the coordinate ``depth`` where there is one, else the position 0, 1, ….
+    """Return the depth of each layer: the coordinate ``depth`` if there is one, else the position 0, 1, ….
 
-    A layer that a network of a ragged axis does not have has depth NaN.
+    Layers missing in a network of a ragged axis have depth NaN.
     """
     if "depth" in values.coords and dim in values["depth"].dims:
         return values["depth"].astype(float).drop_vars("depth", errors="ignore")

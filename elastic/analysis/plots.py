@@ -15,12 +15,12 @@ from elastic.registry import Entry, registry
 
 
 class Plots:
-    """The registered figures, each a method that draws it from one cube and returns a matplotlib Figure.
+    """The registered figures as methods that draw one cube and return a matplotlib Figure.
 
     Parameters
     ----------
     cube
-        Gives the cube when a figure is drawn.
+        Function that returns the cube, called when a figure is drawn.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class Plots:
 
 
 def _method(entry: Entry, cube: Callable[[], xr.DataTree]) -> Callable[..., Any]:
-    """Return a figure as a function of its options, with a signature and a docstring that do not tell of the cube."""
+    """Return a figure as a function of its options, without the cube in its signature and docstring."""
 
     @wraps(entry.function)
     def draw(**options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Taking one variable out of a cube, by name, at chosen settings; whatever is not there is told in one sentence."""
+"""Selection of a variable of a cube by name, at given settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.analysis.roles import HIDDEN, INPUT, roles_of, standing_for
 from elastic.errors import NotMeasured, OptionError
 from elastic.registry import nearest
 
-#: Dims that are not axes of a study, except the seed, which every study has.
+#: Dims other than the axes of a study, and the seed, which every study has.
 OWN_DIMS = frozenset(
     {"seed", "epoch", "split", "layer", "class", "other_class", "component", "stepped_class", "observed_class"}
     | {"unseen_class", "other_unseen_class", "shots", "output"}
@@ -27,31 +27,31 @@ NO_RECORD = 0
 def read(
     cube: xr.DataTree, variable: str, *, split: str | None = "train", where: Mapping[str, Any] | None = None
 ) -> xr.DataArray:
-    """Return a variable of a cube.
+    """Select a variable of a cube.
 
     Parameters
     ----------
     cube
-        With groups of variables, as `elastic.open_study(…).cube`.
+        Cube with groups of variables, such as `elastic.open_study(…).cube`.
     variable
-        Its name, with or without its group: "nc1" or "collapse/nc1"; or one that is computed from the cube's
-        (`elastic.analysis.derived.DERIVED`), "kernel_change".
+        Name, with or without the group: "nc1" or "collapse/nc1"; or a derived variable
+        (`elastic.analysis.derived.DERIVED`), such as "kernel_change".
     split
-        Taken where the variable has splits; None keeps all.
+        Split to select, if the variable has splits; None keeps all.
     where
-        Labels on the study's axes (and on any other dim) that are taken, {dim: label}.
+        Labels to select on axes and other dims, {dim: label}.
 
     Returns
     -------
     xarray.DataArray
-        With the axes that ``where`` does not name, always ``seed``, and the variable's own dims.
+        The variable with the axes that ``where`` does not name, including ``seed``, and its own dims.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the variable, the split or the label.
+        If the cube lacks the variable, the split or the label.
     OptionError
-        If ``where`` names no dim of the variable.
+        If ``where`` names an unknown dim.
 
     Examples
     --------
@@ -81,16 +81,16 @@ def read(
 
 
 def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
-    """Return the values at a label of a dim.
+    """Select a label of a dim.
 
-    An epoch is also taken by its label (`elastic.analysis.epochs.epoch_label`); a negative one counts from the last.
+    An epoch may be given by its label (`elastic.analysis.epochs.epoch_label`); negative ones count from the last.
 
-    Where the layers have names of the user's, "penultimate" is the deepest hidden one, and "logits" the output.
+    For external models "penultimate" is the deepest hidden layer and "logits" the output.
 
     Raises
     ------
     NotMeasured
-        If the dim has no such label.
+        If the dim lacks the label.
     """
     labels = values[dim].values.tolist()
     if label in labels:
@@ -107,9 +107,9 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
 
 
 def at_together(values: xr.DataArray, name: str, label: Any) -> xr.DataArray | None:
-    """Return the values at a label of an axis that varies together with others along one dim; None if it is none.
+    """Select a label of an axis that varies together with others along one dim; None for other axes.
 
-    The dim is left if several of its positions have the label.
+    The dim is kept if several positions have the label.
 
     Examples
     --------
@@ -131,10 +131,10 @@ def at_together(values: xr.DataArray, name: str, label: Any) -> xr.DataArray | N
 
 
 def hidden_layers(values: xr.DataArray, include_input: bool = False) -> xr.DataArray:
-    """Return the values at the layers between the input and the output, by their ``role``.
+    """Select the layers between the input and the output, by their ``role``.
 
-    Both would bend a law of the layers: nothing is learned in the input, and in the logits nothing but K numbers is
-    left. The input is included on demand, as the authors of the law of equi-separation do (he2023law).
+    Input and output would distort fits over layers: the input is not learned, and the logits have only K units. The
+    input can be included, as the authors of the law of equi-separation do (he2023law).
 
     >>> hidden_layers(xr.DataArray([1, 2, 3], dims="layer", coords={"layer": ["input", "hidden_1", "logits"]})).item()
     2
@@ -144,12 +144,12 @@ def hidden_layers(values: xr.DataArray, include_input: bool = False) -> xr.DataA
 
 
 def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray:
-    """Return the values at layers, in the order in which they are named; None: at the hidden ones.
+    """Select layers by name, in the given order; None selects the hidden ones.
 
     Raises
     ------
     NotMeasured
-        If there is no such layer.
+        If a layer is missing.
     """
     if names is None:
         return hidden_layers(values)
@@ -163,14 +163,14 @@ def at_layers(values: xr.DataArray, names: Sequence[str] | None) -> xr.DataArray
 
 
 def settings_axes(values: xr.DataArray) -> tuple[str, ...]:
-    """Return the axes of a study along which values still lie, without the seed."""
+    """Return the remaining axes of a study, without the seed."""
     return tuple(str(dim) for dim in values.dims if dim not in OWN_DIMS)
 
 
 def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
-    """Yield each combination of the study's axes, without the seed; one that is empty where there are no others.
+    """Yield each combination of the study's axes without the seed; one empty combination if there are no other axes.
 
-    Those that the protocol leaves out (its ``exclude``, the attribute ``excluded`` of the cube) are none.
+    Combinations that the protocol excludes (the attribute ``excluded`` of the cube) are skipped.
     """
     status = cube["training"].dataset["status"]
     axes = settings_axes(status)
@@ -182,7 +182,7 @@ def settings_of(cube: xr.DataTree) -> Iterator[dict[str, Any]]:
 
 
 def spelled(label: Any) -> str:
-    """Return a label as a cube spells it.
+    """Format a label as in a cube.
 
     >>> spelled(True), spelled("wide"), spelled(0.5)
     ('true', 'wide', '0.5')
@@ -191,7 +191,7 @@ def spelled(label: Any) -> str:
 
 
 def names_of(cube: xr.DataTree) -> list[str]:
-    """Return the names of a cube's groups, of their variables, and of what is computed from those.
+    """Return the names of a cube's groups, of their variables, and of derived variables.
 
     >>> names_of(xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": 1.0, "cdnv": 2.0})}))
     ['cdnv', 'collapse', 'nc1', 'nc1_depth_slope']

@@ -1,7 +1,7 @@
-"""The role of a layer in its network (input, hidden, output), by which layers are found whose names are the user's.
+"""The role of a layer in its network (input, hidden, output), which identifies the layers of external models.
 
-Cubes have a coordinate ``role`` along ``layer``. Older ones have not: there the input is called "input", the output
-"logits", and all others are hidden.
+Cubes have a coordinate ``role`` along ``layer``. Older ones lack it: there the input is named "input", the output
+"logits", and all other layers are hidden.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 INPUT, HIDDEN, OUTPUT = "input", "hidden", "output"
-#: What names stand for where a cube has no layer of that name: those of built-in models.
+#: Roles of the layer names of built-in models, for cubes without a layer of that name.
 ROLES = {"input": INPUT, "penultimate": HIDDEN, "logits": OUTPUT}
 
 
@@ -34,10 +34,10 @@ def roles_of(values: xr.DataArray) -> list[str]:
 
 
 def standing_for(values: xr.DataArray, label: Any) -> xr.DataArray | None:
-    """Return the values at the layer that a name of built-in models stands for; None where there is none.
+    """Select the layer that corresponds to a layer name of built-in models; None for other names.
 
-    "logits" is the output, "penultimate" the deepest hidden layer, "input" the input. Where runs differ in their layers
-    it is each run's own layer, which is then called by that name.
+    "logits" is the output, "penultimate" the deepest hidden layer, "input" the input. If runs differ in their layers,
+    each run's own layer is selected, under that name.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def standing_for(values: xr.DataArray, label: Any) -> xr.DataArray | None:
 
 
 def _first_there(values: xr.DataArray, places: list[int], label: Any) -> xr.DataArray:
-    """Return, of some layers, the value of the first that is there in each run."""
+    """Return the value of the first existing layer of each run."""
     bare = values.drop_vars([name for name, along in values.coords.items() if "layer" in along.dims])
     found = bare.isel(layer=places[0])
     for place in places[1:]:

@@ -1,22 +1,22 @@
 r"""Separability in the locally elastic dynamics of Zhang, Wang and Su (zhang2021imitating).
 
-At each step one class l, and in it one sample, is drawn; it moves every sample of class k by $E_{kl}$ times itself,
+At each step one class l, and one of its samples, is drawn; it moves every sample of class k by $E_{kl}$ times itself,
 with $E_{kk} = \alpha(t)$ and $E_{kl} = \beta(t)$ for k ≠ l. Class means of the features follow
 $\mu_k' = \frac1K \sum_l E_{kl}\,\mu_l$ (the isotropic model), whose solution has two parts: the mean of the class means
 grows by a factor $s_0$, and their deviations from it all by one factor $s_d$, with
 
 $\log s_0 = \frac1K \int \alpha + (K-1)\beta, \qquad \log s_d = \frac1K \int \alpha - \beta.$
 
-Both numbers are measured here in two ways: from single steps (`intra_class_effect`, `inter_class_effect` and their
-`separation_rate` of the group elasticity, per unit of the loss gradient) and from the courses of the class means. The
-two have different units: along the course the sample itself, not its loss gradient, is what E multiplies. Time is the
-coordinate of ``dim``; the epoch, unless the caller gives another one
-(``values.assign_coords(epoch=lr.cumsum("epoch"))`` for steps of changing size).
+Both are measured in two ways: from single steps (`intra_class_effect`, `inter_class_effect` and their `separation_rate`
+in the group elasticity, per unit of the loss gradient) and from the training curves of the class means. The two have
+different units: along a training curve E multiplies the sample itself, not its loss gradient. Time is the coordinate of
+``dim``: the epoch, unless the caller assigns another one (``values.assign_coords(epoch=lr.cumsum("epoch"))`` for
+learning rates that change).
 
-Two cautions. Single steps measure class means of a kernel, which is positive semi-definite where it is a scalar one: γ
-is then positive almost by itself, and its size and tail are what tells. And cross-entropy hardly moves the mean of the
-class means of logits, since its gradients sum to 0 over the logits: along the course $\alpha + (K-1)\beta$ is near 0
-and of either sign, and only $\alpha - \beta$ says how fast classes part.
+Two cautions. Single steps measure class means of a kernel, and a scalar kernel is positive semi-definite: γ is then
+almost always positive, and only its size and tail are informative. Cross-entropy hardly moves the mean of the class
+means of logits, because its gradients sum to 0 over the logits: along a training curve $\alpha + (K-1)\beta$ is near 0
+with either sign, and only $\alpha - \beta$ measures how fast classes separate.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ import xarray as xr
 from elastic.analysis.persistence import along
 from elastic.errors import OptionError
 
-#: Probes without which a tail has no slope.
+#: Fewest probes for the slope of a tail.
 LEAST_PROBES = 3
 
 
 def separation_rate(intra: xr.DataArray, inter: xr.DataArray, classes: int | xr.DataArray) -> xr.DataArray:
-    r"""Return the rate γ of the slower of the two directions in which classes come apart.
+    r"""Compute the rate γ of the slower of the two directions in which classes separate.
 
     $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$: the least eigenvalue of the K×K matrix of α on the diagonal
-    and β elsewhere. The cube holds it as the variable ``separation_rate``; this is for strengths from elsewhere, as
-    `strengths_of_course` gives them.
+    and β elsewhere. The cube has it as the variable ``separation_rate``; this function is for other strengths, such as
+    those of `strengths_of_course`.
 
     Parameters
     ----------
@@ -65,30 +65,30 @@ def separation_rate(intra: xr.DataArray, inter: xr.DataArray, classes: int | xr.
 
 
 def separability(rate: xr.DataArray, *, since: float | None = None, dim: str = "epoch") -> xr.Dataset:
-    r"""Return how the separation rate falls at the end of its course.
+    r"""Fit the decay of the separation rate at the end of training.
 
     The theorem's condition for classes to become separable as t → ∞: γ(t) stays positive, and falls more slowly than
-    1/t. Here the tail's exponent p of $\gamma \sim t^p$ is fitted by least squares of log γ against log t. A finite
-    course shows no limit: p says which way this one was going.
+    1/t. The exponent p of the tail, $\gamma \sim t^p$, is fitted by least squares of log γ against log t. A finite
+    curve cannot show the limit; p only shows the trend.
 
     Parameters
     ----------
     rate
-        [dim, …], as of `separation_rate`; NaN, a probe not computed, is left out, and so is time 0.
+        [dim, …], from `separation_rate`; NaN (probes not computed) and time 0 are skipped.
     since
-        Where the tail begins; by default at a tenth of the last time.
+        Start of the tail; by default a tenth of the last time.
 
     Returns
     -------
     xarray.Dataset
-        ``exponent`` p, NaN where γ is not positive throughout the tail or the tail has fewer than three probes;
-        ``least``, the least γ of the tail; ``probes``, their number; ``separable``, whether the
-        condition holds along the tail: 1 where γ stays positive and p > −1, 0 where γ does not or p < −1, else NaN.
+        ``exponent`` p, NaN if γ is not positive throughout the tail or the tail has fewer than three probes;
+        ``least``, the smallest γ of the tail; ``probes``, their number; ``separable``, whether the condition holds
+        along the tail: 1 if γ stays positive and p > −1, 0 if γ does not or p < −1, else NaN.
 
     Raises
     ------
     OptionError
-        If the rates do not lie along ``dim``.
+        If the rates lack ``dim``.
 
     Examples
     --------
@@ -127,31 +127,31 @@ def _slope(log_time: np.ndarray, values: np.ndarray) -> float:
 def strengths_of_course(
     spectrum: xr.DataArray, centred: xr.DataArray, *, dim: str = "epoch", component: str = "component"
 ) -> xr.Dataset:
-    r"""Return α(t) and β(t) as the courses of the class means tell them.
+    r"""Estimate α(t) and β(t) from the training curves of the class means.
 
     With $s_0$ and $s_d$ the growth of the mean of the class means and of their deviations from it, since the first
     probe, $B = \log s_0 - \log s_d$ and $A = \log s_0 + (K-1)\log s_d$ are the integrals of β and α, which are their
-    derivatives: the authors' estimator. Both growths are read off the cube's spectra of the class means, since
+    derivatives: the authors' estimator. Both growths follow from the cube's spectra of the class means, since
     $\sum_r \sigma_r^2 = \sum_k \lVert\mu_k\rVert^2$: $s_d^2 \propto \sum_r \sigma_{r,\text{centred}}^2$ and
-    $s_0^2 \propto \sum_r \sigma_r^2 - \sum_r \sigma_{r,\text{centred}}^2$. Lengths are all that spectra know: a mean
-    that turns without growing has β = 0 here, where the model lets it keep its direction.
+    $s_0^2 \propto \sum_r \sigma_r^2 - \sum_r \sigma_{r,\text{centred}}^2$. Spectra contain only lengths: a mean that
+    rotates without growing gives β = 0, whereas in the model it keeps its direction.
 
     Parameters
     ----------
     spectrum, centred
-        [dim, component, …]: class_mean_spectrum and class_mean_spectrum_centred of layer logits. Their K components
-        are as many as the classes. NaN, a probe not computed, is left out.
+        [dim, component, …]: class_mean_spectrum and class_mean_spectrum_centred of layer logits, with one component
+        per class. NaN (probes not computed) is skipped.
 
     Returns
     -------
     xarray.Dataset
         ``intra_integral`` A, ``inter_integral`` B (0 at the first probe), ``intra`` α and ``inter`` β per unit of
-        time, by differences of second order between the probes; NaN where the class means, or their mean, are at 0.
+        time, by second-order differences between the probes; NaN if the class means, or their mean, are 0.
 
     Raises
     ------
     OptionError
-        If the spectra do not lie along ``dim`` and ``component``.
+        If the spectra lack ``dim`` or ``component``.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def strengths_of_course(
 
 
 def _grown(squares: xr.DataArray, total: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the log growth of a length since the first probe, from its squares; what is rounding has none."""
+    """Return the log growth of a length since the first probe, from its squares; NaN for rounding errors."""
     present = squares.where(squares > 1e-12 * total)
     logs: xr.DataArray = xr.apply_ufunc(np.log, present) / 2
     return logs - logs.isel({dim: 0}, drop=True)

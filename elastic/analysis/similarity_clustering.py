@@ -1,8 +1,8 @@
-r"""Classes that a network was not told of, found by its local elasticity (he2020local).
+r"""Clustering of samples by local elasticity, which recovers classes that the network is not trained on (he2020local).
 
-He and Su train a network to tell some samples from others, take a step on each, and cluster samples by how far the
-steps move them: the similarity of a stepped sample a to an observed one m. It is made of the movements that
-``elastic.measure_elasticity(…, pairs=True)`` gives, stepped and observed being the same samples.
+He and Su train a network to separate two sets of samples, take a step on each sample, and cluster samples by how far
+the steps move them: the similarity of a stepped sample a to an observed one m. It is computed from the movements in
+``elastic.measure_elasticity(…, pairs=True)`` with the same samples stepped and observed.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from elastic.errors import OptionError
 
 
 def relative_similarity(response: xr.DataArray, own: xr.DataArray | None = None) -> xr.DataArray:
-    r"""Return He and Su's relative similarity of each pair of samples, ‖Δ(m;a)‖/‖Δ(a;a)‖.
+    r"""Compute He and Su's relative similarity of each pair of samples, ‖Δ(m;a)‖/‖Δ(a;a)‖.
 
     Parameters
     ----------
     response
-        [stepped, observed, …] movements ‖Δ(m;a)‖, as ``pair_response``: NaN for a sample with itself.
+        [stepped, observed, …] movements ‖Δ(m;a)‖, such as ``pair_response``: NaN for a sample with itself.
     own
         [stepped, …] movements ‖Δ(a;a)‖ of the stepped samples themselves. None: each row is divided by its mean, which
-        takes the size of the step out as well, and a sample is as near to itself as the nearest other one.
+        also removes the size of the step; the similarity of a sample to itself is that of its nearest other.
 
     Returns
     -------
     xarray.DataArray
-        1 (or the row's greatest value) for a sample with itself.
+        Similarities; 1 (or the row's maximum) for a sample with itself.
 
     Examples
     --------
@@ -46,23 +46,23 @@ def relative_similarity(response: xr.DataArray, own: xr.DataArray | None = None)
 
 
 def clustering_accuracy(similarity: xr.DataArray, labels: xr.DataArray | np.ndarray) -> xr.DataArray:
-    r"""Return the share of samples that clusters of similar ones put into their class, under the best naming.
+    r"""Compute the accuracy of clustering by similarity, under the best assignment of clusters to classes.
 
-    As the authors: the matrix is made symmetric, (S + Sᵀ)/2, and handed to kernel k-means with as many clusters as
-    there are classes (`elastic.analysis.kernel_clusters`). Clusters have no names: the assignment to
-    classes with the most samples right is taken, so that chance is above 1/K.
+    As in the paper, the matrix is made symmetric, (S + Sᵀ)/2, and passed to kernel k-means with one cluster per class
+    (`elastic.analysis.kernel_clusters`). The assignment of clusters to classes with the most correct samples is used,
+    so that the chance level is above 1/K.
 
     Parameters
     ----------
     similarity
         [stepped, observed, …], finite, of the same samples in the same order.
     labels
-        [n] classes of the samples; the network need not have been told them.
+        [n] classes of the samples, which need not be the training labels.
 
     Returns
     -------
     xarray.DataArray
-        Without the two dims.
+        Accuracy, without the two dims.
 
     Raises
     ------
@@ -82,25 +82,25 @@ def clustering_accuracy(similarity: xr.DataArray, labels: xr.DataArray | np.ndar
 def neighbour_accuracy(
     similarity: xr.DataArray, labels: xr.DataArray | np.ndarray, *, neighbours: int = 1
 ) -> xr.DataArray:
-    """Return the share of samples whose most similar others are mostly of their own class.
+    """Compute the accuracy of a k-nearest-neighbour vote by similarity.
 
-    The k-nearest-neighbour vote, leaving each sample out of its own neighbourhood; of classes with as many votes the
-    one whose nearest member is nearest wins.
+    Each sample is excluded from its own neighbourhood; of classes with equal votes the one with the nearest member
+    wins.
 
     Parameters
     ----------
     similarity
-        [stepped, observed, …], finite, of the same samples in the same order: a column holds the similarities of all
-        to one, and only they are compared.
+        [stepped, observed, …], finite, of the same samples in the same order. Similarities are compared within a
+        column, i.e. of all samples to one.
     labels
         [n] classes of the samples.
     neighbours
-        k, 1 or more and fewer than the samples.
+        k, at least 1 and less than the number of samples.
 
     Raises
     ------
     OptionError
-        As `clustering_accuracy`, or if there are not so many neighbours.
+        See `clustering_accuracy`; if there are too few neighbours.
 
     Examples
     --------

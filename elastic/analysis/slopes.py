@@ -1,4 +1,4 @@
-"""The least-squares slope of values over layers, or over the labels of an axis."""
+"""Least-squares slopes over layers, or over the labels of an axis."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import xarray as xr
 
 
 def slope(values: xr.DataArray, positions: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return the slope of the least-squares line of values against positions.
+    """Compute the slope of the least-squares line of values against positions.
 
-    Two points are enough: the uncertainty of the slope is that over seeds.
+    Two points suffice: the uncertainty of the slope is that over seeds.
 
     Parameters
     ----------
     values
-        [dim, …]; NaN is left out.
+        [dim, …]; NaN is skipped.
     positions
-        [dim]; a point whose position is NaN is left out.
+        [dim]; points whose position is NaN are skipped.
 
     Returns
     -------
     xarray.DataArray
-        Without the dim; NaN with fewer than two points, or if all are at one position.
+        Slope, without the dim; NaN with fewer than two points, or if all are at one position.
 
     Examples
     --------

@@ -26,15 +26,15 @@ def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Ten
         If they are of other shapes, or not finite.
     """
     if isinstance(classifier, tuple) and len(classifier) != 2:
-        should = "be weights [K, d], or a pair of weights and bias"
-        raise DegenerateInput("`classifier`", should, f"a tuple of {len(classifier)}", "(W, b)")
+        expected = "be weights [K, d], or a pair of weights and bias"
+        raise DegenerateInput("`classifier`", expected, f"a tuple of {len(classifier)}", "(W, b)")
     weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
     W = as_tensor("classifier", weights).double()
     b = W.new_zeros(classes) if bias is None else as_tensor("bias", bias).double()
     for name, found, shape in (("classifier", W, [classes, width]), ("bias", b, [classes])):
         if list(found.shape) != shape:
-            should, hint = f"be of shape {shape} for {classes} classes", "those that read the last layer"
-            raise DegenerateInput(f"`{name}`", should, str(list(found.shape)), hint)
+            expected, hint = f"be of shape {shape} for {classes} classes", "those that read the last layer"
+            raise DegenerateInput(f"`{name}`", expected, str(list(found.shape)), hint)
         if not bool(found.isfinite().all()):
             raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity", "an earlier epoch")
     return W, b.to(W.device)
@@ -81,8 +81,8 @@ def positions_among(highest: Tensor, count: int, names: npt.NDArray[Any]) -> Ten
     if count == len(names):
         return highest
     if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= count:
-        should = f"have a column for each of the {len(names)} labels, or labels that are positions"
-        raise DegenerateInput("`features['logits']`", should, f"{count} columns", "integer labels from 0 on")
+        expected = f"have a column for each of the {len(names)} labels, or labels that are positions"
+        raise DegenerateInput("`features['logits']`", expected, f"{count} columns", "integer labels from 0 on")
     place = torch.full((count,), -1, device=highest.device)
     place[torch.as_tensor(names.astype(np.int64))] = torch.arange(len(names), device=highest.device)
     return place[highest]

@@ -21,9 +21,9 @@ from elastic.batches.table import Table, mask_of, tabulated
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line, trial
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position, check_position
-from elastic.models.trial import first_line, trial
 
 #: Inputs [n, …] with their labels [n], a mapping with "labels", or what gives such samples one by one or in batches.
 Labelled = (

@@ -26,8 +26,8 @@ def as_loss(loss: LossLike) -> Loss | Callable[..., Any]:
         return loss
     if isinstance(loss, type) or not callable(loss):
         found = f"the class {loss.__name__}" if isinstance(loss, type) else type(loss).__name__
-        should = "be a name, an elastic.losses.Loss, or a callable (outputs, labels) -> loss"
-        raise ElasticError("`loss`", should, found, "'cross_entropy', or nn.CrossEntropyLoss()")
+        expected = "be a name, an elastic.losses.Loss, or a callable (outputs, labels) -> loss"
+        raise ElasticError("`loss`", expected, found, "'cross_entropy', or nn.CrossEntropyLoss()")
     return loss
 
 
@@ -36,7 +36,7 @@ def check_update(update: str, lr: float | None) -> None:
     if update not in ("first_order", "finite"):
         raise ElasticError("`update`", "be 'first_order' or 'finite'", repr(update), "'first_order'")
     if update == "first_order" and lr is not None:
-        should = "be left out for a first-order update, which has no step size"
-        raise ElasticError("`lr`", should, repr(lr), "update='finite'")
+        expected = "be left out for a first-order update, which has no step size"
+        raise ElasticError("`lr`", expected, repr(lr), "update='finite'")
     if update == "finite" and not (isinstance(lr, (int, float)) and 0 < lr < float("inf")):
         raise ElasticError("`lr`", "be a positive learning rate for a finite update", repr(lr), "lr=0.01")

@@ -117,7 +117,7 @@ def _named(name: str) -> Iterator[None]:
     except DegenerateInput as error:
         field = error.field.replace("`loader`", f"`{name}`")
         field = f"`{name}`" if field in ("samples", f"batches of `{name}`", "inputs of a batch") else field
-        raise DegenerateInput(field, error.should, error.found, error.hint) from None
+        raise DegenerateInput(field, error.expected, error.found, error.hint) from None
 
 
 def _is_array(inputs: Any, labels: Any) -> bool:

@@ -68,8 +68,8 @@ def batches_of(loader: Any, batch_size: int) -> Iterable[Any]:
     if isinstance(loader, (str, bytes, Tensor, np.ndarray)) or not (
         isinstance(loader, Iterable) or (isinstance(loader, Sized) and hasattr(loader, "__getitem__"))
     ):
-        should = "be a DataLoader, a list of batches, a Dataset, or a pair"
-        raise DegenerateInput("`loader`", should, f"a {type(loader).__name__}", "(inputs, labels)")
+        expected = "be a DataLoader, a list of batches, a Dataset, or a pair"
+        raise DegenerateInput("`loader`", expected, f"a {type(loader).__name__}", "(inputs, labels)")
     samples: Any = loader
     first = _first_of(samples)
     if first is None or not _is_label(_label_of(first)):

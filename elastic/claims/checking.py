@@ -15,15 +15,25 @@ from elastic.claims.contract import Evidence, evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED, p_value
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.multiplicity import holm
-from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, fragile, mistaken, together, unmeasured
+from elastic.claims.verdicts import (
+    ERROR,
+    Finding,
+    Verdict,
+    findings,
+    fragile,
+    left_out,
+    mistaken,
+    together,
+    unmeasured,
+)
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
 from elastic.errors import ElasticError, NotMeasured, OptionError, ProtocolError, UnknownName
 from elastic.protocol import Component, ReadClaim, read_claims
+from elastic.protocol.formatting import dotted
 from elastic.protocol.later_components import options_of
 from elastic.protocol.reading import Given
-from elastic.protocol.words import dotted
 from elastic.registry import Entry, registry
 from elastic.study import FACTS, Study, open_study
 from elastic.study.claim_history import register_verdicts
@@ -73,8 +83,8 @@ class Checked:
 
     def __repr__(self) -> str:
         counts = Counter(verdict.verdict for verdict in self.verdicts)
-        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
-        return f"<Checked {self.study!r}: {told or 'nothing claimed'}>"
+        format_value = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True))
+        return f"<Checked {self.study!r}: {format_value or 'nothing claimed'}>"
 
     def _repr_html_(self) -> str:
         return claims_html(self.to_json()["claims"], "the study claims nothing")
@@ -156,27 +166,45 @@ class Weighed:
     options: dict[str, Any]
     evidence: Evidence
 
-    def verdict(self, level: float = LEVEL) -> Verdict:
-        """Return the verdict at a level."""
-        found = findings(self.evidence, level)
-        told = together([finding.verdict for finding in found])
+    def verdict(self, level: float = LEVEL, without: Mapping[Any, float] | None = None) -> Verdict:
+        """Return the verdict at a level, and at the level without each seed (`elastic.claims.verdicts.findings`)."""
+        found = findings(self.evidence, level, without)
+        verdict = together([finding.verdict for finding in found])
         alone = found if level == LEVEL else findings(self.evidence)
         return replace(
             _verdict(self.entry, self.options, self.evidence.quantity, found),
             estimates=self.evidence.estimand,
             level=level,
             plain=together([finding.verdict for finding in alone]),
-            fragile=fragile(self.evidence, told, level),
+            fragile=fragile(self.evidence, verdict, level, without),
         )
 
 
 def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already."""
-    values = [p_value(one.evidence) if isinstance(one, Weighed) else None for one in weighed]
-    levels = holm(values)
+    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already.
+
+    Without a seed all claims are judged together again: the levels at which a fragile verdict changes are those of
+    the study without that seed.
+    """
+    evidence = [one.evidence if isinstance(one, Weighed) else None for one in weighed]
+    without = [left_out(one) if one else {} for one in evidence]
+    seeds = {label for others in without for label in others}
+    levels = _levels(evidence)
+    left = {
+        label: _levels([others.get(label, one) for others, one in zip(without, evidence, strict=True)])
+        for label in seeds
+    }
     return tuple(
-        one.verdict(level) if isinstance(one, Weighed) else one for one, level in zip(weighed, levels, strict=True)
+        one.verdict(levels[place], {label: others[place] for label, others in left.items()})
+        if isinstance(one, Weighed)
+        else one
+        for place, one in enumerate(weighed)
     )
+
+
+def _levels(evidence: Sequence[Evidence | None]) -> list[float]:
+    """Return the level at which each claim is judged among all that have evidence."""
+    return holm([p_value(one) if one else None for one in evidence])
 
 
 def _weighed_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Weighed | Verdict:
@@ -199,10 +227,10 @@ def _weighed(
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         options = entry.complete(options)
     except (UnknownName, OptionError) as error:
-        told: ElasticError = error
+        format_value: ElasticError = error
         if study is not None and place_of is None:
-            told = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
-        return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, told)
+            format_value = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
+        return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, format_value)
     is_planned = study is not None and not study.recorded  # a recorded study may have other epochs tomorrow
     try:
         evidence = evidence_of(entry, cube, options)
@@ -212,14 +240,14 @@ def _weighed(
     except (NotMeasured, OptionError) as error:
         at = option_at_fault(entry, options, error)
         if isinstance(error, OptionError) or (is_planned and at and named_by(entry, str(at[0])) in OF_DIM):
-            told = ProtocolError(
+            format_value = ProtocolError(
                 dotted(("claims", number, *at)),
                 in_words_of_claims(error),
                 error.found,
                 error.hint,
                 place=place_of(at) if place_of else None,
             )
-            return mistaken(claim.name, stated(entry, options), _source(claim.name, options), options, told)
+            return mistaken(claim.name, stated(entry, options), _source(claim.name, options), options, format_value)
         return _verdict(entry, options, "", (unmeasured(str(error)),))
 
 

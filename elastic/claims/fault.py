@@ -80,7 +80,7 @@ def in_words_of_claims(error: ElasticError) -> str:
     'be a recorded epoch of nc1'
     """
     what = {"`epoch`": "a recorded epoch of", "`split`": "a split of"}.get(error.field, "one that the cube has for")
-    return error.should.replace("one that the cube has for", what)
+    return error.expected.replace("one that the cube has for", what)
 
 
 def check_labels(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> None:

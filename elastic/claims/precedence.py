@@ -126,8 +126,8 @@ def precedes(
     curves = (selection.read(variable), selection.read(other, layer=other_layer))
     first, second = matched(*(_since(ended(curve), since) for curve in curves))
     if first.sizes["epoch"] < LEAST_PROBES:
-        should, found = f"have at least {LEAST_PROBES} epochs at which both are probed", f"{first.sizes['epoch']}"
-        raise NotMeasured("the study", should, found, "more epochs under `probes.at`")
+        expected, found = f"have at least {LEAST_PROBES} epochs at which both are probed", f"{first.sizes['epoch']}"
+        raise NotMeasured("the study", expected, found, "more epochs under `probes.at`")
     sides = (_Side(first, way, level, "level"), _Side(second, other_way, other_level, "other_level"))
     if onset == "level":
         passes = sides[0].passes() | sides[1].passes()
@@ -186,8 +186,8 @@ class _Side:
         curve, level = self.curve(), self.level
         if is_ratio(self.values):
             if level <= 0:
-                should = "be positive for a variable that is nonnegative and unbounded above"
-                raise OptionError(f"`{self.option}`", should, repr(level), f"{self.option}: 0.1")
+                expected = "be positive for a variable that is nonnegative and unbounded above"
+                raise OptionError(f"`{self.option}`", expected, repr(level), f"{self.option}: 0.1")
             level = math.log(level)
         height = curve - level
         side = {"falls": 1.0, "rises": -1.0}.get(self.way)

@@ -231,8 +231,8 @@ def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.Dat
     try:
         return select(values, dim, label)
     except ElasticError as error:
-        should = "be a layer of the network" if dim == "layer" else f"be a label on {dim}"
-        raise OptionError(option, should, error.found, error.hint) from None
+        expected = "be a layer of the network" if dim == "layer" else f"be a label on {dim}"
+        raise OptionError(option, expected, error.found, error.hint) from None
 
 
 def _without_diverged(cube: xr.DataTree, values: xr.DataArray) -> xr.DataArray:

@@ -1,11 +1,11 @@
-"""The command line: what a user types, handed on; no logic of its own.
+"""The command line: parses arguments, calls the library, prints the result.
 
-Libraries are imported inside the commands that need them: ``elastic --help`` loads none.
+Commands import libraries inside their functions, so that ``elastic --help`` loads none.
 """
 
 from __future__ import annotations
 
-from elastic.cli import names, output, publishing, running, studies  # noqa: F401  (they enter their commands)
+from elastic.cli import documentation, names, output, publishing, running, studies  # noqa: F401  (they enter their commands)
 from elastic.cli.group import cli
 
 __all__ = ["cli"]

@@ -1,4 +1,4 @@
-"""The program and how it ends: the group that all commands belong to."""
+"""The click group of all commands and how it exits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import elastic
 
 
 class Group(click.Group):
-    """Lets elastic's own errors and signals through to `elastic.ending`, which words them."""
+    """Passes elastic's errors and signals on to `elastic.ending`, which prints them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run without click's own handling of the end."""
+        """Run without click's handling of exceptions and exit codes."""
         try:
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Abort as abort:  # which knows the signal
@@ -29,4 +29,4 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(elastic.__version__, prog_name="elastic")
 def cli() -> None:
-    """Local elasticity and inner-layer neural collapse, measured layer by layer."""
+    """Measure local elasticity and neural collapse layer by layer."""

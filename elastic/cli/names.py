@@ -1,4 +1,4 @@
-"""Commands that tell of names and protocols, and write a protocol to start from."""
+"""Commands that list and describe registered names and protocols, and write a template protocol."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from elastic.cli.printing import file_of, show
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def list_(kind: str | None, as_json: bool) -> None:
-    """List the names of one KIND, or all.
+    """List the names of one KIND, or of all kinds.
 
-    Kinds: data, models, losses, optimizers, schedules, probe_schedules, metrics, probes, claims, figures, sections (the
-    parts of a protocol), protocols (those that ship, and those of a folder protocols).
+    Kinds: data, models, losses, optimizers, schedules, probe_schedules, metrics, probes, claims, figures, sections (of
+    a protocol), protocols (shipped ones, and those in the folder protocols).
     """
     from elastic import listing
 
@@ -31,11 +31,11 @@ def list_(kind: str | None, as_json: bool) -> None:
 
 @cli.command(name="show")
 @click.argument("name")
-@click.option("--kind", metavar="KIND", help="Of this kind only (elastic list), where several have the NAME.")
+@click.option("--kind", metavar="KIND", help="Show only the NAME of this kind (elastic list).")
 def show_(name: str, kind: str | None) -> None:
-    """Tell what a NAME is, and which options it takes.
+    """Show what a NAME is and which options it takes.
 
-    NAME is one that `elastic list` lists, a protocol among them, or the path of a protocol file.
+    NAME is any name from `elastic list`, including protocols, or the path of a protocol file.
     """
     from elastic import listing
     from elastic.protocol.shipped import shipped_protocols
@@ -47,13 +47,11 @@ def show_(name: str, kind: str | None) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--from", "start", metavar="PROTOCOL", default="quickstart", show_default=True, help="What to start from."
-)
+@click.option("--from", "start", metavar="PROTOCOL", default="quickstart", show_default=True, help="Protocol to copy.")
 def new(file: Path, start: str) -> None:
-    """Write a protocol to start from into a new FILE.
+    """Write a new protocol FILE from a template.
 
-    Every option of its parts is in it: those that the protocol to start from does not name are in comments.
+    The file lists every option; those that the template does not set are comments with their defaults.
     """
     from elastic.listing.starts import write_start
 
@@ -72,7 +70,7 @@ def schema() -> None:
 
 
 def check_kind(kind: str, kinds: Sequence[str]) -> None:
-    """Refuse a kind of names that there is not."""
+    """Raise an error for an unknown kind of names."""
     if kind not in kinds:
         from elastic.registry import nearest
 

@@ -1,4 +1,4 @@
-"""Commands that draw, report and export a study."""
+"""Commands that write figures, reports, notebooks and exports of a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.cli.group import cli
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
-    "--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only (elastic list figures)."
+    "--figure", "figures", multiple=True, metavar="NAME", help="Draw only this figure (elastic list figures)."
 )
 @click.option(
     "--set",
@@ -65,7 +65,7 @@ def report(study: Path, output: Path | None) -> None:
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [STUDY/analysis.ipynb].")
-@click.option("--execute", is_flag=True, help="Run it, so that it shows its figures.")
+@click.option("--execute", is_flag=True, help="Execute the notebook.")
 def notebook(study: Path, output: Path | None, execute: bool) -> None:
     """Write a notebook that reads a STUDY."""
     from elastic.notebook import write_notebook
@@ -75,12 +75,12 @@ def notebook(study: Path, output: Path | None, execute: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--csv", "formats", flag_value="csv", multiple=True, help="Tidy tables, one a group and set of dims.")
+@click.option("--csv", "formats", flag_value="csv", multiple=True, help="Tidy tables, one per group and set of dims.")
 @click.option("--netcdf", "formats", flag_value="netcdf", multiple=True, help="The cube as one NetCDF-4 file.")
 @click.option("--latex", "formats", flag_value="latex", multiple=True, help="Claims and headline table for a paper.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write into [STUDY/export].")
 def export(study: Path, formats: tuple[str, ...], output: Path | None) -> None:
-    """Write a STUDY's numbers for other programs; all formats by default."""
+    """Export a STUDY to CSV, NetCDF and LaTeX; all formats by default."""
     from elastic.export import FORMATS
     from elastic.export import export as exported
 

@@ -1,4 +1,4 @@
-"""How commands print, and how they take a protocol."""
+"""Printing results, and resolving the PROTOCOL argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 def file_of(protocol: str) -> Path:
-    """Return the file of a protocol that is given by its name or its path; say so where another could be meant."""
+    """Return the file of a protocol given by name or path; print a note if the name matches both."""
     from elastic.protocol.sources import find_protocol
 
     source = find_protocol(protocol)

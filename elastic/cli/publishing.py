@@ -1,4 +1,4 @@
-"""Commands that publish a study, and reproduce one that was published."""
+"""Commands that publish, reproduce and compare studies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from elastic.cli.printing import show
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, or a folder [NAME.zip].")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="Author of the study; may be repeated.")
-@click.option("--license", default="", metavar="SPDX", help="Licence of the study, as CC-BY-4.0.")
+@click.option("--license", default="", metavar="SPDX", help="Licence of the study, such as CC-BY-4.0.")
 @click.option("--anonymous", is_flag=True, help="Leave out names, hosts, commits and paths (double-blind review).")
-@click.option("--hide", multiple=True, metavar="WORD", help="A further word that an anonymous archive must not hold.")
-@click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw this figure only [all].")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Of figures [all].")
+@click.option("--hide", multiple=True, metavar="WORD", help="Remove this word from an anonymous archive, too.")
+@click.option("--figure", "figures", multiple=True, metavar="NAME", help="Draw only this figure [all].")
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(["svg", "pdf", "png"]), help="Format of the figures [all]."
+)
 @click.option("--execute/--no-execute", default=True, help="Execute the notebook.")
+@click.option("--without-cube", is_flag=True, help="Write a folder without the cube, for a repository.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def publish(
     study: Path,
@@ -32,12 +35,13 @@ def publish(
     figures: tuple[str, ...],
     formats: tuple[str, ...],
     execute: bool,
+    without_cube: bool,
     as_json: bool,
 ) -> None:
-    """Write a finished STUDY as one archive that a stranger opens, verifies and reproduces.
+    """Publish a finished STUDY as one archive that anyone can open, verify and reproduce.
 
-    The same study gives the same bytes. It holds the cube, protocol, claims and verdicts, figures, report, an executed
-    notebook, the environment, digests of the data, and the SHA-256 of every file.
+    The archive holds the cube, protocol, claims and verdicts, figures, report, an executed notebook, the environment,
+    digests of the data, and the SHA-256 of every file. The same study gives the same bytes.
     """
     from elastic.publishing.publish import publish as published
 
@@ -51,6 +55,7 @@ def publish(
         figures=figures,
         formats=formats,
         execute=execute,
+        cube=not without_cube,
         tell=_tell,
     )
     if as_json:
@@ -63,10 +68,10 @@ def publish(
 @cli.command()
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--runs", type=int, metavar="K", help="Run a sample of K runs, drawn by the archive's digest [all].")
-@click.option("--workers", metavar="N", help="Carry out N runs at a time, in processes.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the rerun's folder [reproduced].")
-@click.option("--data", type=click.Path(path_type=Path), help="Where the data are here, for data of a folder or file.")
-@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--workers", metavar="N", help="Train N runs in parallel processes.")
+@click.option("--out", type=click.Path(path_type=Path), help="Parent folder of the new study [reproduced].")
+@click.option("--data", type=click.Path(path_type=Path), help="Path of the data here, for data from a folder or file.")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow importing code from a module.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def reproduce(
     archive: Path,
@@ -77,15 +82,15 @@ def reproduce(
     allow: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Run the study of an ARCHIVE again and compare every variable of every run, and the verdicts.
+    """Reproduce an ARCHIVE: train its runs again and compare every variable and verdict.
 
-    Exits with 1 if something differs, and says what and from which epoch. The data are compared by digest before
-    anything is trained.
+    Exits with 1 if anything differs, and reports what and from which epoch. Verifies the digests of the data before
+    training.
     """
     from elastic.progress import watcher
     from elastic.publishing.reproduction import FILE
     from elastic.publishing.reproduction import reproduce as reproduced
-    from elastic.publishing.telling import reproduction_table
+    from elastic.publishing.reproduction_table import reproduction_table
 
     found = reproduced(
         archive, runs=runs, workers=workers, out=out, data=data, allow=allow, watch=watcher(), tell=_tell
@@ -102,8 +107,8 @@ def reproduce(
 def checklist(study: Path) -> None:
     """Answer reproducibility checklists from a STUDY, as Markdown on standard output.
 
-    They are the NeurIPS paper checklist and the machine learning reproducibility checklist. What only the authors can
-    answer is marked.
+    Covers the NeurIPS paper checklist and the machine learning reproducibility checklist. Marks questions that only the
+    authors can answer.
     """
     from elastic.publishing.checklist import checklist as answered
 
@@ -117,9 +122,9 @@ def checklist(study: Path) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="HTML page to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | None, as_json: bool) -> None:
-    """Compare two studies, or archives: the SECOND against the FIRST at the end of training, layer by layer.
+    """Compare two studies or archives: the SECOND with the FIRST at the end of training, layer by layer.
 
-    Their protocols may differ, and the depths of their networks. An axis that only one of them has takes a --where.
+    Protocols and depths may differ. An axis that only one of them has needs a --where.
     """
     from elastic.protocol.text import read_setting
     from elastic.publishing.comparing import compare as compared
@@ -134,14 +139,22 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def index(folder: Path) -> None:
-    """Write the README of a FOLDER of published studies: question, verdicts with effects, seconds and digest of each.
+@click.option("--check", is_flag=True, help="Write nothing; verify every study and the README.")
+def index(folder: Path, check: bool) -> None:
+    """Write the README of a FOLDER of published studies: question, verdicts, effects, run time and digest of each.
 
-    A study gets there by: elastic publish STUDY -o FOLDER/NAME
+    Add a study with: elastic publish STUDY -o FOLDER/published/NAME. With --check, exits with 4 if a file differs from
+    what was published, or the README is out of date.
     """
-    from elastic.publishing.results_index import write_index
+    from elastic.publishing.results_index import check_index, write_index
 
-    click.echo(str(write_index(folder)))
+    if not check:
+        click.echo(str(write_index(folder)))
+        return
+    wrong = check_index(folder, _tell)
+    click.echo("\n".join(wrong) if wrong else f"{folder}: every study is intact, and the README is up to date")
+    if wrong:
+        raise SystemExit(4)
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands that run studies, plan them, and record checkpoints."""
+"""Commands that run and plan studies and record checkpoints."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from elastic.cli.group import cli
 from elastic.cli.printing import file_of, show
 
 
-def of_a_protocol(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the PROTOCOL, and the options that say which study it makes."""
+def protocol_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the argument PROTOCOL and the options that define the study."""
     for part in reversed((
         click.argument("protocol"),
-        click.option("--out", type=click.Path(path_type=Path), help="Folder for the study's folder [results]."),
+        click.option("--out", type=click.Path(path_type=Path), help="Parent folder of the study [results]."),
         click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
                      help="Override a value of the protocol (YAML)."),
-        click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported."),
-        click.option("--device", help="Where to train: auto, cpu, cuda, cuda:N."),
+        click.option("--allow", multiple=True, metavar="MODULE", help="Allow importing code from a module."),
+        click.option("--device", help="Device: auto, cpu, cuda, cuda:N."),
     )):  # fmt: skip
         command = part(command)
     return command
 
 
 @cli.command()
-@of_a_protocol
+@protocol_options
 @click.option(
     "--workers",
     metavar="N",
-    help="Carry out N runs at a time, in processes [as many as the machine allows, if faster].",
+    help="Train N runs in parallel processes [as many as the machine allows, if faster].",
 )
-@click.option("--scheduler", metavar="ADDRESS", help="Carry out runs on the workers of a dask scheduler, or: local.")
-@click.option("--share", metavar="I/N", help="Be process I of N of a job array; wait for no other.")
-@click.option("--restart", is_flag=True, help="Drop the runs that are there instead of resuming them.")
+@click.option("--scheduler", metavar="ADDRESS", help="Train on the workers of a dask scheduler, or: local.")
+@click.option("--share", metavar="I/N", help="Train share I of N, as one process of a job array.")
+@click.option("--restart", is_flag=True, help="Delete existing runs instead of resuming them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def run(
     protocol: str,
@@ -49,12 +49,12 @@ def run(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Train, probe and check a PROTOCOL; resumes what was stopped.
+    """Run PROTOCOL: train, probe, check claims. Resumes an interrupted study.
 
-    The study's folder is results/NAME in the working folder, or OUT/NAME.
-    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    PROTOCOL is a shipped protocol (elastic list protocols) or the path of a YAML file.
+    The study is written to results/NAME, or to OUT/NAME with --out.
     """
-    from elastic.claims.telling import verdict_table
+    from elastic.claims.verdict_table import verdict_table
     from elastic.listing import studies
     from elastic.progress import watcher
     from elastic.summary import findings, next_steps
@@ -75,7 +75,10 @@ def run(
         runs = study.runs()
         click.echo(studies.study_state(study, runs), err=as_json)
         if not all(run.ended for run in runs):
-            show(studies.study_facts(study) if as_json else "The process that ends the last run seals it.", as_json)
+            show(
+                studies.study_facts(study) if as_json else "The process that finishes the last run seals the cube.",
+                as_json,
+            )
             return
     if as_json:
         checked = elastic.check(study).to_json()
@@ -88,7 +91,7 @@ def run(
 
 
 @cli.command()
-@of_a_protocol
+@protocol_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def plan(
     protocol: str,
@@ -98,10 +101,10 @@ def plan(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Estimate what a PROTOCOL takes: time, memory, disk.
+    """Estimate the time, memory and disk that PROTOCOL takes.
 
-    A few epochs are measured; nothing of the study is run.
-    PROTOCOL is the name of a protocol that ships (elastic list protocols), or the path of a YAML file.
+    Times a few epochs; writes nothing.
+    PROTOCOL is a shipped protocol (elastic list protocols) or the path of a YAML file.
     """
     found = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
     if as_json:
@@ -114,13 +117,13 @@ def plan(
 @click.argument("checkpoints", type=click.Path(path_type=Path))
 @click.option("--build", "target", required=True, metavar="MODULE:FUNCTION", help="Returns the model and samples.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
-@click.option("--allow", multiple=True, metavar="MODULE", help="Allow code of a module to be imported.")
+@click.option("--allow", multiple=True, metavar="MODULE", help="Allow importing code from a module.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as_json: bool) -> None:
-    """Record a folder of CHECKPOINTS; the epoch is the last number in each file's name.
+    """Record a folder of CHECKPOINTS as a study; the epoch is the last number in each file name.
 
-    MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model, and arguments of elastic.Recorder. Exits with
-    3 if a checkpoint could not be recorded; the others are.
+    MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model and arguments of elastic.Recorder. Exits with
+    3 if a checkpoint cannot be recorded; the others are recorded.
     """
     from elastic.listing import studies
     from elastic.recording.checkpoints import record_folder

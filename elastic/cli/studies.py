@@ -1,4 +1,4 @@
-"""Commands that tell of a study: its state, its progress, its files, its claims."""
+"""Commands that show, watch, verify and check a study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.cli.printing import file_of, show
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def status(study: Path, as_json: bool) -> None:
-    """Tell how far each run of a STUDY is."""
+    """Show the progress of each run of a STUDY."""
     from elastic.listing import studies
 
     found = elastic.open_study(study)
@@ -24,38 +24,41 @@ def status(study: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--metric", default="nc1", show_default=True, help="What is drawn by layer.")
+@click.option("--metric", default="nc1", show_default=True, help="Variable to draw by layer.")
 @click.option(
-    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between pictures."
+    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between updates."
 )
-@click.option("--once", is_flag=True, help="Draw one picture and end; also done where there is no terminal.")
+@click.option("--once", is_flag=True, help="Draw once and exit; the default without a terminal.")
 def watch(study: Path, metric: str, interval: float, once: bool) -> None:
-    """Draw training curves and nc1 by layer of a STUDY under way, until it is sealed or Ctrl-C; only reads.
+    """Watch a running STUDY: draw its training curves and nc1 by layer until it is sealed.
 
-    A study that has not begun is waited for.
+    Only reads; Ctrl-C stops watching, not the study. Waits for a study that has not started.
     """
     from elastic.watching import watch as watched
 
     try:
         watched(study, metric=metric, interval=interval, once=once)
     except KeyboardInterrupt as stopped:
-        click.echo("elastic: watching ended; the study goes on without it", err=True)
+        click.echo("elastic: stopped watching; the study continues", err=True)
         raise SystemExit(128 + getattr(stopped, "signal", 2)) from None
 
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; damaged files move into STUDY/damaged.")
+@click.option("--repair", is_flag=True, help="Rebuild damaged files if possible; keeps them in STUDY/damaged.")
+@click.option("--without-cube", is_flag=True, help="Accept the folder of an archive written without its cube.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-def verify(study: Path, repair: bool, as_json: bool) -> None:
-    """Read every file of a STUDY and name each that is flipped, cut short, missing, exchanged or foreign.
+def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
+    """Verify a STUDY: compare every file with its checksum and report damaged, missing, swapped or unknown ones.
 
-    STUDY may be an archive that elastic publish wrote, or the folder that it was unpacked into. Exits with 4 if a file
-    is damaged or missing (of an archive: or added), also after a repair. Nothing is written without --repair.
+    STUDY may be an archive from elastic publish, or the folder it was unpacked to. Exits with 4 if a file is damaged or
+    missing (for an archive: or added), even if --repair restores it. Writes nothing without --repair.
     """
     if _is_archive(study):
-        _verify_archive(study, repair, as_json)
+        _verify_archive(study, repair, without_cube, as_json)
         return
+    if without_cube:
+        raise click.UsageError("--without-cube applies to the folder of an archive.", click.get_current_context())
     from elastic.progress import counting
     from elastic.study import study_folder
     from elastic.study.repair import repair as repaired
@@ -79,12 +82,12 @@ def _is_archive(path: Path) -> bool:
     return path.is_file() or path.suffix.lower() == ".zip" or (path / SUMS).exists()
 
 
-def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
+def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     from elastic.publishing.verification import verify_archive
 
     if repair:
-        raise click.UsageError("An archive cannot be repaired: get another copy.", click.get_current_context())
-    found = verify_archive(path)
+        raise click.UsageError("--repair does not work on archives: get another copy.", click.get_current_context())
+    found = verify_archive(path, without_cube=without_cube)
     if as_json:
         show(found.to_json(), as_json)
     else:
@@ -95,11 +98,11 @@ def _verify_archive(path: Path, repair: bool, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--claims", metavar="PROTOCOL", help="Check the claims of this protocol (a file or a name) instead.")
+@click.option("--claims", metavar="PROTOCOL", help="Check the claims of another protocol (name or path).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: str | None, as_json: bool) -> None:
-    """Check what a STUDY claims; exit 1 if a claim is refuted, 2 if there is a mistake in one."""
-    from elastic.claims.telling import verdict_table
+    """Check the claims of a STUDY; exits with 1 if a claim is refuted, with 2 if one is invalid."""
+    from elastic.claims.verdict_table import verdict_table
 
     found = elastic.check(study, claims=None if claims is None else file_of(claims))
     show(found.to_json() if as_json else verdict_table(found), as_json)

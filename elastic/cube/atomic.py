@@ -7,7 +7,8 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
 
@@ -32,8 +33,8 @@ _AWAY = "elastic verify --repair STUDY: it is moved away, and made again where t
 
 
 @contextlib.contextmanager
-def explained(path: Path, should: str = "be writable") -> Iterator[None]:
-    """Turn an error of the operating system about ``path`` into a sentence.
+def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[None]:
+    """Raise every `OSError` about ``path`` in the block as a `StudyError`.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
 
     Examples
     --------
-    >>> with explained(Path("a/b.json")):
+    >>> with translate_os_errors(Path("a/b.json")):
     ...     raise OSError(errno.ENOSPC, "No space left on device")
     Traceback (most recent call last):
     ...
@@ -55,9 +56,9 @@ def explained(path: Path, should: str = "be writable") -> Iterator[None]:
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
-        if should == "be readable" and error.errno in _NO_FILE:
-            raise Damaged(f"`{path.name}`", should, found, _AWAY, place=str(path)) from error
-        raise StudyError(f"`{path.name}`", should, found, hint, place=str(path)) from error
+        if expected == "be readable" and error.errno in _NO_FILE:
+            raise Damaged(f"`{path.name}`", expected, found, _AWAY, place=str(path)) from error
+        raise StudyError(f"`{path.name}`", expected, found, hint, place=str(path)) from error
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -105,7 +106,7 @@ def readable(path: Path) -> Iterator[None]:
         For every other OSError that the block raises.
     """
     try:
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             yield
     except StudyError as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -125,7 +126,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         If the disk is full, the folder read-only, …: the old file is untouched and nothing else is left.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    with explained(path):
+    with translate_os_errors(path):
         make_folder(path.parent)
         try:
             with partial.open("xb") as file:
@@ -157,8 +158,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_all(paths: Iterable[Path]) -> None:
+    """Flush files and folders to the disk, several at a time: each waits for the disk, and they wait together."""
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(sync_folder, paths))
+
+
 def remove_partials(folder: Path, name: str = "*") -> None:
     """Remove what dead writers left half-written of one file, or of all in a folder. Only its owner may call this."""
-    with explained(folder):
+    with translate_os_errors(folder):
         for partial in folder.glob(f".{name}.*{PARTIAL}"):
             partial.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from elastic.cube.atomic import explained, open_regular, read_regular, write_atomically
+from elastic.cube.atomic import open_regular, read_regular, translate_os_errors, write_atomically
 from elastic.cube.labels import DIGITS, Label, digest_of, is_bare, read_label
 from elastic.errors import Damaged
 
@@ -73,7 +73,7 @@ def check_archive(path: Path) -> Finding:
     StudyError
         If the file cannot be read.
     """
-    with explained(path, "be readable"), open_regular(path) as file:
+    with translate_os_errors(path, "be readable"), open_regular(path) as file:
         size = file.seek(0, 2)
         end = _end(file, size)
         if digest_of(file, size - DIGITS) == end[-DIGITS:].decode(errors="replace"):
@@ -91,7 +91,7 @@ def check_json(path: Path) -> Finding:
     StudyError
         If the file cannot be read.
     """
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         data = read_regular(path)
     try:
         _, is_checked = decode_json(data)
@@ -179,7 +179,7 @@ def read_json(path: Path, hint: str, *, checked: bool = False) -> dict[str, Any]
     StudyError
         If it cannot be read.
     """
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         try:
             data = read_regular(path)
         except (FileNotFoundError, NotADirectoryError):

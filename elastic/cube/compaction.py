@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elastic.cube.atomic import PARTIAL, explained, sync_folder
+from elastic.cube.atomic import PARTIAL, sync_folder, translate_os_errors
 from elastic.cube.compact_records import EPOCHS, PROBED, CompactRecords
 from elastic.cube.epoch_files import COMPACT
 from elastic.cube.journal import Journal
@@ -49,7 +49,7 @@ def compact_journal(journal: Journal) -> None:
     columns = _columns(journal, epochs)
     keys = journal.keys(probed=bool(epochs[True]))
     partial = journal.folder / f".{COMPACT}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}"
-    with explained(journal.folder / COMPACT):
+    with translate_os_errors(journal.folder / COMPACT):
         try:
             _write(partial, journal, epochs, keys, columns)
             _verify(CompactRecords(journal.run_folder, partial, journal.blanks), keys, columns)

@@ -103,8 +103,8 @@ def _labeller(values: Sequence[Scalar]) -> Callable[[Any], Label]:
     return lambda value: value if isinstance(value, str) else json.dumps(value)
 
 
-def _misplaced(axis: str, should: str, found: str) -> StudyError:
-    return StudyError(f"`axes.{axis}`", should, found, "the axes of the study's own protocol")
+def _misplaced(axis: str, expected: str, found: str) -> StudyError:
+    return StudyError(f"`axes.{axis}`", expected, found, "the axes of the study's own protocol")
 
 
 def union(layouts: Sequence[Layout], group: str, dim: str) -> list[Label]:

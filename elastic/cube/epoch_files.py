@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.errors import StudyError
 
 ENDING = ".npz"
@@ -60,7 +60,7 @@ def record_files(folder: Path) -> list[str]:
     StudyError
         If the folder cannot be read.
     """
-    with explained(folder, "be readable"):
+    with translate_os_errors(folder, "be readable"):
         try:
             names = [path.name for path in folder.iterdir()]
         except (FileNotFoundError, NotADirectoryError):  # not begun, or removed by another process

@@ -15,7 +15,7 @@ from elastic.cube.layout import Layout
 from elastic.cube.names import ALONG_DIMS, RESERVED, STATUS, STATUS_ATTRS, TRAINING, Status
 from elastic.cube.record import Array
 from elastic.cube.recorded_array import Piece, RecordedArray, RunRecords, lazily
-from elastic.cube.redefined import formula_of, names_now
+from elastic.cube.renamed_variables import formula_of, names_now
 from elastic.cube.variable import Variable
 from elastic.errors import StudyError
 
@@ -131,10 +131,10 @@ def _variables(group: str, layouts: Sequence[Layout]) -> dict[str, Variable]:
                 if variable.name in newer and formula_of(first) in newer[variable.name]:
                     first = found[variable.name] = variable
                 if (first.dims, first.dtype) != (variable.dims, variable.dtype):
-                    should = "have the same dims and type in every run"
+                    expected = "have the same dims and type in every run"
                     found_dims = f"{first.dims} and {variable.dims}"
                     hint = "one version of elastic for the whole study"
-                    raise StudyError(f"`{variable.key}`", should, found_dims, hint)
+                    raise StudyError(f"`{variable.key}`", expected, found_dims, hint)
     return found
 
 

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from elastic.cube.atomic import explained, make_folder, open_regular, remove_partials, sync_folder, write_atomically
+from elastic.cube.atomic import (
+    make_folder,
+    open_regular,
+    remove_partials,
+    sync_folder,
+    translate_os_errors,
+    write_atomically,
+)
 from elastic.cube.comparison import differences, same_but_for_rounding
 from elastic.cube.epoch_files import COMPACT
 from elastic.cube.journal_records import JournalRecords
@@ -105,7 +112,7 @@ class Journal(JournalRecords):
         if not place:
             return "none"
         path = self.path(self._order[place - 1])
-        with explained(path, "be readable"), open_regular(path) as file:
+        with translate_os_errors(path, "be readable"), open_regular(path) as file:
             checksum = read_checksum(file) or b"no checksum"
         return f"{self._order[place - 1]!r} ({checksum[:AFTER].decode()})"
 
@@ -129,9 +136,9 @@ class Journal(JournalRecords):
         for epoch in [] if verified else left:
             path = self._singles.path(epoch)
             if encode(self._singles.read(epoch)) != encode(self._compact.read(epoch)):
-                should, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
-                raise Damaged(f"`{path.name}`", should, "another", hint, place=str(path))
-        with explained(self.folder):
+                expected, hint = f"be the record of epoch {epoch} in {COMPACT}", "moving it away"
+                raise Damaged(f"`{path.name}`", expected, "another", hint, place=str(path))
+        with translate_os_errors(self.folder):
             for epoch in left:
                 self._singles.path(epoch).unlink()
             if left:
@@ -144,7 +151,7 @@ class Journal(JournalRecords):
         """
         number = 1 + len(list((self.folder / SET_ASIDE).glob("*")))
         place = self.folder / SET_ASIDE / f"{number:03d}"
-        with explained(place):
+        with translate_os_errors(place):
             make_folder(place)
             if self._compact is not None and self._compact.epochs[-1] >= first:
                 for epoch in self._compact.epochs:

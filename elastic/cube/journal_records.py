@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.compact_records import CompactRecords
 from elastic.cube.epoch_files import COMPACT, FOLDER
 from elastic.cube.layout import Layout
@@ -179,7 +179,7 @@ class JournalRecords:
                 return read()
             except FileNotFoundError:
                 self._look_for_compact()
-        with explained(self._singles.path(epoch), "be readable"):
+        with translate_os_errors(self._singles.path(epoch), "be readable"):
             return read()
 
     def _gathered(

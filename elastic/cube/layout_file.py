@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import explained, read_regular, write_atomically
+from elastic.cube.atomic import read_regular, translate_os_errors, write_atomically
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.layout import Layout
 from elastic.cube.names import TRAINING
@@ -46,14 +46,14 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
         write_atomically(folder / FILE, named.to_json().encode())
         return named
     if different := [*_coordinates(known, layout), *_unmeasured(known, layout)]:
-        should = "be what this run is about to record"
+        expected = "be what this run is about to record"
         found = f"other {', '.join(different)}"
         hint = "the elastic version that began it (study.json), or another name or folder of the study: the run is kept"
         if known.is_open:
             hint = (
                 "the model, samples and probes that began it, or other coordinates or another folder: the run is kept"
             )
-        raise StudyError(f"`{FILE}`", should, found, hint, place=str(folder / FILE))
+        raise StudyError(f"`{FILE}`", expected, found, hint, place=str(folder / FILE))
     return known
 
 
@@ -110,16 +110,16 @@ def read_layout(folder: Path) -> Layout | None:
     try:
         layout = Layout.from_json(data.decode(errors="replace"))
     except StudyError as error:
-        raise Damaged(error.field, error.should, error.found, hint, place=str(path)) from None
+        raise Damaged(error.field, error.expected, error.found, hint, place=str(path)) from None
     if layout.cell not in (None, cell_of(folder)):
         hint = f"moving the folders of the runs back to their places, or {hint}"
-        should, found = f"be of run {cell_of(folder)}", f"that of run {layout.cell}"
-        raise Damaged(f"`{FILE}`", should, found, hint, place=str(path))
+        expected, found = f"be of run {cell_of(folder)}", f"that of run {layout.cell}"
+        raise Damaged(f"`{FILE}`", expected, found, hint, place=str(path))
     return layout
 
 
 def _bytes(path: Path) -> bytes | None:
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         try:
             return read_regular(path)
         except (FileNotFoundError, NotADirectoryError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from elastic.cube.atomic import explained, make_folder
+from elastic.cube.atomic import make_folder, translate_os_errors
 from elastic.cube.heartbeat import HEARTBEAT, STALE
 from elastic.cube.lock_file import Marker, Markers, withdraw
 from elastic.cube.owner import Owner, this_process
@@ -38,8 +38,8 @@ class Lock:
         if not found or found[-1].content != self.owner.to_bytes():
             by = f"taken over by {_named(found[-1])}" if found else "its file removed"
             hint = "running again: what was committed before is kept"
-            should = f"be kept by a touch of its file every second ({STALE:.0f} s without one lose it)"
-            raise StudyError("the lock", should, by, hint, place=str(self.markers.path))
+            expected = f"be kept by a touch of its file every second ({STALE:.0f} s without one lose it)"
+            raise StudyError("the lock", expected, by, hint, place=str(self.markers.path))
 
     def release(self) -> None:
         """Give the lock back; a forked child of the owner does not."""
@@ -69,7 +69,7 @@ def holding(path: Path, purpose: str | None) -> Iterator[Lock]:
     purpose
         What to wait for; None raises `RunBusy` if a living process has the lock.
     """
-    with explained(path):
+    with translate_os_errors(path):
         lock = _acquire(Markers(path), purpose)
     try:
         yield lock

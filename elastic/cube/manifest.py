@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from elastic.cube.atomic import explained, open_regular, write_atomically
+from elastic.cube.atomic import open_regular, translate_os_errors, write_atomically
 from elastic.cube.checked_files import Condition
 
 FILE = "manifest.sha256"
@@ -49,7 +49,7 @@ def _write(folder: Path, listed: Mapping[str, str]) -> None:
 
 def remove_seal(folder: Path) -> None:
     """Take away the manifest: what ``cube.zarr`` holds no longer counts as sealed."""
-    with explained(folder / FILE):
+    with translate_os_errors(folder / FILE):
         (folder / FILE).unlink(missing_ok=True)
 
 
@@ -70,7 +70,7 @@ def check_manifest(folder: Path) -> Condition | None:
 
 def _text(folder: Path) -> str:
     path = folder / FILE
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         return path.read_bytes().decode(errors="replace") if path.is_file() else ""
 
 
@@ -113,7 +113,7 @@ def verify_manifest(folder: Path) -> list[str]:
         return [f"{FILE}: {'damaged' if (folder / FILE).is_file() else 'missing'}"]
     wrong = []
     for name, digest in listed.items():
-        with explained(folder / name, "be readable"):
+        with translate_os_errors(folder / name, "be readable"):
             if not (folder / name).is_file():
                 wrong.append(f"{name}: missing")
             elif _sha256(folder / name) != digest:
@@ -123,7 +123,7 @@ def verify_manifest(folder: Path) -> list[str]:
 
 def is_intact(folder: Path, name: str) -> bool:
     """Return whether one listed file is as the manifest says."""
-    with explained(folder / name, "be readable"):
+    with translate_os_errors(folder / name, "be readable"):
         return read_manifest(folder).get(name) == _sha256(folder / name)
 
 

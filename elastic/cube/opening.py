@@ -48,10 +48,10 @@ def open_sealed(folder: Path) -> xr.DataTree:
     missing = missing_files(folder, listed)
     if missing or not listed:
         without = not (folder / FILE).exists()
-        should = f"be a sealed cube, whole and listed in {FILE}"
+        expected = f"be a sealed cube, whole and listed in {FILE}"
         found = "no manifest" if without else f"files missing: {shorten(missing)}" if missing else f"a damaged {FILE}"
         error = StudyError if without else DamagedCube
-        raise error(f"`{CUBE}`", should, found, repair_hint(folder), place=str(folder / (missing or [FILE])[0]))
+        raise error(f"`{CUBE}`", expected, found, repair_hint(folder), place=str(folder / (missing or [FILE])[0]))
     store = SealedStore(folder, listed)
     store.read("zarr.json")  # names, shapes and attributes of all variables: looked at before Zarr stumbles on them
     return portable(open_store(store))

@@ -72,9 +72,9 @@ def whole_record(
         If the record is not what the layout says.
     """
 
-    def misfit(field: str, should: str, found: str) -> StudyError:
+    def misfit(field: str, expected: str, found: str) -> StudyError:
         hint = "a metric that returns what its registration says (elastic list metrics)"
-        return StudyError(f"`{field}`", should, found, hint, place=place)
+        return StudyError(f"`{field}`", expected, found, hint, place=place)
 
     if layout.epochs is not None and not (0 <= epoch <= layout.epochs and epoch == int(epoch)):
         raise misfit("epoch", f"be one of 0 … {layout.epochs}", str(epoch))
@@ -94,8 +94,8 @@ def whole_record(
         try:
             array = held(record.get(key, blank[key]), blank[key].dtype)
         except ValueError as error:
-            should = f"be real numbers that {blank[key].dtype} holds exactly"
-            raise misfit(key, should, shorten(str(error))) from None
+            expected = f"be real numbers that {blank[key].dtype} holds exactly"
+            raise misfit(key, expected, shorten(str(error))) from None
         if array.shape != blank[key].shape:
             raise misfit(key, f"be of shape {blank[key].shape}", str(array.shape))
         whole[key] = array

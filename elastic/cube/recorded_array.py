@@ -15,7 +15,7 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.journal import Journal
 from elastic.cube.record import Array
 from elastic.errors import RecordsChanged
@@ -58,13 +58,13 @@ class RunRecords:
     def _check(self, paths: set[Path]) -> None:
         for path in paths:
             if self._files[path] is None or self._identity(path) != self._files[path]:
-                should, hint = "be the records that the open cube found", "opening the study again"
+                expected, hint = "be the records that the open cube found", "opening the study again"
                 found = "others: the run was compacted, removed or recorded again"
-                raise RecordsChanged(f"`{path.name}`", should, found, hint, place=str(path))
+                raise RecordsChanged(f"`{path.name}`", expected, found, hint, place=str(path))
 
     @staticmethod
     def _identity(path: Path) -> _Identity | None:
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             try:
                 status = path.stat()
             except (FileNotFoundError, NotADirectoryError):

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from elastic.cube.atomic import PARTIAL, read_regular, sync_folder
+from elastic.cube.atomic import PARTIAL, read_regular, sync_all, sync_folder
 from elastic.cube.chunk_sizes import ChunkSizes
 from elastic.cube.manifest import CUBE, FILE, remove_seal
 from elastic.cube.stored_array import METADATA, TOMBSTONE, StoredArray, stored_arrays
@@ -126,8 +126,7 @@ def _merge(partial: Path, cube: Path) -> None:
     for path in _files(cube):
         if path.name == METADATA and path.relative_to(cube) not in kept:
             path.unlink()
-    for path in [cube, *(path for path in cube.rglob("*") if path.is_dir())]:
-        sync_folder(path)
+    sync_all([cube, *(path for path in cube.rglob("*") if path.is_dir())])
 
 
 def _bury(cube: Path, kept: Iterable[Path]) -> None:

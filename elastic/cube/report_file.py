@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import explained, open_regular
+from elastic.cube.atomic import open_regular, translate_os_errors
 from elastic.cube.checked_files import read_json, write_json
 from elastic.cube.epoch_files import COMPACT, FOLDER, epoch_of, record_files
 from elastic.cube.journal import Journal
@@ -87,7 +87,11 @@ def digests(folder: Path) -> dict[str, str]:
     found = {}
     for name in names:
         path = folder / name
-        with explained(path, "be readable"), contextlib.suppress(FileNotFoundError), open_regular(path) as file:
+        with (
+            translate_os_errors(path, "be readable"),
+            contextlib.suppress(FileNotFoundError),
+            open_regular(path) as file,
+        ):
             found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
-from elastic.cube.atomic import explained, read_regular
+from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.manifest import CUBE, FILE, read_manifest
 from elastic.errors import Damaged, SealedAgain, StudyError
 
@@ -73,7 +73,7 @@ class SealedStore(Store):
                 return None
             raise self._wrong(key, f"be listed in {FILE}", "no such line")
         path = self.folder / self.keys[key]
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             try:
                 data = read_regular(path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -83,14 +83,14 @@ class SealedStore(Store):
             raise self._wrong(key, f"have the checksum that {FILE} lists", found)
         return data
 
-    def _wrong(self, key: str, should: str, found: str) -> StudyError:
+    def _wrong(self, key: str, expected: str, found: str) -> StudyError:
         path = self.folder / CUBE / key
         now = read_manifest(self.folder)
         if now != self.listed:
             found = "a cube that was sealed since" if now else "no seal: the study is being recorded or sealed"
             hint = "opening the study again: elastic.open_study(…).cube"
             return SealedAgain(f"`{CUBE}`", "be the sealed cube that was opened", found, hint, place=str(path))
-        return DamagedCube(f"`{CUBE}/{key}`", should, found, repair_hint(self.folder), place=str(path))
+        return DamagedCube(f"`{CUBE}/{key}`", expected, found, repair_hint(self.folder), place=str(path))
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None

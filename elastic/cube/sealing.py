@@ -16,7 +16,7 @@ from typing import Any
 import xarray as xr
 from zarr.codecs import ZstdCodec
 
-from elastic.cube.atomic import explained, make_folder, remove_partials, sync_folder
+from elastic.cube.atomic import make_folder, remove_partials, sync_all, translate_os_errors
 from elastic.cube.manifest import CUBE, FILE, write_manifest
 from elastic.cube.names import COORDINATES
 from elastic.cube.opening import open_store, without_warnings
@@ -54,7 +54,7 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
         If what was written does not read back as the tree, or it cannot be written (disk full, …).
     """
     folder = Path(folder)
-    with explained(folder / CUBE):
+    with translate_os_errors(folder / CUBE):
         make_folder(folder)
         # Whoever holds the lock may remove what another writer left half-made: it is a dead one's.
         with waiting_lock(folder / LOCK, "seal the cube") as lock:
@@ -94,8 +94,7 @@ def _write(tree: xr.DataTree, store: Path) -> dict[str, list[bytes]]:
         empty = without_numbers(tree)
         empty.to_zarr(store, mode="w-", zarr_format=3, consolidated=True, encoding=_encoding(tree))
     digests = fill(tree, store)
-    for path in _below(store):
-        sync_folder(path)
+    sync_all(_below(store))
     return digests
 
 

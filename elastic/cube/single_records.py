@@ -15,10 +15,10 @@ from elastic.cube.epoch_files import epoch_of, file_name, record_files
 from elastic.cube.labels import DIGITS, Label, has_checksum, labelled, read_label
 from elastic.cube.layout import Layout
 from elastic.cube.layout_file import cell_of
-from elastic.cube.mould import Mould
 from elastic.cube.names import STATUS, Status
 from elastic.cube.record import Array, decode, encode
 from elastic.cube.record_contents import blank_record, is_probed_key, is_scalar_key
+from elastic.cube.record_table import Mould
 from elastic.errors import Damaged
 
 
@@ -156,8 +156,8 @@ class SingleRecords:
         if label != self._label(epoch):
             hint = "moving the files back to their places, or " + self.damaged(epoch, "").hint
             found = f"the {label}" if label else "a file without a label"
-            should = f"be that of run {self._cell} at epoch {epoch}"
-            raise Damaged("the record", should, found, hint, place=str(self.path(epoch)))
+            expected = f"be that of run {self._cell} at epoch {epoch}"
+            raise Damaged("the record", expected, found, hint, place=str(self.path(epoch)))
 
     def _body(self, epoch: float, data: bytes, probed: bool) -> bytes | None:
         """Return a record as it is without its label, None if it is not as usual."""

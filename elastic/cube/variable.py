@@ -68,6 +68,6 @@ class Variable:
         return f"{self.group}/{self.name}"
 
 
-def misfit(field_name: str, should: str, found: str) -> StudyError:
+def misfit(field_name: str, expected: str, found: str) -> StudyError:
     """Return the error of a part of a layout that does not fit."""
-    return StudyError(f"`{field_name}`", should, found, "another layout of the run")
+    return StudyError(f"`{field_name}`", expected, found, "another layout of the run")

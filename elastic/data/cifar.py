@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples, dataset
-from elastic.data.plain_pickle import read_plain_pickle
+from elastic.data.safe_pickle import read_plain_pickle
+from elastic.data.source import Source
 from elastic.errors import DataError
 from elastic.registry import shorten
 
@@ -18,12 +19,18 @@ from elastic.registry import shorten
 ENTRIES = 3 * 32 * 32
 
 
-@dataset()
+def _source(file: str) -> Source:
+    """Return where one of the two comes from. The page of the authors asks for the citation and states no licence."""
+    cite = "A. Krizhevsky, Learning multiple layers of features from tiny images, technical report (2009)"
+    return Source(f"{file} of www.cs.toronto.edu/~kriz/cifar.html, unpacked", cite=cite)
+
+
+@dataset(source=_source("cifar-10-python.tar.gz"))
 def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     """50,000 train and 10,000 test photographs of 10 classes, [3, 32, 32] of 0 … 255.
 
     The classes are named as in ``batches.meta``: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
-    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Nothing is downloaded. The files are pickles, read without executing code.
     Source: krizhevsky2009learning.
 
     Parameters
@@ -36,18 +43,18 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     Raises
     ------
     DataError
-        If a file is missing, damaged, or more than data.
+        If a file is missing, damaged, or contains code.
     """
     root = Path(folder).expanduser()
     parts = [_part(root / f"data_batch_{number}", "labels") for number in range(1, 6)]
     return _samples(parts, _part(root / "test_batch", "labels"), _names(root / "batches.meta", "label_names"))
 
 
-@dataset()
+@dataset(source=_source("cifar-100-python.tar.gz"))
 def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine", "coarse"] = "fine") -> Samples:
     """50,000 train and 10,000 test photographs of 100 classes (or 20 groups of them), [3, 32, 32] of 0 … 255.
 
-    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Nothing is downloaded. The files are pickles, read without executing code.
     Source: krizhevsky2009learning.
 
     Parameters
@@ -62,7 +69,7 @@ def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine",
     Raises
     ------
     DataError
-        If a file is missing, damaged, or more than data.
+        If a file is missing, damaged, or contains code.
     """
     root = Path(folder).expanduser()
     key = f"{labels}_labels"
@@ -90,7 +97,7 @@ def _part(path: Path, key: str) -> Part:
 
 
 def _is_position(label: Any) -> bool:
-    """Return whether a label is an integer from 0 that an array can hold; True and False are none."""
+    """Return whether a label is a nonnegative 64-bit integer, but not a boolean."""
     return type(label) is int and 0 <= label < 2**31
 
 
@@ -123,5 +130,5 @@ def _samples(train: Sequence[Part], test: Part, classes: tuple[str, ...]) -> Sam
     return Samples(inputs, labels, classes, is_test)
 
 
-def _damaged(path: Path, should: str, found: str) -> DataError:
-    return DataError(f"`{path}`", should, found, "a fresh copy of the file")
+def _damaged(path: Path, expected: str, found: str) -> DataError:
+    return DataError(f"`{path}`", expected, found, "a fresh copy of the file")

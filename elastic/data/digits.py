@@ -1,4 +1,4 @@
-"""Handwritten digits that come with scikit-learn."""
+"""Handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import numpy as np
 import torch
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.source import Source
+
+#: scikit-learn's description of the data (sklearn/datasets/descr/digits.rst) names this source and no licence. The UCI
+#: repository, which they are taken from, distributes its data sets under CC BY 4.0.
+SOURCE = Source(
+    "comes with scikit-learn (sklearn.datasets.load_digits)",
+    "CC-BY-4.0",
+    "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
+)
 
 
-@dataset()
+@dataset(source=SOURCE)
 def digits(generator: torch.Generator) -> Samples:
     """The 1,797 handwritten digits bundled with scikit-learn: 10 classes, images [1, 8, 8] of 0 … 16.
 
@@ -33,9 +42,9 @@ def digits(generator: torch.Generator) -> Samples:
 
 
 def _rows() -> np.ndarray:
-    """Return what scikit-learn reads as its digits, [1797, 65]: 64 pixels and the class.
+    """Read the digits [1797, 65]: 64 pixels and the class.
 
-    The file is read where it lies: loading scikit-learn takes as long as loading half of torch.
+    Reads the file of the installed package directly, because importing scikit-learn is slow.
     """
     package = importlib.util.find_spec("sklearn")
     for folder in package.submodule_search_locations or () if package else ():

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from elastic.data.contract import Samples, dataset
 from elastic.data.idx_file import read_idx
+from elastic.data.source import OWN
 from elastic.errors import DataError
 
 
-@dataset()
+@dataset(source=OWN)
 def idx(generator: torch.Generator, *, folder: str) -> Samples:
     """Images of a folder in the layout of MNIST, as [n, 1, height, width] of 0 … 255.
 
     The folder holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same with ``t10k``, each plain
-    or with ``.gz`` (the plain one is read where both exist). The authors' split into train and t10k is kept.
+    or with ``.gz`` (the plain one takes precedence). The authors' split into train and t10k is kept.
 
     Parameters
     ----------
@@ -30,13 +31,13 @@ def idx(generator: torch.Generator, *, folder: str) -> Samples:
     Raises
     ------
     DataError
-        If a file is missing or damaged, or images and labels do not fit together; the message names the file.
+        If a file is missing or damaged, or images and labels differ in number; the message names the file.
     """
     return read_folder(Path(folder).expanduser(), hint="another `folder`")
 
 
 def read_folder(folder: Path, hint: str) -> Samples:
-    """Return the samples of a folder of four IDX files (see `idx`); ``hint`` is what to try if one is missing."""
+    """Read a folder of four IDX files (see `idx`); ``hint`` is the error's hint for a missing one."""
     train, train_labels = _read_part(folder, "train", hint)
     test, test_labels = _read_part(folder, "t10k", hint)
     if train.shape[1:] != test.shape[1:]:
@@ -53,8 +54,8 @@ def _read_part(folder: Path, part: str, hint: str) -> tuple[NDArray[np.uint8], N
     labels_file = _find(folder, f"{part}-labels-idx1-ubyte", hint)
     images, labels = read_idx(images_file, dimensions=3), read_idx(labels_file, dimensions=1)
     if len(images) != len(labels):
-        should = f"hold one label for each of the {len(images)} images of {images_file.name}"
-        raise DataError(f"`{labels_file}`", should, f"{len(labels)} labels", "files of one data set")
+        expected = f"hold one label for each of the {len(images)} images of {images_file.name}"
+        raise DataError(f"`{labels_file}`", expected, f"{len(labels)} labels", "files of one data set")
     return images, labels
 
 

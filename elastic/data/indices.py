@@ -1,4 +1,4 @@
-"""Samples without inputs: each is known by its index alone."""
+"""Samples without inputs, identified by their index."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import torch
 from pydantic import Field
 
 from elastic.data.contract import Samples, dataset
+from elastic.data.source import GENERATED
 
 Count = Annotated[int, Field(ge=1)]
 
 
-@dataset()
+@dataset(source=GENERATED)
 def indices(
     generator: torch.Generator, *, per_class_counts: Annotated[list[Count], Field(min_length=2, max_length=10_000)]
 ) -> Samples:
     """One-hot indices of N train samples, for models whose features are free parameters.
 
-    Sample i is the i-th unit vector of R^N, whatever ``data.normalize`` says; classes follow one another. There is
-    nothing to hold out: the test split repeats the train split.
+    Sample i is the i-th unit vector of R^N for any ``data.normalize``; classes are consecutive. There are no other
+    samples to test on: the test split equals the train split.
 
     Parameters
     ----------

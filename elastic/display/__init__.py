@@ -1,4 +1,4 @@
-"""What a study shows of itself: its headline numbers, and a summary in HTML for notebooks. Needs no torch."""
+"""Headline numbers of a study, its conclusion in sentences, and its HTML summary for notebooks. Needs no torch."""
 
 from __future__ import annotations
 

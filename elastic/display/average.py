@@ -1,9 +1,8 @@
-"""The one average over seeds that all numbers shown have: terminal, report, figures, notebook, tables for papers.
+"""Averages over seeds, as terminal, report, figures, notebook and LaTeX tables show them.
 
-Quantities that cannot be negative and have no scale of their own, ratios, distances and variances, run through orders
-of magnitude: their average is the geometric mean, with the t interval of the mean logarithm. All others, shares of
-samples, correlations, signed numbers, have the arithmetic mean with its t interval. `is_positive` decides, by the
-bounds that the variable declares.
+Nonnegative quantities without a natural scale (ratios, distances, variances) span orders of magnitude: their average is
+the geometric mean, with the t interval of the mean logarithm. All others (shares of samples, correlations, signed
+numbers) have the arithmetic mean with its t interval. `is_positive` decides, by the bounds that the variable declares.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ import xarray as xr
 from elastic.analysis.intervals import interval, log_interval
 from elastic.cube.attributes import bounds_of
 
-#: Confidence of the intervals that are shown.
+#: Confidence level of the intervals.
 LEVEL = 0.95
 
-#: Least and greatest value that a variable can have, where it declares them.
+#: Lower and upper bound of a variable, if it declares them.
 Bounds = tuple[float, float] | None
 
-#: The greatest value of a share: of samples, of pairs, of a sum.
+#: Upper bound of a share of samples, of pairs or of a sum.
 WHOLE = 1.0
 
 
 def is_positive(values: xr.DataArray) -> bool:
-    """Return whether a variable is averaged on a logarithmic scale: it begins at 0 and is no share of a whole.
+    """Return whether a variable is averaged on a logarithmic scale: nonnegative, and not a share.
 
-    Bounds decide where the variable declares them: from 0 to more than 1. Without bounds its values do: none is
-    negative, and one is positive.
+    Declared bounds decide: a lower bound of 0 and an upper bound above 1. Without bounds the values do: none is
+    negative, and at least one is positive.
 
     Examples
     --------
@@ -51,20 +50,20 @@ def is_positive(values: xr.DataArray) -> bool:
 
 
 def average(values: xr.DataArray, *, level: float = LEVEL) -> xr.Dataset:
-    """Return the average over the seeds of a variable as a cube holds it, with its interval.
+    """Average a variable of a cube over the seeds, with an interval.
 
     Parameters
     ----------
     values
-        [seed, …] with the variable's attributes: the geometric mean where `is_positive`, else the arithmetic one,
-        whose interval is cut at the bounds that the variable declares.
+        [seed, …] with the variable's attributes. The mean is geometric if `is_positive`, else arithmetic with an
+        interval clipped to the declared bounds.
     level
-        Of confidence.
+        Confidence level.
 
     Returns
     -------
     xarray.Dataset
-        As `over_seeds`.
+        See `over_seeds`.
 
     Examples
     --------
@@ -77,18 +76,18 @@ def average(values: xr.DataArray, *, level: float = LEVEL) -> xr.Dataset:
 
 
 def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = LEVEL, bounds: Bounds = None) -> xr.Dataset:
-    r"""Return mean and t interval over the seeds; with ``log`` the geometric mean and the interval of the log.
+    r"""Compute mean and t interval over the seeds; with ``log`` the geometric mean and the interval of the log.
 
     Parameters
     ----------
     values
-        [seed, …]; NaN is left out. With ``log`` ≥ 0: a 0 makes the mean 0, and then there is no interval.
+        [seed, …]; NaN is skipped. With ``log`` values are ≥ 0; a value of 0 makes the mean 0 and the interval NaN.
     log
-        As `is_positive` says of the variable: exp of mean and interval of log(values), never below 0.
+        Whether to average on a logarithmic scale: exp of mean and interval of log(values).
     level
-        Of confidence.
+        Confidence level.
     bounds
-        Least and greatest value that there can be: an arithmetic interval is cut there.
+        Lower and upper bound of the values; an arithmetic interval is clipped to them.
 
     Returns
     -------
@@ -109,11 +108,11 @@ def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = LEVEL,
     return found.copy(deep=True).assign_coords(kept)
 
 
-@lru_cache(maxsize=256)  # a report draws each figure twice, for a page and for a phone
+@lru_cache(maxsize=256)  # a report draws each figure twice, at two widths
 def _over_seeds(
     data: bytes, dtype: str, sizes: tuple[tuple[Hashable, int], ...], log: bool, level: float, bounds: Bounds
 ) -> xr.Dataset:
-    """Return the averages of bare numbers: xarray aligns labels at every step, which takes longer than the numbers."""
+    """Compute the averages on NumPy arrays: xarray aligns labels at every step, which costs more time than this."""
     values = xr.DataArray(
         np.frombuffer(data, dtype).reshape([size for _, size in sizes]), dims=[dim for dim, _ in sizes]
     )
@@ -128,7 +127,7 @@ def _over_seeds(
 
 
 def seeds_in_words(counts: Iterable[int]) -> str:
-    """Return how many seeds stand behind some numbers; they differ where runs are missing or have diverged.
+    """Describe the number of seeds; it varies if runs are missing or diverged.
 
     >>> seeds_in_words([3, 3]), seeds_in_words([2, 3, 0]), seeds_in_words([1])
     ('3 seeds', '2 to 3 seeds', 'one seed')
@@ -140,12 +139,12 @@ def seeds_in_words(counts: Iterable[int]) -> str:
 
 
 def average_words(counts: Iterable[int], *, log: bool | None) -> str:
-    """Return what averages are, for the caption of a table or a figure: which mean, over how many seeds.
+    """Describe averages for the caption of a table or figure: which mean, over how many seeds.
 
     Parameters
     ----------
     counts
-        Of the seeds behind each number.
+        Number of seeds of each value.
     log
         Whether they are geometric means; None if some of them are.
 

@@ -1,4 +1,4 @@
-"""What a study says in the end, in sentences that are computed: every word hangs on an interval over the seeds."""
+"""The conclusion of a study in computed sentences: intervals over the seeds decide the wording."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from elastic.display.markdown import inert
 from elastic.display.numbers import with_interval
 from elastic.errors import NotMeasured
 
-#: Settings of the axes that are told; a study with more is to be read in its cube.
+#: Most settings of the axes that get sentences.
 SETTINGS = 6
 
-#: Share of the time before the crossover from which the order is said to be reversed throughout.
+#: Share of the time before the crossover above which the order counts as reversed throughout.
 MOSTLY = 0.9
 
 Where = Mapping[str, Any]
 
-#: Writes a name or a value of the study into a sentence.
+#: Formats a name or a value of the study for a sentence.
 Spell = Callable[[object], str]
 
 
 def conclusion(cube: xr.DataTree, spell: Spell = inert) -> str:
-    """Return what a cube says of collapse and elasticity, as a list in Markdown.
+    """Return sentences on collapse and elasticity in a cube, as a Markdown list.
 
     Parameters
     ----------
     cube
-        As `elastic.open_study(…).cube`; runs may be under way.
+        Cube as returned by `elastic.open_study(…).cube`; runs may be unfinished.
     spell
-        Writes names of layers and values of axes, which may hold any characters; `inert` for Markdown.
+        Formats names of layers and values of axes, which may hold any characters; `inert` for Markdown.
 
     Returns
     -------
     str
-        Sentences for each of the first few settings of the axes: collapse with training, with depth, the order of
-        the layers, locality beside collapse. "Falls" is said only if the 95 % interval over seeds leaves no
-        other sign; with one seed there is no interval, and the sentence says so. What was not measured is left out.
+        Sentences for each of the first few settings of the axes: collapse during training, with depth, the order of
+        the layers, locality and collapse. A sentence says "falls" only if the 95 % interval over seeds excludes the
+        other sign; with one seed there is no interval, and the sentence says so. Unmeasured quantities are left out.
     """
     settings = list(settings_of(cube))
     lines: list[str] = []
     for where in settings[:SETTINGS]:
-        told = [f"- {sentence}" for sentence in _sentences(cube, where, spell)]
-        if told and where:
-            told.insert(0, f"\n**{', '.join(f'{spell(axis)} = {spell(value)}' for axis, value in where.items())}**\n")
-        lines += told
+        items = [f"- {sentence}" for sentence in _sentences(cube, where, spell)]
+        if items and where:
+            items.insert(0, f"\n**{', '.join(f'{spell(axis)} = {spell(value)}' for axis, value in where.items())}**\n")
+        lines += items
     if len(settings) > SETTINGS:
         lines.append(f"\n… and {len(settings) - SETTINGS} more settings.")
     return "\n".join(lines).strip() or "Nothing is probed yet."
@@ -68,15 +68,15 @@ def conclusion(cube: xr.DataTree, spell: Spell = inert) -> str:
 def _sentences(cube: xr.DataTree, where: Where, spell: Spell) -> Iterator[str]:
     for sentence in SENTENCES:
         try:
-            told = sentence(Analyses(cube), where, spell)
+            text = sentence(Analyses(cube), where, spell)
         except NotMeasured:
             continue
-        if told:
-            yield told
+        if text:
+            yield text
 
 
 def with_training(analyses: Analyses, where: Where, spell: Spell) -> str:
-    """Tell by how much nc1 of the hidden layers changed between the first and the last probe."""
+    """Describe the change of nc1 in the hidden layers from the first to the last probe."""
     nc1 = hidden_layers(analyses.read("nc1", where=where))
     epochs = measured_epochs(nc1)
     if len(epochs) < 2 or not nc1.sizes["layer"]:
@@ -86,14 +86,14 @@ def with_training(analyses: Analyses, where: Where, spell: Spell) -> str:
     fell, rose = int((found["upper"] < 1 / LEAST_CHANGE).sum()), int((found["lower"] > LEAST_CHANGE).sum())
     counted = f"fell in {fell} and rose in {rose} of {found.sizes['layer']} hidden layers"
     known = bool(found["upper"].notnull().any())
-    ends = [f"×{_told(found.isel(layer=i))} in {spell(found['layer'].values[i])}" for i in (0, -1)]
+    ends = [f"×{_estimate(found.isel(layer=i))} in {spell(found['layer'].values[i])}" for i in (0, -1)]
     factors = ", ".join(dict.fromkeys(ends))
     start, end = epoch_label(epochs[0]), epoch_label(epochs[-1])
     return f"From epoch {start} to {end}, nc1 {counted if known else 'changed (one seed)'}: {factors}."
 
 
 def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
-    """Tell how the separation fuzziness goes from one hidden layer to the next, at the last probe."""
+    """Describe how the separation fuzziness changes from layer to layer at the last probe."""
     epoch = _last(analyses, "fuzziness", where)
     law = analyses.separation_law("fuzziness", where={**where, "epoch": epoch})
     found = over_seeds(law["ratio"], log=True)
@@ -101,14 +101,14 @@ def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
         return ""
     how = _sided(found, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")
     squared = interval(law["r_squared"])["estimate"].item()
-    each = f"×{_told(found)} from one hidden layer to the next"
+    each = f"×{_estimate(found)} from one hidden layer to the next"
     return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {squared:.2f})."
 
 
 def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
-    """Tell the order of the hidden layers by nc1: at the end, before it crosses, and in reaching a common level.
+    """Describe the order of the hidden layers by nc1: at the end, before the crossover, and in reaching a common level.
 
-    Which layer comes first is elastic's own definition; papers state the order at the end of training.
+    Which layer collapses first is elastic's own definition; papers state the order at the end of training.
     """
     nc1 = hidden_layers(analyses.read("nc1", where=where))
     epochs = measured_epochs(nc1)
@@ -119,12 +119,14 @@ def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
     if not found["count"]:
         return ""
     increases = _sided(found, 1.0, "increases with depth", "decreases with depth", "is not shown to change with depth")
-    last = f"At the last probed epoch, {epoch_label(epochs[-1])}, collapse {increases}: nc1 ×{_told(found)} per layer."
+    last = (
+        f"At the last probed epoch, {epoch_label(epochs[-1])}, collapse {increases}: nc1 ×{_estimate(found)} per layer."
+    )
     return " ".join(filter(None, (last, _reversal(slopes), _common_level(nc1.sel(epoch=epochs)))))
 
 
 def _reversal(slopes: xr.DataArray) -> str:
-    """Tell until when nc1 rises with depth, by the slopes [epoch, seed] of its logarithm."""
+    """Describe until when nc1 rises with depth, from the slopes [epoch, seed] of its logarithm."""
     if slopes.sizes["epoch"] < 2:
         return ""
     slopes = slopes.isel(seed=np.flatnonzero(slopes.notnull().all("epoch")))
@@ -147,7 +149,7 @@ def _reversal(slopes: xr.DataArray) -> str:
 
 
 def _common_level(nc1: xr.DataArray) -> str:
-    """Tell whether deeper layers come earlier to the level at which the least collapsed layer ends, seed by seed."""
+    """Describe whether deeper layers reach the final level of the least collapsed layer earlier, seed by seed."""
     level = nc1.isel(epoch=-1, drop=True).max("layer")
     falls = (nc1.max("epoch") >= LEAST_CHANGE * level).all("layer")
     times = xr.apply_ufunc(np.log, epochs_above(nc1.where(falls), level))
@@ -158,11 +160,11 @@ def _common_level(nc1: xr.DataArray) -> str:
     how = _sided(
         found, 1.0, f"reach {common} later", f"reach {common} earlier", f"are not shown to reach {common} first"
     )
-    return f"Deeper layers {how}: earlier by ×{_told(found)} of epochs per layer (an order that elastic defines)."
+    return f"Deeper layers {how}: earlier by ×{_estimate(found)} of epochs per layer (an order that elastic defines)."
 
 
 def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
-    """Tell whether locality is greater in layers that are more collapsed, at the last probe."""
+    """Describe whether locality is greater in more collapsed layers at the last probe."""
     epoch = _last(analyses, "locality", where)
     locality, nc1 = (
         hidden_layers(analyses.read(name, where={**where, "epoch": epoch})) for name in ("locality", "nc1")
@@ -177,7 +179,7 @@ def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
         "locality is smaller in the layers that are more collapsed",
         "locality is not shown to go with collapse over the layers",
     )
-    correlation = f"rank correlation with nc1 over the hidden layers: {_told(found, 1.0)}"
+    correlation = f"rank correlation with nc1 over the hidden layers: {_estimate(found, 1.0)}"
     return f"At epoch {epoch_label(epoch)}, {how} ({correlation})."
 
 
@@ -197,7 +199,7 @@ def _last(analyses: Analyses, variable: str, where: Where) -> float:
 
 
 def _sided(found: xr.Dataset, null: float, below: str, above: str, neither: str) -> str:
-    """Return the words for an interval that lies below a value, above it, or on both sides; one seed has none."""
+    """Choose the words for an interval below a value, above it, or containing it; one seed has no interval."""
     if found["upper"] < null:
         return below
     if found["lower"] > null:
@@ -205,7 +207,7 @@ def _sided(found: xr.Dataset, null: float, below: str, above: str, neither: str)
     return neither if found["count"] > 1 else f"{neither} by one seed"
 
 
-def _told(found: xr.Dataset, most: float = np.inf) -> str:
-    """Return estimate and interval; the interval of what lies between −most and most is cut there."""
+def _estimate(found: xr.Dataset, most: float = np.inf) -> str:
+    """Format estimate and interval; the interval is clipped to [−most, most]."""
     estimate, lower, upper = (float(found[name].clip(-most, most)) for name in ("estimate", "lower", "upper"))
     return with_interval(estimate, lower, upper)

@@ -1,4 +1,4 @@
-"""The headline of a study: collapse and locality of every layer, at the first and the last probed epoch."""
+"""The headline of a study: collapse and locality of every layer at the first and the last probed epoch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from elastic.analysis.reading import read, settings_axes
 from elastic.display.average import LEVEL, average, average_words
 from elastic.errors import NotMeasured
 
-#: Variables of the headline. nc1 counts weak directions of the class means in full; within_between_ratio hardly does.
+#: Variables of the headline. nc1 weights weak directions of the class means fully, within_between_ratio hardly.
 QUANTITIES = ("collapse/nc1", "collapse/within_between_ratio", "elasticity/locality")
 
 #: Columns after those of the study's axes.
 COLUMNS = ("layer", "variable", "split", "epoch", "estimate", "lower", "upper", "count")
 
-#: One row of the headline to the text of its cell.
-Told = Callable[[Any], str]
+#: Formats one row of the headline as the text of a cell.
+CellText = Callable[[Any], str]
 
 
 def headline(cube: xr.DataTree, *, level: float = LEVEL) -> pd.DataFrame:
@@ -28,16 +28,16 @@ def headline(cube: xr.DataTree, *, level: float = LEVEL) -> pd.DataFrame:
     Parameters
     ----------
     cube
-        As `elastic.open_study(…).cube`; runs may be under way.
+        Cube as returned by `elastic.open_study(…).cube`; runs may be unfinished.
     level
-        Of confidence.
+        Confidence level.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each setting of the axes, variable, epoch and layer: the axes, then `COLUMNS`. The split is
-        "train" wherever that was probed. ``count`` is the number of seeds behind a row; rows without any are left
-        out. What the study does not measure is not there.
+        One row for each setting of the axes, variable, epoch and layer; columns are the axes, then `COLUMNS`. The
+        split is "train" if that was probed. ``count`` is the number of seeds; rows without seeds and unmeasured
+        variables are left out.
     """
     parts = [part for variable in QUANTITIES if (part := _first_and_last(cube, variable, level)) is not None]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
@@ -64,7 +64,7 @@ def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFr
 
 
 def measured_epochs(values: xr.DataArray) -> list[float]:
-    """Return the epochs at which there is a value: a run under way has not reached the last ones.
+    """Return the epochs with a finite value; unfinished runs lack the last ones.
 
     >>> course = xr.DataArray([2.0, 1.0, float("nan")], dims="epoch", coords={"epoch": [0, 1, 5]})
     >>> measured_epochs(course)
@@ -75,22 +75,22 @@ def measured_epochs(values: xr.DataArray) -> list[float]:
     return epochs
 
 
-def wide(frame: pd.DataFrame, told: Told) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield, for each setting of the axes, the headline as it is read: a row a layer, a column a variable and epoch.
+def wide(frame: pd.DataFrame, cell: CellText) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield a pivot table of the headline for each setting of the axes: rows are layers, columns variable and epoch.
 
     Parameters
     ----------
     frame
-        As `headline` returns it.
-    told
-        Gives a row's cell: its attributes are the columns of the headline.
+        Returned by `headline`.
+    cell
+        Formats a row, whose attributes are the columns of the headline.
 
     Yields
     ------
     setting
         Value on each axis; empty without axes.
     table
-        Texts, indexed by layer, with columns (variable, epoch); "–" where nothing is.
+        Texts, indexed by layer, with columns (variable, epoch); "–" for missing values.
     """
     axes = [column for column in frame.columns if column not in COLUMNS]
     columns = pd.MultiIndex.from_frame(frame[["variable", "epoch"]].drop_duplicates())
@@ -98,7 +98,7 @@ def wide(frame: pd.DataFrame, told: Told) -> Iterator[tuple[dict[str, Any], pd.D
         layers = rows["layer"].drop_duplicates()
         table = pd.DataFrame("–", index=pd.Index(layers, name="layer"), columns=columns, dtype=object)
         for row in rows.itertuples(index=False):
-            table.loc[row.layer, (row.variable, row.epoch)] = told(row)
+            table.loc[row.layer, (row.variable, row.epoch)] = cell(row)
         yield dict(setting), table
 
 
@@ -111,12 +111,12 @@ def of_setting(frame: pd.DataFrame, setting: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def headline_words(frame: pd.DataFrame) -> str:
-    """Return what the numbers of a headline are: which mean, over how many seeds, on which split.
+    """Describe the numbers of a headline: which mean, over how many seeds, on which split.
 
     Parameters
     ----------
     frame
-        As `headline` returns it, or of one setting.
+        Returned by `headline`, or the rows of one setting.
 
     >>> headline_words(pd.DataFrame({"count": [3, 2], "split": ["train", "train"]}))
     'geometric mean over 2 to 3 seeds and 95 % interval, train split'

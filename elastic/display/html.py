@@ -1,4 +1,4 @@
-"""The summary of a study that a notebook shows: one piece of HTML, without scripts, readable on light and dark."""
+"""The HTML summary of a study in notebooks: no scripts, readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elastic.display.style import STYLE
 from elastic.display.verdicts import SIGNS, Verdicts, adjusted_words, fragile_words, read_verdicts
 from elastic.errors import ElasticError
 
-#: Settings of the axes, and values on an axis, that are shown; a study with more is to be read in its cube.
+#: Most settings of the axes, and most values of an axis, that the summary shows.
 SETTINGS, VALUES = 6, 8
 
 
@@ -32,40 +32,39 @@ def study_html(
     facts
         What ``study.json`` holds: ``protocol``, ``axes``, ``digest``, and ``recorded`` of a recorded study.
     folder
-        Of the study.
+        Folder of the study.
     states
-        Gives the state of each run: "waiting", "under way", "done" or "diverged".
+        Returns the state of each run: "waiting", "under way", "done" or "diverged".
     cube
-        Gives the cube, as far as the study is.
+        Returns the cube; runs may be unfinished.
 
     Returns
     -------
     str
-        A ``<div class="elastic-study">``. A study whose records are damaged says so in it: showing never raises an
-        `ElasticError`.
+        A ``<div class="elastic-study">``. Damaged records are reported in it; no `ElasticError` is raised.
     """
     protocol = facts["protocol"]
-    parts = [_heading(protocol), *_told(lambda: [_facts(facts, folder, states())])]
-    parts += _told(lambda: [*_headline(cube())])
+    parts = [_heading(protocol), *_or_note(lambda: [_facts(facts, folder, states())])]
+    parts += _or_note(lambda: [*_headline(cube())])
     parts += _claims(read_verdicts(folder, str(facts["digest"]), len(protocol.get("claims") or ())))
     return f'<div class="elastic-study">{STYLE}{"".join(parts)}</div>'
 
 
 def claims_html(claims: Sequence[Mapping[str, Any]], note: str) -> str:
-    """Return verdicts as HTML: a table with a row a claim, or a note in its place.
+    """Return verdicts as HTML: a table with one row per claim, or a note instead.
 
     Parameters
     ----------
     claims
-        As ``claims.json`` has them.
+        Claims in the format of ``claims.json``.
     note
-        Said where nothing is claimed.
+        Shown if there are no claims.
     """
     shown = "".join(_claims(Verdicts(tuple(claims), "" if claims else note)))
     return f'<div class="elastic-study">{STYLE}{shown}</div>'
 
 
-def _told(parts: Callable[[], list[str]]) -> list[str]:
+def _or_note(parts: Callable[[], list[str]]) -> list[str]:
     try:
         return parts()
     except ElasticError as error:
@@ -92,20 +91,20 @@ def _facts(facts: Mapping[str, Any], folder: Path, states: Sequence[str]) -> str
 
 
 def _settings(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield where a recorded study comes from and what it recorded; nothing for a study of a protocol."""
+    """Yield origin and settings of a recorded study; nothing for a study with a protocol."""
     if facts.get("recorded"):
         yield "source", escape(SOURCE.lower())
         yield from ((name.lower(), escape(text)) for name, text in settings_glance(facts["protocol"]).items())
 
 
 def _values(values: Sequence[Any]) -> str:
-    """Return the values on an axis, the first of them if they are many.
+    """Format the values of an axis; of many values only the first.
 
     >>> _values([0, 0.0005, True]), _values(range(10))
     ('0, 0.0005, true', '0, 1, 2, 3, 4, 5, 6, 7, … (10)')
     """
-    told = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
-    return ", ".join(told) if len(told) <= VALUES else f"{', '.join(told[:VALUES])}, … ({len(told)})"
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    return ", ".join(texts) if len(texts) <= VALUES else f"{', '.join(texts[:VALUES])}, … ({len(texts)})"
 
 
 def _headline(cube: xr.DataTree) -> Iterator[str]:
@@ -121,9 +120,9 @@ def _headline(cube: xr.DataTree) -> Iterator[str]:
         yield f'<p class="note">… and {len(tables) - SETTINGS} more settings: see the cube.</p>'
 
 
-def _cells(told: str) -> str:
-    """Return estimate and interval in columns of their own, so that both stand flush."""
-    estimate, _, interval = told.partition(" ")
+def _cells(text: str) -> str:
+    """Put estimate and interval into separate columns, so that both align."""
+    estimate, _, interval = text.partition(" ")
     return f'<td>{escape(estimate)}</td><td class="interval">{escape(interval)}</td>'
 
 
@@ -157,7 +156,7 @@ def _claim(claim: Mapping[str, Any]) -> str:
     if weak := fragile_words(claim.get("fragile") or ()):
         shown += f'<br><span class="note">{escape(weak)}</span>'
     sentence = f"{escape(str(claim['sentence']))} <cite>{escape(str(claim['source']))}</cite>"
-    # Those that decide first: where a claim is refuted, the settings that refute it must not be cut off.
+    # Deciding settings first: the table is truncated, and settings that refute a claim must stay in it.
     findings = sorted(claim["findings"], key=lambda finding: finding.get("verdict") != verdict)
     lines = [escape(_effect(finding, len(findings) > 1)) for finding in findings[:SETTINGS]]
     lines += [f"… and {len(findings) - SETTINGS} more"] if len(findings) > SETTINGS else []
@@ -170,11 +169,11 @@ def _effect(finding: Mapping[str, Any], several: bool) -> str:
     effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
     setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
     plain, decides = (finding.get("lower"), finding.get("upper")), finding.get("adjusted") or (None, None)
-    told = finding.get("reason") or "; ".join(
+    text = finding.get("reason") or "; ".join(
         filter(None, (with_interval(effect, lower, upper), adjusted_words(plain, decides)))
     )
     sign = f"{SIGNS.get(str(finding.get('verdict')), '')} " if several else ""
-    return f"{sign}{setting}: {told}".lstrip() if setting else str(told)
+    return f"{sign}{setting}: {text}".lstrip() if setting else str(text)
 
 
 def _number(value: Any) -> float:

@@ -1,26 +1,26 @@
-"""Short names of layers: those of a user's own model are paths of submodules, often longer than a label may be."""
+"""Short names of layers, for labels: layers of external models have long names, the paths of submodules."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-#: Letters of a short name.
+#: Most characters of a short name.
 WIDTH = 16
 
 
 def short_names(names: Sequence[str], width: int = WIDTH) -> list[str]:
-    """Return names of at most a width, distinct where the names are.
+    """Shorten names to at most ``width`` characters; distinct names stay distinct.
 
-    Of a path that is too long the parts are cut to their first letter and their numbers, from the left on, until it
-    fits; what is still too long loses its end. Names that become equal get their position.
+    The parts of a long path are reduced to their first letter and their numbers, from the left, until it fits; the end
+    of a path that is still too long is dropped. Names that become equal get their position appended.
 
     Parameters
     ----------
     names
-        Of layers, such as the paths of submodules.
+        Names of layers, such as paths of submodules.
     width
-        Letters of a short name, without the position.
+        Characters of a short name, without the position.
 
     Examples
     --------

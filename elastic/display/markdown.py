@@ -1,39 +1,39 @@
-"""Texts of a study inside of Markdown: shown as they are, whatever characters they have."""
+"""Escaping for Markdown: shows any text literally."""
 
 from __future__ import annotations
 
 import re
 
-from elastic.protocol.words import one_line
+from elastic.protocol.formatting import one_line
 
-#: What means something to Markdown, to HTML in it or to the mathematics of notebooks, wherever it stands; an underscore
-#: between letters is none of it.
+#: Characters with a meaning in Markdown, in HTML or in the mathematics of notebooks, except an underscore between
+#: letters.
 _ANYWHERE = r"[\\`*\[\]<>&$!~|@{}]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\bwww)\."
 
-#: What does where a line begins with it, which a line of a paragraph may once it is broken: a list, a heading, a rule.
+#: Characters with a meaning at the start of a line (lists, headings, rules), where wrapping may put them.
 _AT_BEGINNING = r"(?<!\S)[-+=#]|(?<=\d)[.)](?!\S)"
 
-#: What does where a heading ends with it.
+#: Characters with a meaning at the end of a heading.
 _AT_END = r"#(?=#*$)"
 
 _PARAGRAPH = re.compile(f"{_ANYWHERE}|{_AT_BEGINNING}|{_AT_END}", re.IGNORECASE)
 _HEADING = re.compile(f"{_ANYWHERE}|{_AT_END}", re.IGNORECASE)
 
-#: Entities that are known by name.
+#: Named entities.
 _NAMED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def inert(text: object, *, heading: bool = False) -> str:
-    r"""Return a text on one line, in which nothing is Markdown, HTML or mathematics.
+    r"""Escape a text for one line of Markdown, so that no part is read as Markdown, HTML or mathematics.
 
-    Characters become entities, not escapes by a backslash: notebooks look for mathematics before they read Markdown.
+    Uses entities, not backslashes: notebooks search for mathematics before they parse Markdown.
 
     Parameters
     ----------
     text
-        Any text, or what is shown as its `str`.
+        Any object; its `str` is shown.
     heading
-        Whether it stands in a heading, which is not broken into lines.
+        Whether it is part of a heading, which is not wrapped.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def inert(text: object, *, heading: bool = False) -> str:
 
 
 def code_span(text: object) -> str:
-    """Return a text as code inside of Markdown, however many backticks it has.
+    """Format a text as a Markdown code span; it may contain backticks.
 
     >>> print(code_span("a"), code_span("a`b"), code_span("`"))
     `a` `` a`b `` `` ` ``

@@ -1,4 +1,4 @@
-"""Numbers as readers get them: few digits, an interval beside the estimate."""
+"""Formatting of numbers: few digits, an interval after the estimate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elastic.analysis.epochs import epoch_label
 
 
 def in_digits(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, without an exponent where that is short.
+    """Format a number with significant digits, without an exponent if that is short.
 
     >>> in_digits(23.91, 2), in_digits(1.1), in_digits(0.000123, 2), in_digits(0.00001), in_digits(float("nan"))
     ('24', '1.10', '0.00012', '1.00e-05', '–')
@@ -20,12 +20,12 @@ def in_digits(value: float, digits: int = 3) -> str:
         return "–" if math.isnan(value) else f"{value:+}"
     if value == 0:
         return "0"
-    short = 1e-4 <= abs(value) < 10**digits - 0.5  # what rounds to more digits is told with an exponent
+    short = 1e-4 <= abs(value) < 10**digits - 0.5  # a number that rounds up to more digits gets an exponent
     return f"{value:#.{digits}g}".rstrip(".") if short else f"{value:.{digits - 1}e}"
 
 
 def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) -> str:
-    """Return an estimate with its interval, or alone where there is none (one seed).
+    """Format an estimate with its interval, or alone if there is none (one seed).
 
     >>> with_interval(0.5, 0.25, 1.0), with_interval(2.0, float("nan"), float("nan"))
     ('0.500 [0.250, 1.00]', '2.00')
@@ -37,7 +37,7 @@ def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) 
 
 
 def epoch_of(epoch: float | None, epochs: float | None, of: str = " of ") -> str:
-    """Return the last recorded epoch of a run, with the last one planned where there is a plan.
+    """Format the last recorded epoch of a run, with the planned number of epochs if known.
 
     >>> epoch_of(3, 6), epoch_of(2.25, None), epoch_of(None, None)
     ('3 of 6', '2.25', '–')
@@ -48,7 +48,7 @@ def epoch_of(epoch: float | None, epochs: float | None, of: str = " of ") -> str
 
 
 def epochs_of_seeds(epochs: Iterable[float]) -> str:
-    """Return the median of epochs and their range over the seeds; NaN is a seed that never got there.
+    """Format the median of epochs and their range over the seeds; NaN means a seed that never reached the level.
 
     >>> epochs_of_seeds([397, 285, 553]), epochs_of_seeds([9.0]), epochs_of_seeds([4, 6])
     ('397 [285, 553]', '9', '5 [4, 6]')

@@ -1,4 +1,4 @@
-"""The settings of a recorded study as text: what its training loop gave to the Recorder, in place of a protocol."""
+"""The settings of a recorded study as text: what its training loop passed to the Recorder, in place of a protocol."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import spelled
 
-#: What a recorded study is called where a protocol's study shows what it trained.
+#: Shown for a recorded study in place of the data, model and optimiser of a protocol.
 SOURCE = "Recorded from a training loop"
 
-#: Settings shown at a glance, and the parts of one of them that are written out there.
+#: Settings in the overview, and the most parts of one setting that it lists.
 GLANCE, PARTS = ("model", "layers", "loss", "epochs", "probes"), 8
 
-#: The part of the setting ``probes`` that says when the probes are read, and is none.
+#: Key of the setting ``probes`` that holds the probed epochs.
 AT = "at"
 
 
 def study_title(protocol: Mapping[str, Any]) -> str:
-    """Return the title of a study, or its name where it has none.
+    """Return the title of a study, or its name if it has none.
 
     >>> study_title({"name": "runs-7", "title": ""}), study_title({"name": "runs-7", "title": "Seven"})
     ('runs-7', 'Seven')
@@ -28,12 +28,12 @@ def study_title(protocol: Mapping[str, Any]) -> str:
 
 
 def settings_table(protocol: Mapping[str, Any]) -> dict[str, str]:
-    """Return each setting as text, by its name; those of a nested mapping by their path.
+    """Return each setting as text by name, those of nested mappings by path.
 
     Parameters
     ----------
     protocol
-        That of a recorded study, as ``study.json`` holds it.
+        Protocol of a recorded study from ``study.json``.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def settings_table(protocol: Mapping[str, Any]) -> dict[str, str]:
     """
     rows = dict(_rows("", protocol.get("settings") or {}))
     if rows.get("weight_decay") == "none":
-        # That of the least-squares decomposition: where it is not given, the training may still have had one.
+        # The ridge of the least-squares decomposition: if it is not given, the training may still have used one.
         del rows["weight_decay"]
     return rows
 
@@ -61,13 +61,13 @@ def _rows(prefix: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _epochs(value: Any) -> str:
-    """Return a list of epochs as text; where runs have different ones, the lists."""
+    """Format a list of epochs, or several lists if runs differ."""
     is_one = isinstance(value, list) and all(isinstance(epoch, int | float) for epoch in value)
     return ", ".join(map(epoch_label, value)) if is_one else setting_text(value)
 
 
 def settings_glance(protocol: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of `GLANCE` that a recorded study has as short texts, by heading.
+    """Return the settings of `GLANCE` of a recorded study as short texts, by heading.
 
     >>> settings_glance({"settings": {"layers": ["conv1", "fc"], "probes": {"at": [0, 8], "collapse": {}}, "lr": 0.1}})
     {'Layers': 'conv1, fc', 'Probes': 'collapse'}
@@ -84,7 +84,7 @@ def _short(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[str]:
-    """Return the parts of a setting as texts; of a mapping within it only the name."""
+    """Return the parts of a setting as texts; nested mappings are reduced to their names."""
     if isinstance(value, Mapping):
         return [name if _is_nested(part) else f"{name} {setting_text(part)}" for name, part in value.items()]
     return [setting_text(part) for part in value] if isinstance(value, list | tuple) else [setting_text(value)]
@@ -95,7 +95,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def setting_text(value: Any) -> str:
-    """Return a value of a setting as text.
+    """Format a value of a setting.
 
     >>> setting_text([0.1, True, None]), setting_text([[1, 2], [3]]), setting_text([{"name": "mse", "scale": 2}])
     ('0.1, true, none', '[1, 2], [3]', '{name: mse, scale: 2}')

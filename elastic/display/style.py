@@ -1,9 +1,9 @@
-"""How the summary looks.
+"""Style sheet of the HTML summary.
 
-Every colour is the page's own text colour, thinned, so that the summary reads on any background: JupyterLab, VS Code
-and plain pages each have their own dark mode, and a notebook cannot ask which one it is in. Verdicts alone bring both
-their colours with them (blue and vermilion, which colour-blind readers tell apart). JupyterLab floats the terms of a
-list, each in a fifth of the line, which the grid of the summary has to take back.
+All colours are the page's text colour with reduced opacity, so that the summary is readable on any background:
+JupyterLab, VS Code and plain pages each have their own dark mode, and a notebook cannot detect which one applies. Only
+verdicts set both text and background colour (blue and vermilion, distinct for colour-blind readers). JupyterLab floats
+the terms of definition lists, which the grid of the summary overrides.
 """
 
 from __future__ import annotations

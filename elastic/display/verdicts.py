@@ -1,4 +1,4 @@
-"""The verdicts that stand in a study's ``claims.json``, as far as they are of this study."""
+"""Reading the verdicts in a study's ``claims.json``, if they belong to its protocol."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elastic.display.numbers import in_digits
 
 FILE = "claims.json"
 
-#: A verdict is told by a word and a sign, never by colour alone.
+#: A verdict is shown by a word and a sign, never by colour alone.
 SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "error": "!"}
 
 
 def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | None]) -> str:
-    """Return the interval that decides where it is not the plain one; "" where it is, or there is none.
+    """Describe the adjusted interval that decides; "" if it equals the plain one or there is none.
 
     >>> adjusted_words((1.0, 2.0), (0.5, 3.0)), adjusted_words((1, 2), (1, 2)), adjusted_words((1, 2), (0, None))
     ('adjusted [0.500, 3.00]', '', 'adjusted [0, ∞]')
@@ -31,27 +31,27 @@ def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | Non
 
 
 def fragile_words(seeds: Sequence[Any]) -> str:
-    """Return that a verdict rests on single seeds; "" where it does not.
+    """Describe the seeds without which the verdict changes; "" if there are none.
 
     >>> fragile_words([]), fragile_words([2]), fragile_words([0, 1])
     ('', 'fragile: another verdict without seed 2', 'fragile: another verdict without any one of the seeds 0, 1')
     """
     if not seeds:
         return ""
-    told = ", ".join(map(str, seeds))
-    return f"fragile: another verdict without {'seed' if len(seeds) == 1 else 'any one of the seeds'} {told}"
+    listed = ", ".join(map(str, seeds))
+    return f"fragile: another verdict without {'seed' if len(seeds) == 1 else 'any one of the seeds'} {listed}"
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What was found when the claims of a study were last checked.
+    """The verdicts of the last check of a study's claims.
 
     Attributes
     ----------
     claims
-        One mapping a claim, as ``claims.json`` has them: name, sentence, source, quantity, verdict, findings.
+        One mapping per claim, as in ``claims.json``: name, sentence, source, quantity, verdict, findings.
     note
-        What a reader has to know beside, or instead: not yet checked, checked for another protocol, not readable.
+        Additional information, or the reason why there are no verdicts: not checked yet, another protocol, unreadable.
     """
 
     claims: tuple[Mapping[str, Any], ...]
@@ -59,16 +59,16 @@ class Verdicts:
 
 
 def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
-    """Return the verdicts of a study.
+    """Read the verdicts of a study.
 
     Parameters
     ----------
     folder
-        Of the study.
+        Folder of the study.
     digest
-        Of its protocol: verdicts of another one are not told.
+        Digest of its protocol; verdicts of another protocol are ignored.
     claimed
-        How many claims the protocol makes.
+        Number of claims in the protocol.
     """
     check = f"elastic check {quote(str(folder))}"
     try:

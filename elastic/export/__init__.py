@@ -1,4 +1,4 @@
-"""A study's numbers for other programs: tidy tables, one NetCDF-4 file, LaTeX. Needs no torch."""
+"""Export of a study: tidy CSV tables, one NetCDF-4 file, LaTeX tables. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elastic.study import Study
 
 __all__ = ["FORMATS", "codebook", "export", "read_tables", "tables", "tidy"]
 
-#: Writes a study, whose cube is read once for all formats, into a folder and yields the files.
+#: Writes a study and its cube into a folder and yields the files. The cube is read once for all formats.
 Writer = Callable[[Study, xr.DataTree, Path], Iterator[Path]]
 
 WRITERS: Mapping[str, Writer] = {"csv": write_tables, "netcdf": write_netcdf, "latex": write_latex}
@@ -26,17 +26,17 @@ FORMATS = tuple(WRITERS)
 
 
 def export(study: Study, formats: Sequence[str] = FORMATS, folder: Path | None = None) -> Iterator[Path]:
-    """Write a study's numbers, as far as it is, and yield the files; each is whole or not there.
+    """Export a study and yield the written files; each is written atomically.
 
     Parameters
     ----------
     study
-        May be under way: what is not measured yet is missing.
+        The study; its runs may be unfinished.
     formats
-        Of `FORMATS`: ``csv`` (one tidy table for each group and set of dims, with a codebook), ``netcdf`` (the cube
-        as one file), ``latex`` (headline and claims).
+        Names from `FORMATS`: ``csv`` (one tidy table for each group and set of dims, with a codebook), ``netcdf`` (the
+        cube as one file), ``latex`` (headline and claims).
     folder
-        Where to write, made where it is missing; ``export`` in the study's folder by default.
+        Output folder, created if missing; ``export`` in the study's folder by default.
 
     Raises
     ------

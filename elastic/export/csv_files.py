@@ -14,7 +14,7 @@ from elastic.export.tables import codebook, framed, tables
 from elastic.export.writing import whole
 from elastic.study import Study
 
-#: Files beside the tables: what each column means, and where all this comes from (the cube's own attributes).
+#: Files beside the tables: the codebook of all columns, and the attributes of the cube.
 CODEBOOK, STUDY = "codebook.csv", "study.csv"
 
 
@@ -36,21 +36,22 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def _facts(cube: xr.DataTree) -> pd.DataFrame:
-    told = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in cube.attrs.values()]
-    return pd.DataFrame({"attribute": list(cube.attrs), "value": told})
+    values = [
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in cube.attrs.values()
+    ]
+    return pd.DataFrame({"attribute": list(cube.attrs), "value": values})
 
 
 def read_tables(folder: Path | str) -> dict[str, pd.DataFrame]:
-    """Return the tables of a folder that `write_tables` wrote, every value and type as they were in the cube.
+    """Read the tables that `write_tables` wrote, with the values and types of the cube.
 
-    ``pandas.read_csv`` reads any one of them as well. But it takes the labels "true" and "null" of an axis, or the
-    class "007", for a truth value, nothing and a number; the codebook knows that they are words, and its column
-    ``read_with`` holds the call that reads them so.
+    By default ``pandas.read_csv`` converts the labels "true" and "null" of an axis, or the class "007", to a boolean, a
+    missing value and a number. The codebook holds the types, and its column ``read_with`` the call that keeps them.
 
     Raises
     ------
     StudyError
-        If the folder has no codebook, or not the tables that it tells of.
+        If the folder has no codebook, or lacks tables that the codebook lists.
     """
     folder = Path(folder)
     try:

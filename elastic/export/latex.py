@@ -1,4 +1,4 @@
-r"""Headline and claims as LaTeX tables: ``\input`` them; they need booktabs and nothing else."""
+r"""Headline and claims as LaTeX tables for ``\input``; they need only booktabs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HEADLINE, CLAIMS = "headline.tex", "claims.tex"
 
 
 def write_latex(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]:
-    """Write a study's headline, and its claims if it makes any, as tables for a paper; yield the files.
+    """Write the headline and the claims of a study as LaTeX tables and yield the files.
 
-    The verdicts are those on the cube as it is now, whenever ``elastic check`` was last called.
+    The claims are checked on the current cube.
     """
     texts = {HEADLINE: headline_table(study, cube), CLAIMS: claims_table(study, cube)}
     for name, text in texts.items():
@@ -37,7 +37,7 @@ def write_latex(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]
 
 
 def headline_table(study: Study, cube: xr.DataTree) -> str:
-    """Return the headline of a study, every layer first and last, as a LaTeX table; "" if none of it was measured."""
+    """Return the headline of a study as a LaTeX table; "" if nothing of it was measured."""
     frame = headline(cube)
     parts = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
     if not parts:
@@ -51,7 +51,7 @@ def headline_table(study: Study, cube: xr.DataTree) -> str:
         labels = [escaped(str(value)) for value in setting.values()]
         for layer, cells in zip(table.index, table.to_numpy(), strict=True):
             body += _layer([*labels, escaped(str(layer))], cells)
-            labels = [""] * len(labels)  # a setting is told once, above its layers
+            labels = [""] * len(labels)  # a setting is a heading above its layers
     variables = [(name, len(list(group))) for name, group in groupby(name for name, _ in columns)]
     heads = [
         row([*[""] * left, *(rf"\multicolumn{{{span}}}{{c}}{{{escaped(name)}}}" for name, span in variables)]),
@@ -62,11 +62,11 @@ def headline_table(study: Study, cube: xr.DataTree) -> str:
 
 
 def _layer(labels: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
-    """Yield a layer's estimates, and its intervals below them: side by side no page would be wide enough."""
-    told = [cell.partition(" ") for cell in cells]
-    yield row([*labels, *(number(estimate) for estimate, _, _ in told)])
-    if any(interval for _, _, interval in told):
-        small = [rf"{{\scriptsize {number(interval)}}}" if interval else "" for _, _, interval in told]
+    """Yield a layer's estimates and below them its intervals; side by side they are too wide for a page."""
+    parts = [cell.partition(" ") for cell in cells]
+    yield row([*labels, *(number(estimate) for estimate, _, _ in parts)])
+    if any(interval for _, _, interval in parts):
+        small = [rf"{{\scriptsize {number(interval)}}}" if interval else "" for _, _, interval in parts]
         yield row([*[""] * len(labels), *small])
         yield r"\addlinespace[2pt]"
 
@@ -83,13 +83,13 @@ def claims_table(study: Study, cube: xr.DataTree) -> str:
 
 
 def _claim(verdict: Verdict) -> Iterator[str]:
-    """Yield a row for each setting that a claim was checked at; the sentence stands in the first."""
+    """Yield a row for each setting of a claim; the first holds the sentence."""
     first = escaped(verdict.sentence) + (rf"~\cite{{{verdict.source}}}" if verdict.source else "")
     for finding in verdict.findings:
         setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
         where = f"{escaped(setting)}: " if setting else ""
-        told = escaped(finding.reason) if finding.effect is None else number(_effect(finding)) + _adjusted(finding)
-        yield row([first, escaped(finding.verdict), rf"{{\raggedright {where}{told}\par}}", str(finding.seeds)])
+        effect = escaped(finding.reason) if finding.effect is None else number(_effect(finding)) + _adjusted(finding)
+        yield row([first, escaped(finding.verdict), rf"{{\raggedright {where}{effect}\par}}", str(finding.seeds)])
         first = ""
 
 
@@ -108,7 +108,7 @@ def _number(value: float | None) -> float:
 
 
 def row(cells: Sequence[str]) -> str:
-    r"""Return a row of a table.
+    r"""Format a row of a table.
 
     >>> print(row(["layer", "$1$"]))
     layer & $1$ \\
@@ -117,7 +117,7 @@ def row(cells: Sequence[str]) -> str:
 
 
 def rules(spans: Sequence[int], left: int) -> str:
-    r"""Return the short rules below headings that span columns.
+    r"""Return the partial rules below headings that span columns.
 
     >>> print(rules([2, 2], left=1))
     \cmidrule(lr){2-3}\cmidrule(lr){4-5}
@@ -127,7 +127,7 @@ def rules(spans: Sequence[int], left: int) -> str:
 
 
 def tabular(study: Study, what: str, columns: str, heads: Sequence[str], body: Sequence[str]) -> str:
-    """Return a whole table, with a comment that says where its numbers are from."""
+    """Return a complete table with a comment on the origin of its numbers."""
     title = " ".join(study_title(study.facts["protocol"]).split())
     lines = [
         f"% {title}",

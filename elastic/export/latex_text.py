@@ -1,4 +1,4 @@
-"""Words and numbers as LaTeX that pdfLaTeX sets: special characters escaped, Greek and signs in mathematics."""
+"""Text and numbers as LaTeX for pdfLaTeX: escaped special characters, Greek and symbols in math mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-#: What LaTeX reads as a command, or sets as another character.
+#: Characters that LaTeX reads as commands or prints as other characters.
 SPECIAL: Mapping[str, str] = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -28,7 +28,7 @@ SPECIAL: Mapping[str, str] = {
     **dict.fromkeys("\n\r\t", " "),
 }
 
-#: Signs of mathematics that stand in sentences of claims and in formulas.
+#: Mathematical symbols in sentences of claims and in formulas.
 SIGNS: Mapping[str, str] = {
     "−": "-", "±": r"\pm", "×": r"\times", "·": r"\cdot", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "≈": r"\approx",
     "→": r"\to", "←": r"\leftarrow", "∞": r"\infty", "√": r"\surd", "∂": r"\partial", "∇": r"\nabla", "Σ": r"\Sigma",
@@ -36,7 +36,7 @@ SIGNS: Mapping[str, str] = {
     "ϵ": r"\epsilon", "ϕ": r"\phi",
 }  # fmt: skip
 
-#: Greek letters that LaTeX has no command for, as they look like Latin ones.
+#: Greek letters without a LaTeX command because they look like Latin ones.
 LIKE_LATIN: Mapping[str, str] = {
     "ALPHA": "A", "BETA": "B", "EPSILON": "E", "ZETA": "Z", "ETA": "H", "IOTA": "I", "KAPPA": "K", "MU": "M",
     "NU": "N", "OMICRON": "O", "RHO": "P", "TAU": "T", "CHI": "X",
@@ -47,9 +47,9 @@ SPELLED: Mapping[str, str] = {"LAMDA": "lambda", "FINAL SIGMA": "varsigma"}
 
 
 def escaped(text: str) -> str:
-    r"""Return a text that LaTeX sets as it reads.
+    r"""Escape a text for LaTeX.
 
-    What is neither Latin nor known here stays as it is: LuaLaTeX and XeLaTeX set it.
+    Unknown non-Latin characters stay unchanged: LuaLaTeX and XeLaTeX print them.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def _escaped(character: str) -> str:
 
 
 def _raised(character: str) -> str:
-    """Return a superscript or subscript: "²" as "^{2}"."""
+    """Convert a superscript or subscript: "²" to "^{2}"."""
     kind, _, base = unicodedata.decomposition(character).partition(" ")
     places = {"<super>": "^", "<sub>": "_"}
     return f"{places[kind]}{{{SIGNS.get(chr(int(base, 16)), chr(int(base, 16)))}}}" if kind in places else ""
@@ -91,16 +91,16 @@ def _greek(character: str) -> str:
     return "\\" + (command.capitalize() if size == "CAPITAL" else command)
 
 
-def number(told: str) -> str:
-    r"""Return a number, an interval, or a number with its interval in mathematics; an en dash stays one.
+def number(text: str) -> str:
+    r"""Put a number, an interval, or a number with its interval in math mode; an en dash stays text.
 
     >>> print(number("0.372 [-0.274, 1.20e-05]"))
     $0.372$ $[-0.274,\,1.20 \times 10^{-5}]$
     >>> number("–"), number("+inf")
     ('--', '$+\\infty$')
     """
-    if told == "–":
+    if text == "–":
         return "--"
-    told = re.sub(r"e([+-])0*(\d+)", lambda e: rf" \times 10^{{{'-' if e[1] == '-' else ''}{e[2]}}}", told)
-    told = told.replace("inf", r"\infty").replace(", ", r",\,")
-    return " ".join(f"${part}$" for part in told.replace(" [", "\0[").split("\0"))
+    text = re.sub(r"e([+-])0*(\d+)", lambda e: rf" \times 10^{{{'-' if e[1] == '-' else ''}{e[2]}}}", text)
+    text = text.replace("inf", r"\infty").replace(", ", r",\,")
+    return " ".join(f"${part}$" for part in text.replace(" [", "\0[").split("\0"))

@@ -1,4 +1,4 @@
-"""The cube as one NetCDF-4 file, for R, Julia, MATLAB, Panoply and everybody else who reads HDF5."""
+"""The cube as one NetCDF-4 file, for R, Julia, MATLAB, Panoply and other programs that read HDF5."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from elastic.study import Study
 
 FILE = "cube.nc"
 
-#: Lossless; level 4 is netCDF's usual one.
+#: Lossless compression at netCDF's default level 4.
 COMPRESSION: Mapping[str, Any] = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 def write_netcdf(study: Study, cube: xr.DataTree, folder: Path) -> Iterator[Path]:
     """Write the cube of a study as ``cube.nc`` and yield its path.
 
-    Groups, dims, coordinates, numbers and attributes are those of the cube (``xarray.open_datatree`` gives them back):
-    it is what ``study.cube.to_netcdf`` writes, compressed, and whole or not there.
+    ``xarray.open_datatree`` reads back the groups, dims, coordinates, values and attributes of the cube. Equivalent to
+    ``study.cube.to_netcdf``, but compressed and written atomically.
     """
     path = folder / FILE
     encoding = {

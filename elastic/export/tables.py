@@ -1,4 +1,4 @@
-"""The cube as tidy tables: one row a point of the grid, one column a variable; and a codebook that explains them."""
+"""The cube as tidy tables (one row per grid point, one column per variable) and a codebook of their columns."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
-#: Attributes of a variable that the codebook tells.
+#: Attributes of a variable in the codebook.
 FACTS = ("long_name", "units", "source", "formula", "convention")
 
 
 def tables(cube: xr.DataTree) -> dict[str, xr.Dataset]:
-    """Return the cube in parts that are ready for ``to_dataframe()``: all variables of a part have the same dims.
+    """Split the cube into datasets ready for ``to_dataframe()``: all variables of one have the same dims.
 
     Parameters
     ----------
     cube
-        As `elastic.open_study(…).cube`.
+        Cube as returned by `elastic.open_study(…).cube`.
 
     Returns
     -------
     dict
-        By name: the group, and the dims that a part has beside the axes and the epoch, as
-        ``collapse-split-layer-class``. Coordinates such as ``depth`` go with every part that has their dims.
+        By name: the group and the dims other than axes and epoch, such as ``collapse-split-layer-class``.
+        Coordinates such as ``depth`` are included wherever their dims are.
 
     Examples
     --------
@@ -45,13 +45,13 @@ def tables(cube: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def tidy(cube: xr.DataTree) -> dict[str, pd.DataFrame]:
-    """Return the cube as tidy tables, by the names of `tables`.
+    """Return the cube as tidy tables, with the names of `tables`.
 
     Returns
     -------
     dict
-        Each table begins with one column a dim, outermost first; then come variables and coordinates. What was not
-        computed is NaN, and ``status`` in ``training`` says why: 0 missing, 1 done, 2 diverged.
+        Each table begins with one column per dim, outermost first, followed by variables and coordinates. Values
+        not computed are NaN; ``status`` in ``training`` says why: 0 missing, 1 done, 2 diverged.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def tidy(cube: xr.DataTree) -> dict[str, pd.DataFrame]:
 
 
 def framed(part: xr.Dataset) -> pd.DataFrame:
-    """Return one of the `tables` as a frame, with columns of the types that a text file can tell apart."""
+    """Convert one of the `tables` to a frame with the column types that a CSV file can hold."""
     dims = next(iter(part.data_vars.values())).dims
     frame = part.to_dataframe(dim_order=list(dims)).reset_index()
     return frame.astype({name: dtype for name, dtype in _dtypes(part).items() if dtype != "str"})
@@ -78,13 +78,13 @@ def _dtypes(part: xr.Dataset) -> dict[str, str]:
 
 
 def codebook(cube: xr.DataTree) -> pd.DataFrame:
-    """Return what every column of every table means.
+    """Describe every column of every table.
 
     Returns
     -------
     pandas.DataFrame
-        A row a column: ``table``, ``column``, ``role`` (dim, coordinate or variable), ``dtype``, `FACTS`, and
-        ``read_with``: the line of Python that reads the table's file with its labels as they are.
+        One row per column: ``table``, ``column``, ``role`` (dim, coordinate or variable), ``dtype``, `FACTS`, and
+        ``read_with``: the line of Python that reads the table without converting labels.
     """
     rows = [
         {"table": table, "column": str(name), **_described(part, str(name)), "read_with": reading(table, part)}
@@ -95,9 +95,9 @@ def codebook(cube: xr.DataTree) -> pd.DataFrame:
 
 
 def reading(table: str, part: xr.Dataset) -> str:
-    """Return the line of Python that reads a table's file.
+    """Return the line of Python that reads a table without converting labels.
 
-    By itself pandas takes the labels "NA", "None" and "" for missing, "True" for a truth value, "1e5" for a number.
+    By default pandas reads the labels "NA", "None" and "" as missing, "True" as a boolean, "1e5" as a number.
 
     >>> part = xr.Dataset({"loss": ("class", [0.5, 0.25])}, coords={"class": ["NA", "1e5"]})
     >>> print(reading("training-class", part))
@@ -113,10 +113,10 @@ def reading(table: str, part: xr.Dataset) -> str:
 def _described(part: xr.Dataset, name: str) -> dict[str, str]:
     column, dtype = part[name], _dtypes(part)[name]
     role = "dim" if name in part.dims else "coordinate" if name in part.coords else "variable"
-    return {"role": role, "dtype": dtype, **{fact: _told(fact, column.attrs) for fact in FACTS}}
+    return {"role": role, "dtype": dtype, **{fact: _fact_text(fact, column.attrs) for fact in FACTS}}
 
 
-def _told(fact: str, attrs: Mapping[str, Any]) -> str:
+def _fact_text(fact: str, attrs: Mapping[str, Any]) -> str:
     if fact == "convention" and "flag_values" in attrs:
         meanings = str(attrs["flag_meanings"]).split()
         return ", ".join(f"{value}: {what}" for value, what in zip(attrs["flag_values"], meanings, strict=True))

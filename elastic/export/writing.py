@@ -1,4 +1,4 @@
-"""Files of an export: whole or not there, however large."""
+"""Atomic writing of export files of any size."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from elastic.errors import StudyError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a path beside the file to write to; it takes the file's name when the block ends well.
+    """Yield a temporary path; if the block succeeds, rename it to the file.
 
     Raises
     ------
     StudyError
-        For every OSError of the block (disk full, read-only folder, …): an old file is then untouched, and nothing
-        else is left.
+        For every OSError of the block (disk full, read-only folder, …); an existing file stays unchanged, and the
+        temporary file is removed.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     try:

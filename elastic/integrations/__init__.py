@@ -1,1 +1,1 @@
-"""Callbacks for the trainers of other packages: each records the training of a user's own script."""
+"""Callbacks for the trainers of PyTorch Lightning and Hugging Face transformers."""

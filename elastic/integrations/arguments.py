@@ -1,4 +1,4 @@
-"""The arguments of the callbacks of all trainers."""
+"""Validation of the callbacks' arguments."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from elastic.recording import Recorder
 from elastic.registry import nearest, shorten
 from elastic.runs.scalars import training_values
 
-#: What a callback sets itself, beside the arguments of the Recorder that it takes.
+#: Arguments of the Recorder that the callback sets itself.
 OWN = ("self", "folder", "model")
 
 
 def checked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a Recorder that a trainer leaves to its user.
+    """Validate the arguments that a callback passes to the Recorder.
 
     Raises
     ------
     StudyError
-        If one is unknown or the trainer's, or ``train`` is not among them.
+        If one is unknown or set by the callback, or ``train`` is missing.
     """
     known = [name for name in inspect.signature(Recorder).parameters if name not in OWN]
     if "model" in arguments:
@@ -38,12 +38,12 @@ def checked_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def checked_names(
     logged: Mapping[str, str] | None, arguments: Mapping[str, Any], coordinates: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return metrics of a trainer by the names that they get in the cube.
+    """Validate the mapping from names in the cube to metrics of the trainer.
 
     Raises
     ------
     StudyError
-        If a name is taken, or no name.
+        If a name is taken or invalid.
 
     Examples
     --------
@@ -55,6 +55,6 @@ def checked_names(
     names = dict(logged or {})
     training_values(dict.fromkeys(names, 0.0), ("train", "test"), evaluated=arguments.get("evaluate", True))
     if clash := sorted(names.keys() & coordinates.keys()):
-        should = "have other names than the run's coordinates"
-        raise StudyError("`logged`", should, repr(clash[0]), f'{{"{clash[0]}_now": "{names[clash[0]]}"}}')
+        expected = "have other names than the run's coordinates"
+        raise StudyError("`logged`", expected, repr(clash[0]), f'{{"{clash[0]}_now": "{names[clash[0]]}"}}')
     return names

@@ -1,4 +1,4 @@
-"""Recording a training of PyTorch Lightning."""
+"""Callback for PyTorch Lightning."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ except ImportError as error:
 
 
 class ElasticCallback(RecordingCallback, Callback):
-    """Records every epoch of ``Trainer.fit`` into a study, as `elastic.Recorder` does in a loop of one's own.
+    """Records every epoch of ``Trainer.fit`` into a study with an `elastic.Recorder`.
 
-    The model is the LightningModule, measured by its ``forward``; layers are named as in it ("model.layer1"). An epoch
-    that ends early is fractional. Validation, test and ``fast_dev_run`` record nothing. ``logged`` metrics are those of
-    ``trainer.callback_metrics``. Callbacks that change weights when training ends (averages) should stand after it.
+    The model is the LightningModule, measured through its ``forward``; layers are named as its submodules
+    ("model.layer1"). An epoch that ends early is fractional. Validation, test and ``fast_dev_run`` are not recorded.
+    ``logged`` metrics come from ``trainer.callback_metrics``. Place callbacks that change weights at the end of
+    training (averaging) after this one.
 
-    It takes the arguments of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
+    Arguments are those of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the module that training begins with."""
+        """Record the module at the start of training."""
         if trainer.fast_dev_run:
             return
         batches = trainer.num_training_batches
-        # Where the number of batches is not known it is infinite.
+        # Infinite if the number of batches is unknown.
         steps = trainer.max_steps / -(-batches // trainer.accumulate_grad_batches)
         last = min((math.ceil(limit) for limit in (trainer.max_epochs or 0, steps) if limit > 0), default=None)
         epoch = trainer.fit_loop.epoch_loop.batch_progress.total.processed / batches or trainer.current_epoch
@@ -36,16 +37,16 @@ class ElasticCallback(RecordingCallback, Callback):
         self._run.begin(pl_module, epoch, last, writes=writes, wrapped=wrapped)
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Remember the learning rate of the step."""
+        """Store the learning rate of the step."""
         self._run.step(trainer.optimizers[0] if trainer.optimizers else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take note of the epoch."""
+        """Register the end of the epoch."""
         share = trainer.fit_loop.epoch_loop.batch_progress.current.processed / trainer.num_training_batches
         self._run.hold(trainer.current_epoch + (share or 1))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch before."""
+        """Record the previous epoch."""
         self._run.flush(trainer.callback_metrics.get)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,5 +54,5 @@ class ElasticCallback(RecordingCallback, Callback):
         self._run.end(trainer.callback_metrics.get)
 
     def on_exception(self, *_: Any) -> None:
-        """Leave the run under way, with all that was recorded."""
+        """Leave the run unfinished and keep its records."""
         self._run.release()

@@ -1,4 +1,4 @@
-"""The callback that each trainer's callback is."""
+"""Base class of the callbacks."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from elastic.runs.recorder import Recorded
 
 
 def missing(package: str, error: ImportError) -> ElasticError:
-    """Return the error of a package that is not installed, which is the name of its extra."""
+    """Return the error for a missing package, whose extra has the same name."""
     found, hint = str(error), f"pip install 'elastic-collapse[{package}]'"
     return ElasticError(f"`elastic.integrations.{package}`", f"find {package} installed", found, hint)
 
 
 class RecordingCallback:
-    """Records every epoch of a trainer into a study, as `elastic.Recorder` does in a loop of one's own.
+    """Records every epoch of a trainer into a study with an `elastic.Recorder`.
 
-    Epoch 0 is recorded before the first step, the last epoch with the probes. The learning rate of an epoch's last step
-    is recorded as ``lr``, unless a coordinate has that name. A training that is resumed continues its run: what it
-    repeats must come out the same, else NotReproduced is raised and the records are kept.
+    Epoch 0 is recorded before the first step; the last epoch is always probed. The learning rate of an epoch's last
+    step is recorded as ``lr``, unless a coordinate has that name. A resumed training continues its run: repeated epochs
+    must give identical values, otherwise NotReproduced is raised and the records are kept.
 
     Parameters
     ----------
     folder
         Folder of the study.
     logged
-        Metrics of the trainer that are recorded as well: {name in the cube: name in the trainer}.
+        Metrics of the trainer to record: {name in the cube: name in the trainer}.
     on_record
-        Called with what `elastic.Recorder.record` returns: ``lambda r: wandb.log({"epoch": r.epoch, **r.scores})``.
+        Called with the return value of `elastic.Recorder.record`, such as
+        ``lambda r: wandb.log({"epoch": r.epoch, **r.scores})``.
     **recorder_arguments
-        As `elastic.Recorder` takes them, without ``model``. ``epochs`` are the trainer's unless they are given; the
-        ``loss`` is not. ``restart`` replaces a run where training begins, and not one that it resumes.
+        Arguments of `elastic.Recorder` except ``model``. ``epochs`` defaults to the trainer's; ``loss`` does not.
+        ``restart`` replaces a run when training starts, not when it resumes.
 
     Raises
     ------
     ElasticError
-        For mistakes in the arguments here; what depends on the model is told when training begins.
+        For invalid arguments; those that depend on the model are checked when training starts.
     """
 
     def __init__(

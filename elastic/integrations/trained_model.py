@@ -1,4 +1,4 @@
-"""The model of a trainer, as the trainer's precision, compilation and strategy leave it."""
+"""Access to the model of a trainer behind its precision, compilation and distribution wrappers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import nn
 
 from elastic.errors import ModelError
 
-#: What marks a parameter of which a process holds a part: DTensor, FSDP and DeepSpeed's third stage.
+#: Attributes of parameters that are sharded over processes: DTensor, FSDP and DeepSpeed stage 3.
 PARTS = ("placements", "_is_flat_param", "ds_id")
 SHARDING = "FullyShardedDataParallel"
 
 
 @contextmanager
 def own_forward(model: nn.Module) -> Iterator[None]:
-    """Give a module its own ``forward`` for the length of the block.
+    """Restore a module's original ``forward`` inside the block.
 
-    Accelerate replaces it with one under autocast, and Lightning with a compiled one, by which features would be those
-    of half precision, or out of reach of hooks.
+    Accelerate replaces it with one under autocast, and Lightning with a compiled one: features would be in half
+    precision, or hooks would not run.
 
     Examples
     --------
@@ -45,9 +45,9 @@ def own_forward(model: nn.Module) -> Iterator[None]:
 
 
 def check_whole(model: nn.Module) -> None:
-    """Raise a ModelError if a process holds only a part of a model's parameters."""
+    """Raise a ModelError if the model's parameters are sharded."""
     parts = [name for name, value in model.named_parameters() if any(hasattr(value, mark) for mark in PARTS)]
     parts += [name or "the model" for name, module in model.named_modules() if type(module).__name__ == SHARDING]
     if parts:
-        should, hint = "be whole in each process", "one device, DDP, or elastic.record_checkpoints after the training"
-        raise ModelError("the trainer's model", should, f"{parts[0]} in parts", hint)
+        expected, hint = "be whole in each process", "one device, DDP, or elastic.record_checkpoints after the training"
+        raise ModelError("the trainer's model", expected, f"{parts[0]} in parts", hint)

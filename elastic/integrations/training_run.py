@@ -1,4 +1,4 @@
-"""One training by somebody else's trainer, recorded: what the callbacks of all trainers share."""
+"""Recording of one training: the logic shared by all callbacks."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from elastic.recording import Recorder
 from elastic.recording.coordinates import checked_coordinates
 from elastic.runs.recorder import Recorded
 
-#: What helps where a training is resumed: the epochs before are in no one else's memory.
+#: Hint for resumed trainings: their earlier epochs cannot be recorded any more.
 RESUMED = "a checkpoint of every epoch, data and draws that a resumed training repeats, or other coordinates"
 
-#: Runs by their place, so that a run whose trainer told no callback of its exception is released by the next one.
+#: Open runs by folder and coordinates; releases a run whose trainer did not report its exception.
 _BEGUN: WeakValueDictionary[tuple[Any, ...], TrainingRun] = WeakValueDictionary()
 
 
 class TrainingRun:
-    """Records the epochs of a training, each when the next one begins or the training ends.
+    """Records each epoch when the next one starts or the training ends.
 
-    Whether an epoch is the last one is known by then, also where the trainer stops early, and the last one is probed
-    whatever the schedule says. Callbacks and hooks that change weights at the end of an epoch have had their turn.
+    Only then is it known whether the epoch is the last one, which is always probed, even if the trainer stops early.
+    Callbacks and hooks that change weights at the end of an epoch have also run by then.
 
     Parameters
     ----------
     folder, arguments
-        Of `elastic.Recorder`, without ``model``. ``restart`` replaces the run where a training begins at epoch 0, and
-        has no effect on one that is resumed.
+        Arguments of `elastic.Recorder` except ``model``. ``restart`` replaces the run if the training starts at epoch
+        0, and has no effect if it resumes.
     logged
-        Metrics of the trainer that become variables of ``training``: {name in the cube: name in the trainer}.
+        Metrics of the trainer to record in the group ``training``: {name in the cube: name in the trainer}.
     on_record
-        Called with what `elastic.Recorder.record` returns.
+        Called with the return value of `elastic.Recorder.record`.
 
     Raises
     ------
     ElasticError
-        As `elastic.integrations.arguments` checks what is given.
+        For invalid arguments; see `elastic.integrations.arguments`.
     """
 
     def __init__(
@@ -73,20 +73,20 @@ class TrainingRun:
         wrapped: nn.Module | None = None,
         writes: bool = True,
     ) -> None:
-        """Make the Recorder and record the model that the training begins with, or resumes.
+        """Create the Recorder and record the model at the start of training, or at the epoch it resumes from.
 
         Parameters
         ----------
         model
-            The trainer's.
+            The trainer's model.
         epoch
             Epochs trained so far.
         epochs
-            The last epoch of the trainer, where it is known; the argument ``epochs`` goes before it.
+            The last epoch of the trainer, if known; the argument ``epochs`` takes precedence.
         wrapped
             The model in the wrapper of the trainer's strategy.
         writes
-            Whether this process records, of those that train together.
+            Whether this process of a distributed training records.
         """
         check_whole(model if wrapped is None else wrapped)
         if writes:
@@ -102,46 +102,46 @@ class TrainingRun:
         with own_forward(model):
             self._recorder = Recorder(self._folder, model, **given)
         self._model, self._begun, _BEGUN[place] = model, epoch, self
-        # Within an epoch there is a record only where an earlier training ended there.
+        # A fractional epoch has a record only if an earlier training ended there.
         if epoch == int(epoch) or epoch in self._recorder.journal.epochs():
             self._record(epoch, None, {})
 
     def step(self, optimizer: Any) -> None:
-        """Remember the learning rate of a step, which is about to be taken: that of the first group of parameters."""
+        """Store the learning rate of the first parameter group for the step about to be taken."""
         self._rate = None if optimizer is None else float(optimizer.param_groups[0]["lr"])
 
     def hold(self, epoch: float) -> None:
-        """Take note of an epoch that has ended; `flush` records it."""
+        """Register an epoch that has ended; `flush` records it."""
         if self._recorder is not None:
             self._held = epoch
 
     def flush(self, metrics: Callable[[str], Any], *, last: bool = False) -> None:
-        """Record the epoch that has ended, if there is one.
+        """Record the registered epoch, if there is one.
 
         Parameters
         ----------
         metrics
-            Returns a metric of the trainer by its name, None for one that it has not logged.
+            Returns a metric of the trainer by name, None if it was not logged.
         last
-            Whether the training ends with it.
+            Whether it is the last epoch.
         """
         if self._held is None:
             return
         epoch, self._held = self._held, None
-        # A coordinate "lr", or a metric of that name, says it already.
+        # A coordinate or a metric "lr" takes precedence.
         scalars = {} if "lr" in self._coordinates else {"lr": self._rate}
         scalars |= {name: metrics(key) for name, key in self._logged.items()}
         self._record(epoch, True if last else None, scalars)
 
     def end(self, metrics: Callable[[str], Any]) -> None:
-        """Record the last epoch and close the Recorder, which seals what the study holds."""
+        """Record the last epoch and close the Recorder, which seals the cube."""
         self.flush(metrics, last=True)
         recorder, self._recorder, self._model = self._recorder, None, None
         if recorder is not None:
             recorder.close()
 
     def release(self) -> None:
-        """Let go of a run that stays under way, with all that was recorded."""
+        """Release a run that stays unfinished; its records are kept."""
         recorder, self._recorder, self._model, self._held = self._recorder, None, None, None
         if recorder is not None:
             recorder.__exit__(InterruptedError, None, None)
@@ -153,7 +153,7 @@ class TrainingRun:
         if last is not None and epoch <= last:
             return  # an epoch without a step
         if epoch in journal.epochs():
-            # The schedule or the end of the training may have been another one when the epoch was recorded.
+            # The schedule or the number of epochs may have changed since the epoch was recorded.
             probe = journal.is_probed(epoch)
             if last is None:  # resumed: a checkpoint does not hold what was logged before it
                 scalars = _given(journal.read(epoch), self._recorder)
@@ -163,7 +163,7 @@ class TrainingRun:
         except NotReproduced as error:
             self.release()
             hint = RESUMED if self._begun else error.hint
-            raise NotReproduced(error.field, error.should, error.found, hint, place=error.place) from None
+            raise NotReproduced(error.field, error.expected, error.found, hint, place=error.place) from None
         except BaseException:
             self.release()
             raise
@@ -172,7 +172,7 @@ class TrainingRun:
 
 
 def _given(record: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
-    """Return the scalars that a record was given, as `elastic.Recorder.record` takes them."""
+    """Return the scalars of an existing record as arguments of `elastic.Recorder.record`."""
     found = {key.partition("/")[2]: value for key, value in record.items() if key.startswith("training/")}
     splits = tuple(recorder.subject.samples)
     given: dict[str, Any] = {name: value.item() for name, value in found.items() if not value.ndim}

@@ -1,4 +1,4 @@
-"""Recording a training of the Trainer of Hugging Face's transformers."""
+"""Callback for the Trainer of Hugging Face transformers."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ except ImportError as error:
 
 
 class ElasticCallback(RecordingCallback, TrainerCallback):
-    """Records every epoch of ``Trainer.train`` into a study, as `elastic.Recorder` does in a loop of one's own.
+    """Records every epoch of ``Trainer.train`` into a study with an `elastic.Recorder`.
 
-    The model is the Trainer's ``model``; layers are named as in it ("bert.encoder.layer.0"). ``train`` may be a list or
-    Dataset of dicts with "labels". An epoch that ends early is fractional. ``logged`` metrics are those of the logs.
-    Under ``load_best_model_at_end`` an ``EarlyStoppingCallback`` should stand before this one, so that the epoch at
-    which it stops is probed.
+    The model is the Trainer's ``model``; layers are named as its submodules ("bert.encoder.layer.0"). ``train`` may be
+    a list or Dataset of dicts with "labels". An epoch that ends early is fractional. ``logged`` metrics come from the
+    Trainer's logs. With ``load_best_model_at_end``, place an ``EarlyStoppingCallback`` before this one, so that the
+    epoch at which it stops is probed.
 
-    It takes the arguments of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
+    Arguments are those of `RecordingCallback`: ``folder``, those of the Recorder, ``logged`` and ``on_record``.
     """
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, model: Any, **others: Any) -> None:
-        """Record the model that training begins with."""
-        # Where the number of batches is not known, the Trainer counts all steps as one epoch.
+        """Record the model at the start of training."""
+        # If the number of batches is unknown, the Trainer counts all steps as one epoch.
         last = max(1, state.num_train_epochs) if state.num_train_epochs < sys.maxsize else 1
         self._run.begin(model, state.epoch or 0, last, writes=state.is_world_process_zero)
 
     def on_step_begin(self, *_: Any, optimizer: Any = None, **others: Any) -> None:
-        """Remember the learning rate of the step."""
+        """Store the learning rate of the step."""
         self._run.step(optimizer)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Take note of the epoch."""
+        """Register the end of the epoch."""
         self._run.hold(state.epoch or 0)
         if args.eval_strategy != "epoch":
             self.on_evaluate(args, state, control)
@@ -48,7 +48,7 @@ class ElasticCallback(RecordingCallback, TrainerCallback):
             self._run.flush(_metrics(state), last=control.should_training_stop)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **others: Any) -> None:
-        """Record the epoch before."""
+        """Record the previous epoch."""
         self._run.flush(_metrics(state))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, *_: Any, **others: Any) -> None:
@@ -57,6 +57,6 @@ class ElasticCallback(RecordingCallback, TrainerCallback):
 
 
 def _metrics(state: TrainerState) -> Callable[[str], Any]:
-    """Return a function that looks up what was logged last within the epoch."""
+    """Return a function that looks up the latest logged value within the epoch."""
     logs = [log for log in reversed(state.log_history) if math.ceil(log["epoch"]) == math.ceil(state.epoch or 0)]
     return lambda name: next((log[name] for log in logs if name in log), None)

@@ -1,4 +1,4 @@
-"""What the command line lists and shows: registered names and their options, protocols, the state of a study."""
+"""Output of `elastic list`, `elastic show`, `elastic new` and `elastic status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts of a registered function that a user asks for: formula, source, what is claimed, where it is found."""
+"""Facts of a registered function that `elastic show` prints: formula, source, claimed statement, place in the cube."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.registry import Entry, registry
 
 
 def facts_of(entry: Entry) -> list[RenderableType]:
-    """Return a table of facts, none where the kind has none."""
+    """Return a table of facts, or None for kinds without facts."""
     rows = {"metrics": _metric, "claims": _claim, "probes": _probe}.get(entry.kind, _none)(entry)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
@@ -33,20 +33,25 @@ def _metric(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "formula", facts.formula
     yield "source", source_in_words(facts.source)
     yield "units", "none, a pure number" if facts.units == "1" else facts.units
-    yield "values", _bounds(*facts.bounds)
+    yield "values", bounds_in_words(*facts.bounds)
     if facts.at_collapse is not None:
         yield "at collapse", f"{facts.at_collapse:g}"
-    group = registry("probes").get(facts.group).facts if facts.group in registry("probes").names() else None
-    shared = [dim for dim in getattr(group, "dims", ()) if dim in ("split", "layer")]
-    dims = ["epoch", *(dim for dim in shared if not (facts.layerless and dim == "layer")), *facts.dims]
-    yield "dims", f"axes of the study, {', '.join(dims)}"
+    yield "dims", f"axes of the study, {', '.join(dims_of(entry))}"
     yield "in the cube", f"{facts.group}/{entry.name}"
 
 
-def _bounds(least: float | None, greatest: float | None) -> str:
+def dims_of(metric: Entry) -> list[str]:
+    """Return the dims of a metric's variable beside the axes of the study."""
+    facts = metric.facts
+    group = registry("probes").get(facts.group).facts if facts.group in registry("probes").names() else None
+    shared = [dim for dim in getattr(group, "dims", ()) if dim in ("split", "layer")]
+    return ["epoch", *(dim for dim in shared if not (facts.layerless and dim == "layer")), *facts.dims]
+
+
+def bounds_in_words(least: float | None, greatest: float | None) -> str:
     """Return the range of values in words.
 
-    >>> _bounds(0.0, None), _bounds(-1.0, 1.0), _bounds(None, None)
+    >>> bounds_in_words(0.0, None), bounds_in_words(-1.0, 1.0), bounds_in_words(None, None)
     ('0 or more', '-1 to 1', 'any')
     """
     if least is None:

@@ -1,4 +1,4 @@
-"""Lines to copy: how a registered function is named in a protocol, on the command line or in Python."""
+"""Lines to copy that use a registered function in a protocol, on the command line or in Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = {kind: path for path, kind in COMPONENTS.items()}
 
 
 def lines_of(entry: Entry) -> list[str]:
-    """Return lines that name a registered function, with the options that it requires.
+    """Return lines that use a registered function, with its required options.
 
     >>> from elastic.registry import registry
     >>> lines_of(registry("schedules").get("cosine")), lines_of(registry("figures").get("depth_profile"))[:1]
@@ -46,7 +46,7 @@ def lines_of(entry: Entry) -> list[str]:
 
 
 def _lines(part: dict[str, Any]) -> list[str]:
-    """Return a part of a protocol on one line, or on several where it is long."""
+    """Return a section of a protocol on one line, or on several if it is long."""
     ((key, value),) = part.items()
     line = f"{key}: {spelled(value)}"
     return [line] if len(line) <= WIDTH else as_yaml(part).splitlines()
@@ -67,13 +67,13 @@ def _claim_on(entry: Entry) -> str:
 
 
 def shown_options(options: list[Option]) -> dict[str, Any]:
-    """Return a few options with values: those that are required, or else the first with its default."""
+    """Return the required options with values, or else the first option with its default."""
     required = {option.name: option.example for option in options if option.is_required}
     return required or {option.name: option.value for option in options[:1]}
 
 
 def required_options(entry: Entry) -> dict[str, Any]:
-    """Return the options that must be given, with values of examples, of a protocol that ships, or of their type."""
+    """Return the required options with values: from examples, from a shipped protocol, or of the option's type."""
     required = [option for option in options_of(entry) if option.is_required]
     if all(option.example is not None for option in required):
         return {option.name: option.example for option in required}
@@ -82,7 +82,7 @@ def required_options(entry: Entry) -> dict[str, Any]:
 
 
 def _used(entry: Entry) -> Iterator[Mapping[str, Any]]:
-    """Yield the options that protocols that ship give a function."""
+    """Yield the options that shipped protocols pass to a function."""
     for path in shipped_protocols().values():
         if entry.name in path.read_text("utf-8"):
             try:

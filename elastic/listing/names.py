@@ -1,4 +1,4 @@
-"""Lists of names: what a protocol can name, and the protocols themselves, each in one line."""
+"""Lists of the names that protocols can use, and of the protocols themselves, with one line each."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rich.text import Text
 
 from elastic.errors import ElasticError
 from elastic.listing.prose import without_marks
+from elastic.protocol.formatting import one_line
 from elastic.protocol.shipped import SUFFIXES, shipped_protocols
 from elastic.protocol.text import read_file
-from elastic.protocol.words import one_line
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
-#: Kind of the protocols, and of the parts of a protocol file.
+#: Kinds that are not registered functions: protocols, and sections of a protocol file.
 PROTOCOLS, SECTIONS = "protocols", "sections"
 
-#: What `elastic list` lists, in its order.
-KINDS = (*ROOMS, SECTIONS, PROTOCOLS)
+#: The kinds that `elastic list` lists, in its order.
+KINDS = (*PACKAGES, SECTIONS, PROTOCOLS)
 
 Names = Mapping[str, Mapping[str, str]]
 
 
 def names(kinds: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return {kind: {name: what it is in one line}}."""
+    """Return {kind: {name: one-line summary}}."""
     special: dict[str, Callable[[], dict[str, str]]] = {PROTOCOLS: _protocols, SECTIONS: _sections}
     return {
         kind: special[kind]() if kind in special else {e.name: without_marks(e.summary) for e in registry(kind)}
@@ -42,7 +42,7 @@ def _sections() -> dict[str, str]:
 
 
 def _protocols() -> dict[str, str]:
-    """Return the titles of the protocols that ship, by name, and of those in a folder ``protocols``, by path."""
+    """Return the titles of the shipped protocols by name, and of those in the folder ``protocols`` by path."""
     shipped = shipped_protocols()
     own = sorted(path for suffix in SUFFIXES for path in Path("protocols").glob(f"*{suffix}"))
     beside = {str(path): path for path in own if path.resolve() not in {file.resolve() for file in shipped.values()}}

@@ -1,4 +1,4 @@
-"""Options as a user reads them: name, type, default and meaning of each, in one table."""
+"""Tables of options: name, type, default and meaning."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from elastic.protocol.writing import spelled
 from elastic.registry import Entry
 from elastic.releases import marks
 
-#: Limits of a number in a JSON Schema, as they are shown.
+#: Limits of a number in a JSON Schema, as the table shows them.
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
-#: Limits that only keep numbers from overflowing, which say nothing to a reader.
+#: Limits that only prevent overflow; the table omits them.
 FAR = 1e6
 
-#: JSON Schema's words for types, in those of users.
+#: Names of JSON Schema's types in the table.
 WORDS = {"boolean": "true or false", "string": "text", "object": "mapping", "null": "null"}
 
-#: What the table says of an option that has no default.
+#: Entry in the column of defaults for an option without one.
 REQUIRED = "required"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """One option of a protocol.
 
     Attributes
     ----------
     name, type
-        As a user writes it; what its value may be, in words.
+        Name in the protocol; description of the values it takes.
     default
-        As YAML writes it, "required" if there is none.
+        Default in YAML, "required" if there is none.
     meaning
-        In a phrase; "" where nothing declares it.
+        Short description; "" if nothing declares it.
     example
-        A value, None where none is known.
+        Example value, or None.
     value
         The default.
     placeholder
-        A value of its type, which says nothing else.
+        Any value of the type.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Option:
 
     @property
     def is_required(self) -> bool:
-        """Whether it must be given."""
+        """Whether the option has no default."""
         return self.default == REQUIRED
 
 
@@ -90,7 +90,7 @@ def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
 
 
 def fitting(schema: Mapping[str, Any], name: str) -> Any:
-    """Return a value that a JSON Schema accepts, where none is known that says more.
+    """Return any value that a JSON Schema accepts.
 
     >>> fitting({"type": "array", "items": {"type": "integer", "minimum": 8}, "minItems": 2}, "widths")
     [8, 8]
@@ -113,7 +113,7 @@ def fitting(schema: Mapping[str, Any], name: str) -> Any:
 
 
 def options_table(options: list[Option], what: str = "option") -> Table:
-    """Return the table of options: each in one row, its meaning wrapped."""
+    """Return a table with one row per option; meanings are wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column(what, no_wrap=True)
     for column in ("type", "default", "meaning"):
@@ -124,12 +124,12 @@ def options_table(options: list[Option], what: str = "option") -> Table:
 
 
 def type_in_words(schema: Mapping[str, Any], parts: Mapping[str, Any] = {}) -> str:
-    """Return what a JSON Schema asks of a value, in a few words.
+    """Describe the type of a JSON Schema in a few words.
 
     Parameters
     ----------
     schema
-        Of the value.
+        The schema of the value.
     parts
         The definitions that it may refer to, by name.
 

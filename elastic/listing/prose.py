@@ -1,4 +1,4 @@
-"""What a docstring says to users: its text without developers' sections and without marks."""
+"""The text of a docstring for users: without sections, examples and markup."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 
 
 def prose_of(docstring: str) -> str:
-    r"""Return the text before the first section and without examples, its marks of code taken away.
+    r"""Return the text before the first section, without examples and markup.
 
     >>> prose_of("Hinge loss.\n\nSee ``mse``.\n\n>>> 1\n1\n\nParameters\n----------\nx\n    Data.")
     'Hinge loss.\n\nSee mse.'
     """
     before = _HEADING.split(docstring, maxsplit=1)[0]
     paragraphs = re.split(r"\n\s*\n", before.strip())
-    told = [re.sub(r"\s*\n\s*", " ", part.strip()) for part in paragraphs if not part.lstrip().startswith(">>>")]
-    return without_marks("\n\n".join(told))
+    texts = [re.sub(r"\s*\n\s*", " ", part.strip()) for part in paragraphs if not part.lstrip().startswith(">>>")]
+    return without_marks("\n\n".join(texts))
 
 
 def without_marks(text: str) -> str:
-    """Return a text without the marks of code and of mathematics.
+    """Remove the markup of code and mathematics from a text.
 
     >>> without_marks("the ``batch``, see `Task`, $v$")
     'the batch, see Task, v'

@@ -1,4 +1,4 @@
-"""A protocol in words: what it asks, its grid, its claims, what it takes, and its sources."""
+"""Description of a protocol: question, training, grid, claims, cost and sources."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from elastic.protocol.writing import spelled
 from elastic.registry import registry
 from elastic.study.growth import probed
 
-#: Rows whose parts are marked.
+#: Rows that highlight names.
 LISTS = ("claims", "notes", "sources")
 
-#: Labels of an axis that are shown.
+#: Most labels of an axis that the description lists.
 MOST = 8
 
-#: What a comment on the cost of a protocol says at its beginning.
+#: How a comment on the cost of a protocol begins.
 TIME = re.compile(r"^.{0,120}?\b(second|minute|hour|day)s?\b")
 
 #: A comment for editors.
@@ -33,12 +33,12 @@ SCHEMA_LINE = "yaml-language-server:"
 
 
 def protocol_description(given: str) -> RenderableType:
-    """Return what a protocol is about: title, question, what is trained, grid, claims in words, cost, sources.
+    """Describe a protocol: title, question, training, grid, claims in words, cost, sources.
 
     Raises
     ------
     ElasticError
-        As `load_protocol`.
+        See `load_protocol`.
     """
     source = find_protocol(given)
     protocol = load_protocol(source.path)
@@ -80,7 +80,7 @@ def _trained(protocol: Protocol) -> Iterator[str]:
 
 
 def _component(component: Component, kind: str) -> str:
-    """Return a component's name with those of its options that are not the defaults."""
+    """Return a component's name with the options that differ from the defaults."""
     shared = {name: field.get_default() for name, field in type(component).model_fields.items()}
     own = {name: field.get_default() for name, field in registry(kind).get(component.name).options.model_fields.items()}
     values = {**component.options, **{name: getattr(component, name) for name in shared}}
@@ -89,7 +89,7 @@ def _component(component: Component, kind: str) -> str:
 
 
 def _grid(protocol: Protocol) -> Iterator[str]:
-    """Yield the dims of the grid, a line each."""
+    """Yield one line for each dim of the grid."""
     for name, labels in protocol.axis_labels.items():
         shown = ", ".join(spelled(label) for label in labels[:MOST])
         more = f", … {len(labels)} in all" if len(labels) > MOST else ""
@@ -107,7 +107,7 @@ def _probes(protocol: Protocol) -> Iterator[str]:
 
 
 def _claims(protocol: Protocol) -> Iterator[str]:
-    """Yield each claim as a sentence, with the paper that it is taken from."""
+    """Yield each claim as a sentence, with the paper it comes from."""
     for claim in protocol.claims:
         entry = registry("claims").get(claim.name)
         options = entry.complete(options_of("claims", claim))
@@ -124,7 +124,7 @@ def _cost(protocol: Protocol, given: str, comments: list[str]) -> Iterator[str]:
 
 
 def comment_of(text: str) -> list[str]:
-    r"""Return the comment that a protocol begins with, a line for each of its paragraphs.
+    r"""Return the leading comment of a protocol, one line per paragraph.
 
     >>> comment_of("# About a minute.\n#\n# What it found:\n# nothing.\nname: a\n")
     ['About a minute.', 'What it found: nothing.']

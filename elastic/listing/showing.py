@@ -1,4 +1,4 @@
-"""What `elastic show` tells of a name: each kind of thing that it may be, without what only developers need."""
+"""Output of `elastic show NAME` for registered functions, sections, protocols and kinds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.sources import is_name
 from elastic.registry import Entry, nearest, registry
 
-#: What one of a kind is called.
+#: Singular of each kind.
 SINGULAR = {
     "data": "data set",
     "losses": "loss",
@@ -31,14 +31,14 @@ SINGULAR = {
 
 
 def description(name: str, kind: str | None = None) -> RenderableType:
-    """Return what is known of a name: registered, a part of a protocol, a protocol or its file, or a kind.
+    """Describe a name: a registered function, a section of a protocol, a protocol or its file, or a kind.
 
     Parameters
     ----------
     name
-        What is asked. Whatever bears the name is told, one after the other.
+        The name. If several kinds have it, all are described.
     kind
-        Of which it is told only.
+        Describe only the name of this kind.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def description(name: str, kind: str | None = None) -> RenderableType:
     asked = [kind] if kind else KINDS
     kinds = [one for one in asked if name in _known(one)]
     if kinds:
-        parts = [_told(name, one) for one in kinds]
+        parts = [_described(name, one) for one in kinds]
         also = f"{name} is {len(kinds)} things; one alone: elastic show {name} --kind {' | '.join(kinds)}"
         return Group(*_between(parts), *([Text(""), Text(also, style="dim")] if len(kinds) > 1 else []))
     if kind is None and name in KINDS:
@@ -78,27 +78,27 @@ def _names(kind: str) -> Sequence[str]:
 
 
 def _known(kind: str) -> Sequence[str]:
-    """Return the names of a kind, none where torch, which it is made with, is not installed."""
+    """Return the names of a kind; none if the kind needs torch and torch is not installed."""
     try:
         return _names(kind)
     except ModuleNotFoundError:
         return []
 
 
-def _told(name: str, kind: str) -> RenderableType:
+def _described(name: str, kind: str) -> RenderableType:
     if kind == PROTOCOLS:
         return protocol_description(name)
     return _section(name) if kind == SECTIONS else _registered(registry(kind).get(name))
 
 
 def _registered(entry: Entry) -> RenderableType:
-    """Return what is told of a registered function."""
+    """Describe a registered function."""
     parts: list[RenderableType] = [_heading(entry.name, entry.kind), Text(prose_of(entry.docstring)), *facts_of(entry)]
     return Group(*_between([*parts, *_options(options_of(entry)), _to_copy(lines_of(entry))], gap_after=1))
 
 
 def _section(name: str) -> RenderableType:
-    """Return what is told of a part of a protocol."""
+    """Describe a section of a protocol."""
     section = sections()[name]
     parts: list[RenderableType] = [_heading(name, SECTIONS), Text(f"{section.summary}.")]
     if section.further:
@@ -120,12 +120,12 @@ def _options(options: list[Option], what: str = "option") -> list[RenderableType
 
 
 def _to_copy(lines: Sequence[str]) -> RenderableType:
-    """Return lines that can be copied."""
+    """Format lines to copy."""
     return Padding(Text("\n".join(lines), style="cyan", overflow="fold"), (0, 0, 0, 2))
 
 
 def _between(parts: Sequence[RenderableType], gap_after: int = 0) -> Iterator[RenderableType]:
-    """Yield parts with an empty line between each two, but for the first few."""
+    """Yield parts separated by empty lines, except after the first few."""
     for place, part in enumerate(parts):
         if place > gap_after or (place and not gap_after):
             yield Text("")

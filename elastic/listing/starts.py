@@ -1,4 +1,4 @@
-"""A protocol to start from: that of another one, with every option that it does not name in a comment."""
+"""Template protocols: a copy of another protocol in which comments list every option that it does not set."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from elastic.protocol.sources import find_protocol
 from elastic.protocol.writing import spelled
 from elastic.registry import registry
 
-#: Columns of a line, and of the comment behind a value.
+#: Columns of a line, and of the comment after a value.
 WIDTH = 118
 
-#: Keys of sections whose values are written as they are, each on a line.
+#: Sections whose values are copied as written, one per line.
 PLAIN = ("together", "exclude")
 
 OPENING = """\
-# A protocol of elastic, started from {start}.
-# A line such as `# norm: none  # …` is an option with its default: take the first # away to set it.
-# What a name or a key means: elastic show NAME. All names: elastic list.
+# Protocol of elastic, copied from {start}.
+# A line such as `# norm: none  # …` is an option with its default: remove the first # to set it.
+# Describe a name or key: elastic show NAME. List all names: elastic list.
 #
 #   elastic plan {file}   estimates what it takes
 #   elastic run {file}    runs it
@@ -39,19 +39,19 @@ OPENING = """\
 
 
 def write_start(file: Path, start: str = "quickstart") -> Path:
-    """Write a protocol into a new file and return its path (with ``.yaml`` where it had no suffix).
+    """Write a template into a new file and return its path (with ``.yaml`` if it had no suffix).
 
     Parameters
     ----------
     file
-        Must not be there. Its name is that of the study.
+        Must not exist. The study is named after it.
     start
-        The protocol whose text it takes: a name or a path.
+        The protocol to copy: a name or a path.
 
     Raises
     ------
     ElasticError
-        If the file is there, cannot be written or has no name for a study; if there is no such protocol to start from.
+        If the file exists, cannot be written or its name is not a valid study name; if the protocol does not exist.
     """
     if not file.name or file.is_dir():
         raise ProtocolError("`FILE`", "be a new file", f"{file}, which is a folder", str(file / "mine.yaml"))
@@ -64,39 +64,39 @@ def write_start(file: Path, start: str = "quickstart") -> Path:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise ProtocolError("`FILE`", "be a new file", f"{path}, which is there", "another name") from None
+        raise ProtocolError("`FILE`", "be a new file", f"{path}, which exists", "another name") from None
     except FileNotFoundError:
         if path.parent.is_dir():
             raise
         hint = f"mkdir -p {quote(str(path.parent))}"
-        raise ProtocolError("`FILE`", "be in a folder that is there", str(path), hint) from None
+        raise ProtocolError("`FILE`", "be in an existing folder", str(path), hint) from None
     return path
 
 
 def slug_of(stem: str) -> str:
-    """Return the name of a study that is called like a file.
+    """Return the name of a study from the name of its file.
 
     >>> slug_of("My study (2)")
     'my-study-2'
     """
     name = re.sub(r"[^a-z0-9_]+", "-", stem.lower()).strip("-_")[:64]
     if not re.fullmatch(SLUG, name) or stem.startswith("."):
-        should = "have a name of a-z and 0-9, which the study is called by"
-        raise ProtocolError("`FILE`", should, repr(stem), "mine.yaml")
+        expected = "have a name of a-z and 0-9, which becomes the study's name"
+        raise ProtocolError("`FILE`", expected, repr(stem), "mine.yaml")
     return name
 
 
 def start_of(path: Path, name: str, *, shown: str, start: str) -> str:
-    """Return the text of a protocol of another name that means what the file says, with all options in comments.
+    """Return a copy of a protocol under another name, with all options in comments.
 
     Parameters
     ----------
     path
-        Of the protocol to start from.
+        Path of the protocol to copy.
     name
-        Of the study.
+        Name of the study.
     shown, start
-        What the first lines call the new file, and the protocol that it is started from.
+        Names of the new file and of the copied protocol in the leading comment.
     """
     data = read_protocol(path).tree.data
     for component in COMPONENTS:
@@ -107,7 +107,7 @@ def start_of(path: Path, name: str, *, shown: str, start: str) -> str:
 
 
 def _block(key: str, section: Section, data: Mapping[str, Any]) -> str:
-    """Return the lines of one part of a protocol; "" for what is no key of its own."""
+    """Return the lines of one section of a protocol; "" for a section that is no top-level key."""
     if key in ("extends", "imbalance"):
         return ""
     heading = [f"\n# {line}" if not place else f"# {line}" for place, line in enumerate(_about(key, section))]
@@ -123,7 +123,7 @@ def _block(key: str, section: Section, data: Mapping[str, Any]) -> str:
 
 
 def _about(key: str, section: Section) -> Iterator[str]:
-    """Yield what a part is, and the names that it can have."""
+    """Yield comments with the summary of a section and the names it can use."""
     summary = f"{section.summary} (elastic show {key})"
     yield from textwrap.wrap(summary, WIDTH - 2)
     if section.kind and key != "probes":
@@ -139,12 +139,12 @@ def _words(key: str, value: Any, section: Section) -> list[str]:
     line = f"{key}: {spelled(value)}"
     if len(line) <= WIDTH or not isinstance(value, str) or value.strip() != " ".join(value.split()):
         return [line]
-    indicator = ">" if value.endswith("\n") else ">-"  # a folded text is one line, with or without its end
+    indicator = ">" if value.endswith("\n") else ">-"  # a folded text is one line
     return [f"{key}: {indicator}", *(f"  {part}" for part in textwrap.wrap(value, WIDTH - 2, break_on_hyphens=False))]
 
 
 def _entries(key: str, value: Any, section: Section) -> list[str]:
-    """Return the lines of a mapping or a list whose entries stand on a line each."""
+    """Return the lines of a mapping or a list, one entry per line."""
     if not value:
         return ["# For example:", *(f"#   {line}" for line in section.example.splitlines())]
     items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
@@ -156,7 +156,7 @@ def _mappings(axes: Any) -> list[Mapping[str, Any]]:
 
 
 def _options(key: str, value: Mapping[str, Any], varied: set[str]) -> Iterator[str]:
-    """Yield the lines of a part that is a component, or a mapping of options."""
+    """Yield the lines of a component or a mapping of options."""
     if key == "probes":
         yield from _probes(value)
         return
@@ -167,7 +167,7 @@ def _options(key: str, value: Mapping[str, Any], varied: set[str]) -> Iterator[s
     own = [option for option in shared if option.name not in ("name", "schedule")]
     yield from _component((key,), value, own, varied)
     if key == "optimizer":
-        yield "  # How the learning rate goes (elastic list schedules)"
+        yield "  # Schedule of the learning rate (elastic list schedules)"
         yield "  schedule:"
         schedule = value.get("schedule", default_component((key, "schedule")))
         yield from _component((key, "schedule"), schedule, [], varied)
@@ -176,7 +176,7 @@ def _options(key: str, value: Mapping[str, Any], varied: set[str]) -> Iterator[s
 def _component(
     path: tuple[str, ...], value: Mapping[str, Any], shared: list[Option], varied: set[str]
 ) -> Iterator[str]:
-    """Yield the lines of a component, indented below its key."""
+    """Yield the lines of a component, indented under its key."""
     value = value or default_component(path) or {}
     indent = "  " * len(path)
     if "name" not in value:
@@ -190,7 +190,7 @@ def _component(
 
 def _probes(value: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of probes: epochs, each registered probe with its options, the memory budget."""
-    yield "  # The epochs that are probed (elastic list probe_schedules)"
+    yield "  # Epochs to probe (elastic list probe_schedules)"
     yield "  at:"
     yield from _component(("probes", "at"), value.get("at") or {}, [], set())
     known = {option.name: option for option in options_in(Probes)}
@@ -207,7 +207,7 @@ def _probes(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _listed(value: Mapping[str, Any], options: list[Option], level: int, varied: set[str], path: str) -> Iterator[str]:
-    """Yield a line for each option: as it is written, or with its default in a comment."""
+    """Yield a line for each option: as written, or as a comment with its default."""
     indent = "  " * level
     known = {option.name: option for option in options}
     for name in dict.fromkeys([*value, *known]):
@@ -221,11 +221,11 @@ def _listed(value: Mapping[str, Any], options: list[Option], level: int, varied:
 
 
 def _explained(line: str, option: Option | None) -> Iterator[str]:
-    """Yield a line with what the option means behind it, or above it where that is too long."""
-    told = "" if option is None else "; ".join(filter(None, (option.type, option.meaning)))
-    if len(line) + len(told) + 4 <= WIDTH or not told:
-        yield f"{line}  # {told}" if told else line
+    """Yield a line with the option's meaning after it, or above it if that is too long."""
+    comment = "" if option is None else "; ".join(filter(None, (option.type, option.meaning)))
+    if len(line) + len(comment) + 4 <= WIDTH or not comment:
+        yield f"{line}  # {comment}" if comment else line
         return
     indent = line[: len(line) - len(line.lstrip())]
-    yield from textwrap.wrap(told, WIDTH, initial_indent=f"{indent}#   ", subsequent_indent=f"{indent}#   ")
+    yield from textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}#   ", subsequent_indent=f"{indent}#   ")
     yield line

@@ -1,4 +1,4 @@
-"""The state of a study, as the command line tells it."""
+"""The state of a study as text and JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elastic.study import RunStatus, Study
 
 
 def study_facts(study: Study) -> dict[str, Any]:
-    """Return a study's state, as JSON can hold it."""
+    """Return the state of a study as a JSON-serializable mapping."""
     return {
         "name": study.name,
         "folder": str(study.folder),
@@ -30,7 +30,7 @@ def study_facts(study: Study) -> dict[str, Any]:
 
 
 def status_table(study: Study) -> RenderableType:
-    """Return a table of the runs of a study, one a row."""
+    """Return a table with one row per run of a study."""
     runs = study.runs()
     table = Table(box=None, pad_edge=False)
     for column in (*map(escape, runs[0].coordinates if runs else ()), "state", "epoch", "seconds", "folder"):
@@ -43,7 +43,7 @@ def status_table(study: Study) -> RenderableType:
 
 
 def study_state(study: Study, runs: Sequence[RunStatus]) -> str:
-    """Return in one line how many runs have ended, and whether the cube is sealed."""
+    """Return one line with the number of ended runs and whether the cube is sealed."""
     ended = sum(run.ended for run in runs)
     sealed = "sealed" if is_sealed(study.folder) else "not sealed"
     return f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}"

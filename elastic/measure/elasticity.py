@@ -22,11 +22,11 @@ from elastic.measure.targets import Classified, classify
 from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
 from elastic.models.tapped import tap, unwrapped
-from elastic.models.trial import first_line
-from elastic.probes.engines import ENGINES, Engine, EngineName, choose_engine
+from elastic.probes.engines import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses
@@ -91,11 +91,12 @@ def measure_elasticity(
     lr
         Learning rate of a finite update, above 0.
     engine
-        "structured" is faster and knows most modules, "autodiff" knows all that torch can differentiate; "auto" takes
-        the first where it can and agrees with real steps. The attribute ``engine`` says which it was and why, and
-        ``engine_check`` how far some of its pairs are from real steps in float64 (in the model's own precision, with
-        wider bounds, where it does not run in float64): eight when a module is measured first, and one, another each
-        time, when it is measured again with other numbers, those of a later epoch for instance.
+        "structured" is faster on processors and knows most modules, "autodiff" knows all that torch can differentiate
+        and is faster for convolutions on a GPU; "auto" takes the faster one that can and agrees with real steps. The
+        attribute ``engine`` says which it was and why, and ``engine_check`` how far some of its pairs are from real
+        steps in float64 (in the model's own precision, with wider bounds, where it does not run in float64): eight when
+        a module is measured first, and one, another each time, when it is measured again with other numbers, those of a
+        later epoch for instance.
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
         With the same samples as both, `elastic.analysis.similarity_clustering` finds classes that no label tells.
@@ -135,7 +136,7 @@ def measure_elasticity(
     reading, parts = Reading(forward, output, position), {"stepped": stepped, "observed": observed}
     view, samples = model_and_samples(model, parts, reading, positions=positions)
     (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
-    with preserved(view), explained("be differentiable, and run on single samples and on several"):
+    with preserved(view), translate_errors("be differentiable, and run on single samples and on several"):
         tapped = tap(view, layers, x_observed[:2], position)
         classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
         # Of samples that are no arrays, what a model is given is not seen: it is a new one each time.
@@ -163,7 +164,9 @@ def _measured(
     """Return the dataset of `measure_elasticity` for arguments that have been checked; ``owner`` may be known."""
     inputs, loss = torch.cat([observed, stepped]), classified.loss
     layer = model.layer_of(loss.layer)
-    key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position)
+    # The budget decides between engines on a GPU alone.
+    budget = memory_budget if inputs.is_cuda else None
+    key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position, budget)
     before = None if owner is None else known(owner, key)
     check_preconditions(model, inputs, first=before is None)
     if before is None:
@@ -174,7 +177,7 @@ def _measured(
 
     losses: dict[str, Any] = {}
 
-    def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+    def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
         return update_responses(
             model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
             lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,
@@ -182,7 +185,9 @@ def _measured(
         )  # fmt: skip
 
     if before is None:
-        chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None, layer=layer)
+        chosen = choose_engine(
+            model, observed[:1], engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
+        )
     else:
         chosen = before.engine
     readings = 0 if before is None else before.readings
@@ -208,7 +213,7 @@ def _measured(
 
 
 @contextmanager
-def explained(should: str) -> Iterator[None]:
+def translate_errors(expected: str) -> Iterator[None]:
     """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
     try:
         yield
@@ -216,7 +221,7 @@ def explained(should: str) -> Iterator[None]:
         raise
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
-        raise ModelError("`model`", should, first_line(error), hint) from error
+        raise ModelError("`model`", expected, first_line(error), hint) from error
 
 
 def features_of(model: TappedModel, example: Tensor) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from elastic.probes.engines import Engine
+from elastic.probes.engines import EngineChoice
 from elastic.probes.verification import EngineCheck
 
 #: Attributes of modules that tell how a forward pass runs.
@@ -40,7 +40,7 @@ class Known:
         How many comparisons there were.
     """
 
-    engine: Engine
+    engine: EngineChoice
     check: EngineCheck
     numbers: Hashable
     readings: int = 1

@@ -19,10 +19,10 @@ from elastic.errors import DegenerateInput
 from elastic.models.auto_layers import auto_layers
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import trial
 from elastic.models.forward_trace import ModuleRun, Trace, trace
 from elastic.models.input_type import input_type
 from elastic.models.tapped import Tapped, unwrapped
-from elastic.models.trial import trial
 from elastic.models.unnamed_functions import unnamed_functions
 
 

@@ -15,11 +15,11 @@ from elastic.batches.table import Table
 from elastic.errors import ElasticError, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, TappedModel
+from elastic.models.dry_run import first_line, uncompiled
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position
 from elastic.models.state import ModuleState
 from elastic.models.tapped import tap
-from elastic.models.trial import first_line, uncompiled
 
 #: Samples that are run to find layers.
 SAMPLES = 2
@@ -115,12 +115,12 @@ class ModelStream:
         """Return a model that has layers of its own."""
         assert isinstance(self.model, TappedModel)
         if self._view.batch is not None or self.position is not None:
-            should = "be read with tensors, which its layers are made of"
+            expected = "be read with tensors, which its layers are made of"
             found = "a mapping, `forward` or `position`"
-            raise ModelError("a built-in model", should, found, "batches (inputs, labels)")
+            raise ModelError("a built-in model", expected, found, "batches (inputs, labels)")
         if self.layers not in (None, "auto") and tuple(self.layers or ()) != self.model.layers:
-            should = "be left out for a built-in model, whose layers have names"
-            raise ModelError("`layers`", should, repr(self.layers), f"layers={list(self.model.layers)}")
+            expected = "be left out for a built-in model, whose layers have names"
+            raise ModelError("`layers`", expected, repr(self.layers), f"layers={list(self.model.layers)}")
         return self.model
 
     def _taps(self, tapped: TappedModel, entering: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Notebooks that read a study: written for what its cube holds, and executed where that is asked for."""
+"""Writing and executing notebooks that analyse a study."""
 
 from __future__ import annotations
 

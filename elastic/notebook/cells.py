@@ -1,25 +1,25 @@
-"""The cells of a study's notebook: its question, then one step after the other to an answer that is computed."""
+"""The cells of a study's notebook: the question, analyses and figures, and the computed conclusion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from elastic.display.markdown import inert
-from elastic.notebook.holdings import Holdings, holdings
+from elastic.notebook.contents import Holdings, holdings
+from elastic.notebook.first_cells import Cell, code, markdown, opening, question
 from elastic.notebook.literals import choice, keyword, literal
-from elastic.notebook.opening import Cell, code, markdown, opening, question
 from elastic.study import Study
 
 
 def cells(study: Study, place: str) -> Iterator[Cell]:
-    """Yield the cells of a notebook for what a study holds.
+    """Yield the cells of a study's notebook.
 
     Parameters
     ----------
     study
-        May be under way; cells about what is not measured yet are left out.
+        The study; its runs may be unfinished. Cells on unmeasured variables are left out.
     place
-        The study's folder as the notebook reaches it.
+        Path of the study's folder from the notebook.
     """
     others = list(_steps(holdings(study)))
     yield question(study)

@@ -1,4 +1,4 @@
-"""Executing a notebook: the one place that needs Jupyter."""
+"""Executing a notebook; only this module needs Jupyter."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from nbformat import NotebookNode
 
 from elastic.errors import RunFailed, StudyError
 
-#: What executing needs beside elastic itself.
+#: Packages needed to execute a notebook.
 NEEDED = ("nbclient", "ipykernel")
 
 
 def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """Return a notebook with its outputs.
+    """Execute a notebook and return it with its outputs.
 
     Parameters
     ----------
     notebook
-        Not changed.
+        The notebook; not modified.
     folder
-        Where it runs: the folder that it is written to.
+        Working folder: the one the notebook is written to.
 
     Raises
     ------
     StudyError
-        If Jupyter's packages are missing, or there is no such folder.
+        If Jupyter's packages or the folder are missing.
     RunFailed
         If a cell fails, or the kernel dies.
     """
@@ -36,7 +36,7 @@ def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
         hint = "pip install 'elastic-collapse[notebook]'"
         raise StudyError("`--execute`", f"find {' and '.join(NEEDED)}", f"no {' and no '.join(missing)}", hint)
     if not folder.is_dir():
-        raise StudyError("`output`", "be in a folder that is there", "none", "making it", place=str(folder))
+        raise StudyError("`output`", "be in an existing folder", "none", "making it", place=str(folder))
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -46,7 +46,7 @@ def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # only errors: a kernel for one notebook has no one to tell
+        extra_arguments=["--IPKernelApp.log_level=40"],  # only errors: warnings of the kernel do not concern the user
         resources={"metadata": {"path": str(folder)}},
     )
     hint = "the notebook without --execute, in Jupyter"

@@ -1,4 +1,4 @@
-"""Values of a study as Python that a notebook's cells hold."""
+"""Values of a study as Python literals for notebook cells."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import keyword as python
 import re
 from typing import Any
 
-from elastic.notebook.holdings import Holdings
+from elastic.notebook.contents import Holdings
 
 _UNWRITABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def literal(value: Any) -> str:
-    r"""Return a label, a path or a mapping of them as Python, strings in double quotes.
+    r"""Return a label, a path or a mapping as a Python literal with double-quoted strings.
 
     >>> print(literal({"weight_decay": 0.0005, "widths": 'the "wide"', "epoch": -1}))
     {"weight_decay": 0.0005, "widths": "the \"wide\"", "epoch": -1}
@@ -26,12 +26,12 @@ def literal(value: Any) -> str:
         return "(" + ", ".join(map(literal, value)) + ")"
     if not isinstance(value, str):
         return repr(value)
-    # Line breaks that only some readers of a file know, and halves of characters, which no file holds.
+    # Escape line breaks that only some programs recognize, and lone surrogates, which UTF-8 cannot encode.
     return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def keyword(name: str, value: Any) -> str:
-    """Return an argument by keyword, however the keyword is spelled.
+    """Return a keyword argument, also for names that are not valid identifiers.
 
     >>> keyword("lr", (0.2, 0.1)), keyword("weight-decay", 0.0)
     ('lr=(0.2, 0.1)', '**{"weight-decay": 0.0}')
@@ -41,16 +41,16 @@ def keyword(name: str, value: Any) -> str:
 
 
 def choice(held: Holdings, *, split: bool = True, epoch: float | None = None) -> str:
-    """Return the arguments that choose what a cell looks at: split, setting of the axes, epoch.
+    """Return the arguments that select the values of a cell: split, setting of the axes, epoch.
 
     Parameters
     ----------
     held
         The cell ``where`` of the notebook holds the setting, if there are axes.
     split
-        Whether the variable has splits of which one is chosen; "train" is everybody's default and left out.
+        Whether the variable has a split to select; the default "train" is left out.
     epoch
-        The only one that is looked at.
+        The selected epoch.
     """
     chosen = [f"split={literal(held.split)}"] if split and held.split != "train" else []
     if epoch is not None:

@@ -1,4 +1,4 @@
-"""Writing a study's notebook, and keeping what its reader has changed in it."""
+"""Writing a study's notebook without overwriting cells that the user has edited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elastic.study import Study
 
 FILE = "analysis.ipynb"
 
-#: Endings of a notebook, and of its source in Jupytext's percent format.
+#: Suffixes of a notebook, and of its source in Jupytext's percent format.
 NOTEBOOK, SOURCE = ".ipynb", ".py"
 FORMATS = {NOTEBOOK: "ipynb", SOURCE: "py:percent"}
 
@@ -28,24 +28,24 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 
 
 def write_notebook(study: Study, path: Path | None = None, *, execute: bool = False) -> Path:
-    """Write a notebook that reads a study: its question, collapse and elasticity by layer, claims, an answer.
+    """Write a notebook that analyses a study: its question, collapse and elasticity by layer, claims, conclusion.
 
     Parameters
     ----------
     study
-        May be under way: there are cells for what is measured so far.
+        The study; its runs may be unfinished. Cells on unmeasured variables are left out.
     path
-        Ends in ``.ipynb``, or in ``.py`` for the source in Jupytext's percent format; ``analysis.ipynb`` in the
+        Output file: ``.ipynb``, or ``.py`` for the source in Jupytext's percent format; ``analysis.ipynb`` in the
         study's folder by default.
     execute
-        Run it, so that it shows its figures (extra ``notebook``).
+        Whether to execute it (extra ``notebook``).
 
     Raises
     ------
     OptionError
-        If the ending is another one, or a source is to be executed.
+        If the suffix is another one, or a source is to be executed.
     StudyError
-        If a notebook stands there in which somebody changed a cell, it cannot be written, or a cell fails.
+        If a notebook with edited cells exists there, it cannot be written, or a cell fails.
     """
     path = Path(path) if path is not None else study.folder / FILE
     _check_ending(path, execute)
@@ -60,12 +60,12 @@ def write_notebook(study: Study, path: Path | None = None, *, execute: bool = Fa
         write_atomically(path, (text.rstrip("\n") + "\n").encode())
     except StudyError as error:
         hint = "another file, on a disk with space (-o FILE)"
-        raise StudyError(error.field, error.should, error.found, hint, place=error.place) from None
+        raise StudyError(error.field, error.expected, error.found, hint, place=error.place) from None
     return path
 
 
 def built(study: Study, path: Path) -> NotebookNode:
-    """Return the notebook of a study, as it would be written to a path, not yet executed."""
+    """Return the notebook of a study for a path, without outputs."""
     place = Path(os.path.relpath(study.folder, path.parent)).as_posix()
     new: dict[str, Callable[..., NotebookNode]] = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
     parts = [new[cell.kind](cell.text, id=f"cell-{i}") for i, cell in enumerate(cells(study, place))]
@@ -79,8 +79,8 @@ def built(study: Study, path: Path) -> NotebookNode:
 
 def fingerprint(parts: Iterable[NotebookNode]) -> str:
     """Return the SHA-256 of a notebook's cells, without their outputs."""
-    told = [[cell.cell_type, cell.source] for cell in parts]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    contents = [[cell.cell_type, cell.source] for cell in parts]
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
 def _check_ending(path: Path, execute: bool) -> None:
@@ -91,14 +91,14 @@ def _check_ending(path: Path, execute: bool) -> None:
 
 
 def _check_unchanged(path: Path, new: NotebookNode) -> None:
-    """Refuse to write over cells that are neither as elastic wrote them nor as it would write them now."""
+    """Raise an error if a notebook has cells other than elastic wrote or would write now."""
     if not path.exists():
         return
-    should, hint = "hold its cells as elastic wrote them, to be written again", "-o OTHER, or moving it away"
+    expected, hint = "hold its cells as elastic wrote them, to be written again", "-o OTHER, or moving it away"
     try:
         old = jupytext.read(path, fmt=FORMATS[path.suffix])  # type: ignore[no-untyped-call]
         known = (fingerprint(new.cells), old.metadata.get("elastic", {}).get("cells"))
-    except Exception as error:  # whatever a foreign file makes the reader stumble over
-        raise StudyError(f"`{path.name}`", should, f"no notebook ({error})", hint, place=str(path)) from None
+    except Exception as error:  # any error that an invalid file causes in the reader
+        raise StudyError(f"`{path.name}`", expected, f"no notebook ({error})", hint, place=str(path)) from None
     if fingerprint(old.cells) not in known:
-        raise StudyError(f"`{path.name}`", should, "cells that were changed", hint, place=str(path))
+        raise StudyError(f"`{path.name}`", expected, "cells that were changed", hint, place=str(path))

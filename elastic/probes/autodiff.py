@@ -22,14 +22,14 @@ from torch.func import functional_call, grad, jvp
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_float64
 from elastic.models.state import restored
-from elastic.models.trial import first_line
 from elastic.probes.batching import FAILURES, Batching
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.movement_pass import MovementPass
-from elastic.probes.movements import Layers, Stepping
+from elastic.probes.movements import Engine, Layers
 
 Parameters = dict[str, Tensor]
 
@@ -37,7 +37,7 @@ Parameters = dict[str, Tensor]
 SUBTRACTED = torch.finfo(torch.float64).eps ** (2 / 3)
 
 
-class Autodiff(Stepping):
+class Autodiff(Engine):
     """First-order movements as Jacobian–vector products; a step holds a tangent of all parameters."""
 
     # Measured on processors: convolutions of larger blocks take twice as long.
@@ -136,7 +136,7 @@ class FiniteAutodiff(Autodiff):
 
 
 def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> Autodiff:
-    """Return the engine at work: parameters as in `Stepping`."""
+    """Return the engine at work: parameters as in `Engine`."""
     return Autodiff(model, example, layer=layer) if lr is None else FiniteAutodiff(model, example, lr, layer)
 
 

@@ -18,7 +18,7 @@ from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
 from elastic.models.state import preserved
-from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.engines import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.loss_reader import loss_readings
@@ -79,18 +79,27 @@ class ElasticityProbe:
     losses: bool = True
     check: EngineCheck | None = field(default=None, init=False)
     of_network: dict[str, Any] = field(default_factory=dict, init=False)
-    _engine: Engine | None = field(default=None, init=False)
+    _engine: EngineChoice | None = field(default=None, init=False)
 
-    def chosen_engine(self) -> Engine:
+    def chosen_engine(self) -> EngineChoice:
         """Return the engine that the probe runs on, with the reason if it is not the first choice.
 
         It is chosen once, and replaced where a reading differs from real steps.
         """
         if self._engine is None:
-            layer = self.model.layer_of(self.loss.layer)
-            finite = self.lr is not None
-            self._engine = choose_engine(self.model, self._example, engine=self.engine, finite=finite, layer=layer)
+            self._engine = self._choose(self.memory_budget)
         return self._engine
+
+    def _choose(self, memory_budget: int) -> EngineChoice:
+        layer, finite = self.model.layer_of(self.loss.layer), self.lr is not None
+        return choose_engine(
+            self.model, self._example, engine=self.engine, finite=finite, layer=layer, memory_budget=memory_budget
+        )
+
+    def stay_structured(self) -> None:
+        """Run on the structured engine where it knows the model, though the other one may be the faster."""
+        if self.chosen_engine().name != "structured":
+            self._engine = self._choose(memory_budget=0)
 
     def give_up_structured(self, reason: str) -> None:
         """Run on the autodiff engine from now on, where the engine is free to be chosen."""
@@ -182,7 +191,7 @@ class ElasticityProbe:
 
         self.of_network = {}
 
-        def respond(engine: Engine, witness: Witness) -> dict[str, UpdateResponse]:
+        def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
             return update_responses(
                 self.model,
                 self.loss,

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.trial import first_line
+from elastic.models.dry_run import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
 from elastic.probes.evaluation import probed
 from elastic.probes.ledger import Ledger
-from elastic.probes.movements import Stepping
+from elastic.probes.movements import Engine
 from elastic.probes.plan import Cost
 from elastic.probes.structured import Structured, Unsupported
 from elastic.uncompiled import stand_in_for_compiler
@@ -26,15 +26,20 @@ stand_in_for_compiler(torch)
 
 EngineName = Literal["auto", "autodiff", "structured"]
 
-ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Stepping]] = {
+#: Modules on which the autodiff engine is the faster one on a GPU.
+CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
+
+ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Engine]] = {
     "autodiff": autodiff,
     "structured": Structured,
 }
 
 
 @dataclass(frozen=True)
-class Engine:
-    """An engine that was chosen for a model, by a trial that also tells what it costs.
+class EngineChoice:
+    """The engine chosen for a model, with its cost as a trial measured it.
 
     Attributes
     ----------
@@ -47,7 +52,7 @@ class Engine:
     layer
         The one that losses are of.
     reason
-        Why the structured engine was not taken though it was free to be; "" otherwise.
+        Why the structured engine was not taken where the engine was free to be chosen; "" otherwise.
     may_fall_back
         Whether the autodiff engine takes over where this one is found wrong.
     """
@@ -67,18 +72,37 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
-    def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Stepping:
-        """Return the engine at work on the model: parameters as in `Stepping`."""
+    def at_work(self, model: TappedModel, example: Tensor, lr: float | None) -> Engine:
+        """Return the engine bound to a model; parameters as in `Engine`."""
         return ENGINES[self.name](model, example, lr, self.layer)
 
-    def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> Engine:
+    def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> EngineChoice:
         """Return the autodiff engine for the same model, with the reason why this one was given up."""
         return replace(tried("autodiff", model, example, finite, self.layer), reason=reason)
 
 
+def prefers_autodiff(model: nn.Module, device: torch.device, *, finite: bool = False) -> bool:
+    """Whether the autodiff engine is the faster one for a model on a device.
+
+    Measured on an H100: 1.3 times as fast as the structured engine for a CNN, twice for ResNet-18, and about as fast
+    for an MLP. Finite steps are left to the structured engine, which is exact however small they are.
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
+    >>> [prefers_autodiff(net, torch.device(name)) for name in ("cpu", "cuda")]
+    [False, True]
+    """
+    return device.type == "cuda" and not finite and any(isinstance(m, CONVOLUTIONS) for m in model.modules())
+
+
 def choose_engine(
-    model: TappedModel, example: Tensor, *, engine: EngineName, finite: bool = False, layer: str | None = None
-) -> Engine:
+    model: TappedModel,
+    example: Tensor,
+    *,
+    engine: EngineName,
+    finite: bool = False,
+    layer: str | None = None,
+    memory_budget: int | None = None,
+) -> EngineChoice:
     """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
 
     Parameters
@@ -86,11 +110,15 @@ def choose_engine(
     model
         Is tried on ``example`` [1, …].
     engine
-        "auto" takes the structured engine if it knows every part of the model; a name takes that one.
+        "auto" takes the structured engine if it knows every part of the model, and the autodiff engine where that is
+        the faster one (`prefers_autodiff`); a name takes that one.
     finite
         Whether a finite step is asked for, which fewer parts have rules for.
     layer
         The one that losses are of (see `elastic.models.contract.TappedModel.layer_of`), the output by default.
+    memory_budget
+        Bytes that a probe may take: the autodiff engine, which holds a tangent of all parameters, is preferred only
+        where one pair of samples takes less than half of them (0: nowhere). None: any number.
 
     Raises
     ------
@@ -100,6 +128,10 @@ def choose_engine(
     layer = model.output if layer is None else layer
     if engine == "autodiff":
         return tried("autodiff", model, example, finite, layer)
+    if engine == "auto" and prefers_autodiff(model, example.device, finite=finite):
+        faster = _faster(model, example, layer, memory_budget)
+        if faster is not None:
+            return faster
     try:
         return replace(tried("structured", model, example, finite, layer), may_fall_back=engine == "auto")
     except Unsupported as unknown:
@@ -111,7 +143,18 @@ def choose_engine(
     return replace(tried("autodiff", model, example, finite, layer), reason=reason)
 
 
-def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> Engine:
+def _faster(model: TappedModel, example: Tensor, layer: str, memory_budget: int | None) -> EngineChoice | None:
+    """Return the autodiff engine where it follows the model within the budget, else None."""
+    try:
+        found = tried("autodiff", model, example, False, layer)
+    except (ModelError, *FAILURES):
+        return None
+    if memory_budget is not None and found.cost.peak(1, 1) > memory_budget // 2:
+        return None
+    return replace(found, reason="the faster engine for convolutions on a GPU")
+
+
+def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> EngineChoice:
     """Return an engine after a trial on one stepped sample, with one observed sample and with two.
 
     Raises
@@ -129,10 +172,10 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
     grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
     cached = stepping.cached.get(example.device.type)
     cost = replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached)
-    return Engine(name, cost, widths, layer)
+    return EngineChoice(name, cost, widths, layer)
 
 
-def course(stepping: Stepping, example: Tensor, observed: int) -> Ledger:
+def course(stepping: Engine, example: Tensor, observed: int) -> Ledger:
     """Return the ledger of a step on one sample followed through two blocks of observed ones."""
     inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
     with torch.no_grad(), probed(stepping.model):

@@ -81,8 +81,8 @@ def check_budget(model: TappedModel, inputs: Tensor, memory_budget: int) -> None
     with torch.no_grad(), probed(model):
         least = bytes_of(flat_taps(model, inputs[:1]))
     if least > memory_budget:
-        should = f"be at least {least} bytes, for the features of one sample"
-        raise ModelError("`memory_budget`", should, f"{memory_budget}", "memory_budget: 1GiB, or fewer layers")
+        expected = f"be at least {least} bytes, for the features of one sample"
+        raise ModelError("`memory_budget`", expected, f"{memory_budget}", "memory_budget: 1GiB, or fewer layers")
 
 
 def bytes_of(features: Mapping[str, Tensor]) -> int:

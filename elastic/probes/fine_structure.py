@@ -16,7 +16,7 @@ from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
-from elastic.probes.engines import Engine, EngineName
+from elastic.probes.engines import EngineChoice, EngineName
 from elastic.probes.features import gram_matrices
 from elastic.probes.update_response import update_responses
 
@@ -59,7 +59,7 @@ class FineProbe:
         """Return the names of the readings of each layer and of the network, without reading anything."""
         return {layer: {UPDATES, FEATURES} for layer in self.model.layers}, {INPUTS}
 
-    def read(self, engine: Engine | EngineName = "auto") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    def read(self, engine: EngineChoice | EngineName = "auto") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """Return the readings of each layer and of the network, each with one entry a super-class.
 
         Parameters
@@ -83,7 +83,7 @@ class FineProbe:
         }
         return by_layer, {INPUTS: [f.get(INPUT) for f in features]}
 
-    def _updates(self, part: Samples, engine: Engine | EngineName) -> dict[str, UpdateResponse]:
+    def _updates(self, part: Samples, engine: EngineChoice | EngineName) -> dict[str, UpdateResponse]:
         fine = _numbered(part)
         return update_responses(
             self.model,

@@ -65,7 +65,7 @@ class Movements:
         return self.observed if self.places is None else self.places
 
 
-class Stepping(ABC):
+class Engine(ABC):
     """An engine at work on a model: it takes steps on single samples and follows how they move others.
 
     Parameters
@@ -130,7 +130,7 @@ class Stepping(ABC):
 
 
 def movements(
-    stepping: Stepping,
+    stepping: Engine,
     loss: Loss,
     stepped: tuple[Tensor, Tensor],
     observed: Tensor,
@@ -174,7 +174,7 @@ def movements(
 
 
 @contextmanager
-def _holding(stepping: Stepping, state: ModuleState) -> Iterator[None]:
+def _holding(stepping: Engine, state: ModuleState) -> Iterator[None]:
     stepping.state = state
     try:
         yield
@@ -187,7 +187,7 @@ def with_coupling(cost: Cost, stepped: int, width: int) -> Cost:
     return replace(cost, fixed=cost.fixed + 8 * stepped * (11 * stepped + 6 * width))
 
 
-def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor], plan: Plan) -> LossGradient:
+def loss_gradient(stepping: Engine, loss: Loss, stepped: tuple[Tensor, Tensor], plan: Plan) -> LossGradient:
     """Return the loss's gradient by the features of all stepped samples, parameters as of `movements`.
 
     A loss may couple its samples. They enter it together, so that how blocks are cut changes no step.
@@ -200,8 +200,8 @@ def loss_gradient(stepping: Stepping, loss: Loss, stepped: tuple[Tensor, Tensor]
     inputs, labels = stepped
     layer = stepping.model.layer_of(loss.layer)
     if stepping.layer != layer:
-        should, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
-        raise ModelError("`engine`", should, found, f"choose_engine(…, layer={layer!r})")
+        expected, found = f"step along features of {layer!r}, which the loss is of", repr(stepping.layer)
+        raise ModelError("`engine`", expected, found, f"choose_engine(…, layer={layer!r})")
     blocks = plan.blocks_of(len(inputs), plan.stepped)
     features = torch.cat([stepping.features(inputs[block])[stepping.layer] for block in blocks])
     return checked_gradient(loss, features, labels)

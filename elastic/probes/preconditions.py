@@ -7,9 +7,9 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import INPUT, TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.state import ModuleState, preserved
-from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 
@@ -151,11 +151,11 @@ def _read(model: TappedModel, samples: Tensor, state: ModuleState) -> Features:
         state.restore()
 
 
-def _check_same(first: Features, second: Features, should: str, found: str, hint: str) -> None:
+def _check_same(first: Features, second: Features, expected: str, found: str, hint: str) -> None:
     """Raise a ModelError about the first layer whose features differ."""
     for layer, features in first.items():
         if _differs(features, second[layer], REPEATED):
-            raise ModelError(f"layer {layer!r}", should, found, hint)
+            raise ModelError(f"layer {layer!r}", expected, found, hint)
 
 
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from elastic.metrics.rounding import magnitude
 from elastic.metrics.update import UpdateResponse, not_zero
-from elastic.probes.movements import Movements, Stepping
+from elastic.probes.movements import Engine, Movements
 from elastic.probes.plan import Cost
 
 #: Classes whose movements are added up at a time.
@@ -48,7 +48,7 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
     return cost.read(fixed, stepped, (24 * min(K, CLASSES) * widest, 20 * widest + 16 * min(K, CLASSES) + 64))
 
 
-def class_means(stepping: Stepping, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
+def class_means(stepping: Engine, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
     """Return the class means [K, d] of each layer in float64, NaN where a class has no sample; in batches."""
     sums: dict[str, Tensor] = {}
     for some, members in zip(inputs.split(batch), _members(labels, classes).split(batch), strict=True):
@@ -150,13 +150,13 @@ class LayerReader:
             self.own_norms[rows], self.carried = lengths(own) * scale, None
         self.norms[rows, columns] = lengths(moved) * scale[:, None]
         size = magnitude(own, dim=1)
-        products = inner(moved, (own / size).to(moved.dtype)[:, None]) * size
+        products = along_stepped(moved, (own / size).to(moved.dtype)) * size
         self.products[rows, columns] = products * scale[:, None].square()
         residual = self.means[self.labels[1][columns]]
         torch.sub(block.features[layer].double(), residual, out=residual)
         self.squares[columns] = torch.linalg.vector_norm(residual, dim=1).square()
         size = magnitude(residual)
-        along = inner(moved, (residual / size).to(moved.dtype)) * size
+        along = along_observed(moved, (residual / size).to(moved.dtype)) * size
         left_out = None if self.grouping.every_pair else ~self.grouping.counted[rows][:, columns]
         if left_out is not None and not bool(left_out.any()):
             left_out = None
@@ -250,16 +250,25 @@ def lengths(rows: Tensor) -> Tensor:
     return found
 
 
-def inner(rows: Tensor, others: Tensor) -> Tensor:
-    """Return the inner products of rows [..., d] with others that broadcast to them, as float64.
+def along_stepped(moved: Tensor, vectors: Tensor) -> Tensor:
+    """Return the inner products [c, m] of movements [c, m, d] with a vector of each stepped sample, [c, d]; as float64.
 
-    A product and a sum: batched products of matrices and vectors run several times slower on processors.
+    A product of a row and a transposed matrix: the processor's library reads the movements once for it, and several
+    times as long for a product of the matrix and a column, or for a product of numbers and a sum.
 
-    >>> inner(torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]), torch.tensor([[1.0, 1.0]])).tolist()
-    [[3.0], [7.0]]
+    >>> along_stepped(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, -1.0]])).tolist()
+    [[-1.0, -1.0]]
     """
-    products: Tensor = (rows * others).sum(dim=-1).double()
-    return products
+    return torch.bmm(vectors[:, None], moved.mT)[:, 0].double()
+
+
+def along_observed(moved: Tensor, vectors: Tensor) -> Tensor:
+    """Return the inner products [c, m] of movements [c, m, d] with a vector of each observed sample [m, d], as float64.
+
+    >>> along_observed(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])).tolist()
+    [[3.0, 4.0]]
+    """
+    return along_stepped(moved.transpose(0, 1), vectors).T
 
 
 def _at_least_single(moved: Tensor) -> Tensor:

@@ -24,9 +24,9 @@ from torch.utils._pytree import tree_leaves
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
+from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.state import ModuleState
-from elastic.models.trial import first_line
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, Reference

@@ -37,8 +37,8 @@ def collapse_samples(samples: Mapping[str, Samples], per_class: int | None, seed
         elsewhere = any(set(absent) - set(part.absent_classes()) for part in samples.values())
         other = "train samples of those that occur" if elsewhere else "a model with one output a class that occurs"
         hint = f"{other}, or no probe of collapse and of weights"
-        should = "hold samples of every class, as there is no mean of none"
-        raise DegenerateInput("`train`", should, f"none of {shorten(absent)}", hint)
+        expected = "hold samples of every class, as there is no mean of none"
+        raise DegenerateInput("`train`", expected, f"none of {shorten(absent)}", hint)
     chosen = {}
     for number, (split, part) in enumerate(samples.items()):
         index = choose_per_class(part.strata[0].cpu(), per_class, draws(seed, COLLAPSE_DRAW + 2 * number))

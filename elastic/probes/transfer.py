@@ -81,8 +81,8 @@ def episodes(labels: Tensor, shots: Sequence[int], count: int, seed: int, option
     generator, found = draws(seed, EPISODE_DRAW), {}
     for s in shots:
         if s > fewest:
-            should = f"be at most {fewest}, the samples of the rarest class from which they are drawn"
-            raise ModelError(option, should, str(s), f"shots: [{max(fewest, 1)}], or more samples per class")
+            expected = f"be at most {fewest}, the samples of the rarest class from which they are drawn"
+            raise ModelError(option, expected, str(s), f"shots: [{max(fewest, 1)}], or more samples per class")
         found[s] = torch.stack([
             torch.stack([m[torch.randperm(len(m), generator=generator)[:s]] for m in members]) for _ in range(count)
         ])  # fmt: skip
@@ -101,9 +101,9 @@ def check_features_budget(model: TappedModel, samples: Samples, count: int, memo
     with torch.no_grad(), probed(model):
         needed = count * bytes_of(flat_taps(model, samples.inputs[:1]))
     if needed > memory_budget:
-        should = f"be so few that their features, {needed} bytes, fit into the memory budget"
+        expected = f"be so few that their features, {needed} bytes, fit into the memory budget"
         raise ModelError(
-            option, should, f"{count} samples and {memory_budget} bytes", "a smaller number, or memory_budget"
+            option, expected, f"{count} samples and {memory_budget} bytes", "a smaller number, or memory_budget"
         )
 
 

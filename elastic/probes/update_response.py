@@ -11,7 +11,7 @@ from torch import Tensor
 from elastic.losses import Loss
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.probes.engines import Engine, EngineName, choose_engine
+from elastic.probes.engines import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.loss_reader import LossReader, with_losses
@@ -31,7 +31,7 @@ def update_responses(
     groups: Tensor | None = None,
     lr: float | None = None,
     same: Tensor | None = None,
-    engine: Engine | EngineName = "auto",
+    engine: EngineChoice | EngineName = "auto",
     memory_budget: int = 2**30,
     witness: Witness | None = None,
     observed_targets: Tensor | None = None,
@@ -79,9 +79,11 @@ def update_responses(
     example = observed[0][:1]
     with torch.no_grad(), probed(model):
         flat_taps(model, example)
-    if not isinstance(engine, Engine):
+    if not isinstance(engine, EngineChoice):
         layer = model.layer_of(loss.layer)
-        engine = choose_engine(model, example, engine=engine, finite=lr is not None, layer=layer)
+        engine = choose_engine(
+            model, example, engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
+        )
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)
     if same is not None:
         counted &= ~same
@@ -111,7 +113,7 @@ def update_responses(
     return {layer: found[layer] for layer in model.layers}
 
 
-def planned(engine: Engine, counted: Tensor, classes: int, memory_budget: int, *, losses: bool = False) -> Plan:
+def planned(engine: EngineChoice, counted: Tensor, classes: int, memory_budget: int, *, losses: bool = False) -> Plan:
     """Return the blocks of a probe whose pairs of samples are counted or not, [J, M] bool; losses are read or not.
 
     Raises

@@ -87,10 +87,10 @@ class EngineMismatch(ModelError):
         How far they differ, by layer.
     """
 
-    def __init__(self, field: str, should: str, found: str, hint: str, *, place: str | None = None,
+    def __init__(self, field: str, expected: str, found: str, hint: str, *, place: str | None = None,
                  check: EngineCheck | None = None) -> None:  # fmt: skip
         self.check = check
-        super().__init__(field, should, found, hint, place=place)
+        super().__init__(field, expected, found, hint, place=place)
 
 
 @dataclass

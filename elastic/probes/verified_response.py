@@ -10,14 +10,14 @@ from torch import Tensor
 
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.probes.engines import Engine
+from elastic.probes.engines import EngineChoice
 from elastic.probes.structured import Unsupported
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, verify
 
 #: The readings of each layer: update responses, and how far some of them are from real steps.
 READING, CHECK = "update", "probe_check"
 #: Gives the update responses by an engine, letting a witness keep some pairs.
-Respond = Callable[[Engine, Witness], dict[str, UpdateResponse]]
+Respond = Callable[[EngineChoice, Witness], dict[str, UpdateResponse]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Verified:
     """Update responses with the engine that computed them and how it was checked."""
 
     responses: dict[str, UpdateResponse]
-    engine: Engine
+    engine: EngineChoice
     check: EngineCheck
 
     def readings(self) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ class Verified:
 
 def verified_responses(
     respond: Respond,
-    engine: Engine,
+    engine: EngineChoice,
     model: TappedModel,
     inputs: tuple[Tensor, Tensor],
     pairs: Sequence[tuple[int, int]],
@@ -88,11 +88,11 @@ def verified_responses(
     return verified_responses(respond, other, model, inputs, pairs, lr)
 
 
-def mismatch(engine: Engine, check: EngineCheck) -> EngineMismatch:
+def mismatch(engine: EngineChoice, check: EngineCheck) -> EngineMismatch:
     """Return the error of an engine that differs from real steps and that no other one replaces."""
-    should = f"move features as a real step does, within {check.tolerance:.0e}"
+    expected = f"move features as a real step does, within {check.tolerance:.0e}"
     hints = {
         "structured": "engine: auto",
         "autodiff": "model.double(), or replacing what has another derivative than its values",
     }
-    return EngineMismatch("`engine`", should, f"{engine}: {check}", hints[engine.name], check=check)
+    return EngineMismatch("`engine`", expected, f"{engine}: {check}", hints[engine.name], check=check)

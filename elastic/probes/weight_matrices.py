@@ -153,8 +153,8 @@ class MatrixInputs:
             self.model(inputs.clone())
         for layer, matrix in self.matrices.items():
             if (matrix.module, matrix.run) not in entered:
-                should = "be led to by the same weights, applied in the same way, in every forward pass"
-                raise ModelError(f"layer `{layer}`", should, "a pass in which it is not", "probes: {weights: null}")
+                expected = "be led to by the same weights, applied in the same way, in every forward pass"
+                raise ModelError(f"layer `{layer}`", expected, "a pass in which it is not", "probes: {weights: null}")
         return {layer: entered[matrix.module, matrix.run] for layer, matrix in self.matrices.items()}
 
 

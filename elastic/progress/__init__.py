@@ -1,4 +1,4 @@
-"""What a study tells while it runs: bars on a terminal, plain lines elsewhere."""
+"""Progress of a running study: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Bars", "Lines", "Relay", "Watcher", "counting", "watcher"]
 
 
 def watcher() -> Watcher:
-    """Return bars if standard error is a terminal, else lines."""
+    """Return `Bars` if standard error is a terminal, else `Lines`."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 
 @contextmanager
 def counting() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function ``(part, done, of)`` that moves a bar on a terminal, and says nothing elsewhere."""
+    """Yield a function ``(part, done, of)`` that moves a bar on a terminal and does nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda part, done, of: None
         return

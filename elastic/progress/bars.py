@@ -1,4 +1,4 @@
-"""Bars: for a terminal."""
+"""Progress bars for a terminal."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from elastic.progress.watcher import Watcher
 
 
 class Bars(Watcher):
-    """A bar of the study with the time that is left, and under it a bar of each run that is under way."""
+    """A progress bar for the study with the remaining time, and one below it for each running run."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=cast(IO[str], Unfailing(sys.stderr)))
         self.course = Course()
-        # A row is one line: what is told at its end is cut first, and the bar is short where there is little room.
+        # A row is one line: on narrow terminals the text at its end is truncated first, then the bar gets shorter.
         self.progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
             BarColumn(max(8, min(30, self.console.width - 90))),
             TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True, justify="right")),
-            Told(table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            RowText(table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=self.console,
         )
-        self._study = self.progress.add_task("", total=None, count="", told="", visible=False)
+        self._study = self.progress.add_task("", total=None, count="", text="", visible=False)
         self._rows: dict[int | None, Row] = {}
 
     def __enter__(self) -> Watcher:
@@ -42,46 +42,46 @@ class Bars(Watcher):
         self.progress.stop()
 
     def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
-        """Show the bar of the study; it moves with the epochs, and tells the runs."""
+        """Show the bar of the study; it advances with epochs and shows the number of runs."""
         self.course.start(runs, finished, epochs)
-        self.progress.reset(self._study, description=name, count="", told=self.times, visible=True)
+        self.progress.reset(self._study, description=name, count="", text=self.times, visible=True)
         self.show_course()
 
     def times(self) -> str:
-        """Return how long the study took so far, and what is left; asked whenever the bars are drawn."""
+        """Return elapsed and remaining time; called whenever the bars are drawn."""
         course = self.course
         left = left_in_words(course.remaining) if course.finished < course.runs else ""
         return f"{timedelta(seconds=int(course.elapsed))}{', ' if left else ''}{left}"
 
     def show_course(self) -> None:
-        """Move the bar of the study."""
+        """Advance the bar of the study."""
         course = self.course
         share = course.finished / course.runs if not course.planned else course.done / course.planned
         count = f"{course.finished}/{course.runs} runs"
         self.progress.update(self._study, total=1.0, completed=share, count=count)
 
     def worker(self, place: int) -> Watcher:
-        """Return the row of one of several workers, whose notes name its run."""
+        """Return the row of one of several workers; its notes name the run."""
         return self._row(place)
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Show the bar of this run's epochs."""
+        """Show the bar of this run."""
         self._row(None).run_started(label, epochs, epoch)
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Move the bars."""
+        """Advance the bars."""
         self._row(None).epoch_done(epoch, scores, probed)
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Tell where the seconds went."""
+        """Print how long each phase of the run took."""
         self._row(None).run_finished(label, seconds)
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Take the bar of the run away."""
+        """Remove the bar of the run."""
         self._row(None).run_lost(label, again)
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Count the run of another process."""
+        """Count a run that another process finished."""
         self.course.end()
         self.show_course()
         self.note(f"{label}: finished by another process")
@@ -97,11 +97,11 @@ class Bars(Watcher):
 
 
 class Row(Watcher):
-    """The bar of the run that one worker, or this process, carries out; it keeps its place from run to run."""
+    """The bar of one worker's, or this process's, current run; its row stays in place from run to run."""
 
     def __init__(self, bars: Bars, *, is_worker: bool) -> None:
         self._bars, self._is_worker = bars, is_worker
-        self._task = bars.progress.add_task("", total=None, count="", told="", visible=False)
+        self._task = bars.progress.add_task("", total=None, count="", text="", visible=False)
         self._label, self._epochs, self._epoch = "", 0, 0
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
@@ -110,31 +110,31 @@ class Row(Watcher):
         self._bars.course.begin(epoch)
         count = f"epoch {epoch}/{epochs}"
         progress = self._bars.progress
-        progress.reset(self._task, total=epochs, completed=epoch, visible=True, description=label, count=count, told="")
+        progress.reset(self._task, total=epochs, completed=epoch, visible=True, description=label, count=count, text="")
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Move the bar, and that of the study."""
+        """Advance this bar and that of the study."""
         self._bars.course.train(epoch - self._epoch)
         self._epoch = epoch
         count = f"epoch {epoch}/{self._epochs}"
-        self._bars.progress.update(self._task, completed=epoch, count=count, told=in_words(scores))
+        self._bars.progress.update(self._task, completed=epoch, count=count, text=in_words(scores))
         self._bars.show_course()
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Take the bar away, and tell where the seconds went."""
+        """Remove the bar and print how long each phase of the run took."""
         self._bars.course.end(self._epochs - self._epoch)
         self._hide()
         self._bars.show_course()
         self._bars.note(f"{label}: {seconds_in_words(seconds) or 'finished'}")
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Take the bar away; the epochs are counted again when the run goes on."""
+        """Remove the bar; the epochs count again when the run resumes."""
         self._bars.course.leave(self._epoch if self._label else 0, again=again)
         self._hide()
         self._bars.show_course()
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Count the run of another process."""
+        """Count a run that another process finished."""
         self._bars.run_ended_elsewhere(label)
 
     def note(self, message: str) -> None:
@@ -147,7 +147,7 @@ class Row(Watcher):
 
 
 class Unfailing:
-    """A stream to a terminal that may be closed: a study that is told to stop then must come to its end."""
+    """A stream to a terminal that may be closed: a study that is stopping must still be able to finish."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -167,10 +167,10 @@ class Unfailing:
         return getattr(self._stream, name)
 
 
-class Told(ProgressColumn):
-    """What a row tells at its end: a text, or a function that is asked whenever the row is drawn."""
+class RowText(ProgressColumn):
+    """Column with the text at the end of a row: a string, or a function called whenever the row is drawn."""
 
     def render(self, task: Task) -> Text:
         """Return the text."""
-        told = task.fields["told"]
-        return Text(told() if callable(told) else told, style="dim")
+        text = task.fields["text"]
+        return Text(text() if callable(text) else text, style="dim")

@@ -1,4 +1,4 @@
-"""How far a study is, and how long it takes to its end."""
+"""Progress of a study in epochs, and its remaining time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Course:
     Attributes
     ----------
     runs, finished
-        Runs of the study, and those that have ended.
+        Number of runs, and of those that have ended.
     planned, done
-        Epochs that the runs which had not ended at the beginning plan, and how many of those are trained.
+        Epochs of the runs that had not ended at the start, and how many of them are trained.
     begun
-        When the count began, on the clock.
+        Time at which counting started.
 
     Examples
     --------
@@ -40,16 +40,16 @@ class Course:
         self._first: float | None = None
 
     def start(self, runs: int, finished: int, epochs: int) -> None:
-        """Enter the size of the study."""
+        """Set the size of the study."""
         self.runs, self.finished, self.planned = runs, finished, epochs
         self._per_run = epochs / max(1, runs - finished)
 
     def begin(self, epoch: int) -> None:
-        """Enter that a run begins or goes on after an epoch, which is not done again."""
+        """Count a run that starts, or resumes after an epoch."""
         self.done += epoch
 
     def train(self, epochs: int) -> None:
-        """Enter that so many more epochs of a run are done."""
+        """Count trained epochs of a run."""
         if epochs:
             self.done += epochs
             self._measured += epochs
@@ -57,24 +57,24 @@ class Course:
                 self._first, self._measured = self._clock(), 0
 
     def leave(self, epoch: int, *, again: bool) -> None:
-        """Enter that a run was left after an epoch; its epochs are counted once more if it is to go on."""
+        """Count a run that stopped after an epoch; its epochs count again if it will resume."""
         self.done -= epoch
         if not again:
             self.done += self._per_run
 
     def end(self, epochs_left: float | None = None) -> None:
-        """Enter that a run has ended, with so many epochs of its plan not trained here (None: all of them)."""
+        """Count an ended run, with the number of its planned epochs not trained here (None: all of them)."""
         self.finished += 1
         self.done += self._per_run if epochs_left is None else epochs_left
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return self._clock() - self.begun
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to the end if it goes on as fast as since the first epoch, None until that can be told."""
+        """Remaining seconds at the average speed since the first epoch; None before the first epoch."""
         if self._first is None or not self._measured:
             return None
         rate = (self._clock() - self._first) / self._measured
@@ -82,7 +82,7 @@ class Course:
 
 
 def in_words(scores: Mapping[str, float]) -> str:
-    """Return scores in a few words.
+    """Format scores.
 
     >>> in_words({"train loss": 0.01234, "test accuracy": 0.975})
     'train loss 0.0123, test accuracy 0.975'
@@ -91,7 +91,7 @@ def in_words(scores: Mapping[str, float]) -> str:
 
 
 def seconds_in_words(seconds: Mapping[str, float]) -> str:
-    """Return where the seconds of a run went.
+    """Format how long each phase of a run took.
 
     >>> seconds_in_words({"training": 6.12, "writing": 0.5})
     '6.1 s training, 0.5 s writing'
@@ -100,7 +100,7 @@ def seconds_in_words(seconds: Mapping[str, float]) -> str:
 
 
 def left_in_words(seconds: float | None) -> str:
-    """Return the time to the end of a study.
+    """Format the remaining time of a study.
 
     >>> [left_in_words(seconds) for seconds in (None, 42.0, 200.0, 11700.0, 200000.0)]
     ['', 'about 42 s left', 'about 3 min left', 'about 3 h 15 min left', 'about 2 d 8 h left']

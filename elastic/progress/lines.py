@@ -1,4 +1,4 @@
-"""Plain lines: for logs, files and pipes."""
+"""Progress as plain lines, for logs, files and pipes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TextIO
 from elastic.progress.course import Course, in_words, left_in_words, seconds_in_words
 from elastic.progress.watcher import Watcher
 
-#: Seconds after which a run tells its epoch, probed or not.
+#: Seconds without output after which a run prints its epoch, probed or not.
 SILENCE = 30.0
 
 
 class Lines(Watcher):
-    """Writes a line at each probed epoch, and when a run has told nothing for half a minute."""
+    """Writes a line at each probed epoch, and after half a minute without output."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
@@ -26,7 +26,7 @@ class Lines(Watcher):
         self._workers: dict[int, LinesOfWorker] = {}
 
     def worker(self, place: int) -> Watcher:
-        """Return the lines of one of several workers: each names its run."""
+        """Return the lines of one of several workers; each names its run."""
         return self._workers.setdefault(place, LinesOfWorker(self))
 
     def note(self, message: str) -> None:
@@ -34,32 +34,32 @@ class Lines(Watcher):
         self.write(message)
 
     def write(self, message: str) -> None:
-        """Write a line with the seconds since the start; nothing if the reader has gone."""
+        """Write a line with the seconds since the start; does nothing if the pipe is closed."""
         self._last = time.monotonic()
         with suppress(OSError):
             print(f"[{self._last - self.course.begun:7.1f}s] {message}", file=self.stream, flush=True)
 
     def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
-        """Write the study's size."""
+        """Write the size of the study."""
         self.course.start(runs, finished, epochs)
         before = f", {finished} finished before" if finished else ""
         self.write(f"study {name}: {runs} runs{before}")
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Write which run begins or goes on."""
+        """Write which run starts or resumes."""
         self.label, self.epochs, self._epoch = label, epochs, epoch
         self.course.begin(epoch)
         self.write(f"{label}: {f'resumed after epoch {epoch}' if epoch else 'started'} ({epochs} epochs)")
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Write the scores of a probed epoch, or after a long silence."""
+        """Write the scores of a probed epoch, or after a long time without output."""
         self.course.train(epoch - self._epoch)
         self._epoch = epoch
         if probed or time.monotonic() - self._last >= SILENCE:
             self.write(f"{self.label}: epoch {epoch}/{self.epochs}  {in_words(scores)}")
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Write where the seconds went, and how far the study is."""
+        """Write how long each phase of the run took, and the progress of the study."""
         course = self.course
         course.end(self.epochs - self._epoch)
         left = left_in_words(course.remaining) if course.finished < course.runs else ""
@@ -68,18 +68,18 @@ class Lines(Watcher):
         self.label = ""
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Count the epochs of the run again when it goes on."""
+        """Count the epochs of the run again when it resumes."""
         self.course.leave(self._epoch if self.label else 0, again=again)
         self.label = ""
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Count the run of another process."""
+        """Count a run that another process finished."""
         self.course.end()
         self.write(f"{label}: finished by another process")
 
 
 class LinesOfWorker(Lines):
-    """Lines of one of several workers, whose notes are told with the run that they are about."""
+    """Lines of one of several workers; each note names the run."""
 
     def __init__(self, whole: Lines) -> None:
         super().__init__(whole.stream)

@@ -1,4 +1,4 @@
-"""Who is told how a study goes."""
+"""Callbacks for the progress of a study."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import TracebackType
 
 
 class Watcher:
-    """Is told how a study goes; this one says nothing.
+    """Base class of progress callbacks; its methods do nothing.
 
-    Used as a context manager around a whole study. Of one run its methods are called in their order, ``run_started``
-    first; the runs of several workers are told to the watchers that `worker` returns, all in the same thread.
+    Used as a context manager around a whole study. For each run the methods are called in order, ``run_started`` first;
+    runs of several workers are reported to the watchers that `worker` returns, all in the same thread.
     """
 
     def __enter__(self) -> Watcher:
@@ -22,66 +22,66 @@ class Watcher:
         return None
 
     def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
-        """Tell how many runs the study has, how many were finished before, and how many epochs the others plan."""
+        """Called with the number of runs, of runs already finished, and of epochs of the others."""
 
     def worker(self, place: int) -> Watcher:
-        """Return who is told of the runs of one of several workers; ``place`` counts from 0."""
+        """Return the watcher for one of several workers; ``place`` counts from 0."""
         return self
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Tell that a run begins, or goes on after ``epoch``."""
+        """Called when a run starts, or resumes after ``epoch``."""
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Tell that an epoch is trained, measured and recorded."""
+        """Called when an epoch is trained, measured and recorded."""
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Tell that a run is done, and where its seconds went."""
+        """Called when a run is done, with the seconds of each phase."""
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Tell that a run was left before its end, and whether it is to go on: it was stopped, failed or died."""
+        """Called when a run was stopped, failed or died before its end; ``again`` says whether it will resume."""
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Tell that another process has ended a run."""
+        """Called when another process has finished a run."""
         self.note(f"{label}: finished by another process")
 
     def note(self, message: str) -> None:
-        """Tell something else that the user should know."""
+        """Called with any other message for the user."""
 
 
 class Relay(Watcher):
-    """Passes on what it is told, but for the beginning and the end."""
+    """Forwards every call to another watcher, except entering and leaving the context."""
 
     def __init__(self, watch: Watcher) -> None:
         self._watch = watch
 
     def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.study_started(name, runs, finished, epochs)
 
     def worker(self, place: int) -> Watcher:
-        """Pass it on."""
+        """Forward the call."""
         return self._watch.worker(place)
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.run_started(label, epochs, epoch)
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.epoch_done(epoch, scores, probed)
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.run_finished(label, seconds)
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.run_lost(label, again)
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.run_ended_elsewhere(label)
 
     def note(self, message: str) -> None:
-        """Pass it on."""
+        """Forward the call."""
         self._watch.note(message)

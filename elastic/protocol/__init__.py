@@ -2,7 +2,7 @@
 
     file -> text with places -> plain data -> sections, checked in every cell of the grid -> `Protocol`
 
-Nothing here needs torch; the rooms of registered functions are read when a component is looked up.
+Nothing here needs torch; packages of registered functions are imported when a component is looked up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Modules that the command line allows, and where each may be found beside the ordinary places."""
+"""Modules allowed by ``--allow``, with an additional folder to search each in."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class Allowed(str):
-    """The name of a module from which code may be imported, and a folder in which it may lie.
+    """The name of a module whose code may be imported, and an additional folder to search it in.
 
-    It is a text, the name, so that whatever hands modules on hands the folder on with it: to workers, to a scheduler.
+    A subclass of `str`, so that the folder travels with the name to workers and schedulers.
 
     Examples
     --------
@@ -27,11 +27,11 @@ class Allowed(str):
         return text
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        """Return what a process that unpickles it hands to `__new__`."""
+        """Return the arguments of `__new__` for unpickling."""
         return str(self), self.folder
 
 
 def allow_beside(modules: Iterable[str], folder: Path | None) -> tuple[str, ...]:
-    """Return allowed modules, which may lie in a folder, too; None: only where Python looks for modules."""
+    """Return allowed modules that are also searched in a folder; None: only in Python's search path."""
     given = (modules,) if isinstance(modules, str) else tuple(modules)
     return given if folder is None else tuple(Allowed(name, folder.absolute()) for name in given)

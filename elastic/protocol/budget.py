@@ -10,7 +10,7 @@ UNITS = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 
 
 def read_bytes(budget: Any) -> int:
-    """Return the number of bytes of a text such as ``512MiB``, or of a number.
+    """Parse a number of bytes, or a string such as ``512MiB``.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_bytes(budget: Any) -> int:
 
 
 def spell_bytes(budget: Any) -> str:
-    """Return a budget in the largest unit that leaves a whole number: one amount, one spelling.
+    """Format a number of bytes in the largest unit that gives an integer, so that the spelling is unique.
 
     >>> spell_bytes(2**30), spell_bytes("1536 MiB"), spell_bytes("2048MiB")
     ('1GiB', '1536MiB', '2GiB')

@@ -1,4 +1,4 @@
-"""The canonical form of plain data: one text, one digest for all spellings of one meaning."""
+"""The canonical form of plain data: equivalent data have the same text and the same digest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from elastic.protocol.words import told
+from elastic.protocol.formatting import format_value
 
 _NOTHING = object()
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON would give it back: lists for tuples, and one zero.
+    """Convert a value to what a JSON round trip returns: tuples become lists, -0.0 becomes 0.0.
 
     >>> plain({"betas": (0.9, -0.0)})
     {'betas': [0.9, 0.0]}
@@ -28,7 +28,7 @@ def plain(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of plain data: sorted keys, no blanks, floats as Python's shortest repr.
+    """Return the canonical JSON text: sorted keys, no white space, floats as Python's shortest repr.
 
     >>> canonical_json({"lr": 1e-3, "epochs": 5})
     '{"epochs":5,"lr":0.001}'
@@ -65,4 +65,4 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
 
 
 def _told(value: Any) -> str:
-    return "nothing" if value is _NOTHING else told(value)
+    return "nothing" if value is _NOTHING else format_value(value)

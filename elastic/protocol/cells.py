@@ -1,4 +1,4 @@
-"""The cells of a grid: what each of them runs, and the digest that names it."""
+"""The cells of a grid: settings, coordinates and digest of each run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Cell:
     Attributes
     ----------
     index
-        Number of the cell in the order of the product of the dims, in which the last one, seed, runs fastest.
+        Index in the product of the dims, in which the last dim, seed, varies fastest.
     coordinates
         Label on each dim of the grid, in the order of the dims.
     settings
-        What is run.
+        Settings of the run.
     digest
         First 16 hexadecimal digits of the SHA-256 of the canonical settings.
     """
@@ -42,9 +42,9 @@ def build_cells(sections: Sections, grid: Grid) -> tuple[Cell, ...]:
     Parameters
     ----------
     sections
-        A complete protocol's.
+        Sections of a complete protocol.
     grid
-        Of complete axes: their values are what stands at their path when all defaults are filled in.
+        Grid of complete axes, whose values have all defaults filled in.
     """
     variants = {name: _variants(name, getattr(sections, name), grid) for name in Sections.model_fields}
     texts = {
@@ -63,10 +63,10 @@ def build_cells(sections: Sections, grid: Grid) -> tuple[Cell, ...]:
 
 
 def cell_digests(sections: Mapping[str, Mapping[str, Any]], grid: Grid) -> Iterator[str]:
-    """Yield the digest of each cell of canonical sections as they are, in the order of the cells' index.
+    """Yield the digest of each cell of canonical sections, in the order of the cells' index.
 
-    No default is filled in: the cells of a protocol that lacks an option keep the names that they had before the
-    option existed. The text of each section is made once for all cells that share it.
+    Defaults are not filled in: the cells of a protocol that lacks an option keep the names that they had before the
+    option existed. The text of each section is built once for all cells that share it.
     """
     texts = {}
     for name, section in sections.items():
@@ -98,9 +98,9 @@ def _variants(name: str, section: Strict, grid: Grid) -> tuple[list[str], dict[t
 
 
 def representatives(cells: Iterable[Cell]) -> list[Cell]:
-    """Return cells of one seed in which every label of every other dim occurs, each with one that is new.
+    """Return cells of one seed that together contain every label of every other dim.
 
-    Their number is at most that of all labels, however large the product of the dims is.
+    Each adds a new label, so that their number is at most the number of labels, not the size of the product.
     """
     seen: set[tuple[str, str]] = set()
     found: list[Cell] = []

@@ -8,9 +8,9 @@ from functools import cache
 from importlib import resources
 
 from elastic.errors import ProtocolError
-from elastic.protocol.explanation import Problem
+from elastic.protocol.formatting import dotted
 from elastic.protocol.paths import Path
-from elastic.protocol.words import dotted
+from elastic.protocol.validation_errors import Problem
 from elastic.registry import nearest
 
 
@@ -29,8 +29,8 @@ def unknown_citations(cites: Sequence[object]) -> list[Problem]:
     """Return a problem for each cite that no entry has as its key."""
     known = list(cite_keys())
     if len(cites) > len(known):
-        should = f"be at most {len(known):,} keys, as many as there are"
-        error = ProtocolError("`cites`", should, f"{len(cites):,}", "each key once (elastic/references.bib)")
+        expected = f"be at most {len(known):,} keys, as many as there are"
+        error = ProtocolError("`cites`", expected, f"{len(cites):,}", "each key once (elastic/references.bib)")
         return [Problem(("cites",), error)]
     problems = []
     for number, key in enumerate(cites):

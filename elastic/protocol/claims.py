@@ -1,4 +1,4 @@
-"""Claims in a protocol: looked up in their registry, completed, and held against the protocol's own axes."""
+"""Claims in a protocol: lookup in the registry, default options, and validation against the protocol's axes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.citations import cite_keys
 from elastic.protocol.components import complete_component
-from elastic.protocol.explanation import NOTHING, Problem, unknown_key
+from elastic.protocol.diagnostics import first_mistake
+from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, without_later
-from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Places
+from elastic.protocol.positions import Places
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
 from elastic.protocol.sections import Component
-from elastic.protocol.words import dotted, one_line, told
+from elastic.protocol.validation_errors import NOTHING, Problem, unknown_key
 from elastic.registry import Entry, nearest, registry
 
-#: Variables of the cube that are no metrics: what training itself tells.
+#: Variables of the cube that are not metrics: those of the group ``training``.
 OF_TRAINING = ("accuracy", "gradient_norm", "loss", "lr", "objective")
 
-#: Variables that are computed from the cube's when they are read (`elastic.analysis.derived`).
+#: Variables derived from those of the cube (`elastic.analysis.derived`).
 OF_ANALYSIS = ("kernel_change", "nc1_depth_slope")
 
-#: Dims of the cube that `where` may name beside the axes and the dims of registered probes; their labels are known once
-#: data are read.
+#: Dims of the cube that `where` may name besides axes and dims of registered probes; their labels are known only after
+#: reading the data.
 OF_CUBE = ("class", "other_class", "component", "stepped_class", "observed_class")
 
 #: Claims of one protocol.
 MOST = 1_000
 
-#: Positive labels without which a line of logs is no evidence of a power: two always lie on one.
+#: Fewest positive labels for fitting a power law: two points always lie on a line.
 LEAST_NUMBERS = 3
 
 
@@ -43,20 +43,20 @@ def complete_claims(
     earlier: Earlier = never,
     along: Mapping[str, list[Any]] | None = None,
 ) -> tuple[list[Any], list[Problem]]:
-    """Return claims with every option's value, and what is wrong with them.
+    """Fill in the options of claims; return the claims and their problems.
 
-    Later options that mean what earlier releases did are left out of them (`elastic.protocol.later_components`).
+    Later options with the behaviour of earlier releases are left out (`elastic.protocol.later_components`).
 
     Parameters
     ----------
     written
         The protocol's ``claims``.
     axes
-        Labels on each axis of the protocol but the seed; None where they are not known.
+        Labels on each axis of the protocol except the seed; None if unknown.
     earlier
-        As `elastic.protocol.components.complete` takes it.
+        See `elastic.protocol.components.complete`.
     along
-        Labels of axes that vary together with others: `where` may name them, no other option.
+        Labels of axes that vary together with others: only `where` may name them.
     """
     if not isinstance(written, list):
         return written, []  # the schema says what is wrong
@@ -76,24 +76,24 @@ def complete_claims(
     return completed, problems
 
 
-#: What a file of claims says at least.
+#: Smallest file of claims, for hints.
 CLAIMS_FILE = "a file with claims: [{name: collapse_deepens_with_depth}] (elastic list claims)"
 
 
 @dataclass(frozen=True)
 class ReadClaim:
-    """A claim as it was read from a file.
+    """A claim read from a file.
 
     Attributes
     ----------
     name
-        Of the claim, or what stands in its place.
+        Name of the claim, or the value given in place of it.
     component
-        The claim, complete; None if there is a mistake in it.
+        The complete claim; None if it is invalid.
     error
-        The first mistake in it with its place, and its others.
+        The first error with its location; further ones are in its ``others``.
     place_of
-        Returns the place of an option in the file, from its path in the claim.
+        Returns the location of an option in the file from its path in the claim.
     """
 
     name: str
@@ -103,12 +103,12 @@ class ReadClaim:
 
 
 def load_claims(path: Given) -> list[Component]:
-    """Return the claims of a protocol, by its name, its file or as a dictionary, complete; nothing else of it counts.
+    """Load only the claims of a protocol given by name, file or dictionary.
 
     Raises
     ------
     ElasticError
-        For the first claim with a mistake, with its place; if there are none.
+        For the first invalid claim, with its location; if there are no claims.
     """
     read = read_claims(path)
     for claim in read:
@@ -118,7 +118,7 @@ def load_claims(path: Given) -> list[Component]:
 
 
 def read_claims(path: Given) -> list[ReadClaim]:
-    """Return the claims of a protocol file, each complete or with what is wrong with it.
+    """Read the claims of a protocol file; each is complete or has an error.
 
     Raises
     ------
@@ -128,11 +128,11 @@ def read_claims(path: Given) -> list[ReadClaim]:
     try:
         tree = read_protocol(path).tree
     except ProtocolError as error:
-        if error.should != "be a readable file":
+        if error.expected != "be a readable file":
             raise
-        raise ProtocolError("the file of claims", error.should, error.found, CLAIMS_FILE, place=error.place) from None
+        raise ProtocolError("the file of claims", error.expected, error.found, CLAIMS_FILE, place=error.place) from None
     if not isinstance(tree.data.get("claims"), list):
-        hint, found = "a part `claims:` as in protocols/quickstart.yaml", told(tree.data.get("claims"))
+        hint, found = "a part `claims:` as in protocols/quickstart.yaml", format_value(tree.data.get("claims"))
         found = found if "claims" in tree.data else NOTHING
         problem = Problem(("claims",), ProtocolError(dotted(("claims",)), "be a list of claims", found, hint))
         raise first_mistake([problem], tree.places)
@@ -162,7 +162,7 @@ def _is_claim(claim: Any) -> bool:
 
 def _shapeless(number: int, claim: Any) -> Problem:
     path: Path = ("claims", number)
-    return Problem(path, ProtocolError(dotted(path), "be a claim with its options", told(claim), "{name: …}"))
+    return Problem(path, ProtocolError(dotted(path), "be a claim with its options", format_value(claim), "{name: …}"))
 
 
 def _misfits(
@@ -172,7 +172,7 @@ def _misfits(
     axes: Mapping[str, list[Any]],
     along: Mapping[str, list[Any]],
 ) -> Iterator[Problem]:
-    """Yield a problem for each option that names a variable, axis or label that the study cannot have."""
+    """Yield a problem for each option that names an unknown variable, axis or label."""
     for name, field in entry.options.model_fields.items():
         extra = field.json_schema_extra
         kind, value = (extra.get("names") if isinstance(extra, dict) else None), claim.get(name)
@@ -192,7 +192,7 @@ def _misfits(
 
 
 def names_of_variables() -> list[str]:
-    """Return the names of all variables that a claim may be about, in alphabetical order."""
+    """Return the names of all variables that claims can use, in alphabetical order."""
     return sorted([*registry("metrics").names(), *OF_TRAINING, *OF_ANALYSIS])
 
 
@@ -201,7 +201,7 @@ def _no_variable(path: Path, name: str) -> Problem | None:
     if name.rpartition("/")[2] in known:
         return None
     hint = nearest(name.rpartition("/")[2], known, fallback="one of `elastic list metrics`")
-    return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", told(name), hint))
+    return Problem(path, ProtocolError(dotted(path), "be a variable of the cube", format_value(name), hint))
 
 
 def _is_positive(label: Any) -> bool:
@@ -220,10 +220,10 @@ def _no_setting(path: Path, where: Mapping[str, Any], axes: Mapping[str, list[An
             yield _unlike((*path, dim), label, axes[dim], f"be a label on the axis {dim}")
         elif dim not in axes and dim not in OF_CUBE and dim not in (further := dims_of_probes()):
             known = list(dict.fromkeys([*axes, *OF_CUBE]))
-            # A dim of a probe that need not be on is proposed only where it looks like what is written.
+            # The dim of a disabled probe is suggested only if it resembles the name given.
             if nearest(dim, sorted(further), fallback="") and not nearest(dim, known, fallback=""):
                 known += sorted(further)
-            yield unknown_key((*path, dim), known, should="be an axis of the protocol or a dim of the cube")
+            yield unknown_key((*path, dim), known, expected="be an axis of the protocol or a dim of the cube")
 
 
 def _same(label: Any, known: Any) -> bool:
@@ -234,7 +234,7 @@ def _spelled(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _unlike(path: Path, value: Any, known: list[Any], should: str, fallback: str | None = None) -> Problem:
+def _unlike(path: Path, value: Any, known: list[Any], expected: str, fallback: str | None = None) -> Problem:
     names = [str(label) for label in known]
     hint = nearest(str(value), names, fallback=fallback or f"one of {', '.join(names)}")
-    return Problem(path, ProtocolError(dotted(path), should, told(value), hint))
+    return Problem(path, ProtocolError(dotted(path), expected, format_value(value), hint))

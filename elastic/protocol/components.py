@@ -1,4 +1,4 @@
-"""Components in a protocol: looked up in their registries, their options checked and completed."""
+"""Components in a protocol: lookup in the registries, validation and default values of their options."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import pydantic
 
 from elastic.errors import NotAllowed, ProtocolError, UnknownName
 from elastic.protocol.canonical import plain
-from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at, unknown_key
-from elastic.protocol.key_homes import EXTERNAL
+from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, with_earlier
+from elastic.protocol.misplaced_keys import EXTERNAL
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.words import dotted, one_line, told
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at, unknown_key
 from elastic.registry import Entry, registry
 
 
 def complete(section: str, written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
-    """Return a section with all its components complete, and what is wrong with them.
+    """Complete all components of a section; return the section and its problems.
 
     Parameters
     ----------
     section
         One of `Sections`.
     written
-        ``{section: …}`` as the user wrote it, or without it.
+        ``{section: …}`` as written by the user, or empty.
     earlier
-        Tells which later options mean what earlier releases did, where they are not written.
+        Decides which later options, if not written, keep the behaviour of earlier releases.
     """
     problems: list[Problem] = []
     for path, kind in COMPONENTS.items():
@@ -48,7 +48,7 @@ def complete(section: str, written: dict[str, Any], earlier: Earlier = never) ->
 
 
 def default_component(path: Path) -> dict[str, Any] | None:
-    """Return the component that is meant where none is written, None where one must be.
+    """Return the default component of a section, None if it must be given.
 
     >>> default_component(("optimizer", "schedule")), default_component(("model",))
     ({'name': 'constant'}, None)
@@ -58,7 +58,7 @@ def default_component(path: Path) -> dict[str, Any] | None:
 
 
 def spell_out(written: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return plain sections in which the components around a path are mappings, so that it can be set.
+    """Expand component names along a path to mappings, so that the path can be set.
 
     >>> spell_out({"loss": "mse"}, ("loss", "scale"))
     {'loss': {'name': 'mse'}}
@@ -75,14 +75,14 @@ def spell_out(written: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
-    """Return the problem of a model whose code the command line does not allow, if it is one.
+    """Return the problem of a model whose code the command line does not allow, or None.
 
     Parameters
     ----------
     section
-        ``{"model": …}``, complete.
+        Complete ``{"model": …}``.
     allow
-        Modules; each allows itself and what lies under it.
+        Allowed modules, including their submodules.
     """
     model = section.get("model")
     if not isinstance(model, dict) or model.get("name") != EXTERNAL:
@@ -94,9 +94,9 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
     if module and any(module == name or module.startswith(f"{name}.") for name in allow):
         return None
     path: Path = ("model", "target")
-    should = "be of a module that the command line allows"
+    expected = "be of a module that the command line allows"
     hint = f"--allow {one_line(module) or 'package.module'} (it runs that module's code)"
-    return Problem(path, NotAllowed(dotted(path), should, told(target), hint))
+    return Problem(path, NotAllowed(dotted(path), expected, format_value(target), hint))
 
 
 def _is_required(section: str) -> bool:
@@ -106,20 +106,20 @@ def _is_required(section: str) -> bool:
 def complete_component(
     path: Path, kind: str, written: Any, *, shared: set[str], earlier: Earlier = never
 ) -> tuple[Any, list[Problem]]:
-    """Return one component with every option's value, and what is wrong with it.
+    """Fill in the options of one component; return it and its problems.
 
     Parameters
     ----------
     path
-        Where it stands in the protocol.
+        Path in the protocol.
     kind
-        Of the registry that it is looked up in.
+        Kind of the registry.
     written
-        As the user wrote it.
+        The component as written by the user.
     shared
-        Keys beside its options that belong to the section (``name`` is one).
+        Keys that belong to the section, not to the component (such as ``name``).
     earlier
-        As `complete` takes it.
+        See `complete`.
     """
     component = {"name": written} if isinstance(written, str) else written
     name = (*path, "name")
@@ -133,7 +133,7 @@ def complete_component(
     try:
         entry = registry(kind).get(component["name"])
     except UnknownName as error:
-        return component, [Problem(name, UnknownName(dotted(name), error.should, error.found, error.hint))]
+        return component, [Problem(name, UnknownName(dotted(name), error.expected, error.found, error.hint))]
     options = {key: value for key, value in component.items() if key not in shared}
     completed, problems = complete_options(path, entry, options, shared=shared, earlier=earlier)
     return {key: value for key, value in component.items() if key in shared} | completed, problems
@@ -142,24 +142,24 @@ def complete_component(
 def complete_options(
     path: Path, entry: Entry, written: dict[str, Any], *, shared: Collection[str] = (), earlier: Earlier = never
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Return every option of a registered function with its value, and what is wrong with those that are written.
+    """Fill in the options of a registered function; return them and their problems.
 
     Parameters
     ----------
     path
-        Where the options stand in the protocol.
+        Path of the options in the protocol.
     entry
         The registered function.
     written
-        Options as the user wrote them.
+        Options as written by the user.
     shared
-        Keys beside the options that belong to the section.
+        Keys that belong to the section, not to the options.
     earlier
-        As `complete` takes it.
+        See `complete`.
     """
     known = [*entry.options.model_fields, *sorted(set(shared) - {"name"})]
-    should = f"be an option of {entry.name!r}"
-    problems = [unknown_key((*path, key), known, should=should) for key in written if key not in known]
+    expected = f"be an option of {entry.name!r}"
+    problems = [unknown_key((*path, key), known, expected=expected) for key in written if key not in known]
     options = {key: value for key, value in written.items() if key in known}
     options = with_earlier(entry.options, options, earlier)
     try:

@@ -1,4 +1,4 @@
-"""Mistakes in ``together`` and ``exclude``: each with its path, so that it is told with file, line and column."""
+"""Validation of ``together`` and ``exclude``; each error has a path, from which file, line and column are found."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import pydantic
 from elastic.errors import ProtocolError
 from elastic.protocol.canonical import canonical_json
 from elastic.protocol.dims import MAX_CELLS, Crossing, Grid, Together
-from elastic.protocol.explanation import SCHEMA_HINT, Problem, explain, unknown_key
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes
 from elastic.protocol.paths import Path
 from elastic.protocol.schema import Protocol
-from elastic.protocol.words import dotted, told
+from elastic.protocol.validation_errors import SCHEMA_HINT, Problem, explain, unknown_key
 from elastic.registry import nearest
 
 
 def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list[Problem]]:
-    """Return the grid of a protocol as written, or None and what is wrong with it.
+    """Read the grid of a protocol; return it, or None and the problems.
 
     Parameters
     ----------
     written
-        The protocol.
+        The protocol as written.
     axes
-        Its axes, as written.
+        Its axes as written.
     """
     plain = {key: written[key] for key in Crossing.model_fields if key in written}
     try:
@@ -41,8 +41,8 @@ def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list
         return None, problems
     whole = Grid(axes, crossing.together)
     if whole.places > MAX_CELLS:
-        should = f"make at most {MAX_CELLS:,} runs (they make {whole.places:,})"
-        return None, [_problem(("axes",), should, told(written["axes"]), SCHEMA_HINT)]
+        expected = f"make at most {MAX_CELLS:,} runs (they make {whole.places:,})"
+        return None, [_problem(("axes",), expected, format_value(written["axes"]), SCHEMA_HINT)]
     problems = [one for i, condition in enumerate(plain.get("exclude", ())) for one in _wrong(i, condition, whole)]
     if problems:
         return None, problems
@@ -52,9 +52,9 @@ def read_grid(written: Mapping[str, Any], axes: Axes) -> tuple[Grid | None, list
 
 
 def completed(grid: Grid, axes: Axes) -> dict[str, Any]:
-    """Return ``together`` and ``exclude`` of a grid in their canonical form, which names the labels of complete axes.
+    """Return the canonical form of ``together`` and ``exclude``, which uses the labels of complete axes.
 
-    The order of conditions and of their keys has no meaning: files that mean the same have one digest.
+    The order of conditions and of their keys is irrelevant: equivalent files have the same digest.
     """
     whole = Grid(axes, grid.together)
     conditions = []
@@ -70,14 +70,18 @@ def completed(grid: Grid, axes: Axes) -> dict[str, Any]:
 
 
 def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
-    """Return a problem for each axis with a value or a label twice; one that varies with others may have them."""
+    """Return a problem for each axis with duplicate values or labels, allowed only for axes that vary together."""
     grouped, found = {axis for group in together.values() for axis in group.axes}, []
     for name, axis in axes.named.items():
         for key, values in (("values", axis.values), ("labels", axis.labels)):
             if name not in grouped and len({canonical_json(one) for one in values}) < len(values):
                 once = list({canonical_json(one): one for one in values}.values())
-                hint = f"{key}: {told(once)}" if values == axis.labels == axis.values else "another one for each place"
-                found.append(_problem(("axes", name, key), "hold nothing twice", told(values), hint))
+                hint = (
+                    f"{key}: {format_value(once)}"
+                    if values == axis.labels == axis.values
+                    else "another one for each place"
+                )
+                found.append(_problem(("axes", name, key), "hold nothing twice", format_value(values), hint))
                 break
     return found
 
@@ -91,8 +95,8 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
     for i, axis in unknown:
         known = list(axes.named)
         hint = nearest(axis, known, fallback=f"one of {', '.join(known)}" if known else "an axis of that name")
-        should = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
-        yield _problem((*inner, i), should, told(axis), hint)
+        expected = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
+        yield _problem((*inner, i), expected, format_value(axis), hint)
     if unknown:
         return
     lengths = {axis: len(axes.named[axis].values) for axis in group.axes}
@@ -110,8 +114,8 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
             yield _problem(inner, "differ at every position", found, "each combination once (seeds are an axis)")
             return
     if group.labels is not None and len(group.labels) != len(rows):
-        should = f"have one label for each of the {len(rows)} positions"
-        yield _problem((*path, "labels"), should, told(group.labels), "leaving them out")
+        expected = f"have one label for each of the {len(rows)} positions"
+        yield _problem((*path, "labels"), expected, format_value(group.labels), "leaving them out")
 
 
 def _in_two(together: Mapping[str, Together], written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -126,40 +130,40 @@ def _in_two(together: Mapping[str, Together], written: Mapping[str, Any]) -> Ite
 
 
 def _wrong(number: int, condition: Mapping[str, Any], grid: Grid) -> Iterator[Problem]:
-    """Yield what is wrong with a condition: unknown axes and labels; that it fits no cell."""
+    """Yield the problems of a condition: unknown axes and labels, or no matching cell."""
     path: Path = ("exclude", number)
     wrong = []
     for name, wanted in condition.items():
         known = grid.axes.labels | grid.labels
         if name not in known:
-            wrong.append(unknown_key((*path, name), list(known), should="be an axis of the protocol"))
+            wrong.append(unknown_key((*path, name), list(known), expected="be an axis of the protocol"))
             continue
         for i, label in enumerate(wanted if isinstance(wanted, list) else [wanted]):
             try:
                 grid.fitting(name, label)
             except ValueError:
                 place: Path = (*path, name, i) if isinstance(wanted, list) else (*path, name)
-                labels = [told(one) if isinstance(one, bool) else str(one) for one in known[name]]
+                labels = [format_value(one) if isinstance(one, bool) else str(one) for one in known[name]]
                 hint = nearest(str(label), labels, fallback=f"one of {', '.join(labels[:12])}")
-                wrong.append(_problem(place, f"be a label on the axis {name}", told(label), hint))
+                wrong.append(_problem(place, f"be a label on the axis {name}", format_value(label), hint))
     yield from wrong
     if not wrong and next(grid.drops(condition), None) is None:
         yield _problem(
-            path, "drop a run", f"labels that never occur together in {told(dict(condition))}", "leaving it out"
+            path, "drop a run", f"labels that never occur together in {format_value(dict(condition))}", "leaving it out"
         )
 
 
 def _empty(grid: Grid) -> Iterator[Problem]:
-    """Yield the problem of conditions that leave no run, or none for some label."""
+    """Yield a problem if conditions leave no run, or none for some label."""
     kept = list(grid.positions())
     if not kept:
         yield _problem(("exclude",), "leave a run", f"conditions that drop all {grid.places}", "fewer conditions")
         return
     for place, (dim, labels) in enumerate(grid.labels.items() if grid.exclude else ()):
         if bare := sorted(set(range(len(labels))) - {position[place] for position in kept}):
-            found = f"none with {dim}={told(labels[bare[0]])}"
+            found = f"none with {dim}={format_value(labels[bare[0]])}"
             yield _problem(("exclude",), "leave a run for every label of an axis", found, "`axes` without that value")
 
 
-def _problem(path: Path, should: str, found: str, hint: str, at_key: bool = False) -> Problem:
-    return Problem(path, ProtocolError(dotted(path), should, found, hint), at_key)
+def _problem(path: Path, expected: str, found: str, hint: str, at_key: bool = False) -> Problem:
+    return Problem(path, ProtocolError(dotted(path), expected, found, hint), at_key)

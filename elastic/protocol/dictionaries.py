@@ -1,4 +1,4 @@
-"""A protocol that is given as a dictionary, to plain data as a file's."""
+"""Reading a protocol from a dictionary."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Place, Places
-from elastic.protocol.scalars import UNPRINTABLE
-from elastic.protocol.tree import MAX_KEYS, MAX_LEVELS, Tree
-from elastic.protocol.words import dotted, told
+from elastic.protocol.positions import Place, Places
+from elastic.protocol.yaml_scalars import UNPRINTABLE
+from elastic.protocol.yaml_tree import MAX_KEYS, MAX_LEVELS, Tree
 
-#: What a protocol is made of, in words.
+#: Types that a protocol may contain, for messages.
 PLAIN = "be plain data: mappings, lists, text, numbers, True, False, None"
 
 
 def read_mapping(given: Mapping[str, Any]) -> Tree:
-    """Return the data of a dictionary: nothing in it is shared with it, and arrays and tuples have become lists.
+    """Copy a dictionary to plain data; arrays and tuples become lists.
 
     Raises
     ------
     ProtocolError
-        For whatever a file could not say: keys that are no text, objects, numbers that are not finite or have more than
-        64 bits, unprintable characters, more than `MAX_LEVELS` levels.
+        For content that a file cannot have: keys that are not strings, other objects, non-finite numbers or numbers of
+        more than 64 bits, unprintable characters, more than `MAX_LEVELS` levels.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def read_mapping(given: Mapping[str, Any]) -> Tree:
     >>> read_mapping({"training": {"epochs": float("nan")}})
     Traceback (most recent call last):
     ...
-    elastic.errors.ProtocolError: `training.epochs` should be a finite number; found nan; try an ordinary number
+    elastic.errors.ProtocolError: `training.epochs` should be a finite number; found nan; try a number such as 0.1
     """
     places = Places(Place(0, 0, 0, ""))
     data = _plain(given, (), places)
@@ -45,7 +45,7 @@ def read_mapping(given: Mapping[str, Any]) -> Tree:
 
 
 def _plain(value: Any, path: Path, places: Places) -> Any:
-    """Return a value as plain data, and note the order in which its parts are read."""
+    """Convert a value to plain data and register the reading order of its parts."""
     if len(path) > MAX_LEVELS:
         raise _wrong(
             path[:1], f"have at most {MAX_LEVELS} levels", "one more", "a dictionary that does not hold itself"
@@ -66,7 +66,7 @@ def _mapping(value: Mapping[Any, Any], path: Path, places: Places) -> dict[str, 
         raise _wrong(path, f"have at most {MAX_KEYS:,} keys", f"{len(value):,}", "a dictionary of a protocol only")
     for key in value:
         if not isinstance(key, str):
-            raise _wrong((*path, str(key)), "be a key that is text", told(key), "quotes around it")
+            raise _wrong((*path, str(key)), "be a key that is text", format_value(key), "quotes around it")
         _scalar(key, (*path, key))
     return {key: _plain(item, (*path, key), places) for key, item in value.items()}
 
@@ -76,18 +76,18 @@ def _scalar(value: Any, path: Path) -> Any:
         return value
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise _wrong(path, "be a number of at most 64 bits", told(value), "a smaller number")
+            raise _wrong(path, "be a number of at most 64 bits", format_value(value), "a smaller number")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise _wrong(path, "be a finite number", told(value), "an ordinary number")
-        return float(value) + 0.0  # -0.0 is 0.0: two zeros would be two digests
+            raise _wrong(path, "be a finite number", format_value(value), "a number such as 0.1")
+        return float(value) + 0.0  # -0.0 becomes 0.0, so that equal values have equal digests
     if isinstance(value, str):
         if found := UNPRINTABLE.search(value):
             raise _wrong(path, "be of printable characters", repr(found.group()), "leaving it out")
         return str(value)
-    raise _wrong(path, PLAIN, f"{told(value)} ({type(value).__name__})", "its name or its number")
+    raise _wrong(path, PLAIN, f"{format_value(value)} ({type(value).__name__})", "its name or its number")
 
 
-def _wrong(path: Path, should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError(dotted(path), should, found, hint)
+def _wrong(path: Path, expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError(dotted(path), expected, found, hint)

@@ -30,15 +30,15 @@ from pydantic import AfterValidator, Field
 from elastic.protocol.grid import Axes, Scalar, axis_name, same_type_labels
 from elastic.protocol.sections import Strict, Unfit, without_repeats
 
-#: Places in the product of the dims.
+#: Most cells in the product of the dims.
 MAX_CELLS = 100_000
 
-#: Labels that cells have which are left out, by the name of an axis or dim; a cell is left out if it fits all of them.
+#: Labels by axis or dim; cells that match all of them are left out.
 Condition = Annotated[dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)]
 
 
 class Together(Strict):
-    """Axes of one length that vary together, as one dim of the cube; a list of their names stands for itself.
+    """Axes of equal length that vary together, as one dim of the cube; also accepts a list of their names.
 
     >>> Together.model_validate(["wide", "rate"])
     Together(axes=['wide', 'rate'], labels=None)
@@ -46,13 +46,13 @@ class Together(Strict):
 
     axes: Annotated[
         list[str],
-        Field(min_length=2, description="Axes of one length.", examples=[["wide", "rate"]]),
+        Field(min_length=2, description="Axes of equal length.", examples=[["wide", "rate"]]),
         AfterValidator(without_repeats),
     ]
     labels: Annotated[
         list[Scalar] | None,
         Field(
-            description="Labels of the positions; null: what the axes have there, in words.",
+            description="Labels of the positions; null: built from the labels of the axes.",
             examples=[["small", "large"]],
         ),
         AfterValidator(lambda labels: labels and same_type_labels(without_repeats(labels))),
@@ -67,7 +67,7 @@ class Together(Strict):
 
 
 class Crossing(Strict):
-    """How the axes of a protocol make its grid, beyond a product."""
+    """How the axes of a protocol form its grid, other than as a product."""
 
     together: dict[Annotated[str, AfterValidator(axis_name)], Together] = {}  # noqa: RUF012 (pydantic copies it)
     exclude: list[Condition] = []  # noqa: RUF012 (pydantic copies it)
@@ -75,21 +75,21 @@ class Crossing(Strict):
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a study: places in the product of its dims, without those that are left out.
+    """The cells of a study: the product of its dims without excluded cells.
 
     Parameters
     ----------
     axes
-        Of the protocol.
+        Axes of the protocol.
     together
-        Axes that make one dim, by its name.
+        Axes that form one dim, by its name.
     exclude
-        Conditions, each of which drops cells.
+        Conditions; cells that match any of them are excluded.
 
     Raises
     ------
     ValueError
-        If they do not fit each other (`elastic.protocol.crossing` says where).
+        If they are inconsistent (`elastic.protocol.crossing` finds the location).
 
     Examples
     --------
@@ -122,7 +122,7 @@ class Grid:
 
     @cached_property
     def dims(self) -> dict[str, tuple[str, ...]]:
-        """The axes that make each dim, in the order of the cube: alphabetical, and seed last."""
+        """The axes that form each dim, in the order of the cube: alphabetical, with seed last."""
         grouped = {axis for group in self.together.values() for axis in group.axes}
         dims: dict[str, tuple[str, ...]] = {name: (name,) for name in self.axes.named if name not in grouped}
         dims |= {name: tuple(group.axes) for name, group in self.together.items()}
@@ -135,17 +135,17 @@ class Grid:
 
     @cached_property
     def along(self) -> dict[str, tuple[str, list[Any]]]:
-        """The axes that vary together: of each, the dim that it lies along and its labels there."""
+        """The dim and the labels along it of each axis that varies together with others."""
         own = self.axes.labels
         return {axis: (dim, own[axis]) for dim, group in self.together.items() for axis in group.axes}
 
     @property
     def places(self) -> int:
-        """How many cells the product of the dims has."""
+        """Number of cells in the product of the dims."""
         return prod(map(len, self.labels.values()))
 
     def positions(self) -> Iterator[tuple[int, ...]]:
-        """Yield the position of each cell on the dims, in the order of the product; seed runs fastest."""
+        """Yield the position of each cell on the dims, in the order of the product; seed varies fastest."""
         for position in product(*(range(len(labels)) for labels in self.labels.values())):
             if not any(self._drops(condition, position) for condition in self._excluded):
                 yield position
@@ -192,7 +192,7 @@ class Grid:
         return frozenset(found)
 
     def drops(self, condition: Mapping[str, Any]) -> Iterator[tuple[int, ...]]:
-        """Yield the positions in the product that a condition leaves out, those of other conditions among them."""
+        """Yield the positions in the product that a condition excludes, including those of other conditions."""
         found = self._fits(condition)
         chosen = [sorted(found.get(dim, range(len(labels)))) for dim, labels in self.labels.items()]
         return product(*chosen)
@@ -203,7 +203,7 @@ class Grid:
 
     @cached_property
     def _excluded(self) -> list[dict[int, frozenset[int]]]:
-        """For each condition, the positions that it names on each dim that it names, by the dim's number."""
+        """For each condition, the positions that it matches on each of its dims, by index of the dim."""
         numbers = {dim: number for number, dim in enumerate(self.dims)}
         return [{numbers[dim]: at for dim, at in self._fits(one).items()} for one in self.exclude]
 
@@ -229,7 +229,7 @@ class Grid:
 
 
 def is_label(label: Any, known: Any) -> bool:
-    """Return whether a label is the one that is known: 1 is 1.0, and no truth value.
+    """Return whether a label equals a known one: 1 equals 1.0, but not True.
 
     >>> is_label(1, 1.0), is_label(True, 1), is_label("1", 1)
     (True, False, False)
@@ -238,7 +238,7 @@ def is_label(label: Any, known: Any) -> bool:
 
 
 def in_short(label: Any) -> str:
-    """Return a label as a part of another one; 1 and 1.0 read alike, as an axis may have either for one value.
+    """Format a label as part of another one; 1 and 1.0 look alike, because an axis may use either.
 
     >>> in_short(1.0), in_short(0.1), in_short(True), in_short("batch")
     ('1', '0.1', 'true', 'batch')
@@ -254,7 +254,7 @@ def grid_of(protocol: Mapping[str, Any]) -> Grid:
     Raises
     ------
     ValueError
-        If it is none (pydantic's ValidationError is one).
+        If the grid is invalid (pydantic's ValidationError is a ValueError).
     """
     crossing = Crossing.model_validate({k: protocol[k] for k in Crossing.model_fields if k in protocol})
     grid = Grid(Axes.model_validate(protocol["axes"]), crossing.together, crossing.exclude)

@@ -1,8 +1,8 @@
-"""``extends:`` in a protocol: another protocol that it starts from.
+"""``extends:`` in a protocol: inherits from another protocol.
 
-Mappings are merged, at every depth; whatever else the protocol says replaces what the other says, lists among it. A
-component (a model, an optimizer, …) that has another name replaces the other's with all its options. An axis is
-replaced as a whole, and left out where it is null. The name is no part of what is taken over: it names the study.
+Mappings are merged recursively; other values, including lists, replace those of the base. A component (a model, an
+optimizer, …) with another name replaces the base's component with all its options. An axis is replaced as a whole; null
+removes it. The name is not inherited.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import replace
 from typing import Any
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import EXTENDS
 from elastic.protocol.paths import Path
-from elastic.protocol.places import Place, Places
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.sections import COMPONENTS
-from elastic.protocol.tree import Tree
-from elastic.protocol.words import EXTENDS
+from elastic.protocol.yaml_tree import Tree
 
-#: What is not taken over from the protocol that is extended.
+#: Keys that are not inherited.
 OWN = (EXTENDS, "name")
 
-#: Parts of whose entries each is one value: `axes.weight_decay`.
+#: Mappings whose entries are replaced as a whole: `axes.weight_decay`.
 WHOLE = ("axes", "together")
 
 
 def merged(base: Tree, own: Tree) -> Tree:
-    """Return the data of a protocol that extends another, each part with its place in the file that says it.
+    """Merge the data of two protocols; every part keeps its location in its own file.
 
     Parameters
     ----------
     base
-        Of the protocol that is extended, itself resolved.
+        The extended protocol, itself resolved.
     own
-        Of the protocol that extends it.
+        The extending protocol.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def merged(base: Tree, own: Tree) -> Tree:
 
 
 def refuse_settings(path: Path, place: Place) -> None:
-    """Raise a ProtocolError if a ``--set`` names what a protocol extends: by then it is resolved."""
+    """Raise a ProtocolError if a ``--set`` sets ``extends``, which is resolved before."""
     if path[0] == EXTENDS:
         raise ProtocolError(
             f"`{EXTENDS}`", "stand in the protocol", "it after --set", "a file that says so (elastic new)",
@@ -63,7 +63,7 @@ def refuse_settings(path: Path, place: Place) -> None:
 
 
 def _earlier(places: Places, root: Place) -> Places:
-    """Return places that come before those of the file that extends theirs."""
+    """Shift locations before those of the extending file."""
     keys, values = (
         {path: replace(place, source=place.source - 1) for path, place in known.items()}
         for known in (places.keys, places.values)
@@ -72,13 +72,13 @@ def _earlier(places: Places, root: Place) -> Places:
 
 
 class _Merging:
-    """Merges two trees, and notes from which of them each part is."""
+    """Merges two trees and keeps track of the origin of each part."""
 
     def __init__(self, base: Places, own: Places, places: Places) -> None:
         self._base, self._own, self._places = base, own, places
 
     def mappings(self, base: dict[str, Any], own: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Return two mappings as one: keys of the base first, in their order."""
+        """Merge two mappings: keys of the base first, in their order."""
         self._note(self._own, path)
         merged: dict[str, Any] = {}
         for key in dict.fromkeys([*base, *own]):
@@ -118,7 +118,7 @@ def _is_replaced(base: dict[str, Any], own: dict[str, Any], path: Path) -> bool:
 
 
 def _spelled_out(component: Any, path: Path, places: Places) -> Any:
-    """Return a component that is given by its name alone as a mapping."""
+    """Expand a component given by name to a mapping."""
     if not isinstance(component, str):
         return component
     places.keys[*path, "name"] = places.values[*path, "name"] = places.of_value(path)
@@ -126,7 +126,7 @@ def _spelled_out(component: Any, path: Path, places: Places) -> Any:
 
 
 def _paths_in(value: Any, path: Path) -> Iterator[Path]:
-    """Yield the path of a value and of all that lies in it."""
+    """Yield the path of a value and of everything in it."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:

@@ -1,7 +1,7 @@
-"""The JSON Schema of protocol files, by which editors complete and check them while they are written.
+"""The JSON Schema of protocol files, for completion and validation in editors.
 
-A component's options depend on its name: ``if`` the name is this one ``then`` these are the options, so that an editor
-marks the option that is wrong. (Of alternatives under ``anyOf`` it could only say that none fits.)
+The options of a component depend on its name: the schema uses ``if``/``then`` on the name, so that editors mark the
+invalid option. (With ``anyOf`` they could only report that no alternative matches.)
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from elastic.protocol.claims import names_of_variables
+from elastic.protocol.formatting import EXTENDS
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Protocol
 from elastic.protocol.sections import COMPONENTS
-from elastic.protocol.words import EXTENDS
 from elastic.registry import Entry, registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: Kinds of components, and the definition that tells what all components of the kind have in common.
+#: Kinds of components, and the definition that all components of the kind share.
 _BASES = {
     "data": "Data",
     "models": "Component",
@@ -33,8 +33,8 @@ _BASES = {
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a protocol file, with every registered name and its options.
 
-    What an axis may give instead (``optimizer.lr``, a whole ``model``) is not required by it: whether a protocol is
-    whole is found out by reading it.
+    Values that an axis may provide instead (``optimizer.lr``, a whole ``model``) are not required: whether a protocol
+    is complete is checked when it is loaded.
     """
     schema = Protocol.model_json_schema()
     parts, properties = schema["$defs"], schema["properties"]
@@ -67,7 +67,7 @@ def json_schema() -> dict[str, Any]:
     simple["properties"][EXTENDS] = {
         "type": "string",
         "minLength": 1,
-        "description": "Protocol that this one is based on: the name of one that ships, or the path of a file.",
+        "description": "Protocol that this one extends: the name of a shipped one, or the path of a file.",
         "examples": ["quickstart"],
     }
     del simple["required"]
@@ -75,7 +75,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _whole_unless_extending() -> dict[str, Any]:
-    """Return what a protocol that extends no other has to have: name and title, and the names of its components."""
+    """Return the required keys of a protocol without ``extends``: name, title and names of components."""
     named: dict[str, Any] = {"if": {"type": "object"}, "then": {"required": ["name"]}}
     required: dict[str, Any] = {"required": ["name", "title"], "properties": {}}
     for path in COMPONENTS:
@@ -88,7 +88,7 @@ def _whole_unless_extending() -> dict[str, Any]:
 
 
 def _with_groups() -> list[str]:
-    """Return the names of the metrics with those of their groups before them."""
+    """Return the names of the metrics, also prefixed with their groups."""
     return [f"{entry.facts.group}/{entry.name}" for entry in registry("metrics")]
 
 
@@ -97,7 +97,7 @@ def _reference(kind: str) -> dict[str, Any]:
 
 
 def _components(kind: str, base: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a component of a kind: a name alone, or a name and its options."""
+    """Return the schema of a component of a kind: a name, or a name with options."""
     entries = list(registry(kind))
     names = {"enum": [entry.name for entry in entries], "enumDescriptions": [entry.summary for entry in entries]}
     return {
@@ -113,7 +113,7 @@ def _components(kind: str, base: dict[str, Any], parts: dict[str, Any]) -> dict[
 
 
 def _when_named(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a component if it has the name of an entry."""
+    """Return the conditional schema of a component with the name of an entry."""
     is_named = {"properties": {"name": {"const": entry.name}}, "required": ["name"]}
     schema = _options(entry, parts)
     if entry.kind == "claims":  # which no axis sets
@@ -123,7 +123,7 @@ def _when_named(entry: Entry, shared: dict[str, Any], parts: dict[str, Any]) -> 
 
 
 def _options(entry: Entry, parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a registered function's options; an axis may give those that are required."""
+    """Return the schema of a registered function's options; none is required, because an axis may set it."""
     options = entry.options.model_json_schema()
     parts |= options.get("$defs", {})
     properties = options.get("properties", {})
@@ -141,12 +141,12 @@ def _options(entry: Entry, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_generated(key: str, value: Any) -> bool:
-    """Return whether a keyword is a title that pydantic makes of the name of a field; its value there is no schema."""
+    """Return whether a keyword is a title that pydantic generates from the name of a field."""
     return key == "title" and isinstance(value, str) and (value[:1].isupper() or " " in value)
 
 
 def _simplified(schema: Any, parts: Mapping[str, Any]) -> Any:
-    """Return a schema in which a value that may be null is one type or null, not one of two alternatives.
+    """Replace ``anyOf`` of a type and null by a list of types.
 
     >>> _simplified({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": 3}, {})
     {'type': ['integer', 'null'], 'minimum': 1, 'default': 3}

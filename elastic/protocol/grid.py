@@ -1,4 +1,4 @@
-"""The axes of a study: parts of the protocol that take several values."""
+"""The axes of a study: values of the protocol that vary between runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from elastic.protocol.key_homes import homes
+from elastic.protocol.formatting import dotted
+from elastic.protocol.misplaced_keys import homes
 from elastic.protocol.paths import Path, leave, put
 from elastic.protocol.sections import Sections, Strict, Unfit, without_repeats
-from elastic.protocol.words import dotted
 from elastic.registry import nearest
 from elastic.releases import Added
 
 Scalar = str | int | float | bool
 
-#: Names that the cube uses itself, whatever is probed: no axis may have them. Nor may it be named like the group or a
-#: dim of a registered probe, or like a metric (`elastic.protocol.loading`).
+#: Reserved names of the cube, which no axis may have. Groups and dims of registered probes and names of metrics are
+#: reserved, too (`elastic.protocol.loading`).
 RESERVED = frozenset(
     {"epoch", "split", "layer", "depth", "width", "role", "samples", "status", "training"}
     | {"layer_depth", "layer_width", "layer_role", "class_samples"}
@@ -27,7 +27,7 @@ RESERVED = frozenset(
 )
 
 
-#: A path that leads into a protocol.
+#: A path into a protocol.
 EXAMPLE = "optimizer.lr"
 
 
@@ -39,7 +39,7 @@ def _axis_path(path: str) -> str:
 
 
 def _likely_path(path: str) -> str:
-    """Return the path of a part that a wrong one most likely means.
+    """Return the path that an invalid one most likely means.
 
     >>> _likely_path("optimizer/lr"), _likely_path("lr"), _likely_path("modle.widths"), _likely_path("axes.seed")
     ('optimizer.lr', 'optimizer.lr', 'model.widths', 'data.seed')
@@ -53,7 +53,7 @@ def _likely_path(path: str) -> str:
 
 
 def axis_name(name: str) -> str:
-    """Return the name of an axis if it may have it; ValueError says what it should be instead."""
+    """Validate the name of an axis."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         likely = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
         raise Unfit("be a name of a-z, 0-9 and _ that begins with a letter", likely or "rate")
@@ -63,7 +63,7 @@ def axis_name(name: str) -> str:
 
 
 class Reserved(Unfit):
-    """The name of an axis that the cube uses itself; the message lists all of these names."""
+    """Error for a reserved name of an axis; the message lists all reserved names."""
 
     def __init__(self, name: str) -> None:
         from elastic.protocol.registered_probes import names_of_probes  # which reads the probes, and needs torch
@@ -73,7 +73,7 @@ class Reserved(Unfit):
 
 
 def same_type_labels(labels: list[Scalar]) -> list[Scalar]:
-    """Return labels of one type; ValueError if they are of several, whole numbers among others as floats."""
+    """Convert labels to one type (integers among floats become floats); ValueError if their types differ."""
     families = {str if isinstance(label, str) else bool if isinstance(label, bool) else float for label in labels}
     if len(families) > 1:
         raise ValueError("be all texts, all numbers or all booleans")
@@ -81,10 +81,10 @@ def same_type_labels(labels: list[Scalar]) -> list[Scalar]:
 
 
 class Axis(Strict):
-    """One part of the protocol that takes several values.
+    """One value of the protocol that varies between runs.
 
-    Values that are no plain scalar need labels, by which the cube calls them. A value stands twice only where the axis
-    varies together with others (`elastic.protocol.dims`).
+    Values that are not scalars need labels for the cube. Duplicate values are allowed only if the axis varies together
+    with others (`elastic.protocol.dims`).
 
     >>> Axis.model_validate({"path": "optimizer.lr", "values": [0.1, 1]}).labels
     [0.1, 1.0]
@@ -93,21 +93,21 @@ class Axis(Strict):
     path: Annotated[
         str,
         AfterValidator(_axis_path),
-        Field(description="Part of the protocol that the axis sets.", examples=["optimizer.lr"]),
+        Field(description="Path of the value that the axis sets.", examples=["optimizer.lr"]),
     ]
     values: Annotated[
-        list[JsonValue], Field(min_length=1, description="Values of that part, one a label.", examples=[[0.01, 0.1]])
+        list[JsonValue], Field(min_length=1, description="Values at that path, one per label.", examples=[[0.01, 0.1]])
     ]
     labels: Annotated[
         list[Scalar],
         Field(
-            description="Names of the values in the cube; left out: the values themselves.",
+            description="Labels of the values in the cube; by default the values themselves.",
             examples=[["small", "large"]],
         ),
         AfterValidator(same_type_labels),
     ]
-    #: Positions of the values that a cell leaves out: they mean what a component did before it had the option. Found
-    #: while a protocol is read; a file cannot tell them.
+    #: Positions of values that cells leave out, because they equal the behaviour before the option existed. Computed
+    #: when a protocol is loaded; not part of a file.
     left_out: Annotated[list[int], Added("0.1.0", before=[])] = []  # noqa: RUF012 (pydantic copies it)
 
     @pydantic.model_validator(mode="before")
@@ -131,21 +131,21 @@ class Axis(Strict):
 
     @property
     def parts(self) -> Path:
-        """The path, cut at its dots."""
+        """The parts of the path."""
         return tuple(self.path.split("."))
 
 
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**32)]],
-    Field(min_length=1, description="Seeds of the runs: draws of weights, data and batches.", examples=[[0, 1, 2]]),
+    Field(min_length=1, description="Seeds of the runs, for weights, data and batches.", examples=[[0, 1, 2]]),
     AfterValidator(without_repeats),
 ]
 
 
 class Axes(Strict):
-    """The axes of a study. ``seed`` is always among them.
+    """The axes of a study, always including ``seed``.
 
-    Their order is the alphabet's, and seed comes last: the order of keys in a file has no meaning.
+    They are sorted alphabetically with seed last: the order of keys in a file is irrelevant.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -155,7 +155,7 @@ class Axes(Strict):
 
     @property
     def named(self) -> dict[str, Axis]:
-        """All axes but seed, in the order of the alphabet."""
+        """All axes except seed, in alphabetical order."""
         return dict(sorted((self.model_extra or {}).items()))
 
     @property
@@ -180,13 +180,13 @@ class Axes(Strict):
 
 
 def axes_of(section: str, axes: Mapping[str, Axis]) -> dict[str, Axis]:
-    """Return the axes that set a section or parts of it, in the order in which they do: wholes before parts."""
+    """Return the axes that set a section or parts of it, those with shorter paths first."""
     own = [(name, axis) for name, axis in axes.items() if axis.parts[0] == section]
     return dict(sorted(own, key=lambda item: (len(item[1].parts), item[0])))
 
 
 def set_axes(section: dict[str, Any], axes: Mapping[str, Axis], at: Mapping[str, int]) -> dict[str, Any]:
-    """Return a plain ``{section: …}`` with its axes at the positions told."""
+    """Return a plain ``{section: …}`` with its axes set to the values at the given positions."""
     (name,) = section
     for axis, values in axes_of(name, axes).items():
         if at[axis] in values.left_out:

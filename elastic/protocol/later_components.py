@@ -1,8 +1,8 @@
-"""Later options of components in a protocol: left out of it when it is read, filled in where a run is set up.
+"""Later options of components: removed from a protocol when it is loaded, filled in when a run is set up.
 
-What stands in a `Protocol` is its canonical form, of which no registry is asked when a study is opened. Options of
-registered functions that mean what releases before them did are therefore left out while the registries are at hand,
-and filled in before the functions are called.
+A `Protocol` holds the canonical form, which can be read without registries when a study is opened. Options of
+registered functions with the behaviour of earlier releases are therefore removed at loading, when the registries are
+available, and filled in before the functions are called.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import pydantic
 
 from elastic.errors import UnknownName
-from elastic.protocol.explanation import schema_at
 from elastic.protocol.grid import Axis, axes_of, set_axes
 from elastic.protocol.later_options import Earlier, is_before, named_options, with_earlier, without_later
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import COMPONENTS, Component, Probes, Sections
+from elastic.protocol.validation_errors import schema_at
 from elastic.registry import Entry, registry
 from elastic.releases import Added, marks
 
@@ -28,16 +28,16 @@ Part = TypeVar("Part", bound=pydantic.BaseModel)
 
 
 def leave_out(section: dict[str, Any], axes: Mapping[str, Axis]) -> tuple[dict[str, Any], dict[str, Axis]]:
-    """Return a section and its axes without later options of components that mean what releases before them did.
+    """Remove later options with the behaviour of earlier releases from the components of a section and its axes.
 
     Parameters
     ----------
     section
-        ``{name: …}``, complete.
+        Complete ``{name: …}``.
     axes
-        Those that set the section or parts of it, complete.
+        Complete axes that set the section or parts of it.
     """
-    # An option that an axis leads into stays, so that the axis finds what it changes a part of.
+    # Keep an option if an axis sets a part of it: the path of the axis must exist.
     opened = {axis.parts[:length] for axis in axes.values() for length in range(len(axis.parts))}
     return _left_out(section, opened), {
         name: _axis_left_out(axis, section, axes, opened) for name, axis in axes.items()
@@ -55,7 +55,7 @@ def _left_out(data: dict[str, Any], opened: set[Path]) -> dict[str, Any]:
 
 
 def _axis_left_out(axis: Axis, section: dict[str, Any], axes: Mapping[str, Axis], opened: set[Path]) -> Axis:
-    """Return an axis whose values lack what is left out of them, and tell which of them are left out themselves."""
+    """Remove later options from the values of an axis, and mark values that are themselves left out."""
     values, left_out = list(axis.values), list[int]()
     if _holds_components(axis.parts):
         values = [get(_left_out(put(section, axis.parts, value), opened), axis.parts) for value in values]
@@ -68,7 +68,7 @@ def _axis_left_out(axis: Axis, section: dict[str, Any], axes: Mapping[str, Axis]
 
 
 def _mark(parts: Path, section: dict[str, Any], axes: Mapping[str, Axis]) -> Added | None:
-    """Return the mark of the option that an axis leads to, if it has the same one in every component that it meets."""
+    """Return the mark of the option that an axis sets, if it is the same in every component."""
     (name,) = section
     wholes = {n: axis for n, axis in axes_of(name, axes).items() if axis.parts == parts[: len(axis.parts)] != parts}
     found = []
@@ -85,7 +85,7 @@ def _holds_components(parts: Path) -> bool:
 
 
 def fill_in(part: Part) -> Part:
-    """Return sections in which every component has all its options: what the registered functions are called with.
+    """Fill in all options of every component, as arguments of the registered functions.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def fill_in(part: Part) -> Part:
 
 
 def unknown_to(canonical: Mapping[str, Any]) -> Earlier:
-    """Return which later options a canonical protocol names nowhere: it was written before them, or as if it were."""
+    """Return the later options that a canonical protocol does not name: it was written before they existed."""
     variants = [dict(canonical)]
     for name, axis in canonical["axes"].items():
         if name != "seed":
@@ -115,7 +115,7 @@ def _named(data: Mapping[str, Any]) -> Iterator[tuple[type[pydantic.BaseModel], 
 
 
 def options_of(kind: str, component: Component) -> dict[str, Any]:
-    """Return the options of one component of a protocol, those among them that it leaves out.
+    """Return all options of one component of a protocol, including those left out of it.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def options_of(kind: str, component: Component) -> dict[str, Any]:
 
 
 def written_out(canonical: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a canonical protocol as a file that names every later option: read again, it means the same."""
+    """Return a canonical protocol with every later option written out; loading it gives the same protocol."""
     data = _filled(with_earlier(Protocol, canonical))
     axes = dict(data["axes"])
     for name, axis in axes.items():
@@ -153,7 +153,7 @@ def _filled(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _components(data: Mapping[str, Any]) -> Iterator[tuple[Path, Entry, dict[str, Any]]]:
-    """Yield the place of each component that a registry has, its entry, and its options as they stand there."""
+    """Yield path, registry entry and options of each registered component."""
     for path, kind in COMPONENTS.items():
         try:
             component = get(data, path)

@@ -1,6 +1,6 @@
-"""Options marked with `elastic.releases.Added` in plain data: left out of canonical forms, and filled in again.
+"""Options marked with `elastic.releases.Added`: removed from canonical forms, and filled in again.
 
-Data are walked along the annotations of a pydantic model: its fields, and models in them, in lists and in mappings.
+Data are traversed along the annotations of a pydantic model: its fields, and models in them, in lists and in mappings.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from elastic.releases import Added, marks
 
 Model = type[pydantic.BaseModel]
 
-#: Tells of a model's later option, by its name, whether a file that does not name it means what earlier releases did.
+#: Decides for a later option of a model, by name, whether a file without it keeps the behaviour of earlier releases.
 Earlier = Callable[[Model, str], bool]
 
-#: Changes the keys of one mapping, which is of a model.
+#: Modifies the keys of the data of one model.
 Step = Callable[[Model, dict[str, Any]], dict[str, Any]]
 
 
 def never(owner: Model, name: str) -> bool:
-    """Tell that a file that does not name an option means its default."""
+    """Return False: options that a file does not name have their defaults."""
     return False
 
 
 def always(owner: Model, name: str) -> bool:
-    """Tell that data that lack an option mean what earlier releases did, as in a canonical form."""
+    """Return True: missing options keep the behaviour of earlier releases, as in a canonical form."""
     return True
 
 
 def without_later(model: Model, data: Mapping[str, Any], *, in_axis: bool = False) -> dict[str, Any]:
-    """Return the data of a model without the options that have the behaviour of the releases before them.
+    """Remove later options with the behaviour of earlier releases from the data of a model.
 
     Parameters
     ----------
     model
-        Whose data they are.
+        Model of the data.
     data
-        Plain data; keys that are missing stay so.
+        Plain data; missing keys stay missing.
     in_axis
         Whether the data are a value of an axis.
 
@@ -65,16 +65,16 @@ def without_later(model: Model, data: Mapping[str, Any], *, in_axis: bool = Fals
 
 
 def with_earlier(model: Model, data: Mapping[str, Any], earlier: Earlier = always) -> dict[str, Any]:
-    """Return the data of a model in which each later option that is missing has the behaviour of releases before it.
+    """Fill in missing later options with the behaviour of earlier releases.
 
     Parameters
     ----------
     model
-        Whose data they are.
+        Model of the data.
     data
         Plain data.
     earlier
-        Tells whether an option is filled in.
+        Decides whether an option is filled in.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def with_earlier(model: Model, data: Mapping[str, Any], earlier: Earlier = alway
 
 
 def named_options(model: Model, data: Mapping[str, Any]) -> set[tuple[Model, str]]:
-    """Return the later options that the data of a model name, each by its model and its name."""
+    """Return the later options that the data of a model name, as pairs of model and name."""
     found: set[tuple[Model, str]] = set()
 
     def note(owner: Model, inner: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def named_options(model: Model, data: Mapping[str, Any]) -> set[tuple[Model, str
 
 
 def is_before(value: Any, mark: Added) -> bool:
-    """Return whether the value of an option means what the releases before it did.
+    """Return whether the value of an option equals the behaviour of earlier releases.
 
     >>> is_before(0.0, Added("0.9.0", before=0)), is_before(False, Added("0.9.0", before=0))
     (True, False)
@@ -119,7 +119,7 @@ def _unchanged(owner: Model, inner: dict[str, Any]) -> dict[str, Any]:
 
 
 def _walk(model: Model, data: Mapping[str, Any], first: Step, last: Step) -> dict[str, Any]:
-    """Return a model's data after both steps in each mapping of a model: one before what lies in it, one after."""
+    """Apply two functions to each mapping of a model: one before its contents, one after."""
     if not _has_marks(model):
         return dict(data)
     fields, further = _shapes(model)
@@ -128,7 +128,7 @@ def _walk(model: Model, data: Mapping[str, Any], first: Step, last: Step) -> dic
 
 
 def _walk_in(shape: _Shape, value: Any, first: Step, last: Step) -> Any:
-    """Return a value of a known shape after both steps."""
+    """Apply both functions inside a value of a known shape."""
     if isinstance(value, Mapping):
         fitting = [model for model in shape.models if _is_of(model, value)]
         if fitting:
@@ -148,7 +148,7 @@ def _is_of(model: Model, value: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Where models are in the values of a type: the value itself, the items of a list, the values of a mapping."""
+    """Location of models in the values of a type: the value itself, items of a list, values of a mapping."""
 
     models: tuple[Model, ...] = ()
     items: _Shape | None = None
@@ -185,7 +185,7 @@ def _shapes(model: Model) -> tuple[dict[str, _Shape], _Shape]:
 
 @cache
 def _has_marks(model: Model) -> bool:
-    """Return whether an option in the data of a model may be marked: those of most models are not walked."""
+    """Return whether the data of a model may contain marked options; others are not traversed."""
     seen: set[Model] = set()
     ahead = [model]
     while ahead:

@@ -1,4 +1,4 @@
-"""From a protocol file to a `Protocol`: read, set, checked in every cell, made complete."""
+"""Loading a `Protocol`: reading the file, applying ``--set``, validating every cell, filling in defaults."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
+from elastic.protocol.diagnostics import first_mistake
 from elastic.protocol.dims import Crossing, Grid
-from elastic.protocol.explanation import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.extending import refuse_settings
+from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes, Reserved, axes_of
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
-from elastic.protocol.mistakes import first_mistake
 from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes, with_unseen_probe
 from elastic.protocol.schema import Header, Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
-from elastic.protocol.tree import Tree
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key
 from elastic.protocol.variants import SectionVariants
-from elastic.protocol.words import dotted, told
+from elastic.protocol.yaml_tree import Tree
 from elastic.registry import registry, same_name, shorten
 
 SECTIONS = tuple(Sections.model_fields)
@@ -41,29 +41,28 @@ def load_protocol(
     allow: Sequence[str] = (),
     begun: Mapping[str, Any] | Earlier | None = None,
 ) -> Protocol:
-    """Return a protocol, complete: every default is written out, every cell is checked.
+    """Load a protocol, fill in every default and validate every cell.
 
     Parameters
     ----------
     given
-        The name of a protocol that ships ("quickstart"), the path of a YAML file, or a dictionary of what a file says.
-        A text without a separator of folders and without ``.yaml`` is a name, unless a file of that name is in the
-        working folder; a warning tells of files that could be meant as well.
+        The name of a shipped protocol ("quickstart"), the path of a YAML file, or a dictionary with the contents of a
+        file. A string without a path separator and without ``.yaml`` is a name, unless the working directory has a file
+        of that name; a warning names other files that it could mean.
     settings
-        ``path=value`` texts that replace what the file says, as after ``--set`` on the command line.
+        ``path=value`` strings that override values of the file, like ``--set`` on the command line.
     allow
-        Modules from which a model may be imported; a protocol cannot allow any itself.
+        Modules from which a model may be imported; a protocol cannot allow modules itself.
     begun
-        The canonical protocol of a study that the file is to resume. An option that the study does not know, since
-        a later release added it, means what it did before where the file does not name it. Or what tells so of each
-        option (`elastic.protocol.beginnings`).
+        The canonical protocol of a study to resume. Options that a later release added, and that neither the study nor
+        the file names, keep the behaviour of earlier releases. Or a function that decides this for each option
+        (`elastic.protocol.earlier_defaults`).
 
     Raises
     ------
     ElasticError
-        For the first mistake in reading order, with its place in the file that makes it: ProtocolError, UnknownName (a
-        component that no registry has) or NotAllowed (a model by import path). Nothing else is raised, and nothing is
-        written.
+        For the first error in reading order, with its location: ProtocolError, UnknownName (an unregistered component)
+        or NotAllowed (a model by import path). Nothing else is raised, and nothing is written.
 
     Examples
     --------
@@ -86,12 +85,12 @@ def load_protocol(
 
 
 def loaded_with(protocol: Protocol | Given, settings: Sequence[str], allow: Sequence[str]) -> Protocol:
-    """Return a protocol; one that is loaded takes no settings any more.
+    """Return a protocol, loading it if necessary; a loaded protocol takes no settings.
 
     Raises
     ------
     ElasticError
-        As `load_protocol`.
+        See `load_protocol`.
     """
     if not isinstance(protocol, Protocol):
         return load_protocol(protocol, settings=settings, allow=allow)
@@ -102,7 +101,7 @@ def loaded_with(protocol: Protocol | Given, settings: Sequence[str], allow: Sequ
 
 
 def _set(tree: Tree, setting: str, number: int) -> Tree:
-    """Return the tree with the value of one ``--set`` put in its place."""
+    """Apply one ``--set`` to the tree."""
     path, value = read_setting(setting, number)
     refuse_settings(path, value.places.root)
     try:
@@ -114,7 +113,7 @@ def _set(tree: Tree, setting: str, number: int) -> Tree:
 
 
 def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> tuple[Protocol | None, list[Problem]]:
-    """Return the complete protocol of plain data, or None and all problems."""
+    """Build the complete protocol from plain data, or return None and all problems."""
     written = with_unseen_probe(written)
     axes, problems = _read_axes(written)
     grid, found = read_grid(written, axes) if axes else (None, [])
@@ -126,7 +125,7 @@ def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> 
     sections: dict[str, Any] = {}
     for section in SECTIONS:
         if grid is None and section in _sections_of_axes(written):
-            continue  # an axis may give what the section lacks
+            continue  # an axis may set what the section lacks
         own = axes_of(section, grid.axes.named) if grid else {}
         occurring = grid.occurring(list(own)) if grid else [()]
         plain = {k: v for k, v in written.items() if k == section}
@@ -152,7 +151,7 @@ def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> 
 
 
 def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -> tuple[dict[str, Any], list[Problem]]:
-    """Return all but sections and axes, and what is wrong with it (keys that are unknown among it)."""
+    """Read everything except sections and axes; return it and its problems, including unknown keys."""
     others = {*SECTIONS, "axes", *Crossing.model_fields}
     plain = {key: value for key, value in written.items() if key not in others}
     cites = plain.get("cites")
@@ -169,7 +168,7 @@ def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -
 
 
 def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
-    """Return the axes as written, or None and what is wrong with them."""
+    """Read the axes as written; return them, or None and the problems."""
     plain = written.get("axes", {})
     try:
         axes = Axes.model_validate(plain)
@@ -183,60 +182,62 @@ def _read_axes(written: dict[str, Any]) -> tuple[Axes | None, list[Problem]]:
 
 
 def _of_axes(problems: list[Problem], axes: Any) -> Iterator[Problem]:
-    """Yield problems of axes; labels are missed only where the values are there and need them."""
+    """Yield problems of axes; missing labels count only if the values are valid and need them."""
     of_values = {problem.path[1] for problem in problems if len(problem.path) > 2 and problem.path[2] != "labels"}
     for problem in problems:
         is_of_labels = problem.path[2:] == ("labels",) and problem.is_absence
         if is_of_labels and problem.path[1] in of_values:
             continue
         if is_of_labels:
-            should = "be given where values are lists or mappings, one a value"
+            expected = "be given where values are lists or mappings, one a value"
             hint = "labels: [small, large]"
-            yield Problem(problem.path, ProtocolError(dotted(problem.path), should, NOTHING, hint))
+            yield Problem(problem.path, ProtocolError(dotted(problem.path), expected, NOTHING, hint))
         else:
             yield _no_axis(problem, axes) or problem
 
 
 def _no_axis(problem: Problem, axes: Any) -> Problem | None:
-    """Return the problem of an axis that is no mapping, as a list of values is; None if this is another problem."""
+    """Return the problem of an axis that is not a mapping, such as a list of values; None for other problems."""
     key = problem.path[-1]
     if len(problem.path) != 2 or problem.at_key or key == "seed" or isinstance(value := axes[key], dict):
         return None
     values = json.dumps(value if isinstance(value, list) else [value], ensure_ascii=False)
     hint = f"seed: {values}" if same_name(str(key), ["seed"]) else f"{key}: {{path: optimizer.lr, values: {values}}}"
-    should = "be a mapping that says which part of the protocol takes which values"
-    return Problem(problem.path, ProtocolError(dotted(problem.path), should, told(value), shorten(hint)[1:-1]))
+    expected = "be a mapping that says which part of the protocol takes which values"
+    return Problem(
+        problem.path, ProtocolError(dotted(problem.path), expected, format_value(value), shorten(hint)[1:-1])
+    )
 
 
 def _telling_what_is_left_out(axes: dict[str, Any]) -> list[str]:
-    """Return the axes that tell, as only a canonical protocol does, which of their values cells leave out."""
+    """Return the axes that list the values left out by cells, which only canonical protocols may do."""
     return [name for name, axis in axes.items() if isinstance(axis, dict) and "left_out" in axis]
 
 
 def _labels(grid: Grid | None) -> dict[str, list[Any]] | None:
-    """Return the labels on each dim but the seed: a claim is about the mean over seeds."""
+    """Return the labels on each dim except the seed: claims are about means over seeds."""
     return {name: labels for name, labels in grid.labels.items() if name != "seed"} if grid else None
 
 
 def _along(grid: Grid | None) -> dict[str, list[Any]]:
-    """Return the labels of the axes that vary together: `where` takes them, too."""
+    """Return the labels of axes that vary together, which `where` accepts, too."""
     return {name: labels for name, (_, labels) in grid.along.items()} if grid else {}
 
 
 def _clash(name: str, key: str = "axes") -> Problem | None:
-    """Return the problem of an axis or a dim of `together` that is named like a probe's group or dim, or a metric."""
+    """Return the problem of an axis or dim of `together` with the name of a metric, or of a probe's group or dim."""
     path = (key, name)
     if name in names_of_probes():
         clash = Reserved(name)
         return Problem(path, ProtocolError(dotted(path), str(clash), repr(name), clash.hint), at_key=True)
     if name in registry("metrics").names():
-        should = "have another name than a variable of the cube"
-        return Problem(path, ProtocolError(dotted(path), should, repr(name), f"{name}_axis"), at_key=True)
+        expected = "have another name than a variable of the cube"
+        return Problem(path, ProtocolError(dotted(path), expected, repr(name), f"{name}_axis"), at_key=True)
     return None
 
 
 def _sections_of_axes(written: dict[str, Any]) -> set[str]:
-    """Return the sections that axes seem to lead into, whatever else is wrong with them."""
+    """Return the sections that axes set, also for invalid axes."""
     axes = written.get("axes")
     values = axes.values() if isinstance(axes, dict) else ()
     return {str(axis.get("path")).partition(".")[0] for axis in values if isinstance(axis, dict)}

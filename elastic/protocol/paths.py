@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from elastic.errors import ProtocolError
-from elastic.protocol.words import dotted, told
+from elastic.protocol.formatting import dotted, format_value
 
 #: Keys and list positions from the root of a protocol to one of its parts.
 Path = tuple[str | int, ...]
 
 
 def get(data: Any, path: Path) -> Any:
-    """Return the part of plain data at a path.
+    """Return the value at a path in plain data.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def get(data: Any, path: Path) -> Any:
 
 
 def actual(data: Any, path: Path) -> Path:
-    """Return a path of plain data with its list positions as numbers.
+    """Convert list positions in a path to integers.
 
     >>> actual({"widths": [8, 16]}, ("widths", "1"))
     ('widths', 1)
@@ -43,14 +43,14 @@ def actual(data: Any, path: Path) -> Path:
 
 
 def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """Return the data with another value at a path; only what lies on the way is copied.
+    """Return a copy of the data with another value at a path; only containers on the path are copied.
 
-    Mappings that are missing on the way are made; of a list, an item that it has can be replaced.
+    Missing mappings are created; only existing items of a list can be replaced.
 
     Raises
     ------
     ProtocolError
-        If something on the way is no mapping and no list with such an item.
+        If the path passes through a value that is neither a mapping nor a list with that item.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
         try:
             slot = _slot(node, part)
         except KeyError:
-            found = f"{told(node)}, which has no {dotted((part,))}"
+            found = f"{format_value(node)}, which has no {dotted((part,))}"
             hint = f"setting the whole of {dotted(path[:depth])}"
             raise ProtocolError(dotted(path[:depth]), "be a mapping", found, hint) from None
         if depth == len(path) - 1:
@@ -79,7 +79,7 @@ def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
 
 
 def leave(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the data without a key; only what lies on the way to it is copied.
+    """Return a copy of the data without a key; only containers on the path are copied.
 
     >>> leave({"model": {"name": "mlp", "dropout": 0.0}}, ("model", "dropout")), leave({}, ("model", "dropout"))
     ({'model': {'name': 'mlp'}}, {})
@@ -93,7 +93,7 @@ def leave(data: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _slot(node: Any, part: str | int) -> Any:
-    """Return the key or position that a part of a path means in a node."""
+    """Return the key or list position that a part of a path denotes in a node."""
     if isinstance(node, dict):
         return part
     # Ten digits are enough for every list, and int() refuses thousands.

@@ -1,4 +1,4 @@
-"""A protocol as a user gives it, by name, path or dictionary, to plain data in which nothing is extended any more."""
+"""Reading a protocol given by name, path or dictionary, and resolving ``extends``."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 from elastic.errors import ProtocolError, UnknownName
 from elastic.protocol.dictionaries import read_mapping
 from elastic.protocol.extending import merged
+from elastic.protocol.formatting import EXTENDS, format_value
 from elastic.protocol.shipped import likely_meant, shipped_protocols
 from elastic.protocol.sources import find_protocol, is_name
 from elastic.protocol.text import read_file, show
-from elastic.protocol.tree import Tree
-from elastic.protocol.words import EXTENDS, told
 from elastic.protocol.writing import as_yaml
+from elastic.protocol.yaml_tree import Tree
 
-#: A protocol that is not read yet.
+#: A protocol before reading: name, path or dictionary.
 Given = str | os.PathLike[str] | Mapping[str, Any]
 
-#: Protocols that may extend one another in a row.
+#: Longest chain of ``extends``.
 MOST = 16
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a user handed over.
+    """A protocol that has been read.
 
     Attributes
     ----------
     text
-        The file as it is; what says the same where it extends another or there is no file.
+        The text of the file; an equivalent text if it extends another protocol or there is no file.
     tree
-        Its data, which are a mapping without ``extends``.
+        Its data: a mapping without ``extends``.
     folder
-        Where modules of the user's own are looked for; None where no file was read.
+        Folder to search for the user's modules; None without a file.
     """
 
     text: str
@@ -46,24 +46,24 @@ class Read:
 
 
 def read_protocol(given: Any) -> Read:
-    """Return the text of a protocol, and its data with what it extends.
+    """Read a protocol and merge it with those it extends.
 
     Parameters
     ----------
     given
-        The name of a protocol that ships, the path of a file, or a dictionary.
+        The name of a shipped protocol, the path of a file, or a dictionary.
 
     Raises
     ------
     ElasticError
-        As `find_protocol`, `read_file` and `read_mapping`; at the place of ``extends`` if it names no protocol, or
-        leads back to where it stands.
+        See `find_protocol`, `read_file` and `read_mapping`; located at ``extends`` if it names no protocol or is
+        circular.
     """
     if isinstance(given, Mapping):
         tree = _resolved(read_mapping(given), Path())
         return Read(as_yaml(tree.data), tree, None)
     if not isinstance(given, str | os.PathLike):
-        found = f"{told(given)} ({type(given).__name__})"
+        found = f"{format_value(given)} ({type(given).__name__})"
         raise ProtocolError("`protocol`", "be a name, a path or a dictionary", found, "the path of a YAML file")
     source = find_protocol(given)
     if source.note:
@@ -73,12 +73,12 @@ def read_protocol(given: Any) -> Read:
     if EXTENDS not in own.data:
         return Read(text, own, source.folder)
     tree = _resolved(own, path.parent, (path,))
-    heading = f"# {show(path.name)}, with {told(own.data[EXTENDS])}, which it extends\n"
+    heading = f"# {show(path.name)}, with {format_value(own.data[EXTENDS])}, which it extends\n"
     return Read(heading + as_yaml(tree.data), tree, source.folder)
 
 
 def _resolved(own: Tree, folder: Path, seen: tuple[Path, ...] = ()) -> Tree:
-    """Return a protocol's data with what it extends, and what that extends in its turn."""
+    """Merge the data of a protocol with those it extends, recursively."""
     if EXTENDS not in own.data:
         return own
     base = _base(own, folder)
@@ -94,16 +94,16 @@ def _resolved(own: Tree, folder: Path, seen: tuple[Path, ...] = ()) -> Tree:
 
 
 def _base(own: Tree, folder: Path) -> Path:
-    """Return the file that a protocol extends: one that ships, or one by its path, relative to the protocol's."""
+    """Return the file of the extended protocol: a shipped one, or a path relative to the extending file."""
     value, place = own.data[EXTENDS], own.places.of_value((EXTENDS,)).text or None
     if not isinstance(value, str) or not value:
-        should = "be the name of a protocol that ships, or the path of a file"
-        raise ProtocolError(f"`{EXTENDS}`", should, told(value), f"{EXTENDS}: quickstart", place=place)
+        expected = "be the name of a protocol that ships, or the path of a file"
+        raise ProtocolError(f"`{EXTENDS}`", expected, format_value(value), f"{EXTENDS}: quickstart", place=place)
     if is_name(value):
         if value in shipped_protocols():
             return shipped_protocols()[value]
         hint = likely_meant(value, folder, "a path that ends in .yaml, or a protocol that ships")
-        raise UnknownName(f"`{EXTENDS}`", "be a protocol that ships", told(value), hint, place=place)
+        raise UnknownName(f"`{EXTENDS}`", "be a protocol that ships", format_value(value), hint, place=place)
     base = folder / value
     try:
         is_file = base.is_file()
@@ -111,7 +111,7 @@ def _base(own: Tree, folder: Path) -> Path:
         is_file = False
     if not is_file:
         hint = likely_meant(value, base.parent, "a path relative to this file, or a protocol that ships")
-        raise ProtocolError(f"`{EXTENDS}`", "be a file", f"{told(value)}, which is none", hint, place=place)
+        raise ProtocolError(f"`{EXTENDS}`", "be a file", f"{format_value(value)}, which is none", hint, place=place)
     return base
 
 

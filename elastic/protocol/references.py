@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-#: Fields of an entry that say where it appeared; the first one present counts.
+#: Fields of an entry with the place of publication; the first present one is used.
 PLACES = ("journal", "booktitle", "publisher", "institution", "school", "howpublished")
 
 _ENTRY = re.compile(r"^@(\w+)\{\s*([^\s,]+)\s*,(.*?)^\}", re.MULTILINE | re.DOTALL)
@@ -23,15 +23,15 @@ class Reference:
     Attributes
     ----------
     key
-        Its cite key.
+        Cite key.
     short
-        As text cites it: "He and Su 2023".
+        Short citation: "He and Su 2023".
     text
-        Authors, year, title, where.
+        Authors, year, title, place of publication.
     doi
-        Without the address of the resolver; "" if there is none.
+        DOI without the resolver's address, or "".
     bibtex
-        The entry as it stands in ``references.bib``.
+        The entry in ``references.bib``.
     """
 
     key: str

@@ -1,37 +1,37 @@
-"""Registered probes in a protocol: ``probes: {weights: {per_class: 100}}`` beside the probes that have sections."""
+"""Registered probes in a protocol: ``probes: {weights: {per_class: 100}}``, in addition to collapse and elasticity."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from elastic.protocol.components import complete_options
-from elastic.protocol.explanation import Problem, unknown_key
 from elastic.protocol.later_options import Earlier, never
 from elastic.protocol.paths import Path, put
 from elastic.protocol.sections import Probes
+from elastic.protocol.validation_errors import Problem, unknown_key
 from elastic.registry import Entry, registry
 
-#: Dims that variables of many groups have, and that are chosen by options of their own.
+#: Dims of many groups, which claims select by separate options.
 COMMON = ("split", "layer")
 
 
 def by_name() -> dict[str, Entry]:
-    """Return the registered probes that have no section of their own, in alphabetical order."""
+    """Return the registered probes other than collapse and elasticity, in alphabetical order."""
     return {entry.name: entry for entry in registry("probes") if entry.name not in Probes.model_fields}
 
 
 def dims_of_probes() -> tuple[str, ...]:
-    """Return the dims of all probes' groups but ``split`` and ``layer``."""
+    """Return the dims of all probes' groups except ``split`` and ``layer``."""
     return tuple(sorted({dim for entry in registry("probes") for dim in entry.facts.dims} - {*COMMON}))
 
 
 def names_of_probes() -> frozenset[str]:
-    """Return the groups of all probes and their dims: the cube uses these names itself."""
+    """Return the names of all probes' groups and dims, which are reserved in the cube."""
     return frozenset(dims_of_probes()).union(COMMON, (entry.facts.group for entry in registry("probes")))
 
 
 def with_unseen_probe(written: dict[str, Any]) -> dict[str, Any]:
-    """Return a protocol as written, with the probe `unseen` where it keeps classes aside and says nothing of the probe.
+    """Enable the probe `unseen` in a protocol that holds out classes and does not mention the probe.
 
     Examples
     --------
@@ -49,14 +49,14 @@ def with_unseen_probe(written: dict[str, Any]) -> dict[str, Any]:
 
 
 def complete_probes(written: dict[str, Any], earlier: Earlier = never) -> tuple[dict[str, Any], list[Problem]]:
-    """Return ``{"probes": …}`` with every option of each registered probe that it names, and what is wrong with them.
+    """Fill in the options of registered probes in ``{"probes": …}``; return it and its problems.
 
     Parameters
     ----------
     written
-        As the user wrote it, or without it. A probe that is null, or no mapping, stays as it is.
+        ``{"probes": …}`` as written by the user, or empty. A probe that is null or not a mapping stays unchanged.
     earlier
-        As `elastic.protocol.components.complete` takes it.
+        See `elastic.protocol.components.complete`.
     """
     probes = written.get("probes")
     further = {k: v for k, v in probes.items() if k not in Probes.model_fields} if isinstance(probes, dict) else {}

@@ -1,4 +1,4 @@
-"""The whole of a protocol, as it is after reading."""
+"""The complete protocol as a pydantic model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
 from elastic.protocol.dims import Condition, Grid, Together, grid_of
-from elastic.protocol.explanation import explain
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.later_options import with_earlier
-from elastic.protocol.places import Place, Places
+from elastic.protocol.positions import Place, Places
 from elastic.protocol.sections import Component, Sections, Strict
+from elastic.protocol.validation_errors import explain
 from elastic.releases import Added
 
-#: What a study's folder may be called.
+#: Valid names of a study's folder.
 SLUG = r"[a-z0-9][a-z0-9_-]{0,63}"
 
 
@@ -34,7 +34,7 @@ def _slug(name: str) -> str:
 
 
 class Header(Strict):
-    """What a protocol says about itself."""
+    """Metadata of a protocol."""
 
     name: Annotated[
         str,
@@ -48,24 +48,25 @@ class Header(Strict):
     title: Annotated[
         str, Field(min_length=1, description="Title of the study.", examples=["Does collapse reach the inner layers?"])
     ]
-    question: Annotated[str | None, Field(description="What the study asks, in a sentence or more.")] = None
+    question: Annotated[str | None, Field(description="Research question of the study, in one or more sentences.")] = (
+        None
+    )
     cites: Annotated[
-        list[str], Field(description="Papers that the study draws on: keys of elastic/references.bib.")
+        list[str], Field(description="Papers that the study builds on: keys of elastic/references.bib.")
     ] = []  # noqa: RUF012
-    claims: Annotated[list[Component], Field(description="Claims that are checked on the results.")] = []  # noqa: RUF012
+    claims: Annotated[list[Component], Field(description="Claims to check on the results.")] = []  # noqa: RUF012
 
 
 class Protocol(Header, Sections):
     """A protocol whose components are complete: every option of every component has a value.
 
-    The sections are those of the first cell; the axes hold what stands at their paths in the other cells. An axis
-    that switches a component's name is therefore kept as one that switches the whole component, under its own
-    labels.
+    The sections are those of the first cell; the axes hold the values at their paths in the other cells. An axis that
+    switches the name of a component is therefore stored as one that switches the whole component, with the same labels.
     """
 
-    axes: Annotated[
-        Axes, Field(description="Parts of the protocol that take several values; runs are their product.")
-    ] = Axes.model_validate({})
+    axes: Annotated[Axes, Field(description="Values of the protocol that vary; runs are their product.")] = (
+        Axes.model_validate({})
+    )
     together: Annotated[
         dict[Annotated[str, AfterValidator(axis_name)], Together],
         Added("0.1.0", before={}),
@@ -74,13 +75,13 @@ class Protocol(Header, Sections):
     exclude: Annotated[
         list[Condition],
         Added("0.1.0", before=[]),
-        Field(description="Labels of runs that are left out.", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
+        Field(description="Combinations of labels to leave out.", examples=[[{"norm": "none", "rate": [0.2, 0.4]}]]),
     ] = []  # noqa: RUF012 (pydantic copies it)
     _text: str = PrivateAttr("")
 
     @property
     def text(self) -> str:
-        """The file as it was read; where none says the same (values were set), one with every value written out."""
+        """The text of the file; if no file has these values (because some were set), an equivalent complete file."""
         from elastic.protocol.later_components import (
             written_out,
         )  # reads registries, which opening a study does not need
@@ -91,11 +92,11 @@ class Protocol(Header, Sections):
 
     @cached_property
     def places(self) -> Places:
-        """Where the parts of the file stand that it was read from; a protocol of no file has none of its own."""
+        """Locations of the parts of the protocol in its file; empty without a file."""
         return Places(Place(0, 1, 1, ""))
 
     def located(self, error: ElasticError) -> ElasticError:
-        """Return an error at the place of the part of the file that it is about, if it names one."""
+        """Add the location in the file to an error, if the error names a part of the protocol."""
         field = error.field.strip("`")
         named = {".".join(map(str, path)): place for path, place in self.places.values.items()}  # keys may have dots
         ends = [place for name, place in named.items() if name.endswith(f".{field}")]
@@ -104,12 +105,12 @@ class Protocol(Header, Sections):
 
     @cached_property
     def beside(self) -> FilePath | None:
-        """Folder in which modules that the command line allows may lie; None where no file was read."""
-        return None  # `load_protocol` tells; it is no part of what is asked
+        """Folder in which allowed modules are searched; None without a file."""
+        return None  # set by `load_protocol`; not part of the protocol
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical protocol: files that mean the same have one digest."""
+        """SHA-256 of the canonical protocol: equivalent files have the same digest."""
         return digest(self.canonical())
 
     @property
@@ -119,7 +120,7 @@ class Protocol(Header, Sections):
 
     @cached_property
     def grid(self) -> Grid:
-        """The dims that the axes make, and which cells of their product are run."""
+        """The dims formed by the axes, and the cells of their product to run."""
         return Grid(self.axes, self.together, self.exclude)
 
     @cached_property
@@ -129,21 +130,21 @@ class Protocol(Header, Sections):
 
     @classmethod
     def from_canonical(cls, data: Mapping[str, Any]) -> Protocol:
-        """Return the protocol of a canonical form, whose options are taken as they are (no registry is asked).
+        """Build a protocol from a canonical form without checking its options in the registries.
 
-        What a later release added to a section, and the form lacks, means what the releases before it did.
+        Options that a later release added to a section keep the behaviour of earlier releases if the form lacks them.
 
         Raises
         ------
         ProtocolError
-            If it is none.
+            If the form is not a protocol.
         """
         plain = with_earlier(cls, data)
         try:
             protocol = cls.model_validate(plain)
         except pydantic.ValidationError as error:
             first = explain(error, cls, plain)[0].error
-            raise ProtocolError(first.field, first.should, first.found, first.hint) from None
+            raise ProtocolError(first.field, first.expected, first.found, first.hint) from None
         try:
             grid_of(plain)
         except (ValueError, KeyError) as error:

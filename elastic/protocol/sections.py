@@ -1,4 +1,4 @@
-"""The sections of a protocol that a run is made of: data, model, loss, optimizer, training, probes."""
+"""The sections of a protocol that define a run: data, model, loss, optimizer, training, probes."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ Split = Literal["train", "test"]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 Count = Annotated[int, Field(ge=1)]
 
-#: Context in which parts are serialised for digests.
+#: Pydantic context for serialising sections for digests.
 CANONICAL = "canonical"
 
 
 class Strict(pydantic.BaseModel):
-    """Base of all parts: nothing unknown, no conversions between types, finite numbers, frozen."""
+    """Base class of all sections: no unknown keys, no type conversions, finite numbers, frozen."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
 
     def canonical(self) -> dict[str, Any]:
-        """Return the part as plain data, every default written out.
+        """Return the section as plain data with all defaults.
 
-        Options that a later release added are left out while they mean what earlier ones did (`elastic.releases`).
+        Options that a later release added are left out while they keep the earlier behaviour (`elastic.releases`).
         """
         return without_later(type(self), plain(self.model_dump(context=CANONICAL)))
 
@@ -67,20 +67,20 @@ class Component(Strict):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the registered function is given."""
+        """Keyword arguments of the registered function."""
         return dict(self.model_extra or {})
 
 
 class Unfit(ValueError):
-    """A value that a validator refuses, with what to try instead."""
+    """Error of a validator with a hint."""
 
-    def __init__(self, should: str, hint: str) -> None:
-        super().__init__(should)
+    def __init__(self, expected: str, hint: str) -> None:
+        super().__init__(expected)
         self.hint = hint
 
 
 def without_repeats(values: list[Any]) -> list[Any]:
-    """Return the values if they all differ.
+    """Validate that all values differ.
 
     Raises
     ------
@@ -93,19 +93,19 @@ def without_repeats(values: list[Any]) -> list[Any]:
 
 
 def disjoint(groups: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return the groups in the order of the alphabet (that of keys has no meaning), if no two share a member.
+    """Validate that groups are disjoint and sort them by name (the order of keys is irrelevant).
 
     Raises
     ------
     ValueError
-        If a member occurs twice, in one group or in two.
+        If a member occurs twice.
     """
     without_repeats([member for group in groups.values() for member in group])
     return dict(sorted(groups.items()))
 
 
 class Imbalance(Strict):
-    """How the train samples of some classes are thinned."""
+    """Subsampling of some classes of the train split."""
 
     ratio: Annotated[float, Field(ge=1, description="Ratio of the largest class to the smallest.", examples=[10])]
     profile: Annotated[
@@ -123,41 +123,39 @@ class Data(Component):
     per_class: Annotated[Count | None, Field(description="Train samples of each (fine) class; null: all.")] = None
     classes: Annotated[
         list[int | str] | None,
-        Field(min_length=2, description="Classes that are kept; null: all.", examples=[[3, 8]]),
+        Field(min_length=2, description="Classes to keep; null: all.", examples=[[3, 8]]),
         AfterValidator(lambda classes: classes and without_repeats(classes)),
     ] = None
     superclasses: Annotated[
         dict[str, Annotated[list[int | str], Field(min_length=1)]] | None,
         Field(
             min_length=2,
-            description="Groups of classes that are one class to the network; null: none.",
+            description="Groups of classes that the network is trained on as one class; null: none.",
             examples=[{"primary": [5, 8], "auxiliary": [4, 9]}],
         ),
         AfterValidator(lambda groups: groups and disjoint(groups)),
     ] = None
     test_fraction: Annotated[
         float | None,
-        Field(
-            gt=0, lt=1, description="Share of the samples that is drawn for testing; null: the authors' split, or 0.2."
-        ),
+        Field(gt=0, lt=1, description="Share of the samples drawn for testing; null: the authors' split, or 0.2."),
     ] = None
     imbalance: Annotated[
-        Imbalance | None, Field(description="Thins the train samples of some classes; null: none.")
+        Imbalance | None, Field(description="Subsamples some classes of the train split; null: none.")
     ] = None
     label_noise: Annotated[
-        float, Field(ge=0, le=1, description="Share of the train labels that is drawn at random.")
+        float, Field(ge=0, le=1, description="Share of the train labels replaced by random ones.")
     ] = 0.0
     normalize: Annotated[
         Literal["standardize", "none"],
-        Field(description="Standardise the inputs by the train samples' mean and standard deviation, or not."),
+        Field(description="Whether to standardise the inputs by the train samples' mean and standard deviation."),
     ] = "standardize"
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the choice of samples and of the split.")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed for choosing samples and splitting.")] = 0
     unseen: Annotated[
         list[int | str] | None,
         Added("0.1.0", before=None),
         Field(
             min_length=1,
-            description="Classes that are never trained on and that the probe `unseen` measures; null: none.",
+            description="Classes held out from training and measured by the probe `unseen`; null: none.",
             examples=[[8, 9]],
         ),
         AfterValidator(lambda classes: classes and without_repeats(classes)),
@@ -167,8 +165,8 @@ class Data(Component):
     @classmethod
     def _in_place_of_classes(cls, superclasses: Any, info: ValidationInfo) -> Any:
         if superclasses and info.data.get("classes"):
-            should = "be given without data.classes (classes in no super-class are left out)"
-            raise Unfit(should, "leaving data.classes out")
+            expected = "be given without data.classes (classes in no super-class are left out)"
+            raise Unfit(expected, "leaving data.classes out")
         return superclasses
 
 
@@ -181,27 +179,23 @@ class Optimizer(Component):
 
 
 class Training(Strict):
-    """How long, in which batches, where and in which precision."""
+    """Epochs, batches, device and precision of training."""
 
-    epochs: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Number of passes over the train samples.", examples=[200])
-    ]
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, description="Number of epochs.", examples=[200])]
     batch_size: Annotated[
-        Count | None, Field(description="Samples of a training step; null: all train samples.", examples=[64])
+        Count | None, Field(description="Samples per training step; null: all train samples.", examples=[64])
     ] = 64
     dtype: Annotated[Literal["float32", "float64"], Field(description="Precision of training and of the probes.")] = (
         "float32"
     )
     device: Annotated[
         str,
-        Field(
-            description="Device of the runs: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", examples=["auto"]
-        ),
+        Field(description="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", examples=["auto"]),
         AfterValidator(lambda device: _device(device)),
     ] = "auto"
     deterministic: Annotated[
         bool,
-        Field(description="Whether torch uses deterministic algorithms only, so that a run can be repeated exactly."),
+        Field(description="Whether torch uses only deterministic algorithms, so that runs can be reproduced exactly."),
     ] = True
     threads: Annotated[
         int | None,
@@ -209,7 +203,7 @@ class Training(Strict):
         Field(
             ge=1,
             le=256,
-            description="CPU threads that train and probe a run; null: as many as the machine has, which changes bits.",
+            description="CPU threads per run; null: all of the machine, whose number changes the last bits of results.",
             examples=[1],
         ),
     ] = 1
@@ -230,7 +224,7 @@ class Training(Strict):
             "in probes too.",
         ),
     ] = "never"
-    init_scale: Annotated[Positive, Field(description="Factor on the initial weights, not on biases and gains.")] = 1.0
+    init_scale: Annotated[Positive, Field(description="Factor on the initial weights, except biases and gains.")] = 1.0
     penalties: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1e30)]],
         Field(
@@ -240,7 +234,7 @@ class Training(Strict):
         ),
     ] = {}
     classifier: Annotated[
-        Literal["learned", "etf"], Field(description="Whether the last layer is learned, or fixed to a simplex ETF.")
+        Literal["learned", "etf"], Field(description="Whether the last layer is learned or fixed to a simplex ETF.")
     ] = "learned"
 
 
@@ -251,14 +245,16 @@ def _device(device: str) -> str:
 
 
 class CollapseProbe(Strict):
-    """Which samples collapse is measured on."""
+    """Samples for measuring collapse."""
 
-    per_class: Annotated[Count | None, Field(description="Samples of each (fine) class and split; null: all.")] = 200
+    per_class: Annotated[Count | None, Field(description="Samples per (fine) class and split; null: all.")] = 200
     splits: Annotated[
         list[Split],
-        Field(min_length=1, description="Splits on which collapse is measured.", examples=[["train", "test"]]),
+        Field(min_length=1, description="Splits to measure.", examples=[["train", "test"]]),
         AfterValidator(without_repeats),
-        AfterValidator(lambda splits: sorted(splits, reverse=True)),  # their order has no meaning: one digest
+        AfterValidator(
+            lambda splits: sorted(splits, reverse=True)
+        ),  # sorted: the order is irrelevant, so the digest must not depend on it
     ] = ["train", "test"]
     rank_tolerance: Annotated[
         float | None,
@@ -273,11 +269,13 @@ class CollapseProbe(Strict):
 
 
 class ElasticityProbe(Strict):
-    """Which train samples are stepped and observed, and by which update; per fine class, where there are any."""
+    """Train samples to step on and to observe (per fine class, if any), and the kind of update."""
 
-    stepped_per_class: Annotated[Count, Field(description="Samples of each class on which a step is taken.")] = 8
+    stepped_per_class: Annotated[
+        Count, Field(description="Stepped samples per class: those on which a step is taken.")
+    ] = 8
     observed_per_class: Annotated[
-        int, Field(ge=2, description="Samples of each class whose movement is observed, others than the stepped ones.")
+        int, Field(ge=2, description="Observed samples per class, different from the stepped ones.")
     ] = 32
     update: Annotated[
         Literal["first_order", "finite"],
@@ -287,15 +285,15 @@ class ElasticityProbe(Strict):
     precision: Annotated[
         Positive | None,
         Field(
-            description="Samples are doubled until every response's relative standard error is below it; null: never."
+            description="Double the samples until every response's relative standard error is below this; null: never."
         ),
     ] = None
-    most_per_class: Annotated[
-        Count, Field(description="Stepped or observed samples of a class at which doubling stops.")
-    ] = 256
+    most_per_class: Annotated[Count, Field(description="Most stepped or observed samples per class when doubling.")] = (
+        256
+    )
     engine: Annotated[
         Literal["auto", "autodiff", "structured"],
-        Field(description="How movements are computed; auto: the faster of those that agree with real steps."),
+        Field(description="Engine that computes the movements; auto: the fastest one that agrees with real steps."),
     ] = "auto"
 
     @pydantic.field_validator("lr")
@@ -305,29 +303,29 @@ class ElasticityProbe(Strict):
         if update == "finite" and lr is None:
             raise ValueError("be given beside update: finite")
         if update == "first_order" and lr is not None:
-            should = "be left out, as a first-order response is per unit of learning rate (update: finite)"
-            raise Unfit(should, "leaving it out, or update: finite beside it")
+            expected = "be left out, as a first-order response is per unit of learning rate (update: finite)"
+            raise Unfit(expected, "leaving it out, or update: finite beside it")
         return lr
 
 
 class Probes(Strict):
-    """At which epochs is measured, and what; null leaves a measurement out.
+    """Epochs to probe and options of the probes; null disables a probe.
 
-    Further keys are names of registered probes (``elastic list probes``) with their options; those that are left out
-    are null.
+    Further keys are names of registered probes (``elastic list probes``) with their options; they are disabled by
+    default.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, JsonValue] | None]
 
-    at: Annotated[Component, Field(description="Epochs that are probed; 0 and the last are always among them.")] = (
+    at: Annotated[Component, Field(description="Epochs to probe; always includes 0 and the last.")] = (
         Component.model_validate({"name": "log", "count": 12})
     )
-    collapse: Annotated[
-        CollapseProbe | None, Field(description="Neural collapse of every layer; null: not measured.")
-    ] = CollapseProbe()
+    collapse: Annotated[CollapseProbe | None, Field(description="Options of the collapse probe; null: disabled.")] = (
+        CollapseProbe()
+    )
     elasticity: Annotated[
-        ElasticityProbe | None, Field(description="Local elasticity of every layer; null: not measured.")
+        ElasticityProbe | None, Field(description="Options of the elasticity probe; null: disabled.")
     ] = ElasticityProbe()
     memory_budget: Annotated[
         str,
@@ -358,30 +356,30 @@ class Probes(Strict):
 
     @pydantic.model_serializer(mode="wrap")
     def _without_null(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        """Leave further probes that are null out of the canonical form, as if the file did not name them."""
+        """Remove disabled registered probes from the canonical form, as if the file did not name them."""
         data: dict[str, Any] = dump(self)
         null = {name for name, options in (self.model_extra or {}).items() if options is None}
         return {k: v for k, v in data.items() if k not in null} if info.context == CANONICAL else data
 
 
 class Sections(Strict):
-    """All that a run is made of, but its seed."""
+    """All settings of a run except its seed."""
 
-    data: Annotated[Data, Field(description="Data set, and what is done to it.")]
-    model: Annotated[Component, Field(description="Network that is trained.")]
-    loss: Annotated[Component, Field(description="Loss that is minimised.")] = Component.model_validate("cross_entropy")
+    data: Annotated[Data, Field(description="Data set and its preparation.")]
+    model: Annotated[Component, Field(description="Model to train.")]
+    loss: Annotated[Component, Field(description="Loss to minimise.")] = Component.model_validate("cross_entropy")
     optimizer: Annotated[Optimizer, Field(description="Optimiser and learning-rate schedule.")]
-    training: Annotated[Training, Field(description="Length, batches, precision and device of training.")]
-    probes: Annotated[Probes, Field(description="What is measured, and at which epochs.")] = Probes.model_validate({})
+    training: Annotated[Training, Field(description="Epochs, batches, precision and device of training.")]
+    probes: Annotated[Probes, Field(description="Probes, and the epochs to probe.")] = Probes.model_validate({})
 
 
 class Settings(Sections):
-    """What one run needs: every default written out, every axis set to one of its values."""
+    """Settings of one run: all defaults filled in, every axis set to one of its values."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of the run.")]
 
 
-#: Where registered functions are named, and in which registry they are.
+#: Path of each component, and the kind of its registry.
 COMPONENTS: Mapping[tuple[str, ...], str] = {
     ("data",): "data",
     ("model",): "models",

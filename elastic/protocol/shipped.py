@@ -1,6 +1,6 @@
-"""The protocols that ship with elastic: files of the folder ``protocols`` of the repository, by their names.
+"""The shipped protocols: files of the folder ``protocols`` of the repository, by name.
 
-A wheel holds them in ``elastic/_protocols``. An editable install has no such folder: it reads those of the repository.
+A wheel has them in ``elastic/_protocols``; an editable install reads those of the repository.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from pathlib import Path
 #: Folder of the protocols inside the installed package (see ``pyproject.toml``), and the one in the repository.
 INSTALLED, SOURCE = "_protocols", "protocols"
 
-#: Endings of the names of protocol files; a word without one is the name of a protocol that ships.
+#: Suffixes of protocol files; a word without one is the name of a shipped protocol.
 SUFFIXES = (".yaml", ".yml")
 
 
-#: The JSON Schema of protocol files, beside the protocols that ship (`elastic.protocol.file_schema`).
+#: The JSON Schema of protocol files, next to the shipped protocols (`elastic.protocol.file_schema`).
 SCHEMA = "protocol.schema.json"
 
 
 def schema_line() -> str:
-    """Return the comment by which editors find the schema of this installation; "" where it has none."""
-    schema = _folder() / SCHEMA
+    """Return the comment by which editors find the schema of this installation; "" if there is none."""
+    schema = shipped_folder() / SCHEMA
     return f"# yaml-language-server: $schema={schema.resolve().as_uri()}\n" if schema.is_file() else ""
 
 
-def _folder() -> Path:
+def shipped_folder() -> Path:
+    """Return the folder of the protocols that ship."""
     package = Path(str(files("elastic")))
     installed = package / INSTALLED
     return installed if installed.is_dir() else package.parent / SOURCE
@@ -35,16 +36,16 @@ def _folder() -> Path:
 
 @cache
 def shipped_protocols() -> dict[str, Path]:
-    """Return the files of the protocols that ship, by their names, in alphabetical order.
+    """Return the files of the shipped protocols by name, in alphabetical order.
 
     >>> shipped_protocols()["quickstart"].name
     'quickstart.yaml'
     """
-    return {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
 
 
 def likely_meant(text: str, folder: Path, fallback: str) -> str:
-    """Return what a path or a name that leads nowhere most likely meant: a file of a folder, or a protocol that ships.
+    """Suggest an existing file or a shipped protocol for an unknown path or name.
 
     >>> [likely_meant(text, Path("/nowhere"), "another path") for text in ("quickstrat", "protocols/losses.yaml")]
     ["'quickstart' (elastic list protocols)", "'losses' (elastic list protocols)"]

@@ -1,4 +1,4 @@
-"""Where a protocol comes from: the name of one that ships, or the path of a file."""
+"""Resolution of the name of a shipped protocol, or of a path, to a file."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.errors import UnknownName
+from elastic.protocol.formatting import format_value, one_line
 from elastic.protocol.shipped import SUFFIXES, likely_meant, shipped_protocols
-from elastic.protocol.words import one_line, told
 
 
 @dataclass(frozen=True)
 class Source:
-    """The file that a name or a path means.
+    """The file of a protocol.
 
     Attributes
     ----------
     path
-        Of the file; it need not be there.
+        Path of the file, which need not exist.
     folder
-        Where modules of one's own are looked for: beside the file; for a protocol that ships, the working folder.
+        Folder to search for the user's modules: that of the file; for a shipped protocol the working directory.
     note
-        What a reader should know where two files could be meant; None where only one can.
+        Warning if the name is ambiguous, or None.
     """
 
     path: Path
@@ -57,7 +57,7 @@ def find_protocol(given: str | os.PathLike[str]) -> Source:
         ships = path in shipped_protocols().values()
         return Source(path, Path() if ships else path.parent, _other_of_name(path, shipped))
     if shipped is None:
-        found = told(one_line(given)) + (", which is a folder" if given and _is_folder(path) else "")
+        found = format_value(one_line(given)) + (", which is a folder" if given and _is_folder(path) else "")
         hint = likely_meant(given, Path(), "its path with .yaml, or a protocol that ships")
         raise UnknownName("`PROTOCOL`", "be the name of a protocol that ships, or the path of a file", found, hint)
     return Source(shipped, Path(), _other_of_suffix(given, shipped))

@@ -1,4 +1,4 @@
-"""What a wrong value was meant to be: values made from it, of which the first that is accepted is proposed."""
+"""Corrections of invalid values: candidates derived from the value, of which the first valid one is suggested."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import pydantic
 
+from elastic.protocol.formatting import format_value
 from elastic.protocol.paths import Path, put
-from elastic.protocol.words import told
 from elastic.registry import same_name
 
-#: Words that other formats, and YAML 1.1, read as a value of another kind.
+#: Words that YAML 1.1 and other formats read as a value of another type.
 _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("yes", "on", "true"), True),
     **dict.fromkeys(("no", "off", "false"), False),
@@ -24,7 +24,7 @@ _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("last", "final"), -1),
 }
 
-#: Texts that stand for a number: a fraction, or a number that may be a percentage.
+#: Strings that mean a number: a fraction, or a number or percentage.
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}([,' ]\d{3})+")
 _MAPPINGS = ("model_type", "dict_type", "model_attributes_type")
 _FRACTION = re.compile(r"\s*([-+\d.eE_]+)\s*/\s*([-+\d.eE_]+)\s*")
@@ -39,20 +39,20 @@ def suggestion(
     *,
     has_example: bool = False,
 ) -> str | None:
-    """Return what to write in place of a wrong value, None if nothing that is like it is accepted.
+    """Return a correction of an invalid value, or None.
 
     Parameters
     ----------
     model
-        That refused the data.
+        Model that validates the data.
     data
         Plain data.
     path
-        Of the value in the data.
+        Path of the value in the data.
     details
         Errors of pydantic at the path.
     has_example
-        As `candidates` takes it.
+        See `candidates`.
 
     Examples
     --------
@@ -75,16 +75,16 @@ def suggestion(
 
 
 def candidates(value: Any, details: list[Any], *, has_example: bool = False) -> Iterator[Any]:
-    """Yield values that a reader may have meant, the likeliest first.
+    """Yield values that the user may have meant, the most likely first.
 
     Parameters
     ----------
     value
-        That was refused.
+        The invalid value.
     details
         Errors of pydantic about it.
     has_example
-        Whether there is an example to propose, which says more than the bound that a number is beyond.
+        Whether the field has an example, which is a better hint than the bound that a number exceeds.
     """
     for detail in details:
         if detail["type"] == "literal_error":
@@ -143,7 +143,7 @@ def _of_text(text: str) -> Iterator[Any]:
 
 
 def _of_literals(text: str, expected: str) -> Iterator[str]:
-    """Yield the one of several texts that a value is another spelling of, that it contains, or that looks like it."""
+    """Yield the literal that a value spells differently, contains or resembles."""
     known = re.findall(r"'([^']*)'", expected)
     if same := same_name(text, known):
         yield same
@@ -160,13 +160,13 @@ def _accepts(model: type[pydantic.BaseModel], data: Mapping[str, Any], path: Pat
 
 
 def _leads_through(location: tuple[int | str, ...], path: Path) -> bool:
-    """Return whether the parts of a path are in a location, in order (it names branches of unions, too)."""
+    """Return whether a location, which may also name branches of unions, contains the parts of a path in order."""
     parts = iter(map(str, location))
     return all(any(part == str(wanted) for part in parts) for wanted in path)
 
 
 def _spelled(path: Path, value: Any, candidate: Any) -> str:
-    text = told(candidate)
+    text = format_value(candidate)
     if isinstance(value, str) and (number := _NUMBER.fullmatch(value)) and not number[2]:
         text += " (without quotes)"
     if isinstance(candidate, str) and not isinstance(value, str | list):

@@ -1,4 +1,4 @@
-"""What a user hands over, a protocol file or a ``--set path=value``, to plain data with places."""
+"""Reading of protocol files and of ``--set path=value`` to plain data with locations."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from elastic.errors import ProtocolError
+from elastic.protocol.formatting import one_line
 from elastic.protocol.paths import Path as Dotted
-from elastic.protocol.places import Place
-from elastic.protocol.scalars import UNPRINTABLE
+from elastic.protocol.positions import Place
 from elastic.protocol.shipped import likely_meant
-from elastic.protocol.tree import MAX_LEVELS, Locate, Tree, read_tree
-from elastic.protocol.words import one_line
+from elastic.protocol.yaml_scalars import UNPRINTABLE
+from elastic.protocol.yaml_tree import MAX_LEVELS, Locate, Tree, read_tree
 from elastic.registry import shorten
 
 MAX_BYTES = 1_000_000
 
-#: What follows ``--set`` in a message; the whole may be a pasted file.
+#: Most characters of a ``--set`` in a message; the user may have pasted a whole file.
 _MAX_SHOWN = 80
 
 
@@ -33,7 +33,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     shown = show(path)
     try:
-        # Asked before opening: a pipe would keep us waiting for its writer.
+        # Checked before opening, because opening a pipe blocks until it has a writer.
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
             found = "a folder" if stat.S_ISDIR(mode) else "something else"
@@ -50,17 +50,17 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def show(path: str | os.PathLike[str]) -> str:
-    """Return a path as a message can print it, whatever bytes it is made of."""
+    """Format a path for messages, including undecodable bytes."""
     return one_line(os.fsdecode(path))
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[str, Tree]:
-    """Return a protocol file's text, and its data, which are a mapping.
+    """Read a protocol file; return its text and its data, a mapping.
 
     Raises
     ------
     ProtocolError
-        As `read_text` and `read_tree`; if the text is empty; if it is no mapping.
+        See `read_text` and `read_tree`; if the text is empty or not a mapping.
     """
     text, shown = read_text(path), show(path)
     tree = read_tree(text, partial(_in_file, shown))
@@ -73,12 +73,12 @@ def read_file(path: str | os.PathLike[str]) -> tuple[str, Tree]:
 
 
 def read_setting(setting: str, number: int = 1) -> tuple[Dotted, Tree]:
-    """Return path and value of the ``number``-th ``--set path=value``.
+    """Parse the ``number``-th ``--set path=value``.
 
     Raises
     ------
     ProtocolError
-        If it is not of this shape, or its value is no YAML (with the limits of a file).
+        If it does not have this form, or its value is not YAML (with the limits of a file).
 
     Examples
     --------
@@ -124,5 +124,5 @@ def _in_file(shown: str, line: int, column: int) -> Place:
     return Place(0, line + 1, column + 1, f"{shown}:{line + 1}:{column + 1}")
 
 
-def _unreadable(place: str, should: str, found: str, hint: str) -> ProtocolError:
-    return ProtocolError("the protocol", should, found, hint, place=place)
+def _unreadable(place: str, expected: str, found: str, hint: str) -> ProtocolError:
+    return ProtocolError("the protocol", expected, found, hint, place=place)

@@ -1,4 +1,4 @@
-"""One section of a protocol in every cell of the grid: checked as written, and made complete."""
+"""Validation and completion of one section of a protocol in every cell of the grid."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pydantic
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import canonical_json
 from elastic.protocol.components import complete, refusal, spell_out
-from elastic.protocol.explanation import NOTHING, Problem, explain, schema_at
+from elastic.protocol.formatting import dotted
 from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import complete_probes
 from elastic.protocol.sections import COMPONENTS, Sections
-from elastic.protocol.words import dotted
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at
 
-#: Mistakes among the values of axes, behind which no more are looked for.
+#: Number of errors in the values of axes after which validation stops.
 ENOUGH = 100
 
 #: Position on each axis, by its name.
@@ -30,18 +30,18 @@ Position = Mapping[str, int]
 def read_section(
     section: str, written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier = never
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """Return one section complete, as ``{section: …}``, or None and what is wrong with it.
+    """Complete one section; return ``{section: …}``, or None and the problems.
 
     Parameters
     ----------
     section
         One of `Sections`.
     written
-        ``{section: …}``, or empty where the protocol does not have it.
+        ``{section: …}``, or empty if the protocol lacks it.
     allow
         Modules that the command line allows.
     earlier
-        As `elastic.protocol.components.complete` takes it.
+        See `elastic.protocol.components.complete`.
     """
     completed, problems = complete(section, written, earlier)
     if section == "probes":
@@ -59,9 +59,9 @@ def read_section(
     try:
         read = model.model_validate(completed[section])
     except pydantic.ValidationError as error:
-        told = {problem.path for problem in problems}
+        known = {problem.path for problem in problems}
         found = explain(error, model, completed[section], around=(section,))
-        return None, problems + [problem for problem in found if problem.path not in told]
+        return None, problems + [problem for problem in found if problem.path not in known]
     return None if problems else {section: read.model_dump()}, problems
 
 
@@ -72,13 +72,13 @@ class SectionVariants:
     Attributes
     ----------
     section, written, allow, earlier
-        As `read_section` takes them.
+        See `read_section`.
     axes
-        Those that lead into the section, as written.
+        Axes that set the section or parts of it, as written.
     occurring
-        Positions on these axes that some cell has, that of the first cell first.
+        Positions on these axes that occur in a cell; the first cell's come first.
     problems
-        What `check` found, each once.
+        Distinct problems found by `check`.
     """
 
     section: str
@@ -100,13 +100,13 @@ class SectionVariants:
         if self.problems or section is None:
             return {}, {}
         axes = {name: self._complete(name, axis, alone[name]) for name, axis in self.axes.items()}
-        # An axis alone is what its values say; several may depend on each other.
+        # Values of a single axis are valid on their own; those of several axes may depend on each other.
         for at in self._positions() if len(axes) > 1 and not self.problems else ():
             self._compare(section, axes, at)
         return (section, axes) if not self.problems else ({}, {})
 
     def _read_along(self, name: str, first: dict[str, int]) -> list[dict[str, Any] | None]:
-        """Return the section at each position of one axis; of many mistakes, not all are found."""
+        """Return the section at each position of one axis; stops after several errors."""
         read = []
         for position in range(len(self.axes[name].values)):
             read.append(self._read(self._nearest(first, name, position)))
@@ -115,7 +115,7 @@ class SectionVariants:
         return read
 
     def _nearest(self, first: Position, name: str, position: int) -> Position:
-        """Return the first cell's position but for one axis; where no cell has it, that of some cell."""
+        """Return the first cell's position with one axis changed, or any cell's if no cell has that position."""
         wanted = {**first, name: position}
         if tuple(wanted.values()) in self._occurring:
             return wanted
@@ -130,7 +130,7 @@ class SectionVariants:
             yield dict(zip(self.axes, at, strict=True))
 
     def _read(self, at: Position) -> dict[str, Any] | None:
-        """Return the section with every axis at a position, as if the user had written it so."""
+        """Return the section with every axis set to its value at a position."""
         written = self.written
         for name, axis in axes_of(self.section, self.axes).items():
             try:
@@ -144,7 +144,7 @@ class SectionVariants:
         return read
 
     def _complete(self, name: str, axis: Axis, variants: list[dict[str, Any] | None]) -> Axis:
-        """Return the axis with what stands at its path when all defaults are filled in."""
+        """Return the axis with the values at its path after filling in all defaults."""
         path = axis.parts
         if path[-1] == "name" and path[:-1] in COMPONENTS:
             path = path[:-1]  # with the name the options change, too
@@ -164,16 +164,16 @@ class SectionVariants:
         return Axis.model_construct(path=".".join(map(str, path)), values=values, labels=labels)
 
     def _compare(self, section: dict[str, Any], axes: Mapping[str, Axis], at: Position) -> None:
-        """Hold the section as written at a position against what the complete axes make of the first one."""
+        """Compare the section as written at a position with the first one modified by the complete axes."""
         read = self._read(at)
         if read is not None and canonical_json(read) != canonical_json(set_axes(section, axes, at)):
             last = list(axes)[-1]
-            should = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
-            error = ProtocolError(dotted(("axes", last)), should, "a value that does not", "one axis for both")
+            expected = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
+            error = ProtocolError(dotted(("axes", last)), expected, "a value that does not", "one axis for both")
             self._report(("axes", last), error)
 
     def _cause(self, problem: Problem, at: Position) -> Path:
-        """Return the path of what brought a problem in: an axis' value, or what the protocol says without axes."""
+        """Return the path of the cause of a problem: a value of an axis, or the protocol without axes."""
         path = tuple(map(str, problem.path))
         setting = axes_of(self.section, self.axes)
         for name, axis in reversed(setting.items()):
@@ -194,5 +194,5 @@ class SectionVariants:
 
 
 def _shared(one: Path, other: Path) -> int:
-    """Return how many parts two paths have in common from the root on."""
+    """Return the length of the common prefix of two paths."""
     return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,6 +1,6 @@
-"""Tabs as YAML 1.2 has them: white space between the parts of a line, never its indentation.
+"""Tabs as in YAML 1.2: white space between the parts of a line, but not indentation.
 
-ruamel's scanner refuses every tab outside brackets, by a rule of YAML 1.1.
+ruamel's scanner rejects every tab outside brackets, following YAML 1.1.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _BREAKS = "\0\r\n\x85\u2028\u2029"
 
 
 class TabScanner(Scanner):
-    """Reads tabs that separate parts of a line (YAML 1.2, §6.2) or stand between the words of a plain scalar."""
+    """Accepts tabs between parts of a line (YAML 1.2, §6.2) or between the words of a plain scalar."""
 
     def scan_to_next_token(self) -> Any:
-        """Skip white space, comments and line breaks up to the next part."""
+        """Skip white space, comments and line breaks up to the next token."""
         super().scan_to_next_token()
         while self.reader.peek() == "\t":
             white = self._white()
@@ -25,7 +25,7 @@ class TabScanner(Scanner):
                 return
             self.reader.forward(len(white))
             if not indents:
-                # No block begins behind a tab (§6.1): how far it is indented would be a guess.
+                # No block starts after a tab (§6.1): its indentation would be ambiguous.
                 self.allow_simple_key = False
             super().scan_to_next_token()
 
@@ -47,6 +47,6 @@ class TabScanner(Scanner):
         return str(self.reader.prefix(length))
 
     def _line_so_far(self) -> str:
-        """Return what the line holds before the next character."""
+        """Return the line up to the next character."""
         at = self.reader.pointer
         return str(self.reader.buffer[at - self.reader.column : at])

@@ -1,4 +1,4 @@
-"""Plain data as the text of a protocol file."""
+"""Writing plain data as a protocol file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pydantic
 from ruamel.yaml import YAML
 
 from elastic.errors import ProtocolError
-from elastic.protocol.places import Place
-from elastic.protocol.tree import read_tree
+from elastic.protocol.positions import Place
+from elastic.protocol.yaml_tree import read_tree
 
 
 def as_yaml(data: dict[str, Any]) -> str:
-    """Return YAML that reads as the data: blocks, but for what has no further parts in its parts.
+    """Return plain data as YAML, in block style except for the innermost collections.
 
     >>> print(as_yaml({"name": "a", "model": {"name": "mlp", "widths": [8, 8]}, "axes": {"seed": [0, 1]}}), end="")
     name: a
@@ -31,7 +31,7 @@ def as_yaml(data: dict[str, Any]) -> str:
 
 
 def spelled(value: Any) -> str:
-    """Return a value as a protocol file writes it, on one line.
+    """Return a value as YAML on one line.
 
     >>> spelled({"name": "mlp", "widths": (8, 8)}), spelled(None), spelled(1e-3), spelled("1e-3")
     ('{name: mlp, widths: [8, 8]}', 'null', '0.001', "'1e-3'")
@@ -52,7 +52,7 @@ def _dumped(data: Any, *, flow: bool | None, width: int = 110) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with pydantic's models as mappings, and tuples as lists."""
+    """Convert pydantic models to mappings and tuples to lists."""
     if isinstance(value, pydantic.BaseModel):
         value = value.model_dump()
     if isinstance(value, Mapping):

@@ -16,18 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from elastic.cube.atomic import explained, open_regular
+from elastic.cube.atomic import open_regular, translate_os_errors
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import SUMS
-from elastic.publishing.zip_safety import LIMITS, Limits, shown, wrong_entries, wrong_metadata, wrong_name
+from elastic.publishing.zip_safety import LIMITS, Limits, is_folder, shown, wrong_entries, wrong_metadata
+from elastic.publishing.zip_structure import end_of, wrong_structure
 
 BLOCK = 2**20
 
 #: First bytes of a ZIP file, of an empty one among them.
 ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
-
-#: Bytes before the end record in which that of a large file (ZIP64) stands.
-_ZIP64 = 1024
 
 #: What reading a damaged ZIP file raises.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError, OverflowError)
@@ -130,54 +128,13 @@ def open_archive(path: Path | str, limits: Limits = LIMITS) -> Archive:
     with _zip_file(path, limits) as opened:
         infos = opened.infolist()
         unsafe = tuple(wrong_entries(infos, limits))
-        files = {info.orig_filename: info.file_size for info in infos if not info.is_dir()}
+        if not unsafe and opened.fp is not None:
+            unsafe = tuple(wrong_structure(opened.fp, infos))
+        files = {info.orig_filename: info.file_size for info in infos if not is_folder(info)}
     prefix = _prefix(list(files))
     large = tuple((shown(name), wrong) for name, size in files.items() if (wrong := wrong_metadata(name, size, limits)))
     entries = {name.removeprefix(prefix): size for name, size in files.items()}
     return Archive(path, entries, (*unsafe, *large), prefix)
-
-
-def unpack(archive: Archive, folder: Path) -> None:
-    """Write the files of an archive below a folder, which must be empty and is made where it is missing.
-
-    Raises
-    ------
-    Damaged
-        If an entry is unsafe, or its contents are not what the archive says.
-    StudyError
-        If it cannot be written, or the folder is not empty.
-    """
-    refuse_unsafe(archive)
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise StudyError("the folder", "be empty", "files", "another one", place=str(folder))
-        with archive.reading() as reader:
-            for name in archive.entries:
-                _write(reader, name, folder)
-
-
-def refuse_unsafe(archive: Archive) -> None:
-    """Raise a Damaged if an entry of an archive must not be read."""
-    if archive.unsafe:
-        name, wrong = archive.unsafe[0]
-        more = f", and {len(archive.unsafe) - 1} more" if len(archive.unsafe) > 1 else ""
-        should, hint = "be safe to unpack", "another copy of the archive; elastic verify names all that is wrong"
-        raise Damaged(f"`{name}`" if name else "the archive", should, f"{wrong}{more}", hint, place=str(archive.path))
-
-
-def _write(reader: Reader, name: str, folder: Path) -> None:
-    if wrong := wrong_name(name):  # held again where it counts
-        raise Damaged(f"`{shown(name)}`", "be safe to unpack", wrong, "another copy", place=str(reader.archive.path))
-    target = folder.joinpath(*name.split("/"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with target.open("xb") as file:
-            for block in reader.blocks(name):
-                file.write(block)
-    except ReadFailed as error:
-        hint = "another copy of the archive"
-        raise Damaged(f"`{shown(name)}`", "be readable", str(error), hint, place=str(reader.archive.path)) from None
 
 
 def _of_folder(path: Path) -> Archive:
@@ -203,12 +160,12 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
     """Give an open ZIP file whose directory is no larger than the limit."""
     if not path.exists():
         raise StudyError("`FILE`", "be an archive", "no such file", "the path of a ZIP file", place=str(path))
-    with explained(path, "be readable"), open_regular(path) as file:
+    with translate_os_errors(path, "be readable"), open_regular(path) as file:
         is_zip = file.read(4) in ZIP_MARKS
         if not is_zip and path.suffix.lower() != ".zip":
             raise _no_archive(path, "a file of another kind")
         try:
-            size = _directory_size(file)
+            size = end_of(file).size
             if size > limits.directory:
                 raise zipfile.BadZipFile(f"a directory of {size} bytes, more than {limits.directory}")
             opened = zipfile.ZipFile(file)
@@ -218,25 +175,6 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
             raise Damaged("the archive", "be a whole ZIP file", found, hint, place=str(path)) from None
         with opened:
             yield opened
-
-
-def _directory_size(file: BinaryIO) -> int:
-    """Return how many bytes the directory of a ZIP file has, from its end record; nothing of it is read."""
-    length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - 22 - 65535 - _ZIP64))
-    end = file.read()
-    file.seek(0)
-    at = end.rfind(b"PK\x05\x06")
-    if at < 0 or len(end) - at < 22:
-        raise zipfile.BadZipFile("no end of its directory")
-    size = int(struct.unpack_from("<L", end, at + 12)[0])
-    at64 = end.rfind(b"PK\x06\x06", 0, at)
-    if size == 0xFFFFFFFF and at64 < 0:
-        raise zipfile.BadZipFile("a directory of no known size")
-    if at64 < 0 or len(end) - at64 < 48:
-        return size
-    size64 = int(struct.unpack_from("<Q", end, at64 + 40)[0])
-    return size64 if size == 0xFFFFFFFF else max(size, size64)
 
 
 def _prefix(names: list[str]) -> str:

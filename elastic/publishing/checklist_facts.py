@@ -112,7 +112,7 @@ class Facts:
     def access(self) -> str:
         """Return how to get the data, their digest and licence."""
         source, digests = self.data["source"], [one["sha256"] for one in self.data["digests"]]
-        licence = f"licence {source['licence']}" if source["licence"] else "the source states no licence"
+        licence = f"licence {source['license']}" if source["license"] else "the source states no licence"
         digest = f"SHA-256 of the samples as used: {', '.join(digests)}" if digests else "no digest was recorded"
         return f"{_upper(source['get'])}; {licence}; {digest}."
 

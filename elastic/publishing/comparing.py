@@ -15,7 +15,8 @@ from rich.text import Text
 from elastic.cube.atomic import write_atomically
 from elastic.display.recorded import study_title
 from elastic.protocol.canonical import explain_difference
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
+from elastic.publishing.unpacking import unpack
 from elastic.report.comparison_page import AXIS, Compared, comparison_page, setting_words
 from elastic.report.study_differences import check_axes, differences, selected
 from elastic.study import Study, open_study
@@ -99,7 +100,7 @@ def comparison_table(compared: Compared) -> RenderableType:
     for column in ("variable", "where", *compared.names, "difference", "seeds"):
         table.add_column(column)
     for one in compared.differences:
-        told = Text(one.told(), style="bold" if one.excludes_none else "")
+        told = Text(one.text(), style="bold" if one.excludes_none else "")
         table.add_row(one.variable, setting_words(one), *one.means(), told, str(one.seeds))
     heading = Text(f"{compared.names[1]} against {compared.names[0]}, at the last probed epoch of each", style="bold")
     note = Text("Welch's 95 % intervals over seeds; ×: ratio; no correction for the number of comparisons", style="dim")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from elastic.cube.manifest import verify_manifest
+from elastic.cube.manifest import read_manifest, verify_manifest
 from elastic.protocol.canonical import digest
-from elastic.publishing.archive import Archive, unpack
+from elastic.publishing.archive import Archive
 from elastic.publishing.archive_findings import CONTRADICTS, UNSAFE, Finding
 from elastic.publishing.contents import CLAIMS, CRATE, CUBE, FACTS, MANIFEST, SUMS
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.zip_safety import LIMITS, Limits, shown
 from elastic.study import Study
 
@@ -35,11 +36,15 @@ def consistent(archive: Archive, listed: Mapping[str, str]) -> tuple[str, str, t
         if wrong := tuple(shape_bombs(folder)):
             return "", "", wrong
         findings = [*_of_crate(folder, listed)]
-        findings += [Finding(MANIFEST, CONTRADICTS, one) for one in verify_manifest(folder)]
+        has_cube = (folder / CUBE).is_dir()
+        wrong_sums = verify_manifest(folder) if has_cube else _of_manifest(folder, listed)
+        findings += [Finding(MANIFEST, CONTRADICTS, one) for one in wrong_sums]
         try:
             study = Study(folder)
             study.runs()
-            findings += _of_cube(study, study.cube.attrs)
+            if has_cube:
+                findings += _of_cube(study, study.cube.attrs)
+            findings += _of_claims(study)
         except Exception as error:  # whatever files of a stranger make readers stumble over
             found = shown(" ".join(str(error).replace(f"{folder}/", "").split())) or type(error).__name__
             return "", "", (*findings, Finding(FACTS, CONTRADICTS, found))
@@ -69,6 +74,14 @@ def _shapes(value: Any) -> Iterator[list[int]]:
                 yield from _shapes(one)
 
 
+def _of_manifest(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
+    """Yield files of which the manifest of a cube that is not there says something else than the list of sums."""
+    told = read_manifest(folder)
+    for name in sorted({*told, *(name for name in listed if name.startswith(f"{CUBE}/"))}):
+        if told.get(name) != listed.get(name):
+            yield f"another SHA-256 of {shown(name)} than {SUMS}"
+
+
 def _of_crate(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the files of which the description says something else than the list of sums."""
     try:
@@ -89,6 +102,9 @@ def _of_cube(study: Study, attrs: Mapping[Any, Any]) -> Iterator[Finding]:
     canonical = json.loads(attrs.get("canonical_protocol", "null"))
     if not study.recorded and canonical is not None and digest(canonical) != study.digest:
         yield Finding(CUBE, CONTRADICTS, "the text of another protocol")
+
+
+def _of_claims(study: Study) -> Iterator[Finding]:
     path = study.folder / CLAIMS
     if path.exists():
         told = json.loads(path.read_bytes())

@@ -1,61 +1,17 @@
-"""``data.json``: digests of the data of a study, how to get them, and under which licence."""
+"""``data.json``: digests of the data of a study, how to get them, and under which licence.
+
+Each data set says in its own file where it comes from (`elastic.data.contract.Source`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from elastic.data.source import OWN, UNKNOWN, Source
+from elastic.errors import UnknownName
+from elastic.registry import registry
 from elastic.study import Study
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a data set comes from.
-
-    Attributes
-    ----------
-    get
-        How to get it.
-    licence
-        As its authors state it; "" if they state none.
-    cite
-        Whom to cite.
-    """
-
-    get: str
-    licence: str
-    cite: str
-
-
-DRAWN = Source("drawn from the protocol's seed; nothing to get", "none needed", "")
-OWN = Source("not part of this archive: ask the authors of the study", "", "")
-
-#: Data sets that elastic reads, by name.
-SOURCES: Mapping[str, Source] = {
-    "digits": Source(
-        "comes with scikit-learn (sklearn.datasets.load_digits)",
-        "CC BY 4.0",
-        "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
-    ),
-    "fashion_mnist": Source(
-        "apt-get install dataset-fashion-mnist, or the four IDX files of github.com/zalandoresearch/fashion-mnist",
-        "MIT",
-        "H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, arXiv:1708.07747 (2017)",
-    ),
-    "cifar10": Source(
-        "cifar-10-python.tar.gz of www.cs.toronto.edu/~kriz/cifar.html, unpacked",
-        "",
-        "A. Krizhevsky, Learning multiple layers of features from tiny images (2009)",
-    ),
-    "cifar100": Source(
-        "cifar-100-python.tar.gz of www.cs.toronto.edu/~kriz/cifar.html, unpacked",
-        "",
-        "A. Krizhevsky, Learning multiple layers of features from tiny images (2009)",
-    ),
-    "gaussian_mixture": DRAWN,
-    "linked_rings": DRAWN,
-}
 
 
 def data_of(study: Study) -> dict[str, Any]:
@@ -74,7 +30,20 @@ def data_of(study: Study) -> dict[str, Any]:
     return {
         "name": name or None,
         "options": options,
-        "source": asdict(SOURCES.get(name, OWN)),
+        "source": asdict(_source_of(name)),
         "included": False,
         "digests": [{"sha256": digest, "runs": cells} for digest, cells in digests.items()],
     }
+
+
+def _source_of(name: str) -> Source:
+    """Return what a data set says of its source; that of a user's own data for a name that is not known here."""
+    if not name:
+        return OWN
+    try:
+        facts = registry("data").get(name).facts
+    except UnknownName:
+        return OWN
+    except ImportError:  # the files of data sets load torch, and studies are published without it
+        return UNKNOWN
+    return facts if isinstance(facts, Source) else OWN

@@ -7,14 +7,23 @@ import secrets
 import shutil
 from pathlib import Path
 
-from elastic.cube.atomic import PARTIAL, explained
+from elastic.cube.atomic import PARTIAL, translate_os_errors
 from elastic.errors import StudyError
-from elastic.publishing.contents import SUMS
+from elastic.publishing.contents import CUBE, SUMS
 from elastic.publishing.listing import decode_sums, files_below
 
 
-def write_folder(folder: Path, target: Path) -> None:
+def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
     """Copy an archive's folder to a place that is empty, or that holds an archive and nothing else.
+
+    Parameters
+    ----------
+    folder
+        Of the archive.
+    target
+        To write.
+    cube
+        Whether to copy the cube, too. Without it the list of sums is still that of the whole archive.
 
     Raises
     ------
@@ -23,9 +32,9 @@ def write_folder(folder: Path, target: Path) -> None:
     """
     check_replaceable(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    with explained(target):
+    with translate_os_errors(target):
         try:
-            shutil.copytree(folder, partial)
+            shutil.copytree(folder, partial, ignore=None if cube else shutil.ignore_patterns(CUBE))
             if target.exists():
                 shutil.rmtree(target)
             partial.rename(target)

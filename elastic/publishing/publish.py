@@ -30,7 +30,7 @@ from elastic.publishing.crate import Publication, crate_of, require_rocrate, tim
 from elastic.publishing.data_sources import data_of
 from elastic.publishing.environment import environment_of, requirements_of
 from elastic.publishing.folder_writer import check_replaceable, write_folder
-from elastic.publishing.listing import archive_digest, encode_sums, sums_of
+from elastic.publishing.listing import archive_digest, encode_sums, files_below, sums_of
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.readme import readme_of
 from elastic.publishing.staging import check_publishable, stage
@@ -54,7 +54,7 @@ class Published:
     digest
         SHA-256 of the list of its files.
     files, size
-        Number of files, and bytes of the archive.
+        Number of files, and bytes of the ZIP file or of the files in the folder.
     """
 
     path: Path
@@ -82,6 +82,7 @@ def publish(
     figures: Sequence[str] = (),
     formats: Sequence[str] = (),
     execute: bool = True,
+    cube: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Published:
     """Write a finished study as one archive, which a stranger opens, verifies and reproduces.
@@ -108,6 +109,9 @@ def publish(
         Of the figures: "svg", "pdf", "png"; by default all.
     execute
         Execute the notebook (extra ``notebook``).
+    cube
+        Whether a folder holds the cube. A repository can keep the rest of an archive whose cube is too large for it:
+        the digest is that of the whole archive, and ``elastic verify --without-cube`` checks what is there.
     tell
         Is told what is done next.
 
@@ -127,6 +131,8 @@ def publish(
     study = study if isinstance(study, Study) else open_study(study)
     target = Path(output) if output is not None else Path(f"{study.name}{ENDING}")
     _check_options(target, authors, license, anonymous, hide)
+    if not cube and target.suffix == ENDING:
+        raise OptionError("`without_cube`", "be given for a folder", repr(target.name), f"-o {target.stem}")
     check_publishable(study)
     if target.suffix != ENDING:
         check_replaceable(target)
@@ -138,14 +144,20 @@ def publish(
         if anonymous:
             folder = Path(temporary) / "anonymous"
             staged, cleaner = anonymize(staged, folder, study.folder, hide)
+            for word in cleaner.kept:
+                tell(f"{word!r} is a name of this machine or its user, and a word of elastic: it is left as it stands")
         _derive(staged, folder, Figures(tuple(figures), tuple(formats)), execute, tell)
         _describe_for_readers(staged, folder, publication, anonymous)
         sums = _describe(staged, folder, publication)
         if anonymous:
             check_nothing_left(folder, cleaner)
-        (write_zip if target.suffix == ENDING else write_folder)(folder, target)
-    size = target.stat().st_size if target.is_file() else sum((target / name).stat().st_size for name in sums)
-    return Published(target, archive_digest(encode_sums(sums)), len(sums) + 1, size)
+        if target.suffix == ENDING:
+            write_zip(folder, target)
+        else:
+            write_folder(folder, target, cube=cube)
+    written = [target] if target.is_file() else [target / name for name in files_below(target)]
+    size, files = sum(path.stat().st_size for path in written), len(sums) + 1 if target.is_file() else len(written)
+    return Published(target, archive_digest(encode_sums(sums)), files, size)
 
 
 def _check_options(target: Path, authors: Sequence[str], license: str, anonymous: bool, hide: Sequence[str]) -> None:
@@ -159,7 +171,7 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
         raise OptionError("`hide`", "be given with --anonymous", repr(hide[0]), "--anonymous --hide WORD")
     for text in (*authors, license):
         if not text.isprintable():
-            raise OptionError("`author`, `license`", "be printable text", repr(text), '--author "A. Noether"')
+            raise OptionError("`author`, `license`", "be printable text", repr(text), "--author NAME")
 
 
 def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: Callable[[str], None]) -> None:

@@ -146,7 +146,7 @@ def _claims(study: Study) -> str:
 def _data(data: Mapping[str, Any]) -> str:
     source = data["source"]
     told = [f"`{data['name']}`: {source['get']}" if data["name"] else source["get"]]
-    told += [f"licence: {source['licence']}"] if source["licence"] else []
+    told += [f"licence: {source['license']}"] if source["license"] else []
     told += [source["cite"]] if source["cite"] else []
     digests = [f"- SHA-256 `{one['sha256']}` ({len(one['runs'])} runs)" for one in data["digests"]]
     return "\n".join([". ".join(told) + ".", *(["", *digests] if digests else [])])

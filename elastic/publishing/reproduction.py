@@ -14,9 +14,10 @@ from elastic.cube.checked_files import write_json
 from elastic.errors import Damaged
 from elastic.progress import Watcher
 from elastic.protocol import Cell
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
 from elastic.publishing.contents import CLAIMS
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, run_again, sample_of
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared, compare_run
 from elastic.publishing.verdict_comparison import ComparedVerdict, compare_verdicts
 from elastic.publishing.verification import VerifiedArchive, verify_archive

@@ -111,13 +111,13 @@ def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]
     forget_data()
     found: list[str] = []
     for cell in cells:
-        expected = published[named(cell.coordinates)].get("data_digest")
+        published_digest = published[named(cell.coordinates)].get("data_digest")
         digest = prepared_data(cell.settings.data).digest
-        if expected and digest != expected:
+        if published_digest and digest != published_digest:
             name = cell.settings.data.name
-            should = f"be those of the run {named(cell.coordinates)} (SHA-256 {expected})"
+            expected = f"be those of the run {named(cell.coordinates)} (SHA-256 {published_digest})"
             hint = "the data of the authors (data.json tells where to get them; --data PATH); nothing was trained"
-            raise DataError(f"the data {name!r}", should, f"SHA-256 {digest}", hint)
+            raise DataError(f"the data {name!r}", expected, f"SHA-256 {digest}", hint)
         found.append(digest)
     return list(dict.fromkeys(found))
 

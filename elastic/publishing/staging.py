@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from elastic.claims.checking import check, check_cube, write_checked
-from elastic.cube import is_sealed, verify_manifest
-from elastic.cube.atomic import explained
+from elastic.cube import Status, is_sealed, verify_manifest
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import write_json
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import CLAIMS, CUBE, FACTS, HISTORY, MANIFEST, PROTOCOL, RUNS
 from elastic.study import Study
 from elastic.study.claim_history import register_publication
+from elastic.study.completeness import named
 
 #: Parts of a run's report that are of its folder, which is not published.
 OF_FOLDER = ("cell", "files", "journal", "lost")
@@ -42,6 +43,18 @@ def check_publishable(study: Study) -> None:
     if study.cube.attrs.get("digest") != study.digest or "status" not in study.cube["training"].dataset:
         hint = "study.seal()" if study.recorded else "running its protocol again, which seals it"
         raise StudyError("the study", "be the one of its sealed cube", "one that was changed since", hint)
+    _check_reports(study)
+
+
+def _check_reports(study: Study) -> None:
+    """Raise unless each run that the cube holds tells how it ended: a study may have been copied without its runs."""
+    status = study.cube["training"].dataset["status"]
+    for run in study.runs():
+        at = {dim: label for dim, label in run.coordinates.items() if dim in status.dims}
+        if run.state == "waiting" and bool((status.sel(at) != Status.MISSING).any()):
+            found = f"a cube that holds the run {named(run.coordinates)}, and no report of it"
+            hint = "copying the folder runs with the study: reports tell the environment, the data and the time"
+            raise StudyError("the study", "have the reports of its runs", found, hint, place=str(study.folder))
 
 
 def stage(study: Study, folder: Path) -> Study:
@@ -57,7 +70,7 @@ def stage(study: Study, folder: Path) -> Study:
     if not study.published:
         check(study)
         register_publication(study.folder, study.name)
-    with explained(folder):
+    with translate_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(study.folder / CUBE, folder / CUBE)
         for name in (FACTS, PROTOCOL, MANIFEST, HISTORY):

@@ -36,6 +36,8 @@ class VerifiedArchive:
         Number of files that are as they were published.
     findings
         All others.
+    left_out
+        Number of files of the cube that a folder was written without.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class VerifiedArchive:
     study_digest: str
     intact: int
     findings: tuple[Finding, ...]
+    left_out: int = 0
 
     @property
     def damaged(self) -> bool:
@@ -57,7 +60,8 @@ class VerifiedArchive:
     def summary(self) -> str:
         """Return how many files are in which state."""
         counts = Counter(one.state for one in self.findings)
-        return ", ".join([f"{self.intact} files intact", *(f"{count} {state}" for state, count in counts.items())])
+        told = [f"{self.intact} files intact", *(f"{count} {state}" for state, count in counts.items())]
+        return ", ".join([*told, *([f"{self.left_out} of the cube left out"] if self.left_out else [])])
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain data."""
@@ -69,11 +73,12 @@ class VerifiedArchive:
             "study_digest": self.study_digest,
             "damaged": self.damaged,
             "intact": self.intact,
+            "left_out": self.left_out,
             "findings": findings,
         }
 
 
-def verify_archive(path: Path | str) -> VerifiedArchive:
+def verify_archive(path: Path | str, *, without_cube: bool = False) -> VerifiedArchive:
     """Read every file of an archive and name each that was altered, is missing or was added.
 
     The contents count, not how they are zipped. Nothing is written but in a temporary folder, and nothing is unpacked
@@ -83,6 +88,9 @@ def verify_archive(path: Path | str) -> VerifiedArchive:
     ----------
     path
         A ZIP file, or the folder that it was unpacked into.
+    without_cube
+        Accept a folder that holds nothing of the cube, as ``elastic publish --without-cube`` writes it. All other files
+        are verified.
 
     Raises
     ------
@@ -99,13 +107,21 @@ def verify_archive(path: Path | str) -> VerifiedArchive:
         listed, found = _listed(archive, reader)
         if listed is None:
             return VerifiedArchive(archive.path, "", "", "", 0, (found,) if found else ())
-        findings = tuple(_compared(archive, reader, listed))
+        left_out = _left_out(archive, listed) if without_cube else frozenset()
+        findings = tuple(_compared(archive, reader, listed, left_out))
         known = archive_digest(reader.read(SUMS))
     intact = len(listed.keys() & archive.entries.keys()) + 1 - sum(one.state == ALTERED for one in findings)
     name, study_digest = "", ""
     if not findings:
         name, study_digest, findings = consistent(archive, listed)
-    return VerifiedArchive(archive.path, known, name, study_digest, intact, findings)
+    return VerifiedArchive(archive.path, known, name, study_digest, intact, findings, len(left_out))
+
+
+def _left_out(archive: Archive, listed: Mapping[str, str]) -> frozenset[str]:
+    """Return the files of the cube, if the archive is a folder that holds none of them."""
+    of_cube = frozenset(name for name in listed if name.startswith(f"{CUBE}/"))
+    is_whole = any(name.startswith(f"{CUBE}/") for name in archive.entries) or not archive.path.is_dir()
+    return frozenset() if is_whole else of_cube
 
 
 def _listed(archive: Archive, reader: Reader) -> tuple[dict[str, str] | None, Finding | None]:
@@ -118,8 +134,10 @@ def _listed(archive: Archive, reader: Reader) -> tuple[dict[str, str] | None, Fi
         return None, Finding(SUMS, ALTERED, str(error)[:200])
 
 
-def _compared(archive: Archive, reader: Reader, listed: Mapping[str, str]) -> Iterator[Finding]:
-    for name in sorted({*listed, *archive.entries, *NEEDED} - {SUMS}):
+def _compared(
+    archive: Archive, reader: Reader, listed: Mapping[str, str], left_out: frozenset[str]
+) -> Iterator[Finding]:
+    for name in sorted({*listed, *archive.entries, *NEEDED} - {SUMS} - left_out):
         if name not in archive.entries:
             yield Finding(shown(name), MISSING)
         elif name not in listed:

@@ -56,6 +56,9 @@ METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 #: Bits of an entry's flags that say encrypted, patched, strongly encrypted, and a directory with hidden names.
 _ENCRYPTED, _PATCHED, _MASKED = 0x1 | 0x40, 0x20, 0x2000
 
+#: Bits of the attributes of MS-DOS, which every entry has.
+_LABEL, _FOLDER = 0x8, 0x10
+
 #: Names that Windows takes for devices, with any ending.
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")
 
@@ -109,16 +112,23 @@ def shown(name: str) -> str:
     return repr(name)[1:-1][:200]
 
 
+def is_folder(info: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is a folder; zipfile's own method fails on an entry without a name."""
+    return info.orig_filename.endswith("/")
+
+
 def _wrong_kind(info: zipfile.ZipInfo) -> str:
     mode = info.external_attr >> 16
-    kinds = (0, stat.S_IFDIR) if info.is_dir() else (0, stat.S_IFREG)
+    kinds = (0, stat.S_IFDIR) if is_folder(info) else (0, stat.S_IFREG)
     checks = (
         (stat.S_ISLNK(mode), "a symbolic link"),
         (stat.S_IFMT(mode) not in kinds, "neither a file nor a folder"),
         (info.flag_bits & (_ENCRYPTED | _MASKED), "encrypted"),
         (info.flag_bits & _PATCHED, "a patch of another file"),
         (info.compress_type not in METHODS, f"compressed by method {info.compress_type}, which is not read"),
-        (info.is_dir() and info.file_size, "a folder with contents of its own"),
+        (is_folder(info) and info.file_size, "a folder with contents of its own"),
+        (not is_folder(info) and info.external_attr & _FOLDER, "a file that is marked as a folder"),
+        (info.external_attr & _LABEL, "the label of a disk"),
     )
     return next((wrong for is_so, wrong in checks if is_so), "")
 
@@ -153,12 +163,12 @@ def _collisions(infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
     for info in infos:
         name = info.orig_filename.removesuffix("/")
         parts = name.split("/")
-        above = ["/".join(parts[:count]) for count in range(1, len(parts) + info.is_dir())]
+        above = ["/".join(parts[:count]) for count in range(1, len(parts) + is_folder(info))]
         for folder in above:
             other = folders.setdefault(folded(folder), folder)
             if other != folder:
                 yield shown(name), f"a folder that differs from {shown(other)} in case only"
-        if not info.is_dir():
+        if not is_folder(info):
             other = files.setdefault(folded(name), name)
             if other is not name:
                 yield shown(name), "twice" if other == name else f"a name that differs from {shown(other)} in case only"

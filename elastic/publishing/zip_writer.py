@@ -8,7 +8,7 @@ import stat
 import zipfile
 from pathlib import Path
 
-from elastic.cube.atomic import PARTIAL, explained, make_folder, sync_folder
+from elastic.cube.atomic import PARTIAL, make_folder, sync_folder, translate_os_errors
 from elastic.publishing.listing import files_below
 
 #: The earliest time that a ZIP file can hold.
@@ -35,7 +35,7 @@ def write_zip(folder: Path, target: Path) -> None:
         If the file cannot be written.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    with explained(target):
+    with translate_os_errors(target):
         make_folder(target.absolute().parent)
         try:
             with partial.open("xb") as file:

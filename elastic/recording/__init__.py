@@ -1,4 +1,4 @@
-"""Recording training loops of one's own: a model, samples and a folder in, a study out."""
+"""Recording external training loops and checkpoints as studies."""
 
 from __future__ import annotations
 

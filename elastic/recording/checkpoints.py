@@ -1,4 +1,4 @@
-"""Recording after the fact: a folder of checkpoints fills a cube as the live training would have."""
+"""Recording the checkpoints of a finished training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from elastic.errors import ElasticError, ModelError, StudyError
+from elastic.models.dry_run import first_line
 from elastic.models.external import resolve
 from elastic.models.own_modules import folder_of, own_modules
-from elastic.models.trial import first_line
 from elastic.models.wrappers import inside, unwrapped
 from elastic.protocol.allowed import allow_beside
 from elastic.recording.recorder import Recorder
 from elastic.registry import nearest
 from elastic.study import Study, open_study
 
-#: Keys under which training scripts and frameworks keep the weights of the model in a checkpoint.
+#: Keys of the model's weights in the checkpoints of common frameworks.
 STATES = ("state_dict", "model_state_dict", "model")
 
 Load = Callable[[Path], Mapping[str, Any]]
@@ -39,34 +39,34 @@ def record_checkpoints(
     load: Load | None = None,
     **recorder_arguments: Any,
 ) -> Study:
-    """Record the checkpoints of a training that is over; the numbers are those of a live Recorder, bit by bit.
+    """Record the checkpoints of a finished training; values are bit-identical to those of a live Recorder.
 
-    A checkpoint that cannot be read, or is of another model, is named in a warning, and the others are recorded.
+    A checkpoint that is unreadable or of another model raises a warning; the others are recorded.
 
     Parameters
     ----------
     folder
         Folder of the study.
     build
-        Returns the model, on the device on which it is to be measured; called once.
+        Function that returns the model on the device for measuring; called once.
     checkpoints
         Path of each epoch's checkpoint.
     load
-        Returns the state that ``load_state_dict`` takes, given a path. By default files ending in ``.safetensors`` are
-        read by that library and others by ``torch.load(weights_only=True)``; of a mapping that holds more, the
-        entry "state_dict", "model_state_dict" or "model" is taken.
+        Function from a path to the state that ``load_state_dict`` takes. By default files ending in ``.safetensors``
+        are read by that library and others by ``torch.load(weights_only=True)``; of a larger mapping the entry
+        "state_dict", "model_state_dict" or "model" is used.
     **recorder_arguments
-        As `elastic.Recorder` takes them. Every checkpoint is probed unless ``probes["at"]`` says otherwise.
+        Arguments of `elastic.Recorder`. Every checkpoint is probed unless ``probes["at"]`` is given.
 
     Returns
     -------
     Study
-        With a sealed cube.
+        The study, with a sealed cube.
 
     Raises
     ------
     ElasticError
-        StudyError if there is no checkpoint, or none can be recorded; what the Recorder raises.
+        StudyError if there is no checkpoint, or none can be recorded; all errors of the Recorder.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def record_checkpoints(
 
 
 def restore(model: nn.Module, path: Path, load: Load | None = None) -> None:
-    """Load a checkpoint into a model, whatever wrappers it was saved from.
+    """Load a checkpoint into a model; wrappers of either are removed.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def restore(model: nn.Module, path: Path, load: Load | None = None) -> None:
         state = weights_of((load or read_state)(path))
     except ElasticError:
         raise
-    except Exception as error:  # torch.load raises nearly anything on a damaged file, and `load` is the user's
+    except Exception as error:  # torch.load raises all kinds of exceptions for a damaged file, and `load` is the user's
         raise StudyError("the checkpoint", "be readable", first_line(error), hint, place=str(path)) from error
     try:
         _load(unwrapped(model), state)
@@ -123,7 +123,7 @@ def restore(model: nn.Module, path: Path, load: Load | None = None) -> None:
 
 
 def _load(model: nn.Module, state: Mapping[str, Any]) -> None:
-    """Load a state, in which one of the names of a tied weight may be missing, as safetensors leave them out."""
+    """Load a state in which a name of a tied weight may be missing, because safetensors omits duplicates."""
     tensors = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
     stored = {id(tensors[name]): value for name, value in state.items() if name in tensors}
     absent = {name: id(tensor) for name, tensor in tensors.items() if name not in state}
@@ -131,12 +131,12 @@ def _load(model: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> Mapping[str, Any]:
-    """Return what a checkpoint file holds; no code in it runs.
+    """Read a checkpoint file without executing code in it.
 
     Raises
     ------
     StudyError
-        If the file needs code to be read, or a library that is not installed.
+        If reading the file requires executing code, or a library that is not installed.
     """
     if path.suffix == ".safetensors":
         try:
@@ -154,7 +154,7 @@ def read_state(path: Path) -> Mapping[str, Any]:
 
 
 def weights_of(found: Any) -> dict[str, Any]:
-    """Return the state of a model among what a checkpoint holds, without the names of wrappers.
+    """Extract the state of the model from a checkpoint and remove the prefixes of wrappers.
 
     >>> sorted(weights_of({"epoch": 3, "state_dict": {"module.0.weight": torch.ones(1)}}))
     ['0.weight']
@@ -170,7 +170,7 @@ def weights_of(found: Any) -> dict[str, Any]:
 
 
 def _checked(checkpoints: Mapping[float, str | os.PathLike[str]]) -> dict[float, Path]:
-    """Return the paths in the order of their epochs."""
+    """Sort the paths by epoch."""
     if not isinstance(checkpoints, Mapping) or not checkpoints:
         found = type(checkpoints).__name__ if not isinstance(checkpoints, Mapping) else "none"
         raise StudyError("`checkpoints`", "be a mapping from epochs to paths", found, '{0: "0.pt", 10: "10.pt"}')
@@ -181,12 +181,12 @@ def _checked(checkpoints: Mapping[float, str | os.PathLike[str]]) -> dict[float,
 
 
 def found_checkpoints(folder: Path) -> dict[float, Path]:
-    """Return the checkpoints of a folder by epoch: the last number in the name of each file, without its ending.
+    """Return the checkpoints of a folder by epoch: the last number in the stem of each file name.
 
     Raises
     ------
     StudyError
-        If there is no such folder, a file has no number in its name, or two have one number.
+        If the folder does not exist, a file has no number in its name, or two have the same number.
 
     Examples
     --------
@@ -223,24 +223,24 @@ def record_folder(checkpoints: Path, out: Path, target: str, allow: Sequence[str
     Parameters
     ----------
     checkpoints
-        As `found_checkpoints` reads it.
+        Folder, see `found_checkpoints`.
     out
         Folder of the study.
     target
-        ``package.module:function``; without arguments it returns a mapping with the model under "model", and the
-        Recorder's arguments ("train", "layers", …). It is called once.
+        ``package.module:function``. Called once without arguments, it returns a mapping with the model under "model"
+        and arguments of the Recorder ("train", "layers", …).
     allow
-        Modules whose code may be imported; they may lie in the working folder.
+        Modules whose code may be imported, also from the working directory.
 
     Returns
     -------
     study, problems
-        And what was not recorded, a sentence each.
+        The study, and one sentence for each checkpoint that was not recorded.
 
     Raises
     ------
     ElasticError
-        NotAllowed, ModelError if the builder cannot be imported or returns something else; as `record_checkpoints`.
+        NotAllowed; ModelError if the builder cannot be imported or returns something else; see `record_checkpoints`.
     """
     paths = found_checkpoints(checkpoints)
     allowed = allow_beside(allow, Path.cwd())

@@ -1,4 +1,4 @@
-"""Coordinates of a recorded run: where it stands in the cube."""
+"""Validation of the coordinates of a recorded run, its labels on the axes of the cube."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from elastic.runs.scalars import KNOWN, SCORES
 
 SEED = "seed"
 
-#: Names of scalars of a training, which a coordinate may have if no record gives that scalar.
+#: Names of training scalars, which a coordinate may use if no record has that scalar.
 AS_SCALARS = KNOWN.keys() - set(SCORES)
 
 
 def checked_coordinates(coordinates: Mapping[str, Any] | None, seed: int | None) -> tuple[dict[str, Scalar], int]:
-    """Return the coordinates of a run, the seed last, and the seed that draws its samples.
+    """Validate the coordinates of a run; return them with the seed last, and the seed for sampling.
 
     Parameters
     ----------
     coordinates
-        Numbers, texts or truth values by name. Without a "seed" the run has the one that draws its samples.
+        Numbers, strings or booleans by name. "seed" defaults to the seed for sampling.
     seed
-        Draws the samples; None: the coordinate "seed", else 0.
+        Seed of the probes' samples; None: the coordinate "seed", else 0.
 
     Raises
     ------
     StudyError
-        If a name is one that a cube uses otherwise, a value is no scalar, or the seed is no whole number.
+        If a name is reserved in the cube, a value is not a scalar, or the seed is not an integer.
 
     Examples
     --------
@@ -55,21 +55,21 @@ def checked_coordinates(coordinates: Mapping[str, Any] | None, seed: int | None)
 
 
 def check_fit(coordinates: Mapping[str, Scalar], names: Sequence[str], others: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a StudyError unless coordinates have a study's names, and values of the kinds of its other runs."""
+    """Raise a StudyError unless coordinates have the names and types of a study's other runs."""
     if sorted(coordinates) != sorted(names):
-        should = f"have the names of the study's other runs: {', '.join(names)}"
-        raise StudyError("`coordinates`", should, ", ".join(coordinates) or "none", "another folder for this run")
+        expected = f"have the names of the study's other runs: {', '.join(names)}"
+        raise StudyError("`coordinates`", expected, ", ".join(coordinates) or "none", "another folder for this run")
     for name, value in coordinates.items():
         known = {_kind(other[name]) for other in others}
         if known - {_kind(value)}:
-            should = f"be a {known.pop()}, as in the study's other runs"
-            raise StudyError(f"`coordinates[{name!r}]`", should, repr(value), "one kind of labels along a coordinate")
+            expected = f"be a {known.pop()}, as in the study's other runs"
+            raise StudyError(f"`coordinates[{name!r}]`", expected, repr(value), "one kind of labels along a coordinate")
         labels = {other[name] for other in others} | {value}
         try:
             Axes({name: list(labels)})
         except StudyError:
-            should = "have another float64 than each number of the study's other runs"
-            raise StudyError(f"`coordinates[{name!r}]`", should, repr(value), "a text for a long number") from None
+            expected = "have another float64 than each number of the study's other runs"
+            raise StudyError(f"`coordinates[{name!r}]`", expected, repr(value), "a text for a long number") from None
 
 
 def _check_name(name: Any) -> None:
@@ -80,8 +80,8 @@ def _check_name(name: Any) -> None:
     except ValueError as error:
         raise StudyError("`coordinates`", f"have names; one should {error}", repr(name), '{"width": 64}') from None
     if name in names_of_probes() or name in registry("metrics").names():
-        should = "have names that no group, dim or variable of the cube has"
-        raise StudyError("`coordinates`", should, repr(name), f"{name}_axis")
+        expected = "have names that no group, dim or variable of the cube has"
+        raise StudyError("`coordinates`", expected, repr(name), f"{name}_axis")
 
 
 def _scalar(name: str, value: Any) -> Scalar:
@@ -94,8 +94,8 @@ def _scalar(name: str, value: Any) -> Scalar:
     if isinstance(plain, int) and not -(2**63) <= plain < 2**63:
         raise StudyError(f"`coordinates[{name!r}]`", "fit into 64 bits", repr(plain), "a text for a longer number")
     if not isinstance(plain, bool | int | float | str):
-        should = "be a number, a text or a truth value"
-        raise StudyError(f"`coordinates[{name!r}]`", should, type(value).__name__, "a text that names the setting")
+        expected = "be a number, a text or a truth value"
+        raise StudyError(f"`coordinates[{name!r}]`", expected, type(value).__name__, "a text that names the setting")
     return plain
 
 

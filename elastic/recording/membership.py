@@ -1,4 +1,4 @@
-"""Joining a study: the folder that several Recorders share, and one run's folder in it."""
+"""Registering a recorded run in a study folder, which several Recorders may share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from elastic.checkpoint import ARITHMETIC, FIRST_ARITHMETIC, PROBE_ARITHMETIC
 from elastic.cube import read_report, remove_seal, study_lock, write_atomically, write_report
-from elastic.cube.atomic import explained
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import encode_json
 from elastic.cube.coordinates import Scalar
 from elastic.cube.epoch_files import FOLDER, record_files
@@ -28,13 +28,13 @@ from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, run_digest
 from elastic.study.study_file import read_facts, write_facts
 
-#: The records of a run, and what they are called while they are removed: all of them are there, or none.
+#: Folder of a run's records, and its name during removal: records are removed all at once.
 RECORDS, DISCARDED = FOLDER, ".discarded"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a recorded study says about itself; None leaves what the folder says.
+    """Metadata of a recorded study; None keeps the values in the folder.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Header:
     cites
         Keys of elastic/references.bib.
     claims
-        As in a protocol file: mappings with ``name`` and options.
+        Mappings with ``name`` and options, as in a protocol file.
     """
 
     title: str | None = None
@@ -52,12 +52,12 @@ class Header:
     claims: Sequence[Mapping[str, Any]] | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return what is given, checked and complete.
+        """Validate the given values and fill in defaults.
 
         Raises
         ------
         ElasticError
-            For an unknown cite key, claim or option; for texts that are none.
+            For an unknown cite key, claim or option, or a value that is not a string.
         """
         found: dict[str, Any] = {}
         for name, text in (("title", self.title), ("question", self.question)):
@@ -79,7 +79,7 @@ class Header:
 
 
 def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Path:
-    """Return the folder of a run in a study, whose study.json is written or brought up to date.
+    """Create or update study.json and return the folder of a run.
 
     Raises
     ------
@@ -99,19 +99,19 @@ def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Pat
         facts.setdefault("provenance", provenance())
         if facts != stored:
             if stored:
-                remove_seal(folder)  # whose manifest lists the digest of this file
+                remove_seal(folder)  # the manifest lists the digest of this file
             register_claims(folder, facts["name"], facts["claims"] or (), None, {})
             write_facts(folder, facts)
     return folder / RUNS / run_digest(coordinates)
 
 
 def describe(folder: Path, run: Path, coordinates: Mapping[str, Scalar], settings: Mapping[str, Any]) -> None:
-    """Write run.json: the coordinates and settings of a run that the caller owns, unless it says so.
+    """Write run.json with the coordinates and settings of a run that the caller owns, if they differ.
 
     Raises
     ------
     StudyError
-        If another process has joined since with coordinates that do not go with these.
+        If another process has registered a run with incompatible coordinates meanwhile.
     """
     path = run / RUN
     with study_lock(folder):
@@ -129,12 +129,12 @@ def is_recorded(run: Path) -> bool:
 
 
 def discard(folder: Path, run: Path) -> None:
-    """Remove what a run that the caller owns has; a cube that was sealed with its records loses its seal first."""
-    with explained(run):
+    """Delete the records of a run that the caller owns; removes the sealed cube first if it contains them."""
+    with translate_os_errors(run):
         if is_recorded(run):
             remove_seal(folder)
         remove_report(run)
-        # Whoever dies on the way leaves no part of the records: those of two trainings must not mix.
+        # Atomic: a process killed here must not leave a part of the records, to be mixed with those of a new training.
         shutil.rmtree(run / DISCARDED, ignore_errors=True)
         if (run / RECORDS).exists():
             (run / RECORDS).replace(run / DISCARDED)
@@ -144,13 +144,13 @@ def discard(folder: Path, run: Path) -> None:
 
 
 def remove_report(run: Path) -> None:
-    """Remove the status.json of a run: its records are about to become others."""
-    with explained(run / REPORT):
+    """Remove the status.json of a run before its records change."""
+    with translate_os_errors(run / REPORT):
         (run / REPORT).unlink(missing_ok=True)
 
 
 def arithmetic_of(run: Path) -> str:
-    """Return the arithmetic of probes with which a run began; that of earlier releases where no report tells."""
+    """Return the arithmetic of probes that a run started with; that of earlier releases if it is not recorded."""
     if not is_recorded(run):
         return PROBE_ARITHMETIC
     try:
@@ -160,12 +160,12 @@ def arithmetic_of(run: Path) -> str:
 
 
 def _reopen(run: Path) -> None:
-    """Say in the status.json of a run that it is under way: the digests that it lists are about to change."""
+    """Mark a run as unfinished in its status.json: the digests listed there are about to change."""
     if not (run / REPORT).exists():
         return
     try:
         report = read_report(run)
-    except Damaged:  # it is written anew
+    except Damaged:  # it is rewritten
         report = {}
     kept = {key: value for key, value in report.items() if key in ("epochs", "data_digest", ARITHMETIC)}
     write_report(run, {"status": UNDER_WAY, **kept})
@@ -178,13 +178,14 @@ def _stored(folder: Path) -> dict[str, Any] | None:
         return None
     recorded, names = stored.get(MARK), stored.get("coordinates")
     if not recorded or not isinstance(names, list):
-        should, found = "be empty or hold a recorded study", "the study of a protocol"
-        raise StudyError("the folder", should, found, "another folder", place=str(folder))
+        expected, found = "be empty or hold a recorded study", "the study of a protocol"
+        raise StudyError("the folder", expected, found, "another folder", place=str(folder))
     return stored
 
 
 def _others(folder: Path, coordinates: Mapping[str, Scalar]) -> list[Mapping[str, Any]]:
-    # The description of the run itself may be damaged: it is written anew.
+    # The description of this run may be damaged: it is rewritten.
+
     return [run.coordinates for run in read_runs(folder, leave_out=run_digest(coordinates))]
 
 

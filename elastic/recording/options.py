@@ -1,4 +1,4 @@
-"""The probes of a Recorder: which ones, with which options, and at which epochs."""
+"""The argument ``probes`` of a Recorder: options of each probe, and the epochs to probe."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 import pydantic
 
 from elastic.errors import ElasticError, OptionError
-from elastic.protocol.explanation import explain
 from elastic.protocol.sections import Probes
+from elastic.protocol.validation_errors import explain
 from elastic.registry import registry
 from elastic.runs.recorder import Due
 from elastic.training import probed_epochs
 
-#: Keys of ``probes`` that are no probes.
+#: Keys of ``probes`` that do not name probes.
 AT, BUDGET = "at", "memory_budget"
 
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What is probed and when.
+    """The requested probes and their epochs.
 
     Attributes
     ----------
     asked
-        Options of each probe by its registered name, every default written out.
+        Options of each probe by registered name, including defaults.
     at
-        Epochs that are probed, in ascending order; whole or fractional.
+        Epochs to probe, in ascending order; may be fractional.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
     """
@@ -41,20 +41,20 @@ class ProbeOptions:
 
 
 def read_options(probes: Mapping[str, Any] | None, epochs: int | None) -> ProbeOptions:
-    """Return the probes that are asked for, as a protocol's section ``probes`` is read.
+    """Validate the requested probes, like the section ``probes`` of a protocol.
 
     Parameters
     ----------
     probes
-        Options by probe, None for a probe that is left out; ``at``: a schedule by name with its options, or a list of
-        epochs; ``memory_budget``.
+        Options by probe, None to disable a probe; ``at``: a schedule with its options, or a list of epochs;
+        ``memory_budget``.
     epochs
-        The last epoch, where it is known.
+        The last epoch, if known.
 
     Raises
     ------
     ElasticError
-        For an unknown probe or option, a value that makes no sense, or a schedule without ``epochs``.
+        For an unknown probe or option, an invalid value, or a schedule without ``epochs``.
     """
     if probes is not None and not isinstance(probes, Mapping):
         raise OptionError("`probes`", "be a mapping", type(probes).__name__, '{"collapse": {}, "elasticity": {}}')
@@ -70,7 +70,7 @@ def read_options(probes: Mapping[str, Any] | None, epochs: int | None) -> ProbeO
 
 
 def due_at(at: Sequence[float]) -> Due:
-    """Return when a probe is due: at the first record that reaches an epoch of the schedule.
+    """Return a function that decides whether to probe: at the first record that reaches an epoch of the schedule.
 
     >>> due = due_at([0, 0.5, 4])
     >>> [due(epoch, before) for epoch, before in ((0, None), (0.25, 0), (0.75, 0.25), (3, 0.75), (5, 3))]
@@ -84,7 +84,7 @@ def due_at(at: Sequence[float]) -> Due:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's numbers in options as Python's."""
+    """Convert NumPy numbers in options to Python numbers."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return value.item() if isinstance(value, np.generic) else value
@@ -98,7 +98,7 @@ def _completed(name: str, options: Any) -> dict[str, Any]:
         return entry.complete(options)
     except OptionError as error:
         field = f"`probes.{name}.{error.field.strip('`')}`"
-        raise OptionError(field, error.should, error.found, error.hint) from None
+        raise OptionError(field, error.expected, error.found, error.hint) from None
 
 
 def _epochs(at: Any, epochs: int | np.integer[Any] | None) -> tuple[float, ...]:
@@ -131,4 +131,4 @@ def _scheduled(at: Any, epochs: int | None) -> list[int]:
         return probed_epochs(name, schedule, epochs)
     except ElasticError as error:
         field = f"`probes.at.{error.field.strip('`')}`"
-        raise OptionError(field, error.should, error.found, error.hint) from None
+        raise OptionError(field, error.expected, error.found, error.hint) from None

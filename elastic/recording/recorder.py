@@ -1,4 +1,4 @@
-"""The Recorder: any training loop fills a cube."""
+"""The Recorder, which measures a model during any training loop and writes a study."""
 
 from __future__ import annotations
 
@@ -36,70 +36,70 @@ logger = logging.getLogger("elastic")
 
 
 class Recorder(RunRecorder):
-    """Records a training loop of one's own into a study folder: collapse, elasticity, loss and accuracy by epoch.
+    """Records collapse, elasticity, loss and accuracy of a model during your own training loop.
 
-    Recording changes nothing: weights, buffers, modes and random states are as before. Several Recorders with other
-    coordinates, in one process or many, share a folder and make one cube; `elastic.open_study` opens it, and every
-    command works on it.
+    Recording leaves weights, buffers, modes and random states unchanged. Several Recorders with different coordinates,
+    in one or more processes, may share a folder; their runs form one cube. `elastic.open_study` opens it, and all
+    commands work on it.
 
     Parameters
     ----------
     folder
-        Folder of the study; made where it is missing.
+        Folder of the study; created if missing.
     model
-        The live model; what torch.compile, DataParallel and DistributedDataParallel wrap is taken out of the wrapper.
+        The model being trained. Wrappers of torch.compile, DataParallel and DistributedDataParallel are removed.
     layers
-        Submodules whose outputs are measured, in the order of depth: names, globs, or "auto". A layer has the name
-        that is given here; "logits" is added if the model's output is not among them.
+        Submodules whose outputs are measured, in the order of depth: names, glob patterns, or "auto". Names become the
+        labels of layers; "logits" is appended if the model's output is not among them.
     forward
-        ``forward(model, batch)`` returns the outputs for samples in the form in which they are given; by default
-        ``model(inputs)``, or ``model(**batch)`` without the labels.
+        ``forward(model, batch)`` returns the outputs for a batch of samples; by default ``model(inputs)``, or
+        ``model(**batch)`` without the labels.
     output
-        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        Name or position of the outputs in the model's return value; by default ``logits`` of an output object, or the
         first tensor of a tuple.
     position
-        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
-        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the cube's attribute
-        ``features`` says which.
+        Token whose features are measured in a layer [n, T, d] of a sequence model: an index, "last", or "mean". Tokens
+        masked by ``attention_mask`` are ignored. By default all tokens are flattened to T·d. Stored in the cube's
+        attribute ``features``.
     loss
-        As `elastic.measure_elasticity` takes it: a name, a loss of torch, or any callable (outputs, labels) -> loss.
-        The loss that is recorded of a split is the user's own of all its samples as one batch.
+        Loss as in `elastic.measure_elasticity`: a name, a loss of torch, or any callable (outputs, labels) -> loss.
+        The recorded loss of a split is evaluated on all its samples as one batch.
     train, test
-        Inputs [n, …] and labels: positions of the outputs [n], or what the loss takes; a mapping of the model's keyword
-        arguments with "labels" among them, as tokenizers and data collators of Hugging Face give it; a list of such
-        mappings, one a sample; or a Dataset or DataLoader, of which two passes must give the same. They are copied to
-        the model's device.
+        Samples of each split: inputs [n, …] and labels (class indices [n], or the targets of the loss); a mapping of
+        the model's keyword arguments including "labels", as returned by tokenizers and data collators of Hugging Face;
+        a list of such mappings, one per sample; or a Dataset or DataLoader that yields the same samples on every pass.
+        They are copied to the model's device.
     classes
-        Names of the labels in the cube: ``["cat", "dog"]`` by position, or ``{3: "cat", 5: "dog"}`` by label. By
+        Names of the classes in the cube: ``["cat", "dog"]`` by position, or ``{3: "cat", 5: "dog"}`` by label. By
         default the labels themselves.
     epochs
-        The last epoch, from which schedules are spaced; None if ``probes["at"]`` is a list.
+        The last epoch, needed by schedules; None if ``probes["at"]`` is a list.
     probes
-        As the section ``probes`` of a protocol: options by probe, None for one that is left out; ``at``: a schedule,
-        or a list of epochs, which may be fractional.
+        Same as the section ``probes`` of a protocol: options by probe, None to disable a probe; ``at``: a schedule, or
+        a list of epochs, which may be fractional.
     coordinates
-        Where the run stands in the cube: numbers, texts or truth values by name. All runs of a folder have the same
-        names. The cube always has the dim ``seed``.
+        Labels of the run on the axes of the cube: numbers, strings or booleans by name. All runs of a folder have the
+        same names. The cube always has the dim ``seed``.
     seed
-        Draws the probes' samples; the coordinate "seed" by default, else 0.
+        Seed of the probes' samples; defaults to the coordinate "seed", else 0.
     weight_decay
-        λ of the (λ/2)‖θ‖² on the last layer, as torch's SGD takes it. Only for a squared loss, whose least-squares
-        decomposition needs it; the optimizer keeps its own. What the report should show goes into ``settings``.
+        λ of the (λ/2)‖θ‖² on the last layer, as in torch's SGD. Used only with a squared loss, by its least-squares
+        decomposition; does not affect the optimizer. Use ``settings`` for values that the report should show.
     evaluate
-        Whether to evaluate loss and accuracy of every split at each record; otherwise they are scalars of `record`.
+        Whether to evaluate loss and accuracy of every split at each record; otherwise pass them to `record` as scalars.
     restart
-        Whether to replace the run that stands at these coordinates.
+        Whether to replace an existing run with these coordinates.
     title, question, cites, claims
-        Of the study, as in a protocol file. One Recorder of the folder says them, the first or the last: what is not
-        given stays as the folder has it.
+        Metadata of the study, as in a protocol file. Need to be passed by one Recorder of the folder only; None keeps
+        the stored values.
     settings
-        What else the report should show: hyperparameters by name, as JSON holds them.
+        Hyperparameters by name for the report; JSON-serializable.
 
     Raises
     ------
     ElasticError
-        If the folder holds a protocol's study, coordinates differ in names from those of the other runs, another
-        process owns the run, layers are unknown, labels lie outside the outputs, …
+        If the folder holds a study with a protocol, the other runs have coordinates with other names, another process
+        owns the run, layers are unknown, labels are outside the range of the outputs, …
 
     Examples
     --------
@@ -170,7 +170,7 @@ class Recorder(RunRecorder):
             )
             made = build_probes(subject, options.asked)
             for probe in made.values():
-                probe.rehearse()  # before there is a folder
+                probe.rehearse()  # before the folder is created
             layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
         own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings, position)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
@@ -191,40 +191,41 @@ class Recorder(RunRecorder):
         self._digest = data_digest(subject)
 
     def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
-        """Record the model as it stands; see `elastic.runs.recorder.RunRecorder.record`.
+        """Record the current state of the model; see `elastic.runs.recorder.RunRecorder.record`.
 
         Parameters
         ----------
         epoch
-            Epochs trained so far, 0 before training; may be fractional. It increases within one Recorder. A new
-            Recorder may replay epochs that stand in the folder: the same record passes.
+            Number of epochs trained so far, 0 before training; may be fractional. Must increase within one Recorder.
+            After a restart of the loop a new Recorder may repeat recorded epochs with identical values.
         probe
-            True probes whatever the schedule says, False does not; None: at the first record that reaches an epoch of
-            the schedule.
+            Whether to run the probes; None: at the first record that reaches an epoch of the schedule.
         **scalars
-            Numbers of the training that become variables of the group ``training``: ``lr=0.1``.
+            Further numbers, stored as variables of the group ``training``: ``lr=0.1``.
 
         Returns
         -------
         Recorded
-            Loss and accuracy, and whether the probes were read. One line mirrors them in TensorBoard,
-            ``writer.add_scalars("loss", recorder.record(epoch).scores["loss"], epoch)``, or in Weights & Biases:
+            Loss and accuracy, and whether the probes ran. To log them to TensorBoard:
+            ``writer.add_scalars("loss", recorder.record(epoch).scores["loss"], epoch)``; to Weights & Biases:
             ``wandb.log({"epoch": epoch, **recorder.record(epoch).scores})``.
 
         Raises
         ------
         NotReproduced
-            If the epoch was recorded before and differs; the old record is kept.
+            If the epoch was recorded before with other values; the old record is kept.
         ElasticError
-            For an epoch that goes back, a scalar that is no number, a model that changed its layers' widths or its
-            device. Nothing is recorded then.
+            If the epoch does not increase, a scalar is not a number, or the model changed its device or the widths of
+            its layers. Nothing is recorded then.
         """
         if self.closed:
             hint = "a new Recorder on the same coordinates"
             raise StudyError("the Recorder", "be open", "one that was closed", hint)
         if clash := sorted(scalars.keys() & self.coordinates.keys()):
-            should = "have another name than the run's coordinates"
-            raise StudyError(f"`{clash[0]}`", should, "a coordinate of this name", f"{clash[0]}_now, or leaving it out")
+            expected = "have another name than the run's coordinates"
+            raise StudyError(
+                f"`{clash[0]}`", expected, "a coordinate of this name", f"{clash[0]}_now, or leaving it out"
+            )
         recorded = super().record(epoch, probe=probe, **scalars)
         for note in self.take_notes():
             self._told.append(note)
@@ -232,7 +233,7 @@ class Recorder(RunRecorder):
         return recorded
 
     def close(self) -> None:
-        """End the run and seal what the folder holds; a Recorder that recorded nothing leaves no run behind."""
+        """End the run and seal the cube of the folder; a Recorder without records leaves no run."""
         if self.closed:
             return
         try:
@@ -251,7 +252,7 @@ class Recorder(RunRecorder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close; after an exception the run stays under way, with all that was recorded."""
+        """Close the Recorder; after an exception the run stays unfinished and keeps its records."""
         if kind is None:
             self.close()
         elif not self.closed:
@@ -259,7 +260,7 @@ class Recorder(RunRecorder):
 
     @property
     def study(self) -> Study:
-        """The study that the Recorder writes into, open for reading: ``recorder.study.report()`` once it is closed."""
+        """The study, opened for reading: call ``recorder.study.report()`` after closing the Recorder."""
         return Study(self.folder)
 
     def __repr__(self) -> str:
@@ -268,7 +269,7 @@ class Recorder(RunRecorder):
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
         if not self.journal.holds(epoch):
-            # Neither the report of an earlier Recorder nor a cube that was sealed before knows of the record.
+            # The report of an earlier Recorder and the sealed cube do not include the new record.
             if not self._is_under_way:
                 write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs, ARITHMETIC: self._arithmetic})
                 self._is_under_way = True
@@ -282,7 +283,7 @@ class Recorder(RunRecorder):
         self._owned.close()
 
     def _report(self, last: float) -> None:
-        """Write status.json: how the run ended, on what, and where its seconds went."""
+        """Write status.json: the state of the run, its machine, and the seconds of each phase."""
         status = Status(int(self.journal.read(last)["status"]))
         facts = {
             "status": status.name.lower(),

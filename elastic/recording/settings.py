@@ -1,4 +1,4 @@
-"""The settings of a recorded run, as its report shows them."""
+"""The settings of a recorded run for its report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def described_settings(
     training: Mapping[str, Any] | None,
     position: Position | None = None,
 ) -> dict[str, Any]:
-    """Return what a report shows of a run, as JSON holds it."""
+    """Return the settings of a run as a JSON-serializable mapping."""
     if training is not None and not isinstance(training, Mapping):
         raise StudyError("`settings`", "be a mapping", type(training).__name__, '{"optimizer": "adam"}')
     own = {
@@ -49,13 +49,13 @@ def described_settings(
 
 
 def _kind(model: nn.Module) -> str:
-    """Return the type of the user's own module."""
+    """Return the type of the wrapped module."""
     module = getattr(model, "module", model)
     return type(module.original if isinstance(module, BatchForward) else module).__name__
 
 
 def _number(value: Any) -> Any:
-    """Return a NumPy scalar or a tensor of one element as a Python number."""
+    """Convert a NumPy scalar or a tensor of one element to a Python number."""
     if not hasattr(value, "item"):
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
     return value.item()

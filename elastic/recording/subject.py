@@ -1,4 +1,4 @@
-"""What a Recorder probes, from what a user hands over: a model, its layers, a loss and samples."""
+"""Builds the inputs of the probes from the arguments of a Recorder: model, layers, loss and samples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from elastic.models.tapped import tap, unwrapped
 from elastic.probes.contract import Subject
 from elastic.registry import shorten
 
-#: Names of the classes: by position, or by label.
+#: Names of the classes, by position or by label.
 ClassNames = Sequence[str | int] | Mapping[Any, str | int]
 
 
@@ -40,16 +40,16 @@ def build_subject(
     memory_budget: int,
     class_names: ClassNames | None = None,
 ) -> Subject:
-    """Return what is probed; the model is the live one, outside the wrappers of torch.compile and DataParallel.
+    """Return the subject of the probes; its model is the one being trained, without wrappers.
 
     Parameters
     ----------
     model, layers, loss, seed, weight_decay
-        As `elastic.Recorder` takes them.
+        See `elastic.Recorder`.
     splits
         Samples by split, "train" first. They are copied to the model's device.
     reading
-        How the model is run on them, and what of it is read.
+        How to run the model on the samples, and which outputs to use.
     memory_budget
         Bytes that the intermediate arrays of a probe may take.
     class_names
@@ -58,20 +58,20 @@ def build_subject(
     Raises
     ------
     ElasticError
-        ModelError for a model that is on several devices, or on another accelerator than the samples, or does not run
-        on them; for layers that it does not have. DegenerateInput for samples or labels that do not fit.
+        ModelError if the model is on several devices or on another accelerator than the samples, fails on them, or
+        lacks a layer. DegenerateInput for invalid samples or labels.
     """
     inner = unwrapped(model)
     _check_devices(inner, splits)
     criterion = as_loss(loss)
     positions = isinstance(criterion, Loss)
-    # Copies: later changes of the user's arrays must not change what is recorded.
+    # Copies: later changes of the user's arrays must not affect the records.
     inner, found = model_and_samples(inner, splits, reading, positions=positions)
     tensors = {split: tuple(map(_copied, pair)) for split, pair in found.items()}
     tapped = _tapped(inner, layers, tensors["train"][0][:2], reading.position)
     inputs, labels = zip(*tensors.values(), strict=True)
     classified = classify(tapped, criterion, inputs, labels)
-    # The cube names classes by whole numbers or texts.
+    # The cube labels classes with integers or strings.
     labelled = tuple(_shortest(name) if isinstance(name, float) else name for name in classified.names)
     classes = named_classes(classified.names, class_names) or labelled
     targets = [
@@ -85,19 +85,19 @@ def build_subject(
 
 
 def named_classes(labels: Sequence[int | float | str], names: ClassNames | None) -> tuple[str | int, ...]:
-    """Return the name of each label, () where none are given.
+    """Return the name of each label; () without names.
 
     Parameters
     ----------
     labels
-        Those of the samples, each once.
+        Distinct labels of the samples.
     names
-        By position, or by label.
+        Names by position or by label.
 
     Raises
     ------
     DegenerateInput
-        If a label has no name, or two have one.
+        If a label has no name, or two labels share one.
 
     Examples
     --------
@@ -122,14 +122,14 @@ def named_classes(labels: Sequence[int | float | str], names: ClassNames | None)
 
 
 def check_decay(weight_decay: Any) -> None:
-    """Raise an ElasticError unless a weight decay is a finite number that is not negative, or not known (None)."""
+    """Raise an ElasticError unless a weight decay is a finite nonnegative number, or None."""
     is_number = isinstance(weight_decay, int | float) and not isinstance(weight_decay, bool)
     if weight_decay is not None and not (is_number and 0 <= float(weight_decay) < math.inf):
         raise ElasticError("`weight_decay`", "be a number that is not negative", shorten(weight_decay), "1e-4")
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a model's first parameter; the CPU where there is none, which is refused later."""
+    """Return the device of a model's first parameter; the CPU without parameters, which raises later."""
     parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
     return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
@@ -151,7 +151,7 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 def _shortest(number: float) -> str:
-    """Return the fewest digits that tell a number, as float32 where it is one."""
+    """Return the shortest decimal representation of a number, as float32 if it is one."""
     return str(np.float32(number)) if np.float32(number) == number else str(number)
 
 
@@ -163,8 +163,8 @@ def _tapped(
     if not isinstance(model, TappedModel):
         return tap(model, layers, example, position)
     if layers not in (None, "auto") and tuple(layers or ()) != model.layers:
-        should = "be left out for a built-in model, whose layers have names"
-        raise ModelError("`layers`", should, repr(layers), f"layers={list(model.layers)}")
+        expected = "be left out for a built-in model, whose layers have names"
+        raise ModelError("`layers`", expected, repr(layers), f"layers={list(model.layers)}")
     return model
 
 

@@ -1,4 +1,4 @@
-"""A study's report: one HTML page that holds everything it shows and asks the network for nothing."""
+"""The report of a study: one self-contained HTML page that needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to cite and to reproduce a study: references as text and BibTeX, commands to copy."""
+"""Citing and reproducing a study: references as text and BibTeX, commands to copy."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SOFTWARE = """@software{{elastic,
 
 
 def cited(context: Context) -> list[Reference]:
-    """Return the papers that the page cites, in the order of the bibliography; unknown keys are left out.
+    """Return the papers cited by the study, its claims and its variables, in the order of the bibliography.
 
-    They are those of the study, of its claims, and of the variables of its cube.
+    Unknown keys are left out.
     """
     variables = (values for group in context.cube.children.values() for values in group.dataset.values())
     keys = {str(values.attrs["source"]) for values in variables if "source" in values.attrs}
@@ -31,7 +31,7 @@ def cited(context: Context) -> list[Reference]:
 
 
 def software() -> str:
-    """Return the BibTeX entry of elastic, of the version that writes the report."""
+    """Return the BibTeX entry of the running version of elastic."""
     authors = " and ".join(f"{{{author}}}" for author in AUTHORS)  # braces: a group is no first and last name
     return SOFTWARE.format(authors=authors, title=TITLE, version=__version__, year=RELEASED[:4])
 
@@ -39,7 +39,7 @@ def software() -> str:
 def commands(context: Context) -> str:
     """Return the commands that reproduce the study, its verdicts and this page from ``protocol.yaml``.
 
-    Of a recorded study they are those that read its folder: only its training loop can record it again.
+    For a recorded study they read its folder: only its training loop can record it again.
     """
     folder = shlex.quote(context.place)
     if context.recorded:
@@ -50,14 +50,14 @@ def commands(context: Context) -> str:
 
 
 def installation(context: Context) -> str:
-    """Return the command that installs the versions the study was made with."""
+    """Return the command that installs the package versions of the study."""
     versions: Mapping[str, str] = context.provenance.get("versions") or {}
     wanted = [f"{name}=={version.partition('+')[0]}" for name, version in versions.items() if version]
     return "python -m pip install " + " ".join(map(shlex.quote, wanted)) if wanted else ""
 
 
 def modules(value: Any) -> set[str]:
-    """Return the modules of a protocol's code given by import path, which ``elastic run`` has to be allowed.
+    """Return the modules of code given by import path, which ``elastic run --allow`` must list.
 
     >>> modules({"model": {"name": "external", "target": "nets.wide:Net"}})
     {'nets.wide'}

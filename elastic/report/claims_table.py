@@ -1,4 +1,4 @@
-"""The claims of a study and their verdicts, as rows of a table with the interval drawn beside."""
+"""Rows of the table of claims: verdict, effect, and a drawing of the interval."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from elastic.errors import UnknownName
 from elastic.registry import registry
 from elastic.report.context import Context
 
-#: Units of a strip's width, those left free at either end, and the part of the range added beyond the outermost mark.
+#: Width of a strip, margin at either end, and padding beyond the outermost mark as a share of the range.
 LENGTH, END, PAD = 200.0, 6.0, 0.08
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Where the marks of one finding stand, from 0 to `LENGTH`.
+    """Positions of the marks of one finding, from 0 to `LENGTH`.
 
     Attributes
     ----------
     effect
         The mean over seeds.
     lower, upper
-        Its interval; None where there is none.
+        Its interval, or None.
     seeds
-        Each seed's own effect.
+        The effect of each seed.
     region
-        First and last of the effects that support the claim, which are shaded.
+        Limits of the effects that support the claim; shaded.
     """
 
     effect: float
@@ -46,7 +46,7 @@ class Strip:
 class Row:
     """One setting of a claim: setting, verdict, reason if inconclusive, effect, region, seeds, drawing, interval.
 
-    The interval is the adjusted one, where it is another than that of the effect.
+    The interval is the adjusted one if it differs from that of the effect.
     """
 
     setting: str
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: sentence, source, what of it is elastic's own, verdict, rows, and what to know beside it."""
+    """One claim: sentence, source, note on elastic's own definitions, verdict, rows, and remarks."""
 
     name: str
     sentence: str
@@ -75,7 +75,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimsTable:
-    """All claims of a study and when they were registered, or a note that says why there are none."""
+    """All claims of a study and when they were registered, or a note on why there are none."""
 
     claims: tuple[Claim, ...]
     note: str
@@ -83,13 +83,13 @@ class ClaimsTable:
 
     @property
     def tally(self) -> dict[str, int]:
-        """Number of claims with each verdict; verdicts without a claim are left out."""
+        """Number of claims with each verdict, without zeros."""
         verdicts = [claim.verdict for claim in self.claims]
         return {verdict: verdicts.count(verdict) for verdict in SIGNS if verdict in verdicts}
 
 
 def claims_table(context: Context) -> ClaimsTable:
-    """Return the claims of a study; a note says that there are none, or why they could not be checked."""
+    """Return the claims of a study, or a note that there are none or why they could not be checked."""
     none = "" if context.verdicts else f"The {'study' if context.recorded else 'protocol'} makes no claims."
     standing = context.standing
     late = [standing.late(number) if standing else "" for number in range(len(context.verdicts))]
@@ -105,7 +105,7 @@ def _claim(verdict: Verdict, late: str) -> Claim:
 
 
 def own_definition(name: str) -> str:
-    """Return what of a claim is elastic's own and not its source's; "" where nothing is, or nobody knows the claim."""
+    """Describe which part of a claim is defined by elastic and not by its source; "" if none, or for unknown claims."""
     try:
         return str(registry("claims").get(name).facts.own)
     except UnknownName:
@@ -127,7 +127,7 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
 
 
 def in_words(setting: Mapping[str, Any]) -> str:
-    """Return a setting as a reader reads it.
+    """Format a setting.
 
     >>> in_words({"weight_decay": 0.005, "batch_norm": True})
     'weight_decay = 0.005, batch_norm = true'
@@ -136,7 +136,7 @@ def in_words(setting: Mapping[str, Any]) -> str:
 
 
 def region_in_words(region: tuple[float | None, float | None]) -> str:
-    """Return which effects support a claim; "" where nothing says.
+    """Describe which effects support a claim; "" if unknown.
 
     >>> region_in_words((0.95, None)), region_in_words((None, 0)), region_in_words((-0.1, 0.1))
     ('above 0.950', 'below 0', 'from -0.100 to 0.100')
@@ -150,7 +150,7 @@ def region_in_words(region: tuple[float | None, float | None]) -> str:
 
 
 def _effect(finding: Finding) -> str:
-    """Return the estimate and its interval; an end of it that lies beyond all numbers is infinite."""
+    """Format the estimate and its interval; an open end is infinite."""
     if finding.effect is None:
         return "–"
     if finding.seeds < 2:
@@ -160,7 +160,7 @@ def _effect(finding: Finding) -> str:
 
 
 def strips(findings: Sequence[Finding]) -> list[Strip | None]:
-    """Return a strip for each finding of a claim, all on one scale; None for those without an effect."""
+    """Return a strip for each finding of a claim, on a common scale; None for findings without an effect."""
     marks = [mark for finding in findings for mark in _marks(finding)]
     if not marks:
         return [None] * len(findings)

@@ -1,4 +1,4 @@
-"""Two studies side by side: a page that needs no network, with a figure and every difference."""
+"""Page of `elastic compare`: a figure of both studies and a table of every difference; needs no network."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from elastic.registry import registry
 from elastic.report.embedded_figures import Picture, picture
 from elastic.report.study_differences import Difference
 
-#: Axis along which the studies lie in the combined cube.
+#: Axis of the combined cube along which the studies are concatenated.
 AXIS = "study"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two studies and how they differ.
+    """Two studies and their differences.
 
     Attributes
     ----------
     names
-        Of both, as they are told apart.
+        Distinct names of both.
     facts
         Title, digest and number of seeds of each.
     cube
-        Both as one (`elastic.combine`), along the axis ``study``.
+        Both combined (`elastic.combine`) along the axis ``study``.
     changed
-        Lines that tell where their protocols differ.
+        Lines with the differences of their protocols.
     differences
-        The second against the first.
+        Differences of the second study from the first.
     """
 
     names: tuple[str, str]
@@ -61,7 +61,7 @@ def comparison_page(compared: Compared) -> str:
 
 
 def figure(compared: Compared) -> Picture | None:
-    """Return nc1 and locality by layer with a line for each study; None if they have neither."""
+    """Draw nc1 and locality by layer with a line for each study; None if they have neither."""
     entry = registry("figures").get("axis_comparison")
     try:
         return picture(entry, compared.cube, entry.function(compared.cube, axis=AXIS, caption=False), {"axis": AXIS})
@@ -70,6 +70,6 @@ def figure(compared: Compared) -> Picture | None:
 
 
 def setting_words(one: Difference) -> str:
-    """Return at which layer, split and setting a difference is."""
-    told = [one.layer, one.split, *(f"{axis} = {spelled(label)}" for axis, label in one.setting.items())]
-    return ", ".join(part for part in told if part)
+    """Format the layer, split and setting of a difference."""
+    parts = [one.layer, one.split, *(f"{axis} = {spelled(label)}" for axis, label in one.setting.items())]
+    return ", ".join(part for part in parts if part)

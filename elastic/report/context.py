@@ -1,4 +1,4 @@
-"""The context of a report: what its parts read of a study, computed once and handed to each of them."""
+"""The context of a report: the contents of a study, read once and passed to every part of the page."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ class Context:
     folder
         Of the study.
     recorded
-        Whether a training loop of the user's own recorded it.
+        Whether it was recorded from a training loop, without a protocol.
     protocol
-        The canonical protocol; of a recorded study name, title, question, cites, claims and settings.
+        The canonical protocol; for a recorded study name, title, question, cites, claims and settings.
     text
-        The protocol as it was read; of a recorded study the same as YAML.
+        The protocol file; for a recorded study ``protocol`` as YAML.
     axes
-        Values along each axis, ``seed`` among them.
+        Values along each axis, including ``seed``.
     provenance
         Versions, commit and machine.
     cube
-        As `elastic.study.Study.cube`; runs may be under way.
+        Cube from `elastic.study.Study.cube`; runs may be unfinished.
     runs
         State of each run.
     reports
-        What each run wrote when it ended, in the order of ``runs``; empty for a run that has not ended.
+        Report of each run at its end, in the order of ``runs``; empty for unfinished runs.
     verdicts
-        On the study's claims.
+        Verdicts on the study's claims.
     unchecked
         Why the claims could not be checked; "" if they were, or there are none.
     standing
-        When the claims were registered; None where there are none, or they could not be checked.
+        When the claims were registered; None if there are none or they could not be checked.
     """
 
     name: str
@@ -73,22 +73,22 @@ class Context:
 
     @property
     def title(self) -> str:
-        """The title of the study, or its name where it has none."""
+        """The title of the study, or its name if it has none."""
         return study_title(self.protocol)
 
     @property
     def place(self) -> str:
-        """The study's folder in commands: where `elastic run` writes it, or the name of a recorded study's folder."""
+        """The study's folder in commands: the folder that `elastic run` writes, or the name of a recorded study."""
         return self.folder.resolve().name if self.recorded else f"results/{self.name}"
 
     @cached_property
     def settings(self) -> tuple[Mapping[str, Any], ...]:
-        """Each combination of the axes without the seed; one that is empty where there are no others."""
+        """All combinations of the axes except the seed; one empty combination if there are no other axes."""
         return tuple(settings_of(self.cube))
 
     @cached_property
     def headline(self) -> pd.DataFrame:
-        """The headline of the cube, as `elastic.display.headline.headline` returns it."""
+        """The headline of the cube; see `elastic.display.headline.headline`."""
         return headline(self.cube)
 
     @cached_property
@@ -103,12 +103,12 @@ class Context:
 
 
 def read_context(study: Study) -> Context:
-    """Return the context of a study, finished or not; the cube is assembled and the claims are checked once.
+    """Read the context of a study, finished or not; opens the cube and checks the claims once.
 
     Raises
     ------
     ElasticError
-        If the study cannot be read. A claim that cannot be checked is no reason: ``unchecked`` says why.
+        If the study cannot be read. Claims that cannot be checked do not raise: ``unchecked`` holds the reason.
     """
     cube, runs = study.cube, tuple(study.runs())
     verdicts, standing, unchecked = _verdicts(study, cube)

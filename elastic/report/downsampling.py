@@ -1,4 +1,4 @@
-"""What of a cube goes onto a page: one dim for all settings, and no more labels than a reader can use."""
+"""Reduction of a cube for a page: one dim for all settings, and a limited number of labels per dim."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import xarray as xr
 from elastic.analysis.reading import settings_axes, spelled
 from elastic.figures.contract import evenly
 
-#: Dims that give way, the longest first, when values are still too many for the page.
+#: Dims to thin, the longest first, while there are too many values for the page.
 YIELDING = ("epoch", "layer", "setting")
 
-#: What a reader calls the labels of a dim.
+#: Plural names of the labels of a dim.
 WORDS: Mapping[str, str] = {
     "epoch": "probed epochs",
     "layer": "layers",
@@ -24,7 +24,7 @@ WORDS: Mapping[str, str] = {
 
 
 def by_setting(values: xr.DataArray) -> xr.DataArray:
-    """Return values whose axes, but for the seed, are one dim: every setting with its words as label.
+    """Stack all axes except the seed into a dim ``setting`` with text labels.
 
     Examples
     --------
@@ -45,22 +45,22 @@ def by_setting(values: xr.DataArray) -> xr.DataArray:
 
 
 def thin(values: xr.DataArray, most: Mapping[str, int], budget: int) -> tuple[xr.DataArray, list[str]]:
-    """Return the values at labels that are evenly chosen, the first and the last among them, and what that left out.
+    """Select evenly spaced labels, including the first and the last, and describe what was left out.
 
     Parameters
     ----------
     values
-        Of dims ``setting``, ``layer``, ``epoch``, …
+        Values with dims ``setting``, ``layer``, ``epoch``, …
     most
-        Labels that a dim keeps at most.
+        Most labels of each dim.
     budget
-        Values that are kept at most; for it `YIELDING` dims are halved, down to two labels.
+        Most values in total; `YIELDING` dims are halved to meet it, down to two labels.
 
     Returns
     -------
     values : xarray.DataArray
     left_out : list of str
-        "30 of 100 classes", for every dim of `WORDS` that was thinned.
+        "30 of 100 classes" for every thinned dim of `WORDS`.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def _evenly(values: xr.DataArray, dim: str, count: int) -> xr.DataArray:
 
 
 def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
-    """Return the values without infinities, and without those labels of the dims at which nothing is finite."""
+    """Replace infinities with NaN and drop labels without finite values."""
     finite = values.where(np.isfinite(values))
     for dim in dims:
         finite = finite.dropna(dim, how="all")
@@ -100,7 +100,7 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
 
 
 def rounded(values: np.ndarray | Sequence[float]) -> list[float | None]:
-    """Return numbers with four significant digits, None where there is none.
+    """Round numbers to four significant digits; NaN becomes None.
 
     >>> rounded([0.123456, float("nan"), 12.0, 123456.0])
     [0.1235, None, 12, 123500]

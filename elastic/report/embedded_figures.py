@@ -1,4 +1,4 @@
-"""The figures of a study, embedded in the page as pictures that follow its width and its colours."""
+"""Figures embedded in the page as images that adapt to its width and theme."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from elastic.figures.recolouring import themed
 from elastic.registry import Entry
 from elastic.report.context import Context
 
-#: Bytes above which a vector picture is stored as pixels, and their density.
+#: Bytes above which an SVG is replaced by a PNG, and the resolution of the PNG.
 HEAVY, DPI = 180_000, 150
 
-#: Inches that a figure is wide on a phone, and pixels an inch of a page.
+#: Width in inches of a figure on a phone, and pixels per inch of a page.
 PHONE, PIXELS = 3.4, 96
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One drawing of a figure: ``data:`` addresses on light and, where that is another one, on dark paper; pixels."""
+    """One drawing of a figure: ``data:`` URLs for the light and, if different, the dark theme; size in pixels."""
 
     light: str
     dark: str
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class EmbeddedFigure:
-    """One figure: its name, what it shows, the words of its caption, and its pictures on a page and on a phone."""
+    """One figure: its name, what it shows, its caption, and its images for wide pages and for phones."""
 
     name: str
     caption: str
@@ -46,14 +46,14 @@ class EmbeddedFigure:
 
 @dataclass(frozen=True)
 class EmbeddedFigures:
-    """The figures that the cube has the values for, and the names of the others with what they show."""
+    """The figures that the cube has values for, and the names of the others with what they show."""
 
     drawn: tuple[EmbeddedFigure, ...]
     left_out: tuple[tuple[str, str], ...]
 
 
 def embedded_figures(context: Context) -> EmbeddedFigures:
-    """Return every registered figure of the study's cube."""
+    """Draw every registered figure of the study's cube."""
     drawn: list[EmbeddedFigure] = []
     left_out: list[tuple[str, str]] = []
     for entry in in_order():
@@ -65,7 +65,7 @@ def embedded_figures(context: Context) -> EmbeddedFigures:
 
 
 def embedded(entry: Entry, cube: xr.DataTree) -> EmbeddedFigure:
-    """Return a figure of a cube; its caption is text of the page, and no part of the picture."""
+    """Draw a figure of a cube; the caption becomes text of the page, not part of the image."""
     figure = entry.function(cube, caption=False)
     details = str(getattr(figure, "caption_text", ""))
     return EmbeddedFigure(
@@ -74,21 +74,21 @@ def embedded(entry: Entry, cube: xr.DataTree) -> EmbeddedFigure:
 
 
 def pictures(entry: Entry, cube: xr.DataTree, figure: Any) -> tuple[Picture, Picture]:
-    """Return a figure as it is, and as wide as a phone; both alike if it has one width only, or is no wider."""
+    """Return a figure at full width and at the width of a phone; the same image twice if it is not wider."""
     wide = picture(entry, cube, figure, {})
     if wide.width <= PHONE * PIXELS:
         return wide, wide
     try:
         narrow = entry.function(cube, caption=False, width=PHONE)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # matplotlib's, where words leave the axes no room
+            warnings.simplefilter("error", UserWarning)  # raised by matplotlib if text leaves no space for the axes
             return wide, picture(entry, cube, narrow, {"width": PHONE})
     except (ElasticError, UserWarning):
         return wide, wide
 
 
 def caption(entry: Entry) -> str:
-    """Return what a figure shows: its docstring's first line, without the verb.
+    """Return what a figure shows: the first line of its docstring without the verb.
 
     >>> def profile(cube):
     ...     "Draw nc1 against depth."
@@ -100,10 +100,9 @@ def caption(entry: Entry) -> str:
 
 
 def picture(entry: Entry, cube: xr.DataTree, figure: Any, options: dict[str, Any]) -> Picture:
-    """Return a figure as a picture: SVG that turns dark with the page, or PNG where that would weigh too much.
+    """Return a figure as an image: SVG that follows the page's theme, or PNG if the SVG would be too large.
 
-    A picture by address, not SVG in the page: identifiers in one cannot meet those of another, and no text of a user
-    becomes a part of the page.
+    Images are ``data:`` URLs, not inline SVG: identifiers cannot collide, and text of a user never becomes markup.
     """
     width = round(figure.get_figwidth() * PIXELS)
     drawn = io.BytesIO()
@@ -116,12 +115,12 @@ def picture(entry: Entry, cube: xr.DataTree, figure: Any, options: dict[str, Any
 
 
 def pixels(figure: Any) -> str:
-    """Return a figure as PNG, by address."""
+    """Return a figure as the ``data:`` URL of a PNG."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
     return address(drawn.getvalue(), "png")
 
 
 def address(data: bytes, kind: str) -> str:
-    """Return the ``data:`` address of a picture."""
+    """Return the ``data:`` URL of an image."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

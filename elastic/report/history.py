@@ -1,4 +1,4 @@
-"""The history of a study: its runs and how they ended, versions and machines, as text for a page."""
+"""The history of a study: its runs and their states, versions and machines, as text for a page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from elastic.display.numbers import epoch_of
 from elastic.report.context import Context
 from elastic.study import RunStatus
 
-#: States of a run with the symbol that stands beside the word.
+#: Symbol of each state of a run.
 SYMBOLS: Mapping[str, str] = {"done": "✓", "diverged": "✗", "under way": "…", "waiting": "·"}
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run: its labels on the axes, state, epoch in words, seconds and where it ran."""
+    """One run: its labels on the axes, state, epoch, seconds and machine."""
 
     labels: tuple[str, ...]
     state: str
@@ -30,7 +30,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class History:
-    """All runs of a study, how many are in each state, what readers must know of them, and what all was made with."""
+    """All runs of a study, the number in each state, warnings, and provenance."""
 
     axes: tuple[str, ...]
     rows: tuple[RunRow, ...]
@@ -69,7 +69,7 @@ def _warnings(states: Mapping[str, int], count: int) -> list[str]:
         every = "All" if diverged == count else f"{diverged} of {count}"
         found.append(
             f"{every} runs diverged: from that epoch on they have no values, and no mean here counts them. "
-            "Which ones is told under Runs."
+            "See Runs for which ones."
         )
     return found
 
@@ -93,7 +93,7 @@ def _facts(context: Context) -> dict[str, tuple[str, ...]]:
 
 
 def _commit(commit: str) -> str:
-    """Return a commit; one that ends in "+" has uncommitted changes on top."""
+    """Format a commit; a trailing "+" marks uncommitted changes."""
     return f"{commit[:-1]}, and changes since" if commit.endswith("+") else commit
 
 
@@ -102,7 +102,7 @@ def _of(made: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _different(reports: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
-    """Return the distinct texts that are read from the reports."""
+    """Return the distinct texts read from the reports."""
     return tuple(dict.fromkeys(text for report in reports if (text := read(report))))
 
 

@@ -1,4 +1,4 @@
-"""The explorer of metrics: the course of a metric over training, and its profile over the layers."""
+"""Interactive chart of metrics: training curves of every layer, and the profile over the layers at one epoch."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from elastic.report.vega import (
     table,
 )
 
-#: Labels and values that the page has room for.
+#: Most labels per dim, and most values.
 MOST = {"layer": 24, "epoch": 24, "setting": 12}
 BUDGET = 40_000
 
-#: Dims of what has one course a layer.
+#: Dims of variables with one training curve per layer.
 DIMS = {"seed", "epoch", "layer"}
 
-#: Letters of the longest number at an axis.
+#: Characters of the longest tick label.
 TICK = 5
 
-#: Metrics that stand first in the list.
+#: Metrics listed first.
 FIRST = ("nc1", "within_between_ratio", "locality")
 
-#: Layers up to which each one is named below the profile.
+#: Most layers of which every one is labelled below the profile.
 NAMED = 12
 
-#: How the rows of the chosen metric and setting become a file.
+#: Columns of the file in which the reader saves the selected metric and setting.
 TABLE = {
     "data": "metrics",
     "where": {"g": "setting", "q": "metric"},
@@ -65,7 +65,7 @@ LEAD = (
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric in one split: its group and name in the list, and values [setting, seed, epoch, layer] of the cube."""
+    """A metric in one split: its group and name in the list, and its values [setting, seed, epoch, layer]."""
 
     name: str
     group: str
@@ -76,7 +76,7 @@ class Metric:
 
 
 def metric_explorer(context: Context) -> Explorer | None:
-    """Return the explorer of every metric that has one value a layer, or None where the cube has none."""
+    """Return the chart of every metric with one value per layer, or None if the cube has none."""
     metrics = grouped(metrics_by_layer(context.cube))
     if not metrics:
         return None
@@ -93,7 +93,7 @@ def metric_explorer(context: Context) -> Explorer | None:
 
 
 def grouped(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return metrics group by group, as a list shows them: those that are asked for most, then the cube's groups."""
+    """Group metrics for the list: the most used ones first, then by group of the cube."""
     metrics = list(metrics)
     first = [replace(metric, group="most asked for") for metric in metrics if metric.name in FIRST]
     groups = list(dict.fromkeys(metric.group for metric in metrics))
@@ -102,7 +102,7 @@ def grouped(metrics: Iterable[Metric]) -> list[Metric]:
 
 
 def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
-    """Yield each variable of dims seed, epoch and layer that is finite somewhere, split by split."""
+    """Yield each variable with dims seed, epoch and layer and a finite value, for each split."""
     for group in cube.children.values():
         for name, values in group.dataset.data_vars.items():
             splits = values["split"].values.tolist() if "split" in values.dims else [None]
@@ -116,7 +116,7 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
 
 
 def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
-    """Yield one row a metric, setting and layer, all by index: mean (m), lower (a) and upper (b) bound by epoch."""
+    """Yield one row per metric, setting and layer, by index: mean (m), lower (a) and upper (b) bound by epoch."""
     for number, metric in enumerate(metrics):
         found = over_seeds(values.isel(metric=number), log=metric.log, bounds=metric.bounds).transpose(
             "setting", "layer", "epoch"
@@ -170,8 +170,8 @@ def _unfolded(data: alt.Chart) -> alt.Chart:
 
 def _y() -> alt.Y:
     power = "format(pow(10, datum.value), abs(datum.value) > 3.2 ? '.1~e' : '.2~r')"
-    told = f"logs[metric] ? {power} : format(datum.value, '~g')"
-    return alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(labelExpr=told, tickCount=6))
+    label = f"logs[metric] ? {power} : format(datum.value, '~g')"
+    return alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(labelExpr=label, tickCount=6))
 
 
 TOOLTIP = [
@@ -182,7 +182,7 @@ TOOLTIP = [
     alt.Tooltip("b:Q", title="to", format=".4~g"),
 ]
 
-#: Expression of what the y axis shows.
+#: Vega expression for the title of the y axis.
 MEAN = "(logs[metric] ? ', geometric mean' : ', mean')"
 
 

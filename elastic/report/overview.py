@@ -1,4 +1,4 @@
-"""The overview at the top of a report: what was trained or recorded, for how long, over which axes."""
+"""The overview at the top of a report: data, model, training and axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from elastic.report.history import SYMBOLS
 
 
 def overview(context: Context) -> dict[str, str]:
-    """Return the study in a few words, by heading."""
+    """Return short descriptions of the study by heading."""
     axes = {axis: ", ".join(map(spelled, labels)) for axis, labels in context.axes.items() if axis != "seed"}
     states = [f"{context.states[state]} {state}" for state in SYMBOLS if state in context.states]
     excluded = {"Excluded": context.cube.attrs["excluded"]} if "excluded" in context.cube.attrs else {}
@@ -41,7 +41,7 @@ def _recorded_epochs(context: Context) -> str:
 
 
 def component_text(component: Any) -> str:
-    """Return a component's name, and the widths of a model that has some.
+    """Format a component: its name, and the widths of a model that has them.
 
     >>> component_text({"name": "mlp", "widths": [64, 32]}), component_text("digits")
     ('mlp 64-32', 'digits')

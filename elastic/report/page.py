@@ -1,4 +1,4 @@
-"""The page of a report: the context handed to each part, the parts put into one template, the file written."""
+"""Rendering and writing the report: passes the context to every part and fills one template."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from elastic.report.response_explorer import response_explorer
 from elastic.report.vega import Explorer, script
 from elastic.study import Study
 
-#: The parts of the page by their name in the template.
+#: The parts of the page by name in the template.
 PARTS: Mapping[str, Callable[[Context], Any]] = {
     "overview": overview,
     "claims": claims_table.claims_table,
@@ -46,19 +46,19 @@ EXPLORERS: tuple[Callable[[Context], Explorer | None], ...] = (response_explorer
 
 
 def write_report(study: Study, path: Path | str | None = None) -> Path:
-    """Write a study's report: one HTML file that needs no network and no other file.
+    """Write the report of a study: one self-contained HTML file.
 
     Parameters
     ----------
     study
-        Finished or not.
+        The study; its runs may be unfinished.
     path
-        File to write; ``report.html`` in the study's folder by default.
+        Output file; ``report.html`` in the study's folder by default.
 
     Returns
     -------
     Path
-        The file.
+        The written file.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def write_report(study: Study, path: Path | str | None = None) -> Path:
 
 
 def page(study: Study) -> str:
-    """Return a study's report as HTML; the same study gives the same text.
+    """Return the report of a study as HTML; the same study always gives the same text.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def render(context: Context) -> str:
 
 @cache
 def template() -> jinja2.Template:
-    """Return the page's template; whatever is put into it is escaped unless it says otherwise."""
+    """Load the template of the page; values are escaped unless marked as safe."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("elastic.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The explorer of update responses: class × class, layer by layer, epoch by epoch."""
+"""Interactive chart of update responses: a class × class matrix for every layer and epoch."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from elastic.report.vega import (
     table,
 )
 
-#: Labels and values that the page has room for: a matrix of 30 classes is what a reader can still see.
+#: Most labels per dim, and most values; a matrix of more than 30 classes is not readable.
 MOST = {"stepped_class": 30, "observed_class": 30, "layer": 24, "epoch": 16, "setting": 12}
 BUDGET = 300_000
 
-#: Letters above which the names of the observed classes stand upright.
+#: Number of characters above which the names of observed classes are rotated.
 UPRIGHT = 3
 
-#: Colours of the observed class that was chosen, of the stepped class itself, of all others.
+#: Colours of the selected observed class, of the stepped class itself, and of all others.
 CHOSEN, OWN, OTHERS = place_colour(5), place_colour(1), "var(--chart-others, #BBBBBB)"
 ROLES = {"observed class": CHOSEN, "stepped class itself": OWN, "other classes": OTHERS}
 
-#: How the rows of the chosen setting and layer become a file.
+#: Columns of the file in which the reader saves the selected setting and layer.
 TABLE = {
     "data": "responses",
     "where": {"g": "setting", "l": "layer"},
@@ -65,7 +65,7 @@ LEAD = (
 
 
 def response_explorer(context: Context) -> Explorer | None:
-    """Return the explorer of ``relative_similarity``, or None where the cube has none."""
+    """Return the chart of ``relative_similarity``, or None if the cube lacks it."""
     try:
         values = by_setting(read(context.cube, "elasticity/relative_similarity"))
     except NotMeasured:
@@ -92,7 +92,7 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
     pair = alt.selection_point(
         name="pair",
         fields=["s", "o"],
-        on="@cells_0_marks:click",  # the view "cells", numbered by Altair as a layer; beside all cells the choice stays
+        on="@cells_0_marks:click",  # the view "cells", as Altair numbers it; other clicks keep the selection
         clear=False,
         value=[{"s": 0, "o": first}],
         bind={
@@ -128,7 +128,7 @@ def _longest(labels: xr.DataArray) -> int:
 
 
 def _rows(values: xr.DataArray) -> Iterator[dict[str, Any]]:
-    """Yield one row a setting, layer, epoch and stepped class; all by index: no name of a user is code or key."""
+    """Yield one row per setting, layer, epoch and stepped class, by index: names never become code or keys."""
     ordered = values.transpose("setting", "layer", "epoch", "stepped_class", "observed_class").values
     for index in np.ndindex(ordered.shape[:-1]):
         yield {**dict(zip("gles", index, strict=True)), "v": rounded(ordered[index])}

@@ -1,4 +1,4 @@
-"""How two studies differ at the end of training, layer by layer, with intervals over their seeds."""
+"""Differences of two studies at the end of training, layer by layer, with intervals over their seeds."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from elastic.display.headline import measured_epochs
 from elastic.display.numbers import in_digits, with_interval
 from elastic.errors import NotMeasured, OptionError
 
-#: Variables that are compared, if both studies have them.
+#: Variables to compare if both studies have them.
 QUANTITIES = (
     "training/accuracy", "collapse/nc1", "collapse/within_between_ratio", "collapse/nc2_etf_error",
     "collapse/nc3_duality", "elasticity/locality",
 )  # fmt: skip
 
-#: Confidence of the intervals.
+#: Confidence level of the intervals.
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One number of two studies.
+    """One compared value of two studies.
 
     Attributes
     ----------
     variable, split, layer, setting
-        What is compared: a variable at one layer ("" without) and at one setting of the axes that both have.
+        Variable, split and layer ("" if it has none) and the setting of the common axes.
     first, second
-        Means over the seeds (geometric ones of a ratio) at the last probed epoch of each study.
+        Means over the seeds (geometric for a ratio) at the last probed epoch of each study.
     is_ratio
-        Whether they are compared as second / first: both are positive and have no upper bound.
+        Whether they are compared as second / first: both are positive without an upper bound.
     estimate, lower, upper
-        Second − first, or second / first, with Welch's 95 % interval; NaN where one has a single seed.
+        Second − first, or second / first, with Welch's 95 % interval; NaN if one has a single seed.
     effect_size
-        Hedges' g of the difference (of the logs), NaN where it is not defined.
+        Hedges' g of the difference (of the logs), NaN if undefined.
     seeds
-        The seeds of the study that has fewer.
+        Number of seeds, of the study with fewer.
     """
 
     variable: str
@@ -61,12 +61,12 @@ class Difference:
 
     @property
     def excludes_none(self) -> bool:
-        """Whether the interval leaves out that there is no difference."""
+        """Whether the interval excludes a difference of zero (a ratio of one)."""
         none = 1.0 if self.is_ratio else 0.0
         return not self.lower <= none <= self.upper if np.isfinite(self.lower + self.upper) else False
 
-    def told(self) -> str:
-        """Return the difference with its interval; a ratio is marked by ×."""
+    def text(self) -> str:
+        """Format the difference with its interval; a ratio starts with ×."""
         mark = "× " if self.is_ratio else ""
         if not np.isfinite(self.lower + self.upper):
             return f"{mark}{in_digits(self.estimate)}"
@@ -78,7 +78,7 @@ class Difference:
 
 
 def selected(cube: xr.DataTree, where: Mapping[str, Any]) -> xr.DataTree:
-    """Return a cube at labels on those of its axes that it has.
+    """Select labels on those axes that the cube has.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def selected(cube: xr.DataTree, where: Mapping[str, Any]) -> xr.DataTree:
 
 
 def check_axes(cubes: Sequence[xr.DataTree], names: Sequence[str]) -> None:
-    """Raise an OptionError if a study has an axis beside the seed that the other has not."""
+    """Raise an OptionError if a study has an axis other than the seed that the other lacks."""
     axes = [list(settings_axes(cube["training"].dataset["status"])) for cube in cubes]
     for place, name in enumerate(names):
         other = axes[1 - place]
@@ -109,7 +109,7 @@ def check_axes(cubes: Sequence[xr.DataTree], names: Sequence[str]) -> None:
 
 
 def differences(first: xr.DataTree, second: xr.DataTree) -> list[Difference]:
-    """Return what both cubes measured at the last probed epoch of each, the second against the first."""
+    """Compare the variables that both cubes have, at the last probed epoch of each."""
     found = [one for variable in QUANTITIES for one in _of_variable(first, second, variable)]
     if not found:
         raise NotMeasured("the studies", "measure something alike", "nothing", "two studies with probes of one kind")
@@ -132,17 +132,17 @@ def _of_variable(first: xr.DataTree, second: xr.DataTree, variable: str) -> Iter
     if is_ratio:
         values = [xr.DataArray(np.log(one)) for one in values]
     try:
-        told = difference(values[1], values[0], paired=False, level=LEVEL)
+        found = difference(values[1], values[0], paired=False, level=LEVEL)
     except NotMeasured:  # no label of a dim in common
         return
-    yield from _rows(variable, values, told, is_ratio)
+    yield from _rows(variable, values, found, is_ratio)
 
 
-def _rows(variable: str, values: Sequence[xr.DataArray], told: xr.Dataset, is_ratio: bool) -> Iterator[Difference]:
-    dims = list(told["difference"].dims)
-    for position in np.ndindex(*(told.sizes[dim] for dim in dims)):
-        at = {dim: told[dim].values[i].item() for dim, i in zip(dims, position, strict=True)}
-        one = told.sel(at)
+def _rows(variable: str, values: Sequence[xr.DataArray], found: xr.Dataset, is_ratio: bool) -> Iterator[Difference]:
+    dims = list(found["difference"].dims)
+    for position in np.ndindex(*(found.sizes[dim] for dim in dims)):
+        at = {dim: found[dim].values[i].item() for dim, i in zip(dims, position, strict=True)}
+        one = found.sel(at)
         means = [float(v.sel({d: label for d, label in at.items() if d in v.dims}).mean("seed")) for v in values]
         if not np.isfinite(float(one["difference"])):
             continue

@@ -1,4 +1,4 @@
-"""The results of a study as sentences and tables: conclusion, headline, onsets, and what its variables are."""
+"""Results of a study as sentences and tables: conclusion, headline, onsets, and definitions of its variables."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words
 from elastic.report.context import Context
 
-#: Settings of the axes whose numbers stand in a table of their own.
+#: Most settings of the axes that get a table.
 SETTINGS = 6
 
-#: Levels of nc1 beside half of a layer's own fall. The order of layers can be another one by either.
+#: Fixed levels of nc1 for the onset, besides half of a layer's fall; the order of layers may depend on the choice.
 LEVELS = (0.5, 0.1)
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """The sentences of one setting of the axes; "" where there is only one."""
+    """The sentences of one setting of the axes; "" if there is only one."""
 
     setting: str
     lines: tuple[str, ...]
@@ -37,7 +37,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers at one setting: each column has a name and a smaller line below it, each row a layer and its cells."""
+    """Values at one setting: columns have a name and a subtitle, rows a layer and its cells."""
 
     caption: str
     columns: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Table:
 
 
 def sentences(context: Context) -> list[Sentences]:
-    """Return the sentences of `elastic.display.conclusion`, setting by setting."""
+    """Return the sentences of `elastic.display.conclusion` for each setting."""
     found: list[tuple[str, list[str]]] = []
     for line in filter(None, conclusion(context.cube, _one_line).splitlines()):
         if line.startswith("**"):
@@ -78,10 +78,10 @@ def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
 
 
 def onsets(context: Context) -> list[Table]:
-    """Return the epochs from which each hidden layer has collapsed, for the first `SETTINGS` settings.
+    """Return the onset of collapse of each hidden layer, for the first `SETTINGS` settings.
 
     Columns: `onset_epoch` of nc1 at half of the fall, and at each of `LEVELS`. Runs and layers without a value are
-    left out; a cell is the median over seeds with their range, "never" within the training.
+    left out; a cell is the median over seeds with their range, or "never".
     """
     return [table for where in context.settings[:SETTINGS] for table in _onsets(context.cube, where)]
 
@@ -113,7 +113,7 @@ def _seeds(onset: xr.DataArray, there: xr.DataArray, layer: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One variable: its name, meaning, formula, units and the cite key of its source."""
+    """One variable: name, meaning, formula, units and cite key of its source."""
 
     name: str
     meaning: str
@@ -123,7 +123,7 @@ class Quantity:
 
 
 def quantities(context: Context) -> list[Quantity]:
-    """Return the variables of the cube that have a formula, in its order, without those of training."""
+    """Return the variables of the cube with a formula, in its order, without those of training."""
     return [
         Quantity(str(name), *(str(values.attrs.get(fact, "")) for fact in ("long_name", "formula", "units", "source")))
         for group in context.cube.children.values()

@@ -1,4 +1,4 @@
-"""Interactive charts for a page: Vega-Lite as Altair writes it, compiled to Vega, fitted to the reader's screen."""
+"""Interactive charts of a page: written in Vega-Lite by Altair, compiled to Vega, resized to the browser's window."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import altair as alt
 
 from elastic.figures.style import THEMES, shades
 
-#: Vega-Lite whose charts Altair writes, as vl-convert spells its versions.
+#: Altair's version of Vega-Lite, in the notation of vl-convert.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
-#: One chart of several marks.
+#: A chart of several marks.
 Layers = alt.LayerChart | alt.FacetChart
 
-#: Pixels: a view before it is fitted, the widest it gets, what stands beside its labels, a page with room for two.
+#: Pixels: initial and greatest width of a view, margin besides its labels, least width of a page with two columns.
 WIDTH, WIDEST, MARGIN, NARROW = 300, 440, 50, 720
 
-#: Pixels of a letter in the labels of an axis, and those that a label has at most.
+#: Pixels of a character in tick labels, and the greatest width of a label.
 LETTER, LABEL = 6.5, 90
 
-#: Colours of charts: on light paper, and the variable of the page's style sheet that replaces it on dark paper.
+#: Colours of charts in the light theme, and the CSS variable that replaces each in the dark theme.
 INK, SOFT, LINE, GRID = (
     f"var(--chart-{name}, {light})"
     for name, light in (("ink", "#1c1e21"), ("soft", "#555555"), ("line", "#888888"), ("grid", "#dddddd"))
@@ -40,15 +40,15 @@ class Explorer:
     Attributes
     ----------
     key
-        Identifies it on the page.
+        Identifier on the page.
     title, lead
-        Its heading, and what a reader does with it and sees.
+        Heading, and a sentence on what it shows and how to use it.
     spec
-        Vega, as JSON that can stand in a ``script`` element.
+        Vega as JSON, safe inside a ``script`` element.
     left_out
-        What was thinned: "30 of 100 classes".
+        Descriptions of thinned dims: "30 of 100 classes".
     dark
-        Declarations of its colours on a dark page.
+        CSS declarations of its colours in the dark theme.
     """
 
     key: str
@@ -63,30 +63,30 @@ class Explorer:
 def script() -> str:
     """Return all the JavaScript of the page: Vega, Vega-Embed and what starts the charts."""
     start = resources.files("elastic.report").joinpath("templates", "explorer.js").read_text("utf-8")
-    import vl_convert  # 30 MB, which only a page that is drawn needs
+    import vl_convert  # 30 MB; imported only when a page is written
 
     found: str = vl_convert.javascript_bundle(start, VEGA_LITE)
     return found.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def room() -> alt.Parameter:
-    """Return the parameter that holds the width of the chart's place on the page; `compiled` keeps it up to date."""
+    """Return the parameter with the available width on the page; `compiled` updates it."""
     return alt.param(name="room", value=900)
 
 
 def table(name: str) -> alt.Chart:
-    """Return a chart without marks of rows that `compiled` gets by their name."""
+    """Return a chart without marks whose rows `compiled` inserts by name."""
     return alt.Chart(alt.NamedData(name=name))
 
 
 def now() -> alt.Chart:
-    """Return the line across a course at the epoch that the slider stands at."""
+    """Return the vertical line at the epoch of the slider."""
     rule: alt.Chart = table("now").transform_calculate(epoch="epochs[probe]").mark_rule(strokeDash=[3, 3], color=SOFT)
     return rule.encode(x="epoch:Q")
 
 
 def place_colour(place: int) -> str:
-    """Return one of the colours of things without an order, which figures have too, by its place.
+    """Return a colour of the qualitative palette of the figures, by index.
 
     >>> place_colour(5)
     'var(--chart-5, #D55E00)'
@@ -95,7 +95,7 @@ def place_colour(place: int) -> str:
 
 
 def depth_colours(count: int) -> list[str]:
-    """Return colours of things with an order, which figures have too: on dark paper the other way round.
+    """Return colours of the sequential palette of the figures, reversed in the dark theme.
 
     >>> depth_colours(2)
     ['var(--depth-2-0, #7ad151)', 'var(--depth-2-1, #440154)']
@@ -104,7 +104,7 @@ def depth_colours(count: int) -> list[str]:
 
 
 def dark_colours(counts: Iterable[int]) -> str:
-    """Return declarations of the colours on dark paper, for charts with so many things in an order."""
+    """Return CSS declarations of the colours in the dark theme, for charts with the given numbers of ordered items."""
     found = {f"--chart-{i}": colour for i, colour in enumerate(THEMES["dark"].colours)}
     for count in counts:
         found |= {f"--depth-{count}-{i}": shade for i, shade in enumerate(shades(count, "dark"))}
@@ -112,19 +112,19 @@ def dark_colours(counts: Iterable[int]) -> str:
 
 
 def choice(name: str, title: str, labels: Sequence[str], value: int = 0) -> alt.Parameter:
-    """Return a parameter, the index of a label: a drop-down where there is something to choose."""
+    """Return a parameter that holds the index of a label, with a drop-down list if there are several."""
     if len(labels) < 2:
         return alt.param(name=name, value=value)
     return alt.param(name=name, value=value, bind=drop_down(title, labels))
 
 
 def drop_down(title: str, labels: Sequence[str]) -> alt.BindRadioSelect:
-    """Return the drop-down of labels; its values are their indices."""
+    """Return a drop-down list of labels whose values are indices."""
     return alt.binding_select(options=list(range(len(labels))), labels=list(labels), name=title)
 
 
 def epoch_slider(epochs: Sequence[float]) -> alt.Parameter:
-    """Return the parameter ``probe``, the index of an epoch: a slider that steps through the probed ones."""
+    """Return the parameter ``probe``, the index of an epoch, with a slider over the probed epochs."""
     last = len(epochs) - 1
     if last == 0:
         return alt.param(name="probe", value=0)
@@ -133,9 +133,9 @@ def epoch_slider(epochs: Sequence[float]) -> alt.Parameter:
 
 
 def epoch_axis(epochs: Sequence[float]) -> alt.X:
-    """Return the x encoding of field ``epoch``: logarithmic, with room for epoch 0; marks at 0, 1, 3, 10 and so on.
+    """Return the x encoding of field ``epoch``: logarithmic above 0, with ticks at 0, 1, 3, 10 and so on.
 
-    Where the first epoch after 0 is a fraction, the logarithmic part begins there, with marks at 0.1, 0.3 and so on.
+    If the first epoch after 0 is a fraction, the logarithmic part begins there, with ticks at 0.1, 0.3 and so on.
     """
     begin = min((epoch for epoch in epochs if 0 < epoch < 1), default=1)
     powers = range(math.floor(math.log10(begin)), math.ceil(math.log10(max(epochs) + 1)) + 1)
@@ -147,7 +147,7 @@ def epoch_axis(epochs: Sequence[float]) -> alt.X:
 
 
 def _power(power: int) -> float:
-    """Return a power of ten, an integer where it is one."""
+    """Return a power of ten, as an integer if possible."""
     return 10**power if power >= 0 else float(f"1e{power}")
 
 
@@ -158,25 +158,25 @@ def compiled(
     letters: int,
     extras: Mapping[str, Any],
 ) -> str:
-    """Return a chart of two views as Vega in JSON, side by side where there is room.
+    """Compile a chart of two views to Vega in JSON, with the views side by side on wide pages.
 
     Parameters
     ----------
     chart
-        With the parameter of `room`; its views are all `WIDTH` wide.
+        Chart with the parameter of `room`; all its views have the width `WIDTH`.
     controls
-        Signals that a reader sets, in the order in which they stand on the page.
+        Signals that the reader sets, in the order of the page.
     rows
-        Of each `table` by its name. They meet the chart only here: its compiler and validator need not read them.
+        Rows of each `table` by name, inserted after compilation: compiler and validator need not read them.
     letters
-        Of the longest label at the left axes.
+        Characters of the longest label at the left axes.
     extras
-        What the page's script adds: ``table``, how rows become a file, and ``groups`` of the options of a list.
+        Data for the page's script: ``table``, the columns of the saved file, and ``groups`` of the options of a list.
 
     Notes
     -----
-    Vega-Lite cannot fit a row of views to the page; Vega, to which it is compiled, can: the width, the heights and
-    the number of columns become signals that follow the page.
+    Vega-Lite cannot resize a row of views with the page. The compiled Vega can: width, heights and number of columns
+    become signals that depend on the width of the page.
     """
     import vl_convert
 
@@ -192,11 +192,11 @@ def compiled(
 
 
 def _fitted(found: Sequence[dict[str, Any]], controls: Sequence[str], margin: int) -> list[dict[str, Any]]:
-    """Return the signals of two views, in order, with sizes that follow the page."""
+    """Return the signals of two views, in order, with sizes that depend on the width of the page."""
     signals = {signal["name"]: signal for signal in found}
     size = "max(280, containerSize()[0])"
     signals["room"] = {"name": "room", "init": size, "on": [{"events": "window:resize", "update": size}]}
-    # Views of one width share this signal; so do their heights, where they are equal.
+    # Views of equal width share this signal, and views of equal height theirs.
     width = f"min({WIDEST}, room < {NARROW} ? room - {margin} : room / 2 - {margin})"
     signals["childWidth"] = {"name": "childWidth", "update": width}
     for name, signal in signals.items():
@@ -232,7 +232,7 @@ def _styled(chart: alt.ConcatChart) -> alt.ConcatChart:
 
 
 def in_script(value: Any) -> str:
-    r"""Return JSON that can stand in a ``script`` element: no ``<`` can end it.
+    r"""Return JSON that is safe inside a ``script`` element: it contains no ``<``.
 
     >>> in_script({"a": "</script>"})
     '{"a":"\\u003c/script>"}'

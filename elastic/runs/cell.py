@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from elastic.checkpoint import FILE, changes, environment, load_checkpoint, save_checkpoint, unfit
 from elastic.cube import TRAINING, Journal, Status, compact_journal, read_report, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import Damaged
 from elastic.progress import Watcher
-from elastic.protocol import Cell
+from elastic.protocol import Cell, Settings
+from elastic.registry import modules_outside
 from elastic.runs.arithmetic import arithmetic_of
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import EVALUATED
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Snapshot, Trainer, train
+
+#: Seconds between two checkpoints of a run at least, where the epochs in between can be trained again bit by bit.
+BETWEEN_CHECKPOINTS = 0.5
 
 
 def run_cell(
@@ -71,6 +79,7 @@ def run_cell(
         setup = build_setup(cell.settings, place, tuple(allow))
         recorder = RunRecorder(folder, setup.subject, setup.probes, setup.layout, evaluate=False)
         commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place), lock.check)
+        commit.between = between_checkpoints(cell.settings, place)
         commit.resume(watch)
         planned = {"epochs": setup.trainer.epochs, "environment": commit.environment}
         write_report(folder, {"status": UNDER_WAY, **planned})
@@ -84,9 +93,21 @@ def run_cell(
     return status
 
 
-@dataclass(frozen=True)
+def between_checkpoints(settings: Settings, device: torch.device) -> float:
+    """Return how many seconds a run may train without a checkpoint.
+
+    Where a training is the same whenever it is repeated, a process that dies loses the epochs since the last
+    checkpoint and no more: they are trained again and compared with their records. Elsewhere the comparison would fail,
+    so that every epoch has its checkpoint. So it has if the run is of code that is not elastic's.
+    """
+    own = settings.model.name == "external" or bool(modules_outside())
+    repeatable = device.type == "cpu" and settings.training.deterministic and not own
+    return BETWEEN_CHECKPOINTS if repeatable else 0.0
+
+
+@dataclass
 class Commit:
-    """Where a run's epochs are committed: first the record, then the checkpoint.
+    """Where a run's epochs are committed: first the record, then the checkpoint, if one is due.
 
     Attributes
     ----------
@@ -98,6 +119,8 @@ class Commit:
         On which the bits of this process depend.
     check_owned
         Raises if another process has taken the run over.
+    between
+        Seconds between two checkpoints at least; the first and the last epoch always have one.
     """
 
     trainer: Trainer
@@ -106,9 +129,12 @@ class Commit:
     digest: str
     environment: dict[str, str]
     check_owned: Callable[[], None]
+    between: float = 0.0
+    _is_saved: bool = field(default=False, init=False)
+    _saved_at: float = field(default=-math.inf, init=False)
 
     def __call__(self, snapshot: Snapshot) -> Recorded:
-        """Commit an epoch; whoever dies in between replays it and compares."""
+        """Commit an epoch; whoever dies before its checkpoint replays it and compares."""
         self.check_owned()
         asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
         told: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
@@ -121,9 +147,19 @@ class Commit:
             gradient_norm=snapshot.gradient_norm,
             **told,
         )
+        self._is_saved = False
+        is_last = recorded.diverged or snapshot.epoch == self.trainer.epochs
+        if is_last or time.monotonic() - self._saved_at >= self.between:
+            self.save()
+        return recorded
+
+    def save(self) -> None:
+        """Write the checkpoint of the epoch that was committed last, unless it is there."""
+        if self._is_saved:
+            return
         with self.recorder.timed("writing"):
             save_checkpoint(self.folder, self.digest, self.trainer.state_dict(), self.environment)
-        return recorded
+        self._is_saved, self._saved_at = True, time.monotonic()
 
     def resume(self, watch: Watcher) -> None:
         """Load the checkpoint, if there is one, and compare it with the journal and with this machine.
@@ -150,9 +186,9 @@ class Commit:
         recorded, needed = journal.epochs(), list(range(self.trainer.epoch + 1))
         if recorded[: len(needed)] != needed and first:
             missing = sorted(set(needed) - set(recorded))
-            should, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
+            expected, found = f"hold epochs 0 … {needed[-1]}", f"no record of {missing[:5]}"
             hint = f"deleting {self.folder} and running again: this run is trained anew, the others are kept"
-            raise Damaged("`journal`", should, found, hint, place=str(journal.folder))
+            raise Damaged("`journal`", expected, found, hint, place=str(journal.folder))
         self.recorder.resume(first)
         if different := changes(before, self.environment):
             watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
@@ -181,16 +217,24 @@ def _train(commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
         if snapshot is None:
             return Status.DONE
         recorded = commit(snapshot)
-        for note in commit.recorder.take_notes():
-            watch.note(note)
-        scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
-        scores = scores if snapshot.evaluated else {}
-        watch.epoch_done(snapshot.epoch, scores, recorded.probed)
-        if recorded.diverged:
-            watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")
-            return Status.DIVERGED
-        if stop():
-            raise KeyboardInterrupt
+        try:
+            _tell(watch, commit, snapshot, recorded)
+            if recorded.diverged:
+                return Status.DIVERGED
+            if stop():
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            commit.save()  # between two epochs, so that none is trained again
+            raise
+
+
+def _tell(watch: Watcher, commit: Commit, snapshot: Snapshot, recorded: Recorded) -> None:
+    for note in commit.recorder.take_notes():
+        watch.note(note)
+    scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
+    watch.epoch_done(snapshot.epoch, scores if snapshot.evaluated else {}, recorded.probed)
+    if recorded.diverged:
+        watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")
 
 
 def finished(journal: Journal, trained: int) -> Status | None:

@@ -8,8 +8,8 @@ from typing import Any
 from elastic.data.contract import Samples
 from elastic.protocol import Protocol, Settings
 from elastic.protocol.cells import representatives
+from elastic.protocol.formatting import dotted
 from elastic.protocol.paths import Path
-from elastic.protocol.words import dotted
 from elastic.runs.setup import Setup
 
 #: Path of a number, what it is at most, why, and what is done instead.

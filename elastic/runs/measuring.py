@@ -17,7 +17,7 @@ from elastic.checkpoint import FILE, environment
 from elastic.cube import Layout, run_lock
 from elastic.protocol import Cell
 from elastic.runs.arithmetic import arithmetic_of
-from elastic.runs.cell import Commit
+from elastic.runs.cell import Commit, between_checkpoints
 from elastic.runs.recorder import RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Trainer, train
@@ -81,6 +81,7 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
     layout = replace(setup.layout, probed=sorted({0, 1, *setup.layout.probed}))
     recorder = RunRecorder(folder, setup.subject, setup.probes, layout, evaluate=False)
     commit = Commit(setup.trainer, recorder, folder, cell.digest, environment(place), lambda: None)
+    commit.between = between_checkpoints(cell.settings, place)
     building = time.perf_counter() - begun
     (_, first), (warm, again), *others = _epochs(setup.trainer, commit)
     # Torch loads what it needs when it first trains: the first epoch counts only where there is no other.

@@ -18,10 +18,10 @@ from typing import Any
 
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
-from elastic.cube.redefined import names_now
+from elastic.cube.renamed_variables import names_now
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
-from elastic.models.trial import trial
+from elastic.models.dry_run import trial
 from elastic.probes.contract import Probe, Subject, group_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
@@ -233,17 +233,17 @@ class RunRecorder:
         device = self.subject.samples["train"].labels.device
         found = {parameter.device for parameter in self.subject.model.parameters()} - {device}
         if found:
-            should = f"stay on {device}, where it was when the Recorder was made"
+            expected = f"stay on {device}, where it was when the Recorder was made"
             hint = f"model.to({str(device)!r}) before record(), or a Recorder made after the move"
-            raise ModelError("`model`", should, str(sorted(map(str, found))[0]), hint)
+            raise ModelError("`model`", expected, str(sorted(map(str, found))[0]), hint)
 
     def _check_widths(self) -> None:
         found = layers_on(self.subject.model, self.subject.samples["train"].inputs[:2])
         for known, now in zip(self.layout.layers, found, strict=True):
             if tuple(known) != tuple(now):
-                should = f"have {known[2]} features, as in the run's first record"
+                expected = f"have {known[2]} features, as in the run's first record"
                 raise ModelError(
-                    f"layer `{known[0]}`", should, f"{now.width}", "a run of its own, with other coordinates"
+                    f"layer `{known[0]}`", expected, f"{now.width}", "a run of its own, with other coordinates"
                 )
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from elastic.errors import ElasticError, ModelError, ProtocolError
 from elastic.protocol import Protocol, Settings
-from elastic.protocol.words import one_line
+from elastic.protocol.formatting import one_line
 from elastic.runs.setup import Setup, build_setup, forget_data, resolve_device
 from elastic.training.trial_step import trial_step
 
@@ -32,8 +32,8 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> Se
     forget_data()
     setup = rehearse_cell(protocol.cells[0].settings, device, allow)
     for axis in {variable.name for variable in setup.layout.variables} & {*protocol.axis_labels, *protocol.grid.along}:
-        should = "have a name that no variable of the cube has"
-        raise ProtocolError(f"`axes.{axis}`", should, repr(axis), f"`{axis}_axis`")
+        expected = "have a name that no variable of the cube has"
+        raise ProtocolError(f"`axes.{axis}`", expected, repr(axis), f"`{axis}_axis`")
     return setup
 
 

@@ -14,10 +14,10 @@ from elastic.cube.outline import outline
 from elastic.errors import ElasticError, OptionError, ProtocolError
 from elastic.protocol import Protocol
 from elastic.protocol.cells import representatives
-from elastic.protocol.explanation import Problem
+from elastic.protocol.diagnostics import first_mistake
+from elastic.protocol.formatting import dotted
 from elastic.protocol.later_components import options_of
-from elastic.protocol.mistakes import first_mistake
-from elastic.protocol.words import dotted
+from elastic.protocol.validation_errors import Problem
 from elastic.registry import registry
 from elastic.study.folders import RUNS
 
@@ -92,10 +92,10 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
         error = error or entry.facts.mistake(entry, cube, options)
         if error is not None:
             path = ("claims", number, *error.location)
-            told = ProtocolError(dotted(path), error.should, error.found, error.hint)
+            own = ProtocolError(dotted(path), error.expected, error.found, error.hint)
             names_something = error.location or error.field.startswith("`")
             kind = wrong if names_something else undecided
-            kind.append(Problem(path, told, at_key=error.found == repr(path[-1])))
+            kind.append(Problem(path, own, at_key=error.found == repr(path[-1])))
     return wrong, undecided
 
 
@@ -107,8 +107,8 @@ def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[st
     if split not in ("train", "test"):
         return None
     if split == "test" and (name := _without_split(cube, options)):
-        should = f"be left out, as {name} is measured on train samples only"
-        return OptionError("`split`", should, repr(split), "split: train", location=("split",))
+        expected = f"be left out, as {name} is measured on train samples only"
+        return OptionError("`split`", expected, repr(split), "split: train", location=("split",))
     if "collapse" not in cube or split in measured:
         return None
     named = [str(value).rpartition("/")[2] for value in options.values() if isinstance(value, str)]

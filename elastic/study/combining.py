@@ -115,8 +115,8 @@ def _given(studies: Any, labels: Any) -> tuple[list[Any], list[Label] | None]:
     labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
     kinds = {str if isinstance(label, str) else float if type(label) in (int, float) else None for label in labels}
     if len(labels) != len(given) or len(kinds) != 1 or None in kinds:
-        should = f"be {len(given)} texts or numbers, one a study"
-        raise StudyError("`labels`", should, repr(labels), "labels=['shallow', 'deep'], or leaving them out")
+        expected = f"be {len(given)} texts or numbers, one a study"
+        raise StudyError("`labels`", expected, repr(labels), "labels=['shallow', 'deep'], or leaving them out")
     return given, labels
 
 

@@ -69,8 +69,8 @@ def selected(runs: Sequence[Mapping[str, Any]], leaving_out: Iterable[Selected],
     for one in asked:
         matches = {str(run["digest"]) for run in runs if _matches(run, one)}
         if not matches:
-            should, hint = "be runs of the study", "the name of a run's folder, or values on axes: [{'seed': 2}]"
-            raise StudyError("`leaving_out`", should, repr(one), hint, place=str(folder))
+            expected, hint = "be runs of the study", "the name of a run's folder, or values on axes: [{'seed': 2}]"
+            raise StudyError("`leaving_out`", expected, repr(one), hint, place=str(folder))
         found |= matches
     return [str(run["digest"]) for run in runs if run["digest"] in found]
 

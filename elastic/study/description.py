@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import write_atomically
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube.atomic import sync_folder, translate_os_errors
 from elastic.protocol import Protocol
 from elastic.study.provenance import provenance
 from elastic.study.sealed_facts import sealed_facts
@@ -33,11 +33,11 @@ def write_description(folder: Path, protocol: Protocol) -> None:
     that of another study.json, and `FORMER` tells that the new one is not written yet.
     """
     facts = description(folder, protocol)
-    with explained(folder / PROTOCOL):
+    with translate_os_errors(folder / PROTOCOL):
         if (folder / PROTOCOL).exists():
             (folder / PROTOCOL).replace(folder / FORMER)
             sync_folder(folder)
     write_facts(folder, facts)
     write_atomically(folder / PROTOCOL, facts["text"].encode())
-    with explained(folder / FORMER):
+    with translate_os_errors(folder / FORMER):
         (folder / FORMER).unlink(missing_ok=True)

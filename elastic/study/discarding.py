@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from elastic.cube import run_lock, withdraw_store
-from elastic.cube.atomic import explained, read_regular, sync_folder
+from elastic.cube.atomic import read_regular, sync_folder, translate_os_errors
 from elastic.errors import StudyError
 from elastic.study.folders import RUNS
 from elastic.study.recorded import MARK, RUN
@@ -34,7 +34,7 @@ def discard_runs(folder: Path) -> None:
     if not (folder / FACTS).exists():
         return
     check_not_recorded(folder)
-    with explained(folder), ExitStack() as owned:
+    with translate_os_errors(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
         withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
@@ -47,8 +47,11 @@ def discard_runs(folder: Path) -> None:
 
 
 def remove_discarded(folder: Path) -> None:
-    """Remove runs that were dropped, also those that a process left that died meanwhile."""
-    with explained(folder / DISCARDED), contextlib.suppress(FileNotFoundError):  # another process removes them, too
+    """Remove the files of dropped runs, including those that a killed process left behind."""
+    with (
+        translate_os_errors(folder / DISCARDED),
+        contextlib.suppress(FileNotFoundError),
+    ):  # another process removes them, too
         shutil.rmtree(folder / DISCARDED)
 
 

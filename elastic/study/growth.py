@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import TRAINING, Journal, read_layout, read_report, run_lock, study_lock, write_layout, write_report
-from elastic.cube.atomic import explained, sync_folder
+from elastic.cube.atomic import sync_folder, translate_os_errors
 from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import ElasticError, StudyError
 from elastic.protocol import Cell, Protocol, Settings
@@ -50,8 +50,8 @@ def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, differ
     """
     hint = f"another name (--set name={asked.name}-2) or folder (--out DIR): the runs of this study are kept"
 
-    def refused(should: str, found: str) -> StudyError:
-        return StudyError(f"`{EPOCHS}`", should, found, hint, place=str(folder))
+    def refused(expected: str, found: str) -> StudyError:
+        return StudyError(f"`{EPOCHS}`", expected, found, hint, place=str(folder))
 
     before, after = int(begun["training"]["epochs"]), asked.training.epochs
     if after < before:
@@ -60,14 +60,14 @@ def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, differ
         if cell.settings.training.epochs != after:
             raise refused("be no axis where it changes", difference)
         if (schedule := cell.settings.optimizer.schedule.name) != "constant":
-            should = "stay as it is, unless optimizer.schedule is constant: the learning rates depend on the end"
-            raise refused(should, f"{schedule} and {difference}")
+            expected = "stay as it is, unless optimizer.schedule is constant: the learning rates depend on the end"
+            raise refused(expected, f"{schedule} and {difference}")
         if missed := sorted(
             set(probed(cell.settings, after)) & set(range(before)) - set(probed(cell.settings, before))
         ):
-            should = "stay as it is, unless probes.at chooses the same epochs up to the former end (every, listed)"
+            expected = "stay as it is, unless probes.at chooses the same epochs up to the former end (every, listed)"
             at = cell.settings.probes.at.name
-            raise refused(should, f"{difference}, with which {at} probes epoch {missed[0]}, too")
+            raise refused(expected, f"{difference}, with which {at} probes epoch {missed[0]}, too")
 
 
 def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
@@ -126,7 +126,7 @@ def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
     if not (source / CHECKPOINT).exists() or (target / CHECKPOINT).exists():
         return False
     growing = runs.parent / GROWING / after.digest
-    with explained(growing), run_lock(source):
+    with translate_os_errors(growing), run_lock(source):
         shutil.rmtree(growing.parent, ignore_errors=True)
         if not _write_grown(source, growing, before, after):
             return False

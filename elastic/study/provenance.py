@@ -47,7 +47,7 @@ def of_its_release(error: ElasticError, provenance: Mapping[str, Any], place: Pa
     hint = f"elastic {writer}, or a later one"
     if writer == __version__:
         hint = f"deleting {place.name} and running its protocol again: the runs are kept"
-    return StudyError(error.field, error.should, found, hint, place=str(place))
+    return StudyError(error.field, error.expected, found, hint, place=str(place))
 
 
 def source_commit(folder: Path) -> str:

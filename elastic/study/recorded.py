@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube import read_report
-from elastic.cube.atomic import explained, open_regular, read_regular, readable
+from elastic.cube.atomic import open_regular, read_regular, readable, translate_os_errors
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.cube.labels import read_checksum
@@ -79,7 +79,7 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
     Damaged
         If a run's description is damaged, is of another folder, or is missing beside records.
     """
-    with explained(folder / "runs", "be readable"):
+    with translate_os_errors(folder / "runs", "be readable"):
         names = sorted(path.name for path in (folder / "runs").iterdir()) if os.path.lexists(folder / "runs") else []
     paths = [folder / "runs" / name / RUN for name in names if name != leave_out]
     runs = [run for path in paths if (run := _read_run(path)) is not None]
@@ -89,7 +89,7 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
 def _read_run(path: Path) -> RecordedRun | None:
     hint = "moving the run's folder away, or recording the run again"
     try:
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             data = _bytes(path)
             if data is None:
                 if record_files(path.parent / FOLDER) and not path.exists():
@@ -234,9 +234,9 @@ def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
     if not listed or listed == found:
         return None
     path = run / next(name for name in (*listed, *found) if listed.get(name) != found.get(name))
-    should, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
+    expected, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
     what = "another" if path.exists() else "no such file"
-    return Damaged(f"`{path.name}`", should, what, f"{hint}; elastic verify names all", place=str(path))
+    return Damaged(f"`{path.name}`", expected, what, f"{hint}; elastic verify names all", place=str(path))
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -11,7 +11,7 @@ from elastic.errors import Damaged, ElasticError, RunDamaged, RunFailed
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol, load_protocol
 from elastic.protocol.allowed import allow_beside
-from elastic.protocol.beginnings import beginnings
+from elastic.protocol.earlier_defaults import beginnings
 from elastic.protocol.loading import loaded_with
 from elastic.protocol.reading import Given
 from elastic.study.claim_rehearsal import check_claims

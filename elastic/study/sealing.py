@@ -38,9 +38,9 @@ def _check_files(study: Study) -> None:
         return
     now = type(study)(study.folder)
     if now.digest != study.digest:
-        should, found = "be of the protocol that is run", "another, which another process has begun there since"
+        expected, found = "be of the protocol that is run", "another, which another process has begun there since"
         hint = "one protocol with all values on its axes: processes that run it share its runs"
-        raise StudyError(f"`{FACTS}`", should, found, hint, place=str(study.folder))
+        raise StudyError(f"`{FACTS}`", expected, found, hint, place=str(study.folder))
     _ = now.cells  # derived, and compared
     if not (study.folder / PROTOCOL).exists():
         write_atomically(study.folder / PROTOCOL, study.facts["text"].encode())

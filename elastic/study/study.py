@@ -146,8 +146,8 @@ class Study:
             If the study was recorded without one; if a later release wrote what this one does not know.
         """
         if self.recorded:
-            should, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
-            raise StudyError("the study", should, "one recorded by training loops", hint, place=str(self.folder))
+            expected, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
+            raise StudyError("the study", expected, "one recorded by training loops", hint, place=str(self.folder))
         try:
             return Protocol.from_canonical(self.facts["protocol"])
         except ProtocolError as error:
@@ -191,8 +191,8 @@ class Study:
         """
         cube = self.cube
         if not isinstance(name, str):
-            should, hint = "be the name of a variable or a group", f'one of {", ".join(cube.children)}, or "nc1"'
-            raise NotMeasured("the key", should, repr(name), hint)
+            expected, hint = "be the name of a variable or a group", f'one of {", ".join(cube.children)}, or "nc1"'
+            raise NotMeasured("the key", expected, repr(name), hint)
         return cube[name].to_dataset() if name in cube.children else read(cube, name, split=None)
 
     def __contains__(self, name: object) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import PARTIAL, explained, read_regular
+from elastic.cube.atomic import PARTIAL, read_regular, translate_os_errors
 from elastic.cube.checked_files import decode_json, write_json
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
@@ -45,7 +45,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError:
-        with explained(path, "be readable"):
+        with translate_os_errors(path, "be readable"):
             raise
     try:
         return decode_json(raw)[0]
@@ -92,7 +92,7 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
         If the file holds something else.
     """
     path = folder / PROTOCOL
-    with explained(path, "be readable"):
+    with translate_os_errors(path, "be readable"):
         found = read_regular(path) if path.exists() else None
     if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
         return

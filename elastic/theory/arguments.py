@@ -90,5 +90,7 @@ def real_number(name: str, value: float, *, most: float = math.inf, above_zero: 
         number = math.nan
     if math.isfinite(number) and 0 <= number <= most and not (above_zero and number == 0):
         return number
-    should = f"be a number {'above 0' if above_zero else 'of at least 0'}"
-    raise OptionError(f"`{name}`", should + (f" and at most {most:g}" if most < math.inf else ""), repr(value), "0.01")
+    expected = f"be a number {'above 0' if above_zero else 'of at least 0'}"
+    raise OptionError(
+        f"`{name}`", expected + (f" and at most {most:g}" if most < math.inf else ""), repr(value), "0.01"
+    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scipy.optimize import brentq
-
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:
     """Return the zero between two numbers at which the function has other signs, to rounding (Brent's method).
@@ -13,4 +11,6 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
     >>> round(root(lambda x: x**2 - 2, 0.0, 2.0) ** 2, 12)
     2.0
     """
+    from scipy.optimize import brentq  # a tenth of a second, which most studies need not spend
+
     return float(brentq(function, low, high, xtol=1e-16, rtol=1e-14))  # type: ignore[no-untyped-call]

@@ -152,11 +152,11 @@ def _probe(model: TappedModel) -> nn.Linear:
     model.layer_of("penultimate")  # raises where there is none
     classifier = model.last_weights()
     if classifier is None:
-        should = "be one of the logits, as no linear layer reads the penultimate features"
-        raise ModelError("`loss`", should, "one of those", "loss: cross_entropy, or a last layer that is linear")
+        expected = "be one of the logits, as no linear layer reads the penultimate features"
+        raise ModelError("`loss`", expected, "one of those", "loss: cross_entropy, or a last layer that is linear")
     if not any(parameter.requires_grad for parameter in classifier.parameters()):
-        should = "be learned under a loss of the features, which does not turn them to a fixed one"
-        raise ModelError("`training.classifier`", should, "a fixed one", "training.classifier: learned")
+        expected = "be learned under a loss of the features, which does not turn them to a fixed one"
+        raise ModelError("`training.classifier`", expected, "a fixed one", "training.classifier: learned")
     return classifier
 
 
@@ -171,9 +171,9 @@ def _parameters(model: TappedModel, name: str) -> tuple[nn.Parameter, ...]:
     known = [WEIGHTS, BIASES, FEATURES, *(of for of in model.layers if [*model.stage_parameters(of)])]
     parts = [f"{layer}.{kind}" for layer in model.layers for kind in (WEIGHTS, BIASES)]
     hint = nearest(name, [*known, *parts], fallback=f"one of {', '.join(known)}")
-    should = "weights, biases, features, a layer with parameters of its own, or that layer's .weights or .biases"
-    raise _unknown(name, should, hint)
+    expected = "weights, biases, features, a layer with parameters of its own, or that layer's .weights or .biases"
+    raise _unknown(name, expected, hint)
 
 
-def _unknown(name: str, should: str, hint: str) -> ModelError:
-    return ModelError(f"`training.penalties.{name}`", f"name {should}", repr(name), hint)
+def _unknown(name: str, expected: str, hint: str) -> ModelError:
+    return ModelError(f"`training.penalties.{name}`", f"name {expected}", repr(name), hint)

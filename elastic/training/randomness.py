@@ -27,8 +27,8 @@ class Randomness:
     states: dict[str, Tensor] = field(default_factory=dict)
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Put this training's state into the global generators, and the former one back afterwards."""
+    def isolated_rng(self) -> Iterator[None]:
+        """Use this training's generator states inside the block and restore the global ones afterwards."""
         on_cuda = self.device.type == "cuda"
         with torch.random.fork_rng(devices=[self.device] if on_cuda else []):
             if self.states:

@@ -23,6 +23,6 @@ def trial_step(trainer: Trainer) -> None:
     train = trainer.splits["train"]
     smallest = min(batches(len(train), trainer.batch_size, trainer.order), key=len)
     index = smallest[:MOST].to(train.labels.device)
-    with trainer.randomness.lent(), deterministic_algorithms(trainer.deterministic):
+    with trainer.randomness.isolated_rng(), deterministic_algorithms(trainer.deterministic):
         trainer.model.train()
         trainer.try_step(train.inputs[index], train.labels[index])

@@ -1,4 +1,4 @@
-"""Watching a study in a terminal while its runs are under way: its journals are read, and nothing is written."""
+"""`elastic watch`: draws a running study in a terminal; only reads its journals."""
 
 from __future__ import annotations
 

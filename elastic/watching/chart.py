@@ -1,4 +1,4 @@
-"""A line chart of characters: dots of Braille in colours on a terminal, a letter a line elsewhere."""
+"""Line charts made of characters: coloured Braille dots on a terminal, one letter per line elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from elastic.analysis.epochs import epoch_label
 
-#: Cells left of the plot: a number, and the axis.
+#: Cells to the left of the plot: a number and the axis.
 MARGIN = 7
 
 #: Bits of the dots of a Braille character, by row and column in it.
@@ -26,9 +26,9 @@ class Line:
     points
         (x, y), finite, by ascending x.
     colour
-        As rich names it.
+        Colour name of rich.
     mark
-        The character that draws the line where there are no colours.
+        Character that draws the line without colours.
     """
 
     points: Sequence[tuple[float, float]]
@@ -37,20 +37,20 @@ class Line:
 
 
 def chart(lines: Sequence[Line], *, width: int, height: int, last: float, log: bool, colours: bool) -> list[Text]:
-    r"""Return a chart as rows of text, the axis of epochs under it.
+    r"""Return a chart as rows of text, with the axis of epochs below.
 
-    Epochs are spaced as log(1 + epoch), as probes mostly are.
+    Epochs are spaced as log(1 + epoch), like most probe schedules.
 
     Parameters
     ----------
     lines
-        Drawn one over the other, the last one on top.
+        Drawn in order, the last one on top.
     width, height
-        Cells of the whole: at least `MARGIN` + 8, and 3.
+        Size in cells: at least `MARGIN` + 8, and 3.
     last
         The epoch at the right edge.
     log
-        Whether y is logarithmic; values that are not positive are left out.
+        Whether y is logarithmic; non-positive values are left out.
     colours
         Whether to draw with Braille and colours.
 
@@ -80,14 +80,14 @@ def chart(lines: Sequence[Line], *, width: int, height: int, last: float, log: b
 
 @dataclass(frozen=True)
 class Scale:
-    """The axis of y: its ends, and whether it is logarithmic."""
+    """The y axis: its limits, and whether it is logarithmic."""
 
     low: float
     high: float
     log: bool
 
     def share(self, y: float) -> float | None:
-        """Return where a value stands between the ends, 0 … 1; None where a logarithm has no place for it."""
+        """Return the position of a value between the limits, 0 … 1; None for values without a logarithm."""
         if self.log:
             if y <= 0:
                 return None
@@ -95,7 +95,7 @@ class Scale:
         return (y - self.low) / (self.high - self.low)
 
     def labels(self, rows: int) -> dict[int, str]:
-        """Return the numbers beside the rows: powers of ten, or the ends and the middle."""
+        """Return the tick labels of the rows: powers of ten, or the limits and the middle."""
         powers = range(math.ceil(self.low), math.floor(self.high) + 1) if self.log else range(0)
         if len(powers) > 1:
             step = math.ceil(len(powers) / rows)
@@ -125,7 +125,7 @@ def _across(epoch: float, last: float) -> float:
 
 
 def _epochs(cells: int, last: float) -> Text:
-    """Return the axis of epochs: 0, powers of ten with their threefold, and the last one, as far as there is room."""
+    """Return the axis of epochs: 0, 1, 3, 10, 30, … and the last one, as far as they fit."""
     row = [" "] * (cells + 12)
     free = 0
     end = epoch_label(last)
@@ -140,7 +140,7 @@ def _epochs(cells: int, last: float) -> Text:
 
 
 class Letters:
-    """A plot with one character a cell."""
+    """A plot with one character per cell."""
 
     across, down = 1, 1
 
@@ -167,7 +167,7 @@ class Letters:
 
 
 class Braille(Letters):
-    """A plot with 2 × 4 dots a cell, which has the colour of the line that was drawn in it last."""
+    """A plot with 2 × 4 dots per cell; a cell has the colour of the line drawn in it last."""
 
     across, down = 2, 4
 

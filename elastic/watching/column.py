@@ -1,4 +1,4 @@
-"""The curves of one run, one under the other: loss, accuracy, and a metric by layer with its last values."""
+"""The curves of one run in a column: loss, accuracy, and a metric by layer with its latest values."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from elastic.study.completeness import named
 from elastic.watching.chart import Line, chart
 from elastic.watching.courses import Course, Points
 
-#: Colours of the splits, and of the layers from the first to the last: they read on dark and light backgrounds, and
-#: differ on a terminal of sixteen colours, too.
+#: Colours of the splits, and of the layers from first to last: readable on dark and light backgrounds, and distinct on
+#: terminals with sixteen colours.
 SPLITS = ("#3b7dd8", "#e8710a", "#2f9e44")
 LAYERS = ("#3b7dd8", "#1b9e9e", "#2f9e44", "#b08900", "#c92a2a", "#a83cb0", "#e64980", "#7a7a7a")
 
-#: What draws the lines where there are no colours.
+#: Characters that draw the lines without colours.
 MARKS, LAYER_MARKS = "*o+", "123456789abcdefghijklmnopqrstuvwxyz"
 
-#: Least and greatest rows of a chart with its axis.
+#: Minimum and maximum number of rows of a chart with its axis.
 LEAST, MOST = 5, 16
 
-#: Cells of a layer in the legend beside its name: mark, value, and what separates it from the next.
+#: Cells of a legend entry besides the layer's name: mark, value and separator.
 BESIDE = 11
 
 
 def column(course: Course, metric: str, *, width: int, height: int, colours: bool) -> Group:
-    """Return the curves of a run in so many cells; the accuracy is a line of text where there is no room for more."""
+    """Return the curves of a run in width × height cells; without room for its chart the accuracy is a line of text."""
     title = _title(course)
     curves = [points for of in (course.loss, course.accuracy, course.layers) for points in of.values() if points]
     if not curves:
@@ -62,7 +62,7 @@ def _title(course: Course) -> Text:
 
 
 def _rows(free: int, training: int, has_layers: bool) -> list[int]:
-    """Return the rows of each chart, the metric's last: of few rows it gets most, and the accuracy none.
+    """Return the number of rows of each chart, the metric's last: of few rows it gets most, and accuracy none.
 
     >>> _rows(11, 2, True), _rows(30, 2, True), _rows(100, 2, True)
     ([5, 0, 6], [9, 9, 12], [12, 12, 16])
@@ -85,7 +85,7 @@ def _lines(curves: Mapping[str, Points], palette: Sequence[str], marks: str) -> 
 
 
 def colour_of(place: int, count: int, palette: Sequence[str]) -> str:
-    """Return the colour of a line: the palette's own, or for more lines than it has, spread over it in order."""
+    """Return the colour of a line: lines in excess of the palette are spread over it in order."""
     return palette[place] if count <= len(palette) else palette[place * len(palette) // count]
 
 
@@ -99,7 +99,7 @@ def _splits(name: str, curves: Mapping[str, Points], colours: bool) -> Text:
 
 
 def _names(layers: Mapping[str, Points], width: int, most: int, colours: bool) -> list[Text]:
-    """Return the layers with their last values in at most so many rows; of too many layers some, evenly chosen."""
+    """Return the layers with their latest values in at most ``most`` rows; of too many layers an even selection."""
     if not layers:
         return []
     across = next((n for n in range(1, max(1, width // 19) + 1) if n * most >= len(layers)), max(1, width // 19))
@@ -116,7 +116,7 @@ def _names(layers: Mapping[str, Points], width: int, most: int, colours: bool) -
 
 
 def _short(value: float) -> str:
-    """Return a number in six letters.
+    """Format a number in six characters.
 
     >>> [_short(value) for value in (0.924, 0.00053, 23.91, 1.5e12)]
     ['0.92', '5.3e-4', '24', '1.5e12']

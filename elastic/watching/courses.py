@@ -1,4 +1,4 @@
-"""The curves of the runs of a study, read from their journals: of each record once."""
+"""Incremental reading of the curves of running runs from their journals; each record is read once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from elastic.errors import NotMeasured
 from elastic.registry import nearest
 from elastic.study import RunStatus, Study
 
-#: The variables of training that are drawn, where a run records them.
+#: Training variables to draw, if a run records them.
 TRAINING = ("training/loss", "training/accuracy")
 
-#: Dims that a variable by layer may have: of its splits the training one is drawn.
+#: Dims that a variable by layer may have; of the splits the train split is drawn.
 BY_LAYER = ({"layer"}, {"split", "layer"})
 
 Points = list[tuple[float, float]]
@@ -27,16 +27,16 @@ Points = list[tuple[float, float]]
 
 @dataclass
 class Course:
-    """The curves of one run as far as it has recorded.
+    """The recorded curves of one run.
 
     Attributes
     ----------
     status
-        How far the run is.
+        Progress of the run.
     loss, accuracy
         {split: [(epoch, value), …]}.
     layers
-        {layer: [(epoch, value of the metric), …]}, from the input on.
+        {layer: [(epoch, value of the metric), …]}, from the input to the output.
     """
 
     status: RunStatus
@@ -46,14 +46,14 @@ class Course:
 
 
 class Courses:
-    """The curves of the runs of a study; each call reads what was recorded since the last one.
+    """The curves of the runs of a study; each call reads the new records.
 
     Parameters
     ----------
     study
-        Its folder is only read.
+        The study; its folder is only read.
     metric
-        Variable by layer, with or without its group.
+        Variable with a dim ``layer``, with or without its group.
     """
 
     def __init__(self, study: Study, metric: str = "nc1") -> None:
@@ -61,13 +61,13 @@ class Courses:
         self._read: dict[str, _Records] = {}
 
     def check_metric(self) -> None:
-        """Raise NotMeasured if the runs that have begun record other variables by layer, and not the metric."""
+        """Raise NotMeasured if the started runs do not record the metric by layer."""
         layouts = [records.layout for records in self._read.values()]
         known = sorted({v.name for layout in layouts for v in layout.variables if set(v.dims) in BY_LAYER})
         if layouts and known and self.metric.rpartition("/")[2] not in known and self.metric != "nc1":
             hint = nearest(self.metric, known, fallback=f"one of {', '.join(known)}")
-            should = "be a variable that the runs record by layer"
-            raise NotMeasured("`--metric`", should, repr(self.metric), hint)
+            expected = "be a variable that the runs record by layer"
+            raise NotMeasured("`--metric`", expected, repr(self.metric), hint)
 
     def of(self, status: RunStatus) -> Course:
         """Return the curves of a run.
@@ -75,7 +75,7 @@ class Courses:
         Raises
         ------
         StudyError
-            If its journal is damaged, or changes while it is read: another process may record it anew.
+            If its journal is damaged, or changes while it is read because another process restarts the run.
         """
         folder = self.study.run_folder(status.cell)
         layout = read_layout(folder)
@@ -94,7 +94,7 @@ class Courses:
 
 
 class _Records:
-    """What was read of one run: the drawn variables at its recorded epochs."""
+    """The drawn variables of one run at its recorded epochs."""
 
     def __init__(self, layout: Layout, metric: str) -> None:
         self.layout = layout
@@ -108,7 +108,7 @@ class _Records:
         self._numbers: dict[str, dict[float, Array]] = {v.key: {} for v in self._wanted}
 
     def read(self, folder: Path) -> None:
-        """Read the records that are new; all of them once more where one is gone: the run is recorded anew."""
+        """Read new records, or all of them if one has disappeared because the run was restarted."""
         journal = Journal(folder, self.layout)
         by_probed = journal.by_probed()
         for variable in self._wanted:
@@ -121,13 +121,13 @@ class _Records:
             known.update(zip(new, rows, strict=True))
 
     def by_split(self, key: str) -> dict[str, Points]:
-        """Return the curve of each split of a variable of training."""
+        """Return the curve of a training variable for each split."""
         curves = self._numbers.get(key, {})
         splits = self.layout.labels("training", "split")
         return {str(split): _points(curves, (place,)) for place, split in enumerate(splits)} if curves else {}
 
     def by_layer(self) -> dict[str, Points]:
-        """Return the curve of each layer of the metric, on the training split where there are splits."""
+        """Return the curve of the metric for each layer, on the train split if there are splits."""
         if self.metric is None:
             return {}
         curves, group = self._numbers[self.metric.key], self.metric.group

@@ -1,4 +1,4 @@
-"""Watching: a picture every few seconds until the study is sealed, or one picture."""
+"""Redraws a running study every few seconds until it is sealed, or draws it once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from elastic.study import RunStatus, Study, open_study, study_folder
 from elastic.watching.courses import Course, Courses
 from elastic.watching.screen import Picture, columns, picture
 
-#: Seconds between two pictures.
+#: Default seconds between updates.
 INTERVAL = 2.0
 
-#: Rows of a picture that is printed where there is no terminal.
+#: Rows of the output without a terminal.
 PAPER = 60
 
-#: Seconds for which a recorded study stays sealed before it counts as ended: each Recorder that closes seals it.
+#: Seconds after which a sealed recorded study counts as ended: every Recorder that closes seals it.
 PATIENCE = 10.0
 
 
@@ -37,29 +37,29 @@ def watch(
     console: Console | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Draw the training curves and a metric by layer of the runs of a study until it is sealed.
+    """Draw the training curves and a metric by layer of a study's runs until it is sealed.
 
-    The study is only read. A study that has not begun is waited for.
+    Only reads the study. Waits for a study that has not started.
 
     Parameters
     ----------
     path
         Folder of the study, or its name under ``results``.
     metric
-        A variable that the runs record by layer.
+        Variable to draw by layer.
     interval
-        Seconds between two pictures.
+        Seconds between updates.
     once
-        Draw one picture; so it is without a terminal, too.
+        Draw once; the default without a terminal.
     console
-        Where it is drawn; standard output by default.
+        Output; standard output by default.
     sleep
-        Waits for so many seconds.
+        Function that waits for a number of seconds.
 
     Raises
     ------
     StudyError
-        If there is no study and one picture is asked for, or the path is no folder.
+        If there is no study and ``once`` is set, or the path is not a folder.
     Damaged
         If study.json or protocol.yaml is damaged.
     NotMeasured
@@ -81,7 +81,7 @@ def watch(
 
 
 def _begun(path: Path | str, metric: str, live: Live, pause: Callable[[], None]) -> Watched:
-    """Return a study once it has begun."""
+    """Wait until a study has started and return it."""
     while True:
         try:
             return Watched(open_study(path), metric)
@@ -90,21 +90,21 @@ def _begun(path: Path | str, metric: str, live: Live, pause: Callable[[], None])
         except StudyError:
             if os.path.lexists(study_folder(path)) and not study_folder(path).is_dir():
                 raise
-        live.update(Text(f"{path}: no study there yet; waiting for it (Ctrl-C stops waiting)"), refresh=True)
+        live.update(Text(f"{path}: no study there yet; waiting (Ctrl-C to stop)"), refresh=True)
         pause()
 
 
 class Watched:
-    """A study that is watched, and what was seen of it.
+    """A watched study and its state when it was last drawn.
 
     Parameters
     ----------
     study
-        Is only read.
+        The study; its folder is only read.
     metric
-        Drawn by layer.
+        Variable to draw by layer.
     clock
-        Gives seconds.
+        Function that returns the time in seconds.
     """
 
     def __init__(self, study: Study, metric: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -115,19 +115,19 @@ class Watched:
         self._was_open = False
 
     def picture(self, console: Console, height: int | None = None, *, strict: bool = False) -> RenderableType:
-        """Return the picture of this moment, for a console.
+        """Return the current screen for a console.
 
-        What cannot be read is told in the picture, because it may be about to change; with ``strict`` it is raised.
+        Read errors are shown on the screen, because the files may be changing; with ``strict`` they are raised.
         """
         colours = console.color_system is not None and not console.legacy_windows and console.encoding.startswith("utf")
-        # The state of the seal first: a study that is sealed after its runs were read is drawn once more.
+        # Read the seal before the runs: a study sealed in between is drawn once more.
         sealed = self._look()
         runs, note = self._runs(strict)
         courses = []
         for status in shown_runs(runs, columns(console.width)):
             try:
                 courses.append(self._courses.of(status))
-            except StudyError as error:  # being recorded anew, or damaged
+            except StudyError as error:  # being restarted, or damaged
                 if strict:
                     raise
                 courses.append(Course(status))
@@ -141,7 +141,7 @@ class Watched:
         return picture(shown, width=console.width, height=height, colours=colours)
 
     def has_ended(self) -> bool:
-        """Return whether nothing more is to be seen: the study was sealed when the last picture was made."""
+        """Return whether the study was already sealed when it was last drawn."""
         if self._sealed_since is None:
             return False
         patience = PATIENCE if self.study.recorded and self._was_open else 0.0
@@ -164,7 +164,7 @@ class Watched:
             return [], str(error)
 
     def _left(self, runs: list[RunStatus]) -> str:
-        """Return how long it takes to the end if the study goes on as fast as while it was watched."""
+        """Return the remaining time at the speed observed since watching began."""
         if not runs or any(run.epochs is None and run.state != "waiting" for run in runs):
             return ""
         planned = max((run.epochs or 0 for run in runs), default=0)
@@ -177,9 +177,9 @@ class Watched:
 
 
 def shown_runs(runs: list[RunStatus], most: int) -> list[RunStatus]:
-    """Return the runs that are shown, in the order of the study: those under way, then those that have ended last.
+    """Select the runs to show, in the order of the study: running ones first, then those that ended last.
 
-    One that is waiting is shown where no other is.
+    A waiting run is shown only if there is no other.
 
     >>> states = ("done", "done", "under way", "waiting")
     >>> runs = [RunStatus({"seed": seed}, str(seed), state, 1, 2, {}) for seed, state in enumerate(states)]

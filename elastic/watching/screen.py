@@ -1,4 +1,4 @@
-"""One picture of a study under way: how far it is, and the curves of the runs that are shown, side by side."""
+"""The screen of `elastic watch`: progress of the study, and the curves of some runs side by side."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from elastic.study import RunStatus
 from elastic.watching.column import column
 from elastic.watching.courses import Course
 
-#: Least width of a run's curves.
+#: Minimum width of a run's curves.
 COLUMN = 38
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn.
+    """Contents of the screen.
 
     Attributes
     ----------
     name, title, folder
         Of the study.
     runs
-        All of them.
+        All runs of the study.
     courses
-        The curves of those that are shown.
+        Curves of the shown runs.
     metric
-        Drawn by layer.
+        Variable drawn by layer.
     sealed
-        Whether the study is.
+        Whether the cube is sealed.
     left
-        Words on the time that is left, "" if that is not known.
+        Remaining time as text, "" if unknown.
     note
-        What went wrong while reading, "" if nothing did.
+        Read error, or "".
     """
 
     name: str
@@ -53,7 +53,7 @@ class Picture:
 
 
 def columns(width: int) -> int:
-    """Return how many runs are shown side by side.
+    """Return the number of runs to show side by side.
 
     >>> columns(80), columns(120), columns(20)
     (2, 3, 1)
@@ -62,7 +62,7 @@ def columns(width: int) -> int:
 
 
 def picture(shown: Picture, *, width: int, height: int, colours: bool) -> RenderableType:
-    """Return the picture for a terminal of so many cells."""
+    """Draw the screen for a terminal of width × height cells."""
     parts: list[RenderableType] = [_heading(shown), _progress(shown, width)]
     if shown.note:
         parts.append(Text(shown.note, style="yellow"))
@@ -108,7 +108,7 @@ def _progress(shown: Picture, width: int) -> RenderableType:
 
 
 def share_done(runs: Sequence[RunStatus]) -> float:
-    """Return the share of the epochs that are recorded; runs that do not plan theirs count when they have ended."""
+    """Return the recorded share of all epochs; runs without planned epochs count once they have ended."""
     if not runs:
         return 0.0
     shares = [1.0 if run.ended else (run.epoch or 0) / run.epochs if run.epochs else 0.0 for run in runs]

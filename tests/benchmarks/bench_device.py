@@ -1,6 +1,6 @@
-"""A GPU beside the processor: training, probes, block sizes, TF32, and many small runs on one card.
+"""A GPU beside the processor: training, probes, block sizes, TF32, and steps of many small networks on one card.
 
-    python tests/benchmarks/bench_device.py [--device cuda] [--out tests/benchmarks/results] [--only runs training …]
+    python tests/benchmarks/bench_device.py [--device cuda] [--out tests/benchmarks/results] [--only steps training …]
 
 Each section has a limit of its own and is guarded: one that fails or takes too long is told, and the others are kept.
 Results are written after each section, as ``device.json`` (every number, with the card's name) and ``device.md``.
@@ -17,9 +17,6 @@ import os
 import platform
 import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 import traceback
 from contextlib import contextmanager, nullcontext
@@ -292,35 +289,9 @@ def guarded(rows, name):
         rows[name] = f"{type(error).__name__}: {error}"
 
 
-def runs(device, found, epochs=40):
-    """Whole runs of the quickstart with probes and records, so many at a time: runs a minute beside the start."""
-    rows = found[f"runs of {epochs} epochs a minute"] = {}
-    facts = found["seconds of a run"] = {}
-    for workers, count in ((1, 3), (12, 24)) if device != "cpu" else ((1, 1), (2, 2)):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "elastic", "run", str(ROOT / "protocols/quickstart.yaml"), "--out", folder]
-            for setting in (f"axes.seed={list(range(count))}", "claims=[]", f"training.epochs={epochs}"):
-                command += ["--set", setting]
-            environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-            command += ["--workers", str(workers), "--device", device]
-            begun = time.perf_counter()
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=140, check=False)
-            wall = time.perf_counter() - begun
-            if done.returncode:
-                rows[f"{workers} at a time"] = done.stderr[-300:]
-                continue
-            reports = [json.loads(path.read_text())["seconds"] for path in Path(folder).glob("*/runs/*/status.json")]
-        a_run = statistics.mean(sum(seconds.values()) for seconds in reports)
-        rows[f"{workers} at a time"] = 60 * workers / a_run
-        facts[f"{workers} at a time"] = {
-            "wall": wall, "runs": count, "start": done.stderr[:600].splitlines()[:6],
-            **{part: [round(seconds[part], 2) for seconds in reports] for part in reports[0]},
-        }  # fmt: skip
-
-
 #: By name: (section, seconds that it may take).
 SECTIONS = {
-    "steps": (steps, 75), "runs": (runs, 230), "training": (training, 45), "probes": (probes, 60),
+    "steps": (steps, 75), "training": (training, 45), "probes": (probes, 60),
     "blocks": (blocks, 60), "tf32": (tf32, 30),
 }  # fmt: skip
 

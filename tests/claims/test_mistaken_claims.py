@@ -9,7 +9,7 @@ import elastic
 from elastic.claims.fault import named_by
 from elastic.errors import ElasticError
 from elastic.protocol import load_protocol
-from elastic.protocol.mistakes import first_mistake
+from elastic.protocol.diagnostics import first_mistake
 from elastic.registry import registry
 from elastic.runs.rehearsal import rehearse
 from elastic.study.claim_rehearsal import ONE_SEED, check_claims, mistakes_in_claims, planned_cube

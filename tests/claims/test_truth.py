@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support import claim_cases
 from support import simulated_cubes as sim
+from support.sampling import alternating
 
 from elastic.registry import registry
 
@@ -12,9 +13,20 @@ STUDIES = 1000
 #: A rate of 5 % is seen as up to this in so many studies, 97 times in 100 (two standard errors).
 MOST = 0.05 + 2 * np.sqrt(0.05 * 0.95 / STUDIES)
 
-SEEDS = pytest.mark.parametrize("seeds", [3, 5])
-TRUTHS = pytest.mark.parametrize("truths", claim_cases.TRUTHS, ids=lambda truths: truths.claim)
-ALL = pytest.mark.parametrize("case", claim_cases.CASES, ids=lambda case: f"{case.claim}, {case.draw.__name__}")
+#: Numbers of seeds. Each claim is tried with one of them, and with both by `pytest -m long`.
+FEW = (3, 5)
+SEEDS = pytest.mark.parametrize("seeds", FEW)
+
+
+def name_of(value):
+    """Return the name of a case; None for pytest's own."""
+    if isinstance(value, int):
+        return None
+    return f"{value.claim}, {value.draw.__name__}" if hasattr(value, "draw") else value.claim
+
+
+TRUTHS = pytest.mark.parametrize(("truths", "seeds"), alternating(claim_cases.TRUTHS, FEW), ids=name_of)
+ALL = pytest.mark.parametrize(("case", "seeds"), alternating(claim_cases.CASES, FEW), ids=name_of)
 
 
 def edge_of(case):
@@ -31,7 +43,6 @@ def test_every_claim_has_a_simulated_truth():
 
 
 @ALL
-@SEEDS
 def test_verdicts_on_a_known_truth(case, seeds):
     cube = case.draw(np.random.default_rng(seeds), STUDIES, seeds)
     edge, holds, fails = sim.rates(cube, case.claim, edge_of(case), case.holds, case.fails, **case.options)
@@ -43,7 +54,6 @@ def test_verdicts_on_a_known_truth(case, seeds):
 
 
 @TRUTHS
-@SEEDS
 def test_verdicts_on_truths_at_the_edge_and_off_it(truths, seeds):
     def rates_of(draws):
         cubes = [draw(np.random.default_rng(seeds), STUDIES, seeds) for draw in draws]

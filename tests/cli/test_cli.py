@@ -19,7 +19,7 @@ from support import journals, processes, studies
 import elastic
 from elastic.__main__ import main
 from elastic.progress import Watcher
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
 ROOT = Path(elastic.__file__).parents[1]
 
@@ -218,8 +218,8 @@ def test_the_same_study_gives_the_same_drawings(command, finished_study, tmp_pat
 
 def test_every_kind_of_name_is_listed(command):
     listed = one_object(command("list", "--json").out)
-    assert set(listed) == {*ROOMS, "sections", "protocols"}
-    for kind in ROOMS:
+    assert set(listed) == {*PACKAGES, "sections", "protocols"}
+    for kind in PACKAGES:
         assert set(listed[kind]) == set(registry(kind).names())
         told = command("list", kind)
         assert told.code == 0
@@ -275,7 +275,7 @@ def test_a_start_is_written_shown_and_run(command):
     assert one_object(told.out)["folder"] == "results/mine"
     again = command("new", "mine.yaml")
     assert (again.code, again.out) == (2, "")
-    assert "should be a new file; found mine.yaml, which is there" in again.error
+    assert "should be a new file; found mine.yaml, which exists" in again.error
 
 
 def test_a_file_that_is_called_like_a_protocol_that_ships_is_told_of(command, tmp_path):
@@ -609,7 +609,7 @@ def test_ctrl_c_stops_after_an_epoch_and_the_same_command_goes_on(tmp_path, comm
     assert running.returncode == 130
     assert out == ""
     assert "stopping after this epoch" in error
-    assert error.splitlines()[-1] == "elastic: stopped; the same command goes on from here"
+    assert error.splitlines()[-1] == "elastic: stopped; run the same command to resume"
     (run,) = elastic.open_study(tmp_path / "results/small").runs()
     assert run.state == "under way"
     assert 2 <= run.epoch < 3000
@@ -629,7 +629,7 @@ def test_a_signal_before_anything_is_trained_is_no_traceback(tmp_path, protocol,
         running.send_signal(number)
         _, error = running.communicate()
     assert running.returncode == 128 + number
-    assert error.strip() == "elastic: stopped; the same command goes on from here"
+    assert error.strip() == "elastic: stopped; run the same command to resume"
     assert not (tmp_path / "results").exists()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from support.sampling import alternating
 
 from elastic.cube import assemble, open_sealed, seal
 from elastic.errors import Damaged, SealedAgain, StudyError
@@ -167,9 +168,11 @@ def exchange(path, _chance):
     path.write_bytes(next((data for data in others if data != path.read_bytes()), b""))
 
 
-@pytest.mark.parametrize("harm", [flip, cut, lengthen, remove, exchange], ids=lambda harm: harm.__name__)
-@pytest.mark.parametrize("is_open", [True, False], ids=["while it is open", "before it is opened"])
-def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_layout, write_run, harm, is_open):
+@pytest.mark.parametrize(
+    ("harm", "when"), alternating([flip, cut, lengthen, remove, exchange], ["while it is open", "before it is opened"])
+)
+def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_layout, write_run, harm, when):
+    is_open = when == "while it is open"
     chance = random.Random(f"{harm.__name__} {is_open}")
     runs = [({"seed": i}, write_run(tmp_path / str(i), make_layout(), seed=i)) for i in range(2)]
     seal(assemble(runs, {"seed": [0, 1]}, {"title": "t"}), tmp_path / "study")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from elastic.cube.mould import Mould
 from elastic.cube.record import decode, encode
+from elastic.cube.record_table import Mould
 
 SAMPLE = {"training/loss": np.array([1.5, np.nan]), "collapse/nc1": np.arange(6.0).reshape(2, 3), "status": np.int8(1)}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from elastic.data.cifar import cifar10, cifar100
-from elastic.data.plain_pickle import read_plain_pickle
+from elastic.data.safe_pickle import read_plain_pickle
 from elastic.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -16,8 +16,8 @@ from support import processes
 
 import elastic
 from elastic.data.contract import Samples
-from elastic.data.plain_pickle import read_plain_pickle
 from elastic.data.preparation import prepare
+from elastic.data.safe_pickle import read_plain_pickle
 from elastic.errors import DataError
 from elastic.registry import registry
 
@@ -26,7 +26,7 @@ ROOT = Path(elastic.__file__).parents[1]
 READ = """
 import sys
 from pathlib import Path
-from elastic.data.plain_pickle import read_plain_pickle
+from elastic.data.safe_pickle import read_plain_pickle
 from elastic.errors import DataError
 try:
     read_plain_pickle(Path(sys.argv[1]))

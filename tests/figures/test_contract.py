@@ -40,7 +40,7 @@ def values(*rows, **attrs):
 @pytest.fixture
 def enter(monkeypatch):
     """Return the decorator, over a registry of its own."""
-    own = Registry("figures", room=None)
+    own = Registry("figures", package=None)
     monkeypatch.setattr(contract, "registry", lambda kind: own)
     return own
 

@@ -203,7 +203,7 @@ def test_a_figure_of_a_page_of_its_own_refuses_axes(monkeypatch, study):
     from elastic.figures import contract
     from elastic.registry import Registry
 
-    monkeypatch.setattr(contract, "registry", lambda kind: Registry("figures", room=None))
+    monkeypatch.setattr(contract, "registry", lambda kind: Registry("figures", package=None))
     own = contract.figure()(lambda cube, *, size=1.0: Figure())
     assert isinstance(own(study), Figure)
     for options in ({"ax": plt.figure().subplots()}, {"width": 3.0}):

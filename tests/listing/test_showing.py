@@ -18,7 +18,7 @@ from elastic.listing.sections import sections
 from elastic.protocol import Protocol, load_protocol
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.shipped import shipped_protocols
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
 #: What `elastic show` showed to developers only.
 INNER = ("Parameters", "Returns", "Raises", "generator", "`", ">>>", "elastic.models", "<class", "Facts(")
@@ -37,7 +37,7 @@ def in_one_line(text):
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("kind", ROOMS)
+@pytest.mark.parametrize("kind", PACKAGES)
 def test_every_registered_name_is_shown_with_its_options_and_nothing_of_developers(kind):
     for entry in registry(kind):
         text = shown(entry.name, kind=kind)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
+from elastic.models.dry_run import trial
 from elastic.models.precision import in_copies, in_float64
 from elastic.models.state import ModuleState, preserved
-from elastic.models.trial import trial
 
 
 class Holder(nn.Module):

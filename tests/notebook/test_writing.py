@@ -109,7 +109,7 @@ def test_without_jupyter_the_extra_is_told(study, monkeypatch):
 
 
 def test_a_cell_that_fails_is_told_and_nothing_is_written(study, monkeypatch):
-    from elastic.notebook.opening import code
+    from elastic.notebook.first_cells import code
 
     monkeypatch.setattr("elastic.notebook.writing.cells", lambda *_: [code("raise RuntimeError('out of ideas')")])
     with pytest.raises(RunFailed, match="found RuntimeError: out of ideas"):

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import pytest
 import torch
-from probes.adversarial_models import MODELS
-from probes.examination import Subject, examine
-from probes.random_models import drawing_from
-from probes.real_steps import Truth
+from support.adversarial_models import MODELS
+from support.examination import Subject, examine
+from support.random_models import drawing_from
+from support.real_steps import Truth
+from support.sampling import pairwise
 from torch import nn
 
 
@@ -65,9 +66,9 @@ def truth_of(name, update):
         return Truth(excuses=[f"no step can be taken: {error}"])
 
 
-@pytest.mark.parametrize("update", ["first_order", "finite"])
-@pytest.mark.parametrize("engine", ["auto", "autodiff"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "engine", "update"), pairwise(MODELS, ("auto", "autodiff"), ("first_order", "finite"))
+)
 @pytest.mark.filterwarnings("ignore")
 def test_an_unusual_model_is_measured_truly_or_refused_and_left_as_it_was(name, engine, update):
     case = MODELS[name]

@@ -11,9 +11,9 @@ from elastic.errors import ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.models.tapped import tap
-from elastic.probes import elasticity
+from elastic.probes import elasticity, engines
 from elastic.probes.elasticity import ElasticityProbe
-from elastic.probes.engines import choose_engine
+from elastic.probes.engines import choose_engine, prefers_autodiff
 from elastic.probes.ledger import Ledger
 
 ENGINES = ("structured", "autodiff")
@@ -92,3 +92,33 @@ def test_only_a_loss_of_features_before_the_output_couples_the_samples(engine, n
     assert not choose_engine(model, example, engine=engine).couples
     assert not choose_engine(model, example, engine=engine, layer=model.layer_of("logits")).couples
     assert choose_engine(model, example, engine=engine, layer=model.layer_of("penultimate")).couples
+
+
+def test_autodiff_is_preferred_for_convolutions_on_a_gpu_alone():
+    convolutional, plain = problem("cnn")[0], problem("mlp_relu")[0]
+    assert prefers_autodiff(convolutional, torch.device("cuda", 0))
+    assert not prefers_autodiff(convolutional, torch.device("cpu"))
+    assert not prefers_autodiff(plain, torch.device("cuda", 0))
+    assert not prefers_autodiff(convolutional, torch.device("cuda", 0), finite=True)
+
+
+def test_auto_takes_the_preferred_engine_within_the_memory_budget_and_says_why(monkeypatch):
+    model, _, observed = problem("cnn")
+    assert str(choose_engine(model, observed[:1], engine="auto")) == "structured"
+    preferred = engines.prefers_autodiff
+    monkeypatch.setattr(engines, "prefers_autodiff", lambda m, _, **given: preferred(m, torch.device("cuda"), **given))
+    assert str(choose_engine(model, observed[:1], engine="auto")) == (
+        "autodiff (the faster engine for convolutions on a GPU)"
+    )
+    assert choose_engine(model, observed[:1], engine="structured").name == "structured"
+    assert choose_engine(model, observed[:1], engine="auto", finite=True).name == "structured"
+    assert choose_engine(model, observed[:1], engine="auto", memory_budget=2**10).name == "structured"
+
+
+def test_a_run_that_began_on_the_structured_engine_stays_on_it(monkeypatch):
+    monkeypatch.setattr(engines, "prefers_autodiff", lambda *_, **__: True)
+    probe = elasticity_probe()
+    assert probe.chosen_engine().name == "autodiff"
+    probe.stay_structured()
+    assert str(probe.chosen_engine()) == "structured"
+    assert probe.chosen_engine().may_fall_back

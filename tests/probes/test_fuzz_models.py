@@ -1,7 +1,7 @@
 """Random models, drawn from a grammar: what the probe tells of each is true, or it is refused, and no state is changed.
 
 A failing model is printed as a spec and as source text. Replay it with
-``python tests/probes/fuzz_models.py --replay "vector.1/3: in_place.4 > 0"``.
+``python tests/scripts/fuzz_models.py --replay "vector.1/3: in_place.4 > 0"``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import lru_cache
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from probes.examination import Subject, examine
-from probes.random_models import ENTRY_NAMES, Spec, compose
-from probes.random_steps import HEADS, STEPS
+from support.examination import Subject, examine
+from support.random_models import ENTRY_NAMES, Spec, compose
+from support.random_steps import HEADS, STEPS
 
 RUNS = [(engine, update) for engine in ("auto", "autodiff", "structured") for update in ("first_order", "finite")]
 steps = st.sampled_from(list(STEPS)).flatmap(
@@ -65,7 +65,7 @@ def check(spec, engine, update, refusals=False):
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(spec=specs)
 def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, update, spec):
     assume(subject_of(spec) is not None)
@@ -77,7 +77,7 @@ ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
 
 #: Of the steps of a family, one in so many is examined alone whenever the tests run. Which one it begins with differs
 #: from family to family, and between the updates.
-SHARES = {"first_order": 2, "finite": 6}
+SHARES = {"first_order": 4, "finite": 12}
 
 
 @pytest.mark.parametrize("update", SHARES)

@@ -63,8 +63,11 @@ LEFT = REFUSED | {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("lr", [None, 0.05])
-@pytest.mark.parametrize("name", KINDS)
+#: Each kind in first order; of three kinds, one along finite steps, and all of them by `pytest -m long`.
+FINITE = [pytest.param(name, 0.05, marks=() if i % 3 == 0 else pytest.mark.long) for i, name in enumerate(KINDS)]
+
+
+@pytest.mark.parametrize(("name", "lr"), [*((name, None) for name in KINDS), *FINITE])
 def test_movements_are_those_of_real_steps_or_refused(name, lr):
     net, x, y, observed = network(name)
     expected = moved(net, x, y, observed, lr)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from probes.real_steps import double_precision, movements
 from support.layered_models import Functional, FunctionalBlock, Parts, Recurrent, ResNet, Text, ViT, chain
+from support.real_steps import double_precision, movements
 from torch import nn
 
 from elastic import measure_elasticity

@@ -13,7 +13,7 @@ def with_claim(base, claim):
 
 
 def told(error):
-    return f"{error.field} should {error.should}; found {error.found}; try {error.hint}"
+    return f"{error.field} should {error.expected}; found {error.found}; try {error.hint}"
 
 
 def test_every_option_is_written_out_in_the_canonical_form(files, base):

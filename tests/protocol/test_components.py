@@ -52,7 +52,7 @@ def log(epochs, *, count: int = 12):
 @pytest.fixture
 def toys(monkeypatch):
     """Registries of one function a kind instead of elastic's own."""
-    registries = {kind: Registry(kind, room=None) for kind in KINDS}
+    registries = {kind: Registry(kind, package=None) for kind in KINDS}
     functions = {"data": blobs, "models": net, "losses": hinge, "optimizers": walk, "schedules": constant,
                  "probe_schedules": log}  # fmt: skip
     for kind, function in functions.items():

@@ -8,10 +8,10 @@ import pytest
 
 from elastic.docstrings import parameter_descriptions
 from elastic.protocol import Protocol
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 
 #: Kinds whose functions have options of a protocol or of a figure; a metric's parameters are readings.
-KINDS = tuple(kind for kind in ROOMS if kind != "metrics")
+KINDS = tuple(kind for kind in PACKAGES if kind != "metrics")
 
 
 def models_below(model):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from elastic.errors import ElasticError
 from elastic.protocol import Protocol, load_protocol
-from elastic.protocol.mistakes import MOST
+from elastic.protocol.diagnostics import MOST
 
 VALID = (Path(__file__).parents[2] / "protocols" / "quickstart.yaml").read_bytes()
 

@@ -192,7 +192,7 @@ def test_an_axis_has_a_name_that_the_cube_can_use(files, name):
     written = copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}}
     error = files.refuse(written)
     assert error.field == f"`axes.{name}`"
-    assert "name" in error.should
+    assert "name" in error.expected
 
 
 def test_no_axis_is_called_as_a_part_of_the_cube(files):
@@ -205,7 +205,7 @@ def test_no_axis_is_called_as_a_part_of_the_cube(files):
         error = files.refuse(copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}})
         assert (error.field, error.found) == (f"`axes.{name}`", repr(name))
         assert error.hint == f"{name}_axis"
-        assert set(error.should.partition("(")[2].rstrip(")").split(", ")) == RESERVED | of_probes
+        assert set(error.expected.partition("(")[2].rstrip(")").split(", ")) == RESERVED | of_probes
     for name in registry("metrics").names():
         assert files.refuse(copy.deepcopy(LITTLE) | {"axes": {name: AXES["rate"]}}).field == f"`axes.{name}`"
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from elastic.protocol.diagnostics import MOST
 from elastic.protocol.grid import RESERVED
-from elastic.protocol.key_homes import SYNONYMS, homes, meant_by
-from elastic.protocol.mistakes import MOST
+from elastic.protocol.misplaced_keys import SYNONYMS, homes, meant_by
 from elastic.protocol.schema import Protocol
 from elastic.registry import nearest
 
@@ -157,7 +157,7 @@ def test_what_is_missing_of_a_model_by_import_path_is_told_once(files, base):
 
 def test_a_count_is_told_in_words_of_elastic(files, base):
     text = base.replace("per_class: 20", "superclasses: {a: [0, 1]}")
-    assert files.refuse(text).should == "have at least 2 items, not 1"
+    assert files.refuse(text).expected == "have at least 2 items, not 1"
 
 
 def test_every_synonym_is_of_a_key_that_a_protocol_has():
@@ -210,7 +210,7 @@ def test_a_misspelt_key_and_the_one_that_it_leaves_out_are_one_mistake(files, ba
 
 def test_reserved_names_are_listed(files, base):
     error = files.refuse(base + "axes: {depth: {path: optimizer.lr, values: [1]}}\n")
-    assert all(f"{name}," in error.should or f"{name})" in error.should for name in RESERVED)
+    assert all(f"{name}," in error.expected or f"{name})" in error.expected for name in RESERVED)
     assert error.hint == "depth_axis"
 
 

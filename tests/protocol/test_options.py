@@ -12,7 +12,7 @@ from support import protocol_options as options
 
 from elastic.protocol import Protocol
 from elastic.protocol.canonical import canonical_json
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 from elastic.releases import Added, marks
 
 COMMITTED = json.loads(options.FILE.read_text())
@@ -91,7 +91,7 @@ def test_an_option_of_a_function_and_of_a_section_is_found_wherever_it_stands():
 
 
 def marked_fields():
-    entries = [entry.options for kind in ROOMS for entry in registry(kind)]
+    entries = [entry.options for kind in PACKAGES for entry in registry(kind)]
     ahead, seen = [Protocol, *entries], set()
     while ahead:
         if (model := ahead.pop()) not in seen:

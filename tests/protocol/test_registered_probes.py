@@ -145,4 +145,4 @@ def test_claims_may_select_by_the_dims_of_registered_probes(files, base, monkeyp
     claim = "claims: [{name: below, variable: weight_singular_values, threshold: 1, where: {component: 1}}]\n"
     files.load(base + claim)
     error = files.refuse(base + claim.replace("component: 1", "componnet: 1"))
-    assert (error.hint, error.should) == ("'component'", "be an axis of the protocol or a dim of the cube")
+    assert (error.hint, error.expected) == ("'component'", "be an axis of the protocol or a dim of the cube")

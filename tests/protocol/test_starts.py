@@ -63,7 +63,7 @@ def test_a_start_from_a_protocol_that_extends_another_holds_all_of_it(tmp_path):
 
 def test_a_file_that_is_there_is_kept(tmp_path):
     (tmp_path / "mine.yaml").write_text("kept")
-    with pytest.raises(ElasticError, match=r"`FILE` should be a new file; found .*mine\.yaml, which is there"):
+    with pytest.raises(ElasticError, match=r"`FILE` should be a new file; found .*mine\.yaml, which exists"):
         write_start(tmp_path / "mine.yaml")
     assert (tmp_path / "mine.yaml").read_text() == "kept"
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_there_is_kept(tmp_path):
     ("file", "start", "words"),
     [
         ("mine.txt", "quickstart", r"should end in \.yaml; found '.*mine\.txt'; try .*mine\.yaml"),
-        ("a/mine.yaml", "quickstart", r"should be in a folder that is there; found .*; try mkdir -p"),
+        ("a/mine.yaml", "quickstart", r"should be in an existing folder; found .*; try mkdir -p"),
         ("日本.yaml", "quickstart", "should have a name of a-z and 0-9"),
         ("mine.yaml", "quickstrat", "try 'quickstart'"),
         ("", "quickstart", "should be a new file; found .*, which is a folder; try .*mine"),

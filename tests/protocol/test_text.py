@@ -6,9 +6,9 @@ import pytest
 
 from elastic.errors import ProtocolError
 from elastic.protocol import load_protocol
-from elastic.protocol.places import Place
+from elastic.protocol.positions import Place
 from elastic.protocol.text import MAX_BYTES, read_setting
-from elastic.protocol.tree import read_tree
+from elastic.protocol.yaml_tree import read_tree
 
 
 def tree_of(text):
@@ -60,7 +60,7 @@ def test_a_file_that_is_no_plain_mapping_is_refused_at_its_place(files, content,
 @pytest.mark.parametrize("opening", ["[", "- ", "[{a: ", "{a: ["])
 def test_thousands_of_levels_are_refused(files, opening):
     error = files.refuse(opening * 5_000)
-    assert "32 levels" in error.should
+    assert "32 levels" in error.expected
 
 
 @pytest.mark.parametrize("opening", ["{", "? "])
@@ -173,17 +173,17 @@ def test_quoted_it_is_text_as_any_other():
 
 
 @pytest.mark.parametrize(
-    ("text", "should"),
+    ("text", "expected"),
     [
         (".nan", "finite"), (".inf", "finite"), ("-.INF", "finite"), ("1e400", "finite"), ("9" * 5_000, "64 bits"),
         (str(2**63), "64 bits"), ("0x" + "F" * 5_000, "64 bits"), ("-_", "be a number"), ('"\\0"', "printable"),
         ('"\\uD800"', "printable"), ('"\\e"', "printable"),
     ],
 )  # fmt: skip
-def test_scalars_that_no_protocol_can_mean_are_refused(text, should):
+def test_scalars_that_no_protocol_can_mean_are_refused(text, expected):
     with pytest.raises(ProtocolError) as caught:
         value_of(text)
-    assert should in caught.value.should
+    assert expected in caught.value.expected
     assert caught.value.field == "`x`"
     assert caught.value.place == "1:4"
     assert len(str(caught.value)) < 250

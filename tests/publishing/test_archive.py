@@ -1,6 +1,7 @@
 """An archive holds what a stranger needs, its bytes depend on nothing but the study, and plain tools read it."""
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -16,20 +17,24 @@ from support import processes, published, recorded
 
 import elastic
 from elastic._version import AUTHORS
+from elastic.data.source import OWN
 from elastic.errors import Damaged, OptionError, StudyError
 from elastic.protocol.writing import as_yaml
 from elastic.publishing import crate
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
 from elastic.publishing.folder_writer import write_folder
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
 from elastic.publishing.results_index import write_index
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.verification import verify_archive
 from elastic.publishing.zip_writer import EPOCH, write_zip
+from elastic.registry import registry
 from elastic.report import citation
 
 ROOT = Path(elastic.__file__).parents[1]
+CRATE_VALIDATOR = Path(processes.__file__).with_name("crate_validator.py")
 
 EXPECTED = {
     "README.md", "CITATION.cff", "SHA256SUMS", "ro-crate-metadata.json", "protocol.yaml", "study.json", "runs.json",
@@ -48,12 +53,21 @@ def test_an_archive_holds_what_a_stranger_needs(archive, claimed_study):
     assert len(environment["runs"][0]["runs"]) == 2
     assert f"torch=={environment['study']['versions']['torch'].partition('+')[0]}" in files["requirements.txt"].decode()
     data = json.loads(files["data.json"])
-    assert data["source"]["licence"] == "CC BY 4.0"
+    assert data["source"]["license"] == "CC-BY-4.0"
     assert data["digests"][0]["sha256"] == claimed_study.cube.attrs["data_digest"]
     assert b"Emmy Noether" in files["CITATION.cff"]
     claims = json.loads(files["claims.json"])
     assert claims["standing"]["frozen"]
     assert [one["verdict"] for one in claims["claims"]] == [v.verdict for v in elastic.check(claimed_study).verdicts]
+
+
+def test_every_data_set_says_where_it_comes_from():
+    """A data set tells its source in its own file, in the decorator: those of a user's own data say so."""
+    for name in registry("data").names():
+        entry = registry("data").get(name)
+        assert "source=" in inspect.getsource(entry.function).partition("def ")[0], name
+        assert (entry.facts == OWN) == (name in ("arrays", "idx")), name
+        assert entry.facts.get
 
 
 def test_publishing_twice_gives_the_same_bytes(archive, claimed_study, tmp_path, monkeypatch):
@@ -155,7 +169,7 @@ def test_the_validator_of_crates_finds_nothing(archive, tmp_path):
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path)
     context = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
-    command = [os.environ["ROC_VALIDATOR_PYTHON"], Path(__file__).with_name("crate_validator.py"), context, tmp_path]
+    command = [os.environ["ROC_VALIDATOR_PYTHON"], CRATE_VALIDATOR, context, tmp_path]
     done = processes.run(command)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 

@@ -7,7 +7,7 @@ import pytest
 from support import published, studies
 
 import elastic
-from elastic.claims.telling import standing_lines
+from elastic.claims.verdict_table import standing_lines
 from elastic.errors import Damaged
 from elastic.report import write_report
 from elastic.study.claim_history import FILE, claims_digest, read_history

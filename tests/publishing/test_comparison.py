@@ -59,7 +59,7 @@ def test_a_bounded_quantity_and_one_that_is_zero_are_subtracted():
 def test_one_seed_has_no_interval():
     one = differences(cube(np.ones((1, 2, 1)), ["a"]), cube(np.ones((1, 2, 1)) * 2, ["a"]))[0]
     assert (one.estimate, one.seeds, one.excludes_none) == (1.0, 1, False)
-    assert one.told() == "1.00"
+    assert one.text() == "1.00"
 
 
 def test_axes_that_one_study_has_need_a_label():

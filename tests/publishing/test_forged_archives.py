@@ -14,9 +14,10 @@ from support import published
 
 from elastic.errors import Damaged, ElasticError, StudyError
 from elastic.publishing import archive as archives
-from elastic.publishing.archive import open_archive, unpack
+from elastic.publishing.archive import open_archive
 from elastic.publishing.listing import decode_sums, encode_sums
 from elastic.publishing.reproduction import reproduce
+from elastic.publishing.unpacking import unpack
 from elastic.publishing.verification import verify_archive
 from elastic.publishing.zip_safety import LIMITS, wrong_name
 

@@ -15,8 +15,8 @@ from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.publishing.publish import publish
 from elastic.publishing.reproduction import ReproducedRun, environment_differences, reproduce
+from elastic.publishing.reproduction_table import conclusion, reproduction_table
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, sample_of
-from elastic.publishing.telling import conclusion, reproduction_table
 from elastic.publishing.variable_comparison import Compared, compare_run, tolerance_of
 from elastic.publishing.verdict_comparison import compare_verdicts, with_runs
 from elastic.study import Study

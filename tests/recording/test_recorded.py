@@ -20,7 +20,7 @@ from elastic.export import export
 from elastic.export.latex import claims_table, headline_table
 from elastic.listing.studies import status_table, study_facts
 from elastic.notebook.cells import cells
-from elastic.notebook.holdings import holdings
+from elastic.notebook.contents import holdings
 from elastic.study import Study
 from elastic.summary import findings, next_steps
 

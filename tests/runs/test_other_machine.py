@@ -51,6 +51,7 @@ def die_before_checkpoint(folder, monkeypatch, epoch):
 
     with monkeypatch.context() as patched:
         patched.setattr(cell_module, "save_checkpoint", dying)
+        patched.setattr(cell_module, "BETWEEN_CHECKPOINTS", 0.0)
         with pytest.raises(Accident):
             studies.run(folder)
     study = elastic.open_study(folder / "results/small")

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import types
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import elastic
 from elastic.errors import OptionError, RunBusy, RunFailed, Stopped
 from elastic.progress import Watcher
 from elastic.protocol import load_protocol
-from elastic.study.executors import automatic, execution, worker_process
+from elastic.study.executors import automatic, execution, pool, worker_process
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
 from elastic.study.executors.pool import Pool
@@ -33,7 +34,7 @@ SEEDS = 3
 ROOT = Path(elastic.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
-STOPPED = "elastic: stopped; the same command goes on from here"
+STOPPED = "elastic: stopped; run the same command to resume"
 
 
 class Journal(Watcher):
@@ -74,12 +75,20 @@ def cube_of(study):
     return studies.contents(study.folder / "cube.zarr")
 
 
-@pytest.mark.usefixtures("forked_workers")
-def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial, monkeypatch):
-    """The first run begins here, and goes on in a worker as soon as workers are expected to save time."""
+def goes_over_at_once(monkeypatch):
+    """Let two workers be worth while after any epoch, and wait for them."""
     for name in ("MEASURED", "START", "SAVED"):
         monkeypatch.setattr(automatic, name, 0.0)
+    monkeypatch.setattr(automatic, "PATIENCE", 60.0)
     monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial, monkeypatch):
+    """The first run begins here, and goes on in a worker as soon as workers that are to save time have started."""
+    answers = iter([False])
+    goes_over_at_once(monkeypatch)
+    monkeypatch.setattr(automatic, "saves", lambda rest, workers: next(answers, True))
     watch = Journal()
     study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
@@ -91,15 +100,54 @@ def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial,
 
 
 def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, serial, monkeypatch):
-    for name in ("MEASURED", "START", "SAVED"):
-        monkeypatch.setattr(automatic, name, 0.0)
-    monkeypatch.setattr(automatic, "workers_allowed", lambda cells, device: 2)
+    goes_over_at_once(monkeypatch)
     monkeypatch.setattr(execution, "modules_outside", lambda: ["a_module_of_this_process"])
     watch = Journal()
     study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
     (note,) = [told[2] for told in watch.told if told[1] == "note" and "a_module_of_this_process" in told[2]]
     assert note.endswith("; going on in this process")
+
+
+def test_a_study_that_ends_before_its_workers_start_is_not_held_up(tmp_path, serial, monkeypatch):
+    started = []
+
+    class Starting:
+        cell, is_ready, has_ended = None, False, False
+
+        def __init__(self, settings, environment):
+            self.connection, self._theirs = Pipe()
+            started.append(self)
+
+        def kill(self):
+            self.connection.close()
+            started.remove(self)
+
+    goes_over_at_once(monkeypatch)
+    monkeypatch.setattr(automatic, "PATIENCE", 0.0)
+    monkeypatch.setattr(pool, "Worker", lambda *given: Starting(*given))
+    watch = Journal()
+    assert cube_of(studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)) == serial
+    assert [told[1:3] for told in watch.told if told[1] != "note"] == [
+        (event, f"seed={seed}") for seed in range(SEEDS) for event in ("started", "finished")
+    ]
+    assert not started
+
+
+def test_the_pace_of_a_study_is_that_of_epochs_with_probes_and_without_them(tmp_path, monkeypatch):
+    """Three runs of 5 epochs and 0, probed at 0 and 5, of which one has trained 2; a probe takes 3 s, an epoch 1 s."""
+    clock = iter([10.0, 13.0, 14.0, 14.5])
+    monkeypatch.setattr(automatic.time, "process_time", lambda: next(clock))
+    settings = ["training.epochs=5", "probes.at={name: linear, count: 2}", "axes.seed=[0, 1, 2]"]
+    pace = automatic.Pace(Watcher(), load_protocol(studies.write(tmp_path), settings=settings).cells)
+    assert pace.left == {False: 12, True: 6}
+    pace.run_started("seed=0", 5, 0)
+    pace.epoch_done(0, {}, True)
+    pace.epoch_done(1, {}, False)
+    assert (pace.seconds, pace.left) == (4.0, {False: 11, True: 5})
+    assert pace.rest == 11 * 1.0 + 5 * 3.0
+    pace.run_started("seed=1", 5, 2)  # goes on after epoch 2
+    assert pace.left == {False: 9, True: 4}
 
 
 def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):

@@ -16,7 +16,7 @@ from elastic.study import Study
 SETTINGS = ("training.epochs=6", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
 RUNS = 3
 
-STOPPED = "elastic: stopped; the same command goes on from here"
+STOPPED = "elastic: stopped; run the same command to resume"
 
 
 def elastic_run(folder, *settings):

@@ -24,7 +24,7 @@ def trained(name, options, counts, *, loss=("mse", {}), penalties=None, optimize
     part = drawn.take(~drawn.is_test)
     samples = Samples(part.inputs.double(), part.labels, part.classes)
     randomness = Randomness(seed, torch.device("cpu"))
-    with randomness.lent():
+    with randomness.isolated_rng():
         model = build_model(name, options, Task((len(samples),), len(counts), labels=samples.labels)).double()
     if penalties is not None and not isinstance(penalties, dict):
         penalties = dict(zip(model.layers, penalties, strict=True))

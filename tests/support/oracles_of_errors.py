@@ -123,6 +123,6 @@ def locality_ends(pairs):
             bias += (len(logs) - 1) * np.mean(logs)
             parts.append(jackknifed(logs))
     freedom = sum(parts) ** 2 / np.sum(np.square(parts))
-    reach = stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(sum(parts) + 2 * bias**2)
+    reach = stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(2 * sum(parts) + 4 * bias**2)
     corrected = pairs.locality() * np.exp(-bias)
     return corrected * np.exp(-reach), corrected, corrected * np.exp(reach)

@@ -17,7 +17,7 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from elastic.protocol import Protocol
-from elastic.registry import ROOMS, registry
+from elastic.registry import PACKAGES, registry
 from elastic.releases import marks
 
 FILE = Path(__file__).parents[1] / "protocol" / "options.json"
@@ -61,7 +61,7 @@ def models_in(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
 def every_option() -> dict[str, dict[str, dict[str, Any]]]:
     """Return all options of today: of the sections, and of the functions that elastic itself registers."""
     found = {"protocol": options_of(Protocol, "")}
-    for kind in [kind for kind in ROOMS if kind != "figures"]:  # no protocol names a figure: no digest depends on one
+    for kind in [kind for kind in PACKAGES if kind != "figures"]:  # protocols name no figures
         for entry in registry(kind):
             if entry.function.__module__.partition(".")[0] == "elastic":
                 found[f"{kind}/{entry.name}"] = options_of(entry.options, "")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from theory.objectives import labels_of, penalised_loss
+from support.objectives import labels_of, penalised_loss
 
 from elastic.theory import cross_entropy_ufm
 

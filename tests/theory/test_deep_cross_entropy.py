@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from theory.objectives import cross_entropy, one_hot
+from support.objectives import cross_entropy, one_hot
 
 from elastic.errors import DegenerateInput, OptionError
 from elastic.theory import cross_entropy_ufm, deep_cross_entropy_code, deep_cross_entropy_ufm

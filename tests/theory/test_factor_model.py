@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from theory.objectives import factors_loss, one_hot
+from support.objectives import factors_loss, one_hot
 
 from elastic import measure_collapse
 from elastic.theory import mse_factor_layer, mse_factor_model

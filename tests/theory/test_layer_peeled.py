@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from theory.objectives import bounded, cross_entropy, labels_of, layer_peeled_loss
+from support.objectives import bounded, cross_entropy, labels_of, layer_peeled_loss
 
 from elastic.errors import ElasticError
 from elastic.theory import layer_peeled, layer_peeled_imbalanced

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from theory.objectives import bounded, layer_peeled_loss, penalised_loss
+from support.objectives import bounded, layer_peeled_loss, penalised_loss
 
 from elastic.theory import layer_peeled_imbalanced, minority_collapse_count, minority_collapse_ratio
 from elastic.theory.minority_collapse import _threshold_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
-from theory.objectives import labels_of, one_hot, penalised_loss
+from support.objectives import labels_of, one_hot, penalised_loss
 
 from elastic.theory import seli
 

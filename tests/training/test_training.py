@@ -53,7 +53,7 @@ def make_trainer(
     dropout=0.3, batch_norm=True, loss="cross_entropy", epochs=EPOCHS, penalties=None,
 ):  # fmt: skip
     randomness = Randomness(seed, torch.device("cpu"))
-    with randomness.lent():
+    with randomness.isolated_rng():
         hidden = [nn.Linear(4, 6), *([nn.BatchNorm1d(6)] if batch_norm else []), nn.ReLU(), nn.Dropout(dropout)]
         model = Stages({"penultimate": nn.Sequential(*hidden), "logits": nn.Linear(6, 3)}).to(dtype)
     return Trainer(

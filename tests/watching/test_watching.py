@@ -177,7 +177,7 @@ def test_ctrl_c_ends_the_watching_only(finished_study, monkeypatch, capsys, stop
     with pytest.raises(SystemExit) as ended:
         cli(["watch", str(finished_study.folder)])
     assert ended.value.code == code
-    assert capsys.readouterr().err == "elastic: watching ended; the study goes on without it\n"
+    assert capsys.readouterr().err == "elastic: stopped watching; the study continues\n"
 
 
 def test_a_chart_is_drawn_in_braille_where_there_are_colours():

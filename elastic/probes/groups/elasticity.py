@@ -106,11 +106,13 @@ class ElasticityGroup(Probe):
         return nothing
 
     def resume(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Stay on the autodiff engine if an earlier epoch had given up the structured one."""
+        """Stay on the engine of the earlier epochs; on autodiff if one of them had given up the structured one."""
         self._has_read = bool(records)
         codes = [float(record[ENGINE_VARIABLE]) for record in records if ENGINE_VARIABLE in record]
         if any(code != ENGINE_CODES["structured"] for code in codes):
             self.reader.give_up_structured("as before the run was resumed")
+        elif codes:
+            self.reader.stay_structured()
 
 
 @probe(

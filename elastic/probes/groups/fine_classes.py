@@ -48,14 +48,16 @@ class FineClassesProbe(MetricProbe):
         self.subject, self.shots, self.penalty = subject, tuple(shots), penalty
         train = subject.samples["train"]
         if train.fine_labels is None or "test" not in subject.samples:
-            should = "be left out for data without super-classes or test samples"
-            raise ModelError("`probes.fine_classes`", should, "no `data.superclasses`", "data: {superclasses: …}")
+            expected = "be left out for data without super-classes or test samples"
+            raise ModelError("`probes.fine_classes`", expected, "no `data.superclasses`", "data: {superclasses: …}")
         self.fit = _chosen(train, per_class, subject.seed)
         self.held = _chosen(subject.samples["test"], per_class, subject.seed)
         self.parts = list(self._parts(episodes_count))
         if not self.parts:
-            should = "have a super-class of two classes or more"
-            raise ModelError("`data.superclasses`", should, "groups of one class", "{primary: [5, 8], auxiliary: [4]}")
+            expected = "have a super-class of two classes or more"
+            raise ModelError(
+                "`data.superclasses`", expected, "groups of one class", "{primary: [5, 8], auxiliary: [4]}"
+            )
 
     def _parts(self, episodes_count: int) -> Sequence[Part]:
         found = []

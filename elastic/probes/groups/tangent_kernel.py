@@ -105,9 +105,9 @@ class TangentKernelProbe(MetricProbe):
         # Each block in the model's type, in float64, and as torch concatenates it.
         fitting = self.subject.memory_budget // (2 * 20 * size)
         if fitting < 1:
-            should = f"be at least {40 * size} bytes, for the gradients of two samples"
+            expected = f"be at least {40 * size} bytes, for the gradients of two samples"
             found = f"{self.subject.memory_budget}"
-            raise ModelError("`memory_budget`", should, found, "probes: {memory_budget: 4GiB}, or no tangent_kernel")
+            raise ModelError("`memory_budget`", expected, found, "probes: {memory_budget: 4GiB}, or no tangent_kernel")
         return min(fitting, len(self.samples))
 
 

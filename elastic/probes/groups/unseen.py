@@ -164,8 +164,8 @@ class UnseenProbe(MetricProbe):
 
 def _unseen_of(subject: Subject) -> Samples:
     if subject.unseen is None:
-        should = "be left out for data without classes that are kept aside"
-        raise ModelError("`probes.unseen`", should, "no `data.unseen`", "data: {unseen: [8, 9]}")
+        expected = "be left out for data without classes that are kept aside"
+        raise ModelError("`probes.unseen`", expected, "no `data.unseen`", "data: {unseen: [8, 9]}")
     return subject.unseen
 
 

@@ -47,8 +47,10 @@ class WeightsProbe(MetricProbe):
         self.memory_budget = subject.memory_budget
         found = self._matrices()
         if not found:
-            should = "be left out for a model without a linear or convolutional module between its layers"
-            raise ModelError("`probes.weights`", should, f"layers {', '.join(self.layers)}", "probes: {weights: null}")
+            expected = "be left out for a model without a linear or convolutional module between its layers"
+            raise ModelError(
+                "`probes.weights`", expected, f"layers {', '.join(self.layers)}", "probes: {weights: null}"
+            )
         self._names = {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:

@@ -12,13 +12,13 @@ from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
-from elastic.probes.movements import Layers, Stepping
+from elastic.probes.movements import Engine, Layers
 from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
 from elastic.probes.structured.steps import Steps
 
 
-class Structured(Stepping):
+class Structured(Engine):
     """Tangents of all stepped samples beside one pass of values.
 
     For a finite step, differences are propagated layer by layer, not taken of two forward passes, and are exact

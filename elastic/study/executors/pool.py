@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 from typing import Any
@@ -30,6 +31,30 @@ class Pool:
         self._workers: list[Worker | None] = [None] * count
         self._stillborn = 0
         self._is_stopping = False
+
+    def start(self) -> None:
+        """Start all workers, before there is a run for them."""
+        for place, worker in enumerate(self._workers):
+            if worker is None:
+                self._workers[place] = Worker(self._settings, self._environments[place])
+
+    def has_started(self, seconds: float) -> bool:
+        """Wait at most so many seconds for workers to start; return whether all have, or died.
+
+        Raises
+        ------
+        ElasticError
+            If one of them says that it cannot.
+        """
+        until = time.monotonic() + seconds
+        self.listen(0.0)
+        while self._is_starting and (left := until - time.monotonic()) > 0:
+            self.listen(left)
+        return not self._is_starting
+
+    @property
+    def _is_starting(self) -> bool:
+        return any(worker is not None and not worker.is_ready for worker in self._workers)
 
     def assign(self) -> None:
         """Give a run to each worker that has none, as long as there are runs to try."""

@@ -107,8 +107,8 @@ class Submission:
             self._fail(cell, future.exception())
         else:  # cancelled, but not by this process
             hint = "the same command again, when a scheduler runs: what was recorded is kept"
-            should = "answer until all runs have ended"
-            raise RunFailed(f"the scheduler {self._address}", should, "no connection any more", hint)
+            expected = "answer until all runs have ended"
+            raise RunFailed(f"the scheduler {self._address}", expected, "no connection any more", hint)
 
     def _fail(self, cell: Cell, error: BaseException | None) -> None:
         from distributed import KilledWorker

@@ -45,10 +45,21 @@ def run_in_workers(
         If no worker can start.
     """
     with closing(Pool(board, settings, watch, count, environments)) as pool:  # however the block is left
-        waiting = Waiting(watch, stop)
-        while board.left:
-            if stop():
-                pool.stop()
-            else:
-                pool.assign()
-            waiting.listen(board, pool.listen)
+        carry_out(board, pool, watch, stop)
+
+
+def carry_out(board: Board, pool: Pool, watch: Watcher, stop: Stop) -> None:
+    """Carry out all runs in the workers of a pool.
+
+    Raises
+    ------
+    KeyboardInterrupt, RunFailed
+        As `run_in_workers`.
+    """
+    waiting = Waiting(watch, stop)
+    while board.left:
+        if stop():
+            pool.stop()
+        else:
+            pool.assign()
+        waiting.listen(board, pool.listen)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elastic.cube import run_lock
-from elastic.cube.atomic import explained, make_folder, sync_folder
+from elastic.cube.atomic import make_folder, sync_folder, translate_os_errors
 from elastic.errors import RunBusy
 from elastic.study.verification import Verified
 from elastic.study.verification.belonging import DAMAGED
@@ -115,7 +115,7 @@ class Actions:
         source, target = self.folder / path, self._free_place(path)
         if not source.is_symlink() and not source.exists():
             return
-        with explained(target):
+        with translate_os_errors(target):
             make_folder(target.parent)
             if source.is_dir() and not source.is_symlink():
                 shutil.copytree(source, target, symlinks=True, copy_function=_linked)
@@ -143,7 +143,7 @@ def _linked(source: Path | str, target: Path | str) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Rename a file or a folder; both folders are flushed to the disk."""
-    with explained(target):
+    with translate_os_errors(target):
         make_folder(target.parent)
         source.rename(target)
         sync_folder(target.parent)

@@ -81,8 +81,8 @@ def records(cube: xr.DataTree, layout: Layout, at: Mapping[str, int]) -> Iterato
         yield epoch, record
         if state == Status.DIVERGED:
             if layout.is_open:
-                should = "tell which records there were"
-                raise StudyError("the cube", should, "an open run that diverged", "recording it again")
+                expected = "tell which records there were"
+                raise StudyError("the cube", expected, "an open run that diverged", "recording it again")
             return
 
 

@@ -112,7 +112,7 @@ def read_protocol(folder: Path, runs: Collection[str]) -> Protocol:
 def _beginnings(folder: Path) -> Iterator[Protocol]:
     """Yield the protocol as the cube's study was begun, and as any release may have begun it."""
     from elastic.protocol import load_protocol
-    from elastic.protocol.beginnings import beginnings
+    from elastic.protocol.earlier_defaults import beginnings
 
     attrs, begun = root_attributes(folder), None
     with contextlib.suppress(*UNREADABLE):

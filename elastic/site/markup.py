@@ -1,0 +1,181 @@
+"""Marks of reStructuredText: escaped text, headings, tables, and docstrings as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+#: Characters that underline headings, from the title of a page down.
+LEVELS = "=-~^"
+
+#: A heading of a section of a docstring, underlined.
+_SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
+
+#: Code in one or two backticks and mathematics between dollars, which keep what they hold.
+_MARKED = re.compile(r"``(.+?)``|`([^`]+)`|\$([^$\n]+)\$", re.DOTALL)
+
+#: What stands below or above the line: in a formula after anything, in running text after one letter or a norm.
+_ANY_INDEX = re.compile(r"([_^])(\{[^{}]*\}|[^\W_]+|[*⊥∞])")
+_INDEX = re.compile(r"(?:(?<=\b[^\W\d_])|(?<=‖))([_^])(\{[^{}]*\}|[^\W_]{1,3}(?!\w)|[*⊥∞])")
+
+#: Characters that mean something in running text.
+_SPECIAL = re.compile(r"([\\*`|_])")
+
+
+def escaped(text: str) -> str:
+    r"""Return plain text such that none of its characters is a mark.
+
+    >>> print(escaped("|cos| of x_* and y_"))
+    \|cos\| of x\_\* and y\_
+    """
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def heading(title: str, level: int = 0, label: str = "") -> str:
+    r"""Return a heading, with a label that other pages refer to.
+
+    >>> print(heading("nc1", 1, "metric-nc1"))
+    .. _metric-nc1:
+    <BLANKLINE>
+    nc1
+    ---
+    """
+    target = f".. _{label}:\n\n" if label else ""
+    return f"{target}{escaped(title)}\n{LEVELS[level] * max(len(escaped(title)), 3)}"
+
+
+def indented(text: str, by: int = 3) -> str:
+    """Return a text with blanks before each line that is not empty."""
+    return "\n".join(" " * by + line if line.strip() else "" for line in text.splitlines())
+
+
+def code(lines: Iterable[str], language: str = "text") -> str:
+    """Return a block of code."""
+    return f".. code-block:: {language}\n\n{indented(chr(10).join(lines))}"
+
+
+def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), widths: str = "auto", kind: str = "") -> str:
+    """Return a table of cells that are markup already; "" where there is no row.
+
+    Parameters
+    ----------
+    rows
+        Cells of each row.
+    header
+        Of the columns; without one the first column names the rows.
+    widths
+        As ``list-table`` takes them.
+    kind
+        A class for the style sheet.
+    """
+    body = [list(row) for row in rows]
+    if not body:
+        return ""
+    options = [f"   :widths: {widths}", "   :header-rows: 1" if header else "   :stub-columns: 1"]
+    options += [f"   :class: {kind}"] if kind else []
+    lines = [".. list-table::", *options, ""]
+    for row in ([list(header)] if header else []) + body:
+        for place, cell in enumerate(row):
+            inside = indented(cell, 7).strip() or r"\ "
+            lines.append(f"   {'*' if place == 0 else ' '} - {inside}")
+    return "\n".join(lines)
+
+
+def running(text: str) -> str:
+    r"""Return text of a docstring: code and mathematics are kept, all else is plain, with indices below the line.
+
+    >>> running("Pairs of `nc1` and ``v_k``: $v_k$, x_, v_k.")
+    'Pairs of `nc1` and ``v_k``: :math:`v_k`, x\\_, v\\ :sub:`k`\\ .'
+    """
+    parts, end = [], 0
+    for found in _MARKED.finditer(text):
+        parts.append(_plain_before(text[end : found.start()]))
+        parts.append(_kept(found))
+        end = found.end()
+    return "".join([*parts, _lowered(text[end:], _INDEX)])
+
+
+def _plain_before(text: str) -> str:
+    """Return plain text before a mark, which needs a break where a letter touches it."""
+    return _lowered(text, _INDEX) + ("\\ " if text and text[-1].isalnum() else "")
+
+
+def _kept(found: re.Match[str]) -> str:
+    literal, name, mathematics = found.groups()
+    if mathematics is not None:
+        return f":math:`{mathematics}`"
+    return f"``{literal}``" if literal is not None else f"`{name}`"
+
+
+def prose(docstring: str, *, examples: bool = True) -> str:
+    r"""Return the text of a docstring before its first section.
+
+    A paragraph that is indented is a formula, which keeps its lines; examples stay as they are.
+
+    >>> print(prose("Hinge.\n\n    max |0, 1 - z|\n\nSee `mse`, |z|.\n\nParameters\n----------\nx\n    Data."))
+    Hinge.
+    <BLANKLINE>
+    .. code-block:: none
+       :class: formula
+    <BLANKLINE>
+       max |0, 1 - z|
+    <BLANKLINE>
+    See `mse`, \|z\|.
+    """
+    before = _SECTION.split(docstring.strip(), maxsplit=1)[0]
+    told = (paragraph(part) for part in re.split(r"\n[^\S\n]*\n", before.strip("\n")) if part.strip())
+    return "\n\n".join(part for part in told if examples or not part.startswith(">>>")).strip()
+
+
+def paragraph(text: str) -> str:
+    """Return one paragraph of a docstring: an example, a formula, a list, or running text."""
+    first = text.lstrip("\n")
+    if first.lstrip().startswith(">>>"):
+        return first
+    if first.startswith("    "):
+        lines = first.splitlines()
+        margin = min(len(line) - len(line.lstrip()) for line in lines)
+        return ".. code-block:: none\n   :class: formula\n\n" + indented("\n".join(line[margin:] for line in lines))
+    return running(first)
+
+
+def formula(text: str, names: Iterable[str] = ()) -> str:
+    r"""Return a formula of plain text with what stands below and above the line set so.
+
+    Parameters
+    ----------
+    text
+        As "tr(Σ_W Σ_B⁺)/K".
+    names
+        Registered metrics, which are linked where the formula has them.
+
+    Examples
+    --------
+    >>> print(formula("mean_{j≠k} V_jk / nc1", ["nc1"]))
+    mean\ :sub:`j≠k`\  V\ :sub:`jk`\  / :ref:`nc1 <metric-nc1>`
+    """
+    known = set(names)
+    pieces = re.split(r"(\b[A-Za-z]\w{2,}\b)", text) if known else [text]
+    return "".join(
+        f":ref:`{p} <metric-{p}>`" if p in known else _lowered(p, _ANY_INDEX) for p in _joined(pieces, known)
+    )
+
+
+def _joined(pieces: Sequence[str], known: set[str]) -> list[str]:
+    """Return pieces with those that are no names joined again: what stands below a symbol stays beside it."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and piece not in known and joined[-1] not in known:
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _lowered(text: str, marks: re.Pattern[str]) -> str:
+    parts, end = [], 0
+    for found in marks.finditer(text):
+        role = "sub" if found[1] == "_" else "sup"
+        parts += [escaped(text[end : found.start()]), f"\\ :{role}:`{escaped(found[2].strip('{}'))}`\\ "]
+        end = found.end()
+    return "".join([*parts, escaped(text[end:])])

@@ -1,0 +1,88 @@
+"""Links from names in running text: code that is the name of a metric, claim, figure or protocol leads to its page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from elastic.protocol.shipped import shipped_protocols
+from elastic.registry import registry
+from elastic.site.entries import label_of
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+#: Kinds whose names are linked.
+LINKED = ("metrics", "claims", "figures")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect both ways in which text has a name: code, and the default role of docstrings."""
+    from sphinx.transforms import SphinxTransform
+
+    class Linking(SphinxTransform):
+        """Turns code that is a name into a reference."""
+
+        default_priority = 400
+
+        def apply(self, **options: Any) -> None:
+            """Replace the nodes of one page."""
+            _link_code(self.document)
+
+    app.add_transform(Linking)
+    app.connect("missing-reference", _resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+@cache
+def labels() -> dict[str, str]:
+    """Return the label of each name that means one thing only, and is no ordinary word."""
+    found = list(_all())
+    times = Counter(name for _, name in found)
+    return {name: label_of(kind, name) for kind, name in found if times[name] == 1 and _is_telling(kind, name)}
+
+
+def _all() -> Iterator[tuple[str, str]]:
+    for kind in LINKED:
+        yield from ((kind, name) for name in registry(kind).names())
+    yield from (("protocols", name) for name in shipped_protocols())
+
+
+def _is_telling(kind: str, name: str) -> bool:
+    return kind == "metrics" or "_" in name or name == "quickstart"
+
+
+def _link_code(document: nodes.document) -> None:
+    from docutils import nodes
+    from sphinx.addnodes import pending_xref
+
+    for node in list(document.findall(nodes.literal)):
+        around, inside = node.parent, False
+        while around is not None:
+            inside = inside or isinstance(around, nodes.reference | pending_xref | nodes.title)
+            around = around.parent
+        if not inside and node.astext() in labels():
+            linked = pending_xref("", refdomain="", reftype="obj", reftarget=node.astext(), refwarn=True)
+            linked += node.deepcopy()
+            node.replace_self(linked)
+
+
+def _resolve(app: Sphinx, env: Any, node: Any, inside: nodes.Node) -> Any:
+    """Return the reference of a name: of a registered part, or of the one documented object that ends in it."""
+    from sphinx.util.nodes import make_refnode
+
+    name = node.get("reftarget", "")
+    if node.get("reftype") != "obj":
+        return None
+    if name in labels():
+        page, place, _ = env.domains.standard_domain.labels[labels()[name]]
+    else:
+        objects = env.domains.python_domain.objects
+        found = [one for one in objects if one.endswith(f".{name}") and not objects[one].aliased]
+        if len(found) != 1:
+            return None
+        page, place = objects[found[0]].docname, objects[found[0]].node_id
+    return make_refnode(app.builder, node["refdoc"], page, place, inside)

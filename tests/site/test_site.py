@@ -1,0 +1,111 @@
+"""The documentation as a site: built whole without a warning, read without a network, made from what the code knows."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+
+from elastic.cli import cli
+from elastic.errors import StudyError
+from elastic.protocol.references import references
+from elastic.registry import PACKAGES, registry
+from elastic.site import building, opening
+from elastic.site.entries import label_of
+from elastic.site.sources import generated, pages_folder
+
+
+class Page(HTMLParser):
+    """What a page loads when it is opened, where it leads, and the places in it that others lead to."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.loads, self.leads, self.places = [], [], set()
+        self.feed(file.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.places |= {given.get("id"), given.get("name")}
+        if tag in ("script", "img", "link", "iframe", "source") and (given.get("src") or given.get("href")):
+            self.loads.append(given.get("src") or given["href"])
+        if tag == "a" and given.get("href"):
+            self.leads.append(given["href"])
+
+
+def is_elsewhere(address):
+    return re.match(r"(\w+:)?//", address) is not None
+
+
+def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
+    """One test, since the build takes half a minute: whatever is asked of the pages stands here."""
+    folder = tmp_path / "site"
+    result = CliRunner().invoke(cli, ["docs", "--build", str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert result.output.strip() == str(folder / "index.html")
+    pages = {file: Page(file) for file in folder.rglob("*.html")}
+    assert len(pages) > 40
+    for file, page in pages.items():
+        assert [address for address in page.loads if is_elsewhere(address)] == [], file
+        for address in page.leads:
+            path, _, anchor = address.partition("#")
+            if not is_elsewhere(address) and not address.startswith("mailto:"):
+                to = (file.parent / path).resolve() if path else file
+                assert to.exists(), (file.name, address)
+                assert not anchor or to not in pages or anchor in pages[to].places, (file.name, address)
+    for style in folder.rglob("*.css"):
+        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text("utf-8")), style
+    places = set().union(*(page.places for page in pages.values()))
+    named = {label_of(kind, name).replace("_", "-") for kind in PACKAGES for name in registry(kind).names()}
+    assert named - places == set()
+    assert {f"paper-{key}".lower().replace("_", "-") for key in references()} - places == set()
+    theory = (folder / "theory.html").read_text("utf-8") if (folder / "theory.html").exists() else ""
+    assert "<math" in theory or not theory
+
+
+def test_a_part_that_is_added_has_its_section_without_an_edit():
+    def doubled_nc1(statistics):
+        """Twice NC1: a metric of this test, |2 nc1|."""
+
+    facts = registry("metrics").get("nc1").facts
+    registry("metrics").register(facts=facts)(doubled_nc1)
+    try:
+        pages = dict(generated(pages_folder(), []))
+    finally:
+        registry("metrics")._entries.pop("doubled_nc1")
+    assert ".. _metric-doubled_nc1:" in pages["reference/metrics_collapse.rst"]
+    assert r"Twice NC1: a metric of this test, \|2 nc1\|." in pages["reference/metrics_collapse.rst"]
+
+
+def test_without_sphinx_the_command_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setattr(building, "NEEDED", ("sphinx_of_nobody",))
+    with pytest.raises(StudyError, match=r"pip install 'elastic-collapse\[docs\]'"):
+        CliRunner().invoke(cli, ["docs", "--build", str(tmp_path)], catch_exceptions=False)
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """Give the folders that are built and the pages that are opened, both only told."""
+    told = {"built": [], "opened": []}
+
+    def build(folder, commands):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.html").write_text("built")
+        told["built"].append(len(commands))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(opening, "build_site", build)
+    monkeypatch.setattr("click.launch", told["opened"].append)
+    return told
+
+
+def test_the_pages_are_built_once_and_again_when_their_sources_change(opened, monkeypatch):
+    for _ in range(2):
+        result = CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
+        assert result.exit_code == 0
+    assert opened["built"] == [len(cli.commands)]
+    assert opened["opened"] == [opening.cache_folder().joinpath("index.html").as_uri()] * 2
+    monkeypatch.setattr(opening, "digest_of_sources", lambda: "of a later day")
+    CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
+    assert len(opened["built"]) == 2

@@ -1,0 +1,77 @@
+"""The limits themselves: a hang ends, and Ctrl-C reaches a process whatever this one ignores."""
+
+from __future__ import annotations
+
+import ast
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from elastic.cube.owner import has_ended
+from support import processes
+
+TESTS = Path(__file__).parents[1]
+
+#: Run by hand, not by pytest; or what gives processes their limits.
+SCRIPTS = {
+    *(TESTS / "support" / name for name in ("processes.py", "forked.py")),
+    *(TESTS / "scripts").iterdir(),
+    *(TESTS / "benchmarks").iterdir(),
+}
+
+SLEEP = [sys.executable, "-c", "print('here', flush=True); import time; time.sleep(600)"]
+
+
+def test_a_process_that_hangs_is_killed_and_a_read_from_it_ends():
+    with (
+        pytest.raises(AssertionError, match="killed after 2 s"),
+        processes.started(SLEEP, limit=2, stdout=subprocess.PIPE) as hanging,
+    ):
+        hanging.stdout.read()
+    assert hanging.returncode == -signal.SIGKILL
+
+
+def test_children_of_a_process_end_with_it():
+    done = processes.run(["sh", "-c", "sleep 600 > /dev/null 2>&1 & echo $!"])
+    deadline = time.monotonic() + 60
+    while not has_ended(int(done.stdout), ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("state", ["ignored", "blocked", "default"])
+def test_ctrl_c_reaches_a_process_whatever_this_one_ignores(state):
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        if state == "ignored":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if state == "blocked":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        with processes.started(SLEEP, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout.readline() == b"here\n"
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        assert process.returncode == -signal.SIGINT
+        assert (signal.getsignal(signal.SIGINT) is signal.SIG_IGN) == (state == "ignored")
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_wait_inside_of_a_library_has_a_limit():
+    with pytest.raises(AssertionError, match="not done"), processes.time_limit(0.05):
+        time.sleep(600)
+    with processes.time_limit(60):
+        pass
+
+
+@pytest.mark.parametrize("path", sorted({*TESTS.rglob("*.py")} - SCRIPTS), ids=lambda path: path.stem)
+def test_no_test_starts_a_process_without_a_limit(path):
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert [
+        name for name in called if name.startswith(("subprocess.", "multiprocessing.", "os.system", "os.popen"))
+    ] == []

@@ -73,12 +73,15 @@ def closure(
     OptionError
         For an option that makes no sense.
     """
-    values = {name: _at_probes(cube, name, where) for name in ("mean_gram", "mean_gram_response", "class_variance")}
+    values = {
+        name: read(cube, f"class_steps/{name}", where=where)
+        for name in ("mean_gram", "mean_gram_response", "class_variance")
+    }
     if values["mean_gram"].sizes["epoch"] < 2:
         raise NotMeasured("the study", "have at least two probed epochs", "one", "more epochs under `probes.at`")
     weights = _weights(cube, where, values["mean_gram"], _given(lr, momentum, nesterov, steps_per_epoch))
     gram = values["mean_gram"]
-    rate = values["mean_gram_response"] + _at_probes(cube, "mean_gram_decay_response", where)
+    rate = values["mean_gram_response"] + read(cube, "class_steps/mean_gram_decay_response", where=where)
     found = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
     found |= _fit(found["mean_gram_change"], found["mean_gram_account"])
     between, within = _totals(cube, where, gram, values["class_variance"])
@@ -111,12 +114,6 @@ def _given(lr: Any, momentum: Any, nesterov: Any, steps_per_epoch: Any) -> dict[
     return given
 
 
-def _at_probes(cube: xr.DataTree, name: str, where: Mapping[str, Any] | None) -> xr.DataArray:
-    """Return a variable of the group without the epochs at which no run was probed."""
-    values = read(cube, f"class_steps/{name}", where=where)
-    return values.dropna("epoch", how="all") if "epoch" in values.dims else values
-
-
 def _weights(
     cube: xr.DataTree, where: Mapping[str, Any] | None, gram: xr.DataArray, given: Mapping[str, float]
 ) -> xr.DataArray:
@@ -125,8 +122,9 @@ def _weights(
     for option, name in RULE.items():
         known = read(cube, f"class_steps/{name}", where=where)
         rule[option] = xr.full_like(known.max("epoch"), given[option]) if option in given else known.max("epoch")
+    read_at_all = bool(gram.notnull().any())  # in the cube of a study that has not run, nothing is
     for option in ("momentum", "steps_per_epoch"):
-        if not bool(rule[option].notnull().any()):
+        if read_at_all and not bool(rule[option].notnull().any()):
             should = "be that of SGD, with or without momentum, or known" if option == "momentum" else "be known"
             hint = f"closure({option}=…), or the option {option} of the probe class_steps"
             raise NotMeasured(f"`{option}` of the training", should, "nothing in the cube", hint)
@@ -214,13 +212,13 @@ def _totals(
     share = share.sel(epoch=gram["epoch"].values)
     own = xr.DataArray(np.eye(gram.sizes["class"]), dims=STEPPED)
     decays = {
-        "between": _diagonal(_at_probes(cube, "mean_gram_decay_response", where)).mean("class"),
-        "within": _at_probes(cube, "class_variance_decay_response", where).mean("class"),
+        "between": _diagonal(read(cube, "class_steps/mean_gram_decay_response", where=where)).mean("class"),
+        "within": read(cube, "class_steps/class_variance_decay_response", where=where).mean("class"),
     }
     levels = {"between": _diagonal(gram).mean("class"), "within": variance.mean("class")}
     found = []
     for name, variable in (("between", "between_response"), ("within", "class_variance_response")):
-        rates = share * _at_probes(cube, variable, where)
+        rates = share * read(cube, f"class_steps/{variable}", where=where)
         dims = levels[name].dims
         total, same = rates.sum(STEPPED) / gram.sizes["class"], (rates * own).sum(STEPPED) / gram.sizes["class"]
         missing = levels[name].isnull()

@@ -50,7 +50,7 @@ def closure(
     Returns
     -------
     xarray.Dataset
-        Along ``epoch`` the probes after the first; each value is about the time since the probe before.
+        Along ``epoch`` the probes after the first; each value is about the time since the probe before, ``since``.
 
         ``mean_gram_change``, ``mean_gram_account`` [class × other_class]
             Change of G, and what the account foretells of it.
@@ -73,19 +73,22 @@ def closure(
     OptionError
         For an option that makes no sense.
     """
-    values = {name: _at_probes(cube, name, where) for name in ("mean_gram", "mean_gram_response", "class_variance")}
+    values = {
+        name: read(cube, f"class_steps/{name}", where=where)
+        for name in ("mean_gram", "mean_gram_response", "class_variance")
+    }
     if values["mean_gram"].sizes["epoch"] < 2:
         raise NotMeasured("the study", "have at least two probed epochs", "one", "more epochs under `probes.at`")
     weights = _weights(cube, where, values["mean_gram"], _given(lr, momentum, nesterov, steps_per_epoch))
     gram = values["mean_gram"]
-    rate = values["mean_gram_response"] + _at_probes(cube, "mean_gram_decay_response", where)
+    rate = values["mean_gram_response"] + read(cube, "class_steps/mean_gram_decay_response", where=where)
     found = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
     found |= _fit(found["mean_gram_change"], found["mean_gram_account"])
     between, within = _totals(cube, where, gram, values["class_variance"])
     for name, (level, rates) in {"between": between, "within": within}.items():
         found[f"{name}_change"] = _change(level)
         found |= {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
-    found["log_ratio_change"] = _change(np.log(within[0]) - np.log(between[0]))
+    found["log_ratio_change"] = _change(_log(within[0]) - _log(between[0]))
     for part in PARTS:
         relative = within[1][part] / within[0] - between[1][part] / between[0]
         found[f"log_ratio_{part}"] = _summed(weights, relative)
@@ -93,27 +96,22 @@ def closure(
     missed = ((found["log_ratio_change"] - told) ** 2).sum("epoch", min_count=1)
     found["log_ratio_residual"] = (missed / (found["log_ratio_change"] ** 2).sum("epoch", min_count=1)) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
-    return xr.Dataset({name: part.drop_attrs().assign_attrs(_facts(name)) for name, part in found.items()})
+    account = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
+    account = account.assign_coords(gram.isel(epoch=slice(1, None)).coords)
+    before = {"long_name": "epoch of the probe before"}
+    return account.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
 
 
 def _given(lr: Any, momentum: Any, nesterov: Any, steps_per_epoch: Any) -> dict[str, float]:
     """Return the numbers that are given, checked."""
     asked = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "steps_per_epoch": steps_per_epoch}
     given = {name: float(value) for name, value in asked.items() if value is not None}
-    for name, fits, should in (
-        ("lr", lambda x: x > 0, "be positive"),
-        ("momentum", lambda x: 0 <= x < 1, "be at least 0 and below 1"),
-        ("steps_per_epoch", lambda x: x > 0, "be positive"),
-    ):
-        if name in given and not (np.isfinite(given[name]) and fits(given[name])):
-            raise OptionError(f"`{name}`", should, repr(asked[name]), {"momentum": "0.9"}.get(name, f"{name}=1"))
+    for name in ("lr", "steps_per_epoch"):
+        if name in given and not (np.isfinite(given[name]) and given[name] > 0):
+            raise OptionError(f"`{name}`", "be positive and finite", repr(asked[name]), f"{name}=1")
+    if "momentum" in given and not 0 <= given["momentum"] < 1:
+        raise OptionError("`momentum`", "be at least 0 and below 1", repr(momentum), "momentum=0.9")
     return given
-
-
-def _at_probes(cube: xr.DataTree, name: str, where: Mapping[str, Any] | None) -> xr.DataArray:
-    """Return a variable of the group without the epochs at which no run was probed."""
-    values = read(cube, f"class_steps/{name}", where=where)
-    return values.dropna("epoch", how="all") if "epoch" in values.dims else values
 
 
 def _weights(
@@ -124,8 +122,9 @@ def _weights(
     for option, name in RULE.items():
         known = read(cube, f"class_steps/{name}", where=where)
         rule[option] = xr.full_like(known.max("epoch"), given[option]) if option in given else known.max("epoch")
+    read_at_all = bool(gram.notnull().any())  # in the cube of a study that has not run, nothing is
     for option in ("momentum", "steps_per_epoch"):
-        if not bool(rule[option].notnull().any()):
+        if read_at_all and not bool(rule[option].notnull().any()):
             should = "be that of SGD, with or without momentum, or known" if option == "momentum" else "be known"
             hint = f"closure({option}=…), or the option {option} of the probe class_steps"
             raise NotMeasured(f"`{option}` of the training", should, "nothing in the cube", hint)
@@ -135,7 +134,8 @@ def _weights(
         weights_of, lr, rule["steps_per_epoch"], rule["momentum"], rule["nesterov"],
         input_core_dims=[["record"], [], [], []], output_core_dims=[["interval", "at"]], vectorize=True,
     )  # fmt: skip
-    return pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
+    weights: xr.DataArray = pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
+    return weights
 
 
 def _weights_of_run(probed: Array, recorded: Array) -> Callable[[Array, float, float, float], Array]:
@@ -177,10 +177,16 @@ def _change(values: xr.DataArray) -> xr.DataArray:
 
 def _summed(weights: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
     """Return what rates at the probes add up to between each two of them; the rate of a later probe has weight 0."""
-    product = xr.where(weights == 0, 0.0, weights * rates)
+    product = (weights * rates).where(weights != 0, 0.0)
     total = product.sum("epoch", skipna=False).rename(interval="epoch")
     dims = [str(dim) for dim in rates.dims]
-    return total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
+    found: xr.DataArray = total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
+    return found
+
+
+def _log(values: xr.DataArray) -> xr.DataArray:
+    found: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
+    return found
 
 
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -206,13 +212,13 @@ def _totals(
     share = share.sel(epoch=gram["epoch"].values)
     own = xr.DataArray(np.eye(gram.sizes["class"]), dims=STEPPED)
     decays = {
-        "between": _diagonal(_at_probes(cube, "mean_gram_decay_response", where)).mean("class"),
-        "within": _at_probes(cube, "class_variance_decay_response", where).mean("class"),
+        "between": _diagonal(read(cube, "class_steps/mean_gram_decay_response", where=where)).mean("class"),
+        "within": read(cube, "class_steps/class_variance_decay_response", where=where).mean("class"),
     }
     levels = {"between": _diagonal(gram).mean("class"), "within": variance.mean("class")}
     found = []
     for name, variable in (("between", "between_response"), ("within", "class_variance_response")):
-        rates = share * _at_probes(cube, variable, where)
+        rates = share * read(cube, f"class_steps/{variable}", where=where)
         dims = levels[name].dims
         total, same = rates.sum(STEPPED) / gram.sizes["class"], (rates * own).sum(STEPPED) / gram.sizes["class"]
         missing = levels[name].isnull()

@@ -3,8 +3,8 @@ r"""How much the rate at each probe counts in the movement between two probes: t
 Training takes steps $v_t = \mu v_{t-1} + g_t$, $\theta_{t+1} = \theta_t - \eta_t v_t$ (Nesterov: $g_t + \mu v_t$ in the
 place of $v_t$). A quantity G with the rate $r_t = -\nabla G(\theta_t) \cdot g_t$ moves, to first order, by
 $-\eta_t \nabla G(\theta_t) \cdot \sum_{s \le t} \mu^{t-s} g_s$. Rates have ∇G and g of one time only. Taken from then,
-the sum is $\sum_s \mu^{t-s} r_s$; taken from now, $r_t \sum_s \mu^{t-s}$, which is r/(1−μ) once training goes on for long.
-The truth has ∇G of now and g of then: both sums are off by how much one of the two changes while momentum lasts,
+the sum is $\sum_s \mu^{t-s} r_s$; taken from now, $r_t \sum_s \mu^{t-s}$, which is r/(1−μ) once training goes on for
+long. The truth has ∇G of now and g of then: both sums are off by how much one of the two changes while momentum lasts,
 1/(1−μ) steps, and their mean, which is used here, by half the difference of these changes. Without momentum the three
 are one. Between probes, r is interpolated linearly in the number of steps, at the middle of each step: the trapezoidal
 rule with the learning rate of each step.

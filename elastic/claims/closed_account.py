@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.closure import closure
-from elastic.analysis.reading import hidden_layers, select
+from elastic.analysis.reading import select
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Where, claim
 from elastic.claims.scales import log
 from elastic.claims.selection import ended
@@ -57,15 +58,15 @@ def account_closes(
     OptionError
         If there is no such epoch, layer or setting.
     """
-    found = closure(selection.cube, where=selection.where)
+    account = _account(selection)
     if of == "class_means":
-        change, told = found["mean_gram_change"], found["mean_gram_account"]
+        change, told = account.read("mean_gram_change"), account.read("mean_gram_account")
     else:
-        change = found["log_ratio_change"]
-        told = found["log_ratio_own"] + found["log_ratio_other"] + found["log_ratio_decay"]
+        change = account.read("log_ratio_change")
+        told = account.read("log_ratio_own") + account.read("log_ratio_other") + account.read("log_ratio_decay")
     classes = [dim for dim in ("class", "other_class") if dim in change.dims]
     pair = [(values**2).sum(classes, skipna=False) for values in (change - told, change)]
-    squares = [_total(values, until, layer) for values in pair]
+    squares = [_total(values, until) for values in pair]
     share = squares[0] / squares[1].where(squares[1] > 0)
     quantity = "residual of the account as a share of the movement"
     return Evidence(log(share) / 2, (-math.inf, math.log(max_residual)), quantity, math.exp)
@@ -109,13 +110,17 @@ def steps_move_collapse(
     OptionError
         If there is no such epoch, layer or setting.
     """
-    moved = _total(closure(selection.cube, where=selection.where)[f"log_ratio_{part}"], until, layer)
+    moved = _total(_account(selection).read(f"log_ratio_{part}"), until)
     region = (-math.inf, -least) if way == "lower" else (least, math.inf)
     return Evidence(moved, region, f"change of the log ratio by {part} steps")
 
 
-def _total(values: xr.DataArray, until: int, layer: str | None) -> xr.DataArray:
-    """Return the sum over the selected layers' epochs up to a probed one, NaN for runs that did not reach it."""
-    values = hidden_layers(values) if layer is None else select(values, "layer", layer).drop_vars("layer")
+def _account(selection: Selection) -> Selection:
+    """Return the same selection of the account in the place of the cube."""
+    return replace(selection, cube=xr.DataTree.from_dict({"/account": closure(selection.cube)}))
+
+
+def _total(values: xr.DataArray, until: int) -> xr.DataArray:
+    """Return the sum over the epochs up to a probed one, NaN for runs that did not reach it."""
     last = select(values, "epoch", until)["epoch"].item()
     return ended(values.isel(epoch=values["epoch"].values <= last)).sum("epoch", min_count=1)

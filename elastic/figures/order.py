@@ -15,6 +15,7 @@ ORDER = (
     "onset_map",
     "separation_law",
     "locality_collapse",
+    "closure",
     "response_matrices",
     "class_mean_geometry",
     "axis_comparison",

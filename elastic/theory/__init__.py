@@ -7,6 +7,7 @@ from elastic.theory.cross_entropy import cross_entropy_ufm
 from elastic.theory.deep_cross_entropy import CodeOptimum, deep_cross_entropy_code, deep_cross_entropy_ufm
 from elastic.theory.factor_layers import mse_factor_layer
 from elastic.theory.factor_model import mse_factor_model
+from elastic.theory.kernel_invariant import kernel_eigenvalues, kernel_invariant
 from elastic.theory.layer_peeled import layer_peeled, layer_peeled_imbalanced
 from elastic.theory.minority_collapse import minority_collapse_count, minority_collapse_ratio
 from elastic.theory.optimum import CrossEntropyOptimum, FactorOptimum, Geometry, GramOptimum, LayerSpectrum, Optimum
@@ -24,6 +25,8 @@ __all__ = [
     "cross_entropy_ufm",
     "deep_cross_entropy_code",
     "deep_cross_entropy_ufm",
+    "kernel_eigenvalues",
+    "kernel_invariant",
     "layer_peeled",
     "layer_peeled_imbalanced",
     "minority_collapse_count",

@@ -7,12 +7,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import xarray as xr
+from support import studies
 from support import written_network as twin
 
 import elastic
 from elastic.analysis.closure import closure
+from elastic.data.contract import Samples
+from elastic.errors import ModelError, NotMeasured, OptionError
+from elastic.losses import build_loss
+from elastic.models.tapped import Tapped
+from elastic.probes.contract import Subject, build_probes
 
 LAYERS = ("hidden", "logits")
+OFF = ("probes.collapse=null", "probes.elasticity=null")
 SHORT = {"lr": 0.002, "steps": 400, "every": 20}
 
 
@@ -119,3 +127,53 @@ def test_rates_are_those_of_steps_on_single_classes(tmp_path):
         np.testing.assert_allclose(
             of_layer["class_variance_decay_response"], twin.along(spreads, theta, decay), atol=1e-8
         )
+
+
+def test_what_the_cube_does_not_know_of_the_steps_is_asked_for(tmp_path):
+    x, labels = twin.data()
+    path = twin.train(x, labels, steps=2, lr=0.1)
+    cube = recorded(tmp_path, x, labels, path, every=1, lr=0.1, probe={})
+    with pytest.raises(NotMeasured, match="`momentum` of the training should be that of SGD"):
+        closure(cube)
+    with pytest.raises(NotMeasured, match="`steps_per_epoch` of the training"):
+        closure(cube, momentum=0.0)
+    found = closure(cube, momentum=0.0, steps_per_epoch=1)
+    assert (found["residual"] < 0.2).all()
+    xr.testing.assert_identical(found, cube.elastic.closure(momentum=0.0, steps_per_epoch=1))
+    halved = closure(cube, momentum=0.0, steps_per_epoch=1, lr=0.05)["mean_gram_account"]
+    xr.testing.assert_allclose(2 * halved, found["mean_gram_account"])
+    for wrong in ({"momentum": 1.0}, {"lr": -1.0}, {"steps_per_epoch": float("nan")}):
+        with pytest.raises(OptionError, match=f"`{next(iter(wrong))}` should be"):
+            closure(cube, **wrong)
+    with pytest.raises(NotMeasured, match="two probed epochs"):
+        closure(cube.isel(epoch=[0]))
+
+
+def test_a_protocol_tells_the_probe_how_it_steps(tmp_path):
+    """The rule, the frequencies, and λ of every penalty; a budget in which classes go one by one changes nothing."""
+    text = studies.SMALL.replace("axes:", "  class_steps: {}\naxes:").replace("[0, 1]", "[0]")
+    text = text.replace("norm: batch", "norm: none").replace("training: {", "training: {penalties: {weights: 2.0e-3}, ")
+    one = studies.run(tmp_path / "one", *OFF, text=text).cube
+    held = one["class_steps"].isel(seed=0, epoch=-1)
+    assert float(held["step_momentum"]) == 0.9
+    assert float(held["steps_per_epoch"]) == 4  # 60 samples in batches of 16
+    np.testing.assert_allclose(held["step_share"], 1 / 3)
+    assert (held["mean_gram_decay_response"] != 0).any()
+    assert (closure(one)["total_residual"] < 1).all()
+    few = studies.run(tmp_path / "few", *OFF, "probes.memory_budget=40KiB", text=text).cube
+    for name, values in held.data_vars.items():
+        other = few["class_steps"].isel(seed=0, epoch=-1)[name]
+        np.testing.assert_allclose(other, values, rtol=1e-4, atol=1e-5, err_msg=str(name))
+
+
+def test_what_it_cannot_account_for_is_refused():
+    x, labels = twin.data()
+    samples = Samples(torch.as_tensor(x), torch.as_tensor(labels), (0, 1, 2))
+    model = Tapped(twin.module(), ["1"])
+    with pytest.raises(ModelError, match="be of a loss of the logits"):
+        build_probes(Subject(model, build_loss("supervised_contrastive"), {"train": samples}), {"class_steps": {}})
+    (probe,) = build_probes(
+        Subject(model, build_loss("mse"), {"train": samples}, memory_budget=500), {"class_steps": {}}
+    ).values()
+    with pytest.raises(ModelError, match="`memory_budget` should be larger"):
+        probe.rehearse()

@@ -16,7 +16,7 @@ from elastic.study.claim_rehearsal import ONE_SEED, check_claims, mistakes_in_cl
 
 #: Six layers between input and output, and an axis of three positive numbers.
 TEXT = (
-    studies.SMALL.replace("[10, 8]", "[6, 6, 6, 6, 6]")
+    studies.SMALL.replace("[10, 8]", "[6, 6, 6, 6, 6]").replace("axes:", "  class_steps: {}\naxes:")
     + "  decay: {path: optimizer.weight_decay, values: [0.1, 1, 10]}\n"
 )
 
@@ -116,7 +116,7 @@ def test_every_option_that_can_name_a_part_of_the_study_says_so(name):
     assert silent <= {
         "threshold", "scale", "value", "tolerance", "by", "least", "most", "within", "min_factor", "min_r", "min_fall",
         "level", "over", "tail", "theory", "arguments", "quantity", "factor", "min_cosine", "include_input",
-        "onset", "fraction", "other_level", "way", "other_way", "min_change",
+        "onset", "fraction", "other_level", "way", "other_way", "min_change", "max_residual", "of", "part",
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from elastic.listing.lines import lines_of
 from elastic.listing.options import Option, options_of
 from elastic.protocol.references import references
 from elastic.registry import Entry
-from elastic.site.markup import code, escaped, heading, prose, running, table
+from elastic.site.markup import code, escaped, examples, heading, prose, running, table
 
 #: What one of a kind is called in the name of a label: ``metric-nc1``.
 SINGULAR = {
@@ -63,8 +63,9 @@ def entry_section(entry: Entry, facts: Sequence[tuple[str, str]] = (), level: in
     language = {"metrics": "python", "figures": "text"}.get(entry.kind, "yaml")
     parts = [
         heading(entry.name, level, label_of(entry.kind, entry.name)),
-        prose(entry.docstring),
+        prose(entry.docstring, examples=False),
         table(facts, widths="16 84", kind="facts"),
+        examples(entry.docstring),
         options_table(options_of(entry) if entry.kind != "metrics" else []),
         code(lines_of(entry), language) if entry.kind not in ("metrics", "figures") else "",
     ]

@@ -127,6 +127,11 @@ def prose(docstring: str, *, examples: bool = True) -> str:
     return "\n\n".join(part for part in told if examples or not part.startswith(">>>")).strip()
 
 
+def examples(docstring: str) -> str:
+    """Return the examples of a docstring that stand before its first section."""
+    return "\n\n".join(part for part in prose(docstring).split("\n\n") if part.startswith(">>>"))
+
+
 def paragraph(text: str) -> str:
     """Return one paragraph of a docstring: an example, a formula, a list, or running text."""
     first = text.lstrip("\n")

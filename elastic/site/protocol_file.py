@@ -29,8 +29,9 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _schema_page() -> str:
+    required = ", ".join(f"``{name}``" for name, part in Protocol.model_fields.items() if part.is_required())
     opening = (
-        "A protocol is a YAML file with the parts below, of which only ``name`` must be given. Unknown keys are "
+        f"A protocol is a YAML file with the parts below. Required are {required}. Unknown keys are "
         "refused with the nearest known one. ``elastic schema`` prints the JSON Schema, with which editors complete "
         "a file; ``elastic new FILE`` writes a file that names every option."
     )

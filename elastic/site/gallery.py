@@ -28,8 +28,9 @@ def pages(sources: Path) -> Iterator[tuple[str, str]]:
         Folder of the pages, with that of the pictures.
     """
     opening = (
-        "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. The studies shown are those of ``elastic run quickstart`` and "
-        ":doc:`the tutorial </tutorial_protocol>`. Every figure takes these options:"
+        "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. The studies shown are "
+        "those of ``elastic run quickstart`` and of :doc:`the tutorial </tutorial_protocol>`; pictures of a dark page "
+        "are drawn with ``--theme dark``. Every figure takes these options:"
     )
     entries = list(registry("figures"))
     shared = [option for option in options_of(entries[0]) if option.name in SHARED_TYPES]

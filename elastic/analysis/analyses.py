@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from elastic.analysis import closure as closed_account
 from elastic.analysis import comparison, course, depth, depth_order, intervals, locality, onset
 from elastic.analysis.plots import Plots
 from elastic.analysis.reading import at_layers, hidden_layers, read, select
@@ -203,6 +204,13 @@ class Analyses:
         """Compute the number of probes by which locality leads collapse; see `elastic.analysis.locality.lead`."""
         first = self.read(elasticity, split=split, where=where)
         return locality.lead(first, self.read(collapse, split=split, where=where), reach=reach)
+
+    def closure(self, *, where: Where = None, **rule: Any) -> xr.Dataset:
+        """Return the account of class means and variances by single steps; see `elastic.analysis.closure.closure`.
+
+        ``rule``: lr, momentum, nesterov and steps_per_epoch of the training, where the cube does not know them.
+        """
+        return closed_account.closure(self._cube, where=where, **rule)
 
     def difference(
         self,

@@ -10,14 +10,14 @@ the edge of stability most of all), probes too far apart, noise of minibatches b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from elastic.analysis.reading import read, select
-from elastic.analysis.step_weights import step_weights
+from elastic.analysis.step_weights import Array, step_weights
 from elastic.errors import NotMeasured, OptionError
 
 PAIR, STEPPED = ("class", "other_class"), ("stepped_class", "observed_class")
@@ -130,19 +130,27 @@ def _weights(
             hint = f"closure({option}=…), or the option {option} of the probe class_steps"
             raise NotMeasured(f"`{option}` of the training", should, "nothing in the cube", hint)
     lr = _learning_rates(cube, where, given)
-    probed = xr.DataArray(gram["epoch"].values.astype(float), dims="probe")
+    weights_of = _weights_of_run(gram["epoch"].values.astype(float), lr["record"].values)
     pieces = xr.apply_ufunc(
-        _weights_of_run, probed, lr["record"], lr, rule["steps_per_epoch"], rule["momentum"], rule["nesterov"],
-        input_core_dims=[["probe"], ["record"], ["record"], [], [], []], output_core_dims=[["interval", "at"]],
-        vectorize=True,
+        weights_of, lr, rule["steps_per_epoch"], rule["momentum"], rule["nesterov"],
+        input_core_dims=[["record"], [], [], []], output_core_dims=[["interval", "at"]], vectorize=True,
     )  # fmt: skip
     return pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
 
 
-def _weights_of_run(probed: Any, recorded: Any, lr: Any, steps: float, momentum: float, nesterov: float) -> Any:
-    if not (np.isfinite(steps) and np.isfinite(momentum)):
-        return np.full((len(probed) - 1, len(probed)), np.nan)
-    return step_weights(probed, recorded, lr, steps, momentum, nesterov)
+def _weights_of_run(probed: Array, recorded: Array) -> Callable[[Array, float, float, float], Array]:
+    """Return the weights of a run by its learning rates and rule; most runs of a study have the same."""
+    known: dict[Any, Array] = {}
+
+    def weights_of(lr: Array, steps: float, momentum: float, nesterov: float) -> Array:
+        if not (np.isfinite(steps) and np.isfinite(momentum)):
+            return np.full((len(probed) - 1, len(probed)), np.nan)
+        key = lr.tobytes(), steps, momentum, nesterov
+        if key not in known:
+            known[key] = step_weights(probed, recorded, lr, steps, momentum, nesterov)
+        return known[key]
+
+    return weights_of
 
 
 def _learning_rates(cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]) -> xr.DataArray:

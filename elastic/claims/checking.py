@@ -15,7 +15,17 @@ from elastic.claims.contract import Evidence, evidence_of, stated
 from elastic.claims.decision import LEVEL, REFUTED, p_value
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.multiplicity import holm
-from elastic.claims.verdicts import ERROR, Finding, Verdict, findings, fragile, mistaken, together, unmeasured
+from elastic.claims.verdicts import (
+    ERROR,
+    Finding,
+    Verdict,
+    findings,
+    fragile,
+    left_out,
+    mistaken,
+    together,
+    unmeasured,
+)
 from elastic.cube import write_atomically
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
@@ -156,27 +166,45 @@ class Weighed:
     options: dict[str, Any]
     evidence: Evidence
 
-    def verdict(self, level: float = LEVEL) -> Verdict:
-        """Return the verdict at a level."""
-        found = findings(self.evidence, level)
-        format_value = together([finding.verdict for finding in found])
+    def verdict(self, level: float = LEVEL, without: Mapping[Any, float] | None = None) -> Verdict:
+        """Return the verdict at a level, and at the level without each seed (`elastic.claims.verdicts.findings`)."""
+        found = findings(self.evidence, level, without)
+        verdict = together([finding.verdict for finding in found])
         alone = found if level == LEVEL else findings(self.evidence)
         return replace(
             _verdict(self.entry, self.options, self.evidence.quantity, found),
             estimates=self.evidence.estimand,
             level=level,
             plain=together([finding.verdict for finding in alone]),
-            fragile=fragile(self.evidence, format_value, level),
+            fragile=fragile(self.evidence, verdict, level, without),
         )
 
 
 def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already."""
-    values = [p_value(one.evidence) if isinstance(one, Weighed) else None for one in weighed]
-    levels = holm(values)
+    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already.
+
+    Without a seed all claims are judged together again: the levels at which a fragile verdict changes are those of
+    the study without that seed.
+    """
+    evidence = [one.evidence if isinstance(one, Weighed) else None for one in weighed]
+    without = [left_out(one) if one else {} for one in evidence]
+    seeds = {label for others in without for label in others}
+    levels = _levels(evidence)
+    left = {
+        label: _levels([others.get(label, one) for others, one in zip(without, evidence, strict=True)])
+        for label in seeds
+    }
     return tuple(
-        one.verdict(level) if isinstance(one, Weighed) else one for one, level in zip(weighed, levels, strict=True)
+        one.verdict(levels[place], {label: others[place] for label, others in left.items()})
+        if isinstance(one, Weighed)
+        else one
+        for place, one in enumerate(weighed)
     )
+
+
+def _levels(evidence: Sequence[Evidence | None]) -> list[float]:
+    """Return the level at which each claim is judged among all that have evidence."""
+    return holm([p_value(one) if one else None for one in evidence])
 
 
 def _weighed_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Weighed | Verdict:

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from elastic import theory as theories
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.scales import log
-from elastic.errors import OptionError
+from elastic.errors import ElasticError, OptionError
 from elastic.registry import nearest
 
 
@@ -82,10 +82,32 @@ def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarra
         raise OptionError("`theory`", "be a function of elastic.theory", repr(theory), hint)
     function = getattr(theories, theory)
     _check_arguments(theory, function, arguments)
-    found = getattr(function(**arguments), quantity, None)
-    if not isinstance(found, int | float | np.ndarray) or np.ndim(found) > 1:
-        raise OptionError("`quantity`", f"be a number or numbers that {theory} returns", repr(quantity), "loss")
+    try:
+        optimum = function(**arguments)
+    except ElasticError as error:  # told of the theory's argument: lead to it in the claim
+        raise OptionError(_in_arguments(error, arguments), error.expected, error.found, error.hint) from error
+    found = getattr(optimum, quantity, None)
+    if not _is_numbers(found):
+        returned = [
+            name for name in getattr(optimum, "__dataclass_fields__", {}) if _is_numbers(getattr(optimum, name))
+        ]
+        hint = nearest(quantity, returned, fallback=f"one of {', '.join(returned)}")
+        raise OptionError("`quantity`", f"be a number or numbers that {theory} returns", repr(quantity), hint)
     return np.atleast_1d(np.asarray(found, dtype=float))
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, int | float | np.ndarray) and np.ndim(value) <= 1
+
+
+def _in_arguments(error: ElasticError, arguments: Mapping[str, Any]) -> str:
+    """Return the field of an error of a theory, as a field of the claim.
+
+    >>> _in_arguments(ElasticError("`per_class[1]`", "be at least 1", "0", "1"), {"per_class": [5, 0]})
+    '`arguments.per_class`'
+    """
+    name = error.field.strip("`").split("[")[0]
+    return f"`arguments.{name}`" if name in arguments else "`arguments`"
 
 
 def _check_arguments(theory: str, function: Any, arguments: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field
 from elastic.analysis.depth_order import depth_slope, order_crossover
 from elastic.claims.contract import Evidence, Layers, Selection, Split, Variable, Where, claim
 from elastic.claims.selection import ended
+from elastic.errors import OptionError
 
 
 @claim(
@@ -54,10 +55,13 @@ def depth_order_crosses(
     NotMeasured
         If the metric was not measured, or in fewer than two layers.
     OptionError
-        If there is no such metric, layer or setting.
+        If there is no such metric, layer or setting, or ``least`` is not below ``most`` and the last epoch.
     """
     values = selection.in_layers(ended(selection.read_every_layer(metric)), least=2)
     slopes, last = depth_slope(values), float(values["epoch"].values[-1])
+    if least >= (last if most is None else most):
+        limit = "the last probed epoch" if most is None else "`most`"
+        raise OptionError("`least`", f"be below {limit}, {last if most is None else most:g}", f"{least:g}", "0")
     crossover = order_crossover(slopes)["crossover"].where(slopes.isel(epoch=-1, drop=True) <= 0, last)
     time: xr.DataArray = xr.apply_ufunc(np.log1p, crossover.where(slopes.notnull().all("epoch")))
     region = (math.log1p(least), math.log1p(last if most is None else most))

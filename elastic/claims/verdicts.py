@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
@@ -105,18 +105,27 @@ def _plain(finding: Finding) -> dict[str, Any]:
     return {**asdict(finding), **lists}
 
 
-def findings(evidence: Evidence, level: float = LEVEL) -> tuple[Finding, ...]:
-    """Return the finding at each setting, with the verdict at a level; the plain interval is that of 95 %."""
+def findings(
+    evidence: Evidence, level: float = LEVEL, without: Mapping[Any, float] | None = None
+) -> tuple[Finding, ...]:
+    """Return the finding at each setting, with the verdict at a level; the plain interval is that of 95 %.
+
+    ``without`` has the level at which the claim is judged if a seed is left out, by the seed's label; by default the
+    same level.
+    """
     settings = [str(dim) for dim in evidence.effect.dims if dim != "seed"]
     judged, decided = judge(evidence), judge(evidence, level=level)
-    without = {label: judge(one, level=level)["verdict"] for label, one in left_out(evidence).items()}
+    others = {
+        label: judge(one, level=(without or {}).get(label, level))["verdict"]
+        for label, one in left_out(evidence).items()
+    }
     found = []
     for at in _positions(judged, settings):
         verdict = decided["verdict"].isel(at).item()
         found.append(
             replace(
                 _finding(evidence, judged.isel(at), decided.isel(at), evidence.effect.isel(at)),
-                fragile=tuple(label for label, others in without.items() if others.isel(at).item() != verdict),
+                fragile=tuple(label for label, other in others.items() if other.isel(at).item() != verdict),
             )
         )
     return tuple(found)
@@ -137,8 +146,12 @@ def left_out(evidence: Evidence) -> dict[Any, Evidence]:
     }
 
 
-def fragile(evidence: Evidence, verdict: str, level: float = LEVEL) -> tuple[Any, ...]:
+def fragile(
+    evidence: Evidence, verdict: str, level: float = LEVEL, without: Mapping[Any, float] | None = None
+) -> tuple[Any, ...]:
     """Return the labels of the seeds without which a claim's verdict would be another one.
+
+    ``level`` and ``without`` are those of `findings`.
 
     >>> effect = xr.DataArray([1.0, 1.1, 0.9, 1.0, 9.0], dims="seed")
     >>> fragile(Evidence(effect, (0.0, math.inf), ""), "inconclusive")            # without 9.0: 1 ± 0.13
@@ -147,7 +160,7 @@ def fragile(evidence: Evidence, verdict: str, level: float = LEVEL) -> tuple[Any
     return tuple(
         label
         for label, one in left_out(evidence).items()
-        if together(judge(one, level=level)["verdict"].values.ravel().tolist()) != verdict
+        if together(judge(one, level=(without or {}).get(label, level))["verdict"].values.ravel().tolist()) != verdict
     )
 
 

@@ -139,12 +139,12 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Write nothing; verify every study, and compare the README with them.")
+@click.option("--check", is_flag=True, help="Write nothing; verify every study and the README.")
 def index(folder: Path, check: bool) -> None:
     """Write the README of a FOLDER of published studies: question, verdicts, effects, run time and digest of each.
 
     Add a study with: elastic publish STUDY -o FOLDER/published/NAME. With --check, exits with 4 if a file differs from
-    what was published, or the README from what the studies give.
+    what was published, or the README is out of date.
     """
     from elastic.publishing.results_index import check_index, write_index
 
@@ -152,7 +152,7 @@ def index(folder: Path, check: bool) -> None:
         click.echo(str(write_index(folder)))
         return
     wrong = check_index(folder, _tell)
-    click.echo("\n".join(wrong) if wrong else f"{folder}: every study is intact, and the README is theirs")
+    click.echo("\n".join(wrong) if wrong else f"{folder}: every study is intact, and the README is up to date")
     if wrong:
         raise SystemExit(4)
 

@@ -46,7 +46,7 @@ def watch(study: Path, metric: str, interval: float, once: bool) -> None:
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Rebuild damaged files if possible; keeps them in STUDY/damaged.")
-@click.option("--without-cube", is_flag=True, help="Accept an archive's folder that was written without its cube.")
+@click.option("--without-cube", is_flag=True, help="Accept the folder of an archive written without its cube.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None:
     """Verify a STUDY: compare every file with its checksum and report damaged, missing, swapped or unknown ones.
@@ -58,7 +58,7 @@ def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None
         _verify_archive(study, repair, without_cube, as_json)
         return
     if without_cube:
-        raise click.UsageError("--without-cube is for the folder of an archive.", click.get_current_context())
+        raise click.UsageError("--without-cube applies to the folder of an archive.", click.get_current_context())
     from elastic.progress import counting
     from elastic.study import study_folder
     from elastic.study.repair import repair as repaired

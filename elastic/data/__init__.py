@@ -1,1 +1,1 @@
-"""Data sets, and what is done to all of them alike."""
+"""Data sets and their common preparation."""

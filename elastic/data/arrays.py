@@ -1,4 +1,4 @@
-"""Data of one's own: arrays in an ``.npz`` file."""
+"""The user's own data: arrays in an ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elastic.data.regular_file import check_regular
 from elastic.data.source import OWN
 from elastic.errors import DataError
 
-#: Largest unpacked size in bytes of an array that is read: a small file may announce any size.
+#: Largest uncompressed size of an array in bytes: a small file may declare any size.
 MOST_BYTES = 2**34
 
 NAMES = ("inputs", "labels", "test_inputs", "test_labels")
@@ -26,8 +26,8 @@ NAMES = ("inputs", "labels", "test_inputs", "test_labels")
 def arrays(generator: torch.Generator, *, file: str) -> Samples:
     """Arrays of an ``.npz`` file (``numpy.savez(file, inputs=…, labels=…)``).
 
-    The file holds ``inputs`` [n, …] (numbers) and ``labels`` [n] (integers or strings, any), and, if the data have
-    a split of their own, ``test_inputs`` and ``test_labels``. Classes are numbered in the order of their labels.
+    The file has ``inputs`` [n, …] (numbers) and ``labels`` [n] (any integers or strings), and optionally
+    ``test_inputs`` and ``test_labels``. Classes are sorted by label.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def arrays(generator: torch.Generator, *, file: str) -> Samples:
     Raises
     ------
     DataError
-        If the file cannot be read (pickled objects are refused), an array is missing or unknown, a shape or type
-        does not fit, or a number is not finite.
+        If the file cannot be read (pickled objects are rejected), an array is missing or unknown, has a wrong shape or
+        type, or is not finite.
     """
     path = Path(file).expanduser()
     found = _read(path)
@@ -55,14 +55,14 @@ def arrays(generator: torch.Generator, *, file: str) -> Samples:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the file, if they are the right ones and of a size that memory can hold."""
+    """Read the arrays of the file after checking their names and sizes."""
     check_regular(path, "a file of numpy.savez")
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {member.filename: member.file_size for member in archive.infolist()}
         _check_members(path, sizes)
         with np.load(path, allow_pickle=False) as archive:
-            # numpy gives bytes where a member is no array; asarray makes of them what the checks refuse.
+            # numpy returns bytes for a member that is not an array; asarray converts them to a type that is rejected.
             return {name.removesuffix(".npy"): np.asarray(archive[name]) for name in sizes}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError) as error:
         raise DataError(f"`{path}`", "be a readable .npz file", str(error), "numpy.savez") from error
@@ -82,7 +82,7 @@ def _check_members(path: Path, sizes: dict[str, int]) -> None:
 
 
 def _part(path: Path, found: dict[str, NDArray[Any]], prefix: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the inputs, as float32 or float64, and the labels of one part, checked."""
+    """Validate and return the inputs, as float32 or float64, and the labels of one split."""
     inputs, labels = found[f"{prefix}inputs"], found[f"{prefix}labels"]
     if inputs.dtype.kind not in "biuf" or inputs.ndim < 2 or not inputs.size:
         expected = "be numbers of shape [n, …], two dimensions at least"
@@ -91,7 +91,7 @@ def _part(path: Path, found: dict[str, NDArray[Any]], prefix: str) -> tuple[NDAr
     if not (whole or labels.dtype.kind == "U") or labels.shape != inputs.shape[:1]:
         expected = f"be {len(inputs)} integers or strings, one for each of {prefix}inputs"
         raise _unfit(path, f"{prefix}labels", expected, f"{labels.dtype} of shape {labels.shape}")
-    # float32 where it holds every value of the type (8 and 16 bits), else float64.
+    # float32 if it represents every value of the type (8 and 16 bits), else float64.
     small = np.result_type(inputs.dtype, np.float32) == np.float32
     numbers = inputs.astype(np.float32 if small else np.float64)
     if not np.isfinite(numbers).all():

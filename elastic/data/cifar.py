@@ -30,7 +30,7 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     """50,000 train and 10,000 test photographs of 10 classes, [3, 32, 32] of 0 … 255.
 
     The classes are named as in ``batches.meta``: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
-    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Nothing is downloaded. The files are pickles, read without executing code.
     Source: krizhevsky2009learning.
 
     Parameters
@@ -43,7 +43,7 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
     Raises
     ------
     DataError
-        If a file is missing, damaged, or more than data.
+        If a file is missing, damaged, or contains code.
     """
     root = Path(folder).expanduser()
     parts = [_part(root / f"data_batch_{number}", "labels") for number in range(1, 6)]
@@ -54,7 +54,7 @@ def cifar10(generator: torch.Generator, *, folder: str) -> Samples:
 def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine", "coarse"] = "fine") -> Samples:
     """50,000 train and 10,000 test photographs of 100 classes (or 20 groups of them), [3, 32, 32] of 0 … 255.
 
-    Nothing is downloaded. The files are pickles and are read as data only: one that asks for code is refused.
+    Nothing is downloaded. The files are pickles, read without executing code.
     Source: krizhevsky2009learning.
 
     Parameters
@@ -69,7 +69,7 @@ def cifar100(generator: torch.Generator, *, folder: str, labels: Literal["fine",
     Raises
     ------
     DataError
-        If a file is missing, damaged, or more than data.
+        If a file is missing, damaged, or contains code.
     """
     root = Path(folder).expanduser()
     key = f"{labels}_labels"
@@ -97,7 +97,7 @@ def _part(path: Path, key: str) -> Part:
 
 
 def _is_position(label: Any) -> bool:
-    """Return whether a label is an integer from 0 that an array can hold; True and False are none."""
+    """Return whether a label is a nonnegative 64-bit integer, but not a boolean."""
     return type(label) is int and 0 <= label < 2**31
 
 

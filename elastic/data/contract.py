@@ -1,8 +1,8 @@
-"""What a data set is, and how one is added.
+"""The interface of data sets, and their registration.
 
-A data set is one function under `dataset`. It is handed a seeded generator (most ignore it), takes its options
-as keyword-only parameters and returns `Samples`. Everything else (class subsets, samples per class, splits,
-normalisation) is done for all data sets alike in `elastic.data.preparation`.
+A data set is a function with the decorator `dataset`. It receives a seeded generator (most ignore it), takes its
+options as keyword-only parameters and returns `Samples`. Everything else (class subsets, samples per class, splits,
+normalisation) is common to all data sets, in `elastic.data.preparation`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from elastic.data.source import OWN, Source
 from elastic.registry import registry
 
-#: Reads ``(generator, *, options) -> Samples``.
+#: Function ``(generator, *, options) -> Samples``.
 DataFunction = Callable[..., "Samples"]
 
 
@@ -29,24 +29,24 @@ class Samples:
     inputs
         [n, …] floating point, as stored; images are [n, channels, height, width], vectors [n, features].
     labels
-        [n] int64, positions in ``classes``: what a network is told.
+        [n] int64, indices into ``classes``: the training labels.
     classes
-        The K class names in the order of their positions.
+        The K class names.
     is_test
-        [n] bool where the data's authors made a split of their own, otherwise None.
+        [n] bool, the split of the data's authors; None without one.
     fixed
-        Whether the inputs mean what they are, so that no normalisation may change them.
+        Whether normalisation must not change the inputs.
     fine_labels
-        [n] int64, positions in ``fine_classes``, where the classes are super-classes of finer ones that the network
-        is not told; otherwise None.
+        [n] int64, indices into ``fine_classes``, if the classes are super-classes of fine ones that the network is not
+        trained on; otherwise None.
     fine_classes
-        Names of the fine classes, empty where there are none.
+        Names of the fine classes; empty if there are none.
     targets
-        [n, …] what a user's own loss takes, where that is not ``labels``: numbers, probabilities, several labels.
+        [n, …] targets of a user's own loss other than ``labels``: numbers, probabilities, several labels.
     geodesic
-        [n] float64 place of each sample along a curve, where the data lie on one; otherwise None.
+        [n] float64 position of each sample along a curve, if the data lie on one; otherwise None.
     geodesic_period
-        Length after which that place begins anew on a closed curve; None: the curve is open.
+        Length of a closed curve; None for an open one.
     """
 
     inputs: Tensor
@@ -64,7 +64,7 @@ class Samples:
         return len(self.labels)
 
     def take(self, index: Tensor | slice) -> Samples:
-        """Return the samples at the positions ``index`` [m] (or under the mask [n], or in a slice)."""
+        """Select samples by indices [m], a mask [n] or a slice."""
         held = (self.is_test, self.fine_labels, self.targets, self.geodesic)
         is_test, fine, targets, geodesic = (None if part is None else part[index] for part in held)
         return replace(
@@ -73,9 +73,9 @@ class Samples:
         )  # fmt: skip
 
     def geodesic_distances(self, other: Samples) -> Tensor | None:
-        """Return the distances [n, m] of these samples from others along their curve; None where there is none.
+        """Return the distances [n, m] of these samples from others along their curve; None without a curve.
 
-        On a closed curve the shorter way counts, min(|Δ|, period − |Δ|).
+        On a closed curve the distance is the shorter one, min(|Δ|, period − |Δ|).
 
         >>> import torch
         >>> part = Samples(torch.zeros(2, 1), torch.tensor([0, 1]), (0, 1), geodesic=torch.tensor([0.5, 3.5]))
@@ -94,17 +94,17 @@ class Samples:
 
     @property
     def for_loss(self) -> Tensor:
-        """What a loss takes [n, …]."""
+        """Targets of the loss [n, …]."""
         return self.labels if self.targets is None else self.targets
 
     def absent_classes(self) -> list[str | int]:
-        """Return the names of the classes that have no samples."""
+        """Return the names of classes without samples."""
         counts = self.labels.bincount(minlength=len(self.classes)).tolist()
         return [name for name, count in zip(self.classes, counts, strict=True) if not count]
 
     @property
     def strata(self) -> tuple[Tensor, tuple[str | int, ...]]:
-        """Labels [n] and names of the classes that draws are balanced over: the fine ones, where there are any."""
+        """Labels [n] and names of the classes for stratified sampling: the fine ones, if any."""
         return (self.labels, self.classes) if self.fine_labels is None else (self.fine_labels, self.fine_classes)
 
 

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with scikit-learn."""
+"""Handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def digits(generator: torch.Generator) -> Samples:
 
 
 def _rows() -> np.ndarray:
-    """Return what scikit-learn reads as its digits, [1797, 65]: 64 pixels and the class.
+    """Read the digits [1797, 65]: 64 pixels and the class.
 
-    The file is read where it lies: loading scikit-learn takes as long as loading half of torch.
+    Reads the file of the installed package directly, because importing scikit-learn is slow.
     """
     package = importlib.util.find_spec("sklearn")
     for folder in package.submodule_search_locations or () if package else ():

@@ -16,10 +16,10 @@ from elastic.data.idx import read_folder
 from elastic.data.source import Source
 from elastic.releases import Added
 
-#: Where Debian's package ``dataset-fashion-mnist`` puts the files.
+#: Folder of Debian's package ``dataset-fashion-mnist``.
 DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 
-#: A new size of the images; left out of digests while it is null, as in earlier releases.
+#: Type of the option ``resize``, which is left out of digests while it is null, as in earlier releases.
 Resize = Annotated[int | None, Added("0.1.0", before=None), Field(ge=1, le=28)]
 
 
@@ -46,7 +46,7 @@ def fashion_mnist(generator: torch.Generator, *, folder: str = DEBIAN_FOLDER, re
     folder
         Folder with the four IDX files of the authors (see `idx`).
     resize
-        Height and width to which images are shrunk, bilinearly with antialiasing; null: 28, as they are. The law of
+        Height and width to shrink images to, bilinearly with antialiasing; null: 28, unchanged. The law of
         equi-separation was found on images of 10 × 10 (he2023law).
 
     Raises
@@ -63,10 +63,10 @@ def fashion_mnist(generator: torch.Generator, *, folder: str = DEBIAN_FOLDER, re
 
 
 def shrunk(images: Tensor, size: int) -> Tensor:
-    """Return images [n, channels, height, width] at another height and width, bilinear with antialiasing.
+    """Resize images [n, channels, height, width], bilinearly with antialiasing.
 
     >>> shrunk(torch.tensor([[[[0.0, 4.0], [8.0, 4.0]]]]), 1).item()         # the mean of the four
     4.0
     """
-    parts = images.split(4096)  # a copy of all in float64 would take 400 MB
+    parts = images.split(4096)  # a float64 copy of all images would take 400 MB
     return torch.cat([interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts])

@@ -26,13 +26,13 @@ def gaussian_mixture(
 ) -> Samples:
     """Isotropic Gaussian classes of unit variance in each coordinate; each component is a class.
 
-    Where they fit (dim ≥ components − 1) the means are a randomly turned simplex: every two of them are
-    ``separation`` standard deviations apart. In fewer dimensions they are random directions of the same length.
+    If dim ≥ components − 1, the means form a randomly rotated simplex: all pairwise distances are ``separation``
+    standard deviations. In fewer dimensions they are random directions of the same length.
 
     Parameters
     ----------
     generator
-        Source of the means' directions and of the samples.
+        Generator for the means' directions and the samples.
     components
         Number of classes.
     dim

@@ -19,7 +19,7 @@ def idx(generator: torch.Generator, *, folder: str) -> Samples:
     """Images of a folder in the layout of MNIST, as [n, 1, height, width] of 0 … 255.
 
     The folder holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same with ``t10k``, each plain
-    or with ``.gz`` (the plain one is read where both exist). The authors' split into train and t10k is kept.
+    or with ``.gz`` (the plain one takes precedence). The authors' split into train and t10k is kept.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ def idx(generator: torch.Generator, *, folder: str) -> Samples:
     Raises
     ------
     DataError
-        If a file is missing or damaged, or images and labels do not fit together; the message names the file.
+        If a file is missing or damaged, or images and labels differ in number; the message names the file.
     """
     return read_folder(Path(folder).expanduser(), hint="another `folder`")
 
 
 def read_folder(folder: Path, hint: str) -> Samples:
-    """Return the samples of a folder of four IDX files (see `idx`); ``hint`` is what to try if one is missing."""
+    """Read a folder of four IDX files (see `idx`); ``hint`` is the error's hint for a missing one."""
     train, train_labels = _read_part(folder, "train", hint)
     test, test_labels = _read_part(folder, "t10k", hint)
     if train.shape[1:] != test.shape[1:]:

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its kin, read with suspicion.
+"""Safe reading of the IDX format of MNIST and similar data sets.
 
 A file is two zero bytes, one byte for the type of an entry (8: unsigned byte), one for the number r of dimensions,
 r sizes as big-endian 32-bit integers, and the entries in row-major order; it may be packed with gzip.
@@ -20,33 +20,33 @@ from numpy.typing import NDArray
 from elastic.data.regular_file import check_regular
 from elastic.errors import DataError
 
-#: Largest number of entries that a header may announce: no header, however wrong, fills the memory.
+#: Largest number of entries that a header may declare, so that a wrong header cannot exhaust memory.
 MOST_ENTRIES = 2**30
 
 UNSIGNED_BYTE = 8
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Return the unsigned bytes of an IDX file, packed (``.gz``) or not.
+    """Read the unsigned bytes of an IDX file, compressed (``.gz``) or not.
 
     Parameters
     ----------
     path
         The file.
     dimensions
-        How many it must have: 3 for images [n, height, width], 1 for labels [n].
+        Required number of dimensions: 3 for images [n, height, width], 1 for labels [n].
 
     Raises
     ------
     DataError
         If the file cannot be read, has another type or number of dimensions, no entries or more than
-        `MOST_ENTRIES`, or holds fewer or more bytes than it announces.
+        `MOST_ENTRIES`, or has fewer or more bytes than declared.
     """
     check_regular(path)
     try:
         with _open(path) as file:
             shape = _read_header(file, path, dimensions)
-            # One byte more than announced, to see whether there is one; a bomb is never unpacked further.
+            # Read one byte more than declared to detect excess; a decompression bomb is never unpacked further.
             content = file.read(prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, "be a readable IDX file", str(error)) from error

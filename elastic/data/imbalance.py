@@ -1,4 +1,4 @@
-"""Training sets in which some classes have fewer samples than others."""
+"""Imbalanced training sets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from elastic.data.contract import Samples
 from elastic.data.transforms import choose_per_class
 from elastic.errors import DataError
 
-#: "step": two sizes of class; "exponential": each class smaller than the one before by one factor.
+#: "step": two class sizes; "exponential": class sizes in geometric progression.
 Profile = Literal["step", "exponential"]
 
 
 def class_sizes(
     classes: int, largest: int, *, ratio: float, profile: Profile = "step", minority_classes: int | None = None
 ) -> list[int]:
-    """Return how many samples each class keeps, from the first class to the last; one at least.
+    """Compute the number of samples of each class, at least one.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def take_imbalanced(
     profile: Profile = "step",
     minority_classes: int | None = None,
 ) -> Samples:
-    """Return random samples of each class, as many as `class_sizes` says of the smallest class's number, in order.
+    """Subsample each class to its size from `class_sizes`, relative to the smallest class, preserving the order.
 
-    It is the classes that a network is told which are large or small. Where they are super-classes, each of their fine
-    classes has the size of its super-class, in terms of the smallest fine class's number.
+    The training classes are large or small. If they are super-classes, each of their fine classes has the size of its
+    super-class, relative to the smallest fine class.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def take_imbalanced(
     sizes = class_sizes(
         len(samples.classes), int(counts.min()), ratio=ratio, profile=profile, minority_classes=minority_classes
     )
-    # One permutation a class, whatever the ratio: the samples of a smaller class are some of a larger one's.
+    # One permutation per class for any ratio: smaller sizes select a subset of the samples of larger ones.
     owners = torch.zeros(len(names), dtype=torch.int64).scatter(0, strata, samples.labels)
     kept = choose_per_class(strata, None, generator, sizes=[sizes[owner] for owner in owners.tolist()])
     return samples.take(kept)

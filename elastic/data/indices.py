@@ -1,4 +1,4 @@
-"""Samples without inputs: each is known by its index alone."""
+"""Samples without inputs, identified by their index."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def indices(
 ) -> Samples:
     """One-hot indices of N train samples, for models whose features are free parameters.
 
-    Sample i is the i-th unit vector of R^N, whatever ``data.normalize`` says; classes follow one another. There is
-    nothing to hold out: the test split repeats the train split.
+    Sample i is the i-th unit vector of R^N for any ``data.normalize``; classes are consecutive. There are no other
+    samples to test on: the test split equals the train split.
 
     Parameters
     ----------

@@ -10,16 +10,16 @@ from elastic.data.contract import Samples
 
 
 def randomize_labels(samples: Samples, fraction: float, generator: torch.Generator) -> Samples:
-    """Return the samples, a random share of them with labels drawn uniformly from all classes.
+    """Replace the labels of a random share of the samples by labels drawn uniformly from all classes.
 
     The drawn label may be the true one, so that with K classes a share of fraction·(1 − 1/K) is wrong on average; at
-    fraction 1 labels say nothing about inputs. The samples that are relabelled at a smaller fraction are relabelled
-    alike at a larger one. Fine labels stay: they are not told to the network. Source: zhang2017understanding.
+    fraction 1 labels are independent of inputs. Samples relabelled at a smaller fraction get the same labels at a
+    larger one. Fine labels stay unchanged: the network is not trained on them. Source: zhang2017understanding.
 
     Parameters
     ----------
     fraction
-        Of the samples, rounded; 0 changes none.
+        Share of the samples, rounded; 0 changes none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Two rings in space, each through the other: no plane parts them, and inner products do not tell them apart."""
+"""Two linked rings in three dimensions, which are not linearly separable."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def linked_rings(
     samples_per_class: Count = 500,
     thickness: Annotated[float, Field(ge=0, lt=0.5)] = 0.1,
 ) -> Samples:
-    """Two linked tori in three dimensions, one a class: inputs [n, 3].
+    """Two linked tori in three dimensions, one per class: inputs [n, 3].
 
-    On this data relative similarity falls with the distance along a ring in linear networks as in nonlinear ones
-    (Pearson's r near −0.9 in both): it does not tell them apart. The data set `torus` does, and is that of he2020local.
+    On this data relative similarity falls with the distance along a ring in linear and in nonlinear networks (Pearson's
+    r near −0.9 in both), and does not distinguish them. The data set `torus`, that of he2020local, does.
 
     Both have a centre line of radius 1. The first lies flat around (−1/2, 0, 0), the second stands upright around
     (1/2, 0, 0): each passes through the middle of the other, and half a turn about the x-axis and a mirror exchange
@@ -33,7 +33,7 @@ def linked_rings(
     Parameters
     ----------
     generator
-        Source of the angles.
+        Generator for the angles.
     samples_per_class
         Samples drawn from each ring, before any split.
     thickness

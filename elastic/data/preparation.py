@@ -1,4 +1,4 @@
-"""From a data set's name to the train and test samples of one run."""
+"""Preparation of the train and test samples of one run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DATA_SET, _SPLIT, _PER_CLASS, _IMBALANCE, _LABEL_NOISE = range(5)
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data as a run sees them.
+    """The data of a run.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Prepared:
     digest
         SHA-256 of all parts' inputs, labels and class names, fine ones too.
     unseen
-        Samples of classes that are neither trained on nor tested, with labels of their own; None where there are none.
+        Samples of held-out classes, neither trained on nor tested, with their own labels; None if there are none.
     """
 
     train: Samples
@@ -60,43 +60,43 @@ def prepare(
     seed: int = 0,
     unseen: Sequence[int | str] | None = None,
 ) -> Prepared:
-    """Return a data set's samples after choice of classes, split, choice of samples, relabelling and normalisation.
+    """Load a data set, select classes, split it, select samples, add label noise and normalise it.
 
-    Each step that draws has a generator of its own, derived from ``seed``: asking for fewer samples does not change
-    the split. The global random state is neither read nor changed.
+    Each random step has its own generator, derived from ``seed``: selecting fewer samples does not change the split.
+    The global random state is neither read nor changed.
 
     Parameters
     ----------
     name
-        In the registry of data sets.
+        Registered name of the data set.
     options
-        Of the data set, as the protocol gives them.
+        Options of the data set in the protocol.
     per_class
-        Train samples of each class (each fine class, where there are super-classes), at random; None keeps all. The
-        test part is never thinned.
+        Number of random train samples of each class (each fine class, if there are super-classes); None keeps all. The
+        test split is never subsampled.
     classes
         Names of the classes to keep, in their new order; None keeps all.
     superclasses
         Groups of classes that become one class each (see `merge_classes`), in place of ``classes``.
     test_fraction
-        Share of each class that is drawn for testing. None keeps the authors' split, or draws 0.2 if there is none.
+        Share of each class drawn for testing. None keeps the authors' split, or draws 0.2 if there is none.
     imbalance
-        Options of `take_imbalanced`, which thins classes of the train part.
+        Options of `take_imbalanced`, which subsamples classes of the train split.
     label_noise
-        Share of the train samples whose labels are drawn at random.
+        Share of the train samples with random labels.
     normalize
         ``standardize`` (mean 0 and standard deviation 1 of all train pixels together) or ``none``.
     seed
-        0 or more.
+        Nonnegative integer.
     unseen
-        Names of classes that are kept aside (see `keep_aside`): all of their samples, normalised like the others.
+        Names of held-out classes (see `keep_aside`): all of their samples, normalised like the others.
 
     Raises
     ------
     UnknownName, OptionError
-        If there is no such data set, or it takes no such options.
+        If the data set is unknown, or its options are invalid.
     DataError
-        If the data are missing or damaged, not finite, or too few for what is asked.
+        If the data are missing, damaged, not finite, or too few for the requested options.
 
     Examples
     --------
@@ -149,9 +149,9 @@ def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> 
 
 
 def _check_labels(data: str, samples: Samples) -> None:
-    """Raise a DataError unless labels are positions of classes, whose names are texts or integers, each another.
+    """Raise a DataError unless labels are class indices, and class names are distinct strings or integers.
 
-    They become coordinates of a cube, which holds no characters that cannot be printed.
+    Names become coordinates of a cube, which must be printable.
     """
     names = (*samples.classes, *samples.fine_classes)
     for name in names:
@@ -172,7 +172,7 @@ def _check_labels(data: str, samples: Samples) -> None:
 
 
 def draws(seed: int, step: int) -> torch.Generator:
-    """Return the generator of one step of a run: independent of those of other steps and other seeds.
+    """Return the generator of one step, independent of those of other steps and seeds.
 
     `prepare` has the steps 0 (the data set), 1 (the split), 2 (samples per class), 3 (imbalance) and 4 (label noise).
     """

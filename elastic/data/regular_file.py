@@ -1,4 +1,4 @@
-"""Files of data are ordinary files: a pipe would keep a reader waiting, and a device may have no end."""
+"""Check that data files are regular files: reading a pipe may block, and a device may have no end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = {
 
 
 def check_regular(path: Path, hint: str = "the path of an ordinary file") -> None:
-    """Raise a DataError unless a path, links followed, is that of an ordinary file; nothing is opened.
+    """Raise a DataError unless a path, following links, is a regular file; opens nothing.
 
     >>> check_regular(Path("/dev/zero"))
     Traceback (most recent call last):
@@ -26,7 +26,7 @@ def check_regular(path: Path, hint: str = "the path of an ordinary file") -> Non
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
-    except (OSError, ValueError):  # missing, say, or with a null character in its name: so says whoever opens it
+    except (OSError, ValueError):  # missing, or with a null character in its name: reported when it is opened
         return
     if kind != stat.S_IFREG:
         raise DataError(f"`{path}`", "be an ordinary file", _KINDS.get(kind, "something else"), hint)

@@ -1,9 +1,9 @@
-"""Pickles read as data: arrays, containers, numbers and strings, and not one call more.
+"""Reading pickles as data without executing code: arrays, containers, numbers and strings.
 
-A pickle is a program; whoever loads it runs it. This reader looks up no names but those that NumPy's arrays (of every
-version and pickle protocol) and Python 2 strings need, and gives them functions of its own that only build arrays of
-plain numbers. Nor does it hash what a file makes up: a key that is a tuple of tuples of … takes a time that doubles
-with every level, or ends the process, so keys are texts, and there are no sets.
+Loading a pickle executes a program. This reader resolves only the names that NumPy's arrays (of every version and
+pickle protocol) and Python 2 strings need, and maps them to its own functions, which only build arrays of plain
+numbers. It does not hash arbitrary objects either: hashing nested tuples takes time exponential in the depth, or
+crashes the process; so keys must be strings, and there are no sets.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from elastic.data.regular_file import check_regular
 from elastic.errors import DataError
 from elastic.protocol.formatting import one_line
 
-#: Largest file that is read.
+#: Largest file size in bytes.
 MOST_BYTES = 2**31
 
 
 class _Array:
-    """An array as its pickle builds it: made empty, then given its state."""
+    """An array under construction: created empty, then given its state."""
 
     def __init__(self, value: np.ndarray | None = None) -> None:
         self.value = value
@@ -39,7 +39,7 @@ class _Array:
 
 
 class _Dtype:
-    """The type of an array's entries: a number of some bytes."""
+    """The dtype of an array: a plain number."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         name = code.decode("ascii") if isinstance(code, bytes) else str(code)
@@ -57,7 +57,7 @@ def _empty_array(*_: Any) -> _Array:
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: str, axis_order: Any = None) -> _Array:
-    """Return an array of pickle protocol 5: bytes in the order of rows ("C"), columns ("F") or permuted axes ("K")."""
+    """Build an array of pickle protocol 5 from bytes in row-major ("C"), column-major ("F") or permuted order ("K")."""
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
         raise pickle.UnpicklingError("an array of something else than plain numbers")
     array = np.frombuffer(content, dtype.value).reshape(tuple(map(int, shape)), order="F" if order == "F" else "C")
@@ -71,11 +71,11 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Return b"", which Python 3 spells as a call in protocol 2; with an argument it would make as many as it says."""
+    """Return b"", which protocol 2 encodes as a call ``bytes()``; with an argument it could allocate any size."""
     return b""
 
 
-#: All names that a pickle may look up, and what they stand for here.
+#: All names that a pickle may resolve, and their replacements.
 KNOWN: dict[tuple[str, str], Callable[..., Any] | type] = {
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
@@ -88,8 +88,10 @@ KNOWN: dict[tuple[str, str], Callable[..., Any] | type] = {
 }
 
 
-class _Reader(pickle._Unpickler):  # that of Python itself, whose steps can be replaced; C's cannot
-    """Reads data only."""
+class _Reader(
+    pickle._Unpickler
+):  # the pure-Python unpickler, whose opcodes can be overridden; those of the C version cannot
+    """Unpickler for data only."""
 
     stack: list[Any]
     append: Callable[[Any], None]
@@ -120,14 +122,14 @@ class _Reader(pickle._Unpickler):  # that of Python itself, whose steps can be r
         self.append(_put({}, items))
 
     def take_state(self) -> None:
-        """Give an array or a type its state; nothing else has one."""
+        """Set the state of an array or a dtype; rejects it for anything else."""
         state = self.stack.pop()
         if not isinstance(self.stack[-1], _Array | _Dtype):
             raise pickle.UnpicklingError("a state of something else than an array")
         self.stack[-1].__setstate__(state)
 
     def refuse_set(self) -> None:
-        """Refuse a set."""
+        """Reject sets."""
         raise pickle.UnpicklingError("a set")
 
     dispatch |= {pickle.SETITEM[0]: take_item, pickle.SETITEMS[0]: take_items, pickle.DICT[0]: take_dictionary}
@@ -146,12 +148,12 @@ def _put(dictionary: Any, items: list[Any]) -> dict[Any, Any]:
 
 
 def read_plain_pickle(path: Path) -> dict[str, Any]:
-    """Return the dictionary of a pickle whose keys are strings, arrays as NumPy arrays.
+    """Read a pickled dictionary with string keys; arrays become NumPy arrays.
 
     Raises
     ------
     DataError
-        If the file cannot be read, is no dictionary, or asks for code.
+        If the file cannot be read, is not a dictionary, or requires executing code.
     """
     hint = "a fresh copy of the file (python version)"
     check_regular(path, hint)
@@ -159,7 +161,7 @@ def read_plain_pickle(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"`{path}`", f"have at most {MOST_BYTES} bytes", f"{path.stat().st_size}", hint)
         with path.open("rb") as file:
-            # From memory, which ends: a file may announce any number of bytes to come.
+            # From memory, because a file may declare any number of bytes.
             content = _Reader(io.BytesIO(file.read(MOST_BYTES)), encoding="bytes").load()
     except DataError:
         raise

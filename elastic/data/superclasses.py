@@ -1,4 +1,4 @@
-"""Classes merged into super-classes: what a network is told, while the fine classes are kept beside it."""
+"""Merging of classes into super-classes for training, while fine labels are kept for measuring."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FIELD = "`data.superclasses`"
 
 
 def merge_classes(samples: Samples, superclasses: Mapping[str, Sequence[str | int]]) -> Samples:
-    """Return the samples of the grouped classes, labelled by their group; the classes stay on as fine labels.
+    """Relabel samples by super-class; the original classes become fine labels.
 
-    The setting of he2020local: a network is told a primary and an auxiliary super-class, and whether it tells the
-    fine classes inside them apart is asked of its local elasticity.
+    The setting of he2020local: a network is trained on a primary and an auxiliary super-class, and its local elasticity
+    shows whether it distinguishes the fine classes inside them.
 
     Parameters
     ----------
     samples
-        Of any classes; those in no group are left out.
+        Samples of any classes; those in no super-class are dropped.
     superclasses
-        Fine classes of each super-class, by its name. Super-classes are numbered in the order of the alphabet (the
-        order of keys in a file has no meaning), fine classes one super-class after the other, as they are given.
+        Fine classes of each super-class by name. Super-classes are sorted alphabetically (the order of keys in a file
+        is irrelevant); fine classes are ordered by super-class and then as given.
 
     Raises
     ------

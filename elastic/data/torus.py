@@ -1,4 +1,4 @@
-"""Two classes wound around one torus, each sample with its place along the way around."""
+"""Two classes on curves wound around a torus, with the position of each sample along its curve."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def torus(
     radius: Annotated[float, Field(gt=1)] = 8.0,
     twists: Annotated[int, Field(ge=0, le=1_000)] = 4,
 ) -> Samples:
-    r"""Two curves that wind around a torus opposite each other, as He and Su have them (he2020local): inputs [n, 3].
+    r"""Two curves that wind around a torus opposite each other, as in he2020local: inputs [n, 3].
 
     At the angle θ around the torus, drawn uniformly, the first class lies at
     $((r + s \sin k\theta) \cos\theta,\ (r + s \sin k\theta) \sin\theta,\ s \cos k\theta)$ with s = −1, the second at
-    the same with s = 1: radius r of the centre line, k twists around the tube of radius 1. The two are 2 apart at every
-    angle. ``geodesic`` is θ, with the period 2π: two samples are min(|Δθ|, 2π − |Δθ|) apart on the way around, which
-    is the distance that the authors compare similarities with.
+    the same with s = 1: radius r of the centre line, k twists around the tube of radius 1. Their distance is 2 at every
+    angle. ``geodesic`` is θ, with period 2π: the distance of two samples around the torus is min(|Δθ|, 2π − |Δθ|),
+    with which the authors compare similarities.
 
     Parameters
     ----------
     generator
-        Source of the angles.
+        Generator for the angles.
     samples_per_class
         Samples drawn from each curve, before any split.
     radius
         Radius r of the torus' centre line; its tube has radius 1.
     twists
-        Number k of times that each curve winds around the tube.
+        Number k of turns of each curve around the tube.
 
     Examples
     --------

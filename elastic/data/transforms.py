@@ -1,6 +1,6 @@
-"""What is done to any data set: pure functions from samples, or labels, to samples or positions.
+"""Transformations of data sets: pure functions from samples or labels to samples or indices.
 
-Every random choice is drawn from the generator that is handed over.
+All random choices use the generator that the caller passes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from elastic.errors import DataError
 
 
 def choose_classes(samples: Samples, classes: Sequence[str | int], *, field: str = "`data.classes`") -> Samples:
-    """Return the samples of these classes, which become 0 … K−1 in the order given; ``field`` is told in errors.
+    """Select the samples of some classes, relabelled 0 … K−1 in the given order; errors name ``field``.
 
     Raises
     ------
@@ -44,16 +44,16 @@ def choose_classes(samples: Samples, classes: Sequence[str | int], *, field: str
 
 
 def split(samples: Samples, test_fraction: float | None, generator: torch.Generator) -> tuple[Samples, Samples]:
-    """Return a train and a test part.
+    """Split samples into train and test.
 
-    Without a ``test_fraction`` the authors' own split is kept; where there is none, the fraction is 0.2. A drawn
-    split is stratified: of each class (each fine class, where there are super-classes) the fraction, rounded, goes to
-    test, and one sample at least to each part.
+    Without a ``test_fraction`` the authors' split is kept; if there is none, the fraction is 0.2. A random split is
+    stratified: of each class (each fine class, if there are super-classes) the rounded fraction is test, and each split
+    gets at least one sample.
 
     Raises
     ------
     DataError
-        If the fraction is not between 0 and 1, or some class would be missing from a part.
+        If the fraction is not between 0 and 1, or a class would be missing from a split.
     """
     if test_fraction is None and samples.is_test is not None:
         is_test = samples.is_test
@@ -75,7 +75,7 @@ def split(samples: Samples, test_fraction: float | None, generator: torch.Genera
 
 
 def take_per_class(samples: Samples, per_class: int, generator: torch.Generator) -> Samples:
-    """Return ``per_class`` random samples of each class (of each fine class, where there are any), in their old order.
+    """Select ``per_class`` random samples of each class (each fine class, if any), preserving the order.
 
     Raises
     ------
@@ -94,18 +94,18 @@ def take_per_class(samples: Samples, per_class: int, generator: torch.Generator)
 def choose_per_class(
     labels: Tensor, per_class: int | None, generator: torch.Generator, *, sizes: Sequence[int] | None = None
 ) -> Tensor:
-    """Return sorted positions of ``per_class`` random samples of each class.
+    """Return sorted indices of ``per_class`` random samples of each class.
 
     Parameters
     ----------
     labels
         [n] integers.
     per_class
-        How many of each class; all where this is None or the class has fewer.
+        Number per class; all if None or if the class has fewer.
     generator
-        Source of one permutation a class, in the order of the labels.
+        Generator of one permutation per class, in the order of the labels.
     sizes
-        How many of each class, where it is not the same for all.
+        Number for each class, if they differ.
 
     Examples
     --------
@@ -119,11 +119,11 @@ def choose_per_class(
 
 
 def choose_disjoint(labels: Tensor, first: int, second: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return sorted positions of ``first`` and, apart from those, of ``second`` random samples of each class.
+    """Return sorted indices of ``first`` random samples of each class, and of ``second`` different ones.
 
-    A class with fewer than first + second samples fills the second draw with samples that are left after the first,
-    then, for want of others, with samples of the first; neither draw holds a sample twice, so that a class with
-    fewer than ``first`` (or ``second``) samples gives all it has.
+    If a class has fewer than first + second samples, the second draw takes the remaining samples, then samples of the
+    first draw. Neither draw contains a sample twice: a class with fewer than ``first`` (or ``second``) samples
+    contributes all of them.
 
     Examples
     --------
@@ -138,11 +138,11 @@ def choose_disjoint(labels: Tensor, first: int, second: int, generator: torch.Ge
 
 
 def standardize(train: Samples, test: Samples) -> tuple[Samples, Samples]:
-    """Return both parts less the train part's mean, divided by its standard deviation: two numbers in all.
+    """Subtract the train split's mean from both splits and divide by its standard deviation, both scalars.
 
-    The mean is over all samples and all pixels, the deviation that of the population. Both are summed in float64
-    and rounded, the mean to a 2⁻²⁸th of the deviation, the deviation to float32: so the order of summation, which
-    depends on the number of threads, does not reach the data.
+    The mean is over all samples and pixels, the deviation that of the population. Both are summed in float64 and
+    rounded, the mean to a 2⁻²⁸th of the deviation, the deviation to float32, so that the result does not depend on the
+    order of summation, which varies with the number of threads.
 
     Raises
     ------
@@ -172,12 +172,12 @@ def standardize(train: Samples, test: Samples) -> tuple[Samples, Samples]:
 
 
 def _float64_chunks(samples: Samples) -> Iterator[Tensor]:
-    """Yield the inputs in float64, some thousand at a time: a copy of the whole would double the memory."""
+    """Yield the inputs in float64 in chunks, because a complete copy would need too much memory."""
     return (chunk.double() for chunk in samples.inputs.split(4096))
 
 
 def _stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Return the mask [n] of the test part."""
+    """Return the mask [n] of the test split."""
     is_test = torch.zeros(len(labels), dtype=torch.bool)
     for members in _shuffled_classes(labels, generator):
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
@@ -186,6 +186,6 @@ def _stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> 
 
 
 def _shuffled_classes(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """Return the positions of each class, each class in random order."""
+    """Return the indices of each class, in random order."""
     members = [(labels == label).nonzero().flatten() for label in labels.unique()]
     return [positions[torch.randperm(len(positions), generator=generator)] for positions in members]

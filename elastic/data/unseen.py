@@ -1,4 +1,4 @@
-"""Classes that are kept aside: no network is trained on them, and none of its outputs stands for them."""
+"""Held-out classes, on which no network is trained and for which it has no output."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ def keep_aside(
     classes: Sequence[str | int] | None = None,
     superclasses: Mapping[str, Sequence[str | int]] | None = None,
 ) -> tuple[list[str | int] | None, Samples]:
-    """Return the classes that are trained on, and the samples of those that are not.
+    """Separate the held-out classes from those for training.
 
     Parameters
     ----------
     samples
-        Of all classes.
+        Samples of all classes.
     unseen
-        Names of the classes that are kept aside, in their new order.
+        Names of the held-out classes, in their new order.
     classes
-        Names of the classes that are trained on; None: all others.
+        Names of the training classes; None: all others.
     superclasses
-        Groups of classes that are trained on, in place of ``classes``.
+        Super-classes for training, in place of ``classes``.
 
     Returns
     -------
     tuple
-        ``classes``, None where there are super-classes; and the samples of the unseen classes, both of the authors'
-        parts together, labelled 0 … U−1.
+        ``classes``, None if there are super-classes; and the samples of the held-out classes from both splits of the
+        authors, labelled 0 … U−1.
 
     Raises
     ------
     DataError
-        If a class is unknown, given twice, or trained on too; or if fewer than two are left to train on.
+        If a class is unknown, given twice, or also a training class; or if fewer than two are left for training.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Figures: one function each, a cube in, a matplotlib Figure out."""
+"""Figures: functions that draw a cube and return a matplotlib Figure."""

@@ -1,4 +1,4 @@
-"""How the end of training differs along an axis of the study, layer by layer."""
+"""Figure that compares the end of training along an axis of the study, layer by layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from elastic.figures.contract import (
 from elastic.figures.depth_profile import finish, panels_of
 from elastic.registry import nearest
 
-#: Values of the axis drawn, evenly chosen; and how far apart, in layers, their bars stand.
+#: Most values of the axis drawn, evenly spaced; and the offset of their error bars, in layers.
 VALUES, APART = 6, 0.11
 
 
@@ -48,29 +48,29 @@ def axis_comparison(
     epoch: float = -1,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw a metric of collapse, and locality, by layer at the end of training, a line for each value of an axis.
+    """Draw a metric of collapse, and locality, by layer at the end of training: one line per value of an axis.
 
     Parameters
     ----------
     cube
-        Of a study with an axis beside the seed.
+        Cube of a study with an axis other than the seed.
     axis
-        Of the study; by default the first that is not the seed and that ``where`` leaves open.
+        Axis of the study; by default the first one other than the seed that ``where`` does not select.
     metric
-        Variable [seed, epoch, layer, …] of the left panel; the right one, where it is measured, shows locality.
+        Variable [seed, epoch, layer, …] of the left panel; the right one, if measured, shows locality.
     split
-        Samples on which the metric is taken.
+        Split on which the metric is measured.
     epoch
-        Probed epoch; −1 is the last that each value of the axis has.
+        Probed epoch; −1 is the last one of each value of the axis.
     where
-        Labels on the study's axes, {axis: label}; the first of every other axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the study has no such axis, or the cube holds nothing of the metric, split, epoch or label asked for.
+        If the study has no other axis, or the cube lacks the metric, split, epoch or label.
     OptionError
-        If the axis is none of the study's.
+        If the study has no such axis.
     """
     shown = panels_of(cube, metric, split=split, where=where)
     axis = chosen_axis(shown[0], axis)
@@ -89,7 +89,7 @@ def axis_comparison(
 
 
 def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
-    """Return the axis asked for, or the first one that is open.
+    """Return the requested axis, or the first one that is not selected.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
 
 
 def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], epoch: float) -> list[xr.Dataset]:
-    """Draw values [axis, seed, epoch, layer] against the layers, bars of the labels side by side; return the drawn."""
+    """Draw values [axis, seed, epoch, layer] by layer, with error bars side by side; return what was drawn."""
     values = measured(values, "epoch", "layer")
     positions, drawn = np.arange(values.sizes["layer"]), []
     looks = line_styles(len(labels), ordered=bool(np.issubdtype(values[axis].dtype, np.number)))
@@ -129,6 +129,6 @@ def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], 
 
 
 def at_epoch(values: xr.DataArray, epoch: float) -> xr.DataArray:
-    """Return the values at a probed epoch; the last one is the last at which these have a finite value."""
+    """Select a probed epoch; the last one is the last with a finite value."""
     probed = values.dropna("epoch", how="all") if epoch < 0 else values
     return select(probed if probed.sizes["epoch"] else values, "epoch", epoch)

@@ -1,4 +1,4 @@
-"""The geometry of the class means: whether their angles become those of a simplex."""
+"""Figure of the angles between class means, compared with those of a simplex."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from elastic.figures.page import NARROW
 from elastic.figures.points import draw_points
 from elastic.figures.style import as_pixels
 
-#: Of the cosines: the ends of the whisker, of the box, and the median.
+#: Quantiles of the cosines: whisker, box, median.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-#: Classes up to which each one is named, where no name is longer than so many letters.
+#: Most classes, and most characters of a name, for which every class is labelled.
 NAMED, SHORT = 12, 2
 
-#: Letters of a title that one line above a matrix has room for.
+#: Most characters of a one-line title above a matrix.
 TITLE = 20
 
-#: Layers beyond which markers shrink.
+#: Number of layers above which markers shrink.
 MANY = 12
 
 
@@ -61,27 +61,27 @@ def class_mean_geometry(
 ) -> Figure:
     """Draw the cosines between class means by layer, early and late, against −1/(K−1) of a simplex.
 
-    Left, of the cosines cos(μ_j − μ_G, μ_k − μ_G) of all pairs j ≠ k the median with its interval over the seeds, box
-    (quartiles) and whisker (5 % to 95 %), each the mean over the seeds of that seed's quantile. Right, the cosines of
-    one layer class by class, mean over the seeds, with the simplex' value marked at the colour bar.
+    Left: box plots of the cosines cos(μ_j − μ_G, μ_k − μ_G) of all pairs j ≠ k, with the median and its interval over
+    the seeds; box (quartiles) and whisker (5 % to 95 %) are means over the seeds of each seed's quantiles. Right: the
+    matrix of cosines of one layer, mean over the seeds, with the value of a simplex marked on the colour bar.
 
     Parameters
     ----------
     cube
-        Of a study with a group ``collapse``.
+        Cube of a study with the group ``collapse``.
     split
-        Samples whose class means are taken.
+        Split whose class means are shown.
     epochs
         Two probed epochs; −1 is the last. The first and the last by default.
     layer
-        Drawn class by class; the last hidden one by default.
+        Layer of the matrices; by default the last hidden one.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold ``class_cosine``, or not the split, epoch, layer or label asked for.
+        If the cube lacks ``class_cosine``, or the split, epoch, layer or label.
     """
     values, setting = first_setting(read(cube, "class_cosine", split=split, where=where))
     values = measured(values, "epoch", "layer").transpose("seed", "epoch", "layer", "class", "other_class")
@@ -110,14 +110,14 @@ def simplex_cosine(cosines: xr.DataArray) -> float:
 
 
 def apart(cosines: xr.DataArray) -> xr.DataArray:
-    """Return cosines [class, other_class] without the diagonal, which is 1 always."""
+    """Mask the diagonal of cosines [class, other_class], which is always 1."""
     return cosines.where(~np.eye(cosines.sizes["class"], dtype=bool))
 
 
 def pair_quantiles(cosines: xr.DataArray) -> xr.DataArray:
     """Return the quantiles [seed, layer, quantile] over pairs of classes of cosines [seed, layer, class, other_class].
 
-    Every pair counts once; one that has no cosine, as a class mean lies on the global mean, is left out.
+    Every pair counts once; pairs without a cosine (a class mean equals the global mean) are skipped.
 
     >>> cosines = xr.DataArray([[1.0, 0.2, 0.4], [0.2, 1.0, 0.6], [0.4, 0.6, 1.0]], dims=("class", "other_class"))
     >>> pair_quantiles(cosines).values.round(2)
@@ -137,7 +137,7 @@ def pair_quantiles(cosines: xr.DataArray) -> xr.DataArray:
 
 
 def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
-    """Draw the quantiles of the cosines by layer, epochs side by side; return the last medians that were drawn."""
+    """Draw the quantiles of the cosines by layer, with epochs side by side; return the last medians drawn."""
     axes.axhline(simplex_cosine(chosen[0]), color=ink(0.9), linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
     width = 0.8 / len(chosen)
     for i, (cosines, look) in enumerate(zip(chosen, line_styles(len(chosen), ordered=True), strict=True)):
@@ -167,7 +167,7 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
 
 
 def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.DataArray], *, wide: bool) -> None:
-    """Draw cosines [class, other_class] of the epochs, with one colour bar on which a simplex is marked."""
+    """Draw cosines [class, other_class] of the epochs, with a colour bar that marks the value of a simplex."""
     simplex = simplex_cosine(matrices[0])
     values = np.append(np.stack(matrices), simplex)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -188,7 +188,7 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
 
 
 def name_classes(axes: Axes, labels: np.ndarray, *, below: bool, wide: bool) -> None:
-    """Name every class where there is room for it, else none; below the last matrix too."""
+    """Label every class if the labels fit, else none; also below the last matrix."""
     names = [literal(str(label)) for label in labels]
     room = wide and len(names) <= NAMED and max(map(len, names)) <= SHORT
     axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])

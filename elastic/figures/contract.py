@@ -1,7 +1,7 @@
-"""What a figure is, and how one is added: one function under `figure`, a study's cube in, a Figure out.
+"""The interface of figures: a function with the decorator `figure` that draws a cube and returns a Figure.
 
-Its keyword-only parameters are options of ``study.plot.<figure>(…)``. What a cube does not hold it tells with
-`elastic.errors.NotMeasured`. The other functions here are what figures share.
+Its keyword-only parameters are the options of ``study.plot.<figure>(…)``. It raises `elastic.errors.NotMeasured` if the
+cube lacks what it shows. The other functions of this module are shared by figures.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ __all__ = [
     "variable_name",
 ]  # fmt: skip
 
-#: Points up to which a line marks each one.
+#: Most points of a line with markers.
 MARKED = 24
 
-#: A cube in, a Figure out; options are keyword-only.
+#: Function from a cube to a Figure; its options are keyword-only.
 FigureFunction = Callable[..., Figure]
 
 
-#: Said of every figure, after its own parameters.
+#: Parameters of every figure, appended to its docstring.
 SHARED = """    width
-        In inches; panels stand below each other where they have no room side by side.
+        Width in inches; panels that do not fit side by side are placed below each other.
     caption
-        Whether a caption is drawn below the figure: what is averaged, over how many seeds, what a band is.
+        Whether to draw a caption below the figure: the averages, the number of seeds, the meaning of bands.
     ax
-        Axes, one a panel, or a figure or subfigure of matplotlib, in which it is drawn; by default a new page.
+        Axes (one per panel), or a figure or subfigure of matplotlib to draw in; by default a new figure.
     theme
         "light", or "dark" for a dark page.
 """
@@ -70,7 +70,8 @@ SHARED = """    width
 def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction]:
     """Register a function ``(cube: xarray.DataTree, *, options) -> matplotlib.figure.Figure``, drawn in `STYLE`.
 
-    What it draws on is `canvas` or `panels`. The figure takes ``width``, ``caption``, ``ax`` and ``theme``, too.
+    The function draws on `canvas` or `panels`. The decorator adds the options ``width``, ``caption``, ``ax`` and
+    ``theme``.
     """
 
     def enter(function: FigureFunction) -> FigureFunction:
@@ -108,7 +109,7 @@ SHARED_TYPES = {"width": float | None, "caption": bool | None, "ax": Any, "theme
 
 
 def describe(draw: FigureFunction, function: FigureFunction) -> None:
-    """Add the options that every figure has to the signature and the docstring of one."""
+    """Add the common options of all figures to the signature and the docstring of one."""
     own, shared = inspect.signature(function), inspect.signature(draw, follow_wrapped=False)
     added = [shared.parameters[name] for name in SHARED_TYPES]
     draw.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
@@ -119,12 +120,12 @@ def describe(draw: FigureFunction, function: FigureFunction) -> None:
 
 
 def check_names(figure_name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse options that a figure does not have.
+    """Validate the names of a figure's options.
 
     Raises
     ------
     OptionError
-        For the first of them, with the nearest known name.
+        For the first unknown one, with the closest known name.
     """
     for name in options:
         if name not in known:
@@ -133,19 +134,19 @@ def check_names(figure_name: str, options: Mapping[str, Any], known: Sequence[st
 
 
 def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.DataArray, str]:
-    """Return the values at the first setting of every axis but the seed, and words that say which settings these are.
+    """Select the first label of every axis except the seed, and describe the selection.
 
     Parameters
     ----------
     values
-        Of a cube.
+        Variable of a cube.
     keep
-        Axes that stay.
+        Axes to keep.
 
     Raises
     ------
     OptionError
-        If a dim that figures draw along has been chosen from (``where`` is for the axes of a study).
+        If ``where`` has selected a dim that figures draw along: it is only for the axes of a study.
 
     Examples
     --------
@@ -159,19 +160,19 @@ def first_setting(values: xr.DataArray, keep: Collection[str] = ()) -> tuple[xr.
         raise OptionError(f"`where.{chosen[0]}`", "be an axis of the study other than seed", repr(chosen[0]), hint)
     open_axes = [axis for axis in settings_axes(values) if axis not in keep]
     first = values.isel(dict.fromkeys(open_axes, 0))
-    # An axis may have the name of a coordinate along the layers, which then has another.
+    # An axis may have the name of a coordinate along the layers, which is then renamed.
     own = RESERVED - {name for name, other in ALONG_DIMS.items() if other in first.coords or name in values.dims}
     settings = [str(name) for name in first.coords if name not in own and not first[name].dims]
-    told = [
+    settings = [
         f"{axis.replace('_', ' ')} = {value_words(first[axis].values[()])}"
         + (f" (first of {values.sizes[axis]})" if values.sizes.get(axis, 1) > 1 else "")
         for axis in settings
     ]
-    return first, f"at {', '.join(told)}" if told else ""
+    return first, f"at {', '.join(settings)}" if settings else ""
 
 
 def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
-    """Return the values without those labels of the dims at which nothing is finite.
+    """Drop labels without finite values.
 
     Raises
     ------
@@ -193,16 +194,16 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
 
 
 def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
-    """Return the words of a caption for values of `over_seeds`: how many seeds, and what the band or bar is.
+    """Describe averages over seeds for a caption: the number of seeds, and the meaning of the band or bar.
 
     Parameters
     ----------
     found
-        All that the figure draws.
+        Results of `over_seeds` that the figure draws.
     log
-        Whether it was drawn with ``log``; None if some of it was, in panels with a logarithmic axis.
+        Whether they were computed with ``log``; None if only those in panels with a logarithmic axis.
     drawn
-        How the interval is drawn.
+        How intervals are drawn, such as "band".
 
     >>> interval_words(over_seeds(xr.DataArray([1.0, 2.0, 4.0], dims="seed"), log=True), log=True)
     'geometric mean over 3 seeds, band: 95 % interval (t, of the log)'
@@ -215,16 +216,19 @@ def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "b
 
 
 def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
-    """Return `is_positive` of several variables, or None if they differ: what `interval_words` asks."""
+    """Return `is_positive` of several variables, or None if they differ, for `interval_words`."""
     kinds = {is_positive(values) for values in panels}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def draw_line(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
-    """Draw the estimates of `over_seeds` as a line and their interval, where there is one, as a band."""
-    # Markers show where something was measured; of more than so many they would hide the line.
+    """Draw the estimates of `over_seeds` as a line and their intervals as a band."""
+    # Markers show the measured points; too many would hide the line.
     marks = {"marker": ""} if found["estimate"].size > MARKED else {}
     (line,) = axes.plot(positions, found["estimate"], **{**look, **marks})
     if bool(found["lower"].notnull().any()):
-        shade, edge = to_rgba(line.get_color(), 0.1), to_rgba(line.get_color(), 0.55)  # edges part bands that overlap
+        shade, edge = (
+            to_rgba(line.get_color(), 0.1),
+            to_rgba(line.get_color(), 0.55),
+        )  # edges separate overlapping bands
         axes.fill_between(positions, found["lower"], found["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5)

@@ -1,4 +1,4 @@
-"""How collapse and locality run through the layers, epoch by epoch."""
+"""Figure of collapse and locality as functions of depth, at several epochs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from elastic.figures.contract import (
     variable_label,
 )
 
-#: Epochs drawn unless told otherwise, evenly chosen from those probed.
+#: Number of epochs drawn by default, evenly spaced among the probed ones.
 EPOCHS = 5
 
 
@@ -48,25 +48,25 @@ def depth_profile(
     epochs: Sequence[float] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw a metric of collapse, and locality, against depth: a line an epoch with its interval over the seeds.
+    """Draw a metric of collapse, and locality, against depth: one line per epoch with intervals over the seeds.
 
     Parameters
     ----------
     cube
-        Of a study.
+        Cube of a study.
     metric
-        Variable [seed, epoch, layer, …] of the left panel; the right one, where it is measured, shows locality.
+        Variable [seed, epoch, layer, …] of the left panel; the right one, if measured, shows locality.
     split
-        Samples on which the metric is taken.
+        Split on which the metric is measured.
     epochs
         Probed epochs; −1 is the last. Five of them by default.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube holds neither, or not the metric, split, epoch or label asked for.
+        If the cube has neither, or lacks the metric, split, epoch or label.
     """
     shown = panels_of(cube, metric, split=split, where=where)
     drawn, grid, _ = panels(len(shown), 3.1)
@@ -82,12 +82,12 @@ def depth_profile(
 
 
 def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArray]:
-    """Return the metric and locality, or the one of them that the cube holds.
+    """Return the metric and locality, or the one that the cube has.
 
     Raises
     ------
     NotMeasured
-        If it holds neither, or not the metric that was asked for by name.
+        If it has neither, or lacks a metric requested by name.
     """
     try:
         panels = [read(cube, metric, **choice)]
@@ -102,7 +102,7 @@ def panels_of(cube: xr.DataTree, metric: str, **choice: Any) -> list[xr.DataArra
 
 
 def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> list[xr.Dataset]:
-    """Draw values [seed, epoch, layer] against the layers, from early (light) to late (dark); return what was drawn."""
+    """Draw values [seed, epoch, layer] by layer, from early (light) to late (dark); return what was drawn."""
     drawn: list[xr.Dataset] = []
     for epoch, look in zip(epochs, line_styles(len(epochs), ordered=True), strict=True):
         chosen = select(values, "epoch", epoch)
@@ -114,7 +114,7 @@ def draw_profiles(axes: Axes, values: xr.DataArray, epochs: Sequence[float]) -> 
 
 
 def finish(axes: Axes, values: xr.DataArray) -> None:
-    """Name the y axis, make it logarithmic where that is natural, and mark where locality means nothing: at 1."""
+    """Label the y axis, make it logarithmic for positive variables, and mark the neutral value 1 of locality."""
     axes.set_ylabel(variable_label(values))
     if values.name == "locality":
         axes.axhline(1, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)

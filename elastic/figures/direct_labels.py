@@ -1,4 +1,4 @@
-"""Names of lines at their ends, in place of a legend: where bands overlap, a reader need not match colours."""
+"""Labels at the ends of lines, in place of a legend: readers need not match colours of overlapping bands."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from matplotlib.axes import Axes
 from elastic.figures.page import height_of
 from elastic.figures.style import ink
 
-#: Points: size of a name, distance between the middles of two, and what lies above and below the axes.
+#: In points: font size, distance between the centres of labels, and margin above and below the axes.
 SIZE, APART, OUTSIDE = 9.0, 12.0, 65.0
 
 
 def label_ends(axes: Axes, title: str = "") -> None:
-    """Write the name of each labelled line beside its last point, moved apart where they would overlap.
+    """Write the label of each line next to its last point, without overlaps.
 
     Parameters
     ----------
     axes
-        After the drawing: its limits and scales stand.
+        Axes with final limits and scales.
     title
-        Above the names.
+        Title above the labels.
     """
     ends = [
         (line, *np.asarray(line.get_xydata())[-1]) for line in axes.lines if not str(line.get_label()).startswith("_")
@@ -46,7 +46,7 @@ def label_ends(axes: Axes, title: str = "") -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Return places at least a gap apart, in the order of the heights and as near to them as that allows.
+    """Return positions at least ``gap`` apart, in the order of the heights and as close to them as possible.
 
     Examples
     --------

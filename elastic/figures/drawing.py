@@ -1,4 +1,4 @@
-"""Drawing a study's figures into files."""
+"""Writing a study's figures to files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from elastic.study import Study
 
 FORMATS = ("svg", "pdf", "png")
 
-#: Dots an inch of PNG files; drawings of cells inside SVG and PDF files have them too.
+#: Resolution of PNG files, and of rasterised cells in SVG and PDF files, in dots per inch.
 DOTS = 200
 
 
 def on_stderr(line: str) -> None:
-    """Write a line where it does not mix with the names of files."""
+    """Write a line to standard error, separate from the names of files."""
     print(line, file=sys.stderr)
 
 
@@ -35,35 +35,35 @@ def draw(
     folder: Path | None = None,
     **look: Any,
 ) -> Iterator[Path]:
-    """Draw figures of a study and yield the files: ``figures/<name>.svg``, ``.pdf`` and ``.png``.
+    """Draw figures of a study and yield the written files: ``figures/<name>.svg``, ``.pdf`` and ``.png``.
 
     Parameters
     ----------
     study
-        Whose cube is drawn.
+        The study to draw.
     names
-        Registered figures; by default all that show something the study measured.
+        Registered figures; by default all for which the cube has values.
     tell
-        Is given lines about the figures that were left out, and what they show.
+        Called with lines about omitted figures.
     settings
-        Options of the figures that are named, as ``option=value``, the value in YAML.
+        Options of the named figures, as ``option=value`` with the value in YAML.
     formats
-        Of `FORMATS`.
+        Names from `FORMATS`.
     folder
-        To write into; ``figures`` in the study's folder by default.
+        Output folder; ``figures`` in the study's folder by default.
     look
         ``width``, ``caption`` and ``theme`` of all figures.
 
     Raises
     ------
     UnknownName
-        If a name is no figure.
+        If a figure is not registered.
     OptionError
-        If a setting is no option of a figure, or has a value of another type.
+        If a figure lacks an option, or a value has the wrong type.
     NotMeasured
-        If the cube does not hold what a figure that was asked for shows.
+        If the cube lacks the variables of a requested figure.
     StudyError
-        If it holds nothing that any figure shows.
+        If the cube lacks the variables of all figures.
     """
     entries = [registry("figures").get(name) for name in dict.fromkeys(names)] or list(in_order())
     options = options_of(entries if names else [], settings)
@@ -84,7 +84,7 @@ def draw(
         into.mkdir(parents=True, exist_ok=True)
         for ending in dict.fromkeys(formats):
             path = into / f"{entry.name}.{ending}"
-            with styled():  # a figure of an outsider may not be a PaperFigure
+            with styled():  # figures of other packages may not be a PaperFigure
                 figure.savefig(path, dpi=DOTS)
             yield path
         drawn += 1
@@ -96,7 +96,7 @@ def draw(
 
 
 def why_left_out(error: ElasticError) -> str:
-    """Return what a figure that shows nothing of a study shows: a part that was not asked for is no mistake.
+    """Describe why a figure is omitted.
 
     >>> hint = "elastic status"
     >>> why_left_out(NotMeasured("`class_cosine`", "be a variable of the cube", "'class_cosine'", hint))
@@ -114,21 +114,21 @@ def why_left_out(error: ElasticError) -> str:
 
 
 def options_of(entries: Sequence[Entry], settings: Sequence[str]) -> dict[str, Any]:
-    """Return the options that settings give to figures, checked against each of them.
+    """Parse options of figures and validate them for each figure.
 
     Parameters
     ----------
     entries
-        Figures that have them.
+        The figures.
     settings
         ``option=value``, or ``where.<axis>=label`` for an entry of a mapping; the value is YAML.
 
     Raises
     ------
     OptionError
-        If no figure is named, a figure has no such option, or the value is of another type.
+        If no figure is named, a figure lacks the option, or the value has the wrong type.
     ProtocolError
-        If a setting is not of this shape.
+        If a setting does not have this form.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Words and numbers at the axes of figures: names of layers and metrics, ticks of logarithmic axes, the caption."""
+"""Text in figures: names of layers and metrics, ticks of logarithmic axes, panel letters, the caption."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from elastic.display.layer_names import short_names
 from elastic.figures.page import has_caption, width_of
 from elastic.figures.style import PaperFigure, ink
 
-#: Formulas up to this length stand at the axis beside the name.
+#: Longest formula that an axis label includes.
 FORMULA = 20
 
-#: Letters of a caption an inch.
+#: Characters of a caption per inch.
 LETTERS = 14
 
-#: Layers up to which each one is named, along x and along y.
+#: Most layers of which every one is labelled, along x and along y.
 NAMED, ROWS = 9, 24
 
 
 def layer_names(layers: Sequence[Any] | np.ndarray) -> list[str]:
-    r"""Return short names of layers, distinct where the layers are; a ``$`` in one is no mathematics.
+    r"""Return distinct short names of layers, with escaped ``$``.
 
     >>> layer_names(["input", "hidden_1", "conv_2", "stage_3_block_1", "penultimate", "logits"])
     ['input', 'h1', 'c2', 's3b1', 'penult.', 'logits']
@@ -44,7 +44,7 @@ def layer_names(layers: Sequence[Any] | np.ndarray) -> list[str]:
 
 
 def literal(text: str) -> str:
-    r"""Return a text of a user so that matplotlib shows it as it stands: dollars do not enclose mathematics.
+    r"""Escape a user's text for matplotlib, which reads text between dollars as mathematics.
 
     >>> print(literal("a$b$"), literal(literal("a$b$")))
     a\$b\$ a\$b\$
@@ -53,7 +53,7 @@ def literal(text: str) -> str:
 
 
 def mark_layers(axes: Axes, layers: Sequence[Any] | np.ndarray, *, along: str = "x") -> None:
-    """Name the layers at positions 0, 1, … along an axis: each one, or of many every second or third, and the last."""
+    """Label the layers at positions 0, 1, … along an axis: all, or of many every n-th and the last."""
     names, count = layer_names(layers), len(layers)
     step = -(-count // (NAMED if along == "x" else ROWS))
     shown = [i for i in range(count) if i == count - 1 or (i % step == 0 and count - 1 - i >= step)]
@@ -64,7 +64,7 @@ def mark_layers(axes: Axes, layers: Sequence[Any] | np.ndarray, *, along: str = 
 
 
 def variable_name(values: xr.DataArray) -> str:
-    """Return a variable's name as papers write it.
+    """Return a variable's name in the notation of papers.
 
     >>> variable_name(xr.DataArray(0.0, name="nc2_etf_error"))
     'NC2 ETF error'
@@ -74,7 +74,7 @@ def variable_name(values: xr.DataArray) -> str:
 
 
 def split_words(values: xr.DataArray) -> str:
-    """Return the words of a caption for the split on which values were taken, if they were taken on one.
+    """Describe the split of values for a caption; "" without a split.
 
     >>> split_words(xr.DataArray(0.0, name="nc1", coords={"split": "train"}))
     'NC1 on training samples'
@@ -86,7 +86,7 @@ def split_words(values: xr.DataArray) -> str:
 
 
 def variable_label(values: xr.DataArray) -> str:
-    """Return what an axis says of a variable: its name, and its formula where that is short.
+    """Return the axis label of a variable: its name, and its formula if short.
 
     >>> variable_label(xr.DataArray(0.0, name="nc1", attrs={"formula": "tr(Σ_W Σ_B⁺)/K"}))
     'NC1  tr(Σ$_{W}$ Σ$_{B}$⁺)/K'
@@ -101,7 +101,7 @@ def variable_label(values: xr.DataArray) -> str:
 
 
 def value_words(label: Any) -> str:
-    """Return a label of an axis of a study as a reader writes it.
+    """Format a label of an axis of a study.
 
     >>> value_words(0.0), value_words(np.float64(0.0005)), value_words("adam")
     ('0', '0.0005', 'adam')
@@ -110,7 +110,7 @@ def value_words(label: Any) -> str:
 
 
 def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
-    """Return at most so many labels, evenly chosen, the first and the last among them.
+    """Select at most ``count`` evenly spaced labels, including the first and the last.
 
     >>> evenly([0, 1, 2, 4, 8, 16, 32], 4)
     [0, 2, 8, 32]
@@ -120,15 +120,15 @@ def evenly(labels: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
 
 
 def epoch_axis(axes: Axes, epochs: Sequence[float] | np.ndarray) -> None:
-    """Make the x axis one of epochs: logarithmic from the first one after 0 on, with room for epoch 0 before it.
+    """Set up the x axis for epochs: logarithmic from the first epoch after 0, linear from 0 to it.
 
     Parameters
     ----------
     axes
-        Drawn in.
+        The axes.
     epochs
-        That are drawn. The logarithmic part begins at epoch 1, or where the first epoch after 0 is a fraction, at the
-        power of ten below it.
+        Drawn epochs. The logarithmic part begins at epoch 1, or if the first epoch after 0 is a fraction, at the power
+        of ten below it.
     """
     first = min((epoch for epoch in epochs if epoch > 0), default=1)
     begin = 10.0 ** min(0, int(np.floor(np.log10(first))))
@@ -139,13 +139,13 @@ def epoch_axis(axes: Axes, epochs: Sequence[float] | np.ndarray) -> None:
 
 
 def log_ticks(axes: Axes, along: str = "y") -> None:
-    """Make an axis logarithmic, after the drawing, with numbers that suit its range."""
+    """Make an axis logarithmic, after drawing, with tick labels that suit its range."""
     (axes.set_yscale if along == "y" else axes.set_xscale)("log")
     log_numbers(axes.yaxis if along == "y" else axes.xaxis)
 
 
 def log_numbers(axis: Axis) -> None:
-    """Write numbers at a logarithmic axis, or that of a colour bar, that suit its range: decades, or 1, 2 and 5."""
+    """Set tick labels of a logarithmic axis or colour bar that suit its range: decades, or 1, 2 and 5."""
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
     if decades < 0.7:
@@ -159,7 +159,7 @@ def log_numbers(axis: Axis) -> None:
 
 
 def _plain(value: float, _: int | None = None) -> str:
-    """Return a number as a reader writes it: 0.05, 1, 200, and powers of ten beyond."""
+    """Format a number: 0.05, 1, 200, and powers of ten beyond."""
     if 1e-2 <= value < 1e4:
         return f"{value:.4g}"
     power = int(np.floor(np.log10(value) + 1e-9)) if value > 0 else 0
@@ -168,7 +168,7 @@ def _plain(value: float, _: int | None = None) -> str:
 
 
 def letter_panels(panels: Sequence[Axes] | np.ndarray) -> None:
-    """Letter the panels of a figure a, b, c, … in bold above their top left corners; one panel alone has none."""
+    """Label panels a, b, c, … in bold above their top left corners; a single panel has no label."""
     if len(panels) < 2:
         return
     for letter, axes in zip(ascii_lowercase, panels, strict=False):
@@ -186,9 +186,9 @@ def letter_panels(panels: Sequence[Axes] | np.ndarray) -> None:
 
 
 def caption(drawn: Figure, *lines: str) -> None:
-    """Write small lines below a figure: how many seeds, what the band is, which setting is shown.
+    """Write the caption below a figure: number of seeds, meaning of the band, shown setting.
 
-    They are kept as ``caption_text`` of the figure, also where no caption is drawn.
+    The text is also stored as ``caption_text`` of the figure, even if no caption is drawn.
     """
     text = literal("; ".join(line for line in lines if line))
     if isinstance(drawn, PaperFigure):

@@ -1,4 +1,4 @@
-"""The layers that a figure about hidden features shows: those asked for, or those between input and output."""
+"""Selection of layers for figures: the requested ones, or those between input and output."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from elastic.analysis.reading import at_layers, hidden_layers
 
 
 def chosen_layers(values: xr.DataArray, layers: Sequence[str] | None = None) -> xr.DataArray:
-    """Return the values at the layers asked for; by default at the hidden ones, or at all where none is hidden.
+    """Select layers; by default the hidden ones, or all if none is hidden.
 
     Raises
     ------
     NotMeasured
-        If the values have no such layer.
+        If a layer is missing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Locality against collapse: whether the layers that collapse become locally elastic, and at the same time."""
+"""Figure of locality against collapse during training, and their rank correlation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from elastic.figures.layers import chosen_layers
 from elastic.figures.page import NARROW
 from elastic.figures.points import draw_points, reach
 
-#: Layers whose paths are drawn unless told otherwise, evenly chosen in depth.
+#: Layers whose paths are drawn by default, evenly spaced in depth.
 LAYERS = 7
 
 
@@ -53,29 +53,29 @@ def locality_collapse(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw locality against collapse, a path a layer through training, and how the two rank together.
+    """Draw locality against collapse, one path per layer during training, and their rank correlation.
 
-    Left, the mean path of each layer from its first probed epoch (open marker) to the last (filled, with intervals
-    both ways). Right, Spearman's rank correlation of the two, taken in each seed: of a layer over its epochs, and of
-    an epoch over its layers; −1 says that the more collapsed is always the more local.
+    Left: the mean path of each layer from its first probed epoch (open marker) to the last (filled, with intervals in
+    both directions). Right: Spearman's rank correlation of the two in each seed, for a layer over its epochs and for an
+    epoch over its layers; −1 means that more collapsed is always more local.
 
     Parameters
     ----------
     cube
-        Of a study with groups ``collapse`` and ``elasticity``.
+        Cube of a study with the groups ``collapse`` and ``elasticity``.
     metric
         Measure of collapse, positive, [seed, epoch, layer, …].
     split
         Samples on which it is taken; locality has no split.
     layers
-        Layers by name. By default all but the logits, and the paths of at most seven.
+        Layers by name; by default all except the logits, with the paths of at most seven.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold one of the two, the split or a label, or the two share no layer or no epoch.
+        If the cube lacks one of the two, the split or a label, or the two share no layer or no epoch.
     """
     collapse, setting = first_setting(read(cube, metric, split=split, where=where))
     locality, _ = first_setting(read(cube, "locality", where=where))
@@ -119,7 +119,7 @@ def draw_paths(axes: Axes, collapse: xr.DataArray, locality: xr.DataArray) -> li
 
 
 def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
-    """Draw rank correlations [seed, layer] over the epochs, a point a layer."""
+    """Draw rank correlations [seed, layer] over the epochs, one point per layer."""
     found = over_seeds(correlation, bounds=(-1, 1))
     positions = np.arange(correlation.sizes["layer"])
     draw_points(axes, positions, found, color=ink(0.85))
@@ -128,14 +128,14 @@ def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
 
 
 def draw_by_epoch(axes: Axes, correlation: xr.DataArray) -> None:
-    """Draw rank correlations [seed, epoch] over the layers, a line with its band."""
+    """Draw rank correlations [seed, epoch] over the layers, as a line with a band."""
     draw_line(axes, correlation["epoch"].values, over_seeds(correlation, bounds=(-1, 1)), color=ink(0.85), marker="o")
     epoch_axis(axes, correlation["epoch"].values)
     finish(axes, correlation, "layers")
 
 
 def finish(axes: Axes, correlation: xr.DataArray, over: str) -> None:
-    """Give rank correlations their range and name, and say so where there is none."""
+    """Set range and label of the axis of rank correlations, or note that they are undefined."""
     axes.axhline(0, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     axes.set(ylim=(-1.1, 1.1), yticks=(-1, 0, 1))
     axes.set_title(f"rank correlation over {over}", fontsize=9.5)

@@ -1,4 +1,4 @@
-"""Neural collapse as its authors draw it: accuracy and NC1 to NC4 over the epochs, on training and test samples."""
+"""Figure of NC1 to NC4 and accuracy over the epochs, as in papyan2020prevalence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from elastic.figures.training_course import mark_fitted
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its variable, its title, and what a wide one adds to the title and says at its y axis."""
+    """One panel: its variable and title, and for wide panels the rest of the title and the label of the y axis."""
 
     variable: str
     title: str
@@ -39,7 +39,7 @@ class Panel:
     label: str
 
 
-#: Panels in the order of the definition of neural collapse. Those that a cube does not hold are left out.
+#: Panels in the order of the definition of neural collapse. Those that a cube lacks are left out.
 PANELS = (
     Panel("training/accuracy", "accuracy", "", "share of samples"),
     Panel("collapse/nc1", "NC1", "variability", "tr(Σ$_W$ Σ$_B$⁺)/K"),
@@ -60,27 +60,28 @@ def neural_collapse(
 ) -> Figure:
     """Draw neural collapse, NC1 to NC4, and the accuracy over the epochs, on training and on test samples.
 
-    A panel each, as in [papyan2020prevalence]: accuracy; NC1, the variability within classes; NC2, how unequal the
-    norms of the class means are, and their angles; NC3, how far the classifier is from the class means; NC4, the share
-    of samples for which the nearest class mean and the network decide differently. All but the accuracy go to 0.
-    A dotted line marks the first epoch without an error on the training samples in any seed. Panels of variables
-    that the study did not record are left out.
+    One panel each, as in [papyan2020prevalence]: accuracy; NC1, the within-class variability; NC2, the deviation of the
+    norms of the class means from equality, and of their angles from those of a simplex; NC3, the distance of the
+    classifier from the class means; NC4, the share of samples for which the nearest class mean and the network decide
+    differently. All except the accuracy converge to 0.
+    A dotted line marks the first epoch with zero training error in all seeds. Panels of variables that the study did
+    not record are left out.
 
     Parameters
     ----------
     cube
-        Of a study with a group ``collapse``.
+        Cube of a study with the group ``collapse``.
     layer
-        Whose features are measured; by default the last hidden one, which the classifier reads.
+        Layer of the features; by default the last hidden one, the input of the classifier.
     splits
-        Samples on which they are measured, a line each; all by default.
+        Splits, one line each; all by default.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube holds none of NC1 to NC4, or not the split, layer or label asked for.
+        If the cube has none of NC1 to NC4, or lacks the split, layer or label.
     """
     shown, setting = panels_of(cube, layer, splits, where)
     drawn, grid, columns = panels(len(shown), 2.2, least=1.6, most=3)
@@ -103,12 +104,12 @@ def neural_collapse(
 def panels_of(
     cube: xr.DataTree, layer: str | None, splits: Sequence[str] | None, where: Mapping[str, Any] | None
 ) -> tuple[dict[Panel, xr.DataArray], str]:
-    """Return the values [seed, epoch, split] of each panel that the cube holds, and the words of their setting.
+    """Return the values [seed, epoch, split] of each panel that the cube has, and a description of their setting.
 
     Raises
     ------
     NotMeasured
-        If it holds none of NC1 to NC4, or not what was asked for by name.
+        If it has none of NC1 to NC4, or lacks something requested by name.
     """
     found: dict[Panel, xr.DataArray] = {}
     setting = ""
@@ -128,7 +129,7 @@ def panels_of(
 
 
 def at_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
-    """Return the values at a layer; by default at the last hidden one, each run's own."""
+    """Select a layer; by default the last hidden one of each run."""
     if layer is not None:
         return select(values, "layer", layer)
     try:
@@ -138,6 +139,6 @@ def at_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
 
 
 def layer_words(panels: Mapping[Panel, xr.DataArray]) -> str:
-    """Return the words of a caption for the layer whose features are measured."""
+    """Describe the layer of the features for the caption."""
     layers = {str(values["layer"].item()) for values in panels.values() if "layer" in values.coords}
     return f"features of layer {', '.join(map(literal, sorted(layers)))}" if layers else ""

@@ -1,4 +1,4 @@
-"""When each layer collapses: a map of epochs and layers with the line of onset."""
+"""Figure of a metric over epochs and layers, with the onset of collapse of each layer."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from elastic.figures.contract import (
 from elastic.figures.layers import chosen_layers
 from elastic.figures.style import as_pixels
 
-#: Inches of height that a layer takes, that all else takes, and a panel's title.
+#: Height in inches of a layer, of everything else, and of a panel's title.
 ROW, REST, TITLE = 0.26, 1.7, 0.3
 
-#: Length of the scale of colours over its width, for each panel.
+#: Aspect ratio of the colour bar, per panel.
 BAR = 14
 
-#: Rows that a panel is high at least, and panels drawn at most.
+#: Fewest rows of a panel, and most panels.
 ROWS, PANELS = 3, 4
 
 
@@ -61,40 +61,40 @@ def onset_map(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw a metric over epochs and layers, and from which epoch each layer has fallen for good.
+    """Draw a metric over epochs and layers, with the onset of collapse of each layer.
 
-    A cell is a probed epoch: it reaches half way to the next one on the axis, which is logarithmic from epoch 1 on.
-    Over the cells stands the onset of each layer, `elastic.analysis.onset.onset_epoch`: the median over the seeds
-    with their range, and beside them the numbers. A layer that in half of the seeds or more has no onset has no point.
-    Of a study with another axis, each label on it has a panel, all with the same epochs and colours.
+    Each cell is a probed epoch and extends half way to the next one on the axis, which is logarithmic from epoch 1 on.
+    Points mark the onset of each layer, `elastic.analysis.onset.onset_epoch`: the median over the seeds with their
+    range; the numbers are at the side. A layer without an onset in half of the seeds or more has no point. If the study
+    has another axis, each of its labels has a panel, with common epochs and colours.
 
     Parameters
     ----------
     cube
-        Of a study.
+        Cube of a study.
     metric
-        Variable [seed, epoch, layer, …] that falls.
+        Decreasing variable [seed, epoch, layer, …].
     split
-        Samples on which it is taken.
+        Split on which it is measured.
     fraction
-        Of its own fall on a log scale that a layer has made at its onset.
+        Share of a layer's own fall, on a log scale, that defines its onset.
     threshold
-        Value at the onset, one for all layers, instead of a fraction.
+        Value that defines the onset of all layers, instead of a fraction.
     layers
-        Layers by name; those between input and logits by default.
+        Layers by name; by default those between input and logits.
     where
-        Labels on the study's axes, {axis: label}. Of the first axis left open at most four labels are drawn, of every
-        other one the first.
+        Labels to select on the study's axes, {axis: label}. Of the first other axis at most four labels are drawn, of
+        further ones the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the metric, split, layer or label.
+        If the cube lacks the metric, split, layer or label.
     OptionError
         If the fraction or the threshold is out of range.
     """
     values = read(cube, metric, split=split, where=where)
-    axis = settings_axes(values)[:1]  # of which each label has a panel; empty where there is none
+    axis = settings_axes(values)[:1]  # each of its labels has a panel; empty without another axis
     values, setting = first_setting(values, keep=axis)
     values = measured(chosen_layers(values, layers), "epoch", "layer", *axis)
     panels = panels_of(values, *axis)
@@ -105,8 +105,8 @@ def onset_map(
         cells = draw_map(axes, shown, norm)
         onsets = onset_epoch(shown, fraction=share, threshold=threshold)
         draw_onsets(axes, onsets, shown.notnull().any("epoch").transpose(*onsets.dims))
-        told = [f"{literal(name.replace('_', ' '))} = {value_words(shown[name].item())}" for name in axis]
-        axes.set_title("".join(told), loc="left")
+        title = [f"{literal(name.replace('_', ' '))} = {value_words(shown[name].item())}" for name in axis]
+        axes.set_title("".join(title), loc="left")
         axes.label_outer()
     letter_panels(grid)
     scale_of(drawn, cells, values)
@@ -116,12 +116,12 @@ def onset_map(
 
 
 def panels_of(values: xr.DataArray, axis: str | None = None) -> list[xr.DataArray]:
-    """Return the values at the labels of an axis, evenly chosen if they are many; all in one panel without an axis."""
+    """Split values by the labels of an axis, of many evenly spaced ones; one panel without an axis."""
     return [values] if axis is None else [values.sel({axis: label}) for label in evenly(values[axis].values, PANELS)]
 
 
 def onset_words(values: xr.DataArray, fraction: float | None, threshold: float | None) -> str:
-    """Return what a caption says of the onsets, and of the colours of the values [seed, …].
+    """Describe the onsets and the colours of the values [seed, …] for the caption.
 
     >>> onset_words(xr.DataArray([0.2], dims="seed"), None, 0.1)
     'line and numbers: epoch from which a layer is at most 0.1 for good, one seed'
@@ -135,7 +135,7 @@ def onset_words(values: xr.DataArray, fraction: float | None, threshold: float |
 
 
 def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
-    """Return the map to colours of all panels, from the least mean over seeds to the greatest."""
+    """Return the common colour normalisation of all panels, from the smallest to the largest mean over seeds."""
     log = is_positive(panels[0])
     means = [average(values)["estimate"] for values in panels]
     ends = min(float(mean.min()) for mean in means), max(float(mean.max()) for mean in means)
@@ -143,7 +143,7 @@ def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:
 
 
 def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
-    """Draw the mean of values [seed, epoch, layer] as cells, layers upwards; return them."""
+    """Draw the mean of values [seed, epoch, layer] as cells, with depth upwards; return the cells."""
     mean = average(values)["estimate"].transpose("layer", "epoch")
     epoch_axis(axes, values["epoch"].values)
     edges = cell_edges(axes, values["epoch"].values)
@@ -156,7 +156,7 @@ def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
 
 
 def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
-    """Draw the one scale of colours beside all panels."""
+    """Draw the common colour bar of all panels."""
     bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
     bar.set_label(variable_label(values))
     as_pixels(bar)
@@ -165,7 +165,7 @@ def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
 
 
 def cell_edges(axes: Axes, epochs: np.ndarray) -> np.ndarray:
-    """Return the epochs' edges, half way between them as the axis stretches them."""
+    """Return the edges of the epochs' cells, half way between epochs on the scale of the axis."""
     scale = axes.xaxis.get_transform()
     centres = scale.transform(np.asarray(epochs, dtype=float))
     inner = (centres[1:] + centres[:-1]) / 2 if len(centres) > 1 else centres + 0.25
@@ -176,13 +176,13 @@ def cell_edges(axes: Axes, epochs: np.ndarray) -> np.ndarray:
 
 
 def draw_onsets(axes: Axes, onsets: xr.DataArray, there: xr.DataArray) -> None:
-    """Draw onsets [seed, layer] as a line through the layers, median and range over seeds, and write them beside.
+    """Draw onsets [seed, layer] as a line through the layers, with median and range over seeds, and write the numbers.
 
-    Of the seeds and layers that are there: a run that is still to start has not failed to collapse.
+    Only existing seeds and layers count: a run that has not started is not one that does not collapse.
     """
     for row in map(int, axes.get_yticks()):
-        told = epochs_of_seeds(onsets.isel(layer=row).values[there.isel(layer=row).values])
-        axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+        text = epochs_of_seeds(onsets.isel(layer=row).values[there.isel(layer=row).values])
+        axes.text(1.01, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
     middle = onsets.fillna(np.inf).where(there).median("seed")
     middle = middle.where(np.isfinite(middle))
     if not bool(middle.notnull().any()):

@@ -1,4 +1,4 @@
-"""The order in which figures are drawn and shown: that in which a study is read."""
+"""The order in which figures are drawn and shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from elastic.registry import Entry, registry
 
-#: Figures in the order in which a study is read; those that are not named here follow.
+#: Figures from overview to detail; figures not listed here follow.
 ORDER = (
     "neural_collapse",
     "training_curves",

@@ -1,7 +1,7 @@
-"""Where a figure is drawn: a page of its own, of the width that was asked for, or axes of the user's.
+"""The canvas of a figure: a new matplotlib figure of a given width, or the user's axes.
 
-``width``, ``caption``, ``ax`` and ``theme`` are options of every figure; `elastic.figures.contract.figure` takes them
-and `canvas` and `panels` follow them, so that no figure has to.
+``width``, ``caption``, ``ax`` and ``theme`` are options of every figure: `elastic.figures.contract.figure` receives
+them, and `canvas` and `panels` apply them, so that the functions that draw need not.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from elastic.errors import OptionError
 from elastic.figures.style import COLUMN, PAGE, THEMES, PaperFigure, styled
 from elastic.registry import nearest
 
-#: Inches that a figure can be wide.
+#: Smallest and largest width of a figure, in inches.
 WIDTHS = (2.0, 24.0)
 
-#: Inches up to which a figure has one column of panels, and its legend above them.
+#: Width in inches up to which a figure has one column of panels and its legend above them.
 NARROW = 4.6
 
 
 @dataclass
 class Page:
-    """What was asked of a figure.
+    """The common options of a figure.
 
     Attributes
     ----------
     width
-        In inches; None for the figure's own.
+        Width in inches; None for the figure's default.
     caption
-        Whether a caption is drawn below; None: on a page of its own, not in the user's axes.
+        Whether to draw a caption; None: only in a new figure, not in the user's axes.
     ax
-        Axes, a sequence of them, or a figure or subfigure of the user's in which it is drawn.
+        The user's axes, a sequence of them, or a figure or subfigure to draw in.
     used
-        Whether `canvas` was asked.
+        Whether `canvas` was called.
     """
 
     width: float | None = None
@@ -53,7 +53,7 @@ _PAGE: ContextVar[Page | None] = ContextVar("page", default=None)
 
 
 class GuestAxes:
-    """Axes of the user's, for a figure that asks for a page: it has just these, and what it writes stands in them."""
+    """The user's axes with the interface of a matplotlib figure: `subplots` returns them, text is drawn in them."""
 
     def __init__(self, axes: Sequence[Axes]) -> None:
         self.axes = list(axes)
@@ -61,7 +61,7 @@ class GuestAxes:
         self.caption_text = ""
 
     def subplots(self, rows: int = 1, columns: int = 1, *, squeeze: bool = True, **_: Any) -> Any:
-        """Return the user's axes; an error if they are not as many as the panels."""
+        """Return the user's axes; raises an error if their number differs from that of the panels."""
         self._check(rows * columns)
         return (
             self.axes[0]
@@ -87,7 +87,7 @@ class GuestAxes:
         return self.axes[0].legend(*args, **{**options, "loc": "best", "ncols": 1})
 
     def colorbar(self, mappable: Any, *, ax: Any = None, **options: Any) -> Any:
-        """Draw a colour bar beside the axes."""
+        """Draw a colour bar next to the axes."""
         return cast(Figure, self.figure).colorbar(mappable, ax=ax if ax is not None else self.axes, **options)
 
     def supxlabel(self, text: str, **options: Any) -> Any:
@@ -99,12 +99,12 @@ class GuestAxes:
 
 @contextmanager
 def asked(page: Page, theme: str) -> Iterator[None]:
-    """Let the figure that is drawn inside follow what was asked of it.
+    """Apply the common options to the figure drawn inside the block.
 
     Raises
     ------
     OptionError
-        If the width or the theme is none, or ``ax`` is neither axes nor a figure.
+        If the width or the theme is invalid, or ``ax`` is neither axes nor a figure.
     """
     if page.width is not None and not WIDTHS[0] <= page.width <= WIDTHS[1]:
         hint = f"width={COLUMN} for a column, width={PAGE:g} for a page"
@@ -134,12 +134,12 @@ def _check_axes(ax: Any) -> None:
 
 
 def canvas(width: float = PAGE, height: float = 3.2) -> Figure:
-    """Return where a figure is drawn: an empty page, whose parts make room, or what the user handed over as ``ax``.
+    """Return the canvas of a figure: a new figure with constrained layout, or the user's ``ax``.
 
     Parameters
     ----------
     width, height
-        In inches, where no other width is asked for.
+        Default size in inches.
     """
     page = _PAGE.get() or Page()
     page.used = True
@@ -152,19 +152,19 @@ def canvas(width: float = PAGE, height: float = 3.2) -> Figure:
 
 
 def guest_of(drawn: object) -> GuestAxes | None:
-    """Return the axes of the user's that stand in the place of a page, if there are any."""
+    """Return the user's axes on which a figure is drawn, or None."""
     return drawn if isinstance(drawn, GuestAxes) else None
 
 
 def width_of(drawn: Figure) -> float:
-    """Return how wide a page, a subfigure or the user's axes are, in inches."""
+    """Return the width of a figure, a subfigure or the user's axes, in inches."""
     if (guest := guest_of(drawn)) is not None:
         return float(guest.axes[0].get_window_extent().width / cast(Figure, guest.figure).dpi)
     return float(drawn.bbox.width / drawn.dpi)
 
 
 def height_of(axes: Axes) -> float:
-    """Return how high the page of some axes is, or axes that nobody lays out, in inches."""
+    """Return the height of the figure of some axes, or of axes without a layout engine, in inches."""
     drawn = cast(Figure, axes.get_figure())
     if isinstance(drawn, PaperFigure):
         return float(drawn.get_figheight())
@@ -172,7 +172,7 @@ def height_of(axes: Axes) -> float:
 
 
 def asked_width(width: float) -> float:
-    """Return the width that was asked for, in inches, else that of a figure's own."""
+    """Return the requested width in inches, or the default."""
     page = _PAGE.get() or Page()
     if page.ax is None:
         return page.width or width
@@ -182,20 +182,20 @@ def asked_width(width: float) -> float:
 def panels(
     count: int, height: float, *, least: float = 2.4, most: int = 2, **options: Any
 ) -> tuple[Figure, list[Axes], int]:
-    """Return a page with panels, side by side as far as there is room for them, and how many stand in a row.
+    """Return a canvas with panels, side by side if they fit, and the number of panels per row.
 
     Parameters
     ----------
     count
-        Panels; one alone is as wide as a column of a paper, several as a page, where no other width is asked for.
+        Number of panels; by default one is as wide as a column of a paper, several as a page.
     height
-        Of a row, in inches.
+        Height of a row in inches.
     least
-        Inches that a panel is wide at least.
+        Smallest width of a panel in inches.
     most
-        Panels in a row.
+        Most panels per row.
     options
-        Of `matplotlib.figure.Figure.subplots`, such as ``sharey``.
+        Options of `matplotlib.figure.Figure.subplots`, such as ``sharey``.
     """
     width = asked_width(COLUMN if count == 1 else PAGE)
     columns = max(1, min(most, count, int(width / least)))
@@ -211,7 +211,7 @@ def panels(
 
 
 def legend(drawn: Figure, handles: Sequence[Any], labels: Sequence[str], title: str | None = None) -> None:
-    """Write the legend of a figure beside its panels, on a narrow page above them."""
+    """Draw the legend of a figure next to its panels, or above them in a narrow figure."""
     if not labels:
         return
     width = width_of(drawn)

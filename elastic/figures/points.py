@@ -1,4 +1,4 @@
-"""Points with bars for their intervals, for what does not lie on a line."""
+"""Points with error bars."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 
 
 def draw_points(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
-    """Draw the estimates of `elastic.figures.contract.over_seeds` as points, their intervals, if any, as bars."""
+    """Draw the estimates of `elastic.figures.contract.over_seeds` as points with their intervals as error bars."""
     axes.errorbar(positions, found["estimate"], yerr=reach(found), **{"marker": "o", **look, "linestyle": "none"})
 
 
 def reach(found: xr.Dataset) -> np.ndarray:
-    """Return how far the intervals reach below and above their estimates, [2, …], NaN where there is none.
+    """Return the distances of the interval's ends from the estimates, [2, …]; NaN without an interval.
 
     >>> found = xr.Dataset({"estimate": ("layer", [2.0]), "lower": ("layer", [1.5]), "upper": ("layer", [4.0])})
     >>> reach(found).tolist()
     [[0.5], [2.0]]
     """
     below, above = found["estimate"] - found["lower"], found["upper"] - found["estimate"]
-    # An interval of no width may lie a rounding error beside its estimate.
+    # An interval of width 0 may differ from its estimate by a rounding error.
     reached: np.ndarray = np.abs(np.stack([below, above]))
     return reached

@@ -1,7 +1,7 @@
-"""A figure on light paper as SVG that turns dark with the page that shows it.
+"""SVG figures that follow the light or dark theme of the browser.
 
-An SVG that stands in a page as a picture knows whether its reader prefers dark pages. So the picture carries a style
-sheet that gives each colour of the light theme its counterpart of the dark one, on screens only: it prints on paper.
+An SVG image can query whether the reader prefers dark pages. Its style sheet replaces each colour of the light theme by
+that of the dark one, on screens only, not in print.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from matplotlib.colors import to_hex
 
 from elastic.figures.style import SEQUENTIAL, THEMES, blended
 
-#: Shades of an ordered set of lines whose counterparts are known, and steps between paper and ink.
+#: Largest number of shades of ordered lines to map, and steps between paper and ink.
 COUNTS, STEPS = range(1, 33), 256
 
 _COLOUR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
 
 
 def themed(svg: str) -> str:
-    """Return an SVG of matplotlib with a style sheet for dark pages.
+    """Add a style sheet for dark pages to an SVG of matplotlib.
 
     Parameters
     ----------
     svg
-        Drawn in the light theme. Its colour maps should be drawn as pixels, which stay as they are.
+        SVG in the light theme. Colour maps should be rasterised, so that they stay unchanged.
 
     Examples
     --------

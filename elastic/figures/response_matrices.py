@@ -1,4 +1,4 @@
-"""Which class moves which: a class × class matrix for each layer, early and late."""
+"""Figure of update responses between classes: a class × class matrix for each layer, early and late."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from elastic.figures.contract import (
 )
 from elastic.figures.style import PaperFigure, as_pixels
 
-#: Layers drawn unless told otherwise: fewer where the names of classes need room.
+#: Layers drawn by default: fewer where the names of classes need room.
 LAYERS, LAYERS_OF_NAMED = 6, 3
 
-#: Names of classes up to this length need no turning; points that a line of type takes in height, a letter in width.
+#: Longest names of classes that are not rotated; height of a line and width of a character in points.
 SHORT, LINE, LETTER = 2, 8.5, 5.8
 
-#: Inches: what stands beside the matrices, a side of one at least, and a side that has room for two lines of words.
+#: In inches: margin beside the matrices, smallest side of a matrix, and side with space for two lines of text.
 REST, SIDE, HIGH = 1.6, 0.55, 0.8
 
-#: Every how manieth class is named.
+#: Steps between labelled classes.
 STEPS = [1, 2, *(step * 10**power for power in range(6) for step in (5, 10, 20, 25))]
 
 
@@ -56,25 +56,25 @@ def response_matrices(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw how far a step on each class moves each other class, by layer, at the first and the last epoch.
+    """Draw how far a step on each class moves every class, by layer, at the first and the last epoch.
 
     Parameters
     ----------
     cube
-        Of a study with a group ``elasticity``.
+        Cube of a study with the group ``elasticity``.
     variable
         Variable [seed, epoch, layer, stepped_class, observed_class].
     epochs
-        Probed epochs, a row each; −1 is the last. The first and the last by default.
+        Probed epochs, one row each; −1 is the last. The first and the last by default.
     layers
-        Layers by name, a column each; at most six by default, evenly chosen in depth.
+        Layers by name, one column each; by default at most six, evenly spaced in depth.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the variable, epoch, layer or label.
+        If the cube lacks the variable, epoch, layer or label.
     """
     values, setting = first_setting(read(cube, variable, where=where))
     values = measured(values, "epoch", "layer", "stepped_class", "observed_class")
@@ -97,17 +97,17 @@ def is_short(values: xr.DataArray) -> bool:
 
 
 def longest(values: xr.DataArray) -> int:
-    """Return the number of letters of the longest name of a class."""
+    """Return the length of the longest name of a class."""
     return max(len(str(label)) for label in values["observed_class"].values)
 
 
 def room_of(values: xr.DataArray) -> float:
-    """Return the inches that the names of the classes take, at most a third of the page."""
+    """Return the space for the names of the classes in inches, at most a third of the figure."""
     return 0.0 if is_short(values) else min(0.062 * longest(values), asked_width(PAGE) / 3)
 
 
 def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
-    """Draw matrices [stepped_class, observed_class] of rows and columns, all in one range of colours."""
+    """Draw a grid of matrices [stepped_class, observed_class] with a common colour range."""
     stacked = np.concatenate([np.ravel(one) for row in chosen for one in row])
     low, high = min(0.0, float(np.nanmin(stacked))), float(np.nanmax(stacked))
     signed = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
@@ -140,7 +140,7 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
 
 
 def broken(name: str, width: int) -> str:
-    r"""Return a layer's name in lines of at most a width, broken after dots and underscores.
+    r"""Wrap a layer's name after dots and underscores.
 
     >>> broken("block1.0.conv", 10)
     'block1.0.\nconv'
@@ -152,7 +152,7 @@ def broken(name: str, width: int) -> str:
 
 
 def mark_classes(axes: Axes, values: xr.DataArray, side: float, *, bottom: bool, left: bool) -> None:
-    """Name the classes at the outer edges: as many of them as a matrix of that side, in inches, has room for."""
+    """Label the classes at the outer edges, as many as fit a matrix with this side in inches."""
     labels = [str(label) for label in values["observed_class"].values]
     letters = SHORT if is_short(values) else max(4, int(asked_width(PAGE) / 3 / 0.062))
     short = short_names(labels, letters)

@@ -1,4 +1,4 @@
-"""The law of equi-separation: whether the log of the fuzziness is a straight line in depth."""
+"""Figure of the law of equi-separation: the log of the fuzziness against depth."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from elastic.figures.contract import (
 from elastic.figures.layers import chosen_layers
 from elastic.figures.points import draw_points
 
-#: Place of the line's colour.
+#: Index of the line's colour.
 LINE = 5
 
 
@@ -51,32 +51,32 @@ def separation_law(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    r"""Draw the log of the separation fuzziness against depth with the straight line that the law says.
+    r"""Draw the log of the separation fuzziness against depth with the straight line of the law of equi-separation.
 
     $D_l \approx \rho^l D_0$ [he2023law]. Points are geometric means over the seeds; the line is the mean of the lines
-    fitted to each seed (`elastic.analysis.depth.separation_law`). Above each panel stand the ratio ρ, its interval
-    taken of log ρ, and Pearson's r of log D with depth, its interval taken of Fisher's artanh r.
+    fitted to each seed (`elastic.analysis.depth.separation_law`). The title of each panel gives the ratio ρ with its
+    interval (from log ρ), and Pearson's r of log D with depth with its interval (from Fisher's artanh r).
 
     Parameters
     ----------
     cube
-        Of a study with a group ``collapse``.
+        Cube of a study with the group ``collapse``.
     metric
         Variable [seed, epoch, layer, …], positive.
     split
-        Samples on which it is taken.
+        Split on which it is measured.
     epochs
-        Probed epochs, a panel each; −1 is the last. The first and the last by default.
+        Probed epochs, one panel each; −1 is the last. The first and the last by default.
     layers
-        Layers by name through which the line is laid; by default those between input and output. The others but
-        the output are drawn as open points.
+        Layers to fit, by name; by default those between input and output. Other layers except the output are drawn as
+        open points.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the metric, split, epoch, layer or label.
+        If the cube lacks the metric, split, epoch, layer or label.
     """
     values, setting = first_setting(read(cube, metric, split=split, where=where))
     values = measured(values, "epoch", "layer")
@@ -108,7 +108,7 @@ def separation_law(
 
 
 def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
-    """Draw values [seed, layer] of an epoch and the line through their logs; return the means of the points."""
+    """Draw values [seed, layer] of an epoch and the fit to their logs; return the means of the points."""
     depth, found, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
     lines: xr.DataArray = xr.apply_ufunc(np.exp, fit["intercept"] + fit["slope"] * depth)
     draw_points(axes, depth, found, color=ink(), zorder=3)
@@ -120,7 +120,7 @@ def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
 
 
 def law_words(fit: xr.Dataset) -> list[str]:
-    """Return ratio and correlation of fits [seed], with their intervals, in two lines.
+    """Format ratio and correlation of fits [seed], with their intervals, in two lines.
 
     >>> fit = xr.Dataset({"ratio": ("seed", [0.5, 0.5]), "r": ("seed", [-0.9, -0.9])})
     >>> law_words(fit)
@@ -128,16 +128,16 @@ def law_words(fit: xr.Dataset) -> list[str]:
     """
     if not bool(fit["ratio"].notnull().any()):
         return ["no line: fewer than three layers"]
-    # artanh of a perfect ±1 is infinite.
+    # artanh of exactly ±1 is infinite.
     across = over_seeds(xr.apply_ufunc(np.arctanh, fit["r"].clip(-1 + 1e-12, 1 - 1e-12))).drop_vars("count")
     ratio, correlation = over_seeds(fit["ratio"], log=True), across.map(np.tanh)
-    return [f"ρ = {told(ratio)}", f"r = {told(correlation)}"]
+    return [f"ρ = {format_estimate(ratio)}", f"r = {format_estimate(correlation)}"]
 
 
-def told(found: xr.Dataset) -> str:
-    """Return an estimate with its interval, where it has one, as all numbers are written.
+def format_estimate(found: xr.Dataset) -> str:
+    """Format an estimate with its interval, if any.
 
-    >>> told(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
+    >>> format_estimate(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
     'undefined'
     """
     estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))

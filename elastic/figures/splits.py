@@ -1,4 +1,4 @@
-"""Lines of training and test samples: the same colour, marker and dashes in every figure."""
+"""Line styles of the splits, the same in every figure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from elastic.cube.attributes import bounds_of
 from elastic.figures.contract import colour, draw_line, epoch_axis, log_ticks, over_seeds
 from elastic.figures.style import DASHES, MARKERS, OKABE_ITO
 
-#: What a legend calls a split.
+#: Names of splits in legends.
 SPLIT_LABELS = {"train": "training samples", "test": "test samples"}
 
-#: Places among Okabe and Ito's colours that train and test always have; other splits get the rest in order.
+#: Indices of the colours of train and test; other splits get the remaining ones in order.
 PLACES = {"train": 1, "test": 5}
 
-#: Greatest value up to which all of a panel is 0: two classes have equal norms and angles up to rounding.
+#: Largest value that counts as 0: two classes have equal norms and angles up to rounding.
 ZERO = 1e-12
 
 
 def split_looks(splits: Sequence[str]) -> list[dict[str, Any]]:
-    """Return keywords of `Axes.plot` for a line a split.
+    """Return keyword arguments of `Axes.plot` for each split.
 
     >>> [look["color"] for look in split_looks(["test", "train", "held out"])]
     ['#D55E00', '#0072B2', '#000000']
@@ -43,12 +43,12 @@ def split_looks(splits: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def at_splits(values: xr.DataArray, splits: Sequence[str] | None) -> xr.DataArray:
-    """Return the values at splits, in the order in which they are named; all of them by default.
+    """Select splits, in the given order; all by default.
 
     Raises
     ------
     NotMeasured
-        If the values were not taken on a split.
+        If a split was not measured.
     """
     if splits is None or "split" not in values.dims:
         return values
@@ -56,9 +56,9 @@ def at_splits(values: xr.DataArray, splits: Sequence[str] | None) -> xr.DataArra
 
 
 def draw_splits(axes: Axes, values: xr.DataArray, *, log: bool) -> list[xr.Dataset]:
-    """Draw values [seed, epoch, split] against the epochs, a line a split; return what was drawn.
+    """Draw values [seed, epoch, split] against the epochs, one line per split; return what was drawn.
 
-    What is 0 up to rounding throughout has no logarithm: a word says so, and no line is drawn.
+    Values that are 0 up to rounding throughout have no logarithm: a note replaces the lines.
     """
     epoch_axis(axes, values["epoch"].values)
     drawn: list[xr.Dataset] = []
@@ -77,9 +77,9 @@ def draw_splits(axes: Axes, values: xr.DataArray, *, log: bool) -> list[xr.Datas
 
 
 def legend_of(grid: Sequence[Axes]) -> tuple[list[Any], list[str]]:
-    """Return the lines of several panels and their names, each name once."""
+    """Return the lines of several panels and their labels, without duplicates."""
     named: dict[str, Any] = {}
     for axes in grid:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named[label] = handle  # of the last panel: those of the probes have markers
+            named[label] = handle  # of the last panel: lines of probed variables have markers
     return list(named.values()), list(named)

@@ -1,4 +1,4 @@
-"""How all figures look: sizes that fit a paper's columns, type that stays readable at half size, safe colours."""
+"""The style of all figures: widths of a paper's columns, fonts readable at half size, colour-blind safe colours."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-#: Widths in inches: one column of a two-column paper, and the whole page.
+#: Widths in inches of a column of a two-column paper, and of the page.
 COLUMN, PAGE = 3.4, 7.0
 
-#: Settings of matplotlib for all figures, over its own defaults: a reader's matplotlibrc changes no picture.
+#: Settings of matplotlib for all figures, on top of its defaults: a user's matplotlibrc has no effect.
 STYLE: dict[str, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -39,36 +39,36 @@ STYLE: dict[str, Any] = {
     "lines.markeredgewidth": 0.5,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
-    "svg.fonttype": "path",  # the same picture where DejaVu is not installed
-    "pdf.fonttype": 42,  # Type 3 fonts are refused by many journals
+    "svg.fonttype": "path",  # independent of installed fonts
+    "pdf.fonttype": 42,  # many journals reject Type 3 fonts
     "svg.hashsalt": "elastic",
 }
 
-#: What stands in a file's head by its ending: no dates, so that the same study gives the same bytes.
+#: Metadata of files by suffix: no dates, so that the same study gives the same bytes.
 UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
-#: Okabe and Ito's colours for things without an order, without the yellow that white paper swallows. Neighbours
-#: differ in lightness, and each has its own marker and dashes, so that grey print tells them apart.
+#: Qualitative palette: Okabe and Ito's colours without yellow, which is invisible on white paper. Neighbours differ in
+#: lightness, and each has its own marker and dashes, so that they are distinct in grey print.
 OKABE_ITO = ("#000000", "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", ">", "<")
 DASHES = ("-", "--", "-.", ":")
 
-#: The map of all colours that stand for a number of one sign, in figures and in the explorer of a report.
+#: Sequential colour map for numbers of one sign, in figures and in the charts of a report.
 SEQUENTIAL = "viridis"
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a page.
+    """A colour theme.
 
     Attributes
     ----------
     paper, ink
-        Of the background, and of text and axes.
+        Colours of the background, and of text and axes.
     colours
-        Of things without an order.
+        Qualitative palette.
     ramp
-        First and last shade of `SEQUENTIAL` of things with an order: from near the paper to far from it.
+        First and last shade of `SEQUENTIAL` for ordered lines: from close to the background to far from it.
     """
 
     paper: str
@@ -78,14 +78,14 @@ class Theme:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of matplotlib, beside `STYLE`."""
+        """Settings of matplotlib in addition to `STYLE`."""
         text = ("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor", "xtick.color", "ytick.color")
-        paper = ("figure.facecolor", "axes.facecolor", "lines.markeredgecolor")  # edges part markers that overlap
+        paper = ("figure.facecolor", "axes.facecolor", "lines.markeredgecolor")  # edges separate overlapping markers
         grid = to_hex(blended(self.paper, self.ink, 0.1))
         return {**dict.fromkeys(text, self.ink), **dict.fromkeys(paper, self.paper), "grid.color": grid}
 
 
-#: Themes by name. The colours of the dark one are those of the light one, lightened to the same contrast.
+#: Themes by name. The colours of the dark theme are those of the light one, lightened to the same contrast.
 THEMES = {
     "light": Theme("#ffffff", "#000000", OKABE_ITO, (0.8, 0.0)),
     "dark": Theme(
@@ -97,14 +97,14 @@ _THEME: ContextVar[str] = ContextVar("theme", default="light")
 
 
 class PaperFigure(Figure):
-    """A figure that is saved in its style and without dates, and that Jupyter shows without pyplot.
+    """A figure that is saved with its style and without dates, and that Jupyter displays without pyplot.
 
     Attributes
     ----------
     theme
         Name of its `Theme`.
     caption_text
-        What a caption below it says, whether it is drawn or not.
+        Text of the caption, drawn or not.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -113,16 +113,16 @@ class PaperFigure(Figure):
         self.caption_text = ""
 
     def savefig(self, fname: Any, **kwargs: Any) -> None:
-        """Save as `matplotlib.figure.Figure.savefig` does."""
+        """Save the figure; see `matplotlib.figure.Figure.savefig`."""
         ending = kwargs.get("format") or (Path(fname).suffix[1:] if isinstance(fname, str | Path) else "png")
         kwargs.setdefault("metadata", UNDATED.get(str(ending).lower()))
         with styled(self.theme):
             super().savefig(fname, **kwargs)
 
     def draw(self, renderer: Any) -> None:
-        """Draw as matplotlib does, but once a file only: it draws all parts without ink first, to lay them out."""
+        """Draw the figure once per file: matplotlib would draw it a first time only to compute the layout."""
         engine = self.get_layout_engine()
-        if self.canvas.is_saving() and isinstance(engine, ConstrainedLayoutEngine):  # another one stands in for the ink
+        if self.canvas.is_saving() and isinstance(engine, ConstrainedLayoutEngine):  # stands for the ink
             engine.execute(self)
         else:
             super().draw(renderer)
@@ -135,7 +135,7 @@ class PaperFigure(Figure):
 
 @contextmanager
 def styled(theme: str | None = None) -> Iterator[None]:
-    """Let matplotlib draw as all figures do, in a theme; by default in that of the figure that is being drawn."""
+    """Use the style of all figures in the block, in a theme; by default that of the figure being drawn."""
     name = theme or _THEME.get()
     token = _THEME.set(name)
     try:
@@ -146,12 +146,12 @@ def styled(theme: str | None = None) -> Iterator[None]:
 
 
 def theme() -> Theme:
-    """Return the theme of the figure that is being drawn."""
+    """Return the theme of the figure being drawn."""
     return THEMES[_THEME.get()]
 
 
 def ink(strength: float = 1.0) -> str:
-    """Return the colour of text, or one between it and the paper.
+    """Return the colour of text, blended with the background.
 
     >>> ink(), ink(0.6), ink(0)
     ('#000000', '#666666', '#ffffff')
@@ -160,13 +160,13 @@ def ink(strength: float = 1.0) -> str:
 
 
 def blended(paper: str, other: str, strength: float) -> tuple[float, float, float]:
-    """Return a colour between two, as red, green and blue."""
+    """Blend two colours; returns red, green and blue."""
     red, green, blue = (1 - strength) * np.array(to_rgb(paper)) + strength * np.array(to_rgb(other))
     return float(red), float(green), float(blue)
 
 
 def colour(place: int) -> str:
-    """Return one of the colours of things without an order, by its place.
+    """Return a colour of the qualitative palette, by index.
 
     >>> colour(1)
     '#0072B2'
@@ -175,7 +175,7 @@ def colour(place: int) -> str:
 
 
 def shades(count: int, name: str | None = None) -> list[str]:
-    """Return colours of things with an order, the last one the farthest from the paper.
+    """Return colours for ordered items; the last one has the most contrast with the background.
 
     >>> shades(2)
     ['#7ad151', '#440154']
@@ -185,21 +185,21 @@ def shades(count: int, name: str | None = None) -> list[str]:
 
 
 def as_pixels(bar: Colorbar) -> None:
-    """Draw the colours of a colour bar as pixels, so that no theme changes them, and no viewer shows seams."""
+    """Rasterise a colour bar, so that themes do not change its colours and viewers show no seams."""
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
 
 
 def line_styles(count: int, *, ordered: bool = False) -> list[dict[str, Any]]:
-    """Return keywords of `Axes.plot` for so many lines that are told apart in colour, in grey and by the colour-blind.
+    """Return keyword arguments of `Axes.plot` for lines that are distinct in colour, in grey and for the colour-blind.
 
     Parameters
     ----------
     count
-        Lines in one axes.
+        Number of lines in one axes.
     ordered
-        Whether the lines have an order (epochs, layers, a swept number): then `shades` of viridis, on white paper from
-        light to dark, otherwise Okabe and Ito's colours.
+        Whether the lines are ordered (epochs, layers, a swept number): `shades` of viridis, in the light theme from
+        light to dark; otherwise the qualitative palette.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The spectrum of the class means against theory: how many directions they span, and how strongly."""
+"""Figure of the singular values of the class means, compared with theory."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from elastic.figures.contract import (
 )
 from elastic.figures.layers import chosen_layers
 
-#: Letters that a legend has room for above a panel, and those that a line's sample takes.
+#: Characters that fit in a legend above a panel, and those that a line sample takes.
 COLUMN_LETTERS, HANDLE_LETTERS = 48, 5
-#: Epochs and layers drawn unless told otherwise, evenly chosen.
+#: Number of epochs and layers drawn by default, evenly spaced.
 EPOCHS, LAYERS = 4, 8
 
-#: Components up to which each one is marked.
+#: Most components with markers.
 MARKED = 20
 
-#: A simplex equiangular tight frame, as figures name it.
+#: Short name of a simplex equiangular tight frame.
 FRAME = "ETF"
 
 
@@ -54,49 +54,49 @@ def theory_spectrum(
     layer: str | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    r"""Draw the singular values of the class means against those that theory tells.
+    r"""Draw the singular values of the class means against those predicted by theory.
 
-    With ``theory`` the values are those of the class means as they are, in their own unit. Without it those of the
-    centred class means μ_k − μ_G are drawn against a simplex equiangular tight frame of the same size: K−1 equal
-    values and a zero. Each is divided by the value $\sqrt{\sum_r \sigma_r^2/(K-1)}$ that the frame has, so that the
-    frame is at 1; a second panel shows the other layers at the last of the epochs.
+    With ``theory`` the values are those of the uncentred class means, in their own unit. Without it those of the
+    centred class means μ_k − μ_G are compared with a simplex equiangular tight frame of the same norm: K−1 equal values
+    and a zero. They are divided by the value $\sqrt{\sum_r \sigma_r^2/(K-1)}$ of the frame, so that the frame is at 1;
+    a second panel shows the other layers at the last epoch.
 
     Parameters
     ----------
     cube
-        Of a study with a group ``collapse``.
+        Cube of a study with the group ``collapse``.
     theory
-        K singular values in any order. Closed forms for all N = Kn features, as `elastic.theory.mse_factor_model`,
+        K singular values in any order. Closed forms for all N = Kn features, such as `elastic.theory.mse_factor_model`,
         are √n times those of the class means.
     split
-        Samples whose class means are taken.
+        Split whose class means are shown.
     epochs
-        Probed epochs, a line each; −1 is the last. Four of them by default.
+        Probed epochs, one line each; −1 is the last. Four by default.
     layer
-        By name; the last hidden one by default.
+        Name of the layer; by default the last hidden one.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the spectrum, or not the split, epoch, layer or label asked for.
+        If the cube lacks the spectrum, the split, epoch, layer or label.
     OptionError
-        If theory tells another number of values than there are classes, or a negative one.
+        If the number of values of ``theory`` differs from the number of classes, or one is negative.
     """
     metric = "class_mean_spectrum" if theory is not None else "class_mean_spectrum_centred"
     values, setting = first_setting(read(cube, metric, split=split, where=where), keep=("component",))
     values = measured(values, "epoch", "layer")
     layer = layer if layer is not None else str(chosen_layers(values)["layer"].values[-1])
     shown = epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS)
-    told = frame(values) if theory is None else sorted_theory(values, theory)
+    predicted = frame(values) if theory is None else sorted_theory(values, theory)
     values = values if theory is not None else in_units_of_frame(values)
     drawn, grid, columns = panels(2 if theory is None else 1, 3.4, sharey=True)
     found = draw_epochs(grid[0], select(values, "layer", layer), shown)
     if theory is None:
         found += draw_layers(grid[1], select(values, "epoch", shown[-1]))
     for axes in grid:
-        draw_theory(axes, told, FRAME if theory is None else "theory")
+        draw_theory(axes, predicted, FRAME if theory is None else "theory")
     for axes in grid[::columns]:
         axes.set_ylabel("singular value  $σ_r / σ_{ETF}$" if theory is None else "singular value  $σ_r$")
     letter_panels(grid)
@@ -106,21 +106,21 @@ def theory_spectrum(
 
 
 def sorted_theory(values: xr.DataArray, theory: Sequence[float]) -> np.ndarray:
-    """Return the theory's values from the greatest on.
+    """Sort the values of the theory in descending order.
 
     Raises
     ------
     OptionError
-        If they are not one for each component, 0 or more.
+        Unless there is one nonnegative value for each component.
     """
-    told, count = np.asarray(theory, dtype=float), values.sizes["component"]
-    if told.shape != (count,) or not (told >= 0).all():
+    predicted, count = np.asarray(theory, dtype=float), values.sizes["component"]
+    if predicted.shape != (count,) or not (predicted >= 0).all():
         raise OptionError("`theory`", f"be {count} singular values, 0 or more", str(theory), "one for each class")
-    return np.sort(told)[::-1]
+    return np.sort(predicted)[::-1]
 
 
 def frame(values: xr.DataArray) -> np.ndarray:
-    """Return the spectrum of a simplex equiangular tight frame in its own unit: K−1 ones and a zero.
+    """Return the normalised spectrum of a simplex equiangular tight frame: K−1 ones and a zero.
 
     >>> frame(xr.DataArray([4.0, 3.0, 0.0], dims="component"))
     array([1., 1., 0.])
@@ -129,7 +129,7 @@ def frame(values: xr.DataArray) -> np.ndarray:
 
 
 def in_units_of_frame(values: xr.DataArray) -> xr.DataArray:
-    """Return spectra divided by the value of a simplex equiangular tight frame with the same Σ_r σ_r².
+    """Divide spectra by the value of a simplex equiangular tight frame with the same Σ_r σ_r².
 
     >>> found = in_units_of_frame(xr.DataArray([4.0, 3.0, 0.0], dims="component"))   # √((16+9)/2) = 3.536
     >>> found.values.round(3)
@@ -156,7 +156,7 @@ def draw_layers(axes: Axes, values: xr.DataArray) -> list[xr.Dataset]:
 
 
 def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) -> list[xr.Dataset]:
-    """Draw spectra [seed, component], each under its name; return what was drawn."""
+    """Draw labelled spectra [seed, component]; return what was drawn."""
     found = [over_seeds(values) for values in spectra.values()]
     for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
@@ -167,10 +167,10 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     return found
 
 
-def draw_theory(axes: Axes, told: np.ndarray, name: str) -> None:
-    """Draw the theory's values [component] as dashed steps, under their name."""
-    ranks = np.arange(1, len(told) + 1)
-    axes.plot(ranks, told, color=ink(), linestyle="--", linewidth=1.4, drawstyle="steps-mid", zorder=4)
-    axes.annotate(name, (ranks[-2], told[-2]), (0, 3), textcoords="offset points", fontsize=9, ha="center")
+def draw_theory(axes: Axes, predicted: np.ndarray, name: str) -> None:
+    """Draw the labelled values of the theory [component] as dashed steps."""
+    ranks = np.arange(1, len(predicted) + 1)
+    axes.plot(ranks, predicted, color=ink(), linestyle="--", linewidth=1.4, drawstyle="steps-mid", zorder=4)
+    axes.annotate(name, (ranks[-2], predicted[-2]), (0, 3), textcoords="offset points", fontsize=9, ha="center")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set(xlabel="component  $r$", ylim=(0, None))

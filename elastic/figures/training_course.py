@@ -1,4 +1,4 @@
-"""How a metric goes through training, layer by layer."""
+"""Figure of a metric during training, layer by layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from elastic.figures.contract import (
 from elastic.figures.direct_labels import label_ends
 from elastic.figures.layers import chosen_layers
 
-#: Layers drawn unless told otherwise, evenly chosen in depth.
+#: Layers drawn by default, evenly spaced in depth.
 LAYERS = 7
 
 
@@ -48,29 +48,29 @@ def training_course(
     layers: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw a metric against the epochs of training, a line a layer with its interval over the seeds.
+    """Draw a metric against the epochs of training: one line per layer with intervals over the seeds.
 
-    The epochs are on a symmetric-log axis: logarithmic from epoch 1 on, linear from 0, before training, to 1. A
-    dotted line marks the first epoch at which no training sample is classified wrongly in any seed: the terminal
-    phase of training begins [papyan2020prevalence].
+    The epochs are on a symmetric-log axis: logarithmic from epoch 1 on, linear from 0 (before training) to 1. A dotted
+    line marks the first epoch with zero training error in all seeds, where the terminal phase of training begins
+    [papyan2020prevalence].
 
     Parameters
     ----------
     cube
-        Of a study.
+        Cube of a study.
     metric
         Variable [seed, epoch, layer, …].
     split
-        Samples on which it is taken.
+        Split on which it is measured.
     layers
-        Layers by name; by default at most seven of those between input and logits.
+        Layers by name; by default at most seven between input and logits.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube does not hold the metric, split, layer or label.
+        If the cube lacks the metric, split, layer or label.
     """
     values, setting = first_setting(read(cube, metric, split=split, where=where))
     values = measured(chosen_layers(values, layers), "epoch", "layer")
@@ -86,7 +86,7 @@ def training_course(
 
 
 def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> list[xr.Dataset]:
-    """Draw values [seed, epoch, layer] against the epochs, from shallow (light) to deep (dark); return the drawn."""
+    """Draw values [seed, epoch, layer] by epoch, from shallow (light) to deep (dark); return what was drawn."""
     drawn: list[xr.Dataset] = []
     looks = line_styles(len(layers), ordered=True)
     for layer, name, look in zip(layers, layer_names(layers), looks, strict=True):
@@ -100,7 +100,7 @@ def draw_courses(axes: Axes, values: xr.DataArray, layers: Sequence[str]) -> lis
 
 
 def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) -> str:
-    """Mark the first epoch without an error on the training samples in any seed; return the words of the caption."""
+    """Mark the first epoch with zero training error in all seeds; return the text for the caption."""
     try:
         accuracy = read(cube, "training/accuracy")
     except NotMeasured:

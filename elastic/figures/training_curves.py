@@ -1,4 +1,4 @@
-"""How the training went: loss and accuracy over the epochs, on training and test samples."""
+"""Figure of loss and accuracy over the epochs, on training and test samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from elastic.figures.contract import (
 from elastic.figures.splits import at_splits, draw_splits, legend_of
 from elastic.figures.training_course import mark_fitted
 
-#: Panels: variables of the training, and what stands at their axes.
+#: Panels: training variables and their axis labels.
 PANELS = {"loss": "loss", "accuracy": "accuracy"}
 
 
@@ -32,22 +32,22 @@ def training_curves(
 ) -> Figure:
     """Draw loss and accuracy over the epochs, on training and on test samples.
 
-    The loss is on a logarithmic axis where it is positive throughout. A dotted line marks the first epoch without an
-    error on the training samples in any seed.
+    The loss is on a logarithmic axis if it is positive throughout. A dotted line marks the first epoch with zero
+    training error in all seeds.
 
     Parameters
     ----------
     cube
-        Of a study.
+        Cube of a study.
     splits
-        Samples, a line each; all that were recorded by default.
+        Splits, one line each; all recorded ones by default.
     where
-        Labels on the study's axes, {axis: label}; the first of every axis left open.
+        Labels to select on the study's axes, {axis: label}; of every other axis the first.
 
     Raises
     ------
     NotMeasured
-        If the cube holds neither loss nor accuracy, or not the split or label asked for.
+        If the cube has neither loss nor accuracy, or lacks the split or label.
     """
     shown: dict[str, xr.DataArray] = {}
     for name in PANELS:
@@ -63,7 +63,7 @@ def training_curves(
     drawn, grid, _ = panels(len(shown), 2.7)
     found, logs, fitted = [], set(), ""
     for axes, (name, values) in zip(grid, shown.items(), strict=True):
-        # Some losses can be negative, so that none declares itself positive: what it was decides.
+        # Some losses can be negative, so that the variable declares no lower bound: the values decide.
         log = name == "loss" and not bool((values <= 0).any())
         found += draw_splits(axes, values, log=log)
         logs.add(log)

@@ -1,4 +1,4 @@
-"""Losses: one function each, with a gradient by logits or features that stays exact when a sample is fitted."""
+"""Losses, with gradients by logits or features that keep full relative accuracy for fitted samples."""
 
 from __future__ import annotations
 

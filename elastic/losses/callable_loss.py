@@ -1,8 +1,8 @@
-"""Losses from a user's own callable ``(outputs, labels) -> loss``: the loss of each sample alone, and its gradient.
+"""Per-sample losses and gradients of a user's callable ``(outputs, labels) -> loss``.
 
-What the callable computes is differentiated in float64 (`torch.func`), from outputs as the model gives them. That has
-the digits of the callable itself: of ``cross_entropy`` inside a function, the entry p_y − 1 is lost where 1 − p_y is
-below 1e-16, while the other entries stay. The losses of torch, handed over as they are, have no such end.
+The callable is differentiated in float64 (`torch.func`). Its gradient is only as accurate as the callable: with
+``cross_entropy`` inside a function, the entry p_y − 1 is lost for 1 − p_y below 1e-16, while the other entries are
+kept. The losses of torch, passed directly, have no such limit.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class OwnFunction:
     shape
         Of one sample's outputs: () for a model that gives [n].
     name
-        What a report calls it.
+        Name for reports.
     like_outputs
-        Whether labels take the type and shape of the outputs, as targets of torch's element-wise losses do.
+        Whether to convert labels to the type and shape of the outputs, for torch's element-wise losses.
     """
 
     def __init__(self, function: Function, shape: Sequence[int], name: str, *, like_outputs: bool = False) -> None:
@@ -48,12 +48,12 @@ class OwnFunction:
         Raises
         ------
         ModelError
-            If it is neither.
+            If the callable returns anything else.
         """
         shaped = outputs.reshape(len(outputs), *self.shape)
         given = labels.to(outputs.dtype).reshape(shaped.shape) if self.like_outputs else widened(labels)
         with Widened():
-            # Copies: a callable may compute in place.
+            # Copies: a callable may modify its arguments in place.
             value = self.function(shaped.clone(), given.clone())
         if not isinstance(value, Tensor) or value.is_complex():
             kind = f"{value.dtype}" if isinstance(value, Tensor) else type(value).__name__
@@ -66,16 +66,16 @@ class OwnFunction:
         raise self.refused(expected, f"shape {list(value.shape)} for {len(outputs)} samples", hint)
 
     def alone(self, outputs: Tensor, label: Tensor) -> Tensor:
-        """Return the loss of one sample, outputs [d]: what the callable gives on a batch of one."""
+        """Return the loss of one sample with outputs [d], computed on a batch of one."""
         return self(outputs[None], label[None]).sum()
 
     def refused(self, expected: str, found: str, hint: str) -> ModelError:
-        """Return the error of a loss that does not do what it should."""
+        """Return the error for an invalid loss."""
         return ModelError(f"`loss` {self.name}", expected, found, hint)
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Turn what the callable raises into a ModelError."""
+        """Translate exceptions of the callable to a ModelError."""
         try:
             yield
         except ElasticError:
@@ -85,19 +85,19 @@ class OwnFunction:
             raise self.refused("run on the model's outputs and the labels", first_line(error), hint) from error
 
     def of_samples(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of each sample alone [n], one call a sample."""
+        """Return the loss of each sample alone [n], with one call per sample."""
         return torch.stack([self.alone(z, y) for z, y in zip(outputs, labels, strict=True)])
 
 
 def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
-    """Return the loss of each sample alone and its gradient by the sample's outputs, in float64.
+    """Return a function for the loss of each sample and its gradient by the sample's outputs, in float64.
 
     Parameters
     ----------
     own
         The callable.
     vectorised
-        Whether all samples are computed in one call (`torch.func.vmap`); one after the other otherwise.
+        Whether to compute all samples in one call (`torch.func.vmap`) or one after the other.
     """
 
     def per_sample(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -115,11 +115,11 @@ def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
 
 
 def can_be_vectorised(own: OwnFunction, outputs: Tensor, labels: Tensor) -> bool:
-    """Return whether one call for all samples gives what a call for each gives, values and gradients."""
+    """Return whether a vectorised call gives the same values and gradients as separate calls."""
     one, all_at_once = (callable_loss(own, vectorised=vectorised) for vectorised in (False, True))
     try:
         values, found = all_at_once.per_sample(outputs, labels), all_at_once.gradient(outputs, labels)
-    except Exception:  # whatever torch.func does not follow: the callable itself has run
+    except Exception:  # torch.func does not support all operations; the callable itself has succeeded before
         return False
     expected = one.gradient(outputs, labels)
     return torch.allclose(values, one.per_sample(outputs, labels), rtol=1e-6, atol=1e-12) and torch.allclose(
@@ -129,7 +129,7 @@ def can_be_vectorised(own: OwnFunction, outputs: Tensor, labels: Tensor) -> bool
 
 def _vectorised(of_sample: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, labels: Tensor) -> Tensor:
     with warnings.catch_warnings():
-        # torch.func's own notes on its speed: a user of elastic can do nothing about them.
+        # Performance warnings of torch.func, which a user of elastic cannot act on.
         warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
         value: Tensor = vmap(of_sample)(outputs.double(), labels)
         return value

@@ -1,7 +1,7 @@
-"""What a loss is, and how one is added.
+"""The interface of losses, and their registration.
 
 In float32, softmax(z) − e_y is exactly 0 at y once 1 − p_y < 6e-8, although the other entries are not. A loss
-here gives its gradient as a unit direction and a norm apart; probes are linear in it, so nothing underflows.
+here returns its gradient as a unit direction and a separate norm; probes are linear in it, so nothing underflows.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class LossGradient:
     Attributes
     ----------
     direction
-        [n, d] float64 rows of unit norm; a row of zeros where the gradient is exactly zero.
+        [n, d] float64 rows of unit norm; zero where the gradient is exactly zero.
     norm
         [n] float64.
     checked
-        [n, d] the directions as ordinary backpropagation through the user's own callable gives them, along which
-        engines are compared with real steps; None: ``direction``.
+        [n, d] directions from ordinary backpropagation through the user's callable, along which engines are compared
+        with real steps; None: ``direction``.
     """
 
     direction: Tensor
@@ -36,20 +36,20 @@ class LossGradient:
     checked: Tensor | None = None
 
     def rows(self, rows: slice) -> LossGradient:
-        """Return the gradient by some of the samples."""
+        """Select the gradients of some samples."""
         return LossGradient(self.direction[rows], self.norm[rows], None if self.checked is None else self.checked[rows])
 
 
 @dataclass(frozen=True)
 class OwnLoss:
-    """A user's own loss, as it was handed over.
+    """A user's own loss.
 
     Attributes
     ----------
     function
-        Gives the loss of a batch, a scalar or [n], of outputs [n, d] and labels; it can be differentiated.
+        Differentiable function from outputs [n, d] and labels to the loss of a batch, a scalar or [n].
     rounding
-        Size below which differences of its gradient by a sample's outputs are rounding.
+        Size below which differences of its gradient by a sample's outputs are rounding errors.
     """
 
     function: Callable[[Tensor, Tensor], Tensor]
@@ -60,33 +60,33 @@ class OwnLoss:
 class Loss:
     """A loss of one layer's features [n, d] and labels [n].
 
-    Labels are positions of the outputs, int64; a loss that a user hands over takes what the user's own takes.
+    Labels are class indices, int64; a user's own loss takes the labels of the user's callable.
 
     Attributes
     ----------
     per_sample
-        Gives each sample's loss [n]; training minimises its mean. It is the sample's term in the sum over a batch:
-        with class weights w it is w_y ℓ.
+        Returns the loss of each sample [n]; training minimises their mean. It is the sample's term in the sum over a
+        batch: with class weights w it is w_y ℓ.
     gradient
-        Gives the `LossGradient` ∂(Σ_i ℓ_i)/∂h_a by each sample's features, the other samples' held as they are. Where
-        samples enter their own losses alone, that is the gradient of a's own loss.
+        Returns the `LossGradient` ∂(Σ_i ℓ_i)/∂h_a by the features of each sample, with those of other samples fixed. If
+        the loss does not couple samples, it is the gradient of a's own loss.
     squared
         Whether it is ½‖z − e_y‖², for which the least-squares decomposition of collapse holds.
     layer
-        The layer that it reads, flattened: "logits" (d = K), or "penultimate" for the features that the classifier
-        reads. Such a loss says nothing of the classifier and may couple the samples of a batch.
+        The layer it is a function of, flattened: "logits" (d = K), or "penultimate" for the input of the classifier.
+        The latter does not depend on the classifier and may couple the samples of a batch.
     name
-        What a report calls it.
+        Name for reports.
     reduction
-        Whether the loss of many samples is the mean of theirs or the sum.
+        Whether the loss of a batch is the mean or the sum over its samples.
     counts
-        Gives how much each sample counts in the mean [n], Σ_i ℓ_i / Σ_i counts_i; None: 1 each.
+        Returns the weight of each sample in the mean [n], Σ_i ℓ_i / Σ_i counts_i; None: 1 each.
     own
-        The user's own callable, which this loss is compared with; None for a loss of elastic.
+        The user's own callable, for comparison; None for a loss of elastic.
     decide
-        Gives the class [n] that outputs [n, d] are decided for; None: the position of the largest output.
+        Returns the predicted class [n] of outputs [n, d]; None: the index of the largest output.
     outputs
-        Number of outputs that it reads of each sample; None: one a class.
+        Number of outputs per sample; None: one per class.
     """
 
     per_sample: Callable[[Tensor, Tensor], Tensor]
@@ -101,11 +101,11 @@ class Loss:
     outputs: int | None = None
 
     def decisions(self, outputs: Tensor) -> Tensor:
-        """Return the class [n] that outputs [n, d] are decided for."""
+        """Return the predicted class [n] of outputs [n, d]."""
         return outputs.argmax(dim=1) if self.decide is None else self.decide(outputs)
 
     def reduced(self, total: float, counted: float) -> float:
-        """Return the loss of a batch from the sum of its samples' losses and of their counts."""
+        """Return the loss of a batch from the sum of its samples' losses and the sum of their counts."""
         if self.reduction == "sum":
             return total
         return total / counted if counted else float("nan")
@@ -122,7 +122,7 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     Raises
     ------
     UnknownName, OptionError
-        If there is no such loss, or it does not take these options.
+        If the loss is unknown, or its options are invalid.
     """
     entry = registry("losses").get(name)
     built: Loss = entry.function(**entry.complete(options or {}))

@@ -13,9 +13,9 @@ from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 
 
 def softmax_gradient(logits: Tensor, labels: Tensor) -> LossGradient:
-    """Return p − e_y of the softmax p, whose entry at y is taken as −Σ_{j≠y} p_j, in log space.
+    """Return p − e_y of the softmax p, with the entry at y computed as −Σ_{j≠y} p_j in log space.
 
-    It keeps full relative accuracy however well the sample is fitted.
+    Keeps full relative accuracy for arbitrarily well fitted samples.
 
     Examples
     --------
@@ -37,9 +37,9 @@ def cross_entropy(*, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Lo
     r"""Cross-entropy of the softmax p to the label, or to a mixture of the label and all classes.
 
     The target is t = (1 − δ) e_y + δ/K with the smoothing δ; the loss is −Σ_k t_k log p_k and its gradient by the
-    logits p − t. Without smoothing the gradient's entry at y is taken as −Σ_{j≠y} p_j, in log space, which keeps full
-    relative accuracy however well the sample is fitted; with smoothing it vanishes at finite logits, where rounding of
-    δ/K is all that is left.
+    logits p − t. Without smoothing the gradient's entry at y is computed as −Σ_{j≠y} p_j in log space, which keeps full
+    relative accuracy for arbitrarily well fitted samples; with smoothing it vanishes at finite logits, where only the
+    rounding of δ/K remains.
 
     Source: papyan2020prevalence; label smoothing: szegedy2016rethinking.
 

@@ -1,8 +1,8 @@
-"""From a user's own loss to a `Loss`: what it is, whether it can be split by sample, and how samples are reduced.
+"""Conversion of a user's own loss to a `Loss`: per-sample losses, their gradients and the reduction.
 
-A loss of a batch is the mean or the sum of the losses of its samples, or it couples them. Which one is found by calling
-it on batches and on each of their samples alone: real outputs, mixtures of them, and numbers that spread more. What
-couples samples, is random or cannot be differentiated is refused.
+The loss of a batch is the mean or the sum of the losses of its samples, or it couples them. This is determined by
+calling it on batches and on each of their samples alone: on real outputs, mixtures of them, and more widely spread
+numbers. Losses that couple samples, are random or not differentiable are rejected.
 """
 
 from __future__ import annotations
@@ -28,36 +28,37 @@ from elastic.losses.trial_batches import Batch, trial_batches
 
 Reduction = Literal["mean", "sum"]
 
-#: Relative difference up to which two ways to compute a loss agree: a callable may round to float32.
+#: Relative tolerance for comparing two computations of a loss: a callable may round to float32.
 AGREED = 1e-6
 #: Rounding of a gradient, relative to the largest at the trial outputs, of float64 and of what may hold less.
 ROUNDING, OF_CALLABLE = 1e-12, 1e-6
 
 
 def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor, parameters: Iterable[Tensor] = ()) -> Loss:
-    """Return a user's loss as one that gives each sample's loss and gradient.
+    """Convert a user's loss to a `Loss` with the loss and gradient of each sample.
 
     Parameters
     ----------
     loss
         A loss of torch, as a module, a function, or a ``functools.partial`` of one; or any callable
-        ``(outputs, labels) -> loss`` that is the mean or the sum of what it gives for each sample alone, or gives the
-        loss of each sample [n].
+        ``(outputs, labels) -> loss`` that returns the mean or the sum of the losses of its samples, or the loss of each
+        sample [n].
     outputs
-        Of some samples, as the model gives them: [n], [n, 1] or [n, K].
+        Outputs of the model for some samples: [n], [n, 1] or [n, K].
     labels
-        Of these, [n, …]. Losses of torch that compare elements take them in the type and shape of the outputs.
+        Labels of these samples, [n, …]. Element-wise losses of torch get them in the type and shape of the outputs.
     parameters
-        Of the model, which the loss must not read past the outputs: a step would follow that term, too.
+        Parameters of the model. The loss must depend on them only through the outputs, because a step would follow
+        other terms, too.
 
     Raises
     ------
     ModelError
         If the loss couples samples (its value for a batch is neither the mean nor the sum of those for each alone), is
-        random, cannot be differentiated, reads parameters of the model, raises an error or returns something else than
-        a loss.
+        random, not differentiable, depends on parameters of the model directly, raises an error or does not return a
+        loss.
     DegenerateInput
-        If labels and outputs differ in shape where the loss compares them element by element.
+        If labels and outputs differ in shape for an element-wise loss.
 
     Examples
     --------
@@ -96,14 +97,14 @@ def fit_loss(loss: Callable[..., Any], outputs: Tensor, labels: Tensor, paramete
 
 @dataclass(frozen=True)
 class Tried:
-    """A batch with the user's loss of it: its value, a scalar or [n], and the gradient of the sum of that [n, d]."""
+    """A batch, the user's loss of it (a scalar or [n]), and the gradient of its sum [n, d]."""
 
     batch: Batch
     value: Tensor
     slopes: Tensor | None
 
     def agrees(self, values: Tensor, gradient: Tensor, reduction: Reduction, counts: Tensor | None = None) -> bool:
-        """Return whether losses [n] and gradients [n, d] of single samples, reduced, are those of the batch."""
+        """Return whether losses [n] and gradients [n, d] of single samples reduce to those of the batch."""
         if self.value.ndim == 0:
             total = len(values) if counts is None else counts.sum()
             divided = 1.0 if reduction == "sum" else total
@@ -116,7 +117,7 @@ class Tried:
 
 
 def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
-    """Return the loss of a batch; None for numbers that the loss is not made for."""
+    """Evaluate the loss on a batch; None for artificial outputs outside its domain."""
     states = _random_states()
     try:
         with own.translate_errors():
@@ -139,7 +140,7 @@ def _tried(own: OwnFunction, batch: Batch) -> Tried | None:
 
 
 def _check_reads(own: OwnFunction, batch: Batch, parameters: Iterable[Tensor]) -> None:
-    """Refuse a loss with a term of the model's parameters, such as a penalty on weights."""
+    """Raise an error for a loss with a term of the model's parameters, such as a penalty on weights."""
     with own.translate_errors(), torch.enable_grad():
         value = own(batch.outputs.clone().requires_grad_(), batch.labels)
     known = {id(parameter) for parameter in parameters}
@@ -166,7 +167,7 @@ def _check_slopes(own: OwnFunction, tried: list[Tried]) -> None:
 
 
 def _closed_form(known: Recognised | None, tried: list[Tried]) -> Loss | None:
-    """Return the closed form of a loss of torch, if it is what torch computes."""
+    """Return the closed form of a loss of torch, if it agrees with torch."""
     loss = None if known is None else stable(known)
     if known is None or loss is None:
         return None
@@ -184,7 +185,7 @@ def _closed_form(known: Recognised | None, tried: list[Tried]) -> Loss | None:
 
 
 def _reduction(own: OwnFunction, tried: list[Tried]) -> Reduction:
-    """Return how the loss of a batch is made of those of its samples."""
+    """Determine how the loss of a batch is composed of those of its samples."""
     left: list[Reduction] = ["mean", "sum"]
     alone = callable_loss(own, vectorised=False)
     for t in tried:

@@ -15,16 +15,16 @@ from elastic.losses.cross_entropy import softmax_gradient
 
 @loss()
 def focal(*, gamma: Annotated[float, Field(ge=0)] = 2.0) -> Loss:
-    r"""Focal loss −q^γ log p with p the softmax at the label and q = 1 − p: fitted samples count less.
+    r"""Focal loss −q^γ log p with p the softmax at the label and q = 1 − p: down-weights fitted samples.
 
-    The gradient by the logits is that of cross-entropy times q^{γ−1}(q − γ p log p); q and log p are both taken from
-    log q = log Σ_{j≠y} p_j, so that the product keeps its digits however well a sample is fitted. γ = 0 is
+    The gradient by the logits is that of cross-entropy times q^{γ−1}(q − γ p log p); q and log p are both computed from
+    log q = log Σ_{j≠y} p_j, so that the product keeps its accuracy for arbitrarily well fitted samples. γ = 0 is
     cross-entropy. Source: lin2017focal.
 
     Parameters
     ----------
     gamma
-        Exponent γ; the larger, the less a fitted sample counts, and 0 is cross-entropy.
+        Exponent γ; larger values give fitted samples less weight, 0 is cross-entropy.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def focal(*, gamma: Annotated[float, Field(ge=0)] = 2.0) -> Loss:
         """Return log p and log q."""
         logs = functional.log_softmax(logits, dim=1)
         log_q = logs.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
-        # log p from q where p is near 1: there log p itself has lost its digits.
+        # log p from q if p is near 1, where log p itself is inaccurate.
         log_p = logs.gather(1, labels[:, None]).squeeze(1)
         near = log_q < -1
         return torch.where(near, torch.log1p(-log_q.clamp(max=-1).exp()), log_p), log_q

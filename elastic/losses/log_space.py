@@ -1,4 +1,4 @@
-"""Gradients that are differences of exponentials, split into direction and norm without cancellation or underflow."""
+"""Gradients that are differences of exponentials, as direction and norm, without cancellation or underflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from elastic.losses.contract import LossGradient, by_norm
 
 
 def difference(up: Tensor, down: Tensor) -> LossGradient:
-    """Return the rows e^up − e^down of logarithms [n, d], as a gradient.
+    """Return the rows e^up − e^down for logarithms [n, d], as a gradient.
 
     >>> gradient = difference(torch.tensor([[-800.0, -torch.inf]]), torch.tensor([[-torch.inf, -800.0]]))
     >>> gradient.direction.mul(2**0.5).round().tolist()
@@ -24,7 +24,7 @@ def difference(up: Tensor, down: Tensor) -> LossGradient:
 
 
 def others(values: Tensor) -> Tensor:
-    """Return Σ_{j≠k} v_j for each entry of rows [n, d] that are not negative, with the digits of the largest entry's.
+    """Return Σ_{j≠k} v_j for each entry of nonnegative rows [n, d], without cancellation for the largest entry.
 
     >>> others(torch.tensor([[1.0, 2**-60, 2**-61]]))[0, 0].item() == 2**-60 + 2**-61
     True
@@ -37,8 +37,8 @@ def others(values: Tensor) -> Tensor:
 def softmax_pull(logits: Tensor, coefficients: Tensor) -> LossGradient:
     r"""Return the gradient by the logits of −Σ_k c_k log p_k, for the softmax p and coefficients c ≥ 0 [n, K].
 
-    It is C p − c with C = Σ c. Entry k is p_k Σ_{j≠k} c_j − c_k Σ_{j≠k} p_j, in which nothing cancels but what makes
-    the gradient small: at p = c/C.
+    It is C p − c with C = Σ c. Entry k is p_k Σ_{j≠k} c_j − c_k Σ_{j≠k} p_j, which cancels only where the gradient
+    itself is small: at p = c/C.
 
     Examples
     --------

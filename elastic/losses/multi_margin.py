@@ -15,8 +15,8 @@ from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 def multi_margin(*, margin: Annotated[float, Field(gt=0)] = 1.0) -> Loss:
     r"""Multi-class hinge Σ_{j≠y} max(0, m − z_y + z_j) (sum over classes, not mean).
 
-    A sample that every wrong class misses by the margin has gradient zero exactly: a step on it moves nothing, its
-    self-response is 0, and relative similarities are undefined (NaN) where all stepped samples of a class are such.
+    A sample that satisfies the margin for every wrong class has exactly zero gradient: a step on it moves nothing, its
+    self-response is 0, and relative similarities are undefined (NaN) if this holds for all stepped samples of a class.
     Source: weston1999support.
 
     Parameters

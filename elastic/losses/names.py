@@ -1,4 +1,4 @@
-"""What reports call a loss: its own name, with the options that are not torch's defaults."""
+"""Names of losses in reports: the name with the options that differ from torch's defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elastic.losses.torch_losses import PLAIN, options_of, recognised
 
 
 def name_of(loss: Any) -> str:
-    """Return what a report calls a loss.
+    """Return the name of a loss for reports.
 
     >>> from torch.nn import functional
     >>> name_of(nn.CrossEntropyLoss(label_smoothing=0.1)), name_of(partial(functional.mse_loss, reduction="sum"))

@@ -1,4 +1,4 @@
-"""Gradients of a user's own loss by ordinary backpropagation, with which those that probes step along are compared."""
+"""Comparison of a loss's gradient with ordinary backpropagation through the user's callable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.losses.contract import Loss, LossGradient
 def backpropagated(
     function: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the loss of a batch and its gradient [n, d], by ordinary backpropagation; None: it has none."""
+    """Return the loss of a batch and its gradient [n, d] by ordinary backpropagation; None without a gradient."""
     with torch.enable_grad():
         at = outputs.detach().double().requires_grad_()
         value = function(at, labels)
@@ -25,12 +25,12 @@ def backpropagated(
 
 
 def checked_gradient(loss: Loss, outputs: Tensor, labels: Tensor) -> LossGradient:
-    """Return a loss's gradient; for a user's own loss, compared with ordinary backpropagation through it.
+    """Return a loss's gradient; compares that of a user's own loss with ordinary backpropagation.
 
     Raises
     ------
     ModelError
-        If the two differ by more than a thousandth and more than rounding.
+        If the two differ by more than 0.1 % and more than rounding errors.
     """
     gradient = loss.gradient(outputs, labels)
     if loss.own is None:
@@ -49,7 +49,7 @@ def checked_gradient(loss: Loss, outputs: Tensor, labels: Tensor) -> LossGradien
             "a loss whose value depends on outputs and labels alone",
         )  # fmt: skip
     norm = slopes.norm(dim=1)
-    # Far in the terminal phase the callable's own gradient is rounding: there the closed form alone is left.
+    # Late in the terminal phase the callable's gradient is only rounding error: only the closed form is used.
     reliable = (relative <= 1e-3) & (norm > 0)
     directions = torch.where(reliable[:, None], slopes / torch.where(norm > 0, norm, 1.0)[:, None], gradient.direction)
     return replace(gradient, checked=directions)

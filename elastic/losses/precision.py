@@ -1,4 +1,4 @@
-"""Float64 inside a user's own loss: outputs, and what the loss holds in shorter types, are widened for one call."""
+"""Float64 inside a user's own loss: outputs and tensors of the loss are converted for the duration of a call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Widened(TorchFunctionMode):
-    """While active, every torch function is handed its floating-point tensors in float64.
+    """Passes floating-point tensors to every torch function in float64 while active.
 
-    A loss that closes over float32 class weights, or has parameters, then takes float64 outputs. What it rounds by
-    itself (``outputs.float()``) stays rounded.
+    A loss with float32 class weights or parameters then accepts float64 outputs. Explicit conversions inside the loss
+    (``outputs.float()``) still round.
 
     Examples
     --------
@@ -33,7 +33,7 @@ class Widened(TorchFunctionMode):
 
 
 def widened(value: Any) -> Any:
-    """Return a floating-point tensor in float64, anything else as it is."""
+    """Convert a floating-point tensor to float64; return other values unchanged."""
     return value.double() if isinstance(value, Tensor) and value.dtype in NARROW else value
 
 

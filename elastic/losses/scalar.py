@@ -1,4 +1,4 @@
-"""Losses of one output for two classes: a logit under binary cross-entropy, a number under squared error."""
+"""Losses of models with one output for two classes: binary cross-entropy of a logit, squared error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from elastic.losses.mse import Positive
 def binary_cross_entropy() -> Loss:
     r"""Cross-entropy of one logit z: log(1 + e^{-z}) for the second class, log(1 + e^z) for the first.
 
-    For two classes; the model has one output, which is above 0 where it decides for the second class. The gradient
-    σ(z) − y is taken in log space, which keeps full relative accuracy however well the sample is fitted.
+    For two classes; the model has one output, and predicts the second class if it is above 0. The gradient σ(z) − y is
+    computed in log space, which keeps full relative accuracy for arbitrarily well fitted samples.
 
     Source: he2020local.
 
@@ -47,8 +47,8 @@ def binary_cross_entropy() -> Loss:
 def scalar_mse(*, target: Positive = 1.0) -> Loss:
     r"""Squared error ½(z − t)² of one output z against t = 0 for the first class and t = M for the second.
 
-    For two classes; the model has one output, which is above M/2 where it decides for the second class. The authors of
-    local elasticity train with (z − y)², which is this loss at twice the learning rate.
+    For two classes; the model has one output, and predicts the second class if it is above M/2. The authors of local
+    elasticity train with (z − y)², which is this loss at twice the learning rate.
 
     Source: he2020local.
 

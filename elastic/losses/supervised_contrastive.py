@@ -13,7 +13,7 @@ from elastic.losses.contract import Loss, LossGradient, by_norm, loss
 
 @loss()
 def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) -> Loss:
-    r"""Supervised contrastive loss of the penultimate features h: pulls a class together, away from the other classes.
+    r"""Supervised contrastive loss of the penultimate features h: attracts samples of a class, repels other classes.
 
     With u = h/‖h‖, P(i) the other samples of i's class in the batch and the temperature τ,
 
@@ -23,13 +23,13 @@ def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) 
     samples of a batch: its value grows with the logarithm of their number, and the gradient by a sample's features is
     its share of the batch's, ∂(Σ_i ℓ_i)/∂h_a, in its own loss and in all others. A feature of zero has no direction:
     its cosines are 0 and its gradient too; near zero the gradient grows as 1/‖h‖, where a gradient flow can stall.
-    Norms are free: what collapses are directions, and the spread of norms stays in metrics of h. Rectified features
-    have no cosine below 0, and no simplex before they are centred.
+    Norms are unconstrained: only directions collapse, and the variance of norms remains in metrics of h. Rectified
+    features have no negative cosines, hence form no simplex before centring.
 
     The minimum over balanced classes is `elastic.theory.supervised_contrastive`.
 
-    The classifier does not enter it. Training fits that to the features as they are, by cross-entropy and without a
-    gradient to what lies below (see `elastic.training.Objective`).
+    The loss does not depend on the classifier. Training fits the classifier to the features by cross-entropy, without
+    a gradient to the layers below (see `elastic.training.Objective`).
 
     Source: khosla2020supervised; its minimum: graf2021dissecting.
 
@@ -77,7 +77,7 @@ def supervised_contrastive(*, temperature: Annotated[float, Field(gt=0)] = 0.1) 
 
 
 def on_sphere(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features [n, d] over their norms, zeros where those are 0, and the norms [n, 1].
+    """Normalise features [n, d] (zeros stay zero) and return them with the norms [n, 1].
 
     >>> on_sphere(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))[0].tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -87,7 +87,7 @@ def on_sphere(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def positives(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which pairs are two samples of one class [n, n], and which samples have no such partner [n].
+    """Return a mask of pairs of the same class [n, n], and one of samples without such a partner [n].
 
     >>> positives(torch.tensor([0, 1, 0]))[1].tolist()
     [False, True, False]
@@ -99,9 +99,9 @@ def positives(labels: Tensor) -> tuple[Tensor, Tensor]:
 def pair_slopes(similarity: Tensor, labels: Tensor) -> Tensor:
     r"""Return ∂ℓ_i/∂s_ij = p_ij − [j∈P(i)]/|P(i)| of similarities s [n, n], p their softmax over j ≠ i; 0 at j = i.
 
-    Once a class is together and far from the others, p_ip and 1/|P| agree in all digits. With q the share of the
-    negatives, Σ p_ij over j of other classes, and r the softmax over P(i) alone, the difference is (r − 1/|P|) − q r,
-    in which each part keeps its digits.
+    For a collapsed class far from the others, p_ip and 1/|P| agree in all digits. With q the share of the negatives,
+    Σ p_ij over j of other classes, and r the softmax over P(i) alone, the difference is (r − 1/|P|) − q r, in which
+    each part is accurate.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def pair_slopes(similarity: Tensor, labels: Tensor) -> Tensor:
     log_p = similarity.masked_fill(_diagonal(labels), -torch.inf).log_softmax(dim=1)
     push = torch.where(positive, 0.0, log_p.exp())
     own = similarity.masked_fill(~positive, -torch.inf)
-    # Of the differences to the nearest partner: exp(s) itself has lost those of partners that nearly coincide.
+    # Relative to the nearest partner: exp(s) itself is inaccurate for partners that nearly coincide.
     away = torch.where(positive, similarity - own.amax(dim=1, keepdim=True), 0.0)
     excess, count = torch.where(positive, away.expm1(), 0.0), positive.sum(dim=1, keepdim=True)
     total = count + excess.sum(dim=1, keepdim=True)
@@ -125,9 +125,9 @@ def pair_slopes(similarity: Tensor, labels: Tensor) -> Tensor:
 
 
 def _cosines_below_one(u: Tensor, norm: Tensor) -> Tensor:
-    """Return u_i·u_j − 1 [n, n], from distances: of nearly equal directions the product itself has no digits left."""
+    """Return u_i·u_j − 1 [n, n] from distances: for nearly equal directions the product itself is inaccurate."""
     squares = torch.cdist(u, u, compute_mode="donot_use_mm_for_euclid_dist").square()
-    # ‖u − u'‖² = 2 − 2 u·u' where both have norm 1; a direction of zero lacks its 1.
+    # ‖u − u'‖² = 2 − 2 u·u' if both have norm 1; a zero direction contributes 0 instead of 1.
     missing = (norm == 0).double()
     return -(squares + missing + missing.T) / 2
 

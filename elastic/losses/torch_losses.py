@@ -1,7 +1,7 @@
-"""Losses of torch: which labels they take, and closed forms of those whose gradient would lose its digits.
+"""Losses of torch: the labels they take, and closed forms of gradients that would lose accuracy.
 
-An ``nn`` loss, its function in ``torch.nn.functional``, and a ``functools.partial`` of that with keywords are one loss
-with options (`recognised`). Options are read at every call, as a training that changes them does.
+An ``nn`` loss, its function in ``torch.nn.functional``, and a ``functools.partial`` of that with keywords are the same
+loss with options (`recognised`). Options are read at every call, because a training may change them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from elastic.losses.log_space import sigmoid_pull, softmax_pull
 
 Options = Mapping[str, Any]
 
-#: Losses whose labels are positions of the outputs, or rows of probabilities [n, K] for the first.
+#: Losses whose labels are class indices, or rows of probabilities [n, K] for the first.
 OF_CLASSES: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.CrossEntropyLoss: functional.cross_entropy,
     nn.NLLLoss: functional.nll_loss,
     nn.MultiMarginLoss: functional.multi_margin_loss,
 }
-#: Losses of outputs and targets of one shape, element by element or row by row.
+#: Losses of outputs and targets of equal shape, element-wise or row-wise.
 OF_TARGETS: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.MSELoss: functional.mse_loss,
     nn.L1Loss: functional.l1_loss,
@@ -39,7 +39,7 @@ OF_TARGETS: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.KLDivLoss: functional.kl_div,
     nn.PoissonNLLLoss: functional.poisson_nll_loss,
 }
-#: Options that a loss has unless it is told otherwise, which names leave out.
+#: Default options, which names leave out.
 PLAIN = {
     "reduction": "mean", "label_smoothing": 0.0, "ignore_index": -100, "weight": None, "pos_weight": None, "p": 1,
     "margin": 1.0, "beta": 1.0, "delta": 1.0, "log_target": False, "log_input": True, "full": False, "eps": 1e-8,
@@ -56,7 +56,7 @@ class Recognised:
     kind
         Its class in ``torch.nn``.
     options
-        Gives its options as they stand.
+        Returns its current options.
     """
 
     kind: type[nn.Module]
@@ -64,12 +64,12 @@ class Recognised:
 
     @property
     def of_classes(self) -> bool:
-        """Whether labels are positions of the outputs."""
+        """Whether labels are class indices."""
         return self.kind in OF_CLASSES
 
 
 def recognised(loss: Any) -> Recognised | None:
-    """Return what a loss of torch is; None for any other callable, a subclass or a module with hooks among them.
+    """Identify a loss of torch; None for any other callable, including subclasses and modules with hooks.
 
     >>> recognised(nn.MSELoss()).kind.__name__, recognised(functional.mse_loss).kind.__name__
     ('MSELoss', 'MSELoss')
@@ -90,15 +90,15 @@ def recognised(loss: Any) -> Recognised | None:
 
 
 def options_of(module: nn.Module) -> dict[str, Any]:
-    """Return the options of a loss of torch as they stand."""
+    """Return the current options of a loss of torch."""
     return {name: getattr(module, name) for name in PLAIN if hasattr(module, name)}
 
 
 def stable(found: Recognised) -> Loss | None:
-    """Return a loss whose gradient is in closed form; None where that of automatic differentiation keeps its digits.
+    """Return a loss with a closed-form gradient; None if automatic differentiation is accurate.
 
-    The gradients of cross-entropy and of binary cross-entropy are taken in log space, and that of the squared error is
-    its residual. All others (hinges, absolute and Huber errors, …) are products and differences of what is given.
+    The gradients of cross-entropy and of binary cross-entropy are computed in log space, and that of the squared error
+    is its residual. All others (hinges, absolute and Huber errors, …) are products and differences of their inputs.
     """
     made = {
         nn.CrossEntropyLoss: _cross_entropy, nn.NLLLoss: _nll, nn.MSELoss: _mse, nn.BCEWithLogitsLoss: _bce,
@@ -112,7 +112,7 @@ def _weights(weight: Tensor | None, like: Tensor) -> Tensor:
 
 
 def _class_counts(options: Options, labels: Tensor) -> Tensor:
-    """Return what torch divides a mean over labels by: the weight of each, 0 for those that it ignores."""
+    """Return the weights by which torch averages over labels: the class weight, 0 for ignored labels."""
     if labels.is_floating_point():  # rows of probabilities
         return torch.ones(len(labels), dtype=torch.float64, device=labels.device)
     kept: Tensor = labels != options.get("ignore_index", -100)
@@ -160,7 +160,7 @@ def _nll(options: Callable[[], Options]) -> Loss:
 
 
 def _over_outputs(options: Options, outputs: Tensor) -> float:
-    """Return what an element-wise loss divides the sum over a sample's outputs [n, d] by."""
+    """Return the divisor of an element-wise loss's sum over a sample's outputs [n, d]."""
     return 1.0 if options.get("reduction", "mean") == "sum" else float(outputs.shape[1])
 
 
@@ -195,6 +195,6 @@ def _bce(options: Callable[[], Options]) -> Loss:
 
 
 def plain_bce(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return binary cross-entropy [n] without weights, of which the lower one decides: logits above 0 are a 1."""
+    """Return binary cross-entropy [n] without weights: lower for class 1 if the logit is positive."""
     given = targets.to(outputs.dtype).reshape(outputs.shape)
     return functional.binary_cross_entropy_with_logits(outputs, given, reduction="none").sum(dim=1)

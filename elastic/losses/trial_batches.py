@@ -1,4 +1,4 @@
-"""Outputs and labels on which a user's loss is tried: as the model gives them, mixed, and spread."""
+"""Outputs and labels for testing a user's loss: real ones, mixtures, and widely spread numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: Samples of the real batch (one of each label first), and of the others.
+#: Size of the real batch (one sample of each label first), and of the others.
 MOST, FEW = 64, 7
-#: Labels among the few: most samples then have another one of their label.
+#: Number of labels in the small batches: most samples then share their label with another one.
 LABELS = 3
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Outputs [n, d] in float64 with labels, and whether the loss must take them."""
+    """Outputs [n, d] in float64 with labels, and whether the loss must accept them."""
 
     outputs: Tensor
     labels: Tensor
@@ -25,8 +25,8 @@ class Batch:
 def trial_batches(outputs: Tensor, labels: Tensor) -> list[Batch]:
     """Return batches of finite outputs [n, d]: real ones, mixtures of them, and numbers of both signs and in (0, 1).
 
-    Mixtures stay where outputs are: probabilities remain in [0, 1], logarithms of them below 0. The others need not
-    suit the loss. Numbers are evenly spread ones, the same in every run.
+    Mixtures stay in the range of the outputs: probabilities remain in [0, 1], their logarithms below 0. The other
+    numbers may be outside the domain of the loss; they are evenly spread and the same in every run.
     """
     outputs = outputs.detach().double()
     finite = outputs.isfinite().all(dim=1)
@@ -49,7 +49,7 @@ def trial_batches(outputs: Tensor, labels: Tensor) -> list[Batch]:
 
 
 def spread(rows: int, columns: int) -> Tensor:
-    """Return numbers in (0, 1) [rows, columns], float64, spread by the golden ratio.
+    """Return numbers in (0, 1) [rows, columns], float64, evenly spread by multiples of the golden ratio.
 
     >>> spread(1, 3).mul(1000).round().tolist()
     [[618.0, 236.0, 854.0]]
@@ -59,7 +59,7 @@ def spread(rows: int, columns: int) -> Tensor:
 
 
 def one_of_each(labels: Tensor) -> Tensor:
-    """Return positions of samples, one of each label and then others, `MOST` at most."""
+    """Return indices of at most `MOST` samples, one of each label first."""
     codes = labels.unique(dim=0, return_inverse=True)[1].reshape(-1)
     order = codes.argsort(stable=True)
     starts = torch.ones_like(order, dtype=torch.bool)

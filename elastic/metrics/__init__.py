@@ -1,1 +1,1 @@
-"""Metrics of collapse and of local elasticity: pure functions of readings."""
+"""Metrics of neural collapse and local elasticity: pure functions of readings."""

@@ -1,7 +1,7 @@
-r"""Intra-class and inter-class effects of a step: the strengths α and β of the locally elastic dynamics of logits.
+r"""Intra-class and inter-class effects of a step, α and β, in the locally elastic dynamics of logits.
 
 Zhang, Wang and Su (zhang2021imitating) let a step on a sample a of class l move the features of every sample of class
-k by $\eta E_{kl}\, v(a)$, with η the learning rate, v(a) a direction of a's own, and $E_{kk} = \alpha$,
+k by $\eta E_{kl}\, v(a)$, with η the learning rate, v(a) a direction that depends on a, and $E_{kk} = \alpha$,
 $E_{kl} = \beta$ for k ≠ l. In a network v(a) is −∂ℓ/∂h(a), the descent direction of a's features h in the layer that
 the loss reads: the logits, or under a loss of the penultimate features (supervised contrastive, of the batch of all
 stepped samples) those. E is read off the movements Δ(m;a) along a's own:

@@ -1,7 +1,7 @@
-"""Class means, the frame they span and the scatter around them, read off a stream of features in two passes.
+"""Class means, their singular value decomposition and the scatter around them, in two passes over a stream of features.
 
-Σ_B has rank at most K-1, so all that the metrics need of the scatter Σ_W are its second moments along the few
-directions of the class means. Memory is O(K·d) and one batch for each layer; no matrix here is ever d×d.
+Σ_B has rank at most K-1, so the metrics need only the second moments of the scatter Σ_W along the directions of the
+class means. Memory is O(K·d) plus one batch per layer; no d×d matrix is formed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from elastic.metrics.rounding import norm, pair_distances
 
 #: Features [b, …] of one batch by layer.
 Features = Mapping[str, Tensor]
-#: Starts a new pass over the batches: (features by layer, labels [b] int64 in 0..K-1).
+#: Function that starts a new pass over the batches: (features by layer, labels [b] int64 in 0..K-1).
 FeatureStream = Callable[[], Iterable[tuple[Features, Tensor]]]
 
 
 @dataclass(frozen=True)
 class Between:
-    """Thin singular value decomposition of the centred class means, and the scatter seen along it.
+    """Thin singular value decomposition of the centred class means, and the scatter along its directions.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Between:
         """Return tr(Σ_W B⁺) for B = V S² Vᵀ; NaN if the class means have no spread."""
         if self.singular_values.numel() == 0:
             return self.singular_values.new_tensor(float("nan"))
-        # Squares of ratios, not ratios of squares: those of features at 1e-200 underflow.
+        # Squares of ratios, not ratios of squares, which underflow for features of size 1e-200.
         return (self.within_deviation / self.singular_values).square().sum()
 
 
@@ -63,19 +63,19 @@ class ClassStatistics:
     counts
         [K] samples n_k of each class.
     means
-        [K, d] class means μ_k; all zero, exactly, where they are so up to rounding.
+        [K, d] class means μ_k; exactly zero if all are zero up to rounding.
     global_mean
-        [d] mean μ_G of the class means, in which every class has the same weight.
+        [d] unweighted mean μ_G of the class means.
     centred
-        [K, d] class means about their mean, M; all zero, exactly, where they have no spread.
+        [K, d] centred class means M; exactly zero if they coincide up to rounding.
     mean_rounding
-        [K] distance to which each class mean is known (`elastic.metrics.rounding`): what is nearer coincides.
+        [K] rounding error of each class mean (`elastic.metrics.rounding`); closer means coincide.
     within_deviation
         [K] root mean square distance √v_k of class k's features from their mean.
     balanced
-        Of the K×d matrix M of rows μ_k - μ_G, so that Σ_B = MᵀM/K.
+        Decomposition of the K×d matrix M of rows μ_k - μ_G, so that Σ_B = MᵀM/K.
     weighted
-        Of the rows √(n_k/N)(μ_k - sample mean), so that SS_B = M̃ᵀM̃.
+        Decomposition of the rows √(n_k/N)(μ_k - sample mean), so that SS_B = M̃ᵀM̃.
     """
 
     counts: Tensor
@@ -119,14 +119,14 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class ClassReading:
-    """One layer's statistics with the decision of every sample, in the order of the stream's second pass.
+    """One layer's statistics and nearest-mean decisions, in the order of the stream's second pass.
 
     Attributes
     ----------
     statistics
         Moments of the features.
     short_nearest, short_labels
-        [N] `nearest` and `labels` in the shortest type that holds them.
+        [N] `nearest` and `labels` in the shortest sufficient integer type.
     """
 
     statistics: ClassStatistics
@@ -135,7 +135,7 @@ class ClassReading:
 
     @property
     def nearest(self) -> Tensor:
-        """Class whose mean is nearest to each sample (the first of equally near ones), [N] int64."""
+        """Class with the nearest mean for each sample (the first of equally near ones), [N] int64."""
         return self.short_nearest.long()
 
     @property
@@ -151,36 +151,36 @@ def read_classes(
     centres: Mapping[str, Tensor] | None = None,
     rank_tolerance: float | None = None,
 ) -> dict[str, ClassReading]:
-    r"""Read every layer's class statistics in two passes over a stream: means, then what lies around them.
+    r"""Compute the class statistics of every layer in two passes over a stream: means, then the scatter around them.
 
-    A direction of the class means counts where its singular value exceeds both ``rank_tolerance`` times the
-    largest one and the rounding of the means (`elastic.metrics.rounding`), below which a spread cannot be told
-    from none; at most K-1 directions count. By default ``rank_tolerance`` is K·ε with ε of the features' type, or
-    float32's for shorter types (K·ε of bfloat16 exceeds 1 from K = 128 on).
+    A direction of the class means counts if its singular value exceeds both ``rank_tolerance`` times the largest one
+    and the rounding error of the means (`elastic.metrics.rounding`); at most K-1 directions count. By default
+    ``rank_tolerance`` is K·ε with ε of the features' dtype, or float32's for shorter dtypes (K·ε of bfloat16 exceeds 1
+    from K = 128 on).
 
     Parameters
     ----------
     stream
-        Called once a pass; gives the same samples each time.
+        Called once per pass; yields the same samples each time.
     classes
         Number of classes K.
     centres
-        Class means [K, d] by layer to decide ``nearest`` with, for instance the training split's when the
-        stream is the test split; by default the stream's own.
+        Class means [K, d] by layer for ``nearest``, for instance those of the train split if the stream is the test
+        split; by default the stream's own.
     rank_tolerance
-        Relative cut of the singular values, at least 0 and below 1; by default K·ε. Weak directions count in full in
-        tr(Σ_W Σ_B⁺): a cut of one's own makes the number independent of the features' type.
+        Relative cut of the singular values, at least 0 and below 1; by default K·ε. Weak directions have full weight in
+        tr(Σ_W Σ_B⁺): a fixed cut makes it independent of the features' dtype.
 
     Returns
     -------
     dict
-        A `ClassReading` for each layer, float64, on the features' device (on the CPU where that has no float64).
+        A `ClassReading` for each layer, float64, on the features' device (on the CPU if that lacks float64).
 
     Raises
     ------
     DegenerateInput
-        For fewer than two classes, a class without samples, labels outside 0..K-1, features that are not
-        finite, and a stream whose passes differ.
+        For fewer than two classes, a class without samples, labels outside 0..K-1, non-finite features, and a stream
+        whose passes differ.
     ElasticError
         For a ``rank_tolerance`` outside [0, 1).
 
@@ -216,12 +216,12 @@ def read_around_means(
     centres: Mapping[str, Tensor] | None = None,
     rank_tolerance: float | None = None,
 ) -> dict[str, ClassReading]:
-    """Make the second pass of `read_classes`, over the batches of which ``layers`` hold the sums."""
+    """Run the second pass of `read_classes` over the batches whose sums ``layers`` has."""
     _check_tolerance(rank_tolerance)
     for name, layer in layers.items():
         layer.fix_means(rank_tolerance, None if centres is None else centres[name])
     counts, done = next(iter(layers.values())).counts, 0
-    # Filled in place: small tensors that stay, between the large ones of every batch, keep memory from being reused.
+    # Filled in place: allocating small persistent tensors between large batches fragments memory.
     members = torch.empty(int(counts.sum()), dtype=position_type(len(counts)), device=counts.device)
     for features, labels in batches:
         for name, values in features.items():
@@ -237,7 +237,7 @@ def _check_tolerance(tolerance: object) -> None:
 
 
 def _reading(layer: LayerMoments, labels: Tensor) -> ClassReading:
-    """Put one layer's moments into the words of the metrics."""
+    """Convert one layer's moments to a reading for the metrics."""
     nearest = layer.decided()
     N, K, scale = layer.counts.sum(), len(layer.counts), layer.scale
     frames = [
@@ -264,7 +264,7 @@ def _reading(layer: LayerMoments, labels: Tensor) -> ClassReading:
 
 
 def _batches(stream: FeatureStream, classes: int) -> Iterator[tuple[Features, Tensor]]:
-    """Give the batches that hold samples, their labels checked."""
+    """Yield the non-empty batches after validating their labels."""
     for features, labels in stream():
         if len(labels) == 0:
             continue

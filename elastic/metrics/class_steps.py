@@ -226,7 +226,7 @@ def step_share(step_rule: StepRule) -> Tensor:
 
 @metric(group=GROUP, source="sutskever2013importance", formula="v ← μ v + g", bounds=(0.0, 1.0), layerless=True)
 def step_momentum(step_rule: StepRule) -> Tensor:
-    """Momentum μ of the run's steps, v ← μv + g; NaN where it is not known or the optimizer is another one, [].
+    """Momentum μ of the run's steps, v = μv + g; NaN where it is not known or the optimizer is another one, [].
 
     >>> step_momentum(example_rule()).item()
     0.9
@@ -236,7 +236,7 @@ def step_momentum(step_rule: StepRule) -> Tensor:
 
 @metric(group=GROUP, source="sutskever2013importance", formula="g + μ v, not v", bounds=(0.0, 1.0), layerless=True)
 def step_nesterov(step_rule: StepRule) -> Tensor:
-    """Whether the update is Nesterov's, g + μv in the place of v (1), or not (0), [].
+    """Whether the update is Nesterov's, g + μv in the place of v = μv + g (1), or not (0), [].
 
     >>> step_nesterov(example_rule()).item()
     0.0

@@ -23,8 +23,8 @@ class DualityWeights:
     weights
         [d', d] as stored by ``nn.Linear``.
     is_classifier
-        Whether the d' outputs are the logits of the K classes, in their order. Rows of an inner layer's weights
-        belong to no class, so only then can row k be compared with class mean k.
+        Whether the d' outputs are the logits of the K classes, in order. Only then can row k be compared with class
+        mean k; rows of an inner layer's weights do not correspond to classes.
     """
 
     weights: Tensor
@@ -168,7 +168,7 @@ def duality(M: Tensor, duality_weights: DualityWeights) -> Tensor:
         return (W - M).square().sum()
     product = W @ M.T
     if not bool(product.isfinite().all()):
-        return product.new_tensor(float("nan"))  # the decomposition refuses what is not finite
+        return product.new_tensor(float("nan"))  # the decomposition fails for non-finite values
     alignment: Tensor = torch.linalg.svdvals(product).sum()
     return (2 - 2 * alignment).clamp(min=0)
 
@@ -220,7 +220,7 @@ def class_cosine(statistics: ClassStatistics) -> Tensor:
     >>> class_cosine(ClassStatistics.of(h, y)).tolist()
     [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]
     """
-    # A class mean on the global mean differs from it by rounding, and rounding has no direction.
+    # A class mean equal to the global mean differs from it by rounding errors, whose direction is meaningless.
     norms = norm(statistics.centred, dim=1).masked_fill(statistics.on_global_mean, float("nan"))
     directions = statistics.centred / norms[:, None]
     return (directions @ directions.T).clamp(-1, 1)

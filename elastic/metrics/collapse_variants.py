@@ -1,4 +1,4 @@
-"""Variants of NC1 to NC3 that other papers report, each under a name of its own.
+"""Variants of NC1 to NC3 in other papers, as separate metrics.
 
 Zhu et al. (zhu2021geometric) compare Gram matrices with that of a simplex where Papyan et al. (papyan2020prevalence)
 compare norms, angles and directions. On balanced data all agree on whether collapse is exact, not on how far it is.
@@ -90,7 +90,7 @@ def nc3_simplex_error(statistics: ClassStatistics, classifier_weights: Tensor) -
     """
     M = statistics.centred
     logits = unit(_of_these_features(classifier_weights, M)) @ unit(M).T
-    # Weights across all class means leave logits of rounding, which have no direction.
+    # Weights orthogonal to all class means give logits that are only rounding errors.
     rounding = 2 * norm(statistics.mean_rounding) / norm(M) + len(M) * torch.finfo(M.dtype).eps
     return _from_simplex(logits).masked_fill(norm(logits) <= rounding, float("nan"))
 
@@ -126,7 +126,7 @@ def centre_logit_norm(statistics: ClassStatistics, classifier_weights: Tensor, c
 
 
 def _of_these_features(weights: Tensor, M: Tensor) -> Tensor:
-    """Return the weights [K, d] in float64, beside the class means [K, d]."""
+    """Return the weights [K, d] in float64, on the device of the class means [K, d]."""
     W = vectors(weights).to(M.device)
     if W.shape != M.shape:
         hint = "the weights of the module that takes these features"

@@ -1,8 +1,8 @@
-"""What a metric is, and how one is added.
+"""The interface of metrics, and their registration.
 
-A metric is one pure function under `metric`. **Its parameter names are the readings it needs**; whoever has
-those readings (a run, `elastic.measure_collapse`) calls it once for each layer. Its facts (source, bounds, value
-at exact collapse, …) become the attributes of the cube's variable, and the tests hold the metric to them.
+A metric is a pure function with the decorator `metric`. **Its parameter names are the readings it needs**; a run or
+`elastic.measure_collapse` calls it once per layer if it has those readings. Its facts (source, bounds, value at exact
+collapse, …) become the attributes of the cube's variable, and tests check the metric against them.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ MetricFunction = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """What is known of a metric before it is computed.
+    """The facts of a metric.
 
     Attributes
     ----------
     group
-        Group of the cube that holds the variable.
+        Group of the variable in the cube.
     source
         Cite key in ``elastic/references.bib``.
     formula
         The definition in one line.
     units
-        "1" for a pure number.
+        "1" if dimensionless.
     bounds
-        Least and greatest possible value; None where there is none.
+        Lower and upper bound; None if unbounded.
     at_collapse
-        Value at exact collapse onto a simplex ETF with aligned classifier; None where it is not fixed.
+        Value at exact collapse onto a simplex ETF with aligned classifier; None if it is not fixed.
     dims
         Dims beyond the group's own (epoch, split, layer): subset of class, other_class / stepped_class, observed_class.
     layerless
@@ -74,12 +74,12 @@ def metric(
 
 
 def metrics_of(group: Group, readings: Collection[str]) -> list[Entry]:
-    """Return the metrics of a group whose readings are all at hand, in alphabetical order."""
+    """Return the metrics of a group for which all readings are available, in alphabetical order."""
     return [e for e in registry("metrics") if e.facts.group == group and set(e.parameters) <= set(readings)]
 
 
 def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = False) -> dict[str, Tensor]:
-    """Compute every metric of a group that these readings of one layer (or of the network) suffice for."""
+    """Compute every metric of a group for which the readings of one layer (or of the network) suffice."""
     return {
         entry.name: entry.function(**{name: readings[name] for name in entry.parameters})
         for entry in metrics_of(group, readings)
@@ -88,7 +88,7 @@ def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = Fal
 
 
 def attributes(entry: Entry) -> dict[str, Any]:
-    """Return a metric's facts as attributes of its variable, as netCDF and Zarr hold them."""
+    """Return a metric's facts as attributes of its variable that netCDF and Zarr can store."""
     facts: MetricFacts = entry.facts
     attrs: dict[str, Any] = {
         "long_name": re.sub(r"\s+", " ", entry.summary).rstrip("."),

@@ -1,4 +1,4 @@
-r"""The structures that free features under several weight layers come to: orthogonal frames, in every layer.
+r"""Deep neural collapse of free features under several weight layers: orthogonal frames in every layer.
 
 Without biases and with balanced classes, squared error and Frobenius penalties, the global optimum of the extended
 unconstrained-features model (tirer2022extended) has, with one factor each, $M M^\top \propto I_K$ for the K×d class

@@ -1,4 +1,4 @@
-"""What responses and relative similarities are known to: how far another draw of samples on the same network may be."""
+"""Standard errors and intervals of responses and relative similarities over draws of samples on the same network."""
 
 from __future__ import annotations
 

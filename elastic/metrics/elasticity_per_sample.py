@@ -1,4 +1,4 @@
-"""He and Su's averages: of each stepped sample's own ratio, where `relative_similarity` is a ratio of means."""
+"""He and Su's averages: means of ratios per stepped sample, whereas `relative_similarity` is a ratio of means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the numbers of an elasticity probe can be trusted: which engine computed them, and how it was checked."""
+"""Verification of an elasticity probe: the engine that computed it, and its error against real steps."""
 
 from __future__ import annotations
 

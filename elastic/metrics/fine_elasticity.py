@@ -1,13 +1,12 @@
-r"""Whether local elasticity tells apart fine classes that a network was told as one super-class (he2020local).
+r"""Whether local elasticity separates fine classes that a network is trained on as one super-class (he2020local).
 
 He and Su train a network on super-classes, take a step on each sample of one, and cluster its samples by how far the
-steps move them. So here: the stepped samples of a super-class are its observed ones as well, which gives their own
-square similarity matrix S (rows: stepped), S_aa being that of a sample with itself. (Two disjoint draws, as all other
-measures of elasticity have them, would only give similarities to landmarks.) Features of the same samples are
-clustered alike: what the similarity is worth is the difference.
+steps move them. Here the stepped samples of a super-class are also its observed ones, which gives a square similarity
+matrix S (rows: stepped), with S_aa the similarity of a sample to itself. (Two disjoint draws, as in all other measures
+of elasticity, would only give similarities to landmarks.) Features of the same samples are clustered for comparison.
 
-Clusters have no names: the naming with the most samples right is taken. Of two fine classes with n samples in all,
-clusters that know nothing of them come to ½ + 1/√(2πn) on average: 0.54 at n = 128.
+The assignment of clusters to classes with the most correct samples is used. For two fine classes with n samples in
+total, random clusters reach ½ + 1/√(2πn) on average: 0.54 at n = 128.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ def kernel_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tens
 
 
 def _relative(update: UpdateResponse) -> Tensor:
-    """Return the similarities [n, n] of a sample's step (row) to another's; of a sample to itself exactly 1."""
+    """Return the relative similarities [n, n] (rows: stepped samples) with exactly 1 on the diagonal."""
     similarity = update.norms / not_zero(update.own_norms)[:, None]
     similarity.diagonal().masked_fill_(update.own_norms != 0, 1.0)
     return similarity

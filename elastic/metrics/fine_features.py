@@ -1,4 +1,4 @@
-"""Fine classes told apart by where samples lie, in each layer and in the input: what elasticity is held against."""
+"""Separation of fine classes by features of each layer and by inputs, as baselines for local elasticity."""
 
 from __future__ import annotations
 
@@ -133,13 +133,13 @@ def _share_between(layer: FineFeatures) -> float:
     centred = _centred(layer.products)
     total, members = centred.diagonal().sum(), one_hot(layer.fine).to(centred)
     between = ((members.T @ centred @ members).diagonal() / members.sum(0)).sum()
-    # Inner products are rounded to their own size: a variance that is no larger than that is none.
+    # Inner products have rounding errors relative to their size: a variance below these counts as zero.
     rounding = 8 * len(layer.fine) * UNIT * layer.products.diagonal().max()
     return (between / not_zero(total.masked_fill(total <= rounding, 0.0))).clamp(0.0, 1.0).item()
 
 
 def _centred(products: Tensor) -> Tensor:
-    # k-means does not see where the origin is, but rounding does.
+    # k-means is invariant to the origin, but rounding errors are not.
     rows = products - products.mean(dim=0)
     return rows - rows.mean(dim=1, keepdim=True)
 

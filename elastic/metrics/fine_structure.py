@@ -1,4 +1,4 @@
-"""What is read of fine classes that a network was told as one super-class, and how clusters of them are judged."""
+"""Readings of fine classes inside a super-class, and the accuracy of clusters of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from elastic.metrics.update import UpdateResponse
 OF_A_SUPERCLASS = ("stepped_class",)
 
 Reading = TypeVar("Reading")
-#: One reading of each super-class, None for one that holds a single fine class.
+#: One reading per super-class; None for a super-class of a single fine class.
 OfEach = Sequence[Reading | None]
 
 
 @dataclass(frozen=True)
 class FineFeatures:
-    """Features of the n samples of a super-class, as far as k-means and nearest neighbours need them.
+    """Features of the n samples of a super-class, reduced for k-means and nearest neighbours.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ def of_each(readings: OfEach[Reading], value: Callable[[Reading], float]) -> Ten
 
 
 def clustered(similarity: Tensor, fine: Tensor) -> float:
-    """Return the share of samples that kernel k-means on [n, n] puts into their fine class, under the best naming.
+    """Return the accuracy of kernel k-means on [n, n] for fine classes, under the best assignment of clusters.
 
-    Samples whose row is not finite are left out; NaN if fewer than two fine classes are left.
+    Samples with non-finite rows are skipped; NaN if fewer than two fine classes remain.
 
     >>> clustered(torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.1], [0.1, 0.1, 1.0]]), torch.tensor([0, 0, 1]))
     1.0
@@ -61,7 +61,7 @@ def clustered(similarity: Tensor, fine: Tensor) -> float:
 
 
 def as_array(values: Tensor) -> np.ndarray:
-    """Return a tensor's values on the host."""
+    """Return a tensor as a NumPy array."""
     return np.asarray(values.cpu().numpy())
 
 

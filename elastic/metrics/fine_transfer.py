@@ -1,4 +1,4 @@
-"""Whether fine classes survive, layer by layer, where a network was told only their super-classes."""
+"""Transfer to fine classes, layer by layer, for a network trained only on super-classes."""
 
 from __future__ import annotations
 

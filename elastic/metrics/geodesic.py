@@ -1,4 +1,4 @@
-"""Whether the similarity of two samples falls with their distance along the curve on which the data lie."""
+"""Correlation of similarity with geodesic distance along the curve on which the data lie."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
     if len(first) < LEAST_PAIRS:
         return first.new_tensor(float("nan"))
     a, b = first - first.mean(), second - second.mean()
-    # Values that are all the same differ by rounding.
+    # Equal values differ only by rounding errors.
     for centred, values in ((a, first), (b, second)):
         if centred.abs().max() <= 1e-12 * values.abs().max():
             return first.new_tensor(float("nan"))

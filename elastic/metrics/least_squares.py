@@ -1,4 +1,4 @@
-r"""Han, Papyan and Donoho's decomposition of the squared loss, for runs trained with it.
+r"""Han, Papyan and Donoho's decomposition of the squared loss, for runs trained with that loss.
 
 The loss is L(W, b) = ½ mean_i ‖W h_i + b - e_y(i)‖² + (λ/2) ‖[W, b]‖²_F. With features extended by a last entry
 1 (h̃, and the bias as last column of W) and W_LS its minimiser for the features as they are,
@@ -29,13 +29,13 @@ class LeastSquares:
     Attributes
     ----------
     optimum
-        L_LS, the least loss that any classifier reaches on these features.
+        L_LS, the smallest loss of any classifier on these features.
     perpendicular
-        L_⊥, what the network's classifier loses beyond that.
+        L_⊥, the excess loss of the network's classifier.
     nc1
         Part of L_LS due to within-class variability (and to the penalty).
     nc23
-        Part of L_LS due to where the class means are.
+        Part of L_LS due to the positions of the class means.
     """
 
     optimum: Tensor
@@ -83,7 +83,7 @@ def read_least_squares(
     x, W = vectors(features), vectors(weights)
     _check(x, labels, W, classes)
     if ridge == 0:
-        # Without a penalty the loss knows no unit: features of size one make the rank cut independent of it.
+        # Without a penalty the loss is scale-invariant: normalise, so that the rank cut does not depend on the unit.
         scale = magnitude(x)
         x, W = x / scale, W * scale
     if bias is not None:
@@ -172,10 +172,10 @@ def mse_nc23(least_squares: LeastSquares) -> Tensor:
 def _ridge_solution(x: Tensor, Y: Tensor, ridge: float) -> Tensor:
     """Return W_LS [K, d] = (1/N) Yᵀx (xᵀx/N + λI)⁺ by the thin decomposition of x [N, d]."""
     u, s, vh = torch.linalg.svd(x, full_matrices=False)
-    # s / (s² + Nλ), whose square underflows or overflows long before s does
+    # s / (s² + Nλ), arranged to avoid the square, which underflows or overflows earlier than s
     gain = 1 / (s + len(x) * ridge / s)
     if ridge == 0:
-        # The pseudo-inverse is the definition: directions that no feature has would amplify rounding.
+        # The definition uses the pseudo-inverse: an inverse would amplify rounding errors in unused directions.
         gain = gain.masked_fill(s <= max(x.shape) * torch.finfo(x.dtype).eps * s.max(), 0.0)
     best: Tensor = (Y.T @ u * gain) @ vh
     return best

@@ -1,4 +1,4 @@
-r"""What a step on one class does to the loss and to the outputs of another: signed, in the layer that the loss reads.
+r"""Signed effect of a step on one class on the loss and the outputs of another.
 
 With z the outputs, Δz(m;a) the movement of an observed sample m under a step on a, per unit learning rate and with the
 sign of the step, the loss of m changes at the rate ⟨∂ℓ(m)/∂z, Δz(m;a)⟩: below 0 the step helps, above it hurts. This is
@@ -20,7 +20,7 @@ OUTPUTS = (*PAIR_OF_CLASSES, "output")
 
 @dataclass(frozen=True)
 class PairSums:
-    """Sums of numbers of pairs of samples, from which means and standard errors of pairs of classes follow.
+    """Sums over pairs of samples, from which means and standard errors for pairs of classes are computed.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class PairSums:
         by_stepped = torch.einsum("aj,akd->jkd", self.stepped, left.square())
         left = self.by_observed - per_observed[..., None] * mean[:, other].transpose(0, 1)
         by_observed = torch.einsum("mk,mjd->jkd", self.observed, left.square())
-        # Rounding may leave a negative sum of squares where all pairs are the same.
+        # Rounding errors may make the sum of squares negative if all pairs are equal.
         by_pair = (self.squares - pairs[..., None] * mean.square()).clamp(min=0.0)
         steps, samples = self.stepped.sum(0)[:, None, None], self.observed.sum(0)[None, :, None]
         by_stepped = by_stepped * steps / not_zero(steps - 1)
@@ -98,7 +98,7 @@ class LossUpdate:
     stepped, observed
         [J, K] and [M, K] members of the classes.
     counted
-        [J, M] bool; False where stepped and observed are one and the same sample.
+        [J, M] bool; False where the observed sample is the stepped one.
     rates
         [J, M] ⟨∂ℓ(m)/∂z, Δz(m;a)⟩.
     """

@@ -1,4 +1,4 @@
-"""Sums over the samples of one layer, gathered batch by batch in the two passes of `read_classes`."""
+"""Sums over the samples of one layer, accumulated batch by batch in the two passes of `read_classes`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from elastic.metrics.rounding import (
     spacing,
 )
 
-#: Classes up to which sums are matrix products on processors, too.
+#: Number of classes up to which sums are matrix products on CPUs, too.
 FEW_CLASSES = 64
 
 
 def vectors(features: Tensor) -> Tensor:
-    """Return features [b, …] as float64 [b, d], on the CPU where their device (MPS) has no float64.
+    """Convert features [b, …] to float64 [b, d], on the CPU if their device (MPS) lacks float64.
 
     >>> vectors(torch.ones(2, 3, 4)).shape
     torch.Size([2, 12])
@@ -33,7 +33,7 @@ def vectors(features: Tensor) -> Tensor:
 
 
 def position_type(classes: int) -> torch.dtype:
-    """Return the shortest signed type that holds the positions of classes: one a sample is kept of each layer.
+    """Return the shortest signed dtype for class indices, because one per sample and layer is kept.
 
     >>> position_type(128), position_type(129)
     (torch.int8, torch.int16)
@@ -45,13 +45,13 @@ def position_type(classes: int) -> torch.dtype:
 class LayerMoments:
     """Counts, means, scatter and projected scatter of one layer's features.
 
-    Coordinates are relative to ``origin``, at first the mean of the first batch, so that an offset common to all
-    features costs no digits; from `fix_means` on they are in units of ``scale``, so that squares stay in range.
+    Coordinates are relative to ``origin``, initially the mean of the first batch, so that a common offset of all
+    features costs no precision; from `fix_means` on they are in units of ``scale``, so that squares stay in range.
 
     Parameters
     ----------
     name
-        Layer, for messages.
+        Name of the layer, for messages.
     first
         [b, …] features of the first batch.
     classes
@@ -60,17 +60,17 @@ class LayerMoments:
     Attributes
     ----------
     origin
-        [d] zero of the coordinates, in the unit of the features.
+        [d] origin of the coordinates, in the unit of the features.
     scale
-        Power of two next above the largest coordinate (after `fix_means`, like all below).
+        Power of two above the largest coordinate (available after `fix_means`, like all attributes below).
     counts
         [K] samples of each class, in float64.
     means
-        [K, d] class means; all the same point, exactly, where they have no spread.
+        [K, d] class means; exactly equal if they coincide up to rounding.
     rounding
-        [K] distance to which each of them is known (`elastic.metrics.rounding`).
+        [K] their rounding errors (`elastic.metrics.rounding`).
     vanish
-        Whether all class means are zero, up to rounding.
+        Whether all class means are zero up to rounding.
     frames
         Directions [d, r] and singular values [r] of the balanced class means and, if counts differ, of the
         weighted ones.
@@ -92,7 +92,7 @@ class LayerMoments:
         self._lengths = x.new_zeros(3, classes)  # Σ‖h‖, Σ‖h - origin‖ and Σ‖h - origin‖² of each class
 
     def widen(self, places: Tensor, classes: int) -> None:
-        """First pass: make room for ``classes``, among which those so far move to ``places``, in ascending order."""
+        """First pass: extend the sums to ``classes``; existing classes move to the ascending indices ``places``."""
         for name in ("counts", "scatter", "_sums"):
             held = getattr(self, name)
             wider = held.new_zeros(classes, *held.shape[1:])
@@ -103,7 +103,7 @@ class LayerMoments:
         self._lengths = lengths
 
     def add(self, x: Tensor, labels: Tensor) -> None:
-        """First pass: count and sum features [b, d]."""
+        """First pass: add features [b, d] to the counts and sums."""
         moved = x - self.origin
         self._add_to(self.counts, labels, torch.ones_like(moved[:, 0]))
         self._add_to(self._sums, labels, moved)
@@ -112,7 +112,7 @@ class LayerMoments:
         self._largest = torch.maximum(self._largest, largest(moved))
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
-        """Between the passes: fix the means, their frames, and the centres [K, d] of the nearest-mean decision."""
+        """Between the passes: compute the means, their frames, and the centres [K, d] of the nearest-mean decision."""
         self._check()
         self.scale = magnitude(self._largest)
         self.means = self._sums / self.counts[:, None] / self.scale
@@ -140,7 +140,7 @@ class LayerMoments:
             self._slack = 4 * UNIT * norm(given, dim=1) / self.scale
 
     def measure(self, x: Tensor, labels: Tensor) -> None:
-        """Second pass: residuals of features [b, d], their projections, and each sample's nearest centre."""
+        """Second pass: add residuals of features [b, d] and their projections, and find the nearest centres."""
         x = (x - self.origin).div_(self.scale)
         labels = labels.to(x.device)
         z, before = x - self.means[labels], int(self._seen.sum())
@@ -166,8 +166,8 @@ class LayerMoments:
         )
 
     def _nearest_centre(self, x: Tensor) -> Tensor:
-        """Return the first of the centres that are nearest to each row, up to the rounding of both."""
-        # Differences, not ‖x‖² - 2x·μ + ‖μ‖²: that loses the distance of a collapsed sample to its own mean.
+        """Return the nearest centre of each row, the first of those equal up to rounding."""
+        # Differences, not ‖x‖² - 2x·μ + ‖μ‖², which cancels for collapsed samples and their own mean.
         distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
         least = (distances + self._slack).amin(1, keepdim=True)
         rounded = 2 * UNIT * torch.linalg.vector_norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
@@ -175,9 +175,9 @@ class LayerMoments:
         return nearest
 
     def _add_to(self, sums: Tensor, labels: Tensor, values: Tensor) -> None:
-        """Add values [b, …] to the sums [K, …] of their classes, in an order that is always the same.
+        """Add values [b, …] to the sums [K, …] of their classes, in a deterministic order.
 
-        Scattered sums have one on processors only; elsewhere, and for few classes, they are matrix products.
+        Scattered sums are deterministic only on CPUs; elsewhere, and for few classes, they are matrix products.
         """
         labels = labels.to(sums.device)
         if sums.device.type == "cpu" and len(self.counts) > FEW_CLASSES:
@@ -196,7 +196,7 @@ class LayerMoments:
         centre = weights @ self.means / weights.sum()
         _, s, vh = torch.linalg.svd(weights.sqrt()[:, None] * (self.means - centre), full_matrices=False)
         relative = K * min(spacing(self.dtype), spacing(torch.float32)) if tolerance is None else tolerance
-        # The decomposition itself errs by a few units of the largest singular value.
+        # The decomposition has errors of a few units in the last place of the largest singular value.
         rounding = rounding_of_rows(self.rounding, weights, d) + 8 * UNIT * s.max()
         rank = min(K - 1, int((s > torch.maximum(relative * s.max(), rounding)).sum()))
         return vh[:rank].T.contiguous(), s[:rank]

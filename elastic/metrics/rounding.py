@@ -1,6 +1,6 @@
-r"""Rounding of class means, and norms and scales that stay within the range of float64.
+r"""Rounding errors of class means, and norms and scales without overflow or underflow.
 
-The computed mean μ̂_k of class k differs from the mean μ_k of what the features stand for in two ways:
+The computed mean μ̂_k of class k differs from the exact mean μ_k for two reasons:
 
 - *Storage.* Each feature is rounded to its type of relative spacing ε: h is known to (ε/2)|h| in each coordinate, and
   the mean to ‖δμ_k‖ ≤ (ε/2) mean_i ‖h_i‖. Roundings of types shorter than float32 average out over many samples, if
@@ -20,8 +20,8 @@ means: means that cancel (samples ±a about 0) are known no better than their sa
 - a singular value of rows √w_k (μ̂_k - μ̂) is rounding where it is at most the norm of rows √w_k δμ_k: no more than
   (Σ_k w_k r_k²)^½, and for independent errors about max_k √w_k r_k (1 + √(K/d)), of which twice is granted.
 
-What lies above these bounds is a distance, however small: float32 features whose means differ by 10⁻⁶ of their size
-keep it.
+Distances above these bounds are significant, however small: float32 features whose means differ by 10⁻⁶ of their size
+keep that difference.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def spacing(dtype: torch.dtype) -> float:
 
 
 def mean_rounding(dtype: torch.dtype, counts: Tensor, lengths: Tensor, spread: Tensor, arithmetic: Tensor) -> Tensor:
-    """Return r_k [K], the distance to which each class mean is known (see the head of this module).
+    """Return r_k [K], the rounding error of each class mean (see the module docstring).
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def mean_rounding(dtype: torch.dtype, counts: Tensor, lengths: Tensor, spread: T
     spread
         [K] root mean square distance of the features from their class mean.
     arithmetic
-        [K] as `arithmetic_rounding` returns it.
+        [K] from `arithmetic_rounding`.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def rounding_of_rows(rounding: Tensor, weights: Tensor, width: int) -> Tensor:
 
 
 def magnitude(values: Tensor, dim: int | None = None) -> Tensor:
-    """Return the power of two next above the largest |value| (1 where all are zero), a scalar or along ``dim``.
+    """Return the power of two above the largest |value| (1 if all are zero), a scalar or along ``dim``.
 
-    Divided by it, values have squares that neither overflow nor underflow, and keep all their digits.
+    Division by it is exact and keeps squares from overflowing or underflowing.
 
     >>> magnitude(torch.tensor([[3.0, -5.0], [0.0, 0.0]]), dim=1).tolist()
     [[8.0], [1.0]]
@@ -152,5 +152,5 @@ def pair_distances(rows: Tensor) -> Tensor:
     """
     scale = magnitude(rows)
     scaled = rows.double() / scale
-    # Differences, not a Gram matrix: rows that lie close together far out keep their distance.
+    # Differences, not a Gram matrix, which cancels for close rows far from the origin.
     return torch.cdist(scaled, scaled, compute_mode="donot_use_mm_for_euclid_dist") * scale

@@ -1,7 +1,7 @@
-r"""What a step on one class does to the shape of another: its mean's place, and its scatter around that mean.
+r"""Effect of a step on one class on the mean of another and on the scatter around it.
 
-The causal link between local elasticity and collapse: class k collapses where steps on the other classes leave its
-mean alone and steps on its own draw its samples together.
+The causal link between local elasticity and collapse: class k collapses if steps on other classes do not move its mean
+and steps on its own samples contract them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well a layer separates the classes: by nearest means, by traces, by pairs of classes."""
+"""Separation of the classes in a layer: by nearest means, by traces, by pairs of classes."""
 
 from __future__ import annotations
 
@@ -117,5 +117,5 @@ def cdnv_mean(statistics: ClassStatistics) -> Tensor:
 
 
 def _over(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Divide; NaN, not infinity, where nothing lies between the classes."""
+    """Divide; NaN, not infinity, if the class means coincide."""
     return numerator / denominator.masked_fill(denominator == 0, float("nan"))

@@ -1,7 +1,7 @@
-r"""Whether the similarities of local elasticity tell classes apart: each observed sample's nearest stepped one.
+r"""Separation of classes by the similarities of local elasticity: the nearest stepped sample of each observed one.
 
-The similarity of a stepped sample a to an observed one m is how far a step on a moves m. If networks are locally
-elastic, the sample whose step moves m most is of m's own class.
+The similarity of a stepped sample a to an observed one m is how far a step on a moves m. In a locally elastic network,
+the sample whose step moves m most is of m's own class.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def kernel_neighbour_accuracy(update: UpdateResponse) -> Tensor:
 
 
 def _accuracy(update: UpdateResponse, similarity: Tensor) -> Tensor:
-    """Return the share of observed samples, of those that are similar to any, that are next to their own class."""
+    """Return the share of observed samples, with a finite similarity, whose nearest is of their class."""
     known = update.counted & ~similarity.isnan()
     nearest = torch.where(known, similarity, -torch.inf).argmax(dim=0)
     right = (update.stepped[nearest] == update.observed).double()

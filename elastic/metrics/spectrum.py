@@ -1,4 +1,4 @@
-"""Singular values of the class means: how many directions they span, and how strongly."""
+"""Singular values and rank of the class means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From readings of each layer to one array a variable: the last step before labels are put on."""
+"""Computation of all metrics from the readings of each layer, as one array per variable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Readings = Mapping[str, Any]
 
 
 def variables_of(group: Group, by_layer: Mapping[str, Collection[str]], of_network: Collection[str]) -> list[Entry]:
-    """Return the metrics that the named readings of some layer (of the network, if layerless) suffice for."""
+    """Return the metrics for which the readings of some layer (of the network, if layerless) suffice."""
     entries = {
         e.name: e for readings in by_layer.values() for e in metrics_of(group, readings) if not e.facts.layerless
     }
@@ -38,7 +38,7 @@ def tabulate(
     by_layer
         Readings of each layer by name.
     of_network
-        Readings of the network as a whole, for layerless metrics.
+        Readings of the whole network, for layerless metrics.
 
     Returns
     -------
@@ -58,5 +58,5 @@ def tabulate(
 
 
 def to_array(value: Any) -> FloatArray:
-    """Return a tensor's values as a float64 array on the host."""
+    """Return a tensor as a float64 NumPy array."""
     return np.asarray(value.detach().cpu().numpy(), dtype=np.float64)

@@ -1,4 +1,4 @@
-r"""The tangent kernel of each layer by classes, without the weights that a loss puts on samples.
+r"""Class averages of each layer's tangent kernel, without the sample weights of a loss.
 
 $\Theta(x, x') = \sum_i \langle \nabla_\theta h_i(x), \nabla_\theta h_i(x') \rangle$ sums over the features of a layer.
 For a random direction v of signs, $\langle \nabla_\theta v \cdot h(x), \nabla_\theta v \cdot h(x') \rangle$ has this
@@ -33,7 +33,7 @@ class TangentKernel:
     classes
         Number of classes K.
     exact
-        Whether the directions are all features, so that the kernel is their sum; else it is their mean.
+        Whether the directions are all features, so that the kernel is a sum over them; else it is a mean.
     """
 
     grams: Tensor

@@ -1,4 +1,4 @@
-"""What a layer's features tell of classes that the network was not told: by few samples, and by a linear probe."""
+"""Transfer to classes that the network is not trained on: few-shot accuracy and linear probes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Steps of the linear probe's optimiser, far more than a probe of a few hundred samples takes.
+#: Most steps of the linear probe's optimiser, far more than needed for a few hundred samples.
 MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class TransferFeatures:
-    """One layer's features of some classes, in two parts that share no sample.
+    """One layer's features of some classes, in two disjoint sets of samples.
 
     Attributes
     ----------
     fit, fit_labels
-        [n, d] and [n]: support samples are drawn from them, and the linear probe is fitted to them.
+        [n, d] and [n]: samples for supports and for fitting the linear probe.
     held, held_labels
-        [m, d] and [m]: on them both are scored.
+        [m, d] and [m]: held-out samples for scoring.
     supports
-        {shots s: [episodes, classes, s] positions in ``fit``}, with the same classes in the same order throughout.
+        {shots s: [episodes, classes, s] indices into ``fit``}, with the same classes in the same order throughout.
     penalty
         λ of the linear probe.
     """
@@ -38,14 +38,14 @@ class TransferFeatures:
     penalty: float = 1e-3
 
     def centred(self) -> tuple[Tensor, Tensor]:
-        """Return both parts in float64, less the mean of ``fit``."""
+        """Return both sets in float64, minus the mean of ``fit``."""
         fit, held = self.fit.double(), self.held.double()
         mean = fit.mean(0)
         return fit - mean, held - mean
 
 
 def few_shot_accuracies(features: TransferFeatures) -> Tensor:
-    """Return the accuracy of nearest means of s samples a class [S], the mean over episodes and held samples.
+    """Return the accuracy of nearest means of s samples per class [S], averaged over episodes and held-out samples.
 
     Examples
     --------
@@ -66,19 +66,19 @@ def few_shot_accuracies(features: TransferFeatures) -> Tensor:
 
 
 def linear_probe_accuracy(features: TransferFeatures) -> Tensor:
-    r"""Return the accuracy of a linear probe on the held samples.
+    r"""Return the accuracy of a linear probe on the held-out samples.
 
     The probe is `sklearn.linear_model.LogisticRegression`: it minimises the mean cross-entropy on the fitted samples
-    plus (λ/2)‖W‖², W the weights without the bias, of features that are centred and scaled to a mean squared norm of 1.
-    Its solution lies in the span of the fitted samples, so that wide features are rotated into that span first; neither
-    this nor the features' scale changes the accuracy.
+    plus (λ/2)‖W‖², W the weights without the bias, for features centred and scaled to a mean squared norm of 1. Its
+    solution lies in the span of the fitted samples, so wide features are projected onto that span first, which does not
+    change the accuracy; nor does the scale of the features.
 
     Examples
     --------
     >>> linear_probe_accuracy(example_transfer()).item()         # the boundary is between 1 and 3, near 1.5
     1.0
     """
-    from sklearn.exceptions import ConvergenceWarning  # takes a second to load, and few probes need it
+    from sklearn.exceptions import ConvergenceWarning  # takes a second to import and is rarely needed
     from sklearn.linear_model import LogisticRegression
 
     if len(features.fit_labels.unique()) < 2:
@@ -89,14 +89,16 @@ def linear_probe_accuracy(features: TransferFeatures) -> Tensor:
     logistic_regression: Any = LogisticRegression  # without types
     probe = logistic_regression(C=1 / (features.penalty * len(fit)), max_iter=MOST_STEPS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # far from the optimum by far less than a sample
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # the distance from the optimum changes the accuracy by far less than one sample
         probe.fit((fit / scale).cpu().numpy(), features.fit_labels.cpu().numpy())
     decided = torch.as_tensor(probe.predict((held / scale).cpu().numpy()))
     return (decided == features.held_labels.cpu()).double().mean()
 
 
 def _in_span(fit: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both parts in an orthonormal basis of the span of the first, where that has fewer dimensions."""
+    """Project both sets onto an orthonormal basis of the span of the first, if that has fewer dimensions."""
     if fit.shape[1] <= len(fit):
         return fit, held
     basis, coordinates = torch.linalg.qr(fit.T)

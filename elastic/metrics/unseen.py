@@ -1,6 +1,6 @@
-"""Classes beyond those of training: how they are separated, learned from few samples, and moved by steps.
+"""Metrics of held-out classes: separation, few-shot learning, and movement by steps on trained classes.
 
-All in the group ``unseen`` of the cube, so that no number about trained classes (locality) has them in it.
+They are in the group ``unseen`` of the cube, so that metrics of trained classes (such as locality) exclude them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UnseenUpdate:
     Attributes
     ----------
     update
-        Its classes are the trained ones, which are stepped, followed by the unseen ones, which are observed.
+        Responses whose classes are the trained ones (stepped), followed by the unseen ones (observed).
     trained
         Number K of trained classes.
     """
@@ -41,7 +41,7 @@ class UnseenUpdate:
     trained: int
 
     def of_pairs(self, values: Tensor) -> Tensor:
-        """Return the [K, U] part of values [K + U, K + U] of pairs of classes."""
+        """Select the [K, U] block of values [K + U, K + U] for pairs of classes."""
         return values[: self.trained, self.trained :]
 
 

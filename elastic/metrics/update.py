@@ -1,4 +1,4 @@
-"""The reading of local elasticity: movements under single steps, reduced to a few numbers a pair of samples.
+"""The reading of local elasticity: movements under single steps, reduced to a few numbers per pair of samples.
 
 A sample a of class j is *stepped* (one gradient step on its own loss; of a loss that couples all stepped samples, on
 its share: by its own features, the others' held as they are), a sample m of class k is *observed*.
@@ -30,7 +30,7 @@ class UpdateResponse:
     stepped, observed
         [J] and [M] int64 class of each sample.
     counted
-        [J, M] bool; False where stepped and observed are one and the same sample.
+        [J, M] bool; False where the observed sample is the stepped one.
     norms
         [J, M] ‖Δ(m;a)‖.
     products
@@ -46,8 +46,8 @@ class UpdateResponse:
     within_variances
         [J, K] that variance itself, over the counted m.
     loss_rates
-        [J] decrease of the loss per unit learning rate by the stepped sample's own movement in the layer that the
-        loss reads: −⟨∂ℓ/∂h(a), Δ(a;a)⟩, which is ‖∇ℓ(a)‖² in first order.
+        [J] decrease of the loss per unit learning rate by the stepped sample's own movement in the layer that the loss
+        is a function of: −⟨∂ℓ/∂h(a), Δ(a;a)⟩, to first order ‖∇ℓ(a)‖².
     """
 
     classes: int
@@ -68,7 +68,7 @@ class UpdateResponse:
         return torch.nn.functional.one_hot(labels, self.classes).double()
 
     def over_pairs(self, values: Tensor) -> Tensor:
-        """Return the [K, K] means of values [J, M] over the counted pairs of each two classes (NaN if none)."""
+        """Return the [K, K] means of values [J, M] over the counted pairs of two classes (NaN if none)."""
         rows, columns = self.members(self.stepped), self.members(self.observed)
         total = rows.T @ torch.where(self.counted, values, 0.0) @ columns
         return total / not_zero(rows.T @ self.counted.double() @ columns)
@@ -82,9 +82,9 @@ class UpdateResponse:
 
 
 def once(function: Callable[[UpdateResponse], Found]) -> Callable[[UpdateResponse], Found]:
-    """Return a function of a reading that is computed once for each reading, however many metrics ask: a decorator.
+    """Cache the result of a function of a reading, so that several metrics compute it only once; a decorator.
 
-    What it returned is kept beside the fields of the reading, and goes with it.
+    The result is stored in an attribute of the reading and has the same lifetime.
 
     >>> asked = []
     >>> count = once(lambda update: asked.append(update.classes) or len(update.stepped))
@@ -106,7 +106,7 @@ def once(function: Callable[[UpdateResponse], Found]) -> Callable[[UpdateRespons
 
 
 def not_zero(values: Tensor) -> Tensor:
-    """Return the values with NaN for zeros: a ratio to nothing is not a number, and not infinite either.
+    """Replace zeros by NaN, so that ratios to them are NaN, not infinite.
 
     >>> not_zero(torch.tensor([0.0, 2.0]))
     tensor([nan, 2.])
@@ -115,7 +115,7 @@ def not_zero(values: Tensor) -> Tensor:
 
 
 def example_update() -> UpdateResponse:
-    """Return one step on a sample of class 0, two observed neighbours of class 0 and a stranger of class 1.
+    """Return one step on a sample of class 0, with two observed samples of class 0 and one of class 1.
 
     >>> example_update().norms.tolist()
     [[3.0, 5.0, 1.0]]

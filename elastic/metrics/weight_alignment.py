@@ -1,4 +1,4 @@
-r"""Do weights read the directions in which the classes differ: alignment with the class means of their input.
+r"""Alignment of weights with the class means of their input.
 
 V_r are the first r right singular vectors of W [rows, d], P the projection onto the span of the class means of the
 features that enter W. The cosines of the principal angles between the two subspaces are the singular values of V_rᵀ P.
@@ -85,7 +85,7 @@ def weight_class_cosine(spectrum: WeightSpectrum, input_statistics: ClassStatist
     """
     overlap = _overlap(spectrum, _span(input_statistics))
     if not bool(overlap.isfinite().all()):
-        return overlap.new_tensor(float("nan"))  # the decomposition refuses what is not finite
+        return overlap.new_tensor(float("nan"))  # the decomposition fails for non-finite values
     cosines: Tensor = torch.linalg.svdvals(overlap)
     return cosines.sum().div(overlap.shape[0]).clamp(max=1)
 

@@ -1,4 +1,4 @@
-r"""Singular values of a weight matrix: its norm, and how many directions it uses.
+r"""Singular values of a weight matrix: spectral norm, stable and effective rank.
 
 W [rows, columns] maps the features that enter a module to those that leave it. A convolution counts as the matrix
 [out, in·kh·kw] that is applied to every patch; its singular values are not those of the whole linear map from image to
@@ -20,14 +20,14 @@ from elastic.metrics.rounding import UNIT, magnitude, norm, spacing
 
 @dataclass(frozen=True, eq=False)
 class WeightSpectrum:
-    """Singular value decomposition W = U diag(σ) Vᵀ of a weight matrix, computed when it is asked for.
+    """Singular value decomposition W = U diag(σ) Vᵀ of a weight matrix, computed on first access.
 
     Attributes
     ----------
     weights
-        W [rows, columns], in the type in which the model holds it.
+        W [rows, columns], in the dtype of the model.
     classes
-        Number of classes K: as many leading singular values are recorded.
+        Number of classes K, which is also the number of recorded singular values.
     """
 
     weights: Tensor
@@ -53,7 +53,7 @@ class WeightSpectrum:
 
     @property
     def rounding(self) -> Tensor:
-        """Size below which a singular value, or the gap between two, is rounding.
+        """Size below which a singular value, or the gap between two, is a rounding error.
 
         (ε/2)‖W‖_F, the largest change of a singular value when weights are rounded to their type (float32 for shorter
         ones), and the error of the decomposition, max(rows, columns)·ε_64·σ_1.

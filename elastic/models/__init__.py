@@ -1,1 +1,1 @@
-"""Models whose layers have names."""
+"""Models with named layers."""

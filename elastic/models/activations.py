@@ -1,4 +1,4 @@
-"""Activation functions that a protocol may name."""
+"""Activation functions available in protocols."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 #: Names as a protocol writes them; ``identity`` makes the network linear.
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid", "softplus", "identity"]
 
-#: None of them works in place: a tapped feature must keep its value.
+#: None operates in place: recorded features must keep their values.
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,

@@ -1,9 +1,9 @@
-"""The layers that ``layers="auto"`` takes: a readable set, chosen by the types of submodules and where they stand.
+"""Selection of layers for ``layers="auto"``, by the types and positions of submodules.
 
-The module is opened level by level, as long as no more than `MOST` layers come out. A residual or attention block is
-not opened: its output is a layer. Other submodules form stages: each module with weights begins one, and the last
-activation of the stage stands for it, or the module with weights where there is none. What enters the classifier is a
-layer as well: the pooled or normalised features.
+The module tree is expanded level by level, as long as at most `MOST` layers result. Residual and attention blocks are
+not expanded: their output is a layer. Other submodules form stages: each module with weights starts a stage, whose
+layer is its last activation, or the module with weights if there is none. The input of the classifier, i.e. the pooled
+or normalised features, is a layer as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.modules import activation, batchnorm, conv, dropout, normalization
 
 from elastic.models.forward_trace import ModuleRun, Trace
 
-#: Layers that are taken at most, with the output; and layers that are enough not to open a level that has too many.
+#: Most layers including the output; and number of layers that suffices if the next level has too many.
 MOST, ENOUGH = 16, 5
 
 WEIGHTS = (
@@ -27,7 +27,7 @@ NORMS = (
     batchnorm._NormBase, normalization.LayerNorm, normalization.GroupNorm, normalization.RMSNorm,
     normalization.LocalResponseNorm, normalization.CrossMapLRN2d,
 )  # fmt: skip
-#: Modules of torch that hold others and do nothing of their own.
+#: Containers of torch without computations of their own.
 HOLDERS = (
     nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder,
     nn.DataParallel, nn.parallel.DistributedDataParallel,
@@ -37,7 +37,7 @@ HOLDERS = (
 def auto_layers(trace: Trace) -> list[str]:
     """Return the names of the chosen submodules in the order in which they finish; the output's is the last.
 
-    Where no submodule gives the output, all that are named are hidden.
+    If no submodule returns the output, all named layers are hidden.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def auto_layers(trace: Trace) -> list[str]:
 
 @dataclass(frozen=True)
 class Part:
-    """A submodule; one that has been opened stands for what its code does after its own submodules."""
+    """A submodule; an expanded one represents the code that runs after its own submodules."""
 
     name: str
     is_open: bool = False
@@ -85,7 +85,7 @@ class _Tree:
                 self.children[name.rpartition(".")[0]].append(name)
 
     def parts(self, name: str) -> list[str]:
-        """Return the submodules of a module that run; those of a list of modules, which does not, in its place."""
+        """Return the submodules of a module that run; a list of modules, which does not run, gives its items."""
         found = []
         for child in self.children[name]:
             found += [child] if self.runs[child].runs else self.parts(child)
@@ -96,7 +96,7 @@ class _Tree:
         return [inner for part in self.parts(name) for inner in (part, *self.below(part))]
 
     def opened(self, level: Sequence[Part]) -> list[Part]:
-        """Return the next level: its submodules in the place of each module that may be opened, as they finish."""
+        """Return the next level: every expandable module is replaced by its submodules, in order of completion."""
         found: list[Part] = []
         for part in level:
             if part.is_open or self.is_whole(part.name):
@@ -108,7 +108,7 @@ class _Tree:
         return sorted(found, key=lambda part: self.runs[part.name].order)
 
     def is_whole(self, name: str) -> bool:
-        """Whether a module is not opened: it has no parts, is one of torch's own, runs again, or is a block."""
+        """Whether a module is not expanded: it has no submodules, is from torch, runs repeatedly, or is a block."""
         run = self.runs[name]
         of_torch = type(run.module).__module__.startswith("torch.nn") and not isinstance(run.module, HOLDERS)
         is_block = run.merges and not self._holds_blocks(name)
@@ -167,7 +167,7 @@ class _Tree:
         return hidden if output is None else [*hidden, output]
 
     def _of_stage(self, stage: _Stage, leaves: bool) -> list[str]:
-        """Return what stands for a stage; where it ``leaves`` for the classifier, also what enters that."""
+        """Return the layer of a stage; with ``leaves`` also the input of the classifier."""
         tail = [part for part in stage.tail if not self.runs[part.name].obstacle]
         active = [part for part in tail if part.is_open or _is_activation(self.runs[part.name])]
         first = [] if self.runs[stage.first.name].obstacle else [stage.first]
@@ -203,7 +203,7 @@ def _has_weights(module: nn.Module) -> bool:
 
 
 def _is_activation(run: ModuleRun) -> bool:
-    """Whether a module without weights changes each feature for itself: it keeps the shape, and is no norm."""
+    """Whether a module without weights acts element-wise: it keeps the shape and is not a normalisation."""
     kind = type(run.module)
     if kind.__module__ == activation.__name__:
         return True
@@ -214,7 +214,7 @@ def _is_activation(run: ModuleRun) -> bool:
 
 
 def _thinned(names: list[str]) -> list[str]:
-    """Return at most `MOST` names, evenly chosen: the first, the last before the output and the output among them."""
+    """Select at most `MOST` evenly spaced names, including the first, the last before the output and the output."""
     if len(names) <= MOST:
         return names
     step = (len(names) - 2) / (MOST - 2)

@@ -1,4 +1,4 @@
-"""A module as one that takes batches of any form: what names its submodules finds them under the same names."""
+"""Wrapper of a module for batches of any form; its submodules keep their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-#: Gives the output of a module for inputs: ``(module, inputs) -> output``.
+#: Runs a module on inputs: ``(module, inputs) -> output``.
 Run = Callable[[nn.Module, Any], Any]
 
 
@@ -16,35 +16,35 @@ class Rows(Protocol):
     """A batch of samples, some of which can be taken."""
 
     def rows(self, rows: Tensor, dtype: torch.dtype | None = None) -> Any:
-        """Return a copy of some samples by their numbers; floating-point ones in a type."""
+        """Return a copy of some samples by index; floating-point ones are converted to a dtype."""
 
     def features(self, rows: Tensor) -> Tensor:
-        """Return what enters a model of some samples as an array [n, d]."""
+        """Return the input of a model for some samples as an array [n, d]."""
 
     def mask(self, rows: Tensor) -> Tensor | None:
-        """Return which tokens of some samples are read [n, T], None where all are."""
+        """Return the mask of the unmasked tokens of some samples [n, T], None if all are."""
 
 
 class BatchForward(nn.Module):
-    """A module that shares all submodules, parameters and buffers of another, and runs it in another way.
+    """A module that shares all submodules, parameters and buffers of another one and calls it differently.
 
-    Where ``batch`` is set, the inputs are numbers of its samples, integers [b] or [b, 1]: what looks at models by
-    running them on some samples, or on one sample twice, works on batches of any form. Otherwise inputs [b, …] are the
-    other's.
+    If ``batch`` is set, the inputs are indices of its samples, integers [b] or [b, 1], so that code that runs models on
+    some samples, or on one sample twice, works for batches of any form. Otherwise inputs [b, …] are those of the
+    other module.
 
     Parameters
     ----------
     module
-        Run as it is, with its hooks.
+        The wrapped module; its hooks run.
     run
-        Gives the output [b, …].
+        Returns the output [b, …].
     batch
-        What samples are taken of.
+        Batch that indices refer to.
 
     Attributes
     ----------
     mask
-        Which tokens [b, T] the forward pass under way reads, None where all are read.
+        Mask of the tokens [b, T] in the current forward pass, None if all are used.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class BatchForward(nn.Module):
 
     def __init__(self, module: nn.Module, run: Run, batch: Rows | None = None) -> None:
         super().__init__()
-        # Without registering it, which would put its name before those of its submodules.
+        # Not registered as a submodule, which would prefix the names of its submodules.
         self.__dict__["original"] = module
         for held in ("_modules", "_parameters", "_buffers"):
             self.__dict__[held] = getattr(module, held)
@@ -68,20 +68,20 @@ class BatchForward(nn.Module):
         self.mask: Tensor | None = None
 
     def forward(self, inputs: Tensor) -> Any:
-        """Return the outputs for inputs [b, …], or for samples of ``batch`` by their numbers."""
+        """Return the outputs for inputs [b, …], or for samples of ``batch`` by index."""
         self.mask = None
         if self.batch is not None:
-            with torch._C.DisableTorchFunction():  # what follows the model's functions is not to see this one
+            with torch._C.DisableTorchFunction():  # hidden from modes that record the model's functions
                 self.mask = self.batch.mask(inputs)
                 inputs = self.batch.rows(inputs, self._type())
         return self.run(self.original, inputs)
 
     def rows(self, inputs: Tensor) -> Any:
-        """Return what the module is run on."""
+        """Return the arguments of the module."""
         return inputs if self.batch is None else self.batch.rows(inputs)
 
     def entering(self, inputs: Tensor) -> Tensor:
-        """Return the numbers that enter the model [b, …]."""
+        """Return the input features of the model [b, …]."""
         return inputs if self.batch is None else self.batch.features(inputs)
 
     def train(self, mode: bool = True) -> BatchForward:
@@ -91,11 +91,11 @@ class BatchForward(nn.Module):
         return self
 
     def _type(self) -> torch.dtype | None:
-        """Return the type of floating-point inputs: the parameters may be copies in another one."""
+        """Return the dtype of floating-point inputs: the parameters may be copies in another one."""
         return next((p.dtype for p in self.original.parameters() if p.is_floating_point()), None)
 
 
 def takes_numbers(model: nn.Module) -> bool:
-    """Whether a model, or the module that it taps, takes numbers of samples in the place of inputs."""
+    """Whether a model, or the module it wraps, takes indices of samples instead of inputs."""
     view = getattr(model, "module", model)
     return isinstance(view, BatchForward) and view.batch is not None

@@ -1,4 +1,4 @@
-"""From a model's name and options to a network that fits the data."""
+"""Building a registered model for given data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.registry import registry
 
 
 class LayerRow(NamedTuple):
-    """One layer's name, its depth (0 is the input) and its flattened width."""
+    """Name, depth (0 is the input) and flattened width of a layer."""
 
     name: str
     depth: int
@@ -22,25 +22,25 @@ class LayerRow(NamedTuple):
 
 
 def build_model(name: str, options: Mapping[str, Any], task: Task) -> TappedModel:
-    """Return a registered model, freshly initialised, after one forward pass on a blank batch.
+    """Initialise a registered model and check it by a forward pass on a batch of zeros.
 
-    Only the initialisation draws from the global random state; the pass leaves it, and the model, as they were.
+    Only the initialisation uses the global random state; the forward pass changes neither it nor the model.
 
     Parameters
     ----------
     name
-        In the registry of models.
+        Registered name.
     options
-        As the protocol gives them.
+        Options of the protocol.
     task
         Shape of the inputs, number of classes, allowed modules.
 
     Raises
     ------
     UnknownName, OptionError
-        If there is no such model, or it takes no such options.
+        If the model is unknown, or its options are invalid.
     ModelError
-        If it fails while it is built or run, or does not give [n, K] logits and its layers' features.
+        If building or running it fails, or it does not return [n, K] logits and the features of its layers.
     """
     entry = registry("models").get(name)
     complete = entry.complete(options)

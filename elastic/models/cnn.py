@@ -37,7 +37,7 @@ def cnn(
     bias: bool = True,
     pool: Pool = "max",
 ) -> Stages:
-    """Plain convolutional network; each layer's features are taken after its pooling.
+    """Plain convolutional network; features of a layer are its output after pooling.
 
     Layers: ``conv_1`` … ``conv_n`` (convolution of the same height and width, normalisation,
     activation, 2×2 pooling while the image has two rows and columns left), ``penultimate`` (the average of

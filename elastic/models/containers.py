@@ -1,4 +1,4 @@
-"""Containers of every kind, saved and refilled: mappings, sequences, sets, and the variables of closures."""
+"""Saving and restoring the contents of containers: mappings, sequences, sets and closure cells."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from operator import is_
 from types import CellType
 from typing import Any
 
-#: What holds objects that may be replaced in place.
+#: Containers whose contents can be replaced in place.
 CONTAINERS = (MutableMapping, MutableSequence, MutableSet, CellType)
-#: By far the most: `isinstance` of an abstract class is slow.
+#: The most common types, checked first because `isinstance` with abstract classes is slow.
 COMMON = (dict, OrderedDict)
 
 
 def contents(container: Any) -> Any:
-    """Return what a container holds now: a dictionary of a mapping, a list of anything else.
+    """Return the current contents of a container: a dictionary for a mapping, else a list.
 
     >>> kept = [1, 2]
     >>> saved = contents(kept)
@@ -41,7 +41,7 @@ def _cell(cell: CellType) -> list[Any]:
 
 
 def same(container: Any, saved: Any) -> bool:
-    """Whether a container holds the saved objects, in their order."""
+    """Whether a container has the saved contents, in the same order."""
     now = container if type(container) in COMMON else contents(container)
     if len(now) != len(saved):
         return False
@@ -53,7 +53,7 @@ def same(container: Any, saved: Any) -> bool:
 
 
 def refill(container: Any, saved: Any) -> None:
-    """Let a container hold the saved objects again."""
+    """Restore the saved contents of a container."""
     if isinstance(container, CellType):
         if saved:
             container.cell_contents = saved[0]

@@ -1,8 +1,9 @@
-"""What a model is to elastic: layers by name, in the order of depth.
+"""The interface of models, and their registration.
 
-A model is one function under `model`; it takes a `Task` and returns a `TappedModel`: an ``nn.Module`` that gives,
-beside its logits, the features of every named layer. The last layer is the output, whatever its name. Built-in models
-are `Stages`: a chain in which each named stage's output is a layer. Their last two are ``penultimate`` and ``logits``.
+A model is a function with the decorator `model` that takes a `Task` and returns a `TappedModel`: an ``nn.Module`` that
+returns logits and, from `taps`, the features of every named layer in the order of depth. The last layer is the output,
+whatever its name. Built-in models are `Stages`: chains in which the output of each named stage is a layer. Their last
+two layers are ``penultimate`` and ``logits``.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from torch import Tensor, nn
 from elastic.errors import ModelError
 from elastic.registry import registry
 
-#: Name of the output layer where no other is known: of built-in models, and where no named submodule gives the output.
+#: Default name of the output layer: for built-in models, and if no named submodule returns the output.
 LOGITS = "logits"
-#: Name of layer 0: what enters the model.
+#: Name of layer 0, the input of the model.
 INPUT = "input"
 
-#: Reads ``(task, *, options) -> TappedModel``.
+#: Function ``(task, *, options) -> TappedModel``.
 ModelFunction = Callable[..., "TappedModel"]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What the data ask of a model.
+    """Properties of the data that determine a model.
 
     Attributes
     ----------
@@ -38,11 +39,11 @@ class Task:
     classes
         Number of classes K.
     labels
-        [N] labels of the train samples in their order, for models that have a part for each sample.
+        [N] labels of the train samples in order, for models with parameters per sample.
     allowed
-        Modules from which the user's command line allows code to be imported.
+        Modules from which the command line allows importing code.
     loss_outputs
-        Number of logits that the loss reads, where it is not one a class: 1 for two classes.
+        Number of logits that the loss uses, if it is not one per class: 1 for two classes.
     """
 
     input_shape: tuple[int, ...]
@@ -53,7 +54,7 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Number of logits: K, or as many as the loss reads.
+        """Number of logits: K, or as many as the loss uses.
 
         >>> Task((3,), classes=2).outputs, Task((3,), classes=2, loss_outputs=1).outputs
         (2, 1)
@@ -62,10 +63,10 @@ class Task:
 
 
 class TappedModel(nn.Module, ABC):
-    """A classifier whose layers have names.
+    """A classifier with named layers.
 
-    ``forward`` maps inputs [n, …] to logits [n, K]; `taps` gives every layer's features as they come
-    (with their own shapes), in the order of depth.
+    ``forward`` maps inputs [n, …] to logits [n, K]; `taps` returns the features of every layer in their own shapes, in
+    the order of depth.
     """
 
     @abstractmethod
@@ -73,9 +74,9 @@ class TappedModel(nn.Module, ABC):
         """Return the features [n, …] of each layer, from the first (depth 1) to the output (depth L)."""
 
     def entering(self, inputs: Tensor) -> Tensor:
-        """Return the numbers that enter the model [n, …], the features of layer 0: the inputs, unless these name them.
+        """Return the features of layer 0 [n, …]: the inputs, or the samples that integer inputs index.
 
-        A model of samples that are no single array takes numbers of samples (`elastic.batches.table.Table`).
+        A model whose samples are not a single array takes indices of samples (`elastic.batches.table.Table`).
         """
         return inputs
 
@@ -91,11 +92,11 @@ class TappedModel(nn.Module, ABC):
 
     @property
     def penultimate(self) -> str | None:
-        """Name of the layer before the output (whose features the classifier reads), None where there is none."""
+        """Name of the layer before the output, the input of the classifier; None if there is none."""
         return self.layers[-2] if len(self.layers) > 1 else None
 
     def layer_of(self, loss: Literal["logits", "penultimate"]) -> str:
-        """Return this model's own name of the layer that a loss reads: its output, or the layer before it.
+        """Return this model's name of the layer that a loss is a function of: its output, or the layer before it.
 
         Raises
         ------
@@ -110,22 +111,22 @@ class TappedModel(nn.Module, ABC):
         return self.penultimate
 
     def stage_parameters(self, layer: str) -> Iterator[nn.Parameter]:
-        """Yield the parameters between a layer and the one before it, where the model knows them apart."""
+        """Yield the parameters between a layer and the previous one, if the model separates them."""
         yield from ()
 
     def layer_modules(self) -> dict[str, nn.Module]:
-        """Return, for each layer, the module whose output it is, where the model knows it."""
+        """Return for each layer the module whose output it is, if known."""
         return {}
 
     def project(self) -> None:
-        """Bring the parameters back into the set that the model confines them to; called after every step."""
+        """Project the parameters onto the model's constraint set; called after every step."""
 
     def next_weights(self) -> dict[str, nn.Linear]:
-        """Return, for each layer whose flattened features enter an ``nn.Linear`` unchanged, that module."""
+        """Return for each layer whose flattened features are the input of an ``nn.Linear`` that module."""
         return {}
 
     def last_weights(self) -> nn.Linear | None:
-        """Return the ``nn.Linear`` that takes the penultimate features to the logits, None where there is none."""
+        """Return the ``nn.Linear`` from the penultimate features to the logits, None if there is none."""
         return self.next_weights().get(self.penultimate or "")
 
 
@@ -185,7 +186,7 @@ class Stages(TappedModel):
         return dict(self.stages)
 
     def next_weights(self) -> dict[str, nn.Linear]:
-        """Return the first module of each stage's successor, where it is linear (or flattens and is linear)."""
+        """Return the first module of each stage's successor if it is linear (possibly after flattening)."""
         following = {}
         names = self.layers
         for name, successor in pairwise(names):

@@ -21,7 +21,7 @@ def deep_linear(
     initial: Literal["torch", "orthogonal"] = "torch",
     scale: Annotated[float, Field(gt=0)] = 1.0,
 ) -> Stages:
-    """Product of matrices: a network of linear layers with nothing between them.
+    """Deep linear network: a product of matrices.
 
     Layers: ``hidden_1`` … ``hidden_{n-1}``, ``penultimate``, ``logits``; images are flattened first.
 
@@ -34,8 +34,8 @@ def deep_linear(
     bias
         Whether the layers have biases.
     initial
-        Initial weights: ``torch`` draws them as torch does, ``orthogonal`` makes them (semi-)orthogonal, the theory's
-        setting (wang2023understanding).
+        Initial weights: ``torch`` for torch's default, ``orthogonal`` for (semi-)orthogonal matrices as in the theory
+        (wang2023understanding).
     scale
         Factor on all initial weights; with ``orthogonal`` it is their singular value ε.
 

@@ -1,4 +1,4 @@
-"""A forward pass that leaves no trace: how a model is looked at before it is trained."""
+"""Forward passes without side effects, to inspect a model before training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.models.state import preserved
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Run compiled modules as they are written, so that hooks and changed parameters reach them.
+    """Run compiled modules eagerly in the block, so that hooks and replaced parameters take effect.
 
     >>> net = nn.Linear(2, 2)
     >>> net.compile(backend=lambda graph, inputs: 1 / 0)
@@ -22,14 +22,14 @@ def uncompiled() -> Iterator[None]:
     ...     net(torch.zeros(1, 2)).shape
     torch.Size([1, 2])
     """
-    # Loading the compiler takes seconds, and before it is loaded nothing is compiled.
+    # Importing the compiler takes seconds; nothing is compiled before it is imported.
     with torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext():
         yield
 
 
 @contextmanager
 def trial(module: nn.Module) -> Iterator[None]:
-    """Hold a module in evaluation mode, uncompiled, without gradients; restore it and the random generators after.
+    """Put a module into evaluation mode, uncompiled, without gradients; restore it and the random generators after.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def trial(module: nn.Module) -> Iterator[None]:
 
 
 def blank_batch(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
-    """Return two inputs of zeros [2, …] on the module's device, in the type of its weights."""
+    """Return two inputs of zeros [2, …] with the device and dtype of the module's weights."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     return torch.zeros(2, *input_shape, dtype=weight.dtype, device=weight.device)
 

@@ -1,4 +1,4 @@
-"""Models of the user's own: any ``nn.Module`` that an import path names."""
+"""External models: any ``nn.Module`` given by import path."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def external(
     layers: LayerNames,
     options: dict[str, Any] = {},  # noqa: B006 (only read)
 ) -> Tapped:
-    """Any ``nn.Module`` of an allowed module; named submodules are its layers.
+    """Any ``nn.Module`` from an allowed module, with named submodules as layers.
 
     Parameters
     ----------
     task
         Shape of the inputs, number of classes, and the modules that the command line allows.
     target
-        ``package.module:attribute``, a class or function that returns the network. It is called with ``options``,
-        and with ``input_shape`` and ``classes`` where it has parameters of these names.
+        ``package.module:attribute``, a class or function that returns the network. It is called with ``options``, and
+        with ``input_shape`` and ``classes`` if it has parameters of these names.
     layers
-        Names of submodules in the order of depth, without the output layer, which is called ``logits``.
+        Names of submodules in the order of depth, without the output layer, which is named ``logits``.
     options
-        Keyword arguments that the target is called with.
+        Keyword arguments of the target.
 
     Raises
     ------
     NotAllowed
-        If the module, or the one in which the target was made, is not allowed. Nothing is imported before that.
+        If the module, or the one that defines the target, is not allowed. Nothing is imported before this check.
     ModelError
-        If the target cannot be imported, is no class or function, or returns no ``nn.Module``; if its module is beside
-        the protocol, and another of its name is installed.
+        If the target cannot be imported, is not a class or function, or does not return an ``nn.Module``; if its module
+        is next to the protocol and another one of that name is installed.
     """
     factory = resolve(target, task.allowed)
     with own_modules(folder_of(task.allowed)):
@@ -68,20 +68,19 @@ def external(
 
 
 def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
-    """Return the class or function that an import path names, if it is of an allowed module.
+    """Import the class or function that an import path names, if its module is allowed.
 
     Parameters
     ----------
     target
         ``package.module:attribute``.
     allowed
-        Modules; each allows itself and what lies under it. They may lie beside the protocol
-        (`elastic.protocol.allowed`).
+        Allowed modules, including their submodules. They may be next to the protocol (`elastic.protocol.allowed`).
 
     Raises
     ------
     NotAllowed, ModelError
-        As in `external`.
+        See `external`.
     """
     module, _, attribute = target.partition(":")
     _allow(module, allowed, repr(target))
@@ -112,7 +111,7 @@ def _allow(module: str, allowed: tuple[str, ...], found: str) -> None:
 
 
 def _of_the_task(factory: Callable[..., Any], task: Task) -> dict[str, Any]:
-    """Return those of ``input_shape``, ``classes`` and ``outputs`` that the factory has a parameter for."""
+    """Return the arguments among ``input_shape``, ``classes`` and ``outputs`` that the factory accepts."""
     given = {"input_shape": task.input_shape, "classes": task.classes, "outputs": task.outputs}
     try:
         parameters = inspect.signature(factory).parameters

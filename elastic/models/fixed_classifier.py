@@ -1,4 +1,4 @@
-"""A last layer that is not learned: rows fixed to a simplex ETF."""
+"""A fixed classifier whose rows form a simplex ETF."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from elastic.models.contract import TappedModel
 
 
 def simplex_etf(classes: int, width: int) -> Tensor:
-    r"""Return K unit vectors [K, d] with cosines −1/(K−1), turned at random (of torch's global generator).
+    r"""Return K unit vectors [K, d] with cosines −1/(K−1), randomly rotated with torch's global generator.
 
     Raises
     ------
     ModelError
-        If the width is below K − 1, where there are no such vectors.
+        If the width is below K − 1, for which no such vectors exist.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def simplex_etf(classes: int, width: int) -> Tensor:
 
 @torch.no_grad()
 def fix_classifier(model: TappedModel) -> None:
-    """Set the last linear layer to a random simplex ETF without bias, and keep it there (yang2022inducing).
+    """Fix the last linear layer to a random simplex ETF without bias (yang2022inducing).
 
     Raises
     ------

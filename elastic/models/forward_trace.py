@@ -1,6 +1,6 @@
-"""A forward pass, recorded: which submodules run, in which order, what they return, and which functions are called.
+"""Tracing a forward pass: executed submodules, their order and outputs, and called functions.
 
-`trace` runs a module twice, on batches of two sizes, so that a batch dimension is told from another one of its length.
+`trace` runs a module on batches of two sizes, to distinguish the batch dimension from others of equal length.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from elastic.models.contract import INPUT, LOGITS
 from elastic.models.dry_run import first_line, trial
 from elastic.models.returned import Returned, first_tensor, version_of
 
-#: Samples of the example that are run: shapes and names need no more, and every output is held.
+#: Number of traced samples: few suffice for shapes and names, and every output is kept in memory.
 SAMPLES = 2
 
 
@@ -32,19 +32,19 @@ class ModuleRun:
     Attributes
     ----------
     name
-        As in ``named_modules``; "" for the module itself.
+        Name in ``named_modules``; "" for the module itself.
     module
         The submodule.
     runs
-        How often it ran.
+        Number of calls.
     order
-        Its place among the modules as they finish, the last time that it ran.
+        Its position in the order of completion, at its last call.
     entered, returned
-        First tensor of its arguments and of its output, the first time that it ran; None where there is none.
+        First tensor of its arguments and of its output at the first call, or None.
     grows
         Whether the first dimension of the output is that of the batch.
     clash
-        Why no layer may have its name; "" where one may.
+        Why its name cannot name a layer, or "".
     merges
         Whether its own code, outside its submodules, joins several tensors that depend on the inputs: a residual
         connection, a concatenation, attention.
@@ -62,12 +62,12 @@ class ModuleRun:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Of the output [n, …], None where there is no tensor."""
+        """Shape of the output [n, …], None without a tensor."""
         return None if self.returned is None else tuple(self.returned.tensor.shape)
 
     @property
     def obstacle(self) -> str:
-        """Why the output cannot be a layer; "" where it can."""
+        """Why the output cannot be a layer, or ""."""
         if isinstance(self.module, torch.jit.ScriptModule):
             return "is a ScriptModule"
         if self.runs == 0:
@@ -100,28 +100,28 @@ class Trace:
 
     @property
     def output(self) -> Returned | None:
-        """What the module returns."""
+        """Return value of the module."""
         return self.modules[""].returned
 
     def finished(self) -> list[ModuleRun]:
-        """Return the submodules that ran, in the order in which they finish."""
+        """Return the executed submodules in order of completion."""
         return sorted((run for run in self.modules.values() if run.name and run.runs), key=lambda run: run.order)
 
 
 def trace(module: nn.Module, example: Tensor) -> Trace:
-    """Return the record of a forward pass in evaluation mode, which leaves the module as it was.
+    """Trace a forward pass in evaluation mode, without changing the module.
 
     Parameters
     ----------
     module
         Any module.
     example
-        Inputs [n, …], of which a few are run.
+        Inputs [n, …], of which a few are used.
 
     Raises
     ------
     ModelError
-        If the module does not run on the inputs, or on a batch of another size.
+        If the module fails on the inputs, or on a batch of another size.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
 
 
 def _refusal(module: nn.Module, example: Tensor, error: Exception) -> str:
-    """Return why a module does not run on some of the inputs: on all of them, it may take them for a single one."""
+    """Return the error of a module that fails on some of the inputs; it may succeed on all by reading them as one."""
     kind = f"{str(example.dtype).removeprefix('torch.')} of shape {list(example.shape)}"
     try:
         with trial(module):
@@ -158,7 +158,7 @@ def _refusal(module: nn.Module, example: Tensor, error: Exception) -> str:
 
 
 def _note_clashes(found: Trace) -> None:
-    """Note submodules called as layers are that they cannot be: `INPUT`, and `LOGITS` where it is not the output."""
+    """Mark submodules with reserved names: `INPUT`, and `LOGITS` if it is not the output."""
     if (first := found.modules.get(INPUT)) is not None:
         first.clash = "is called as layer 0, the inputs"
     if (last := found.modules.get(LOGITS)) is not None and last.returned and found.output:
@@ -180,18 +180,18 @@ def _traced(module: nn.Module, example: Tensor) -> Trace:
 
 
 class _Watch(TorchFunctionMode):
-    """While active, records function calls, and the modules that run if their hooks are set."""
+    """Records function calls while active, and executed modules through hooks."""
 
     def __init__(self, found: Trace, constants: Sequence[Tensor]) -> None:
         super().__init__()
         self.found, self.running = found, [""]
         self.finished = 0
-        #: What does not depend on the inputs, by identity; held, so that no other tensor gets the same one.
+        #: Tensors independent of the inputs, by identity; kept alive, so that identities are not reused.
         self.constants = {id(tensor): tensor for tensor in constants}
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Record which modules run."""
+        """Record executed modules."""
         handles = []
         try:
             for name, run in self.found.modules.items():
@@ -210,7 +210,7 @@ class _Watch(TorchFunctionMode):
         self.running.append(name)
 
     def _leave(self, name: str, module: nn.Module, arguments: Any, output: Any) -> None:
-        while self.running.pop() != name:  # a module that raised, and whose caller went on, is still there
+        while self.running.pop() != name:  # a module that raised, and whose caller handled it, is still on the stack
             pass
         run = self.found.modules[name]
         if not run.runs:
@@ -235,13 +235,13 @@ class _Watch(TorchFunctionMode):
 
 
 def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) -> bool:
-    """Whether a result is an argument or a view of one, with the numbers that were there before."""
+    """Whether a result is an argument or a view of one, with unchanged values."""
     kept = [tensor for key, tensor in given.items() if version_of(tensor) == versions[key]]
     try:
         with torch._C.DisableTorchFunction():
             memory = result.untyped_storage().data_ptr()
             return any(tensor.untyped_storage().data_ptr() == memory for tensor in kept)
-    except (RuntimeError, NotImplementedError):  # inside a transform of torch.func, which shows no memory
+    except (RuntimeError, NotImplementedError):  # inside a transform of torch.func, whose tensors have no storage
         return any(tensor is result for tensor in kept)
 
 

@@ -1,4 +1,4 @@
-"""Checks and norms that the models of images have in common."""
+"""Input validation and normalisation layers shared by the models of images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from elastic.errors import ModelError
 from elastic.models.contract import Task
 
-#: How the output of a convolution is normalised.
+#: Normalisation after a convolution.
 Norm = Literal["batch", "group", "none"]
 
 
@@ -19,7 +19,7 @@ def image_shape(task: Task, model: str, *, least: int = 1) -> tuple[int, int, in
     Raises
     ------
     ModelError
-        If the inputs are no images, or their shorter side is below ``least``.
+        If the inputs are not images, or their shorter side is below ``least``.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def image_shape(task: Task, model: str, *, least: int = 1) -> tuple[int, int, in
 
 
 def normalization(norm: Norm, planes: int) -> list[nn.Module]:
-    """Return the layer that normalises ``planes`` channels, or none; groups are of 8 channels, or all in one.
+    """Return the normalisation layer of ``planes`` channels, if any; groups have 8 channels, or all.
 
     >>> normalization("group", 16)[0].num_groups, normalization("none", 16)
     (2, [])

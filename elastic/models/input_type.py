@@ -1,4 +1,4 @@
-"""The type that a model's floating-point inputs should have: that of the parameters which read them first."""
+"""The dtype of a model's floating-point inputs: that of the first parameters applied to them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from elastic.models.dry_run import trial
 
 
 def input_type(model: nn.Module, example: Tensor) -> torch.dtype:
-    """Return the type of floating-point inputs of a model: that of the first parameter that meets them.
+    """Return the dtype of a model's floating-point inputs: that of the first parameter applied to them.
 
     Parameters
     ----------
     model
-        With at least one parameter.
+        Model with at least one parameter.
     example
         Floating-point inputs [n, …], in any precision, on the model's device.
 
@@ -37,24 +37,24 @@ def input_type(model: nn.Module, example: Tensor) -> torch.dtype:
     torch.float32
     """
     parameters = [p for p in model.parameters() if p.is_floating_point()]
-    example = example.clone()  # the model may write into it
+    example = example.clone()  # the model may modify it in place
     watch = _FirstReading(parameters, example)
     try:
         with trial(model), watch:
             model(example)
     except _Found:
         pass
-    except Exception:  # the model does not run, which is told where it is run next
+    except Exception:  # the model fails, which is reported when it is run next
         return parameters[0].dtype if parameters else example.dtype
     return watch.found or (parameters[0].dtype if parameters else example.dtype)
 
 
 class _Found(BaseException):
-    """Ends a forward pass: what it was run for is known. It is no `Exception`, which a model may catch."""
+    """Ends a forward pass once the dtype is known. Not an `Exception`, which a model might catch."""
 
 
 class _FirstReading(TorchFunctionMode):
-    """While active, looks for the first function that takes a parameter and something made of the inputs.
+    """Finds the first function that takes a parameter and a tensor that depends on the inputs.
 
     Weights may be computed from parameters before they meet the inputs (weight norm): these count as parameters.
     """

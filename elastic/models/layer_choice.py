@@ -1,4 +1,4 @@
-"""Which submodules are layers: those named, those that a pattern matches, or a readable set that is found."""
+"""Selection of submodules as layers: by name, by pattern, or automatically."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ AUTO = "auto"
 
 
 def choose_layers(model: nn.Module, example: Tensor | None, layers: Sequence[str] | str) -> list[str]:
-    """Return the names of submodules that are to be layers, in the order of depth, as `Tapped` takes them.
+    """Return the names of the submodules to use as layers, in the order of depth.
 
     Parameters
     ----------
     model
-        Any module; names are those inside wrappers. A `TappedModel` has layers of its own.
+        Any module; names do not include wrappers. A `TappedModel` already has layers.
     example
-        Inputs [n, …] for a forward pass, which patterns and "auto" need.
+        Inputs [n, …] for a forward pass, needed for patterns and "auto".
     layers
-        Names and patterns. In a pattern ``*`` and ``?`` stand for letters of a name between two dots, ``[12]`` for one
-        of these, and ``**`` for any number of names with the dots between them; submodules that cannot be tapped are
-        left out. "auto" takes the outputs of blocks, of activations, or of modules with weights (`auto_layers`).
-        Names alone keep their order, which is not checked. What patterns match comes in the order of execution, and
-        names beside patterns stand where they are executed.
+        Names and patterns. In a pattern ``*`` and ``?`` match characters between two dots, ``[12]`` one of these, and
+        ``**`` any number of dotted names; submodules that cannot be layers are skipped. "auto" selects the outputs of
+        blocks, of activations, or of modules with weights (`auto_layers`). Names alone keep their order, which is not
+        checked. Matches of patterns are in order of execution, together with names given beside patterns.
 
     Raises
     ------
     ModelError
-        If a pattern matches no submodule that can be tapped, a name is no text, or the model does not run.
+        If a pattern matches no possible layer, a name is not a string, or the model fails.
 
     Examples
     --------
@@ -66,7 +65,7 @@ def choose_layers(model: nn.Module, example: Tensor | None, layers: Sequence[str
 
 
 def _in_order(found: Trace, explicit: list[str], patterns: list[str]) -> list[str]:
-    """Return names, and what patterns match, in the order of execution; names keep their order among themselves."""
+    """Return names and matches of patterns in order of execution; names keep their relative order."""
     order = {name: run.order for name, run in found.modules.items()}
     order |= {alias: order[name] for alias, name in found.aliases.items()}
     matched = {name for pattern in patterns for name in _matched(found, pattern)} - set(explicit)
@@ -75,14 +74,14 @@ def _in_order(found: Trace, explicit: list[str], patterns: list[str]) -> list[st
         matched -= set(giving)
     elif giving:
         matched -= set(giving) - {max(giving, key=lambda name: order[name])}
-    last = max(order.values()) + 1  # of "logits", and of names that are told to be unknown later
+    last = max(order.values()) + 1  # for "logits", and for unknown names, which raise an error later
     together = sorted([*explicit, *matched], key=lambda name: order.get(name, last))
     in_turn = iter(explicit)
     return [next(in_turn) if name in explicit else name for name in together]
 
 
 def _matched(found: Trace, pattern: str) -> list[str]:
-    """Return the submodules that match a pattern and can be tapped, each by one name.
+    """Return the names of submodules that match a pattern and can be layers, without duplicates.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The layer-peeled model: free features and classifiers inside two balls."""
+"""The layer-peeled model: free features and classifiers with bounded norms."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Energy = Annotated[float, Field(gt=0)]
 class LayerPeeled(Stages):
     """Free features and classifiers, projected after every step onto their constraints.
 
-    (1/K) Σ_k ‖w_k‖² ≤ E_W and (1/K) Σ_k (1/n_k) Σ_i ‖h_{k,i}‖² ≤ E_H. The second ball is an ellipsoid where classes
-    differ in size; the multiplier of its nearest point is found by Newton's method.
+    (1/K) Σ_k ‖w_k‖² ≤ E_W and (1/K) Σ_k (1/n_k) Σ_i ‖h_{k,i}‖² ≤ E_H. The second set is an ellipsoid if classes differ
+    in size; the multiplier of the projection is found by Newton's method.
     """
 
     def __init__(self, features: nn.Linear, classifier: nn.Linear, labels: Tensor, e_h: float, e_w: float) -> None:
@@ -32,7 +32,7 @@ class LayerPeeled(Stages):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Move features and classifiers to the nearest point that the constraints allow."""
+        """Project features and classifiers onto the constraints."""
         features, classifier = (next(self.stage_parameters(layer)) for layer in self.layers)
         assert isinstance(self.share, Tensor)
         features.mul_(self._shrinkage(features.double().square().sum(dim=0), self.share, self.e_h).to(features))
@@ -49,12 +49,12 @@ class LayerPeeled(Stages):
         total = (share * squares).sum()
         if total <= energy:
             return torch.ones_like(squares)
-        if share.min() == share.max():  # a ball: its nearest point is straight below
+        if share.min() == share.max():  # a ball: the projection rescales
             return (energy / total).sqrt().expand_as(squares)
         share_of = share / share.max()  # the multiplier's scale is then that of 1
         multiplier = squares.new_zeros(())
-        # On 1/√total, which is concave in the multiplier and nearly straight: from 0 it comes up to the root in a few
-        # steps and never beyond it. 100 are never needed.
+        # Newton's method on 1/√total, which is concave and nearly linear in the multiplier: from 0 it converges
+        # monotonically to the root in a few steps, far fewer than 100.
         for _ in range(100):
             terms = share * squares / (1 + multiplier * share_of).square()
             total = terms.sum()
@@ -71,7 +71,7 @@ def layer_peeled(task: Task, *, width: Width, e_h: Energy = 1.0, e_w: Energy = 1
 
     Layers: ``penultimate`` (H), ``logits``. Minimises the loss subject to (1/K) Σ_k ‖w_k‖² ≤ E_W and
     (1/K) Σ_k (1/n_k) Σ_i ‖h_{k,i}‖² ≤ E_H, kept by projection after every step; made for the data set ``indices``, full
-    batches and first-order optimisers without momentum (a line search does not know of the projection).
+    batches and first-order optimisers without momentum (a line search ignores the projection).
     Source: fang2021exploring.
 
     Parameters
@@ -79,7 +79,7 @@ def layer_peeled(task: Task, *, width: Width, e_h: Energy = 1.0, e_w: Energy = 1
     task
         N one-hot inputs, K classes, and the labels of the train samples.
     width
-        Dimension of the free features; 2K or more where classes differ in size.
+        Dimension of the free features; 2K or more if classes differ in size.
     e_h
         E_H, bound of the features' mean squared norm.
     e_w
@@ -90,7 +90,7 @@ def layer_peeled(task: Task, *, width: Width, e_h: Energy = 1.0, e_w: Energy = 1
     Raises
     ------
     ModelError
-        If the inputs are not one-hot indices of samples, or the labels are not told.
+        If the inputs are not one-hot indices of samples, or the labels are unknown.
 
     Examples
     --------

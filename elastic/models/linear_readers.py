@@ -1,4 +1,4 @@
-"""Which linear layer reads which features of a module: found by watching one forward pass."""
+"""Finds the linear layer that takes the features of each layer as its input, by tracing a forward pass."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from elastic.models.returned import Returned, first_tensor
 
-#: Gives the part of a layer's output [n, T, d] that are its features [n, d].
+#: Selects the features [n, d] from a layer's output [n, T, d].
 At = Callable[[Tensor], Tensor]
 
 
 def linear_after(module: nn.Module, names: Sequence[str], example: Tensor, at: At | None = None) -> dict[str, str]:
-    """Return, for each named submodule whose output alone enters one ``nn.Linear`` unchanged, the latter's name.
+    """Return for each named submodule the ``nn.Linear`` whose only input is its unchanged output.
 
-    "Unchanged" is the same memory, not written to in between: a flattened view counts, an activation does not.
-    A submodule whose output enters several linear layers (queries, keys, values) has no such layer. Where features are
-    those ``at`` a position of a sequence, a linear layer reads them if it takes the whole sequence, each token alone,
-    or a tensor of the numbers at that position.
+    "Unchanged" means the same memory, not modified in between: a flattened view counts, an activation does not. A
+    submodule whose output is the input of several linear layers (queries, keys, values) has none. If features are those
+    ``at`` a position of a sequence, a linear layer counts if it takes the whole sequence, acting on each token, or a
+    tensor with the values at that position.
 
     Examples
     --------
@@ -65,12 +65,12 @@ def _is_read(output: Returned, entering: Tensor, at: At | None) -> bool:
     if entering.ndim == 3:
         return output.is_same(Returned.of(entering))
     features = at(output.tensor)
-    # Numbers that are the same for all samples may be those of something else.
+    # Values equal for all samples may coincide by chance.
     return torch.equal(features, entering) and not torch.equal(features, features[:1].expand_as(features))
 
 
 def last_linear(module: nn.Module, example: Tensor) -> str | None:
-    """Return the name of the ``nn.Linear`` that runs last in a forward pass, None where none runs.
+    """Return the name of the last ``nn.Linear`` executed in a forward pass, or None.
 
     Examples
     --------

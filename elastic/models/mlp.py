@@ -21,11 +21,10 @@ Widths = Annotated[list[Width], Field(min_length=1, max_length=100)]
 def mlp(
     task: Task, *, widths: Widths, activation: Activation = "relu", norm: VectorNorm = "none", bias: bool = True
 ) -> Stages:
-    """Multilayer perceptron; each hidden layer's features are taken after its activation.
+    """Multilayer perceptron; features of a hidden layer are its output after the activation.
 
-    Layers: ``hidden_1`` … ``hidden_{n-1}``, ``penultimate`` (the last hidden one), ``logits``.
-    A hidden layer is Linear, normalisation if asked for, activation; images are flattened first.
-    Weights start as torch initialises them.
+    Layers: ``hidden_1`` … ``hidden_{n-1}``, ``penultimate`` (the last hidden one), ``logits``. A hidden layer is
+    Linear, optional normalisation, activation; images are flattened first. Weights have torch's default initialisation.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ def mlp(
         Normalisation of each hidden layer's pre-activations: over the ``batch``, over the units of the ``layer``, or
         ``none``.
     bias
-        Whether the linear layers, the last one among them, have a bias.
+        Whether the linear layers, including the last one, have a bias.
 
     Examples
     --------

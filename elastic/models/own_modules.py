@@ -1,4 +1,4 @@
-"""Importing modules of the user's own: from where Python looks for modules, or from the folder of the protocol."""
+"""Importing the user's modules from Python's search path or from the folder of the protocol."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from types import ModuleType
 from elastic.errors import ModelError
 from elastic.protocol.allowed import Allowed
 
-#: Modules, without those inside packages, that were imported from the folders of protocols: where each was found.
+#: Folder of each top-level module that was imported from the folder of a protocol.
 _IMPORTED: dict[str, Path] = {}
 
 
 def folder_of(allowed: Sequence[str]) -> Path | None:
-    """Return the folder in which allowed modules may lie beside the ordinary places, None if there is none."""
+    """Return the additional folder to search for allowed modules, or None."""
     return next((name.folder for name in allowed if isinstance(name, Allowed)), None)
 
 
 def import_own(module: str, folder: Path | None) -> ModuleType:
-    """Return an imported module, which may lie in a folder that is not on Python's path.
+    """Import a module, also from a folder outside Python's search path.
 
     Parameters
     ----------
     module
-        Its dotted name.
+        Dotted name.
     folder
-        Where it is looked for as well; Python's path is the same afterwards.
+        Additional folder to search; Python's search path is restored afterwards.
 
     Raises
     ------
@@ -46,9 +46,10 @@ def import_own(module: str, folder: Path | None) -> ModuleType:
 
 @contextmanager
 def own_modules(folder: Path | None) -> Iterator[None]:
-    """Let imports in the block find modules in a folder, too, after all other places.
+    """Add a folder to the end of the search path for imports in the block.
 
-    Modules that were imported so from the folder of another protocol are forgotten: it may have others of their names.
+    Modules imported from the folder of another protocol are unloaded, because this folder may have modules of the same
+    names.
     """
     if folder is None or str(folder) in sys.path:
         yield
@@ -72,7 +73,7 @@ def _forget_others(folder: Path) -> None:
 
 
 def _lies_in(name: str, folder: Path) -> bool:
-    """Return whether a loaded module is a file, or a package, of a folder."""
+    """Return whether a loaded module is a file or package in a folder."""
     if "." in name or not (file := _file_of(getattr(sys.modules[name], "__spec__", None))):
         return False
     path = Path(file)

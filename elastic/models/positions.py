@@ -1,4 +1,4 @@
-"""Which token's features a layer of a sequence model gives: one position, the last one, or the mean over all."""
+"""Selection of token features in sequence models: one position, the last one, or the mean over all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_position(position: object) -> None:
 
 
 def at_position(features: Tensor, position: Position | None, mask: Tensor | None = None) -> Tensor:
-    """Return the features [n, d] at one position of a layer [n, T, d]; those of another shape as they are.
+    """Select the features [n, d] at a position of a layer [n, T, d]; other shapes are returned unchanged.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def at_position(features: Tensor, position: Position | None, mask: Tensor | None
     position
         Index of a token, from the end if negative; "last"; "mean"; None: all tokens.
     mask
-        [n, T], 0 for tokens that are padding: they are not in the mean, and the last is the last that is none.
+        [n, T], 0 for padding, which is excluded from the mean and from the last position.
 
     Raises
     ------
     ModelError
-        If there is no such token, or the mask is of another length.
+        If the token does not exist, or the mask has another length.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def at_position(features: Tensor, position: Position | None, mask: Tensor | None
 
 
 def described_position(position: Position | None) -> str:
-    """Return what a cube says of its features.
+    """Describe the features for the attributes of the cube.
 
     >>> described_position(None), described_position(0)
     ('all of a layer, flattened', 'position 0 of layers [n, T, d]; all of other layers, flattened')
@@ -77,7 +77,7 @@ def described_position(position: Position | None) -> str:
 
 
 def _weights(read: Tensor, position: str) -> Tensor:
-    """Return the weight of each token [n, T], of those that are read."""
+    """Return the weight of each token [n, T]."""
     if position == "mean":
         return read / read.sum(dim=1, keepdim=True).clamp(min=1)
     places = torch.arange(1, read.shape[1] + 1, device=read.device)

@@ -1,4 +1,4 @@
-"""A module with other tensors in the place of its own, for as long as a block lasts: in float64, or copies."""
+"""Temporary replacement of a module's tensors: by float64 versions, or by copies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from elastic.models.state import ModuleState
 
 @contextmanager
 def in_float64(module: nn.Module) -> Iterator[None]:
-    """Let a module compute in float64: its parameters, buffers and all other floating-point tensors that it holds.
+    """Run a module in float64 inside the block: parameters, buffers and all other floating-point tensors it holds.
 
-    The module's own tensors are untouched, and are in their places again when the block ends.
+    The original tensors are not modified and are restored when the block ends.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def in_float64(module: nn.Module) -> Iterator[None]:
     """
     default = torch.get_default_dtype()
     with _replaced(module, _double):
-        torch.set_default_dtype(torch.float64)  # of tensors that the module makes in its forward pass
+        torch.set_default_dtype(torch.float64)  # for tensors created in the forward pass
         try:
             yield
         finally:
@@ -39,7 +39,7 @@ def in_float64(module: nn.Module) -> Iterator[None]:
 
 
 def double(inputs: Tensor) -> Tensor:
-    """Return floating-point inputs in float64, others as they are.
+    """Convert floating-point inputs to float64; return others unchanged.
 
     >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype
     (torch.float64, torch.int64)
@@ -49,7 +49,7 @@ def double(inputs: Tensor) -> Tensor:
 
 @contextmanager
 def in_copies(module: nn.Module) -> Iterator[None]:
-    """Let a module compute with copies of its tensors, which may be changed."""
+    """Run a module with copies of its tensors, which may be modified."""
     with _replaced(module, torch.clone):
         yield
 
@@ -74,7 +74,7 @@ def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterato
         yield
     finally:
         state.restore()
-        known.clear()  # `replace` refers to itself: without this, the copies would live until the next collection
+        known.clear()  # `replace` references itself: without this, the copies live until garbage collection
 
 
 def _replace_in(container: Any, replace: Callable[[Any], Any]) -> None:
@@ -110,6 +110,6 @@ def _like(tensor: Tensor, converted: Tensor) -> Tensor:
 
 
 def _double(tensor: Tensor) -> Tensor:
-    """Return a copy, also of what is in float64 already: it may be changed."""
+    """Return a float64 copy, also of float64 tensors, because it may be modified."""
     wide = torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype
     return tensor.to(wide, copy=True)

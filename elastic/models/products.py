@@ -1,7 +1,7 @@
-"""Products of float32 with all their bits: TF32 and its like are off where numbers are measured, unless asked for.
+"""Full float32 precision of products: disables TF32 and similar modes during measurements, unless requested.
 
-On NVIDIA GPUs torch rounds the factors of convolutions to TF32 (10 bits of 23) by default, and those of matrix products
-where a user asks for speed. Movements of features late in training are smaller than that.
+On NVIDIA GPUs torch rounds the factors of convolutions to TF32 (10 of 23 bits) by default, and those of matrix products
+on request. Movements of features late in training are smaller than this rounding.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-#: Whether products are rounded to TF32 although they are measured.
+#: Whether to allow TF32 in measurements.
 _ASKED: ContextVar[bool] = ContextVar("tf32_in_measurements", default=False)
 
 
 @contextmanager
 def tf32_in_measurements(asked: bool) -> Iterator[None]:
-    """Say for the length of the block whether `measured_products` are rounded to TF32.
+    """Set inside the block whether `measured_products` allows TF32.
 
     >>> with tf32_in_measurements(True), measured_products():
     ...     torch.backends.cuda.matmul.fp32_precision
@@ -34,7 +34,7 @@ def tf32_in_measurements(asked: bool) -> Iterator[None]:
 
 @contextmanager
 def measured_products() -> Iterator[None]:
-    """Compute products of float32 in float32 for the length of the block, unless TF32 is asked for in measurements.
+    """Compute float32 products in full precision inside the block, unless TF32 is allowed in measurements.
 
     >>> with measured_products():
     ...     torch.backends.cudnn.conv.fp32_precision
@@ -46,9 +46,9 @@ def measured_products() -> Iterator[None]:
 
 @contextmanager
 def products(*, tf32: bool) -> Iterator[None]:
-    """Let a GPU round the factors of products to TF32 for the length of the block, or compute them in float32.
+    """Enable or disable TF32 products on GPUs inside the block.
 
-    The settings of torch are as they were afterwards. A processor that is set to round factors (bfloat16) does not.
+    Restores the settings of torch afterwards. Also disables bfloat16 products on CPUs.
 
     >>> with products(tf32=True):
     ...     torch.backends.cuda.matmul.fp32_precision
@@ -58,7 +58,7 @@ def products(*, tf32: bool) -> Iterator[None]:
     gpu = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
     cpu = [backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn]
     wanted = [(kind, "tf32" if tf32 else "ieee") for kind in gpu] + [(kind, "ieee") for kind in cpu]
-    # What is not set ("none") is computed in float32.
+    # Unset values ("none") mean float32.
     changed = [
         (kind, kind.fp32_precision, precision)
         for kind, precision in wanted

@@ -18,7 +18,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions whose output is added to the block's input, then ReLU.
 
-    Where the shape changes, the input passes a 1×1 convolution of the same stride first.
+    If the shape changes, the input passes a 1×1 convolution of the same stride first.
     """
 
     def __init__(self, planes: int, out: int, stride: int, norm: Norm) -> None:
@@ -56,7 +56,7 @@ def resnet(
 
     Layers: ``stem``, ``stage_1_block_1`` … ``stage_4_block_n`` (after the addition and its ReLU), ``penultimate``
     (average over the image), ``logits``. Stages 2 to 4 halve the image and double the channels.
-    Weights start as torch initialises them. Source: he2016deep.
+    Weights have torch's default initialisation. Source: he2016deep.
 
     Parameters
     ----------

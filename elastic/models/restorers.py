@@ -1,4 +1,4 @@
-"""Values outside of torch tensors, saved and restored: NumPy arrays and random generators."""
+"""Saving and restoring NumPy arrays and random generators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def restorer_of(value: Any, values: bool) -> Callable[[], None] | None:
-    """Return what restores an array (if values are asked for) or a random generator, None for anything else."""
+    """Return a function that restores an array (if ``values``) or a random generator; None for other objects."""
     if isinstance(value, np.ndarray):
         return _array_restorer(value) if values else None
     return _generator_restorer(value)
@@ -29,7 +29,7 @@ def _array_restorer(array: Any) -> Callable[[], None]:
 
 
 def _generator_restorer(value: Any) -> Callable[[], None] | None:
-    """Return what restores a random generator, None for anything else."""
+    """Return a function that restores a random generator; None for other objects."""
     if isinstance(value, torch.Generator):
         state = value.get_state()
         return lambda: _discard(value.set_state(state))
@@ -47,4 +47,4 @@ def _generator_restorer(value: Any) -> Callable[[], None] | None:
 
 
 def _discard(_: object) -> None:
-    """Return None in the place of a value."""
+    """Discard a value."""

@@ -1,4 +1,4 @@
-"""What a submodule returned, to be compared with the tensors of other code: the same one, and unchanged."""
+"""Output tensors of submodules, and comparison with other tensors: same memory, not modified since."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Keys of the main tensor of an output object, as Hugging Face names them.
+#: Keys of the main tensor of Hugging Face's output objects.
 MAIN = ("logits", "last_hidden_state")
 
 
 @dataclass(frozen=True)
 class Returned:
-    """A tensor as a submodule returned it.
+    """The output tensor of a submodule.
 
     Attributes
     ----------
     tensor
-        Held, so that no other tensor gets its memory.
+        The tensor, kept alive so that its memory is not reused.
     version
-        How often its memory had been written to when it was returned.
+        Version counter of its memory when it was returned.
 
     Examples
     --------
@@ -40,19 +40,19 @@ class Returned:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Returned:
-        """Return a tensor with its version of now."""
+        """Wrap a tensor with its current version."""
         return cls(tensor, version_of(tensor))
 
     def is_same(self, other: Returned) -> bool:
-        """Whether another one is this tensor, or all of the same memory in the same shape, and as often written to."""
-        with torch._C.DisableTorchFunction():  # a mode that follows functions is not to see these
+        """Whether another one has the same memory, shape and version."""
+        with torch._C.DisableTorchFunction():  # hidden from modes that record functions
             if other.tensor is self.tensor:
                 return other.version == self.version
             mine, its = self.tensor, other.tensor
             return mine.shape == its.shape and mine.stride() == its.stride() and self._shares_memory(other)
 
     def has_same_features(self, other: Returned) -> bool:
-        """Whether another one is the same [n, …], or the same flattened: [n, 2, 3] and [n, 6]."""
+        """Whether another one is equal up to flattening: [n, 2, 3] and [n, 6]."""
         with torch._C.DisableTorchFunction():
             mine, its = self.tensor, other.tensor
             in_order = mine.is_contiguous() and its.is_contiguous()
@@ -60,11 +60,11 @@ class Returned:
             return self.is_same(other) or (in_order and same_sizes and self._shares_memory(other))
 
     def is_still(self, tensor: Tensor) -> bool:
-        """Whether a tensor is this one, or all of the same memory in the same shape, not written to since."""
+        """Whether a tensor has the same memory and shape, not modified since."""
         return self.is_same(Returned.of(tensor))
 
     def is_read_by(self, entering: Tensor) -> bool:
-        """Whether a tensor [n, d] is this one, flattened or as it is, not written to since."""
+        """Whether a tensor [n, d] is this one, possibly flattened, not modified since."""
         return entering.ndim == 2 and self.has_same_features(Returned.of(entering))
 
     def _shares_memory(self, other: Returned) -> bool:
@@ -78,7 +78,7 @@ class Returned:
 
 
 def first_tensor(value: Any) -> Tensor | None:
-    """Return a tensor itself, of a tuple or list the first one, of an output object `MAIN`; None where there is none.
+    """Return a tensor itself, the first one of a tuple or list, or `MAIN` of an output object; None if there is none.
 
     >>> first_tensor({"attentions": None, "last_hidden_state": torch.ones(1)}), first_tensor({"x": torch.ones(1)})
     (tensor([1.]), None)
@@ -92,18 +92,18 @@ def first_tensor(value: Any) -> Tensor | None:
 
 
 def is_transformed(tensor: Tensor) -> bool:
-    """Whether a tensor is one of a ``torch.func`` transform, whose numbers cannot be looked at."""
+    """Whether a tensor is inside a ``torch.func`` transform, where its values are not accessible."""
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
 
 
 def version_of(tensor: Tensor) -> int:
-    """Return how often a tensor's memory has been written to; 0 of one made in inference mode, which counts nothing."""
+    """Return the version counter of a tensor's memory; 0 for inference tensors, which have none."""
     with torch._C.DisableTorchFunction():
         return 0 if tensor.is_inference() else int(tensor._version)
 
 
 def _address(tensor: Tensor) -> int | None:
-    """Return where a tensor's memory begins; None where it has none: inside a ``torch.func`` transform."""
+    """Return the address of a tensor's memory; None inside a ``torch.func`` transform."""
     if is_transformed(tensor):
         return None
     try:

@@ -1,8 +1,8 @@
-"""The state of a module: everything that a forward pass may change, saved and restored.
+"""Saving and restoring the state of a module that a forward pass may change.
 
 A forward pass may count its calls, cache its features, update running statistics or rescale a weight. `ModuleState`
-saves what is reachable from a module: attributes, parameters, buffers, hooks, and what lies in nested lists,
-dictionaries, objects and closures. Restoring writes back only what differs, so that an unchanged module is untouched.
+saves everything reachable from a module: attributes, parameters, buffers, hooks, and the contents of nested lists,
+dictionaries, objects and closures. Restoring writes only what differs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from elastic.models.containers import contents, refill, same
 from elastic.models.restorers import restorer_of
 from elastic.models.state_roles import Role, has_own_attributes, role_of
 
-#: How many objects lie between a module and what is still saved: beyond, objects belong to somebody else.
+#: Depth of nested objects to save; deeper ones are not considered part of the module.
 DEPTH = 6
 
 
@@ -30,12 +30,12 @@ class ModuleState:
     Parameters
     ----------
     module
-        Saved with its submodules and what their attributes hold.
+        The module, saved with its submodules and the contents of their attributes.
     parameters
-        Whether values of parameters are saved as well; they double the memory. Which tensor is which parameter always
-        is.
+        Whether to save the values of parameters as well, which doubles the memory. The identity of parameters is always
+        saved.
     values
-        Whether values of any tensor or array are saved.
+        Whether to save the values of tensors and arrays.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class ModuleState:
             restore()
 
     def restore_attributes(self) -> None:
-        """Restore which object each attribute and each entry of a container is, without reading a tensor."""
+        """Restore the identity of all attributes and container entries, without reading tensors."""
         for container, saved in self.containers:
             if not same(container, saved):
                 refill(container, saved)
@@ -76,14 +76,14 @@ class ModuleState:
             role = role_of(value)
             if role is Role.PLAIN or id(value) in self._seen or depth > DEPTH:
                 continue
-            self._seen[id(value)] = value  # held, so that no other object gets the same identity
+            self._seen[id(value)] = value  # kept alive, so that its identity is not reused
             held = self._save(value, role)
             if held:
                 below = 1 if isinstance(value, nn.Module) else depth + 1
                 waiting += [(part, below) for part in held]
 
     def _save(self, value: Any, role: Role) -> Collection[Any]:
-        """Save one object and return what it holds."""
+        """Save one object and return its contents."""
         if role is Role.CONTAINER:
             saved = contents(value)
             self.containers.append((value, saved))
@@ -122,7 +122,7 @@ class _SavedTensor:
             tensor.requires_grad_(self.requires_grad)
         if not _same_memory(tensor, self.alias):
             tensor.data = self.alias
-        # Through `data`, which counts no write: a graph that waits for its backward pass stays valid.
+        # Through `data`, which does not increment the version: pending autograd graphs stay valid.
         if not torch.equal(self.alias, self.values):
             tensor.data.copy_(self.values)
 
@@ -135,14 +135,14 @@ def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
 
 @contextmanager
 def restored(module: nn.Module, *, values: bool = True) -> Iterator[None]:
-    """Restore a module after one forward pass: its attributes, and the values of all tensors but parameters.
+    """Restore a module after one forward pass: its attributes, and the values of all tensors except parameters.
 
     Parameters
     ----------
     module
         The module.
     values
-        Whether values of tensors are restored; attributes always are.
+        Whether to restore values of tensors; attributes are always restored.
 
     Examples
     --------
@@ -162,19 +162,19 @@ def restored(module: nn.Module, *, values: bool = True) -> Iterator[None]:
 
 @contextmanager
 def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleState]:
-    """Restore a module and the global random generators when the block ends, however it ends.
+    """Restore a module and the global random generators when the block ends, also after an exception.
 
     Parameters
     ----------
     module
         The module.
     parameters
-        Whether values of parameters are restored too, of which a copy is kept.
+        Whether to restore the values of parameters as well, from a copy.
 
     Yields
     ------
     ModuleState
-        The module as it was, to restore it in between.
+        The saved state, to restore the module within the block.
 
     Examples
     --------

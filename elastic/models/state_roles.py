@@ -1,8 +1,8 @@
-"""What a forward pass may change of an object, told by the object's type.
+"""How to save an object that a forward pass may change, depending on its type.
 
-A model is saved before every forward pass, and holds hundreds of objects of a few types. Whether a type is a mapping,
-a tensor or a random generator takes microseconds to find out (abstract classes, metaclasses), so that it is found out
-once a type.
+A model is saved before every forward pass, and contains hundreds of objects of a few types. Checking whether a type is
+a mapping, a tensor or a random generator takes microseconds (abstract classes, metaclasses), so results are cached by
+type.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from elastic.models.containers import CONTAINERS
 
-#: What holds nothing.
+#: Types without contents.
 PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
-#: What `elastic.models.restorers` restores.
+#: Types handled by `elastic.models.restorers`.
 RESTORED = (
     np.ndarray, torch.Generator, random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator,
 )  # fmt: skip
-#: Objects that a model only refers to: what they hold is not the state of the model. A LightningModule refers to its
-#: trainer, with data, loops and callbacks.
+#: Objects that are referenced by a model but not part of its state: a LightningModule references its trainer, with
+#: data, loops and callbacks.
 FOREIGN = (
     "logging", "threading", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed",
     "lightning.", "pytorch_lightning.",
@@ -54,7 +54,7 @@ def role_of(value: Any) -> Role:
     """
     kind: Any = type(value)
     found = _role_of_type(kind)
-    # A proxy gives itself out for what it stands for.
+    # A proxy reports the type of its target.
     return found if found is not Role.OBJECT or value.__class__ is kind else _role_of_type(value.__class__)
 
 
@@ -74,6 +74,6 @@ def _role_of_type(kind: Any) -> Role:
 
 def has_own_attributes(value: Any) -> bool:
     """Return whether attributes of an object are saved."""
-    # A compiled submodule is of torch._dynamo, and holds the user's.
+    # A compiled submodule is an object of torch._dynamo that contains the user's module.
     is_foreign = type(value).__module__.startswith(FOREIGN) and not isinstance(value, nn.Module)
     return hasattr(value, "__dict__") and not is_foreign

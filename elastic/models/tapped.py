@@ -1,4 +1,4 @@
-"""Any ``nn.Module`` as a model whose layers have names."""
+"""Wrapper of any ``nn.Module`` as a model with named layers."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Tapped", "tap", "unwrapped"]
 
 
 class Tapped(TappedModel):
-    """A module whose named submodules' outputs are the layers; the last layer is the module's own output.
+    """A module whose layers are the outputs of named submodules; the last layer is the module's output.
 
-    The outputs are read by forward hooks that exist only while `taps` runs, so it works under ``torch.func``
-    (``functional_call``, ``vmap``, ``jvp``, ``grad``) and the module stays as it was. A feature has the value
-    that the submodule returned, even where an in-place activation overwrites it later. Of a tuple or a mapping the
-    first tensor is taken.
+    Outputs are recorded by forward hooks that exist only while `taps` runs, so it works under ``torch.func``
+    (``functional_call``, ``vmap``, ``jvp``, ``grad``) and the module stays unchanged. Features have the value that the
+    submodule returned, even if an in-place activation overwrites it later. Of a tuple or a mapping the first tensor is
+    used.
 
     The output layer has the name of the submodule that gives it, where the last of ``layers`` does: the module returns
     that tensor, or a view of the same shape, unchanged. Otherwise it is called ``logits``.
@@ -40,23 +40,23 @@ class Tapped(TappedModel):
     module
         Maps inputs [n, …] to logits [n, K].
     layers
-        Names of submodules (as in ``named_modules``) in the order of depth, which is not checked. A last name
-        ``logits`` that no submodule has is the output.
+        Names of submodules (see ``named_modules``) in the order of depth, which is not checked. A last name ``logits``
+        that no submodule has is the output.
     example
-        Inputs [n, …] for one forward pass, here and now. With them, `next_weights` finds the ``nn.Linear``
-        that each layer enters, and it is known which name the output has. Without them, the first call of `taps`
-        tells; if `layers` is asked for before that, the output is called ``logits``, and must have no other name.
+        Inputs [n, …] for a forward pass in the constructor. It determines the name of the output, and the ``nn.Linear``
+        after each layer for `next_weights`. Without it, the first call of `taps` determines the name; if `layers` is
+        read before, the output is named ``logits``.
     output
-        Name of the output layer, whichever submodule gives it.
+        Name of the output layer, whichever submodule returns it.
     position
-        Which token's features a layer [n, T, d] gives (`elastic.models.positions.at_position`); None: all of them.
+        Token whose features a layer [n, T, d] has (`elastic.models.positions.at_position`); None: all tokens.
 
     Raises
     ------
     ModelError
-        If a name is unknown or given twice, or a submodule does not yield one feature per input: it does not
-        run, runs more than once (its features would be ambiguous), or gives no tensor [n, …]. If the output is named
-        before another layer, or twice, or a hidden layer is called ``logits`` or ``input`` (the name of layer 0).
+        If a name is unknown or a duplicate, or a submodule does not return one feature per input: it does not run, runs
+        more than once (its features would be ambiguous), or returns no tensor [n, …]. If the output is named before
+        another layer, or twice, or a hidden layer is named ``logits`` or ``input`` (the name of layer 0).
 
     Examples
     --------
@@ -83,7 +83,7 @@ class Tapped(TappedModel):
         super().__init__()
         self.module, self.position = module, position
         self._names, self._output = _known(module, tuple(layers), output)
-        # Whether the output's name is decided, and whether a forward pass has shown which submodule gives it.
+        # Whether the output's name is final, and whether a forward pass has determined which submodule returns it.
         self._is_settled = self._is_shown = False
         self._next: dict[str, str] = {}
         self._last_linear: str | None = None
@@ -106,7 +106,7 @@ class Tapped(TappedModel):
         return self._at(self._returned(inputs))
 
     def entering(self, inputs: Tensor) -> Tensor:
-        """Return the numbers that enter the module [n, …]."""
+        """Return the input features of the module [n, …]."""
         return self.module.entering(inputs) if isinstance(self.module, BatchForward) else inputs
 
     def taps(self, inputs: Tensor) -> dict[str, Tensor]:
@@ -126,17 +126,17 @@ class Tapped(TappedModel):
         return {name: self.module.get_submodule(name) for name in self._names} | {"logits": self.module}
 
     def next_weights(self) -> dict[str, nn.Linear]:
-        """Return, for each layer that enters exactly one ``nn.Linear`` unchanged, that module (see ``example``)."""
+        """Return for each layer that is the input of exactly one ``nn.Linear`` that module (see ``example``)."""
         linears = {name: self.module.get_submodule(linear) for name, linear in self._next.items()}
         return {name: linear for name, linear in linears.items() if isinstance(linear, nn.Linear)}
 
     def last_weights(self) -> nn.Linear | None:
         """Return the last ``nn.Linear`` of a forward pass, if it takes the features of the last named layer."""
-        # Named layers may leave out some: then a linear layer between two hidden ones reads the last that is named.
+        # Not all layers need be named: the last named one may be the input of a linear layer between hidden ones.
         return super().last_weights() if self._next.get(self.penultimate or "") == self._last_linear else None
 
     def _settle(self, giving: Sequence[str]) -> None:
-        """Decide what the output layer is called, where the named submodules ``giving`` it are known."""
+        """Determine the name of the output layer, given the named submodules that return it."""
         if len(giving) > 1:
             found = f"the output layer, which `{giving[-1]}` is too"
             raise _layer_error(giving[0], "be a hidden layer", found, "leaving one of them out")
@@ -151,10 +151,10 @@ class Tapped(TappedModel):
         self._names, self._output, self._is_settled = hidden, output, True
 
     def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """Return the features, and the named submodules that give the output, in the order in which they ran.
+        """Return the features, and the named submodules that return the output, in order of execution.
 
-        The inputs enter as a copy: the first submodule may work in place. Once a pass has shown what gives the output
-        it is not looked for again: under ``torch.func`` tensors have no memory to compare.
+        The inputs are copied, because the first submodule may operate in place. The submodule that returns the output
+        is determined only once: under ``torch.func`` tensors have no memory to compare.
         """
         features: dict[str, Tensor] = {}
         returned: dict[str, Returned] = {}
@@ -164,7 +164,7 @@ class Tapped(TappedModel):
                 raise _layer_error(name, "run once in a forward pass", "a second run", "submodules that run once")
             feature = _feature(name, output, len(inputs))
             returned[name] = Returned.of(feature)
-            # A copy, because the next module may be an activation that works in place.
+            # A copy, because the next module may be an in-place activation.
             features[name] = self._at(feature).clone()
 
         with uncompiled(), _hooked(self.module, self._names, keep):
@@ -182,13 +182,13 @@ class Tapped(TappedModel):
         return _feature(self._output or LOGITS, self.module(inputs), len(inputs))
 
     def _equals(self, layer: Returned, logits: Tensor) -> bool:
-        """Whether the model's outputs [n, K] are a layer's [n, T, K] at the position, which the model chose itself."""
+        """Whether the model's outputs [n, K] equal those of a layer [n, T, K] at the position."""
         if self.position is None or layer.tensor.ndim != 3 or logits.ndim != 2 or is_transformed(logits):
             return False
         return torch.equal(self._at(layer.tensor), logits)
 
     def _at(self, features: Tensor) -> Tensor:
-        """Return features at the position that is asked for; padding is that of the forward pass under way."""
+        """Select features at the position, with the padding mask of the current forward pass."""
         mask = self.module.mask if isinstance(self.module, BatchForward) else None
         return at_position(features, self.position, mask)
 
@@ -199,7 +199,7 @@ def tap(
     example: Tensor | None = None,
     position: Position | None = None,
 ) -> TappedModel:
-    """Return a model with named layers: a `TappedModel` as it is, any other module as `Tapped`.
+    """Return a model with named layers: a `TappedModel` unchanged, any other module as `Tapped`.
 
     Parameters
     ----------
@@ -208,14 +208,14 @@ def tap(
     layers
         Names of submodules, patterns of names, or "auto" (see `elastic.models.layer_choice.choose_layers`).
     example
-        As in `Tapped`; patterns and "auto" need it.
+        See `Tapped`; needed for patterns and "auto".
     position
-        As in `Tapped`; of a `TappedModel` None.
+        See `Tapped`; None for a `TappedModel`.
 
     Raises
     ------
     ModelError
-        If ``model`` is no module, or one of unknown layers and ``layers`` is not given.
+        If ``model`` is not a module, or ``layers`` is missing for a module without named layers.
     """
     model = unwrapped(model)
     if isinstance(model, TappedModel):
@@ -234,7 +234,7 @@ def tap(
 
 @contextmanager
 def _hooked(module: nn.Module, names: Sequence[str], keep: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``keep(name, output)`` whenever a named submodule has run, for as long as the context lasts."""
+    """Call ``keep(name, output)`` after every call of a named submodule inside the block."""
 
     def hook(name: str, submodule: nn.Module, arguments: Any, output: Any) -> None:
         keep(name, output)
@@ -248,7 +248,7 @@ def _hooked(module: nn.Module, names: Sequence[str], keep: Callable[[str, Any], 
 
 
 def _known(module: nn.Module, names: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
-    """Return the names of submodules among those given, and the output's name if it is given too."""
+    """Separate the names of submodules from the name of the output, if given."""
     submodules = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
     if names and names[-1] == (output or LOGITS) and (output or LOGITS not in submodules):
         names, output = names[:-1], output or LOGITS
@@ -272,7 +272,7 @@ def _some_names(module: nn.Module) -> list[str]:
 
 
 def _feature(name: str, output: Any, count: int) -> Tensor:
-    """Return the (first) tensor of an output, if it has one entry for each of the ``count`` inputs."""
+    """Return the first tensor of an output, if its first dimension has the size ``count``."""
     tensor = first_tensor(output)
     if tensor is None:
         raise _layer_error(name, "give a tensor", type(output).__name__, "submodules that give tensors")

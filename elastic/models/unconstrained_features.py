@@ -1,4 +1,4 @@
-"""Unconstrained-features models: the features of the train samples are themselves what is trained."""
+"""Unconstrained-features models, in which the features of the train samples are parameters."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Scale = Annotated[float, Field(gt=0)]
 def unconstrained_features(task: Task, *, width: Width, bias: bool = False, scale: Scale = 1.0) -> Stages:
     """One weight layer W on free features H: logits W h_i (+ b), with no network below.
 
-    Layers: ``penultimate`` (H, one column of parameters a train sample), ``logits``. Made for the data set ``indices``;
-    the penalties of the theory are ``training.penalties: {penultimate: λ_H, logits: λ_W}``.
-    Sources: mixon2022neural, zhu2021geometric.
+    Layers: ``penultimate`` (H, one column of parameters per train sample), ``logits``. Made for the data set
+    ``indices``; the penalties of the theory are ``training.penalties: {penultimate: λ_H, logits: λ_W}``. Sources:
+    mixon2022neural, zhu2021geometric.
 
     Parameters
     ----------
@@ -149,12 +149,12 @@ def _stages(task: Task, widths: Widths, activation: Activation, bias: bool, scal
 
 
 def free_features(task: Task, width: int, scale: float) -> nn.Linear:
-    """Return the free features as a linear layer: the one-hot index of sample i picks its column h_i.
+    """Return the free features as a linear layer: the one-hot index of sample i selects its column h_i.
 
     Raises
     ------
     ModelError
-        If the inputs are not as many as the train samples, one index each.
+        If the dimension of the inputs differs from the number of train samples.
     """
     samples = task.input_shape[0]
     if len(task.input_shape) != 1 or (task.labels is not None and len(task.labels) != samples):

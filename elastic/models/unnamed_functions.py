@@ -1,4 +1,4 @@
-"""Functions that a module's code calls between its submodules: their results have no name, and cannot be tapped."""
+"""Functions that a module's code calls between submodules, whose results have no name and cannot be layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from elastic.models.forward_trace import Trace
 
-#: Modules that do what a function does, by the name of the function.
+#: Equivalent modules of functions, by name of the function.
 MODULES = {
     "relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "LeakyReLU", "prelu": "PReLU", "rrelu": "RReLU", "elu": "ELU",
     "selu": "SELU", "celu": "CELU", "gelu": "GELU", "silu": "SiLU", "mish": "Mish", "glu": "GLU", "tanh": "Tanh",
@@ -21,7 +21,7 @@ MODULES = {
     "avg_pool2d": "AvgPool2d", "avg_pool3d": "AvgPool3d", "adaptive_avg_pool1d": "AdaptiveAvgPool1d",
     "adaptive_avg_pool2d": "AdaptiveAvgPool2d", "adaptive_max_pool2d": "AdaptiveMaxPool2d",
 }  # fmt: skip
-#: Functions that move numbers about, or change their type.
+#: Functions that only rearrange values, or change their dtype.
 MOVING = frozenset(
     {"reshape", "flatten", "contiguous", "clone", "to", "float", "double", "half", "bfloat16", "type_as", "expand"}
     | {"repeat", "permute", "transpose", "getitem", "index_select", "gather", "movedim", "roll", "flip", "unfold"}
@@ -30,9 +30,9 @@ MOVING = frozenset(
 
 
 def unnamed_functions(trace: Trace) -> list[str]:
-    """Return a sentence on each function of a trace that changes features, and whose result no module returns.
+    """Return a sentence on each function of a trace that changes features and whose result no module returns.
 
-    What modules of torch without submodules do inside is left out.
+    Functions inside torch's modules without submodules are ignored.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def unnamed_functions(trace: Trace) -> list[str]:
 
 
 def _is_open(trace: Trace, caller: str) -> bool:
-    """Whether a module's code is a user's, with submodules or weights of its own, so that something lies between."""
+    """Whether a module has the user's code, with submodules or weights of its own."""
     module = trace.modules[caller].module
     if not caller:
         return True

@@ -31,7 +31,7 @@ def vgg(
     Layers: ``conv_1`` … ``conv_n`` (convolution, normalisation, ReLU; the last of a stage after its 2×2 max-pooling,
     while the image has two rows and columns left), ``penultimate`` (average over the image), ``logits``. The published
     network has two more linear layers, of 4,096 units, made for images of 224×224.
-    Weights start as torch initialises them. Source: simonyan2015very.
+    Weights have torch's default initialisation. Source: simonyan2015very.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from elastic.models.images import image_shape
 
 
 class Tokens(nn.Module):
-    """Images as tokens: one a patch, after a class token, each with a learned position."""
+    """Converts images to tokens: a class token and one token per patch, with learned position embeddings."""
 
     def __init__(self, planes: int, patches: int, patch_size: int, width: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Attention(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Attention and a two-layer perceptron, each on normalised tokens and added to its input."""
+    """Attention and a two-layer perceptron, each with pre-normalisation and a residual connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

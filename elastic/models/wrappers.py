@@ -1,15 +1,15 @@
-"""Wrappers of ``torch.compile`` and of data parallelism, which put names of their own before a module's."""
+"""Wrappers of ``torch.compile`` and of data parallelism, which prefix the names of submodules."""
 
 from __future__ import annotations
 
 from torch import nn
 
-#: Names under which wrappers hold a module.
+#: Attributes of wrappers that hold the wrapped module.
 WRAPPERS = ("module.", "_orig_mod.")
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module inside the wrappers of ``torch.compile`` and of data parallelism; any other as it is.
+    """Remove the wrappers of ``torch.compile`` and of data parallelism from a module.
 
     >>> net = nn.Linear(2, 2)
     >>> unwrapped(nn.DataParallel(net)) is net
@@ -25,7 +25,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def inside(name: str) -> str:
-    """Return a submodule's name without those of wrappers, which ``named_modules`` of a wrapper puts before it.
+    """Remove the prefixes of wrappers from a submodule's name.
 
     >>> inside("module._orig_mod.layer1.0")
     'layer1.0'

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import html
+import importlib.metadata
+import json
 import os
 import re
 import socket
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +33,26 @@ GENERIC = frozenset({
 #: Letters that a word found on the machine must have; shorter ones stand in too many others.
 SHORTEST = 3
 
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_PATH = re.compile(r"(?<![\w.:/<~-])(?:~[\w.-]*|/(?!/)[\w.+@~-]+)(?:/[\w.+@~-]+)+/?")
-_DRIVE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:\\(?:[^\\\s\"']+\\)*[^\\\s\"']*")
+#: Addresses of mail, with what follows in a remote of git (git@host:user/code); pages of users on hosts of code; ORCID
+#: identifiers; numeric addresses of machines.
+_ADDRESSES = (
+    re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+(?::[\w.~/-]+)?"),
+    re.compile(r"(?:https?://)?(?:[\w-]+\.)*(?:github|gitlab|bitbucket|codeberg|huggingface|wandb)\.\w+/[\w.~/-]+"),
+    re.compile(r"(?<![\w-])\d{4}-\d{4}-\d{4}-\d{3}[\dX](?![\w-])"),
+    re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\w)"),
+)
+
+#: Paths: absolute ones, those of a home, addresses of files, drives and shares of Windows. What a distribution installs
+#: is at the same place on every machine: there a protocol finds Fashion-MNIST by default.
+_PATHS = (
+    re.compile(r"file://[^\s\"'<>]+"),
+    re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:\\(?:[^\\\s\"']+\\)*[^\\\s\"']*"),
+    re.compile(r"\\\\[\w.$-]+\\[^\s\"']+"),
+    re.compile(r"(?<![\w.:/<~-])(?!/usr/share/)(?:~[\w.-]*|/(?!/)[\w.+@~-]+)(?:/[\w.+@~-]+)+/?"),
+)
+
+#: Files of the package that hold texts.
+_TEXTS = (".py", ".j2", ".css", ".js", ".html", ".bib")
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,8 @@ class Anonymizer:
     ----------
     words
         To take out, in lower case; longer ones first.
+    kept
+        Names that were found on the machine, and are words that the study or elastic's own texts need.
 
     Examples
     --------
@@ -48,11 +73,13 @@ class Anonymizer:
     """
 
     words: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     def text(self, text: str) -> str:
         """Return a text without them."""
-        for pattern, instead in ((_MAIL, MAIL_INSTEAD), (_DRIVE, PATH_INSTEAD), (_PATH, PATH_INSTEAD)):
-            text = pattern.sub(instead, text)
+        for patterns, instead in ((_ADDRESSES, MAIL_INSTEAD), (_PATHS, PATH_INSTEAD)):
+            for pattern in patterns:
+                text = pattern.sub(instead, text)
         for word in self.words:
             text = _pattern(word).sub(INSTEAD, text)
         return text
@@ -68,15 +95,35 @@ class Anonymizer:
         return value
 
     def found_in(self, data: bytes) -> list[str]:
-        """Return the words that stand in the bytes of a file."""
-        text = data.decode("utf-8", "replace")
-        wide = data.decode("utf-32-le", "replace") if len(data) % 4 == 0 and b"\0\0\0" in data else ""
-        return [word for word in self.words if _pattern(word).search(text) or (wide and _pattern(word).search(wide))]
+        """Return the words that stand in the bytes of a file, also as JSON and HTML write them."""
+        texts = [data.decode("utf-8", "replace")]
+        if len(data) % 4 == 0 and b"\0\0\0" in data:
+            texts.append(data.decode("utf-32-le", "replace"))
+        return [word for word in self.words if any(_pattern(word, True).search(text) for text in texts)]
 
 
-def _pattern(word: str) -> re.Pattern[str]:
-    """Return what finds a word where it is not part of a longer one."""
-    return re.compile(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", re.IGNORECASE)
+@cache
+def _pattern(word: str, encoded: bool = False) -> re.Pattern[str]:
+    """Return what finds a word where it is not part of a longer one, however its letters are composed and spaced."""
+    forms = {unicodedata.normalize(form, word) for form in ("NFC", "NFD")}
+    if encoded:
+        forms |= {json.dumps(form)[1:-1] for form in forms} | {html.escape(form) for form in forms}
+    spaced = (r"\s+".join(map(re.escape, form.split())) for form in sorted(forms))
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(spaced)})(?![^\W_])", re.IGNORECASE)
+
+
+@cache
+def own_words() -> frozenset[str]:
+    """Return the words of elastic's own texts, in lower case: reports, notebooks and formulas are made of them.
+
+    A user called Max cannot be hidden: `max` stands in formulas, and tells nobody.
+
+    >>> {"max", "page", "papyan"} <= own_words(), "emmy" in own_words()
+    (True, False)
+    """
+    folder = Path(__file__).parents[1]
+    files = (path for path in folder.rglob("*") if path.suffix in _TEXTS and path != Path(__file__))  # it has examples
+    return frozenset(word for path in files for word in re.findall(r"[^\W_]+", path.read_text("utf-8").lower()))
 
 
 def anonymizer(folder: Path, commits: Iterable[str], vocabulary: Iterable[str], hide: Sequence[str]) -> Anonymizer:
@@ -103,14 +150,34 @@ def anonymizer(folder: Path, commits: Iterable[str], vocabulary: Iterable[str], 
         if not word.strip() or word.strip().lower() in needed:
             found = f"{word!r}, a name that the protocol or the cube uses" if word.strip() else "an empty one"
             raise OptionError("`hide`", "be a word that the study does not need", found, "another name in the protocol")
-    kept = {
+    found_here = {
         word.strip().lower()
-        for word in _of_machine(folder)
-        if len(word.strip()) >= SHORTEST and word.strip().lower() not in GENERIC | needed
+        for name in _of_machine(folder)
+        for word in (name, *_parts(name))
+        if len(word.strip()) >= SHORTEST and word.strip().lower() not in GENERIC
     }
-    kept |= {commit.rstrip("+").lower() for commit in commits if commit}
-    kept |= {word.strip().lower() for word in hide}
-    return Anonymizer(tuple(sorted(kept, key=lambda word: (-len(word), word))))
+    kept = found_here & (needed | own_words() | _packages())
+    words = found_here - kept
+    words |= {commit.rstrip("+").lower() for commit in commits if commit}
+    hidden = {word.strip().lower() for word in hide}
+    return Anonymizer(tuple(sorted(words | hidden, key=lambda word: (-len(word), word))), tuple(sorted(kept - hidden)))
+
+
+def _parts(name: str) -> list[str]:
+    """Return the parts of a person's name: texts hold the surname alone, or after a comma.
+
+    >>> _parts("Emmy Amalie Noether"), _parts("enoether7"), _parts("emmy@uni.example")
+    (['Emmy', 'Amalie', 'Noether'], [], [])
+    """
+    parts = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", name)
+    return parts if len(parts) > 1 and "@" not in name and " " in name.strip() else []
+
+
+@cache
+def _packages() -> frozenset[str]:
+    """Return the words in names of installed packages, which the list of requirements holds."""
+    names = importlib.metadata.packages_distributions().values()
+    return frozenset(word for name in chain(*names) for word in re.findall(r"[^\W_]+", name.lower()))
 
 
 def _of_machine(folder: Path) -> list[str]:

@@ -144,6 +144,8 @@ def publish(
         if anonymous:
             folder = Path(temporary) / "anonymous"
             staged, cleaner = anonymize(staged, folder, study.folder, hide)
+            for word in cleaner.kept:
+                tell(f"{word!r} is a name of this machine or its user, and a word of elastic: it is left as it stands")
         _derive(staged, folder, Figures(tuple(figures), tuple(formats)), execute, tell)
         _describe_for_readers(staged, folder, publication, anonymous)
         sums = _describe(staged, folder, publication)
@@ -169,7 +171,7 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
         raise OptionError("`hide`", "be given with --anonymous", repr(hide[0]), "--anonymous --hide WORD")
     for text in (*authors, license):
         if not text.isprintable():
-            raise OptionError("`author`, `license`", "be printable text", repr(text), '--author "A. Noether"')
+            raise OptionError("`author`, `license`", "be printable text", repr(text), "--author NAME")
 
 
 def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: Callable[[str], None]) -> None:

@@ -130,7 +130,8 @@ class Commit:
     environment: dict[str, str]
     check_owned: Callable[[], None]
     between: float = 0.0
-    _saved: float = field(default=-math.inf, init=False)
+    _is_saved: bool = field(default=False, init=False)
+    _saved_at: float = field(default=-math.inf, init=False)
 
     def __call__(self, snapshot: Snapshot) -> Recorded:
         """Commit an epoch; whoever dies before its checkpoint replays it and compares."""
@@ -146,16 +147,19 @@ class Commit:
             gradient_norm=snapshot.gradient_norm,
             **told,
         )
+        self._is_saved = False
         is_last = recorded.diverged or snapshot.epoch == self.trainer.epochs
-        if is_last or time.monotonic() - self._saved >= self.between:
+        if is_last or time.monotonic() - self._saved_at >= self.between:
             self.save()
         return recorded
 
     def save(self) -> None:
-        """Write the checkpoint of the epoch that the trainer has reached."""
+        """Write the checkpoint of the epoch that was committed last, unless it is there."""
+        if self._is_saved:
+            return
         with self.recorder.timed("writing"):
             save_checkpoint(self.folder, self.digest, self.trainer.state_dict(), self.environment)
-        self._saved = time.monotonic()
+        self._is_saved, self._saved_at = True, time.monotonic()
 
     def resume(self, watch: Watcher) -> None:
         """Load the checkpoint, if there is one, and compare it with the journal and with this machine.
@@ -213,17 +217,24 @@ def _train(commit: Commit, watch: Watcher, stop: Callable[[], bool]) -> Status:
         if snapshot is None:
             return Status.DONE
         recorded = commit(snapshot)
-        for note in commit.recorder.take_notes():
-            watch.note(note)
-        scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
-        scores = scores if snapshot.evaluated else {}
-        watch.epoch_done(snapshot.epoch, scores, recorded.probed)
-        if recorded.diverged:
-            watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")
-            return Status.DIVERGED
-        if stop():
-            commit.save()
-            raise KeyboardInterrupt
+        try:
+            _tell(watch, commit, snapshot, recorded)
+            if recorded.diverged:
+                return Status.DIVERGED
+            if stop():
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            commit.save()  # between two epochs, so that none is trained again
+            raise
+
+
+def _tell(watch: Watcher, commit: Commit, snapshot: Snapshot, recorded: Recorded) -> None:
+    for note in commit.recorder.take_notes():
+        watch.note(note)
+    scores = {"train loss": snapshot.loss["train"], "test accuracy": snapshot.accuracy["test"]}
+    watch.epoch_done(snapshot.epoch, scores if snapshot.evaluated else {}, recorded.probed)
+    if recorded.diverged:
+        watch.note(f"the loss is no longer finite at epoch {snapshot.epoch}: this run ends here")
 
 
 def finished(journal: Journal, trained: int) -> Status | None:

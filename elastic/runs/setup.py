@@ -129,8 +129,9 @@ def build_trainer(
     randomness = Randomness(settings.seed, device)
     part, loss = samples["train"], build_loss(settings.loss.name, settings.loss.options)
     if loss.outputs is not None and len(part.classes) != loss.outputs + 1:
-        found, hint = f"{len(part.classes)} classes", "cross_entropy or mse, or two `data.classes`"
-        raise ModelError(f"loss `{settings.loss.name}`", "have data of two classes, of one output", found, hint)
+        expected = f"be a loss for the {len(part.classes)} classes of the data"
+        found, hint = f"{settings.loss.name!r}, for two classes", "cross_entropy or mse, or two `data.classes`"
+        raise ModelError("`loss.name`", expected, found, hint)
     task = Task(tuple(part.inputs.shape[1:]), len(part.classes), allow, part.labels, loss.outputs)
     with randomness.isolated_rng():
         model = build_model(settings.model.name, settings.model.options, task).to(device, dtype)

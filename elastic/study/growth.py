@@ -153,8 +153,7 @@ def _write_grown(source: Path, target: Path, before: Cell, after: Cell) -> bool:
     planned = {"epochs": epochs, "environment": report.get("environment", environment)}
     journal = Journal(target, write_layout(target, layout), writing=True)
     read = Journal(source, known)
-    # Records beyond the checkpoint are made anew: other epochs may be probed than were.
-    for epoch in (recorded for recorded in read.epochs() if recorded <= int(state["epoch"])):
+    for epoch in read.epochs():
         journal.append(epoch, _as_recorded(read.read(epoch), journal.layout.is_probed(epoch)))
     write_report(target, {"status": UNDER_WAY, **planned})
     save_checkpoint(target, after.digest, state, environment)

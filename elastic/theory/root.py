@@ -11,8 +11,6 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
     >>> round(root(lambda x: x**2 - 2, 0.0, 2.0) ** 2, 12)
     2.0
     """
-    from scipy.optimize import (
-        brentq,  # loading it takes a tenth of a second, which a study without such a zero does not need
-    )
+    from scipy.optimize import brentq  # a tenth of a second, which most studies need not spend
 
     return float(brentq(function, low, high, xtol=1e-16, rtol=1e-14))  # type: ignore[no-untyped-call]

@@ -10,10 +10,12 @@ from scipy import stats
 from scripts import error_rates
 from support import simulated_cubes as sim
 
+from elastic.claims.checking import Weighed, judged_together
 from elastic.claims.contract import Evidence
 from elastic.claims.decision import judge, p_value
 from elastic.claims.multiplicity import holm
 from elastic.claims.verdicts import findings, fragile, left_out
+from elastic.registry import registry
 
 POSITIVE = (0.0, math.inf)
 
@@ -76,6 +78,27 @@ def test_a_verdict_that_rests_on_one_seed_names_it():
     assert fragile(of(1.0, 1.1, 0.9, 1.0, 1.05), "supported") == ()
     assert fragile(of(1.0, 1.1, 0.9, 1.0, 9.0), "inconclusive") == (4,)
     assert findings(of(1.0, 1.1, 0.9, 1.0, 9.0))[0].fragile == (4,)
+
+
+def test_without_a_seed_the_whole_study_is_judged_again():
+    entry = registry("claims").get("collapse_deepens_with_depth")
+    options, rng, others = entry.complete({}), np.random.default_rng(1), 0
+    for _ in range(60):
+        effects = rng.normal(1, 0.5, (3, 4))
+        weighed = [Weighed(entry, options, of(*one)) for one in effects]
+        told = judged_together(weighed)
+        whole = rejected_by_closed_testing(stats.ttest_1samp(effects, 0, axis=1).pvalue.tolist())
+        assert [one.verdict != "inconclusive" for one in told] == whole
+        left = [
+            rejected_by_closed_testing(stats.ttest_1samp(np.delete(effects, seed, axis=1), 0, axis=1).pvalue.tolist())
+            for seed in range(4)
+        ]
+        expected = [tuple(s for s in range(4) if left[s][place] != whole[place]) for place in range(3)]
+        assert [one.fragile for one in told] == expected
+        others += sum(
+            one.fragile != fragile(w.evidence, one.verdict, one.level) for one, w in zip(told, weighed, strict=True)
+        )
+    assert others > 5  # at the level of the whole study they would be told other seeds
 
 
 def test_a_seed_without_a_value_is_not_left_out():

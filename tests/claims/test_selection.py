@@ -102,7 +102,17 @@ def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, wo
         ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "arguments": {"classes": 3}, "tolerance": 0.1},
          "`arguments.e_h`", "adding it (elastic.theory.layer_peeled)"),
         ("meets_theory", {"variable": "nc1", "theory": "layer_peeled", "quantity": "los", "tolerance": 0.1,
-                          "arguments": {"classes": 3, "e_h": 1.0, "e_w": 1.0}}, "`quantity`", "loss"),
+                          "arguments": {"classes": 3, "e_h": 1.0, "e_w": 1.0}}, "`quantity`", "'loss'"),
+        ("meets_theory", {"variable": "nc1", "theory": "mse_factor_layer", "tolerance": 0.1,
+                          "arguments": {"per_class": [5, 5], "penalties": [0.1, 0.1], "layer": 1}}, "`quantity`",
+         "one of singular_values, factor_singular_values, class_mean_spectrum, class_mean_spectrum_centred"),
+        *(("meets_theory", {"variable": "nc1", "theory": "deep_cross_entropy_ufm", "tolerance": 0.1,
+                            "arguments": {"classes": 10, "per_class": 5, "penalties": [1e-3, 1e-3], "group": group}},
+           "`arguments.group`", hint) for group, hint in ((3, "2, 5, 10"), (0, "2"), ("x", "10"))),
+        ("meets_theory", {"variable": "nc1", "theory": "layer_peeled_imbalanced", "tolerance": 0.1,
+                          "arguments": {"per_class": [5, 0], "e_h": 1.0, "e_w": 1.0}}, "`arguments.per_class`", "1"),
+        ("depth_order_crosses", {"least": 3, "most": 2}, "`least`", "0"),
+        ("depth_order_crosses", {"least": 500}, "`least`", "0"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_an_error(name, options, field, hint):

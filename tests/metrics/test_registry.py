@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import cases, elasticity_cases, kernel_cases, loss_oracles, oracles, transfer_cases, weight_cases
+from support import (
+    cases,
+    class_step_cases,
+    elasticity_cases,
+    kernel_cases,
+    loss_oracles,
+    oracles,
+    transfer_cases,
+    weight_cases,
+)
 
 import elastic
 from elastic.metrics.contract import attributes, evaluate
@@ -46,6 +55,7 @@ GROUPS = {
     ),
     "unseen": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
     "tangent_kernel": GroupUnderTest(kernel_cases.CASES, kernel_cases.Case.readings, None, vars(kernel_cases)),
+    "class_steps": GroupUnderTest(class_step_cases.CASES, class_step_cases.Case.readings, None, vars(class_step_cases)),
     "fine_classes": GroupUnderTest(transfer_cases.CASES, transfer_cases.Case.readings, None, transfer_cases.ORACLES),
 }
 

@@ -10,6 +10,7 @@ import torch
 from benchmarks.bench_engines import grown
 from benchmarks.bench_engines import problem as benchmark
 from support import engine_cases
+from support.sampling import alternating
 
 from elastic.errors import ModelError
 from elastic.losses import LossGradient, build_loss
@@ -36,9 +37,13 @@ def probing(model, stepped, observed, loss=engine_cases.LOSS, **options):
     return int(live.max())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("name", "J", "M", "budget"), [("mlp", 40, 60, 40), ("cnn", 16, 30, 20)])
-def test_a_budget_is_kept_and_a_larger_one_is_used(name, J, M, budget, engine):
+#: Stepped and observed samples, and a budget in MiB.
+SIZES = {"mlp": (40, 60, 40), "cnn": (16, 30, 20)}
+
+
+@pytest.mark.parametrize(("name", "engine"), alternating(SIZES, ENGINES))
+def test_a_budget_is_kept_and_a_larger_one_is_used(name, engine):
+    J, M, budget = SIZES[name]
     given = benchmark(name, J, M)
     took = probing(*given, engine=engine, memory_budget=budget * MIB)
     assert took <= 1.2 * budget * MIB

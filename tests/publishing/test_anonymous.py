@@ -131,7 +131,37 @@ def test_words_that_the_study_needs_are_kept(tmp_path, monkeypatch):
         ("https://doi.org/10.1/x", "https://doi.org/10.1/x"),
         ("collapse/nc1 and 1/2", "collapse/nc1 and 1/2"),
         ("e.n@uni.example.org", "address-removed"),
+        ("müller@uni.example", "address-removed"),
+        ("git@host.example:emmy/nets.git", "address-removed"),
+        ("see https://github.com/some-one/nets.", "see address-removed"),
+        ("ORCID 0000-0002-1825-009X", "ORCID address-removed"),
+        ("on 10.20.0.7:8786", "on address-removed:8786"),
+        ("torch 2.13.0 and 1,797", "torch 2.13.0 and 1,797"),
+        ("/usr/share/datasets/fashion-mnist", "/usr/share/datasets/fashion-mnist"),
+        ("file:///mnt/lab/a.npz", "path-removed"),
+        ("\\\\server\\lab\\a.npz", "path-removed"),
     ],
 )
 def test_texts_lose_names_paths_and_addresses(text, expected):
     assert Anonymizer(("emmy",)).text(text) == expected
+
+
+def test_a_name_is_found_in_every_form():
+    """Composed and decomposed letters, line breaks between names, and what JSON and HTML make of them."""
+    cleaner = Anonymizer(("renée o'neill",))
+    for text in ("Renée O'Neill", "Rene\u0301e O'Neill", "RENÉE\n  O'NEILL"):
+        assert cleaner.text(text) == "anonymous"
+    for text in ("Rene\u0301e O'Neill", json.dumps("renée o'neill"), "renée o&#x27;neill"):
+        assert cleaner.found_in(text.encode()), text
+
+
+def test_parts_of_a_name_are_taken_out_and_words_of_elastic_are_not(tmp_path, monkeypatch):
+    """A surname stands alone in a title; a user called Max is told that formulas keep the word."""
+    monkeypatch.setenv("USER", "max")
+    monkeypatch.setattr("socket.gethostname", lambda: "localhost")
+    names = ["Emmy Page-Noether", "emmy@uni.example"]
+    monkeypatch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: names)
+    found = anonymizer(tmp_path, [], set(), ["torch"])
+    assert found.text("E. Page-Noether (Emmy), max_k v_k") == "E. anonymous (anonymous), max_k v_k"
+    assert "max" in found.kept
+    assert "torch" in found.words, "what the user asks for is searched for"

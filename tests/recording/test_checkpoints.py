@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -121,15 +122,27 @@ def damage(kind, good, path):
         torch.save(nn.Linear(2, 2), path)
 
 
-@pytest.mark.parametrize("kind", ["torn", "empty", "text", "foreign", "wider", "number", "code", "missing"])
-def test_a_bad_checkpoint_is_named_and_the_others_are_recorded(live, tmp_path, kind):
-    damage(kind, live / "1.pt", tmp_path / "bad.pt")
-    with pytest.warns(UserWarning, match=r"epoch 1 is not recorded: .*bad\.pt: the checkpoint should"):
-        study = recorded(tmp_path / "study", {**paths(live), 1: tmp_path / "bad.pt"})
+BAD = ("torn", "empty", "text", "foreign", "wider", "number", "code", "missing")
+
+
+def test_bad_checkpoints_are_named_and_the_others_are_recorded(live, tmp_path):
+    """One of each kind, between two that are whole."""
+    bad = {1 + place / 10: kind for place, kind in enumerate(BAD)}
+    for kind in BAD:
+        damage(kind, live / "1.pt", tmp_path / f"{kind}.pt")
+    with pytest.warns(UserWarning, match="is not recorded") as told:
+        study = recorded(
+            tmp_path / "study",
+            {0.5: live / "0.5.pt", 3: live / "3.pt"} | {epoch: tmp_path / f"{kind}.pt" for epoch, kind in bad.items()},
+        )
+    for epoch, kind in bad.items():
+        named = [str(one.message) for one in told if f"epoch {epoch:g} is not recorded: " in str(one.message)]
+        assert len(named) == 1, kind
+        assert re.search(rf"{kind}\.pt: the checkpoint should", named[0])
     found = elastic.open_study(live / "study").cube
-    assert study.cube["training"]["epoch"].values.tolist() == [0, 0.5, 3]
+    assert study.cube["training"]["epoch"].values.tolist() == [0.5, 3]
     for group in ("training", "collapse"):
-        expected = found[group].to_dataset().sel(epoch=[0, 0.5, 3])
+        expected = found[group].to_dataset().sel(epoch=[0.5, 3])
         for name in expected.data_vars:
             np.testing.assert_array_equal(study.cube[group][name], expected[name], err_msg=name)
 

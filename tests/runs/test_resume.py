@@ -22,6 +22,7 @@ from elastic.cube import Journal, verify_manifest
 from elastic.errors import Damaged, RunBusy, RunFailed, StudyError
 from elastic.probes import contract as probes_contract
 from elastic.progress import Lines, Watcher
+from elastic.protocol import load_protocol
 from elastic.runs import cell as cell_module
 from elastic.study import Study
 
@@ -143,6 +144,41 @@ def test_an_epoch_recorded_without_its_checkpoint_is_trained_once_more(
     with pytest.raises(Accident):
         studies.run(tmp_path)
     assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+class DiesAfter(StopAfter):
+    """Ends the process at once, as soon as an epoch is recorded."""
+
+    def epoch_done(self, epoch, scores, probed):
+        if epoch == self.epoch:
+            raise Accident
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_epochs_since_the_last_checkpoint_are_trained_once_more(tmp_path, finished_study, unsealed, monkeypatch, epoch):
+    """A run of short epochs has no checkpoint of each; where it was stopped softly it has."""
+    monkeypatch.setattr(cell_module, "BETWEEN_CHECKPOINTS", 1e9)
+    with pytest.raises(Accident):
+        studies.run(tmp_path, watch=DiesAfter(epoch))
+    study = elastic.open_study(tmp_path / "results/small")
+    assert study.runs()[0].epoch == epoch
+    assert torch.load(first_run(study) / FILE, weights_only=True)["state"]["epoch"] == 0
+    interrupted(tmp_path, epoch + 1)
+    assert torch.load(first_run(study) / FILE, weights_only=True)["state"]["epoch"] == epoch + 1
+    assert_unbroken(studies.run(tmp_path), finished_study)
+
+
+EXTERNAL = "model={name: external, target: 'support.deadly_models:Deadly', layers: [enter]}"
+
+
+@pytest.mark.parametrize(
+    ("device", "setting"), [("cuda", "training.epochs=1"), ("cpu", "training.deterministic=false"), ("cpu", EXTERNAL)]
+)
+def test_every_epoch_has_its_checkpoint_where_a_replay_may_differ(tmp_path, device, setting):
+    between, path = cell_module.between_checkpoints, studies.write(tmp_path)
+    plain, asked = (load_protocol(path, settings=s, allow=["support.deadly_models"]) for s in ([], [setting]))
+    assert between(plain.cells[0].settings, torch.device("cpu")) == cell_module.BETWEEN_CHECKPOINTS > 0
+    assert between(asked.cells[0].settings, torch.device(device)) == 0.0
 
 
 def test_a_run_that_died_before_its_report_is_under_way_and_gets_one(tmp_path, finished_study, monkeypatch):

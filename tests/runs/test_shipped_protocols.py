@@ -28,14 +28,17 @@ QUESTIONS = {
 
 FEW = ("training.epochs=1", "axes.seed=[0]")
 
+#: Samples of the elasticity of protocols that measure it, instead of up to 96 a class.
+FEW_PAIRS = ("probes.elasticity.stepped_per_class=2", "probes.elasticity.observed_per_class=3")
+
 #: Widths that make networks small: their depth, and the names of their layers, stay.
-NARROW = {"resnet": "model.width=4", "vgg": "model.width=4", "vit": "model.width=48"}
+NARROW = {"resnet": "model.width=2", "vgg": "model.width=2", "vit": "model.width=48"}
 
 #: Axes of networks and of their widths, with the labels that claims name, and narrow networks.
 NARROW_AXES = {
     "cifar100_transformer": [
         "axes.network={path: model, labels: [transformer, residual], "
-        "values: [{name: vit, width: 48}, {name: resnet, depth: 18, width: 4}]}"
+        "values: [{name: vit, width: 48}, {name: resnet, depth: 18, width: 2}]}"
     ],
     "cifar10_random_labels": ["axes.channels={path: model.width, labels: [8, 32, 64], values: [2, 3, 4]}"],
     # A claim from an epoch on that few epochs do not reach.
@@ -84,12 +87,13 @@ def few(tmp_path):
     rng = np.random.default_rng(0)
 
     def settings(protocol):
-        return [*of_model(protocol), *NARROW_AXES.get(protocol.name, ()), *of_data(protocol)]
+        pairs = FEW_PAIRS if protocol.probes.elasticity is not None else ()
+        return [*of_model(protocol), *NARROW_AXES.get(protocol.name, ()), *pairs, *of_data(protocol)]
 
     def of_model(protocol):
         model = protocol.model
         if model.name == "mlp":
-            return [f"model.widths={[min(width, 48) for width in model.widths]}"]
+            return [f"model.widths={[min(width, 16) for width in model.widths]}"]
         return [NARROW[model.name]] if model.name in NARROW else []
 
     def of_data(protocol):
@@ -97,7 +101,7 @@ def few(tmp_path):
         if data == "indices":
             return []
         if data == "digits":
-            return ["data.per_class=40"]
+            return ["data.per_class=20"]
         if data in ("linked_rings", "torus"):
             return ["data.samples_per_class=40", "data.per_class=20"]
         if data == "fashion_mnist":

@@ -30,12 +30,9 @@ from elastic.protocol import load_protocol
 from elastic.runs.setup import build_setup
 from elastic.training import train
 
-PLAIN = ("model.norm=none", "optimizer.weight_decay=5.0e-4", "optimizer.lr=0.05")
-IN_SAMPLE = {
-    "quickstart": (),
-    "plain, epoch 60": (*PLAIN, "training.epochs=60"),
-    "plain, epoch 5": (*PLAIN, "training.epochs=5"),
-}
+PLAIN = ("model.norm=none", "optimizer.weight_decay=5.0e-4", "optimizer.lr=0.05", "training.epochs=60")
+#: Settings of the quickstart, and how many of the epochs are trained.
+IN_SAMPLE = {"quickstart": ((), 30), "plain, epoch 60": (PLAIN, 60), "plain, epoch 5": (PLAIN, 5)}
 STEPPED, OBSERVED, CLASSES = (8, 16, 32), 32, 10
 HEADS = (
     "network", "", "stepped", "clustered ±2", "response ±2", "interval", "similarity ±2", "interval",
@@ -43,12 +40,13 @@ HEADS = (
 )  # fmt: skip
 
 
-def of_protocol(settings: tuple[str, ...]) -> Iterator[Population]:
+def of_protocol(settings: tuple[str, ...], epochs: int) -> Iterator[Population]:
     """Yield the movements of all train samples under steps on all of them, layer by layer, of one seed."""
     (cell,) = load_protocol("quickstart", settings=[*settings, "axes.seed=[0]"]).cells
     setup = build_setup(cell.settings, torch.device("cpu"))
     for _ in train(setup.trainer):
-        pass
+        if setup.trainer.epoch == epochs:
+            break
     part, trainer = setup.subject.samples["train"], setup.trainer
     samples, same = (part.inputs, part.labels), torch.eye(len(part), dtype=torch.bool)
     found = update_responses(trainer.model.eval(), trainer.loss, samples, samples, classes=CLASSES, same=same)
@@ -68,7 +66,7 @@ def kept(folder: Path | None) -> Iterator[tuple[str, str, str, Population]]:
             read = [np.load(file) for file in files]
             yield from ((name, kind, layer, Population(**one)) for layer, one in zip(LAYERS, read, strict=True))
             continue
-        found = of_protocol(IN_SAMPLE[name]) if name in IN_SAMPLE else populations(CASES[name])
+        found = of_protocol(*IN_SAMPLE[name]) if name in IN_SAMPLE else populations(CASES[name])
         for layer, population in zip(LAYERS, found, strict=True):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +126,7 @@ def coverage(whole: Population, stepped: int, draws: int) -> list[float]:
     return [*means[:9], float(truth[2]), means[9]]
 
 
-def main(folder: str = "", draws: int = 100) -> None:
+def main(folder: str = "", draws: int = 60) -> None:
     """Print a row for each network and number of stepped samples: the layer that is covered least, in each column."""
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     found: dict[tuple[str, str], list[Population]] = {}

@@ -191,6 +191,44 @@ def unrelated(rng, studies, seeds):
     return tracking(rng, studies, seeds, correlation=0.0)
 
 
+def accounted(rng, studies, seeds):
+    """Class means whose inner products double, of which steps foretell 0.7, and twofold collapse by classes' own steps.
+
+    Steps on a class itself lower the log of within over between by 1, those on the other class raise it by 1.
+    """
+    shape, frame = (studies, seeds, 2, 1), np.array([[1.0, -1.0], [-1.0, 1.0]])
+    left = np.exp(rng.normal(math.log(0.3), 0.15, (studies, seeds, 1, 1, 1, 1)))
+    gram = np.array([1.0, 2.0])[:, None, None, None] * frame * np.ones((*shape, 1, 1))
+    by_class = rng.normal(0, 0.3, (2, studies, seeds, 1, 1, 1, 1)) + np.array([1.0, -1.0]).reshape(2, *[1] * 6)
+    rates = -2 * np.where(np.eye(2, dtype=bool), *by_class) * np.ones((*shape, 1, 1))
+    labels = {"epoch": [0, 1], "layer": ["penultimate"]}
+    classes = {"class": [0, 1], "other_class": [0, 1]}
+    stepped = {"stepped_class": [0, 1], "observed_class": [0, 1]}
+
+    def of(array, **dims):
+        return sim.values(array, "epoch", "layer", *dims, **labels, **dims)
+
+    def scalar(value):
+        return sim.values(np.full(shape[:3], value), "epoch", epoch=[0, 1])
+
+    one = {"class": [0, 1]}
+    held = {
+        "mean_gram": of(gram, **classes),
+        "mean_gram_response": of((1 - left) * frame * np.ones((*shape, 1, 1)), **classes),
+        "mean_gram_decay_response": of(0 * gram, **classes),
+        "between_response": of(0 * rates, **stepped),
+        "class_variance": of(np.ones((*shape, 2)), **one),
+        "class_variance_response": of(rates, **stepped),
+        "class_variance_decay_response": of(np.zeros((*shape, 2)), **one),
+        "step_share": sim.values(np.full((*shape[:3], 2), 0.5), "epoch", "stepped_class", epoch=[0, 1]),
+        "step_momentum": scalar(0.0),
+        "step_nesterov": scalar(0.0),
+        "steps_per_epoch": scalar(1.0),
+    }
+    training = xr.Dataset({"lr": scalar(1.0), "status": scalar(1.0)})
+    return xr.DataTree.from_dict({"/class_steps": xr.Dataset(held), "/training": training})
+
+
 def minority(rng, studies, seeds, classes=5):
     """Cosines that lie 0.05 below 1, give or take a factor: skewed, as all are that near 1."""
     distance = np.exp(rng.normal(math.log(0.05), 0.4, (studies, seeds, 1, 1)))
@@ -341,6 +379,10 @@ CASES = (
     Case("locality_above", locality, {"threshold": 2.0}, {"threshold": 1.0}, {"threshold": 8.0}),
     Case("locality_tracks_collapse", tracking, "min_r", {"min_r": 0.0}, {"min_r": 0.99999}),
     Case("locality_tracks_collapse", unrelated, {"min_r": 0.0}, {"min_r": -0.99}, {"min_r": 0.99}),
+    Case("account_closes", accounted, {"max_residual": 0.3}, {"max_residual": 0.6}, {"max_residual": 0.15}),
+    Case("steps_move_collapse", accounted, {"least": 1.0}, {"least": 0.0}, {"least": 2.0}, {"part": "own"}),
+    Case("steps_move_collapse", accounted, {"least": 1.0}, {"least": 0.0}, {"least": 2.0},
+         {"part": "other", "way": "raise"}),
     Case("precedes", one_before_the_other(2.0), "min_factor", {"min_factor": 1.0}, {"min_factor": 4.0}, MOVES),
     Case("precedes", one_before_the_other(1.0), {"min_factor": 1.0}, {"min_factor": 0.5}, {"min_factor": 2.0}, MOVES),
     Case("precedes", one_before_the_other(1.0), {"min_factor": 1.0}, {"min_factor": 0.5}, {"min_factor": 2.0},

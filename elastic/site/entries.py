@@ -7,7 +7,6 @@ from typing import Any
 
 from elastic.listing.lines import lines_of
 from elastic.listing.options import Option, options_of
-from elastic.protocol.references import references
 from elastic.registry import Entry
 from elastic.site.markup import code, escaped, examples, heading, prose, running, table
 
@@ -40,12 +39,6 @@ def label_of(kind: str, name: str) -> str:
 def link(kind: str, name: str) -> str:
     """Return a link to an entry, which shows its name."""
     return f":ref:`{name} <{label_of(kind, name)}>`"
-
-
-def paper(key: str) -> str:
-    """Return a link to a paper as text cites it; the key itself where there is no such paper."""
-    known = references().get(key)
-    return f":ref:`{known.short} <paper-{key.lower()}>`" if known else escaped(key)
 
 
 def entry_section(entry: Entry, facts: Sequence[tuple[str, str]] = (), level: int = 1) -> str:

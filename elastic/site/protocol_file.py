@@ -15,8 +15,8 @@ from elastic.protocol.later_components import options_of
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.text import read_text
 from elastic.registry import registry
-from elastic.site.entries import label_of, link, options_table, page_of, paper
-from elastic.site.markup import code, escaped, heading, running
+from elastic.site.entries import label_of, link, options_table, page_of
+from elastic.site.markup import code, escaped, heading, paper, running
 
 #: Comments are long where they tell what a run found; a page holds the beginning and links to the file.
 MOST = 12

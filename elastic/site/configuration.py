@@ -18,6 +18,7 @@ SETTINGS: dict[str, Any] = {
     "version": elastic.__version__,
     "release": elastic.__version__,
     "language": "en",
+    "smartquotes": False,  # options of commands begin with two hyphens
     "extensions": [
         "myst_parser",
         "sphinx.ext.autodoc",

@@ -78,6 +78,7 @@ def _protocol(name: str, path: Path) -> str:
         f"Runs: {len(protocol.cells):,}. Cites: {cites}." if cites else f"Runs: {len(protocol.cells):,}.",
         "Claims:\n\n" + "\n".join(claims) if claims else "",
         *(escaped(one) for one in comment_of(text)[:MOST]),
+        _folded(path.name, text),
     ]
     return "\n\n".join(part for part in parts if part)
 

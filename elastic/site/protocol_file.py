@@ -29,7 +29,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _schema_page() -> str:
-    required = ", ".join(f"``{name}``" for name, part in Protocol.model_fields.items() if part.is_required())
+    required = ", ".join(f"``{name}``" for name in sections() if _is_required(name))
     opening = (
         f"A protocol is a YAML file with the parts below. Required are {required}. Unknown keys are "
         "refused with the nearest known one. ``elastic schema`` prints the JSON Schema, with which editors complete "
@@ -38,6 +38,11 @@ def _schema_page() -> str:
     return page_of(
         "Protocol files", opening, [_section(name, part) for name, part in sections().items()], "protocol-files"
     )
+
+
+def _is_required(name: str) -> bool:
+    part = Protocol.model_fields.get(name)
+    return part is not None and part.is_required()
 
 
 def _section(name: str, section: Section) -> str:

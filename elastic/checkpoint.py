@@ -23,8 +23,9 @@ from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
 
-#: Key and number of the way in which elasticity probes add up movements; raised when their last bits change.
-ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "3"
+#: Key and number of the way in which probes add up movements and losses are evaluated; raised when their last bits
+#: change.
+ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "4"
 
 #: That of releases that did not store it.
 FIRST_ARITHMETIC = "1"

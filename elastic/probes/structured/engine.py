@@ -69,7 +69,7 @@ class Structured(Engine):
         return moved, features
 
     def own(self, steps: Steps, inputs: Tensor, at_a_time: int) -> Layers:
-        """Return own movements: of all samples in one pass or, if they are not told apart there, read off small blocks.
+        """Return own movements: of all samples in one pass, or from small blocks if the pass does not separate them.
 
         A block holds all pairs among some stepped samples.
         """

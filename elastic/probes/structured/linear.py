@@ -92,7 +92,7 @@ def own_term(use: Use | None) -> Tensor | None:
 
 
 def total_of(through: Tensor | None, own: Tensor | None) -> Tensor | None:
-    """Return the sum of a tangent of one's own [1, c, …] and a term [c, …], of which either may be zero."""
+    """Return the sum of a separate tangent [1, c, …] and a term [c, …], of which either may be zero."""
     if own is None:
         return through
     return own[None] if through is None else through.add_(own)

@@ -16,7 +16,7 @@ from elastic.probes.structured.steps import Steps, Use
 
 
 class Unpaired(Exception):
-    """A part of a model whose samples cannot be told apart under paired steps; blocks of all pairs follow it."""
+    """A part of a model whose samples cannot be separated under paired steps; blocks of all pairs are used instead."""
 
 
 @dataclass(frozen=True)

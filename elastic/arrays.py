@@ -109,7 +109,7 @@ def as_numpy(name: str, values: ArrayLike) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             array = np.asarray(values)
-    except Exception as error:  # whatever an object's __array__ stumbles over
+    except Exception as error:  # any error of an object's __array__
         hint = "a NumPy array"
         raise DegenerateInput(f"`{name}`", "be an array of numbers", _first_line(error), hint) from None
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

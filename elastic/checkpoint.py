@@ -23,10 +23,11 @@ from elastic.errors import Damaged, StudyError
 
 FILE = "checkpoint.pt"
 
-#: Key and number of the way in which elasticity probes add up movements; raised when their last bits change.
-ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "3"
+#: Key and number of the way in which probes add up movements and losses are evaluated; raised when their last bits
+#: change.
+ARITHMETIC, PROBE_ARITHMETIC = "probe_arithmetic", "4"
 
-#: That of releases which did not tell.
+#: That of releases that did not store it.
 FIRST_ARITHMETIC = "1"
 
 
@@ -96,7 +97,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     >>> changes({"torch": "2.12", "threads": "2"}, {"torch": "2.13", "threads": "2"})
     ['torch 2.12 → 2.13']
 
-    An environment that does not tell of the arithmetic of probes is of a release before it was changed.
+    An environment without the arithmetic of probes is of a release before its change.
 
     >>> changes({"torch": "2.13"}, {"torch": "2.13", "probe_arithmetic": "2"})
     ['probe_arithmetic 1 → 2']

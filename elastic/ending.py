@@ -56,7 +56,7 @@ def run_to_its_end(handled_by: Callable[[Callable[[int, Any], None]], object]) -
         handled_by(stop)
         cli(prog_name="elastic")
         sys.stdout.flush()  # here, because a reader that has gone or a full disk is met only now
-    except BrokenPipeError:  # `elastic list | head`: whoever read has what they wanted
+    except BrokenPipeError:  # `elastic list | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

@@ -22,7 +22,7 @@ class Added:
     Parameters
     ----------
     version
-        The release that added it (of the package that defines the option), as ``elastic show`` tells it.
+        The release that added it (of the package that defines the option), shown by ``elastic show``.
     before
         The value that means what earlier releases did, as JSON holds it. It may differ from the default, which is
         what a protocol file that does not name the option means from now on.

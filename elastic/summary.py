@@ -117,7 +117,7 @@ def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
 
 
 def _scores(training: xr.Dataset) -> str:
-    """Return the accuracies at the last epoch; a training loop of one's own may not record them."""
+    """Return the accuracies at the last epoch; external training loops may not record them."""
     if "accuracy" not in training:
         return "accuracy is not recorded"
     last = training["accuracy"].isel(epoch=-1)

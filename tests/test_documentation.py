@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import torch
 from support import processes
 
 import elastic
+from elastic import theory
 from elastic.cube import is_sealed
 from elastic.registry import PACKAGES, registry
 
@@ -246,6 +248,11 @@ def test_the_error_example_is_what_elastic_says(tmp_path):
 
 def test_every_metric_stands_in_the_table_of_the_cube():
     assert {name for name in registry("metrics").names() if f"`{name}`" not in TEXTS["reading"]} == set()
+
+
+def test_every_closed_form_stands_on_the_page_of_theory():
+    functions = {name for name in theory.__all__ if inspect.isfunction(getattr(theory, name))}
+    assert {name for name in functions if f"`{name}`" not in TEXTS["theory"]} == set()
 
 
 def test_every_shipped_protocol_stands_in_the_table_of_findings():

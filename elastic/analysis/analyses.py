@@ -93,7 +93,7 @@ class Analyses:
         if layers is None:
             return depth.separation_law(hidden_layers(values, include_input))
         if include_input:
-            raise OptionError("`include_input`", "be left out beside `layers`", "True", 'layers=["input", …]')
+            raise OptionError("`include_input`", "be left out if `layers` is given", "True", 'layers=["input", …]')
         return depth.separation_law(at_layers(values, layers))
 
     def depth_slope(

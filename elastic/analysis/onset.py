@@ -77,7 +77,7 @@ def onset_epoch(
 
 def _level(values: xr.DataArray, fraction: float | None, threshold: float | None, dim: str) -> xr.DataArray:
     if fraction is not None and threshold is not None:
-        raise OptionError("`threshold`", "stand alone", "a fraction beside it", "one of the two")
+        raise OptionError("`threshold`", "be given without a fraction", "both", "one of the two")
     if threshold is not None:
         if not threshold > 0:
             raise OptionError("`threshold`", "be positive", repr(threshold), "threshold=0.1")

@@ -48,7 +48,7 @@ class Plots:
 
     def __repr__(self) -> str:
         lines = [f"  {entry.name}()  {entry.summary}" for entry in registry("figures")]
-        return "\n".join(["<figures, each a method; help(…) tells its options:", *lines, ">"])
+        return "\n".join(["<figures, each a method; help(…) lists its options:", *lines, ">"])
 
 
 def _method(entry: Entry, cube: Callable[[], xr.DataTree]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What users hand over without a protocol: arrays, labels, samples and how to step; checked, as tensors."""
+"""Validation of arguments of the library functions: arrays, labels, samples and the kind of step; returns tensors."""
 
 from elastic.arguments.classifiers import Classifier, as_classifier, decisions_of, linear_decisions, positions_among
 from elastic.arguments.samples import Labelled, Reading, check_module, model_and_samples, samples_like

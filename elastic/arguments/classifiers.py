@@ -1,4 +1,4 @@
-"""A linear classifier and its decisions, from what users hand over."""
+"""Validation of a linear classifier given by the user, and its decisions."""
 
 from __future__ import annotations
 

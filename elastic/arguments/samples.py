@@ -1,4 +1,4 @@
-"""Samples of any form, from what users hand over: inputs and labels, checked, as tensors, and the model of them."""
+"""Validation of samples of any form given by the user: inputs and labels as tensors, and a model that takes them."""
 
 from __future__ import annotations
 

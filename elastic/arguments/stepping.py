@@ -1,4 +1,4 @@
-"""The loss and the update that a sample is stepped with, from what users hand over."""
+"""Validation of the loss and the kind of update given by the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All samples that a user hands over as one batch: what is probed again and again has to be fixed."""
+"""Collects all samples of a Dataset or DataLoader into one batch, because repeated probes need fixed samples."""
 
 from __future__ import annotations
 

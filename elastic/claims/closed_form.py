@@ -84,7 +84,7 @@ def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarra
     _check_arguments(theory, function, arguments)
     try:
         optimum = function(**arguments)
-    except ElasticError as error:  # told of the theory's argument: lead to it in the claim
+    except ElasticError as error:  # about the argument of the theory: locate it in the claim
         raise OptionError(_in_arguments(error, arguments), error.expected, error.found, error.hint) from error
     found = getattr(optimum, quantity, None)
     if not _is_numbers(found):

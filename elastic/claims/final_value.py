@@ -12,6 +12,7 @@ from pydantic import Field
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.decision import step_of
 from elastic.claims.scales import Logit, is_bounded, is_ratio, log
+from elastic.cube.attributes import bounds_of
 from elastic.errors import OptionError
 
 #: The scale on which means over seeds are taken; auto: log if the variable is nonnegative and unbounded above.
@@ -58,8 +59,9 @@ def below(
     NotMeasured
         If the variable or the epoch was not measured.
     OptionError
-        If there is no such variable, layer or setting, or the scale does not hold the threshold.
+        If there is no such variable, layer or setting, or the threshold lies beyond the variable's bounds or scale.
     """
+    _check_within_bounds(selection, variable, "threshold", threshold)
     return _evidence(selection, variable, scale, lambda to: (-math.inf, to(threshold)))
 
 
@@ -85,6 +87,7 @@ def above(
     threshold
         Level that the mean is above, in the units of the variable.
     """
+    _check_within_bounds(selection, variable, "threshold", threshold)
     return _evidence(selection, variable, scale, lambda to: (to(threshold), math.inf))
 
 
@@ -122,8 +125,9 @@ def converges_to(
     NotMeasured
         If the variable or the epoch was not measured.
     OptionError
-        If there is no such variable, layer or setting, or the scale does not hold the value.
+        If there is no such variable, layer or setting, or the value lies beyond the variable's bounds or scale.
     """
+    _check_within_bounds(selection, variable, "value", value)
     return _evidence(
         selection, variable, scale, lambda to: (_or_unbounded(to, value - tolerance), to(value + tolerance))
     )
@@ -150,6 +154,15 @@ def _evidence(
                 logit.effect(final), edges, quantity, logit.shown, logit.resolution(final, step), estimates=TYPICAL
             )
     return Evidence(selection.at_epoch(values), region(float), quantity, resolution=step)
+
+
+def _check_within_bounds(selection: Selection, variable: str, option: str, level: float) -> None:
+    """Refuse a level beyond the two bounds of a variable: no seed could decide such a claim otherwise."""
+    values = selection.read(variable)
+    low, high = bounds_of(values.attrs) or (-math.inf, math.inf)
+    if is_bounded(values) and not low <= level <= high:
+        expected, hint = f"be within the bounds of {variable}, {low:g} to {high:g}", f"{(low + high) / 2:g}"
+        raise OptionError(f"`{option}`", expected, f"{level:g}", hint)
 
 
 def _units(values: xr.DataArray) -> str:

@@ -120,7 +120,7 @@ class Selection:
         if "layer" not in values.dims:
             raise NotMeasured("the variable", "be measured in every layer", "one of the whole network", "nc1")
         if include_input and self.layers is not None:
-            raise OptionError("`include_input`", "be left out beside `layers`", "true", "layers: [input, …]")
+            raise OptionError("`include_input`", "be left out if `layers` is given", "true", "layers: [input, …]")
         values = hidden_layers(values, include_input) if self.layers is None else _at_layers(values, self.layers)
         if values.sizes["layer"] < least:
             hint = "a deeper network, or `layers` with the input among them"

@@ -29,7 +29,7 @@ def docs(folder: Path | None) -> None:
 
 
 def known_commands() -> list[Command]:
-    """Return what ``--help`` tells of every command."""
+    """Return the help of every command."""
     from elastic.site.commands import Command
 
     found = []
@@ -37,5 +37,5 @@ def known_commands() -> list[Command]:
         context = click.Context(command, parent=click.Context(cli, info_name="elastic"), info_name=name)
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
         records = [one.get_help_record(context) for one in command.params if one.name != "help"]
-        found.append(Command(name, usage, command.help or "", [record for record in records if record]))
+        found.append(Command(name, usage, command.help or "", [one for one in records if one and one[1]]))
     return found

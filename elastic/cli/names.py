@@ -75,7 +75,7 @@ def check_kind(kind: str, kinds: Sequence[str]) -> None:
         from elastic.registry import nearest
 
         meant = nearest(kind, list(kinds), fallback="")
-        told = f" Did you mean {meant}?" if meant else ""
+        suggestion = f" Did you mean {meant}?" if meant else ""
         raise click.UsageError(
-            f"{kind!r} is not one of {', '.join(map(repr, kinds))}.{told}", click.get_current_context()
+            f"{kind!r} is not one of {', '.join(map(repr, kinds))}.{suggestion}", click.get_current_context()
         )

@@ -72,6 +72,7 @@ def publish(
 @click.option("--out", type=click.Path(path_type=Path), help="Parent folder of the new study [reproduced].")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data here, for data from a folder or file.")
 @click.option("--allow", multiple=True, metavar="MODULE", help="Allow importing code from a module.")
+@click.option("--within-tolerance", is_flag=True, help="Compare within tolerance, also in the same environment.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def reproduce(
     archive: Path,
@@ -80,6 +81,7 @@ def reproduce(
     out: Path | None,
     data: Path | None,
     allow: tuple[str, ...],
+    within_tolerance: bool,
     as_json: bool,
 ) -> None:
     """Reproduce an ARCHIVE: train its runs again and compare every variable and verdict.
@@ -93,7 +95,15 @@ def reproduce(
     from elastic.publishing.reproduction_table import reproduction_table
 
     found = reproduced(
-        archive, runs=runs, workers=workers, out=out, data=data, allow=allow, watch=watcher(), tell=_tell
+        archive,
+        runs=runs,
+        workers=workers,
+        out=out,
+        data=data,
+        allow=allow,
+        within_tolerance=within_tolerance,
+        watch=watcher(),
+        tell=_tell,
     )
     show(found.to_json() if as_json else reproduction_table(found), as_json)
     if not as_json:

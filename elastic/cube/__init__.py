@@ -1,7 +1,7 @@
-"""The cube: the wall between measuring and reading (nothing here needs torch).
+"""The cube: storage of measurements, which separates measuring from reading. Needs no torch.
 
-A run writes a `Layout` before it trains and one record an epoch to its `Journal`. `assemble` puts the journals
-of a study's runs together into one labelled tree, `seal` writes that tree for good, `open_sealed` reads it.
+A run writes a `Layout` before it trains and one record per epoch to its `Journal`. `assemble` combines the journals of
+a study's runs into one labelled tree, `seal` writes that tree to a Zarr store, `open_sealed` reads it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from elastic.cube.replacing import withdraw_store
     from elastic.cube.sealing import seal
 
-#: Where names live that are loaded when they are first used: with them come xarray and zarr, which take as long as half
-#: of torch, and a run that records needs neither.
+#: Modules of names that are imported on first use, because they import xarray and zarr, which takes long and is not
+#: needed for recording.
 _HOMES = {
     "assemble": "assembly",
     "open_sealed": "opening",

@@ -16,7 +16,7 @@ from elastic.cube.variable import Layer
 def along_layers_and_classes(
     group: str, axes: Axes, cells: Sequence[Cell], labels: Mapping[str, Sequence[Label]]
 ) -> dict[str, Any]:
-    """Return the coordinates of a group that stand along its layers and classes, by name, as xarray takes them.
+    """Return the coordinates of a group along its layers and classes, by name, in the format of xarray.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def along_layers_and_classes(
     axes, cells
         Of the study.
     labels
-        The group's labels along each of its dims; coordinates along dims that it has not are left out.
+        The group's labels along each of its dims; coordinates along other dims are left out.
     """
     return {**_of_layers(group, axes, cells, labels), **_of_samples(group, axes, cells, labels)}
 

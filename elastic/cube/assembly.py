@@ -1,4 +1,4 @@
-"""From journals to the cube: every number of every run in its place, whatever is missing NaN."""
+"""Assembling the cube from journals; missing values are NaN."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elastic.cube.names import STATUS, TRAINING, Status
 from elastic.cube.recorded_array import RunRecords
 from elastic.errors import StudyError
 
-#: A cube up to this size is read at once, in bytes: each record once, whole.
+#: Size in bytes up to which a cube is read into memory, each record once.
 IN_MEMORY = 64 * 2**20
 
 
@@ -26,7 +26,7 @@ def assemble(
     axes: Mapping[str, Sequence[Scalar]],
     attrs: Mapping[str, Any],
 ) -> xr.DataTree:
-    """Return the cube of a study as far as its journals go; runs may be under way or not begun.
+    """Assemble the cube of a study from its journals; runs may be unfinished or not started.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ def assemble(
 
     Returns
     -------
-    A tree with the group ``training`` and those that the probes of the runs measure, as their layouts say. ``status``
-    (`elastic.cube.Status`) tells for each run and epoch whether there is a record; what no run has is NaN. Layers,
-    epochs or classes that only some runs have are labelled for all and padded with NaN. The numbers of a cube of more
-    than `IN_MEMORY` are read when they are used; records that have changed by then raise `RecordsChanged`.
+    A tree with the group ``training`` and the groups of the probes in the runs' layouts. ``status``
+    (`elastic.cube.Status`) says for each run and epoch whether there is a record; missing values are NaN. Layers,
+    epochs or classes that only some runs have are labelled for all and padded with NaN. Cubes larger than `IN_MEMORY`
+    are read lazily; records that have changed by then raise `RecordsChanged`.
 
     Raises
     ------
     StudyError
-        If a record is damaged, a run is not on the axes, two runs are at one place, or two runs have variables of
-        one name and other dims.
+        If a record is damaged, a run is not on the axes, two runs have the same coordinates, or a variable has
+        different dims in two runs.
     """
     grid = Axes(axes)
     journals = [_journal(folder) for _, folder in runs]
@@ -56,7 +56,9 @@ def assemble(
     positions = [grid.position(values) for values, _ in runs]
     cells = [_cell(*parts) for parts in zip(positions, journals, recorded, strict=True)]
     if len(set(positions)) < len(positions):
-        raise StudyError("`runs`", "stand at different places of the axes", "two at one", "the study's own protocol")
+        raise StudyError(
+            "`runs`", "have different coordinates", "two runs with the same ones", "the study's own protocol"
+        )
     names = dict.fromkeys(name for cell in cells if cell.layout for name in cell.layout.groups or ())
     groups = [Group(name, grid, cells) for name in (TRAINING, *sorted(names.keys() - {TRAINING}))]
     # Nor is there a group of which open runs have not probed anything yet.
@@ -77,7 +79,7 @@ def _journal(folder: Path) -> Journal | None:
 
 
 def _cell(position: tuple[int, ...], journal: Journal | None, recorded: Mapping[bool, Sequence[float]] | None) -> Cell:
-    """Return a run with its epochs: those that it plans, or those that an open one has recorded."""
+    """Return a run with its planned epochs, or with the recorded ones of an open run."""
     if journal is None or recorded is None:
         return Cell(position, None)
     layout = journal.layout
@@ -89,7 +91,7 @@ def _cell(position: tuple[int, ...], journal: Journal | None, recorded: Mapping[
 def _read(
     groups: Sequence[Group], position: tuple[int, ...], journal: Journal, epochs_of: Mapping[bool, Sequence[float]]
 ) -> list[float]:
-    """Put all numbers of a run into the groups; return the epochs at which it diverged."""
+    """Copy all values of a run into the groups; return the epochs at which it diverged."""
     diverged: list[float] = []
     for epochs, block in journal.blocks(epochs_of):
         diverged += [e for e, s in zip(epochs, block[STATUS], strict=True) if s == Status.DIVERGED]
@@ -101,7 +103,7 @@ def _read(
 def _described(
     groups: Sequence[Group], position: tuple[int, ...], journal: Journal, epochs_of: Mapping[bool, Sequence[float]]
 ) -> list[float]:
-    """Tell the groups where the numbers of a run lie; return the epochs at which it diverged."""
+    """Register the records of a run in the groups for lazy reading; return the epochs at which it diverged."""
     epochs = sorted([*epochs_of[False], *epochs_of[True]])
     records = RunRecords(journal, epochs)
     states = (state for block in records.blocks(STATUS, epochs) for state in block.tolist())

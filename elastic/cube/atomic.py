@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, whenever the process dies or the disk is full."""
+"""Atomic writing of files, and reading of regular files, with errors of the operating system as StudyError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from elastic.errors import Damaged, StudyError
 
-#: Ending of files that are being written; whoever owns the folder may delete those of dead writers.
+#: Suffix of files being written; the owner of the folder may delete those left by killed writers.
 PARTIAL = ".partial"
 
 _HINTS = {
@@ -27,7 +27,7 @@ _HINTS = {
     errno.ENOTDIR: "another folder (--out DIR): a file has this name",
 }
 
-#: What is met where something else is in the place of a file, or the disk does not give it.
+#: Error numbers if a path is not a regular file, or the disk fails.
 _NO_FILE = (errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.EIO)
 _AWAY = "elastic verify --repair STUDY: it is moved away, and made again where that is possible"
 
@@ -41,7 +41,7 @@ def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[N
     StudyError
         For every OSError (disk full, read-only folder, …) that the block raises.
     Damaged
-        If a file is to be read, and something else is in its place.
+        If a file to be read is not a regular file.
 
     Examples
     --------
@@ -62,12 +62,12 @@ def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[N
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading; anything else in its place, such as a pipe that never ends, is refused.
+    """Open a regular file for reading; raises for anything else, such as a pipe.
 
     Raises
     ------
     OSError
-        If it cannot be opened, or is no regular file.
+        If it cannot be opened, or is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -83,7 +83,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return what a file holds; see `open_regular`.
+    """Return the contents of a file; see `open_regular`.
 
     >>> read_regular(Path("/dev/zero"))
     Traceback (most recent call last):
@@ -96,12 +96,12 @@ def read_regular(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system that meets the reader of ``path`` into a sentence, but for a missing file.
+    """Raise every `OSError` about ``path`` in the block as a `StudyError`, except for a missing file.
 
     Raises
     ------
     FileNotFoundError
-        If the file is not there: another process may have moved what it held.
+        If the file is missing: another process may have moved its contents.
     StudyError
         For every other OSError that the block raises.
     """
@@ -115,15 +115,15 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at every instant its old bytes are there, or its new ones.
+    """Write a file atomically: it has either its old or its new contents at any time.
 
-    The bytes go to a file beside it, are flushed to the disk, and only then take the name; the folder, made
-    where it is missing, is flushed too.
+    The bytes are written to a temporary file, flushed to the disk, and renamed; the folder, created if missing, is
+    flushed too.
 
     Raises
     ------
     StudyError
-        If the disk is full, the folder read-only, …: the old file is untouched and nothing else is left.
+        If the disk is full, the folder read-only, …; the old file stays unchanged and no temporary file is left.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     with translate_os_errors(path):
@@ -142,7 +142,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with its parents, each flushed to the disk, unless it is there."""
+    """Create a folder and its parents if missing, each flushed to the disk."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -165,7 +165,7 @@ def sync_all(paths: Iterable[Path]) -> None:
 
 
 def remove_partials(folder: Path, name: str = "*") -> None:
-    """Remove what dead writers left half-written of one file, or of all in a folder. Only its owner may call this."""
+    """Remove temporary files that killed writers left, of one file or of all in a folder; only for the owner."""
     with translate_os_errors(folder):
         for partial in folder.glob(f".{name}.*{PARTIAL}"):
             partial.unlink(missing_ok=True)

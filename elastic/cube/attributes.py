@@ -1,7 +1,7 @@
-"""Attributes that netCDF and Zarr both hold, so that xarray writes a cube to either and reads it back unchanged.
+"""Attributes that both netCDF and Zarr can store, so that xarray reads a cube back unchanged from either.
 
-netCDF has text, numbers, and lists of one kind of these, in which a list of one is the one. JSON, in which Zarr
-writes attributes, has no infinity. Both keep what `storable` returns.
+netCDF stores text, numbers, and lists of one type, and does not distinguish a list of one from its element. JSON, used
+by Zarr, has no infinity. `storable` returns values that both preserve.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 
-#: The least and the greatest value that a variable can have. (The CF conventions read an attribute ``bounds`` as the
-#: name of another variable: xarray fails on it.)
+#: Lower and upper bound of a variable. (In the CF conventions ``bounds`` names another variable: xarray fails on it.)
 BOUNDS = "value_bounds"
 
-#: What cubes before 0.1.0 call it: ``bounds``, a list of numbers with "-inf" and "inf" among them.
+#: Name in cubes before 0.1.0: ``bounds``, a list of numbers that may include "-inf" and "inf".
 EARLIER = "bounds"
 
 
 def bounds_attribute(low: float | None, high: float | None) -> list[str]:
-    """Return bounds as the attribute `BOUNDS` spells them: two strings that ``float`` reads; None is unbounded.
+    """Return bounds in the format of the attribute `BOUNDS`: two strings for ``float``; None is unbounded.
 
-    Strings, because netCDF holds no list of numbers and words, and JSON no infinity.
+    Strings, because netCDF cannot mix numbers and strings in a list, and JSON has no infinity.
 
     >>> bounds_attribute(0, None), bounds_attribute(None, 1.5)
     (['0.0', 'inf'], ['-inf', '1.5'])
@@ -33,7 +32,7 @@ def bounds_attribute(low: float | None, high: float | None) -> list[str]:
 
 
 def bounds_of(attrs: Mapping[Any, Any]) -> tuple[float, float] | None:
-    """Return the bounds that a variable's attributes declare, None where they declare none.
+    """Return the bounds in a variable's attributes, or None.
 
     >>> bounds_of({"value_bounds": ["0.0", "inf"]}), bounds_of({"value_bounds": np.array([0.0, 1.0])}), bounds_of({})
     ((0.0, inf), (0.0, 1.0), None)
@@ -45,10 +44,10 @@ def bounds_of(attrs: Mapping[Any, Any]) -> tuple[float, float] | None:
 
 
 def storable(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return attributes as netCDF and Zarr hold them; those that are so already stay as they are.
+    """Convert attributes to values that netCDF and Zarr can store; already valid ones stay unchanged.
 
-    A list of one is its element; ``bounds`` becomes ``value_bounds``; numbers that JSON or int64 lack become text, and
-    everything else (a mapping, None, a truth value, a list of several kinds or of lists) JSON text.
+    A list of one becomes its element; ``bounds`` becomes ``value_bounds``; numbers that JSON or int64 lack become text,
+    and everything else (mappings, None, booleans, nested lists or lists of several types) JSON text.
 
     >>> storable({"seeds": [0, 1], "title": "µ", "versions": {"numpy": "2.4"}, "lr": None})
     {'seeds': [0, 1], 'title': 'µ', 'versions': '{"numpy": "2.4"}', 'lr': 'null'}
@@ -64,7 +63,7 @@ def storable(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's arrays and numbers as Python's, and tuples as lists."""
+    """Convert NumPy arrays and numbers to Python's, and tuples to lists."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     return list(value) if isinstance(value, tuple) else value

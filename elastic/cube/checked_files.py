@@ -1,4 +1,4 @@
-"""Files that carry the SHA-256 of their own bytes, so that every changed, missing or added byte is noticed.
+"""Files that contain the SHA-256 of their own bytes, so that every changed, missing or added byte is detected.
 
 - ZIP archives (records, compacted journals, checkpoints) have it in their comment (`elastic.cube.labels`).
 - JSON files begin with the key `OF` and end with the key ``sha256``: the SHA-256 of the file with zeros in its place.
@@ -31,7 +31,7 @@ _BEFORE, _AFTER = b'"sha256": "', b'"\n}\n'
 
 
 class Condition(StrEnum):
-    """Whether a file holds the bytes that were written."""
+    """Whether a file has the bytes that were written."""
 
     INTACT = "intact"
     DAMAGED = "damaged"
@@ -40,16 +40,16 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What the check of one file found.
+    """Result of checking one file.
 
     Attributes
     ----------
     condition
         Of the file.
     found
-        What is wrong with a damaged file.
+        Description of the damage.
     label
-        What an intact archive says it is; None if it says nothing.
+        Label of an intact archive; None without a label.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def decode_json(data: bytes) -> tuple[dict[str, Any], bool]:
     Raises
     ------
     ValueError
-        If the file is no JSON object, or not as it was written.
+        If the file is not a JSON object, or differs from what was written.
 
     Examples
     --------
@@ -155,27 +155,27 @@ def write_json(path: Path, facts: Mapping[str, Any]) -> None:
     Raises
     ------
     StudyError
-        As `elastic.cube.atomic.write_atomically`.
+        See `elastic.cube.atomic.write_atomically`.
     """
     write_atomically(path, encode_json(facts))
 
 
 def read_json(path: Path, hint: str, *, checked: bool = False) -> dict[str, Any] | None:
-    """Return the facts of a JSON file, None where there is no such file.
+    """Return the facts of a JSON file, None if the file does not exist.
 
     Parameters
     ----------
     path
         Of the file.
     hint
-        What to do about a damaged file.
+        Hint for a damaged file.
     checked
-        Whether the file must have a checksum, as when other files beside it show that this release wrote it.
+        Whether the file must have a checksum, because other files show that this release wrote it.
 
     Raises
     ------
     Damaged
-        If the file is not as it was written.
+        If the file differs from what was written.
     StudyError
         If it cannot be read.
     """

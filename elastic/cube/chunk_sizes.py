@@ -1,7 +1,7 @@
-"""How large the chunks of one variable were in the cubes that have been sealed in a folder.
+"""Chunk sizes of a variable in all cubes sealed so far in a study folder.
 
-They are names of empty folders: a folder is made at one instant and holds nothing that can be torn or damaged.
-``first-<bytes>-<digest>`` is what the variable was in the first cube, ``largest-<bytes>`` the largest of all.
+Stored as names of empty folders, which are created atomically and cannot be damaged: ``first-<bytes>-<digest>`` for
+the first cube, ``largest-<bytes>`` for the largest chunks of all.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from elastic.cube.stored_array import StoredArray
 
 
 class ChunkSizes:
-    """The chunks that readers of earlier cubes may expect of one variable.
+    """The chunk sizes of a variable that readers of earlier cubes may expect.
 
     Parameters
     ----------
     folder
-        Where they are remembered; made when something is.
+        Folder of the records; created when needed.
     """
 
     def __init__(self, folder: Path) -> None:

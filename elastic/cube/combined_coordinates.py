@@ -1,4 +1,4 @@
-"""Coordinates beside the labels when cubes are combined: depth, width and role of layers, samples, axes together."""
+"""Non-index coordinates of combined cubes: depth, width and role of layers, numbers of samples, coupled axes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Several cubes as one: along a new dim, or along an axis that all have.
+"""Combining several cubes along a new dim, or along a common axis.
 
-Every array of the whole is allocated once and each cube's part is put in its place. (`xarray.concat` sorts the labels
-of a dim in which cubes differ, so that layers come by the alphabet, and makes floats of the integer ``status``.)
+Every combined array is allocated once and filled cube by cube. (`xarray.concat` sorts the labels of a dim in which
+cubes differ, so that layers would be in alphabetical order, and converts the integer ``status`` to floats.)
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ def axes_of(cube: xr.DataTree) -> dict[str, list[Label]]:
 
 
 def combined(parts: Sequence[Part], dim: str) -> xr.DataTree:
-    """Return several cubes as one; what a cube lacks is NaN, and ``status`` 0 (missing).
+    """Combine several cubes; missing values are NaN, with ``status`` 0 (missing).
 
     Parameters
     ----------
     parts
         Two cubes or more.
     dim
-        A new axis, which then comes first, or one that every cube has.
+        A new axis, which becomes the first dim, or one that every cube has.
 
     Raises
     ------
     StudyError
-        If the cubes differ in their axes, two of them have a label along ``dim``, or in the dims or units of a
-        variable.
+        If the cubes differ in their axes, or in the dims or units of a variable, or two of them have the same label
+        along ``dim``.
     """
     axes = _common_axes(parts, dim)
     names = dict.fromkeys(name for part in parts for name in part.cube.children)

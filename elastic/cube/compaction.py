@@ -1,7 +1,7 @@
 """Compaction: when a run ends, its records become one file, which is verified before the single files are removed.
 
-Whoever dies on the way leaves the single files, or the compacted one and some of the single ones: `Journal` reads both,
-and the next writer goes on.
+A killed process leaves the single files, or the compacted one and some of the single ones. `Journal` reads both, and
+the next writer resumes.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Columns = Callable[[str], Iterator[Array]]
 
 
 def compact_journal(journal: Journal) -> None:
-    """Put the records of a run that has ended into one file; the caller owns the run.
+    """Merge the records of a run that has ended into one file; the caller owns the run.
 
     Raises
     ------
     Damaged
-        If a record is damaged, or what was written does not read back.
+        If a record is damaged, or the written file does not read back.
     StudyError
-        If the disk is full, …: the records stay as they are.
+        If the disk is full, …; the records stay unchanged.
     """
     if not journal.single_epochs():
         return

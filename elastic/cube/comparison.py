@@ -1,4 +1,4 @@
-"""In what two records of one epoch differ."""
+"""Comparison of two records of one epoch."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
     >>> differences({"a": np.array([1.0, 2.0]), "b": np.zeros(1)}, {"a": np.array([1.0, 2.5]), "b": np.zeros(1)})
     'a other by up to 0.5'
     """
-    told = [f"{key} in one of them only" for key in sorted(old.keys() ^ new.keys())][:3]
+    lines = [f"{key} in one of them only" for key in sorted(old.keys() ^ new.keys())][:3]
     for key in sorted(old.keys() & new.keys()):
         if old[key].shape != new[key].shape:
-            told.append(f"{key} of another shape")
+            lines.append(f"{key} of another shape")
         elif not np.array_equal(old[key], new[key], equal_nan=True):
             with np.errstate(invalid="ignore"):  # inf - inf
                 apart = np.abs(new[key].astype(float) - old[key].astype(float))
             finite = apart[np.isfinite(apart) & (apart > 0)]
-            told.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
-    return ", ".join(told) or "equal numbers in other bytes (the sign of a zero or of a NaN)"
+            lines.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
+    return ", ".join(lines) or "equal numbers in other bytes (the sign of a zero or of a NaN)"
 
 
 def same_but_for_rounding(old: Mapping[str, Array], new: Mapping[str, Array]) -> bool:
-    """Whether two records differ in nothing but the rounding of movements, which another release may add up otherwise.
+    """Whether two records differ only by rounding errors of movements, which another release may sum in another order.
 
-    Whatever is not of the elasticity group is compared to the last bit.
+    Variables of other groups must be bit-identical.
 
     >>> old = {"elasticity/response": np.array([1.0, np.nan]), "training/loss": np.ones(1)}
     >>> same_but_for_rounding(old, old | {"elasticity/response": np.array([1.0000001, np.nan])})

@@ -1,4 +1,4 @@
-"""Names of the files of a journal: of each epoch, whole or fractional, to the last bit, and of all in one file."""
+"""Names of the files of a journal: one per epoch (integer or exact fraction), and the compacted one."""
 
 from __future__ import annotations
 

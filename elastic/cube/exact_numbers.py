@@ -1,4 +1,4 @@
-"""Real numbers as arrays that hold each of them exactly, to the last bit."""
+"""Exact conversion of real numbers to arrays."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ REAL = (int, float, np.integer, np.floating)
 
 
 def held(values: ArrayLike, dtype: np.dtype[Any]) -> Array:
-    """Return real numbers as an array of a floating-point type that holds every one of them exactly.
+    """Convert real numbers to an array of a floating-point dtype that represents all of them exactly.
 
-    Rounded, two replays that differ could be one record, and a count beyond 2**53 another count.
+    Rounding could make two different replays equal, and change counts above 2**53.
 
     Raises
     ------

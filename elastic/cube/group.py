@@ -1,4 +1,4 @@
-"""One group of the cube while it is filled: its variables in the runs' places, its labels, its status."""
+"""One group of the cube during assembly: its variables, labels and status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from elastic.errors import StudyError
 
 
 class Group:
-    """One group of the cube while it is filled: each variable is allocated once, as NaN, or only described."""
+    """One group of the cube during assembly: each variable is allocated once, as NaN, or read lazily."""
 
     def __init__(self, name: str, axes: Axes, cells: Sequence[Cell]) -> None:
         self.name, self.axes, self.cells = name, axes, cells

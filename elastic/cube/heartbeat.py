@@ -1,4 +1,4 @@
-"""A sign of life for locks that the system does not drop with their process: a thread that touches their files."""
+"""Heartbeat for locks that the system does not release with their process: a thread that touches their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 #: Seconds between two touches.
 BEAT = 1.0
 
-#: A file that did not change for so many seconds is that of a dead owner. It bridges the pauses of a busy machine.
+#: Seconds without a change after which the owner of a file counts as dead; long enough for pauses of a busy machine.
 STALE = 30.0
 
 
@@ -57,10 +57,10 @@ class Heartbeat:
 
 
 class Watch:
-    """Decides whether a file is touched, by looking at it again and again.
+    """Decides whether a file is being touched, by observing it repeatedly.
 
-    Only changes are used: clocks of two machines may differ. Seconds in which nobody looked do not count: while a file
-    server hangs, or this machine sleeps, every owner is silent.
+    Only changes are used, because clocks of two machines may differ. Time without observations does not count: while a
+    file server hangs, or this machine sleeps, no owner can be seen.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""The journal of a run: one record an epoch, each whole or not there.
+"""The journal of a run: one record per epoch, each written atomically.
 
-``journal/000017.npz`` holds the numbers of epoch 17 under the keys ``group/name``, and ``status``; an open run may also
-have ``000017.25.npz``. Whether a record of an open run holds the probes' variables is told by its keys. When a run
-ends, its records are compacted into ``journal/records.npz``; a run that is extended adds single files to it. Both are
-read alike.
+``journal/000017.npz`` has the values of epoch 17 under the keys ``group/name``, and ``status``; an open run may also
+have ``000017.25.npz``. The keys of an open run's record show whether it includes the probes' variables. When a run
+ends, its records are compacted into ``journal/records.npz``; an extended run adds single files to it. Both are read the
+same way.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ SET_ASIDE = "set-aside"
 
 
 class Journal(JournalRecords):
-    """The records of one run, for reading, and for whoever owns the run to append to.
+    """The records of one run, for reading, and for appending by the owner of the run.
 
     Parameters
     ----------
     folder, layout
         As `elastic.cube.journal_records.JournalRecords` takes them.
     writing
-        Whether the caller owns the run and is about to append: what dead writers left half-written is removed.
+        Whether the caller owns the run and is about to append: temporary files of killed writers are removed.
     rounded
         Whether records are of a release whose movements differ by rounding: a replay may then differ by as much.
 
@@ -147,7 +147,7 @@ class Journal(JournalRecords):
     def set_aside(self, first: float) -> Path:
         """Move the records of an epoch and of all later ones out of the journal, and return where they are.
 
-        The records before them stay. Whoever dies on the way leaves records of consecutive epochs.
+        The records before them stay. A process killed here leaves records of consecutive epochs.
         """
         number = 1 + len(list((self.folder / SET_ASIDE).glob("*")))
         place = self.folder / SET_ASIDE / f"{number:03d}"

@@ -1,4 +1,4 @@
-"""The records of a run, read alike wherever they lie: in single files, in the compacted one, or in both."""
+"""Reading the records of a run from single files, from the compacted file, or from both."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JournalRecords:
         found = layout or read_layout(self.run_folder)
         if found is None:
             hint = "running the study (elastic run)"
-            raise StudyError(f"`{FILE}`", "tell what the run records", "no such file", hint, place=str(folder))
+            raise StudyError(f"`{FILE}`", "define what the run records", "no such file", hint, place=str(folder))
         self._use(found)
 
     def _use(self, layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""The order of the labels of several cubes along one dim: that of each cube is kept, layers come by depth."""
+"""Merging the labels of several cubes along one dim: keeps the order of each cube; layers are ordered by depth."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a run records: its epochs, layers, classes, groups and variables, known before the first record.
+"""The layout of a run: its epochs, layers, classes, groups and variables, fixed before the first record.
 
-A `Layout` gives the shape and the meaning of every number in the run's journal, so that the cube is built without the
-model that was measured, and without knowing which probes measured it.
+A `Layout` defines shape and meaning of all values in the run's journal, so that the cube can be built without the model
+and the probes.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Layout:
 
 @lru_cache(maxsize=64)
 def _of_any_cell(text: str) -> Layout:
-    """Return the layout that a JSON text tells but for its cell; thousands of runs of a study share one."""
+    """Parse a layout except for its cell; thousands of runs of a study share one."""
     parts = json.loads(text)
     variables = [Variable(**variable) for variable in parts.pop("variables")]
     groups = parts.pop("groups", None)

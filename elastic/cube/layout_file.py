@@ -58,7 +58,7 @@ def write_layout(folder: Path, layout: Layout) -> Layout:
 
 
 def _coordinates(known: Layout, layout: Layout) -> list[str]:
-    """Return the parts beside the variables in which two layouts differ."""
+    """Return the parts other than variables in which two layouts differ."""
     names = [part.name for part in fields(layout) if part.name not in ("variables", "long_names", "cell", "groups")]
     different = [name for name in names if getattr(known, name) != getattr(layout, name)]
     return [*different, *(["groups"] if _without_later_dims(layout, known) != (known.groups or {}) else [])]
@@ -95,7 +95,7 @@ def read_layout(folder: Path) -> Layout | None:
     Raises
     ------
     Damaged
-        If the file is not as it was written, is missing beside records, or is that of another run.
+        If the file differs from what was written, is missing although there are records, or belongs to another run.
     StudyError
         If the file cannot be read.
     """
@@ -106,7 +106,7 @@ def read_layout(folder: Path) -> Layout | None:
     data = data or _bytes(path)  # a run that begins at this moment has written it before its first record
     hint = f"deleting {folder} and running again: this run is trained anew, the others are kept"
     if data is None:
-        raise Damaged(f"`{FILE}`", "be there beside the records", "no such file", hint, place=str(path))
+        raise Damaged(f"`{FILE}`", "exist next to the records", "no such file", hint, place=str(path))
     try:
         layout = Layout.from_json(data.decode(errors="replace"))
     except StudyError as error:

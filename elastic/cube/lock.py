@@ -1,4 +1,4 @@
-"""Taking a lock: the system's where it has one, a marker in any case; waiting for another owner, or refusing."""
+"""Acquiring locks: that of the system if available, and always a marker file; waiting for another owner or raising."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Lock:
     kept: Kept | None
 
     def check(self) -> None:
-        """Raise a StudyError if others have taken the lock over, because this process gave no sign of life for long.
+        """Raise a StudyError if another process has taken over the lock, because this one had no heartbeat for long.
 
-        Whoever commits something under a lock asks before; a lock that the system holds is never lost.
+        Called before every commit under a lock; a lock held by the system is never lost.
         """
         if self.kept is not None:
             return
@@ -42,7 +42,7 @@ class Lock:
             raise StudyError("the lock", expected, by, hint, place=str(self.markers.path))
 
     def release(self) -> None:
-        """Give the lock back; a forked child of the owner does not."""
+        """Release the lock, except in a forked child of the owner."""
         if self.owner.is_this_process:
             HEARTBEAT.stop(self.marker)
             withdraw(self.marker, self.owner)
@@ -51,7 +51,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Held:
-    """What an attempt met: who holds the lock, and whether that one is known to live (else: look again)."""
+    """Result of an attempt: the holder of the lock, and whether it is known to be alive (if not: try again)."""
 
     by: str
     live: bool
@@ -60,14 +60,14 @@ class Held:
 
 @contextlib.contextmanager
 def holding(path: Path, purpose: str | None) -> Iterator[Lock]:
-    """Hold a lock for the length of the block; see `elastic.cube.ownership`.
+    """Hold a lock inside the block; see `elastic.cube.ownership`.
 
     Parameters
     ----------
     path
-        File of the lock; its folder is made where it is missing.
+        File of the lock; its folder is created if missing.
     purpose
-        What to wait for; None raises `RunBusy` if a living process has the lock.
+        Purpose of waiting, for messages; None raises `RunBusy` if a running process has the lock.
     """
     with translate_os_errors(path):
         lock = _acquire(Markers(path), purpose)

@@ -1,10 +1,10 @@
-"""A lock made of files alone, for file systems without `fcntl.flock` and beside it.
+"""Locks made of files only, for file systems without `fcntl.flock` and in addition to it.
 
 Each owner has a marker ``<lock>-owner.<number>``, which names it. A lock is free while none of its markers is live: an
-owner removes its marker at the end; that of a dead one is void (see `Markers.look`). Whoever finds all markers void
-creates the next number, which one contender alone can do (``O_EXCL``), and looks once more: if anything came in
-between, it withdraws. So the marker of a live owner is never replaced or renamed, and whoever becomes owner has seen
-all others that were there since before its own.
+owner removes its marker at the end; that of a dead process is void (see `Markers.look`). A contender that finds all
+markers void creates the next number, which only one can do (``O_EXCL``), and scans again: if there is a new marker, it
+withdraws. So the marker of a live owner is never replaced or renamed, and a new owner has seen all markers older than
+its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from elastic.cube.heartbeat import Watch
 from elastic.cube.owner import Owner
 
-#: Follows the name of the lock.
+#: Suffix after the name of the lock.
 SUFFIX = "-owner"
 
 

@@ -48,18 +48,18 @@ def _write(folder: Path, listed: Mapping[str, str]) -> None:
 
 
 def remove_seal(folder: Path) -> None:
-    """Take away the manifest: what ``cube.zarr`` holds no longer counts as sealed."""
+    """Remove the manifest: ``cube.zarr`` no longer counts as sealed."""
     with translate_os_errors(folder / FILE):
         (folder / FILE).unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each listed file; nothing where there is no manifest or it is damaged."""
+    """Return the SHA-256 of each listed file; empty if the manifest is missing or damaged."""
     return _parsed(_text(folder))[0]
 
 
 def check_manifest(folder: Path) -> Condition | None:
-    """Compare the manifest with its own checksum; None where there is no manifest."""
+    """Compare the manifest with its own checksum; None if there is no manifest."""
     if not (folder / FILE).exists():
         return None
     listed, is_checked = _parsed(_text(folder))
@@ -103,7 +103,7 @@ def missing_files(folder: Path, listed: Mapping[str, str]) -> list[str]:
 
 
 def verify_manifest(folder: Path) -> list[str]:
-    """Return what is wrong with a sealed cube, file by file; an empty list if nothing is.
+    """Verify a sealed cube and return its damaged, missing and extra files.
 
     Every file is read and its SHA-256 compared: "<path>: damaged", "… missing", or "… extra" for a file of
     ``cube.zarr`` that is not listed.

@@ -1,4 +1,4 @@
-"""Names of the cube: groups, dims, states and what no axis of a study may be called."""
+"""Names in the cube: groups, dims, states, and names reserved from axes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """State of one run at one epoch, as the cube's ``status`` says it.
+    """State of one run at one epoch, as in the cube's ``status``.
 
     >>> [f"{state.name.lower()}={state.value}" for state in Status]
     ['missing=0', 'done=1', 'diverged=2']
@@ -67,6 +67,6 @@ STATUS_ATTRS: Mapping[str, object] = {
     "flag_meanings": " ".join(state.name.lower() for state in Status),
 }
 
-#: What no axis of a study may be called: the cube uses these names itself. (Nor may an axis have the name of a group,
-#: a dim or a variable that a probe declares: `elastic.cube.assemble` refuses it.)
+#: Reserved names, which no axis of a study may have. (Names of groups, dims and variables that a probe declares are
+#: reserved, too; `elastic.cube.assemble` raises for them.)
 RESERVED: frozenset[str] = frozenset(COORDINATES) | frozenset(ALONG_DIMS.values()) | frozenset(UNDECLARED) | {STATUS}

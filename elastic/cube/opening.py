@@ -1,4 +1,4 @@
-"""Opening a sealed cube: lazily, and held to the manifest that it was opened with."""
+"""Opening a sealed cube lazily; every file is checked against the manifest on reading."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ mend()
 
 
 def open_sealed(folder: Path) -> xr.DataTree:
-    """Return a sealed cube; its numbers are read when they are used.
+    """Open a sealed cube lazily.
 
-    Every file is compared with the manifest as it was when the cube was opened, whenever it is read: a damaged or
-    missing file, and a cube that was sealed since, raise and never give numbers.
+    Every file that is read is compared with the manifest from the time of opening: damaged or missing files, and a cube
+    that was sealed again, raise an error and never give values.
 
-    Plain xarray opens ``cube.zarr`` without this comparison. A tree that it has open gives the numbers of the cube that
-    it opened, or raises, whatever elastic does meanwhile (extend, seal again, repair, ``--restart``), and where a bit
-    of a chunk has flipped. It reads NaN where a chunk, or the whole store, is deleted by other means, and the numbers
-    of another store that is moved in the place of this one: only this function notices those.
+    Plain xarray opens ``cube.zarr`` without this comparison. Its open trees return the values of the cube that they
+    opened, or raise, whatever elastic does meanwhile (extend, seal again, repair, ``--restart``), also for flipped bits
+    in chunks. But they read NaN if a chunk, or the whole store, is deleted by other means, and other values if another
+    store replaces this one; only this function detects these cases.
 
-    A cube that an earlier version sealed is given the names, strings and attributes of today
-    (`elastic.cube.portable`); its files stay as they are.
+    Cubes of earlier versions get current names, strings and attributes (`elastic.cube.portable`); their files stay
+    unchanged.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def open_sealed(folder: Path) -> xr.DataTree:
         error = StudyError if without else DamagedCube
         raise error(f"`{CUBE}`", expected, found, repair_hint(folder), place=str(folder / (missing or [FILE])[0]))
     store = SealedStore(folder, listed)
-    store.read("zarr.json")  # names, shapes and attributes of all variables: looked at before Zarr stumbles on them
+    store.read("zarr.json")  # names, shapes and attributes of all variables: checked before Zarr fails on them
     return portable(open_store(store))
 
 
@@ -66,7 +66,7 @@ def open_store(store: Any) -> xr.DataTree:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Leave out what zarr-python says of the extensions of Zarr that a cube uses, and nothing else.
+    """Suppress zarr-python's warnings about the Zarr extensions that a cube uses.
 
     Strings of fixed width are an extension of its own, but only they come back as xarray plots them (those of any
     length, in cubes of earlier versions, are one too); every reader of today knows consolidated metadata: one request

@@ -1,4 +1,4 @@
-"""Zarr under ``python -O``: zarr-python up to 3.1.6 reads a group's metadata with an assertion, which ``-O`` drops."""
+"""Workaround for ``python -O``, which drops an assertion in which zarr-python up to 3.1.6 reads metadata of groups."""
 
 from __future__ import annotations
 

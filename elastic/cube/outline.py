@@ -1,4 +1,4 @@
-"""The cube that a study will fill: all groups, variables and labels, and no number."""
+"""The empty cube of a planned study: all groups, variables and labels, without values."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from elastic.cube.names import TRAINING
 def outline(
     runs: Sequence[tuple[Mapping[str, Scalar], Layout | None]], axes: Mapping[str, Sequence[Scalar]]
 ) -> xr.DataTree:
-    """Return the cube of planned runs before any of them has begun; its numbers are NaN and take no memory.
+    """Return the empty cube of planned runs; its values are NaN and take no memory.
 
     Parameters
     ----------
     runs
-        Each run's values on the axes, and what it will record; None where that is not known.
+        Each run's values on the axes, and its layout, or None if unknown.
     axes
         The values along each axis.
 
     Raises
     ------
     StudyError
-        As `elastic.cube.assemble`.
+        See `elastic.cube.assemble`.
     """
     grid = Axes(axes)
     cells = [

@@ -1,4 +1,4 @@
-"""Who holds a lock: a process on a machine, as it is written into a file, and whether that process still exists."""
+"""The owner of a lock: a process on a machine, stored in a file; and whether that process still exists."""
 
 from __future__ import annotations
 

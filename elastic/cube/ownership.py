@@ -1,9 +1,9 @@
-"""One process owns one run, and one at a time describes or seals a study: locks that a dead owner loses.
+"""Locks of runs and studies: one process owns a run, and one at a time describes or seals a study.
 
-The system holds a lock (`fcntl.flock`) where the file system can, and drops it with the process at once, however the
-process dies. Elsewhere (ENOLCK, EOPNOTSUPP, …) files hold it: an owner names itself in a marker and touches that once
-a second; a marker of a process of this machine that has ended is void at once, any other after `STALE` seconds without
-a touch. Both kinds have markers, so that machines of which only some can use `flock` respect each other's locks.
+If the file system supports it, the operating system holds the lock (`fcntl.flock`) and releases it when the process
+ends, for any reason. Otherwise (ENOLCK, EOPNOTSUPP, …) files hold it: an owner names itself in a marker and touches it
+once a second. The marker of a process of this machine is void as soon as the process has ended, any other after `STALE`
+seconds without a touch. Both kinds have markers, so that machines with and without `flock` respect each other's locks.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _HELD: dict[Path, Lock] = {}
 
 @contextlib.contextmanager
 def run_lock(folder: Path, *, wait: str | None = None) -> Iterator[Lock]:
-    """Own a run's folder (made where it is missing) for the length of the block.
+    """Own a run's folder, created if missing, inside the block.
 
     Parameters
     ----------
     folder
         Folder of the run.
     wait
-        What to wait for, completing "waiting to …"; None does not wait. Without `flock`, it takes a second to see
-        whether an owner lives, and up to `STALE` seconds to see that it does not.
+        Purpose of waiting, as the words after "waiting to"; None does not wait. Without `flock`, it takes a second to
+        see that an owner is alive, and up to `STALE` seconds to see that it is not.
 
     Raises
     ------
     RunBusy
-        If another living process owns it; the message tells which.
+        If another running process owns it; the message names it.
     StudyError
         If the folder cannot be written.
     """
@@ -58,7 +58,7 @@ def check_run_lock(folder: Path) -> None:
 
 @contextlib.contextmanager
 def study_lock(folder: Path) -> Iterator[Lock]:
-    """Own the description of a study (its folder is made where it is missing); waits for another owner.
+    """Own the description of a study, whose folder is created if missing; waits for another owner.
 
     Raises
     ------
@@ -71,17 +71,17 @@ def study_lock(folder: Path) -> Iterator[Lock]:
 
 @contextlib.contextmanager
 def waiting_lock(path: Path, purpose: str) -> Iterator[Lock]:
-    """Hold a lock for the length of the block; waits for another owner.
+    """Hold a lock inside the block; waits for another owner.
 
-    A wait of more than a second says on standard error for what and for whom; Ctrl-C ends it at once, whatever the
-    process does with Ctrl-C otherwise.
+    After a second of waiting a message on standard error names the purpose and the owner. Ctrl-C ends the wait at once,
+    even if the process handles Ctrl-C differently.
 
     Parameters
     ----------
     path
-        File of the lock; its folder is made where it is missing.
+        File of the lock; its folder is created if missing.
     purpose
-        What the lock is for, completing "waiting to …": "seal the cube".
+        Purpose of the lock, as the words after "waiting to": "seal the cube".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Cubes as every tool around xarray takes them: strings of fixed width, attributes that netCDF and Zarr hold.
+"""Conversion of cubes for all tools of xarray: strings of fixed width, attributes that netCDF and Zarr can store.
 
 xarray neither plots strings of any length (``StringDType``, objects) nor writes them to netCDF.
 """
@@ -16,7 +16,7 @@ from elastic.cube.attributes import storable
 
 
 def portable(tree: xr.DataTree) -> xr.DataTree:
-    """Return a cube, whichever version of elastic wrote it, with today's strings and attributes; no number is read.
+    """Return a cube of any version of elastic with current strings and attributes; reads no values.
 
     >>> old = xr.Dataset({"nc1": ((), 1.0, {"bounds": [0.0, "inf"]})})
     >>> portable(xr.DataTree(old))["nc1"].attrs

@@ -1,4 +1,4 @@
-"""What a record of a layout holds: its keys, a blank one, and a whole one from what was measured."""
+"""Contents of a record: its keys, a blank record, and a complete one from measured values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many records of one shape as columns of one table of bytes: where everything lies is found once, from a blank one."""
+"""Fast reading of many records with the same arrays, as columns of one table of bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 
 from elastic.cube.record import Array, encode
 
-#: Where the CRC-32 lies in the head of a member.
+#: Offset of the CRC-32 in the header of a member.
 _CHECKSUM = 14
 
 
 @dataclass(frozen=True)
 class Member:
-    """Where one array lies in a record.
+    """Position of one array in a record.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class Member:
     checksums: tuple[int, int]
 
 
-class Mould:
-    """Many records of one shape, read at once.
+class RecordTable:
+    """Reads many records with the same arrays at once.
 
-    Records that hold arrays of the same names, types and shapes differ only in the numbers and their checksums.
-    So one blank record tells where everything lies, and hundreds are read as columns of one table of bytes:
-    about 20 times faster than `decode` on each, with the same checks.
+    Records with arrays of the same names, dtypes and shapes differ only in the values and their checksums. The offsets
+    are found once, from a blank record, and hundreds of records are read as columns of one table of bytes: about 20
+    times faster than `decode` on each, with the same checks.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ class Mould:
 
     Examples
     --------
-    >>> mould = Mould({"loss": np.zeros(2)})
-    >>> mould.cast([encode({"loss": np.array([1.0, 2.0])}), encode({"loss": np.array([3.0, 4.0])})])
+    >>> table = RecordTable({"loss": np.zeros(2)})
+    >>> table.cast([encode({"loss": np.array([1.0, 2.0])}), encode({"loss": np.array([3.0, 4.0])})])
     {'loss': array([[1., 2.], [3., 4.]])}
-    >>> mould.cast([encode({"loss": np.zeros(3)})]) is None
+    >>> table.cast([encode({"loss": np.zeros(3)})]) is None
     True
     """
 
@@ -76,7 +76,7 @@ class Mould:
         self._heads = {key: _without_checksum(data[m.head : m.values]) for key, m in self.members.items()}
 
     def cast(self, records: Sequence[bytes]) -> dict[str, Array] | None:
-        """Return each array of n records, stacked [n, …]; None if a record is damaged or of another mould."""
+        """Return each array of n records, stacked [n, …]; None if a record is damaged or has other arrays."""
         if any(len(record) != self.size for record in records):
             return None
         table = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), self.size)

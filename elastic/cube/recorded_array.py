@@ -1,7 +1,7 @@
-"""One variable of a cube, read from the journals of its runs when it is used.
+"""Lazy reading of a variable of a cube from the journals of its runs.
 
-A record never changes once it is written, but a run may be removed, recorded anew, or compacted into one file. So each
-file is held to what it was when the cube was assembled: numbers are those of that moment, or reading them raises.
+Records never change, but a run may be removed, restarted, or compacted into one file. Each file is therefore compared
+with its state when the cube was assembled: values are those of that moment, or reading raises an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Variables that a later release defines otherwise, and whose earlier definition has another name since.
+"""Variables that a later release redefines, so that the earlier definition gets another name.
 
-A variable is what its ``formula`` says. A run that was begun by an earlier release is recorded to its end as it was
-begun; its numbers stand in the cube under the name that their formula has now, beside those of newer runs.
+A variable is defined by its ``formula``. A run started by an earlier release keeps its definitions to the end; in the
+cube its values have the current name of their formula, next to those of newer runs.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from elastic.cube.variable import Variable
 
 
 def formula_of(variable: Variable) -> str:
-    """Return what a variable says of itself; "" where it says nothing."""
+    """Return the formula of a variable, or ""."""
     return str(variable.attrs.get("formula", ""))
 
 
 def names_now(known: Iterable[Variable], today: Iterable[Variable]) -> dict[str, str]:
-    """Return the names, today, of variables whose formula has another name than it had; the others are left out.
+    """Return the current names of variables whose formula was renamed.
 
     Parameters
     ----------
     known
-        Variables of one group, as a run was begun with them.
+        Variables of one group when the run was started.
     today
-        Variables of the group as they are measured now.
+        Variables of the group in this release.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Putting a new store in the place of a sealed one, so that whoever has the old one open raises or is right.
+"""Replacing a sealed store such that readers of the old one raise an error or get correct values.
 
-Plain xarray reads a chunk by its path when a number is used: of a store that was replaced, it would read the new
-numbers under the old labels, and a chunk that is gone as NaN. Therefore
+Plain xarray reads chunks by path when values are used: from a replaced store it would read new values under old labels,
+and NaN for missing chunks. Therefore
 
 - the files are replaced one by one, never the folder: at no instant is a chunk missing;
 - a chunk whose variable has other numbers than before holds more bytes than any chunk that was there: Zarr cannot
@@ -29,8 +29,8 @@ MEMORY = ".sealed-chunks"
 def unseal(folder: Path) -> None:
     """Remove the manifest of a cube that is about to be replaced or withdrawn.
 
-    An empty folder ``cube.zarr.replaced-<pid>`` stays until a cube is sealed: it tells that the manifest was not lost,
-    but never written by a process that died on the way.
+    An empty folder ``cube.zarr.replaced-<pid>`` stays until a cube is sealed: it shows that the manifest was not lost,
+    but never written by a process that was killed before.
     """
     (folder / f"{CUBE}.replaced-{os.getpid()}").mkdir(exist_ok=True)
     sync_folder(folder)
@@ -39,7 +39,7 @@ def unseal(folder: Path) -> None:
 
 
 def is_left_unsealed(folder: Path) -> bool:
-    """Return whether whoever sealed the cube last, or withdrew it, has not come to the end."""
+    """Return whether the last process that sealed or withdrew the cube was killed before it finished."""
     return not (folder / FILE).exists() and any(
         any(folder.glob(f"{CUBE}.{what}-*")) for what in ("partial", "replaced")
     )
@@ -62,10 +62,10 @@ def replace_store(partial: Path, folder: Path) -> None:
 
 
 def withdraw_store(folder: Path) -> None:
-    """Leave nothing of ``cube.zarr`` that can be opened or read: whoever has it open raises, and reads no NaN.
+    """Make ``cube.zarr`` unreadable, so that its readers raise an error instead of reading NaN.
 
-    The manifest and the metadata of the root go first: without both there is no cube (`is_withdrawn`), whatever else a
-    process leaves that dies on the way.
+    The manifest and the metadata of the root are removed first: without both there is no cube (`is_withdrawn`), even if
+    the process is killed before the rest is removed.
     """
     cube = folder / CUBE
     if not cube.is_dir():
@@ -82,12 +82,12 @@ def withdraw_store(folder: Path) -> None:
 
 
 def is_withdrawn(folder: Path) -> bool:
-    """Return whether what a study has of a cube is only there so that its readers raise."""
+    """Return whether the remains of a study's cube exist only to make its readers raise."""
     return not (folder / FILE).exists() and not (folder / CUBE / METADATA).exists()
 
 
 def _separate(place: Path, before: StoredArray | None, now: StoredArray | None, sizes: ChunkSizes) -> None:
-    """Give a variable chunks that no reader of an earlier store takes for its own."""
+    """Rewrite a variable with chunks that readers of an earlier store cannot decode."""
     is_same_file = before is not None and now is not None and before.chunks_digest == now.chunks_digest
     if is_same_file or (before is None and not sizes.known):
         return

@@ -1,4 +1,4 @@
-"""``status.json`` in a run's folder: how far the run is, so that a study's status opens no record.
+"""``status.json`` in a run's folder: the progress of the run, so that a study's status needs no records.
 
 A run of a protocol writes it when it is taken up (under way, and in which environment) and when it ends; a Recorder
 when it records its first new epoch and when it closes.
@@ -38,7 +38,7 @@ ENDED = (Status.DONE.name.lower(), Status.DIVERGED.name.lower())
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Progress:
     epoch, epochs
         Last recorded epoch (None before the first) and last one planned (None if that is not known).
     report
-        What status.json says.
+        Contents of status.json.
     """
 
     state: str
@@ -97,12 +97,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """Return what a run's status.json says; nothing where there is none.
+    """Return the contents of a run's status.json; empty if there is none.
 
     Raises
     ------
     Damaged
-        If it is not as it was written, or is that of another run.
+        If it differs from what was written, or belongs to another run.
     """
     path = folder / FILE
     hint = "deleting it and running (or recording) the run again: its records are kept, and the file is written anew"
@@ -114,9 +114,9 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def read_progress(folder: Path) -> Progress:
-    """Return how far a run is, from its status.json and the names of its records.
+    """Return the progress of a run, from its status.json and the names of its records.
 
-    The layout is read only where status.json does not tell the planned epochs: files of earlier releases do not.
+    The layout is read only if status.json lacks the planned epochs, as in earlier releases.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""A sealed cube's files as a Zarr store that gives the bytes its manifest lists, or raises.
+"""A Zarr store for the files of a sealed cube that compares every file with the manifest.
 
-Zarr reads a missing chunk as NaN, and a chunk of a cube that was sealed since under the labels of the one that is open.
-This store holds the manifest as it was when the cube was opened and compares every file that is read with it.
+Zarr reads missing chunks as NaN, and chunks of a cube that was sealed again under the labels of the open one. This
+store keeps the manifest from the time of opening and compares every file with it on reading.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SealedStore(Store):
     folder
         Folder of the study.
     listed
-        What `elastic.cube.read_manifest` returned when the cube was opened: {path in the folder: SHA-256}.
+        Return value of `elastic.cube.read_manifest` at opening: {path in the folder: SHA-256}.
     """
 
     supports_writes = False
@@ -59,14 +59,14 @@ class SealedStore(Store):
         return f"<SealedStore of {self.folder / CUBE}>"
 
     def read(self, key: str) -> bytes | None:
-        """Return what a file holds; None for a file of metadata that is not part of the cube.
+        """Return the contents of a file; None for metadata files that are not part of the cube.
 
         Raises
         ------
         SealedAgain
-            If another cube has been sealed since, or this one has lost its seal.
+            If the cube has been sealed again or unsealed since.
         Damaged
-            If the file is not as the manifest says, is missing, or is not listed.
+            If the file differs from the manifest, is missing, or is not listed.
         """
         if key not in self.keys:
             if PurePosixPath(key).name in _OPTIONAL:
@@ -128,16 +128,16 @@ class SealedStore(Store):
             yield name
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Refuse: a sealed cube is only read."""
+        """Raise an error: sealed cubes are read-only."""
         self._check_writable()
 
     async def delete(self, key: str) -> None:
-        """Refuse: a sealed cube is only read."""
+        """Raise an error: sealed cubes are read-only."""
         self._check_writable()
 
 
 def repair_hint(folder: Path) -> str:
-    """Return what to do about a damaged cube."""
+    """Return the hint for a damaged cube."""
     return f"elastic verify --repair {quote(str(folder))}: it is sealed anew from the journals"
 
 

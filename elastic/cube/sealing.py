@@ -1,7 +1,7 @@
-"""The sealed cube: one Zarr store, built aside, verified, renamed into place, then listed in a manifest.
+"""Sealing the cube: building a Zarr store in a temporary folder, verifying and renaming it, writing the manifest.
 
-A cube counts as sealed once its manifest is there, which is written last. Whoever dies on the way leaves the
-journals, from which the same bytes are sealed again.
+A cube counts as sealed once it has a manifest, which is written last. If the process is killed before, the journals
+remain, from which the same bytes are sealed again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from elastic.errors import RecordsChanged, StudyError
 
 LOCK = ".sealing.lock"
 
-#: How often a cube is assembled whose records change while they are read.
+#: Number of attempts to assemble a cube whose records change while they are read.
 ATTEMPTS = 5
 
 #: A variable up to this size is one chunk, in bytes.
@@ -36,13 +36,13 @@ CHUNK = 8 * 2**20
 
 
 def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, extra: Iterable[Path] = ()) -> None:
-    """Write a cube to ``cube.zarr`` in a study's folder, with its manifest; the same tree gives the same bytes.
+    """Write a cube to ``cube.zarr`` in a study's folder, with its manifest; the result is deterministic.
 
     Parameters
     ----------
     tree
-        The cube, as `elastic.cube.assemble` returns it, or a function that returns it while no other process seals;
-        None: the sealed cube stays. Strings are written with fixed width.
+        The cube from `elastic.cube.assemble`, or a function that returns it, called while no other process seals; None
+        keeps the sealed cube. Strings are written with fixed width.
     folder
         Folder of the study. A cube sealed there before is replaced.
     extra
@@ -51,12 +51,12 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
     Raises
     ------
     StudyError
-        If what was written does not read back as the tree, or it cannot be written (disk full, …).
+        If the store does not read back as the tree, or cannot be written (disk full, …).
     """
     folder = Path(folder)
     with translate_os_errors(folder / CUBE):
         make_folder(folder)
-        # Whoever holds the lock may remove what another writer left half-made: it is a dead one's.
+        # The holder of the lock may remove unfinished files: their writers are dead.
         with waiting_lock(folder / LOCK, "seal the cube") as lock:
             built = _built(tree, folder)
             if built is None:
@@ -172,7 +172,7 @@ def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
 
 
 def _clear(folder: Path, *kinds: str) -> None:
-    """Remove what dead processes left of manifests and of stores."""
+    """Remove unfinished manifests and stores of killed processes."""
     remove_partials(folder, FILE)
     for kind in kinds:
         for path in folder.glob(f"{CUBE}.{kind}-*"):

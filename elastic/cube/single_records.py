@@ -1,4 +1,4 @@
-"""The records of a run that lie in one file an epoch, ``journal/000017.npz``: checked, and read many at once."""
+"""The records of a run in single files, one per epoch, ``journal/000017.npz``: checked, and read many at once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from elastic.cube.layout_file import cell_of
 from elastic.cube.names import STATUS, Status
 from elastic.cube.record import Array, decode, encode
 from elastic.cube.record_contents import blank_record, is_probed_key, is_scalar_key
-from elastic.cube.record_table import Mould
+from elastic.cube.record_table import RecordTable
 from elastic.errors import Damaged
 
 
 class SingleRecords:
     """The single-epoch files of one journal.
 
-    Every record names the cell of its run and its epoch. One that names others was moved here, and is refused; one that
-    names nothing is of an earlier release, and is read only in a run that such a release began.
+    Every record names the cell of its run and its epoch. Records that name others were moved here and are rejected;
+    those that name nothing are of an earlier release and accepted only in a run started by such a release.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class SingleRecords:
         self._cell = cell_of(run_folder)
 
     @cached_property
-    def moulds(self) -> dict[bool, Mould]:
+    def tables(self) -> dict[bool, RecordTable]:
         """Where everything lies in a record that is not probed and in one that is; a compacted run needs none."""
-        return {probed: Mould(blank) for probed, blank in self.blanks.items()}
+        return {probed: RecordTable(blank) for probed, blank in self.blanks.items()}
 
     def path(self, epoch: float) -> Path:
         """Return the file that holds an epoch's record."""
@@ -104,10 +104,10 @@ class SingleRecords:
     def stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
         """Return the records of some epochs, all probed or none, each variable stacked [epoch, …]."""
         bodies = [self._body(epoch, self._bytes(epoch), probed) for epoch in epochs]
-        block = None if None in bodies else self.moulds[probed].cast([body for body in bodies if body is not None])
+        block = None if None in bodies else self.tables[probed].cast([body for body in bodies if body is not None])
         if block is not None and np.isin(block[STATUS], (Status.DONE, Status.DIVERGED)).all():
             return block
-        # One of them is not as usual: read each by itself, which tells which one and what is wrong with it.
+        # One of them is unusual: read each separately to find which one is damaged.
         records = [self.read(epoch) for epoch in epochs]
         return {key: np.stack([record[key] for record in records]) for key in records[0]}
 
@@ -126,20 +126,20 @@ class SingleRecords:
         with readable(path), open_regular(path) as file:
             size, descriptor = os.fstat(file.fileno()).st_size, file.fileno()
 
-            def is_usual(mould: Mould) -> bool:
-                if size == mould.size:
+            def is_usual(table: RecordTable) -> bool:
+                if size == table.size:
                     return self.layout.cell is None
-                return self._label(epoch).fits(os.pread(descriptor, max(0, size - mould.size - DIGITS), mould.size))
+                return self._label(epoch).fits(os.pread(descriptor, max(0, size - table.size - DIGITS), table.size))
 
-            # A record of an open run may be probed or not: where its label is tells.
-            mould = next((mould for mould in self.moulds.values() if key in mould.members and is_usual(mould)), None)
-            if mould is None:
+            # A record of an open run may be probed or not: the position of its label shows which.
+            table = next((table for table in self.tables.values() if key in table.members and is_usual(table)), None)
+            if table is None:
                 return None
-            member = mould.members[key]
-            return mould.cast_member(key, os.pread(descriptor, member.stop - member.head, member.head))
+            member = table.members[key]
+            return table.cast_member(key, os.pread(descriptor, member.stop - member.head, member.head))
 
     def damaged(self, epoch: float, found: str) -> Damaged:
-        """Return the error of a record that is not as it was written."""
+        """Return the error of a damaged record."""
         hint = f"deleting {self.run_folder} and running again: this run is trained anew, the others are kept"
         return Damaged(f"the record of epoch {epoch}", "be whole", found, hint, place=str(self.path(epoch)))
 
@@ -161,7 +161,7 @@ class SingleRecords:
 
     def _body(self, epoch: float, data: bytes, probed: bool) -> bytes | None:
         """Return a record as it is without its label, None if it is not as usual."""
-        size = self.moulds[probed].size
+        size = self.tables[probed].size
         if len(data) == size:
             return data if self.layout.cell is None else None
         try:

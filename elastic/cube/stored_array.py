@@ -1,4 +1,4 @@
-"""One array of a Zarr store as files: its metadata, its chunks, and the same numbers in chunks of another shape."""
+"""One array of a Zarr store as files: its metadata and chunks, and rechunking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elastic.cube.streaming import regions
 
 METADATA = "zarr.json"
 
-#: What stands in place of a chunk that is gone: nothing that zstd decodes.
+#: Contents of a removed chunk, which zstd cannot decode.
 TOMBSTONE = b"This chunk belonged to a cube that was sealed before; open the cube again.\n"
 
 #: Bytes of an array that are in memory at once.
@@ -144,7 +144,7 @@ class StoredArray:
 def stored_arrays(store: Path) -> dict[str, StoredArray]:
     """Return the arrays of a store by their paths: those that have metadata, and those that the whole store lists.
 
-    Metadata that are damaged count as missing: an array of a store is told by its own ones or by those of the store.
+    Damaged metadata count as missing: an array has its own metadata, or is listed in those of the store.
     """
     found: dict[str, list[Metadata]] = {}
     for path in sorted(store.rglob(METADATA)):
@@ -166,7 +166,7 @@ def _listed(metadata: Metadata) -> Metadata:
 
 
 def _is_of_array(metadata: Any) -> bool:
-    """Return whether metadata tell all that this module reads of an array: no damaged ones do by chance."""
+    """Return whether metadata have all entries that this module uses; damaged ones have not."""
     try:
         chunks, itemsize = _chunks(metadata), _itemsize(metadata)
         return bool(

@@ -1,4 +1,4 @@
-"""Writing a cube whose numbers are read when they are used: block by block, a few chunks in memory at once."""
+"""Writing a lazily read cube block by block, with a few chunks in memory at a time."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int, block: i
     """
     lengths = [min(length, chunk) for length, chunk in zip(shape, chunks, strict=True)]
     for i in reversed(range(len(shape))):
-        room = (block or BLOCK) // max(1, math.prod(lengths) * itemsize)
-        lengths[i] = min(shape[i], lengths[i] * max(1, room))
+        factor = (block or BLOCK) // max(1, math.prod(lengths) * itemsize)
+        lengths[i] = min(shape[i], lengths[i] * max(1, factor))
     steps = [range(0, whole, max(1, length)) for whole, length in zip(shape, lengths, strict=True)]
     for starts in itertools.product(*steps):
         yield tuple(

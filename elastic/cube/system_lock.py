@@ -1,4 +1,4 @@
-"""Locks that the operating system holds and drops with their process (`fcntl.flock`)."""
+"""Locks of the operating system, released when their process ends (`fcntl.flock`)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def drop(kept: Kept | None) -> None:
 
 
 def _is_still_there(descriptor: int, path: Path) -> bool:
-    """Return whether a path still names an open file: whoever removed the folder took the lock with it."""
+    """Return whether a path still names an open file: removing the folder also removes the lock."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.stat())
     return False

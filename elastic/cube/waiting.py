@@ -1,4 +1,4 @@
-"""Waiting for another process: it says for what and whom, and Ctrl-C (SIGTERM, SIGHUP) ends it at once."""
+"""Waiting for another process, with messages; Ctrl-C (SIGTERM, SIGHUP) ends the wait at once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BETWEEN = 10.0
 
 
 class Wait:
-    """A wait, used as a context manager: while it lasts, the first Ctrl-C ends it.
+    """A wait that the first Ctrl-C ends; used as a context manager.
 
-    A study that trains takes the first Ctrl-C as a wish to stop after the epoch, and a notebook or a training loop may
-    do so too. A wait has nothing to finish. Ctrl-C is seen between two looks, so that no lock is half taken then; if
-    the process ignores Ctrl-C (``&`` in a script), it stays ignored.
+    While a study trains, the first Ctrl-C means to stop after the epoch, and a notebook or a training loop may handle
+    it similarly. A wait has nothing to finish. Ctrl-C takes effect between two attempts, so that no lock is acquired
+    partially; if the process ignores Ctrl-C (``&`` in a script), it stays ignored.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class Wait:
             signal.signal(number, before)
 
     def tell(self, message: str, whom: str) -> None:
-        """Say on standard error what is waited for, after a second, and again if it is for another."""
+        """Print the purpose and the owner to standard error after a second, and again if the owner changes."""
         now = time.monotonic()
         again = self._told is None or (whom != self._told[0] and now - self._told[1] >= _BETWEEN)
         if again and now - self._begun >= PATIENCE:

@@ -106,7 +106,7 @@ def prepare(
     """
     samples = _load(name, options, draws(seed, _DATA_SET))
     if classes is not None and superclasses is not None:
-        raise DataError("`data.classes`", "be left out beside data.superclasses", f"{list(classes)}",
+        raise DataError("`data.classes`", "be left out if data.superclasses is given", f"{list(classes)}",
                         "leaving it out: the classes in no super-class are not kept anyway")  # fmt: skip
     aside: Samples | None = None
     if unseen is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from; an archive tells it, since it holds no data.
+    """Source of a data set, which archives list because they contain no data.
 
     Attributes
     ----------

@@ -94,14 +94,14 @@ def chosen_axis(values: xr.DataArray, axis: str | None) -> str:
     Raises
     ------
     NotMeasured
-        If there is none beside the seed.
+        If there is none other than the seed.
     OptionError
         If the values have no such axis.
     """
     known = list(settings_axes(values))
     if not known:
         hint = "a study with a second axis (axes: in its protocol)"
-        raise NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint)
+        raise NotMeasured("`axis`", "be an axis of the study other than the seed", "seeds only", hint)
     if axis is not None and axis not in known:
         raise OptionError(
             "`axis`", "be an axis of the study", repr(axis), nearest(axis, known, fallback=" or ".join(known))

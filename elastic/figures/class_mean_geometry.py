@@ -190,8 +190,8 @@ def draw_matrices(drawn: Figure, grid: Sequence[Axes], matrices: Sequence[xr.Dat
 def name_classes(axes: Axes, labels: np.ndarray, *, below: bool, wide: bool) -> None:
     """Label every class if the labels fit, else none; also below the last matrix."""
     names = [literal(str(label)) for label in labels]
-    room = wide and len(names) <= NAMED and max(map(len, names)) <= SHORT
-    axes.set_xticks(range(len(names)) if room and below else [], names if room and below else [])
-    axes.set_yticks(range(len(names)) if room else [], names if room else [])
+    fits = wide and len(names) <= NAMED and max(map(len, names)) <= SHORT
+    axes.set_xticks(range(len(names)) if fits and below else [], names if fits and below else [])
+    axes.set_yticks(range(len(names)) if fits else [], names if fits else [])
     axes.tick_params(length=0, labelsize=9)
     axes.set_ylabel("class")

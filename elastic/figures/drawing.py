@@ -103,8 +103,8 @@ def why_left_out(error: ElasticError) -> str:
     'shows `class_cosine`, which this study does not record'
     >>> why_left_out(NotMeasured("`nc1`", "have a finite value", "none", hint))
     'shows `nc1`, which has no value yet'
-    >>> why_left_out(NotMeasured("`axis`", "be an axis of the study beside the seed", "seeds only", hint))
-    'shows an axis of the study beside the seed; this study has seeds only'
+    >>> why_left_out(NotMeasured("`axis`", "be an axis of the study other than the seed", "seeds only", hint))
+    'shows an axis of the study other than the seed; this study has seeds only'
     """
     if "variable" in error.expected:
         return f"shows {error.field}, which this study does not record"

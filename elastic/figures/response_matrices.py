@@ -80,7 +80,7 @@ def response_matrices(
     values = measured(values, "epoch", "layer", "stepped_class", "observed_class")
     rows = epochs if epochs is not None else evenly(values["epoch"].values, 2)
     most = LAYERS if is_short(values) else LAYERS_OF_NAMED
-    most = min(most, max(1, int((asked_width(PAGE) - REST - room_of(values)) / SIDE)))
+    most = min(most, max(1, int((asked_width(PAGE) - REST - label_space(values)) / SIDE)))
     columns = layers if layers is not None else evenly(values["layer"].values, most)
     mean = average(values)["estimate"].transpose(..., "stepped_class", "observed_class")
     chosen = [[select(select(mean, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
@@ -101,7 +101,7 @@ def longest(values: xr.DataArray) -> int:
     return max(len(str(label)) for label in values["observed_class"].values)
 
 
-def room_of(values: xr.DataArray) -> float:
+def label_space(values: xr.DataArray) -> float:
     """Return the space for the names of the classes in inches, at most a third of the figure."""
     return 0.0 if is_short(values) else min(0.062 * longest(values), asked_width(PAGE) / 3)
 
@@ -113,10 +113,10 @@ def draw_grid(chosen: Sequence[Sequence[xr.DataArray]], label: str) -> Figure:
     signed = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
     look = signed if low < 0 else {"cmap": SEQUENTIAL, "vmin": 0.0, "vmax": high}
     rows, columns = len(chosen), len(chosen[0])
-    room = room_of(chosen[0][0])
-    width = asked_width(PAGE if columns > 2 or room else COLUMN)
-    side = min((width - REST - room) / columns, 2.0)
-    drawn = canvas(width, rows * (side + 0.08) + 1.0 + room)
+    space = label_space(chosen[0][0])
+    width = asked_width(PAGE if columns > 2 or space else COLUMN)
+    side = min((width - REST - space) / columns, 2.0)
+    drawn = canvas(width, rows * (side + 0.08) + 1.0 + space)
     if isinstance(drawn, PaperFigure):
         drawn.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03)  # cells are square
     grid = drawn.subplots(rows, columns, squeeze=False)

@@ -161,8 +161,8 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    room = COLUMN_LETTERS // (max(map(len, spectra)) + HANDLE_LETTERS)
-    columns = {"ncols": min(4, max(1, room)), "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    per_row = COLUMN_LETTERS // (max(map(len, spectra)) + HANDLE_LETTERS)
+    columns = {"ncols": min(4, max(1, per_row)), "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
     axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
     return found
 

@@ -41,7 +41,7 @@ def _metric(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def dims_of(metric: Entry) -> list[str]:
-    """Return the dims of a metric's variable beside the axes of the study."""
+    """Return the dims of a metric's variable other than the axes of the study."""
     facts = metric.facts
     group = registry("probes").get(facts.group).facts if facts.group in registry("probes").names() else None
     shared = [dim for dim in getattr(group, "dims", ()) if dim in ("split", "layer")]

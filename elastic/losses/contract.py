@@ -126,8 +126,8 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     """
     entry = registry("losses").get(name)
     built: Loss = entry.function(**entry.complete(options or {}))
-    told = ", ".join(f"{option}={value!r}" for option, value in (options or {}).items())
-    return replace(built, name=f"{name}({told})" if told else name)
+    listed = ", ".join(f"{option}={value!r}" for option, value in (options or {}).items())
+    return replace(built, name=f"{name}({listed})" if listed else name)
 
 
 def by_norm(gradient: Tensor) -> LossGradient:

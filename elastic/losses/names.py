@@ -24,8 +24,8 @@ def name_of(loss: Any) -> str:
         own, options = type(loss).__name__, options_of(loss) if recognised(loss) else {}
     else:
         own, options = getattr(loss, "__name__", type(loss).__name__), {}
-    told = [f"{name}={_brief(value)}" for name, value in options.items() if not _is_plain(value, PLAIN.get(name, ...))]
-    return f"{own}({', '.join(told)})" if told else own
+    text = [f"{name}={_brief(value)}" for name, value in options.items() if not _is_plain(value, PLAIN.get(name, ...))]
+    return f"{own}({', '.join(text)})" if text else own
 
 
 def _is_plain(value: Any, plain: Any) -> bool:

@@ -105,7 +105,7 @@ def pair_slopes(similarity: Tensor, labels: Tensor) -> Tensor:
 
     Examples
     --------
-    Partner at 50 above the one stranger: p − 1 at the partner is −q.
+    Partner at 50 above the only negative: p − 1 at the partner is −q.
 
     >>> s = torch.tensor([[0.0, 50.0, 0.0], [50.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
     >>> [f"{slope:.3e}" for slope in pair_slopes(s, torch.tensor([0, 0, 1]))[0].tolist()]        # e⁻⁵⁰

@@ -1,4 +1,4 @@
-"""Collapse and elasticity of one's own arrays and models, without a protocol: arrays in, labelled datasets out."""
+"""Collapse and elasticity of given arrays and models, without a protocol; returns labelled datasets."""
 
 from elastic.measure.collapse import measure_collapse
 from elastic.measure.elasticity import measure_elasticity

@@ -51,8 +51,8 @@ def measure_collapse(
     ----------
     features
         {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
-        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" tells the
-        network's decisions: its columns are the sorted labels, or, if there are more, all the labels' positions.
+        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" defines the
+        network's decisions: its columns are the sorted labels, or, if there are more, all class indices.
         Or a model, any ``nn.Module``: it is read in evaluation mode and left as it was, also its random generators.
     labels
         Of arrays: [n] integers or strings, not necessarily 0 … K−1. Of a model: the loader, which has to give the same
@@ -65,7 +65,7 @@ def measure_collapse(
         default a model's own, where one ``nn.Linear`` makes its output of the last layer's features.
     rank_tolerance
         Directions of the class means count in nc1 and fuzziness where their singular value exceeds this share of the
-        largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` tells how many count.
+        largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` is their number.
     layers
         Of a model: submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto"
         for a readable set; `elastic.layers` shows what there is. A first "input" adds the inputs. The output layer has

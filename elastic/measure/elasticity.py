@@ -1,4 +1,4 @@
-"""Elasticity of one's own model, without a protocol: a module and samples in, a labelled dataset out."""
+"""Elasticity of a given module on given samples, without a protocol; returns a labelled dataset."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def measure_elasticity(
         later epoch for instance.
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
-        With the same samples as both, `elastic.analysis.similarity_clustering` finds classes that no label tells.
+        With the same samples as both, `elastic.analysis.similarity_clustering` finds classes without using labels.
     memory_budget
         Bytes that the probe may take.
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from elastic.probes.engines import EngineChoice
 from elastic.probes.verification import EngineCheck
 
-#: Attributes of modules that tell how a forward pass runs.
+#: Attributes of modules that affect a forward pass.
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -60,7 +60,7 @@ def remember(model: nn.Module, key: Hashable, kept: Known) -> None:
 
 
 def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
-    """Return what the numbers of a model and of samples are told apart by, a digest of the bytes of each tensor.
+    """Return digests of the bytes of each tensor of a model and of samples, to detect changes.
 
     >>> net = nn.Linear(2, 2)
     >>> first = numbers_of(net)
@@ -68,7 +68,7 @@ def numbers_of(model: nn.Module, *samples: Tensor) -> Hashable:
     >>> numbers_of(net) == first
     False
 
-    The order of the numbers counts, as `torch.hash_tensor` would not tell:
+    Depends on the order of values, unlike `torch.hash_tensor`:
 
     >>> numbers_of(net, torch.tensor([0.0, 1.0])) == numbers_of(net, torch.tensor([1.0, 0.0]))
     False
@@ -125,7 +125,7 @@ def _parts(module: nn.Module) -> Iterator[Any]:
 
 
 def _code(function: Any) -> Hashable:
-    # Identities are used again once their object is gone; of functions, the code tells more.
+    # Identities are used again once their object is gone; functions are compared by code.
     return id(function), getattr(function, "__code__", type(function))
 
 

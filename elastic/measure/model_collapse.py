@@ -1,4 +1,4 @@
-"""Collapse of one's own model, from a loader of any length: two passes, in memory for the class means and a batch."""
+"""Collapse of a given model on a loader of any length, in two passes; memory for the class means and one batch."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def nc1(statistics: ClassStatistics) -> Tensor:
     """NC1, within-class variability against the spread of the class means.
 
     tr(Σ_W Σ_B⁺)/K with Σ_W = (1/N) Σ_i (h_i - μ_k)(h_i - μ_k)ᵀ and Σ_B = MᵀM/K, M the rows μ_k - μ_G. With
-    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ² over the directions that count (class_mean_rank tells how many); NaN if the
+    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ² over the directions that count (class_mean_rank is their number); NaN if the
     class means coincide. A weak direction counts in full: within_between_ratio hardly sees it.
 
     Convention: samples weigh alike in Σ_W, classes weigh alike in Σ_B and in μ_G (the mean of class means);

@@ -34,7 +34,7 @@ def fine_locality(fine_updates: OfEach[UpdateResponse]) -> Tensor:
     r"""How much more a step moves samples of its own fine class than others of the same super-class.
 
     $\operatorname{mean}_f S_{ff} / \operatorname{mean}_{f \ne g} S_{fg}$, [K], S the relative_similarity between the
-    fine classes of a super-class; above 1, the layer is locally elastic for classes that it was not told.
+    fine classes of a super-class; above 1, the layer is locally elastic for classes that it is not trained on.
 
     Convention: as locality; NaN for a super-class of one fine class.
 

@@ -37,7 +37,7 @@ class FineFeatures:
 
 
 def of_each(readings: OfEach[Reading], value: Callable[[Reading], float]) -> Tensor:
-    """Return a number of each super-class [K], NaN where there is nothing to tell apart.
+    """Return a value for each super-class [K]; NaN for a single fine class.
 
     >>> of_each(["ab", None], len).tolist()
     [2.0, nan]

@@ -21,7 +21,7 @@ def class_mean_spectrum(statistics: ClassStatistics) -> Tensor:
     """Singular values σ_1 ≥ … ≥ σ_K of the K×d matrix of class means [K].
 
     Where a layer has collapsed onto n samples a class, the features of all samples have the singular values √n σ_r:
-    for logits those that `elastic.theory.mse_factor_model` tells. `mse_factor_layer` tells σ_r itself, of any layer.
+    for logits those of `elastic.theory.mse_factor_model`. `mse_factor_layer` returns σ_r itself, for any layer.
 
     Convention: the class means as they are, not centred; 0 beyond d where d < K.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import TypeVar
 
 import torch
@@ -69,13 +69,18 @@ class UpdateResponse:
 
     def over_pairs(self, values: Tensor) -> Tensor:
         """Return the [K, K] means of values [J, M] over the counted pairs of two classes (NaN if none)."""
+        rows, columns, pairs = self._pairs
+        return rows.T @ torch.where(self.counted, values, 0.0) @ columns / pairs
+
+    @cached_property
+    def _pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Members of the stepped and of the observed classes, and numbers of counted pairs: all means share them."""
         rows, columns = self.members(self.stepped), self.members(self.observed)
-        total = rows.T @ torch.where(self.counted, values, 0.0) @ columns
-        return total / not_zero(rows.T @ self.counted.double() @ columns)
+        return rows, columns, not_zero(rows.T @ self.counted.double() @ columns)
 
     def over_stepped(self, values: Tensor) -> Tensor:
         """Return the means of values [J] or [J, K] over the stepped samples of each class: [K] or [K, K]."""
-        rows = self.members(self.stepped)
+        rows = self._pairs[0]
         known = ~values.isnan()
         count = rows.T @ known.double()
         return rows.T @ torch.where(known, values, 0.0) / not_zero(count)

@@ -99,7 +99,7 @@ def layer_peeled(task: Task, *, width: Width, e_h: Energy = 1.0, e_w: Energy = 1
     0.25
     """
     if task.labels is None:
-        raise ModelError("model `layer_peeled`", "know the train labels", "none", "elastic run, which tells them")
+        raise ModelError("model `layer_peeled`", "know the train labels", "none", "elastic run, which passes them")
     classifier = nn.Linear(width, task.classes, bias=False)
     nn.init.normal_(classifier.weight, std=scale)
     return LayerPeeled(free_features(task, width, scale), classifier, task.labels.cpu(), e_h, e_w)

@@ -102,7 +102,7 @@ def _elasticity(held: Holdings) -> Iterator[Cell]:
         yield code(f"study.plot.locality_collapse({choice(held)})")
         yield markdown(
             "By how many probes changes of locality come before those of `nc1`, seed by seed; below 0 they come "
-            "after. A dozen probes tell little of it: only what the seeds agree on means anything."
+            "after. A dozen probes are few for this: rely only on what the seeds agree on."
         )
         yield code(f"cube.elastic.lead({choice(held)}).to_pandas()")
     if "relative_similarity" in held.variables:

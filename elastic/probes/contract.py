@@ -138,7 +138,7 @@ class Probe(ABC):
     Attributes
     ----------
     notes
-        What a user should be told since the last reading; the Recorder takes them.
+        Messages for the user since the last reading; the Recorder takes them.
     """
 
     def __init__(self) -> None:

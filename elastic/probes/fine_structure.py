@@ -26,7 +26,7 @@ UPDATES, FEATURES, INPUTS = "fine_updates", "fine_features", "fine_inputs"
 
 @dataclass(frozen=True)
 class FineProbe:
-    """Reads how a model tells apart fine classes that it was told as one.
+    """Reads how a model separates fine classes that it is trained on as one.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class FineProbe:
 
     @cached_property
     def parts(self) -> list[Samples | None]:
-        """Samples of each class as the network is told it; None where they are of one fine class."""
+        """Samples of each training class; None for a class of a single fine class."""
         labels, fine = self.samples.labels, self.samples.strata[0]
         members = [labels == label for label in range(len(self.samples.classes))]
         return [self.samples.take(mask) if len(fine[mask].unique()) > 1 else None for mask in members]

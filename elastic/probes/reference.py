@@ -34,8 +34,8 @@ from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, R
 #: Step sizes relative to the parameters, by precision, in the order in which they are tried: the first crosses hardly
 #: a kink of a large network and bends no slope; the others are for movements that drown in its rounding.
 SIZES = {torch.float64: (1e-8, 1e-6, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
-#: How far, in units of their rounding, parameters are that a type cannot tell from a model's own: more than the
-#: rounding of a layer's sums.
+#: Distance of nearby parameters from a model's own, in units of their rounding: more than the rounding of a layer's
+#: sums.
 NEARBY = 8
 
 #: Types that hold less than float64.
@@ -174,7 +174,7 @@ class _Steps:
         return {h: tuple((after[h] - before) / end for end, after in ends) for h, before in self.before.items()}
 
     def _agreeing(self, slopes: Mapping[str, tuple[Tensor, ...]], size: float) -> Decided:
-        """Return the mean slope of the layers where both sides agree and are told from rounding."""
+        """Return the mean slope of the layers where both sides agree and exceed rounding errors."""
         decided = {}
         for layer, (forwards, backwards) in slopes.items():
             central = (forwards + backwards) / 2
@@ -186,7 +186,7 @@ class _Steps:
     def _finite(self, size: float) -> tuple[Decided, set[str]]:
         """Return the differences along the step over its size, and the layers where these are rounding.
 
-        A discontinuous function may jump within the step, or just behind it: a step a little longer tells.
+        A discontinuous function may jump within the step, or just behind it: a slightly longer step shows it.
         """
         if size == 0:
             return {}, set(self.before)

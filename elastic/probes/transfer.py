@@ -1,4 +1,4 @@
-"""Features of classes that a network was not told, in the two parts of which transfer is measured."""
+"""Features of classes that a network is not trained on, in two disjoint parts for measuring transfer."""
 
 from __future__ import annotations
 

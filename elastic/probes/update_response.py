@@ -77,9 +77,9 @@ def update_responses(
         If the model cannot be probed, or not within the memory budget.
     """
     example = observed[0][:1]
-    with torch.no_grad(), probed(model):
-        flat_taps(model, example)
     if not isinstance(engine, EngineChoice):
+        with torch.no_grad(), probed(model):
+            flat_taps(model, example)
         layer = model.layer_of(loss.layer)
         engine = choose_engine(
             model, example, engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget

@@ -184,8 +184,8 @@ def errors_nearby(
     """Return the errors of a movement by the real steps of those nearby parameters that it agrees with best.
 
     An engine in float32 decides a unit whose input is zero but for rounding, or a pooling of two entries that are equal
-    but for rounding, in one way, and float64 in the other: then neither is wrong. Parameters that float32 hardly tells
-    from the model's own decide a tie in either way, and leave a wrong movement as wrong as it was.
+    but for rounding, in one way, and float64 in the other: then neither is wrong. Parameters that float32 hardly
+    distinguishes from the model's own decide a tie in either way, and leave a wrong movement as wrong as it was.
 
     Parameters
     ----------

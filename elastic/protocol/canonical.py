@@ -53,7 +53,7 @@ def explain_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
     >>> explain_difference({"data": {}}, {"data": {"per_class": 100}})
     ['data.per_class: nothing → 100']
     """
-    return [f"{path}: {_told(before)} → {_told(after)}" for path, before, after in _differences("", old, new)]
+    return [f"{path}: {_shown(before)} → {_shown(after)}" for path, before, after in _differences("", old, new)]
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -64,5 +64,5 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
         yield path, old, new
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "nothing" if value is _NOTHING else format_value(value)

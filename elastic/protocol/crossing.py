@@ -81,7 +81,7 @@ def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
                     if values == axis.labels == axis.values
                     else "another one for each place"
                 )
-                found.append(_problem(("axes", name, key), "hold nothing twice", format_value(values), hint))
+                found.append(_problem(("axes", name, key), "have no duplicates", format_value(values), hint))
                 break
     return found
 
@@ -95,7 +95,7 @@ def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[P
     for i, axis in unknown:
         known = list(axes.named)
         hint = nearest(axis, known, fallback=f"one of {', '.join(known)}" if known else "an axis of that name")
-        expected = "be an axis beside the seed" if axis == "seed" else "be an axis of the protocol"
+        expected = "be an axis other than the seed" if axis == "seed" else "be an axis of the protocol"
         yield _problem((*inner, i), expected, format_value(axis), hint)
     if unknown:
         return

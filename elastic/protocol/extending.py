@@ -57,7 +57,7 @@ def refuse_settings(path: Path, place: Place) -> None:
     """Raise a ProtocolError if a ``--set`` sets ``extends``, which is resolved before."""
     if path[0] == EXTENDS:
         raise ProtocolError(
-            f"`{EXTENDS}`", "stand in the protocol", "it after --set", "a file that says so (elastic new)",
+            f"`{EXTENDS}`", "be set in the protocol", "it after --set", "a file that says so (elastic new)",
             place=place.text,
         )  # fmt: skip
 

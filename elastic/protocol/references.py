@@ -47,6 +47,8 @@ def references() -> Mapping[str, Reference]:
 
     >>> references()["he2020local"].short
     'He and Su 2020'
+    >>> references()["dosovitskiy2021image"].short  # and others
+    'Dosovitskiy et al. 2021'
     """
     text = resources.files("elastic").joinpath("references.bib").read_text("utf-8")
     return {found[2]: _reference(found) for found in _ENTRY.finditer(text)}
@@ -55,12 +57,14 @@ def references() -> Mapping[str, Reference]:
 def _reference(found: re.Match[str]) -> Reference:
     fields = {name.lower(): plain(value) for name, value in _FIELD.findall(found[3])}
     people = fields.get("author", "").split(" and ")
+    more = people[-1] == "others"
+    people = people[:-1] if more else people
     family = [person.partition(",")[0] for person in people]
     year = fields.get("year", "")
-    short = f"{family[0]} et al." if len(family) > 2 else " and ".join(family)
+    short = f"{family[0]} et al." if more or len(family) > 2 else " and ".join(family)
     where = next((fields[name] for name in PLACES if name in fields), "")
     place = " ".join(filter(None, (where, fields.get("volume", ""))))
-    parts = (f"{'; '.join(people)} ({year})", fields.get("title", ""), place)
+    parts = (f"{'; '.join(people)}{' et al.' if more else ''} ({year})", fields.get("title", ""), place)
     text = " ".join(f"{part}." for part in parts if part)
     return Reference(found[2], f"{short} {year}", text, fields.get("doi", ""), found[0])
 

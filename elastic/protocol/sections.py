@@ -47,7 +47,7 @@ class Strict(pydantic.BaseModel):
 
 
 class Component(Strict):
-    """A registered function by name, with its options beside the name; a bare name stands for itself.
+    """A registered function given by name, or as a mapping of ``name`` and options.
 
     >>> Component.model_validate({"name": "mlp", "widths": [8]}).options
     {'widths': [8]}
@@ -88,7 +88,7 @@ def without_repeats(values: list[Any]) -> list[Any]:
         If two of them have one canonical form.
     """
     if len({canonical_json(value) for value in values}) < len(values):
-        raise ValueError("hold nothing twice")
+        raise ValueError("have no duplicates")
     return values
 
 
@@ -301,10 +301,10 @@ class ElasticityProbe(Strict):
     def _belongs_to_finite(cls, lr: float | None, info: ValidationInfo) -> float | None:
         update = info.data.get("update")
         if update == "finite" and lr is None:
-            raise ValueError("be given beside update: finite")
+            raise ValueError("be given with update: finite")
         if update == "first_order" and lr is not None:
             expected = "be left out, as a first-order response is per unit of learning rate (update: finite)"
-            raise Unfit(expected, "leaving it out, or update: finite beside it")
+            raise Unfit(expected, "leaving it out, or adding update: finite")
         return lr
 
 
@@ -344,7 +344,7 @@ class Probes(Strict):
 
     @property
     def asked(self) -> dict[str, dict[str, Any]]:
-        """Options of every probe that is asked for, by its name: collapse, elasticity, then others by the alphabet.
+        """Options of every enabled probe by name: collapse, elasticity, then the others in alphabetical order.
 
         >>> Probes.model_validate({"weights": {"per_class": 5}, "collapse": None, "elasticity": None}).asked
         {'weights': {'per_class': 5}}

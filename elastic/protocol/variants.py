@@ -168,7 +168,7 @@ class SectionVariants:
         read = self._read(at)
         if read is not None and canonical_json(read) != canonical_json(set_axes(section, axes, at)):
             last = list(axes)[-1]
-            expected = f"mean the same beside every value of {', '.join(name for name in axes if name != last)}"
+            expected = f"mean the same for every value of {', '.join(name for name in axes if name != last)}"
             error = ProtocolError(dotted(("axes", last)), expected, "a value that does not", "one axis for both")
             self._report(("axes", last), error)
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic._version import __version__
 from elastic.cube.checked_files import write_json
 from elastic.errors import Damaged
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.publishing.archive import open_archive
 from elastic.publishing.contents import CLAIMS
+from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, run_again, sample_of
 from elastic.publishing.unpacking import unpack
-from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared, compare_run
-from elastic.publishing.verdict_comparison import ComparedVerdict, compare_verdicts
+from elastic.publishing.variable_comparison import compare_run
+from elastic.publishing.verdict_comparison import compare_verdicts
 from elastic.publishing.verification import VerifiedArchive, verify_archive
 from elastic.study import Study
 from elastic.study.completeness import named
@@ -27,105 +26,11 @@ from elastic.study.executors.choice import chosen
 
 FILE = "reproduction.json"
 
+#: Parts of the environment that draw the first weights.
+DRAWING = ("torch", "device")
+
 #: Where reproductions lie unless told otherwise.
 FOLDER = Path("reproduced")
-
-
-@dataclass(frozen=True)
-class ReproducedRun:
-    """One run that was done again.
-
-    Attributes
-    ----------
-    coordinates
-        Where it stands in the cube.
-    environment
-        {name: (published, here)} of what differs; empty where bits are compared.
-    variables
-        How each variable compares.
-    seconds
-        (published, here); None where it is not known.
-    """
-
-    coordinates: Mapping[str, Any]
-    environment: Mapping[str, tuple[str, str]]
-    variables: tuple[Compared, ...]
-    seconds: tuple[float | None, float | None]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of variables with each outcome."""
-        words = [one.outcome for one in self.variables]
-        return {word: words.count(word) for word in dict.fromkeys(sorted(words))}
-
-    @property
-    def outcome(self) -> str:
-        """The worst of its variables."""
-        words = {one.outcome for one in self.variables}
-        return next((word for word in (DIFFERS, UNDECIDED, WITHIN, IDENTICAL) if word in words), UNDECIDED)
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What came of running an archive again.
-
-    Attributes
-    ----------
-    study, study_digest, archive_digest
-        Of what was reproduced.
-    folder
-        Of the study of the rerun.
-    total
-        Number of runs that the published study has.
-    sample
-        How the runs were chosen.
-    data
-        SHA-256 of the data, which are those of the archive.
-    runs, verdicts
-        How they compare.
-    """
-
-    study: str
-    study_digest: str
-    archive_digest: str
-    folder: Path
-    total: int
-    sample: str
-    data: tuple[str, ...]
-    runs: tuple[ReproducedRun, ...]
-    verdicts: tuple[ComparedVerdict, ...]
-
-    @property
-    def reproduced(self) -> bool:
-        """Whether every run is identical or within tolerance, and every verdict the same."""
-        same = all(run.outcome not in (DIFFERS, UNDECIDED) for run in self.runs)
-        return bool(self.runs) and same and all(verdict.same for verdict in self.verdicts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what reproduction.json holds."""
-        runs = [
-            {
-                "coordinates": dict(run.coordinates),
-                "outcome": run.outcome,
-                "compared": "bits" if not run.environment else "within tolerance",
-                "environment": {name: list(pair) for name, pair in run.environment.items()},
-                "seconds": list(run.seconds),
-                "variables": [asdict(one) for one in run.variables],
-            }
-            for run in self.runs
-        ]
-        return {
-            "study": self.study,
-            "study_digest": self.study_digest,
-            "archive_digest": self.archive_digest,
-            "elastic_version": __version__,
-            "reproduced": self.reproduced,
-            "runs_of_the_study": self.total,
-            "sample": self.sample,
-            "data": list(self.data),
-            "runs": runs,
-            "verdicts": [{**asdict(one), "same": one.same} for one in self.verdicts],
-        }
 
 
 def reproduce(
@@ -136,6 +41,7 @@ def reproduce(
     out: Path | str | None = None,
     data: Path | str | None = None,
     allow: Sequence[str] = (),
+    within_tolerance: bool = False,
     watch: Watcher | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Reproduction:
@@ -156,6 +62,9 @@ def reproduce(
         Where the data are on this machine, for data of a folder or a file.
     allow
         Modules from which code may be imported. The archive holds none: nothing of it is executed.
+    within_tolerance
+        Compare within tolerance, also in the same environment: a processor of the same capability can be another one,
+        for which libraries choose other kernels.
     watch, tell
         Are told of progress.
 
@@ -192,7 +101,7 @@ def reproduce(
         digests = check_data(cells, published)
         again = run_again(protocol, cells, Path(out or FOLDER), published, way, allow, watch or Watcher())
         tell("comparing the numbers")
-        found = _compared(study, again, cells, published, verified, digests)
+        found = _compared(study, again, cells, published, verified, digests, within_tolerance)
     write_json(again.folder / FILE, found.to_json())
     return found
 
@@ -213,6 +122,7 @@ def _compared(
     published: Mapping[str, Mapping[str, Any]],
     verified: VerifiedArchive,
     data: Sequence[str],
+    within_tolerance: bool,
 ) -> Reproduction:
     chosen_cells = {cell.digest for cell in cells}
     others = [cell["digest"] for cell in again.cells if cell["digest"] not in chosen_cells]
@@ -228,28 +138,25 @@ def _compared(
         total=len(study.cells),
         sample="all runs" if whole else f"{len(cells)} of {len(study.cells)} runs, drawn by the digest of the archive",
         data=tuple(data),
-        runs=tuple(_run(cube, rerun, cell, published, again) for cell in cells),
+        runs=tuple(_run(cube, rerun, cell, published, again, within_tolerance) for cell in cells),
         verdicts=tuple(compare_verdicts(study, told, cube, rerun, [cell.coordinates for cell in cells])),
     )
 
 
-def _run(cube: Any, rerun: Any, cell: Cell, published: Mapping[str, Mapping[str, Any]], again: Study) -> ReproducedRun:
+def _run(
+    cube: Any,
+    rerun: Any,
+    cell: Cell,
+    published: Mapping[str, Mapping[str, Any]],
+    again: Study,
+    within_tolerance: bool,
+) -> ReproducedRun:
     before, now = published[named(cell.coordinates)], again.run_report(cell.digest)
     different = environment_differences(before.get("environment") or {}, now.get("environment") or {})
-    variables = tuple(compare_run(cube, rerun, cell.coordinates, bits=not different))
-    return ReproducedRun(dict(cell.coordinates), different, variables, (_seconds(before), _seconds(now)))
-
-
-def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return in what two environments differ on which bits depend; an unknown one differs from all.
-
-    >>> environment_differences({"torch": "2.13.0", "threads": "1"}, {"torch": "2.13.0", "threads": "2"})
-    {'threads': ('1', '2')}
-    >>> environment_differences({}, {"threads": "2"})
-    {'threads': ('not recorded', '2')}
-    """
-    told = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in {**before, **now}}
-    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
+    bits = not different and not within_tolerance
+    same_weights = different.keys().isdisjoint(DRAWING)
+    variables = tuple(compare_run(cube, rerun, cell.coordinates, bits=bits, same_weights=same_weights))
+    return ReproducedRun(dict(cell.coordinates), different, variables, (_seconds(before), _seconds(now)), bits)
 
 
 def _seconds(report: Mapping[str, Any]) -> float | None:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.analysis.epochs import epoch_label
-from elastic.publishing.reproduction import ReproducedRun, Reproduction
+from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction
 from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared
 from elastic.study.completeness import named
 
@@ -62,8 +62,10 @@ def _runs(found: Reproduction) -> Table:
 
 
 def _compared(run: ReproducedRun) -> str:
-    if not run.environment:
+    if run.bits:
         return "bits"
+    if not run.environment:
+        return "tolerance"
     changed = ", ".join(f"{name} {before} → {now}" for name, (before, now) in run.environment.items())
     return f"tolerance ({changed})"
 

@@ -140,7 +140,7 @@ def _unfolded(data: alt.Chart) -> alt.Chart:
         epoch="epochs[datum.e]",
         stepped="stepped[datum.s]",
         observed="observed[datum.o]",
-        told="'class ' + stepped[datum.s] + ' moves class ' + observed[datum.o] + ': ' + format(datum.v, '.3~g')",
+        sentence="'class ' + stepped[datum.s] + ' moves class ' + observed[datum.o] + ': ' + format(datum.v, '.3~g')",
     )
 
 
@@ -175,7 +175,7 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
     shown = _unfolded(data.transform_filter("datum.e == probe"))
     cells = (
         shown.mark_rect(cursor="pointer")
-        .encode(**channels, color=colour, tooltip=TOOLTIP, description="told:N")
+        .encode(**channels, color=colour, tooltip=TOOLTIP, description="sentence:N")
         .add_params(pair)
     )
     around = shown.transform_filter("datum.s == pair_s && datum.o == pair_o")
@@ -199,7 +199,7 @@ def _course(data: alt.Chart, epochs: list[float], top: float) -> Layers:
         "detail": "o:N",
         "color": colour,
         "tooltip": TOOLTIP,
-        "description": "told:N",
+        "description": "sentence:N",
     }
     others = lines.transform_filter("datum.role == 'other classes'").mark_line(strokeWidth=1, point={"size": 8})
     chosen = lines.transform_filter("datum.role != 'other classes'").mark_line(strokeWidth=2.5, point={"size": 35})

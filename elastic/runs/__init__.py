@@ -2,5 +2,5 @@
 
     cell -> data, model, trainer -> snapshots -> probes -> metrics -> record -> journal, checkpoint
 
-The only room that knows both tensors and cubes.
+The only package that uses both tensors and cubes.
 """

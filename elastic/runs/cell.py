@@ -24,7 +24,8 @@ from elastic.runs.scalars import EVALUATED
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Snapshot, Trainer, train
 
-#: Seconds between two checkpoints of a run at least, where the epochs in between can be trained again bit by bit.
+#: Seconds of the processor between two checkpoints of a run at least, where the epochs in between can be trained again
+#: bit by bit.
 BETWEEN_CHECKPOINTS = 0.5
 
 
@@ -51,7 +52,7 @@ def run_cell(
     device
         Overrides the protocol's ``training.device``.
     watch
-        Is told of progress.
+        Progress callback.
     stop
         Asked after every epoch that is committed.
     has_ended
@@ -94,7 +95,7 @@ def run_cell(
 
 
 def between_checkpoints(settings: Settings, device: torch.device) -> float:
-    """Return how many seconds a run may train without a checkpoint.
+    """Return how many seconds of the processor a run may take without a checkpoint.
 
     Where a training is the same whenever it is repeated, a process that dies loses the epochs since the last
     checkpoint and no more: they are trained again and compared with their records. Elsewhere the comparison would fail,
@@ -120,7 +121,7 @@ class Commit:
     check_owned
         Raises if another process has taken the run over.
     between
-        Seconds between two checkpoints at least; the first and the last epoch always have one.
+        Seconds of the processor between two checkpoints at least; the first and the last epoch always have one.
     """
 
     trainer: Trainer
@@ -134,7 +135,7 @@ class Commit:
     _saved_at: float = field(default=-math.inf, init=False)
 
     def __call__(self, snapshot: Snapshot) -> Recorded:
-        """Commit an epoch; whoever dies before its checkpoint replays it and compares."""
+        """Commit an epoch; after a crash before its checkpoint it is replayed and compared."""
         self.check_owned()
         asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
         told: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
@@ -149,7 +150,7 @@ class Commit:
         )
         self._is_saved = False
         is_last = recorded.diverged or snapshot.epoch == self.trainer.epochs
-        if is_last or time.monotonic() - self._saved_at >= self.between:
+        if is_last or time.process_time() - self._saved_at >= self.between:
             self.save()
         return recorded
 
@@ -159,7 +160,7 @@ class Commit:
             return
         with self.recorder.timed("writing"):
             save_checkpoint(self.folder, self.digest, self.trainer.state_dict(), self.environment)
-        self._is_saved, self._saved_at = True, time.monotonic()
+        self._is_saved, self._saved_at = True, time.process_time()
 
     def resume(self, watch: Watcher) -> None:
         """Load the checkpoint, if there is one, and compare it with the journal and with this machine.

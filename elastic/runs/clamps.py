@@ -24,7 +24,7 @@ def clamps(setup: Setup, protocol: Protocol) -> list[str]:
     setup
         Of the first run; runs with other data are not looked at.
     protocol
-        Of the study. Defaults that are cut are not told: that they suit any data is their purpose.
+        Of the study. Clamped defaults are not reported: they are meant to suit any data.
     """
     first = protocol.cells[0].settings
     found: dict[str, None] = {}

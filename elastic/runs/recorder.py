@@ -1,4 +1,4 @@
-"""The recorder of one run: the only writer of records, whoever trains.
+"""The recorder of one run: the only writer of records, for built-in and external training.
 
 At each epoch it takes the training's scalars, evaluates loss and accuracy unless they are given, reads the probes where
 the epoch is due, and appends one record to the run's journal. It needs a model and samples, no trainer.
@@ -78,7 +78,7 @@ class RunRecorder:
     seconds
         Time spent, by part.
     notes
-        What a user should be told; the caller takes them with `take_notes`.
+        Messages for the user; the caller takes them with `take_notes`.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class RunRecorder:
         return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
 
     def resume(self, epoch: float) -> None:
-        """Continue at an epoch: read the journal once, and tell the probes what was recorded before that epoch.
+        """Continue at an epoch: read the journal once, and pass the earlier records to the probes.
 
         Raises
         ------

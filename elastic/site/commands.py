@@ -12,7 +12,7 @@ from elastic.site.markup import code, escaped, heading, table
 
 @dataclass(frozen=True)
 class Command:
-    """One command, as its ``--help`` tells of it.
+    """Documentation of one command, from its ``--help``.
 
     Attributes
     ----------

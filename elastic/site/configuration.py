@@ -6,6 +6,11 @@ from typing import Any
 
 import elastic
 
+#: Names of unions that signatures keep as they are written.
+ALIASES = (
+    "ArrayLike", "ClassNames", "Classifier", "Forward", "Given", "Labelled", "LossLike", "Output", "Position",
+)  # fmt: skip
+
 SETTINGS: dict[str, Any] = {
     "project": "elastic",
     "author": "The elastic developers",
@@ -13,6 +18,7 @@ SETTINGS: dict[str, Any] = {
     "version": elastic.__version__,
     "release": elastic.__version__,
     "language": "en",
+    "smartquotes": False,  # options of commands begin with two hyphens
     "extensions": [
         "myst_parser",
         "sphinx.ext.autodoc",
@@ -37,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     "autodoc_member_order": "bysource",
     "autodoc_typehints": "signature",
     "autodoc_preserve_defaults": True,
+    "autodoc_type_aliases": {name: name for name in ALIASES},
     "autosummary_generate": False,
     "numpydoc_show_class_members": False,
     "numpydoc_class_members_toctree": False,

@@ -1,4 +1,4 @@
-"""What every page of a registry tells of an entry: its text, its options, and lines to copy."""
+"""Documentation of one registry entry: its text, options, and lines to copy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 from elastic.listing.lines import lines_of
 from elastic.listing.options import Option, options_of
-from elastic.protocol.references import references
 from elastic.registry import Entry
-from elastic.site.markup import code, escaped, heading, prose, running, table
+from elastic.site.markup import code, escaped, examples, heading, prose, running, table
 
 #: What one of a kind is called in the name of a label: ``metric-nc1``.
 SINGULAR = {
@@ -42,19 +41,13 @@ def link(kind: str, name: str) -> str:
     return f":ref:`{name} <{label_of(kind, name)}>`"
 
 
-def paper(key: str) -> str:
-    """Return a link to a paper as text cites it; the key itself where there is no such paper."""
-    known = references().get(key)
-    return f":ref:`{known.short} <paper-{key.lower()}>`" if known else escaped(key)
-
-
 def entry_section(entry: Entry, facts: Sequence[tuple[str, str]] = (), level: int = 1) -> str:
     """Return the section of a registered function.
 
     Parameters
     ----------
     entry
-        Told.
+        The registered function.
     facts
         Names and markup of what is known of it.
     level
@@ -63,8 +56,9 @@ def entry_section(entry: Entry, facts: Sequence[tuple[str, str]] = (), level: in
     language = {"metrics": "python", "figures": "text"}.get(entry.kind, "yaml")
     parts = [
         heading(entry.name, level, label_of(entry.kind, entry.name)),
-        prose(entry.docstring),
+        prose(entry.docstring, examples=False),
         table(facts, widths="16 84", kind="facts"),
+        examples(entry.docstring),
         options_table(options_of(entry) if entry.kind != "metrics" else []),
         code(lines_of(entry), language) if entry.kind not in ("metrics", "figures") else "",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from elastic.figures.contract import SHARED_TYPES
 from elastic.listing.lines import lines_of
 from elastic.listing.options import options_of
 from elastic.registry import Entry, registry
@@ -14,8 +15,8 @@ from elastic.site.markup import code, heading, prose
 #: Folder of pictures beside the pages: ``<figure>.png``.
 PICTURES = "gallery"
 
-#: The protocol whose study a picture shows; the others are of the quickstart.
-SHOWN = {"axis_comparison": "parameter_wise_decay"}
+#: The study that a picture shows: that of a tutorial. The others are of the quickstart.
+SHOWN = {"axis_comparison": "decay"}
 
 
 def pages(sources: Path) -> Iterator[tuple[str, str]]:
@@ -27,11 +28,13 @@ def pages(sources: Path) -> Iterator[tuple[str, str]]:
         Folder of the pages, with that of the pictures.
     """
     opening = (
-        "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. Every figure takes "
-        "``width``, ``caption``, ``ax`` and ``theme``. The studies shown are those of ``elastic run quickstart`` and "
-        "``elastic run parameter_wise_decay``."
+        "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. The studies shown are "
+        "those of ``elastic run quickstart`` and of :doc:`the tutorial </tutorial_protocol>`; pictures of a dark page "
+        "are drawn with ``--theme dark``. Every figure takes these options:"
     )
-    sections = [_figure(entry, sources) for entry in registry("figures")]
+    entries = list(registry("figures"))
+    shared = [option for option in options_of(entries[0]) if option.name in SHARED_TYPES]
+    sections = [options_table(shared), *(_figure(entry, sources) for entry in entries)]
     yield "reference/figures.rst", page_of("Figures", opening, sections, "figures")
 
 
@@ -39,13 +42,17 @@ def _figure(entry: Entry, sources: Path) -> str:
     picture = sources / PICTURES / f"{entry.name}.png"
     study = f"results/{SHOWN.get(entry.name, 'quickstart')}"
     command, python = (line.replace("STUDY", study) for line in lines_of(entry))
-    shown = f".. image:: /{PICTURES}/{picture.name}\n   :alt: {entry.summary}" if picture.is_file() else ""
+    shown = [
+        f".. image:: /{PICTURES}/{name}\n   :alt: {entry.summary}\n   :class: only-{theme}"
+        for theme, name in (("light", picture.name), ("dark", f"{entry.name}_dark.png"))
+        if picture.is_file()
+    ]
     parts = [
         heading(entry.name, 1, label_of("figures", entry.name)),
         prose(entry.docstring),
-        shown,
+        *shown,
         code([command], "bash"),
         code([f'study = elastic.open_study("{study}")', python], "python"),
-        options_table(options_of(entry)),
+        options_table([option for option in options_of(entry) if option.name not in SHARED_TYPES]),
     ]
     return "\n\n".join(part for part in parts if part)

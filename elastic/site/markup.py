@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from elastic.protocol.references import references
+
 #: Characters that underline headings, from the title of a page down.
 LEVELS = "=-~^"
 
 #: A heading of a section of a docstring, underlined.
 _SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 
-#: Code in one or two backticks and mathematics between dollars, which keep what they hold.
-_MARKED = re.compile(r"``(.+?)``|`([^`]+)`|\$([^$\n]+)\$", re.DOTALL)
+#: Code in one or two backticks and mathematics between dollars, which keep what they hold; and cite keys.
+_MARKED = re.compile(r"``(.+?)``|`([^`]+)`|\$([^$\n]+)\$|(\(?)\b([a-z]+(?:19|20)\d\d[a-z]+)\b", re.DOTALL)
 
 #: What stands below or above the line: in a formula after anything, in running text after one letter or a norm.
 _ANY_INDEX = re.compile(r"([_^])(\{[^{}]*\}|[^\W_]+|[*⊥∞])")
@@ -101,10 +103,22 @@ def _plain_before(text: str) -> str:
 
 
 def _kept(found: re.Match[str]) -> str:
-    literal, name, mathematics = found.groups()
+    literal, name, mathematics, bracket, key = found.groups()
+    if key is not None:
+        return bracket + paper(key, as_key=bool(bracket))
     if mathematics is not None:
         return f":math:`{mathematics}`"
     return f"``{literal}``" if literal is not None else f"`{name}`"
+
+
+def paper(key: str, *, as_key: bool = False) -> str:
+    """Return a link to a paper as text cites it, or as its cite key; the key itself where there is no such paper.
+
+    >>> paper("he2020local"), paper("nobody2020nothing")
+    (':ref:`He and Su 2020 <paper-he2020local>`', 'nobody2020nothing')
+    """
+    known = references().get(key)
+    return f":ref:`{key if as_key else known.short} <paper-{key.lower()}>`" if known else escaped(key)
 
 
 def prose(docstring: str, *, examples: bool = True) -> str:
@@ -125,6 +139,11 @@ def prose(docstring: str, *, examples: bool = True) -> str:
     before = _SECTION.split(docstring.strip(), maxsplit=1)[0]
     told = (paragraph(part) for part in re.split(r"\n[^\S\n]*\n", before.strip("\n")) if part.strip())
     return "\n\n".join(part for part in told if examples or not part.startswith(">>>")).strip()
+
+
+def examples(docstring: str) -> str:
+    """Return the examples of a docstring that stand before its first section."""
+    return "\n\n".join(part for part in prose(docstring).split("\n\n") if part.startswith(">>>"))
 
 
 def paragraph(text: str) -> str:

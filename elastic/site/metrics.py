@@ -7,8 +7,8 @@ from itertools import groupby
 
 from elastic.listing.facts import bounds_in_words, dims_of
 from elastic.registry import Entry, registry
-from elastic.site.entries import entry_section, link, page_of, paper, summaries
-from elastic.site.markup import formula, table
+from elastic.site.entries import entry_section, link, page_of, summaries
+from elastic.site.markup import formula, paper, table
 
 
 def pages() -> Iterator[tuple[str, str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import elastic
+from elastic import theory
 from elastic.protocol.shipped import shipped_protocols
 from elastic.registry import registry
 from elastic.site.entries import label_of
@@ -55,6 +58,25 @@ def _is_telling(kind: str, name: str) -> bool:
     return kind == "metrics" or "_" in name or name == "quickstart"
 
 
+@cache
+def python_names() -> frozenset[str]:
+    """Return names of the Python interface as pages write them: ``elastic.run``, ``measure_collapse``, ``seli``."""
+    told = {name for name in elastic.__all__ if "_" in name.strip("_") or name == "Recorder"}
+    return frozenset({f"elastic.{name}" for name in elastic.__all__} | told | set(theory.__all__))
+
+
+def target_of(code: str) -> str:
+    """Return what a piece of code in running text is the name of; "" where it is no name.
+
+    >>> target_of("nc1"), target_of("elastic.run"), target_of("elastic check STUDY"), target_of("x + 1")
+    ('nc1', 'elastic.run', 'command-check', '')
+    """
+    if code in labels() or code in python_names():
+        return code
+    command = re.match(r"elastic ([a-z]+)\b", code)
+    return f"command-{command[1]}" if command else ""
+
+
 def _link_code(document: nodes.document) -> None:
     from docutils import nodes
     from sphinx.addnodes import pending_xref
@@ -64,8 +86,8 @@ def _link_code(document: nodes.document) -> None:
         while around is not None:
             inside = inside or isinstance(around, nodes.reference | pending_xref | nodes.title)
             around = around.parent
-        if not inside and node.astext() in labels():
-            linked = pending_xref("", refdomain="", reftype="obj", reftarget=node.astext(), refwarn=True)
+        if not inside and (target := target_of(node.astext())):
+            linked = pending_xref("", refdomain="", reftype="obj", reftarget=target, refwarn=True)
             linked += node.deepcopy()
             node.replace_self(linked)
 
@@ -77,12 +99,17 @@ def _resolve(app: Sphinx, env: Any, node: Any, inside: nodes.Node) -> Any:
     name = node.get("reftarget", "")
     if node.get("reftype") != "obj":
         return None
-    if name in labels():
-        page, place, _ = env.domains.standard_domain.labels[labels()[name]]
+    known = env.domains.standard_domain.labels
+    if name.startswith("command-"):
+        if name not in known:  # no command, but a sentence that begins so
+            return inside
+        page, place, _ = known[name]
+    elif name in labels():
+        page, place, _ = known[labels()[name]]
     else:
         objects = env.domains.python_domain.objects
-        found = [one for one in objects if one.endswith(f".{name}") and not objects[one].aliased]
+        found = [one for one in objects if f".{one}".endswith(f".{name}") and not objects[one].aliased]
         if len(found) != 1:
-            return None
+            return inside if name in python_names() else None
         page, place = objects[found[0]].docname, objects[found[0]].node_id
     return make_refnode(app.builder, node["refdoc"], page, place, inside)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from elastic.registry import Entry, registry
-from elastic.site.entries import entry_section, page_of, paper, summaries
-from elastic.site.markup import escaped
+from elastic.site.entries import entry_section, page_of, summaries
+from elastic.site.markup import escaped, paper
 
 #: Kinds, with title and opening of their pages.
 KINDS = {

@@ -15,10 +15,10 @@ from elastic.protocol.later_components import options_of
 from elastic.protocol.shipped import shipped_protocols
 from elastic.protocol.text import read_text
 from elastic.registry import registry
-from elastic.site.entries import label_of, link, options_table, page_of, paper
-from elastic.site.markup import code, escaped, heading, running
+from elastic.site.entries import label_of, link, options_table, page_of
+from elastic.site.markup import code, escaped, heading, paper, running
 
-#: Comments are long where they tell what a run found; a page holds the beginning and links to the file.
+#: Comments with the results of a run are long; a page holds the beginning and links to the file.
 MOST = 12
 
 
@@ -29,14 +29,20 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _schema_page() -> str:
+    required = ", ".join(f"``{name}``" for name in sections() if _is_required(name))
     opening = (
-        "A protocol is a YAML file with the parts below, of which only ``name`` must be given. Unknown keys are "
+        f"A protocol is a YAML file with the parts below. Required are {required}. Unknown keys are "
         "refused with the nearest known one. ``elastic schema`` prints the JSON Schema, with which editors complete "
         "a file; ``elastic new FILE`` writes a file that names every option."
     )
     return page_of(
         "Protocol files", opening, [_section(name, part) for name, part in sections().items()], "protocol-files"
     )
+
+
+def _is_required(name: str) -> bool:
+    part = Protocol.model_fields.get(name)
+    return part is not None and part.is_required()
 
 
 def _section(name: str, section: Section) -> str:
@@ -77,6 +83,7 @@ def _protocol(name: str, path: Path) -> str:
         f"Runs: {len(protocol.cells):,}. Cites: {cites}." if cites else f"Runs: {len(protocol.cells):,}.",
         "Claims:\n\n" + "\n".join(claims) if claims else "",
         *(escaped(one) for one in comment_of(text)[:MOST]),
+        _folded(path.name, text),
     ]
     return "\n\n".join(part for part in parts if part)
 

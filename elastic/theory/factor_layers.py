@@ -1,4 +1,4 @@
-"""Every layer of a product of factors at its optimum, where `mse_factor_model` tells the whole."""
+"""Every layer of a product of factors at its optimum; `mse_factor_model` describes the product."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def minority_collapse_ratio(classes: int, majority_classes: int, e_h: float, e_w
     Returns
     -------
     float
-        R₀ ≥ 1. It grows with E_H E_W (at 0 nothing can be told apart, and R₀ = 1), about exponentially in
+        R₀ ≥ 1. It grows with E_H E_W (at 0 nothing is separable, and R₀ = 1), about exponentially in
         √(E_H E_W); infinite where it exceeds 1e300.
 
     Raises

@@ -1,4 +1,4 @@
-"""What a closed form tells: the least loss, and the geometry at which it is reached."""
+"""Result of a closed form: the minimal loss, and the geometry at which it is attained."""
 
 from __future__ import annotations
 

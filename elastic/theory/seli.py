@@ -28,7 +28,7 @@ def seli(per_class: Sequence[int]) -> Geometry:
     -------
     Geometry
         In the order of ``per_class``, at the scale at which the logits are Ẑ and both penalties are equal. Cosines
-        and ratios within each matrix are what the theorem tells.
+        and ratios within each matrix are given by the theorem.
 
     Raises
     ------

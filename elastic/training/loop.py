@@ -13,6 +13,7 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.losses import Loss
 from elastic.models.contract import TappedModel
+from elastic.models.fast_products import FastProducts
 from elastic.optimizers import needs_objective, step_of
 from elastic.training.objective import EVALUATION_BATCH, Objective
 from elastic.training.randomness import Randomness, deterministic_algorithms
@@ -29,10 +30,10 @@ class Snapshot:
     epoch
         Epochs trained so far.
     model
-        The live model: look, do not touch.
+        The model being trained; must not be modified.
     loss, accuracy
-        By split, of the model as it stands, in evaluation mode. A loss that couples the samples of a batch is told of
-        batches of its own (see `evaluate`), not of those that were trained on.
+        By split, of the current model in evaluation mode. A loss that couples the samples of a batch is evaluated on
+        separate batches (see `evaluate`), not on those of training.
     objective
         Mean train loss plus all penalties, and the cross-entropy of a classifier that the loss leaves out.
     lr
@@ -242,7 +243,8 @@ def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, f
     layer, output = model.layer_of(loss.layer), model.output
     counted = torch.zeros_like(total)
     for part in evaluation_batches(samples, spread=layer != output):
-        features = {output: model(part.inputs)} if layer == output else model.taps(part.inputs)
+        with FastProducts():
+            features = {output: model(part.inputs)} if layer == output else model.taps(part.inputs)
         labels, outputs = part.for_loss, features[output].reshape(len(part), -1)
         total += loss.per_sample(features[layer].reshape(len(part), -1), labels).double().sum()
         counted += len(part) if loss.counts is None else loss.counts(labels).double().sum()

@@ -45,7 +45,7 @@ class Objective:
     features
         λ of (λ/2) · mean over samples of ‖h‖², h the penultimate features.
     decay
-        λ of the (λ/2)‖θ‖² over all parameters that the optimiser adds by itself; `total` tells it, `batch` does not
+        λ of the (λ/2)‖θ‖² over all parameters that the optimiser adds by itself; `total` includes it, `batch` does not
         add it again.
     """
 

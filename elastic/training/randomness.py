@@ -59,7 +59,7 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
 
 
 def _use_deterministic_algorithms(wanted: bool) -> None:
-    """Do what torch's function of this name does, which loads the compiler (a second) to tell it as well."""
+    """Same as torch's function of this name, which also imports the compiler (a second) to configure it."""
     if "torch._dynamo" in sys.modules:  # so it is as soon as a model is to be compiled
         torch.use_deterministic_algorithms(wanted)
     else:

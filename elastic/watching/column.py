@@ -107,12 +107,12 @@ def _names(layers: Mapping[str, Points], width: int, most: int, colours: bool) -
     letters = max(6, min(16, (width + 2) // across - BESIDE))
     short = short_names(list(layers), letters)
     lines, last = _lines(layers, LAYERS, LAYER_MARKS), [points[-1][1] for points in layers.values()]
-    told = []
+    text = []
     for place in shown:
         mark = Text("■ " if colours else f"{lines[place].mark} ", style=lines[place].colour)
-        told.append(mark.append(f"{short[place]:<{letters}} {_short(last[place]):>6}", style="default"))
-    deep = -(-len(told) // across)
-    return [Text("  ").join(told[row::deep]) for row in range(deep)]
+        text.append(mark.append(f"{short[place]:<{letters}} {_short(last[place]):>6}", style="default"))
+    deep = -(-len(text) // across)
+    return [Text("  ").join(text[row::deep]) for row in range(deep)]
 
 
 def _short(value: float) -> str:

@@ -99,11 +99,11 @@ def _heading(shown: Picture) -> Text:
 
 def _progress(shown: Picture, width: int) -> RenderableType:
     ended, under_way = sum(r.ended for r in shown.runs), sum(r.state == "under way" for r in shown.runs)
-    told = [f"{ended} of {len(shown.runs)} runs ended"]
-    told += [f"{under_way} under way"] if under_way else []
-    told.append("cube sealed" if shown.sealed else shown.left or "not sealed")
+    text = [f"{ended} of {len(shown.runs)} runs ended"]
+    text += [f"{under_way} under way"] if under_way else []
+    text.append("cube sealed" if shown.sealed else shown.left or "not sealed")
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(ProgressBar(total=1.0, completed=share_done(shown.runs), width=min(30, width // 4)), ", ".join(told))
+    table.add_row(ProgressBar(total=1.0, completed=share_done(shown.runs), width=min(30, width // 4)), ", ".join(text))
     return table
 
 

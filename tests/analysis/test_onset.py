@@ -171,7 +171,7 @@ def test_inward_collapse_is_seen_as_such():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"fraction": 0.5, "threshold": 0.1}, "`threshold` should stand alone"),
+        ({"fraction": 0.5, "threshold": 0.1}, "`threshold` should be given without a fraction"),
         ({"fraction": 0}, "`fraction` should be above 0 and at most 1; found 0"),
         ({"fraction": 1.5}, "`fraction` should be above 0 and at most 1"),
         ({"threshold": 0}, "`threshold` should be positive; found 0"),

@@ -15,6 +15,7 @@ from elastic.claims.contract import Evidence
 from elastic.claims.decision import judge, p_value
 from elastic.claims.multiplicity import holm
 from elastic.claims.verdicts import findings, fragile, left_out
+from elastic.errors import OptionError
 from elastic.registry import registry
 
 POSITIVE = (0.0, math.inf)
@@ -125,6 +126,16 @@ def test_bounded_variables_are_judged_about_their_typical_seed(seeds):
     effect = sim.evidence(cube, "below", variable="nc3_duality", threshold=typical)
     assert effect.shown(float(effect.effect.mean())) == pytest.approx(typical, rel=0.1)
     assert "typical seed" in effect.estimand
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("below", {"threshold": 4.5}), ("above", {"threshold": -1}), ("converges_to", {"value": 5, "tolerance": 0.1})],
+)
+def test_a_level_beyond_the_bounds_is_refused(name, options):
+    cube = sim.cube(nc3_duality=sim.values(np.array([[0.5, 0.6, 0.7]]), bounds=["0.0", "4.0"]))
+    with pytest.raises(OptionError, match="be within the bounds of nc3_duality, 0 to 4"):
+        sim.evidence(cube, name, variable="nc3_duality", **options)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 4.0])

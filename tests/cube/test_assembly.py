@@ -195,7 +195,7 @@ def test_runs_that_do_not_stand_on_the_axes_are_refused(tmp_path, make_layout, w
 
 
 def test_two_runs_at_one_place_are_refused(tmp_path):
-    with pytest.raises(StudyError, match="two at one"):
+    with pytest.raises(StudyError, match="two runs with the same ones"):
         assemble([({"seed": 0}, tmp_path), ({"seed": 0}, tmp_path)], {"seed": [0]}, {})
 
 

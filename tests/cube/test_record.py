@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from elastic.cube.record import decode, encode
-from elastic.cube.record_table import Mould
+from elastic.cube.record_table import RecordTable
 
 SAMPLE = {"training/loss": np.array([1.5, np.nan]), "collapse/nc1": np.arange(6.0).reshape(2, 3), "status": np.int8(1)}
 
@@ -32,12 +32,12 @@ def test_numpy_reads_a_record_by_itself():
 
 
 def test_no_flipped_bit_gives_other_numbers():
-    data, mould = encode(SAMPLE), Mould(SAMPLE)
+    data, table = encode(SAMPLE), RecordTable(SAMPLE)
     caught = 0
     for bit in range(8 * len(data)):
         torn = bytearray(data)
         torn[bit // 8] ^= 1 << bit % 8
-        assert mould.cast([data, bytes(torn)]) is None
+        assert table.cast([data, bytes(torn)]) is None
         if bit % 7 == 0:  # slower: every seventh bit hits every byte of the heads, the numbers and the directory
             try:
                 read = decode(bytes(torn))
@@ -60,7 +60,7 @@ def test_no_torn_record_is_read():
     for length in range(0, len(data), 5):
         with pytest.raises(ValueError, match=r"."):
             decode(data[:length])
-        assert Mould(SAMPLE).cast([data[:length]]) is None
+        assert RecordTable(SAMPLE).cast([data[:length]]) is None
 
 
 def test_pickled_objects_are_neither_written_nor_read():
@@ -82,7 +82,7 @@ def test_many_records_at_once_read_as_each_by_itself(data):
         {key: np.asarray(generator.normal(size=shape) * 99).astype(dtypes[key]) for key, shape in shapes.items()}
         for _ in range(data.draw(st.integers(1, 4)))
     ]
-    read = Mould({key: np.zeros(shape, dtypes[key]) for key, shape in shapes.items()}).cast(
+    read = RecordTable({key: np.zeros(shape, dtypes[key]) for key, shape in shapes.items()}).cast(
         [encode(record) for record in records]
     )
     assert read is not None
@@ -90,7 +90,7 @@ def test_many_records_at_once_read_as_each_by_itself(data):
 
 
 def test_records_of_other_shapes_types_or_names_do_not_fit():
-    mould = Mould({"a": np.zeros((2, 3))})
-    assert mould.cast([encode({"a": np.ones((2, 3))})]) is not None
+    table = RecordTable({"a": np.zeros((2, 3))})
+    assert table.cast([encode({"a": np.ones((2, 3))})]) is not None
     for other in ({"a": np.ones((3, 2))}, {"a": np.ones((2, 3), "<i8")}, {"b": np.ones((2, 3))}):
-        assert mould.cast([encode(other)]) is None
+        assert table.cast([encode(other)]) is None

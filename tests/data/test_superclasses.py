@@ -180,7 +180,7 @@ def test_the_order_of_super_classes_in_a_file_has_no_meaning(tmp_path):
     [
         ("superclasses: {primary: [5, 8]}", "superclasses"),
         ("superclasses: {primary: [5, 8], auxiliary: []}", "superclasses.auxiliary"),
-        ("superclasses: {primary: [5, 8], auxiliary: [8]}", "hold nothing twice"),
+        ("superclasses: {primary: [5, 8], auxiliary: [8]}", "have no duplicates"),
         ("superclasses: {primary: [5, 8], auxiliary: [4]}, classes: [4, 5, 8]", "without data.classes"),
         ("superclasses: {primary: [5, 8.5], auxiliary: [4]}", "8.5"),
         ("superclasses: [[5, 8], [4]]", "superclasses"),

@@ -105,7 +105,7 @@ def test_one_seed_has_no_bars(cube_of):
 
 
 def test_a_study_without_an_axis_has_nothing_to_compare(cube):
-    with pytest.raises(NotMeasured, match="should be an axis of the study beside the seed; found seeds only"):
+    with pytest.raises(NotMeasured, match="should be an axis of the study other than the seed; found seeds only"):
         axis_comparison(cube)
 
 

@@ -28,7 +28,7 @@ def test_figures_that_show_nothing_are_left_out_and_told(study, capsys):
     assert stems & set(left) == set()
     assert {"depth_profile", "onset_map", "training_course"} <= stems
     assert left["response_matrices"].endswith("shows `relative_similarity`, which this study does not record")
-    assert left["axis_comparison"].endswith("shows an axis of the study beside the seed; this study has seeds only")
+    assert left["axis_comparison"].endswith("shows an axis of the study other than the seed; this study has seeds only")
 
 
 def test_each_figure_has_three_files_and_leaves_none_open(study):

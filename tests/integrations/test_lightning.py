@@ -156,8 +156,8 @@ def test_a_fit_gives_the_records_and_weights_of_a_plain_loop(tmp_path, plain):
 @pytest.mark.parametrize(
     ("options", "how"),
     [
-        ({"accumulate_grad_batches": 4}, {"accumulate": 4}),
-        ({"precision": "bf16-mixed"}, {"autocast": True}),
+        pytest.param({"accumulate_grad_batches": 4}, {"accumulate": 4}, marks=pytest.mark.long),
+        pytest.param({"precision": "bf16-mixed"}, {"autocast": True}, marks=pytest.mark.long),
         ({"precision": "bf16-mixed", "accumulate_grad_batches": 4}, {"autocast": True, "accumulate": 4}),
     ],
     ids=["accumulation", "mixed precision", "both"],

@@ -154,7 +154,11 @@ def test_a_training_gives_the_records_of_its_weights(tmp_path, kind):
 
 @pytest.mark.parametrize(
     "options",
-    [{"bf16": True}, {"gradient_accumulation_steps": 4}, {"bf16": True, "gradient_accumulation_steps": 4}],
+    [
+        pytest.param({"bf16": True}, marks=pytest.mark.long),
+        pytest.param({"gradient_accumulation_steps": 4}, marks=pytest.mark.long),
+        {"bf16": True, "gradient_accumulation_steps": 4},
+    ],
     ids=["mixed precision", "accumulation", "both"],
 )
 def test_the_trainer_keeps_its_ways_and_weights_are_measured_in_full_precision(tmp_path, options):

@@ -16,6 +16,8 @@ from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
 from elastic.probes.engines import choose_engine
 from elastic.probes.evaluation import probed
+from elastic.probes.structured import engine
+from elastic.probes.structured.paired import Unpaired
 from elastic.probes.structured.recording import Recording
 
 
@@ -173,3 +175,36 @@ def test_a_linear_layer_moves_as_its_closed_form_says():
     torch.testing.assert_close(block.moved["logits"] * block.scale[:, None, None], expected, rtol=1e-12, atol=1e-14)
     assert (block.moved["penultimate"] == 0).all()
     assert math.isclose(block.scale[0], torch.linalg.vector_norm(p[0]), rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_own_movements_are_those_that_all_pairs_have_among_them(name, monkeypatch):
+    model, stepped, observed = problem(name)
+    found = collected(list(blocks("structured", model, stepped, observed)))
+    asked = []
+
+    def all_pairs(steps):
+        asked.append(steps)
+        raise Unpaired
+
+    monkeypatch.setattr(engine, "paired", all_pairs)
+    expected = collected(list(blocks("structured", model, stepped, observed)))
+    assert asked
+    assert worst(found, expected) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("name", "one_pass"), [("mlp_relu", True), ("cnn", True), ("residual", False), ("attention", False)]
+)
+def test_own_movements_take_one_pass_where_each_layer_tells_its_samples_apart(name, one_pass, monkeypatch):
+    model, stepped, observed = problem(name)
+    passed = []
+    propagate = engine.propagate
+    monkeypatch.setattr(
+        engine,
+        "propagate",
+        lambda m, steps, x, **k: passed.append((len(x), steps.count)) or propagate(m, steps, x, **k),
+    )
+    next(blocks("structured", model, stepped, observed))
+    assert (J, 1) in passed
+    assert ((J, J) in passed) is not one_pass

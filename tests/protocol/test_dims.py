@@ -154,7 +154,7 @@ def test_what_never_runs_need_not_be_possible(files):
     ("changes", "place", "told"),
     [
         ({"together": {"size": ["wide", "rat"]}}, "together.size.1", "be an axis of the protocol; found 'rat'"),
-        ({"together": {"size": {"axes": ["wide", "seed"]}}}, "together.size.axes.1", "be an axis beside the seed"),
+        ({"together": {"size": {"axes": ["wide", "seed"]}}}, "together.size.axes.1", "be an axis other than the seed"),
         ({"together": {"size": ["wide"]}}, "together.size", "at least 2 items"),
         ({"together": {"size": ["wide", "norm"]}}, "together.size", "values each; found wide with 3, norm with 2"),
         ({"together": {"norm": ["wide", "rate"]}}, "together.norm", "have another name than an axis; found 'norm'"),
@@ -163,7 +163,7 @@ def test_what_never_runs_need_not_be_possible(files):
         ({"together": {"a": ["wide", "rate"], "b": ["rate", "wide"]}}, "together.b.0", "vary together with one group"),
         ({"together": {"size": {"axes": ["wide", "rate"], "labels": [1, 2]}}}, "together.size.labels",
          "one label for each of the 3 positions"),
-        ({"together": {}}, "axes.wide.values", "hold nothing twice"),
+        ({"together": {}}, "axes.wide.values", "have no duplicates"),
         ({"axes": {"rate": {"path": "optimizer.lr", "values": [1, 1, 0.5]}}}, "together.size",
          "differ at every position; found the values of position 0 at position 1 again"),
         ({"exclude": [{"nrm": "none"}]}, "exclude.0.nrm", "be an axis of the protocol; found 'nrm'; try 'norm'"),

@@ -155,7 +155,7 @@ def test_a_long_row_of_protocols_ends(folder):
 
 
 def test_extends_is_no_setting(folder):
-    with pytest.raises(ElasticError, match="--set extends=quickstart: `extends` should stand in the protocol"):
+    with pytest.raises(ElasticError, match="--set extends=quickstart: `extends` should be set in the protocol"):
         load_protocol(folder / "base.yaml", settings=["extends=quickstart"])
 
 

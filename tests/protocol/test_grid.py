@@ -143,12 +143,12 @@ def test_an_axis_may_give_what_the_section_lacks(files):
         ({"path": "name", "values": ["a"]}, "path", "lead into data, model"),
         ({"path": "optimizer..lr", "values": [1]}, "path", "lead into data, model"),
         ({"path": "optimizer.lr", "values": []}, "values", "at least 1 item"),
-        ({"path": "optimizer.lr", "values": [0.1, 0.1]}, "values", "nothing twice"),
-        ({"path": "optimizer.lr", "values": [1, 1.0]}, "", "nothing twice"),
+        ({"path": "optimizer.lr", "values": [0.1, 0.1]}, "values", "no duplicates"),
+        ({"path": "optimizer.lr", "values": [1, 1.0]}, "", "no duplicates"),
         ({"path": "optimizer.lr", "values": 1}, "values", "list"),
         ({"path": "model.widths", "values": [[1], [2]]}, "", "`axes.odd.labels` should be given"),
         ({"path": "model.widths", "values": [[1], [2]], "labels": ["a"]}, "", "one label for each"),
-        ({"path": "model.widths", "values": [[1], [2]], "labels": ["a", "a"]}, "labels", "nothing twice"),
+        ({"path": "model.widths", "values": [[1], [2]], "labels": ["a", "a"]}, "labels", "no duplicates"),
         ({"path": "model.widths", "values": [[1], [2]], "labels": ["a", 2]}, "labels", "all texts, all numbers"),
         ({"path": "data.per_class", "values": [None, 5]}, "", "`axes.odd.labels` should be given"),
         ({"path": "optimizer.lr", "value": [1]}, "value", "try 'values'"),
@@ -231,8 +231,8 @@ def test_an_axis_that_means_another_thing_beside_another_is_refused(files):
         "a": {"path": "probes", "values": probes, "labels": ["log", "linear"]},
         "b": {"path": "probes.at.name", "values": ["log", "linear"]},
     }}  # fmt: skip
-    assert "mean the same beside every value of a" in str(files.refuse(written))
-    assert "mean the same beside every value of whole" in str(files.refuse(with_axes("whole_optimizer", "method")))
+    assert "mean the same for every value of a" in str(files.refuse(written))
+    assert "mean the same for every value of whole" in str(files.refuse(with_axes("whole_optimizer", "method")))
 
 
 def test_a_study_has_at_most_100_000_runs(files):

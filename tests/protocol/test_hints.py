@@ -128,7 +128,7 @@ AXIS = "training:", "axes: {rate: {path: %s}}\ntraining:"
         ("training:", "probes: {collapse: {layers: [a]}}\ntraining:", "probes.collapse.layers",
          "one of per_class, splits, rank_tolerance"),
         ("training:", "probes: {elasticity: {update: first_order, lr: 0.1}}\ntraining:", "probes.elasticity.lr",
-         "leaving it out, or update: finite beside it"),
+         "leaving it out, or adding update: finite"),
         ("training:", "claims: [{name: below, metric: nc1, threshold: 1}]\ntraining:", "claims.0.metric", "'variable'"),
         ("training:", "claims: [{name: below, variable: nc1, threshold: 1, where: a=1}]\ntraining:", "claims.0.where",
          "{a: 1}"),

@@ -24,7 +24,7 @@ def told(error: ElasticError):
         ("  per_class: 20", "  classes: [3, 2.5]", "a.yaml:6:16",
          "`data.classes.1` should be a valid integer or a valid string; found 2.5; try 2"),
         ("  per_class: 20", "  classes: [3, 3]", "a.yaml:6:12",
-         "`data.classes` should hold nothing twice; found [3, 3]; try classes: [3, 8]"),
+         "`data.classes` should have no duplicates; found [3, 3]; try classes: [3, 8]"),
         ("widths: [8, 4]", "widths: [8, 0]", "a.yaml:9:15",
          "`model.widths.1` should be greater than or equal to 1; found 0; try 1"),
         ("lr: 0.05", "Lr: 0.05", "a.yaml:12:3",
@@ -66,10 +66,10 @@ def told(error: ElasticError):
         ("training:", "probes: {at: {count: 5}}\ntraining:", "a.yaml:13:14",
          "`probes.at.name` should be given; found nothing; try one of its names (elastic list probe_schedules)"),
         ("training:", "probes: {elasticity: {update: finite}}\ntraining:", "a.yaml:13:22",
-         "`probes.elasticity.lr` should be given beside update: finite; found null; try lr: 0.01"),
+         "`probes.elasticity.lr` should be given with update: finite; found null; try lr: 0.01"),
         ("training:", "probes: {elasticity: {lr: 0.1}}\ntraining:", "a.yaml:13:27",
          "`probes.elasticity.lr` should be left out, as a first-order response is per unit of learning rate "
-         "(update: finite); found 0.1; try leaving it out, or update: finite beside it"),
+         "(update: finite); found 0.1; try leaving it out, or adding update: finite"),
         ("training:", "probes: {memory_budget: 1 GB}\ntraining:", "a.yaml:13:25",
          "`probes.memory_budget` should be a number of bytes or a text such as 512MiB; found '1 GB'; "
          "try memory_budget: \"1GiB\""),
@@ -166,7 +166,7 @@ def test_the_last_setting_wins_and_a_setting_reaches_into_a_name_alone(files, ba
         ("model.widths.2=6", "`model.widths` should be a mapping; found [8, 4], which has no `2`; "
                              "try setting the whole of `model.widths`"),
         ("name.x=1", "`name` should be a mapping; found 'little', which has no `x`; try setting the whole of `name`"),
-        ("axes.seed=[0,0]", "`axes.seed` should hold nothing twice; found [0, 0]; try seed: [0, 1, 2]"),
+        ("axes.seed=[0,0]", "`axes.seed` should have no duplicates; found [0, 0]; try seed: [0, 1, 2]"),
         ("model=null", "`model` should be a mapping of keys to values; found null; "
                        "try model: {name: …}"),
     ],

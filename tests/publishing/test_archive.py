@@ -195,6 +195,10 @@ def test_what_cannot_be_published_is_refused(claimed_study, tmp_path, monkeypatc
         publish(claimed_study, tmp_path / "a.zip", anonymous=True, authors=["E"])
     folder = tmp_path / "small"
     shutil.copytree(claimed_study.folder, folder)
+    (folder / "runs").rename(tmp_path / "runs")
+    with pytest.raises(StudyError, match="copying the folder runs"):
+        publish(folder, tmp_path / "a.zip")
+    (tmp_path / "runs").rename(folder / "runs")
     chunk = next(path for path in (folder / "cube.zarr" / "collapse" / "nc1" / "c").rglob("*") if path.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"\0")
     with pytest.raises(Damaged, match="nc1"):

@@ -14,7 +14,8 @@ from support import published, recorded
 from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.publishing.publish import publish
-from elastic.publishing.reproduction import ReproducedRun, environment_differences, reproduce
+from elastic.publishing.reproduced_runs import ReproducedRun, environment_differences
+from elastic.publishing.reproduction import reproduce
 from elastic.publishing.reproduction_table import conclusion, reproduction_table
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, sample_of
 from elastic.publishing.variable_comparison import Compared, compare_run, tolerance_of
@@ -46,6 +47,9 @@ def test_a_study_is_reproduced_to_the_last_bit(archive, out):
     assert (told["reproduced"], told["sample"], told["runs_of_the_study"]) == (True, "all runs", 2)
     assert told["data"] == [published.json_of(archive, "data.json")["digests"][0]["sha256"]]
     assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(found)
+    tolerant = reproduce(archive, out=out, within_tolerance=True)
+    assert tolerant.reproduced
+    assert {run["compared"] for run in tolerant.to_json()["runs"]} == {"within tolerance"}
 
 
 @pytest.mark.usefixtures("stub_report")
@@ -126,8 +130,9 @@ def cube(values, status=None):
     return xr.DataTree.from_dict(groups)
 
 
-def outcome(first, second, seed=0, *, bits=False):
-    found = {one.variable: one for one in compare_run(first, second, {"seed": seed}, bits=bits)}
+def outcome(first, second, seed=0, *, bits=False, same_weights=False):
+    compared = compare_run(first, second, {"seed": seed}, bits=bits, same_weights=same_weights)
+    found = {one.variable: one for one in compared}
     return found["nc1"]
 
 
@@ -183,6 +188,27 @@ def test_one_seed_tells_no_tolerance_and_a_state_has_none():
     states[0, 7] = 2
     found = {v.variable: v for v in compare_run(cube(SPREAD), cube(SPREAD, states), {"seed": 0}, bits=False)}
     assert (found["status"].outcome, found["status"].epoch) == ("differs", 7.0)
+
+
+def test_before_training_nothing_but_rounding_may_differ():
+    """Seeds differ by 1.6 and 10.3 would be within tolerance; equal weights give equal numbers at epoch 0."""
+    values = SPREAD + 1
+    for change, expected in ((1e-6, "within tolerance"), (0.1, "differs")):
+        far = values.copy()
+        far[1, 0] *= 1 + change
+        found = outcome(cube(values), cube(far), seed=1, same_weights=True)
+        assert (found.outcome, found.epoch) == (expected, 0.0 if expected == "differs" else None)
+        assert outcome(cube(values), cube(far), seed=1).outcome == "within tolerance"
+    late = values.copy()
+    late[1, 1:] *= 1.1
+    assert outcome(cube(values), cube(late), seed=1, same_weights=True).outcome == "within tolerance"
+    late[1, 0, 0] = np.nan
+    found = outcome(cube(values), cube(late), seed=1, same_weights=True)
+    assert "nothing but rounding" in found.reason
+    for first in (values[:1], values):  # one seed tells no tolerance, and yet this much
+        far = first.copy()
+        far[0, 0] += 1
+        assert outcome(cube(first), cube(far), same_weights=True).outcome == "differs"
 
 
 def test_what_does_not_vary_over_seeds_may_round_and_no_more():

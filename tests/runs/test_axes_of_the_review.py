@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support import studies
+from support.sampling import alternating
 
 from elastic.errors import ElasticError
 from elastic.protocol import load_protocol
@@ -73,7 +74,7 @@ def test_the_best_classifier_is_that_of_the_ridge_that_weighs_on_its_weights(tmp
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])
 def test_other_optimisers_train_a_study(tmp_path, optimizer):
     study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.norm=none",
-                        "training.epochs=3", "training.dtype=float64", "axes.seed=[0]")  # fmt: skip
+                        "training.epochs=1", "training.dtype=float64", "axes.seed=[0]")  # fmt: skip
     loss = study.cube["training"].dataset["loss"].sel(split="train").values.ravel()
     assert loss[-1] < loss[0]
 
@@ -96,18 +97,20 @@ THEORY = {
 }
 
 
-@pytest.mark.parametrize("counts", THEORY.values(), ids=THEORY)
-@pytest.mark.parametrize(
-    ("model", "training"),
-    [
-        (("model={name: layer_peeled, width: 6}", "optimizer={name: sgd, lr: 2.0}"), ""),
+#: Settings of each model, and penalties.
+MODELS = {
+    "layer_peeled": (("model={name: layer_peeled, width: 6}", "optimizer={name: sgd, lr: 2.0}"), ""),
+    "unconstrained_features":
         (("model={name: unconstrained_features, width: 5, bias: true}", "optimizer=lbfgs"), "weights: 0.002"),
+    "deep_unconstrained_features":
         (("model={name: deep_unconstrained_features, width: 5, depth: 3}", "optimizer=lbfgs", "loss=mse"),
          "weights: 0.002"),
-    ],
-    ids=["layer_peeled", "unconstrained_features", "deep_unconstrained_features"],
-)  # fmt: skip
-def test_every_theory_model_runs_through_training_probes_and_cube(tmp_path, model, training, counts):
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "classes"), alternating(MODELS, THEORY))
+def test_every_theory_model_runs_through_training_probes_and_cube(tmp_path, name, classes):
+    (model, training), counts = MODELS[name], THEORY[classes]
     data, how = f"{{name: indices, per_class_counts: {counts}}}", "epochs: 6, batch_size: null, dtype: float64"
     study = studies.run(tmp_path, f"data={data}", "axes.seed=[0]", *model,
                         f"training={{{how}, penalties: {{{training}}}}}", "probes.collapse.per_class=null")  # fmt: skip

@@ -37,7 +37,7 @@ axes:
 claims:
   - {name: similarity_follows_geodesic, min_r: 0.1}
   - {name: locality_above, threshold: 0.1, layer: logits}
-  - {name: below, variable: nc4_mismatch, threshold: 1.5}
+  - {name: below, variable: nc4_mismatch, threshold: 1.0}
 """
 
 

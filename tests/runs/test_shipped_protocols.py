@@ -26,19 +26,20 @@ QUESTIONS = {
     "local_elasticity_he_su", "elasticity_meets_collapse", "separation_law", "fixed_classifier", "quickstart",
 }  # fmt: skip
 
-FEW = ("training.epochs=1", "axes.seed=[0]")
+#: One epoch of one seed. Threads that wait for each other cost what they wait.
+FEW = ("training.epochs=1", "axes.seed=[0]", "training.threads=1")
 
 #: Samples of the elasticity of protocols that measure it, instead of up to 96 a class.
 FEW_PAIRS = ("probes.elasticity.stepped_per_class=2", "probes.elasticity.observed_per_class=3")
 
 #: Widths that make networks small: their depth, and the names of their layers, stay.
-NARROW = {"resnet": "model.width=2", "vgg": "model.width=2", "vit": "model.width=48"}
+NARROW = {"resnet": "model.width=2", "vgg": "model.width=2", "vit": "model.width=12"}
 
 #: Axes of networks and of their widths, with the labels that claims name, and narrow networks.
 NARROW_AXES = {
     "cifar100_transformer": [
         "axes.network={path: model, labels: [transformer, residual], "
-        "values: [{name: vit, width: 48}, {name: resnet, depth: 18, width: 2}]}"
+        "values: [{name: vit, width: 12}, {name: resnet, depth: 18, width: 2}]}"
     ],
     "cifar10_random_labels": ["axes.channels={path: model.width, labels: [8, 32, 64], values: [2, 3, 4]}"],
     # A claim from an epoch on that few epochs do not reach.

@@ -81,7 +81,7 @@ def test_an_ended_run_without_records_is_damaged(study):
 def test_a_layout_that_is_gone_beside_records_is_no_run_that_waits(study):
     (first_run(study) / "layout.json").unlink()
     for read in (study.runs, study.assemble):
-        with pytest.raises(Damaged, match=r"`layout\.json` should be there beside the records"):
+        with pytest.raises(Damaged, match=r"`layout\.json` should exist next to the records"):
             read()
 
 

@@ -113,11 +113,11 @@ def class_steps(
     per_class
         Samples of each class (of each fine class, where there are any) that are stepped on and observed; null: all.
     momentum
-        Momentum of SGD in a training loop of one's own (0: none); null: the protocol's.
+        Momentum of SGD in an external training loop (0: none); null: the protocol's.
     steps_per_epoch
-        Steps of an epoch in a training loop of one's own; null: the protocol's.
+        Steps per epoch in an external training loop; null: the protocol's.
     weight_decay
-        λ of a training loop of one's own, on all parameters; null: the protocol's, with all its penalties on
+        λ of an external training loop, on all parameters; null: the protocol's, with all its penalties on
         parameters, or the Recorder's ``weight_decay``.
 
     Raises

@@ -36,7 +36,7 @@ class ElasticityGroup(Probe):
     reader
         Reads the movements.
     fine
-        Reads how fine classes are told apart.
+        Reads how fine classes are separated.
     """
 
     def __init__(self, reader: ElasticityProbe, fine: FineProbe | None = None) -> None:
@@ -137,7 +137,7 @@ def elasticity(
     Parameters
     ----------
     subject
-        Train samples are stepped and observed; where they have fine classes, the probe tells these apart, too.
+        Train samples are stepped and observed; if they have fine classes, the probe measures their separation, too.
     stepped_per_class, observed_per_class
         Of each (fine) class.
     update, lr
@@ -159,7 +159,7 @@ def elasticity(
 def fine_probe(elasticity: ElasticityProbe) -> FineProbe | None:
     """Return the probe of fine classes on the stepped samples of the first draw; None if no class has several.
 
-    On the first draw whatever the precision: the same samples are to be told apart all through training.
+    On the first draw whatever the precision: the same samples are used throughout training.
     """
     if elasticity.samples.fine_labels is None:
         return None

@@ -1,4 +1,4 @@
-"""The group ``fine_classes``: whether fine classes can still be told apart that a network was told as one."""
+"""The group ``fine_classes``: whether fine classes stay separable in a network trained on them as one."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def fine_classes(
     """Fine classes inside super-classes (`data.superclasses`): few-shot and linear-probe accuracy, by layer.
 
     Nearest means and linear probes are made of train samples and scored on test samples, for the fine classes of each
-    super-class apart, so that the super-class itself tells nothing. Sources: yang2023neurons, galanti2022role.
+    super-class apart, so that the super-class itself carries no information. Sources: yang2023neurons, galanti2022role.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from elastic.probes.structured.arithmetic import add
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.folding import each_sample
 from elastic.probes.structured.geometry import Geometry
-from elastic.probes.structured.linear import after
+from elastic.probes.structured.linear import after, total_of
+from elastic.probes.structured.paired import PairedSteps, product_of_own
 from elastic.probes.structured.products import by_onednn
 from elastic.probes.structured.rules import rule
 from elastic.probes.structured.steps import Steps, Use
@@ -42,6 +43,10 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
         return shifted
     value = convolve(plain(x), weight, bias, *args, **kwargs)
     geometry = Geometry(weight, *args, **kwargs)
+    if isinstance(steps, PairedSteps):
+        moved, own = tangent_of(x), own_term(steps.only(weight, geometry.way, bias, plain(x)), geometry, plain(x))
+        through = None if moved is None else convolve(moved[0], weight, None, *args, **kwargs)[None]
+        return dual(value, total_of(through, own))
     uses = steps.of(weight, geometry.way, bias)
     if len(uses) == 1 and geometry.prefers_kernels(uses[0].inputs, uses[0].gradients):
         return dual(value, None, pending=ByKernels(steps, uses[0], geometry, x, weight, bias))
@@ -108,7 +113,7 @@ class ByKernels:
         return kernels, use.keep("bias", bias_of) if use.biased else None
 
     def by_step(self, total: Tensor | None) -> Tensor:
-        """Return a total of one's own plus (x + ηΔx) ⋆ ΔW_a + Δb_a."""
+        """Return a separate total plus (x + ηΔx) ⋆ ΔW_a + Δb_a."""
         return self._added(total, *self._step())
 
     def _tangent(self, weight: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
@@ -124,7 +129,7 @@ class ByKernels:
         return self._added(each_sample(through, moved), kernels, bias)
 
     def _added(self, total: Tensor | None, kernels: Tensor, bias: Tensor | None) -> Tensor:
-        """Return a total of one's own, zero if None, plus (x + ηΔx) ⋆ ΔW_a + Δb_a."""
+        """Return a separate total, zero if None, plus (x + ηΔx) ⋆ ΔW_a + Δb_a."""
         x, moved, size = plain(self.x), tangent_of(self.x), self.steps.size
         finite = moved is not None and size is not None
         if not finite and x.device.type != "cpu":
@@ -132,15 +137,20 @@ class ByKernels:
             return plus(total, tangent if x.ndim == 4 else tangent.squeeze(3))
         # Step by step: a processor holds the images under one kernel in its cache, where it lays them out for its
         # convolution and back. All kernels at once took eight times as long on images of one channel.
+        made: Tensor | None = None
         for i, kernel in enumerate(kernels):
             inputs = x + size[i] * moved[i] if moved is not None and size is not None else x
             images = self.geometry.convolve(inputs, kernel[None], None if bias is None else bias[i : i + 1])[:, 0]
             images = images if x.ndim == 4 else images.squeeze(2)
-            if total is None:
-                total = images.new_zeros(len(kernels), *images.shape)
-            total[i].add_(images)
-        assert total is not None
-        return total
+            if total is not None:
+                total[i].add_(images)
+                continue
+            if made is None:
+                made = images.new_empty(len(kernels), *images.shape)
+            made[i].copy_(images)
+        found = made if total is None else total
+        assert found is not None
+        return found
 
 
 def kernels_of(use: Use, geometry: Geometry) -> Tensor:
@@ -178,6 +188,21 @@ def by_patches(
     return tangent
 
 
+def own_term(use: Use | None, geometry: Geometry, x: Tensor) -> Tensor | None:
+    """Return h_a ⋆ ΔW_a + Δb_a of each stepped sample itself, [c, out, …]; None where no step is of the weight."""
+    if use is None:
+        return None
+    shape = use.gradients.shape[2:]
+    if geometry.prefers_kernels(use.inputs, use.gradients):
+        kernels = use.keep("kernels", lambda whole: kernels_of(whole, geometry))
+        parts = [geometry.convolve(x[i : i + 1], kernels[i : i + 1])[:, 0] for i in range(len(kernels))]
+        term = torch.cat(parts).view(len(parts), *shape)
+    else:
+        own = use.keep("patches", lambda whole: patches_of(whole, geometry))
+        term = product_of_own(own, use.gradients[:, 0].flatten(2).mT).mT.reshape(len(own), *shape)
+    return term + bias_of(use).view(len(term), -1, *[1] * (len(shape) - 1)) if use.biased else term
+
+
 def patches_of(use: Use, geometry: Geometry) -> Tensor:
     """Return the patches of every stepped sample as [c, positions, width]."""
     patches = geometry.patches(use.inputs.flatten(0, 1)).unflatten(0, use.inputs.shape[:2])
@@ -192,5 +217,5 @@ def bias_of(use: Use) -> Tensor:
 
 
 def plus(total: Tensor | None, term: Tensor) -> Tensor:
-    """Add a term to a total of one's own, which may not have begun."""
+    """Add a term to a separate total, which may be None."""
     return term if total is None else total.add_(term)

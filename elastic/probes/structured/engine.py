@@ -13,6 +13,7 @@ from elastic.probes.autodiff import layer_features
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.movements import Engine, Layers
+from elastic.probes.structured.paired import PairedSteps, Unpaired, paired
 from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording
 from elastic.probes.structured.steps import Steps
@@ -57,7 +58,8 @@ class Structured(Engine):
         """Return movements and features."""
         moved, features = {}, {}
         # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
-        guarded, self.looked = not self.looked and steps.count == 1, True
+        guarded = not self.looked and steps.count == 1 and not isinstance(steps, PairedSteps)
+        self.looked = self.looked or not isinstance(steps, PairedSteps)
         with self.restoring():
             propagated = propagate(self.model, steps, inputs, guarded=guarded)
         for layer, (value, tangent) in propagated.items():
@@ -67,7 +69,14 @@ class Structured(Engine):
         return moved, features
 
     def own(self, steps: Steps, inputs: Tensor, at_a_time: int) -> Layers:
-        """Return own movements, read off small blocks of all pairs among stepped samples."""
+        """Return own movements: of all samples in one pass or, if they are not told apart there, read off small blocks.
+
+        A block holds all pairs among some stepped samples.
+        """
+        try:
+            return {layer: moved[0] for layer, moved in self.moved(paired(steps), inputs)[0].items()}
+        except Unpaired:
+            pass
         parts: dict[str, list[Tensor]] = {layer: [] for layer in self.model.layers}
         for start in range(0, len(inputs), at_a_time):
             part = slice(start, start + at_a_time)

@@ -33,7 +33,7 @@ class Geometry:
 
     @property
     def way(self) -> tuple[Any, ...]:
-        """What tells two convolutions by one weight apart."""
+        """Properties that distinguish two convolutions with the same weight."""
         return "patches", self.stride, self.padding, self.dilation, self.groups
 
     def padded(self, x: Tensor) -> Tensor:

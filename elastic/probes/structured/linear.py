@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from elastic.probes.structured.arithmetic import add, matmul
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
+from elastic.probes.structured.paired import PairedSteps, product_of_own
 from elastic.probes.structured.products import by_rows
 from elastic.probes.structured.rules import rule
 from elastic.probes.structured.steps import Steps, Use
@@ -42,6 +43,9 @@ def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     if moved_rows is not None:
         flat = moved_rows.reshape(-1, weight.shape[1])
         tangent = by_rows(flat, weight).view(*moved_rows.shape[:2], -1)
+    if isinstance(steps, PairedSteps):
+        own = own_term(steps.only(weight, way(weight), bias, plain(x)))
+        return dual(value, total_of(None if tangent is None else tangent.view(1, *value.shape), own))
     for use in steps.of(weight, way(weight), bias):
         tangent = with_weight_term(tangent, use, rows, moved_rows, steps.size)
     return dual(value, None if tangent is None else tangent.view(len(tangent), *value.shape))
@@ -54,7 +58,7 @@ def transposed(weight: Tensor) -> Tensor:
 
 
 def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
-    """Return a total of one's own plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
+    """Return a separate total plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
 
     Of one position the term is an outer product, which is added in the pass that makes it.
     """
@@ -74,6 +78,24 @@ def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor
         return gram * delta if total is None else total.addcmul_(gram, delta)
     term = torch.bmm(gram, delta)
     return term if total is None else total.add_(term)
+
+
+def own_term(use: Use | None) -> Tensor | None:
+    """Return h_a ΔW_aᵀ + Δb_a of each stepped sample itself, [c, …]; None where no step is of the weight."""
+    if use is None:
+        return None
+    h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
+    term = product_of_own(h, delta)
+    if use.biased:
+        term = term + delta.sum(1, keepdim=True)
+    return term.view(len(h), *use.gradients.shape[2:])
+
+
+def total_of(through: Tensor | None, own: Tensor | None) -> Tensor | None:
+    """Return the sum of a tangent of one's own [1, c, …] and a term [c, …], of which either may be zero."""
+    if own is None:
+        return through
+    return own[None] if through is None else through.add_(own)
 
 
 def weight_of(use: Use) -> Tensor:

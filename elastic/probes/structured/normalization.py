@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from elastic.probes.structured.convolution import ByKernels, plus
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
+from elastic.probes.structured.paired import PairedSteps, Unpaired
 from elastic.probes.structured.rules import rewrite, rule
 from elastic.probes.structured.steps import Steps
 
@@ -56,6 +57,8 @@ def stepped_batch_norm(
     if isinstance(pending, ByKernels) and steps.size is None:
         return dual(value, pending.normalized(running_mean, factor, gain, shift))
     moved = tangent_of(input)
+    if isinstance(steps, PairedSteps):
+        gain, shift = (own_channels(step, value) for step in (gain, shift))
     total: Tensor | None = None
     if moved is not None:
         both = factor if gain is None or steps.size is None else factor + steps.along(gain) * gain
@@ -67,8 +70,26 @@ def stepped_batch_norm(
     return dual(value, total)
 
 
+def own_channels(step: Tensor | None, value: Tensor) -> Tensor | None:
+    """Return steps [c, channels] of samples each under its own, as [1, c, channels, …].
+
+    Raises
+    ------
+    Unpaired
+        If a value [c, channels, …] is not one of each sample.
+    """
+    if step is not None and len(step) != len(value):
+        raise Unpaired
+    return None if step is None else step.view(1, *step.shape, *[1] * (value.ndim - 2))
+
+
 def channelwise(step: Tensor, value: Tensor) -> Tensor:
-    """Return numbers of channels, [channels] or [c, channels], to be broadcast over tangents of [n, channels, …]."""
+    """Return numbers of channels, [channels] or [c, channels], to be broadcast over tangents of [n, channels, …].
+
+    Those of `own_channels` are left as they are.
+    """
+    if step.ndim > value.ndim:
+        return step
     return step.view(*step.shape[:-1], 1, -1, *[1] * (value.ndim - 2))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -30,6 +31,7 @@ from elastic.probes.structured.duals import (
 )
 from elastic.probes.structured.guard import Guard
 from elastic.probes.structured.memory import Memory, storage_of
+from elastic.probes.structured.paired import PairedSteps, Unpaired
 from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
@@ -97,6 +99,8 @@ class Propagation(TorchFunctionMode):
             return self._write(written)
         if any(self.steps.factored(tensor) for tensor in tensors):
             self._check_factors(func, args, kwargs)
+        if isinstance(self.steps, PairedSteps):
+            self._check_paired(func, tensors)
         args, kwargs = tree_map(self._current, (args, kwargs))
         if func in FLAGS:
             return args[0]
@@ -115,6 +119,11 @@ class Propagation(TorchFunctionMode):
             raise Unsupported(
                 f"`{name_of(func)}`", "a weight that observed samples read in another way than stepped ones"
             )
+
+    def _check_paired(self, func: Any, tensors: list[Tensor]) -> None:
+        """Refuse steps of whole parameters where it is not known which sample of a tensor each of them is of."""
+        if func is not functional.batch_norm and any(id(tensor) in self.steps.loose for tensor in tensors):
+            raise Unpaired
 
     def _current(self, leaf: Any) -> Any:
         """Return a tensor as it moves now."""
@@ -146,6 +155,8 @@ class Propagation(TorchFunctionMode):
             output = RULES[func](self.steps, *args, **kwargs)
             if output is not NotImplemented:
                 return output
+            if func is functional.batch_norm and isinstance(self.steps, PairedSteps):
+                raise Unpaired
         if any(self.steps.factored(tensor) for tensor in tensors_of(args, kwargs)) and func not in REWRITES:
             raise Unsupported(f"`{name_of(func)}`", "a weight that is read in a way without a rule")
         if func in REWRITES:

@@ -49,7 +49,7 @@ class Rule:
 #: Rules by torch function.
 RULES: dict[Any, Rule] = {}
 #: Functions whose second argument is a weight with per-sample gradients in two factors (and may have a bias), with
-#: what tells how they read it; None where there are no factors.
+#: what describes how they read it; None where there are no factors.
 FACTORED: dict[Any, Follow] = {}
 #: Functions written out in other functions, which have rules.
 REWRITES: dict[Any, Follow] = dict(WRITTEN_OUT)

@@ -1,0 +1,124 @@
+"""What a reproduction found: how each run, each of its variables and each verdict compares with what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from elastic._version import __version__
+from elastic.publishing.variable_comparison import DIFFERS, IDENTICAL, UNDECIDED, WITHIN, Compared
+from elastic.publishing.verdict_comparison import ComparedVerdict
+
+
+@dataclass(frozen=True)
+class ReproducedRun:
+    """One run that was done again.
+
+    Attributes
+    ----------
+    coordinates
+        Where it stands in the cube.
+    environment
+        {name: (published, here)} of what differs.
+    variables
+        How each variable compares.
+    seconds
+        (published, here); None where it is not known.
+    bits
+        Whether bits were compared.
+    """
+
+    coordinates: Mapping[str, Any]
+    environment: Mapping[str, tuple[str, str]]
+    variables: tuple[Compared, ...]
+    seconds: tuple[float | None, float | None]
+    bits: bool = True
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of variables with each outcome."""
+        words = [one.outcome for one in self.variables]
+        return {word: words.count(word) for word in dict.fromkeys(sorted(words))}
+
+    @property
+    def outcome(self) -> str:
+        """The worst of its variables."""
+        words = {one.outcome for one in self.variables}
+        return next((word for word in (DIFFERS, UNDECIDED, WITHIN, IDENTICAL) if word in words), UNDECIDED)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of running an archive again.
+
+    Attributes
+    ----------
+    study, study_digest, archive_digest
+        Of what was reproduced.
+    folder
+        Of the study of the rerun.
+    total
+        Number of runs that the published study has.
+    sample
+        How the runs were chosen.
+    data
+        SHA-256 of the data, which are those of the archive.
+    runs, verdicts
+        How they compare.
+    """
+
+    study: str
+    study_digest: str
+    archive_digest: str
+    folder: Path
+    total: int
+    sample: str
+    data: tuple[str, ...]
+    runs: tuple[ReproducedRun, ...]
+    verdicts: tuple[ComparedVerdict, ...]
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether every run is identical or within tolerance, and every verdict the same."""
+        same = all(run.outcome not in (DIFFERS, UNDECIDED) for run in self.runs)
+        return bool(self.runs) and same and all(verdict.same for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reproduction.json holds."""
+        runs = [
+            {
+                "coordinates": dict(run.coordinates),
+                "outcome": run.outcome,
+                "compared": "bits" if run.bits else "within tolerance",
+                "environment": {name: list(pair) for name, pair in run.environment.items()},
+                "seconds": list(run.seconds),
+                "variables": [asdict(one) for one in run.variables],
+            }
+            for run in self.runs
+        ]
+        return {
+            "study": self.study,
+            "study_digest": self.study_digest,
+            "archive_digest": self.archive_digest,
+            "elastic_version": __version__,
+            "reproduced": self.reproduced,
+            "runs_of_the_study": self.total,
+            "sample": self.sample,
+            "data": list(self.data),
+            "runs": runs,
+            "verdicts": [{**asdict(one), "same": one.same} for one in self.verdicts],
+        }
+
+
+def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return in what two environments differ on which bits depend; an unknown one differs from all.
+
+    >>> environment_differences({"torch": "2.13.0", "threads": "1"}, {"torch": "2.13.0", "threads": "2"})
+    {'threads': ('1', '2')}
+    >>> environment_differences({}, {"threads": "2"})
+    {'threads': ('not recorded', '2')}
+    """
+    told = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in {**before, **now}}
+    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}

@@ -44,6 +44,7 @@ NARROW_AXES = {
     "cifar10_random_labels": ["axes.channels={path: model.width, labels: [8, 32, 64], values: [2, 3, 4]}"],
     # A claim from an epoch on that few epochs do not reach.
     "transfer": ["claims.3.since=1"],
+    "elasticity_meets_collapse": ["claims.5.until=1"],
     # As many train samples on its axis as the digits have.
     "test_collapse": ["axes.per_class={path: data.per_class, values: [10, 20, 40]}"],
 }

@@ -36,7 +36,7 @@ from elastic.figures.contract import (
 from elastic.figures.layers import chosen_layers
 from elastic.figures.page import NARROW
 
-#: Layers whose residuals are drawn unless told otherwise, evenly chosen in depth.
+#: Number of layers whose residuals are drawn by default, evenly chosen in depth.
 LAYERS = 7
 #: What the parts of an account are called.
 NAMES = {"own": "steps on the class itself", "other": "steps on other classes", "decay": "weight decay"}

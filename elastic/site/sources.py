@@ -78,6 +78,8 @@ def _within(page: Path, target: Path) -> str:
             return text if not mark else ""
         if file.match(CLUSTER):
             return f"[{text}](cluster.md{anchor or ''})"
+        if file.suffix == ".md":  # whose own links lead to files that are not copied
+            return text
         copied = target / "repository" / path.replace("../", "")
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copied)

@@ -157,7 +157,7 @@ def test_help_tells_of_the_options_that_every_figure_has():
     entry = registry("figures").get("training_course")
     assert {"metric", "width", "caption", "ax", "theme"} <= set(entry.options.model_fields)
     before, raises = entry.function.__doc__.split("Raises")
-    assert "In inches" in before
+    assert "Width in inches" in before
     assert "NotMeasured" in raises
 
 

@@ -2,12 +2,12 @@
 
 import io
 import struct
-import subprocess
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
+from support import processes
 
 from elastic.errors import Damaged, ElasticError
 from elastic.publishing.archive import Reader, open_archive
@@ -154,9 +154,9 @@ def test_git_and_zip_write_archives_that_are_read(tmp_path):
         (folder / name).write_bytes(data)
     identity = ["-c", "user.name=x", "-c", "user.email=x"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "x"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, timeout=60)
+        processes.run(["git", *command], cwd=folder, check=True)
     made = ["git", "archive", "--format=zip", "--prefix=study/", "-o", "../git.zip", "HEAD"]
-    subprocess.run(made, cwd=folder, check=True, timeout=60)
+    processes.run(made, cwd=folder, check=True)
     archive = open_archive(tmp_path / "git.zip")
     assert (archive.unsafe, set(archive.entries)) == ((), set(FILES))
 

@@ -105,7 +105,8 @@ def test_the_run_of_a_killed_owner_is_taken_up_by_who_waits(tmp_path, serial_one
         owner.wait()
         told, code = rest_of(other)
     assert code == 0, told
-    assert "seed=0: resumed after epoch " in told
+    # A run of a second may have no checkpoint yet: then its epochs are trained again and compared with the records.
+    assert "seed=0: resumed after epoch " in told or "seed=0: started (6 epochs)" in told
     assert_one_whole_cube(tmp_path, serial_one)
 
 

@@ -18,12 +18,12 @@ Classifier = ArrayLike | tuple[ArrayLike, ArrayLike | None]
 
 
 def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return float64 weights [K, d] and bias [K] (zeros where none is given).
+    """Return float64 weights [K, d] and bias [K] (by default zeros).
 
     Raises
     ------
     DegenerateInput
-        If they are of other shapes, or not finite.
+        If they have other shapes, or are not finite.
     """
     if isinstance(classifier, tuple) and len(classifier) != 2:
         expected = "be weights [K, d], or a pair of weights and bias"
@@ -55,15 +55,15 @@ def linear_decisions(features: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
 
 
 def decisions_of(logits: Tensor, names: npt.NDArray[Any]) -> Tensor:
-    """Return the position among the classes of the one that the logits [n, C] are highest for.
+    """Return the class position of the largest of the logits [n, C].
 
-    As many logits as classes are in the order of their names. Of more, a label is the position; a decision for a
-    class that has no samples is −1.
+    If there is one logit per class, they are in the order of the class names. If there are more, labels are positions
+    of logits; a decision for a class without samples is −1.
 
     Raises
     ------
     DegenerateInput
-        If there are fewer, they are no row a sample (logits of T tokens, [n, T, C]), or the names are no positions.
+        If there are fewer, or not one row per sample (logits of T tokens, [n, T, C]), or the names are no positions.
 
     Examples
     --------

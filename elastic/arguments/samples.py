@@ -25,7 +25,7 @@ from elastic.models.dry_run import first_line, trial
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position, check_position
 
-#: Inputs [n, …] with their labels [n], a mapping with "labels", or what gives such samples one by one or in batches.
+#: Inputs [n, …] with their labels [n], a mapping with "labels", or an iterable of such samples or batches.
 Labelled = (
     tuple[ArrayLike | Mapping[str, Any], ArrayLike]
     | Mapping[str, Any]
@@ -37,17 +37,17 @@ Labelled = (
 
 @dataclass(frozen=True)
 class Reading:
-    """How a model is run on samples, and what of it is read.
+    """How a model is run on samples, and which part of its output is read.
 
     Attributes
     ----------
     forward
-        ``forward(model, batch)`` returns what the model gives for a batch as the user has it; None: the model is called
+        ``forward(model, batch)`` returns the output for a batch in the user's format; None: the model is called
         with the inputs, or with the keyword arguments of a mapping.
     output
-        Name or position of the outputs in that; None: ``logits`` of an object, the first tensor of a tuple.
+        Name or position of the outputs in the returned object; None: ``logits`` of an object, a tuple's first tensor.
     position
-        Which token's features a layer [n, T, d] gives; None: all of them.
+        Token whose features represent a layer [n, T, d]; None: all tokens.
     """
 
     forward: Forward | None = None
@@ -55,7 +55,7 @@ class Reading:
     position: Position | None = None
 
     def check(self, model: nn.Module) -> None:
-        """Raise a ModelError unless the options make sense, or where a built-in model takes none."""
+        """Raise a ModelError unless the options are valid, or if a built-in model does not take them."""
         forward: Any = self.forward
         if forward is not None and not callable(forward):
             hint = "forward=lambda model, batch: model(**batch)"
@@ -73,8 +73,8 @@ def model_and_samples(
 ) -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
     """Return a model of inputs [n, …], and inputs and labels of each part, on the device of its parameters.
 
-    Samples that are no single array become rows of a table, and the model one that takes their numbers [n, 1]; it
-    shares all submodules with the other (`elastic.models.batch_forward.BatchForward`).
+    Samples that are not single arrays become rows of a table, with a model of row numbers [n, 1]; it
+    shares all submodules with the given one (`elastic.models.batch_forward.BatchForward`).
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def model_and_samples(
     Raises
     ------
     ElasticError
-        As `samples_like`; DegenerateInput for samples whose arrays differ in shape.
+        As `samples_like`; DegenerateInput for samples whose arrays have different shapes.
 
     Examples
     --------
@@ -136,13 +136,13 @@ def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool =
     """Return inputs on the device of a model's parameters, and labels.
 
     Floating-point inputs take the type of the parameters that read them first; integers (tokens) and booleans keep
-    theirs. Labels are int64 positions of outputs [n]; or, without ``positions``, what a loss takes [n, …], of which
+    their type. Labels are int64 positions of outputs [n]; or, without ``positions``, targets of a loss [n, …], of which
     floating-point ones keep their type.
 
     Raises
     ------
     DegenerateInput
-        If it is no pair, there are no samples or not one label for each, inputs are not finite or labels no integers.
+        If it is no pair, has no samples or not one label per sample, inputs are not finite or labels no integers.
     ModelError
         If the model has no parameters, or does not run on the inputs.
     """
@@ -152,7 +152,7 @@ def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool =
 
 
 def _inputs_and_labels(model: nn.Module, name: str, samples: Any, positions: bool) -> tuple[Tensor, Tensor]:
-    """Return what `samples_like` does, of a model that has not been run on it."""
+    """Return the result of `samples_like` for a model that has not been run on the samples."""
     device = check_module(model).device
     inputs = as_inputs(f"{name}[0]", samples[0]).to(device)
     labels = labels_like(name, samples[1], device, positions=positions)
@@ -172,13 +172,13 @@ def labels_like(name: str, labels: Any, device: torch.device, *, positions: bool
 
 
 def check_module(model: nn.Module) -> Tensor:
-    """Return a parameter of a module that can be probed.
+    """Return a parameter of a module, after checking that the module can be probed.
 
     Raises
     ------
     ModelError
-        If it is no module, is compiled by TorchScript, has no parameters or some that are not initialised, or was made
-        for inference alone.
+        If it is no module, is compiled by TorchScript, has no parameters or uninitialised ones, or was created in
+        inference mode.
     """
     parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
     if not parameters:
@@ -204,7 +204,7 @@ def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
 
 
 def _targets(name: str, labels: ArrayLike) -> Tensor:
-    """Return labels [n, …] as numbers: int64, or floating point as they are."""
+    """Return labels [n, …] as numbers: int64, or unchanged if floating-point."""
     array = as_numpy(name, labels)
     if array.ndim < 2:
         array = label_array(name, labels)
@@ -220,7 +220,7 @@ def _targets(name: str, labels: ArrayLike) -> Tensor:
 
 
 def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
-    """Return what a model returns for an example [n, …] of the samples ``name``; raise a ModelError if nothing."""
+    """Return the output of a model for an example [n, …] of the samples ``name``; raise a ModelError if it has none."""
     try:
         with trial(model):
             return model(example.clone())
@@ -234,7 +234,7 @@ def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
 
 
 def _check_table(name: str, table: Table, position: Position | None) -> None:
-    """Raise a DegenerateInput where samples are not finite, or have no token to read."""
+    """Raise a DegenerateInput if samples are not finite, or have no token to read."""
     for place, tensor in tensors_of(table.batch).items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             found = f"NaN or infinity among {place or 'the inputs'}"

@@ -13,7 +13,7 @@ LossLike = str | Loss | Callable[..., Any]
 
 
 def as_loss(loss: LossLike) -> Loss | Callable[..., Any]:
-    """Return the loss of a registered name, a `Loss` itself, or a callable, which is fitted to outputs and labels yet.
+    """Return the loss of a registered name, a `Loss` itself, or a callable, to be fitted to outputs and labels.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What loaders give: batches of any form, taken apart into inputs and labels, and passes that repeat."""
+"""Batches of loaders in any format: separation of inputs and labels, and repeatable passes."""
 
 from elastic.batches.batch import inputs_of, labels_of, place_of, placed, rows_of
 from elastic.batches.loading import batches_of, kept_generators

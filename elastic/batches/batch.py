@@ -13,7 +13,7 @@ from elastic.arrays import Array, ArrayLike, as_dense, as_numpy, as_tensor, labe
 from elastic.batches.nesting import mapped
 from elastic.errors import DegenerateInput, ModelError
 
-#: Key of a mapping's labels, as Hugging Face's data collators write it.
+#: Key of a mapping's labels, as in Hugging Face's data collators.
 LABELS = "labels"
 
 
@@ -23,7 +23,7 @@ def labels_of(batch: Any) -> Array:
     Raises
     ------
     DegenerateInput
-        If the batch is neither a pair nor a mapping with "labels", or its labels are not one known label a sample.
+        If the batch is neither a pair nor a mapping with "labels", or has not one known label per sample.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def labels_of(batch: Any) -> Array:
 
 
 def raw_labels(batch: Any) -> Any:
-    """Return the labels of a batch, or the label of a sample, as they are.
+    """Return the labels of a batch, or the label of a sample, unchanged.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def raw_labels(batch: Any) -> Any:
 
 
 def inputs_of(batch: Any) -> Any:
-    """Return what a batch hands to a model: a tensor [n, …], or the mapping of its keyword arguments.
+    """Return the part of a batch that a model takes: a tensor [n, …], or the mapping of its keyword arguments.
 
     Integer and boolean inputs keep their type.
 
@@ -90,7 +90,7 @@ def inputs_of(batch: Any) -> Any:
 
 
 def placed(batch: Any, device: torch.device | None, dtype: torch.dtype | None) -> Any:
-    """Return a batch with its tensors on a device, and those of floating-point numbers in a type, if one is given.
+    """Return a batch with its tensors on a device, floating-point ones in a type if one is given.
 
     >>> placed({"ids": torch.tensor([1]), "x": torch.ones(1)}, torch.device("cpu"), torch.float64)
     {'ids': tensor([1]), 'x': tensor([1.], dtype=torch.float64)}
@@ -99,7 +99,7 @@ def placed(batch: Any, device: torch.device | None, dtype: torch.dtype | None) -
 
 
 def rows_of(batch: Any, rows: Tensor, count: int) -> Any:
-    """Return a copy of some samples of a batch of ``count``; tensors of another length are no samples', and stay whole.
+    """Return a copy of some samples of a batch of ``count``; tensors of another length are copied as a whole.
 
     >>> rows_of({"x": torch.tensor([1, 2]), "shared": torch.ones(3)}, torch.tensor([1]), 2)
     {'x': tensor([2]), 'shared': tensor([1., 1., 1.])}
@@ -108,13 +108,13 @@ def rows_of(batch: Any, rows: Tensor, count: int) -> Any:
 
 
 def as_tensors(value: Any) -> Any:
-    """Return a value with tensors in the place of NumPy arrays of numbers; integers and booleans keep their type."""
+    """Convert NumPy arrays of numbers to tensors; integers and booleans keep their type."""
     is_number = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
     return as_inputs("inputs", value) if is_number and value.ndim else value
 
 
 def as_inputs(name: str, values: ArrayLike) -> Tensor:
-    """Return inputs [n, …] as a tensor of their own type: tokens stay integers.
+    """Return inputs [n, …] as a tensor of the same type: tokens stay integers.
 
     Raises
     ------
@@ -131,12 +131,12 @@ def as_inputs(name: str, values: ArrayLike) -> Tensor:
 
 
 def place_of(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
-    """Return the device of a model and the type of its first floating-point parameter, None where there is none.
+    """Return the device of a model and the type of its first floating-point parameter, None if there is none.
 
     Raises
     ------
     ModelError
-        If the parameters have no values: they are on the device meta, or of a lazy module that has not run.
+        If the parameters have no values: on the device meta, or in a lazy module that has not run.
     """
     tensors = [*model.parameters(), *model.buffers()]
     if any(nn.parameter.is_lazy(t) or t.is_meta for t in tensors):

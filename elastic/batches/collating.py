@@ -1,4 +1,4 @@
-"""Samples given one by one as mappings, put into one batch."""
+"""Collates samples given as mappings into one batch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from elastic.batches.batch import LABELS
 from elastic.batches.joining import PADDING
 from elastic.errors import DegenerateInput
 
-#: What Hugging Face's data collators take for the key of a label, beside `LABELS`.
+#: Keys that Hugging Face's data collators accept for a label, in addition to `LABELS`.
 LABEL_KEYS = ("label", "label_ids")
 
 
 def is_samples(value: Any) -> bool:
-    """Whether something is a list of mappings, each of them one sample."""
+    """Whether an object is a list of mappings, each of them one sample."""
     return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(part, Mapping) for part in value)
 
 
 def collated(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return samples as one mapping of tensors [n, …] with "labels"; texts and what is None are left out.
+    """Return samples as one mapping of tensors [n, …] with "labels"; strings and None are skipped.
 
     Raises
     ------
     DegenerateInput
-        If samples have other keys, or lengths, than the first.
+        If samples have other keys, or lengths, than the first one.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def _tensor(key: str, value: Any) -> Tensor:
     try:
         array = np.asarray(value)
         if array.dtype.kind == "f" and not isinstance(value, np.ndarray | np.generic):
-            return torch.as_tensor(array, dtype=torch.get_default_dtype())  # as torch takes Python's numbers
+            return torch.as_tensor(array, dtype=torch.get_default_dtype())  # as torch converts Python's numbers
         return torch.as_tensor(array)
     except (TypeError, ValueError) as error:
         found = f"{type(value).__name__}: {error}"

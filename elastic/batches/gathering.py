@@ -20,7 +20,7 @@ from elastic.batches.nesting import mapped
 from elastic.batches.repeating import FixedBatches
 from elastic.errors import DegenerateInput
 
-#: Samples that a Dataset is asked for at once.
+#: Samples requested from a Dataset at once.
 BATCH = 256
 
 
@@ -31,11 +31,11 @@ class Gathered:
     Attributes
     ----------
     inputs
-        What enters a model: an array [n, …], or a mapping of its keyword arguments.
+        Inputs of a model: an array [n, …], or a mapping of its keyword arguments.
     labels
-        [n], or what the loss takes [n, …].
+        [n], or targets of the loss [n, …].
     batch
-        The batch as the user's own code sees it: (inputs, labels), or a mapping with "labels".
+        The batch in the format of user code: (inputs, labels), or a mapping with "labels".
     """
 
     inputs: Any
@@ -44,15 +44,15 @@ class Gathered:
 
     @property
     def is_nested(self) -> bool:
-        """Whether the inputs are no single array."""
+        """Whether the inputs are not a single array."""
         return not _is_array(self.inputs, self.labels)
 
 
 def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
     """Return all samples of an argument.
 
-    A Dataset or DataLoader is passed over twice, and must give the same both times: a loader that shuffles or augments
-    gives other samples to every probe. Random generators are left as they were.
+    A Dataset or DataLoader is read twice, and must yield the same samples both times: one that shuffles or augments
+    would yield other samples to every probe. Random generators are restored.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
         Of the argument, for errors.
     samples
         A pair (inputs, labels); a mapping of a model's keyword arguments with "labels" among them, also one of Hugging
-        Face; a list of such mappings, one a sample; or a Dataset or DataLoader of pairs or such mappings.
+        Face; a list of such mappings, one per sample; or a Dataset or DataLoader of pairs or such mappings.
     whole
-        Whether a function of the user's takes the batch: then the inputs may be any nesting of tensors.
+        Whether a user's function takes the batch: then the inputs may be any nesting of tensors.
 
     Raises
     ------
     DegenerateInput
-        If two passes differ, there are no samples, or batches are of another form.
+        If two passes differ, there are no samples, or batches have another format.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
 
 
 def as_nested(inputs: Any) -> Any:
-    """Return a nesting with tensors in the place of NumPy arrays."""
+    """Convert NumPy arrays in a nesting to tensors."""
     if isinstance(inputs, Mapping):
         return {key: _rectangular(key, as_nested(part)) for key, part in inputs.items()}
     if isinstance(inputs, tuple | list) and any(isinstance(part, Tensor | np.ndarray | Mapping) for part in inputs):
@@ -111,7 +111,7 @@ def as_nested(inputs: Any) -> Any:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Let errors speak of the argument."""
+    """Name the argument in errors."""
     try:
         yield
     except DegenerateInput as error:
@@ -121,7 +121,7 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _is_array(inputs: Any, labels: Any) -> bool:
-    """Whether inputs are one array [n, …], or one row a label, and not several arrays."""
+    """Whether inputs are one array [n, …], or one row per label, and not several arrays."""
     if isinstance(inputs, Mapping):
         return False
     several = isinstance(inputs, tuple | list) and any(isinstance(p, Tensor | np.ndarray | Mapping) for p in inputs)
@@ -131,13 +131,13 @@ def _is_array(inputs: Any, labels: Any) -> bool:
 
 
 def _is_dataset(samples: Any) -> bool:
-    """Whether something is a data set by what it can do, as those of Hugging Face are."""
+    """Whether an object has the interface of a data set, as those of Hugging Face have."""
     known = isinstance(samples, Mapping | list | tuple | str | Tensor | np.ndarray)
     return not known and hasattr(samples, "__getitem__") and hasattr(samples, "__len__")
 
 
 def _rectangular(key: str, value: Any) -> Any:
-    """Return a list of numbers, or of lists of one length, as a tensor; anything else as it is."""
+    """Convert a list of numbers, or of lists of equal length, to a tensor; return anything else unchanged."""
     if not isinstance(value, list) or not value or isinstance(value[0], str | Tensor):
         return as_tensors(value)
     try:
@@ -148,14 +148,14 @@ def _rectangular(key: str, value: Any) -> Any:
 
 
 def _read(name: str, samples: Any) -> Any:
-    """Return the batches of a loader as one."""
+    """Concatenate the batches of a loader."""
     if _is_dataset(samples) and len(samples) and isinstance(samples[0], Mapping):
         samples = DataLoader(samples, batch_size=BATCH, collate_fn=collated)
     batches = FixedBatches(batches_of(samples, BATCH))
     with kept_generators(samples), torch.random.fork_rng(devices=[]):
-        # Copies: a worker's batch lives in shared memory, and a Dataset may return one buffer again and again.
+        # Copies: batches of workers are in shared memory, and a Dataset may return the same buffer each time.
         found = [mapped(_plain(batch), torch.clone) for batch in batches]
-        for _ in batches:  # compared with the first pass
+        for _ in batches:  # compare with the first pass
             pass
     if not found:
         raise DegenerateInput(f"`{name}`", "hold samples", "none", f"{name}=(inputs, labels)")

@@ -1,4 +1,4 @@
-"""Batches end to end, as one batch."""
+"""Concatenation of batches."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ PADDING = "padding all to one length (tokenizer(…, padding='max_length', max_l
 
 
 def end_to_end(batches: Sequence[Any], counts: Sequence[int], names: Sequence[str]) -> Any:
-    """Return batches as one: tensors with an entry a sample joined, what all share as it is in the first.
+    """Concatenate batches: tensors with one entry per sample are joined, shared ones are taken from the first.
 
     Parameters
     ----------
     batches
         Nestings of tensors.
     counts
-        How many samples each has.
+        Number of samples of each.
     names
-        What errors call each.
+        Name of each in errors.
 
     Raises
     ------
     DegenerateInput
-        If batches hold other tensors, or tensors of other shapes.
+        If batches contain other tensors, or tensors of other shapes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Anything that gives labelled samples, as batches that can be gone through again."""
+"""Labelled samples in any format, as repeatable batches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from elastic.batches.collating import LABEL_KEYS, collated
 from elastic.errors import DegenerateInput
 from elastic.models.restorers import restorer_of
 
-#: Samplers that draw another order, or other samples, in every pass.
+#: Samplers with another order, or other samples, in every pass.
 DRAWING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
-#: What to try in the place of a loader that does not repeat.
+#: Alternatives to a loader that is not repeatable.
 FIXED = "DataLoader(…, shuffle=False) and transforms that draw no random numbers, or fixed samples (inputs, labels)"
 
 
 def batches_of(loader: Any, batch_size: int) -> Iterable[Any]:
-    """Return the batches of a loader, of a data set, or of samples in memory; to be iterated as often as asked.
+    """Return the batches of a loader, of a data set, or of samples in memory, as a repeatable iterable.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def batches_of(loader: Any, batch_size: int) -> Iterable[Any]:
         here: a Dataset or a list of (input, label), a pair (inputs [n, …], labels [n]), where inputs may be a mapping
         of arrays, or such a mapping with "labels".
     batch_size
-        Samples in a batch, where ``loader`` gives no batches.
+        Samples per batch, if ``loader`` does not yield batches.
 
     Raises
     ------
     DegenerateInput
-        If it is none of these, can be gone through only once, or is known to draw random samples.
+        If it is none of these, can be iterated only once, or draws random samples.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def _sliceable(values: Any) -> Any:
 
 
 def _is_pair(loader: Any) -> bool:
-    """Whether a loader is (inputs, labels): two things, the second of which is one label a sample."""
+    """Whether a loader is (inputs, labels): two items, the second of which has one label per sample."""
     if not isinstance(loader, (tuple, list)) or len(loader) != 2:
         return False
     labels = loader[1]
@@ -133,7 +133,7 @@ def _is_label(value: Any) -> bool:
 
 
 def _first_of(loader: Any) -> Any:
-    """Return the first item of what may hold samples, one by one; None of what gives batches or nothing."""
+    """Return the first item of a possible sequence of samples; None for iterables of batches or empty ones."""
     indexed = hasattr(loader, "__getitem__") and isinstance(loader, Sized) and not isinstance(loader, IterableDataset)
     if not indexed and not isinstance(loader, IterableDataset):
         return None

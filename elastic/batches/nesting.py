@@ -1,4 +1,4 @@
-"""Nestings of tensors: what a batch is made of, mapped and looked through."""
+"""Nestings of tensors, the structure of batches: mapping and iteration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def tensors_of(value: Any, path: str = "") -> dict[str, Tensor]:
-    """Return every tensor of a nesting by its place, in the order in which `mapped` meets them.
+    """Return all tensors of a nesting by their paths, in the order of `mapped`.
 
     >>> import torch
     >>> list(tensors_of(({"ids": torch.zeros(2)}, torch.ones(2))))

@@ -1,4 +1,4 @@
-"""How a model is run on a batch, and which part of what it returns are its outputs."""
+"""How a model is run on a batch, and which part of its return value is the output."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 
-#: Gives what a model returns for a batch.
+#: Computes the return value of a model for a batch.
 Forward = Callable[[nn.Module, Any], Any]
-#: Name or position of the outputs in what a model returns.
+#: Name or position of the output in the return value of a model.
 Output = str | int
-#: Where output objects hold the outputs of a classifier, as Hugging Face names them.
+#: Attribute of output objects with the output of a classifier, as in Hugging Face.
 DEFAULT = "logits"
 
 
 def run(model: nn.Module, inputs: Any) -> Any:
-    """Return what a model gives for inputs, which are its keyword arguments if they are a mapping."""
+    """Run a model on inputs, which are its keyword arguments if they are a mapping."""
     return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
 
 
 def runner(forward: Forward | None, output: Output | None) -> Forward:
-    """Return what runs a model and gives its outputs: a function that holds no more, as what it holds is saved."""
+    """Return a function that runs a model and returns its output; it references nothing else, as it may be pickled."""
     return lambda model, inputs: outputs_of((forward or run)(model, inputs), output)
 
 
 def outputs_of(returned: Any, output: Output | None = None) -> Any:
-    """Return the outputs among what a model returns.
+    """Return the output in the return value of a model.
 
     Parameters
     ----------
     returned
-        A tensor; a tuple, of which the first tensor is meant; a mapping or an object.
+        A tensor; a tuple, of which the first tensor is used; a mapping or an object.
     output
-        Key, attribute or position of the outputs; by default ``logits`` where there are any.
+        Key, attribute or position of the output; by default ``logits`` if there are any.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def outputs_of(returned: Any, output: Output | None = None) -> Any:
 
 
 def is_object(returned: Any) -> bool:
-    """Whether what a model returns is neither a tensor nor a plain tuple or list of them."""
+    """Whether the return value of a model is neither a tensor nor a plain tuple or list of tensors."""
     return not isinstance(returned, Tensor) and (type(returned) not in (tuple, list) or hasattr(returned, DEFAULT))
 
 
@@ -93,7 +93,7 @@ def _look(returned: Any, name: str) -> Any:
 
 
 def _names(returned: Any) -> list[str]:
-    """Return the names of the parts of what a model returns."""
+    """Return the names of the parts of a model's return value."""
     if isinstance(returned, Mapping):
         return [str(key) for key in returned]
     return [*getattr(returned, "_fields", ()), *getattr(returned, "__dict__", {})]

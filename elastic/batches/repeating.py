@@ -1,4 +1,4 @@
-"""Passes over a loader that are held to give the same: what is read twice has to be the same samples."""
+"""Repeatable passes over a loader: later passes must yield the same samples as the first."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from elastic.errors import DegenerateInput
 class FixedBatches:
     """Batches of a loader, the same in every pass.
 
-    A checksum of every batch, inputs and labels, is kept of the first pass, to which all later ones are compared
-    before a batch is used. The order counts: sums of floating-point numbers depend on it in their last digits, and
-    whether a loader that shuffles gave the same samples would be known only after a whole pass.
+    A checksum of every batch, inputs and labels, is stored in the first pass; all later passes are compared with it
+    before a batch is used. The order matters: sums of floating-point numbers depend on it in their last digits, and a
+    loader that shuffles would otherwise be recognised only after a complete pass.
 
     Parameters
     ----------
     batches
-        Iterated once a pass.
+        Iterated once per pass.
 
     Raises
     ------
     DegenerateInput
-        While a later pass is under way, if it gives another batch, more, or fewer.
+        During a later pass, if a batch differs, or there are more or fewer batches.
 
     Examples
     --------
@@ -69,12 +69,12 @@ class FixedBatches:
 
 
 def checksum(batch: Any) -> bytes:
-    """Return a checksum of a batch: of keys, types, shapes and bytes of all that it holds.
+    """Return a checksum of the keys, types, shapes and bytes of all parts of a batch.
 
     Raises
     ------
     DegenerateInput
-        If it holds an object whose content is not known.
+        If it contains an object of unknown content.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def checksum(batch: Any) -> bytes:
     >>> checksum((x, y)) == checksum((x.clone(), y)), checksum((x, y)) == checksum((x.flip(0), y.flip(0)))
     (True, False)
     """
-    total = hashlib.sha1(usedforsecurity=False)  # the fastest that Python has
+    total = hashlib.sha1(usedforsecurity=False)  # the fastest in Python
     _add(batch, total)
     return total.digest()
 

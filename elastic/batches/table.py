@@ -1,7 +1,7 @@
-"""Samples of any form, of which a sample is a row: a model that takes row numbers is probed like one of arrays.
+"""Samples of any format as rows of a table: a model of row numbers is probed like one of arrays.
 
-A probe takes samples apart, repeats and reorders them, and hands single ones to ``torch.func``; it does so with one
-integer a sample, which a `elastic.models.batch_forward.BatchForward` turns into the sample itself.
+Probes split, repeat and reorder samples, and pass single ones to ``torch.func``; they do so with one
+integer per sample, which `elastic.models.batch_forward.BatchForward` replaces by the sample.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from elastic.batches.joining import end_to_end
 from elastic.batches.nesting import mapped, tensors_of
 from elastic.errors import DegenerateInput
 
-#: Key of which tokens of a sequence are read, [n, T] of zeros and ones, as Hugging Face's tokenizers write it.
+#: Key of the mask of tokens that are read, [n, T] of zeros and ones, as in Hugging Face's tokenizers.
 MASK = "attention_mask"
 
 
 class Table:
-    """A batch of N samples, fixed. It has no attributes that a model's state could be looked for in.
+    """A fixed batch of N samples. It has no attributes in which a model's state could be searched for.
 
     Parameters
     ----------
     batch
-        A nesting of tensors; those of length N hold one entry a sample, others are shared.
+        A nesting of tensors; those of length N have one entry per sample, others are shared.
     count
         N.
 
@@ -55,19 +55,19 @@ class Table:
         return chosen if dtype is None else placed(chosen, None, dtype)
 
     def mask(self, rows: Tensor) -> Tensor | None:
-        """Return which tokens of some samples are read [n, T], None where all are."""
+        """Return the mask of tokens of some samples [n, T], None if all are read."""
         mask = mask_of(self.batch) if self.is_padded else None
         return None if mask is None else mask[rows.reshape(len(rows)).to(mask.device)]
 
     def features(self, rows: Tensor) -> Tensor:
-        """Return what enters the model of some samples as one array [n, d]: all but the labels, flattened, joined."""
+        """Return the model's inputs for some samples as one array [n, d]: all but labels, flattened and joined."""
         inputs = tensors_of(without_labels(self.rows(rows)))
         own = [t.reshape(len(rows), -1) for t in inputs.values() if t.shape[:1] == (len(rows),)]
         return own[0] if len(own) == 1 else torch.cat(own, dim=1)
 
 
 def tabulated(parts: Mapping[str, tuple[Any, int]]) -> tuple[Table, dict[str, Tensor]]:
-    """Return one table of several batches, and the rows [n, 1] of each; samples that are equal have the same row.
+    """Return one table of several batches, and the rows [n, 1] of each; equal samples share a row.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def tabulated(parts: Mapping[str, tuple[Any, int]]) -> tuple[Table, dict[str, Te
     Raises
     ------
     DegenerateInput
-        If batches hold other tensors, tensors of other shapes, or of another length than their labels.
+        If batches contain other tensors, tensors of other shapes, or of another length than their labels.
 
     Examples
     --------
@@ -101,21 +101,21 @@ def tabulated(parts: Mapping[str, tuple[Any, int]]) -> tuple[Table, dict[str, Te
 
 
 def without_labels(batch: Any) -> Any:
-    """Return the part of a batch that is no label."""
+    """Return a batch without its labels."""
     if isinstance(batch, Mapping):
         return {key: part for key, part in batch.items() if key != LABELS}
     return batch[0] if isinstance(batch, tuple | list) and len(batch) == 2 else batch
 
 
 def mask_of(batch: Any) -> Tensor | None:
-    """Return which tokens of each sample are read [n, T], None where the batch does not say."""
+    """Return the mask of tokens of each sample [n, T], None if the batch has none."""
     inputs = without_labels(batch)
     mask = inputs.get(MASK) if isinstance(inputs, Mapping) else None
     return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
 
 def _numbered(tensors: Sequence[Tensor], count: int) -> Tensor:
-    """Return for each of N samples the number of the first one that is equal to it in every byte."""
+    """Return for each of N samples the index of the first one with the same bytes."""
     flat = [t.detach().reshape(count, -1).cpu().contiguous().view(torch.uint8).numpy() for t in tensors]
     whole = np.concatenate(flat, axis=1) if flat else np.zeros((count, 0), np.uint8)
     first: dict[bytes, int] = {}

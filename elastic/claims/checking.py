@@ -1,4 +1,4 @@
-"""Check the claims of a study, or of another protocol, on its cube. Nothing is trained."""
+"""Checks the claims of a study, or of another protocol, on its cube. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Checked:
 
     @property
     def mistaken(self) -> bool:
-        """Whether there is a mistake in a claim, which could not be checked."""
+        """Whether a claim has an error, so that it could not be checked."""
         return any(verdict.verdict == ERROR for verdict in self.verdicts)
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Checked:
         return claims_html(self.to_json()["claims"], "the study claims nothing")
 
     def to_json(self) -> dict[str, Any]:
-        """Return what claims.json holds, as plain data."""
+        """Return the contents of claims.json, as plain data."""
         return {
             "study": self.study,
             "digest": self.digest,
@@ -111,15 +111,15 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
         A study, its folder or its name.
     claims
         A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. They are
-        exploratory: nothing says that they stood before training. By default the study's own claims are checked, and
+        exploratory: there is no record that they preceded training. By default the study's own claims are checked, and
         their verdicts are written to its ``claims.json``.
 
     Returns
     -------
     Checked
-        A verdict on each claim. A claim that needs what was not measured is inconclusive; one that names what the study
-        does not have (an unknown claim, variable, layer, class, epoch, split, axis or setting) has the verdict "error",
-        and the others have theirs.
+        A verdict on each claim. A claim about something that was not measured is inconclusive; one that names what the
+        study does not have (an unknown claim, variable, layer, class, epoch, split, axis or setting) has the verdict
+        "error"; the others are not affected.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
 
 
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
-    """Hold the cube of a study, which the caller has already read, against claims; otherwise as `check`."""
+    """Check claims on the cube of a study, which the caller has already read; otherwise like `check`."""
     if claims is None:
         verdicts = verdicts_on(cube, study.claims, study=study)
         keeps = bool(study.claims) and not study.published
@@ -146,21 +146,21 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict on each claim, in the order given, at the level at which it is judged among all of them.
+    """Return the verdict on each claim, in the given order, at its level among all of them.
 
     Parameters
     ----------
     cube, asked
-        The claims are held against the cube.
+        The cube on which the claims are checked.
     study
-        Whose claims they are: an error then says which release wrote what this one does not know.
+        The study of the claims: errors then name the release that wrote what this one does not support.
     """
     return judged_together([_weighed(cube, number, claim, study) for number, claim in enumerate(asked)])
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """A claim with its evidence, before it is known at which level it is judged."""
+    """A claim with its evidence, before its level is known."""
 
     entry: Entry
     options: dict[str, Any]
@@ -181,10 +181,10 @@ class Weighed:
 
 
 def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of a study, of which those that have no evidence are verdicts already.
+    """Return the verdicts on the claims of a study; those without evidence are given as verdicts.
 
-    Without a seed all claims are judged together again: the levels at which a fragile verdict changes are those of
-    the study without that seed.
+    Without a seed all claims are judged together again: a fragile verdict changes at the levels of the study
+    without that seed.
     """
     evidence = [one.evidence if isinstance(one, Weighed) else None for one in weighed]
     without = [left_out(one) if one else {} for one in evidence]
@@ -203,12 +203,12 @@ def judged_together(weighed: Sequence[Weighed | Verdict]) -> tuple[Verdict, ...]
 
 
 def _levels(evidence: Sequence[Evidence | None]) -> list[float]:
-    """Return the level at which each claim is judged among all that have evidence."""
+    """Return the level of each claim among all that have evidence."""
     return holm([p_value(one) if one else None for one in evidence])
 
 
 def _weighed_read(cube: xr.DataTree, number: int, claim: ReadClaim, study: Study) -> Weighed | Verdict:
-    """Return the evidence for a claim of a file; an error names its place there."""
+    """Return the evidence for a claim of a file; errors contain its location there."""
     if claim.component is None or claim.error is not None:
         assert claim.error is not None, "a claim without a component has an error"
         return mistaken(claim.name, f"The claim {claim.name}", _source(claim.name, {}), {}, claim.error)
@@ -231,7 +231,7 @@ def _weighed(
         if study is not None and place_of is None:
             format_value = of_its_release(error, study.facts["provenance"], study.folder / FACTS)
         return mistaken(claim.name, sentence, _source(claim.name, claim.options), claim.options, format_value)
-    is_planned = study is not None and not study.recorded  # a recorded study may have other epochs tomorrow
+    is_planned = study is not None and not study.recorded  # a recorded study may have other epochs later
     try:
         evidence = evidence_of(entry, cube, options)
         if is_planned:
@@ -257,7 +257,7 @@ def _verdict(entry: Entry, options: dict[str, Any], quantity: str, found: tuple[
 
 
 def _source(name: str, options: Mapping[str, Any]) -> str:
-    """Return the cite key of a claim; "" for one that is not known."""
+    """Return the cite key of a claim; "" for an unknown one."""
     known = registry("claims")
     return str(options.get("source") or (known.get(name).facts.source if name in known.names() else ""))
 
@@ -281,7 +281,7 @@ def verdict_on(cube: xr.DataTree, name: str, options: dict[str, Any]) -> Verdict
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts, with a checksum, unless the file holds them: a study in a read-only folder can be checked."""
+    """Write verdicts, with a checksum, if the file has others: a study in a read-only folder can be checked."""
     data = encode_json(checked.to_json())
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

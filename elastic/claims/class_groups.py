@@ -17,7 +17,7 @@ from elastic.claims.scales import log
 from elastic.errors import OptionError
 from elastic.registry import nearest
 
-#: Dims that pairs of classes may lie along.
+#: Dims of pairs of classes.
 PAIRS = (("class", "other_class"), ("stepped_class", "observed_class"))
 
 Groups = Annotated[
@@ -96,7 +96,7 @@ def groups(
 
 
 def _region(by: str, least: float | None, most: float | None) -> tuple[float, float]:
-    """Return the effects that support the claim, of logarithms for a ratio."""
+    """Return the interval of effects that supports the claim, of logarithms for a ratio."""
     for name, bound in (("least", least), ("most", most)):
         if by == "ratio" and bound is not None and bound <= 0:
             raise OptionError(f"`{name}`", "be positive for a ratio", repr(bound), "by: difference")

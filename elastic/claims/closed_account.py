@@ -116,7 +116,7 @@ def steps_move_collapse(
 
 
 def _account(selection: Selection) -> Selection:
-    """Return the same selection of the account in the place of the cube."""
+    """Return the same selection in the account instead of the cube."""
     return replace(selection, cube=xr.DataTree.from_dict({"/account": closure(selection.cube)}))
 
 

@@ -75,7 +75,7 @@ def meets_theory(
 
 
 def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarray:
-    """Return the numbers that a theory predicts, as an array of one dim."""
+    """Return the numbers that a theory predicts, as a one-dimensional array."""
     known = [name for name in theories.__all__ if inspect.isfunction(getattr(theories, name))]
     if theory not in known:
         hint = nearest(theory, known, fallback=f"one of {', '.join(known)}")
@@ -101,7 +101,7 @@ def _is_numbers(value: Any) -> bool:
 
 
 def _in_arguments(error: ElasticError, arguments: Mapping[str, Any]) -> str:
-    """Return the field of an error of a theory, as a field of the claim.
+    """Return the field of an error of a theory, as an option of the claim.
 
     >>> _in_arguments(ElasticError("`per_class[1]`", "be at least 1", "0", "1"), {"per_class": [5, 0]})
     '`arguments.per_class`'
@@ -123,7 +123,7 @@ def _check_arguments(theory: str, function: Any, arguments: dict[str, Any]) -> N
 
 
 def _along(values: xr.DataArray, optimum: np.ndarray, where: Mapping[str, Any]) -> xr.DataArray:
-    """Return the optimum along the variable's components, or at the one that ``where`` names."""
+    """Return the optimum along the variable's components, or at the component in ``where``."""
     if len(optimum) == 1:
         return xr.DataArray(optimum[0])
     component = where.get("component")

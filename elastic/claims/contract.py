@@ -1,10 +1,10 @@
-"""What a claim is, and how one is added: a function under `claim` that returns the evidence for it in a cube.
+"""The interface of claims: a function with the decorator `claim` that returns the evidence for it in a cube.
 
-The **positional parameter** says what the function is called with: ``selection``, a
+The **positional parameter** selects the argument of the function: ``selection``, a
 `elastic.claims.selection.Selection`, or ``cube``, the whole cube. The **keyword-only parameters are the options** that
-a protocol sets: thresholds, what the sentence contains, and those that the selection is made of (``split``, ``layer``,
-``layers``, ``epoch``, ``where``). The function reads the latter through the selection; its signature gives their names,
-order and defaults. The verdict on the evidence is decided in one place (`elastic.claims.decision`).
+a protocol sets: thresholds, parts of the sentence, and those of the selection (``split``, ``layer``,
+``layers``, ``epoch``, ``where``). The function reads the latter through the selection; its signature defines their
+names, order and defaults. `elastic.claims.decision` derives the verdict from the evidence.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ def _identity(value: float) -> float:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a cube says about a claim, seed by seed.
+    """Evidence for a claim in a cube, by seed.
 
     Attributes
     ----------
     effect
-        [*settings, seed]: one number a seed in each setting, NaN where it cannot be computed (a run that diverged).
+        [*settings, seed]: one number per seed in each setting, NaN if it cannot be computed (a run that diverged).
         On a scale on which its distribution over seeds is close to symmetric (a log ratio, Fisher's z, …): the
-        verdict rests on a t interval of its mean.
+        verdict uses a t interval of its mean.
     region
         Values of the mean effect that support the claim, an open interval: (t, inf), (-inf, t) or (a, b).
     quantity
-        What the shown numbers are, with their units: "factor by which nc1 falls per layer".
+        Description of the shown numbers, with their units: "factor by which nc1 falls per layer".
     shown
-        Monotone map from the scale of the effect to the one that is shown.
+        Monotone map from the scale of the effect to the shown one.
     resolution
-        Smallest difference between two seeds that the effect can resolve, one number or one a setting; 0 if it is
-        continuous. The standard deviation over seeds is not taken to be smaller.
+        Smallest difference between two seeds that the effect can resolve, one number or one per setting; 0 if it is
+        continuous. The standard deviation over seeds is at least this large in the interval.
     estimates
-        What the shown estimate is of, where it does not follow from ``shown``.
+        The estimated quantity, if it does not follow from ``shown``.
     """
 
     effect: xr.DataArray
@@ -70,11 +70,11 @@ class Evidence:
 
     @property
     def estimand(self) -> str:
-        """What the shown estimate is of: ``estimates``, or what follows from the scale on which means are taken."""
+        """The estimated quantity: ``estimates``, or the one of the scale on which means are taken."""
         return self.estimates or ESTIMANDS.get(self.shown, "typical seed (mean over seeds on the scale of the effect)")
 
 
-#: What the estimate of an effect is of, by the map to the scale that is shown.
+#: Quantity that the mean effect estimates, by the map to the shown scale.
 ESTIMANDS: dict[Callable[[float], float], str] = {
     _identity: "mean over seeds",
     math.exp: "typical seed (geometric mean over seeds)",
@@ -86,16 +86,16 @@ ClaimFunction = Callable[..., Evidence]
 
 @dataclass(frozen=True)
 class ClaimFacts:
-    """What is known of a claim before it is checked.
+    """Facts of a claim, known before it is checked.
 
     Attributes
     ----------
     source
         Cite key in ``elastic/references.bib``.
     sentence
-        What is claimed, a format string over the claim's options.
+        The claim, a format string over its options.
     own
-        What of the claim is elastic's own definition or threshold and not the source's; "" where it is the source's.
+        The part of the claim that is elastic's own definition or threshold, not the source's; "" if there is none.
     """
 
     source: str
@@ -103,25 +103,25 @@ class ClaimFacts:
     own: str = ""
 
     def mistake(self, entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
-        """Return what a claim asks that a cube has no place for, None if it can be checked there.
+        """Return what a claim needs and a cube lacks, None if it can be checked there.
 
         Parameters
         ----------
         entry
             The claim's own.
         cube
-            That holds all that a study will measure, with or without numbers.
+            A cube with everything that a study will measure, with or without numbers.
         options
             All options of the claim.
 
         Returns
         -------
         OptionError or None
-            Its ``location`` leads to the option; () is the claim as a whole, as where it needs more layers.
+            Its ``location`` names the option; () is the claim as a whole, for instance if it needs more layers.
         """
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")  # numbers that are all missing
+                warnings.simplefilter("ignore")  # all numbers may be missing
                 evidence_of(entry, cube, options)
             check_labels(entry, cube, options)
         except (NotMeasured, OptionError) as error:
@@ -180,7 +180,7 @@ def evidence_of(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> 
 
 
 def stated(entry: Entry, options: Mapping[str, Any]) -> str:
-    """Return a claim's sentence with its options filled in, some of them in words.
+    """Return a claim's sentence with its options inserted, some of them as words.
 
     >>> facts = ClaimFacts("he2023law", "{metric} falls by {by:g} {at_epoch}{in_layer}{where}.")
     >>> options = {"metric": "nc1", "by": 2.0, "epoch": -1, "layer": "hidden_1", "where": {"decay": 0.1}}
@@ -214,7 +214,7 @@ def _between(least: float | None, most: float | None) -> str:
 #: A label on an axis of a study.
 Label = str | int | float | bool
 
-# These annotations say what an option names, so that a protocol is checked against its own axes, and against the
+# These annotations define what an option names, so that a protocol is validated against its axes, and against the
 # variables that a cube can hold, before anything is trained.
 
 #: An option that names a variable of the cube, with or without its group.
@@ -225,7 +225,7 @@ Variable = Annotated[
 #: An option that names an axis of the study.
 Axis = Annotated[str, Field(description="Axis of the study.", json_schema_extra={"names": "axis"})]
 
-#: An option that names an axis of the study whose labels are numbers, three of them positive.
+#: An option that names an axis of the study with numeric labels, three of them positive.
 NumericAxis = Annotated[
     str,
     Field(
@@ -234,7 +234,7 @@ NumericAxis = Annotated[
     ),
 ]
 
-#: An option that names a label on the axis of the option ``axis``.
+#: An option that names a label on the axis in the option ``axis``.
 OnAxis = Annotated[Label, Field(description="Label on that axis.", json_schema_extra={"names": "label"})]
 
 #: An option that selects settings of the study, and parts of the variable: {dim: label}.
@@ -284,7 +284,7 @@ Layers = Annotated[
     ),
 ]
 
-#: Whether the input counts as a layer; left out of digests while it does not, as in earlier releases.
+#: Whether the input counts as a layer; False is omitted from digests, as in earlier releases.
 IncludeInput = Annotated[bool, Added("0.1.0", before=False), Field(description="Whether the input counts as layer 0.")]
 
 #: Classes, by their labels.
@@ -293,5 +293,5 @@ Classes = Annotated[
     Field(min_length=2, description="Classes by label.", examples=[[7, 8, 9]], json_schema_extra={"names": "classes"}),
 ]
 
-#: The paper that a claim of a general form is taken from in a protocol.
+#: The paper from which a protocol takes a claim of a general form.
 Source = Annotated[str, Field(description="Key of elastic/references.bib.", json_schema_extra={"names": "source"})]

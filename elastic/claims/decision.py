@@ -1,6 +1,6 @@
-"""The verdict on evidence: where the interval of the mean effect over seeds lies.
+"""The verdict on evidence: the position of the interval of the mean effect over seeds.
 
-A claim is supported if the whole 95 % interval lies in its region, and refuted if the whole interval lies outside. If
+A claim is supported if the whole 95 % interval is in its region, and refuted if the whole interval is outside. If
 the true mean is at the edge of the region, each happens in 2.5 % of studies, provided that effects are normal over
 seeds. Three seeds allow nothing better: a rule without an assumption about the distribution needs six seeds for such an
 error rate (six fair coins all show heads in 1 of 64 tries). A claim therefore puts its effect on a scale where a normal
@@ -28,7 +28,7 @@ LEVEL = 0.95
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 
-#: Most samples for which a step is found, and largest distance of a share from a whole number of samples.
+#: Most samples for which a step is searched, and largest distance of a share from a whole number of samples.
 MOST_SAMPLES, ROUNDING = 100_000, 1e-12
 
 
@@ -43,9 +43,9 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
     evidence
         Effects that are not finite are left out.
     tests
-        Number of settings judged together, by default all that the effect has. One refuted setting refutes the claim,
-        and among many settings one may lie outside by chance: refuting one takes an interval of level
-        1 − (1 − level) / tests (Bonferroni). Support, which takes all of them, needs no correction.
+        Number of settings judged together, by default all of the effect. One refuted setting refutes the claim,
+        and among many settings one may be outside by chance: refuting one needs an interval of level
+        1 − (1 − level) / tests (Bonferroni). Support, which needs all of them, needs no correction.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def _two_sided(away: xr.DataArray, error: xr.DataArray, count: xr.DataArray) -> 
 
 @cache
 def _reach(count: int, level: float) -> float:
-    """Return half the width of the interval of values whose standard deviation is 1.
+    """Return half the width of the interval for values with standard deviation 1.
 
     >>> round(_reach(2, 0.95), 3), round(_reach(3, 0.95), 3)    # 12.706/√2, 4.303/√3
     (8.985, 2.484)

@@ -69,5 +69,5 @@ def depth_order_crosses(
 
 
 def _epoch(time: float) -> float:
-    """Return the epoch of a time log(1 + epoch); no interval reaches below epoch 0."""
+    """Return the epoch of a time log(1 + epoch); intervals are cut at epoch 0."""
     return max(math.expm1(time), 0.0)

@@ -1,4 +1,4 @@
-"""Which option of a claim an error is about: what it names, the study does not have."""
+"""The option of a claim that an error is about: it names something that the study does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elastic.analysis.reading import select
 from elastic.errors import ElasticError, NotMeasured
 from elastic.registry import Entry
 
-#: What an option names (`elastic.claims.contract`), by the dim that an error names.
+#: What an option names (`elastic.claims.contract`), by the dim in an error.
 OF_DIM: Mapping[str, tuple[str, ...]] = {
     "epoch": ("epoch",),
     "split": ("split",),
@@ -74,7 +74,7 @@ def _found_in(error: ElasticError, named: Iterable[tuple[str, Any]]) -> tuple[st
 
 
 def in_words_of_claims(error: ElasticError) -> str:
-    """Return what a part of a claim should be, in its words.
+    """Return what a part of a claim should be, in terms of its options.
 
     >>> in_words_of_claims(ElasticError("`epoch`", "be one that the cube has for nc1", "7", "6"))
     'be a recorded epoch of nc1'
@@ -84,7 +84,7 @@ def in_words_of_claims(error: ElasticError) -> str:
 
 
 def check_labels(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> None:
-    """Refuse an epoch, split or layer that no variable of a cube has, also where the claim does not use the option.
+    """Refuse an epoch, split or layer that no variable of a cube has, even if the claim does not use the option.
 
     Raises
     ------
@@ -119,5 +119,5 @@ def _of_kinds(entry: Entry, options: Mapping[str, Any], kinds: tuple[str, ...]) 
 
 
 def _spellings(value: Any) -> tuple[str, ...]:
-    """Return how an error may spell a value that it has found."""
+    """Return the possible spellings in errors of a value."""
     return repr(value), str(value), repr(str(value))

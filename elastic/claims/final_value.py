@@ -25,7 +25,7 @@ Scale = Annotated[
 ]
 
 
-#: What a mean of logits estimates.
+#: Quantity that a mean of logits estimates.
 TYPICAL = "typical seed (mean over seeds on the scale of the logit)"
 
 
@@ -139,7 +139,7 @@ def _evidence(
     scale: str,
     region: Callable[[Callable[[float], float]], tuple[float, float]],
 ) -> Evidence:
-    """Return the evidence of a variable on its scale; ``region`` takes the map onto that scale."""
+    """Return the evidence of a variable on its scale; ``region`` receives the map onto that scale."""
     values = selection.read(variable)
     quantity, step = f"{variable}{_units(values)}", step_of(values)
     if scale == "log" or (scale == "auto" and is_ratio(values)):
@@ -157,7 +157,7 @@ def _evidence(
 
 
 def _check_within_bounds(selection: Selection, variable: str, option: str, level: float) -> None:
-    """Refuse a level beyond the two bounds of a variable: no seed could decide such a claim otherwise."""
+    """Refuse a level outside the bounds of a variable: no seed could decide such a claim otherwise."""
     values = selection.read(variable)
     low, high = bounds_of(values.attrs) or (-math.inf, math.inf)
     if is_bounded(values) and not low <= level <= high:

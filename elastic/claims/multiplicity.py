@@ -1,8 +1,8 @@
-"""Many claims on one study: at which level each of them is judged, so that few studies have a false verdict at all.
+"""Levels of several claims on one study, such that few studies have any false verdict.
 
 Seven independent claims whose truth is at the edge, each judged at 5 %, give at least one false verdict in 16 of 100
 studies (normal effects; each claim errs in 2.5 % of studies on either side, one side only where the truth has an edge).
-Holm's procedure holds the rate for the whole study, whatever the dependence between its claims.
+Holm's procedure bounds the rate for the whole study, whatever the dependence between its claims.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from elastic.claims.decision import LEVEL
 
 
 def holm(values: Sequence[float | None], level: float = LEVEL) -> list[float]:
-    """Return the level at which each claim of a study is judged, by Holm's step-down procedure.
+    """Return the level of each claim of a study, by Holm's step-down procedure.
 
     Parameters
     ----------
     values
         p-value of each claim: the smallest 1 − level at which it has a verdict; None for a claim that cannot have one
-        (no two seeds, not measured), which counts for nothing.
+        (less than two seeds, not measured), which is not counted.
     level
         Of the study as a whole.
 

@@ -18,7 +18,7 @@ from elastic.claims.scales import is_ratio, log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured, OptionError
 
-#: Common probes without which a time has one value only, whatever the curve.
+#: Fewest common probes: with fewer, a time has one value only, whatever the curve.
 LEAST_PROBES = 3
 
 #: Smallest positive float.
@@ -145,7 +145,7 @@ def precedes(
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two curves [epoch, …], with what is said of it."""
+    """One of the two curves [epoch, …], with its description."""
 
     values: xr.DataArray
     way: str
@@ -153,11 +153,11 @@ class _Side:
     option: str
 
     def curve(self) -> xr.DataArray:
-        """Return the logarithms of a ratio; exact collapse, 0, has none, and the smallest float stands for it."""
+        """Return the logarithms of a ratio; exact collapse, 0, has none and is replaced by the smallest float."""
         return log(self.values.clip(min=TINY)) if is_ratio(self.values) else self.values
 
     def left(self) -> xr.DataArray:
-        """Return the share of the change that is still to come; NaN if there is no change, or the other way."""
+        """Return the share of the change that is still to come; NaN without a change, or in the other direction."""
         curve = self.curve()
         first, last = _ends(curve)
         change = first - last
@@ -172,7 +172,7 @@ class _Side:
         return middle_of_change(left) if fraction is None else time_above_zero(left - (1 - fraction))
 
     def at_level(self) -> xr.DataArray:
-        """Return 1 + the epoch at which the level is passed; at the end of training if it is not."""
+        """Return 1 + the epoch at which the level is passed; the end of training if it is not."""
         return time_above_zero(self._before())
 
     def passes(self) -> xr.DataArray:
@@ -181,7 +181,7 @@ class _Side:
         return (before > 0).any("epoch") & (before <= 0).any("epoch")
 
     def _before(self) -> xr.DataArray:
-        """Return how far the curve is on the side of the level on which it begins, positive there."""
+        """Return the distance of the curve from the level, positive on the side on which it begins."""
         assert self.level is not None, "checked before"
         curve, level = self.curve(), self.level
         if is_ratio(self.values):
@@ -204,7 +204,7 @@ def _ends(curve: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def _resolution(shares: list[xr.DataArray], effect: xr.DataArray) -> xr.DataArray:
-    """Return what the gaps between probes leave open of the effect in each setting: the mean variance of its seeds."""
+    """Return the uncertainty of the effect due to gaps between probes, by setting: the mean variance of its seeds."""
     variance = left_open(shares[0]) ** 2 + left_open(shares[1]) ** 2
     found: xr.DataArray = variance.where(effect.notnull()).mean("seed").fillna(0) ** 0.5
     return found

@@ -10,7 +10,7 @@ import xarray as xr
 
 from elastic.cube.attributes import bounds_of
 
-#: Correlations closer to ±1 differ by rounding only: Fisher's z is limited there, to 14.2.
+#: Correlations closer to ±1 differ only by rounding: Fisher's z is limited there, to 14.2.
 NEAREST = 1 - 1e-12
 
 
@@ -55,7 +55,7 @@ class Logit:
     low, high
         Bounds of the variable.
     nearest
-        Distance from a bound, as a share of high − low, that closer values are taken to have: half a sample of a share.
+        Least distance from a bound, as a share of high − low; closer values are moved to it: half a sample of a share.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Logit:
 
     @classmethod
     def of(cls, values: xr.DataArray, step: float = 0.0) -> Logit:
-        """Return the scale of a variable with bounds, of which shares come in steps."""
+        """Return the scale of a variable with bounds, of which shares have steps."""
         low, high = bounds_of(values.attrs) or (0.0, 1.0)
         return cls(float(low), float(high), max(step / 2, cls.nearest))
 
@@ -86,7 +86,7 @@ class Logit:
         return float(scipy.special.logit(min(max(share, 0.0), 1.0)))
 
     def shown(self, value: float) -> float:
-        """Return what a number on the scale is in the units of the variable."""
+        """Convert a number on the scale to the units of the variable."""
         return self.low + (self.high - self.low) * float(scipy.special.expit(value))
 
     def resolution(self, values: xr.DataArray, step: float) -> xr.DataArray:

@@ -1,4 +1,4 @@
-"""What the options of a claim select in a cube: split, settings, layers, epoch; runs that diverged are left out."""
+"""What the options of a claim select in a cube: split, settings, layers, epoch; diverged runs are excluded."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.protocol.claims import OF_ANALYSIS, OF_TRAINING
 from elastic.registry import nearest, registry
 
-#: Options of a claim that a `Selection` is made of.
+#: Options of a claim that are fields of a `Selection`.
 SELECTING = ("split", "layer", "layers", "epoch", "where")
 
-#: Dims that have an option of their own, and the seed, over which the verdict is formed: `where` does not name them.
+#: Dims with an option of their own, and the seed, over which the verdict is formed: `where` does not name them.
 NOT_IN_WHERE = ("seed", "epoch", "split", "layer")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A cube, and what the options of a claim select in it.
+    """A cube, and the selection by the options of a claim.
 
-    A claim that names its positional parameter ``selection`` is called with one. It is made of those of the options
-    below that the claim has; the others keep the defaults of this class.
+    A claim whose positional parameter is ``selection`` is called with one. Its fields are those of the options
+    below that the claim has; the others have the defaults of this class.
 
     Attributes
     ----------
     cube
-        The study's, with one group a probe.
+        Cube of the study, with one group per probe.
     split
-        Selected where a variable has splits; None keeps all.
+        Selected if a variable has splits; None keeps all.
     layer
-        For `read`: a label, or a role ("penultimate", "logits") where no layer has that label; None: every hidden
+        For `read`: a label, or a role ("penultimate", "logits") if no layer has that label; None: every hidden
         layer.
     layers
         For `in_layers`: labels or roles; None: every hidden layer.
@@ -66,27 +66,27 @@ class Selection:
 
     @classmethod
     def of(cls, cube: xr.DataTree, options: Mapping[str, Any]) -> Selection:
-        """Return what a claim's options select; options of other names are ignored."""
+        """Return the selection by a claim's options; options with other names are ignored."""
         return cls(cube, **{name: options[name] for name in SELECTING if name in options})
 
     def read(self, variable: str, *, layer: str | None = None) -> xr.DataArray:
         """Return a variable [*settings, seed, epoch, …] in one layer, or [*settings, seed, epoch, …, layer] in many.
 
-        Values are NaN wherever a run has diverged. A variable without layers is returned as it is.
+        Values of diverged runs are NaN. A variable without layers is returned unchanged.
 
         Parameters
         ----------
         variable
             Its name, with or without its group.
         layer
-            Read in place of the selected one.
+            Read instead of the selected one.
 
         Raises
         ------
         OptionError
             If there is no such variable, axis, label or layer.
         NotMeasured
-            If there is such a variable, and this cube does not have it, or not for the split.
+            If there is such a variable, but not in this cube, or not for the split.
         """
         return _in_layer(self.read_every_layer(variable), layer or self.layer)
 
@@ -113,7 +113,7 @@ class Selection:
         Raises
         ------
         OptionError
-            If there is no such layer, or the input is to be included beside ``layers``, which name it themselves.
+            If there is no such layer, or the input is to be included although ``layers`` selects layers itself.
         NotMeasured
             If the values have no layers, or too few are selected.
         """
@@ -165,7 +165,7 @@ def axis_of(values: xr.DataArray, axis: str) -> xr.DataArray:
 def ended(values: xr.DataArray) -> xr.DataArray:
     """Return curves [epoch, …] of the runs that reached their last epoch; NaN at every epoch for the others.
 
-    The curve of a run that diverged or is still under way is cut off, and not comparable with a complete one.
+    The curve of a run that diverged or is still in progress is cut off, and not comparable with a complete one.
     """
     return values.where(values.isel(epoch=-1).notnull())
 
@@ -180,7 +180,7 @@ def _in_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
 
 
 def _at_layers(values: xr.DataArray, layers: list[str]) -> xr.DataArray:
-    # A role ("penultimate") is not a label: what is selected says which label it stands for.
+    # A role ("penultimate") is not a label: the selection has the label for which it stands.
     labels = {_labelled(values, "layer", layer, "`layers`")["layer"].item() for layer in layers}
     return values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name in labels])
 
@@ -197,7 +197,7 @@ def _check_known(cube: xr.DataTree, variable: str) -> None:
     try:
         metrics = registry("metrics")
         known = metrics.names()
-    except ImportError:  # metrics are written in torch, which a reader of cubes need not have installed
+    except ImportError:  # metrics need torch, which readers of cubes need not have installed
         return
     if name not in known:
         hint = nearest(name, [*everything, *known], fallback="one of `elastic list metrics`")
@@ -236,7 +236,7 @@ def _labelled(values: xr.DataArray, dim: str, label: Any, option: str) -> xr.Dat
 
 
 def _without_diverged(cube: xr.DataTree, values: xr.DataArray) -> xr.DataArray:
-    """Return the values with NaN where a run has diverged: its numbers say nothing about training."""
+    """Mask diverged runs with NaN: their numbers are not results of training."""
     name = measured_as(str(values.name))
     for group in cube.children.values():
         if name in group.dataset.data_vars and "status" in group.dataset:

@@ -13,7 +13,7 @@ from elastic.claims.verdicts import ERROR, Finding, Verdict
 from elastic.display.numbers import in_digits
 from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 
-#: The word stands beside sign and colour, so that neither is needed.
+#: The word appears beside sign and colour, so that neither is needed.
 COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "red"}
 
 
@@ -31,7 +31,7 @@ def verdict_table(checked: Checked) -> RenderableType:
 
 
 def standing_lines(checked: Checked) -> list[str]:
-    """Return when the claims were registered, a sentence a line."""
+    """Return when the claims were registered, one sentence per line."""
     if checked.standing is None:
         return ["exploratory: claims of another protocol, which were not registered with the study before training"]
     return checked.standing.lines()
@@ -87,7 +87,7 @@ def _line(finding: Finding, several: bool) -> list[Text]:
 
 
 def region(finding: Finding) -> str:
-    """Return the values that would support a claim.
+    """Return the interval of values that supports the claim.
 
     >>> finding = Finding({}, "supported", "", 2.0, 1.5, 2.5, (1.0, None), 3, [2.0, 2.0, 2.0])
     >>> region(finding), seeds(finding)
@@ -109,7 +109,7 @@ def seeds(finding: Finding) -> str:
 
 
 def numbers(*values: float | None) -> list[str]:
-    """Return numbers with the digits needed to distinguish them, at least three and at most eight.
+    """Format numbers with the digits needed to distinguish them, at least three and at most eight.
 
     >>> numbers(1.0, 0.999999, 1.000001), numbers(0.5, 2.0)
     (['1.000000', '0.9999990', '1.000001'], ['0.500', '2.00'])
@@ -123,7 +123,7 @@ def numbers(*values: float | None) -> list[str]:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number as `elastic.display.numbers.in_digits` does; ∞ for None.
+    """Format a number as `elastic.display.numbers.in_digits` does; None is ∞.
 
     >>> number(0.12345), number(2.0), number(None)
     ('0.123', '2.00', '∞')

@@ -1,4 +1,4 @@
-"""The verdict on a claim, and the findings that it is made of, one for each setting."""
+"""The verdict on a claim, and its findings, one for each setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.claims.contract import Evidence
 from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
 from elastic.errors import ElasticError
 
-#: The word in place of a verdict for a claim that cannot be checked, as it names what the study does not have.
+#: Verdict on a claim that cannot be checked, as it names what the study does not have.
 ERROR = "error"
 
 
@@ -30,19 +30,19 @@ class Finding:
     verdict
         "supported", "refuted", "inconclusive", or "error" for a claim that cannot be checked.
     reason
-        Why it is inconclusive, or what is wrong; empty if the interval contains an edge of the region.
+        Why it is inconclusive, or the error; empty if the interval contains an edge of the region.
     effect, lower, upper
-        Estimate and plain 95 % interval over seeds, on the shown scale; None where there is none.
+        Estimate and unadjusted 95 % interval over seeds, on the shown scale; None if there is none.
     region
-        Values that support the claim, on the same scale; None where it is unbounded.
+        Values that support the claim, on the same scale; None for an open end.
     seeds
         Number of seeds with a finite effect.
     per_seed
-        The effect of each seed, None for one that is left out (its run diverged, or is still under way).
+        The effect of each seed, None for one that is left out (its run diverged, or is still in progress).
     adjusted
-        Ends of the interval that decides: at the level at which the claim is judged among all claims of the study.
+        Ends of the interval that decides: at the level of the claim among all claims of the study.
     fragile
-        Labels of the seeds without which this verdict would be another one.
+        Labels of the seeds without which this verdict would differ.
     """
 
     setting: dict[str, Any]
@@ -65,22 +65,22 @@ class Verdict:
     Attributes
     ----------
     name, options
-        As in a protocol, with every default.
+        As in a protocol, with all defaults.
     sentence, source
-        What is claimed, and the cite key of its source.
+        The sentence of the claim, and the cite key of its source.
     quantity
-        What the numbers of the findings are, with their units.
+        Description of the numbers of the findings, with their units.
     verdict
-        Supported if every setting supports it, refuted if one refutes it, else inconclusive; "error" if there is a
-        mistake in the claim.
+        Supported if every setting supports it, refuted if one refutes it, else inconclusive; "error" if the claim has
+        an error.
     estimates
-        What the effect estimates: the mean over seeds, or the typical seed as a geometric mean or on another scale.
+        The quantity that the effect estimates: the mean over seeds, or the typical seed as a geometric mean or similar.
     level
-        At which it is judged among all claims of the study (`elastic.claims.multiplicity.holm`).
+        Level of the claim among all claims of the study (`elastic.claims.multiplicity.holm`).
     plain
-        The verdict if it were the only claim; "" where there is none.
+        The verdict if it were the only claim; "" if there is none.
     fragile
-        Labels of the seeds without which the verdict would be another one.
+        Labels of the seeds without which the verdict would differ.
     """
 
     name: str
@@ -108,9 +108,9 @@ def _plain(finding: Finding) -> dict[str, Any]:
 def findings(
     evidence: Evidence, level: float = LEVEL, without: Mapping[Any, float] | None = None
 ) -> tuple[Finding, ...]:
-    """Return the finding at each setting, with the verdict at a level; the plain interval is that of 95 %.
+    """Return the finding at each setting, with the verdict at a level; the unadjusted interval is that of 95 %.
 
-    ``without`` has the level at which the claim is judged if a seed is left out, by the seed's label; by default the
+    ``without`` is the level of the claim if a seed is left out, by the seed's label; by default the
     same level.
     """
     settings = [str(dim) for dim in evidence.effect.dims if dim != "seed"]
@@ -149,7 +149,7 @@ def left_out(evidence: Evidence) -> dict[Any, Evidence]:
 def fragile(
     evidence: Evidence, verdict: str, level: float = LEVEL, without: Mapping[Any, float] | None = None
 ) -> tuple[Any, ...]:
-    """Return the labels of the seeds without which a claim's verdict would be another one.
+    """Return the labels of the seeds without which a claim's verdict would differ.
 
     ``level`` and ``without`` are those of `findings`.
 
@@ -165,12 +165,12 @@ def fragile(
 
 
 def unmeasured(reason: str) -> Finding:
-    """Return the finding of a claim that needs what the cube does not have."""
+    """Return the finding of a claim about something that the cube does not have."""
     return Finding({}, INCONCLUSIVE, reason, None, None, None, (None, None), 0, [])
 
 
 def mistaken(name: str, sentence: str, source: str, options: dict[str, Any], error: ElasticError) -> Verdict:
-    """Return what stands in place of the verdict on a claim with a mistake."""
+    """Return the verdict on a claim with an error."""
     finding = Finding({}, ERROR, str(error), None, None, None, (None, None), 0, [])
     return Verdict(name, sentence, source, "", options, ERROR, (finding,))
 
@@ -225,7 +225,7 @@ def _shown(evidence: Evidence, value: float) -> float | None:
 
 
 def _ends(evidence: Evidence, least: float, greatest: float) -> tuple[float | None, float | None]:
-    """Return the ends of a range on the shown scale, the lower one first."""
+    """Return the ends of a range on the shown scale, in ascending order."""
     ends = _shown(evidence, least), _shown(evidence, greatest)
     return ends if evidence.shown(0.0) < evidence.shown(0.5) else ends[::-1]
 

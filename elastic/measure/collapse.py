@@ -1,4 +1,4 @@
-"""Collapse in one's own arrays or model, without a protocol: a labelled dataset out."""
+"""Collapse of given arrays or a given model, without a protocol; returns a labelled dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from elastic.metrics.tabulation import tabulate
 from elastic.models.contract import LOGITS
 from elastic.models.positions import Position
 
-#: Numbers of the widest layer in a block of samples: in float64 they still lie in the cache.
+#: Most numbers of the widest layer in a block of samples: in float64 they still fit into the cache.
 BLOCK = 2**20
 
 
@@ -42,62 +42,62 @@ def measure_collapse(
     position: Position | None = None,
     batch_size: int = 256,
 ) -> xr.Dataset:
-    """Measure neural collapse in features, layer by layer: of arrays, or of a model that reads a loader.
+    """Measure neural collapse in features, layer by layer: of arrays, or of a model on a loader.
 
-    A model's features are never held together: two passes over the loader need memory for the class means of each
-    layer (K·d numbers), one batch, and a byte or two a sample and layer for the nearest class means.
+    A model's features are never all in memory: two passes over the loader need memory for the class means of each
+    layer (K·d numbers), one batch, and one or two bytes per sample and layer for the nearest class means.
 
     Parameters
     ----------
     features
         {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
-        arrays, tensors or what NumPy makes arrays of. A layer "input" has depth 0. A layer "logits" defines the
-        network's decisions: its columns are the sorted labels, or, if there are more, all class indices.
-        Or a model, any ``nn.Module``: it is read in evaluation mode and left as it was, also its random generators.
+        arrays, tensors or anything that NumPy can convert. A layer "input" has depth 0. A layer "logits" defines the
+        decisions of the network: its columns are the sorted labels, or, if there are more, all class indices.
+        Or a model, any ``nn.Module``: it is read in evaluation mode; its state and random generators are restored.
     labels
-        Of arrays: [n] integers or strings, not necessarily 0 … K−1. Of a model: the loader, which has to give the same
-        samples in the same order in both passes. It is a DataLoader or another iterable of batches, each (inputs,
+        Of arrays: [n] integers or strings, not necessarily 0 … K−1. Of a model: the loader, which must yield the same
+        samples in the same order in both passes: a DataLoader or another iterable of batches, each (inputs,
         labels) or a mapping of keyword arguments with "labels"; or a Dataset, or a pair (inputs [n, …], labels [n]).
         Floating-point inputs take the model's type, others keep theirs.
     classifier
         Weights [K, d] of the linear classifier that reads the last layer (before "logits"), rows in the order of
         the sorted labels; or a pair of weights and bias [K]. Without a bias the decisions are those of W h. By
-        default a model's own, where one ``nn.Linear`` makes its output of the last layer's features.
+        default the model's last ``nn.Linear``, if it computes the output from the last layer's features.
     rank_tolerance
-        Directions of the class means count in nc1 and fuzziness where their singular value exceeds this share of the
+        Directions of the class means count in nc1 and fuzziness if their singular value exceeds this fraction of the
         largest one, in [0, 1); by default K·ε of the features' type. ``class_mean_rank`` is their number.
     layers
         Of a model: submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto"
-        for a readable set; `elastic.layers` shows what there is. A first "input" adds the inputs. The output layer has
-        the name of the last one, where that gives the output; otherwise it is added as "logits".
+        for a readable set; `elastic.layers` lists them. A first "input" adds the inputs. The output layer has the name
+        of the last layer, if that computes the output; otherwise it is added as "logits".
     forward
-        ``forward(model, batch)`` returns the outputs for a batch as the loader gives it, on the model's device; by
+        ``forward(model, batch)`` returns the outputs for a batch of the loader, on the model's device; by
         default ``model(inputs)``, or ``model(**batch)`` without the labels.
     output
-        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        Name or position of the outputs in the return value; by default ``logits`` of an output object, or the
         first tensor of a tuple.
     position
-        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
-        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the attribute ``features``
-        says which.
+        Token whose features represent a layer [n, T, d] of a sequence model: an index, "last", or "mean"; tokens masked
+        by ``attention_mask`` are skipped. By default all are flattened to T·d; the attribute ``features``
+        names the choice.
     batch_size
-        Samples in a batch, where the loader gives samples and not batches.
+        Samples per batch, if the loader yields samples and not batches.
 
     Returns
     -------
     xarray.Dataset
-        The variables of the cube's ``collapse`` group over layer (and class, other_class, component). What needs a
-        classifier or decisions is left out where there are none. If a model's outputs are not one for each class, the
+        The variables of the cube's ``collapse`` group over layer (and class, other_class, component). Variables that
+        need a classifier or decisions are missing if there are none. If a model's outputs are not one per class, the
         attribute ``decisions`` says so.
 
     Raises
     ------
     DegenerateInput
-        If there are fewer than two classes, arrays of different lengths, values that are not finite; if a loader can be
-        gone through only once, or gives other samples or another order in the second pass.
+        If there are fewer than two classes, arrays of different lengths, or values that are not finite; if a loader can
+        be iterated only once, or yields other samples or another order in the second pass.
     ModelError
-        If the model does not run on the batches, does not have the layers, or its features are not the same for a
-        sample in every pass and in every batch.
+        If the model does not run on the batches, does not have the layers, or the features of a sample differ between
+        passes or batches.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def measure_collapse(
 
 
 def _blocks(tensors: Mapping[str, Tensor], positions: Tensor) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    """Cut features and labels into blocks of samples: what is computed of a block takes several times its memory."""
+    """Split features and labels into blocks of samples: temporary arrays of a block take several times its memory."""
     width = max(math.prod(features.shape[1:]) for features in tensors.values())
     for start in range(0, len(positions), rows := max(1, BLOCK // width)):
         some = slice(start, start + rows)
@@ -162,7 +162,7 @@ def _add_classifier(
     classifier: Classifier | None,
     names: npt.NDArray[Any],
 ) -> None:
-    """Add the readings that a classifier or logits make possible."""
+    """Add the readings that need a classifier or logits."""
     layers = [layer for layer in tensors if layer != LOGITS]
     decisions: Tensor | None = None
     if classifier is not None and layers:

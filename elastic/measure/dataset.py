@@ -1,4 +1,4 @@
-"""Labels for what is measured without a protocol: variables with their facts over layers, classes and pairs."""
+"""Labels for results without a protocol: variables with their attributes over layers, classes and pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def labelled(
     coords: Mapping[str, npt.NDArray[Any]],
     output: str = LOGITS,
 ) -> xr.Dataset:
-    """Put names on a table of metrics: layer with depth, width and role, and the dims of each metric's facts."""
+    """Label a table of metrics: layer with depth, width and role, and the dims of each metric."""
     data = {}
     for name, values in table.items():
         entry = registry("metrics").get(name)

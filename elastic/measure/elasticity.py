@@ -55,12 +55,12 @@ def measure_elasticity(
     Parameters
     ----------
     model
-        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode and
-        left as it was.
+        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode, and
+        its state is restored.
     stepped, observed
         (inputs [n, …], labels [n]); a mapping of a model's keyword arguments with "labels" among them, as tokenizers
-        and data collators of Hugging Face give it; a list of such mappings, one a sample; or a Dataset or DataLoader of
-        which two passes give the same. Labels are positions of the K outputs, or what the loss takes: probabilities
+        and collators of Hugging Face return it; a list of such mappings, one per sample; or a Dataset or DataLoader
+        that yields the same in two passes. Labels are positions of the K outputs, or targets of the loss: probabilities
         [n, K], several labels [n, K] of zeros and ones, or for a model of one output ([n, 1] or [n]) two labels or
         numbers [n]. Integer and boolean inputs keep their type. A sample that is in both (equal in every byte) is not
         paired with itself.
@@ -69,52 +69,52 @@ def measure_elasticity(
         ``functools.partial`` of that); any callable ``(outputs, labels) -> loss`` that is the mean or the sum of its
         samples' losses; or a `Loss`. A sample is stepped on its own term of the sum over a batch: with class
         weights w that is w_y ℓ, although ``reduction="mean"`` divides by the weight on a batch of one. A registered
-        loss of the penultimate features ("supervised_contrastive") takes the layer before the output for these, and
-        all stepped samples for its batch: two or more of a class.
+        loss of the penultimate features ("supervised_contrastive") reads them from the layer before the output, and
+        its batch are all stepped samples: two or more of a class.
     layers
         Submodules by name in the order of depth, patterns of names ("layer*", "blocks.*.mlp"), or "auto" for a readable
-        set; `elastic.layers` shows what there is. The output layer has the name of the last one, where that gives the
+        set; `elastic.layers` lists them. The output layer has the name of the last layer, if that computes the
         output; otherwise it is added as "logits".
     forward
-        ``forward(model, batch)`` returns the outputs for a batch as it is given; by default ``model(inputs)``, or
+        ``forward(model, batch)`` returns the outputs for a batch in the given format; by default ``model(inputs)``, or
         ``model(**batch)`` without the labels.
     output
-        Name or position of the outputs in what the model returns; by default ``logits`` of an output object, and the
+        Name or position of the outputs in the return value; by default ``logits`` of an output object, or the
         first tensor of a tuple.
     position
-        Which token's features a layer [n, T, d] of a sequence model gives: an index, "last", or "mean"; tokens that an
-        ``attention_mask`` leaves out count for neither. By default all are flattened to T·d; the attribute ``features``
-        says which.
+        Token whose features represent a layer [n, T, d] of a sequence model: an index, "last", or "mean"; tokens masked
+        by ``attention_mask`` are skipped. By default all are flattened to T·d; the attribute ``features``
+        names the choice.
     update
         "first_order" for the exact derivative along the step; "finite" for a step of learning rate ``lr``, divided
         by it.
     lr
         Learning rate of a finite update, above 0.
     engine
-        "structured" is faster on processors and knows most modules, "autodiff" knows all that torch can differentiate
-        and is faster for convolutions on a GPU; "auto" takes the faster one that can and agrees with real steps. The
-        attribute ``engine`` says which it was and why, and ``engine_check`` how far some of its pairs are from real
-        steps in float64 (in the model's own precision, with wider bounds, where it does not run in float64): eight when
-        a module is measured first, and one, another each time, when it is measured again with other numbers, those of a
-        later epoch for instance.
+        "structured" is faster on CPUs and supports most modules, "autodiff" supports everything that torch can
+        differentiate, and is faster for convolutions on a GPU; "auto" selects the faster one that supports the model
+        and agrees with real steps. The attribute ``engine`` names it with the reason, and ``engine_check`` is the
+        distance of some of its pairs from real steps in float64 (or in the model's own precision, with wider bounds):
+        eight pairs when a model is measured first, and one, another each time, when it is measured again with other
+        numbers, such as those of a later epoch.
     pairs
         Whether to add ``pair_response`` and ``pair_product`` over (layer, stepped, observed), and ``own_response``.
         With the same samples as both, `elastic.analysis.similarity_clustering` finds classes without using labels.
     memory_budget
-        Bytes that the probe may take.
+        Most bytes that the probe may use.
 
     Returns
     -------
     xarray.Dataset
         The variables of the cube's ``elasticity`` group over layer, stepped_class, observed_class. Classes are the
-        labels that occur; of rows of probabilities, the positions of the largest entries. The attribute ``loss`` names
+        that occur; for rows of probabilities, the positions of the largest entries. The attribute ``loss`` names
         the loss with its options.
 
     Raises
     ------
     ElasticError
         DegenerateInput for arrays or labels that do not fit. ModelError for a model that cannot be tapped or
-        differentiated, whose features depend on the batch or on chance, or on which no engine (or the one asked for)
+        differentiated, whose features depend on the batch or are random, or on which no engine (or the requested one)
         agrees with real steps; for a loss that couples its samples, is random or cannot be differentiated.
 
     Examples
@@ -139,7 +139,7 @@ def measure_elasticity(
     with preserved(view), translate_errors("be differentiable, and run on single samples and on several"):
         tapped = tap(view, layers, x_observed[:2], position)
         classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
-        # Of samples that are no arrays, what a model is given is not seen: it is a new one each time.
+        # For samples other than arrays the inputs of the model are unknown: the model is treated as new each time.
         owner = model if view is model else None
         return _measured(
             owner, tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget, position
@@ -161,10 +161,10 @@ def _measured(
     memory_budget: int,
     position: Position | None,
 ) -> xr.Dataset:
-    """Return the dataset of `measure_elasticity` for arguments that have been checked; ``owner`` may be known."""
+    """Return the dataset of `measure_elasticity` for validated arguments; ``owner`` may be a known model."""
     inputs, loss = torch.cat([observed, stepped]), classified.loss
     layer = model.layer_of(loss.layer)
-    # The budget decides between engines on a GPU alone.
+    # The budget affects the choice of an engine only on a GPU.
     budget = memory_budget if inputs.is_cuda else None
     key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position, budget)
     before = None if owner is None else known(owner, key)
@@ -214,7 +214,7 @@ def _measured(
 
 @contextmanager
 def translate_errors(expected: str) -> Iterator[None]:
-    """Turn what a model raises into a `ModelError`: no traceback of another library is the answer to a mistake."""
+    """Convert exceptions of a model to a `ModelError`, so that users do not see tracebacks of other libraries."""
     try:
         yield
     except ElasticError:
@@ -243,5 +243,5 @@ def same_rows(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _bytes(rows: Tensor) -> npt.NDArray[np.uint8]:
-    """Return [n, bytes]: NumPy does not know every type of numbers that torch has."""
+    """Return [n, bytes]: NumPy does not support all number types of torch."""
     return np.asarray(rows.reshape(len(rows), -1).cpu().contiguous().view(torch.uint8).numpy())

@@ -1,9 +1,9 @@
-"""Models that have been measured before: their engine is chosen, and their code checked, once a process.
+"""Models that were measured before: their engine is chosen, and their code checked, once per process.
 
-What is kept of a model is no tensor. It holds as long as the model has the same parts: a module, a parameter, a hook or
-a plain attribute that differs makes it another model. Values of parameters may differ, as they do between two epochs of
-a training; at least one pair is then compared with real steps. Where nothing differs at all, neither parameters nor
-samples, the comparison before is that of this measurement, too: two equal calls give equal datasets.
+No tensors of a model are stored. The facts hold as long as the model has the same parts: a different module, parameter,
+hook or plain attribute makes it another model. Values of parameters may differ, as between two epochs of a training;
+at least one pair is then compared with real steps. If nothing differs, neither parameters nor
+samples, the earlier comparison is used again: two equal calls return equal datasets.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ PLAIN = (bool, int, float, str, type(None))
 
 @dataclass
 class Known:
-    """What is kept of a model.
+    """Stored facts of a model.
 
     Attributes
     ----------
     engine
-        That was chosen, or took over.
+        The engine that was chosen, or took over.
     check
-        How it was compared with real steps, last time.
+        Last comparison with real steps.
     numbers
-        As `numbers_of` returned them then.
+        Result of `numbers_of` at that time.
     readings
-        How many comparisons there were.
+        Number of comparisons.
     """
 
     engine: EngineChoice
@@ -50,12 +50,12 @@ _KNOWN: WeakKeyDictionary[nn.Module, dict[Hashable, Known]] = WeakKeyDictionary(
 
 
 def known(model: nn.Module, key: Hashable) -> Known | None:
-    """Return what is kept of a model that was measured with the same key; None for a new one."""
+    """Return the facts of a model that was measured with the same key; None for a new one."""
     return _KNOWN.get(model, {}).get(key)
 
 
 def remember(model: nn.Module, key: Hashable, kept: Known) -> None:
-    """Keep what a measurement found; of each model for the last key alone, so that none pile up."""
+    """Store the facts of a measurement; only the last key of each model is kept, to limit memory."""
     _KNOWN[model] = {key: kept}
 
 
@@ -85,7 +85,7 @@ def _digest(tensor: Tensor) -> bytes:
 
 
 def key_of(model: nn.Module, example: Tensor, *options: Hashable) -> Hashable:
-    """Return what two measurements share that may share an engine: the model's parts, the inputs' form, options.
+    """Return a key of what determines the engine: the model's parts, the shape of the inputs, options.
 
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     >>> x = net[0].weight.detach()
@@ -110,7 +110,7 @@ def _form(tensor: Tensor) -> tuple[Hashable, ...]:
 
 
 def _parts(module: nn.Module) -> Iterator[Any]:
-    """Yield the type of a module, its hooks, and its attributes that are plain or functions."""
+    """Yield the type of a module, its hooks, and those of its attributes that are plain values or functions."""
     yield type(module)
     yield type(module).forward
     for name, value in sorted(vars(module).items()):
@@ -125,7 +125,7 @@ def _parts(module: nn.Module) -> Iterator[Any]:
 
 
 def _code(function: Any) -> Hashable:
-    # Identities are used again once their object is gone; functions are compared by code.
+    # Identities are reused once their object is deleted; functions are compared by code.
     return id(function), getattr(function, "__code__", type(function))
 
 

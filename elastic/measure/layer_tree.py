@@ -1,4 +1,4 @@
-"""The submodules of a model with their shapes: which ones can be layers, and which ones ``layers="auto"`` takes."""
+"""The submodules of a model with their shapes: which ones can be layers, and which ones ``layers="auto"`` selects."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class LayerRow:
     Attributes
     ----------
     name
-        As ``layers`` takes it.
+        Name, as in ``layers``.
     module
         Its type.
     shape
-        Of its output for one input, without the batch; None where there is none.
+        Of its output for one input, without the batch; None if there is none.
     obstacle
-        Why it cannot be a layer; "" where it can.
+        Why it cannot be a layer; "" if it can.
     is_auto, is_output
-        Whether ``layers="auto"`` takes it, and whether its output is the model's.
+        Whether ``layers="auto"`` selects it, and whether its output is the model's.
     """
 
     name: str
@@ -53,7 +53,7 @@ class LayerRow:
 
     @property
     def width(self) -> int | None:
-        """Number of features, None where there is no output [n, …]."""
+        """Number of features, None if there is no output [n, …]."""
         if self.shape is None:
             return None
         width = 1
@@ -73,9 +73,9 @@ class LayerTree:
     rows
         A `LayerRow` for each submodule, in the order in which they are registered.
     auto
-        Names that ``layers="auto"`` takes, in the order of execution.
+        Names that ``layers="auto"`` selects, in the order of execution.
     notes
-        Sentences on what cannot be tapped because it has no name.
+        Sentences on values that cannot be tapped because they have no name.
     """
 
     model: str
@@ -107,14 +107,14 @@ class LayerTree:
 def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, show: bool = True) -> LayerTree:
     """Print the submodules of a model with the shapes of their outputs, and which ones can be layers.
 
-    A submodule can be a layer if it runs once in a forward pass and gives a tensor [n, …]. What is computed without a
-    module, such as a ReLU that is called as a function, has no name: a note under the tree says where.
+    A submodule can be a layer if it runs once in a forward pass and returns a tensor [n, …]. What is computed without a
+    module, such as a ReLU that is called as a function, has no name: a note below the tree lists it.
 
     Parameters
     ----------
     model
-        Any module, which is run in evaluation mode and left as it was; wrappers of ``torch.compile`` and data
-        parallelism are looked through.
+        Any module, which is run in evaluation mode and restored; wrappers of ``torch.compile`` and data
+        parallelism are unwrapped.
     example
         A batch of inputs [n, …], an array or a tensor; or a mapping of keyword arguments, whose "labels" are left out.
         A few samples are run.
@@ -126,12 +126,12 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, sh
     Returns
     -------
     LayerTree
-        What is printed, with a record for each submodule; ``str`` of it is the tree, its ``repr`` one line.
+        The printed object, with a record for each submodule; ``str`` of it is the tree, its ``repr`` one line.
 
     Raises
     ------
     ModelError
-        If the model does not run on the example: a single input is no batch.
+        If the model does not run on the example: it must be a batch, not a single input.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, sh
 def _tabulated(
     model: nn.Module, example: Any, forward: Forward | None, device: torch.device
 ) -> tuple[nn.Module, Tensor]:
-    """Return a view of a model that takes numbers of samples, and those of an example of any form."""
+    """Return a view of a model that takes row numbers of samples, and those of an example in any format."""
     batch = placed(as_nested(example if forward is not None else without_labels(example)), device, place_of(model)[1])
     tensors = list(tensors_of(batch).values())
     if not tensors or not tensors[0].ndim or not len(tensors[0]):
@@ -200,7 +200,7 @@ def _is_output(found: Trace, run: ModuleRun) -> bool:
 
 
 def _built_in(model: TappedModel, inputs: Tensor) -> LayerTree:
-    """Return the layers of a model that names them itself."""
+    """Return the layers of a model that defines them itself."""
     with trial(model):
         taps = model.taps(inputs[:1].clone())
     stages = getattr(model, "stages", {})
@@ -211,7 +211,7 @@ def _built_in(model: TappedModel, inputs: Tensor) -> LayerTree:
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
-    """Return what a row shows: its name, indented, type, shape, width, and whether it can be tapped."""
+    """Return the cells of a row: its name, indented, type, shape, width, and whether it can be tapped."""
     indented = "  " * row.name.count(".") + row.name
     shape = "" if row.shape is None else f"[{', '.join(['n', *map(str, row.shape)])}]"
     width = "" if row.width is None else f"{row.width:,}"

@@ -1,4 +1,4 @@
-"""Collapse of a given model on a loader of any length, in two passes; memory for the class means and one batch."""
+"""Collapse of a given model on a loader of any length, in two passes, with memory for the class means and one batch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def collapse_of_model(
     position: Position | None,
     batch_size: int,
 ) -> xr.Dataset:
-    """Return the dataset of `elastic.measure_collapse` for a model and a loader; the arguments are as there."""
+    """Return the dataset of `elastic.measure_collapse` for a model and a loader, with the same arguments."""
     check_output(output)
     check_position(position)
     model = unwrapped(model)
@@ -69,7 +69,7 @@ def collapse_of_model(
 
 
 class _OnDemand(Mapping[str, Any]):
-    """Readings of a layer; those that are functions are made when they are asked for, as they take 8 bytes a sample."""
+    """Readings of a layer; functions are computed on request, as their results take 8 bytes per sample."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values_or_functions = values
@@ -86,7 +86,7 @@ class _OnDemand(Mapping[str, Any]):
 
 
 class _Decided:
-    """The highest output of each sample, noted in the second pass over a stream."""
+    """The position of each sample's highest output, stored in the second pass over a stream."""
 
     def __init__(self, stream: ModelStream) -> None:
         self.stream = stream
@@ -108,7 +108,7 @@ class _Decided:
             yield features, labels
 
     def among(self, names: Array) -> tuple[Callable[[], Tensor] | None, str]:
-        """Return the decisions [N] among classes; None, and why, where the outputs are not those of classes."""
+        """Return the decisions [N] among classes; None, and the reason, if the outputs are not those of classes."""
         shape, K = f"outputs of shape {['n', *self.shape]}".replace("'", ""), len(names)
         if len(self.shape) != 1 or self.shape[0] < K:
             return None, f"{shape} for {K} classes"

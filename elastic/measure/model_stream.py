@@ -1,4 +1,4 @@
-"""The features of a model's layers, batch by batch from a loader, in memory for one batch."""
+"""The features of a model's layers, batch by batch from a loader, with memory for one batch."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from elastic.models.positions import Position
 from elastic.models.state import ModuleState
 from elastic.models.tapped import tap
 
-#: Samples that are run to find layers.
+#: Samples to run in order to find layers.
 SAMPLES = 2
 
 
 class ModelStream:
-    """A stream of ``({layer: features [b, …]}, labels [b])`` of a model, to be started once a pass.
+    """A stream of ``({layer: features [b, …]}, labels [b])`` of a model, iterated once per pass.
 
     Parameters
     ----------
     model
-        In evaluation mode. It is as before after every batch, but for parameters, which the caller restores.
+        In evaluation mode. It is restored after every batch, except for parameters, which the caller restores.
     batches
-        Iterated once a pass.
+        Iterated once per pass.
     layers
-        As `elastic.measure_collapse` takes them.
+        As in `elastic.measure_collapse`.
     forward
-        Gives the outputs for a batch; by default the model is called with the inputs, or with keyword arguments.
+        Computes the outputs for a batch; by default the model is called with the inputs, or with keyword arguments.
     output, position
-        As `elastic.measure_collapse` takes them.
+        As in `elastic.measure_collapse`.
 
     Attributes
     ----------
     output, penultimate
         Names of the output layer and of the one before it, after the first batch.
     classifier
-        The last linear module, where it takes the penultimate features.
+        The last linear module, if it takes the penultimate features.
     widths
         Width of each layer.
     """
@@ -72,7 +72,7 @@ class ModelStream:
         self._device, self._dtype = place_of(model)
 
     def __call__(self) -> Iterator[tuple[dict[str, Tensor], Array]]:
-        """Pass over the loader once; batches without samples are left out."""
+        """Iterate over the loader once; batches without samples are skipped."""
         for batch in self.batches:
             labels = labels_of(batch)
             if len(labels):
@@ -97,7 +97,7 @@ class ModelStream:
         return features
 
     def _look(self, entering: Tensor) -> TappedModel:
-        """Return the model with its layers, found on the first batch, if its features can be read."""
+        """Return the model with its layers, found on the first batch, after checking its features."""
         example = entering[:SAMPLES]
         if isinstance(self.model, TappedModel):
             tapped: TappedModel = self._built_in()
@@ -112,7 +112,7 @@ class ModelStream:
         return tapped
 
     def _built_in(self) -> TappedModel:
-        """Return a model that has layers of its own."""
+        """Return a model that defines its layers."""
         assert isinstance(self.model, TappedModel)
         if self._view.batch is not None or self.position is not None:
             expected = "be read with tensors, which its layers are made of"
@@ -134,7 +134,7 @@ class ModelStream:
             self._state.restore()
 
     def _type(self, inputs: Any, whole: bool) -> torch.dtype | None:
-        """Return the type of floating-point inputs: that of the parameter that reads them first, where that is seen."""
+        """Return the type of floating-point inputs: that of the parameter that reads them first, if it is known."""
         if self._tapped is None and self._dtype is not None and whole and inputs.is_floating_point():
             self._dtype = self._restoring(lambda: input_type(self._view, inputs[:1].to(self._device)))
         return self._dtype
@@ -152,7 +152,7 @@ def _explained(forward: Forward | None) -> Iterator[None]:
 
 
 def _without_input(model: nn.Module, layers: Sequence[str] | str | None) -> tuple[Sequence[str] | str | None, bool]:
-    """Return layers but the inputs, and whether these are asked for: a first ``input`` that is no submodule."""
+    """Return layers without the inputs, and whether these are requested: a first ``input`` that is no submodule."""
     is_asked = layers is not None and not isinstance(layers, str) and list(layers)[:1] == [INPUT]
     if not is_asked or layers is None or any(name == INPUT for name, _ in model.named_modules()):
         return layers, False
@@ -167,7 +167,7 @@ def _check_features(features: dict[str, Tensor], read: Callable[[int], dict[str,
     features
         Features [b, …] of a batch by layer.
     read
-        Reads those of its first samples.
+        Computes those of its first samples.
     """
     count = len(next(iter(features.values())))
     again, fewer = read(count), read(count // 2) if count > 1 else {}
@@ -183,7 +183,7 @@ def _check_features(features: dict[str, Tensor], read: Callable[[int], dict[str,
 
 
 def _differs(first: Tensor, second: Tensor) -> bool:
-    """Whether features [b, …] differ by more than rounding, which a network amplifies; unknown, so no, if infinite."""
+    """Whether features [b, …] differ by more than amplified rounding; False if infinite ones make that unknown."""
     if first.shape != second.shape:
         return True
     tolerance = min(0.25, max(1e-5, 2**14 * torch.finfo(first.dtype).eps))

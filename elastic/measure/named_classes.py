@@ -1,4 +1,4 @@
-"""Class statistics of a stream whose classes are not known before: their names are met in the first pass."""
+"""Class statistics of a stream with unknown classes: their names are collected in the first pass."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from elastic.metrics.moments import LayerMoments, vectors
 
 #: Starts a new pass over the batches: (features by layer, labels [b], numbers or strings).
 NamedStream = Callable[[], Iterable[tuple[Features, Array]]]
-#: Kinds of NumPy's types that are compared with one another.
+#: Kinds of NumPy's types that are comparable.
 KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "strings"}
 
 
 class ClassNames:
-    """The sorted names of the classes that have been met so far.
+    """The sorted names of the classes found so far.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class ClassNames:
         return len(self.values)
 
     def meet(self, labels: Array) -> Tensor | None:
-        """Take names from labels; return where the earlier names stand now, None if no name is new.
+        """Add the names in labels; return the new positions of earlier names, None if no name is new.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class ClassNames:
         Raises
         ------
         DegenerateInput
-            If a label is none of them: it was met in no earlier pass.
+            If a label is none of them: it did not occur in any earlier pass.
         """
         places = np.searchsorted(self.values, labels).clip(max=len(self.values) - 1)
         if unknown := labels[self.values[places] != labels].tolist():
@@ -74,19 +74,19 @@ class ClassNames:
 def read_named_classes(
     stream: NamedStream, *, rank_tolerance: float | None = None
 ) -> tuple[npt.NDArray[Any], Mapping[str, ClassReading]]:
-    """Return the sorted class names, and what `read_classes` reads of every layer.
+    """Return the sorted class names, and the result of `read_classes` for every layer.
 
     Parameters
     ----------
     stream
-        Called twice; gives the same samples each time.
+        Called twice; yields the same samples each time.
     rank_tolerance
-        As `read_classes` takes it.
+        As in `read_classes`.
 
     Raises
     ------
     DegenerateInput
-        As `read_classes`, and if layers change their width.
+        As in `read_classes`, and if layers change their width.
 
     Examples
     --------

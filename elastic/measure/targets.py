@@ -1,4 +1,4 @@
-"""What labels are to a loss and to the classes: positions of outputs, numbers, probabilities, or several labels."""
+"""The meaning of labels for a loss and for the classes: positions of outputs, numbers, probabilities, multi-label."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from elastic.models.state import preserved
 
 @dataclass(frozen=True)
 class Classified:
-    """Labels of several parts of the samples, and a loss that takes them.
+    """Labels of several parts of the samples, and a loss that accepts them.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Classified:
     labels
         [n] int64 positions in ``names``, of each part.
     targets
-        [n, …] what the loss takes, of each part.
+        [n, …] targets of the loss, of each part.
     """
 
     loss: Loss
@@ -48,17 +48,17 @@ def classify(
     """Return classes and loss of labelled samples, given in parts.
 
     Classes are the positions of K ≥ 2 outputs; rows of probabilities or other numbers [n, K] belong to their largest
-    entry, the first of equal ones. For a model of one output, and wherever labels are no positions, classes are the
-    labels that occur, in their order (rows of zeros and ones are named "101"). Outputs are then decided for the class
+    entry, the first of equal ones. For a model of one output, and if labels are not positions, classes are the
+    labels that occur, sorted (rows of zeros and ones are named "101"). Outputs are then decided for the class
     whose label has the lowest loss: the nearest one under the squared error, that above 0 under binary cross-entropy
     with logits, whatever its weights.
 
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     loss
-        A loss of elastic, or a user's own (`elastic.losses.fit_loss`).
+        A loss of elastic, or a user's loss (`elastic.losses.fit_loss`).
     inputs, labels
         [n, …] and [n] or [n, …] of each part.
 
@@ -90,7 +90,7 @@ def classify(
 
 
 def check_labels(model: TappedModel, example: Tensor, labels: Tensor) -> int:
-    """Return the number K of logits, of which every label is the position of one.
+    """Return the number K of logits, after checking that every label is the position of one.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def _text(row: list[int | float]) -> str:
 def _joinable(
     model: TappedModel, known: Recognised | None, inputs: Sequence[Tensor], labels: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Return the labels of each part in one type and, but for their number, one shape."""
+    """Return the labels of each part in one type and, except for their number, one shape."""
     if known is not None and known.of_classes:
         labels = [_of_classes(part) for part in labels]
         if all(part.ndim == 1 for part in labels):
@@ -173,7 +173,7 @@ def _of_classes(labels: Tensor) -> Tensor:
 
 
 def _outputs(model: TappedModel, inputs: Tensor, *, scalars: bool = True) -> Tensor:
-    """Return outputs [n, K], or [n] where ``scalars`` may be."""
+    """Return outputs [n, K], or [n] if ``scalars`` allows them."""
     with trial(model):
         # A copy: outputs may be views of a parameter.
         outputs = model.taps(inputs)[model.output].detach().clone()
@@ -195,7 +195,7 @@ def _at(parts: Sequence[Tensor], place: Tensor) -> Tensor:
 
 
 def _guard(loss: Any) -> Callable[[], AbstractContextManager[Any]]:
-    """Return what leaves the module of a loss as it was."""
+    """Return a function that makes a context, which restores the module of a loss."""
     owner = loss if isinstance(loss, nn.Module) else getattr(loss, "__self__", None)
     return (lambda: preserved(owner)) if isinstance(owner, nn.Module) else nullcontext
 

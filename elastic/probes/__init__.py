@@ -1,1 +1,1 @@
-"""Probes: what is read off a model without changing it."""
+"""Probes: measurements of a model that do not change it."""

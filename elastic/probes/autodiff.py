@@ -1,11 +1,11 @@
-r"""The autodiff engine: it works for every model that torch can differentiate forwards.
+r"""The autodiff engine, for every model that torch can differentiate in forward mode.
 
 Each stepped sample's gradient is taken once, and all observed samples' movements along it are a Jacobian–vector
-product; both are vmapped over as many stepped samples as the memory budget holds. A model that vmap cannot follow
-is stepped on one sample at a time (`batching.Batching`), with plain autograd and plain forward derivatives.
+product; both are vmapped over as many stepped samples as the memory budget allows. If vmap does not support a model,
+it is stepped on one sample at a time (`batching.Batching`), with plain autograd and plain forward derivatives.
 
 A finite step is taken in float64 and subtracted. Where it moves features by a share s of their size, the difference
-is off by ε/s (ε = 2⁻⁵²), and at s = ε it is rounding and nothing else. The derivative along the step, in its place,
+is off by ε/s (ε = 2⁻⁵²), and at s = ε it is only rounding. The derivative along the step, used instead,
 is off by s in a smooth model; with kinks, by those of some share s of the units that cross theirs, which is √s in
 norm. The two meet at s = ε^{2/3}, where they are ε^{1/3} = 6e-6: below, the derivative is given; above, the difference.
 """
@@ -33,14 +33,14 @@ from elastic.probes.movements import Engine, Layers
 
 Parameters = dict[str, Tensor]
 
-#: The share of the features below which a movement is not taken from a difference.
+#: The share of the features below which a movement is not computed as a difference.
 SUBTRACTED = torch.finfo(torch.float64).eps ** (2 / 3)
 
 
 class Autodiff(Engine):
     """First-order movements as Jacobian–vector products; a step holds a tangent of all parameters."""
 
-    # Measured on processors: convolutions of larger blocks take twice as long.
+    # Measured on CPUs: convolutions of larger blocks take twice as long.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**24}
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
@@ -58,11 +58,11 @@ class Autodiff(Engine):
         return self.follow(steps, inputs, None), self.features(inputs)
 
     def own(self, steps: Parameters, inputs: Tensor, at_a_time: int) -> Layers:
-        """Return own movements, of all at once: they are as many as those of one observed sample."""
+        """Return own movements, of all samples at once: they are as many as those of one observed sample."""
         return {layer: moved.squeeze(1) for layer, moved in self.follow(steps, inputs[:, None], 0).items()}
 
     def features(self, inputs: Tensor) -> Layers:
-        """Return features, with buffers and inputs that stay as they are."""
+        """Return features; buffers and inputs are not changed."""
         return layer_features(self.model, {}, inputs)
 
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
@@ -76,7 +76,7 @@ class Autodiff(Engine):
         return moved
 
     def _along_one(self, step: Parameters, inputs: Tensor) -> Layers:
-        """Return the same without torch.func, which has limits of its own."""
+        """Return the same without torch.func, which has its own limitations."""
         with forward_ad.dual_level(), MovementPass():
             parameters = {n: forward_ad.make_dual(p, step[n]) for n, p in self.parameters.items()}
             features = layer_features(self.model, parameters, inputs)
@@ -87,11 +87,11 @@ class Autodiff(Engine):
 
 
 class FiniteAutodiff(Autodiff):
-    """Movements by finite steps, taken in float64 and subtracted, or derived where they are too small for that."""
+    """Movements by finite steps, computed in float64 and subtracted, or differentiated if too small for that."""
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
-        # The model keeps its precision and its weights: each pass runs on copies in float64.
+        # The model keeps its precision and its weights: each pass uses copies in float64.
         self.parameters = {name: p.double() for name, p in self.parameters.items()}
         self.rate = lr
         try:
@@ -108,7 +108,7 @@ class FiniteAutodiff(Autodiff):
             return super().steps(double(inputs), LossGradient(direction, norm))
 
     def follow(self, steps: Parameters, inputs: Tensor, in_dim: int | None) -> Layers:
-        """Return movements [c, n, d]: differences, and derivatives in the place of those that drown in rounding."""
+        """Return movements [c, n, d]: differences, and derivatives instead of those dominated by rounding."""
         inputs = double(inputs)
         with in_float64(self.model):
             moved, drowned = self.batching("difference", self._difference, (0, in_dim), steps, inputs)
@@ -118,7 +118,7 @@ class FiniteAutodiff(Autodiff):
         return {layer: torch.where(drowned[layer], derived[layer], moved.pop(layer)) for layer in derived}
 
     def _difference(self, step: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
-        """Return the difference over the learning rate [n, d], and where it is mostly rounding [n, 1]."""
+        """Return the difference over the learning rate [n, d], and where it is dominated by rounding [n, 1]."""
         before = layer_features(self.model, self.parameters, inputs)
         after = layer_features(self.model, {n: p + self.rate * step[n] for n, p in self.parameters.items()}, inputs)
         moved = {layer: after.pop(layer) - h for layer, h in before.items()}
@@ -131,12 +131,12 @@ class FiniteAutodiff(Autodiff):
             return super().features(double(inputs))
 
     def scale(self, gradient: LossGradient) -> Tensor:
-        """Return ones: the steps have the length that they have."""
+        """Return ones: the steps are not scaled."""
         return torch.ones_like(gradient.norm)
 
 
 def autodiff(model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> Autodiff:
-    """Return the engine at work: parameters as in `Engine`."""
+    """Return the engine bound to a model: parameters as in `Engine`."""
     return Autodiff(model, example, layer=layer) if lr is None else FiniteAutodiff(model, example, lr, layer)
 
 
@@ -146,7 +146,7 @@ def _norm(rows: Tensor) -> Tensor:
 
 
 def trained_parameters(model: nn.Module) -> Parameters:
-    """Return the parameters that a training step moves: all but frozen ones.
+    """Return the parameters that a training step changes: all except frozen ones.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def descent(
 def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -> Layers:
     """Return the features [n, d] of every layer under other parameters.
 
-    Buffers and inputs enter as copies: a forward pass that writes into them changes neither them nor the next pass.
+    Buffers and inputs are copied: a forward pass that writes into them changes neither them nor the next pass.
     """
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     given = buffers | {f"model.{name}": p for name, p in parameters.items()}

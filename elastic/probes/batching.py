@@ -1,4 +1,4 @@
-"""Batching: stepped samples all at once where vmap can follow the model, else one at a time."""
+"""Batching: all stepped samples at once if vmap supports the model, else one at a time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.utils._pytree import tree_map
 
 from elastic.errors import ModelError
 
-#: What a model raises in a pass that it was not written for.
+#: Exceptions of a model in a pass that it does not support.
 FAILURES = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, AttributeError, AssertionError)
 
 
 class Batching:
-    """How the passes over stepped samples run; a kind of pass that vmap once failed on stays one at a time.
+    """How the passes over stepped samples run; a kind of pass on which vmap once failed stays one at a time.
 
-    vmap does not follow control flow that depends on values, writes of many samples' values into memory of one,
-    random numbers (which a model may draw as long as its features do not depend on them) or operations without a
+    vmap does not support control flow that depends on values, writes of many samples' values into memory of one,
+    random numbers (which a model may draw if its features do not depend on them) or operations without a
     batching rule.
 
     Examples
@@ -42,7 +42,7 @@ class Batching:
         Parameters
         ----------
         kind
-            Of the pass.
+            Of the kind of pass.
         whole
             The function.
         in_dims
@@ -50,15 +50,15 @@ class Batching:
         inputs
             Nestings of tensors.
         one
-            Gives the same for one sample, where vmap does not follow; ``whole`` itself if left out.
+            The same for one sample, if vmap does not support the function; ``whole`` itself by default.
 
         Raises
         ------
         ModelError
-            If neither way follows the model.
+            If neither way supports the model.
         """
         try:
-            # Compiled scripts cannot be differentiated forwards.
+            # Compiled scripts cannot be differentiated in forward mode.
             with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
                 return self._run(kind, whole, in_dims, inputs, one or whole)
         except torch.OutOfMemoryError as error:

@@ -1,6 +1,6 @@
 """How the step on each class moves class means and variances of every layer: one forward derivative a class.
 
-The gradients of a class's samples are summed before they are followed, so that a probe of K classes costs K forward
+The gradients of a class's samples are summed first, so that a probe of K classes needs K forward
 derivatives of each sample, however many samples are stepped on.
 """
 
@@ -19,7 +19,7 @@ from elastic.probes.autodiff import Autodiff, Parameters, layer_features, traine
 from elastic.probes.features import bytes_of, flat_taps
 
 Layers = dict[str, Tensor]
-#: Bytes of a block by those of its features: in the model's precision and in float64, with what a pass holds beside.
+#: Bytes of a block per byte of its features: in the model's precision and in float64, with temporary arrays.
 HELD = 6
 
 
@@ -29,11 +29,11 @@ class ClassStepping:
     Parameters
     ----------
     model, loss
-        What is stepped, along the mean gradient of the loss over a class.
+        Samples to step on, along the mean gradient of the loss over a class.
     samples
-        All classes have some.
+        All classes have samples.
     memory_budget
-        Bytes that parameters and features may take.
+        Most bytes that parameters and features may use.
     """
 
     def __init__(self, model: TappedModel, loss: Loss, samples: Samples, memory_budget: int) -> None:
@@ -56,7 +56,7 @@ class ClassStepping:
         Parameters
         ----------
         decays
-            λ of each parameter, by its name; those that are left out do not decay.
+            λ of each parameter, by its name; missing ones do not decay.
         shares
             [K] share of each class in the train samples.
         """
@@ -127,7 +127,7 @@ class ClassStepping:
             for layer, h in features.items():
                 change = moved.pop(layer).double()
                 sums = torch.einsum("nk,cnd->ckd", members, change)
-                # About the class mean: of collapsed features the product with h itself would be rounding.
+                # About the class mean: for collapsed features the product with h itself would be rounding.
                 along = torch.einsum("nd,cnd->cn", h.double() - means[layer][labels], change) @ members
                 moved_sums[layer] = moved_sums.get(layer, 0) + sums
                 variances[layer] = variances.get(layer, 0) + along
@@ -140,7 +140,7 @@ class ClassStepping:
 
 
 def planned(features: int, step: int, classes: int, memory_budget: int) -> tuple[int, int]:
-    """Return how many steps are followed at once, and by how many samples; 0 where not one fits.
+    """Return how many steps are computed at once, and for how many samples; 0 if not even one fits.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def planned(features: int, step: int, classes: int, memory_budget: int) -> tuple
     classes
         Number of classes K.
     memory_budget
-        In bytes, of which half is for steps.
+        In bytes; half of it is for steps.
 
     Examples
     --------

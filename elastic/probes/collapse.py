@@ -18,7 +18,7 @@ from elastic.models.state import preserved
 from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions
 
-#: What each layer can be read for.
+#: Readings of each layer.
 OF_EVERY_LAYER = frozenset({"statistics", "nearest", "labels", "decisions"})
 
 
@@ -32,25 +32,25 @@ class SplitReading:
 
 @dataclass
 class CollapseProbe:
-    """Reads a model's collapse on fixed samples, as often as asked.
+    """Reads a model's collapse on fixed samples, repeatedly.
 
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     samples
         By split, on the model's device; "train" is among them.
     splits
-        Splits to report; samples of every split are decided by the class means of "train".
+        Splits to report; samples of every split are classified by the class means of "train".
     ridge
-        λ of the objective's (λ/2)‖θ‖², None where the loss is not the squared error: the least-squares
+        λ of the objective's (λ/2)‖θ‖², None if the loss is not the squared error: the least-squares
         decomposition is then not defined.
     memory_budget
-        Bytes that features may take.
+        Most bytes that features may use.
     rank_tolerance
-        Relative cut of the class means' singular values, as `read_classes` takes it.
+        Relative cutoff of the class means' singular values, as in `read_classes`.
     decide
-        Gives the class [b] that outputs [b, d] are decided for; None: the position of the largest.
+        Returns the class [b] for which outputs [b, d] are decided; None: the position of the largest.
     """
 
     model: TappedModel
@@ -66,7 +66,7 @@ class CollapseProbe:
         self.layers = (INPUT, *self.model.layers)
 
     def names(self) -> tuple[dict[str, set[str]], set[str]]:
-        """Return the names of the readings of each layer and of the network, without reading anything."""
+        """Return the names of the readings of each layer and of the network, without computing anything."""
         weights = self._weights()
         by_layer = {layer: {*OF_EVERY_LAYER, *weights.get(layer, {})} for layer in self.layers}
         return by_layer, set() if self._classifier() is None or self.ridge is None else {"least_squares"}
@@ -82,7 +82,7 @@ class CollapseProbe:
         Raises
         ------
         ModelError
-            If the model does not meet `check_preconditions`.
+            If the model fails `check_preconditions`.
         """
         with preserved(self.model):
             check_preconditions(self.model, self.samples["train"].inputs)
@@ -115,12 +115,12 @@ class CollapseProbe:
         return SplitReading(by_layer, self._of_network(stream, classes))
 
     def _weights(self) -> dict[str, dict[str, Any]]:
-        """Return the readings that are weights: of the linear module that takes a layer's features as they are."""
+        """Return the readings of weights: of the linear module that takes a layer's features unchanged."""
         found: dict[str, dict[str, Any]] = {}
         classifier = self._classifier()
         for layer, linear in self.model.next_weights().items():
             weight = linear.weight.detach()
-            # Of one output for two classes, or of several labels a sample, no row of the weights is a class's.
+            # With one output for two classes, or several labels per sample, no row of the weights belongs to a class.
             rowwise = len(weight) == len(self.samples["train"].classes)
             is_classifier = linear is classifier and rowwise
             found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}

@@ -1,4 +1,4 @@
-"""What a probe is, and how one is added.
+"""The interface of probes, and their registration.
 
 A probe is one function under `probe`: it receives a `Subject` and the options that a protocol or a Recorder sets, and
 returns a `Probe`, which declares what it measures and reads the model at every probed epoch. Its variables form one
@@ -30,14 +30,14 @@ ProbeFunction = Callable[..., "Probe"]
 
 @dataclass(frozen=True)
 class TrainingSteps:
-    """How a training steps from batch to batch: what a probe needs that accounts for movements of training.
+    """How a training steps from batch to batch, for probes that account for movements of training.
 
     Attributes
     ----------
     per_epoch
-        Steps of an epoch.
+        Number of steps per epoch.
     momentum
-        Share of the previous update that each update keeps; None where the optimizer's step is no multiple of a sum of
+        Share of the previous update that each update keeps; None if the optimizer's step is not a multiple of a sum of
         gradients (Adam).
     nesterov
         Whether the momentum is Nesterov's.
@@ -53,26 +53,26 @@ class TrainingSteps:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is probed: a model, its loss and fixed samples.
+    """The subject of probes: a model, its loss and fixed samples.
 
     Attributes
     ----------
     model
-        Read in evaluation mode and left as it was.
+        Read in evaluation mode and restored.
     loss
-        Whose single-sample gradient is stepped along.
+        Loss whose single-sample gradient defines the step.
     samples
         By split, on the model's device; "train" is the first.
     seed
-        Draws the samples that a probe chooses.
+        Seed of the samples that a probe chooses.
     weight_decay
-        λ of the (λ/2)‖θ‖² that the objective adds for the classifier; None where it is not known.
+        λ of the (λ/2)‖θ‖² that the objective adds for the classifier; None if it is not known.
     memory_budget
-        Bytes that the intermediate arrays of a probe may take.
+        Most bytes that the intermediate arrays of a probe may use.
     unseen
-        Samples of classes that the model is not trained on, with labels of their own; None where there are none.
+        Samples of classes that the model is not trained on, with their own labels; None if there are none.
     steps
-        How the model is trained; None where it is not known, as of a user's own loop.
+        How the model is trained; None if it is not known, as for a user's training loop.
     """
 
     model: TappedModel
@@ -92,17 +92,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a probe measures, before anything is read.
+    """Variables of a probe, known before anything is read.
 
     Attributes
     ----------
     dims
-        Labels along each dim of the group, in the order in which the variables have the dims; without those that no
+        Labels along each dim of the group, in the order of the variables' dims; without those that no
         variable has.
     variables
-        What `Probe.read` returns.
+        The variables that `Probe.read` returns.
     class_counts
-        Samples of each class that are read, {split: [K]}; empty where the probe has no splits.
+        Samples of each class that are read, {split: [K]}; empty if the probe has no splits.
     """
 
     dims: Mapping[str, Sequence[Label]]
@@ -112,7 +112,7 @@ class Declaration:
 
 @dataclass(frozen=True)
 class ProbeFacts:
-    """What is known of a probe before it is made.
+    """Facts of a probe, known before it is made.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class ProbeFacts:
     dims
         Dims of the group after the study's axes and ``epoch``, in their order.
     long_names
-        What the dims are that no other group has, for their coordinates.
+        Descriptions of dims that no other group has, for their coordinates.
     options
         Model of its options; None: the keyword-only parameters of the function.
     """
@@ -133,7 +133,7 @@ class ProbeFacts:
 
 
 class Probe(ABC):
-    """One measurement of a model, made once a run and read at every probed epoch.
+    """One measurement of a model, made once per run and read at every probed epoch.
 
     Attributes
     ----------
@@ -146,29 +146,29 @@ class Probe(ABC):
 
     @abstractmethod
     def declare(self) -> Declaration:
-        """Return dims and variables, without reading the model's features."""
+        """Return dims and variables, without computing the model's features."""
 
     @abstractmethod
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
         """Return the numbers of every variable at an epoch, {name: array with the shape of its dims}."""
 
-    def rehearse(self) -> None:  # noqa: B027 (most probes can be read of any model that declares)
-        """Raise what every reading would raise, such as a memory budget that is too small; cheap, before a run."""
+    def rehearse(self) -> None:  # noqa: B027 (most probes support any model that declares)
+        """Raise errors of every reading, such as a memory budget that is too small; cheap, before a run."""
 
     def resume(self, records: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most probes have no state)
-        """Continue after an earlier process that left these records of probed epochs, {variable: numbers}."""
+        """Continue after an earlier process with its records of probed epochs, {variable: numbers}."""
 
     @property
     def engine(self) -> str:
-        """How the numbers are computed, where there is a choice; "" otherwise."""
+        """Method of computation, if there is a choice; "" otherwise."""
         return ""
 
 
 class MetricProbe(Probe):
     """A probe whose variables are the registered metrics of its group.
 
-    A subclass says which readings it takes (`reading_names`) and takes them (`readings`); which metrics these suffice
-    for, and their dims and attributes, follow from the registry.
+    A subclass defines which readings it takes (`reading_names`) and takes them (`readings`); the metrics that need only
+    these, and their dims and attributes, follow from the registry.
     """
 
     group: str
@@ -190,7 +190,7 @@ class MetricProbe(Probe):
         """Return the readings of each layer, and of the network."""
 
     def declare(self) -> Declaration:
-        """Return the group's dims and the metrics that the readings suffice for."""
+        """Return the group's dims and the metrics that can be computed from the readings."""
         return Declaration(self.labels(), metric_variables(self.group, *self.reading_names()))
 
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
@@ -205,7 +205,7 @@ def metric_variables(
     of_network: Collection[str],
     leading: tuple[str, ...] = (),
 ) -> list[Variable]:
-    """Return the variables of a group that the named readings suffice for.
+    """Return the variables of a group that can be computed from the named readings.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def build_probes(subject: Subject, asked: Mapping[str, Mapping[str, Any]]) -> di
     Raises
     ------
     ElasticError
-        UnknownName, OptionError; whatever a probe finds wrong with the subject.
+        UnknownName, OptionError; any error of a probe about the subject.
     """
     entries = {name: registry("probes").get(name) for name in asked}
     return {name: entry.function(subject, **entry.complete(asked[name])) for name, entry in entries.items()}

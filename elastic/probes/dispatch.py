@@ -1,4 +1,4 @@
-"""Running one operation inside a dispatch mode, which sees every operation of torch."""
+"""Runs one operation inside a dispatch mode, which intercepts every operation of torch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 
 def run_operation(operation: Any, args: Any, kwargs: Any) -> Any:
-    """Return what an operation returns.
+    """Return the result of an operation.
 
-    Forward derivatives make zeros that have no memory. In torch 2.13 an operation on one crashes the process while a
-    dispatch mode is active, so that ordinary zeros take their place.
+    Forward derivatives create zeros without memory. In torch 2.13 an operation on one crashes the process while a
+    dispatch mode is active, so that ordinary zeros are substituted.
     """
     if operation is torch.ops.aten._efficientzerotensor.default:
         return torch.zeros(*args, **(kwargs or {}))

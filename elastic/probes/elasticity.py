@@ -27,44 +27,44 @@ from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
 
-#: The reading of data that lie on a curve: distances of stepped and observed samples along it.
+#: The reading for data on a curve: distances of stepped and observed samples along it.
 GEODESIC = "geodesic_distances"
 
 
 @dataclass
 class ElasticityProbe:
-    """Reads a model's update responses on fixed samples, as often as asked; each reading is verified by real steps.
+    """Reads a model's update responses on fixed samples, repeatedly; each reading is verified by real steps.
 
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     loss
-        Whose gradient is stepped along; a draw's stepped samples are together its batch.
+        Loss whose gradient defines the step; the stepped samples of a draw are its batch.
     samples
         On the model's device.
     draws
         Positions in ``samples`` of the stepped [J] and the observed [M]: one pair of draws, or several of growing
-        size. A position in both is no pair with itself.
+        size. A position in both is not paired with itself.
     precision
-        With several draws: the next larger one is read while some response of some layer has a standard error
+        With several draws: the next larger one is read if some response of some layer has a standard error
         above this share of it, and the memory budget allows.
     lr
         None for the first-order movement; else the learning rate of a finite step.
     engine
         "auto", "autodiff" or "structured".
     memory_budget
-        Bytes that the probe may take, beyond the model, a copy of its parameters (two in float64 while pairs are
+        Most bytes that the probe may use, beyond the model, a copy of its parameters (two in float64 while pairs are
         verified) and the samples.
     seed
-        The pairs of samples that are verified are drawn from it and the epoch.
+        Seed, with the epoch, of the pairs of samples that are verified.
     losses
-        Whether to read what steps do to the losses of the observed samples; not of classes that have no output.
+        Whether to read the effects of steps on the losses of the observed samples; not for classes without an output.
 
     Attributes
     ----------
     of_network
-        Readings of the network at the last reading.
+        Readings of the network in the last reading.
     """
 
     model: TappedModel
@@ -82,9 +82,9 @@ class ElasticityProbe:
     _engine: EngineChoice | None = field(default=None, init=False)
 
     def chosen_engine(self) -> EngineChoice:
-        """Return the engine that the probe runs on, with the reason if it is not the first choice.
+        """Return the engine of the probe, with the reason if it is not the first choice.
 
-        It is chosen once, and replaced where a reading differs from real steps.
+        It is chosen once, and replaced if a reading differs from real steps.
         """
         if self._engine is None:
             self._engine = self._choose(self.memory_budget)
@@ -97,12 +97,12 @@ class ElasticityProbe:
         )
 
     def stay_structured(self) -> None:
-        """Run on the structured engine where it knows the model, though the other one may be the faster."""
+        """Use the structured engine if it supports the model, even if the other one is faster."""
         if self.chosen_engine().name != "structured":
             self._engine = self._choose(memory_budget=0)
 
     def give_up_structured(self, reason: str) -> None:
-        """Run on the autodiff engine from now on, where the engine is free to be chosen."""
+        """Use the autodiff engine from now on, if the choice of engine is free."""
         engine = self.chosen_engine()
         if engine.may_fall_back:
             self._engine = engine.fall_back(self.model, self._example, self.lr is not None, reason)
@@ -112,11 +112,11 @@ class ElasticityProbe:
         return self.samples.inputs[:1]
 
     def check_budget(self) -> None:
-        """Raise a ModelError if the memory budget allows no draw."""
+        """Raise a ModelError if the memory budget does not suffice for any draw."""
         self._fitting()
 
     def _fitting(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the draws that the memory budget allows with the engine of now; it must allow the first."""
+        """Return the draws that the memory budget allows with the present engine; it must allow the first."""
         fitting: list[tuple[Tensor, Tensor]] = []
         for stepped, observed in self.draws:
             counted, classes = stepped[:, None] != observed[None, :], len(self.samples.classes)
@@ -131,17 +131,17 @@ class ElasticityProbe:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Layers that a step can move: all but the input."""
+        """Layers that a step can move: all except the input."""
         return self.model.layers
 
     def names(self) -> dict[str, set[str]]:
-        """Return the names of the readings of each layer, without reading anything."""
+        """Return the names of the readings of each layer, without computing anything."""
         along = set() if self.samples.geodesic is None else {GEODESIC}
         return {layer: {READING, CHECK, *along} for layer in self.layers}
 
     @cached_property
     def outputs(self) -> int:
-        """Number of the network's outputs, by a forward pass of one sample."""
+        """Number of the network's outputs, from a forward pass of one sample."""
         with torch.no_grad(), preserved(self.model), probed(self.model):
             return flat_taps(self.model, self._example)[self.model.output].shape[1]
 
@@ -155,18 +155,18 @@ class ElasticityProbe:
         Parameters
         ----------
         epoch
-            The pairs that are verified are drawn from it, so that a resumed run verifies the same pairs as one that
+            Seed of the verified pairs, so that a resumed run verifies the same pairs as one that
             was not interrupted.
         first
-            Whether it is the run's first probed epoch, at which more pairs are verified and the model is checked in
-            more ways; None: whether it is epoch 0.
+            Whether it is the run's first probed epoch, at which more pairs are verified and the model is checked
+            more thoroughly; None: whether it is epoch 0.
 
         Raises
         ------
         EngineMismatch
             If no engine agrees with real steps.
         ModelError
-            If the memory budget is too small for any draw, or the model does not meet `check_preconditions`.
+            If the memory budget is too small for any draw, or the model fails `check_preconditions`.
         """
         first = epoch == 0 if first is None else first
         with preserved(self.model):
@@ -216,7 +216,7 @@ class ElasticityProbe:
 def relative_error(responses: Mapping[str, UpdateResponse]) -> float:
     """Return the largest standard error of a response, relative to it, over layers and pairs of classes.
 
-    Infinite where it is unknown (one sample); responses of exactly zero (a layer without parameters) are exact.
+    Infinite if it is unknown (one sample); responses of exactly zero (a layer without parameters) are exact.
     """
     largest = 0.0
     for update in responses.values():

@@ -1,4 +1,4 @@
-"""Which engine computes the movements: the structured one where it knows every part of the model, else autodiff."""
+"""Choice of the engine that computes the movements: the structured one if it supports the model, else autodiff."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ stand_in_for_compiler(torch)
 
 EngineName = Literal["auto", "autodiff", "structured"]
 
-#: Modules on which the autodiff engine is the faster one on a GPU.
+#: Modules for which the autodiff engine is faster on a GPU.
 CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip
@@ -39,22 +39,22 @@ ENGINES: dict[str, Callable[[TappedModel, Tensor, float | None, str], Engine]] =
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The engine chosen for a model, with its cost as a trial measured it.
+    """The engine chosen for a model, with its cost from a trial.
 
     Attributes
     ----------
     name
         "autodiff" or "structured".
     cost
-        Bytes that a block takes.
+        Bytes of a block.
     widths
         Number of features of each layer; the last is the output.
     layer
-        The one that losses are of.
+        The layer that the loss reads.
     reason
-        Why the structured engine was not taken where the engine was free to be chosen; "" otherwise.
+        Why the structured engine was not chosen although the choice was free; "" otherwise.
     may_fall_back
-        Whether the autodiff engine takes over where this one is found wrong.
+        Whether the autodiff engine replaces this one if it is found wrong.
     """
 
     name: str
@@ -66,7 +66,7 @@ class EngineChoice:
 
     @property
     def couples(self) -> bool:
-        """Whether losses are of features before the output, which makes the stepped samples one batch."""
+        """Whether the loss reads features before the output, so that the stepped samples form one batch."""
         return self.layer != next(reversed(self.widths))
 
     def __str__(self) -> str:
@@ -77,15 +77,15 @@ class EngineChoice:
         return ENGINES[self.name](model, example, lr, self.layer)
 
     def fall_back(self, model: TappedModel, example: Tensor, finite: bool, reason: str) -> EngineChoice:
-        """Return the autodiff engine for the same model, with the reason why this one was given up."""
+        """Return the autodiff engine for the same model, with the reason for replacing this one."""
         return replace(tried("autodiff", model, example, finite, self.layer), reason=reason)
 
 
 def prefers_autodiff(model: nn.Module, device: torch.device, *, finite: bool = False) -> bool:
-    """Whether the autodiff engine is the faster one for a model on a device.
+    """Whether the autodiff engine is faster for a model on a device.
 
     Measured on an H100: 1.3 times as fast as the structured engine for a CNN, twice for ResNet-18, and about as fast
-    for an MLP. Finite steps are left to the structured engine, which is exact however small they are.
+    for an MLP. For finite steps the structured engine is preferred, which is exact however small they are.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
     >>> [prefers_autodiff(net, torch.device(name)) for name in ("cpu", "cuda")]
@@ -103,27 +103,27 @@ def choose_engine(
     layer: str | None = None,
     memory_budget: int | None = None,
 ) -> EngineChoice:
-    """Return the engine for a model; it serves for all probes of the model and inputs of the same shape.
+    """Return the engine for a model; it can be used by all probes of the model with inputs of the same shape.
 
     Parameters
     ----------
     model
-        Is tried on ``example`` [1, …].
+        Model to try on ``example`` [1, …].
     engine
-        "auto" takes the structured engine if it knows every part of the model, and the autodiff engine where that is
-        the faster one (`prefers_autodiff`); a name takes that one.
+        "auto" selects the structured engine if it supports every part of the model, and the autodiff engine if that is
+        faster (`prefers_autodiff`); a name selects that engine.
     finite
-        Whether a finite step is asked for, which fewer parts have rules for.
+        Whether a finite step is requested, for which fewer parts have rules.
     layer
-        The one that losses are of (see `elastic.models.contract.TappedModel.layer_of`), the output by default.
+        The layer that the loss reads (see `elastic.models.contract.TappedModel.layer_of`), the output by default.
     memory_budget
-        Bytes that a probe may take: the autodiff engine, which holds a tangent of all parameters, is preferred only
-        where one pair of samples takes less than half of them (0: nowhere). None: any number.
+        Most bytes that a probe may use: the autodiff engine, which holds a tangent of all parameters, is preferred only
+        if one pair of samples takes less than half of them (0: never). None: unlimited.
 
     Raises
     ------
     ModelError
-        If the structured engine is asked for by name and does not know a part, or autodiff cannot be had either.
+        If the structured engine is requested by name and does not support a part, or autodiff is not possible either.
     """
     layer = model.output if layer is None else layer
     if engine == "autodiff":
@@ -144,7 +144,7 @@ def choose_engine(
 
 
 def _faster(model: TappedModel, example: Tensor, layer: str, memory_budget: int | None) -> EngineChoice | None:
-    """Return the autodiff engine where it follows the model within the budget, else None."""
+    """Return the autodiff engine if it supports the model within the budget, else None."""
     try:
         found = tried("autodiff", model, example, False, layer)
     except (ModelError, *FAILURES):
@@ -160,7 +160,7 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
     Raises
     ------
     Exception
-        Whatever stops it.
+        Any error of the trial.
     """
     lasting = Ledger()
     with lasting:
@@ -176,16 +176,16 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
 
 
 def course(stepping: Engine, example: Tensor, observed: int) -> Ledger:
-    """Return the ledger of a step on one sample followed through two blocks of observed ones."""
+    """Return the ledger of a step on one sample with two blocks of observed ones."""
     inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
     with torch.no_grad(), probed(stepping.model):
         features = stepping.features(example)[stepping.layer].double()
-        # No step is as short as this one: the trial then takes whatever short ones take.
+        # No step is as short as this one: the trial then uses the method for short steps.
         gradient = LossGradient(torch.full_like(features, features.shape[1] ** -0.5), features.new_zeros(1))
         with ledger:
             steps = stepping.steps(example, gradient)
             own = stepping.own(steps, example, 1)
-            for _ in range(2):  # in the second, what is derived from the steps is there from the start
+            for _ in range(2):  # in the second, values derived from the steps are cached
                 moved = None
                 moved = stepping.moved(steps, inputs)
         del own, moved

@@ -19,15 +19,15 @@ from elastic.models.state import ModuleState, preserved
 
 @contextmanager
 def probed(model: nn.Module) -> Iterator[ModuleState]:
-    """Hold a model in evaluation mode while it is probed; restore it and the random generators afterwards.
+    """Keep a model in evaluation mode while it is probed; restore it and the random generators afterwards.
 
     Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Values of parameters,
-    which few models write to, are restored once by the whole probe (`elastic.models.state.preserved`).
+    to which few models write, are restored once after the whole probe (`elastic.models.state.preserved`).
 
     Yields
     ------
     ModuleState
-        The model as it was before, in evaluation mode: to restore it between two forward passes that may change it.
+        The initial state of the model, in evaluation mode: to restore it between two forward passes that may change it.
     """
     with preserved(model, parameters=False), measured_products():
         fused_attention = torch.backends.mha.get_fastpath_enabled()
@@ -36,7 +36,7 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-                # torch.func's own notes on its speed: a user of elastic can do nothing about them.
+                # Warnings of torch.func about its speed: users of elastic cannot act on them.
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 yield ModuleState(model, parameters=False)
         finally:

@@ -1,4 +1,4 @@
-"""Features of every layer, read from a model in batches as often as asked."""
+"""Features of every layer, computed from a model in batches, repeatedly."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from elastic.probes.evaluation import probed
 class FeatureStream:
     """A re-iterable stream of ``({layer: features [b, d]}, labels [b])`` of a model in evaluation mode.
 
-    Where all features fit into the memory budget they are kept after the first pass; else each pass is a forward
-    pass of its own.
+    If all features fit into the memory budget they are cached in the first pass; else each pass is another forward
+    pass.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class FeatureStream:
     inputs, labels
         [n, …] and [n] on the model's device.
     memory_budget
-        Bytes that features may take, in a batch or altogether.
+        Most bytes that features may use, in a batch or altogether.
     decide
-        Gives the class [b] that outputs [b, d] are decided for; None: the position of the largest.
+        Returns the class [b] for which outputs [b, d] are decided; None: the position of the largest.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class FeatureStream:
             one = flat_taps(model, inputs[:1])
         size = bytes_of(one)
         self._keeps = size * len(labels) <= memory_budget
-        # In float64 and with its residuals a batch weighs several times its features.
+        # In float64 and with its residuals a batch takes several times its features.
         self._batch = max(1, min(len(labels), 4096, memory_budget // (8 * size)))
 
     def __call__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
@@ -86,7 +86,7 @@ def check_budget(model: TappedModel, inputs: Tensor, memory_budget: int) -> None
 
 
 def bytes_of(features: Mapping[str, Tensor]) -> int:
-    """Return the bytes that features [n, d] of all layers take for each sample.
+    """Return the bytes that features [n, d] of all layers take per sample.
 
     >>> bytes_of({"hidden": torch.zeros(5, 3), "logits": torch.zeros(5, 2, dtype=torch.float64)})
     28
@@ -97,7 +97,7 @@ def bytes_of(features: Mapping[str, Tensor]) -> int:
 def gram_matrices(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[str, Tensor]:
     """Return the inner products [n, n] of the samples' features in the input and in every layer, in float64.
 
-    Features are held of two blocks of samples at a time, as many as the budget allows.
+    Features of two blocks of samples are in memory at a time, as large as the budget allows.
     """
     with torch.no_grad(), probed(model):
         width = sum(features.shape[1] for features in flat_taps(model, inputs[:1]).values())
@@ -120,12 +120,12 @@ def flat_taps(model: TappedModel, inputs: Tensor, state: ModuleState | None = No
     model, inputs
         The model, restored after the pass, and inputs [n, …].
     state
-        What the caller restores the model to; None: it is restored here.
+        State to which the caller restores the model; None: it is restored here.
 
     Raises
     ------
     ModelError
-        If a layer's output does not keep one row a sample.
+        If a layer's output does not have one row per sample.
     """
     with restored(model) if state is None else nullcontext():
         taps = {INPUT: model.entering(inputs), **model.taps(inputs)}

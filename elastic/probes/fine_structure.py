@@ -1,4 +1,4 @@
-"""The fine-structure probe: how steps on the samples of each super-class move one another, and where they lie."""
+"""The fine-structure probe: how steps on the samples of each super-class move one another, and their positions."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class FineProbe:
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     loss
-        Whose single-sample gradient is stepped along.
+        Loss whose single-sample gradient defines the step.
     samples
         With fine labels, on the model's device: stepped and observed, all of them, those of one super-class together.
     lr
         None for the first-order movement; else the learning rate of a finite step.
     memory_budget
-        Bytes that the probe may take.
+        Most bytes that the probe may use.
     """
 
     model: TappedModel
@@ -56,16 +56,16 @@ class FineProbe:
         return [self.samples.take(mask) if len(fine[mask].unique()) > 1 else None for mask in members]
 
     def names(self) -> tuple[dict[str, set[str]], set[str]]:
-        """Return the names of the readings of each layer and of the network, without reading anything."""
+        """Return the names of the readings of each layer and of the network, without computing anything."""
         return {layer: {UPDATES, FEATURES} for layer in self.model.layers}, {INPUTS}
 
     def read(self, engine: EngineChoice | EngineName = "auto") -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Return the readings of each layer and of the network, each with one entry a super-class.
+        """Return the readings of each layer and of the network, each with one entry per super-class.
 
         Parameters
         ----------
         engine
-            One that was chosen, or its name.
+            A chosen engine, or its name.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Forward derivatives: which tensors have one, and what stands in where torch has none or loses it."""
+"""Forward derivatives: which tensors have one, and substitutes for derivatives that torch lacks or loses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from elastic.probes.dispatch import run_operation
 from elastic.uncompiled import compiler_not_loaded_by
 
-#: Names of functions that depend on numbers, but not on small changes of them.
+#: Names of functions whose result depends on numbers, but not on small changes of them.
 BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__", "__int__", "__index__"}
 
 
@@ -35,12 +35,12 @@ def moves(value: Any) -> bool:
     """Whether a tensor has a forward derivative, or may have one."""
     try:
         return isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None
-    except RuntimeError:  # inside a vmap of the model's own
+    except RuntimeError:  # inside the model's own vmap
         return True
 
 
 def backwards_twice(function: Any, args: Any, kwargs: Any) -> Any:
-    """Call a function without a forward derivative: Jv is the derivative of uᵀJv by u.
+    """Call a function without a forward derivative: Jv is the derivative of uᵀJv with respect to u.
 
     >>> with forward_ad.dual_level():
     ...     x = forward_ad.make_dual(torch.tensor([3.0]), torch.tensor([2.0]))
@@ -67,7 +67,7 @@ def backwards_twice(function: Any, args: Any, kwargs: Any) -> Any:
 
 @compiler_not_loaded_by
 class Unnumbered(TorchDispatchMode):
-    """Refuses that a function makes a number of a tensor, as one that is given a tensor for a slope does."""
+    """Refuses the conversion of a tensor to a number, as in functions that receive a tensor as a slope."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation."""
@@ -77,7 +77,7 @@ class Unnumbered(TorchDispatchMode):
 
 
 def unnumbered(name: str, arguments: Any) -> AbstractContextManager[Any]:
-    """Return what refuses numbers made of a tensor where a tensor of one number is given."""
+    """Return a mode that refuses numbers from tensors, if an argument is a tensor of one number."""
     leaves = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
     one = any(leaf.numel() == 1 and leaf.is_floating_point() for leaf in leaves)
     if not one or name in BRANCHES:
@@ -86,7 +86,7 @@ def unnumbered(name: str, arguments: Any) -> AbstractContextManager[Any]:
 
 
 def stacked(data: Any) -> Tensor:
-    """Return a new tensor of tensors and numbers in nested lists."""
+    """Return a new tensor from tensors and numbers in nested lists."""
     if isinstance(data, Tensor):
         return data.clone()
     if not isinstance(data, (list, tuple)):
@@ -98,5 +98,5 @@ def stacked(data: Any) -> Tensor:
 
 
 def nested(values: Tensor) -> Any:
-    """Return a tensor's numbers as tensors of their own, in nested lists."""
+    """Return a tensor's numbers as separate tensors, in nested lists."""
     return values if values.ndim == 0 else [nested(row) for row in values.unbind()]

@@ -1,4 +1,4 @@
-"""The ledger: how many bytes tensors take while something runs, operation by operation."""
+"""The ledger: bytes of all tensors, operation by operation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from elastic.uncompiled import compiler_not_loaded_by
 
 @compiler_not_loaded_by
 class Ledger(TorchDispatchMode):
-    """While active, keeps account of the memory of all tensors that are made meanwhile, on any device.
+    """While active, counts the memory of all new tensors on any device.
 
-    What an operation takes inside itself and gives back is not seen. Beside ``torch.profiler``, which sees that too,
+    Temporary memory inside an operation is not counted. Compared with ``torch.profiler``, which counts it,
     it is a few per cent (the reordered operands of convolutions).
 
     Attributes
     ----------
     timeline
-        Bytes of the tensors made so far and still alive, after each operation.
+        Bytes of the new tensors that are still alive, after each operation.
     made
         Bytes of the new tensors of each operation.
 
@@ -49,7 +49,7 @@ class Ledger(TorchDispatchMode):
         self._alive: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one operation and take its outputs down."""
+        """Run one operation and count its outputs."""
         output = run_operation(func, args, kwargs)
         known = {storage._cdata for storage in _storages((args, kwargs))}
         before = self.live
@@ -72,7 +72,7 @@ class Ledger(TorchDispatchMode):
 
 
 def _storages(tree: Any) -> list[Any]:
-    # Sparse tensors have no storage of their own; the tensors that they are made of were seen when they were made.
+    # Sparse tensors have no storage; their component tensors were counted when they were created.
     leaves = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-    with torch._C.DisableTorchFunction():  # an engine's own mode does not see this
+    with torch._C.DisableTorchFunction():  # hidden from an engine's own mode
         return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]

@@ -1,4 +1,4 @@
-"""Reads what the movements of the outputs do to the losses of the observed samples, block by block."""
+"""Computes the effects of the outputs' movements on the losses of the observed samples, block by block."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from elastic.probes.plan import Cost
 
 #: Readings of the network.
 LOSSES, OUTPUTS = "loss_update", "output_update"
-#: Outputs up to which their movements are kept one by one: K² numbers for each.
+#: Most outputs whose movements are stored individually: K² numbers for each.
 MOST_OUTPUTS = 32
 
 
 def loss_readings(loss: Loss, outputs: int) -> set[str]:
-    """Return the names of the readings that a loss and a number of outputs allow.
+    """Return the names of the readings that are possible with a loss and a number of outputs.
 
-    A loss of the penultimate features couples the samples of a batch: none of them has a loss of its own.
+    A loss of the penultimate features couples the samples of a batch: single samples have no loss.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class LossReader:
     stepped
         [J] classes.
     observed
-        [M] classes, and what the loss takes [M, …].
+        [M] classes, and the targets of the loss [M, …].
     counted
         [J, M] bool.
     classes, outputs
@@ -72,11 +72,11 @@ class LossReader:
             )  # fmt: skip
 
     def add(self, block: Movements) -> None:
-        """Take in the movements of one block."""
+        """Add the movements of one block."""
         rows, columns = block.stepped, block.columns
         if rows.start == 0:
             self._add_features(block.features[block.layer], columns)
-        # Scaled in float64: single losses near the end of training are far below what float32 holds.
+        # Scaled in float64: single losses near the end of training are far below the range of float32.
         moved, scale = block.moved[block.layer].double(), block.scale[:, None]
         along = torch.einsum("cmo,mo->cm", moved, self.direction[columns])
         self.rates[rows, columns] = along * scale * self.norm[columns]
@@ -91,7 +91,7 @@ class LossReader:
         self.squares += torch.einsum("mjo,mk->jko", squares, self.columns[columns])
 
     def _add_features(self, outputs: Tensor, columns: slice | Tensor) -> None:
-        """Take the loss's gradient by the outputs of some observed samples, and that of their largest probability."""
+        """Compute the gradients, by the outputs, of some observed samples' losses and largest probabilities."""
         gradient = self.loss.gradient(outputs, self.targets[columns])
         self.direction[columns], self.norm[columns] = gradient.direction.double(), gradient.norm.double()
         if OUTPUTS in self.names:
@@ -113,7 +113,7 @@ class LossReader:
 
 
 def with_losses(cost: Cost, counted: Tensor, classes: int, outputs: int) -> Cost:
-    """Return the cost of blocks that a `LossReader` reads as well."""
+    """Return the cost of blocks that a `LossReader` reads, too."""
     (J, M), K, d = counted.shape, classes, outputs
     kept = d if 1 < d <= MOST_OUTPUTS else 0
     fixed = 8 * (2 * J * M + 2 * M * d + (J + M) * K + kept * (J * K + M * K + K * K))

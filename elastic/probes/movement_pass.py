@@ -1,7 +1,7 @@
-"""The movement pass: forward derivatives of the network as it runs, not of the network as it is trained.
+"""The movement pass: forward derivatives of the network as it runs, including parts without gradients.
 
-``detach()``, ``.data`` and their like stop the gradient that a step is taken along. A real step moves what they return
-all the same: the network runs forward with its new parameters. Forward derivatives of torch stop there too.
+``detach()``, ``.data`` and similar functions stop the gradient along which a step is taken. A real step still moves
+their results: the network runs forward with its new parameters. Forward derivatives of torch stop there, too.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from elastic.probes.own_functions import forward_only
 from elastic.probes.written_out import WRITTEN_OUT, batch_norm
 
 _TENSOR: Any = Tensor
-#: Functions that cut a tensor off from the gradient and leave its value.
+#: Functions that detach a tensor from the gradient and keep its value.
 STOPS = {Tensor.detach, torch.detach, Tensor.detach_, torch.detach_, _TENSOR.data.__get__}
-#: Functions that say whether a tensor gets a gradient.
+#: Functions that return whether a tensor gets a gradient.
 FLAGS = {Tensor.requires_grad_, _TENSOR.requires_grad.__set__}
-#: Functions that make a new tensor of other tensors' numbers.
+#: Functions that create a new tensor from other tensors' numbers.
 COPIES = {torch.tensor, torch.asarray, torch.as_tensor, torch.scalar_tensor, Tensor.new_tensor}
-#: Names of functions that turn a tensor into numbers of Python or numpy, or give it other memory.
+#: Names of functions that convert a tensor to numbers of Python or NumPy, or change its memory.
 NUMBERS = {"__float__", "__complex__", "__array__", "numpy", "data=", "set_", "__dlpack__", "storage"}
 NUMBERS |= {"untyped_storage", "data_ptr", "__reduce_ex__", "apply_", "map_", "map2_"}
-#: Names of functions that rescale rows of their weight where ``max_norm`` is given.
+#: Names of functions that rescale rows of their weight if ``max_norm`` is given.
 RENORMED = {"embedding", "embedding_bag"}
 #: Names of reductions whose forward derivative is wrong for products.
 REDUCTIONS = {"scatter_reduce", "index_reduce", "scatter"}
 
 
 class MovementPass(TorchFunctionMode):
-    """While active, forward derivatives pass through whatever stops a gradient; ``item`` gives a tensor.
+    """While active, forward derivatives pass functions that stop gradients; ``item`` returns a tensor.
 
-    A `torch.autograd.Function` that has a ``jvp`` runs its ``forward`` as any other code does: what moves is its value,
-    whatever it defines as its derivative.
+    The ``forward`` of a `torch.autograd.Function` with a ``jvp`` runs like other code: its value moves,
+    whatever derivative it defines.
 
     Raises
     ------
     RuntimeError
-        If numbers of a tensor that moves are used where no derivative follows.
+        If numbers of a moving tensor are used in a way that has no derivative.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class MovementPass(TorchFunctionMode):
         self.functions.__exit__(None, None, None)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function, or what has the same value and the whole derivative."""
+        """Call a function, or a substitute with the same value and the full derivative."""
         kwargs = kwargs or {}
         if torch.is_inference_mode_enabled():
             raise RuntimeError("torch.inference_mode has no forward derivatives")
@@ -83,7 +83,7 @@ class MovementPass(TorchFunctionMode):
         return self._moving(func, args, kwargs)
 
     def _moving(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Call a function of tensors that move."""
+        """Call a function of moving tensors."""
         name = name_of(func)
         if func in COPIES:
             return _copied(func, args, kwargs)
@@ -108,7 +108,7 @@ class MovementPass(TorchFunctionMode):
 
 
 def underivable(name: str, args: Any, kwargs: Any) -> str | None:
-    """Return why a function of tensors that move has no forward derivative, or a wrong one in torch; else None."""
+    """Return why a function of moving tensors has no forward derivative in torch, or a wrong one; else None."""
     if name in NUMBERS:
         return "a feature that moves is read or replaced past forward derivatives"
     if name in RENORMED and kwargs.get("max_norm") is not None:
@@ -121,7 +121,7 @@ def underivable(name: str, args: Any, kwargs: Any) -> str | None:
 
 
 def _copied(function: Any, args: Any, kwargs: Any) -> Tensor:
-    """Return a new tensor of other tensors' numbers that moves as they do."""
+    """Return a new tensor of other tensors' numbers that moves with them."""
     like = args[0] if function is Tensor.new_tensor else None
     made = stacked(args[0 if like is None else 1])
     dtype = kwargs.get("dtype") or (made if like is None else like).dtype

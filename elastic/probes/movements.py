@@ -1,6 +1,6 @@
 """Movements: by how much one gradient step on a stepped sample moves the features of the observed ones.
 
-What all engines share: what they yield, what one has to be able to do, and the course of a probe through its blocks.
+The shared part of all engines: their results, their interface, and the loop of a probe over its blocks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Movements:
     Attributes
     ----------
     stepped, observed
-        Positions of the c stepped samples, and of the m observed ones in the order in which they are passed over.
+        Positions of the c stepped samples, and of the m observed ones in the order of the pass.
     moved
         Movement of each observed sample, [c, m, d] by layer.
     features
@@ -39,14 +39,14 @@ class Movements:
     own
         Movement of each stepped sample itself, [c, d] by layer.
     gradient
-        Of the loss by the stepped samples' features of ``layer``, along which the step is taken.
+        Gradient of the loss with respect to the stepped samples' features of ``layer``, along which the step is taken.
     scale
-        [c] float64 factor that ``moved`` and ``own`` still have to be multiplied with: mostly the norm of that
-        gradient, which can be far below what float32 holds.
+        [c] float64 factor by which ``moved`` and ``own`` have to be multiplied: mostly the norm of that
+        gradient, which can be far below the range of float32.
     layer
-        The one that the loss reads.
+        The layer that the loss reads.
     places
-        [m] positions of the observed samples among all of them, where they are passed over in an order of their own.
+        [m] positions of the observed samples among all of them, if the pass has another order.
     """
 
     stepped: slice
@@ -61,12 +61,12 @@ class Movements:
 
     @property
     def columns(self) -> slice | Tensor:
-        """Positions of the observed samples among all of them, to index with."""
+        """Positions of the observed samples among all of them, as an index."""
         return self.observed if self.places is None else self.places
 
 
 class Engine(ABC):
-    """An engine at work on a model: it takes steps on single samples and follows how they move others.
+    """An engine bound to a model: it takes steps on single samples and computes how they move others.
 
     Parameters
     ----------
@@ -78,22 +78,22 @@ class Engine(ABC):
         None for movements in the limit of a small step, −∂h(m)/∂θ · ∇ℓ(a); else the learning rate η > 0 of a finite
         one, (h(m; θ − η∇ℓ(a)) − h(m; θ)) / η.
     layer
-        The one that the loss reads, the output by default. ∇ℓ(a) is its Jacobian at a, transposed, times the loss's
+        The layer that the loss reads, the output by default. ∇ℓ(a) is its Jacobian at a, transposed, times the loss's
         gradient by a's features there: parameters above it are not stepped.
 
     Raises
     ------
     ModelError
-        If the engine cannot follow the model.
+        If the engine does not support the model.
     """
 
-    #: Bytes that the largest tensor of a block should take, by type of device; any where there is no entry.
+    #: Best size in bytes of the largest tensor of a block, by type of device; unlimited without an entry.
     cached: ClassVar[dict[str, int]] = {}
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         self.model, self.lr = model, lr
         self.layer = model.output if layer is None else layer
-        #: The model as it is while movements are computed; saving it takes longer than a pass of a small network.
+        #: State of the model while movements are computed; saving it takes longer than a pass of a small network.
         self.state: ModuleState | None = None
 
     @contextmanager
@@ -118,14 +118,14 @@ class Engine(ABC):
 
     @abstractmethod
     def own(self, steps: Any, inputs: Tensor, at_a_time: int) -> Layers:
-        """Return each stepped sample's own movement [c, d] by layer, computed for so many at a time."""
+        """Return each stepped sample's own movement [c, d] by layer, computed for this many samples at a time."""
 
     @abstractmethod
     def features(self, inputs: Tensor) -> Layers:
         """Return the features [n, d] of inputs [n, …] by layer."""
 
     def scale(self, gradient: LossGradient) -> Tensor:
-        """Return the factor [c] that movements still have to be multiplied with."""
+        """Return the factor [c] by which movements have to be multiplied."""
         return gradient.norm
 
 
@@ -137,16 +137,16 @@ def movements(
     plan: Plan,
     order: Tensor | None = None,
 ) -> Iterator[Movements]:
-    """Pass over all pairs of samples, block by block: all observed samples for some stepped ones, then for the next.
+    """Iterate over all pairs of samples in blocks: all observed samples for some stepped ones, then for the next.
 
-    A block is to be dropped before the next one is asked for: the plan has room for one.
+    A block must be dropped before the next one is requested: the plan allows for one.
 
     Parameters
     ----------
     stepping
         The engine.
     loss
-        Whose gradient is stepped along; of the engine's layer.
+        Loss whose gradient defines the step; it reads the engine's layer.
     stepped
         Inputs [J, …] and labels [J]: each is stepped on alone. Together they are the loss's batch.
     observed
@@ -154,7 +154,7 @@ def movements(
     plan
         The sizes of the blocks.
     order
-        [M] positions of the observed samples in the order in which they are passed over; as they come by default.
+        [M] positions of the observed samples in the order of the pass; by default their own order.
     """
     inputs, _ = stepped
     with torch.no_grad(), probed(stepping.model) as state, _holding(stepping, state):
@@ -170,7 +170,7 @@ def movements(
                     block, columns, moved, features, own, gradient, scale, stepping.layer, places
                 )  # fmt: skip
                 del moved, features
-            del steps, own  # before the next ones are made
+            del steps, own  # before the next ones are computed
 
 
 @contextmanager
@@ -183,19 +183,19 @@ def _holding(stepping: Engine, state: ModuleState) -> Iterator[None]:
 
 
 def with_coupling(cost: Cost, stepped: int, width: int) -> Cost:
-    """Return the cost with what a loss that couples its J samples takes, found by a `Ledger`: tables of all pairs."""
+    """Return the cost including that of a loss that couples its J samples, found by a `Ledger`: tables of all pairs."""
     return replace(cost, fixed=cost.fixed + 8 * stepped * (11 * stepped + 6 * width))
 
 
 def loss_gradient(stepping: Engine, loss: Loss, stepped: tuple[Tensor, Tensor], plan: Plan) -> LossGradient:
-    """Return the loss's gradient by the features of all stepped samples, parameters as of `movements`.
+    """Return the loss's gradient with respect to the features of all stepped samples, parameters as in `movements`.
 
-    A loss may couple its samples. They enter it together, so that how blocks are cut changes no step.
+    A loss may couple its samples. They enter it together, so that the choice of blocks changes no step.
 
     Raises
     ------
     ModelError
-        If the engine was chosen for a loss of another layer, or the gradient is not that of the user's own loss.
+        If the engine was chosen for a loss of another layer, or the gradient differs from that of the user's loss.
     """
     inputs, labels = stepped
     layer = stepping.model.layer_of(loss.layer)

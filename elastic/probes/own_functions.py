@@ -1,4 +1,4 @@
-"""Functions of a user's own, run forward as the network runs them."""
+"""User-defined autograd functions, run forward as in the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 class Context:
-    """What the ``forward`` of a `torch.autograd.Function` is given where no backward pass follows."""
+    """Context of the ``forward`` of a `torch.autograd.Function` without a backward pass."""
 
     needs_input_grad: tuple[bool, ...] = ()
     saved_tensors: tuple[Any, ...] = ()
@@ -29,12 +29,12 @@ class Context:
 
 
 def run_forward(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return what the ``forward`` of a `torch.autograd.Function` gives, in torch functions that others see.
+    """Return the result of the ``forward`` of a `torch.autograd.Function`, in torch functions that modes intercept.
 
     Raises
     ------
     NotImplementedError
-        If it has no ``jvp``, by which its author says that it can be differentiated forwards.
+        If it has no ``jvp``, which declares that it can be differentiated in forward mode.
     """
     if cls.jvp is torch.autograd.Function.jvp:
         raise NotImplementedError(f"`{cls.__name__}` has no forward derivative: no `jvp` of its own")
@@ -48,9 +48,9 @@ def run_forward(cls: Any, *args: Any, **kwargs: Any) -> Any:
 
 @contextmanager
 def forward_only() -> Iterator[None]:
-    """Let `torch.autograd.Function` run its ``forward`` as any other code, by whatever name its ``apply`` is called.
+    """Let the ``forward`` of `torch.autograd.Function` run like other code, by whatever name its ``apply`` is called.
 
-    That ``apply`` is left as it is, for a module may have kept it; what it calls is replaced: the ``apply`` of its base
+    That ``apply`` is not replaced, as a module may have stored it, but what it calls is: the ``apply`` of its base
     class, or, inside transforms of torch.func, ``custom_function_call``.
     """
     module: Any = torch.autograd.function

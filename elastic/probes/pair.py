@@ -1,4 +1,4 @@
-"""Pairs of a stepped and an observed sample: what is stepped, how both move, and by how much two movements differ."""
+"""Pairs of a stepped and an observed sample: the step, both movements, and the difference of two movements."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 #: Relative disagreement of the two sides, and share of rounding, up to which a movement is decided, by precision.
 DECIDED = {torch.float64: 2e-4, torch.float32: 2e-3}
-#: Units of rounding that an engine's movements may have where the right one is zero.
+#: Rounding units that an engine's movements may have if the right one is zero.
 ROUNDINGS = 16
-#: A movement below this share of the stepped sample's own is compared as if it were of this size.
+#: A movement below this share of the stepped sample's own is compared as if it had this size.
 FLOOR = 1e-2
 
 Layers = dict[str, Tensor]
@@ -35,9 +35,9 @@ class PairMovement:
     def errors(self, other: PairMovement, rounding: Mapping[str, float]) -> dict[str, float]:
         """Return the relative difference of another's movements by layer, of the larger of the two samples.
 
-        An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: there, the
-        rounding of a sum that cancels says nothing. Nor do differences up to ``rounding``, which count for `DECIDED` at
-        most.
+        An observed sample that hardly moves is compared with `FLOOR` of the stepped one's own movement: the
+        rounding of a sum that cancels is not informative. Nor are differences up to ``rounding``, which count as
+        at most `DECIDED`.
 
         >>> one = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.5])})
         >>> two = PairMovement({"h": torch.tensor([1.0])}, {"h": torch.tensor([0.6])})
@@ -60,15 +60,15 @@ class Reference:
     Attributes
     ----------
     movement
-        Of the layers that are decided.
+        Of the decided layers.
     undecided
-        Layers with a kink at the parameters, or whose movement drowns in rounding.
+        Layers with a kink at the parameters, or with a movement dominated by rounding.
     rounding
-        Movements that are rounding by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type and the largest
+        Movements at rounding level, by layer: `ROUNDINGS` ε‖h‖/‖θ‖, with the ε of the model's own type and the largest
         features. The gradient of
         a network whose outputs do not depend on its features is zero, and of this size in an engine.
     precision
-        "float64", or the model's own where it does not run in float64.
+        "float64", or the model's own type if it does not run in float64.
     """
 
     movement: PairMovement
@@ -79,16 +79,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a reference is computed for.
+    """Inputs of a reference.
 
     Attributes
     ----------
     stepped, observed
         Inputs [1, …].
     layer, seed
-        The step descends along ⟨features of the layer, seed⟩ of the stepped sample; seed is [d] of norm 1.
+        The step descends along ⟨features of the layer, seed⟩ of the stepped sample; seed is [d] with norm 1.
     size
-        None in first order; else how far a finite step goes along that gradient.
+        None in first order; else the length of a finite step along that gradient.
     """
 
     stepped: Tensor
@@ -102,6 +102,6 @@ def _share(difference: Tensor, size: float, rounding: float) -> float:
     gap = float(difference)
     if gap == 0:
         return 0.0
-    # NaN of an engine where real steps give a number is no agreement.
+    # NaN of an engine is no agreement if real steps give a number.
     share = gap / size if size > 0 and math.isfinite(gap) else math.inf
     return min(share, DECIDED[torch.float64]) if gap <= rounding else share

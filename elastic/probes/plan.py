@@ -1,6 +1,6 @@
 """The plan of a probe: blocks of stepped and observed samples, as large as the memory budget allows.
 
-What a block takes is measured, not reckoned: an engine is tried on one stepped sample, with one observed sample and
+The memory of a block is measured: an engine is tried on one stepped sample, with one observed sample and
 with two, under a `Ledger`. Both runs do the same operations, so that after each of them the bytes are a + b·m for
 m observed samples; and c stepped samples take at most c times as much. The largest of these lines is the peak,
 whatever the model does inside.
@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 
 from elastic.errors import ModelError
 
-#: The share of the budget that tensors take. The rest is what `malloc` holds between two of them: measured, a process
+#: The share of the budget for tensors. The rest is what `malloc` keeps between two of them: measured, a process
 #: grew by 1.2 to 1.7 times the bytes of a probe's tensors, which in turn are mostly fewer than planned.
 TENSORS = 0.8
-#: Observed samples of a block that are worth fewer stepped ones.
+#: Observed samples per block, at the cost of fewer stepped ones.
 FEW = 8
 #: Bytes of the largest tensor of a block above which `malloc` of glibc returns memory to the system at each operation
-#: and pays for it again: measured, convolutions then take twice as long. It keeps up to 32 MiB, and twice that in all.
+#: and requests it again: measured, convolutions then take twice as long. It keeps up to 32 MiB, and twice that in all.
 RETURNED = 24 * 2**20
-#: The most stepped samples whose own movements are read off one small block of all pairs among them.
+#: Most stepped samples whose own movements are taken from one small block of all pairs among them.
 OWN = 8
 #: Bytes of the largest tensor of such a block: of wide layers, pairs cost more than further passes.
 ALL_PAIRS = 2**19
@@ -35,16 +35,16 @@ class Cost:
     Attributes
     ----------
     fixed
-        Whatever the block.
+        Independent of the block.
     moments
-        (a, b) for each moment of a block's course: c stepped and m observed samples take at most c (a + b m).
+        (a, b) for each moment during a block: c stepped and m observed samples take at most c (a + b m).
     held, left
-        Of these, what is there at the end: for each stepped sample, until its last block; for each pair, until it
+        Part of these that remains at the end: for each stepped sample, until its last block; for each pair, until it
         has been read.
     widest
         For each pair: the largest tensor.
     cached
-        Bytes that the largest tensor of a block should take at most, unless it holds few samples; None for any.
+        Best size in bytes of the largest tensor of a block, unless it has few samples; None: unlimited.
 
     Examples
     --------
@@ -65,29 +65,29 @@ class Cost:
     @classmethod
     def of_timelines(cls, one: Sequence[int], two: Sequence[int]) -> Cost:
         """Return the cost by the bytes after each operation, with one observed sample and with two."""
-        if len(one) != len(two):  # the number of samples changed the operations: each is taken to need its own
+        if len(one) != len(two):  # the number of samples changed the operations: assume that each needs its own
             return cls(0, ((0, max(max(one), max(two) // 2 + 1)),), one[-1], one[-1])
         moments = {(2 * first - second, second - first) for first, second in zip(one, two, strict=True)}
         return cls(0, tuple(sorted(moments)), max(0, 2 * one[-1] - two[-1]), two[-1] - one[-1])
 
     def peak(self, stepped: int, observed: int) -> int:
-        """Return the most bytes that a block takes."""
+        """Return the most bytes of a block."""
         return self.fixed + stepped * max(a + b * observed for a, b in self.moments)
 
     def most_observed(self, stepped: int, bytes_: int) -> int:
-        """Return how many observed samples fit beside so many stepped ones; below 1 if none."""
+        """Return how many observed samples fit together with this many stepped ones; below 1 if none."""
         free = (bytes_ - self.fixed) // stepped
         return min(((free - a) // b if b > 0 else 2**62 if a <= free else 0) for a, b in self.moments)
 
     def read(self, fixed: int, stepped: int, passing: tuple[int, int]) -> Cost:
-        """Return the cost with that of a reader.
+        """Return the cost including that of a reader.
 
         Parameters
         ----------
         fixed, stepped
-            Bytes that last: whatever the block, and for each stepped sample.
+            Permanent bytes: independent of the block, and for each stepped sample.
         passing
-            (a, b) as in ``moments``, of what there is while a block is read.
+            (a, b) as in ``moments``, for the time when a block is read.
         """
         reading = self.held + passing[0], self.left + passing[1]
         moments = tuple((a + stepped, b) for a, b in (*self.moments, reading))
@@ -96,7 +96,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many stepped and observed samples each block of a probe has.
+    """Numbers of stepped and observed samples in each block of a probe.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Plan:
     own
         Stepped samples whose own movements are computed at a time.
     batch
-        Samples of a plain forward pass.
+        Samples per plain forward pass.
     """
 
     stepped: int
@@ -120,7 +120,7 @@ class Plan:
         Raises
         ------
         ModelError
-            If one stepped and one observed sample take more than the budget: it could only be broken.
+            If one stepped and one observed sample take more than the budget.
         """
         bytes_ = int(memory_budget * TENSORS)
         if cost.peak(1, 1) > bytes_:
@@ -131,14 +131,14 @@ class Plan:
         if cost.cached is not None:
             largest = max(1, max(cost.cached, RETURNED) // (cost.widest * rows))
             some = min(columns, largest, max(2 * FEW, cost.cached // (cost.widest * rows)))
-            # Blocks of one size: a last one of few samples is slow.
+            # Blocks of equal size: a last one of few samples is slow.
             columns = min(columns, largest, -(-observed // max(1, round(observed / some))))
         most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
         own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
         return cls(rows, columns, own, cost.most_observed(1, bytes_))
 
     def blocks_of(self, count: int, size: int) -> Iterator[slice]:
-        """Cut samples into blocks of a size.
+        """Split samples into blocks of a size.
 
         >>> [(block.start, block.stop) for block in Plan(2, 3, 1, 1).blocks_of(5, 2)]
         [(0, 2), (2, 4), (4, 5)]
@@ -147,10 +147,10 @@ class Plan:
 
 
 def too_small(cost: Cost, memory_budget: int) -> ModelError:
-    """Return the error of a budget that not even one pair of samples keeps, with the least that it would."""
+    """Return the error of a budget that is too small for one pair of samples, with the least sufficient one."""
     least = -(-cost.peak(1, 1) * 1000 // int(1000 * TENSORS))
     unit, size = next(u for u in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("", 1)) if least >= u[1] or not u[0])
-    # Spelt in hundredths of the unit, rounded up.
+    # In hundredths of the unit, rounded up.
     spelt = [f"{-(-100 * n // size) / 100:g} {unit}".strip() for n in (least, memory_budget)]
     return ModelError(
         "`memory_budget`", f"be at least {spelt[0]}, for one stepped and one observed sample", spelt[1],

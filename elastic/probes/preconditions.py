@@ -1,4 +1,4 @@
-"""What a probe asks of a model: deterministic features, the same for a sample alone and among others."""
+"""Requirements of probes on a model: deterministic features, which do not depend on other samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.probes.features import flat_taps
 
 #: Relative differences of two passes over the same samples in the same batch: the order of atomic sums on a GPU.
 REPEATED = 1e-5
-#: Relative differences between a sample alone and among others, by precision: rounding, which a network amplifies.
+#: Relative differences between a sample alone and in a batch, by precision: rounding, which a network amplifies.
 COUPLED = {torch.float64: 1e-5, torch.float32: 1e-3}
 #: Samples that are read alone and together.
 SAMPLES = 3
@@ -29,17 +29,17 @@ def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = Tru
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     inputs
         Samples [n, …], of which a few different ones are read.
     first
-        Whether the model's code is looked at for the first time: samples are then compared alone and together in
+        Whether the model's code is checked for the first time: samples are then compared alone and together in
         float64. With other parameters, the model's own precision is enough.
 
     Raises
     ------
     ModelError
-        If two forward passes on the same samples differ (dropout that evaluation mode does not stop), if the features
+        If two forward passes on the same samples differ (dropout active in evaluation mode), if the features
         of a sample depend on the batch that it is in (batch statistics), or if a forward pass fails.
     """
     samples = different(inputs)
@@ -57,12 +57,12 @@ def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = Tru
 
 
 def check_stepping(model: TappedModel, inputs: Tensor) -> None:
-    """Refuse a model whose steps no engine sees; once is enough, since it is a matter of the model's code.
+    """Refuse a model whose steps engines cannot follow; one check suffices, as it concerns the model's code.
 
     Parameters
     ----------
     model, inputs
-        As of `check_preconditions`.
+        As in `check_preconditions`.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
             plain, recorded, "give the same features whether or not gradients are recorded",
             "features that depend on it", "computing the same with and without torch.no_grad",
         )  # fmt: skip
-        # Both are changed in the same way: code that holds a parameter by another name sees one of the changes only.
+        # Both are changed in the same way: code that holds a parameter by another name uses only one of the changes.
         with in_copies(model):
             in_modules = _read_changed(model, samples, ModuleState(model, parameters=False))
         in_place = _read_changed(model, samples, state)
@@ -159,7 +159,7 @@ def _check_same(first: Features, second: Features, expected: str, found: str, hi
 
 
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:
-    """Compare samples in different company: in float64, where rounding hides nothing, if the model runs in it."""
+    """Compare samples in different batches: in float64, where rounding hides nothing, if the model runs in it."""
     try:
         with in_float64(model):
             first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
@@ -169,7 +169,7 @@ def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) 
 
 
 def _check_alike(first: Features, second: Features) -> None:
-    """Raise a ModelError about the first layer where samples have other features in other company."""
+    """Raise a ModelError about the first layer in which features depend on the batch."""
     for layer, features in first.items():
         if _differs(features, second[layer], COUPLED.get(features.dtype, COUPLED[torch.float32])):
             raise ModelError(
@@ -180,7 +180,7 @@ def _check_alike(first: Features, second: Features) -> None:
 
 
 def _in_company(model: TappedModel, samples: Tensor, state: ModuleState) -> tuple[Features, Features]:
-    """Return the features [n, d] of samples all together, and of each alone.
+    """Return the features [n, d] of samples in a batch, and of each alone.
 
     A batch norm without running statistics does not run on one sample: then those of the first sample [1, d], together
     with the second and with the third.
@@ -198,7 +198,7 @@ def _in_company(model: TappedModel, samples: Tensor, state: ModuleState) -> tupl
 
 
 def _differs(first: Tensor, second: Tensor, tolerance: float) -> bool:
-    """Whether features [n, d] differ by more than a share of the first; unknown, so no, where some are not finite."""
+    """Whether features [n, d] differ by more than a share of the first; False if non-finite ones make that unknown."""
     if first.shape != second.shape:
         return True
     size, difference = first.double().norm(), (first.double() - second.double()).norm()

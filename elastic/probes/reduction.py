@@ -1,8 +1,8 @@
-"""Reduction: the movements of one layer, block by block, to numbers of pairs and of (sample, class).
+"""Reduction: from the movements of one layer, block by block, to numbers of pairs and of (sample, class).
 
-Observed samples are passed over class by class, so that a block holds few classes and only the class that a block cuts
-is carried into the next one. Movements are read in the type in which they come, while they are in the cache; what is
-added over samples is in float64.
+Observed samples are ordered by class, so that a block contains few classes and only the class that is split between
+blocks is carried over. Movements are read in their own type, while they are in the cache; sums
+over samples are in float64.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.probes.movements import Engine, Movements
 from elastic.probes.plan import Cost
 
-#: Classes whose movements are added up at a time.
+#: Classes whose movements are summed at a time.
 CLASSES = 8
-#: Norms in float32 that lie between these are sums of squares that neither under- nor overflow.
+#: Norms in float32 between these are sums of squares that neither under- nor overflow.
 SAFE = 1e-15, 1e15
 
 
@@ -49,7 +49,7 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
 
 
 def class_means(stepping: Engine, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
-    """Return the class means [K, d] of each layer in float64, NaN where a class has no sample; in batches."""
+    """Return the class means [K, d] of each layer in float64, NaN for a class without samples; in batches."""
     sums: dict[str, Tensor] = {}
     for some, members in zip(inputs.split(batch), _members(labels, classes).split(batch), strict=True):
         for layer, features in stepping.features(some).items():
@@ -64,7 +64,7 @@ def _members(labels: Tensor, classes: int) -> Tensor:
 
 
 class Grouping:
-    """How observed samples are passed over: class by class, each in the order in which its samples come.
+    """The order of the pass over observed samples: by class, each in the order of its samples.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Grouping:
     Attributes
     ----------
     order
-        [M] positions of the samples in the order of the pass; None where they come in that order.
+        [M] positions of the samples in the order of the pass; None if it is their own order.
     counts
         [J, K] number of counted samples, in float64.
     every_pair
@@ -100,7 +100,7 @@ class Grouping:
         self.counts = counted.double() @ self.members
 
     def means(self, features: Tensor) -> Tensor:
-        """Return the class means [K, d] in float64 of features [M, d] in the order of the pass; NaN of no sample."""
+        """Return the class means [K, d] in float64 of features [M, d] in the order of the pass; NaN without samples."""
         members = self.members if self.order is None else self.members[self.order]
         means: Tensor = (members.T @ features.double()).div_(not_zero(members.sum(0))[:, None])
         return means
@@ -110,7 +110,7 @@ class Grouping:
         return [(label, len(list(run))) for label, run in groupby(self._sorted[columns])]
 
     def is_cut(self, place: int) -> bool:
-        """Whether a class has samples on both sides of a place in the order."""
+        """Whether a class has samples on both sides of a position in the order."""
         return 0 < place < len(self._sorted) and self._sorted[place - 1] == self._sorted[place]
 
 
@@ -134,16 +134,16 @@ class LayerReader:
         self.squares = self._zeros(M)
         self.norms, self.products, self.own_norms = self._zeros(J, M), self._zeros(J, M), self._zeros(J)
         self.within, self.variances = self._zeros(J, K), self._zeros(J, K)
-        # NaN stays where a class has no sample.
+        # NaN remains for classes without samples.
         self.shift_norms, self.along = (self._zeros(J, K).fill_(torch.nan) for _ in range(2))
-        #: Sums of the class that the last block has cut: of movements, and of residuals.
+        #: Sums of the class that the last block has split: of movements, and of residuals.
         self.carried: tuple[Tensor, Tensor | None] | None = None
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64, device=self.means.device)
 
     def add(self, block: Movements, layer: str) -> None:
-        """Take in the movements of the layer."""
+        """Add the movements of the layer."""
         rows, columns, scale = block.stepped, block.columns, block.scale
         moved, own = _at_least_single(block.moved[layer]), _at_least_single(block.own[layer])
         if block.observed.start == 0:
@@ -181,7 +181,7 @@ class LayerReader:
         along: Tensor,
         left_out: Tensor | None,
     ) -> None:
-        """Add up the movements of a few classes; the last of them may go on in the next block."""
+        """Sum the movements of a few classes; the last of them may continue in the next block."""
         device, rows = moved.device, block.stepped
         classes = torch.tensor([label for label, _ in runs], device=device)
         member = torch.repeat_interleave(
@@ -253,7 +253,7 @@ def lengths(rows: Tensor) -> Tensor:
 def along_stepped(moved: Tensor, vectors: Tensor) -> Tensor:
     """Return the inner products [c, m] of movements [c, m, d] with a vector of each stepped sample, [c, d]; as float64.
 
-    A product of a row and a transposed matrix: the processor's library reads the movements once for it, and several
+    A product of a row and a transposed matrix: the CPU library reads the movements once for it, and several
     times as long for a product of the matrix and a column, or for a product of numbers and a sum.
 
     >>> along_stepped(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, -1.0]])).tolist()
@@ -272,5 +272,5 @@ def along_observed(moved: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _at_least_single(moved: Tensor) -> Tensor:
-    """Return movements in float32 where they come in a shorter type."""
+    """Return movements in float32 if they have a shorter type."""
     return moved.float() if moved.dtype in (torch.float16, torch.bfloat16) else moved

@@ -1,12 +1,12 @@
-r"""Movements by real steps: what engines are compared with, sharing no code with them.
+r"""Movements by real steps: the reference for engines, which shares no code with them.
 
 The parameters are moved along the descent direction u of ⟨h(a), seed⟩, found by ordinary backpropagation, and the
 features are read by plain forward passes before and after, in float64. With the one-sided differences
 
     F(η) = (h(θ + ηu) − h(θ)) / η,    B(η) = (h(θ) − h(θ − ηu)) / η
 
-the mean (F + B)/2 is the derivative up to η² where both agree. Where curvature parts them, 2F(η/2) − F(η) and
-2B(η/2) − B(η) take their place. Where a unit of a ReLU crosses its kink these differ too, whatever the size: such a
+the mean (F + B)/2 is the derivative up to η² if both agree. If they differ by curvature, 2F(η/2) − F(η) and
+2B(η/2) − B(η) are used. If a ReLU unit crosses its kink these differ too, whatever the size: such a
 movement has no derivative to compare with and is undecided.
 """
 
@@ -31,8 +31,8 @@ from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.pair import DECIDED, FLOOR, ROUNDINGS, Pair, PairMovement, Reference
 
-#: Step sizes relative to the parameters, by precision, in the order in which they are tried: the first crosses hardly
-#: a kink of a large network and bends no slope; the others are for movements that drown in its rounding.
+#: Step sizes relative to the parameters, by precision, in the order of trial: the first crosses hardly
+#: a kink of a large network and bends no slope; the others are for movements dominated by rounding.
 SIZES = {torch.float64: (1e-8, 1e-6, 1e-4, 1e-2), torch.float32: (1e-2, 1e-3)}
 #: Distance of nearby parameters from a model's own, in units of their rounding: more than the rounding of a layer's
 #: sums.
@@ -51,16 +51,16 @@ def reference_movement(model: TappedModel, pair: Pair, nearby: int | None = None
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was: the parameters that are moved are copies.
+        Read in evaluation mode, and restored: the parameters that are moved are copies.
     pair
         The samples and the step.
     nearby
-        None for the model's own parameters; else the seed of others, that differ by some units of rounding.
+        None for the model's own parameters; else the seed of others that differ by some units of rounding.
 
     Raises
     ------
     ModelError
-        If the model does not run, or cannot be differentiated backwards.
+        If the model does not run, or cannot be differentiated.
     """
     tried: tuple[tuple[Callable[[TappedModel], AbstractContextManager[None]], Callable[[Tensor], Tensor]], ...]
     tried = ((in_float64, double), (in_copies, torch.clone))
@@ -80,7 +80,7 @@ def reference_movement(model: TappedModel, pair: Pair, nearby: int | None = None
 
 
 class _Steps:
-    """Real steps of one pair: the model's parameters are copies, moved about where they stand, ``there``."""
+    """Real steps of one pair: the model's parameters are copies, moved about ``there``."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class _Steps:
         with _Narrowing() as narrowing:
             features = self.model.taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
-        # A step that is lost where float64 is cast to float32 would look like none.
+        # A step that is lost in a cast from float64 to float32 would look like none.
         wide = features.dtype == torch.float64 and not narrowing.found
         self.dtype = torch.float64 if wide else torch.float32
         height = (features * pair.seed.to(features)).sum()
@@ -111,7 +111,7 @@ class _Steps:
         self.lengths = _norm(there), _norm([g for g in self.gradients if g is not None])
 
     def reference(self) -> Reference:
-        """Return the movements of all layers that are decided."""
+        """Return the movements of all decided layers."""
         decided: Decided = {}
         with torch.no_grad():
             self.before = self._features(0.0)
@@ -129,7 +129,7 @@ class _Steps:
 
     def _rounding(self) -> dict[str, float]:
         """Return the movements by layer below which an engine's are rounding."""
-        # Of the largest features: those that cancel to zero carry the rounding of the ones that they are made of.
+        # Of the largest features: those that cancel to zero have the rounding of their summands.
         largest = max(float(h.norm()) for h in self.before.values())
         return dict.fromkeys(self.before, ROUNDINGS * self.epsilon * largest / (self.lengths[0] or 1.0))
 
@@ -152,10 +152,10 @@ class _Steps:
         return relative * (there or 1.0) / (moved or 1.0)
 
     def _first_order(self, size: float) -> Decided:
-        """Return the derivatives of own and observed features along the step, where they are decided.
+        """Return the derivatives of own and observed features along the step, if they are decided.
 
-        Slopes to both sides that agree are the derivative. Where they do not, it may be by the curvature: half steps
-        cost two further passes, and take it out.
+        Slopes to both sides that agree are the derivative. If they differ, curvature may be the cause: half steps
+        cost two further passes, and correct for it.
         """
         whole = self._slopes(size)
         decided = self._agreeing(whole, size)
@@ -169,12 +169,12 @@ class _Steps:
         return decided
 
     def _slopes(self, size: float) -> dict[str, tuple[Tensor, ...]]:
-        """Return the slopes of the features by a step forwards and by one backwards."""
+        """Return the slopes of the features by a forward and a backward step."""
         ends = [(end, self._features(end)) for end in (size, -size)]
         return {h: tuple((after[h] - before) / end for end, after in ends) for h, before in self.before.items()}
 
     def _agreeing(self, slopes: Mapping[str, tuple[Tensor, ...]], size: float) -> Decided:
-        """Return the mean slope of the layers where both sides agree and exceed rounding errors."""
+        """Return the mean slope of the layers in which both sides agree and exceed rounding errors."""
         decided = {}
         for layer, (forwards, backwards) in slopes.items():
             central = (forwards + backwards) / 2
@@ -186,7 +186,7 @@ class _Steps:
     def _finite(self, size: float) -> tuple[Decided, set[str]]:
         """Return the differences along the step over its size, and the layers where these are rounding.
 
-        A discontinuous function may jump within the step, or just behind it: a slightly longer step shows it.
+        A discontinuous function may jump within the step, or just beyond it: a slightly longer step shows it.
         """
         if size == 0:
             return {}, set(self.before)
@@ -215,7 +215,7 @@ class _Steps:
 
 
 class _Narrowing(TorchFunctionMode):
-    """While active, notes whether a function makes numbers of lower precision of float64."""
+    """While active, records whether a function converts float64 to lower precision."""
 
     def __init__(self) -> None:
         super().__init__()

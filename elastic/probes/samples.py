@@ -1,4 +1,4 @@
-"""Which samples are probed: drawn once from a run's seed, apart from the draws of training."""
+"""Choice of the probed samples: drawn once from a run's seed, independently of training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.data.transforms import choose_disjoint, choose_per_class
 from elastic.errors import DegenerateInput
 from elastic.registry import shorten
 
-#: Draws of a run, apart from those of training. The splits of collapse have COLLAPSE_DRAW, COLLAPSE_DRAW + 2, …
+#: Draws of a run, independent of those of training. The splits of collapse have COLLAPSE_DRAW, COLLAPSE_DRAW + 2, …
 COLLAPSE_DRAW, ELASTICITY_DRAW = 10, 11
 
 
@@ -31,7 +31,7 @@ def collapse_samples(samples: Mapping[str, Samples], per_class: int | None, seed
     Raises
     ------
     DegenerateInput
-        If the train split, whose class means are those of every split, has no samples of a class.
+        If the train split, whose class means are used for every split, has no samples of a class.
     """
     if absent := samples["train"].absent_classes():
         elsewhere = any(set(absent) - set(part.absent_classes()) for part in samples.values())
@@ -49,18 +49,18 @@ def collapse_samples(samples: Mapping[str, Samples], per_class: int | None, seed
 def elasticity_draws(
     part: Samples, stepped: int, observed: int, seed: int, *, most: int | None = None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return the positions of stepped and observed samples, in draws of twice the size up to the most allowed.
+    """Return the positions of stepped and observed samples, in draws of doubled size up to the most allowed.
 
     Parameters
     ----------
     part
         Samples to draw from.
     stepped, observed
-        How many of each (fine) class the first draw has.
+        Samples of each (fine) class in the first draw.
     seed
         Of the draws.
     most
-        How many of each class the last draw may have; None: there is one draw.
+        Most samples of each class in the last draw; None: there is one draw.
     """
     sizes = [(stepped, observed)]
     while most is not None and max(stepped, observed) * 2 <= most:

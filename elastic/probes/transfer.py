@@ -15,12 +15,12 @@ from elastic.models.contract import TappedModel
 from elastic.probes.evaluation import probed
 from elastic.probes.features import FeatureStream, bytes_of, flat_taps
 
-#: Draws of a run, apart from those of training and of other probes (`elastic.probes.samples`).
+#: Draws of a run, independent of those of training and of other probes (`elastic.probes.samples`).
 HALVES_DRAW, EPISODE_DRAW, STEPPED_DRAW, FINE_DRAW = 21, 23, 25, 27
 
 
 def halves(labels: Tensor, per_class: int | None, seed: int) -> tuple[Tensor, Tensor]:
-    """Return sorted positions of two random halves of each class; of an odd number the first half has one more.
+    """Return sorted positions of two random halves of each class; for an odd number the first half has one more.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def episodes(labels: Tensor, shots: Sequence[int], count: int, seed: int, option
     seed
         Of the draws.
     option
-        What an error is about.
+        Subject of an error.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def episodes(labels: Tensor, shots: Sequence[int], count: int, seed: int, option
 
 
 def features_of(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[str, Tensor]:
-    """Return the features [n, d] of the input and of every layer, in batches that keep the memory budget."""
+    """Return the features [n, d] of the input and of every layer, in batches within the memory budget."""
     labels = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
     batches = [features for features, _ in FeatureStream(model, inputs, labels, memory_budget=memory_budget)()]
     return {layer: torch.cat([batch[layer] for batch in batches]) for layer in batches[0]}
@@ -113,7 +113,7 @@ def transfer_features(
     supports: Mapping[int, Tensor],
     penalty: float,
 ) -> dict[str, TransferFeatures]:
-    """Return each layer's features in two parts, from (features by layer, labels) of each."""
+    """Return each layer's features in two parts, from (features by layer, labels) of each part."""
     (fitted, fit_labels), (others, held_labels) = fit, held
     return {
         layer: TransferFeatures(fitted[layer], fit_labels, others[layer], held_labels, supports, penalty)

@@ -42,29 +42,29 @@ def update_responses(
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     loss
-        Whose gradient is stepped along, by the features of one stepped sample a time; all of them are its batch.
+        Loss whose gradient defines the step, one stepped sample at a time; all of them are its batch.
     stepped, observed
         Inputs [J, …], [M, …] and labels [J], [M].
     classes
         Number of classes K that responses are averaged over.
     groups
-        [J] class of each stepped sample, where the labels, which the loss needs, number the classes otherwise.
+        [J] class of each stepped sample, if the labels, which the loss needs, number the classes differently.
     lr
         None for the first-order movement; else the learning rate of a finite step.
     same
-        [J, M] bool, True where a stepped and an observed sample are the same one; such a pair is not counted.
+        [J, M] bool, True if a stepped and an observed sample are the same one; such a pair is not counted.
     engine
-        One that was chosen (see `elastic.probes.engines`), or "auto", "autodiff" or "structured".
+        A chosen one (see `elastic.probes.engines`), or "auto", "autodiff" or "structured".
     memory_budget
-        Bytes that the probe may take, beyond model and samples.
+        Most bytes that the probe may use, beyond model and samples.
     witness
-        Keeps the movements of some pairs, to be verified.
+        Stores the movements of some pairs, to be verified.
     observed_targets
-        [M, …] what the loss takes of the observed samples, where that is not their labels.
+        [M, …] targets of the observed samples for the loss, if they differ from their labels.
     losses
-        Filled with the readings of a `LossReader`: what steps do to the losses and outputs of observed samples.
+        Filled with the readings of a `LossReader`: effects of steps on losses and outputs of observed samples.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def update_responses(
             means = class_means(stepping, *observed, classes, plan.batch)
 
     def reader(layer: str, features: Tensor) -> LayerReader:
-        # Where a block has all observed samples, their means are those of its features.
+        # If a block has all observed samples, their means are those of its features.
         of_layer = means.pop(layer) if layer in means else grouping.means(features)
         return LayerReader(of_layer, rows, observed[1], grouping)
 
@@ -119,7 +119,7 @@ def planned(engine: EngineChoice, counted: Tensor, classes: int, memory_budget: 
     Raises
     ------
     ModelError
-        If not even one pair of samples at a time keeps the memory budget.
+        If the memory budget does not suffice for one pair of samples at a time.
     """
     stepped, observed = counted.shape
     cost = with_reading(engine.cost, engine.widths, counted, classes)
@@ -137,9 +137,9 @@ def read(
     witness: Witness | None = None,
     losses: LossReader | None = None,
 ) -> dict[str, UpdateResponse]:
-    """Let each layer's reader reduce the blocks as they come, of J stepped samples; a witness keeps some pairs.
+    """Let each layer's reader reduce the blocks in turn, of J stepped samples; a witness stores some pairs.
 
-    Readers are made of the name of a layer and the features of the first block.
+    Readers are made from the name of a layer and the features of the first block.
     """
     readers: dict[str, LayerReader] = {}
     loss_rates = scale = torch.zeros(0)
@@ -157,5 +157,5 @@ def read(
         slope = (block.gradient.direction * block.own[block.layer]).sum(dim=1)
         loss_rates[block.stepped] = -slope * block.gradient.norm * block.scale
         scale[block.stepped] = block.scale
-        del block  # before the next one is made
+        del block  # before the next one is computed
     return {layer: of_layer.result(loss_rates, scale) for layer, of_layer in readers.items()}

@@ -1,7 +1,7 @@
 """Verification: the movements that an engine returned, compared with real steps of a few pairs of samples.
 
-The pairs are taken from the probe itself, in whatever block they were computed, so that what is checked are the very
-numbers that the probe's variables are made of.
+The pairs are taken from the probe itself, in whatever block they were computed, so that the checked numbers are
+the same as those of the probe's variables.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ VERIFIED_DRAW = 1000
 #: training, engines differ from real steps in float64 by up to 2e-5; every fault of an engine that is known was above
 #: 2e-3. Steps in float32 are themselves known to 2e-3.
 TOLERANCES = {"float64": 1e-3, "float32": 1e-2}
-#: Pairs that are compared when a model is probed first, and at every later epoch.
+#: Pairs that are compared when a model is first probed, and at every later epoch.
 FIRST_PAIRS, LATER_PAIRS = 8, 1
-#: How many nearby parameters are tried, of which each decides a tie in one of two ways.
+#: Number of nearby parameters to try, each of which decides a tie in one of two ways.
 TURNS = 8
 #: The largest relative error in units of the rounding of the parameters' type, which decides for shorter types.
 ROUNDINGS = 16
@@ -38,20 +38,20 @@ ROUNDINGS = 16
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """How far an engine's movements are from those of real steps.
+    """Difference between an engine's movements and those of real steps.
 
     Attributes
     ----------
     errors
-        Largest relative error over the pairs by layer; NaN where no pair decides.
+        Largest relative error over the pairs by layer; NaN if no pair decides.
     tolerance
-        The largest one that is accepted.
+        Tolerance of the error.
     pairs
         Number of pairs compared.
     precision
-        Of the real steps: "float64", or the model's own where it does not run in float64; "" for none.
+        Of the real steps: "float64", or the model's own if it does not run in float64; "" for none.
     seconds
-        That the comparison took.
+        Duration of the comparison.
     """
 
     errors: Mapping[str, float]
@@ -67,7 +67,7 @@ class EngineCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether no layer is off by more than the tolerance."""
+        """Whether the errors of all layers are within the tolerance."""
         return not self.worst[1] > self.tolerance
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class EngineMismatch(ModelError):
     Attributes
     ----------
     check
-        How far they differ, by layer.
+        Their difference, by layer.
     """
 
     def __init__(self, field: str, expected: str, found: str, hint: str, *, place: str | None = None,
@@ -95,7 +95,7 @@ class EngineMismatch(ModelError):
 
 @dataclass
 class Witness:
-    """Keeps the movements of a few pairs of samples as they come out of a probe.
+    """Stores the movements of a few pairs of samples while a probe computes them.
 
     Parameters
     ----------
@@ -105,15 +105,15 @@ class Witness:
     Attributes
     ----------
     movements
-        By pair: the movement along the unit gradient, and that gradient [d] with its norm. Of a user's own loss it is
-        the one that ordinary backpropagation gives, along which real steps then go.
+        By pair: the movement along the unit gradient, and that gradient [d] with its norm. For a user's loss it is
+        the gradient of ordinary backpropagation, along which real steps then go.
     """
 
     pairs: Sequence[tuple[int, int]]
     movements: dict[tuple[int, int], tuple[PairMovement, Tensor, float]] = field(default_factory=dict)
 
     def add(self, block: Movements) -> None:
-        """Take the pairs out of a block of movements."""
+        """Store the pairs in a block of movements."""
         rows = [pair for pair in self.pairs if block.stepped.start <= pair[0] < block.stepped.stop]
         if not rows:
             return
@@ -140,20 +140,20 @@ def verify(
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     witness
-        Has seen the probe's blocks.
+        Has stored pairs of the probe's blocks.
     inputs
         Stepped and observed, [J, …] and [M, …].
     layer
-        The one that the loss reads.
+        The layer that the loss reads.
     lr
         None for first-order movements; else the learning rate of a finite step.
 
     Raises
     ------
     ModelError
-        If the model cannot be stepped at all.
+        If the model cannot be stepped.
     """
     begun = time.perf_counter()
     errors = dict.fromkeys(model.layers, math.nan)
@@ -181,7 +181,7 @@ def verify(
 def errors_nearby(
     model: TappedModel, pair: Pair, movement: PairMovement, reference: Reference, tolerance: float
 ) -> dict[str, float]:
-    """Return the errors of a movement by the real steps of those nearby parameters that it agrees with best.
+    """Return the errors of a movement relative to the real steps of the nearby parameters that agree with it best.
 
     An engine in float32 decides a unit whose input is zero but for rounding, or a pooling of two entries that are equal
     but for rounding, in one way, and float64 in the other: then neither is wrong. Parameters that float32 hardly
@@ -190,13 +190,13 @@ def errors_nearby(
     Parameters
     ----------
     model, pair
-        What real steps are taken of.
+        Inputs of the real steps.
     movement
         An engine's.
     reference
-        By the model's own parameters, which the movement disagrees with.
+        With the model's own parameters, which disagree with the movement.
     tolerance
-        The largest error that is accepted.
+        Tolerance of the error.
     """
     best = reference.movement.errors(movement, reference.rounding)
     if reference.precision != "float64" or _type_of(model) != torch.float32:
@@ -216,7 +216,7 @@ def _within(errors: Mapping[str, float], tolerance: float) -> bool:
 
 
 def _tolerance(model: TappedModel, precision: str) -> float:
-    """Return the largest error of a movement that is accepted, by the precision of the real steps."""
+    """Return the tolerance of a movement's error, by the precision of the real steps."""
     return max(TOLERANCES.get(precision, 0.0), ROUNDINGS * torch.finfo(_type_of(model)).eps)
 
 
@@ -230,7 +230,7 @@ def pairs_of(
     stepped, observed
         Number of samples.
     seed, epoch
-        What the pairs are drawn from.
+        Seed of the pairs.
     first
         Whether it is the run's first probed epoch, which compares more pairs; None: whether it is epoch 0.
 
@@ -242,7 +242,7 @@ def pairs_of(
     (8, 1)
     """
     count = FIRST_PAIRS if (epoch == 0 if first is None else first) else LATER_PAIRS
-    # A fractional epoch has the draw of its bits, which no whole epoch reaches.
+    # A fractional epoch uses its bits as the draw, which no whole epoch reaches.
     step = int(epoch) if epoch == int(epoch) else int.from_bytes(struct.pack(">d", epoch), "big")
     places = torch.randint(stepped * observed, (count,), generator=draws(seed, VERIFIED_DRAW + step))
     return [divmod(place, observed) for place in dict.fromkeys(places.tolist())]

@@ -14,22 +14,22 @@ from elastic.probes.engines import EngineChoice
 from elastic.probes.structured import Unsupported
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, verify
 
-#: The readings of each layer: update responses, and how far some of them are from real steps.
+#: The readings of each layer: update responses, and their difference from real steps for some pairs.
 READING, CHECK = "update", "probe_check"
-#: Gives the update responses by an engine, letting a witness keep some pairs.
+#: Computes the update responses with an engine, while a witness stores some pairs.
 Respond = Callable[[EngineChoice, Witness], dict[str, UpdateResponse]]
 
 
 @dataclass(frozen=True)
 class Verified:
-    """Update responses with the engine that computed them and how it was checked."""
+    """Update responses with the engine that computed them and its check."""
 
     responses: dict[str, UpdateResponse]
     engine: EngineChoice
     check: EngineCheck
 
     def readings(self) -> dict[str, dict[str, Any]]:
-        """Return the readings of each layer, from which the elasticity metrics are computed."""
+        """Return the readings of each layer, for the elasticity metrics."""
         return {
             layer: {READING: response, CHECK: response.norms.new_tensor(self.check.errors[layer])}
             for layer, response in self.responses.items()
@@ -55,13 +55,13 @@ def verified_responses(
     respond
         Computes the responses.
     engine
-        The one to begin with; autodiff follows where it may fall back.
+        The first engine; autodiff follows if it may be replaced.
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     inputs
         Stepped and observed, [J, …] and [M, …].
     pairs
-        Positions (stepped, observed) of the pairs that are compared.
+        Positions (stepped, observed) of the compared pairs.
     lr
         None for first-order movements; else the learning rate of a finite step.
 
@@ -89,7 +89,7 @@ def verified_responses(
 
 
 def mismatch(engine: EngineChoice, check: EngineCheck) -> EngineMismatch:
-    """Return the error of an engine that differs from real steps and that no other one replaces."""
+    """Return the error of an engine that differs from real steps and cannot be replaced."""
     expected = f"move features as a real step does, within {check.tolerance:.0e}"
     hints = {
         "structured": "engine: auto",

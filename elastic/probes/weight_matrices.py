@@ -1,4 +1,4 @@
-"""Which weight matrix leads to each layer, and what enters it: found by watching forward passes.
+"""The weight matrix that leads to each layer, and its inputs, found by observing forward passes.
 
 A module has a weight matrix if it is an ``nn.Linear``, a convolution (transposed or not) or an
 ``nn.MultiheadAttention``. That of a layer is the first one to run inside the submodule whose output is the layer; where
@@ -29,7 +29,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED_CONVOLUTIONS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 MATRICES = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED_CONVOLUTIONS)
 
-#: Called with a module, which of its runs in this forward pass is about to begin (0 first), and what enters.
+#: Called with a module, the index of its run in this forward pass (0 first), and its inputs.
 OnRun = Callable[[nn.Module, int, Any], None]
 
 
@@ -40,12 +40,12 @@ class WeightMatrix:
     Attributes
     ----------
     module, run
-        The module, and which of its runs leads to the layer, 0 first: a module may run in several layers.
+        The module, and the index of its run that leads to the layer, 0 first: a module may run in several layers.
     weights
         [rows, columns] as that run applies them; those that a hook or a parametrisation computes (weight norm, spectral
         norm) are the computed ones.
     takes_vectors
-        Whether it is a linear module that one vector a sample enters: then its input has class means.
+        Whether it is a linear module whose input is one vector per sample: then its input has class means.
     """
 
     module: nn.Module
@@ -60,7 +60,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
     Parameters
     ----------
     model
-        Runs once in evaluation mode and is left as it was.
+        Runs once in evaluation mode and is restored.
     example
         Inputs [n, …] of the forward pass.
 
@@ -85,7 +85,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
     def leave(module: nn.Module, *_: Any) -> None:
         if not layers[module]:
             return
-        layer = layers[module].pop(0)  # a stage that serves as several layers gives them in their order
+        layer = layers[module].pop(0)  # a stage that serves as several layers returns them in their order
         inside = set(module.modules())
         own = [matrix for matrix in waiting if matrix.module in inside] or waiting
         if own:
@@ -108,13 +108,13 @@ class MatrixInputs:
     Parameters
     ----------
     model
-        Read in evaluation mode, left as it was.
+        Read in evaluation mode, and restored.
     matrices
         By layer; all take vectors.
     inputs, labels
         [n, …] and [n] on the model's device.
     memory_budget
-        Bytes that the vectors of a batch may take, in float64 and with their residuals.
+        Most bytes that the vectors of a batch may use, in float64 and with their residuals.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class MatrixInputs:
         Raises
         ------
         ModelError
-            If a matrix is not applied to one vector a sample, as it was when it was found.
+            If a matrix is not applied to one vector per sample, as when it was found.
         """
         for inputs, labels in zip(self.inputs.split(self._batch), self.labels.split(self._batch), strict=True):
             yield self._read(inputs), labels
@@ -146,7 +146,7 @@ class MatrixInputs:
 
         def keep(module: nn.Module, run: int, entering: Any) -> None:
             if (module, run) in wanted and _is_vectors(module, entering, len(inputs)):
-                entered[module, run] = entering.detach().clone()  # a copy: what follows may work in place
+                entered[module, run] = entering.detach().clone()  # a copy: later code may work in place
 
         wanted = {(matrix.module, matrix.run) for matrix in self.matrices.values()}
         with torch.no_grad(), probed(self.model), restored(self.model), _watched(self.model, keep):
@@ -160,7 +160,7 @@ class MatrixInputs:
 
 @contextmanager
 def _watched(model: nn.Module, on_run: OnRun) -> Iterator[None]:
-    """Call ``on_run`` whenever a module with a weight matrix is about to run."""
+    """Call ``on_run`` before each run of a module with a weight matrix."""
     runs: Counter[nn.Module] = Counter()
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], *, first: str) -> None:
@@ -186,7 +186,7 @@ def _first_argument(module: nn.Module) -> str:
 def matrix_of(module: nn.Module) -> Tensor:
     """Return a module's weights as a matrix [rows, columns], without rows if it has none.
 
-    A convolution's are [out, in/groups·k], one row an output channel; an attention's map to queries, keys and values.
+    A convolution's are [out, in/groups·k], one row per output channel; an attention's map to queries, keys and values.
 
     >>> matrix_of(nn.Conv2d(4, 6, 3, groups=2)).shape, matrix_of(nn.ReLU()).shape
     (torch.Size([6, 18]), torch.Size([0, 0]))

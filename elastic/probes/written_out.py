@@ -1,4 +1,4 @@
-"""Functions that torch has no forward derivative of, written out in others that have one."""
+"""Functions without a forward derivative in torch, expressed in others that have one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def embedding_bag(
     Raises
     ------
     NotImplementedError
-        For rows that are rescaled in the forward pass, and the largest of bags with offsets.
+        For rows that are rescaled in the forward pass, and the maximum of bags with offsets.
     """
     if max_norm is not None or (mode == "max" and input.ndim == 1):
         raise NotImplementedError("embedding_bag with max_norm, or the largest of bags with offsets")
@@ -72,7 +72,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Return a batch normalised by running statistics that move themselves."""
+    """Return a batch normalised by running statistics that also move."""
     if training:
         raise NotImplementedError("batch normalisation by statistics of the batch")
     channels = (-1, *[1] * (input.ndim - 2))
@@ -91,7 +91,7 @@ def distances(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None =
     return between
 
 
-#: By torch function: the same, written out.
+#: Substitute expressions, by torch function.
 WRITTEN_OUT: dict[Any, Any] = {
     functional.embedding_bag: embedding_bag,
     torch._weight_norm: weight_norm,

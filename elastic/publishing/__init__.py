@@ -1,3 +1,3 @@
-"""Publishing: a study as one archive that a stranger opens, verifies and reproduces."""
+"""Publishing: writes a study as one archive that anyone can open, verify and reproduce."""
 
 from __future__ import annotations

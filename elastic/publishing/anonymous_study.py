@@ -1,4 +1,4 @@
-"""A staged study rewritten without names, hosts, commits and paths: all else in an archive is made from it."""
+"""A staged study without names, hosts, commits and paths, from which the rest of an archive is made."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from elastic.study.claim_history import read_history, write_history
 from elastic.study.identity import axis_labels, stored_cells, todays_cells
 from elastic.study.study_file import read_facts, write_facts
 
-#: What provenance tells of a machine and of code, and is left out.
+#: Provenance of machine and code that is left out.
 TELLING = {"elastic_commit": ""}
 
 
 def anonymize(staged: Study, folder: Path, original: Path, hide: Sequence[str]) -> tuple[Study, Anonymizer]:
-    """Write a staged study into another folder without what tells who made it.
+    """Write a staged study to another folder without what identifies its authors.
 
-    Comments of the protocol go, too: the protocol is written out from what it means. A protocol that names nothing of
-    its authors keeps its digest, and can be reproduced as any other.
+    Comments of the protocol are removed, too: it is written from its canonical form. A protocol that does not name
+    its authors keeps its digest, and can be reproduced like any other.
 
     Parameters
     ----------
     staged
-        To be rewritten.
+        Study to rewrite.
     folder
-        To write into.
+        Folder to write to.
     original
-        Folder of the study, where git is asked who commits.
+        Folder of the study, in which git is asked for the author.
     hide
-        Further words to take out.
+        Further words to remove.
 
     Returns
     -------
     (Study, Anonymizer)
-        The study in ``folder``, and what took the words out.
+        The study in ``folder``, and the object that removed the words.
     """
     facts = dict(staged.facts)
     commits = [str(facts["provenance"].get("elastic_commit") or "")]
@@ -75,7 +75,7 @@ def anonymize(staged: Study, folder: Path, original: Path, hide: Sequence[str]) 
 
 
 def vocabulary(study: Study) -> set[str]:
-    """Return the words that a study needs: names of parts and options, of groups, variables and dims."""
+    """Return the words that a study uses: names of parts and options, of groups, variables and dims."""
     found = _names(study.facts["protocol"])
     for group, node in study.cube.children.items():
         found |= {group, *map(str, node.dataset.variables), *map(str, node.dataset.dims)}
@@ -90,7 +90,7 @@ def _names(value: Any) -> set[str]:
 
 
 def _facts(facts: Mapping[str, Any], cleaner: Anonymizer, *, recorded: bool) -> dict[str, Any]:
-    """Return what study.json of an anonymous study says; what follows from the protocol is derived from the new one."""
+    """Return the study.json of an anonymous study; its digest, axes and cells are derived from the new protocol."""
     protocol = cleaner.value(facts["protocol"])
     cleaned = {**cleaner.value(dict(facts)), "protocol": protocol}
     cleaned["provenance"] = {**cleaner.value(dict(facts["provenance"])), **TELLING}
@@ -119,7 +119,7 @@ def _write_facts(staged: Study, folder: Path, cleaned: Mapping[str, Any], cleane
 
 
 def _write_runs(staged: Study, folder: Path, cleaned: Mapping[str, Any], cleaner: Anonymizer) -> None:
-    """Write runs.json; runs have the names of the cells that follow from the new protocol."""
+    """Write runs.json; runs have the cell names of the new protocol."""
     told = runs_of(staged)
     names = [cell["digest"] for cell in cleaned["cells"]]
     runs = [{**cleaner.value(run), "cell": name} for run, name in zip(told["runs"], names, strict=True)]
@@ -142,7 +142,7 @@ def _cube(cube: xr.DataTree, cleaned: Mapping[str, Any], cleaner: Anonymizer) ->
 
 
 def _dataset(dataset: xr.Dataset, cleaner: Anonymizer) -> xr.Dataset:
-    """Return a group without the words in its attributes and in the labels of its coordinates."""
+    """Return a group with the words removed from its attributes and from the labels of its coordinates."""
     dataset = dataset.copy()
     dataset.attrs = {key: cleaner.value(value) for key, value in dataset.attrs.items()}
     for name, variable in list(dataset.variables.items()):
@@ -155,7 +155,7 @@ def _dataset(dataset: xr.Dataset, cleaner: Anonymizer) -> xr.Dataset:
 
 
 def check_nothing_left(folder: Path, cleaner: Anonymizer) -> None:
-    """Raise a StudyError if a word to take out stands in a file of an archive, or in its name."""
+    """Raise a StudyError if a word to remove occurs in a file of an archive, or in its name."""
     for name in files_below(folder):
         left = cleaner.found_in((folder / name).read_bytes()) or cleaner.found_in(name.encode())
         if left:

@@ -1,6 +1,6 @@
-"""Reading an archive: its files, as they stand in a ZIP file or in the folder that it was unpacked into.
+"""Reading an archive: its files, from a ZIP file or from the folder that it was unpacked to.
 
-Nothing is executed and nothing is written outside the folder that `unpack` makes.
+Nothing is executed and nothing is written outside the folder that `unpack` creates.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from elastic.publishing.zip_structure import end_of, wrong_structure
 
 BLOCK = 2**20
 
-#: First bytes of a ZIP file, of an empty one among them.
+#: First bytes of a ZIP file, and of an empty one.
 ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 
-#: What reading a damaged ZIP file raises.
+#: Exceptions raised when reading a damaged ZIP file.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError, OverflowError)
 
 
 class ReadFailed(Exception):
-    """Contents of an entry that are not what the directory of the archive says."""
+    """Contents of an entry that differ from the archive's directory."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Archive:
     Attributes
     ----------
     path
-        Of the ZIP file or the folder.
+        Path of the ZIP file or the folder.
     entries
-        Size of each file by its path, without a folder that all files lie in.
+        Size of each file by its path, relative to the folder that contains all files.
     unsafe
-        (name, what is wrong) of entries that are not read.
+        (name, error) of entries that are not read.
     prefix
-        The folder that all files of a ZIP file lie in, "" if there is none.
+        The folder in a ZIP file that contains all files, "" if there is none.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Archive:
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """Give what reads the files."""
+        """Yield a reader of the files."""
         if self.path.is_dir():
             yield Reader(self, None)
             return
@@ -68,7 +68,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the files of an archive, in blocks and never more of them than the archive says."""
+    """Reads the files of an archive in blocks, and never more bytes than its directory declares."""
 
     archive: Archive
     opened: zipfile.ZipFile | None
@@ -79,7 +79,7 @@ class Reader:
         Raises
         ------
         ReadFailed
-            If they are not as long as the archive says, have another CRC, or cannot be unpacked.
+            If their length differs from the directory, their CRC is wrong, or they cannot be decompressed.
         """
         size = 0
         try:
@@ -95,7 +95,7 @@ class Reader:
             raise ReadFailed("fewer bytes than the archive says")
 
     def read(self, name: str, limits: Limits = LIMITS) -> bytes:
-        """Return the contents of a file that is read as a whole.
+        """Return the contents of a file that is read in one piece.
 
         Raises
         ------
@@ -157,7 +157,7 @@ def _of_folder(path: Path) -> Archive:
 
 @contextmanager
 def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
-    """Give an open ZIP file whose directory is no larger than the limit."""
+    """Yield an open ZIP file whose directory is no larger than the limit."""
     if not path.exists():
         raise StudyError("`FILE`", "be an archive", "no such file", "the path of a ZIP file", place=str(path))
     with translate_os_errors(path, "be readable"), open_regular(path) as file:
@@ -178,7 +178,7 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
 
 
 def _prefix(names: list[str]) -> str:
-    """Return the folder that all files lie in, if the list of sums is there and not at the top.
+    """Return the folder that contains all files, if the list of sums is there and not at the top.
 
     >>> _prefix(["study/SHA256SUMS", "study/a"]), _prefix(["SHA256SUMS", "a/b"]), _prefix(["a/b"])
     ('study/', '', '')

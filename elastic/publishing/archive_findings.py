@@ -1,4 +1,4 @@
-"""What is found of a file of an archive that is not as it was published."""
+"""Finding for a file of an archive that differs from the published one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ ALTERED, MISSING, ADDED, UNSAFE, CONTRADICTS = "altered", "missing", "added", "u
 
 @dataclass(frozen=True)
 class Finding:
-    """A file of an archive that is not as it was published.
+    """A file of an archive that differs from the published one.
 
     Attributes
     ----------
     path
         In the archive; "" for the archive as a whole.
     state
-        "altered", "missing", "added", "unsafe", or "contradicts": whole, and at odds with another file.
+        "altered", "missing", "added", "unsafe", or "contradicts": intact, but inconsistent with another file.
     found
-        What is there.
+        What was found.
     """
 
     path: str

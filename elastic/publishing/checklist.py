@@ -14,7 +14,7 @@ from elastic.study import Study
 #: Marks an answer that only the authors can give.
 HUMAN = "**The authors must answer.**"
 
-#: Answers: what the study tells, what it tells in part, and what it tells nothing of.
+#: Answers: the study contains the answer, a part of it, or none.
 YES, PARTLY, OPEN = "yes", "in part", "open"
 
 
@@ -25,7 +25,7 @@ class Answer:
     Attributes
     ----------
     question
-        What is asked, in short.
+        Short form of the question.
     state
         "yes", "in part" or "open".
     text
@@ -122,7 +122,7 @@ def answers(study: Study) -> dict[str, list[Answer]]:
 def checklist(study: Study) -> str:
     """Return the answers that a study gives to the questions of reproducibility checklists, as Markdown.
 
-    Questions that only the authors can answer are marked. Texts of the study stand in it as text, whatever they hold.
+    Questions that only the authors can answer are marked. Texts of the study are escaped, whatever they contain.
     """
     return "\n".join(_lines(study)) + "\n"
 

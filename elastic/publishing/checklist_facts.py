@@ -1,4 +1,4 @@
-"""What a study tells of itself, as sentences that answer the questions of a checklist."""
+"""Facts of a study, as sentences that answer the questions of a checklist."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Facts:
         self.seeds = list(study.facts["axes"].get("seed", ()))
 
     def claims(self) -> str:
-        """Return how many claims there are, their verdicts, and when they were registered."""
+        """Return the number of claims, their verdicts, and when they were registered."""
         if not self.checked.verdicts:
             return "The study claims nothing; what it measures is described by its question."
         counts = Counter(one.verdict for one in self.checked.verdicts)
@@ -48,7 +48,7 @@ class Facts:
         return f"{len(self.checked.verdicts)} claims, each with its threshold in the protocol: {told}. {_upper(lines)}."
 
     def seeds_told(self) -> str:
-        """Return the seeds, and the runs that they make with the other axes."""
+        """Return the seeds, and the number of runs over all axes."""
         axes = {name: labels for name, labels in self.study.facts["axes"].items() if name != "seed"}
         told = "; ".join(f"{name}: {', '.join(map(spelled, labels))}" for name, labels in axes.items())
         seeds, settings = ", ".join(map(str, self.seeds)), len(list(settings_of(self.cube)))
@@ -58,7 +58,7 @@ class Facts:
         )
 
     def ends(self) -> str:
-        """Return how the runs ended; those that diverged are not hidden."""
+        """Return how the runs ended, including those that diverged."""
         counts = Counter(run.state for run in self.runs)
         told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         status = self.cube["training"].dataset["status"]
@@ -66,7 +66,7 @@ class Facts:
         return f"How they ended: {told}." + (" Means leave out runs that diverged." if diverged else "")
 
     def intervals(self) -> str:
-        """Return by which method intervals are computed, and how often a verdict is wrong by chance."""
+        """Return the method of the intervals, and the error rate of the verdicts."""
         findings = [one for verdict in self.checked.verdicts for one in verdict.findings if one.effect is not None]
         error = (1 - LEVEL) / 2
         text = (
@@ -84,7 +84,7 @@ class Facts:
         return text
 
     def setup(self) -> str:
-        """Return data, model, loss, optimizer and training as the protocol states them."""
+        """Return data, model, loss, optimizer and training from the protocol."""
         if self.study.recorded:
             return "The settings that the training loop gave are in study.json; the loop itself is the authors'."
         parts = {name: self.protocol.get(name) for name in ("model", "loss", "optimizer", "training")}
@@ -117,7 +117,7 @@ class Facts:
         return f"{_upper(source['get'])}; {licence}; {digest}."
 
     def compute(self) -> str:
-        """Return machine, devices and the time that all runs took."""
+        """Return machine, devices and the total time of the runs."""
         devices = {str(one["environment"].get("device", "not recorded")) for one in self.environment["runs"]}
         threads = {str(one["environment"].get("threads", "?")) for one in self.environment["runs"]}
         spent = sum((Counter(run.seconds) for run in self.runs), Counter[str]())

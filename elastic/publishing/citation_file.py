@@ -17,7 +17,7 @@ KEYWORDS = ("neural collapse", "local elasticity", "deep learning theory")
 
 
 def software_citation() -> dict[str, Any]:
-    """Return how elastic is cited, as the repository's CITATION.cff holds it."""
+    """Return the citation of elastic, from the repository's CITATION.cff."""
     return {
         "cff-version": "1.2.0",
         "message": MESSAGE,
@@ -37,13 +37,13 @@ def study_citation(protocol: Mapping[str, Any], authors: Sequence[str], date: st
     Parameters
     ----------
     protocol
-        Canonical; of a recorded study name, title and the like.
+        Canonical; for a recorded study its name, title and the like.
     authors
         Of the study.
     date
-        YYYY-MM-DD; "" if none is known.
+        YYYY-MM-DD; "" if unknown.
     version
-        Of elastic that made it.
+        Version of elastic that made it.
     """
     software = software_citation()
     used = {key: software[key] for key in ("type", "title", "authors", "license")}

@@ -22,26 +22,26 @@ from elastic.report.study_differences import check_axes, differences, selected
 from elastic.study import Study, open_study
 from elastic.study.combining import combine
 
-#: Parts of a protocol in which two studies differ without measuring anything else.
+#: Parts of a protocol that do not affect what is measured.
 WORDS = ("name", "title", "question", "cites", "claims")
 
 
 def compare(first: Path | str, second: Path | str, *, where: Mapping[str, Any] | None = None) -> Compared:
-    """Return two studies as one cube, and how the second differs from the first at the end of training.
+    """Combine two studies into one cube, and compare them at the end of training.
 
     Parameters
     ----------
     first, second
         Folders or names of studies, or archives. Of an archive only the cube is read; `elastic verify` checks it.
     where
-        Labels on axes, {axis: label}, for axes that only one of them has.
+        Labels {axis: label} for axes that only one of them has.
 
     Raises
     ------
     OptionError
-        If one has an axis that the other has not, and no label of it is chosen.
+        If one has an axis that the other lacks, and no label of it is selected.
     NotMeasured
-        If they measure nothing alike.
+        If they have no variable in common.
     """
     with ExitStack() as opened:
         studies = [opened.enter_context(_opened(path)) for path in (first, second)]
@@ -60,7 +60,7 @@ def compare(first: Path | str, second: Path | str, *, where: Mapping[str, Any] |
 
 @contextmanager
 def _opened(path: Path | str) -> Iterator[Study]:
-    """Give the study in a folder, of a name, or in an archive, which is unpacked for the time being."""
+    """Yield the study in a folder, of a name, or in an archive, which is unpacked temporarily."""
     if not Path(path).is_file():
         yield open_study(path)
         return
@@ -81,7 +81,7 @@ def _facts(study: Study) -> dict[str, str]:
 
 
 def _changed(first: Study, second: Study) -> list[str]:
-    """Return where two protocols differ in what was trained and measured."""
+    """Return where two protocols differ in training and measurement."""
     if first.recorded or second.recorded:
         return []
     lines = explain_difference(first.facts["protocol"], second.facts["protocol"])
@@ -108,7 +108,7 @@ def comparison_table(compared: Compared) -> RenderableType:
 
 
 def comparison_facts(compared: Compared) -> dict[str, Any]:
-    """Return the differences as JSON can hold them."""
+    """Return the differences as JSON types."""
     rows = []
     for one in compared.differences:
         row = {name: getattr(one, name) for name in one.__dataclass_fields__}

@@ -1,4 +1,4 @@
-"""Whether the whole files of an archive agree: whoever forges a file can forge the list of sums, too."""
+"""Consistency of an archive's intact files: anyone who forges a file can forge the list of sums, too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from elastic.study import Study
 
 
 def consistent(archive: Archive, listed: Mapping[str, str]) -> tuple[str, str, tuple[Finding, ...]]:
-    """Return name and digest of the study of an archive, and where its files are at odds with each other.
+    """Return name and digest of the study of an archive, and the contradictions between its files.
 
     Parameters
     ----------
     archive
-        Whose files are all as they are listed.
+        Archive whose files all match the list.
     listed
         SHA-256 of each file.
     """
@@ -45,14 +45,14 @@ def consistent(archive: Archive, listed: Mapping[str, str]) -> tuple[str, str, t
             if has_cube:
                 findings += _of_cube(study, study.cube.attrs)
             findings += _of_claims(study)
-        except Exception as error:  # whatever files of a stranger make readers stumble over
+        except Exception as error:  # untrusted files may raise nearly anything
             found = shown(" ".join(str(error).replace(f"{folder}/", "").split())) or type(error).__name__
             return "", "", (*findings, Finding(FACTS, CONTRADICTS, found))
         return study.name, study.digest, tuple(findings)
 
 
 def shape_bombs(folder: Path, limits: Limits = LIMITS) -> Iterator[Finding]:
-    """Yield arrays of a cube that would fill the memory: a shape is a few letters, whatever its chunks hold."""
+    """Yield arrays of a cube that would exceed the memory: metadata can declare any shape, whatever the chunks hold."""
     for path in sorted((folder / CUBE).rglob("zarr.json")):
         name = shown(path.relative_to(folder).as_posix())
         try:
@@ -65,7 +65,7 @@ def shape_bombs(folder: Path, limits: Limits = LIMITS) -> Iterator[Finding]:
 
 
 def _shapes(value: Any) -> Iterator[list[int]]:
-    """Yield the shapes of all arrays that metadata of Zarr describe, those of consolidated metadata among them."""
+    """Yield the shapes of all arrays in the metadata of Zarr, including consolidated metadata."""
     if isinstance(value, dict):
         if value.get("node_type") == "array":
             yield value["shape"]
@@ -75,7 +75,7 @@ def _shapes(value: Any) -> Iterator[list[int]]:
 
 
 def _of_manifest(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
-    """Yield files of which the manifest of a cube that is not there says something else than the list of sums."""
+    """Yield files for which the manifest of an absent cube differs from the list of sums."""
     told = read_manifest(folder)
     for name in sorted({*told, *(name for name in listed if name.startswith(f"{CUBE}/"))}):
         if told.get(name) != listed.get(name):
@@ -83,7 +83,7 @@ def _of_manifest(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
 
 
 def _of_crate(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the files of which the description says something else than the list of sums."""
+    """Yield the files for which the description differs from the list of sums."""
     try:
         graph = json.loads((folder / CRATE).read_bytes())["@graph"]
         described = {str(one["@id"]): one["sha256"] for one in graph if "sha256" in one}

@@ -1,4 +1,4 @@
-"""Names of the files of an archive, and what each of them is."""
+"""Names of the files of an archive, and their descriptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "MANIFEST", "MEANINGS", "NOTEBOOK", "PROTOCOL", "README", "REPORT", "REQUIREMENTS", "RUNS", "SUMS",
 ]  # fmt: skip
 
-#: SHA-256 of every other file, as ``sha256sum --check`` reads it.
+#: SHA-256 of every other file, in the format of ``sha256sum --check``.
 SUMS = "SHA256SUMS"
 
 #: JSON-LD that describes the archive (RO-Crate).
@@ -27,7 +27,7 @@ README, CITATION, ENVIRONMENT, REQUIREMENTS, DATA, CHECKLIST = (
 )  # fmt: skip
 REPORT, NOTEBOOK, FIGURES = "report.html", "analysis.ipynb", "figures"
 
-#: What each file is, in the order in which the README lists them.
+#: Description of each file, in the order of the README.
 MEANINGS: Mapping[str, str] = {
     REPORT: "the study on one page: open it in a browser, it needs no network",
     CUBE: "all numbers, labelled: a Zarr store that xarray opens",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
-#: Media types that Python does not know on every machine.
+#: Media types that Python may not know on some machines.
 MEDIA = {
     ".ipynb": "application/x-ipynb+json", ".yaml": "application/yaml", ".cff": "application/yaml",
     ".md": "text/markdown", ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png",
@@ -31,14 +31,14 @@ MEDIA = {
 
 @dataclass(frozen=True)
 class Publication:
-    """What is said of an archive beside what its study tells.
+    """Metadata of an archive beside those of its study.
 
     Attributes
     ----------
     authors
         Of the study.
     license
-        SPDX identifier or address; "" if none is stated.
+        SPDX identifier or URL; "" if none is given.
     """
 
     authors: tuple[str, ...] = ()
@@ -60,9 +60,9 @@ def crate_of(study: Study, folder: Path, sums: Mapping[str, str], publication: P
     Parameters
     ----------
     study
-        As it lies in the archive's folder.
+        As it is in the archive's folder.
     folder
-        Of the archive, with every file but the description and the list of sums.
+        Of the archive, with all files except the description and the list of sums.
     sums
         SHA-256 of each file.
     publication
@@ -82,9 +82,9 @@ def crate_of(study: Study, folder: Path, sums: Mapping[str, str], publication: P
 
 
 def times_of(study: Study) -> tuple[str, str]:
-    """Return when a study began and when its first verdicts were there, in UTC; the last entry's time for unknown ones.
+    """Return the UTC times of a study's start and of its first verdicts; unknown ones are the time of the last entry.
 
-    Times are those of the history of the claims. A study without one has neither.
+    Times are those of the history of the claims. A study without a history has neither.
     """
     history = read_history(study.folder)
     if not history:
@@ -112,7 +112,7 @@ def _describe_root(crate: ROCrate, study: Study, publication: Publication, date:
         root["author"] = _single([_author(crate, author) for author in publication.authors])
 
 
-#: Date of a study whose folder tells none and cannot be written.
+#: Date of a study whose folder records none and cannot be written.
 UNKNOWN_DATE = "1980-01-01T00:00:00+00:00"
 
 
@@ -124,7 +124,7 @@ def _author(crate: ROCrate, name: str) -> Any:
 
 
 def _add_files(crate: ROCrate, folder: Path, sums: Mapping[str, str]) -> None:
-    """Add every file with its SHA-256; those of the cube and the figures are parts of data sets of their own."""
+    """Add every file with its SHA-256; those of the cube and the figures belong to separate data sets."""
     parts: dict[str, list[Any]] = {CUBE: [], FIGURES: []}
     for name in sorted(sums):
         top = name.partition("/")[0]
@@ -150,7 +150,7 @@ def _media_type(name: str) -> str:
 
 
 def _add_action(crate: ROCrate, study: Study, publication: Publication, times: Sequence[str]) -> None:
-    """Add the process that made the cube: what ran, on what, with which result, from when to when."""
+    """Add the process that made the cube: program, inputs, result, start and end."""
     from rocrate.model import ContextEntity
 
     made = study.facts["provenance"]
@@ -174,7 +174,7 @@ def _add_action(crate: ROCrate, study: Study, publication: Publication, times: S
     crate.root_dataset["mentions"] = action
 
 
-#: Where packages are at home, by which they are named.
+#: Project pages of packages, which identify them.
 HOMES = {
     "Python": "https://www.python.org/", "torch": "https://pytorch.org/", "numpy": "https://numpy.org/",
     "scikit-learn": "https://scikit-learn.org/", "xarray": "https://xarray.dev/", "zarr": "https://zarr.dev/",
@@ -189,5 +189,5 @@ def _package(name: str, version: str) -> tuple[str, dict[str, Any]]:
 
 
 def _single(values: list[Any]) -> Any:
-    """Return a list, or what is alone in it: RO-Crate 1.1 wants no list of one."""
+    """Return a list, or its only item: RO-Crate 1.1 does not use lists of one item."""
     return values[0] if len(values) == 1 else values

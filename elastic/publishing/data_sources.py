@@ -1,6 +1,6 @@
-"""``data.json``: digests of the data of a study, how to get them, and under which licence.
+"""``data.json``: digests of the data of a study, how to get them, and their licence.
 
-Each data set says in its own file where it comes from (`elastic.data.contract.Source`).
+Each data set declares its source in its own module (`elastic.data.contract.Source`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from elastic.study import Study
 
 
 def data_of(study: Study) -> dict[str, Any]:
-    """Return what is known of a study's data: a digest for each run, and the source of a data set that elastic reads.
+    """Return the facts of a study's data: a digest for each run, and the source of a data set that elastic reads.
 
     The digest is the SHA-256 of the samples as the run used them, after the choice of classes, split and
     normalisation. `elastic reproduce` compares it before it trains.
@@ -37,13 +37,13 @@ def data_of(study: Study) -> dict[str, Any]:
 
 
 def _source_of(name: str) -> Source:
-    """Return what a data set says of its source; that of a user's own data for a name that is not known here."""
+    """Return the declared source of a data set; for an unknown name, that of a user's own data."""
     if not name:
         return OWN
     try:
         facts = registry("data").get(name).facts
     except UnknownName:
         return OWN
-    except ImportError:  # the files of data sets load torch, and studies are published without it
+    except ImportError:  # modules of data sets import torch, and studies are published without it
         return UNKNOWN
     return facts if isinstance(facts, Source) else OWN

@@ -1,4 +1,4 @@
-"""``environment.json`` and ``requirements.txt``: what a study was made with, as far as it was recorded."""
+"""``environment.json`` and ``requirements.txt``: the recorded environment of a study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def environment_of(study: Study) -> dict[str, Any]:
     -------
     dict
         ``study``: what was recorded when the study began; ``runs``: each different environment with its runs;
-        ``published_with``: elastic that drew the figures and wrote the report.
+        ``published_with``: the version of elastic that drew the figures and wrote the report.
     """
     environments: list[dict[str, Any]] = []
     for run in study.runs():
@@ -41,8 +41,8 @@ def requirements_of(made_with: Mapping[str, Any]) -> str:
     Parameters
     ----------
     made_with
-        Provenance of the study. Versions of a package that it does not name are those of the environment in which the
-        study is published.
+        Provenance of the study. Packages that it does not name have the versions of the environment that publishes
+        the study.
     """
     recorded = {_normal(name): str(version) for name, version in (made_with.get("versions") or {}).items() if version}
     lines = [f"{name}=={version.partition('+')[0]}" for name, version in sorted(recorded.items())]
@@ -63,7 +63,7 @@ def requirements_of(made_with: Mapping[str, Any]) -> str:
 
 
 def _closure(names: Sequence[str]) -> dict[str, str]:
-    """Return the versions of installed packages and of all that they need, extras aside."""
+    """Return the versions of installed packages and of their dependencies, without extras."""
     found: dict[str, str] = {}
     waiting = [_normal(name) for name in names]
     while waiting:
@@ -83,7 +83,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def _normal(name: str) -> str:
-    """Return a package's name as registries compare it.
+    """Return a package's name as registries normalise it.
 
     >>> _normal("Ruamel.YAML")
     'ruamel-yaml'

@@ -1,4 +1,4 @@
-"""Writing an archive as a folder: for a repository that keeps published studies side by side."""
+"""Writing an archive as a folder, for a repository with several published studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.publishing.listing import decode_sums, files_below
 
 
 def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
-    """Copy an archive's folder to a place that is empty, or that holds an archive and nothing else.
+    """Copy an archive's folder to a path that is empty, or contains only an archive.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
     target
         To write.
     cube
-        Whether to copy the cube, too. Without it the list of sums is still that of the whole archive.
+        Whether to copy the cube. Without it the list of sums is still that of the complete archive.
 
     Raises
     ------
     StudyError
-        If other files are there, or it cannot be written.
+        If other files exist there, or it cannot be written.
     """
     check_replaceable(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
@@ -43,7 +43,7 @@ def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
 
 
 def check_replaceable(target: Path) -> None:
-    """Raise a StudyError if a path holds anything but an archive, which is replaced as a whole."""
+    """Raise a StudyError if a path contains anything but an archive, which is replaced completely."""
     if not target.exists():
         return
     others = [target.name] if not target.is_dir() else files_below(target)

@@ -1,4 +1,4 @@
-"""Words that tell who published a study, and how they are taken out of texts."""
+"""Words that identify the author of a study, and their removal from texts."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from typing import Any
 from elastic.errors import OptionError
 from elastic.study.provenance import git_identity
 
-#: What stands in place of a word, of a path and of an address of mail.
+#: Replacements of a word, of a path and of an email address.
 INSTEAD, PATH_INSTEAD, MAIL_INSTEAD = "anonymous", "path-removed", "address-removed"
 
-#: Names of users and hosts that tell nobody.
+#: Names of users and hosts that identify nobody.
 GENERIC = frozenset({
     "root", "user", "admin", "administrator", "ubuntu", "debian", "jovyan", "runner", "docker", "nobody", "guest",
     "localhost", "localdomain", "home", "work", "workspace", "data", "local", "anonymous",
 })  # fmt: skip
 
-#: Letters that a word found on the machine must have; shorter ones stand in too many others.
+#: Fewest characters of a word found on the machine; shorter ones are part of too many others.
 SHORTEST = 3
 
-#: Addresses of mail, with what follows in a remote of git (git@host:user/code); pages of users on hosts of code; ORCID
-#: identifiers; numeric addresses of machines.
+#: Email addresses, with what follows in a git remote (git@host:user/code); user pages on code hosts; ORCID
+#: identifiers; IP addresses.
 _ADDRESSES = (
     re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+(?::[\w.~/-]+)?"),
     re.compile(r"(?:https?://)?(?:[\w-]+\.)*(?:github|gitlab|bitbucket|codeberg|huggingface|wandb)\.\w+/[\w.~/-]+"),
@@ -42,8 +42,8 @@ _ADDRESSES = (
     re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\w)"),
 )
 
-#: Paths: absolute ones, those of a home, addresses of files, drives and shares of Windows. What a distribution installs
-#: is at the same place on every machine: there a protocol finds Fashion-MNIST by default.
+#: Paths: absolute ones, home folders, file URLs, Windows drives and shares. Paths of distributions are the same on
+#: every machine: a protocol finds Fashion-MNIST there by default.
 _PATHS = (
     re.compile(r"file://[^\s\"'<>]+"),
     re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:\\(?:[^\\\s\"']+\\)*[^\\\s\"']*"),
@@ -51,20 +51,20 @@ _PATHS = (
     re.compile(r"(?<![\w.:/<~-])(?!/usr/share/)(?:~[\w.-]*|/(?!/)[\w.+@~-]+)(?:/[\w.+@~-]+)+/?"),
 )
 
-#: Files of the package that hold texts.
+#: Files of the package that contain texts.
 _TEXTS = (".py", ".j2", ".css", ".js", ".html", ".bib")
 
 
 @dataclass(frozen=True)
 class Anonymizer:
-    """Takes words, paths and addresses of mail out of texts.
+    """Removes words, paths and email addresses from texts.
 
     Attributes
     ----------
     words
-        To take out, in lower case; longer ones first.
+        Words to remove, in lower case; longer ones first.
     kept
-        Names that were found on the machine, and are words that the study or elastic's own texts need.
+        Names found on the machine that are also words of the study or of elastic's own texts.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Anonymizer:
     kept: tuple[str, ...] = ()
 
     def text(self, text: str) -> str:
-        """Return a text without them."""
+        """Return a text with them removed."""
         for patterns, instead in ((_ADDRESSES, MAIL_INSTEAD), (_PATHS, PATH_INSTEAD)):
             for pattern in patterns:
                 text = pattern.sub(instead, text)
@@ -85,7 +85,7 @@ class Anonymizer:
         return text
 
     def value(self, value: Any) -> Any:
-        """Return plain data with every text in it, keys among them, without them."""
+        """Return plain data with them removed from all texts, including keys."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -95,7 +95,7 @@ class Anonymizer:
         return value
 
     def found_in(self, data: bytes) -> list[str]:
-        """Return the words that stand in the bytes of a file, also as JSON and HTML write them."""
+        """Return the words that occur in the bytes of a file, also as JSON and HTML encode them."""
         texts = [data.decode("utf-8", "replace")]
         if len(data) % 4 == 0 and b"\0\0\0" in data:
             texts.append(data.decode("utf-32-le", "replace"))
@@ -104,7 +104,7 @@ class Anonymizer:
 
 @cache
 def _pattern(word: str, encoded: bool = False) -> re.Pattern[str]:
-    """Return what finds a word where it is not part of a longer one, however its letters are composed and spaced."""
+    """Return a pattern that finds a word outside longer ones, whatever its composition and spacing of characters."""
     forms = {unicodedata.normalize(form, word) for form in ("NFC", "NFD")}
     if encoded:
         forms |= {json.dumps(form)[1:-1] for form in forms} | {html.escape(form) for form in forms}
@@ -114,36 +114,36 @@ def _pattern(word: str, encoded: bool = False) -> re.Pattern[str]:
 
 @cache
 def own_words() -> frozenset[str]:
-    """Return the words of elastic's own texts, in lower case: reports, notebooks and formulas are made of them.
+    """Return the words of elastic's own texts, in lower case: reports, notebooks and formulas contain them.
 
-    A user called Max cannot be hidden: `max` stands in formulas, and tells nobody.
+    A user called Max cannot be hidden: `max` occurs in formulas, and identifies nobody.
 
     >>> {"max", "page", "papyan"} <= own_words(), "emmy" in own_words()
     (True, False)
     """
     folder = Path(__file__).parents[1]
-    files = (path for path in folder.rglob("*") if path.suffix in _TEXTS and path != Path(__file__))  # it has examples
+    files = (path for path in folder.rglob("*") if path.suffix in _TEXTS and path != Path(__file__))  # has examples
     return frozenset(word for path in files for word in re.findall(r"[^\W_]+", path.read_text("utf-8").lower()))
 
 
 def anonymizer(folder: Path, commits: Iterable[str], vocabulary: Iterable[str], hide: Sequence[str]) -> Anonymizer:
-    """Return what takes out the words that tell who publishes a study on this machine.
+    """Return an object that removes the words that identify the author of a study on this machine.
 
     Parameters
     ----------
     folder
         Of the study.
     commits
-        Of the code.
+        Folder of the code.
     vocabulary
-        Words that the study needs: a user called Adam keeps the optimizer of this name.
+        Words that the study uses: a user called Adam keeps the optimizer of this name.
     hide
         Further words.
 
     Raises
     ------
     OptionError
-        If a word to hide is one that the study needs, or is empty.
+        If a word to hide is used by the study, or is empty.
     """
     needed = {word.lower() for word in vocabulary}
     for word in hide:
@@ -164,7 +164,7 @@ def anonymizer(folder: Path, commits: Iterable[str], vocabulary: Iterable[str], 
 
 
 def _parts(name: str) -> list[str]:
-    """Return the parts of a person's name: texts hold the surname alone, or after a comma.
+    """Return the parts of a person's name: texts contain the surname alone, or before a comma.
 
     >>> _parts("Emmy Amalie Noether"), _parts("enoether7"), _parts("emmy@uni.example")
     (['Emmy', 'Amalie', 'Noether'], [], [])
@@ -175,13 +175,13 @@ def _parts(name: str) -> list[str]:
 
 @cache
 def _packages() -> frozenset[str]:
-    """Return the words in names of installed packages, which the list of requirements holds."""
+    """Return the words in names of installed packages, which the list of requirements contains."""
     names = importlib.metadata.packages_distributions().values()
     return frozenset(word for name in chain(*names) for word in re.findall(r"[^\W_]+", name.lower()))
 
 
 def _of_machine(folder: Path) -> list[str]:
-    """Return the names of the user and the host, as far as the system tells."""
+    """Return the names of the user and the host, as reported by the system."""
     found = [os.environ.get(key, "") for key in ("USER", "LOGNAME", "USERNAME", "SLURM_JOB_USER", "JUPYTERHUB_USER")]
     with suppress(OSError, KeyError):  # no entry for this user
         found.append(getpass.getuser())

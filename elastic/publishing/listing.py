@@ -1,6 +1,6 @@
-"""``SHA256SUMS``: every file of an archive with its SHA-256; the SHA-256 of the list names the archive.
+"""``SHA256SUMS``: every file of an archive with its SHA-256; the SHA-256 of the list identifies the archive.
 
-The digest is that of the contents: the same files zipped by another program are the same archive.
+The digest is that of the contents: the same files zipped by another program have the same digest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def sums_of(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below a folder but the list itself."""
+    """Return the SHA-256 of every file below a folder except the list itself."""
     return {name: sha256_of(folder / name) for name in files_below(folder) if name != SUMS}
 
 
@@ -33,7 +33,7 @@ def sha256_of(path: Path) -> str:
 
 
 def encode_sums(sums: Mapping[str, str]) -> bytes:
-    r"""Return the list as ``sha256sum --check`` reads it.
+    r"""Return the list in the format of ``sha256sum --check``.
 
     >>> encode_sums({"b": "1" * 64, "a": "0" * 64}).decode().splitlines()[0].endswith("0  a")
     True
@@ -42,12 +42,12 @@ def encode_sums(sums: Mapping[str, str]) -> bytes:
 
 
 def decode_sums(data: bytes) -> dict[str, str]:
-    """Return what a list says.
+    """Parse a list.
 
     Raises
     ------
     ValueError
-        If a line is none of such a list, or a name stands in it twice.
+        If a line has another format, or a name occurs twice.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(data.decode().splitlines(), 1):

@@ -1,4 +1,4 @@
-"""The outputs of an executed notebook without what differs from one execution to the next."""
+"""The outputs of an executed notebook without parts that vary between executions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,16}\b")
 
 
 def settle_notebook(path: Path) -> None:
-    """Rewrite a notebook so that two executions of the same cells give the same bytes.
+    """Rewrite a notebook so that two executions of the same cells have the same bytes.
 
-    Metadata that tell times are removed, streams to standard error too: what libraries warn about names files of the
-    machine. Random identifiers are numbered in the order in which they come.
+    Times in metadata are removed, and streams to standard error, since warnings of libraries contain paths of the
+    machine. Random identifiers are numbered in order of appearance.
     """
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
@@ -32,7 +32,7 @@ def settle_notebook(path: Path) -> None:
 
 
 def _numbered(text: str, pattern: re.Pattern[str], name: str) -> str:
-    """Return a text with each different match of a pattern named by its number.
+    """Replace each different match of a pattern by its number.
 
     >>> _numbered("T_abcde T_fffff T_abcde", _STYLED, "T_{:05x}")
     'T_00000 T_00001 T_00000'

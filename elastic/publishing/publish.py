@@ -37,7 +37,7 @@ from elastic.publishing.staging import check_publishable, stage
 from elastic.publishing.zip_writer import write_zip
 from elastic.study import Study, open_study
 
-#: Authors of a study that names none.
+#: Authors of a study without given authors.
 NO_AUTHORS, ANONYMOUS = ("The authors of the study",), ("Anonymous",)
 
 ENDING = ".zip"
@@ -65,7 +65,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Figures:
-    """Which figures are drawn, in which formats; all where none is named."""
+    """Which figures to draw, in which formats; all if none is named."""
 
     names: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
@@ -85,35 +85,35 @@ def publish(
     cube: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Published:
-    """Write a finished study as one archive, which a stranger opens, verifies and reproduces.
+    """Write a finished study as one archive, which anyone can open, verify and reproduce.
 
-    The same study gives the same bytes, on another day and in another folder.
+    The same study gives the same bytes on any day and in any folder.
 
     Parameters
     ----------
     study
-        A sealed study, its folder or its name. Nothing of it is changed, but for the history of its claims.
+        A sealed study, its folder or its name. Nothing of it is changed except the history of its claims.
     output
-        File to write, which ends in ``.zip``, or a folder; ``<name>.zip`` in the working folder by default.
+        File to write, which ends in ``.zip``, or a folder; by default ``<name>.zip`` in the working folder.
     authors
         Of the study, for its citation.
     license
-        Of the study: an SPDX identifier or an address.
+        Of the study: an SPDX identifier or a URL.
     anonymous
         Leave out names, hosts, commits and paths, for double-blind review.
     hide
-        Further words that an anonymous archive must not hold.
+        Further words that an anonymous archive must not contain.
     figures
-        Names of the figures to draw; by default all that show something the study measured.
+        Names of the figures to draw; by default all for which the study has data.
     formats
         Of the figures: "svg", "pdf", "png"; by default all.
     execute
         Execute the notebook (extra ``notebook``).
     cube
-        Whether a folder holds the cube. A repository can keep the rest of an archive whose cube is too large for it:
-        the digest is that of the whole archive, and ``elastic verify --without-cube`` checks what is there.
+        Whether a folder contains the cube. A repository can store the rest of an archive if its cube is too large:
+        the digest is that of the complete archive, and ``elastic verify --without-cube`` checks the other files.
     tell
-        Is told what is done next.
+        Receives the next step.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def publish(
     StudyError
         If the study is not sealed, a package is missing, or the file cannot be written.
     Damaged
-        If a file of the study is not as it was sealed.
+        If a file of the study is damaged.
     """
     require_rocrate()
     study = study if isinstance(study, Study) else open_study(study)
@@ -175,7 +175,7 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
 
 
 def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: Callable[[str], None]) -> None:
-    """Write what is drawn and written from the cube: figures, report, notebook."""
+    """Write the files made from the cube: figures, report, notebook."""
     from elastic.figures.drawing import FORMATS, draw
     from elastic.notebook import write_notebook
     from elastic.report import write_report
@@ -213,7 +213,7 @@ def _describe_for_readers(staged: Study, folder: Path, publication: Publication,
 
 
 def _describe(staged: Study, folder: Path, publication: Publication) -> dict[str, str]:
-    """Write the description of the archive and the list of all sums, and return the latter."""
+    """Write the description of the archive and the list of sums, and return the list."""
     sums = sums_of(folder)
     (folder / CRATE).write_bytes(crate_of(staged, folder, sums, publication))
     sums = sums_of(folder)

@@ -1,4 +1,4 @@
-"""The README of an archive: for a reader who has neither elastic nor the authors at hand."""
+"""The README of an archive, for readers without elastic."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ The digest of the archive is the SHA-256 of the file `{sums}`: it does not depen
 
 
 def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous: bool) -> str:
-    """Return the README of a study as it lies in the archive's folder.
+    """Return the README of a study in the archive's folder.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous:
     data
         Contents of ``data.json``.
     folder
-        Of the archive: only files that are there are listed.
+        Of the archive: only existing files are listed.
     anonymous
         Whether names, hosts, commits and paths were removed.
     """
@@ -108,7 +108,7 @@ def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous:
 
 
 def _example(study: Study) -> str:
-    """Return a line that reads a number; whichever the cube has."""
+    """Return a line of code that reads a number, of a variable that the cube has."""
     cube = study.cube
     try:
         read(cube, "nc1", split=None)

@@ -1,4 +1,4 @@
-"""What a reproduction found: how each run, each of its variables and each verdict compares with what was published."""
+"""Results of a reproduction: how each run, variable and verdict compares with the published one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from elastic.publishing.verdict_comparison import ComparedVerdict
 
 @dataclass(frozen=True)
 class ReproducedRun:
-    """One run that was done again.
+    """One run that was repeated.
 
     Attributes
     ----------
     coordinates
-        Where it stands in the cube.
+        Position in the cube.
     environment
-        {name: (published, here)} of what differs.
+        {name: (published, here)} of the differences.
     variables
-        How each variable compares.
+        Comparison of each variable.
     seconds
-        (published, here); None where it is not known.
+        (published, here); None if unknown.
     bits
-        Whether bits were compared.
+        Whether values were compared bit by bit.
     """
 
     coordinates: Mapping[str, Any]
@@ -44,29 +44,29 @@ class ReproducedRun:
 
     @property
     def outcome(self) -> str:
-        """The worst of its variables."""
+        """The worst outcome of its variables."""
         words = {one.outcome for one in self.variables}
         return next((word for word in (DIFFERS, UNDECIDED, WITHIN, IDENTICAL) if word in words), UNDECIDED)
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of running an archive again.
+    """Result of running an archive again.
 
     Attributes
     ----------
     study, study_digest, archive_digest
-        Of what was reproduced.
+        Of the published study and its archive.
     folder
-        Of the study of the rerun.
+        Of the repeated study.
     total
-        Number of runs that the published study has.
+        Number of runs of the published study.
     sample
-        How the runs were chosen.
+        How the runs were selected.
     data
-        SHA-256 of the data, which are those of the archive.
+        SHA-256 of the data, which equal those of the archive.
     runs, verdicts
-        How they compare.
+        Comparison of each verdict.
     """
 
     study: str
@@ -86,7 +86,7 @@ class Reproduction:
         return bool(self.runs) and same and all(verdict.same for verdict in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what reproduction.json holds."""
+        """Return the contents of reproduction.json."""
         runs = [
             {
                 "coordinates": dict(run.coordinates),
@@ -113,7 +113,7 @@ class Reproduction:
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return in what two environments differ on which bits depend; an unknown one differs from all.
+    """Return the differences of two environments that affect bits; an unknown one differs from all.
 
     >>> environment_differences({"torch": "2.13.0", "threads": "1"}, {"torch": "2.13.0", "threads": "2"})
     {'threads': ('1', '2')}

@@ -1,4 +1,4 @@
-"""`elastic reproduce`: the runs of an archive done again, and compared with what was published."""
+"""`elastic reproduce`: runs an archive again, and compares the results with the published ones."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from elastic.study.executors.choice import chosen
 
 FILE = "reproduction.json"
 
-#: Parts of the environment that draw the first weights.
+#: Parts of the environment that determine the initial weights.
 DRAWING = ("torch", "device")
 
-#: Where reproductions lie unless told otherwise.
+#: Default folder of reproductions.
 FOLDER = Path("reproduced")
 
 
@@ -50,37 +50,37 @@ def reproduce(
     Parameters
     ----------
     archive
-        A ZIP file, or the folder that it was unpacked into. It must be as it was published.
+        A ZIP file, or the folder that it was unpacked to. It must be intact.
     runs
-        How many runs to do again: a sample that the digest of the archive draws; by default all.
+        How many runs to repeat: a sample determined by the digest of the archive; by default all.
     workers
         As `elastic.run` takes it.
     out
-        Folder under which the rerun's folder ``<name>`` lies, with ``reproduction.json`` in it; ``reproduced`` by
-        default. A rerun that was stopped resumes.
+        Parent of the rerun's folder ``<name>``, which contains ``reproduction.json``; by default ``reproduced``.
+        A rerun that was stopped resumes.
     data
-        Where the data are on this machine, for data of a folder or a file.
+        Path of the data on this machine, for data of a folder or a file.
     allow
-        Modules from which code may be imported. The archive holds none: nothing of it is executed.
+        Modules from which code may be imported. The archive contains none: nothing of it is executed.
     within_tolerance
-        Compare within tolerance, also in the same environment: a processor of the same capability can be another one,
-        for which libraries choose other kernels.
+        Compare within tolerance even in the same environment: processors of the same capability can differ, so
+        that libraries choose other kernels.
     watch, tell
-        Are told of progress.
+        Receive progress.
 
     Returns
     -------
     Reproduction
-        What is the same and what is not.
+        The comparison of runs, variables and verdicts.
 
     Raises
     ------
     Damaged
-        If the archive is not as it was published.
+        If the archive is damaged.
     NotAllowed
-        If the protocol names code that is not allowed. Nothing was imported.
+        If the protocol names code that is not allowed. Nothing is imported then.
     DataError
-        If the data are others than the published ones. Nothing was trained.
+        If the data differ from the published ones. Nothing is trained then.
     RunFailed
         If a run failed.
     """
@@ -90,7 +90,7 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="elastic-reproduce-") as temporary:
         folder = Path(temporary) / "archive"
         unpack(open_archive(archive), folder)
-        if _intact(verify_archive(folder)).digest != verified.digest:  # what is run is what was verified
+        if _intact(verify_archive(folder)).digest != verified.digest:  # run only what was verified
             raise Damaged("the archive", "stay as it is", "another one since", "again", place=str(archive))
         study = Study(folder)
         protocol = protocol_to_run(study, None if data is None else Path(data))

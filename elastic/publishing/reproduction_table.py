@@ -1,4 +1,4 @@
-"""What a reproduction found, as tables for a terminal."""
+"""Tables of a reproduction for a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elastic.study.completeness import named
 SIGNS = {IDENTICAL: "✓", WITHIN: "≈", DIFFERS: "✗", UNDECIDED: "?"}
 COLOURS = {IDENTICAL: "green", WITHIN: "green", DIFFERS: "red", UNDECIDED: "yellow"}
 
-#: Variables that are listed of a run; the others are in reproduction.json.
+#: Most variables listed for a run; the others are in reproduction.json.
 LISTED = 12
 
 
 def reproduction_table(found: Reproduction) -> RenderableType:
-    """Return a table of the runs, one of what differs, one of the verdicts, and the conclusion."""
+    """Return tables of the runs, of the differences and of the verdicts, and the conclusion."""
     parts: list[RenderableType] = [
         Text(f"Reproduction of {found.study}: {found.sample}", style="bold"),
         Text(f"data: SHA-256 {', '.join(found.data) or 'not recorded'}, as published", style="dim"),
@@ -33,7 +33,7 @@ def reproduction_table(found: Reproduction) -> RenderableType:
 
 
 def conclusion(found: Reproduction) -> str:
-    """Return in one sentence what came of a reproduction."""
+    """Summarise a reproduction in one sentence."""
     words = [run.outcome for run in found.runs]
     if found.reproduced:
         bits = words.count(IDENTICAL)

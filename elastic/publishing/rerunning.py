@@ -1,4 +1,4 @@
-"""Running the cells of a published study again: which of them, on which data, and how."""
+"""Running cells of a published study again: their selection, their data, and their settings."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from elastic.study.executors.execution import execute
 from elastic.study.runner import has_ended, unsealed
 from elastic.study.stopping import stopping_cleanly
 
-#: Options of data sets that say where the files are, which is another place on another machine.
+#: Options of data sets that locate files, which differ between machines.
 PLACES = ("folder", "file")
 
 
 def protocol_to_run(study: Study, data: Path | None) -> Protocol:
-    """Return the protocol of a published study, with its data at another place if one is given.
+    """Return the protocol of a published study, with the path of its data replaced if one is given.
 
     Raises
     ------
     StudyError
         If training loops recorded the study.
     OptionError
-        If a place is given for data that have none.
+        If a path is given for data without one.
     """
     if study.recorded:
         found = "one that was recorded from a training loop, which is not part of the archive"
@@ -55,12 +55,12 @@ def protocol_to_run(study: Study, data: Path | None) -> Protocol:
 
 
 def check_allowed(protocol: Protocol, allow: Sequence[str]) -> None:
-    """Raise unless every module that a published protocol names is allowed: it is code of a stranger.
+    """Raise unless every module that a published protocol names is allowed: its code is untrusted.
 
     Raises
     ------
     NotAllowed
-        If one is not. Nothing was imported.
+        If one is not. Nothing is imported then.
     """
     missing = sorted(modules(protocol.canonical()) - set(allow))
     if missing:
@@ -74,14 +74,14 @@ def check_allowed(protocol: Protocol, allow: Sequence[str]) -> None:
 
 
 def sample_of(cells: Sequence[Cell], count: int | None, archive: str) -> list[Cell]:
-    """Return the cells to run again: all, or a sample that follows from the digest of the archive.
+    """Return the cells to run again: all, or a sample determined by the digest of the archive.
 
-    Neither who publishes nor who reproduces chooses the sample, and everybody gets the same one.
+    Neither publishers nor users choose the sample, and it is the same for everyone.
 
     Raises
     ------
     OptionError
-        If there are fewer.
+        If there are fewer cells.
     """
     if count is None:
         return list(cells)
@@ -92,19 +92,19 @@ def sample_of(cells: Sequence[Cell], count: int | None, archive: str) -> list[Ce
 
 
 def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the digests of the data of cells, which are those that were published; nothing is trained.
+    """Return the digests of the data of cells, after comparing them with the published ones; nothing is trained.
 
     Parameters
     ----------
     cells
-        To be run.
+        Cells to run.
     published
         Reports of the published runs by `named` coordinates.
 
     Raises
     ------
     DataError
-        If the data are others, or missing.
+        If the data differ, or are missing.
     """
     from elastic.runs.setup import forget_data, prepared_data
 
@@ -131,18 +131,18 @@ def run_again(
     allow: Sequence[str],
     watch: Watcher,
 ) -> Study:
-    """Run cells of a protocol, with as many threads of torch as they had; what is there already is kept.
+    """Run cells of a protocol with their published number of torch's threads; existing runs are kept.
 
     Parameters
     ----------
     protocol, cells
-        What is run.
+        Protocol and cells to run.
     out
-        Folder of the study's folder.
+        Parent of the study's folder.
     published
         Reports of the published runs by `named` coordinates.
     way, allow, watch
-        As `elastic.study.runner.run` has them.
+        As in `elastic.study.runner.run`.
 
     Raises
     ------

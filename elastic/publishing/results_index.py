@@ -1,4 +1,4 @@
-"""`elastic index`: the README of a folder of published studies, generated from them."""
+"""`elastic index`: generates the README of a folder of published studies."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ again, and `report.html` opens in a browser. A repository leaves out the cube of
 the cube again.
 """
 
-#: Where folders of published studies lie below the folder of the index.
+#: Depth of the folders of published studies below the folder of the index.
 BELOW = (f"*/{SUMS}", f"*/*/{SUMS}")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A published study of the index.
+    """A published study in the index.
 
     Attributes
     ----------
     folder
         Path of its folder, from the index.
     question
-        What it asks.
+        Its question.
     claims
-        Its claims, as ``claims.json`` has them.
+        Its claims, from ``claims.json``.
     frozen
-        Whether all of them stood before training, and no seed was added after a verdict.
+        Whether all of them were registered before training, and no seed was added after a verdict.
     seconds
         Of all runs.
     runs
@@ -56,7 +56,7 @@ class Entry:
     recorded
         Whether a training loop recorded it.
     has_cube
-        Whether its cube lies in the folder.
+        Whether the folder contains its cube.
     """
 
     folder: str
@@ -81,7 +81,7 @@ def write_index(results: Path) -> Path:
     Raises
     ------
     StudyError
-        If the folder holds none.
+        If the folder contains none.
     """
     found = list(entries(results))
     if not found:
@@ -92,7 +92,7 @@ def write_index(results: Path) -> Path:
 
 
 def entries(results: Path) -> Iterator[Entry]:
-    """Yield the published studies in a folder and in its folders, sorted by path."""
+    """Yield the published studies in a folder and its subfolders, sorted by path."""
     for path in sorted(one for pattern in BELOW for one in results.glob(pattern)):
         study = Study(path.parent)
         told = json.loads((path.parent / CLAIMS).read_bytes()) if (path.parent / CLAIMS).exists() else {}
@@ -112,12 +112,12 @@ def entries(results: Path) -> Iterator[Entry]:
 
 
 def check_index(results: Path, tell: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Return what is not as it was published in a folder of studies, and whether its README is another one.
+    """Return the damaged files of a folder of studies, and whether its README is out of date.
 
     Raises
     ------
     StudyError
-        If the folder holds no published study.
+        If the folder contains no published study.
     """
     wrong = []
     for path in sorted(one.parent for pattern in BELOW for one in results.glob(pattern)):

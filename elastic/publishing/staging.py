@@ -1,4 +1,4 @@
-"""The folder that becomes an archive: a study without journals and checkpoints, which is read as any other."""
+"""The folder that becomes an archive: a study without journals and checkpoints, readable like any other."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from elastic.study import Study
 from elastic.study.claim_history import register_publication
 from elastic.study.completeness import named
 
-#: Parts of a run's report that are of its folder, which is not published.
+#: Parts of a run's report that describe its folder, which is not published.
 OF_FOLDER = ("cell", "files", "journal", "lost")
 
 
 def check_publishable(study: Study) -> None:
-    """Raise unless a study is sealed, every file of the cube as it was sealed, with the digest of the study.
+    """Raise unless a study is sealed, with an intact cube and the digest of the study.
 
     Raises
     ------
     StudyError
         If the study has runs that have not ended, or was extended since it was sealed.
     Damaged
-        If a file is not as it was sealed.
+        If a file is damaged.
     """
     folder = study.folder
     if not is_sealed(folder):
@@ -47,7 +47,7 @@ def check_publishable(study: Study) -> None:
 
 
 def _check_reports(study: Study) -> None:
-    """Raise unless each run that the cube holds tells how it ended: a study may have been copied without its runs."""
+    """Raise unless each run in the cube reports how it ended: a study may have been copied without its runs."""
     status = study.cube["training"].dataset["status"]
     for run in study.runs():
         at = {dim: label for dim, label in run.coordinates.items() if dim in status.dims}
@@ -58,14 +58,14 @@ def _check_reports(study: Study) -> None:
 
 
 def stage(study: Study, folder: Path) -> Study:
-    """Lay a sealed study into an empty folder without its runs, check its claims, and return it.
+    """Copy a sealed study to an empty folder without its runs, check its claims, and return it.
 
     Parameters
     ----------
     study
-        Its claims are checked, too, so that its history tells of the verdicts that are published.
+        Checking its claims also adds the published verdicts to its history.
     folder
-        Of the archive to be.
+        Folder of the archive.
     """
     if not study.published:
         check(study)
@@ -84,7 +84,7 @@ def stage(study: Study, folder: Path) -> Study:
 
 
 def runs_of(study: Study) -> dict[str, Any]:
-    """Return the state and the report of each run, and of a recorded study what its runs tell of it."""
+    """Return the state and the report of each run, and the facts that the runs of a recorded study contain."""
     runs = [
         {
             "coordinates": dict(run.coordinates),

@@ -1,4 +1,4 @@
-"""Unpacking an archive: nothing is written outside the folder, and nothing of an archive with an unsafe entry."""
+"""Unpacking an archive: nothing is written outside the folder, and nothing if the archive has an unsafe entry."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from elastic.publishing.zip_safety import shown, wrong_name
 
 
 def unpack(archive: Archive, folder: Path) -> None:
-    """Write the files of an archive below a folder, which must be empty and is made where it is missing.
+    """Write the files of an archive to a folder, which must be empty and is created if missing.
 
     Raises
     ------
     Damaged
-        If an entry is unsafe, or its contents are not what the archive says.
+        If an entry is unsafe, or its contents differ from the archive's directory.
     StudyError
         If it cannot be written, or the folder is not empty.
     """
@@ -40,7 +40,7 @@ def refuse_unsafe(archive: Archive) -> None:
 
 
 def _write(reader: Reader, name: str, folder: Path) -> None:
-    if wrong := wrong_name(name):  # held again where it counts
+    if wrong := wrong_name(name):  # checked again before writing
         raise Damaged(f"`{shown(name)}`", "be safe to unpack", wrong, "another copy", place=str(reader.archive.path))
     target = folder.joinpath(*name.split("/"))
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A run against the same run done again: variable by variable, to the last bit or within the spread over seeds."""
+"""Comparison of a run with its repetition: by variable, bit by bit or within the spread over seeds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from elastic.cube.names import STATUS
 
 IDENTICAL, WITHIN, DIFFERS, UNDECIDED = "identical", "within tolerance", "differs", "undecided"
 
-#: Level of the prediction interval that bounds a difference, and the share of the values that may lie beyond it.
+#: Level of the prediction interval that bounds a difference, and the largest share of values outside it.
 LEVEL, SHARE = 0.99, 0.05
 
-#: Rounding that is allowed where the seeds do not differ at all, relative to the largest value of the variable.
+#: Allowed rounding if the seeds do not differ, relative to the largest value of the variable.
 ROUNDING = 1e-5
 
-#: Rounding that is allowed before training, relative to the largest value of the variable there: both runs have the
-#: same weights and data, and no steps have let them drift apart. Measured between AVX2 and AVX-512: below 1e-8.
+#: Allowed rounding before training, relative to the largest value of the variable there: both runs have the
+#: same weights and data, and have not diverged in any step. Measured between AVX2 and AVX-512: below 1e-8.
 ROUNDING_BEFORE_TRAINING = 1e-3
 
-#: Variables that are rounding themselves.
+#: Variables that measure rounding.
 OF_ROUNDING = ("probe_error",)
 
 
@@ -39,19 +39,19 @@ class Compared:
     group, variable
         Name of the variable.
     outcome
-        "identical", "within tolerance", "differs", or "undecided" where no spread over seeds is known.
+        "identical", "within tolerance", "differs", or "undecided" if no spread over seeds is known.
     values
         Number of values.
     different
-        How many are not the same to the last bit.
+        Number of values with different bits.
     beyond
-        How many lie beyond the tolerance; None where bits are compared.
+        Number of values outside the tolerance; None if bits are compared.
     epoch
         The first epoch with a value that counts as different; None if there is none, or there are no epochs.
     largest
         The largest difference; None if no two numbers were compared.
     reason
-        Why it differs or is undecided, beside its numbers.
+        Why it differs or is undecided, if its numbers do not show it.
     """
 
     group: str
@@ -73,7 +73,7 @@ def compare_run(
     bits: bool,
     same_weights: bool = False,
 ) -> Iterator[Compared]:
-    """Yield how each variable of a published run compares with the same run done again.
+    """Yield the comparison of each variable of a published run with its repetition.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def compare_run(
     bits
         Whether the numbers should be identical: both were computed in the same environment.
     same_weights
-        Whether both began with the same weights, so that at epoch 0 nothing but rounding may differ. Another release of
-        torch may draw others.
+        Whether both have the same initial weights, so that at epoch 0 they may differ only by rounding. Another release
+        of torch may draw others.
     """
     for group, node in published.children.items():
         dataset = node.to_dataset()
@@ -134,7 +134,7 @@ def _compared(
 
 
 def _at_start(found: Compared, values: xr.DataArray, other: xr.DataArray) -> Compared:
-    """Return the outcome of a variable, which differs if more than rounding differs before training."""
+    """Return the outcome of a variable, which differs if it exceeds the allowed rounding before training."""
     if "epoch" not in values.dims or 0 not in values["epoch"].values:
         return found
     first, second, _ = _aligned(values.sel(epoch=[0]), other.sel(epoch=[0]))
@@ -142,7 +142,7 @@ def _at_start(found: Compared, values: xr.DataArray, other: xr.DataArray) -> Com
     if first.dtype.kind != "f" or not known.any():
         return found
     bound = ROUNDING_BEFORE_TRAINING * float(np.abs(first.values[known]).max())
-    far = known & ~(np.abs(second.values - first.values) <= bound)  # a number that is missing is far, too
+    far = known & ~(np.abs(second.values - first.values) <= bound)  # a missing number is far, too
     count = int(far.sum())
     if count <= SHARE * int(known.sum()):
         return found
@@ -151,7 +151,7 @@ def _at_start(found: Compared, values: xr.DataArray, other: xr.DataArray) -> Com
 
 
 def _aligned(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, str]:
-    """Return both on the labels of the first one; a run alone lacks those that only other runs have."""
+    """Return both on the labels of the first one; a single run lacks those that only other runs have."""
     if set(first.dims) != set(second.dims):
         return first, second, f"other dims: {', '.join(map(str, second.dims))}"
     for dim in first.dims:
@@ -167,7 +167,7 @@ def _aligned(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, x
 
 
 def same_bits(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where two arrays hold the same number to the last bit; one NaN is as good as another.
+    """Return where two arrays hold the same number, bit by bit; all NaNs are equal.
 
     >>> same_bits(np.array([0.0, np.nan, 1.0]), np.array([-0.0, np.nan, 1.0])).tolist()
     [False, True, True]
@@ -175,17 +175,17 @@ def same_bits(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
     if first.dtype.kind != "f" and second.dtype.kind != "f":
         return np.asarray(first == second)
     with np.errstate(over="ignore"):
-        # A number of single precision is itself in double precision: what counts is the number.
+        # A number of single precision has the same value in double precision: values are compared.
         one, other = first.astype(np.float64), second.astype(np.float64)
     same = (one == other) & (np.signbit(one) == np.signbit(other))
     return np.asarray(same | (np.isnan(one) & np.isnan(other)))
 
 
 def tolerance_of(values: xr.DataArray, at: Mapping[str, Any]) -> xr.DataArray | None:
-    """Return by how much a value of a run may differ, from the spread over the seeds of the published cube.
+    """Return the largest allowed difference of a run's value, from the spread over the seeds of the published cube.
 
-    Numbers that were computed elsewhere start from the same weights and data, and rounding lets them drift. The bound
-    is that of a run that has drifted as far as it can, so that it is like one of another seed: the prediction interval
+    Numbers computed elsewhere start from the same weights and data, and drift by rounding. The bound is that
+    of a run that has drifted completely, so that it is like one of another seed: the prediction interval
     (99 %) of the difference of two seeds, t · √2 · s, with the standard deviation s over the S seeds and the quantile t
     of Student's distribution with S − 1 degrees of freedom.
 

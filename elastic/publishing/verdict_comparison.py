@@ -1,4 +1,4 @@
-"""The verdicts on a study's claims: as they were published, and on the numbers of the runs that were done again."""
+"""The verdicts on a study's claims: as published, and on the numbers of the repeated runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ComparedVerdict:
     published
         The verdict in the archive; "" if it has none.
     judged_now
-        The verdict that this release gives on the published numbers.
+        The verdict of this release on the published numbers.
     again
-        The verdict on the numbers of the rerun, in place of the published ones of the same runs.
+        The verdict on the numbers of the repeated runs, with the published ones of all others.
     """
 
     name: str
@@ -36,12 +36,12 @@ class ComparedVerdict:
 
     @property
     def same(self) -> bool:
-        """Whether the rerun has the verdict that the published numbers have: by the same release, or as published."""
+        """Whether the rerun has the verdict of the published numbers: by the same release, or as published."""
         return self.again in (self.judged_now, self.published)
 
     @property
     def judge_changed(self) -> bool:
-        """Whether this release judges the published numbers otherwise than the one that published them."""
+        """Whether this release judges the published numbers differently from the one that published them."""
         return bool(self.published) and self.judged_now != self.published
 
 
@@ -57,13 +57,13 @@ def compare_verdicts(
     Parameters
     ----------
     study
-        That was published.
+        The published study.
     told
-        Its verdicts, as ``claims.json`` has them.
+        Its verdicts, from ``claims.json``.
     published, again
         Cubes.
     runs
-        Coordinates of the runs that were done again; the others are taken as published.
+        Coordinates of the repeated runs; the published numbers of the others are used.
     """
     if not study.claims:
         return []
@@ -77,7 +77,7 @@ def compare_verdicts(
 
 
 def with_runs(published: xr.DataTree, again: xr.DataTree, runs: Iterable[Mapping[str, Any]]) -> xr.DataTree:
-    """Return a cube in memory whose numbers of some runs are those of another cube."""
+    """Return a cube in memory in which the numbers of some runs are replaced by those of another cube."""
     places = [dict(at) for at in runs]
     groups: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=published.attrs)}
     for name, node in published.children.items():

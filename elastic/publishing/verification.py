@@ -1,4 +1,4 @@
-"""`elastic verify ARCHIVE`: every file is read and compared with the list of sums, and the parts with each other."""
+"""`elastic verify ARCHIVE`: compares every file with the list of sums, and the parts with each other."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from elastic.publishing.contents import CRATE, CUBE, FACTS, MANIFEST, RUNS, SUMS
 from elastic.publishing.listing import archive_digest, decode_sums
 from elastic.publishing.zip_safety import shown
 
-#: Files without which nothing is an archive of a study.
+#: Files that every archive of a study contains.
 NEEDED = (FACTS, RUNS, MANIFEST, CRATE, f"{CUBE}/zarr.json")
 
 
 @dataclass(frozen=True)
 class VerifiedArchive:
-    """What was found of an archive.
+    """Result of verifying an archive.
 
     Attributes
     ----------
     path
         Of the archive.
     digest
-        SHA-256 of its list of sums; "" if it has none that can be read.
+        SHA-256 of its list of sums; "" if the list is missing or unreadable.
     study, study_digest
-        Name and digest of the study; "" if they are not known.
+        Name and digest of the study; "" if unknown.
     intact
-        Number of files that are as they were published.
+        Number of intact files.
     findings
-        All others.
+        Findings for all other files.
     left_out
         Number of files of the cube that a folder was written without.
     """
@@ -50,15 +50,15 @@ class VerifiedArchive:
 
     @property
     def damaged(self) -> bool:
-        """Whether anything is not as it was published."""
+        """Whether anything differs from what was published."""
         return bool(self.findings)
 
     def lines(self) -> list[str]:
-        """Return a line a finding, then the digest."""
+        """Return one line per finding, then the digest."""
         return [*map(str, self.findings), *([f"digest of the archive: {self.digest}"] if self.digest else [])]
 
     def summary(self) -> str:
-        """Return how many files are in which state."""
+        """Return the number of files in each state."""
         counts = Counter(one.state for one in self.findings)
         told = [f"{self.intact} files intact", *(f"{count} {state}" for state, count in counts.items())]
         return ", ".join([*told, *([f"{self.left_out} of the cube left out"] if self.left_out else [])])
@@ -79,17 +79,17 @@ class VerifiedArchive:
 
 
 def verify_archive(path: Path | str, *, without_cube: bool = False) -> VerifiedArchive:
-    """Read every file of an archive and name each that was altered, is missing or was added.
+    """Read every file of an archive and report those that were altered, added or are missing.
 
-    The contents count, not how they are zipped. Nothing is written but in a temporary folder, and nothing is unpacked
-    of an archive with an unsafe entry, or a file that is not as it was published.
+    The contents are compared, whatever their compression. Only a temporary folder is written, and nothing is unpacked
+    if the archive has an unsafe entry or a damaged file.
 
     Parameters
     ----------
     path
-        A ZIP file, or the folder that it was unpacked into.
+        A ZIP file, or the folder that it was unpacked to.
     without_cube
-        Accept a folder that holds nothing of the cube, as ``elastic publish --without-cube`` writes it. All other files
+        Accept a folder without any file of the cube, as ``elastic publish --without-cube`` writes it. All other files
         are verified.
 
     Raises
@@ -118,14 +118,14 @@ def verify_archive(path: Path | str, *, without_cube: bool = False) -> VerifiedA
 
 
 def _left_out(archive: Archive, listed: Mapping[str, str]) -> frozenset[str]:
-    """Return the files of the cube, if the archive is a folder that holds none of them."""
+    """Return the files of the cube, if the archive is a folder that contains none of them."""
     of_cube = frozenset(name for name in listed if name.startswith(f"{CUBE}/"))
     is_whole = any(name.startswith(f"{CUBE}/") for name in archive.entries) or not archive.path.is_dir()
     return frozenset() if is_whole else of_cube
 
 
 def _listed(archive: Archive, reader: Reader) -> tuple[dict[str, str] | None, Finding | None]:
-    """Return the list of sums, or what is wrong with it."""
+    """Return the list of sums, or its error."""
     if SUMS not in archive.entries:
         return None, Finding(SUMS, MISSING, "nothing tells what was published")
     try:

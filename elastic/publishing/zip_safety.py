@@ -1,7 +1,7 @@
-"""What an entry of a ZIP file must be, before anything of it is read: archives come from strangers.
+"""Validation of the entries of a ZIP file before any of them is read: archives are untrusted.
 
-Only the directory of the ZIP file is looked at here. The contents are held to what it says in
-`elastic.publishing.archive`.
+Only the directory of the ZIP file is read here. `elastic.publishing.archive` compares the contents with
+it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold.
+    """Limits of an archive.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class Limits:
     total, single
         Bytes of all files, and of one.
     ratio
-        How much larger than its compressed bytes an entry of more than `ratio_from` bytes may be.
+        Largest ratio of an entry of more than `ratio_from` bytes to its compressed bytes.
     directory
         Bytes of the ZIP file's own directory.
     metadata
-        Bytes of a file that is read into memory as a whole (JSON, YAML, text).
+        Bytes of a file that is read in one piece (JSON, YAML, text).
     path, name
         Characters of a path, and bytes of one part of it.
     """
@@ -48,18 +48,18 @@ class Limits:
 
 LIMITS = Limits()
 
-#: Endings of files that are read as a whole.
+#: Endings of files that are read in one piece.
 WHOLE = (".json", ".yaml", ".sha256", "SHA256SUMS")
 
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
-#: Bits of an entry's flags that say encrypted, patched, strongly encrypted, and a directory with hidden names.
+#: Bits of an entry's flags for encryption, patches, strong encryption, and a directory with hidden names.
 _ENCRYPTED, _PATCHED, _MASKED = 0x1 | 0x40, 0x20, 0x2000
 
 #: Bits of the attributes of MS-DOS, which every entry has.
 _LABEL, _FOLDER = 0x8, 0x10
 
-#: Names that Windows takes for devices, with any ending.
+#: Names that Windows reserves for devices, with any ending.
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")
 
 #: Bytes of an entry's local head before its name.
@@ -67,7 +67,7 @@ _LOCAL_HEAD = 30
 
 
 def wrong_entries(infos: Sequence[zipfile.ZipInfo], limits: Limits = LIMITS) -> Iterator[tuple[str, str]]:
-    """Yield (name, what is wrong) for entries that must not be read, and for the archive as a whole (name "")."""
+    """Yield (name, error) for entries that must not be read, and for the archive as a whole (name "")."""
     if len(infos) > limits.files:
         yield "", f"{len(infos)} entries, more than {limits.files}"
     if (total := sum(info.file_size for info in infos)) > limits.total:
@@ -80,7 +80,7 @@ def wrong_entries(infos: Sequence[zipfile.ZipInfo], limits: Limits = LIMITS) -> 
 
 
 def wrong_name(name: str, limits: Limits = LIMITS) -> str:
-    r"""Return what is wrong with the path of an entry; "" if it stays below the folder that it is unpacked into.
+    r"""Return the error of an entry's path; "" if it stays below the folder that it is unpacked to.
 
     >>> wrong_name("figures/a.svg"), wrong_name("../a"), wrong_name("/etc/passwd"), wrong_name("C:\\a")
     ('', 'a path that leaves its folder', 'an absolute path', 'a backslash or a colon in its path')
@@ -104,7 +104,7 @@ def wrong_name(name: str, limits: Limits = LIMITS) -> str:
 
 
 def shown(name: str) -> str:
-    r"""Return a name that is safe to print.
+    r"""Escape a name for printing.
 
     >>> shown("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -134,7 +134,7 @@ def _wrong_kind(info: zipfile.ZipInfo) -> str:
 
 
 def wrong_metadata(name: str, size: int, limits: Limits = LIMITS) -> str:
-    """Return what is wrong with the size of a file that is read into memory as a whole; "" for all others.
+    """Return the error of the size of a file that is read in one piece; "" for all others.
 
     >>> wrong_metadata("study.json", 2**30), wrong_metadata("cube.zarr/collapse/nc1/c/0", 2**30)
     ('1073741824 bytes, more than 67108864 of a file that is read as a whole', '')
@@ -152,12 +152,12 @@ def _wrong_size(info: zipfile.ZipInfo, limits: Limits) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a path by which file systems may take it for another one: case and composed letters do not count."""
+    """Return the form of a path in which file systems may equate it with another: case-folded, composed letters."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _collisions(infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
-    """Yield entries that have the name of another one, of one that differs in case only, or of a folder."""
+    """Yield entries with the name of another one, with a name that differs in case only, or with that of a folder."""
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
     for info in infos:
@@ -177,9 +177,9 @@ def _collisions(infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
 
 
 def _overlaps(infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
-    """Yield entries whose bytes are those of others, too: a small file would unpack to any size."""
+    """Yield entries that share bytes with others: a small file could unpack to any size."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     for one, after in pairwise(ordered):
-        # A letter of a name has one byte or more, whatever its encoding.
+        # A character of a name has one byte or more in any encoding.
         if one.header_offset + _LOCAL_HEAD + len(one.orig_filename) + one.compress_size > after.header_offset:
             yield shown(after.orig_filename), f"bytes that are those of {shown(one.orig_filename)}, too"

@@ -1,7 +1,7 @@
-"""Whether a ZIP file says the same to every program: it tells names, sizes and methods twice, and where it ends.
+"""Whether all programs read a ZIP file alike: it stores names, sizes and methods twice, and the position of its end.
 
-Programs that unpack while they read take the head before each file for the truth, others the directory at the end.
-A file in which both differ, or with bytes that belong to no entry, holds other files for one program than for another.
+Programs that unpack a stream read the head before each file, others the directory at the end. If the two differ,
+or bytes belong to no entry, different programs read different files.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import IO
 
 _END, _END64, _LOCATOR, _LOCAL, _DESCRIPTOR = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\3\4", b"PK\7\x08"
 
-#: Lengths of the records at the end, and the longest comment behind them.
+#: Lengths of the records at the end, and the longest comment after them.
 _END_SIZE, _END64_SIZE, _LOCATOR_SIZE, _COMMENT = 22, 56, 20, 65535
 
 #: Length of an entry's local head before its name.
 _LOCAL_SIZE = 30
 
-#: Values that say that the number stands in a field of ZIP64.
+#: Values for numbers that are stored in a field of ZIP64.
 _SHORT, _LONG = 0xFFFF, 0xFFFFFFFF
 
 #: Extra fields: sizes of large files, and another name of the entry.
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 
-#: Bits of an entry's flags: sizes stand behind the contents, names are UTF-8.
+#: Bits of an entry's flags: sizes follow the contents, names are UTF-8.
 _SIZES_BEHIND, _UTF8 = 0x8, 0x800
 
-#: Bits that change how an entry is read: encryption, patches and masked heads among them.
+#: Bits that change how an entry is read, such as encryption, patches and masked heads.
 _MEANING = 0x1 | _SIZES_BEHIND | 0x20 | 0x40 | _UTF8 | 0x2000
 
 
 @dataclass(frozen=True)
 class End:
-    """What the end of a ZIP file says of its directory.
+    """Position and size of the directory, from the end of a ZIP file.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class End:
     size, offset
         Of the directory.
     begin
-        Where the records of the end begin.
+        Start of the records of the end.
     """
 
     disks: tuple[int, ...]
@@ -56,12 +56,12 @@ class End:
 
 
 def wrong_structure(file: IO[bytes], infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
-    """Yield (name, what is wrong) where parts of a ZIP file contradict each other; name "" for the file as a whole.
+    """Yield (name, error) for contradictions between parts of a ZIP file; name "" for the file as a whole.
 
     Parameters
     ----------
     file
-        The ZIP file; its position is kept.
+        The ZIP file; its position is restored.
     infos
         Entries of its directory.
     """
@@ -77,12 +77,12 @@ def wrong_structure(file: IO[bytes], infos: Sequence[zipfile.ZipInfo]) -> Iterat
 
 
 def end_of(file: IO[bytes]) -> End:
-    """Return what the end of a ZIP file says of its directory; nothing of the directory is read.
+    """Read the end of a ZIP file; its directory is not read.
 
     Raises
     ------
     zipfile.BadZipFile
-        If there is no end, more than one, or bytes behind it.
+        If there is no end, more than one, or bytes after it.
     """
     length = file.seek(0, os.SEEK_END)
     start = max(0, length - _END_SIZE - _COMMENT - _LOCATOR_SIZE - _END64_SIZE)
@@ -106,7 +106,7 @@ def end_of(file: IO[bytes]) -> End:
 
 
 def _end64(tail: bytes, locator: int, start: int, short: End) -> End:
-    """Return the end of a large ZIP file, which says the same as the other end where that has numbers."""
+    """Return the end of a large ZIP file, which must agree with the other end where that has numbers."""
     disk, place, disks = struct.unpack_from("<LQL", tail, locator + 4)
     at = locator - _END64_SIZE
     if at < 0 or not tail.startswith(_END64, at) or place != start + at:
@@ -131,7 +131,7 @@ def _wrong_end(end: End, count: int) -> str:
 
 
 def _wrong_heads(file: IO[bytes], infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[str, str]]:
-    """Yield entries whose local head says something else than the directory, and bytes between the entries."""
+    """Yield entries whose local head differs from the directory, and bytes between the entries."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     following = [*(info.header_offset for info in ordered[1:]), directory]
     if ordered and ordered[0].header_offset:
@@ -174,7 +174,7 @@ def _wrong_head(file: IO[bytes], info: zipfile.ZipInfo, after: int) -> str:
 
 
 def _sizes(numbers: Sequence[int], extra: bytes) -> list[int]:
-    """Return CRC, compressed size and size as a local head says them, with those of ZIP64 in place."""
+    """Return CRC, compressed size and size from a local head, with those of ZIP64 substituted."""
     crc, packed, size = numbers
     fields = next((data for kind, data in _fields(extra) if kind == _ZIP64), b"")
     large = [int(value) for (value,) in struct.iter_unpack("<Q", fields[: len(fields) // 8 * 8])]
@@ -186,7 +186,7 @@ def _sizes(numbers: Sequence[int], extra: bytes) -> list[int]:
 
 
 def _other_names(extra: bytes) -> Iterator[bytes]:
-    """Yield the names that extra fields give an entry, as other programs take them."""
+    """Yield the names that extra fields give an entry, as other programs read them."""
     for kind, data in _fields(extra):
         if kind == _UNICODE_PATH:
             yield data[5:]
@@ -201,7 +201,7 @@ def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _descriptors(expected: Sequence[int]) -> set[bytes]:
-    """Return the forms in which CRC and sizes may stand behind the contents of an entry."""
+    """Return the forms in which CRC and sizes may follow the contents of an entry."""
     crc, packed, size = expected
     forms = {struct.pack("<LQQ", crc, packed, size)}
     if max(packed, size) <= _LONG:

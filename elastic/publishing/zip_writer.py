@@ -1,4 +1,4 @@
-"""Writing a ZIP file whose bytes depend on nothing but the contents: names sorted, times and permissions fixed."""
+"""Writing a ZIP file whose bytes depend only on the contents: names sorted, times and permissions fixed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from elastic.cube.atomic import PARTIAL, make_folder, sync_folder, translate_os_errors
 from elastic.publishing.listing import files_below
 
-#: The earliest time that a ZIP file can hold.
+#: Earliest time that a ZIP file can store.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
-#: Endings of files that are compressed already.
+#: Endings of files that are already compressed.
 COMPRESSED = frozenset({".png", ".pdf"})
 
-#: Permissions of every entry: a regular file that its owner writes and all read.
+#: Permissions of every entry: a regular file, writable by its owner and readable by all.
 MODE = stat.S_IFREG | 0o644
 
 UNIX = 3
 
 
 def write_zip(folder: Path, target: Path) -> None:
-    """Write all files below a folder into a ZIP file; the file is whole or not there.
+    """Write all files below a folder to a ZIP file, which is complete or absent.
 
-    The same contents give the same bytes with the same zlib: other builds of it may compress otherwise. The digest of
+    The same contents give the same bytes with the same zlib: other builds may compress differently. The digest of
     an archive is that of its contents (`elastic.publishing.listing`).
 
     Raises
@@ -51,7 +51,7 @@ def write_zip(folder: Path, target: Path) -> None:
 
 
 def entry(name: str) -> zipfile.ZipInfo:
-    """Return the head of an entry: nothing in it tells when, where or by whom it was written.
+    """Return the head of an entry, without time, place or author.
 
     >>> info = entry("cube.zarr/zarr.json")
     >>> info.date_time, oct(info.external_attr >> 16), info.create_system

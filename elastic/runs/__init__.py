@@ -1,4 +1,4 @@
-"""Runs: a cell of the protocol becomes a journal of labelled records.
+"""Runs: train a cell of the protocol and write a journal of labelled records.
 
     cell -> data, model, trainer -> snapshots -> probes -> metrics -> record -> journal, checkpoint
 

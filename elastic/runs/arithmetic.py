@@ -1,4 +1,4 @@
-"""How a run computes: on so many threads, its products in full precision unless its protocol asks for TF32."""
+"""Arithmetic of a run: its number of threads, and products in full precision unless its protocol allows TF32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.runs.threads import cpu_threads
 
 @contextmanager
 def arithmetic_of(settings: Settings) -> Iterator[None]:
-    """Compute for the length of the block as the settings of a run say, whatever the process is set to."""
+    """Apply the settings of a run within the block, whatever the settings of the process are."""
     tf32 = settings.training.tf32
     with (
         cpu_threads(settings.training.threads),

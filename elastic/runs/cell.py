@@ -1,4 +1,4 @@
-"""One run, from where it stands to its end."""
+"""One run, trained to its end, resuming earlier work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from elastic.runs.scalars import EVALUATED
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Snapshot, Trainer, train
 
-#: Seconds of the processor between two checkpoints of a run at least, where the epochs in between can be trained again
+#: Least seconds of CPU time between two checkpoints of a run, if the epochs in between can be trained again
 #: bit by bit.
 BETWEEN_CHECKPOINTS = 0.5
 
@@ -39,14 +39,14 @@ def run_cell(
     stop: Callable[[], bool] = lambda: False,
     has_ended: Callable[[], bool] = lambda: False,
 ) -> Status | None:
-    """Train and probe one cell in its folder, from where it stands, to its end.
+    """Train and probe one cell in its folder to its end, resuming earlier work.
 
     Parameters
     ----------
     cell
         Coordinates, settings and digest of the run.
     folder
-        Folder of the run; made where it is missing.
+        Folder of the run; created if missing.
     allow
         Modules from which code may be imported (`external` models).
     device
@@ -56,7 +56,7 @@ def run_cell(
     stop
         Asked after every epoch that is committed.
     has_ended
-        Asked once the run is owned: another process may have ended it meanwhile. Then it stays as it is.
+        Called once the run is owned, to check whether another process has ended it meanwhile; then it is unchanged.
 
     Returns
     -------
@@ -67,9 +67,9 @@ def run_cell(
     ------
     ElasticError
         RunBusy if another process owns the run; DataError, ModelError, … if it cannot be built; Damaged if a file is
-        not as it was written; StudyError if the disk is full; NotReproduced if a replayed epoch differs.
+        is damaged; StudyError if the disk is full; NotReproduced if a replayed epoch differs.
     KeyboardInterrupt
-        If it was stopped; the run goes on from there when it is called again.
+        If it was stopped; the next call resumes the run.
     """
     watch = watch or Watcher()
     label = in_words(cell.coordinates)
@@ -95,11 +95,11 @@ def run_cell(
 
 
 def between_checkpoints(settings: Settings, device: torch.device) -> float:
-    """Return how many seconds of the processor a run may take without a checkpoint.
+    """Return the most seconds of CPU time that a run may take without a checkpoint.
 
-    Where a training is the same whenever it is repeated, a process that dies loses the epochs since the last
-    checkpoint and no more: they are trained again and compared with their records. Elsewhere the comparison would fail,
-    so that every epoch has its checkpoint. So it has if the run is of code that is not elastic's.
+    If training is deterministic, a process that is killed loses only the epochs since the last
+    checkpoint: they are trained again and compared with their records. Otherwise the comparison would fail,
+    so that every epoch has a checkpoint. The same holds for runs of code other than elastic's.
     """
     own = settings.model.name == "external" or bool(modules_outside())
     repeatable = device.type == "cpu" and settings.training.deterministic and not own
@@ -108,7 +108,7 @@ def between_checkpoints(settings: Settings, device: torch.device) -> float:
 
 @dataclass
 class Commit:
-    """Where a run's epochs are committed: first the record, then the checkpoint, if one is due.
+    """Commits the epochs of a run: first the record, then the checkpoint, if one is due.
 
     Attributes
     ----------
@@ -117,11 +117,11 @@ class Commit:
     folder, digest
         Of the run and its cell.
     environment
-        On which the bits of this process depend.
+        Environment of this process, as far as it affects bits.
     check_owned
-        Raises if another process has taken the run over.
+        Raises if another process has taken over the run.
     between
-        Seconds of the processor between two checkpoints at least; the first and the last epoch always have one.
+        Least seconds of CPU time between two checkpoints; the first and the last epoch always have one.
     """
 
     trainer: Trainer
@@ -155,7 +155,7 @@ class Commit:
         return recorded
 
     def save(self) -> None:
-        """Write the checkpoint of the epoch that was committed last, unless it is there."""
+        """Write the checkpoint of the last committed epoch, unless it exists."""
         if self._is_saved:
             return
         with self.recorder.timed("writing"):
@@ -165,8 +165,8 @@ class Commit:
     def resume(self, watch: Watcher) -> None:
         """Load the checkpoint, if there is one, and compare it with the journal and with this machine.
 
-        A record without its checkpoint is compared with its replay in the environment in which it was made. In another
-        one it need not be the same: it is set aside.
+        A record without its checkpoint is compared with its replay in the environment that made it. In another
+        environment it may differ: it is set aside.
         """
         loaded = load_checkpoint(self.folder, self.digest)
         state, before = loaded or (None, {})
@@ -175,10 +175,10 @@ class Commit:
                 self.trainer.load_state_dict(state)
             except (RuntimeError, KeyError, TypeError, ValueError) as error:
                 found = f"{type(error).__name__}: {error}"
-                # The file is whole and of this cell: another release, or code of the user's, keeps its state otherwise.
+                # The file is intact and of this cell: another release, or user code, stores its state differently.
                 instead = "the elastic and torch that wrote it (study.json)"
                 raise unfit(self.folder / FILE, "be of this model and optimizer", found, instead) from None
-        # A training that has not begun records epoch 0 once more.
+        # A training that is still at epoch 0 records it again.
         first = self.trainer.epoch + 1 if self.trainer.epoch else 0
         self._set_aside(first, before, watch)
         if state is None:
@@ -195,10 +195,10 @@ class Commit:
             watch.note(f"resumed under {', '.join(different)}: the same bits are not promised")
 
     def _set_aside(self, first: int, of_checkpoint: Mapping[str, str], watch: Watcher) -> None:
-        """Move records without a checkpoint out of the journal if they were made in another environment."""
+        """Move records without a checkpoint out of the journal if another environment made them."""
         journal = self.recorder.journal
         unpaired = [epoch for epoch in journal.epochs() if epoch >= first]
-        # The process that recorded last has said so in status.json; earlier releases did in the checkpoint only.
+        # status.json names the environment of the last records; earlier releases stored it only in the checkpoint.
         made_in = read_report(self.folder).get("environment") or of_checkpoint
         different = changes(made_in, self.environment) if made_in else []
         if unpaired and different:
@@ -239,10 +239,10 @@ def _tell(watch: Watcher, commit: Commit, snapshot: Snapshot, recorded: Recorded
 
 
 def finished(journal: Journal, trained: int) -> Status | None:
-    """Return how a run ended that has trained so many epochs, None while it has not.
+    """Return how a run with this many trained epochs ended, None if it has not.
 
     A run has ended with the checkpoint of its last epoch, or of one at which it diverged. A record without its
-    checkpoint is no end: that epoch is trained once more and compared, so that the last weights are kept.
+    checkpoint is no end: that epoch is trained again and compared, so that the last weights are stored.
     """
     if trained not in journal.epochs():
         return None
@@ -251,7 +251,7 @@ def finished(journal: Journal, trained: int) -> Status | None:
 
 
 def in_words(coordinates: Mapping[str, Any]) -> str:
-    """Return a run's coordinates as a label.
+    """Format a run's coordinates as a label.
 
     >>> in_words({"weight_decay": 0.0, "seed": 1})
     'weight_decay=0.0 seed=1'
@@ -260,7 +260,7 @@ def in_words(coordinates: Mapping[str, Any]) -> str:
 
 
 def _report(commit: Commit, data_digest: str, status: Status) -> None:
-    """Write status.json: how the run ended, on what, and where its seconds went."""
+    """Write status.json: how the run ended, its environment, and its time by activity."""
     facts = {
         "status": status.name.lower(),
         "epoch": commit.trainer.epoch,

@@ -1,4 +1,4 @@
-"""Numbers of a protocol that are larger than its data or its training: what is used in place of them."""
+"""Numbers of a protocol that exceed its data or its training, and their replacements."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from elastic.protocol.formatting import dotted
 from elastic.protocol.paths import Path
 from elastic.runs.setup import Setup
 
-#: Path of a number, what it is at most, why, and what is done instead.
+#: Path of a number, its largest value, the reason, and the replacement.
 Clamp = tuple[Path, int, str, str]
 
 
 def clamps(setup: Setup, protocol: Protocol) -> list[str]:
-    """Return a sentence for each number that the protocol writes and that the data or the training cut.
+    """Return a sentence for each number in the protocol that the data or the training limit.
 
     Parameters
     ----------
     setup
-        Of the first run; runs with other data are not looked at.
+        Of the first run; runs with other data are not examined.
     protocol
-        Of the study. Clamped defaults are not reported: they are meant to suit any data.
+        Of the study. Limited defaults are not reported: they are meant to fit any data.
     """
     first = protocol.cells[0].settings
     found: dict[str, None] = {}
@@ -77,11 +77,11 @@ def _number_at(settings: Any, path: Path) -> int | float | None:
 
 
 def _place(protocol: Protocol, path: Path) -> str | None:
-    """Return where a number is written, by an axis or itself; None where it is a default."""
+    """Return where a number is set, in the file or by an axis; None for a default."""
     places = protocol.places
     for name, axis in protocol.axes.named.items():
         if path[: len(axis.parts)] == axis.parts and ("axes", name, "values") in places.values:
             return places.of_value(("axes", name, "values")).text
     place = places.of_value(path)
-    # Of a file every value has a place of its own, of a --set the whole has one.
+    # In a file every value has its own location; a --set has one location as a whole.
     return place.text if path in places.values or place.source > 0 else None

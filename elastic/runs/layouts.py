@@ -1,4 +1,4 @@
-"""The layout of a run: what its probes and its training record, from what they declare."""
+"""The layout of a run: the variables that its probes and its training declare."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def layout_of(
     epochs: int | None = None,
     probed: Sequence[int] = (),
 ) -> Layout:
-    """Return what a run records.
+    """Return the layout of a run.
 
     Parameters
     ----------
     subject
-        What is probed.
+        Subject of the probes.
     probes
-        Made for the subject, by registered name.
+        Probes made for the subject, by registered name.
     variables
         Of the group ``training``.
     epochs, probed
-        Of a planned run; None and () of an open one, which records epochs as they come.
+        Of a planned run; None and () of an open one, which records any epoch.
     """
     groups: dict[str, dict[str, tuple[int | float | str, ...]]] = {}
     long_names: dict[str, str] = {}

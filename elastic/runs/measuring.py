@@ -22,32 +22,32 @@ from elastic.runs.recorder import RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Trainer, train
 
-#: Epochs after the first are trained until they took so many seconds, and at most so many of them.
+#: Train epochs after the first for at least this many seconds, and at most this many of them.
 ENOUGH, MOST = 1.0, 5
 
-#: Bytes of a block of the disk, and of what the metadata of the cube say of an array.
+#: Bytes of a disk block, and of an array's metadata in the cube.
 BLOCK, METADATA = 4096, 1500
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run takes on this machine.
+    """Cost of a run on this machine.
 
     Attributes
     ----------
     setup_seconds
-        To build data, model and probes, and for the probe before training beyond what later ones take (its engine is
+        Seconds to build data, model and probes, and the additional time of the probe before training (its engine is
         compared with real steps).
     epoch_seconds
-        To train and evaluate an epoch, and to write its record and its checkpoint.
+        Seconds to train and evaluate an epoch, and to write its record and its checkpoint.
     probe_seconds
-        To probe once.
+        Seconds of a probe.
     record_bytes, probe_bytes, checkpoint_bytes
         Of the record of an epoch without probes, of what a probe adds to it, and of the checkpoint.
     cube_bytes
-        Of the files and folders of a sealed cube of this run's axes, beside its numbers.
+        Of the files and folders of a sealed cube with this run's axes, without its numbers.
     memory_bytes
-        Greatest memory of this process so far.
+        Peak memory of this process so far.
     """
 
     setup_seconds: float
@@ -61,7 +61,7 @@ class Cost:
 
 
 def measure(cell: Cell, device: str | None, allow: Sequence[str] = ()) -> Cost:
-    """Train a few epochs of a run in a temporary folder, probe before and after, and return what that took.
+    """Train a few epochs of a run in a temporary folder, probe before and after, and return the cost.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
     commit.between = between_checkpoints(cell.settings, place)
     building = time.perf_counter() - begun
     (_, first), (warm, again), *others = _epochs(setup.trainer, commit)
-    # Torch loads what it needs when it first trains: the first epoch counts only where there is no other.
+    # Torch loads libraries in the first epoch, which counts only if there is no other.
     epochs = [seconds for seconds, _ in others] or [warm]
     plain, whole = (_nbytes(layout, probed=probed) for probed in (False, True))
     return Cost(
@@ -100,7 +100,7 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
 
 
 def _epochs(trainer: Trainer, commit: Commit) -> list[tuple[float, float]]:
-    """Return seconds without probes and seconds of probes of epochs 0, 1 and of a few more, if there are any."""
+    """Return seconds without probes and seconds of probes of epochs 0, 1 and a few more, if there are any."""
     took: list[tuple[float, float]] = []
     snapshots = train(trainer)
     while len(took) < 2 or (sum(seconds for seconds, _ in took[2:]) < ENOUGH and len(took) < 2 + MOST):
@@ -110,7 +110,7 @@ def _epochs(trainer: Trainer, commit: Commit) -> list[tuple[float, float]]:
         commit(snapshot)
         probing = _probing(commit.recorder) - before
         took.append((time.perf_counter() - begun - probing, probing))
-    return took if len(took) > 1 else [*took, (0.0, took[0][1])]  # of one that diverges before it is trained
+    return took if len(took) > 1 else [*took, (0.0, took[0][1])]  # for one that diverges before training
 
 
 def _probing(recorder: RunRecorder) -> float:
@@ -124,8 +124,8 @@ def _nbytes(layout: Layout, *, probed: bool) -> int:
 
 
 def _cube_bytes(layout: Layout, axes: int) -> int:
-    """Return the bytes of a cube's folders and metadata: a chunk lies in a folder for each dim of its array."""
+    """Return the bytes of a cube's folders and metadata: chunks are nested in a folder for each dim of their array."""
     of_variables = [axes + 1 + len(variable.dims) for variable in layout.variables]
-    # Of each group: the labels of its dims, and what has the study's axes (status, depths, widths, roles).
+    # For each group: the labels of its dims, and variables along the study's axes (status, depths, widths, roles).
     of_labels = [1, 1, 1, 1, *4 * [axes + 1]] * len({variable.group for variable in layout.variables})
     return sum(BLOCK * (dims + 3) + METADATA for dims in (*of_variables, *of_labels))

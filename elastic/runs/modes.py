@@ -1,4 +1,4 @@
-"""Torch's modes while a model is recorded: those of a plain program, whatever the caller's block has switched on."""
+"""Torch's modes while a model is recorded: the defaults, whatever the caller has switched on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from elastic.models.products import measured_products
 
 @contextmanager
 def plain_modes(device: torch.device) -> Iterator[None]:
-    """Leave inference mode, autocast, TF32 and another default device for the length of the block.
+    """Disable inference mode, autocast, TF32 and a changed default device within the block.
 
-    A training loop may record within its validation, under ``torch.inference_mode`` or ``torch.autocast``: no
-    derivatives are taken in the one, and the other rounds what a record without it does not.
+    A training loop may record during validation, under ``torch.inference_mode`` or ``torch.autocast``: the first
+    allows no derivatives, the second changes the rounding of records.
 
     Examples
     --------

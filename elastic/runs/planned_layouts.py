@@ -1,4 +1,4 @@
-"""What each run of a study will record, found by building one run of each kind without training it."""
+"""The layout of each run of a study, found by building one run of each kind without training it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from elastic.protocol import Cell, Protocol, Settings, canonical_json
 from elastic.protocol.cells import representatives
 from elastic.runs.setup import build_setup, resolve_device
 
-#: Parts of the settings that say nothing of what a run records.
+#: Parts of the settings that do not affect the layout.
 SILENT: Mapping[str, tuple[str, ...]] = {
     "data": ("seed", "label_noise"),
     "training": ("batch_size", "device", "deterministic", "threads", "init_scale", "penalties"),
@@ -20,9 +20,9 @@ SILENT: Mapping[str, tuple[str, ...]] = {
 def planned_layouts(
     protocol: Protocol, allow: Sequence[str], device: str | None, known: Mapping[str, Layout]
 ) -> dict[str, Layout]:
-    """Return what the `representatives` of a study record, by the cell's digest.
+    """Return the layouts of the `representatives` of a study, by the cell's digest.
 
-    Runs that differ in nothing that matters share a layout. A run that cannot be built has none: it fails when it is
+    Runs with the same relevant settings share a layout. A run that cannot be built has none: it fails when it is
     run, and the others are kept.
 
     Parameters
@@ -32,7 +32,7 @@ def planned_layouts(
     allow, device
         As `elastic.run` takes them.
     known
-        Layouts of cells that are known already, by digest.
+        Known layouts of cells, by digest.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def _layout(cell: Cell, allow: Sequence[str], device: str | None) -> Layout:
 
 
 def _kind(settings: Settings) -> str:
-    """Return the part of a run's settings on which its layout depends."""
+    """Return the part of a run's settings that determines its layout."""
     canonical = {name: part for name, part in settings.canonical().items() if name != "seed"}
     canonical["optimizer"] = canonical["optimizer"]["name"]
     for section, silent in SILENT.items():

@@ -1,6 +1,6 @@
 """The recorder of one run: the only writer of records, for built-in and external training.
 
-At each epoch it takes the training's scalars, evaluates loss and accuracy unless they are given, reads the probes where
+At each epoch it stores the training's scalars, evaluates loss and accuracy unless they are given, reads the probes if
 the epoch is due, and appends one record to the run's journal. It needs a model and samples, no trainer.
 """
 
@@ -27,24 +27,24 @@ from elastic.runs.modes import plain_modes
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
 
-#: Whether an epoch is to be probed, given the epoch and the one recorded before it (None for the first).
+#: Whether to probe an epoch, given the epoch and the last recorded one (None for the first).
 Due = Callable[[float, float | None], bool]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded of an epoch.
+    """The record of an epoch.
 
     Attributes
     ----------
     epoch
-        As it was given.
+        Epoch as given.
     probed
         Whether the probes were read.
     diverged
         Whether a loss or the objective is not finite.
     scores
-        Loss and accuracy, {"loss": {split: number}, …}; without those that are not known.
+        Loss and accuracy, {"loss": {split: number}, …}; without unknown ones.
     """
 
     epoch: float
@@ -61,24 +61,24 @@ class RunRecorder:
     folder
         Folder of the run.
     subject
-        What is probed and evaluated; read at every record, left as it was.
+        Model and samples to probe and evaluate; read at every record and left unchanged.
     probes
-        Made for the subject, by registered name.
+        Probes made for the subject, by registered name.
     layout
         What the run records (`elastic.runs.layouts.layout_of`).
     due
-        Which epochs are probed; by default those that a planned layout names.
+        Which epochs to probe; by default those of a planned layout.
     evaluate
         Whether to evaluate loss and accuracy of every split; otherwise they are scalars that the caller gives.
     rounded
-        As `elastic.cube.Journal` takes it.
+        As in `elastic.cube.Journal`.
 
     Attributes
     ----------
     seconds
         Time spent, by part.
     notes
-        Messages for the user; the caller takes them with `take_notes`.
+        Messages for the user; `take_notes` returns them.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class RunRecorder:
         self._renamed = _renamed(self.journal.layout, layout)
         self.last: float | None = None
         self._resumed = False
-        # This process alone records the run, so that what its journal held before does not change.
+        # This process alone records the run, so that the existing records do not change.
         self._earlier = self.journal.epochs() if layout.is_open else []
         self.seconds: dict[str, float] = defaultdict(float)
         self.notes: list[str] = []
@@ -105,17 +105,17 @@ class RunRecorder:
 
     @property
     def layout(self) -> Layout:
-        """What the run records."""
+        """The layout of the run."""
         return self.journal.layout
 
     @property
     def engine(self) -> str:
-        """How the probes compute, where there is a choice; "" otherwise."""
+        """Method of the probes, if there is a choice; "" otherwise."""
         return "; ".join(filter(None, (probe.engine for probe in self.probes.values())))
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Add the seconds of the block to a part's."""
+        """Add the seconds of the block to the time of an activity."""
         begun = time.perf_counter()
         try:
             yield
@@ -123,26 +123,26 @@ class RunRecorder:
             self.seconds[part] += time.perf_counter() - begun
 
     def take_notes(self) -> list[str]:
-        """Return the notes since the last call."""
+        """Return and clear the notes."""
         notes, self.notes = self.notes, []
         return notes
 
     def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
-        """Record the model as it stands.
+        """Record the current state of the model.
 
         Parameters
         ----------
         epoch
-            Epochs trained so far; above the last recorded one.
+            Epochs trained so far; greater than the last recorded one.
         probe
-            Whether to read the probes; None: where the epoch is due.
+            Whether to read the probes; None: if the epoch is due.
         **scalars
             Numbers of the training by name (`elastic.runs.scalars.training_values`).
 
         Raises
         ------
         ElasticError
-            StudyError for an epoch that goes back or a scalar that is no number; NotReproduced if the epoch was
+            StudyError for an epoch before the last one or a scalar that is not a number; NotReproduced if the epoch was
             recorded before and differs; ModelError of the probes. Nothing is recorded then.
         """
         epoch = self._checked(epoch)
@@ -177,7 +177,7 @@ class RunRecorder:
         return {name: [scores[number] for scores in found] for number, name in enumerate(SCORES)}
 
     def _checked(self, epoch: float) -> float:
-        """Return an epoch as a Python number, a whole one as an integer."""
+        """Return an epoch as a Python number, an integer if possible."""
         number = epoch.item() if hasattr(epoch, "item") else epoch
         if (
             isinstance(number, bool)
@@ -193,7 +193,7 @@ class RunRecorder:
         return int(number) if number == int(number) else number
 
     def _before(self, epoch: float) -> float | None:
-        """Return the epoch recorded before one, by this process or an earlier one."""
+        """Return the last epoch recorded before this one, by this process or an earlier one."""
         place = bisect_left(self._earlier, epoch)
         earlier = self._earlier[place - 1 : place]
         return max([*earlier, *([] if self.last is None else [self.last])], default=None)
@@ -207,7 +207,7 @@ class RunRecorder:
                 record |= {f"{group_of(name)}/{variable}": value for variable, value in probe.read(epoch).items()}
             self.notes += probe.notes
             probe.notes = []
-        # A run that an earlier version began is recorded without the variables that came later.
+        # A run that an earlier version began is recorded without variables that were added later.
         asked = {variable.key for variable in self.layout.variables}
         earlier = {key: record[now] for key, now in self._renamed.items() if now in record}
         return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
@@ -218,7 +218,7 @@ class RunRecorder:
         Raises
         ------
         Damaged
-            If a record is not as it was written, or is that of another run or epoch: the run cannot go on.
+            If a record is damaged, or belongs to another run or epoch: the run cannot continue.
         """
         self._resumed = True
         for _ in self.journal.blocks():
@@ -262,7 +262,7 @@ def _by_split(values: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, d
 
 
 def _renamed(begun: Layout, today: Layout) -> dict[str, str]:
-    """Return the keys that variables of a run that an earlier release began have now, where they have others."""
+    """Return the present keys of variables that an earlier release recorded under other keys."""
     found: dict[str, str] = {}
     for group in {variable.group for variable in begun.variables}:
         of_group = [[one for one in layout.variables if one.group == group] for layout in (begun, today)]

@@ -1,7 +1,7 @@
-"""A rehearsal of a run before anything is written: it is built, and takes one step that is thrown away.
+"""A rehearsal of a run before anything is written: it is built, and takes one step, which is discarded.
 
-It refuses what would fail at the first epoch: numbers that overflow, one sample under batch norm, a memory budget that
-not even one pair of samples keeps.
+It refuses what would fail at the first epoch: overflow, one sample under batch norm, a memory budget below the needs
+of one pair of samples.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from elastic.protocol.formatting import one_line
 from elastic.runs.setup import Setup, build_setup, forget_data, resolve_device
 from elastic.training.trial_step import trial_step
 
-#: What torch's norms of a batch say about a batch that is too small.
+#: Error messages of torch's normalisations for a batch that is too small.
 _ONE_VALUE = "Expected more than 1 "
 
 
 def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> Setup:
-    """Rehearse the first run of a study and return it; what fails in another one is that run's failure.
+    """Rehearse the first run of a study and return it; an error in another run makes only that run fail.
 
     Raises
     ------
     ElasticError
         As `elastic.runs.setup.build_setup`; ModelError if no step can be taken, or no probe can be read within the
-        memory budget; ProtocolError if an axis is named like a variable: in a cube a name means one thing.
+        memory budget; ProtocolError if an axis has the name of a variable: names in a cube are unique.
     """
     forget_data()
     setup = rehearse_cell(protocol.cells[0].settings, device, allow)
@@ -38,9 +38,9 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> Se
 
 
 def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) -> Setup:
-    """Build one run, take one step, and ask its probes whether they can be read.
+    """Build one run, take one step, and check that its probes can be read.
 
-    An error of a model of the user's own is left to the run, which keeps its traceback.
+    An error of a user's model is left to the run, which stores its traceback.
     """
     setup = build_setup(settings, resolve_device(device or settings.training.device), tuple(allow))
     own = settings.model.name == "external"

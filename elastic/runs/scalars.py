@@ -1,4 +1,4 @@
-"""The variables of the group ``training``: what every epoch's record says of a training."""
+"""The variables of the group ``training``: scalars of training in the record of every epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.registry import registry
 #: Scores of each split.
 SCORES = ("loss", "accuracy")
 
-#: Name of the variable that says at which epochs the scores were evaluated, where that is not every one.
+#: Variable that shows at which epochs the scores were evaluated, if not at every epoch.
 EVALUATED = "scores_evaluated"
 
 _KNOWN = (
@@ -49,7 +49,7 @@ KNOWN: Mapping[str, Variable] = {
 
 
 def recorded(*, everywhere: bool) -> tuple[Variable, ...]:
-    """Return what elastic's own training records, that scores are evaluated after every epoch or not.
+    """Return the variables of elastic's own training, with scores evaluated after every epoch or not.
 
     >>> [variable.name for variable in recorded(everywhere=True)]
     ['loss', 'accuracy', 'objective', 'lr', 'gradient_norm']
@@ -64,22 +64,22 @@ def described(name: str) -> Variable:
 
 
 def training_values(scalars: Mapping[str, Any], splits: Sequence[str], *, evaluated: bool) -> dict[str, Any]:
-    """Return the scalars of one record as the variables of ``training``: numbers, or a number a split.
+    """Return the scalars of one record as the variables of ``training``: numbers, or one number per split.
 
     Parameters
     ----------
     scalars
         Numbers by name. ``loss`` and ``accuracy`` are numbers of the first split, or mappings by split;
-        ``train_loss``, ``test_accuracy``, … are those of one split. None is left out.
+        ``train_loss``, ``test_accuracy``, … are those of one split. None is skipped.
     splits
         Of the run, in the order of the dim.
     evaluated
-        Whether the loss and the accuracy are measured by the Recorder, so that they may not be given.
+        Whether the Recorder measures the loss and the accuracy, so that they must not be given.
 
     Raises
     ------
     StudyError
-        For a name that the cube uses otherwise, or a value that is no real number.
+        For a name with another meaning in the cube, or a value that is not a real number.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def training_values(scalars: Mapping[str, Any], splits: Sequence[str], *, evalua
 
 
 def is_diverged(scalars: Mapping[str, Any], splits: Sequence[str]) -> bool:
-    """Return whether a loss or the objective that was given is infinite or not a number, and not left out.
+    """Return whether a given loss or objective is infinite or not a number; skipped ones do not count.
 
     >>> is_diverged({"loss": {"train": float("inf")}}, ["train"]), is_diverged({"lr": float("nan")}, ["train"])
     (True, False)
@@ -128,7 +128,7 @@ def _check_name(name: str) -> None:
     if name in KNOWN:
         return
     if not re.fullmatch(r"(?!__)\w([\w .+@-]{0,98}[\w+@])?", name) or name == "zarr.json":
-        # The cube's files carry it: a slash would make a group of it.
+        # In the files of the cube a slash in the name would make a group.
         hint = re.sub(r"\W+", "_", name[:99]).strip("_") or "lr"
         raise StudyError(f"`{name}`", "be a name of letters, digits and _", repr(name), hint)
     if name in RESERVED or name in registry("metrics").names():

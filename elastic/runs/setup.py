@@ -29,16 +29,16 @@ from elastic.training import Randomness, Trainer, batches, build_objective, prob
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that a run trains and probes, built from its settings.
+    """All objects that a run trains and probes, built from its settings.
 
     Attributes
     ----------
     trainer
         Of the model, before its first epoch.
     subject, probes
-        What is probed, and by which probes.
+        Subject of the probes, and the probes.
     layout
-        What the run records.
+        Layout of the run.
     data_digest
         SHA-256 of the samples.
     """
@@ -61,12 +61,12 @@ def _prepared_data(canonical: str) -> Prepared:
 
 
 def prepared_data(data: Data) -> Prepared:
-    """Return the samples of a run; the last ones are kept, since the runs of a study mostly share their data."""
+    """Return the samples of a run; the last ones are cached, since the runs of a study mostly share their data."""
     return _prepared_data(data.model_dump_json())
 
 
 def forget_data() -> None:
-    """Keep no samples longer: before the next study a user may have changed the files."""
+    """Clear the cache of samples: before the next study a user may have changed the files."""
     _prepared_data.cache_clear()
 
 
@@ -76,7 +76,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
     Raises
     ------
     ElasticError
-        If the data are missing, the model does not fit them, an option has a value that makes no sense, …
+        If the data are missing, the model does not fit them, an option has an invalid value, …
     """
     settings = fill_in(settings)
     training, prepared = settings.training, prepared_data(settings.data)
@@ -103,13 +103,13 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
 
 
 def classifier_decay(trainer: Trainer) -> float:
-    """Return the λ that weighs on the last layer: its best weights are those of the ridge regression with this λ."""
+    """Return the λ of the last layer: its best weights are those of ridge regression with this λ."""
     classifier = trainer.model.last_weights()
     return trainer.objective.decay if classifier is None else trainer.objective.ridge(classifier.weight)
 
 
 def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
-    """Return how a trainer steps; the momentum is known of optimizers that step along a sum of gradients alone."""
+    """Return the stepping of a trainer; the momentum is known for optimizers that step along a sum of gradients."""
     entry = registry("optimizers").get(settings.optimizer.name)
     options = entry.complete(settings.optimizer.options)
     momentum = {"sgd": options.get("momentum"), "gradient_flow": 0.0}.get(settings.optimizer.name)
@@ -125,7 +125,7 @@ def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
 def build_trainer(
     settings: Settings, samples: Mapping[str, Samples], device: torch.device, dtype: torch.dtype, allow: tuple[str, ...]
 ) -> Trainer:
-    """Draw a model's weights from the run's seed, and set it before its data."""
+    """Build a trainer: a model with weights drawn from the run's seed, its objective and its optimizer."""
     randomness = Randomness(settings.seed, device)
     part, loss = samples["train"], build_loss(settings.loss.name, settings.loss.options)
     if loss.outputs is not None and len(part.classes) != loss.outputs + 1:
@@ -157,7 +157,7 @@ def build_trainer(
 
 
 def evaluation_schedule(settings: Settings) -> Callable[[int], bool]:
-    """Return which epochs a run's loss and accuracy are evaluated after; epoch 0 and the last are always among them."""
+    """Return after which epochs a run's loss and accuracy are evaluated; epoch 0 and the last are always included."""
     asked, epochs, at = settings.training.evaluate, settings.training.epochs, settings.probes.at
     if asked == "every":
         return lambda epoch: True
@@ -170,7 +170,7 @@ def evaluation_schedule(settings: Settings) -> Callable[[int], bool]:
 
 @torch.no_grad()
 def scale_weights(model: TappedModel, scale: float) -> None:
-    """Multiply all weights (arrays of two dims or more) by a factor; biases and gains of norms stay.
+    """Multiply all weights (arrays of two dims or more) by a factor; biases and norm gains are unchanged.
 
     >>> net = build_model("mlp", {"widths": [4]}, Task((3,), classes=2))
     >>> before = net.stages["logits"].weight.clone()
@@ -189,7 +189,7 @@ def _factor(schedule: Entry, options: Mapping[str, Any], epochs: int, epoch: int
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is the first GPU if there is one, else the CPU.
+    """Return the device with a name; ``auto`` is the first GPU if there is one, else the CPU.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:
-    """Return samples on a device, their inputs in the precision of training."""
+    """Copy samples to a device, with inputs in the precision of training."""
     fine, along = (None if held is None else held.to(device) for held in (part.fine_labels, part.geodesic))
     inputs, labels = part.inputs.to(device, dtype), part.labels.to(device)
     return replace(part, inputs=inputs, labels=labels, fine_labels=fine, geodesic=along)

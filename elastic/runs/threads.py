@@ -1,6 +1,6 @@
-"""CPU threads of a run: as many as its protocol states, so that its bits do not depend on the machine's cores.
+"""CPU threads of a run: the number in its protocol, so that its bits do not depend on the machine's cores.
 
-Sums over several threads are taken in parts, one a thread, and rounded differently for each number of parts.
+Sums over several threads are split into one part per thread, and their rounding depends on the number of parts.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let torch compute in a number of threads for the length of the block; then in as many as before.
+    """Set torch's number of threads within the block, and restore it afterwards.
 
-    The number overrides ``OMP_NUM_THREADS``, which torch reads once when it is imported. More threads than cores give
-    the bits of as many cores, slowly.
+    The number overrides ``OMP_NUM_THREADS``, which torch reads once on import. With more threads than cores the
+    bits are those of as many cores, computed slowly.
 
     Parameters
     ----------
     count
-        ``training.threads`` of a protocol; None leaves the number as it is.
+        ``training.threads`` of a protocol; None leaves the number unchanged.
 
     Examples
     --------

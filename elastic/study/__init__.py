@@ -1,4 +1,4 @@
-"""The study folder: what was asked, which runs have ended, and the cube. Reading it needs no torch."""
+"""The study folder: the protocol, the state of the runs, and the cube. Reading it needs no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.study.study_file import FACTS, PROTOCOL
 if TYPE_CHECKING:
     from elastic.study.study import Study, open_study
 
-#: Names that are loaded when they are first used: with them comes xarray, which a worker process does not need.
+#: Names imported on first use: they import xarray, which worker processes do not need.
 _OF_STUDY = ("Study", "open_study")
 
 __all__ = ["FACTS", "PROTOCOL", "RESULTS", "RUNS", "RunStatus", "Study", "open_study", "study_folder"]

@@ -1,13 +1,13 @@
-"""``claims_history.json``: when each set of claims was registered, and what of the study could be seen by then.
+"""``claims_history.json``: when each set of claims was registered, and which results existed at that time.
 
 Entries are only appended. An entry is one of four events:
 
 - ``claims``: claims were registered, with their digest, and how many runs had records;
 - ``verdicts``: verdicts were computed, on which seeds;
 - ``restart``: runs were dropped;
-- ``published``: the study was published first, for a study of which nothing else tells a time.
+- ``published``: first publication of a study without any other recorded time.
 
-The times are those of this machine's clock and prove nothing by themselves. A digest that was published elsewhere
+The times come from the clock of this machine and prove nothing by themselves. A digest published elsewhere before
 before the first run does.
 """
 
@@ -39,7 +39,7 @@ Entry = Mapping[str, Any]
 
 
 def claims_digest(claims: Iterable[Mapping[str, Any]]) -> str:
-    """Return the SHA-256 of claims, every option written out; it does not depend on the seeds or on other parts.
+    """Return the SHA-256 of claims with all options written out; it is independent of the seeds and other parts.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def read_history(folder: Path) -> tuple[Entry, ...]:
     Raises
     ------
     Damaged
-        If the file is not as it was written.
+        If the file is damaged.
     StudyError
         If it cannot be read.
     """
@@ -79,7 +79,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 def other_study(
     stored: Mapping[str, Any], name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None
 ) -> str:
-    """Return why a history is not that of a study; "" if it is, or nothing in it tells.
+    """Return why a history belongs to another study; "" if it belongs to this one, or contains no evidence.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def other_study(
     if stored.get("study") != name:
         return f"the history of the study {stored.get('study')!r}"
     known = [one for one in stored.get("entries", ()) if one.get("event") == CLAIMS]
-    # Whoever died before study.json was written has left an entry more.
+    # A process killed before it wrote study.json leaves an additional entry.
     digests = {(one.get("claims_digest"), one.get("study_digest")) for one in known}
     if known and (claims_digest(claims), study_digest) not in digests:
         return "claims that were registered for another study.json"
@@ -101,7 +101,7 @@ def other_study(
 def register_claims(
     folder: Path, name: str, claims: Sequence[Mapping[str, Any]], study_digest: str | None, axes: Mapping[str, Any]
 ) -> Entry | None:
-    """Append an entry for claims that are about to stand in study.json; the caller holds the study's lock.
+    """Append an entry for claims about to be written to study.json; the caller holds the study's lock.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def register_claims(
 
 
 def register_restart(folder: Path) -> None:
-    """Append an entry that says that the runs of a study are about to be dropped, if there are any."""
+    """Append an entry for a restart, which drops the runs of a study, if there are any."""
     with suppress(Damaged):
         before = read_history(folder)
         evidence = _evidence(folder, before)
@@ -154,7 +154,7 @@ def register_restart(folder: Path) -> None:
 
 
 def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any]) -> None:
-    """Append an entry for verdicts on these seeds, unless the last one is the same; nothing in a read-only folder."""
+    """Append an entry for verdicts on these seeds, unless it equals the last one; do nothing in a read-only folder."""
     asked = {"claims_digest": claims_digest(claims), "seeds": list(seeds)}
     with suppress(StudyError):
         before = read_history(folder)
@@ -166,7 +166,7 @@ def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: 
 
 
 def register_publication(folder: Path, name: str) -> None:
-    """Append an entry for the publication of a study whose history is empty; nothing in a read-only folder."""
+    """Append an entry for the publication of a study with an empty history; do nothing in a read-only folder."""
     with suppress(StudyError):
         if not read_history(folder):
             with study_lock(folder):
@@ -179,7 +179,7 @@ def write_history(folder: Path, name: str | None, entries: Sequence[Entry]) -> N
 
 
 def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:
-    """Return what of the study's numbers could be seen so far, also before its runs were dropped."""
+    """Return which results of the study existed so far, including those of runs dropped since."""
     runs = sorted((folder / RUNS).iterdir()) if (folder / RUNS).is_dir() else []
     begun = sum(bool(record_files(run / FOLDER)) for run in runs if (run / FOLDER).is_dir())
     seen = bool(read_manifest(folder)) or (folder / CHECKED).exists()

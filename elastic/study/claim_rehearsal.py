@@ -1,4 +1,4 @@
-"""Claims of a protocol held against the cube that its study will fill, before anything is trained or written."""
+"""Validation of a protocol's claims against the layout of the study's cube, before training or writing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from elastic.protocol.validation_errors import Problem
 from elastic.registry import registry
 from elastic.study.folders import RUNS
 
-#: What is told of a study with claims and one seed.
+#: Note on a study with claims and a single seed.
 ONE_SEED = "`axes.seed` has one seed: no claim can be supported or refuted; try seed: [0, 1, 2]"
 
 
@@ -32,7 +32,7 @@ def check_claims(
     device: str | None,
     known: Mapping[str, Layout] | None = None,
 ) -> list[str]:
-    """Refuse claims that name what the study will not have: a layer, class, epoch, split, axis, setting or variable.
+    """Refuse claims that name a layer, class, epoch, split, axis, setting or variable that the study will not have.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def check_claims(
     Returns
     -------
     list of str
-        What a user should know of claims that will be checked and cannot be decided: with one seed, or too few layers.
+        Notes on claims that cannot be decided: with one seed, or too few layers.
 
     Raises
     ------
     ProtocolError
-        For all claims that name what the study's cube will not have, each at its place in the file.
+        For all claims that name what the cube will not have, each with its place in the file.
     """
     if not protocol.claims:
         return []
@@ -68,14 +68,14 @@ def check_claims(
 
 
 def planned_cube(protocol: Protocol, layouts: Mapping[str, Layout]) -> xr.DataTree:
-    """Return the cube that the representatives of a study will fill, for one seed: seeds differ in numbers only."""
+    """Return the cube that the representatives of a study will fill, for one seed: seeds differ only in numbers."""
     seed = protocol.axes.seed[0]
     runs = [({**cell.coordinates, "seed": seed}, layouts.get(cell.digest)) for cell in representatives(protocol.cells)]
     return with_axes_along(outline(runs, {**protocol.axis_labels, "seed": [seed]}), protocol.grid.along)
 
 
 def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Problem], list[Problem]]:
-    """Return what is wrong with the claims of a protocol, and why others will not be decided, as with too few layers.
+    """Return the errors of a protocol's claims, and notes on claims that cannot be decided (too few layers).
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
 
 
 def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
-    """Return what is wrong with a split of the data on which no run measures collapse."""
+    """Return the error of a split on which no run measures collapse."""
     split = options.get("split")
     probed = [cell.settings.probes.collapse for cell in representatives(protocol.cells)]
     measured = {one for probe in probed if probe for one in probe.splits}
@@ -119,17 +119,17 @@ def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[st
 
 
 def _without_split(cube: xr.DataTree, options: Mapping[str, Any]) -> str | None:
-    """Return which variable of the elasticity or weights a claim is about; None if it is about none."""
+    """Return the variable of elasticity or weights that a claim uses; None if it uses none."""
     about = {value for key in ("metric", "variable") if isinstance(value := options.get(key), str)}
     groups = [node for name, node in cube.children.items() if name not in ("collapse", "training")]
     return next((str(name) for node in groups for name in node.data_vars if name in about), None)
 
 
 def _recorded(protocol: Protocol, folder: Path) -> dict[str, Layout]:
-    """Return the layouts of the runs that have begun, as far as they can be read."""
+    """Return the layouts of the runs that have started, as far as they can be read."""
     found = {}
     for cell in representatives(protocol.cells) if (folder / RUNS).is_dir() else ():
-        with suppress(ElasticError):  # what is damaged is told when the run is resumed
+        with suppress(ElasticError):  # resuming the run reports damaged files
             if layout := read_layout(folder / RUNS / cell.digest):
                 found[cell.digest] = layout
     return found

@@ -1,4 +1,4 @@
-"""Which claims of a study stood before training, and which were added, changed or withdrawn after it was seen."""
+"""Which claims of a study were registered before training, and which were added, changed or withdrawn later."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Standing:
     digest
         SHA-256 of the claims as they are now (`elastic.study.claim_history.claims_digest`).
     registered
-        When the present set of claims was registered first, by the clock of the machine; "" if that is not recorded.
+        When the present set of claims was first registered, by the clock of the machine; "" if not recorded.
     claims
         For each claim one of "before training", "during training", "after a cube was seen" and "not recorded".
     changed
-        For each claim whether an earlier form of it, with other options, stood before.
+        For each claim whether an earlier version of it, with other options, was registered before.
     withdrawn
-        Claims that stood before training and are not claimed any more.
+        Claims registered before training and withdrawn since.
     seeds_at_first_verdict
-        Seeds on which the first verdicts were computed; None if there were none, or that is not recorded.
+        Seeds of the first verdicts; None if there were none, or that is not recorded.
     seeds_added, seeds_dropped
-        Seeds that the study has now and had not at its first verdict, and the other way round.
+        Seeds added since the first verdict, and seeds removed since.
     verdicts
-        How often verdicts were computed on other seeds or claims than the time before.
+        How often verdicts were computed on other seeds or claims than before.
     note
-        Why nothing is known; "" if it is.
+        Why the history is not available; "" if it is.
     """
 
     digest: str
@@ -64,22 +64,22 @@ class Standing:
 
     @property
     def frozen(self) -> bool:
-        """Whether every claim stood before training, none was withdrawn, and no seed was added after a verdict."""
+        """Whether all claims stood before training, none was withdrawn, and no seed was added after a verdict."""
         stood = all(one == BEFORE for one in self.claims)
         return stood and not (self.withdrawn or self.seeds_added or self.seeds_dropped or self.note)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the standing as plain data."""
+        """Return the registration of the claims as plain data."""
         return {**asdict(self), "frozen": self.frozen}
 
     def late(self, number: int) -> str:
-        """Return how a claim came later than training; "" if it stood before, or nothing tells."""
+        """Return how a claim was registered after training began; "" if before, or if that is not recorded."""
         if self.claims[number] in (BEFORE, UNKNOWN):
             return ""
         return f"{'changed' if self.changed[number] else 'added'} {self.claims[number]}: exploratory"
 
     def lines(self) -> list[str]:
-        """Return what a reader of verdicts has to know, a sentence a line."""
+        """Return what qualifies the verdicts, one sentence per line."""
         counts = {one: self.claims.count(one) for one in (BEFORE, DURING, AFTER, UNKNOWN) if one in self.claims}
         found = [f"{_of(count, len(self.claims))} {_PHRASES[one]}" for one, count in counts.items()]
         if any(self.changed):
@@ -113,7 +113,7 @@ def _of_seeds(standing: Standing) -> list[str]:
 
 
 def registration_note(entry: Entry) -> str:
-    """Return what a user should know when claims are registered: their digest, which can be published elsewhere."""
+    """Return the note on registered claims: their digest, which can be published elsewhere."""
     count = len(entry["claims"])
     told = f"{count} {'claim' if count == 1 else 'claims'} registered"
     if entry["cube_seen"]:
@@ -126,7 +126,7 @@ def registration_note(entry: Entry) -> str:
 
 
 def standing_of(study: Study) -> Standing:
-    """Return when the claims of a study were registered; a damaged history is a reason not to know, no error."""
+    """Return when the claims of a study were registered; with a damaged history, ``note`` has the reason."""
     claims = list(study.facts["protocol"].get("claims") or ())
     seeds = study.facts["axes"].get("seed") or ()
     try:
@@ -138,7 +138,7 @@ def standing_of(study: Study) -> Standing:
 def standing(
     history: Sequence[Entry], claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any], note: str = ""
 ) -> Standing:
-    """Return the standing of claims, given the history of their study.
+    """Return when claims were registered, given the history of their study.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def standing(
 
 
 def _when(history: Sequence[Entry], claim: Mapping[str, Any]) -> str:
-    """Return what was there when a claim was registered first."""
+    """Return which results existed when a claim was first registered."""
     wanted = digest(dict(claim))
     for place, entry in enumerate(history):
         if entry["event"] != CLAIMS or wanted not in (digest(one) for one in entry["claims"]):
@@ -194,7 +194,7 @@ def _when(history: Sequence[Entry], claim: Mapping[str, Any]) -> str:
 
 
 def _is_changed(registered: Sequence[Entry], claim: Mapping[str, Any], now: set[str]) -> bool:
-    """Return whether another form of a claim stood before it, and stands no more."""
+    """Return whether another version of a claim was registered before it and is no longer claimed."""
     wanted = digest(dict(claim))
     first = next((place for place, one in enumerate(registered) if wanted in map(digest, one["claims"])), None)
     earlier = [one for entry in registered[: first or 0] for one in entry["claims"]]
@@ -204,7 +204,7 @@ def _is_changed(registered: Sequence[Entry], claim: Mapping[str, Any], now: set[
 def _withdrawn(
     history: Sequence[Entry], claims: Sequence[Mapping[str, Any]], changed: Sequence[bool]
 ) -> list[Mapping[str, Any]]:
-    """Return the claims that stood before training and are neither claimed now nor changed into one that is."""
+    """Return the claims registered before training that are neither claimed now nor changed into one that is."""
     now = {digest(dict(claim)) for claim in claims}
     changes = Counter(str(claim.get("name")) for claim, is_changed in zip(claims, changed, strict=True) if is_changed)
     found: dict[str, Mapping[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Several studies as one cube: networks of different depths side by side, or more seeds of one study."""
+"""Several studies combined into one cube: networks of different depths, or more seeds of one study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from elastic.errors import StudyError
 from elastic.study.cube_attributes import EXCLUDED
 from elastic.study.study import Study, open_study
 
-#: What `combine` takes as one study.
+#: Types that `combine` accepts as one study.
 Combinable = Study | xr.DataTree | str | os.PathLike[str]
 
 
@@ -31,12 +31,12 @@ def combine(
     dim: str = "study",
     labels: Sequence[Label] | None = None,
 ) -> xr.DataTree:
-    """Return the cubes of several studies as one, along a new axis or along one that all have.
+    """Combine the cubes of several studies into one, along a new axis or along one that all have.
 
-    Layers stay in the order of depth, whatever the depths of the networks; a layer, epoch, class or variable that a
-    study does not have is NaN there, and its ``status`` 0 (missing). Epoch −1 is the last of all: a study that ended
-    before has no number there. The result is a cube as any other: ``.elastic`` analyses it, the new axis is one of its
-    axes, and ``to_zarr`` writes it. It holds all numbers in memory.
+    Layers are ordered by depth, whatever the depths of the networks; a layer, epoch, class or variable that a
+    study does not have is NaN, with ``status`` 0 (missing). Epoch −1 is the last epoch of all studies: one that ended
+    earlier has no number there. The result is a cube like any other: ``.elastic`` analyses it, the new axis is one of
+    its axes, and ``to_zarr`` writes it. All numbers are held in memory.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def combine(
         Name of the new axis. If every study has an axis of this name ("seed"), the cubes are joined along it instead,
         and must differ in its labels.
     labels
-        Along the new axis, one a study: texts or numbers. By default the studies' names.
+        Along the new axis, one per study: strings or numbers. By default the names of the studies.
 
     Returns
     -------
@@ -58,8 +58,8 @@ def combine(
     Raises
     ------
     StudyError
-        If there are fewer than two, or two of one label; if an axis is not in all of them, or has another meaning, or
-        a label of it another value; if a variable has other dims or units.
+        If there are fewer than two, or duplicate labels; if an axis is not in all of them, or has another meaning, or
+        one of its labels has another value; if a variable has other dims or units.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def combine(
 
 
 def _given(studies: Any, labels: Any) -> tuple[list[Any], list[Label] | None]:
-    """Return the studies and their labels, checked in number and type."""
+    """Return the studies and their labels, after validating their number and type."""
     if isinstance(studies, Mapping) and not isinstance(studies, xr.DataTree):
         if labels is not None:
             raise StudyError("`labels`", "be left out with a mapping", repr(labels), "a list of studies")
@@ -131,7 +131,7 @@ def _cube(one: Any, place: int) -> xr.DataTree:
 
 
 def _different(names: Sequence[str]) -> list[str]:
-    """Return the names of the studies, by which the new axis labels them."""
+    """Return the names of the studies, which label the new axis."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         found = f"{names.count(twice)} named {twice!r}"
@@ -140,7 +140,7 @@ def _different(names: Sequence[str]) -> list[str]:
 
 
 def _check_meaning(cubes: Sequence[xr.DataTree], names: Sequence[str]) -> None:
-    """Raise if an axis sets another part of the protocol in two studies, or if one label stands for two values."""
+    """Raise if an axis sets different parts of the protocol in two studies, or if one label has two values."""
     known: dict[str, tuple[str, Any]] = {}
     labelled: dict[tuple[str, str], tuple[str, Any]] = {}
     for cube, name in zip(cubes, names, strict=True):
@@ -164,7 +164,7 @@ def _check_meaning(cubes: Sequence[xr.DataTree], names: Sequence[str]) -> None:
 
 
 def _attributes(whole: xr.DataTree, cubes: Sequence[xr.DataTree], names: Sequence[str]) -> dict[str, Any]:
-    """Return the attributes of the root: those in which all studies agree, and which studies these are."""
+    """Return the attributes of the root: those that all studies share, and the list of the studies."""
     first, *others = (cube.attrs for cube in cubes)
     agreed = {k: v for k, v in first.items() if all(k in o and np.array_equal(o[k], v) for o in others)}
     facts = {
@@ -187,7 +187,7 @@ def _attributes(whole: xr.DataTree, cubes: Sequence[xr.DataTree], names: Sequenc
 
 
 def _excluded(whole: xr.DataTree) -> dict[str, str]:
-    """Return what the root says of settings that no run of any study has, nothing where there are none."""
+    """Return the attribute of the root for settings that no run of any study has; empty if there are none."""
     status = whole[TRAINING].dataset[STATUS]
     axes = [str(dim) for dim in status.dims if dim not in ("epoch", "seed")]
     absent = (status == Status.MISSING).all([d for d in status.dims if d not in axes])

@@ -1,4 +1,4 @@
-"""Which runs a sealed cube holds: every run that the study lists, except for those that a user leaves out."""
+"""Which runs a sealed cube contains: all runs of the study except those that the user leaves out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Protocol
 
 from elastic.errors import StudyError
 
-#: A run that is left out: the name of its folder, or values on some axes, which every run that has them matches.
+#: A run to leave out: the name of its folder, or labels on some axes, which match every run that has them.
 Selected = str | Mapping[str, Any]
 
 
 class Progress(Protocol):
-    """How far a run is, as `elastic.study.RunStatus` tells it."""
+    """Interface of `elastic.study.RunStatus`: the progress of a run."""
 
     @property
     def coordinates(self) -> Mapping[str, Any]:
-        """Its values on the axes."""
+        """Its labels on the axes."""
 
     @property
     def cell(self) -> str:
@@ -25,11 +25,11 @@ class Progress(Protocol):
 
     @property
     def state(self) -> str:
-        """What it is at."""
+        """State of the run."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the run has ended."""
 
 
 def named(coordinates: Mapping[str, Any]) -> str:
@@ -42,21 +42,21 @@ def named(coordinates: Mapping[str, Any]) -> str:
 
 
 def selected(runs: Sequence[Mapping[str, Any]], leaving_out: Iterable[Selected], folder: Path) -> list[str]:
-    """Return the folders' names of the runs that are left out, in the order of the study.
+    """Return the folder names of the runs to leave out, in the order of the study.
 
     Parameters
     ----------
     runs
         The study's cells, with ``coordinates`` and ``digest``.
     leaving_out
-        Names of folders, or values on some axes.
+        Names of folders, or labels on some axes.
     folder
         Of the study, for messages.
 
     Raises
     ------
     StudyError
-        If no run is of one of these.
+        If one of these matches no run.
 
     Examples
     --------
@@ -76,14 +76,14 @@ def selected(runs: Sequence[Mapping[str, Any]], leaving_out: Iterable[Selected],
 
 
 def check_ended(runs: Iterable[Progress], left_out: Collection[str], folder: Path) -> None:
-    """Refuse to seal while a run has not ended that is not left out.
+    """Refuse to seal while a run that is not left out has not ended.
 
     Parameters
     ----------
     runs
-        How far each run of the study is.
+        Progress of each run of the study.
     left_out
-        Names of the folders of those that are left out.
+        Folder names of the runs that are left out.
     folder
         Of the study, for messages.
 

@@ -1,4 +1,4 @@
-"""Founding a study: its folder, what is asked in it, and what may change when it is taken up again."""
+"""Creation of a study: its folder, its description, and what may change when it is opened for another run."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from elastic.study.study_file import FACTS, PROTOCOL, is_of
 def make_study(
     folder: Path, protocol: Protocol, *, restart: bool = False, note: Callable[[str], None] = lambda _: None
 ) -> Study:
-    """Make a study's folder, or take up the one that is there.
+    """Create the folder of a study, or open the existing one.
 
     Parameters
     ----------
     folder
-        Made where it is missing.
+        Created if missing.
     protocol
-        What is asked. A study that is there already may differ in its axes and in words, and may end earlier
-        (`elastic.study.growth`): its runs are kept. A damaged study.json of the same protocol is written anew.
+        Protocol to run. That of an existing study may differ in its axes and in text, and may end earlier
+        (`elastic.study.growth`): its runs are kept. A damaged study.json of the same protocol is rewritten.
     restart
-        Whether to drop all runs that are there first.
+        Whether to drop all existing runs first.
     note
-        Is told of a study.json that is written anew, and of runs that go on to a later end.
+        Receives messages about a rewritten study.json, and about runs extended to a later end.
 
     Raises
     ------
     StudyError
-        If the folder holds a study that asked something else, or cannot be written.
+        If the folder holds a study of another protocol, or cannot be written.
     Damaged
-        If study.json cannot be told to be of this protocol, or protocol.yaml is not as it was written.
+        If a damaged study.json cannot be attributed to this protocol, or protocol.yaml is damaged.
     RunBusy
-        If runs are to be dropped that another process owns.
+        If another process owns a run that is to be dropped.
     """
     check_not_recorded(folder)
     remove_discarded(folder)
@@ -72,13 +72,13 @@ def make_study(
 
 
 def _growing_from(folder: Path, protocol: Protocol) -> dict[str, Any] | None:
-    """Return the canonical protocol of the study in a folder, if it ends at another epoch than the one asked."""
+    """Return the canonical protocol of the study in a folder, if it ends at another epoch than the requested one."""
     begun = protocol_of(folder, unless=protocol.digest)
     return begun if begun and begun["training"]["epochs"] != protocol.training.epochs else None
 
 
 def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lambda _: None) -> Study | None:
-    """Return the study in a folder if it is of a protocol, None if it is to be written (for the first time, or anew).
+    """Return the study in a folder if it is of a protocol, None if it has to be written (for the first time, or again).
 
     Raises
     ------
@@ -104,20 +104,20 @@ def taken_up(folder: Path, protocol: Protocol, note: Callable[[str], None] = lam
 
 
 def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
-    """Return the canonical protocol of the study that a folder holds.
+    """Return the canonical protocol of the study in a folder.
 
-    None if there is none, it has the digest ``unless``, or it cannot be taken up at all (`make_study` tells why).
+    None if there is none, it has the digest ``unless``, or it cannot be opened (`make_study` reports why).
 
     Raises
     ------
     StudyError
-        If a later release wrote what this one does not know.
+        If a later release wrote something that this release does not support.
     """
     try:
         study = Study(folder) if (folder / FACTS).exists() else None
         if study is None or study.recorded or study.digest == unless:
             return None
-        _ = study.protocol  # this release knows all of it
+        _ = study.protocol  # this release supports all of it
     except Damaged:
         return None
     return dict(study.facts["protocol"])
@@ -125,7 +125,7 @@ def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
 
 def _check_same_question(study: Study, asked: Protocol) -> None:
     begun = study.facts["protocol"]
-    # Options that one of them leaves out are compared by what they mean.
+    # Options that one of them omits are compared by their defaults.
     different = fixed_differences(written_out(begun), written_out(asked.canonical()))
     if [line.partition(":")[0] for line in different] == [EPOCHS]:
         check_growth(study.folder, begun, asked, different[0])
@@ -140,7 +140,7 @@ def _check_same_question(study: Study, asked: Protocol) -> None:
 
 
 def shown(lines: Sequence[str], limit: int = 3) -> str:
-    """Return the first few of many lines, and how many more there are.
+    """Return the first few of many lines, and the number of the others.
 
     >>> shown(["a", "b", "c"], limit=2)
     'a; b; and 1 more'

@@ -1,4 +1,4 @@
-"""What the root of a study's cube says: what was asked, what it was made with, and which runs it lacks."""
+"""Attributes of the root of a study's cube: the protocol, versions, and the runs that are left out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from elastic.cube.names import HOW_TO_OPEN
 from elastic.study.completeness import named
 from elastic.study.recorded import MARK
 
-#: Name of the attribute that tells which runs a cube lacks.
+#: Attribute that lists the runs that a cube leaves out.
 LEFT_OUT = "left_out"
 
-#: Name of the attribute that tells which places of the grid the protocol leaves out.
+#: Attribute that lists the points of the grid that the protocol excludes.
 EXCLUDED = "excluded"
 
 
@@ -25,11 +25,11 @@ def cube_attributes(
     Parameters
     ----------
     facts
-        What the study knows of itself: name and title, digest, axes, provenance, and its protocol or settings.
+        Description of the study: name and title, digest, axes, provenance, and its protocol or settings.
     data_digests
         Of the data of its runs.
     absent
-        Cells of which the cube holds nothing.
+        Cells without data in the cube.
     """
     protocol = facts["protocol"]
     return {
@@ -47,14 +47,14 @@ def cube_attributes(
 
 
 def axes_along(facts: Mapping[str, Any]) -> dict[str, tuple[str, list[Any]]]:
-    """Return the axes of a study that vary together, each with the dim that it lies along and its labels there."""
+    """Return the axes of a study that vary together, each with its dim and its labels along it."""
     protocol = facts["protocol"]
     together = {} if MARK in facts else protocol.get("together", {})
     return {name: (dim, protocol["axes"][name]["labels"]) for dim, group in together.items() for name in group["axes"]}
 
 
 def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what the cube's root says of cells that are left out of it, nothing where there are none.
+    """Return the attribute for cells that are left out; empty if there are none.
 
     >>> of_absent([{"coordinates": {"seed": 1}}, {"coordinates": {"seed": 2}}]), of_absent([])
     ({'left_out': 'seed=1; seed=2'}, {})
@@ -64,14 +64,14 @@ def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the cube's root says of places in the product of its dims that the protocol leaves out."""
+    """Return the attribute for points in the product of the dims that the protocol excludes."""
     conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
     told = [named({name: ", ".join(map(str, labels)) for name, labels in one.items()}) for one in conditions]
     return {EXCLUDED: "; ".join(told)} if told else {}
 
 
 def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the cube's root says of where the runs come from."""
+    """Return the attributes for the origin of the runs."""
     if MARK in facts:
         settings = facts["protocol"]["settings"]
         said = {"features": settings["features"]} if "features" in settings else {}  # from 0.2 on

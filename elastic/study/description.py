@@ -1,4 +1,4 @@
-"""study.json and protocol.yaml of a protocol: what both hold, and in which order they are written."""
+"""study.json and protocol.yaml of a protocol: their contents, and the order in which they are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.study.study_file import FORMER, PROTOCOL, write_facts
 
 
 def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
-    """Return what study.json of a protocol holds; text and versions are those of the sealed cube, if it is its."""
+    """Return the contents of study.json for a protocol, with text and versions of its sealed cube if there is one."""
     text, made_with = sealed_facts(folder, protocol.digest) or (protocol.text, provenance())
     return {
         "protocol": protocol.canonical(),
@@ -29,8 +29,8 @@ def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
 def write_description(folder: Path, protocol: Protocol) -> None:
     """Write study.json and protocol.yaml.
 
-    A former protocol.yaml is moved aside first and removed last. Whoever dies on the way leaves no protocol.yaml, never
-    that of another study.json, and `FORMER` tells that the new one is not written yet.
+    A former protocol.yaml is moved aside first and removed last. A process killed in between leaves no protocol.yaml,
+    never that of another study.json; `FORMER` then shows that the new one has not been written yet.
     """
     facts = description(folder, protocol)
     with translate_os_errors(folder / PROTOCOL):

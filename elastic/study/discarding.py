@@ -1,4 +1,4 @@
-"""Dropping the runs of a study, at once or not at all, and what killed processes left of it."""
+"""Removal of the runs of a study, all or none, and of what killed processes left behind."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from elastic.study.folders import RUNS
 from elastic.study.recorded import MARK, RUN
 from elastic.study.study_file import FACTS
 
-#: Folder of runs that are being dropped, in that of the study.
+#: Folder, in that of the study, of runs that are being dropped.
 DISCARDED = ".discarded"
 
 
 def discard_runs(folder: Path) -> None:
-    """Remove the runs and the cube of a study, nothing else of its folder (and nothing of one that is no study).
+    """Remove the runs and the cube of a study, and nothing else of its folder; do nothing if it is no study.
 
     Raises
     ------
     StudyError
-        If the study was recorded by training loops, which no protocol brings back.
+        If training loops recorded the study: no protocol can run it again.
     RunBusy
-        If another process owns one of the runs; then none is removed.
+        If another process owns one of the runs; then nothing is removed.
     StudyError
         If the folder cannot be written.
     """
@@ -37,12 +37,12 @@ def discard_runs(folder: Path) -> None:
     with translate_os_errors(folder), ExitStack() as owned:
         for run in sorted((folder / RUNS).glob("*/")):
             owned.enter_context(run_lock(run))
-        withdraw_store(folder)  # never deleted: whoever has the cube open would read NaN
+        withdraw_store(folder)  # never deleted: processes that have opened the cube would read NaN
         if (folder / RUNS).is_dir():
             remove_discarded(folder)
             (folder / RUNS).replace(folder / DISCARDED)  # at once: half a run cannot be resumed
             sync_folder(folder)
-        (folder / FACTS).unlink(missing_ok=True)  # the study is one until all else is gone
+        (folder / FACTS).unlink(missing_ok=True)  # last: the folder is a study until all else is removed
     remove_discarded(folder)
 
 
@@ -56,7 +56,7 @@ def remove_discarded(folder: Path) -> None:
 
 
 def check_not_recorded(folder: Path) -> None:
-    """Raise a StudyError if training loops recorded the study in a folder, or runs whose study.json does not tell."""
+    """Raise a StudyError if training loops recorded the study in a folder, or runs without a readable study.json."""
     try:
         recorded = MARK in json.loads(read_regular(folder / FACTS))
     except (OSError, ValueError, TypeError):

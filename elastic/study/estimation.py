@@ -1,4 +1,4 @@
-"""Time and disk of the runs that are left, from the cost of one run of each kind."""
+"""Estimated time and disk space of the remaining runs, from the cost of one run of each kind."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from elastic.study.run_status import RunStatus
 if TYPE_CHECKING:
     from elastic.runs.measuring import Cost
 
-#: Bytes of a run on the disk beside its numbers and weights: its layout, the heads of its arrays, what blocks leave.
+#: Bytes on disk of a run beside its numbers and weights: layout, array headers, unused parts of blocks.
 RUN_BYTES = 50_000
 
-#: Runs that have not ended, with how far they are.
+#: Runs that have not ended, with their progress.
 Open = Sequence[tuple[Cell, RunStatus]]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What all runs that are left take.
+    """Estimated cost of all remaining runs.
 
     Attributes
     ----------
     kinds
-        Of these runs.
+        Of the remaining runs.
     seconds
-        Of each run, kind by kind.
+        Of each run, ordered by kind.
     disk_bytes, memory_bytes
-        Of all of them, and of the process of one.
+        Of all runs, and of the process of one run.
     """
 
     kinds: tuple[Kind, ...]
@@ -44,7 +44,7 @@ class Estimate:
 
 
 def estimated(left: Open, device: str | None, allow: Sequence[str], budget: float) -> Estimate:
-    """Measure runs until a budget of seconds is spent, and return what all that are left take."""
+    """Measure runs until a budget of seconds is spent, and estimate the cost of all remaining runs."""
     if not left:
         return Estimate((), (), 0, 0)
     groups = kinds_of(left)
@@ -61,7 +61,7 @@ def estimated(left: Open, device: str | None, allow: Sequence[str], budget: floa
 
 
 def kinds_of(left: Open) -> list[Open]:
-    """Return runs in groups that take the same, in the order of their first."""
+    """Group runs of equal cost, in the order of their first run."""
     groups: dict[str, list[tuple[Cell, RunStatus]]] = {}
     for cell, found in left:
         groups.setdefault(_decides_cost(cell), []).append((cell, found))
@@ -69,7 +69,7 @@ def kinds_of(left: Open) -> list[Open]:
 
 
 def _decides_cost(cell: Cell) -> str:
-    """Return the part of a run's settings on which the cost of an epoch and of a probe depends."""
+    """Return the settings of a run that determine the cost of an epoch and of a probe."""
     settings = cell.settings.canonical()
     for name in ("optimizer", "loss"):
         settings[name] = {k: v for k, v in settings[name].items() if isinstance(v, str)}
@@ -96,7 +96,7 @@ def costs_of(groups: Sequence[Open], device: str | None, allow: Sequence[str], b
 
 
 def seconds_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> Iterator[float]:
-    """Yield the seconds that each run of a kind has left."""
+    """Yield the remaining seconds of each run of a kind."""
     for cell, found in group:
         each = [_left_of(cell, found, one) for one in ([cost] if cost else known)]
         yield sum(each) / len(each)
@@ -113,7 +113,7 @@ def _left_of(cell: Cell, found: RunStatus, cost: Cost) -> float:
 
 
 def bytes_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> float:
-    """Return the bytes of the runs of a kind: journal and checkpoint, and the journal's numbers again in the cube."""
+    """Return the bytes of the runs of a kind: journal, checkpoint, and a second copy of the numbers in the cube."""
     total = 0.0
     for cell, _ in group:
         epochs, probes = cell.settings.training.epochs + 1, len(probed(cell.settings, cell.settings.training.epochs))
@@ -126,7 +126,7 @@ def bytes_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> float:
 
 
 def parallel_seconds(times: Sequence[float], workers: int) -> float:
-    """Return the seconds until all runs have ended, given out one after the other to the first free worker.
+    """Return the seconds until all runs have ended, each assigned to the first free worker.
 
     >>> parallel_seconds([4.0, 2.0, 1.0], 1), parallel_seconds([4.0, 2.0, 1.0], 2) - START
     (7.0, 4.0)

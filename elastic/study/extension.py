@@ -1,4 +1,4 @@
-"""What may change of a protocol without making another study of it."""
+"""What may change in a protocol of an existing study."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from elastic.protocol.canonical import explain_difference
 
-#: Parts of a protocol that may change without making another study of it: runs are kept, new ones are added.
+#: Parts of a protocol that may change in an existing study: its runs are kept, new ones are added.
 EXTENSIBLE = ("axes", "together", "exclude", "claims", "cites", "question", "title")
 
 
 def fixed_differences(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return where two canonical protocols differ in what is the same for all runs that a study may ever have.
+    """Return where two canonical protocols differ in parts that must be the same for all runs of a study.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def _paths_of_axes(axes: Mapping[str, Any]) -> set[tuple[str, ...]]:
 
 
 def _is_fixed(path: Sequence[str], set_by_axes: Collection[tuple[str, ...]]) -> bool:
-    """Return whether a part of a protocol is the same for all runs that a study may ever have.
+    """Return whether a part of a protocol must be the same for all runs of a study.
 
     The sections of a canonical protocol are those of its first run: what an axis sets changes with the first value.
     """

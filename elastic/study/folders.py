@@ -1,4 +1,4 @@
-"""Where studies lie, and the runs in them."""
+"""Folders of studies and of their runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from elastic.study.study_file import FACTS
 
-#: Where studies lie unless told otherwise.
+#: Default folder of studies.
 RESULTS = Path("results")
 
 #: Folder of the runs, in that of their study.
@@ -14,7 +14,7 @@ RUNS = "runs"
 
 
 def study_folder(path: Path | str) -> Path:
-    """Return the folder of a study that is given by its folder, or by its name under ``results``; it need not exist."""
+    """Return the folder of a study, given its folder or its name under ``results``; it need not exist."""
     folder = Path(path)
     named = RESULTS / folder
     if (folder / FACTS).exists() or not named.is_dir():

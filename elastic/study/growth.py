@@ -1,8 +1,8 @@
-"""More epochs for a study that is there: its runs go on from their checkpoints to the new end.
+"""More epochs for an existing study: its runs resume from their checkpoints to the new end.
 
-That gives the numbers of a study that was run to the new end at once only where nothing depends on the end: the
-learning rate is constant, and the epochs that were probed are those that the new end asks for. The end itself is always
-probed; where the new schedule does not probe the former end, its record keeps what is recorded at every epoch.
+The numbers equal those of a study run to the new end at once only if nothing depends on the end: the learning rate
+is constant, and the probed epochs are those of the new end's schedule. The end itself is always
+probed; if the new schedule does not probe the former end, its record keeps what is recorded at every epoch.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from elastic.cube.report_file import UNDER_WAY
 from elastic.errors import ElasticError, StudyError
 from elastic.protocol import Cell, Protocol, Settings
 
-#: What differs between the protocols of a study and of the same with more epochs.
+#: Path of the difference between the protocols of a study and of the same study with more epochs.
 EPOCHS = "training.epochs"
 
 CHECKPOINT = "checkpoint.pt"
 
-#: Folder of a run that is being written with more epochs, in that of the study.
+#: Folder, in that of the study, of a run that is being written with more epochs.
 GROWING = ".growing"
 
 
 def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, difference: str) -> None:
-    """Refuse an end of training that would change what was recorded.
+    """Refuse a new end of training that would change existing records.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, differ
     begun
         Its canonical protocol, which differs from ``asked`` in ``training.epochs``.
     asked
-        The protocol that is to be run in it.
+        The protocol to run in it.
     difference
-        Both ends, in words.
+        Both ends, as text.
 
     Raises
     ------
     StudyError
-        If the new end is not later, the learning rate depends on it, or the epochs that are probed do.
+        If the new end is not later, or the learning rate or the probed epochs depend on it.
     """
     hint = f"another name (--set name={asked.name}-2) or folder (--out DIR): the runs of this study are kept"
 
@@ -71,9 +71,9 @@ def check_growth(folder: Path, begun: Mapping[str, Any], asked: Protocol, differ
 
 
 def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
-    """Let each run that has begun be one of the new protocol's, and return how many there are.
+    """Turn each run that has started into one of the new protocol, and return the number of these runs.
 
-    The run's former folder stays until `drop_grown` removes it, so that whoever dies on the way loses nothing.
+    The run's former folder stays until `drop_grown` removes it, so that a killed process loses nothing.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def grow(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> int:
 
 
 def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
-    """Remove the former folders of runs that have grown; what cannot be removed stays, and is of no study."""
+    """Remove the former folders of extended runs; those that cannot be removed belong to no study."""
     for before, after in pairs(begun, asked):
         if (runs / after.digest / CHECKPOINT).exists() and (runs / before.digest).is_dir():
             with suppress(ElasticError, OSError), run_lock(runs / before.digest):
@@ -101,7 +101,7 @@ def drop_grown(runs: Path, begun: Mapping[str, Any], asked: Protocol) -> None:
 
 
 def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cell]]:
-    """Yield each cell as it was named with the former end, and as it is now; none whose end an axis sets."""
+    """Yield each cell with its names for the former and the new end; none if an axis sets the end."""
     canonical = asked.canonical()
     canonical["training"] = {**canonical["training"], "epochs": begun["training"]["epochs"]}
     names = {cell.digest for cell in asked.cells}
@@ -111,16 +111,16 @@ def pairs(begun: Mapping[str, Any], asked: Protocol) -> Iterator[tuple[Cell, Cel
 
 
 def remove_growing(folder: Path) -> None:
-    """Remove the run that a process was writing with more epochs when it was killed."""
+    """Remove the run that a killed process was writing with more epochs."""
     if (folder / GROWING).exists():
         with study_lock(folder), suppress(FileNotFoundError):
             shutil.rmtree(folder / GROWING)
 
 
 def _grow_run(runs: Path, before: Cell, after: Cell) -> bool:
-    """Write a run's records and checkpoint as those of a cell with more epochs, in a folder that then takes its place.
+    """Write a run's records and checkpoint as those of a cell with more epochs, in a folder that then replaces it.
 
-    The caller holds the study's lock: nobody else writes the new run.
+    The caller holds the study's lock: no other process writes the new run.
     """
     source, target = runs / before.digest, runs / after.digest
     if not (source / CHECKPOINT).exists() or (target / CHECKPOINT).exists():
@@ -161,13 +161,13 @@ def _write_grown(source: Path, target: Path, before: Cell, after: Cell) -> bool:
 
 
 def _as_recorded(record: Mapping[str, Any], whole: bool) -> dict[str, Any]:
-    """Return what a record holds at an epoch that is probed, or is not."""
+    """Return the part of a record that an epoch has, probed or not."""
     kept = (name for name in record if whole or name == "status" or name.startswith(f"{TRAINING}/"))
     return {name: record[name] for name in kept}
 
 
 def probed(settings: Settings, epochs: int) -> list[int]:
-    """Return the epochs that a run is probed at if it ends after so many."""
+    """Return the probed epochs of a run with this many epochs."""
     from elastic.protocol.later_components import options_of
     from elastic.training.probe_schedules import probed_epochs
 

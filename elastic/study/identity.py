@@ -1,7 +1,7 @@
-"""What follows from a study's canonical protocol: its digest, its axes and its cells, derived from it and compared.
+"""What follows from a study's canonical protocol: its digest, axes and cells, derived from it and compared.
 
-Cells name the folders of runs. Read from a file they could be exchanged, and the numbers of one run would stand under
-the labels of another; derived from the protocol they cannot.
+Cells name the folders of runs. If they were read from a file they could be exchanged, and the numbers of one run would
+get the labels of another; derived from the protocol they cannot.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from elastic.protocol.dims import grid_of
 from elastic.protocol.sections import Sections
 from elastic.study.study_file import UNREADABLE, damaged
 
-#: Keys of study.json beside the cells, which are derived when they are needed.
+#: Keys of study.json other than the cells, which are derived when they are needed.
 NEEDED = ("protocol", "digest", "text", "axes", "cells", "provenance")
 
 
 def checked_facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return what study.json of a protocol says, if protocol, digest and axes agree.
+    """Return the contents of study.json for a protocol, if protocol, digest and axes agree.
 
-    The digest is that of the protocol as it is stored: one of an earlier release may lack options of today.
+    The digest is that of the stored protocol: one of an earlier release may lack options that exist now.
 
     Raises
     ------
     Damaged
-        If they do not, or a key is missing.
+        If they disagree, or a key is missing.
     """
     if missing := [key for key in NEEDED if key not in stored]:
         raise damaged(folder, f"no {missing[0]!r}")
@@ -78,7 +78,7 @@ def checked_cells(facts: Mapping[str, Any], folder: Path) -> list[dict[str, Any]
 
 
 def stored_cells(protocol: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the cells of a canonical protocol with the options that it has: an earlier release named them so."""
+    """Return the cells of a canonical protocol with its stored options, as an earlier release named them."""
     sections = {name: protocol[name] for name in Sections.model_fields}
     grid = grid_of(protocol)
     coordinates = [grid.coordinates(position) for position in grid.positions()]
@@ -89,7 +89,7 @@ def stored_cells(protocol: Mapping[str, Any]) -> list[dict[str, Any]]:
 def todays_cells(protocol: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the cells of a canonical protocol as this release names them.
 
-    They differ from `stored_cells` where an axis sets an option to a value that the canonical form leaves out.
+    They differ from `stored_cells` if an axis sets an option to a value that the canonical form omits.
     """
     cells = Protocol.from_canonical(protocol).cells
     return [{"coordinates": dict(cell.coordinates), "digest": cell.digest} for cell in cells]

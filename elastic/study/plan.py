@@ -1,4 +1,4 @@
-"""What is known of a study before it is run, or on its way."""
+"""The plan of a study: its grid, its progress, and its estimated cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """Runs that take the same: they differ in their seed, or in numbers that cost nothing, as a learning rate.
+    """Runs of equal cost: they differ in their seed, or in numbers without cost, such as a learning rate.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Kind:
     coordinates
         Of the first of them.
     cost
-        What one takes; None where it was not measured: the mean of the others stands for it.
+        Cost of one run; None if it was not measured: the mean of the others is used instead.
     """
 
     runs: int
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study before it is run, or on its way.
+    """A study before or while it is run.
 
     Attributes
     ----------
@@ -46,27 +46,27 @@ class Plan:
     runs, ended
         Runs of the grid, and how many of them have ended.
     excluded
-        Places in the product of the dims that are left out.
+        Points in the product of the dims that are left out.
     epochs, recorded
-        Epochs to be trained by all runs, and those that are.
+        Epochs of all runs, and the trained ones.
     kinds
-        Of the runs that have not ended, by what they take.
+        Of the runs that have not ended, by cost.
     seconds
-        For all runs that are left, one after the other; what loading and sealing take comes on top.
+        For all remaining runs, one after the other; loading and sealing are not included.
     workers, threads
         Processes that `elastic run` may use, and the threads of each.
     parallel_seconds
-        For all that is left with these workers, if they do not slow each other down.
+        For all remaining runs with these workers, if they do not slow each other down.
     memory_bytes
         Of all workers together.
     disk_bytes
-        Of the runs that are left: journals, checkpoints and their part of the sealed cube, as ``du`` counts them.
+        Of the remaining runs: journals, checkpoints and their part of the sealed cube, as ``du`` counts them.
     cores, idle_cores
-        Of this machine, and those of them that no thread would use.
+        Of this machine, and those that no thread would use.
     measured_seconds
-        What the measurement took.
+        Duration of the measurement.
     notes
-        What a user should know of the protocol, and is no error: numbers that the data cut, claims that one seed cannot
+        Notes on the protocol other than errors: numbers limited by the data, claims that one seed cannot
         decide.
     """
 
@@ -95,5 +95,5 @@ class Plan:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """Return the plan in words, a fact a line."""
+        """Return the plan as text, one fact per line."""
         return [*told(self), *(f"note: {note}" for note in self.notes)]

@@ -1,4 +1,4 @@
-"""A plan in words: the grid, what is done, and what is left."""
+"""A plan as text: the grid, what is done, and what is left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def told(found: Plan) -> Iterator[str]:
-    """Yield a plan, a fact a line."""
+    """Yield a plan, one fact per line."""
     sizes = " × ".join(f"{name} ({_listed(labels)})" for name, labels in found.axes.items())
     without = f", without {found.excluded} that are excluded" if found.excluded else ""
     yield f"{found.name}: {_count(found.runs, 'run')}{without}: {sizes}"
@@ -49,7 +49,7 @@ def _count(number: int, what: str) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """Return a time in the unit that fits it.
+    """Format a time in a suitable unit.
 
     >>> in_time(3.21), in_time(130), in_time(7000), in_time(300000)
     ('3.2 s', '2 min 10 s', '1 h 56 min', '3 d 11 h')
@@ -63,7 +63,7 @@ def in_time(seconds: float) -> str:
 
 
 def in_bytes(count: float) -> str:
-    """Return a number of bytes in the unit that fits it.
+    """Format a number of bytes in a suitable unit.
 
     >>> in_bytes(512), in_bytes(3 * 2**20), in_bytes(2.5 * 2**30)
     ('512 B', '3 MiB', '2.5 GiB')

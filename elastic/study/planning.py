@@ -1,6 +1,6 @@
-"""What a study will take: its grid, what is done, and time, memory and disk from a few measured epochs.
+"""The cost of a study: its grid, what is done, and time, memory and disk space from a few measured epochs.
 
-Nothing of the study is run, and nothing is written into its folder: epochs are measured in a temporary one.
+No run of the study is started, and nothing is written to its folder: epochs are measured in a temporary one.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def plan(
     device: str | None = None,
     budget: float = BUDGET,
 ) -> Plan:
-    """Return what a study would take on this machine, from a few epochs of its runs that are measured.
+    """Estimate the cost of a study on this machine from a few measured epochs of its runs.
 
     Parameters
     ----------
     protocol, out, settings, allow, device
         As `elastic.run` takes them.
     budget
-        Seconds after which no further kind of run is measured; the first is always.
+        Seconds after which no further kind of run is measured; the first one is always measured.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def plan(
 
 
 def _status(folder: Path, protocol: Protocol) -> list[RunStatus]:
-    """Return how far each run is; one that ended where the study is to end later has the rest left."""
+    """Return the progress of each run; one that ended before the study's new end has the rest left."""
     begun = protocol_of(folder, unless=protocol.digest)
     former: dict[str, str] = {}
     if begun and begun["training"]["epochs"] < protocol.training.epochs:

@@ -1,4 +1,4 @@
-"""What a study was made with: versions, source, machine. Needs no torch."""
+"""Provenance of a study: versions, source, machine. Needs no torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def provenance() -> dict[str, object]:
 
 
 def of_its_release(error: ElasticError, provenance: Mapping[str, Any], place: Path) -> StudyError:
-    """Return the error of something stored in a study, telling which release wrote it and which one reads it.
+    """Return the error of something stored in a study, which names the release that wrote it and the one that reads it.
 
     Parameters
     ----------
     error
-        What this release finds wrong.
+        The error that this release finds.
     provenance
         Of the study, as `provenance` returned it.
     place
@@ -72,5 +72,5 @@ def _version(package: str) -> str:
 
 
 def git_identity(folder: Path) -> list[str]:
-    """Return the name and the address under which commits are made in a folder, as far as git tells."""
+    """Return the name and the email address of commits made in a folder, if git has them."""
     return [told for key in ("user.name", "user.email") if (told := _git(folder, "config", key))]

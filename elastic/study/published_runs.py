@@ -1,7 +1,7 @@
 """``runs.json``: the state of each run in a study that was published without journals and checkpoints.
 
-It stands in place of the folder ``runs``. A study unpacked from an archive is read as any other: its sealed cube, its
-claims, and how its runs ended.
+It replaces the folder ``runs``. A study unpacked from an archive is read like any other: its sealed cube, its
+claims, and the states of its runs.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ NEEDED = {"coordinates", "cell", "state", "epoch", "epochs", "report"}
 
 
 def read_published(folder: Path) -> dict[str, Any] | None:
-    """Return what ``runs.json`` says; None for a study that has runs of its own.
+    """Return the contents of ``runs.json``; None for a study with a folder ``runs``.
 
     Returns
     -------
     dict or None
-        ``runs``, and of a recorded study ``facts``, which its runs told when it was published.
+        ``runs``, and for a recorded study ``facts``, taken from its runs when it was published.
 
     Raises
     ------
     Damaged
-        If the file is not as it was written.
+        If the file is damaged.
     """
     if (folder / RUNS).is_dir() or not (folder / FILE).exists():
         return None
@@ -45,7 +45,7 @@ def read_published(folder: Path) -> dict[str, Any] | None:
 
 
 def published_statuses(published: Mapping[str, Any]) -> list[RunStatus]:
-    """Return how far each run was when the study was published."""
+    """Return the progress of each run when the study was published."""
     return [
         RunStatus(
             run["coordinates"], run["cell"], run["state"], run["epoch"], run["epochs"], run["report"].get("seconds", {})
@@ -55,5 +55,5 @@ def published_statuses(published: Mapping[str, Any]) -> list[RunStatus]:
 
 
 def published_report(published: Mapping[str, Any], cell: str) -> dict[str, Any]:
-    """Return what a run wrote when it ended; nothing for a run that is not listed."""
+    """Return the report of a run that has ended; empty for a run that is not listed."""
     return next((dict(run["report"]) for run in published["runs"] if run["cell"] == cell), {})

@@ -3,7 +3,7 @@
 <study>/study.json                      title, question, claims and the names of the coordinates
         runs/<digest>/run.json          coordinates and settings of each run, beside its journal
 
-Which runs there are, and their axes, is read from the runs themselves: several processes add to one folder.
+Runs and their axes are read from the runs' folders: several processes may add to one study.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class RecordedRun:
     folder
         Of the run.
     coordinates
-        Where the run stands in the cube.
+        Position of the run in the cube.
     settings
-        What the Recorder was given.
+        Settings given to the Recorder.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class RecordedRun:
 
 
 def run_digest(coordinates: Mapping[str, Any]) -> str:
-    """Return the name of the folder of the run at these coordinates; 1 and 1.0 are one coordinate.
+    """Return the folder name of the run at these coordinates; 1 and 1.0 are the same coordinate.
 
     >>> run_digest({"lr": 1, "seed": 0}) == run_digest({"seed": 0, "lr": 1.0}), len(run_digest({"seed": 0}))
     (True, 16)
@@ -63,21 +63,21 @@ def run_digest(coordinates: Mapping[str, Any]) -> str:
 
 
 def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
-    """Return the runs of a study in the order of their coordinates; one that is being removed is left out.
+    """Return the runs of a study in the order of their coordinates, without runs that are being removed.
 
-    A Recorder describes a run before its first record, and removes its records first.
+    A Recorder writes the description of a run before its first record, and removes its records first.
 
     Parameters
     ----------
     folder
         Of the study.
     leave_out
-        Name of the folder of a run that is not read.
+        Folder name of a run to skip.
 
     Raises
     ------
     Damaged
-        If a run's description is damaged, is of another folder, or is missing beside records.
+        If a run's description is damaged, belongs to another folder, or is missing although there are records.
     """
     with translate_os_errors(folder / "runs", "be readable"):
         names = sorted(path.name for path in (folder / "runs").iterdir()) if os.path.lexists(folder / "runs") else []
@@ -119,14 +119,14 @@ def contents(run: Path) -> tuple[str, str]:
     """
     report = read_report(run)
     found, told = journal_facts(run), report.get("journal") or {}
-    # Under earlier releases, which listed no files, a run went on without a word in its report.
+    # Earlier releases, which listed no files, could resume a run without changing its report.
     if told and told != found and (other := _other_records(run, report)) and read_report(run) == report:
         raise other
     return found["sha256"], str(report.get("data_digest", ""))
 
 
 def recorded_facts(folder: Path, stored: Mapping[str, Any], contents: Contents = contents) -> dict[str, Any]:
-    """Return the facts of a recorded study, with the keys of a protocol's: what `elastic.study.Study` reads.
+    """Return the description of a recorded study, with the keys of a protocol's: what `elastic.study.Study` reads.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def recorded_facts(folder: Path, stored: Mapping[str, Any], contents: Contents =
 
 
 def check_header(stored: Mapping[str, Any]) -> None:
-    """Raise a ValueError if a part of study.json is of another type than a Recorder writes; claims are checked alone.
+    """Raise a ValueError if a part of study.json has another type than a Recorder writes; claims are checked elsewhere.
 
     >>> check_header({"name": "a", "coordinates": [], "provenance": {}})
     Traceback (most recent call last):
@@ -186,7 +186,7 @@ def check_header(stored: Mapping[str, Any]) -> None:
 
 
 def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the settings of several runs as one: a value that differs is the list of what there is.
+    """Merge the settings of several runs; a setting that differs becomes the list of its values.
 
     >>> together([{"epochs": 5, "loss": "mse"}, {"epochs": 9, "loss": "mse"}])
     {'epochs': [5, 9], 'loss': 'mse'}
@@ -205,8 +205,8 @@ def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def journal_facts(run: Path) -> dict[str, Any]:
     """Return the SHA-256 of the names of a run's records, and that of its layout and of all its records.
 
-    A sealed cube is the one of these journals only if they hold the same numbers at the same epochs: a run may have
-    been removed and recorded again. Of a record that carries its own checksum only that is read.
+    A sealed cube belongs to these journals only if they hold the same numbers at the same epochs: a run may have
+    been removed and recorded again. Of a record that contains its own checksum only that is read.
     """
     total, names = hashlib.sha256(), record_files(run / FOLDER)
     for path in (run / LAYOUT, *(run / FOLDER / name for name in names)):
@@ -226,7 +226,7 @@ def journal_facts(run: Path) -> dict[str, Any]:
 
 
 def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
-    """Return the error of a run whose records are not those that its status.json lists, None if they are."""
+    """Return the error of a run whose records differ from its status.json, None if they agree."""
     listed, found = (
         {name: one for name, one in files.items() if name.startswith(f"{FOLDER}/")}
         for files in (report.get("files") or {}, digests(run))
@@ -240,7 +240,7 @@ def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
 
 
 def _bytes(path: Path) -> bytes | None:
-    """Return what a file holds, None where it is gone: another process may remove a run."""
+    """Return the contents of a file, None if it is gone: another process may remove a run."""
     try:
         return read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -252,5 +252,5 @@ def _labels(values: Iterator[Any] | Sequence[Any]) -> list[Any]:
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """Return a key by which numbers come in their order, then texts in that of the alphabet."""
+    """Return a key that sorts numbers by value, then strings alphabetically."""
     return (isinstance(value, str), value)

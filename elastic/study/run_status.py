@@ -1,4 +1,4 @@
-"""How far a run is: what ``elastic status`` tells of it."""
+"""Progress of a run, as ``elastic status`` reports it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.cube import read_progress
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
@@ -23,10 +23,10 @@ class RunStatus:
     state
         "waiting", "under way", "done" or "diverged".
     epoch, epochs
-        Last recorded epoch (None before the first) and last one planned (None before the run began, or if a recorded
+        Last recorded epoch (None before the first) and last planned one (None before the run began, or if a recorded
         run plans none).
     seconds
-        Where its time went, if it has ended.
+        Time by activity, if the run has ended.
     """
 
     coordinates: Mapping[str, Any]
@@ -38,12 +38,12 @@ class RunStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the run has ended."""
         return self.state in ("done", "diverged")
 
 
 def read_status(folder: Path, coordinates: Mapping[str, Any]) -> RunStatus:
-    """Return how far the run in a folder is.
+    """Return the progress of the run in a folder.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def read_status(folder: Path, coordinates: Mapping[str, Any]) -> RunStatus:
     Raises
     ------
     Damaged
-        If its status.json is not as it was written.
+        If its status.json is damaged.
     """
     found = read_progress(folder)
     seconds = found.report.get("seconds", {}) if found.epoch is not None else {}

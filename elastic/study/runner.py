@@ -38,14 +38,14 @@ def run(
     scheduler: str | None = None,
     share: str | None = None,
 ) -> Study:
-    """Run a protocol to its end, from wherever its study stands, and seal the cube.
+    """Run a protocol to its end, resuming an existing study, and seal the cube.
 
-    Other processes may run the same study: runs that they own are waited for, and one of all processes seals.
+    Other processes may run the same study: this one waits for their runs, and one of all processes seals.
 
     Parameters
     ----------
     protocol
-        The name of a protocol that ships, a protocol file, a dictionary of what a file says, or one that was loaded.
+        Name of a shipped protocol, path of a protocol file, dictionary with the contents of one, or a loaded protocol.
     out
         Folder under which the study's folder ``<name>`` lies; by default ``results``.
     settings
@@ -54,14 +54,14 @@ def run(
         Modules from which code may be imported. They may lie beside the protocol file (for a protocol that ships: in
         the working folder), whether that is on Python's path or not.
     device
-        Overrides the protocol's device for this run; it is no part of what is asked.
+        Overrides the protocol's device for this run; it is not part of the protocol.
     restart
-        Whether to drop the runs that are there.
+        Whether to drop existing runs.
     watch
-        Is told of progress.
+        Receives progress.
     workers
         How many processes carry out runs at the same time: a number, or "auto" for as many as cores and memory allow,
-        as soon as they are seen to save time. By default all runs are carried out in this process.
+        once they are measured to save time. By default this process runs all runs.
     scheduler
         Address of a dask scheduler whose workers carry out the runs, or "local" for one of this machine (needs
         ``elastic-collapse[dask]``). All of them must see the study's folder under the same path.
@@ -79,7 +79,7 @@ def run(
     ------
     ElasticError
         ProtocolError and the like before anything is written; StudyError if the folder holds another study; Damaged
-        if files of it are not as they were written; RunFailed, after all other runs have ended, if some did not (then
+        if files of it are damaged; RunFailed, after all other runs have ended, if some failed (then
         the cube is not sealed); RunDamaged if that is for damaged files.
     """
     way = chosen(workers, scheduler, share, restart=restart)
@@ -92,7 +92,7 @@ def run(
     if restart or not (folder / FACTS).exists():
         notes = check_runs(loaded, folder, allow, device)
     elif protocol_of(folder, unless=loaded.digest):
-        notes = check_claims(loaded, folder, allow, device)  # they may be others than those of the study that is there
+        notes = check_claims(loaded, folder, allow, device)  # they may differ from those of the existing study
     watch = watch or Watcher()
     study = make_study(folder, loaded, restart=restart, note=watch.note)
     with watch, stopping_cleanly(watch) as stop:
@@ -107,14 +107,14 @@ def run(
 
 
 def as_begun(loaded: Protocol, folder: Path, load: Callable[..., Protocol]) -> Protocol:
-    """Return a protocol as its study was begun: an option that a later release added means what it did before.
+    """Return a protocol as its study was begun: options that a later release added have their former meaning.
 
     Parameters
     ----------
     loaded
         The protocol as this release begins one.
     folder
-        Of the study. Where study.json is lost, the names of the runs tell how they were begun.
+        Of the study. If study.json is lost, the names of the runs show how they were begun.
     load
         Loads the protocol once more, given ``begun``.
     """
@@ -128,9 +128,9 @@ def as_begun(loaded: Protocol, folder: Path, load: Callable[..., Protocol]) -> P
 
 
 def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Watcher, stop: Stop) -> list[ElasticError]:
-    """Carry out all runs that have not ended, or wait for the processes that do; return the errors of the failed ones.
+    """Run all runs that have not ended, or wait for their owners; return the errors of failed runs.
 
-    A run that fails is tried once by each process. One that another process has ended since is no failure.
+    Each process tries a failing run once. One that another process has ended since does not count as failed.
 
     Raises
     ------
@@ -154,19 +154,19 @@ def has_ended(work: Work, cell: Cell) -> bool:
 
 
 def unsealed(failed: Sequence[ElasticError]) -> RunFailed:
-    """Return the error of a study with runs that failed: of damaged files, if one of them is about those."""
+    """Return the error of a study with failed runs: RunDamaged if one of them has damaged files."""
     kind = RunDamaged if any(isinstance(error, Damaged) for error in failed) else RunFailed
     hint = "the same command again: what is done is kept, and the cube is sealed when all runs have ended"
     return kind("every run", "end", shown([str(error) for error in failed]), hint)
 
 
 def check_runs(protocol: Protocol, folder: Path, allow: Sequence[str], device: str | None) -> list[str]:
-    """Report missing data, an unfit model, numbers that overflow or claims about nothing before there is a folder.
+    """Report missing data, unfit models, overflow or invalid claims before a folder is created.
 
     Returns
     -------
     list of str
-        What a user should know, and is no error.
+        Notes for the user other than errors.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a sealed cube says of its study: a lost or damaged study.json is written again as it was."""
+"""Facts about a study in its sealed cube, from which a lost or damaged study.json is restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealing a study: its files are as they were written, its runs have ended, and the seal is that of what was asked."""
+"""Sealing a study: its files are intact, its runs have ended, and the seal is that of its protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def seal_study(study: Study, leaving_out: Iterable[Selected] = ()) -> None:
-    """Write the cube of a study for good; `Study.seal` describes it."""
+    """Write the final cube of a study; `Study.seal` describes it."""
     _check_files(study)
     left_out = selected(study.cells, leaving_out, study.folder)
     extra = [Path(FACTS)] if study.recorded else [Path(PROTOCOL), Path(FACTS)]
@@ -32,7 +32,7 @@ def seal_study(study: Study, leaving_out: Iterable[Selected] = ()) -> None:
 
 
 def _check_files(study: Study) -> None:
-    """Raise unless study.json and protocol.yaml stand there as they were written, and are of this study."""
+    """Raise unless study.json and protocol.yaml are intact and belong to this study."""
     if study.recorded:
         read_facts(study.folder)
         return
@@ -47,7 +47,7 @@ def _check_files(study: Study) -> None:
 
 
 def _unsealed(study: Study, left_out: Collection[str]) -> xr.DataTree | None:
-    """Return the cube, None if the sealed one is it, or if other processes record at this moment: they seal it."""
+    """Return the cube, None if it is sealed already, or if other processes are recording: they seal it."""
     if is_sealed(study.folder) and not verify_manifest(study.folder):
         attrs = open_sealed(study.folder).attrs
         asked = {"digest": study.refresh(), **of_absent(c for c in study.cells if c["digest"] in left_out)}

@@ -1,4 +1,4 @@
-"""Reading a study while other processes record it: numbers that belong together, or another attempt."""
+"""Consistent reads of a study while other processes record it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from elastic.cube import is_sealed, open_sealed, read_manifest
 from elastic.cube.names import HOW_TO_OPEN
 from elastic.errors import StudyError
 
-#: How often a study is read anew while it changes.
+#: Most attempts to read a study while it changes.
 ATTEMPTS = 5
 
 Found = TypeVar("Found")
 
 
 def settled(read: Callable[[], Found], state: Callable[[], str]) -> Found:
-    """Return what is read, from a state that is the same before and after; of the last attempt it may be another.
+    """Return what is read from a state that is the same before and after; after the last attempt it may differ.
 
     Parameters
     ----------
     read
-        Reads; what it raises counts only if nothing changed meanwhile (another process may remove a run).
+        Reads; its exceptions count only if nothing changed meanwhile (another process may remove a run).
     state
-        Tells one state of the study from another.
+        Returns a key of the study's state.
 
     Examples
     --------
@@ -55,15 +55,15 @@ def settled(read: Callable[[], Found], state: Callable[[], str]) -> Found:
 
 
 def opened_seal(folder: Path, digest: str) -> xr.DataTree | None:
-    """Return the sealed cube of this digest, None if there is none; its numbers are read when they are used.
+    """Return the sealed cube of this digest, None if there is none; its numbers are read lazily.
 
-    Another process may seal another cube while this one is opened: then that one is. Once a cube is open, its numbers
-    are its own, or reading them raises (`elastic.cube.open_sealed`).
+    If another process seals another cube while this one is opened, that one is opened. Once a cube is open, its numbers
+    stay its own, or reading them raises (`elastic.cube.open_sealed`).
 
     Raises
     ------
     Damaged
-        If a file is not as it was sealed; also later, as numbers are read.
+        If a file is damaged; also later, when numbers are read.
     """
 
     def opened() -> xr.DataTree | None:

@@ -1,4 +1,4 @@
-"""Signals that ask a process to end: a study stops where nothing is lost."""
+"""Signals that ask a process to end: a study stops at a point where nothing is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from elastic.errors import Stopped
 from elastic.progress import Watcher
 
-#: Ctrl-C; what clusters send before they preempt or end a job; a terminal that is closed.
+#: Ctrl-C; signals that clusters send before they preempt or end a job; a closed terminal.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,9 +20,9 @@ class Stop:
     Attributes
     ----------
     waiting
-        Whether nothing is trained at the moment, so that the process stops at once.
+        Whether no training is in progress, so that the process stops at once.
     number
-        The signal that asked first, None while there was none.
+        The first signal, None before.
     """
 
     def __init__(self, watch: Watcher) -> None:
@@ -35,12 +35,12 @@ class Stop:
         return self.number is not None
 
     def ask(self, number: int = signal.SIGINT, _frame: object = None) -> None:
-        """Ask to stop; when asked twice, stop at once.
+        """Request a stop; the second request stops at once.
 
         Raises
         ------
         Stopped
-            If it was asked before.
+            If a stop was requested before.
         """
         if self.number is not None:
             raise Stopped(number)
@@ -50,17 +50,17 @@ class Stop:
                 self._watch.note(f"stopping after this epoch ({again(number)}: at once; nothing is lost either way)")
 
     def end_wait(self) -> None:
-        """Note that something is trained from now on."""
+        """Note that training begins."""
         self.waiting = False
 
     def raise_stopped(self) -> None:
-        """Raise the Stopped of the signal that asked; nothing if there was none."""
+        """Raise the Stopped of the first signal; do nothing if there was none."""
         if self.number is not None:
             raise Stopped(self.number)
 
 
 def again(number: int) -> str:
-    """Return how to ask for the second time.
+    """Return how to request the second stop.
 
     >>> again(signal.SIGINT), again(signal.SIGTERM)
     ('Ctrl-C again', 'SIGTERM again')
@@ -70,15 +70,15 @@ def again(number: int) -> str:
 
 @contextmanager
 def stopping_cleanly(watch: Watcher) -> Iterator[Stop]:
-    """Give a question "should the run stop?" that signals answer with yes; a second one stops at once.
+    """Yield a function that returns whether to stop, which signals set; a second signal stops at once.
 
     They are Ctrl-C, SIGTERM and SIGHUP. Those that the process ignores stay ignored (``nohup``, or ``&`` in a script).
-    Signals reach the main thread only: in another one the answer is always no.
+    Signals reach the main thread only: in other threads the function always returns False.
 
     Raises
     ------
     Stopped
-        In place of the KeyboardInterrupt of a block that was asked to stop: it tells the signal.
+        In place of the KeyboardInterrupt of a block that was asked to stop; it names the signal.
     """
     stop = Stop(watch)
     if threading.current_thread() is not threading.main_thread():

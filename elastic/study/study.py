@@ -1,4 +1,4 @@
-"""The study folder: what was asked, which runs are done, and the cube. Reading it needs no torch.
+"""The study folder: the protocol, the state of the runs, and the cube. Reading it needs no torch.
 
 <study>/protocol.yaml  study.json             what was asked, with digest and versions (no protocol if recorded)
         runs/<cell>/                          journal, checkpoint and status of each run
@@ -46,14 +46,14 @@ class Study:
     folder
         Holds ``study.json``.
     asked
-        Text of a protocol that is about to be written into the folder, and may stand in protocol.yaml already.
+        Text of a protocol that is about to be written into the folder, and may already be in protocol.yaml.
 
     Raises
     ------
     StudyError
-        If it does not.
+        If the folder holds no study.
     Damaged
-        If study.json or protocol.yaml is not as it was written, or study.json is missing beside runs.
+        If study.json or protocol.yaml is damaged, or study.json is missing although there are runs.
     """
 
     def __init__(self, folder: Path | str, *, asked: str | None = None) -> None:
@@ -72,7 +72,7 @@ class Study:
         self.name: str = self.facts["protocol"]["name"]
 
     def _open(self, asked: str | None = None) -> None:
-        """Read what was asked, and compare it with itself and with protocol.yaml."""
+        """Read the description, and compare it with itself and with protocol.yaml."""
         self._stored: dict[str, Any] = read_facts(self.folder)
         self.facts: dict[str, Any] = self._read_facts()
         self._cells: list[dict[str, Any]] | None = None
@@ -109,7 +109,7 @@ class Study:
         return self._cells
 
     def refresh(self) -> str:
-        """Look again which runs there are (other processes may add to a recorded study) and return the digest."""
+        """List the runs again (other processes may add to a recorded study) and return the digest."""
         if self.recorded:
             self.facts, self._cells = self._read_facts(), None
         return self.digest
@@ -133,17 +133,17 @@ class Study:
 
     @property
     def published(self) -> bool:
-        """Whether the folder is that of an archive: it has no journals, and nothing is written into it."""
+        """Whether the folder comes from an archive: it has no journals, and nothing is written to it."""
         return read_published(self.folder) is not None
 
     @cached_property
     def protocol(self) -> Protocol:
-        """The protocol that the study was run with, every default written out.
+        """The protocol of the study, with all defaults written out.
 
         Raises
         ------
         StudyError
-            If the study was recorded without one; if a later release wrote what this one does not know.
+            If the study was recorded without one; if a later release wrote something that this one does not support.
         """
         if self.recorded:
             expected, hint = "have a protocol", "study.facts for its settings, study.claims for its claims"
@@ -155,7 +155,7 @@ class Study:
 
     @property
     def claims(self) -> list[Component]:
-        """The study's own claims, every option written out."""
+        """The study's own claims, with all options written out."""
         return [Component.model_validate(claim) for claim in self.facts["protocol"].get("claims") or ()]
 
     @property
@@ -165,11 +165,11 @@ class Study:
 
     @property
     def cube(self) -> xr.DataTree:
-        """The labelled cube: the sealed one, read lazily, or what the journals of the runs hold so far.
+        """The labelled cube: the sealed one, read lazily, or what the journals of the runs contain so far.
 
-        A sealed cube that is open keeps its numbers, or raises: `SealedAgain` if another one was sealed since,
-        `Damaged` if a file is not as it was sealed, or is gone. This also holds in another process, to which it was
-        pickled. Of plain xarray's ``open_datatree("cube.zarr")``, `elastic.cube.open_sealed` tells what it notices.
+        An open sealed cube keeps its numbers, or raises: `SealedAgain` if another one was sealed since, `Damaged` if a
+        file is damaged or missing. This also holds in another process, to which it was pickled.
+        `elastic.cube.open_sealed` describes what plain xarray's ``open_datatree("cube.zarr")`` notices.
         """
         sealed = opened_seal(self.folder, self.refresh())
         return self.assemble() if sealed is None else sealed
@@ -182,12 +182,12 @@ class Study:
     def __getitem__(self, name: object) -> xr.DataArray | xr.Dataset:
         """Return a variable of the cube by its name, ``study["nc1"]``, or a group: ``study["collapse"]``.
 
-        A name that several groups have, such as ``status``, is taken with its group: ``study["training/status"]``.
+        A name that several groups have, such as ``status``, needs its group: ``study["training/status"]``.
 
         Raises
         ------
         NotMeasured
-            If the cube has none of this name; the message proposes the nearest.
+            If the cube has none of this name; the message suggests the closest one.
         """
         cube = self.cube
         if not isinstance(name, str):
@@ -215,7 +215,7 @@ class Study:
         return self.folder / RUNS / cell
 
     def runs(self) -> list[RunStatus]:
-        """Return how far each run is, in the order of the protocol (of the coordinates)."""
+        """Return the progress of each run, in the order of the protocol (or of the coordinates)."""
         if (published := read_published(self.folder)) is not None:
             return published_statuses(published)
         return settled(
@@ -224,17 +224,17 @@ class Study:
         )
 
     def run_report(self, cell: str) -> dict[str, Any]:
-        """Return what a run wrote of its environment, data, engine and time; nothing for one that has not begun."""
+        """Return the environment, data, engine and time of a run, from its report; empty before it begins."""
         if (published := read_published(self.folder)) is not None:
             return published_report(published, cell)
         return read_report(self.run_folder(cell))
 
     def has_ended(self, digest: str) -> bool:
-        """Return whether nothing is left to do for the run in a folder."""
+        """Return whether the run in a folder has ended."""
         return read_status(self.run_folder(digest), {}).ended
 
     def assemble(self, *, leaving_out: Iterable[Selected] = ()) -> xr.DataTree:
-        """Return the cube as far as the journals go; its digest is that of what it holds.
+        """Return the cube of the journals so far; its digest is that of its contents.
 
         Parameters
         ----------
@@ -256,23 +256,23 @@ class Study:
         return with_axes_along(tree, axes_along(self.facts))
 
     def seal(self, *, leaving_out: Iterable[Selected] = ()) -> None:
-        """Write the cube for good, unless it stands there already, every byte as it was written.
+        """Write the final cube, unless an intact one exists.
 
-        A recorded study plans no runs: it is sealed as far as its runs have recorded, and ``status`` says how far.
+        A recorded study has no planned runs: it is sealed with the records so far, and ``status`` shows their extent.
 
         Parameters
         ----------
         leaving_out
-            Runs of which the cube holds nothing, ended or not: names of their folders, or values on axes
+            Runs without data in the cube, ended or not: names of their folders, or labels on axes
             (``[{"seed": 2}]``). They read as missing, and the cube's attribute ``left_out`` names them.
 
         Raises
         ------
         StudyError
-            If a run has not ended that is not left out, or another process has begun another protocol in the folder
-            since, which is to be sealed in place of this.
+            If a run that is not left out has not ended, or another process has started another protocol in the folder
+            since, which is to be sealed instead.
         Damaged
-            If study.json or protocol.yaml is not as it was written: the manifest must not certify it.
+            If study.json or protocol.yaml is damaged: the manifest must not certify it.
         """
         seal_study(self, leaving_out)
 
@@ -286,12 +286,12 @@ class Study:
         """
         from importlib import import_module
 
-        # The room of reports lies above this one: it is named, and loaded when a report is written.
+        # The package of reports is above this one in the order of imports: it is imported when a report is written.
         written: Path = import_module("elastic.report").write_report(self, None if path is None else Path(path))
         return written
 
     def verify(self) -> Verified:
-        """Read every file of the study and name each that is not as it was written (`elastic verify`)."""
+        """Read every file of the study and report damaged ones (`elastic verify`)."""
         from elastic.study.verification import verify
 
         return verify(self.folder)

@@ -1,8 +1,8 @@
-"""study.json and protocol.yaml: what was asked, believed only as far as it agrees with itself.
+"""study.json and protocol.yaml: the description of a study, validated against itself.
 
-A study.json carries its checksum (`elastic.cube.checked_files`). What follows from its protocol (digest, axes, cells)
-is derived once more and compared by `elastic.study.identity`. Files of earlier releases have no checksum, only the
-latter.
+A study.json contains its checksum (`elastic.cube.checked_files`). What follows from its protocol (digest, axes, cells)
+is derived again and compared by `elastic.study.identity`. Files of earlier releases have no checksum, so that only
+the derived parts are compared.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ FACTS, PROTOCOL = "study.json", "protocol.yaml"
 #: A protocol.yaml that is being replaced, together with study.json, by that of the same study with more runs.
 FORMER = f".{PROTOCOL}.former{PARTIAL}"
 
-#: What JSON, its digest and the models of a protocol raise on damaged contents.
+#: Exceptions that JSON, its digest and the models of a protocol raise on damaged contents.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what study.json says.
+    """Return the contents of study.json.
 
     Raises
     ------
     Damaged
-        If it is no JSON object, or not as it was written.
+        If it is no JSON object, or is damaged.
     StudyError
         If it cannot be read.
     FileNotFoundError, NotADirectoryError
@@ -65,7 +65,7 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def damaged(folder: Path, found: str) -> Damaged:
-    """Return the error of a study.json that is not as it was written."""
+    """Return the error of a damaged study.json."""
     begin = "deleting it and running" if os.path.lexists(folder / FACTS) else "running"
     hint = (
         f"{begin} its protocol again: the runs are kept (a Recorder finds them again, too), or "
@@ -75,16 +75,16 @@ def damaged(folder: Path, found: str) -> Damaged:
 
 
 def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> None:
-    """Compare protocol.yaml with the text of the protocol; where the file is missing, nothing is wrong with it.
+    """Compare protocol.yaml with the text of the protocol; a missing file is not an error.
 
     Parameters
     ----------
     folder
         Of the study.
     text
-        What study.json says that the file holds.
+        Expected contents of the file, from study.json.
     asked
-        A text that is about to be written to the file, which may stand there already.
+        A text that is about to be written to the file, which may already be there.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
 
 
 def is_of(folder: Path, protocol_digest: str) -> bool:
-    """Return whether a damaged study.json was that of a protocol: it still holds its digest, or the protocol itself."""
+    """Return whether a damaged study.json was that of a protocol: it still contains its digest, or the protocol."""
     try:
         raw = read_regular(folder / FACTS)
         return protocol_digest.encode() in raw or digest(json.loads(raw)["protocol"]) == protocol_digest

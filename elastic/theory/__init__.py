@@ -1,6 +1,6 @@
-"""Optima known in closed form (or by one convex programme) of models in which the features are free variables.
+"""Optima in closed form (or by one convex programme) of models in which the features are free variables.
 
-They say where training has to end: the oracles of the theory models. NumPy and SciPy, no torch.
+They predict where training ends, and validate the measurements of the theory models. NumPy and SciPy, no torch.
 """
 
 from elastic.theory.cross_entropy import cross_entropy_ufm

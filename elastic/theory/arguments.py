@@ -1,4 +1,4 @@
-"""Checks of the numbers from which a closed form is computed."""
+"""Validation of the arguments of closed forms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elastic.theory.optimum import FloatArray
 
 
 def whole_number(name: str, value: int, *, least: int) -> int:
-    """Return an integer that is large enough.
+    """Return an integer of at least ``least``.
 
     Raises
     ------
     OptionError
-        If it is no integer.
+        If it is not an integer.
     DegenerateInput
         If it is below ``least``.
 
@@ -40,12 +40,12 @@ def whole_number(name: str, value: int, *, least: int) -> int:
 
 
 def class_counts(per_class: Sequence[int]) -> FloatArray:
-    """Return the samples of each class [K], all 1 or more, K at least 2.
+    """Return the numbers of samples of each class [K], all at least 1, with K at least 2.
 
     Raises
     ------
     OptionError
-        If they are no integers.
+        If they are not integers.
     DegenerateInput
         For fewer than two classes, or a class without samples.
     """
@@ -61,7 +61,7 @@ def listed(name: str, values: Sequence[Any], meaning: str, hint: str) -> list[An
     Raises
     ------
     OptionError
-        If it is no sequence.
+        If it is not a sequence.
     """
     try:
         return list(values)
@@ -70,7 +70,7 @@ def listed(name: str, values: Sequence[Any], meaning: str, hint: str) -> list[An
 
 
 def real_number(name: str, value: float, *, most: float = math.inf, above_zero: bool = False) -> float:
-    """Return a finite number from 0 (or above it) to ``most``.
+    """Return a finite number between 0 (included or not) and ``most``.
 
     Raises
     ------

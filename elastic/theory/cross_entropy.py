@@ -30,8 +30,8 @@ def cross_entropy_ufm(
     per_class
         Samples n of each class.
     lambda_w, lambda_h
-        Penalties of the weights and of the features, 0 or more. Where one of them is 0 the optimum is a limit that
-        no weights reach, the gap infinite without smoothing.
+        Penalties of the weights and of the features, at least 0. If one of them is 0 the optimum is a limit that
+        no weights attain; the gap is infinite without smoothing.
     smoothing
         δ in [0, 1].
 
@@ -43,7 +43,7 @@ def cross_entropy_ufm(
     Raises
     ------
     ElasticError
-        OptionError for numbers out of their range, DegenerateInput for fewer than two classes or no samples.
+        OptionError for numbers outside their range, DegenerateInput for fewer than two classes or no samples.
 
     Notes
     -----

@@ -14,7 +14,7 @@ from elastic.theory.factor_model import geometric_mean, penalties_of
 from elastic.theory.optimum import FloatArray, Optimum
 from elastic.theory.root import root
 
-#: Scales of the logits among which local minima are sought, before each is refined: the loss of a class at scale 1e4
+#: Scales of the logits at which local minima are searched, before each is refined: the loss of a class at scale 1e4
 #: is below the smallest float64.
 SCALES = np.geomspace(1e-6, 1e4, 4001)
 
@@ -26,11 +26,11 @@ class CodeOptimum(Optimum):
     Attributes
     ----------
     scale
-        α, by which the direction is multiplied; 0 if vanishing logits are better.
+        α, by which the direction is multiplied; 0 if zero logits are better.
     singular_values
-        [K] of the matrix Z of logits of all samples [K, N], from the largest on.
+        [K] of the matrix Z of logits of all samples [K, N], in descending order.
     rank
-        Number of them above 0.
+        Number of positive ones.
     """
 
     scale: float
@@ -59,7 +59,7 @@ def deep_cross_entropy_ufm(
     per_class
         Samples n of each class.
     penalties
-        λ_i > 0 of the m factors, the features' first.
+        λ_i > 0 of the m factors, starting with the features.
     group
         g, a divisor of K and at least 2; K by default.
 
@@ -110,20 +110,20 @@ def deep_cross_entropy_code(code: Sequence[Sequence[float]], per_class: int, pen
     A code has one vector for each class, c_1 … c_K in R^r. Logits are z_k = α (c_1·c_k, …, c_K·c_k) for every sample of
     class k, of rank r or less. Over all factors of Z the penalty is at least (m/2) c Σ_j σ_j(Z)^{2/m} with
     c = (Π_i λ_i)^{1/m}, which is reached where λ_i σ_j(F_i)² is the same for every factor. With D the matrix of the
-    c_j·c_k and σ_j(Z) = α√n σ_j(D), what is left is a problem of one number:
+    c_j·c_k and σ_j(Z) = α√n σ_j(D), a problem in one variable remains:
 
         min over α ≥ 0 of  (1/K) Σ_k log Σ_j exp(α (D_jk - D_kk)) + (m/2) c n^{1/m} Σ_j σ_j(D)^{2/m} α^{2/m} .
 
-    From m = 3 on α = 0 is a local minimum always, and the least of all local minima is returned.
+    For m ≥ 3, α = 0 is always a local minimum; the least of all local minima is returned.
 
     Parameters
     ----------
     code
-        [r, K] numbers, a column for each class, not all 0.
+        [r, K] numbers, one column per class, not all 0.
     per_class
         Samples n of each class.
     penalties
-        λ_i > 0 of the m factors, the features' first.
+        λ_i > 0 of the m factors, starting with the features.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def deep_cross_entropy_code(code: Sequence[Sequence[float]], per_class: int, pen
     Raises
     ------
     ElasticError
-        OptionError for a code that is no matrix of finite numbers or vanishes, and penalties that are not above 0;
+        OptionError for a code that is not a matrix of finite numbers or is 0, and penalties that are not positive;
         DegenerateInput for fewer than two classes or no samples.
 
     Notes
@@ -181,18 +181,18 @@ def _best_scale(direction: FloatArray, per_class: int, penalties: Sequence[float
 
 
 def _least(margins: FloatArray, strength: float, m: int) -> tuple[float, float]:
-    """Return the scale at which cross-entropy plus (m/2)·strength·α^{2/m} is least, and its value there."""
+    """Return the scale that minimises cross-entropy plus (m/2)·strength·α^{2/m}, and the minimum."""
     others = ~np.eye(len(margins), dtype=bool)
 
     def loss(scale: float) -> float:
-        # log Σ_j exp(z_jk - z_kk) as log1p of the other classes, which keeps its digits where they are small.
+        # log Σ_j exp(z_jk - z_kk) as log1p of the other classes, which keeps its precision where they are small.
         largest = np.where(others, scale * margins, 0.0).max(axis=0)
         rest = np.where(others, np.exp(scale * margins - largest), 0.0).sum(axis=0)
         cross_entropy = largest + np.log1p(rest + np.expm1(-largest))
         return float(cross_entropy.mean() + m / 2 * strength * scale ** (2 / m))
 
     def slope(scale: float) -> float:
-        """Derivative by the scale, times α^{1-2/m}: of one sign with it, and finite near 0."""
+        """Derivative with respect to the scale, times α^{1-2/m}: of the same sign, and finite near 0."""
         weights = np.exp(scale * (margins - margins.max(axis=0)))
         fall = ((weights * margins).sum(axis=0) / weights.sum(axis=0)).mean()
         return float(fall * scale ** (1 - 2 / m) + strength)
@@ -202,7 +202,7 @@ def _least(margins: FloatArray, strength: float, m: int) -> tuple[float, float]:
 
 
 def _zeros_from_below(function: Callable[[float], float]) -> list[float]:
-    """Return where a function goes from below 0 to above it."""
+    """Return where a function changes from negative to positive."""
     values = np.array([function(scale) for scale in SCALES])
     (rising,) = np.nonzero((values[:-1] < 0) & (values[1:] >= 0))
     return [root(function, float(SCALES[i]), float(SCALES[i + 1])) for i in rising]

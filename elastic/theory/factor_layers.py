@@ -16,7 +16,7 @@ from elastic.theory.optimum import FloatArray, LayerSpectrum
 def mse_factor_layer(
     per_class: Sequence[int], penalties: Sequence[float], layer: int, bias: bool = False
 ) -> LayerSpectrum:
-    r"""Return the singular values that one layer has at the optimum of `mse_factor_model`.
+    r"""Return the singular values of one layer at the optimum of `mse_factor_model`.
 
     The layer's features are H_l = F_l ⋯ F_1 [d, N]. At the optimum λ_i σ_j(F_i)² is the same for every factor i,
     and with logits of singular values s_j = Π_i σ_j(F_i)
@@ -31,7 +31,7 @@ def mse_factor_layer(
     Parameters
     ----------
     per_class, penalties, bias
-        As in `mse_factor_model`; all penalties above 0, as otherwise factors are not determined.
+        As in `mse_factor_model`; all penalties positive, as otherwise factors are not determined.
     layer
         l from 1, the free features, to m, the logits.
 
@@ -43,7 +43,7 @@ def mse_factor_layer(
     Raises
     ------
     ElasticError
-        OptionError for penalties that are not above 0 or a layer that does not exist, DegenerateInput for counts.
+        OptionError for penalties that are not positive or a layer that does not exist, DegenerateInput for counts.
 
     Notes
     -----

@@ -26,22 +26,22 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float], bias:
     values √n_k, one a class, and by von Neumann's trace inequality Z may take its singular vectors. So every class
     is a problem of its own: s_k minimises (√n_k - s)²/2N + (m/2) c s^{2/m}. In t = s/√n_k and a = N c n_k^{1/m-1}
     that is n_k/2N · [(1 - t)² + m a t^{2/m}], with a stationary point where 1 - t = a t^{2/m-1}. From m = 3 on
-    t = 0 is a local minimum always; the largest stationary point is lower if and only if t > (m-2)/(m-1), that is
+    t = 0 is always a local minimum; the largest stationary point is lower if and only if t > (m-2)/(m-1), that is
     if a < (1 - t₀) t₀^{1-2/m} with t₀ = (m-2)/(m-1). For m = 2: s_k = max(√n_k - N√(λ_1λ_2), 0).
 
-    With a bias b that bears no penalty, Z + b1ᵀ stands in the place of Z. The best b is the mean over samples of
+    With a bias b without a penalty, Z + b1ᵀ replaces Z. The best b is the mean over samples of
     Y - Z, which leaves ‖(Z - Y)C‖² with C = I - 11ᵀ/N. Where H becomes HC the loss stays and the penalty does not
     grow, so Z = ZC, and all is as above with YC for Y: K - 1 singular values above 0, those of diag(n) - nnᵀ/N. They
-    are √n for balanced classes, whose optimum is a simplex. Biases of layers below change nothing: they reach the
-    logits as one more constant.
+    are √n for balanced classes, whose optimum is a simplex. Biases of lower layers change nothing: they add
+    another constant to the logits.
 
     Parameters
     ----------
     per_class
         [K] samples n_k of each class.
     penalties
-        λ_i ≥ 0 of the m factors, the features' first. If only some are 0 the optimum is a limit that no factors
-        reach.
+        λ_i ≥ 0 of the m factors, starting with the features. If only some are 0 the optimum is a limit that no factors
+        attain.
     bias
         Whether the last layer, and any others, have biases, without penalties.
 
@@ -89,14 +89,14 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float], bias:
 
 
 class Target(NamedTuple):
-    """What the product of factors is to be: singular values [K] of Y (YC with a bias) and their left vectors [K, K]."""
+    """Target of the product of factors: singular values [K] of Y (YC with a bias) and left vectors [K, K]."""
 
     singular_values: FloatArray
     vectors: FloatArray
 
 
 def target_of(counts: FloatArray, bias: bool) -> Target:
-    """Return the decomposition of the one-hot labels of so many samples a class, centred for a bias.
+    """Return the decomposition of the one-hot labels for samples per class, centred for a bias.
 
     >>> (target_of(np.array([4.0, 12.0]), bias=True).singular_values ** 2).round(12).tolist()   # 4 + 12 - (16 + 144)/16
     [6.0, 0.0]
@@ -109,12 +109,12 @@ def target_of(counts: FloatArray, bias: bool) -> Target:
 
 
 def penalties_of(penalties: Sequence[float], *, above_zero: bool = False) -> list[float]:
-    """Return one number a factor.
+    """Return one number per factor.
 
     Raises
     ------
     OptionError
-        If they are no numbers of 0 or more (or above 0), or none at all.
+        If they are not numbers of at least 0 (or above 0), or there are none.
     """
     values = listed("penalties", penalties, "one number a factor", "[1e-3, 1e-3]")
     if not values:
@@ -123,7 +123,7 @@ def penalties_of(penalties: Sequence[float], *, above_zero: bool = False) -> lis
 
 
 def geometric_mean(lambdas: Sequence[float]) -> float:
-    """Return c = (Π_i λ_i)^{1/m}; not as the root of the product, which underflows where many small factors do not.
+    """Return c = (Π_i λ_i)^{1/m}, without the product, which underflows for many small factors.
 
     >>> round(geometric_mean([0.01, 0.04]), 12)
     0.02

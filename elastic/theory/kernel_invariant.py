@@ -1,4 +1,4 @@
-"""What gradient flow with a class-blocked tangent kernel conserves, and how it moves features and weights."""
+"""The invariant of gradient flow with a class-blocked tangent kernel, and the flow of features and weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     to the loss's scale, which is one of time, dH/dt = −WᵀRΘ and dW/dt = −RHᵀ. With m samples of each of K classes the
     three parts of H lie in eigenspaces of Θ, with values μ_all = μ_class + Nκ_n, μ_class = μ_single + m(κ_c − κ_n),
     μ_single = κ_d − κ_c. So dH_i/dt = −μ_i WᵀR_i, and d(WᵀW)/dt = −Σ_i (WᵀR_iH_iᵀ + H_iR_iᵀW) is the sum of the
-    d(H_iH_iᵀ)/dt / μ_i. A bias changes R and nothing else; once it is optimal, R₀ = 0, and H₀ no longer moves: the
+    d(H_iH_iᵀ)/dt / μ_i. A bias changes only R; once it is optimal, R₀ = 0, and H₀ no longer moves: the
     invariant of the paper is E without its last term.
 
     Parameters
@@ -48,11 +48,11 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     ------
     ElasticError
         OptionError for arrays that do not fit together or a kernel without κ_d > κ_c > κ_n ≥ 0; DegenerateInput for
-        unbalanced classes, whose parts lie in no eigenspaces.
+        unbalanced classes, whose parts are not in eigenspaces.
 
     Notes
     -----
-    The invariant of seleznova2023neural; the derivation above is elastic's own check of it.
+    The invariant is from seleznova2023neural; the derivation above is elastic's own check of it.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
 def kernel_eigenvalues(kernel: tuple[float, float, float], per_class: int, classes: int) -> tuple[float, float, float]:
     """Return (μ_single, μ_class, μ_all) of a class-blocked kernel (κ_d, κ_c, κ_n).
 
-    They are those of deviations from class means, of class means about the global mean, and of the global mean.
+    They belong to deviations from class means, class means about the global mean, and the global mean.
 
     Raises
     ------

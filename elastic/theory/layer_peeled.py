@@ -11,7 +11,7 @@ from elastic.errors import DegenerateInput, ElasticError
 from elastic.theory.arguments import class_counts, real_number, whole_number
 from elastic.theory.optimum import FloatArray, GramOptimum, Optimum
 
-#: Gap and infeasibility that the solver aims at, and what is taken where rounding stops it before.
+#: Gap and infeasibility that the solver aims at, and those that are accepted if rounding stops it before.
 AIM, ACCEPTED = 1e-11, 1e-8
 
 
@@ -62,7 +62,7 @@ def layer_peeled_imbalanced(per_class: Sequence[int], e_h: float, e_w: float) ->
     r"""Return the optimum of the layer-peeled model on classes of any sizes, by a semidefinite programme.
 
     The objective and constraints are those of `layer_peeled`. As the loss is convex in the features, those of a
-    class may be put on their mean. Objective and constraints then only need the Gram matrix X ⪰ 0 [2K, 2K] of
+    class can be replaced by their mean. Objective and constraints then only need the Gram matrix X ⪰ 0 [2K, 2K] of
     h_1 … h_K, w_1 … w_K, in which the problem is convex; every X is one of vectors if there are 2K dimensions. (K - 1
     suffice for the optimum: the programme bounds the sum of singular values of the K×K class logits by K√(E_W E_H),
     their columns sum to 0 there, and as many dimensions as their rank carry them.) The constraint on features weighs
@@ -73,13 +73,13 @@ def layer_peeled_imbalanced(per_class: Sequence[int], e_h: float, e_w: float) ->
     per_class
         [K] samples n_k of each class.
     e_h, e_w
-        Bounds E_H and E_W, above 0.
+        Bounds E_H and E_W, positive.
 
     Returns
     -------
     GramOptimum
-        Loss in nats (to about 1e-9) and the Gram matrices, in the order of ``per_class`` (less exact, the less the
-        loss is: it hardly depends on them where it vanishes). For features of 2K dimensions or more.
+        Loss in nats (to about 1e-9) and the Gram matrices, in the order of ``per_class`` (less exact for small losses,
+        which hardly depend on them). For features of 2K dimensions or more.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def layer_peeled_imbalanced(per_class: Sequence[int], e_h: float, e_w: float) ->
     cp = _cvxpy()
     K = len(n)
     X = cp.Variable((2 * K, 2 * K), PSD=True)
-    # Vectors in units of √E_H and √E_W, so that the solver sees numbers near 1.
+    # Vectors in units of √E_H and √E_W, so that the solver works with numbers near 1.
     logits = math.sqrt(bounds[0] * bounds[1]) * X[K:, :K]
     loss = (n / n.sum()) @ (cp.log_sum_exp(logits, axis=0) - cp.diag(logits))
     programme = cp.Problem(cp.Minimize(loss), [cp.trace(X[:K, :K]) <= K, cp.trace(X[K:, K:]) <= K])
@@ -126,7 +126,7 @@ def _solve(programme: Any) -> None:
     names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
     tolerances = dict.fromkeys(names, AIM) | {f"reduced_{name}": ACCEPTED for name in names}
     with warnings.catch_warnings():
-        # Said where the solver stops between the two tolerances, which is good enough.
+        # The warning of the solver if it stops between the two tolerances, which is accurate enough.
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")
         try:
             programme.solve(solver="CLARABEL", **tolerances)

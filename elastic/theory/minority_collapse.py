@@ -11,7 +11,7 @@ from elastic.theory.root import root
 
 
 def minority_collapse_count(total: int, lambda_w: float, lambda_h: float) -> float:
-    r"""Return the samples a class at or below which minority classifiers coincide, under cross-entropy with penalties.
+    r"""Return the samples per class up to which minority classifiers coincide, under cross-entropy with penalties.
 
     In (1/N) Σ_i CE(W h_i + b, y_i) + λ_W/2 ‖W‖² + λ_H/2 ‖H‖² the penalties of Z = WH are √(λ_Wλ_H) ‖Z‖_*, the sum
     of its singular values. Let two or more classes have n_B samples each. Where their rows of Z coincide, the
@@ -79,7 +79,7 @@ def minority_collapse_ratio(classes: int, majority_classes: int, e_h: float, e_w
     Raises
     ------
     ElasticError
-        OptionError for negative bounds; DegenerateInput for numbers of classes that leave no two minority classes.
+        OptionError for negative bounds; DegenerateInput for numbers of classes with fewer than two minority classes.
 
     Notes
     -----
@@ -118,7 +118,7 @@ class _Spectrum(NamedTuple):
 
 
 def _threshold_of(K_A: int, K_B: int, log_ratio: float) -> float:
-    """Return ‖Z‖_* of the optimum at which the minority is just about to part, at the ratio R = e^log_ratio."""
+    """Return ‖Z‖_* of the optimum at which minority classifiers begin to differ, at the ratio R = e^log_ratio."""
     if log_ratio <= 0:
         return 0.0
 

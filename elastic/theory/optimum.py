@@ -12,12 +12,12 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Optimum:
-    """Least value of an objective.
+    """Minimum of an objective.
 
     Attributes
     ----------
     loss
-        The objective, with its penalties, at the optimum; in the units of the loss.
+        The objective at the optimum, including penalties; in the units of the loss.
     """
 
     loss: float
@@ -30,8 +30,8 @@ class FactorOptimum(Optimum):
     Attributes
     ----------
     singular_values
-        [K] of the K×N matrix Z of logits, before the bias if there is one. Without bias that of class k stands at
-        place k, 0 for a class that the penalties silence; with one they fall, and the last is 0.
+        [K] of the K×N matrix Z of logits, before the bias if there is one. Without bias in the order of the classes,
+        0 for a class that the penalties suppress; with one in descending order, and the last is 0.
     """
 
     singular_values: FloatArray
@@ -39,18 +39,18 @@ class FactorOptimum(Optimum):
 
 @dataclass(frozen=True, eq=False)
 class LayerSpectrum:
-    """Singular values at one layer of a product of factors at its optimum, all of them from the greatest on.
+    """Singular values at one layer of a product of factors at its optimum, in descending order.
 
     Attributes
     ----------
     singular_values
-        [K] of the features of all samples [d, N], less their mean if there are biases.
+        [K] of the features of all samples [d, N], minus their mean if there are biases.
     factor_singular_values
-        [K] of the factor that gives the layer: the features themselves (layer 1), or a matrix of weights.
+        [K] of the factor that computes the layer: the features themselves (layer 1), or a weight matrix.
     class_mean_spectrum
-        [K] of the class means as they are, as the metric of that name; None with biases, which move all of them.
+        [K] of the class means, as the metric with this name; None with biases, which move all of them.
     class_mean_spectrum_centred
-        [K] of the class means less their mean, as the metric of that name.
+        [K] of the class means minus their mean, as the metric with this name.
     """
 
     singular_values: FloatArray
@@ -66,7 +66,7 @@ class CrossEntropyOptimum(Optimum):
     Attributes
     ----------
     logit_gap
-        Logit of the own class less that of any other, the same for every sample; 0 where all logits vanish.
+        Logit of the correct class minus that of any other, the same for every sample; 0 if all logits are 0.
     """
 
     logit_gap: float
@@ -74,7 +74,7 @@ class CrossEntropyOptimum(Optimum):
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Inner products of classifiers and of features, which fix both up to a rotation.
+    """Inner products of classifiers and of features, which determine both up to a rotation.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ def seli(per_class: Sequence[int]) -> Geometry:
     Raises
     ------
     ElasticError
-        OptionError for counts that are no integers; DegenerateInput for fewer than two classes or an empty one.
+        OptionError for counts that are not integers; DegenerateInput for fewer than two classes or an empty one.
 
     Notes
     -----

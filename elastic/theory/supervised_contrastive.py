@@ -14,9 +14,9 @@ def supervised_contrastive(classes: int, per_class: int, temperature: float) -> 
         min  (1/N) Σ_i −1/(n-1) Σ_{p∈P(i)} log( exp(u_i·u_p/τ) / Σ_{a≠i} exp(u_i·u_a/τ) ) ,   N = K n,   u = h/‖h‖,
 
     P(i) the other n - 1 samples of i's class, is log(n-1 + n(K-1) exp(-K/((K-1)τ))): each class in one point, the
-    points a simplex. To see it, let P_i and Q_i be the mean similarities u_i·u_a/τ to own and to other classes. By
-    convexity of the exponential ℓ_i ≥ log(n-1 + n(K-1) exp(Q_i - P_i)), which is convex in its turn, so that the mean
-    loss is at least the same of the means P and Q. From ‖Σ u‖² ≥ 0 follows 1/τ + (n-1)P + n(K-1)Q ≥ 0, and with
+    points a simplex. Proof: let P_i and Q_i be the mean similarities u_i·u_a/τ to own and to other classes. By
+    convexity of the exponential ℓ_i ≥ log(n-1 + n(K-1) exp(Q_i - P_i)), which is also convex, so that the mean
+    loss is at least the same function of the means P, Q. From ‖Σ u‖² ≥ 0 follows 1/τ + (n-1)P + n(K-1)Q ≥ 0, and with
     P ≤ 1/τ then Q - P ≥ -(1/τ)(1 + 1/(K-1)). At the simplex all of these are equalities.
 
     Parameters
@@ -26,7 +26,7 @@ def supervised_contrastive(classes: int, per_class: int, temperature: float) -> 
     per_class
         Samples n ≥ 2 of each class.
     temperature
-        τ above 0.
+        τ, positive.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def supervised_contrastive(classes: int, per_class: int, temperature: float) -> 
     Raises
     ------
     ElasticError
-        OptionError for a temperature that is not above 0, DegenerateInput for fewer than two classes or samples.
+        OptionError for a temperature that is not positive, DegenerateInput for fewer than two classes or samples.
 
     Notes
     -----

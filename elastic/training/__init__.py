@@ -1,7 +1,7 @@
 """Training: a generator of snapshots, one at epoch 0 and one after each epoch.
 
-All random numbers of a training come from its seed and live in it: the global generators are lent to an epoch
-and given back. What happens between two epochs (probes, plots, other trainings) therefore cannot change a weight.
+All random numbers of a training come from its seed and its own generator states: the global generators are set for an
+epoch and restored afterwards. Code between two epochs (probes, plots, other trainings) cannot change a weight.
 """
 
 from elastic.training.loop import Snapshot, Trainer, batches, evaluate, train

@@ -23,7 +23,7 @@ Splits = Mapping[str, Samples]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training between two epochs.
+    """The state of a training between two epochs.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Snapshot:
         By split, of the current model in evaluation mode. A loss that couples the samples of a batch is evaluated on
         separate batches (see `evaluate`), not on those of training.
     objective
-        Mean train loss plus all penalties, and the cross-entropy of a classifier that the loss leaves out.
+        Mean train loss plus all penalties, and the cross-entropy of a classifier that the loss does not train.
     lr
-        Learning rate of the epoch that ended here; NaN at epoch 0.
+        Learning rate of the last epoch; NaN at epoch 0.
     gradient_norm
         Mean over the epoch's steps of the Euclidean norm of the minibatch gradient; NaN at epoch 0.
     diverged
@@ -59,12 +59,12 @@ class Snapshot:
 
 @dataclass
 class Trainer:
-    """A model, its optimiser and all that a training needs to go on.
+    """A model, its optimizer and the rest of the state that a training needs to continue.
 
     Parameters
     ----------
     objective, optimizer
-        What is minimised, and how.
+        Objective and optimizer.
     schedule
         Factor on the learning rate, by epochs trained so far.
     splits
@@ -72,11 +72,11 @@ class Trainer:
     epochs, batch_size
         ``batch_size`` None is full batch.
     randomness
-        The training's share of the global generators (weights are drawn from it before, dropout after).
+        The training's states of the global generators (weights are drawn from it before, dropout after).
     deterministic
-        Whether torch is held to deterministic kernels.
+        Whether torch must use deterministic kernels.
     evaluates
-        Whether the model is evaluated after so many epochs; it is wherever a gradient is not finite.
+        Whether to evaluate the model after this many epochs; it is always evaluated if a gradient is not finite.
     """
 
     objective: Objective
@@ -94,22 +94,22 @@ class Trainer:
         self.order = torch.Generator().manual_seed(self.randomness.seed)
         self._searches = needs_objective(self.optimizer)
         self._take_step = step_of(self.optimizer)
-        # To walk through a small network's modules takes as long as one of its layers.
+        # Iterating over a small network's modules takes as long as one of its layers.
         self._parameters = list(self.model.parameters())
         self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
     def model(self) -> TappedModel:
-        """What is trained."""
+        """The model that is trained."""
         return self.objective.model
 
     @property
     def loss(self) -> Loss:
-        """Of each sample."""
+        """Loss of each sample."""
         return self.objective.loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next epoch depends on (tensors, numbers and strings only)."""
+        """Return the state on which the next epoch depends (tensors, numbers and strings only)."""
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
@@ -119,7 +119,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a training where `state_dict` left it."""
+        """Resume a training from a `state_dict`."""
         self.epoch = int(state["epoch"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -141,7 +141,7 @@ class Trainer:
         return self._base_rates[0] * factor, torch.stack(norms).double().mean().item()
 
     def try_step(self, inputs: Tensor, labels: Tensor) -> None:
-        """Take a step on a batch, or the gradient alone where the optimizer evaluates the objective many times."""
+        """Take a step on a batch, or only compute the gradient if the optimizer evaluates the objective many times."""
         if self._searches:
             self.objective.batch(inputs, labels).backward()
         else:
@@ -161,7 +161,7 @@ class Trainer:
             return value
 
         if self._searches:
-            self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code wants tensors
+            self.optimizer.step(evaluated)  # type: ignore[arg-type]  # torch's stub says float, its code needs tensors
         else:
             evaluated()
             self._take_step()
@@ -170,7 +170,7 @@ class Trainer:
 
 
 def norm_of(gradients: list[Tensor]) -> Tensor:
-    """Return the Euclidean norm of all gradients together: `torch.nn.utils.get_total_norm` on one device, bit by bit.
+    """Return the Euclidean norm of all gradients: equal bit by bit to `torch.nn.utils.get_total_norm` on one device.
 
     >>> norm_of([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
     5.0
@@ -183,8 +183,8 @@ def batches(
 ) -> list[Tensor]:
     """Return one epoch's batches of positions in a fresh random order, on a device.
 
-    A single sample left over joins the batch before it: batch norm has no variance of one sample. All positions are
-    copied to the device at once: the processor waits for a GPU in each copy.
+    A single remaining sample joins the batch before it: batch norm has no variance of one sample. All positions are
+    copied to the device at once: each copy to a GPU blocks the CPU.
 
     >>> [len(b) for b in batches(9, 4, torch.Generator())]
     [4, 5]
@@ -199,9 +199,9 @@ def batches(
 
 
 def train(trainer: Trainer) -> Iterator[Snapshot]:
-    """Train to the last epoch and yield a snapshot before the first (if it is still ahead) and after each.
+    """Train to the last epoch and yield a snapshot before the first (unless it has passed) and after each.
 
-    A trainer that was loaded with a state of epoch e goes on with epoch e + 1.
+    A trainer with a loaded state of epoch e continues with epoch e + 1.
     """
     if trainer.epoch == 0:
         trainer.model.eval()
@@ -214,7 +214,7 @@ def train(trainer: Trainer) -> Iterator[Snapshot]:
 
 
 def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot:
-    """Evaluate a trainer's model on every split, if its epoch is one of those that are evaluated."""
+    """Evaluate a trainer's model on every split, if its epoch is due."""
     if not trainer.evaluates(trainer.epoch) and np.isfinite(gradient_norm):
         nothing = dict.fromkeys(trainer.splits, float("nan"))
         nan = float("nan")
@@ -232,11 +232,11 @@ def take_snapshot(trainer: Trainer, lr: float, gradient_norm: float) -> Snapshot
 def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, float]:
     """Return the mean loss and the accuracy of a model (in evaluation mode) on samples, summed in float64.
 
-    A user's own loss is that of all samples as one batch: their mean, the mean by class weights, or the sum.
+    A user's loss is evaluated on all samples as one batch: their mean, the mean by class weights, or the sum.
 
-    A loss of features, which couples the samples of a batch, is that of batches of at most `EVALUATION_BATCH`, the same
-    at every epoch: every B-th sample from the b-th on, so that classes are spread over all B batches even where the
-    samples are in their order. Of up to 4,096 samples it is the loss of all as one batch.
+    A loss of features, which couples the samples of a batch, is evaluated on batches of at most `EVALUATION_BATCH`, the
+    same at every epoch: every B-th sample from the b-th on, so that classes are spread over all B batches even if the
+    samples are sorted. With up to 4,096 samples all are one batch.
     """
     total = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
@@ -253,7 +253,7 @@ def evaluate(model: TappedModel, loss: Loss, samples: Samples) -> tuple[float, f
 
 
 def evaluation_batches(samples: Samples, *, spread: bool) -> Iterator[Samples]:
-    """Yield samples in batches of at most `EVALUATION_BATCH`: neighbours together, or spread over all."""
+    """Yield samples in batches of at most `EVALUATION_BATCH`, contiguous or strided."""
     count = -(-len(samples) // EVALUATION_BATCH)
     spans = (slice(first, None, count) for first in range(count))
     if not spread:

@@ -1,7 +1,7 @@
-"""What training minimises: the mean loss, and penalties on parameters and features.
+"""The objective of training: the mean loss, and penalties on parameters and features.
 
-A loss of the penultimate features says nothing of the classifier. Beside it, the classifier is fitted to these features
-as they are, by cross-entropy whose gradient ends at the classifier: a linear probe that is trained along.
+A loss of the penultimate features does not train the classifier, which is then fitted to the detached features by
+cross-entropy: a linear probe trained at the same time.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from elastic.losses import Loss, build_loss
 from elastic.models.contract import TappedModel
 from elastic.registry import nearest
 
-#: Names of penalties that are no layer's: on all weight matrices, all biases and gains, the penultimate features.
+#: Names of penalties other than those of layers: on all weights, all biases and gains, the penultimate features.
 WEIGHTS, BIASES, FEATURES = "weights", "biases", "features"
 
 
-#: What a classifier is fitted by where the loss leaves it out.
+#: Loss of a classifier that the objective's loss does not train.
 PROBED_BY = build_loss("cross_entropy")
 
-#: Samples evaluated at once for the losses, accuracies and objective of an epoch.
+#: Samples per batch in the evaluation of losses, accuracies and the objective.
 EVALUATION_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Mean loss of a batch, plus λ/2 times squared norms, plus the fit of a classifier that the loss leaves out.
+    """Mean loss of a batch, plus λ/2 times squared norms, plus the loss of a classifier that is fitted separately.
 
     Attributes
     ----------
     model, loss
-        What is trained, and on which loss.
+        Model and loss.
     probe
-        The classifier where the loss reads the features that enter it: its mean cross-entropy on detached features is
-        added. Its gradient moves the classifier alone, so that where it is added the objective's gradients are not
-        those of one function, and a line search (L-BFGS) may end early. None where the loss is of the logits.
+        The classifier if the loss reads the features that enter it: its mean cross-entropy on detached features is
+        added. Its gradient affects the classifier alone, so that the objective's gradients are not those of one
+        function, and a line search (L-BFGS) may end early. None if the loss reads the logits.
     penalties
         (λ, parameters) of each penalty (λ/2)‖θ‖².
     features
         λ of (λ/2) · mean over samples of ‖h‖², h the penultimate features.
     decay
-        λ of the (λ/2)‖θ‖² over all parameters that the optimiser adds by itself; `total` includes it, `batch` does not
+        λ of the (λ/2)‖θ‖² over all parameters that the optimizer adds itself; `total` includes it, `batch` does not
         add it again.
     """
 
@@ -57,7 +57,7 @@ class Objective:
     decay: float = 0.0
 
     def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the objective of a batch, as the optimiser is given it."""
+        """Return the objective of a batch, as the optimizer evaluates it."""
         taps = self.model.taps(inputs) if self.features or self.probe else {self.model.output: self.model(inputs)}
         value = self.loss.per_sample(taps[self.model.layer_of(self.loss.layer)].flatten(1), labels).mean()
         if self.probe is not None:
@@ -70,9 +70,9 @@ class Objective:
 
     @torch.no_grad()
     def total(self, mean_loss: float, inputs: Tensor, labels: Tensor) -> float:
-        """Return the whole objective of samples whose mean loss is known, summed in float64."""
+        """Return the full objective of samples whose mean loss is known, summed in float64."""
         value = mean_loss
-        # An optimiser leaves alone what is not trained.
+        # Optimizers do not change parameters without gradients.
         groups = [*self.penalties, (self.decay, tuple(p for p in self.model.parameters() if p.requires_grad))]
         for penalty, parameters in groups:
             if penalty:
@@ -92,7 +92,7 @@ class Objective:
         return PROBED_BY.per_sample(self.probe(features), labels)
 
     def ridge(self, parameter: Tensor) -> float:
-        """Return λ of all that penalises a parameter, (λ/2)‖θ‖² together."""
+        """Return the total λ of the penalties (λ/2)‖θ‖² of a parameter."""
         named = (penalty for penalty, group in self.penalties if any(p is parameter for p in group))
         return self.decay + sum(named)
 
@@ -114,15 +114,15 @@ def build_objective(
 ) -> Objective:
     """Return the objective of a protocol's penalties {name: λ}.
 
-    A name is a layer's (all parameters of the stage that gives it), ``weights`` (every array of two dims or more),
-    ``biases`` (all others, gains of norms among them), a layer's ``<layer>.weights`` or ``<layer>.biases``, or
-    ``features`` (the penultimate layer's values). Penalties that name one parameter add up.
+    A name is a layer (all parameters of the stage that computes it), ``weights`` (all arrays of two dims or more),
+    ``biases`` (all others, including norm gains), a layer's ``<layer>.weights`` or ``<layer>.biases``, or
+    ``features`` (the penultimate layer's values). Penalties of the same parameter add up.
 
     Raises
     ------
     ModelError
         If the model has no such layer, or the layer no parameters; or if the loss reads the penultimate features, and
-        no linear layer that can be trained reads them too.
+        no trainable linear layer reads them, too.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def build_objective(
 
 
 def _probe(model: TappedModel) -> nn.Linear:
-    model.layer_of("penultimate")  # raises where there is none
+    model.layer_of("penultimate")  # raises if there is none
     classifier = model.last_weights()
     if classifier is None:
         expected = "be one of the logits, as no linear layer reads the penultimate features"

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from elastic.registry import registry
 
-#: More epochs than a training may have are none.
+#: No training may have more epochs.
 Count = Annotated[int, Field(ge=2, le=1_000_001)]
 
 
@@ -89,6 +89,6 @@ def listed(epochs: int, *, values: Annotated[list[Annotated[int, Field(ge=0)]], 
 
 
 def probed_epochs(name: str, options: Mapping[str, Any], epochs: int) -> list[int]:
-    """Return the epochs that a schedule probes, in order; 0 and the last are always among them."""
+    """Return the epochs that a schedule probes, in ascending order, always including 0 and the last."""
     entry = registry("probe_schedules").get(name)
     return sorted({0, epochs, *entry.function(epochs, **entry.complete(options))})

@@ -1,4 +1,4 @@
-"""What belongs to one training of torch's global state: generators, and the choice of deterministic kernels."""
+"""The global state of torch that belongs to one training: generators, and the choice of deterministic kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Randomness:
     Attributes
     ----------
     states
-        Generator states by device type; what is not there is seeded at first use.
+        Generator states by device type; missing ones are seeded on first use.
     """
 
     seed: int
@@ -47,8 +47,8 @@ class Randomness:
 
 @contextmanager
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
-    """Ask torch for deterministic kernels while the block runs."""
-    # cuBLAS reads this once, when it starts; it is harmless where there is no GPU.
+    """Use deterministic kernels within the block."""
+    # cuBLAS reads this once, when it starts; it has no effect without a GPU.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
     _use_deterministic_algorithms(wanted)
@@ -59,8 +59,8 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
 
 
 def _use_deterministic_algorithms(wanted: bool) -> None:
-    """Same as torch's function of this name, which also imports the compiler (a second) to configure it."""
-    if "torch._dynamo" in sys.modules:  # so it is as soon as a model is to be compiled
+    """Like torch's function of this name, without importing the compiler (a second) to configure it."""
+    if "torch._dynamo" in sys.modules:  # imported once a model is compiled
         torch.use_deterministic_algorithms(wanted)
     else:
         torch._C._set_deterministic_algorithms(wanted, warn_only=False)

@@ -1,24 +1,24 @@
-"""One step of a training, taken to see whether it can be."""
+"""A single trial step of a training."""
 
 from __future__ import annotations
 
 from elastic.training.loop import Trainer, batches
 from elastic.training.randomness import deterministic_algorithms
 
-#: Samples of the step at most.
+#: Most samples of the step.
 MOST = 4096
 
 
 def trial_step(trainer: Trainer) -> None:
-    """Take a step on the smallest batch of an epoch; the trainer is of no use afterwards.
+    """Take a step on the smallest batch of an epoch; the trainer cannot be used afterwards.
 
-    An optimizer that searches (L-BFGS) may evaluate the objective for as long as an epoch takes: only the gradient is
-    computed for it.
+    An optimizer with a line search (L-BFGS) may evaluate the objective for as long as an epoch takes: only the gradient
+    is computed for it.
 
     Raises
     ------
     Exception
-        Whatever the step raises.
+        Any error of the step.
     """
     train = trainer.splits["train"]
     smallest = min(batches(len(train), trainer.batch_size, trainer.order), key=len)

@@ -1,1 +1,1 @@
-"""The registered probes, one file for each group of the cube (`elastic.probes.contract`)."""
+"""The registered probes, one module for each group of the cube (`elastic.probes.contract`)."""

@@ -62,7 +62,7 @@ class ClassStepsProbe(MetricProbe):
         Raises
         ------
         ModelError
-            If the features depend on chance or on the batch (`check_preconditions`), code hides what a step moves
+            If the features are random or depend on the batch (`check_preconditions`), code hides what a step moves
             (`check_stepping`), or the budget is too small.
         """
         model = self.subject.model

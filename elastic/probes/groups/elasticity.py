@@ -21,14 +21,14 @@ from elastic.protocol.sections import ElasticityProbe as Options
 
 GROUP = "elasticity"
 
-#: The reading of the network that says which engine computed the movements, and its variable.
+#: The reading of the network that names the engine that computed the movements, and its variable.
 ENGINE, ENGINE_VARIABLE = "engine_code", "probe_engine"
 
 
 class ElasticityGroup(Probe):
-    """Measures the elasticity metrics of a reader, and of fine classes where there are any.
+    """Measures the elasticity metrics of a reader, and of fine classes if there are any.
 
-    Where no engine agrees with real steps an epoch is NaN and the run continues, unless the engine was asked for by
+    If no engine agrees with real steps an epoch is NaN and the run continues, unless the engine was requested by
     name and is wrong from the start.
 
     Parameters
@@ -51,7 +51,7 @@ class ElasticityGroup(Probe):
         return str(self.reader.chosen_engine())
 
     def declare(self) -> Declaration:
-        """Return the metrics that the readings suffice for."""
+        """Return the metrics that can be computed from the readings."""
         names, of_network = self.reader.names(), {ENGINE, *self.reader.names_of_network()}
         if self.fine is not None:
             of_fine, of_inputs = self.fine.names()
@@ -65,23 +65,23 @@ class ElasticityGroup(Probe):
         return Declaration(dims, metric_variables(GROUP, names, of_network))
 
     def _outputs(self) -> Sequence[Label]:
-        """Return the outputs by the names of their classes; by number where they are not one a class."""
+        """Return the outputs by the names of their classes; by number if they are not one per class."""
         count, classes = self.reader.outputs, self.reader.samples.classes
         return classes if count == len(classes) else range(count)
 
     def rehearse(self) -> None:
-        """Raise a ModelError if the memory budget allows no draw of samples."""
+        """Raise a ModelError if the memory budget does not suffice for any draw of samples."""
         self.reader.check_budget()
 
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
-        """Return every metric; the pairs that are verified are drawn from the epoch."""
+        """Return every metric; the verified pairs depend on the epoch."""
         engine, first = self.reader.chosen_engine(), not self._has_read
         self._has_read = True
         try:
             by_layer: dict[str, dict[str, Any]] = self.reader.read(epoch, first=first)
         except EngineMismatch as error:
             if first and self.reader.engine == "structured":
-                raise  # asked for by name, and wrong from the start
+                raise  # requested by name, and wrong from the start
             self.notes.append(f"epoch {epoch:g}: elasticity is not measured: {error}")
             return self._unmeasured(error)
         used = self.reader.chosen_engine()
@@ -98,7 +98,7 @@ class ElasticityGroup(Probe):
         return tabulate(GROUP, self.reader.layers, by_layer, of_network)
 
     def _unmeasured(self, error: EngineMismatch) -> dict[str, FloatArray]:
-        """Return the variables of an epoch at which no engine agrees with real steps: NaN, but for why."""
+        """Return the variables of an epoch at which no engine agrees with real steps: NaN, except for the reason."""
         nothing = blank(self.declare())
         nothing[ENGINE_VARIABLE] = np.array(float(ENGINE_CODES["none"]))
         if error.check is not None:
@@ -106,7 +106,7 @@ class ElasticityGroup(Probe):
         return nothing
 
     def resume(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Stay on the engine of the earlier epochs; on autodiff if one of them had given up the structured one."""
+        """Keep the engine of the earlier epochs; autodiff if it replaced the structured one in any of them."""
         self._has_read = bool(records)
         codes = [float(record[ENGINE_VARIABLE]) for record in records if ENGINE_VARIABLE in record]
         if any(code != ENGINE_CODES["structured"] for code in codes):
@@ -159,7 +159,7 @@ def elasticity(
 def fine_probe(elasticity: ElasticityProbe) -> FineProbe | None:
     """Return the probe of fine classes on the stepped samples of the first draw; None if no class has several.
 
-    On the first draw whatever the precision: the same samples are used throughout training.
+    It uses the first draw whatever the precision: the same samples are used throughout training.
     """
     if elasticity.samples.fine_labels is None:
         return None

@@ -90,12 +90,12 @@ class FineClassesProbe(MetricProbe):
             check_features_budget(subject.model, self.fit, count, subject.memory_budget, option)
 
     def readings(self, epoch: float) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
-        """Return the readings of each layer, one entry a super-class.
+        """Return the readings of each layer, one entry per super-class.
 
         Raises
         ------
         ModelError
-            If the features depend on chance or on the batch (`check_preconditions`).
+            If the features are random or depend on the batch (`check_preconditions`).
         DegenerateInput
             If features are not finite.
         """

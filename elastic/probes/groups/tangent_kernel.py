@@ -22,7 +22,7 @@ from elastic.probes.features import flat_taps
 from elastic.probes.preconditions import check_preconditions
 
 KERNEL = "tangent_kernel"
-#: Draws of samples and of directions, apart from those of other probes (`elastic.probes.samples`).
+#: Draws of samples and of directions, independent of those of other probes (`elastic.probes.samples`).
 SAMPLES_DRAW, DIRECTIONS_DRAW = 29, 31
 
 
@@ -58,7 +58,7 @@ class TangentKernelProbe(MetricProbe):
         Raises
         ------
         ModelError
-            If the features depend on chance or on the batch (`check_preconditions`), or the budget is too small.
+            If the features are random or depend on the batch (`check_preconditions`), or the budget is too small.
         """
         model, found = self.subject.model, {}
         with preserved(model):
@@ -102,7 +102,7 @@ class TangentKernelProbe(MetricProbe):
     def _block(self) -> int:
         """Return how many samples' gradients fit into the memory budget, in two blocks at once."""
         size = sum(parameter.numel() for parameter in trained_parameters(self.subject.model).values())
-        # Each block in the model's type, in float64, and as torch concatenates it.
+        # Each block in the model's type, in float64, and in the concatenation by torch.
         fitting = self.subject.memory_budget // (2 * 20 * size)
         if fitting < 1:
             expected = f"be at least {40 * size} bytes, for the gradients of two samples"

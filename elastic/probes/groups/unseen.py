@@ -46,9 +46,9 @@ class UnseenProbe(MetricProbe):
     subject
         With unseen samples.
     per_class
-        Samples of each unseen class, and of each trained class whose mean is taken; None: all.
+        Samples of each unseen class, and of each trained class whose mean is computed; None: all.
     shots, episodes_count
-        Numbers of samples of each class that a nearest mean is made of, and how often they are drawn.
+        Numbers of samples per class for nearest means, and how often they are drawn.
     penalty
         λ of the linear probe.
     stepped, observed
@@ -115,7 +115,7 @@ class UnseenProbe(MetricProbe):
         Raises
         ------
         ModelError
-            If the features depend on chance or on the batch (`check_preconditions`).
+            If the features are random or depend on the batch (`check_preconditions`).
         DegenerateInput
             If features are not finite.
         """
@@ -141,7 +141,7 @@ class UnseenProbe(MetricProbe):
         return found, {}
 
     def _moved(self, epoch: float) -> dict[str, UnseenUpdate]:
-        """Return the update of each layer that steps can move; none where no engine agrees with real steps."""
+        """Return the update of each layer that steps can move; empty if no engine agrees with real steps."""
         if self.together is None:
             return {}
         try:
@@ -152,7 +152,7 @@ class UnseenProbe(MetricProbe):
         return {layer: UnseenUpdate(of[READING], len(self.subject.classes)) for layer, of in readings.items()}
 
     def _elasticity(self) -> ElasticityProbe:
-        """Return the reader of responses, made anew for each reading: a resumed run reads what another one does."""
+        """Return the reader of responses, created for each reading, so that resumed runs read the same."""
         assert self.together is not None
         assert self.draw is not None
         subject = self.subject

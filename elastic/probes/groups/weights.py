@@ -17,7 +17,7 @@ from elastic.probes.preconditions import check_preconditions
 from elastic.probes.samples import collapse_samples
 from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_matrices
 
-#: Samples of the pass in which weights are found and read.
+#: Samples in the pass in which weights are found and read.
 EXAMPLE = 2
 
 PerClass = Annotated[int, Field(ge=1, description="Train samples of each (fine) class.")] | None
@@ -29,9 +29,9 @@ class WeightsProbe(MetricProbe):
     Parameters
     ----------
     subject
-        Its model is read in evaluation mode and left as it was.
+        Its model is read in evaluation mode and restored.
     samples
-        Train samples, whose class means are taken.
+        Train samples, for the class means.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class WeightsProbe(MetricProbe):
         self._names = {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
-        """Return the spectrum of each matrix, and statistics of what enters where that is one vector a sample."""
+        """Return the spectrum of each matrix, and statistics of its input if that is one vector per sample."""
         return self._names, ()
 
     def labels(self) -> Mapping[str, Sequence[Label]]:
@@ -67,7 +67,7 @@ class WeightsProbe(MetricProbe):
         Raises
         ------
         ModelError
-            If the features depend on chance or on the batch (`check_preconditions`).
+            If the features are random or depend on the batch (`check_preconditions`).
         DegenerateInput
             If features that enter a matrix are not finite.
         """

@@ -1,24 +1,24 @@
-"""The structured engine of the update-response probe: no gradient of a weight is ever written out sample by sample.
+"""The structured engine of the update-response probe: gradients of weights are never formed for single samples.
 
 The model's own forward pass is run on `duals.Dual` tensors: a value that all stepped samples share, computed once, and
-a tangent for each of them. Every torch function that meets one follows its rule, so any graph (residual,
-attention, functional code) is followed without being traced. Only functions that read a weight need a rule of
-their own; all others are differentiated by torch. What was tried before it was chosen:
+a tangent for each of them. Every torch function with such an argument follows its rule, so any graph (residual,
+attention, functional code) is supported without tracing. Only functions that read a weight need their own
+rule; all others are differentiated by torch. Rejected alternatives:
 
-- a walk over modules sees no sums of a residual block and no functional code;
+- a walk over modules misses sums in residual blocks and functional code;
 - ``torch.fx`` traces no model with control flow that depends on shapes, and needs the same rules afterwards;
 - ``vmap(jvp)`` with the gradient as a custom function in parametric modules shares values and weights too, but
   gives no finite differences, and each activation is one more pass over all tangents.
 
-What a model does to memory is followed too (`memory.Memory`): operations in place, items that are set, ``out=``, and
-whatever else looks at that memory. ``detach()`` and its like stop the gradient of the step, not the movement. A call
-with an argument that a rule does not know goes to torch's own derivative. What neither follows is refused
-(`duals.Unsupported`): parameters that are written into, numbers of Python, observed samples that read a weight in
+Writes to memory are followed, too (`memory.Memory`): in-place operations, item assignment, ``out=``, and
+all other views of that memory. ``detach()`` and similar functions stop the gradient of the step, not the movement. A
+call with an argument that a rule does not support uses torch's own derivative. What neither supports is refused
+(`duals.Unsupported`): writes to parameters, numbers of Python, observed samples that read a weight in
 another way than the stepped ones, autocast, random numbers, and, along finite steps, functions with kinks.
 
-A weight's gradient is kept as its two factors, found by one backward pass of the stepped samples
-(`recording.Recording`): what entered and what came back. Other parameters (affine maps of normalisations, position
-embeddings, biases on their own) are small, and their gradients are kept as they are.
+A weight's gradient is stored as its two factors, found by one backward pass of the stepped samples
+(`recording.Recording`): the input and the gradient of the output. Other parameters (affine maps of normalisations,
+position embeddings, separate biases) are small, and their gradients are stored as they are.
 """
 
 from elastic.probes.structured import (

@@ -46,7 +46,7 @@ def total(value: Tensor, moved: Tensor | None, other: Tensor | None) -> Tensor |
 
 @rule(torch.flatten, Tensor.flatten)
 def flatten(steps: Steps, x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Dual:
-    """Δ(flattened x) is Δx, flattened: written out because most classifiers do it."""
+    """Δ(flattened x) is Δx, flattened: a separate rule because most classifiers do it."""
     value, moved = plain(x).flatten(start_dim, end_dim), tangent_of(x)
     first, last = (dim % x.ndim + 1 for dim in (start_dim, end_dim))
     return dual(value, None if moved is None else moved.flatten(first, last))

@@ -1,4 +1,4 @@
-"""Attention: multi-head attention in terms of linear layers and scaled dot products."""
+"""Attention: multi-head attention expressed by linear layers and scaled dot products."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def multi_head_attention(
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     attention = options.get("attn_mask")
     if options.get("is_causal") and options.get("key_padding_mask") is None and not options.get("need_weights", True):
-        # torch then takes the mask for the causal one, whatever it is
+        # torch then treats any mask as the causal one
         attention = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     mask = _mask(attention, options.get("key_padding_mask"), len(query[0]), num_heads, scores)
     weights = (scores if mask is None else scores + mask).softmax(dim=-1)
@@ -72,7 +72,7 @@ def scaled_dot_product_attention(
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if attn_mask is not None:  # True takes part here, and is left out in multi-head attention
+    if attn_mask is not None:  # True includes a position here, and excludes it in multi-head attention
         scores = scores + _additive(~attn_mask if attn_mask.dtype == torch.bool else attn_mask, scores)
     return scores.softmax(dim=-1) @ value
 
@@ -94,7 +94,7 @@ def _check(
 
 
 def _mask(attention: Tensor | None, padding: Tensor | None, batch: int, heads: int, scores: Tensor) -> Tensor | None:
-    """Return what is added to the scores [n, heads, T, S]."""
+    """Return the term added to the scores [n, heads, T, S]."""
     total: Tensor | None = None
     if attention is not None:
         mask = _additive(attention, scores)

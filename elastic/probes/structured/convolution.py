@@ -63,16 +63,16 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
 
 
 def channels_of(bias: Dual, spatial: int) -> Dual:
-    """Return a bias as one of channels of images."""
+    """Return a bias broadcast over the channels of images."""
     ones, moved = [1] * spatial, bias.tangent
     return dual(plain(bias).view(-1, *ones), None if moved is None else moved.view(*moved.shape, *ones))
 
 
 @dataclass(frozen=True)
 class ByKernels:
-    """The tangent of a convolution by the kernels ΔW_a, put off until it is read.
+    """The tangent of a convolution by the kernels ΔW_a, deferred until it is read.
 
-    A batch normalisation that reads it is put into the kernels, which costs nothing; over all pairs it would be
+    A batch normalisation that reads it is folded into the kernels, which costs nothing; over all pairs it would be
     three passes.
     """
 
@@ -88,7 +88,7 @@ class ByKernels:
         return self._tangent(self.weight, *self._step())
 
     def normalized(self, mean: Tensor, factor: Tensor, gain: Tensor | None, shift: Tensor | None) -> Tensor:
-        """Return the tangent of (y − mean) · factor + β in first order, y being what the convolution gives.
+        """Return the tangent of (y − mean) · factor + β in first order, with y the output of the convolution.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class ByKernels:
         if not finite and x.device.type != "cpu":
             tangent = self.geometry.convolve(x, kernels, bias).transpose(0, 1)
             return plus(total, tangent if x.ndim == 4 else tangent.squeeze(3))
-        # Step by step: a processor holds the images under one kernel in its cache, where it lays them out for its
+        # Step by step: a CPU keeps the images under one kernel in its cache while it converts their layout for its
         # convolution and back. All kernels at once took eight times as long on images of one channel.
         made: Tensor | None = None
         for i, kernel in enumerate(kernels):
@@ -189,7 +189,7 @@ def by_patches(
 
 
 def own_term(use: Use | None, geometry: Geometry, x: Tensor) -> Tensor | None:
-    """Return h_a ⋆ ΔW_a + Δb_a of each stepped sample itself, [c, out, …]; None where no step is of the weight."""
+    """Return h_a ⋆ ΔW_a + Δb_a of each stepped sample itself, [c, out, …]; None if no step is of the weight."""
     if use is None:
         return None
     shape = use.gradients.shape[2:]

@@ -1,4 +1,4 @@
-"""Finite steps: differences f(x + ηΔx) − f(x) over η, without subtracting two values that are nearly the same."""
+"""Finite steps: differences f(x + ηΔx) − f(x) over η, without subtracting nearly equal values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METHODS = (
     "negative positive tensor_split hsplit vsplit adjoint unsafe_chunk block_diag column_stack "
     "broadcast_tensors atleast_1d atleast_2d atleast_3d meshgrid pixel_shuffle pixel_unshuffle"
 )
-#: Functions that are linear in everything that moves: their difference is their Jacobian–vector product.
+#: Functions that are linear in all moving arguments: their difference is their Jacobian–vector product.
 LINEAR: set[Any] = {
     getattr(owner, name) for owner in (torch, Tensor) for name in _METHODS.split() if hasattr(owner, name)
 } | {
@@ -49,24 +49,24 @@ LINEAR: set[Any] = {
 }
 LINEAR |= {getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "real", "imag")}
 
-#: Activations with as many derivatives as the quadrature wants.
+#: Activations with as many derivatives as the quadrature needs.
 SMOOTH: set[Any] = {
     functional.gelu, functional.silu, functional.softplus, functional.mish, functional.logsigmoid, functional.tanh,
     torch.tanh, Tensor.tanh, functional.sigmoid, torch.sigmoid, Tensor.sigmoid, torch.square, Tensor.square,
     torch.exp, Tensor.exp,
 }  # fmt: skip
 
-#: Bounds of |ηΔx| and numbers of Gauss–Legendre nodes, by which the mean slope is exact to rounding.
+#: Bounds of |ηΔx| and numbers of Gauss–Legendre nodes for which the mean slope is exact to rounding.
 NODES = ((1e-3, 2), (0.1, 4), (1.0, 8))
 
 
 def difference(function: Any, args: Any, kwargs: Any) -> Any:
-    """Apply a function without a rule of its own along a finite step.
+    """Apply a function without its own rule along a finite step.
 
     Raises
     ------
     Unsupported
-        If it is not known to be linear: then its derivative says too little.
+        If it is not known to be linear: its derivative is then not enough.
     """
     output = differentiated(function, args, kwargs)
     if not moves(args, kwargs):

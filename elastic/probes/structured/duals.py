@@ -1,4 +1,4 @@
-"""Dual tensors: values that all stepped samples share, with one tangent for each of them."""
+"""Dual tensors: values shared by all stepped samples, with one tangent for each sample."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from elastic.probes.forward_derivatives import name_of, unnumbered
 
 
 class Unsupported(ModelError):
-    """A part of a model that the structured engine has no rule for; the autodiff engine may have."""
+    """A part of a model without a rule in the structured engine; the autodiff engine may support it."""
 
     def __init__(self, part: str, found: str) -> None:
         super().__init__(part, "have a rule of the structured engine", found, "`engine: autodiff`")
 
     def at(self, place: str) -> Unsupported:
-        """Return the same error: it is about a model, not a place in a file."""
+        """Return the same error: it concerns a model, not a location in a file."""
         return self
 
 
 class Dual(Tensor):
     """A value [n, …] with a tangent [c, n, …], one for each of c stepped samples.
 
-    The value is the tensor itself and looks like any other to a model's own code. Operations on it are those of
+    The value is the tensor itself and looks like any other to the model's code. Operations on it act on
     its value, except under `propagation.Propagation`.
 
     Attributes
     ----------
     moved, gain
-        The tangent is their product; a gain [n, …] that all stepped samples share is multiplied in only where
+        The tangent is their product; a gain [n, …] shared by all stepped samples is multiplied in only when
         the tangent is read, so that a chain of activations and poolings costs one pass. None: zero, and one.
     pending
-        Computes the tangent where it has been put off: what reads it may have more to put into its factors. Its ``x``
+        Computes a deferred tangent: a reader may fold more into its factors first. Its ``x``
         is the tensor that it still has to read.
     """
 
@@ -46,12 +46,12 @@ class Dual(Tensor):
     moved: Tensor | None
     gain: Tensor | None
     pending: Any
-    #: Of the pass that it comes from.
+    #: The memory of its pass.
     memory: Any
 
     @property
     def tangent(self) -> Tensor | None:
-        """The tangent [c, n, …], None where it is zero."""
+        """The tangent [c, n, …], None if it is zero."""
         if self.pending is not None:
             self.moved, self.pending = self.pending(), None
         if self.gain is not None and self.moved is not None:
@@ -89,7 +89,7 @@ def numeric(tensor: Tensor) -> bool:
 
 
 def tensors_of(*arguments: Any) -> Iterator[Tensor]:
-    """Visit the tensors among arguments, in lists, tuples and dictionaries too.
+    """Iterate over the tensors in arguments, including lists, tuples and dictionaries.
 
     >>> [t.item() for t in tensors_of(torch.tensor(1), [torch.tensor(2), 3], {"alpha": torch.tensor(4)})]
     [1, 2, 4]
@@ -104,7 +104,7 @@ def tensors_of(*arguments: Any) -> Iterator[Tensor]:
 
 
 def moves(*arguments: Any) -> bool:
-    """Whether there is a dual among arguments whose tangent is not zero."""
+    """Whether arguments contain a dual with a nonzero tangent."""
     return any(isinstance(tensor, Dual) and not tensor.still for tensor in tensors_of(*arguments))
 
 
@@ -125,7 +125,7 @@ def wrap(output: Any, tangents: Any = None) -> Any:
     output
         Tensors in any nesting.
     tangents
-        The same nesting of tangents; None where all are zero.
+        The same nesting of tangents; None if all are zero.
     """
     values, spec = tree_flatten(output)
     moved = [None] * len(values) if tangents is None else tree_flatten(tangents)[0]

@@ -23,7 +23,7 @@ PIECEWISE = (
 
 
 def activation(function: Any) -> Callable[..., Dual]:
-    """Return the rule f'(x) Δx of a function; along a finite step its mean slope takes the place of f'(x)."""
+    """Return the rule f'(x) Δx of a function; along a finite step its mean slope replaces f'(x)."""
 
     def follow(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Dual:
         def of(v: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def activation(function: Any) -> Callable[..., Dual]:
 
 
 def smooth(function: Any, *args: Any, **kwargs: Any) -> bool:
-    """Whether an activation has no kink with these options, as softplus has one at a low threshold."""
+    """Whether an activation has no kink with these options; softplus has one at a low threshold."""
     return function is not functional.softplus or float(kwargs.get("threshold", [*args, 1, 20][1])) >= 20
 
 
@@ -79,7 +79,7 @@ def relu(steps: Steps, x: Tensor, inplace: Literal[False] = False) -> Dual:
 
 @rule(functional.softmax, torch.softmax, Tensor.softmax)
 def softmax(steps: Steps, x: Tensor, dim: int, dtype: None = None, *, _stacklevel: int = 3) -> Dual:
-    """Softmax, whose difference along a finite step has a form of its own."""
+    """Softmax, whose difference along a finite step has its own form."""
     if dtype is not None or dim is None:
         return NotImplemented
     moved = tangent_of(x)

@@ -1,4 +1,4 @@
-"""The structured engine: movements of all pairs, block by block, along steps that are never written out."""
+"""The structured engine: movements of all pairs, block by block, along steps that are never formed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from elastic.probes.structured.steps import Steps
 class Structured(Engine):
     """Tangents of all stepped samples beside one pass of values.
 
-    For a finite step, differences are propagated layer by layer, not taken of two forward passes, and are exact
+    For a finite step, differences are propagated layer by layer, not computed from two forward passes, and are exact
     however small the step is. A step along the unit gradient of the loss of length η‖∂ℓ/∂h‖ is the same, so
-    that ‖∂ℓ/∂h‖ is a factor of its own here too.
+    that ‖∂ℓ/∂h‖ is a separate factor here too.
 
     Raises
     ------
@@ -32,19 +32,19 @@ class Structured(Engine):
         If a part of the model has no rule.
     """
 
-    # Measured on processors: below, the overhead of each operation shows; above, tangents leave the cache between
-    # two operations, and the memory that they give back to the system is paid for again.
+    # Measured on CPUs: below, the overhead of each operation shows; above, tangents leave the cache between
+    # two operations, and freed memory has to be requested again.
     cached: ClassVar[dict[str, int]] = {"cpu": 2**22, "cuda": 2**28}
 
     def __init__(self, model: TappedModel, example: Tensor, lr: float | None = None, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
         with torch.no_grad(), probed(model):
             self.recording = Recording(model, example, self.layer)
-        #: Whether a pass has been looked through for operations that no torch function shows.
+        #: Whether a pass has been checked for operations outside torch functions.
         self.looked = False
 
     def features(self, inputs: Tensor) -> Layers:
-        """Return features, with buffers and inputs that stay as they are."""
+        """Return features; buffers and inputs are not changed."""
         return layer_features(self.model, {}, inputs)
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Steps:
@@ -57,7 +57,7 @@ class Structured(Engine):
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}
-        # Operations that no torch function shows are looked for once: where the engine is tried, on one sample.
+        # Operations outside torch functions are searched once: in the trial of the engine, on one sample.
         guarded = not self.looked and steps.count == 1 and not isinstance(steps, PairedSteps)
         self.looked = self.looked or not isinstance(steps, PairedSteps)
         with self.restoring():
@@ -80,9 +80,9 @@ class Structured(Engine):
         parts: dict[str, list[Tensor]] = {layer: [] for layer in self.model.layers}
         for start in range(0, len(inputs), at_a_time):
             part = slice(start, start + at_a_time)
-            # What rules derive from steps is kept if these are all.
+            # Values that rules derive from steps are kept if these are all steps.
             some = steps if len(inputs) <= at_a_time else steps.rows(part)
             for layer, moved in self.moved(some, inputs[part])[0].items():
-                # A copy: a diagonal would keep all its block alive.
+                # A copy: a diagonal would keep the whole block in memory.
                 parts[layer].append(moved.diagonal().mT.clone())
         return {layer: torch.cat(own) for layer, own in parts.items()}

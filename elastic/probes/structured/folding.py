@@ -1,4 +1,4 @@
-"""Folding: stepped and observed samples as one batch, for functions that treat each sample alike."""
+"""Folding: stepped and observed samples as one batch, for functions that treat samples independently."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def each_sample(function: Callable[[Tensor], Tensor], moved: Tensor) -> Tensor:
 
 
 def observed_first(moved: Tensor) -> bool:
-    """Whether tangents [c, n, …] lie in memory as [n, c, …]."""
+    """Whether tangents [c, n, …] are stored in memory as [n, c, …]."""
     return moved.ndim > 1 and moved.stride(0) < moved.stride(1)

@@ -25,7 +25,7 @@ class Geometry:
 
     def _pad(self, padding: Any, spatial: int) -> tuple[int, int, int, int]:
         """Return padding left, right, above and below."""
-        if padding == "same":  # the odd one goes behind, as torch does it
+        if padding == "same":  # an odd one is added behind, as in torch
             above, left = (d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True))
             return left // 2, left - left // 2, above // 2, above - above // 2
         above, left = self._pair(0 if padding == "valid" else padding, 0, spatial)
@@ -46,7 +46,7 @@ class Geometry:
         return functional.unfold(self.padded(x), self.kernel, self.dilation, stride=self.stride)
 
     def prefers_kernels(self, inputs: Tensor, gradients: Tensor) -> bool:
-        """Whether kernels are cheaper than patches against patches (which are written out for one group only)."""
+        """Whether kernels are cheaper than patches against patches (which support one group only)."""
         positions = gradients.flatten(3).shape[3] * gradients.shape[1]
         return self.groups > 1 or positions * (self.width + self.out) > self.width * self.out
 

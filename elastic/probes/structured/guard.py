@@ -1,4 +1,4 @@
-"""The guard: operations on tensors that move which no torch function shows."""
+"""The guard: detects operations on moving tensors outside torch functions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from elastic.uncompiled import compiler_not_loaded_by
 
 @compiler_not_loaded_by
 class Guard(TorchDispatchMode):
-    """Refuses what would leave a tangent behind without a word, such as an operation of ``torch.jit.script``.
+    """Refuses operations that would silently drop a tangent, such as those of ``torch.jit.script``.
 
     Parameters
     ----------
     memory
-        Knows what moves.
+        Memory that knows the moving tensors.
     following
-        Says whether a torch function is being followed; its operations are known.
+        Returns whether a torch function is being followed; its operations are known.
     """
 
     def __init__(self, memory: Memory, following: Callable[[], bool]) -> None:

@@ -25,7 +25,7 @@ def way(weight: Tensor, bias: Tensor | None = None) -> Any:
 def linear(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Dual:
     r"""Δy = Δx Wᵀ + Σ_t (h_{a,t}·x) δ_{a,t} + Σ_t δ_{a,t}, for all stepped a and observed x at once.
 
-    Neither ΔW = Σ_t δ_{a,t} h_{a,t}ᵀ nor W + ΔW is written out, unless there are so many positions t that it is
+    Neither ΔW = Σ_t δ_{a,t} h_{a,t}ᵀ nor W + ΔW is formed, unless there are so many positions t that it is
     smaller than its factors. For a finite step x is the moved input x + ηΔx.
     """
     if plain(x).ndim < 2 or weight.ndim < 2:
@@ -60,7 +60,7 @@ def transposed(weight: Tensor) -> Tensor:
 def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor | None, size: Tensor | None) -> Tensor:
     """Return a separate total plus (x + ηΔx) ΔWᵀ + Δb as [c, n, out], for rows [n, in], their tangents [c, n, in].
 
-    Of one position the term is an outer product, which is added in the pass that makes it.
+    For one position the term is an outer product, which is added in the pass that computes it.
     """
     h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
     c, positions, wide = h.shape
@@ -81,7 +81,7 @@ def with_weight_term(total: Tensor | None, use: Use, rows: Tensor, moved: Tensor
 
 
 def own_term(use: Use | None) -> Tensor | None:
-    """Return h_a ΔW_aᵀ + Δb_a of each stepped sample itself, [c, …]; None where no step is of the weight."""
+    """Return h_a ΔW_aᵀ + Δb_a of each stepped sample itself, [c, …]; None if no step is of the weight."""
     if use is None:
         return None
     h, delta = use.inputs.flatten(1, -2), use.gradients.flatten(1, -2)
@@ -92,7 +92,7 @@ def own_term(use: Use | None) -> Tensor | None:
 
 
 def total_of(through: Tensor | None, own: Tensor | None) -> Tensor | None:
-    """Return the sum of a separate tangent [1, c, …] and a term [c, …], of which either may be zero."""
+    """Return the sum of a separate tangent [1, c, …] and a term [c, …]; either may be zero."""
     if own is None:
         return through
     return own[None] if through is None else through.add_(own)

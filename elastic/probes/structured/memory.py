@@ -1,4 +1,4 @@
-"""Memory: tangents of memory that a model writes into in place, whichever tensor reads it afterwards."""
+"""Memory: tangents of memory that a model writes to in place, whichever tensor reads it afterwards."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def storage_of(tensor: Tensor) -> int:
 
 @dataclass
 class Written:
-    """Memory that has been written into: its tangents [c, numbers], and a tensor that keeps it alive."""
+    """Memory that has been written to: its tangents [c, numbers], and a tensor that keeps it alive."""
 
     tangents: Tensor
     holder: Tensor
 
     def strides(self, tensor: Tensor) -> tuple[Any, Any, Any]:
-        """Return how a view's tangent lies in the tangents."""
+        """Return the position of a view's tangent in the tangents."""
         if tensor.dtype != self.holder.dtype or tensor.is_conj() or tensor.is_neg():
             raise Unsupported("memory written in place", "a view of another type")
         count, numbers = self.tangents.shape
@@ -37,16 +37,16 @@ class Written:
         return self.tangents.as_strided(*self.strides(tensor))
 
     def write(self, tensor: Tensor, tangent: Tensor | None) -> None:
-        """Set the tangent of a view; tangents that have been read stay as they are."""
+        """Set the tangent of a view; tangents that have been read are not changed."""
         self.tangents = self.tangents.clone()
         place = self.tangents.as_strided(*self.strides(tensor))
         place.zero_() if tangent is None else place.copy_(tangent)
 
 
 class Memory:
-    """Which duals look at which memory, and the tangents of memory that has been written into.
+    """Registry of the duals that view each memory, and of the tangents of memory that has been written to.
 
-    A tangent belongs to a tensor until its memory is written into. From then on it belongs to the memory: every tensor
+    A tangent belongs to a tensor until its memory is written to. From then on it belongs to the memory: every tensor
     that is a view of it, taken before or afterwards, dual or not, reads its tangent there.
 
     Parameters
@@ -54,7 +54,7 @@ class Memory:
     count
         Number c of stepped samples.
     parameters
-        Their memory is protected: nothing is written into it.
+        Tensors whose memory is protected from writes.
     """
 
     def __init__(self, count: int, parameters: Iterable[Tensor]) -> None:
@@ -69,7 +69,7 @@ class Memory:
         return getattr(value, "memory", None) is self
 
     def enter(self, value: Dual) -> Dual:
-        """Take a dual down."""
+        """Register a dual."""
         value.memory = self
         key = storage_of(value)
         alive = [ref for ref in self._duals.get(key, ()) if ref() is not None]
@@ -80,7 +80,7 @@ class Memory:
         return value
 
     def duals(self, tensor: Tensor) -> list[Dual]:
-        """Return the duals that look at the memory of a tensor."""
+        """Return the duals that view the memory of a tensor."""
         found = (ref() for ref in self._duals.get(storage_of(tensor), ()))
         return [value for value in found if value is not None]
 
@@ -89,7 +89,7 @@ class Memory:
         return storage_of(tensor) in self.written or any(not value.still for value in self.duals(tensor))
 
     def current(self, tensor: Tensor) -> Tensor:
-        """Return a tensor with the tangent that its memory has now."""
+        """Return a tensor with the present tangent of its memory."""
         written = self.written.get(storage_of(tensor)) if self.written else None
         if written is None:
             return tensor
@@ -98,7 +98,7 @@ class Memory:
         return self.enter(dual(plain(tensor), written.read(tensor)))
 
     def hold(self, tensor: Tensor) -> Written:
-        """Let the tangent of a tensor's memory belong to it from now on."""
+        """Assign the tangent of a tensor's memory to the memory from now on."""
         key = storage_of(tensor)
         if key not in self.written:
             numbers = tensor.untyped_storage().nbytes() // tensor.element_size()
@@ -128,7 +128,7 @@ class Memory:
             raise Unsupported("an operation in place", "a parameter or the input as its target")
         for value in [value for ref in self._waiting if (value := ref()) is not None and value.pending is not None]:
             if value.pending is not None and storage_of(value.pending.x) == key:
-                _ = value.tangent  # it was put off, and reads what is about to be written over
+                _ = value.tangent  # deferred: it reads memory that is about to be overwritten
         still = not isinstance(output, Dual) or output.still
         if still and not self.moving(target):
             plain(target).copy_(plain(output))
@@ -144,7 +144,7 @@ class Memory:
             written.write(target, None if tangent is None else tangent.to(target.dtype))
 
     def _alone(self, target: Tensor) -> bool:
-        """Whether nothing else looks at the memory of a tensor."""
+        """Whether no other tensor views the memory of a tensor."""
         whole = target.untyped_storage().nbytes() == target.numel() * target.element_size()
         others = self.duals(target)
         return whole and storage_of(target) not in self.written and len(others) == 1 and others[0] is target

@@ -1,4 +1,4 @@
-"""Normalisation layers, written out so that their affine parameters are steps of their own."""
+"""Normalisation layers, expressed so that their affine parameters are separate steps."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stepped_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Dual:
-    """Δy = Δx (s + ηΔs) + (x − mean) Δs + Δβ with s = γ/σ; put into the kernels of a convolution that x comes from."""
+    """Δy = Δx (s + ηΔs) + (x − mean) Δs + Δβ with s = γ/σ; folded into the kernels of a convolution that made x."""
     if training or running_mean is None or running_var is None:
         raise Unsupported("batch normalisation", "statistics of the batch, which couple its samples")
     value = functional.batch_norm(plain(input), running_mean, running_var, plain(weight), plain(bias), eps=eps)
@@ -84,9 +84,9 @@ def own_channels(step: Tensor | None, value: Tensor) -> Tensor | None:
 
 
 def channelwise(step: Tensor, value: Tensor) -> Tensor:
-    """Return numbers of channels, [channels] or [c, channels], to be broadcast over tangents of [n, channels, …].
+    """Return numbers of channels, [channels] or [c, channels], for broadcasting over tangents of [n, channels, …].
 
-    Those of `own_channels` are left as they are.
+    Those of `own_channels` are not changed.
     """
     if step.ndim > value.ndim:
         return step
@@ -125,7 +125,7 @@ def group_norm(
 
 
 def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor | None = None) -> Tensor:
-    """Return x · weight · scale + bias, where each is one number a channel."""
+    """Return x · weight · scale + bias, with one number of each per channel."""
     factor = scale if weight is None else weight if scale is None else weight * scale
     if factor is None:
         return x if bias is None else x + across(bias, x)
@@ -135,5 +135,5 @@ def per_channel(x: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Te
 
 
 def across(channels: Tensor, x: Tensor) -> Tensor:
-    """Return [1, channels, 1, …], to be broadcast over x [n, channels, …]."""
+    """Return [1, channels, 1, …], for broadcasting over x [n, channels, …]."""
     return channels.view(1, -1, *[1] * (x.ndim - 2))

@@ -1,8 +1,8 @@
-"""Paired steps: each stepped sample followed under its own step alone, all of them in one pass.
+"""Paired steps: each stepped sample is followed under its own step alone, all of them in one pass.
 
-The movement of a stepped sample itself needs one tangent a sample, where a block of pairs has one for each two.
-Tangents are then [1, c, …]: one for each of c samples that are passed as the observed ones, along a step of its own.
-What a layer reads of them is what the step was found from, so that x ⋆ ΔW_a is a product of the step's own factors.
+The movement of a stepped sample itself needs one tangent per sample, while a block of pairs has one for each two.
+Tangents are then [1, c, …]: one for each of c samples, which are also the observed ones, each along its own step.
+A layer reads the tensors from which the step was computed, so that x ⋆ ΔW_a is a product of the step's factors.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class PairedSteps(Steps):
         return 1
 
     def of(self, weight: Tensor, way: object, bias: Tensor | None = None) -> list[Use]:
-        """Refuse rules that were not written for paired steps."""
+        """Refuse rules that do not support paired steps."""
         raise Unpaired
 
     def only(self, weight: Tensor, way: object, bias: Tensor | None, value: Tensor) -> Use | None:
-        """Return the one use of a weight by samples that enter as ``value`` [c, …]; None where no step is of it.
+        """Return the one use of a weight by samples that enter as ``value`` [c, …]; None if no step is of it.
 
         Raises
         ------
         Unpaired
-            If there are several, or the samples do not lie along the first axis.
+            If there are several, or the samples are not along the first axis.
         """
         uses = super().of(weight, way, bias)
         if not uses:
@@ -50,12 +50,12 @@ class PairedSteps(Steps):
 
 
 def paired(steps: Steps) -> PairedSteps:
-    """Return steps as paired ones.
+    """Convert steps to paired ones.
 
     Raises
     ------
     Unpaired
-        If they are finite.
+        If the steps are finite.
     """
     if steps.size is not None:
         raise Unpaired

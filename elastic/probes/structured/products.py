@@ -1,4 +1,4 @@
-"""Products of matrices by the fastest kernel that the processor has for them."""
+"""Matrix products with the fastest kernel for the CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: oneDNN's linear layer, which torch itself calls in compiled models: x Wᵀ in plain float32.
+#: oneDNN's linear layer, which torch calls in compiled models: x Wᵀ in plain float32.
 _ONEDNN: Callable[..., Tensor] | None = (
     getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 )
@@ -16,9 +16,9 @@ _ONEDNN: Callable[..., Tensor] | None = (
 def by_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """Return rows [n, in] times a weight [out, in] transposed, [n, out].
 
-    ``torch.mm`` calls MKL, which leaves out half of the width of vectors on processors that are not Intel's; oneDNN,
-    which torch calls for convolutions, takes all of it: measured on an EPYC of 2024 230 GFLOP/s in place of 105. Both
-    round to float32 alike.
+    ``torch.mm`` calls MKL, which uses only half of the vector width on CPUs of other vendors than Intel; oneDNN,
+    which torch calls for convolutions, uses all of it: measured on an EPYC of 2024 230 GFLOP/s instead of 105. Both
+    round to float32 in the same way.
 
     >>> by_rows(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0]])).tolist()
     [[11.0, 17.0]]

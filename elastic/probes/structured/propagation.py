@@ -1,4 +1,4 @@
-"""Propagation: a model's own forward pass, in which every operation carries the stepped samples' tangents along."""
+"""Propagation: a model's own forward pass, in which every operation propagates the stepped samples' tangents."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from elastic.probes.structured.writes import Write, write_of
 
 
 class Propagation(TorchFunctionMode):
-    """While active, every torch function that meets a dual or a stepped parameter follows its rule.
+    """While active, every torch function with a dual or a stepped parameter as an argument follows its rule.
 
     Parameters
     ----------
     steps
-        That the tangents are taken along.
+        Steps whose tangents are propagated.
     memory
-        Knows the duals of this pass.
+        Memory of the duals of this pass.
     """
 
     def __init__(self, steps: Steps, memory: Memory) -> None:
@@ -65,7 +65,7 @@ class Propagation(TorchFunctionMode):
             return self._follow(func, tensors, args, kwargs)
 
     def _concerns(self, tensor: Tensor) -> bool:
-        """Whether a tensor is a dual, a stepped parameter, or looks at memory that has been written into."""
+        """Whether a tensor is a dual, a stepped parameter, or a view of memory that has been written to."""
         if isinstance(tensor, Dual):
             if not self.memory.knows(tensor):
                 raise Unsupported("a tensor", "values kept from another forward pass")
@@ -121,12 +121,12 @@ class Propagation(TorchFunctionMode):
             )
 
     def _check_paired(self, func: Any, tensors: list[Tensor]) -> None:
-        """Refuse steps of whole parameters where it is not known which sample of a tensor each of them is of."""
+        """Refuse steps of whole parameters if the sample of each row of a tensor is not known."""
         if func is not functional.batch_norm and any(id(tensor) in self.steps.loose for tensor in tensors):
             raise Unpaired
 
     def _current(self, leaf: Any) -> Any:
-        """Return a tensor as it moves now."""
+        """Return a tensor with its present tangent."""
         if not isinstance(leaf, Tensor):
             return leaf
         if id(leaf) in self.steps.loose:
@@ -134,13 +134,13 @@ class Propagation(TorchFunctionMode):
         return self.memory.current(leaf)
 
     def _unstopped(self, func: Any, tensor: Tensor) -> Tensor:
-        """Return a tensor that is cut off from the gradient and moves all the same."""
+        """Return a tensor that is detached from the gradient and still moves."""
         if name_of(func) == "detach_":
             return tensor
         return self.memory.enter(dual(plain(tensor).detach(), *factors_of(tensor)))
 
     def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Call a function that gives no tensor."""
+        """Call a function that returns no tensor."""
         if moves(args, kwargs):
             if name_of(func) not in BRANCHES:
                 raise Unsupported(f"`{name_of(func)}`", "numbers that are read off a tensor that moves")
@@ -149,7 +149,7 @@ class Propagation(TorchFunctionMode):
         return func(*tree_map(plain, args), **tree_map(plain, kwargs))
 
     def _output(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Follow the rule of a function that writes into nothing."""
+        """Follow the rule of a function without writes."""
         plainly = any(tensor.is_complex() for tensor in tensors_of(args, kwargs))
         if func in RULES and not plainly:
             output = RULES[func](self.steps, *args, **kwargs)
@@ -166,7 +166,7 @@ class Propagation(TorchFunctionMode):
         return follow(func, args, kwargs)
 
     def _write(self, write: Write) -> Tensor:
-        """Do in place what can be done out of place."""
+        """Replace an in-place operation by one that is not."""
         target = write.target
         if id(target) in self.steps.loose or self.steps.factored(target):
             raise Unsupported("an operation in place", "a parameter as its target")
@@ -186,7 +186,7 @@ class Propagation(TorchFunctionMode):
             return write.function(*write.arguments, **write.options)
 
     def _copied(self, write: Write) -> Any:
-        """Call a function that works on a copy of its target, which has to have a tangent if anything moves."""
+        """Call a function on a copy of its target, which has to have a tangent if anything moves."""
         target, *rest = tree_map(self._current, write.arguments)
         options = tree_map(self._current, write.options)
         if moves(target, rest, options):
@@ -197,7 +197,7 @@ class Propagation(TorchFunctionMode):
         return differentiated(write.function, (target, *rest), options)
 
     def _entered(self, output: Any, tensors: list[Tensor]) -> Any:
-        """Take the duals of an output down, and memory that they share with a tensor that is none."""
+        """Register the duals of an output, and memory that they share with a plain tensor."""
         made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Dual)]
         shared = {storage_of(t) for t in tensors if not isinstance(t, Dual)} - self.memory.protected
         for value in made:
@@ -210,14 +210,14 @@ class Propagation(TorchFunctionMode):
 def propagate(
     model: Any, steps: Steps, inputs: Tensor, guarded: bool = False
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Return each layer's value [n, …] and tangent [c, n, …] (None where it is zero) on inputs [n, …].
+    """Return each layer's value [n, …] and tangent [c, n, …] (None if it is zero) on inputs [n, …].
 
     Parameters
     ----------
     model, steps, inputs
-        What the tangents are of. Buffers enter as copies, which the model may write into.
+        Steps of the tangents. Buffers are copied, so that the model may write to them.
     guarded
-        Whether operations that torch functions do not show are looked for.
+        Whether to search for operations outside torch functions.
     """
     memory = Memory(steps.count, model.parameters())
     propagation = Propagation(steps, memory)

@@ -1,4 +1,4 @@
-"""Queries: torch functions that look at a tensor and give no other tensor."""
+"""Queries: torch functions that read a tensor and return no tensor."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _NUMBERS = (
     "item tolist numpy __float__ __int__ __index__ __complex__ __array__ __dlpack__ __cuda_array_interface__ "
     "data_ptr storage untyped_storage _typed_storage __reduce_ex__ __reduce__ __deepcopy__"
 )
-#: What does not depend on a tensor's numbers.
+#: Independent of a tensor's numbers.
 SHAPES = set(_SHAPES.split())
-#: What makes a tensor of a tensor's shape.
+#: Create a tensor from a tensor's shape.
 CONSTANTS = set(_CONSTANTS.split())
-#: What depends on them, but not on small changes of them.
+#: Depend on the numbers, but not on small changes of them.
 BRANCHES = {"__bool__", "is_nonzero", "equal", "allclose", "__contains__"}
-#: What is only read by people.
+#: Read by people only.
 TEXTS = {"__repr__", "__str__", "__format__"}
-#: What is a number, an array or memory outside torch.
+#: Numbers, arrays or memory outside torch.
 NUMBERS = set(_NUMBERS.split())

@@ -1,4 +1,4 @@
-"""The recorder: which torch functions use which parameters, seen while a model runs."""
+"""The recorder: finds out which torch functions use which parameters while a model runs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Call:
     Attributes
     ----------
     way
-        How it reads the weight.
+        How the call reads the weight.
     weight, bias
         Names of parameters.
     inputs, output
-        The tensors; the inputs with the version that they had.
+        The tensors; the inputs with their version at that time.
     """
 
     way: Any
@@ -42,26 +42,26 @@ class Call:
 
 
 class Recorder(TorchFunctionMode):
-    """While active, notes every use of a parameter and adds a shift to it, by which a gradient can be taken.
+    """While active, records every use of a parameter and adds a shift to it, by which a gradient can be computed.
 
-    A weight that is read in factors is not shifted itself; the output of the call is. Parameters that were noted
-    are cut off from autograd: one that still gets a gradient was used in a way that was not seen.
+    A weight that is read in factors is not shifted itself; the output of the call is. Recorded parameters
+    are detached from autograd: one that still gets a gradient was used in a way that was not recorded.
 
     Parameters
     ----------
     names
-        Of the parameters, by their identity.
+        Names of the parameters, by their identity.
     loose
-        Names of parameters that are to be shifted themselves wherever they are used.
+        Names of parameters to shift themselves wherever they are used.
     shifts
-        Shifts by name: ``"#0"``, ``"#1"``, … of the calls in their order, else of parameters. None shifts nothing.
+        Shifts by name: ``"#0"``, ``"#1"``, … of the calls in their order, else of parameters. None: no shifts.
     memory
-        Memory of the parameters, which nothing else is to read or to write. None is not looked after.
+        Memory of the parameters, which nothing else may read or write. None: not checked.
 
     Raises
     ------
     Unsupported
-        If a parameter is used in a way that steps cannot follow.
+        If a parameter is used in a way that steps do not support.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Recorder(TorchFunctionMode):
         self.met: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Note and shift one call."""
+        """Record and shift one call."""
         kwargs = kwargs or {}
         if func in REWRITES:
             with self:
@@ -97,7 +97,7 @@ class Recorder(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _check_memory(self, func: Any, tensors: list[Tensor]) -> None:
-        """Refuse tensors that look at the memory of a parameter past it."""
+        """Refuse other tensors that view the memory of a parameter."""
         for tensor in tensors:
             if id(tensor) not in self.names and storage_of(tensor) in self.memory:
                 raise Unsupported(f"`{name_of(func)}`", "memory of a parameter, read past the parameter")
@@ -126,7 +126,7 @@ class Recorder(TorchFunctionMode):
         return leaf.detach() if id(leaf) in self.names else leaf
 
     def _shift(self, leaf: Any) -> Any:
-        """Return a parameter shifted, in memory of its own."""
+        """Return a shifted parameter, in separate memory."""
         name = self.names.get(id(leaf))
         if name is None:
             return leaf

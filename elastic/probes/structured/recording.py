@@ -1,4 +1,4 @@
-"""Recording: one ordinary forward and backward pass of the stepped samples, which finds their steps in factors."""
+"""Recording: one ordinary forward and backward pass of the stepped samples, which computes their steps in factors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from elastic.probes.structured.memory import storage_of
 from elastic.probes.structured.recorder import Call, Recorder
 from elastic.probes.structured.steps import Steps, Use
 
-#: Numbers of the largest parameter whose per-sample gradients are written out.
+#: Most numbers of a parameter whose per-sample gradients are formed.
 LARGEST = 2**20
 
 
 class Recording:
-    """How a model uses its parameters, found by one forward pass on one sample.
+    """The uses of a model's parameters, found by one forward pass on one sample.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Recording:
     example
         One input [1, …].
     layer
-        The one whose features steps are taken along, the output by default. Parameters that it does not depend on
+        The layer along whose features steps are taken, the output by default. Parameters on which it does not depend
         have a step of zero.
 
     Raises
@@ -59,7 +59,7 @@ class Recording:
         self.calls = self._calls(example)
 
     def _calls(self, example: Tensor) -> list[Call]:
-        """Return the calls with factors, once no parameter of theirs is used in any other way."""
+        """Return the calls with factors, after checking that their parameters are not used in any other way."""
         example = example.detach().clone()
         while True:
             recorder = Recorder(self.names, self.loose, memory=self.memory)
@@ -72,12 +72,12 @@ class Recording:
             if not {name for c in recorder.calls for name in (c.weight, c.bias)} & mixed:
                 self.loose = recorder.met
                 self._check(taps)
-                # What is kept is the shapes of the outputs, not the graph.
+                # Only the shapes of the outputs are kept, not the graph.
                 return [replace(c, inputs=c.output.new_empty(0), output=c.output.detach()) for c in recorder.calls]
             self.loose |= mixed
 
     def _taps(self, inputs: Tensor, recorder: Recorder) -> dict[str, Tensor]:
-        """Return the features [1, …] of inputs [1, …], seen by a recorder; buffers enter as copies."""
+        """Return the features [1, …] of inputs [1, …], observed by a recorder; buffers are copied."""
         buffers = {f"model.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
         with recorder:
             taps: dict[str, Tensor] = functional_call(Taps(self.model), buffers, (inputs,))
@@ -86,7 +86,7 @@ class Recording:
         return taps
 
     def _check(self, taps: dict[str, Tensor]) -> None:
-        """Refuse what the recorder cannot have seen, and large parameters without factors."""
+        """Refuse uses that the recorder cannot have observed, and large parameters without factors."""
         for node in _nodes([h.grad_fn for h in taps.values()]):
             name = self.names.get(id(getattr(node, "variable", None)))
             if name is not None:
@@ -104,7 +104,7 @@ class Recording:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the parameters."""
+        """Names of the parameters."""
         return next(iter(self.parameters.values())).dtype
 
     def steps(self, inputs: Tensor, seeds: Tensor, size: Tensor | None = None) -> Steps:
@@ -140,8 +140,8 @@ class Recording:
     def _of_each(self, function: Callable[..., Any], shifts: dict[str, Tensor], inputs: Tensor, seeds: Tensor) -> Any:
         """Return a function of the shifts of each sample: of all at once, or one by one.
 
-        Transformers choose their attention by a look at the mask of a batch, which vmap does not follow. Where samples
-        are arrays, a look at values is one at features, which is left to the autodiff engine.
+        Transformers choose their attention by the values of a batch's mask, which vmap does not support. If samples
+        are arrays, reading values means reading features, which is left to the autodiff engine.
         """
         if not self.alone:
             try:
@@ -164,7 +164,7 @@ def _shared(calls: list[Call]) -> set[str]:
 
 
 def _nodes(roots: list[Any]) -> Iterator[Any]:
-    """Visit every node of an autograd graph."""
+    """Iterate over the nodes of an autograd graph."""
     seen, waiting = set(), list(roots)
     while waiting:
         node = waiting.pop()

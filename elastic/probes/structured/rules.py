@@ -1,8 +1,8 @@
-"""The registry of rules: what each torch function does to tangents, and how it reads its weight.
+"""The registry of rules: the effect of each torch function on tangents, and how it reads its weight.
 
-A rule is one function ``(steps, *arguments) -> Dual``. It serves for calls that fit its signature and move nothing but
-the arguments that it names; for all others, and for functions without a rule, torch differentiates the function
-(`duals.differentiated`), which is right for all and fast enough for most. A rule that does not serve after all returns
+A rule is one function ``(steps, *arguments) -> Dual``. It applies to calls that fit its signature and in which only
+the arguments that it names move; for all others, and for functions without a rule, torch differentiates the function
+(`duals.differentiated`), which is correct for all and fast enough for most. A rule that does not apply returns
 NotImplemented.
 """
 
@@ -21,14 +21,14 @@ Follow = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a torch function does to tangents.
+    """The effect of a torch function on tangents.
 
     Attributes
     ----------
     follow
         The rule.
     moving
-        Names of the arguments whose tangents it carries along.
+        Names of the arguments whose tangents it propagates.
     """
 
     follow: Follow
@@ -36,7 +36,7 @@ class Rule:
     signature: inspect.Signature
 
     def __call__(self, steps: Any, *args: Any, **kwargs: Any) -> Any:
-        """Follow a call; NotImplemented where the rule does not know an argument, or the tangent of one."""
+        """Follow a call; NotImplemented if the rule does not support an argument, or its tangent."""
         try:
             arguments = self.signature.bind(steps, *args, **kwargs).arguments
         except TypeError:
@@ -51,7 +51,7 @@ RULES: dict[Any, Rule] = {}
 #: Functions whose second argument is a weight with per-sample gradients in two factors (and may have a bias), with
 #: what describes how they read it; None where there are no factors.
 FACTORED: dict[Any, Follow] = {}
-#: Functions written out in other functions, which have rules.
+#: Functions expressed by other functions, which have rules.
 REWRITES: dict[Any, Follow] = dict(WRITTEN_OUT)
 
 
@@ -69,7 +69,7 @@ def rule(*functions: Any, moving: tuple[str, ...] = ("x",), way: Follow | None =
     functions
         As torch dispatches them: ``F.linear``, ``torch.conv2d``, …
     moving
-        Names of the arguments whose tangents the rule carries along.
+        Names of the arguments whose tangents the rule propagates.
     way
         Given where the functions read ``(input, weight, …)`` and the rule takes the weight's gradient as factors: a
         function of the weight and what follows it that returns how the weight is read, None where not in factors.
@@ -85,7 +85,7 @@ def rule(*functions: Any, moving: tuple[str, ...] = ("x",), way: Follow | None =
 
 
 def rewrite(*functions: Any) -> Callable[[Follow], Follow]:
-    """Register a function that says the same in other torch functions."""
+    """Register a function that is equivalent in terms of other torch functions."""
 
     def enter(function: Follow) -> Follow:
         REWRITES.update(dict.fromkeys(functions, function))

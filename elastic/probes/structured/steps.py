@@ -18,9 +18,9 @@ class Use:
     Attributes
     ----------
     inputs
-        [c, …] what entered for each stepped sample.
+        [c, …] input of each stepped sample.
     gradients
-        [c, …] minus the gradient by what came out, before a bias was added.
+        [c, …] minus the gradient by the output, before a bias was added.
     biased
         Whether the call had a bias, whose gradient is that of the output summed over positions.
     way
@@ -31,13 +31,13 @@ class Use:
     gradients: Tensor
     biased: bool
     way: Any = None
-    #: What rules derive from the factors and want to keep as long as these samples are stepped on.
+    #: Values that rules derive from the factors and cache while these samples are stepped on.
     derived: dict[Any, Tensor] = field(default_factory=dict)
-    #: The use that this one is some rows of.
+    #: The use of which this one contains some rows.
     whole: tuple[Use, slice] | None = None
 
     def keep(self, name: Any, compute: Callable[[Use], Tensor]) -> Tensor:
-        """Return a tensor [c, …] derived from a use, computed at the first question: of all stepped samples at once."""
+        """Return a tensor [c, …] derived from a use, computed on first request: for all stepped samples at once."""
         if self.whole is not None:
             use, rows = self.whole
             return use.keep(name, compute)[rows]
@@ -52,7 +52,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps −∇⟨features, seed⟩ of c stepped samples, with no gradient of a weight matrix written out.
+    """Steps −∇⟨features, seed⟩ of c stepped samples, without a gradient of a weight matrix.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Steps:
     loose
         By the identity of any other parameter: the step itself, [c, …].
     size
-        None in first order; else [c], how far each step goes.
+        None in first order; else [c], the length of each step.
     biases
         Identities of the biases whose steps are in the uses.
     """
@@ -84,7 +84,7 @@ class Steps:
         return len([*factors, *self.loose.values()][0])
 
     def along(self, moved: Tensor) -> Tensor:
-        """Return the steps' sizes [c, 1, …], to be multiplied with tangents [c, …]."""
+        """Return the steps' sizes [c, 1, …], for multiplication with tangents [c, …]."""
         assert self.size is not None
         return self.size.view(-1, *[1] * (moved.ndim - 1))
 

@@ -1,4 +1,4 @@
-"""Writes: which torch functions write into a tensor, and the same functions out of place."""
+"""Writes: which torch functions write to a tensor, and the same functions out of place."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _LINEAR_WRITES = (
     "scatter_ scatter_add_ fill_diagonal_ put_ cumsum_ tril_ triu_ neg_ negative_"
 )
 OPERATORS = {"__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__idiv__": "div"}
-#: Functions that change what a tensor looks at, not the numbers there.
+#: Functions that change the view of a tensor, not the numbers there.
 RESHAPED = set(_RESHAPED.split())
-#: Writes that are linear in all that moves.
+#: Writes that are linear in all moving arguments.
 LINEAR_WRITES = set(_LINEAR_WRITES.split())
 
 
 @dataclass(frozen=True)
 class Write:
-    """A function that writes into ``target``, as a call that does not.
+    """A function that writes to ``target``, as a call that does not.
 
     Attributes
     ----------
     function, arguments, options
-        The call out of place; one of functions that have rules, where there is one.
+        The call out of place; one of functions with rules, if there is one.
     copied
         Whether the function works in place on a copy.
     """
@@ -50,18 +50,18 @@ class Write:
 
     @property
     def linear(self) -> bool:
-        """Whether the result is linear in all that moves."""
+        """Whether the result is linear in all moving arguments."""
         plain = "reduce" not in self.options and not any(isinstance(a, str) for a in self.arguments)
         return plain and name_of(self.function) in LINEAR_WRITES
 
 
 def write_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Write | None:
-    """Return a call as a `Write`; None where it writes into nothing.
+    """Return a call as a `Write`; None if it writes to nothing.
 
     Raises
     ------
     Unsupported
-        If it changes a tensor in a way that cannot be said out of place.
+        If it changes a tensor in a way that has no equivalent out of place.
     """
     name = name_of(function)
     if kwargs.get("out") is not None:
@@ -83,7 +83,7 @@ def write_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Wr
 
 
 def writes_in_place(name: str) -> bool:
-    """Whether functions of this name write into their first argument.
+    """Whether functions of this name write to their first argument.
 
     >>> [writes_in_place(name) for name in ("add_", "__iadd__", "__setitem__", "add", "__index__", "__int__")]
     [True, True, True, False, False, False]
@@ -115,7 +115,7 @@ def _one(name: str, target: Any) -> Tensor:
 
 
 def _counterpart(function: Any, name: str) -> Any:
-    """Return the function out of place that torch has for one in place."""
+    """Return torch's out-of-place function for one in place."""
     if name in LINEAR_WRITES:
         return None
     base = OPERATORS.get(name, name[:-1])

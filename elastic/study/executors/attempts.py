@@ -1,4 +1,4 @@
-"""One attempt at one run, in whichever process."""
+"""One attempt to run a run, in any process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elastic.study.completeness import named
 
 @dataclass(frozen=True)
 class Work:
-    """What the attempts at all runs of a study share.
+    """Settings shared by the attempts at all runs of a study.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class Work:
         return self.runs / cell.digest
 
     def has_ended(self, cell: Cell) -> bool:
-        """Return whether nothing is left to do for a run.
+        """Return whether a run has ended.
 
         Raises
         ------
         Damaged
-            If its status.json is not as it was written.
+            If its status.json is damaged.
         """
         return read_progress(self.folder(cell)).state in ENDED
 
@@ -57,7 +57,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Attempt:
-    """How an attempt at a run went: it has ended, unless another process owns it or it failed."""
+    """Result of an attempt at a run: it has ended, unless another process owns it or it failed."""
 
     cell: Cell
     busy: RunBusy | None = None
@@ -67,14 +67,14 @@ class Attempt:
 def attempt(
     cell: Cell, work: Work, watch: Watcher, stop: Callable[[], bool], owned: Callable[[], None] = lambda: None
 ) -> Attempt:
-    """Carry a run to its end, unless another process owns it or has ended it.
+    """Run a run to its end, unless another process owns it or has ended it.
 
     Parameters
     ----------
     cell, work
         The run.
     watch, stop
-        Told of progress; asked after every epoch whether to stop.
+        Receives progress; asked after every epoch whether to stop.
     owned
         Called as soon as this process owns the run.
 
@@ -106,7 +106,7 @@ def attempt(
     except KeyboardInterrupt:
         watch.run_lost(label, again=True)
         raise
-    except (Exception, SystemExit) as error:  # code of the user's own may raise anything, and call exit()
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and call exit()
         failure = error if isinstance(error, ElasticError) else unexplained(error, folder)
         watch.run_lost(label, again=False)
         watch.note(f"{label} failed: {failure}")
@@ -117,7 +117,7 @@ def attempt(
 
 
 def unexplained(error: Exception | SystemExit, folder: Path) -> RunFailed:
-    """Return the failure for an error that is none of elastic's; its traceback is kept in the run's folder."""
+    """Return the failure for an error other than elastic's; its traceback is written to the run's folder."""
     path = folder / "traceback.txt"
     with suppress(StudyError):  # a full disk must not hide the error
         write_atomically(path, "".join(traceback.format_exception(error)).encode(errors="replace"))

@@ -1,8 +1,8 @@
-"""Begins in this process and goes over to workers once they are measured to save time.
+"""Automatic executor: starts in this process and switches to workers once measurements show that they save time.
 
-To start a worker takes seconds, in which a small study is done. How long a study takes is known only when its first
-epochs are trained. Workers start while this process goes on with its run, and take over when they are ready. Going over
-loses nothing: the run that is under way goes on from its checkpoint, bit by bit.
+Starting a worker takes seconds, enough to finish a small study. The duration of a study is known only after its first
+epochs. Workers start while this process continues its run, and take over when they are ready. Switching loses
+nothing: the current run resumes from its checkpoint, bit for bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from elastic.study.executors.workers import carry_out
 from elastic.study.growth import probed
 from elastic.study.stopping import Stop
 
-#: Seconds that are measured at least, that workers take to start, and that are to be saved at least.
+#: Least seconds to measure, seconds to start workers, and least seconds to save.
 MEASURED, START, SAVED = 2.0, 4.0, 5.0
 
 #: Seconds that this process waits for its workers to start, after each epoch that it trains in the meantime.
@@ -32,7 +32,7 @@ PATIENCE = 0.0
 
 
 def run_automatically(board: Board, work: Work, settings: Settings, watch: Watcher, stop: Stop) -> None:
-    """Carry out all runs, in this process or in workers.
+    """Run all runs, in this process or in workers.
 
     Raises
     ------
@@ -73,21 +73,21 @@ def run_automatically(board: Board, work: Work, settings: Settings, watch: Watch
 
 
 class Handover:
-    """Asked after every epoch whether this process is to leave its run: to stop, or to workers that have started.
+    """Asked after every epoch whether this process should leave its run: to stop, or to workers that have started.
 
     Parameters
     ----------
     count
-        Returns how many workers are worth while.
+        Returns how many workers save time.
     start
-        Starts so many.
+        Starts this many workers.
     watch, stop
-        Told of workers that cannot start; asked whether to stop.
+        Receives a message if workers cannot start; asked whether to stop.
 
     Attributes
     ----------
     pool, workers
-        What was started, None and 1 before; also where they cannot start.
+        The started workers and their number; None and 1 before, and if they cannot start.
     is_ready
         Whether all of them have started.
     """
@@ -99,7 +99,7 @@ class Handover:
         self._is_given_up = False
 
     def __call__(self) -> bool:
-        """Return whether to leave the run that is under way."""
+        """Return whether to leave the current run."""
         if self._stop():
             return True
         try:
@@ -115,14 +115,14 @@ class Handover:
 
 
 def saves(rest: float, workers: int) -> bool:
-    """Return whether it saves time to leave the rest to workers.
+    """Return whether leaving the remaining runs to workers saves time.
 
     Parameters
     ----------
     rest
-        Seconds that the rest takes in this process, which goes on while they start.
+        Seconds that the remaining runs take in this process, which continues while workers start.
     workers
-        How many.
+        Number of workers.
 
     Examples
     --------
@@ -133,22 +133,22 @@ def saves(rest: float, workers: int) -> bool:
 
 
 class Pace(Relay):
-    """Measures how fast epochs go, with and without probes, and passes on what it is told.
+    """Measures the duration of epochs, with and without probes, and forwards all calls to a watcher.
 
-    It measures the time of the process on its cores: where others use the cores, more processes are not the way to save
-    time, and what a study takes does not depend on who else is busy.
+    It measures CPU time of the process on its cores: if other processes use the cores, more processes save no time, and
+    the cost of a study does not depend on other load.
 
     Parameters
     ----------
     watch
-        Who is told.
+        Watcher that receives the calls.
     cells
-        The runs that are left.
+        The remaining runs.
 
     Attributes
     ----------
     left
-        Epochs that are left of all runs, without probes (False) and with them (True).
+        Remaining epochs of all runs, without probes (False) and with them (True).
     """
 
     def __init__(self, watch: Watcher, cells: Sequence[Cell]) -> None:
@@ -165,16 +165,16 @@ class Pace(Relay):
 
     @property
     def seconds(self) -> float:
-        """Seconds that were measured."""
+        """Measured seconds."""
         return sum(self._took.values())
 
     @property
     def rest(self) -> float:
-        """Seconds that the rest takes, as far as epochs like it were measured."""
+        """Remaining seconds, for epochs of a kind that was measured."""
         return sum(self.left[kind] * self._took[kind] / done for kind, done in self._done.items() if done)
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Leave out what was trained before."""
+        """Exclude what was trained before."""
         self._since = time.process_time()
         if epoch:
             with_probes = sum(known <= epoch for known in self._probed[label])

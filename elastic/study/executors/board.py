@@ -1,13 +1,13 @@
-"""Which runs of a study are left and what happened to them: the bookkeeping that all executors share.
+"""Which runs of a study are left, and their results: the state shared by all executors.
 
-A run whose worker died is tried again from its checkpoint. Who is to blame is decided as follows:
+A run whose worker was killed is tried again from its checkpoint. The cause is attributed as follows:
 
-1. After its first death a run goes back into the queue: a worker may be killed for reasons that are not the run's.
+1. After the first death of its worker a run returns to the queue: the cause may be unrelated to the run.
 2. If the worker dies again and the run has recorded no epoch in between, the run is *suspect*: it is tried once more
-   when all others are done, with no other run beside it, so that it is not blamed for memory that others took.
-3. If it dies alone without an epoch recorded since the death before, it has failed.
+   after all others, with no other run beside it, so that memory used by others is excluded as the cause.
+3. If its worker dies again without a recorded epoch since the last death, the run has failed.
 
-Deaths are counted in memory: whatever killed the process itself (a walltime limit) counts against no run.
+Deaths are counted in memory: if the process itself is killed (a walltime limit), no run is charged with it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from elastic.protocol import Cell
 from elastic.study.completeness import named
 from elastic.study.executors.attempts import Attempt, Work
 
-#: Where a run had recorded nothing when its worker died.
+#: Value for a run without records when its worker died.
 NOTHING: Final = -1.0
 
 
 class Board:
-    """The runs of a study that are left, in the order in which they are tried.
+    """The remaining runs of a study, in the order in which they are tried.
 
     Parameters
     ----------
     cells
         Runs that have not ended.
     work
-        Where they are.
+        Folder of the runs' folders.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Board:
 
     @property
     def running(self) -> int:
-        """How many runs are under way here."""
+        """Number of runs in progress here."""
         return len(self._running)
 
     @property
@@ -65,7 +65,7 @@ class Board:
         return [*self._running.values(), *self._queue, *self._suspects, *busy]
 
     def take(self) -> Cell | None:
-        """Return the run to try next, None if none can be tried now."""
+        """Return the next run to try, None if none can be tried now."""
         if self._alone:
             return None
         if self._queue:
@@ -80,7 +80,7 @@ class Board:
         self._queue = deque(sorted(self._queue, key=lambda cell: not is_first(cell)))
 
     def settle(self, attempt: Attempt) -> None:
-        """Enter how an attempt went."""
+        """Store the result of an attempt."""
         self._stopped(attempt.cell)
         if attempt.busy is not None:
             self.busy.append((attempt.cell, attempt.busy))
@@ -88,25 +88,25 @@ class Board:
             self.failed.append((attempt.cell, attempt.failed))
 
     def retry_busy(self) -> None:
-        """Try the runs of others again."""
+        """Try the runs that other processes own again."""
         self._queue.extend(cell for cell, _ in self.busy)
         self.busy.clear()
 
     def give_back(self, cell: Cell) -> None:
-        """Put a run back whose attempt ended before it began, or was stopped: it is the next one to be tried."""
+        """Return a run to the queue, first, if its attempt ended before it started or was stopped."""
         was_alone = self._alone
         self._stopped(cell)
         (self._suspects if was_alone else self._queue).appendleft(cell)
 
     def lost(self, cell: Cell, how: str) -> RunFailed | None:
-        """Enter that the worker of a run died; return the error if the run is to blame.
+        """Record the death of a run's worker; return the error if the run is the cause.
 
         Parameters
         ----------
         cell
-            What the worker ran.
+            Run of the worker.
         how
-            How it died, completing "its process was …".
+            Cause of death, completing "its process was …".
         """
         alone = len(self._running) == 1
         self._stopped(cell)

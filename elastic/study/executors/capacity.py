@@ -1,4 +1,4 @@
-"""How many workers a machine has room for."""
+"""How many workers the cores, GPUs and memory of a machine allow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elastic.protocol import Cell
 
-#: Bytes that a worker takes at least, and how much more than this process has taken so far it is expected to take.
+#: Least memory of a worker in bytes, and its expected memory as a multiple of the peak of this process.
 LEAST, MARGIN = 512 * 2**20, 1.25
 
 _DEVICE = re.compile(r"[0-9]+|(?:GPU|MIG)-\S+")
@@ -21,7 +21,7 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 _MEMORY = Path("/proc/meminfo")
 _OWN_CGROUPS, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
-#: Files of a cgroup that hold its limit and what it takes, and the name of what can be dropped, by the version.
+#: Files of a cgroup for its limit and usage, and the name of its droppable memory, by version.
 _FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -29,11 +29,11 @@ _FILES = {
 
 
 def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
-    """Return how many workers can carry out runs at the same time on this machine.
+    """Return how many workers can run runs at the same time on this machine.
 
-    With GPUs it is one worker each. Otherwise each worker has the cores that its run states as threads. Either way it
-    has as much memory as this process has taken so far, and a quarter more: after a run has begun here, that is a
-    measure.
+    With GPUs: one worker per GPU. Otherwise each worker has as many cores as its run has threads. In both cases each
+    is assumed to use the peak memory of this process so far, and a quarter more: after a run has started here, that is
+    a good estimate.
 
     Parameters
     ----------
@@ -54,19 +54,19 @@ def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
 
 
 def environments(cells: Iterable[Cell], device: str | None) -> list[dict[str, str]]:
-    """Return the environment variables of workers, to be taken in turn: each sees one GPU, if there are several."""
+    """Return the environment variables of workers, taken in turn: each worker sees one GPU, if there are several."""
     devices = {device or cell.settings.training.device for cell in cells}
     found = gpus() if devices & {"auto", "cuda"} else []
     return [{"CUDA_VISIBLE_DEVICES": name} for name in found] if len(found) > 1 else [{}]
 
 
 def threads_of(cell: Cell) -> int:
-    """Return how many threads a run has; one that states none has as many as there are cores."""
+    """Return the number of threads of a run; by default the number of cores."""
     return cell.settings.training.threads or cores()
 
 
 def cores() -> int:
-    """Return how many cores this process may use: by its affinity, the quota of its cgroup, and what SLURM gave it."""
+    """Return how many cores this process may use: by its affinity, the quota of its cgroup, and SLURM's allocation."""
     from joblib import cpu_count
 
     with suppress(KeyError, ValueError):
@@ -75,10 +75,10 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """Return the names of NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them; torch is not loaded for it.
+    """Return the names of NVIDIA GPUs, as CUDA_VISIBLE_DEVICES lists them, without importing torch.
 
-    As CUDA reads it, a name that is none ends the list: ``-1``, or ``NoDevFiles``, which SLURM sets in a job without
-    a GPU.
+    As in CUDA, an invalid name ends the list: ``-1``, or ``NoDevFiles``, which SLURM sets in jobs without a GPU, with
+    the same effect.
     """
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return list(takewhile(_DEVICE.fullmatch, (name.strip() for name in visible.split(","))))
@@ -86,15 +86,15 @@ def gpus() -> list[str]:
 
 
 def per_worker() -> int:
-    """Return the bytes that a worker is expected to take."""
+    """Return the expected memory of a worker in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(max(LEAST, MARGIN * peak))
 
 
 def memory() -> int:
-    """Return the bytes of memory that are free for this process: on the machine, and in its cgroups.
+    """Return the bytes of memory available to this process: on the machine, and in its cgroups.
 
-    Where neither tells, there is no bound.
+    Infinite if neither reports a limit.
     """
     free = [sys.maxsize]
     with suppress(OSError, ValueError, StopIteration, IndexError):
@@ -105,7 +105,7 @@ def memory() -> int:
 
 
 def _left_in_cgroups() -> Iterator[int]:
-    """Yield the bytes that each cgroup of this process with a limit has left, its own and those above it."""
+    """Yield the available bytes of each cgroup of this process that has a limit, its own and its parents."""
     with suppress(OSError):
         for line in _OWN_CGROUPS.read_text().splitlines():
             _, _, rest = line.partition(":")
@@ -114,14 +114,14 @@ def _left_in_cgroups() -> Iterator[int]:
             if version is None:
                 continue
             root = _CGROUPS / "memory" if version == 1 else _CGROUPS
-            own = root / path.strip().lstrip("/")  # in a container this may be a path of the host, which is not there
+            own = root / path.strip().lstrip("/")  # in a container this may be a path of the host, which does not exist
             for group in (own, *(above for above in own.parents if above.is_relative_to(root))):
                 if (left := _left_in(group, *_FILES[version])) is not None:
                     yield left
 
 
 def _left_in(group: Path, limit: str, usage: str, droppable: str) -> int | None:
-    """Return the bytes that a cgroup has left, None without a limit; pages of files that can be dropped are free."""
+    """Return the available bytes of a cgroup, None without a limit; file pages that can be dropped are available."""
     with suppress(OSError, ValueError):
         most, taken = (int((group / name).read_text()) for name in (limit, usage))
         facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Which way the runs of a study are carried out: what a user asks, checked."""
+"""The choice of an executor: validation of the user's options."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Share:
-    """One of the equal shares into which a job array cuts a study.
+    """One of the equal parts of a study that the tasks of a job array run.
 
     Attributes
     ----------
     index, count
-        Which of how many; the index counts from 0, or from 1: both cover all runs.
+        Which task of how many; the index counts from 0, or from 1: both cover all runs.
     """
 
     index: int
     count: int
 
     def holds(self, place: int) -> bool:
-        """Return whether the run of an index in the study is of this share.
+        """Return whether the run of an index in the study belongs to this share.
 
         >>> [[place for place in range(5) if Share(index, 2).holds(place)] for index in (0, 1, 2)]
         [[0, 2, 4], [1, 3], [0, 2, 4]]
@@ -35,16 +35,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Way:
-    """How the runs of a study are carried out.
+    """How the runs of a study are run.
 
     Attributes
     ----------
     workers
-        Number of processes; `AUTO` decides on the way.
+        Number of processes; `AUTO` decides while running.
     scheduler
         Address of a dask scheduler, or "local".
     share
-        Which runs this process tries first; it waits for no others then.
+        Which runs this process tries first; it then does not wait for others.
     """
 
     workers: int | str = 1
@@ -55,12 +55,12 @@ class Way:
 def chosen(
     workers: int | str | None = None, scheduler: str | None = None, share: str | None = None, *, restart: bool = False
 ) -> Way:
-    """Return the way that options ask for; all runs in this process if there is none.
+    """Return the executor that options select; by default this process runs all runs.
 
     Raises
     ------
     OptionError
-        If one of them has no sense, or excludes another.
+        If one of them is invalid, or excludes another.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How the worker processes of a local dask cluster end, which dask tells in a log only."""
+"""How the worker processes of a local dask cluster end, which dask reports only in a log."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 from elastic.study.executors.worker_process import in_words
 
-#: The logger of the processes that start workers, and what it says when one ends.
+#: Logger of the processes that start workers, and its message when one ends.
 LOGGER = "distributed.nanny"
 SAID = re.compile(r"Worker process (\d+) (?:was killed by signal (\d+)|exited with status (\d+))")
 
-#: Seconds in which a death is told that the scheduler has noticed.
+#: Seconds to wait for the log message after the scheduler has noticed a death.
 PATIENCE = 2.0
 
 
 class Deaths(logging.Handler):
-    """Keeps how processes ended.
+    """Stores how processes ended.
 
     >>> deaths = Deaths()
     >>> deaths.handle(logging.makeLogRecord({"msg": "Worker process 7 was killed by signal 9"}))
@@ -34,7 +34,7 @@ class Deaths(logging.Handler):
         self._told = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what a line says of the end of a process."""
+        """Store how a process ended, if a log line reports it."""
         if found := SAID.match(record.getMessage()):
             process, number, status = found.groups()
             with self._told:
@@ -42,7 +42,7 @@ class Deaths(logging.Handler):
                 self._told.notify_all()
 
     def of(self, process: int | None) -> str | None:
-        """Return how a process ended, completing "was …"; None if it is not told."""
+        """Return how a process ended, completing "was …"; None if no message reports it."""
         with self._told:
             if process is None or not self._told.wait_for(lambda: process in self._codes, PATIENCE):
                 return None
@@ -51,7 +51,7 @@ class Deaths(logging.Handler):
 
 @contextmanager
 def listening() -> Iterator[Deaths]:
-    """Keep the deaths of the workers that processes of this process's clusters start."""
+    """Store the deaths of workers that this process's clusters start."""
     deaths, logger = Deaths(), logging.getLogger(LOGGER)
     before = logger.level
     logger.addHandler(deaths)

@@ -1,4 +1,4 @@
-"""Carrying out the runs of a study in the way that was chosen."""
+"""Running the runs of a study with the chosen executor."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SCRIPT = "__main__"
 
 
 def execute(board: Board, way: Way, work: Work, watch: Watcher, stop: Stop) -> None:
-    """Try all runs of a board until each has ended or failed; with a share, until no run is left that is free.
+    """Try all runs of a board until each has ended or failed; with a share, until no free run is left.
 
     Raises
     ------
     OptionError
-        If workers are asked for, and runs need code that only this process has.
+        If workers are requested, and runs need code that only this process has.
     KeyboardInterrupt
         If it was stopped.
     """
@@ -60,7 +60,7 @@ def execute(board: Board, way: Way, work: Work, watch: Watcher, stop: Stop) -> N
 
 
 def torch_threads() -> int | None:
-    """Return how many threads torch has here; None if it is not loaded, and has its default in workers as well."""
+    """Return how many threads torch uses here; None if it is not imported, so that workers use its default, too."""
     torch = sys.modules.get("torch")
     return None if torch is None else int(torch.get_num_threads())
 

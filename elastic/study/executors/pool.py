@@ -1,4 +1,4 @@
-"""The workers of a study: which run each has, what it tells, and what becomes of its run when it dies."""
+"""The workers of a study: the run of each, its messages, and what happens to its run when it dies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from elastic.study.executors.telling import Event
 from elastic.study.executors.worker import READY, STOPPED, Settings, Unfit
 from elastic.study.executors.worker_process import Worker
 
-#: How many workers in a row may die before they can take a run.
+#: How many workers in a row may die before they are ready.
 STILLBORN = 3
 
 
 class Pool:
-    """The workers of a study: started when there is a run for them, replaced when they die."""
+    """The workers of a study: started when there is a run for them, and replaced when they die."""
 
     def __init__(
         self, board: Board, settings: Settings, watch: Watcher, count: int, environments: Sequence[dict[str, str]]
@@ -39,12 +39,12 @@ class Pool:
                 self._workers[place] = Worker(self._settings, self._environments[place])
 
     def has_started(self, seconds: float) -> bool:
-        """Wait at most so many seconds for workers to start; return whether all have, or died.
+        """Wait at most this many seconds for workers to start; return whether all have started or died.
 
         Raises
         ------
         ElasticError
-            If one of them says that it cannot.
+            If a worker reports that it cannot start.
         """
         until = time.monotonic() + seconds
         self.listen(0.0)
@@ -57,7 +57,7 @@ class Pool:
         return any(worker is not None and not worker.is_ready for worker in self._workers)
 
     def assign(self) -> None:
-        """Give a run to each worker that has none, as long as there are runs to try."""
+        """Send a run to each idle worker, as long as there are runs to try."""
         for place, worker in enumerate(self._workers):
             if worker is not None and worker.cell is not None:
                 continue
@@ -73,7 +73,7 @@ class Pool:
                 raise
 
     def listen(self, seconds: float) -> None:
-        """Wait for messages of the workers, at most so long, and act on them."""
+        """Wait at most this long for messages of the workers, and process them."""
         workers = {worker.connection: worker for worker in self._workers if worker is not None}
         ready = wait(list(workers), seconds)
         for connection, worker in workers.items():
@@ -83,7 +83,7 @@ class Pool:
                 self._bury(worker)
 
     def stop(self) -> None:
-        """Let each worker stop after its epoch; those that train nothing yet end at once."""
+        """Ask each worker to stop after its epoch; idle ones end at once."""
         if self._is_stopping:
             return
         self._is_stopping = True
@@ -95,7 +95,7 @@ class Pool:
                     self._end(worker)
 
     def close(self) -> None:
-        """End all workers at once; what they were carrying out is left."""
+        """Kill all workers; their runs can be resumed."""
         for worker in self._workers:
             if worker is not None:
                 worker.kill()
@@ -125,7 +125,7 @@ class Pool:
             raise message.error if isinstance(message.error, ElasticError) else unfit(message.error)
 
     def _bury(self, worker: Worker) -> None:
-        """Give the run of a worker that died to another one."""
+        """Return the run of a worker that died to the queue."""
         how, cell, place = worker.end(), worker.cell, self._workers.index(worker)
         self._end(worker)
         if cell is None:

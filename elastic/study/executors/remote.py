@@ -1,4 +1,4 @@
-"""What a worker of a dask scheduler does: one run, of which it tells the client."""
+"""The task of a worker of a dask scheduler: one run, whose events it sends to the client."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from elastic.study.executors.attempts import Attempt, attempt
 from elastic.study.executors.telling import Event, Telling
 from elastic.study.executors.worker import BEGUN, STOPPED, Settings, prepare
 
-#: Torch's random numbers and numbers of threads are the process's: one run at a time, however many threads it has.
+#: Random numbers and threads of torch belong to the process: one run at a time, whatever the number of dask's threads.
 _ONE = threading.Lock()
 
-#: Seconds between two events of epochs that are not probed.
+#: Seconds between two events of epochs without probes.
 BETWEEN_EVENTS = 0.5
 
-#: States of a task that is still wanted.
+#: States of a task that the client still waits for.
 _WANTED = ("executing", "long-running")
 
-#: Names of states of a worker that ends, also because its scheduler has gone.
+#: States of a worker that is closing, also because its scheduler has gone.
 _ENDING = ("closing", "closed", "failed", "stopping", "stopped")
 
 
 def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
-    """Carry out a run on this worker; None if it was stopped.
+    """Run a run on this worker; None if it was stopped.
 
-    It stops after the epoch when the client no longer wants it: that was stopped, has ended, or was lost.
+    It stops after the epoch when the client no longer waits for it: it was stopped, has ended, or was lost.
     """
     from distributed import get_worker
 
@@ -56,7 +56,7 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
 
 
 def environment(settings: Settings, name: object) -> dict[str, str]:
-    """Return the environment variables of one of the workers of a local cluster, which are named by their places.
+    """Return the environment variables of one of the workers of a local cluster, selected by its index.
 
     >>> from elastic.study.executors.attempts import Work
     >>> from pathlib import Path

@@ -1,8 +1,8 @@
-"""The workers of a dask scheduler carry out the runs of a study: of a cluster, or of this machine.
+"""Executor that submits the runs of a study to a dask scheduler, of a cluster or of this machine.
 
-All of them see the study's folder under the same path. Every run is submitted at once, so that a cluster that adapts
-sees how much there is to do. Dask tries the run of a worker that died on another one, where it goes on from its
-checkpoint; when it gives up, the bookkeeping of all executors decides (`elastic.study.executors.board`).
+All workers see the study's folder under the same path. All runs are submitted at once, so that an adaptive cluster
+can scale. If a worker dies, dask retries its run on another one, where it resumes from its
+checkpoint; when dask gives up, the shared board decides (`elastic.study.executors.board`).
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from elastic.study.stopping import Stop
 if TYPE_CHECKING:
     from distributed import Client
 
-#: A scheduler of this machine, with workers of its own, for the time of the study.
+#: A scheduler with workers on this machine, for the duration of the study.
 LOCAL = "local"
 
-#: Seconds that a scheduler may take to answer.
+#: Timeout of a scheduler's answer in seconds.
 PATIENCE = 30.0
 
 
 def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watcher, stop: Stop) -> None:
-    """Carry out all runs on a scheduler's workers until each has ended, here or in another process, or failed.
+    """Run all runs on a scheduler's workers until each has ended, here or in another process, or failed.
 
     Raises
     ------
     OptionError
         If dask.distributed is missing, or no scheduler answers.
     RunFailed
-        If the scheduler goes away.
+        If the scheduler disconnects.
     KeyboardInterrupt
         If it was stopped.
     """
@@ -63,7 +63,7 @@ def run_on_scheduler(board: Board, address: str, settings: Settings, watch: Watc
 
 @contextmanager
 def connected(address: str, board: Board, settings: Settings) -> Iterator[Client]:
-    """Give a client of a scheduler; a local one lives as long as the block."""
+    """Connect to a scheduler; a local one is closed at the end of the block."""
     try:
         import distributed
     except ImportError as error:
@@ -75,10 +75,10 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
         opened.enter_context(_silent(logging.getLogger("distributed.client")))
         if address == LOCAL:
             count = min(len(board.left), workers_allowed(board.left, settings.work.device))
-            # One death is told at once: whether the run is to blame is decided here.
+            # Report the first death: `board` decides whether the run is the cause.
             opened.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
             opened.enter_context(_no_script())
-            with blocked_signals():  # the threads of the cluster, and the workers that they start, inherit it
+            with blocked_signals():  # inherited by the threads of the cluster and the workers that they start
                 target: Any = opened.enter_context(
                     distributed.LocalCluster(
                         n_workers=count,
@@ -102,7 +102,7 @@ def connected(address: str, board: Board, settings: Settings) -> Iterator[Client
 
 @contextmanager
 def _silent(logger: logging.Logger) -> Iterator[None]:
-    """Leave out the tracebacks of a connection that is lost: one sentence tells of it."""
+    """Suppress the tracebacks of a lost connection, which one sentence reports."""
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""One run after the other in this process; then it waits for the runs of other processes."""
+"""Serial executor: one run after the other in this process; then it waits for the runs of other processes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def run_serially(board: Board, work: Work, watch: Watcher, stop: Stop) -> None:
 def try_all(
     board: Board, work: Work, watch: Watcher, stop: Callable[[], bool], owned: Callable[[], None] = lambda: None
 ) -> bool:
-    """Try each run that is left once; return whether one of them was no other process's.
+    """Try each remaining run once; return whether this process owned one of them.
 
     Parameters
     ----------
     board, work
-        What is left, and where.
+        The remaining runs, and their folder.
     watch, stop, owned
         As of `elastic.study.executors.attempts.attempt`.
 

@@ -1,4 +1,4 @@
-"""The runs that a dask scheduler has, and what it says of them."""
+"""The runs submitted to a dask scheduler, and their events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DONE, _FAILED = "finished", "error"
 
 
 class Submission:
-    """The runs that a scheduler has, and what it says of them. Its threads put it in a queue, which `listen` reads."""
+    """The runs submitted to a scheduler, and their events. Its threads put events in a queue, which `listen` reads."""
 
     def __init__(
         self, client: Client, board: Board, settings: Settings, watch: Watcher, address: str, deaths: Deaths
@@ -42,7 +42,7 @@ class Submission:
         client.subscribe_topic(self._topic, lambda event: self._news.put(event[1]))
 
     def submit(self) -> None:
-        """Hand over all runs that can be tried."""
+        """Submit all runs that can be tried."""
         from elastic.study.executors.remote import carry_out
 
         while (cell := self._board.take()) is not None:
@@ -53,7 +53,7 @@ class Submission:
             future.add_done_callback(self._news.put)
 
     def listen(self, seconds: float) -> None:
-        """Wait for news, at most so long, and act on all that there are."""
+        """Wait at most this long for events, and process all that have arrived."""
         try:
             news = self._news.get(timeout=seconds)
             while True:
@@ -63,7 +63,7 @@ class Submission:
             return
 
     def stop(self) -> None:
-        """Cancel all runs, and wait until those under way have stopped after their epoch, or their workers are gone."""
+        """Cancel all runs, and wait until those in progress have stopped after an epoch, or their workers are gone."""
         self._client.cancel(list(self._futures))
         self._futures.clear()
         while self._begun:
@@ -92,7 +92,7 @@ class Submission:
         elif method == STOPPED:
             self._begun.pop(cell, None)
             self._places.pop(cell, None)
-        elif cell in self._wanted:  # dask carries out a run once more if its result died with a worker
+        elif cell in self._wanted:  # dask runs a task again if its result was lost with a worker
             Event(method, tuple(arguments)).tell(self._watch.worker(self._places.get(cell, 0)))
 
     def _settle(self, future: Future, cell: Cell) -> None:
@@ -122,7 +122,7 @@ class Submission:
         self._board.settle(Attempt(cell, failed=failure))
 
     def _bury(self, cell: Cell, error: KilledWorker) -> None:
-        """Enter that the worker of a run died, and tell how; a run that it had not begun yet is not to blame."""
+        """Record the death of a run's worker and report it; a run that had not started is not the cause."""
         if self._begun.pop(cell.digest, None) is None:
             self._board.give_back(cell)
             return
@@ -135,7 +135,7 @@ class Submission:
 
 
 def unknown(error: KilledWorker) -> str:
-    """Return what is known of a worker on another machine, completing "was …"."""
+    """Return the known cause of death of a worker on another machine, completing "was …"."""
     times, address = error.allowed_failures + 1, error.last_worker.address
     where = f"lost at {address}" if times == 1 else f"lost on {times} workers, the last time at {address}"
     return f"{where} (dask's KilledWorker: the log of that worker tells the signal, or its batch job that it was ended)"

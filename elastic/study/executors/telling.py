@@ -1,4 +1,4 @@
-"""What a run tells in a process of its own, handed on to the process that shows it."""
+"""Events of a run in another process, sent to the process that displays them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elastic.progress import Watcher
 
 @dataclass(frozen=True)
 class Event:
-    """A call of a method of `Watcher`, with arguments that every pipe and every scheduler can carry.
+    """A call of a method of `Watcher`, with arguments that pipes and schedulers can send.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class Telling(Watcher):
     Parameters
     ----------
     send
-        Takes the events, in order.
+        Receives the events, in order.
     between
-        Seconds between two events of epochs that are not probed; those in between are left out. A watcher counts
+        Seconds between two events of epochs without probes; epochs in between are skipped. A watcher counts
         epochs by their numbers.
     """
 
@@ -53,29 +53,29 @@ class Telling(Watcher):
         self._last = float("-inf")
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
-        """Tell that a run begins or goes on."""
+        """Send that a run starts or resumes."""
         self.tell("run_started", label, epochs, epoch)
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
-        """Tell the scores of an epoch."""
+        """Send the scores of an epoch."""
         if probed or time.monotonic() - self._last >= self._between:
             self._last = time.monotonic()
             self.tell("epoch_done", epoch, numbers(scores), bool(probed))
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
-        """Tell that a run is done."""
+        """Send that a run has ended."""
         self.tell("run_finished", label, numbers(seconds))
 
     def run_lost(self, label: str, again: bool) -> None:
-        """Tell that a run was left before its end."""
+        """Send that a run was stopped before its end."""
         self.tell("run_lost", label, again)
 
     def run_ended_elsewhere(self, label: str) -> None:
-        """Tell that another process has ended a run."""
+        """Send that another process has ended a run."""
         self.tell("run_ended_elsewhere", label)
 
     def note(self, message: str) -> None:
-        """Tell something else."""
+        """Send another message."""
         self.tell("note", message)
 
     def tell(self, method: str, *arguments: Any) -> None:

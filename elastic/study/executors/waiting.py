@@ -1,4 +1,4 @@
-"""The time between two looks at runs: those under way here, and those of other processes."""
+"""Intervals of polling: runs in progress here, and those of other processes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from elastic.study.completeness import named
 from elastic.study.executors.board import Board
 from elastic.study.stopping import Stop
 
-#: Seconds between two looks at signals, and at workers that died without a word.
+#: Seconds between two checks for signals, and for workers that died silently.
 TICK = 0.1
 
-#: Seconds between two looks at the runs of other processes: the first, and the longest, while nothing else is to do.
+#: Seconds between two checks of other processes' runs while idle: the first, and the longest.
 SOON, LATE = 0.1, 2.0
 
-#: Seconds between two looks at the runs of other processes while some are under way here.
+#: Seconds between two checks of other processes' runs while some are in progress here.
 BETWEEN_LOOKS = 2.0
 
-#: Seconds between two notes of what is waited for.
+#: Seconds between two notes on what is waited for.
 BETWEEN_NOTES = 30.0
 
-#: How many runs a note names.
+#: Most runs that a note names.
 NAMED = 3
 
 
 class Waiting:
-    """Waits for runs under way here or in other processes, and has those of others tried again from time to time."""
+    """Waits for runs in progress here or in other processes, and retries the latter from time to time."""
 
     def __init__(self, watch: Watcher, stop: Stop) -> None:
         self._watch, self._stop = watch, stop
@@ -38,23 +38,23 @@ class Waiting:
         self._looked = time.monotonic()
 
     def go_on(self) -> None:
-        """Look again soon: something has changed."""
+        """Check again soon: something has changed."""
         self._seconds = SOON
 
     def listen(self, board: Board, hear: Callable[[float], None]) -> None:
-        """Listen to the runs under way here; where there are none, wait for those of other processes.
+        """Listen to the runs in progress here; if there are none, wait for those of other processes.
 
         Parameters
         ----------
         board
-            Which runs are under way, and which others own.
+            Which runs are in progress, and which others own.
         hear
-            Waits for news of the runs under way, at most so many seconds, and acts on it.
+            Waits for events of the runs in progress, at most this many seconds, and processes them.
 
         Raises
         ------
         KeyboardInterrupt
-            If the process is asked to stop and nothing is under way here.
+            If the process is asked to stop and no run is in progress here.
         """
         if board.running:
             self._stop.end_wait()
@@ -69,7 +69,7 @@ class Waiting:
             board.retry_busy()
 
     def pause(self, busy: Sequence[tuple[Cell, RunBusy]]) -> None:
-        """Wait until it is time to look again, a little longer each time; say so now and then.
+        """Wait until the next check, a little longer each time, with a note now and then.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Waiting:
 
 
 def waited_for(busy: Sequence[tuple[Cell, RunBusy]]) -> str:
-    """Return which runs are waited for, and whose they are."""
+    """Return which runs are waited for, and their owners."""
     shown = [f"{named(cell.coordinates)} ({error.found})" for cell, error in busy[:NAMED]]
     more = f" and {len(busy) - NAMED} more" if len(busy) > NAMED else ""
     return f"waiting for runs of other processes: {', '.join(shown)}{more}; Ctrl-C ends the wait, not their runs"

@@ -1,8 +1,8 @@
-"""A worker: a process that carries out runs that another process gives it, and lives no longer than that one.
+"""A worker: a process that runs the runs that its owner sends, and ends with its owner.
 
-It is a new interpreter, which knows nothing of the script or the notebook that started the study: what it needs comes
-through a pipe. Signals are for the process that started it, which tells the worker to stop after the epoch, or kills
-it. When the other end of the pipe is closed, for whatever reason, the worker ends at once: what was recorded is kept.
+It is a new interpreter, without the script or the notebook that started the study: it receives what it needs through
+a pipe. The owner handles signals, and asks the worker to stop after the epoch, or kills it. When the
+other end of the pipe is closed, for any reason, the worker ends at once; all records are kept.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from elastic.study.executors.attempts import Attempt, Work, attempt
 from elastic.study.executors.telling import Telling
 from elastic.study.stopping import SIGNALS
 
-#: Messages to a worker: to stop after the epoch; to a worker's owner: its imports are done, an attempt was stopped.
+#: Messages to a worker: stop after the epoch. Messages of a worker: imports are done, an attempt was stopped.
 STOP, READY, STOPPED = "stop", "ready", "stopped"
 
-#: Message of a worker of a scheduler: it has taken a run.
+#: Message of a worker of a scheduler: it has started a run.
 BEGUN = "begun"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker is told when it starts.
+    """Settings that a worker receives when it starts.
 
     Attributes
     ----------
     work
         What the attempts share.
     modules
-        To be imported for what they register.
+        Modules to import for what they register.
     threads
         Of torch; None leaves its default.
     environments
@@ -59,7 +59,7 @@ class Unfit:
 
 
 class Orders:
-    """What the owner sends, read by a thread of its own, so that the worker notices its end in the middle of a run."""
+    """Messages of the owner, read by a separate thread, so that the worker notices its end during a run."""
 
     def __init__(self, connection: Connection) -> None:
         self._cells: queue.SimpleQueue[Cell] = queue.SimpleQueue()
@@ -69,7 +69,7 @@ class Orders:
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     def next(self) -> Cell:
-        """Return the next run to carry out; wait for it."""
+        """Wait for the next run and return it."""
         return self._cells.get()
 
     def stop(self) -> bool:
@@ -93,7 +93,7 @@ class Orders:
 
 
 def work_for(connection: Connection) -> None:
-    """Carry out runs until the connection is closed: the whole life of a worker."""
+    """Run runs until the connection is closed: the main loop of a worker."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -113,10 +113,10 @@ def work_for(connection: Connection) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Make a process ready for runs: libraries, threads, and what other modules register."""
+    """Prepare a process for runs: libraries, threads, and what other modules register."""
     import torch
 
-    import elastic.runs.cell  # noqa: F401  (so that no run pays for it)
+    import elastic.runs.cell  # noqa: F401  (imported before the first run, so that no run is slowed by it)
     from elastic.models.own_modules import folder_of, import_own
 
     if settings.threads is not None:

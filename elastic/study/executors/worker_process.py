@@ -1,4 +1,4 @@
-"""A worker process, seen from the process that starts it."""
+"""A worker process, as its owner sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elastic.protocol import Cell
 from elastic.study.executors.worker import STOP, Settings
 from elastic.study.stopping import SIGNALS
 
-#: What a new interpreter does. It takes its path from the pipe, so that it finds what this process finds.
+#: Code of the new interpreter. It receives sys.path through the pipe, so that both import the same modules.
 BOOT = (
     "import sys; from multiprocessing.connection import Connection; pipe = Connection(int(sys.argv[1])); "
     "sys.path[:] = pipe.recv(); from elastic.study.executors.worker import work_for; work_for(pipe)"
@@ -24,12 +24,12 @@ BOOT = (
 
 
 class Worker:
-    """A worker process, seen from its owner.
+    """A worker process, as its owner sees it.
 
     Attributes
     ----------
     cell
-        The run that it carries out, None while it has none.
+        Current run, None if the worker is idle.
     is_ready
         Whether it has started.
     """
@@ -44,17 +44,17 @@ class Worker:
         self._send(settings)
 
     def give(self, cell: Cell) -> None:
-        """Let the worker carry out a run."""
+        """Send a run to the worker."""
         self.cell = cell
         self._send(cell)
 
     def stop(self) -> None:
-        """Let the worker stop after the epoch."""
+        """Ask the worker to stop after the epoch."""
         self._send(STOP)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is dead and has nothing left to say."""
+        """Whether the process has ended and all its messages are read."""
         return self._process.poll() is not None and not self.connection.poll()
 
     def end(self) -> str:
@@ -65,18 +65,18 @@ class Worker:
         return in_words(self._process.returncode)
 
     def kill(self) -> None:
-        """End the process at once: between two epochs and in the middle of one, what it recorded is kept."""
+        """Kill the process: its records are kept, between two epochs and during one."""
         self.connection.close()
         self._process.kill()
         self._process.wait()
 
     def _send(self, message: Any) -> None:
-        with suppress(OSError):  # a worker that died is noticed when it is listened to
+        with suppress(OSError):  # `listen` notices a worker that died
             self.connection.send(message)
 
 
 def _started(theirs: Connection, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    # The spin count is as in `elastic.__main__`: threads that wait must not hold the cores that others need.
+    # The spin count is as in `elastic.__main__`: waiting threads must not occupy cores that others need.
     variables = {"GOMP_SPINCOUNT": "2000", **os.environ, **environment}
     descriptor = theirs.fileno()
     command = [sys.executable, "-P", "-c", BOOT, str(descriptor)]
@@ -85,7 +85,7 @@ def _started(theirs: Connection, environment: dict[str, str]) -> subprocess.Pope
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Block signals in a process that is started in the block, until it ignores them."""
+    """Block signals in processes started in the block, until they ignore them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Several processes of this machine carry out the runs of a study; this one gives them out and tells of progress."""
+"""Executor with several processes of this machine: this one distributes the runs and reports progress."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def run_in_workers(
     count: int,
     environments: Sequence[dict[str, str]] = ({},),
 ) -> None:
-    """Carry out all runs in worker processes until each has ended, here or in another process, or failed here.
+    """Run all runs in worker processes until each has ended, here or in another process, or failed here.
 
     Parameters
     ----------
     board
-        What is left.
+        The remaining runs.
     settings
-        What each worker is told.
+        Settings of each worker.
     watch, stop
-        Told of progress; asked whether to stop.
+        Receives progress; asked whether to stop.
     count
         Greatest number of workers.
     environments
@@ -49,7 +49,7 @@ def run_in_workers(
 
 
 def carry_out(board: Board, pool: Pool, watch: Watcher, stop: Stop) -> None:
-    """Carry out all runs in the workers of a pool.
+    """Run all runs in the workers of a pool.
 
     Raises
     ------

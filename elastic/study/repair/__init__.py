@@ -1,4 +1,4 @@
-"""Repair: what can be rebuilt from what is intact is rebuilt, what is damaged is moved aside, and both are said."""
+"""Repair: rebuilds files from intact ones, moves damaged files aside, and reports both."""
 
 from __future__ import annotations
 

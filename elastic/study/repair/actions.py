@@ -1,4 +1,4 @@
-"""What a repair does, file by file; nothing is deleted: damaged files are moved into the folder ``damaged``."""
+"""Actions of a repair, by file; nothing is deleted: damaged files are moved to the folder ``damaged``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from elastic.study.verification.belonging import DAMAGED
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that was done, or could not be done.
+    """One action, or the reason why it was not possible.
 
     Attributes
     ----------
     path
         Of the file, in the study's folder.
     what
-        What was done with it, or why nothing was.
+        The action, or why there was none.
     """
 
     path: str
@@ -38,16 +38,16 @@ class Action:
 
 @dataclass
 class Actions:
-    """The files of a study while it is repaired.
+    """The files of a study during a repair.
 
     Attributes
     ----------
     folder
         Of the study.
     done
-        What has been done so far.
+        Actions so far.
     run_again
-        Whether `elastic run` has something left to do.
+        Whether `elastic run` has work left.
     """
 
     folder: Path
@@ -58,15 +58,15 @@ class Actions:
 
     @contextmanager
     def owning(self) -> Iterator[None]:
-        """Keep the runs that are owned within the block until its end."""
+        """Keep the runs that are acquired within the block until its end."""
         with self._locks:
             yield
         self._owned.clear()
 
     def owns(self, path: str) -> bool:
-        """Return whether a file may be changed: one of a run only by the process that owns the run.
+        """Return whether a file may be changed: files of a run only by the process that owns the run.
 
-        The run is owned from now on, or it is said which process owns it.
+        The run is acquired, or the process that owns it is noted.
         """
         parts = PurePosixPath(path).parts
         if parts[0] != "runs" or len(parts) < 2 or not self.folder.joinpath(*parts[:2]).is_dir():
@@ -82,11 +82,11 @@ class Actions:
         return self._owned[cell]
 
     def say(self, path: str, what: str) -> None:
-        """Note what was done with a file."""
+        """Note an action on a file."""
         self.done.append(Action(path, what))
 
     def set_aside(self, path: str, why: str = "", *, quietly: bool = False) -> Path | None:
-        """Move a file, or a folder, into ``damaged`` and return its new path; None if it is not there.
+        """Move a file, or a folder, into ``damaged`` and return its new path; None if it does not exist.
 
         Raises
         ------
@@ -103,9 +103,9 @@ class Actions:
         return target
 
     def keep_copy(self, path: str) -> None:
-        """Copy a file or folder of the cube into ``damaged``; nothing is done if it is not there.
+        """Copy a file or folder of the cube into ``damaged``; do nothing if it does not exist.
 
-        It stays in the cube until another takes its place: plain xarray reads a missing chunk as NaN.
+        It stays in the cube until it is replaced: plain xarray reads a missing chunk as NaN.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Actions:
         self.say(path, f"copied to {target.relative_to(self.folder).as_posix()}")
 
     def _free_place(self, path: str) -> Path:
-        """Return a path in ``damaged`` for a file, where there is none yet."""
+        """Return an unused path in ``damaged`` for a file."""
         target, number = self.folder / DAMAGED / path, 1
         while target.is_symlink() or target.exists():
             number += 1
@@ -134,7 +134,7 @@ class Actions:
 
 
 def _linked(source: Path | str, target: Path | str) -> None:
-    """Give a file a second name; copy it where the file system has no links. Files of a cube are never written over."""
+    """Link a file to a second name; copy it if the file system has no links. Files of a cube are never overwritten."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:
@@ -142,7 +142,7 @@ def _linked(source: Path | str, target: Path | str) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file or a folder; both folders are flushed to the disk."""
+    """Rename a file or a folder, and flush both folders to disk."""
     with translate_os_errors(target):
         make_folder(target.parent)
         source.rename(target)
@@ -152,16 +152,16 @@ def move(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class Repaired:
-    """How a repair went.
+    """Result of a repair.
 
     Attributes
     ----------
     actions
-        What was done, in order.
+        Actions, in order.
     left
         The state of the study after it.
     next_step
-        What is left to do for the user; "" if nothing is.
+        What is left for the user to do; "" if nothing.
     """
 
     actions: tuple[Action, ...]
@@ -169,7 +169,7 @@ class Repaired:
     next_step: str = ""
 
     def lines(self) -> list[str]:
-        """Return a line an action, then what is still not as it was written, and what to do next."""
+        """Return one line per action, then what is still damaged, and what to do next."""
         still = [f"still {one}" for one in self.left.damaged]
         done = [str(one) for one in self.actions] or ["nothing to repair"]
         return [*done, *still, *([f"next: {self.next_step}"] if self.next_step else [])]

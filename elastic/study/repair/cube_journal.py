@@ -1,4 +1,4 @@
-"""The journal of a run from the sealed cube, which holds every number of it to the last bit."""
+"""The journal of a run, rebuilt from the sealed cube, which holds all its numbers exactly."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from elastic.study.repair.actions import Actions
 
 
 def rebuild(actions: Actions, run: str, layout: Layout, cube: xr.DataTree, at: Mapping[str, int]) -> bool:
-    """Write the records of a run that its journal lacks from the sealed cube; the caller owns the run.
+    """Write the records that a run's journal lacks from the sealed cube; the caller owns the run.
 
-    Records that are there are compared with the cube.
+    Existing records are compared with the cube.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def rebuild(actions: Actions, run: str, layout: Layout, cube: xr.DataTree, at: M
     Returns
     -------
     bool
-        Whether the journal is now whole: an open run that diverged cannot be told from the cube.
+        Whether the journal is now complete; False if the cube cannot show whether an open run diverged.
     """
     folder: Path = actions.folder / run
     try:
@@ -61,7 +61,7 @@ def records(cube: xr.DataTree, layout: Layout, at: Mapping[str, int]) -> Iterato
     Raises
     ------
     StudyError
-        If the cube does not tell which records there were: those of an open run after it diverged.
+        If the cube does not determine the records: those of an open run after it diverged.
     """
     groups = {name: cube[name].to_dataset() for name in dict(layout.groups or {}) if name in cube.children}
     groups = {name: group.isel(dict(at)) for name, group in groups.items()}
@@ -98,7 +98,7 @@ def _numbers(groups: Mapping[str, xr.Dataset], layout: Layout, variable: Any) ->
 
 
 def _is_probed(groups: Mapping[str, xr.Dataset], group: str, place: int) -> bool:
-    """Return whether a run has numbers of a group at an epoch: those of other runs are labelled, too."""
+    """Return whether a run has numbers of a group at an epoch: the cube also has labels of other runs' epochs."""
     return bool(groups[group][STATUS].values[place] == Status.DONE)
 
 

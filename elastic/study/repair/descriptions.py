@@ -1,4 +1,4 @@
-"""study.json and protocol.yaml: each is written anew from the other, from the sealed cube, or from the runs."""
+"""study.json and protocol.yaml: each is rewritten from the other, from the sealed cube, or from the runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from elastic.study.verification.sealed_files import ROOT, root_attributes
 
 
 def repair_description(actions: Actions, found: Verified) -> None:
-    """Write what is damaged or missing of study.json and protocol.yaml, where it is known."""
+    """Rewrite study.json and protocol.yaml if they are damaged or missing and their contents are known."""
     state = {one.path: one for one in found.files}
     wrong = [name for name in (FACTS, PROTOCOL) if name in state and is_to_be_written(state[name])]
     if not wrong:
@@ -49,7 +49,7 @@ def repair_description(actions: Actions, found: Verified) -> None:
 
 
 def is_to_be_written(found: Finding) -> bool:
-    """Return whether a file is damaged or missing, or its writer was killed before it wrote it."""
+    """Return whether a file is damaged or missing, or its writer was killed before writing it."""
     return found.path in (FACTS, PROTOCOL) and (found.is_bad or found.state is State.LEFT_OVER)
 
 
@@ -60,7 +60,7 @@ def _way_out(state: Mapping[str, Finding]) -> str:
 
 
 def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
-    """Write study.json from protocol.yaml, or from the sealed cube if that has the same text and another meaning."""
+    """Write study.json from protocol.yaml, or from the sealed cube if that has the same text with another meaning."""
     begun = _begun(actions)
     is_sealed_text = attrs.get("protocol", "").encode() == read_regular(actions.folder / PROTOCOL)
     try:
@@ -87,12 +87,12 @@ def _write_from_protocol(actions: Actions, attrs: Mapping[str, Any]) -> None:
 
 
 def _write_facts(actions: Actions, facts: Mapping[str, Any], attrs: Mapping[str, Any], what: str) -> None:
-    """Write study.json, and protocol.yaml unless it holds the same text; both are never missing at once."""
+    """Write study.json, and protocol.yaml unless it holds the same text; at least one of them exists at any time."""
     actions.set_aside(FACTS)
     write_facts(actions.folder, facts)
     actions.say(FACTS, what)
     _write_text(actions, facts["text"])
-    if facts["digest"] == attrs.get("digest"):  # made from the cube, it may hold the same in another order
+    if facts["digest"] == attrs.get("digest"):  # written from the cube, the same contents may be in another order
         list_again(actions.folder, FACTS)
 
 
@@ -160,7 +160,7 @@ def _write_recorded(actions: Actions, attrs: Mapping[str, Any]) -> None:
 
 
 def _attempts(folder: Path, facts: Mapping[str, Any], attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what study.json may have held: the digest of the sealed cube tells which."""
+    """Yield candidates for the contents of study.json: the digest of the sealed cube identifies the right one."""
     checked, _ = read_object(folder / "claims.json", "claims.json")
     verdicts = (checked or {}).get("claims") or []
     claims: list[Any] = [[]]
@@ -186,12 +186,12 @@ def _study_name(run: Path) -> str | None:
 
 
 def _begun(actions: Actions) -> set[str]:
-    """Return the names of the folders of runs that have begun."""
+    """Return the folder names of runs that have started."""
     return {path.parent.name for path in (actions.folder / "runs").glob("*/layout.json")}
 
 
 def _runs_are_of(actions: Actions, protocol: Mapping[str, Any]) -> bool:
-    """Return whether some run that has begun is a cell of a canonical protocol, or none has begun."""
+    """Return whether a run that has started is a cell of a canonical protocol, or none has started."""
     begun = _begun(actions)
     try:
         return not begun or not begun.isdisjoint(cell["digest"] for cell in stored_cells(protocol))

@@ -1,4 +1,4 @@
-"""One flipped bit in a small file is found by trying all: the checksum tells which one it was."""
+"""Single flipped bits in small files, found by trying all: the checksum identifies the right one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 from elastic.cube.labels import DIGITS
 
-#: Files up to so many bytes are tried: a few seconds.
+#: Largest size of files to try: a few seconds.
 LIMIT = 24 * 2**10
 
 #: What follows the digits of the checksum in a JSON file (`elastic.cube.checked_files`).
@@ -14,14 +14,14 @@ _END_OF_JSON = b'"\n}\n'
 
 
 def restored(data: bytes, digest: str | None = None) -> tuple[bytes, int] | None:
-    """Return a file without its one flipped bit, and the byte that had it; None if that is not what is wrong with it.
+    """Return a file without its one flipped bit, and the byte that had it; None if that does not explain the damage.
 
     Parameters
     ----------
     data
         The file as it is.
     digest
-        SHA-256 that it should have. By default it holds that itself, as archives and JSON files of elastic do.
+        Expected SHA-256. By default the one that the file contains, as archives and JSON files of elastic do.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def restored(data: bytes, digest: str | None = None) -> tuple[bytes, int] | None
 
 
 def is_whole(data: bytes) -> bool:
-    """Return whether a file holds its own checksum: then it is as it was written, if perhaps in another place.
+    """Return whether a file matches its own checksum: then it is intact, if perhaps in another place.
 
     >>> is_whole(b"abc" + hashlib.sha256(b"abc").hexdigest().encode()), is_whole(b"abc")
     (True, False)
@@ -59,7 +59,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def _of_own(head: bytes, digits: bytes, end: bytes) -> tuple[bytes, int] | None:
-    """Return a file that holds its own checksum without the bit that is flipped in either."""
+    """Return a file with its own checksum, without a bit that is flipped in either."""
     tail = b"0" * DIGITS + end if end else b""
     computed = hashlib.sha256(head + tail).hexdigest().encode()
     if _differing_bits(computed, digits) == 1:
@@ -70,7 +70,7 @@ def _of_own(head: bytes, digits: bytes, end: bytes) -> tuple[bytes, int] | None:
 
 
 def _tried(head: bytes, tail: bytes, digits: bytes) -> tuple[bytes, int] | None:
-    """Return bytes with one bit flipped back, so that they and the tail, which is not returned, have a SHA-256."""
+    """Return bytes with one bit flipped back, so that they, followed by the tail (not returned), have a SHA-256."""
     try:
         wanted = bytes.fromhex(digits.decode())
     except ValueError:

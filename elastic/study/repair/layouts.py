@@ -1,4 +1,4 @@
-"""The layout of a run of a protocol, which follows from what is asked: it is made as `elastic run` makes it."""
+"""The layout of a run of a protocol, which follows from the protocol: it is made as `elastic run` makes it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from elastic.study.study import Study
 
 
 def write_layout_anew(actions: Actions, run: str, study: Study) -> bool:
-    """Write the layout.json of a run, if what is asked tells it and every record fits it; the caller owns the run.
+    """Write the layout.json of a run, if the protocol defines it and every record fits it; the caller owns the run.
 
-    A model of the user's own is not imported for this.
+    A user's model is not imported for this.
     """
     folder = actions.folder / run
     try:

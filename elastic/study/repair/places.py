@@ -1,7 +1,7 @@
-"""Files that say that they are of another place in the study are put there, if nothing intact is there.
+"""Files that belong to another place in the study are moved there, if nothing intact is there.
 
-Two files may have each other's places. All that move are first taken into ``damaged/moving``, under a name that tells
-where they belong, and put there from it: the next repair goes on where one was killed.
+Two files may have exchanged places. All of them are first moved to ``damaged/moving``, under a name that encodes their
+destination, and from there to it: if a repair is killed, the next one resumes.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from elastic.study.verification import Verified
 from elastic.study.verification.belonging import DAMAGED
 from elastic.study.verification.reading import is_there, misfit
 
-#: Folder of files, and of folders of runs, on their way; each is named by where it belongs, with commas for slashes.
+#: Folder of files, and of folders of runs, being moved; each is named by its destination, with commas for slashes.
 MOVING = f"{DAMAGED}/moving"
 
 _FOLDER = re.compile(r"the folder of run (\S+)")
 
 
 def are_moving(folder: Path) -> bool:
-    """Return whether a repair was killed while it put files where they belong."""
+    """Return whether a repair was killed while it moved files."""
     return any((folder / MOVING).glob("*"))
 
 
 def move_back(actions: Actions, found: Verified) -> None:
-    """Move exchanged files, and folders of runs with exchanged names, to where they say that they belong."""
+    """Move exchanged files, and folders of runs with exchanged names, to the places that they name."""
     bad = {one.path for one in found.damaged}
     homes = {one.path: home for one in found.damaged if (home := _home(actions, one.path, one.found)) is not None}
     homes = {path: home for path, home in homes.items() if actions.owns(path) and actions.owns(home)}
@@ -51,7 +51,7 @@ def move_back(actions: Actions, found: Verified) -> None:
 
 
 def _home(actions: Actions, path: str, found: str) -> str | None:
-    """Return where a damaged file belongs by its own account, None if it says nothing else."""
+    """Return where a damaged file belongs according to its contents, None if they name no other place."""
     parts = PurePosixPath(path).parts
     if parts[0] != "runs" or len(parts) < 2:
         return None
@@ -75,7 +75,7 @@ def _told(file: Path) -> tuple[str, str]:
     OSError, ElasticError
         If it cannot be read.
     ValueError, KeyError, TypeError
-        If it does not say.
+        If its contents do not name it.
     """
     if wrong := misfit(file) or (file.is_symlink() and "a link to another file"):
         raise ValueError(wrong)

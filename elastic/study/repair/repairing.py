@@ -1,4 +1,4 @@
-"""Repairing a study: single flipped bits, places, descriptions, runs, and the seal, in this order."""
+"""Repair of a study: single flipped bits, places, descriptions, runs, and the seal, in this order."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from elastic.study.verification.verifying import Tell
 
 
 def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repaired:
-    """Rebuild what can be rebuilt of a study from what is intact, and move aside what is damaged.
+    """Rebuild from intact files what can be rebuilt of a study, and move damaged files aside.
 
-    Nothing that is intact is changed or removed, and no number is made up: what is rebuilt has the checksum of the
-    file that was lost, or equals the numbers of the sealed cube, or of the journals.
+    Intact files are neither changed nor removed, and no number is invented: what is rebuilt has the checksum of the
+    lost file, or equals the numbers of the sealed cube, or of the journals.
 
     Parameters
     ----------
     folder
         Of the study.
     tell
-        Is told of progress, as by `elastic.study.verification.verify`.
+        Receives progress, as in `elastic.study.verification.verify`.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
 
 
 def _repaired(actions: Actions, tell: Tell) -> Callable[[], None] | None:
-    """Repair everything but the seal and return what seals the study anew, None if it keeps the seal that it has.
+    """Repair everything but the seal and return a function that seals the study again, None if it keeps its seal.
 
-    No other process seals meanwhile, or changes a run that is repaired. What one did since the damage was found, shows
-    when everything is verified once more.
+    No other process seals or changes a run under repair at the same time. Changes since the damage was found show when
+    everything is verified again.
     """
     with waiting_lock(actions.folder / LOCK, "repair the cube"):
         for one in verify(actions.folder).damaged:
@@ -90,7 +90,7 @@ def _repair_runs(actions: Actions, found: Verified) -> None:
 
 
 def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None:
-    """Return what the sealed cube tells of the runs, None unless it is whole and of this study.
+    """Return the facts that the sealed cube holds of the runs, None unless it is intact and belongs to this study.
 
     A recorded study loses its seal before anything of it changes; the cube of a protocol may be of fewer axes.
     """

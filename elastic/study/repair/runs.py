@@ -1,4 +1,4 @@
-"""The files of a run: rebuilt from the sealed cube, from the runs beside it, or moved aside so that it is run again."""
+"""The files of a run: rebuilt from the sealed cube or from other runs, or moved aside so that it is run again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from elastic.study.verification.run_files import CHECKPOINT, ENDED, REPORT, RunF
 
 @dataclass(frozen=True)
 class Sealed:
-    """What the sealed cube of a study, which is intact, tells of its runs.
+    """Facts about its runs in the intact sealed cube of a study.
 
     Attributes
     ----------
@@ -60,13 +60,13 @@ def repair_run(actions: Actions, cell: str, study: Study | None, recorded: bool,
     recorded
         Whether training loops recorded the study.
     sealed
-        Its sealed cube, if that is intact.
+        Its sealed cube, if it is intact.
     """
     _Run(actions, cell, None if recorded else study, recorded, sealed).repair()
 
 
 class _Run:
-    """One run while it is repaired, owned by this process."""
+    """One run under repair, owned by this process."""
 
     def __init__(self, actions: Actions, cell: str, study: Study | None, recorded: bool, sealed: Sealed | None) -> None:
         self.actions, self.cell, self.recorded = actions, cell, recorded
@@ -76,7 +76,7 @@ class _Run:
         self.sealed = sealed if sealed is not None and cell in sealed.positions else None
 
     def repair(self) -> None:
-        """Repair what is damaged, most of all by itself first: what others are rebuilt from."""
+        """Repair the damaged files, first those from which others are rebuilt."""
         bad = self._bad()
         if LAYOUT in bad or RUN in bad:
             restore_from_siblings(self.actions, self.run, [name for name in (LAYOUT, RUN) if name in bad])
@@ -111,7 +111,7 @@ class _Run:
         self.actions.set_aside(f"{self.run}/{name}", why)
 
     def _without_layout(self) -> None:
-        """Move the records of a run aside, which cannot be read without its layout, so that the others can be used.
+        """Move the records of a run aside, which are unreadable without its layout, so that the others can be used.
 
         A sealed cube that has the numbers of a recorded run is read as long as nothing of it changes.
         """
@@ -190,7 +190,7 @@ class _Run:
 
 
 def _epochs(names: Sequence[str]) -> str:
-    """Return which records are meant.
+    """Describe records in a sentence.
 
     >>> _epochs(["journal/000003.npz", "journal/000004.npz"]), _epochs(["journal/records.npz"])
     ('the records of epochs 3, 4 are', 'all records are')

@@ -1,4 +1,4 @@
-"""The seal of a study: a damaged cube is sealed anew if the journals are whole, and kept as it is if they are not."""
+"""The seal of a study: a damaged cube is sealed again if the journals are complete, and kept otherwise."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from elastic.study.verification.sealed_files import left_out, root_attributes
 
 
 def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
-    """Move the damaged files of a cube aside and return what seals it anew; None if it stays as it is.
+    """Move the damaged files of a cube aside and return a function that seals it again; None if it is kept.
 
-    The caller keeps others from sealing. A recorded study that is repaired loses its seal, and is sealed again.
+    The caller prevents others from sealing. A recorded study under repair loses its seal, and is sealed again.
     """
     bad = [one for one in found.damaged if one.path.startswith((CUBE, FILE))]
     study, wrong = attempted(lambda: Study(actions.folder))
@@ -43,7 +43,7 @@ def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
         return None
     for one in bad:
         path = actions.folder / one.path
-        # A chunk stays under its readers until another takes its place; a pipe or a link would make them wait.
+        # A chunk stays for its readers until it is replaced; a pipe or a link would make them wait.
         is_chunk = one.path != FILE and path.is_file() and not path.is_symlink()
         keep = actions.keep_copy if is_chunk else actions.set_aside
         keep(one.path)
@@ -51,7 +51,7 @@ def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
 
 
 def next_step(actions: Actions, left: Verified) -> str:
-    """Return the command that is left to the user, "" if none is."""
+    """Return the command that is left for the user to run, "" if there is none."""
     if not actions.run_again or not (actions.folder / PROTOCOL).exists():
         return ""
     study, _ = attempted(lambda: Study(actions.folder))

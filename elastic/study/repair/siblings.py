@@ -1,4 +1,4 @@
-"""A run's layout.json and run.json from the runs beside it: its status.json tells by their digests what is right."""
+"""A run's layout.json and run.json, rebuilt from other runs: the digests in its status.json verify them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 100_000
 
 
 def restore_from_siblings(actions: Actions, run: str, names: Sequence[str]) -> None:
-    """Write the named files of a run anew where other runs tell them: the run's status.json has their digests."""
+    """Rewrite the named files of a run from other runs, if they match the digests in the run's status.json."""
     folder = actions.folder / run
     report, _ = read_object(folder / REPORT, REPORT)
     listed = (report or {}).get("files")
@@ -72,7 +72,7 @@ def _layouts(folder: Path) -> Iterator[bytes]:
 
 
 def _descriptions(folder: Path) -> Iterator[bytes]:
-    """Yield what run.json may have held."""
+    """Yield candidates for the contents of run.json."""
     others = _others(folder)
     settings = [one["settings"] for one in others if isinstance(one.get("settings"), dict)]
     for coordinates in _coordinates(folder):
@@ -82,7 +82,7 @@ def _descriptions(folder: Path) -> Iterator[bytes]:
 
 
 def _coordinates(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield coordinates of which a folder's name is the digest, of values that other runs and the cube have."""
+    """Yield coordinates whose digest is a folder's name, from the values that other runs and the cube have."""
     axes: dict[str, list[Any]] = {}
     for one in _others(folder):
         for name, value in dict(one.get("coordinates") or {}).items():
@@ -100,6 +100,6 @@ def _coordinates(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _others(folder: Path) -> list[dict[str, Any]]:
-    """Return what the intact run.json files of the other runs say."""
+    """Return the contents of the intact run.json files of the other runs."""
     paths = [path for path in sorted(folder.parent.glob(f"*/{RUN}")) if path.parent != folder]
     return [facts for path in paths if (facts := read_object(path, RUN)[0])]

@@ -1,4 +1,4 @@
-"""Damaged files that differ from what they were in one bit are restored, whatever they hold."""
+"""Restores damaged files of any kind that differ from the original in one bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic.study.verification.sealed_files import read_sealed
 
 
 def restore_flips(actions: Actions, found: Verified) -> None:
-    """Restore each damaged file that one flipped bit explains: its checksum tells which one."""
+    """Restore each damaged file that one flipped bit explains: its checksum identifies the bit."""
     listed = read_sealed(actions.folder).listed
     for one in found.damaged:
         path = actions.folder / one.path

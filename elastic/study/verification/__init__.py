@@ -1,4 +1,4 @@
-"""Verification: every file of a study is read, and each that is not as it was written is named."""
+"""Verification: reads every file of a study, and reports those that are damaged or missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a study's folder that hold none of its numbers: locks, leftovers of killed writers, derived and others."""
+"""Files of a study's folder without its numbers: locks, leftovers of killed writers, derived files and others."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from elastic.study.growth import GROWING
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.journal_files import SET_ASIDE
 
-#: Folder of the files that a repair moved away.
+#: Folder of the files that a repair moved aside.
 DAMAGED = "damaged"
 
-#: Files and folders that commands write from the cube; a figure or a report says nothing that the cube does not.
+#: Files and folders that commands write from the cube: figures and reports add no data to it.
 DERIVED = ("figures", "export", "report.html", "analysis.ipynb", "analysis.py", "reproduction.json")
 
-#: What `elastic run` writes of an error of a user's model.
+#: File in which `elastic run` writes an error of a user's model.
 TRACEBACK = "traceback.txt"
 
 _LEFT = re.compile(rf"{re.escape(CUBE)}\.(partial|replaced)-\d+")
 
 
 def others(folder: Path, known: Iterable[str]) -> Iterator[Finding]:
-    """Yield what the files of a study's folder are that no other check has looked at."""
+    """Yield findings for the files of a study's folder that no other check has read."""
     seen = set(known)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -38,7 +38,7 @@ def others(folder: Path, known: Iterable[str]) -> Iterator[Finding]:
 
 
 def state_of(name: PurePosixPath) -> State | None:
-    """Return what a file is, by its path in the study; None for a lock.
+    """Classify a file by its path in the study; None for a lock.
 
     >>> [state_of(PurePosixPath(n)) for n in ("runs/ab/.layout.json.7-1a.partial", "figures/a.svg", "x.txt")]
     [<State.LEFT_OVER: 'left over'>, <State.NOT_COVERED: 'not covered'>, <State.FOREIGN: 'foreign'>]

@@ -1,4 +1,4 @@
-"""Records of an open run, each of which names the one before it: which of them are missing, or of another recording."""
+"""Records of an open run, each of which names its predecessor: which are missing, or of another recording."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Link:
-    """What one record says of the one before it.
+    """What one record states about its predecessor.
 
     Attributes
     ----------
     before, record
         Names of both files.
     holds
-        Whether the file before is there, and is the one that the record names.
+        Whether the preceding file exists, and is the one that the record names.
     """
 
     before: str
@@ -26,7 +26,7 @@ class Link:
 
 
 def told(after: str) -> tuple[float, str] | None:
-    """Return the epoch and the begin of the checksum that a label says a record comes after; None for the first one.
+    """Return the epoch and the first digits of the checksum of a record's predecessor; None for the first one.
 
     >>> told("2 (0123456789abcdef)"), told("0.5 (0123456789abcdef)"), told("none")
     ((2, '0123456789abcdef'), (0.5, '0123456789abcdef'), None)
@@ -38,24 +38,24 @@ def told(after: str) -> tuple[float, str] | None:
 
 
 def culprits(links: Iterable[Link], there: Mapping[str, bool]) -> Iterator[str]:
-    """Yield the files, as few as can be, that explain all links that do not hold.
+    """Yield the fewest files that explain all broken links.
 
     Parameters
     ----------
     links
         Between the records of a run.
     there
-        Whether a file exists: one that does not explains its links before any other.
+        Whether a file exists: a missing one explains its links before any other.
 
     Examples
     --------
-    Record 2 is of another recording: its links to 1 and to 3 do not hold.
+    Record 2 is of another recording: its links to 1 and to 3 are broken.
 
     >>> links = [Link("0", "1", True), Link("1", "2", False), Link("2", "3", False), Link("3", "4", True)]
     >>> list(culprits(links, dict.fromkeys("01234", True)))
     ['2']
 
-    Of two records alone, either may be the stranger.
+    Of two linked records, either may be of another recording.
 
     >>> list(culprits([Link("0", "1", False)], dict.fromkeys("01", True)))
     ['0', '1']
@@ -67,7 +67,7 @@ def culprits(links: Iterable[Link], there: Mapping[str, bool]) -> Iterator[str]:
         count = Counter(name for link in left for name in (link.before, link.record))
         weights = {name: (not there.get(name, False), number, name not in held) for name, number in count.items()}
         found = [name for name, weight in weights.items() if weight == max(weights.values())]
-        # Two that are alike and linked to each other cannot be told apart; others are taken one after the other.
+        # Two identical candidates that are linked to each other are indistinguishable; others are taken one by one.
         pair = next((one for one in left if {one.before, one.record} <= set(found)), None)
         taken = {pair.before, pair.record} if pair else {found[0]}
         yield from sorted(taken)

@@ -1,4 +1,4 @@
-"""claims.json, which `elastic check` writes again at any time, and the history of the claims, which nothing does."""
+"""claims.json, which `elastic check` can write again, and the history of the claims, which nothing can."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.study.verification.reading import attempted, read_object
 
 
 def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Finding]:
-    """Return what is found of a study's claims.json, nothing where there is none.
+    """Return the findings for a study's claims.json; none if it does not exist.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Fin
 def check_history(
     folder: Path, name: str | None, claims: Sequence[Mapping[str, Any]], digest: str | None
 ) -> list[Finding]:
-    """Return what is found of a study's claims_history.json, nothing where there is none (earlier releases).
+    """Return the findings for a study's claims_history.json; none if it does not exist (earlier releases).
 
     Parameters
     ----------

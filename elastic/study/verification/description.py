@@ -1,4 +1,4 @@
-"""study.json: does it agree with itself, with protocol.yaml, and with the runs that are there."""
+"""study.json: whether it agrees with itself, with protocol.yaml, and with the existing runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elastic.study.verification.reading import attempted, is_there, read_object
 
 @dataclass(frozen=True)
 class Description:
-    """What a study says that it is.
+    """The description of a study, and its findings.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def described(folder: Path, listed: Mapping[str, str]) -> Description:
 
 
 def _of_others(name: str, runs: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Finding]:
-    """Yield the runs that were recorded in another study and copied here: they may have been meant to be."""
+    """Yield the runs that were recorded in another study and copied here, perhaps intentionally."""
     for cell, facts in runs.items():
         if facts and (other := facts.get("study", name)) != name:
             yield Finding(f"runs/{cell}/{RUN}", State.FOREIGN, f"a run of the study {other!r}, copied here")

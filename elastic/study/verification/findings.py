@@ -1,4 +1,4 @@
-"""What verification finds: one finding a file, and the sum of them."""
+"""Findings of a verification: one per file, and their summary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """What a file of a study is."""
+    """State of a file of a study."""
 
     INTACT = "intact"
     DAMAGED = "damaged"
@@ -26,13 +26,13 @@ class State(StrEnum):
     SET_ASIDE = "set aside"
 
 
-#: States of a file that is not as it was written.
+#: States of damaged or missing files.
 BAD = (State.DAMAGED, State.MISSING)
 
-#: What is said of two whole files that do not belong together.
+#: Message for two intact files that do not belong together.
 ONE_OF_BOTH = "one of both is of another study"
 
-#: What the states mean that are no damage.
+#: Meaning of the states other than damage.
 MEANINGS = {
     State.LOST: "missing, as a repair has noted",
     State.NOT_CHECKABLE: "written by an earlier release, without a checksum",
@@ -45,16 +45,16 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one file, or of one folder as a whole.
+    """Finding for one file, or for a folder as a whole.
 
     Attributes
     ----------
     path
-        In the study's folder.
+        Path in the study's folder.
     state
         Of the file.
     found
-        What is there in place of what should be, or what is known of it.
+        What was found in place of what is expected, or other details.
     files
         Number of files that it stands for.
 
@@ -76,7 +76,7 @@ class Finding:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the file is not as it was written."""
+        """Whether the file is damaged or missing."""
         return self.state in BAD
 
 
@@ -89,7 +89,7 @@ class Verified:
     folder
         Of the study.
     files
-        One finding a file, intact ones among them, sorted by path.
+        One finding per file, including intact ones, sorted by path.
     """
 
     folder: Path
@@ -102,15 +102,15 @@ class Verified:
 
     @property
     def damaged(self) -> list[Finding]:
-        """The files that are not as they were written, and those that are missing."""
+        """The files that are damaged or missing."""
         return [one for one in self.files if one.is_bad]
 
     def lines(self) -> list[str]:
-        """Return a line a finding; files of one folder that are alike, and no damage, share one."""
+        """Return one line per finding; similar files of one folder share a line if they are no damage."""
         return [str(one) for one in _together(self.findings)]
 
     def summary(self) -> str:
-        """Return how many files are in which state.
+        """Return the number of files in each state.
 
         >>> files = (Finding("a", State.INTACT), Finding("b", State.INTACT), Finding("c", State.DAMAGED))
         >>> Verified(Path("s"), files).summary(), Verified(Path("s"), files[:1]).summary()
@@ -131,7 +131,7 @@ class Verified:
 
 
 def of_all(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding a path, sorted: damage counts before anything else, and what was found first."""
+    """Return one finding per path, sorted: damage takes precedence, then the first finding."""
     kept: dict[str, Finding] = {}
     for one in findings:
         before = kept.get(one.path)
@@ -141,7 +141,7 @@ def of_all(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _together(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings with those of one folder as one, where they are alike and no damage."""
+    """Merge similar findings of a folder that are no damage."""
 
     def alike(one: Finding) -> tuple[str, ...]:
         parent = str(PurePosixPath(one.path).parent)

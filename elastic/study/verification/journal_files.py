@@ -1,4 +1,4 @@
-"""The records of one run: each is compared with its checksum, its label and its layout; missing ones are named."""
+"""The records of one run: compared with their checksum, label and layout; missing ones are reported."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from elastic.study.verification.chain import Link, culprits, told
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, check_labelled, misfit
 
-#: What is said of an intact record that does not belong to those beside it.
+#: Message for an intact record that does not belong to its neighbours.
 OTHER = "a record of another recording: those beside it name another one"
 
-#: Folder, in that of the journal, of records that were moved out of it.
+#: Folder, in that of the journal, of records moved out of it.
 SET_ASIDE = "set-aside"
 
 
@@ -36,14 +36,14 @@ class JournalFiles:
     name
         Path of the journal in the study.
     layout
-        What a record holds; None if it is damaged or missing: then only checksums and labels are compared.
+        Layout of a record; None if it is damaged or missing: then only checksums and labels are compared.
 
     Attributes
     ----------
     epochs
-        Of which there is a record, whatever its state, in ascending order.
+        Epochs with a record in any state, in ascending order.
     told
-        Cells that intact records say they are of.
+        Cells that intact records name.
     """
 
     def __init__(self, run: Path, name: str, layout: Layout | None) -> None:
@@ -64,29 +64,29 @@ class JournalFiles:
 
     @property
     def epochs(self) -> list[float]:
-        """Epochs of which there is a record, as far as that can be read."""
+        """Epochs with a record, as far as that can be read."""
         return sorted({*self.single, *(self.compact.epochs if self.compact else ())})
 
     def check(self) -> Iterator[Finding]:
-        """Yield what is found of every record."""
+        """Yield the findings for every record."""
         if COMPACT in self.files:
             yield self._noted(self._check_compact())
         for epoch, file in sorted(self.single.items()):
             yield self._noted(self._check_single(epoch, file))
 
     def missing(self, report: Mapping[str, Any], checkpoint: float | None) -> Iterator[Finding]:
-        """Yield the records that should be there; those of which a repair has said that they are lost are no damage."""
+        """Yield the missing records; those that a repair has reported as lost are no damage."""
         for one in self._missing(report, checkpoint):
             is_known = one.state is State.MISSING and f"{FOLDER}/{Path(one.path).name}" in report.get("lost", ())
             yield Finding(one.path, State.LOST) if is_known else one
 
     def _missing(self, report: Mapping[str, Any], checkpoint: float | None) -> Iterator[Finding]:
-        """Yield the records that should be there.
+        """Yield the records that should exist.
 
         Parameters
         ----------
         report
-            What the run's status.json says.
+            Contents of the run's status.json.
         checkpoint
             Epoch of the run's checkpoint; None if that is not known.
         """
@@ -113,13 +113,13 @@ class JournalFiles:
                 yield Finding(f"{self.name}/{file_name(epoch)}", State.MISSING)
 
     def _links(self) -> Iterator[Link]:
-        """Yield what each intact record of an open run says of the one before it."""
+        """Yield the predecessor that each intact record of an open run names."""
         for file, after in self._after.items():
             before = told(after)
             if before is None or self._damaged(file):
                 continue
             if self.compact is not None and (epoch_of(file) or 0) in self.compact:
-                continue  # it is left of a compaction that a kill ended: the record that it names may be gone already
+                continue  # left by a compaction that was killed: the record that it names may be gone already
             epoch, checksum = before
             name = COMPACT if self.compact is not None and epoch in self.compact else file_name(epoch)
             if self._damaged(name):

@@ -1,4 +1,4 @@
-"""The numbers of the sealed cube, compared with those of the journals, one bounded part at a time."""
+"""Comparison of the numbers of the sealed cube with those of the journals, in parts of bounded size."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import xarray as xr
 from elastic.cube.manifest import CUBE
 from elastic.study.verification.findings import Finding, State
 
-#: Bytes of one variable that are held at once, of the cube and of the journals each.
+#: Most bytes of one variable in memory, of the cube and of the journals each.
 PART = 64 * 2**20
 
 
 def compared(sealed: xr.DataTree, assembled: xr.DataTree) -> Iterator[Finding]:
-    """Yield the variables in which a sealed cube differs from the one that the journals give."""
+    """Yield the variables in which a sealed cube differs from its journals."""
     groups = {node.path: node.to_dataset(inherit=False) for node in sealed.subtree}
     expected = {node.path: node.to_dataset(inherit=False) for node in assembled.subtree}
     for path in sorted(groups.keys() | expected.keys()):
@@ -31,7 +31,7 @@ def compared(sealed: xr.DataTree, assembled: xr.DataTree) -> Iterator[Finding]:
 
 
 def _difference(found: xr.Variable | None, expected: xr.Variable | None) -> str:
-    """Return in which a variable of the cube differs from the journals', "" if in nothing."""
+    """Return how a variable of the cube differs from the journals', "" if it does not."""
     if found is None or expected is None:
         return "a variable that the journals do not hold" if expected is None else "no such variable"
     if (found.dims, found.shape) != (expected.dims, expected.shape):
@@ -47,7 +47,7 @@ def _equal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
 
 
 def parts(shape: Sequence[int], itemsize: int, limit: int = PART) -> Iterator[tuple[slice, ...]]:
-    """Yield slices that together cover an array, of about so many bytes each; the first dims are cut first.
+    """Yield slices that together cover an array, each of about this many bytes; the first dims are cut first.
 
     >>> list(parts((4, 2), 8, limit=32))
     [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 4, None), slice(0, 2, None))]

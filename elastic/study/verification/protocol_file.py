@@ -1,4 +1,4 @@
-"""protocol.yaml of a study: is it the text that study.json holds, and if not, which of the two is of another study."""
+"""protocol.yaml of a study: whether it is the text in study.json, and if not, which of the two is of another study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from elastic.study.verification.sealed_files import root_attributes
 if TYPE_CHECKING:
     from elastic.protocol import Protocol
 
-#: What is told of a protocol.yaml that its writer could not write any more.
+#: Message for a protocol.yaml whose writer was killed before writing it.
 NOT_YET = "not written yet: whoever {} the study was killed, and its next run or verify --repair writes it"
 
 
@@ -31,14 +31,14 @@ def compared(
     listed: Mapping[str, str],
     runs: Collection[str],
 ) -> tuple[Finding, ...]:
-    """Return what is found of both files, where study.json agrees with itself.
+    """Return the findings for both files, if study.json agrees with itself.
 
     Parameters
     ----------
     folder
         Of the study.
     facts, cells
-        Contents of study.json, and the names that it gives to runs.
+        Contents of study.json, and its names of runs.
     found
         Of study.json so far.
     listed
@@ -75,7 +75,7 @@ def compared(
 
 
 def alone(folder: Path, listed: Mapping[str, str], runs: Collection[str]) -> Finding:
-    """Return what is found of protocol.yaml where no study.json tells its text."""
+    """Return the findings for protocol.yaml if no study.json has its text."""
     path = folder / PROTOCOL
     if not is_there(path):
         return Finding(PROTOCOL, State.MISSING)
@@ -83,22 +83,22 @@ def alone(folder: Path, listed: Mapping[str, str], runs: Collection[str]) -> Fin
         return Finding(PROTOCOL, State.DAMAGED, wrong)
     if PROTOCOL in listed and sha256(path) == listed[PROTOCOL]:
         return Finding(PROTOCOL, State.INTACT)
-    # Not as it was sealed: a study that has been extended since has another text.
+    # It differs from the sealed one: a study that has been extended since has another text.
     if _digest_of_asked(folder, runs) == "":
         return Finding(PROTOCOL, State.DAMAGED, "no protocol of the runs that are there")
     return Finding(PROTOCOL, State.NOT_CHECKABLE, f"compared with {FACTS} only, which is damaged")
 
 
 def read_protocol(folder: Path, runs: Collection[str]) -> Protocol:
-    """Return the protocol in protocol.yaml, as the runs that are there were begun. This needs torch.
+    """Return the protocol in protocol.yaml, as the existing runs were begun. This needs torch.
 
-    An option that a later release added means what it did before if the sealed cube, or else the names of the runs,
-    tell that the study was begun without it (`elastic.protocol.load_protocol`).
+    Options that a later release added have their former meaning if the sealed cube, or else the names of the runs,
+    show that the study was begun without them (`elastic.protocol.load_protocol`).
 
     Raises
     ------
     ElasticError
-        If it is no protocol, or needs code of the user's own.
+        If it is no protocol, or needs the user's code.
     """
     candidates = _beginnings(folder)
     first = protocol = next(candidates)
@@ -124,13 +124,13 @@ def _beginnings(folder: Path) -> Iterator[Protocol]:
 
 
 def _digest_of_asked(folder: Path, runs: Collection[str]) -> str | None:
-    """Return the digest of what protocol.yaml asks; "" if it is no protocol of the runs, None if it cannot be told."""
+    """Return the digest of protocol.yaml; "" if it is no protocol of the runs, None if that cannot be determined."""
     try:
         protocol = read_protocol(folder, runs)
-    except (NotAllowed, UnknownName, ImportError):  # code of the user's own that is not here, or no torch
+    except (NotAllowed, UnknownName, ImportError):  # the user's code is not available, or torch is not
         return None
     except ElasticError as error:
-        return None if isinstance(error.__cause__, FileNotFoundError) else ""  # another process writes it anew
+        return None if isinstance(error.__cause__, FileNotFoundError) else ""  # another process is rewriting it
     is_of_runs = not runs or not {cell.digest for cell in protocol.cells}.isdisjoint(runs)
     return protocol.digest if is_of_runs else ""
 

@@ -1,4 +1,4 @@
-"""Reading files that may be anything: damaged, missing, a folder, a pipe, without permission to read."""
+"""Reading of arbitrary paths: damaged or missing files, folders, pipes, files without permission."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elastic.cube.labels import Label
 from elastic.errors import ElasticError
 from elastic.study.verification.findings import Finding, State
 
-#: States of a file by the condition of its bytes.
+#: State of a file by the condition of its bytes.
 STATES = {
     Condition.INTACT: State.INTACT,
     Condition.DAMAGED: State.DAMAGED,
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 
 def is_there(path: Path) -> bool:
-    """Return whether anything has this path, a dangling link included."""
+    """Return whether a path exists, including dangling links."""
     try:
         path.lstat()
     except (OSError, ValueError):
@@ -34,7 +34,7 @@ def is_there(path: Path) -> bool:
 
 
 def misfit(path: Path) -> str:
-    """Return why a path cannot be read as a file: it is a folder, a pipe, …; "" if it can be tried."""
+    """Return why a path cannot be read as a file: it is a folder, a pipe, …; "" if it may be readable."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -45,7 +45,7 @@ def misfit(path: Path) -> str:
 
 
 def attempted(read: Callable[[], Value]) -> tuple[Value | None, str]:
-    """Return what is read, or None and what is wrong with it.
+    """Return what is read, or None and the error.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def attempted(read: Callable[[], Value]) -> tuple[Value | None, str]:
         if isinstance(error.__cause__, FileNotFoundError):
             raise error.__cause__ from None
         return None, error.found
-    except Exception as error:  # of damaged bytes a parser may raise nearly anything
+    except Exception as error:  # parsers may raise nearly anything on damaged bytes
         return None, f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def read_object(path: Path, name: str) -> tuple[dict[str, Any] | None, Finding | None]:
-    """Return the contents of a JSON file and what was found of it; (None, None) where there is no such file."""
+    """Return the contents of a JSON file and its finding; (None, None) if it does not exist."""
     if not is_there(path):
         return None, None
     if wrong := misfit(path):
@@ -78,14 +78,14 @@ def read_object(path: Path, name: str) -> tuple[dict[str, Any] | None, Finding |
 
 
 def check_labelled(path: Path, name: str, label: Label, *, labelled: bool) -> tuple[Finding, Label | None]:
-    """Return what was found of an archive, and the label that it has.
+    """Return the finding for an archive, and its label.
 
     Parameters
     ----------
     path, name
         Of the file, and its path in the study.
     label
-        What it should say that it is; of a checkpoint any epoch will do.
+        Expected label; for a checkpoint any epoch is accepted.
     labelled
         Whether it must have a label: files of earlier releases have none.
     """

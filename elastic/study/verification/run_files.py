@@ -22,7 +22,7 @@ from elastic.study.verification.reading import attempted, check_labelled, is_the
 
 CHECKPOINT, REPORT = "checkpoint.pt", "status.json"
 
-#: States of a run in its status.json that has nothing left to do.
+#: States in status.json of a run that has ended.
 ENDED = tuple(state.name.lower() for state in (Status.DONE, Status.DIVERGED))
 
 
@@ -39,9 +39,9 @@ class RunFiles:
     recorded
         Whether training loops recorded the study.
     findings
-        What was found, after `check`.
+        Findings, after `check`.
     told
-        Cells that intact files of the folder say they are of.
+        Cells that intact files of the folder name.
     """
 
     folder: Path
@@ -52,16 +52,16 @@ class RunFiles:
 
     @property
     def cell(self) -> str:
-        """Digest of the cell whose run the folder should hold."""
+        """Digest of the cell whose run belongs in the folder."""
         return self.folder.name
 
     @property
     def is_renamed(self) -> bool:
-        """Whether all files say that they are of one other run."""
+        """Whether all files name one other run."""
         return len(self.told) == 1 and self.cell not in self.told
 
     def check(self) -> list[Finding]:
-        """Return what was found of every file that belongs to the run."""
+        """Return the findings for all files of the run."""
         report = self._report()
         journal = self.journal
         self.findings += journal.check()
@@ -80,12 +80,12 @@ class RunFiles:
 
     @cached_property
     def layout(self) -> Layout | None:
-        """What the run records, None where there is no intact layout of this run."""
+        """Layout of the run, None without an intact layout of this run."""
         return self._layout[0]
 
     @cached_property
     def is_modern(self) -> bool:
-        """Whether this release began the run, so that its files carry labels and checksums."""
+        """Whether this release began the run, so that its files have labels and checksums."""
         return self.layout is not None and self.layout.cell is not None
 
     @cached_property
@@ -116,7 +116,7 @@ class RunFiles:
             self._add(LAYOUT, State.MISSING)
 
     def _report(self) -> dict[str, Any] | None:
-        """Check status.json and return it; None where there is none, {} for a damaged one."""
+        """Check status.json and return its contents; None if it does not exist, {} if it is damaged."""
         facts, found = read_object(self.folder / REPORT, f"{self.name}/{REPORT}")
         if found is None:
             return None
@@ -136,7 +136,7 @@ class RunFiles:
         return facts
 
     def _check_description(self) -> None:
-        """Check run.json of a recorded study, which tells the run's coordinates."""
+        """Check run.json of a recorded study, which contains the run's coordinates."""
         facts, found = read_object(self.folder / RUN, f"{self.name}/{RUN}")
         if found is None:
             if self.journal.is_begun or self.layout is not None:
@@ -155,7 +155,7 @@ class RunFiles:
         self.findings.append(found)
 
     def _check_checkpoint(self, report: dict[str, Any] | None) -> float | None:
-        """Check the checkpoint and return its epoch, None if that is not known."""
+        """Check the checkpoint and return its epoch, None if it is unknown."""
         path, name = self.folder / CHECKPOINT, f"{self.name}/{CHECKPOINT}"
         if not is_there(path):
             ended = (report or {}).get("status") in ENDED
@@ -191,7 +191,7 @@ class RunFiles:
         self.findings.append(Finding(f"{self.name}/{file}", state, found))
 
     def _in_place(self) -> Iterator[Finding]:
-        """Yield the findings of a folder that has another's name: its files are intact where nothing else is wrong."""
+        """Yield the findings for a folder with another run's name: its files are intact if nothing else is wrong."""
         for one in self.findings:
             is_of_other = any(cell in one.found for cell in self.told)
             yield Finding(one.path, State.INTACT) if one.is_bad and is_of_other else one

@@ -1,4 +1,4 @@
-"""The seal of a study against its description and its runs: whose cube it is, and whether its numbers are theirs."""
+"""The seal of a study compared with its description and its runs: whether the cube and its numbers are theirs."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from elastic.study.verification.sealed_files import (
 def check_seal(
     folder: Path, manifest: Manifest, description: Description, found: Sequence[Finding]
 ) -> Iterator[Finding]:
-    """Yield what is found of the cube as a whole and of its numbers, and of files that depend on them.
+    """Yield the findings for the cube as a whole, for its numbers, and for files that depend on them.
 
     Parameters
     ----------
     folder
         Of the study.
     manifest, description
-        Of the study, as they were checked.
+        Of the study, after their check.
     found
-        What is known of the other files.
+        Findings for the other files.
     """
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
     bad = [one for one in found if one.is_bad]
@@ -78,7 +78,7 @@ def check_seal(
 
 
 def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
-    """Compare the cube with the journals; without a whole manifest, its files are judged by that."""
+    """Compare the cube with the journals; without an intact manifest, its files are judged by that."""
     sealed, wrong = attempted(lambda: open_cube(folder, manifest))
     if sealed is None:
         yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
@@ -93,7 +93,7 @@ def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[F
         yield Finding(CUBE, State.DAMAGED, wrong)
         return
     if manifest.listed and different:
-        # Every file of the cube is as it was sealed: records of an earlier release do not say whose they are.
+        # All files of the cube are intact: records of an earlier release do not name their run.
         names = ", ".join(sorted(one.path.removeprefix(f"{CUBE}/") for one in different)[:3])
         found = f"records with other numbers than the sealed cube ({names}, …): exchanged, or of another study"
         yield Finding("runs", State.DAMAGED, found)
@@ -109,7 +109,7 @@ def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[F
 def _check_other(
     folder: Path, manifest: Manifest, study: Study, attrs: Mapping[str, Any], bad: Sequence[Finding]
 ) -> Iterator[Finding]:
-    """Yield what is found of a cube with another digest: sealed before the study was extended, or not its own."""
+    """Yield the findings for a cube with another digest: sealed before the study was extended, or of another study."""
     if any(one.path == f"{CUBE}/zarr.json" for one in bad):
         return
     since = "sealed before the study was taken up again"
@@ -132,7 +132,7 @@ def _check_other(
 
 
 def _unchecked(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Yield the files of a cube that no whole manifest lists and that cannot be compared with the journals."""
+    """Yield the files of a cube that no intact manifest lists and that cannot be compared with the journals."""
     if not manifest.listed:
         for name in cube_files(folder):
             yield Finding(name, State.NOT_CHECKABLE, f"no whole {FILE}")

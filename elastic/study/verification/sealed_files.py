@@ -1,4 +1,4 @@
-"""The sealed cube's files, held to the manifest, and the manifest to itself."""
+"""The sealed cube's files, compared with the manifest, and the manifest with itself."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ROOT = f"{CUBE}/zarr.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the manifest of a study says of its files.
+    """The contents of a study's manifest.
 
     Attributes
     ----------
     listed
-        The SHA-256 of each file; nothing if there is no manifest, or it is damaged.
+        The SHA-256 of each file; empty if there is no manifest, or it is damaged.
     found
         Of the manifest; None if there is none.
     cube
-        Of each file of the cube; nothing without a whole manifest: then the cube's numbers are all that tells.
+        Of each file of the cube; empty without an intact manifest: then only the cube's numbers can be compared.
     """
 
     listed: Mapping[str, str]
@@ -42,7 +42,7 @@ class Manifest:
 
 
 def read_sealed(folder: Path) -> Manifest:
-    """Return the manifest of a study, and what was found of it."""
+    """Return the manifest of a study, and its finding."""
     if not is_there(folder / FILE):
         return Manifest({}, None)
     if wrong := misfit(folder / FILE):
@@ -60,7 +60,7 @@ def read_sealed(folder: Path) -> Manifest:
 
 
 def root_attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of the cube's root, nothing where they cannot be read."""
+    """Return the attributes of the cube's root, empty if they cannot be read."""
     try:
         attrs = json.loads(read_regular(folder / ROOT))["attributes"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -69,7 +69,7 @@ def root_attributes(folder: Path) -> dict[str, Any]:
 
 
 def left_out(attrs: Mapping[str, Any]) -> list[str]:
-    """Return the names of the runs that a cube leaves out, by the attributes of its root.
+    """Return the names of the runs that a cube leaves out, from the attributes of its root.
 
     >>> left_out({"left_out": "seed=1; seed=2"}), left_out({})
     (['seed=1', 'seed=2'], [])
@@ -78,12 +78,12 @@ def left_out(attrs: Mapping[str, Any]) -> list[str]:
 
 
 def open_cube(folder: Path, manifest: Manifest) -> xr.DataTree:
-    """Return the cube, held to its manifest if that is whole; whatever else of the study is missing, it is read."""
+    """Return the cube, checked against its manifest if that is intact; it is read even if other files are missing."""
     return portable(open_store(SealedStore(folder, manifest.listed) if manifest.listed else folder / CUBE))
 
 
 def cube_files(folder: Path) -> list[str]:
-    """Return the paths of all files of the cube, and of whatever else lies in its folder."""
+    """Return the paths of all files in the folder of the cube."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in (folder / CUBE).rglob("*")
@@ -92,7 +92,7 @@ def cube_files(folder: Path) -> list[str]:
 
 
 def _check_cube(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what is found of each file of the cube that the manifest lists, and of those that it does not list."""
+    """Yield the findings for each file of the cube, listed in the manifest or not."""
     there = cube_files(folder)
     if not there:
         yield Finding(CUBE, State.MISSING, "all its files")
@@ -106,7 +106,7 @@ def _check_cube(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_listed(folder: Path, name: str, digest: str) -> Finding:
-    """Return what is found of one file that the manifest lists."""
+    """Return the finding for one file that the manifest lists."""
     path = folder / name
     if not is_there(path):
         return Finding(name, State.MISSING)

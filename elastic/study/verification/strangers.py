@@ -1,7 +1,7 @@
 """Which of two files of a recorded run is of another recording: its records, or its status.json that lists others.
 
-Both are whole and name the same run, since two recordings may have the same coordinates. The sealed cube tells them
-apart: its digest is that of its journals.
+Both are intact and name the same run, since two recordings may have the same coordinates. The sealed cube distinguishes
+them: its digest is that of its journals.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from elastic.study.verification.sealed_files import Manifest, root_attributes
 
 
 def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, with one of two files intact where the sealed cube tells which.
+    """Return the findings, with one of two files intact if the sealed cube identifies it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> li
 
 
 def _right(folder: Path) -> str | None:
-    """Return what is of the sealed cube's recording: status.json, or the records (""); None if it cannot be told."""
+    """Return which is of the sealed cube's recording: status.json, or the records (""); None if that is unknown."""
     sealed = root_attributes(folder).get("digest")
     for right, contents in ((REPORT, _as_listed), ("", _as_recorded)):
         facts, _ = attempted(partial(_facts, folder, contents))
@@ -69,5 +69,5 @@ def _as_recorded(run: Path) -> tuple[str, str]:
 
 
 def _is_of(path: str, report: str) -> bool:
-    """Return whether a file is of the run of a status.json."""
+    """Return whether a file belongs to the run of a status.json."""
     return PurePosixPath(path).is_relative_to(PurePosixPath(report).parent)

@@ -1,4 +1,4 @@
-"""Verifying a study, sealed or under way, also while other processes run it. Nothing is written; it needs no torch."""
+"""Verification of a study, sealed or in progress, also while processes run it. It writes nothing, without torch."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from elastic.study.verification.seal import check_seal
 from elastic.study.verification.sealed_files import read_sealed
 from elastic.study.verification.strangers import told_apart
 
-#: How often a part of a study is checked again while another process changes it.
+#: Most checks of a part of a study while another process changes it.
 ATTEMPTS = 5
 
-#: Seconds between two looks at a study that another process seals.
+#: Seconds between two checks of a study that another process seals.
 PAUSE = 1.0
 
 RUNS = "runs"
 
-#: Is told what is checked next, how many parts are done, and how many there are.
+#: Receives the next part to check, the number of parts that are done, and their total.
 Tell = Callable[[str, int, int], None]
 
 
@@ -39,14 +39,14 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
     Parameters
     ----------
     folder
-        Of the study, which may be sealed or under way, and may be run by other processes meanwhile.
+        Of the study, which may be sealed or in progress, and may be run by other processes meanwhile.
     tell
-        Is told of progress.
+        Receives progress.
 
     Returns
     -------
     Verified
-        A finding a file.
+        One finding per file.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
 
 
 def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verified:
-    """Check every file once; nothing is damage of a cube that another process seals at this moment."""
+    """Check every file once; a cube that another process is sealing is not damage."""
     runs = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir()) if (folder / RUNS).is_dir() else []
     steps = len(runs) + 2
     tell("study.json and the cube's files", 0, steps)
@@ -95,7 +95,7 @@ def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verifie
 
 
 def _check_is_study(folder: Path) -> None:
-    """Raise a StudyError unless a folder holds a study, or the rest of one."""
+    """Raise a StudyError unless a folder holds a study, or what is left of one."""
     if is_there(folder / FACTS) or is_there(folder / FILE):
         return
     if (folder / RUNS).is_dir() and any((folder / RUNS).iterdir()):
@@ -106,7 +106,7 @@ def _check_is_study(folder: Path) -> None:
 
 
 def _settled_run(run: Path, recorded: bool) -> list[Finding]:
-    """Check a run; again if its files change meanwhile, as they do when another process records it."""
+    """Check a run; again if its files change meanwhile because another process records it."""
     name = f"{RUNS}/{run.name}"
     for _ in range(ATTEMPTS):
         before = _state([run, *sorted(run.rglob("*"))])
@@ -120,7 +120,7 @@ def _settled_run(run: Path, recorded: bool) -> list[Finding]:
 
 
 def _state(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:
-    """Return by what a change of files is seen."""
+    """Return a key that changes when files change."""
     found = []
     for path in paths:
         try:

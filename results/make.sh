@@ -2,12 +2,13 @@
 # Make the published studies again from a clean checkout: run them, publish them, write the index.
 #
 #     pip install -c constraints.txt -e '.[notebook,publish]'
-#     bash results/make.sh                       # all of them, about 20 minutes on two cores
+#     bash results/make.sh                       # all of them
 #     bash results/make.sh quickstart own_loop   # some of them
 #
 # Runs lie in the folder RUNS, by default a temporary one. A study that lies there sealed is published as it is: copy
 # one there that another machine ran. WORKERS runs are carried out at a time. inner_layers and own_loop read
-# Fashion-MNIST (`apt-get install dataset-fashion-mnist`); inner_layers takes an hour on two cores.
+# Fashion-MNIST (`apt-get install dataset-fashion-mnist`); inner_layers takes an hour on two cores,
+# elasticity_meets_collapse twenty minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${RUNS:-$(mktemp -d)}
@@ -36,6 +37,7 @@ from_protocol() { # NAME [OPTION...]
 quickstart() { from_protocol quickstart; }
 extended_unconstrained_features() { from_protocol extended_unconstrained_features; }
 inner_layers() { from_protocol inner_layers; }
+elasticity_meets_collapse() { from_protocol elasticity_meets_collapse; }
 
 # The notebook trains two networks in loops of its own; what it records is published as two studies.
 own_loop() {
@@ -48,7 +50,7 @@ own_loop() {
     publish "$runs/own_loop/digits_transformer" digits_transformer
 }
 
-for name in "${@:-quickstart extended_unconstrained_features inner_layers own_loop}"; do
+for name in "${@:-quickstart extended_unconstrained_features inner_layers elasticity_meets_collapse own_loop}"; do
     for one in $name; do "$one"; done
 done
 elastic index results

@@ -28,7 +28,7 @@ Part = Annotated[
 
 @claim(
     source="zhang2021imitating",
-    sentence="Single steps account for the movement of {of}{in_layer} up to epoch {until}: the residual of the sum is "
+    sentence="Single steps account for the movement of {of_words}{in_layer} {until_epoch}: the residual of the sum is "
     "below {max_residual:g} of the movement{where}",
     own="The account and its residual.",
 )
@@ -74,8 +74,8 @@ def account_closes(
 
 @claim(
     source="zhang2021imitating",
-    sentence="Up to epoch {until}, {part} steps {way} the log of within- over between-class variance{in_layer} by more "
-    "than {least:g}{where}",
+    sentence="By the account {until_epoch}, {part} steps {way} the log of within- over between-class variance{in_layer} "
+    "by more than {least:g}{where}",
     own="The account by classes.",
 )
 def steps_move_collapse(

@@ -199,6 +199,8 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "since_epoch": f", from epoch {options['since']} on" if options.get("since") else "",
         "against_epoch": "" if options.get("since") is None else f" against epoch {options['since']}",
         "group_names": " and ".join(options.get("groups") or ()),
+        "until_epoch": "over all epochs" if (until := options.get("until", -1)) == -1 else f"up to epoch {until}",
+        "of_words": str(options.get("of", "")).replace("_", " "),
         "from_input": " from the input on" if options.get("include_input") else "",
     }
     sentence: str = entry.facts.sentence.format_map({**options, **words})

@@ -17,13 +17,18 @@ mkdir -p "$runs" results/published
 runs=$(cd "$runs" && pwd)
 export OMP_NUM_THREADS=1
 
-# A cube of more than 5 MB is left out of the repository; the digest is that of the whole archive.
+# A cube is left out of the repository if it, or the folder with it, is large; the digest is that of the whole archive.
 publish() { # STUDY NAME
-    local without=()
-    if [ "$(find "$1/cube.zarr" -type f -exec cat {} + | wc -c)" -gt 5000000 ]; then without=(--without-cube); fi
-    elastic publish "$1" -o "results/published/$2" --format svg --author "The elastic developers" \
-        --license Apache-2.0 ${without[@]+"${without[@]}"}
+    local options=(--format svg --author "The elastic developers" --license Apache-2.0)
+    local folder=results/published/$2
+    if [ "$(bytes "$1/cube.zarr")" -lt 5000000 ]; then
+        elastic publish "$1" -o "$folder" "${options[@]}"
+        if [ "$(bytes "$folder")" -lt 9900000 ]; then return; fi
+    fi
+    elastic publish "$1" -o "$folder" --without-cube "${options[@]}"
 }
+
+bytes() { find "$1" -type f -exec cat {} + | wc -c; }
 
 from_protocol() { # NAME [OPTION...]
     local name=$1

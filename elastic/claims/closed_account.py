@@ -74,8 +74,8 @@ def account_closes(
 
 @claim(
     source="zhang2021imitating",
-    sentence="By the account {until_epoch}, {part} steps {way} the log of within- over between-class variance{in_layer} "
-    "by more than {least:g}{where}",
+    sentence="By the account {until_epoch}, {part} steps {way} the log of within- over between-class variance"
+    "{in_layer} by more than {least:g}{where}",
     own="The account by classes.",
 )
 def steps_move_collapse(

@@ -33,9 +33,6 @@ AVOIDED = {
 }
 PATTERN = re.compile("|".join(rf"\b(?:{words})\b" for words in AVOIDED), re.IGNORECASE)
 
-#: Packages whose messages still use some of these words; only their docstrings and comments are checked.
-MESSAGES_NOT_REVISED = {"publishing", "study"}
-
 #: First words of a command's help: verbs in the imperative.
 VERBS = {
     "Answer",
@@ -69,10 +66,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of the strings and comments of a module, except doctests and names of parameters."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
-    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if package(path) in MESSAGES_NOT_REVISED and node not in docstrings:
-            continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for i, line in enumerate(node.value.splitlines()):
                 if not line.lstrip().startswith(">>>") and not re.fullmatch(r"\s*\w+(, \w+)*", line):

@@ -73,7 +73,7 @@ CHECKLISTS: Mapping[str, tuple[Question, ...]] = {
         ("1. Claims", _partly(Facts.claims, "Do abstract and introduction state these claims and no wider ones?")),
         (
             "2. Limitations",
-            _human("The study tells only which data, networks and settings were not tried: all others."),
+            _human("The study shows only which data, networks and settings were tried."),
         ),
         ("3. Theory, assumptions and proofs", _human("Nothing in a study proves a theorem.")),
         ("4. Reproducibility of the experiments", _code),
@@ -101,7 +101,7 @@ CHECKLISTS: Mapping[str, tuple[Question, ...]] = {
         ("A link to the data", _yes(Facts.access)),
         ("Dependencies of the code", _yes(Facts.versions)),
         ("Code for training and evaluation", _code),
-        ("Range of hyper-parameters, and how they were chosen", _human("Comments in protocol.yaml may tell.")),
+        ("Range of hyper-parameters, and how they were chosen", _human("See the comments in protocol.yaml.")),
         ("Number of training and evaluation runs", _seeds),
         ("The measure or statistic that is reported", _yes(Facts.intervals)),
         ("Central tendency and variation", _yes(Facts.claims)),

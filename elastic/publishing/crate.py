@@ -164,7 +164,7 @@ def _add_action(crate: ROCrate, study: Study, publication: Publication, times: S
     properties = {
         "@type": "CreateAction",
         "name": f"{what}: {study.name}",
-        "description": f"{len(study.cells)} runs on {made.get('machine') or 'a machine that is not told'}",
+        "description": f"{len(study.cells)} runs on {made.get('machine') or 'an unnamed machine'}",
         "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
     }
     properties |= {key: time for key, time in zip(("startTime", "endTime"), times, strict=True) if time}

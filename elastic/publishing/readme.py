@@ -40,7 +40,7 @@ print(cube)
 ```
 
 Dims are the axes of the study ({axes}), the epoch, and those of the group: split, layer, class. Every variable has
-`long_name`, `units`, `source` and `formula` among its attributes. `status` tells of each run and epoch whether it is
+`long_name`, `units`, `source` and `formula` among its attributes. `status` says for each run and epoch whether it is
 missing (0), done (1) or diverged (2); what was not computed is NaN.
 
 ## Verify it

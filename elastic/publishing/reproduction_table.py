@@ -47,7 +47,7 @@ def conclusion(found: Reproduction) -> str:
     return f"Not reproduced: {', '.join(wrong)}."
 
 
-_WRONG = {DIFFERS: "differ", UNDECIDED: "undecided (one seed tells no tolerance)"}
+_WRONG = {DIFFERS: "differ", UNDECIDED: "undecided (one seed gives no tolerance)"}
 
 
 def _runs(found: Reproduction) -> Table:

@@ -116,7 +116,7 @@ def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]
         if published_digest and digest != published_digest:
             name = cell.settings.data.name
             expected = f"be those of the run {named(cell.coordinates)} (SHA-256 {published_digest})"
-            hint = "the data of the authors (data.json tells where to get them; --data PATH); nothing was trained"
+            hint = "the data of the authors (data.json says where to get them; --data PATH); nothing was trained"
             raise DataError(f"the data {name!r}", expected, f"SHA-256 {digest}", hint)
         found.append(digest)
     return list(dict.fromkeys(found))

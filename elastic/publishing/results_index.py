@@ -128,7 +128,7 @@ def check_index(results: Path, tell: Callable[[str], None] = lambda _: None) -> 
         found = list(entries(results))
         told = (results / README).read_text(encoding="utf-8") if (results / README).is_file() else ""
         if not found or told != index_of(found):
-            wrong.append(f"{results / README}: not what the studies tell; elastic index {results} writes it")
+            wrong.append(f"{results / README}: out of date; elastic index {results} writes it")
     return wrong
 
 

@@ -53,7 +53,7 @@ def _check_reports(study: Study) -> None:
         at = {dim: label for dim, label in run.coordinates.items() if dim in status.dims}
         if run.state == "waiting" and bool((status.sel(at) != Status.MISSING).any()):
             found = f"a cube that holds the run {named(run.coordinates)}, and no report of it"
-            hint = "copying the folder runs with the study: reports tell the environment, the data and the time"
+            hint = "copying the folder runs with the study: reports give the environment, the data and the time"
             raise StudyError("the study", "have the reports of its runs", found, hint, place=str(study.folder))
 
 

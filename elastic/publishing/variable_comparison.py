@@ -121,7 +121,7 @@ def _compared(
         return Compared(group, name, outcome, first.size, count, None, _first_epoch(first, different), largest)
     tolerance = tolerance_of(values, at)
     if tolerance is None:
-        reason = "one seed: nothing tells how much seeds differ"
+        reason = "one seed: the spread over seeds is unknown"
         epoch = _first_epoch(first, different)
         return Compared(group, name, UNDECIDED, first.size, count, None, epoch, largest, reason)
     with np.errstate(invalid="ignore"):

@@ -127,7 +127,7 @@ def _left_out(archive: Archive, listed: Mapping[str, str]) -> frozenset[str]:
 def _listed(archive: Archive, reader: Reader) -> tuple[dict[str, str] | None, Finding | None]:
     """Return the list of sums, or its error."""
     if SUMS not in archive.entries:
-        return None, Finding(SUMS, MISSING, "nothing tells what was published")
+        return None, Finding(SUMS, MISSING, "what was published is unknown")
     try:
         return decode_sums(reader.read(SUMS)), None
     except (ReadFailed, ValueError) as error:

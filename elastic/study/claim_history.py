@@ -68,7 +68,7 @@ def read_history(folder: Path) -> tuple[Entry, ...]:
 
 
 def _stored(folder: Path) -> dict[str, Any]:
-    hint = "putting a copy back, or deleting it: then nothing tells when the claims stood"
+    hint = "putting a copy back, or deleting it: then the time of the claims is unknown"
     stored = read_json(folder / FILE, hint, checked=True) or {}
     entries = stored.get("entries", [])
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "event" in one for one in entries):

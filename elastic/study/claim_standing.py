@@ -21,7 +21,7 @@ _PHRASES = {
     BEFORE: "stood before training",
     DURING: "added or changed while runs had records",
     AFTER: "added or changed after a cube was seen",
-    UNKNOWN: "of which nothing tells when they were registered",
+    UNKNOWN: "whose registration is unknown",
 }
 
 

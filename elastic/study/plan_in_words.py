@@ -59,7 +59,7 @@ def in_time(seconds: float) -> str:
     for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} {int(seconds % size // part)} {smaller}"
-    raise AssertionError("seconds below a minute are told above")
+    raise AssertionError("seconds below a minute are shown above")
 
 
 def in_bytes(count: float) -> str:

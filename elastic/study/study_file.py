@@ -97,7 +97,7 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
-        f"elastic verify {folder}, which tells which of the two is damaged; or deleting it and running the study's "
+        f"elastic verify {folder}, which shows which of the two is damaged; or deleting it and running the study's "
         "protocol again: it is written anew from study.json, and the runs are kept"
     )
     raise Damaged(f"`{PROTOCOL}`", f"be the text that {FACTS} holds", "another", hint, place=str(path))

@@ -175,7 +175,7 @@ def test_a_kill_while_a_study_is_extended_is_no_damage(tmp_path, monkeypatch, gr
     else:
         raise AssertionError("it never ends")
     assert len(told) == 1
-    assert "whoever extended the study was killed" in told.pop()
+    assert "the process that extended the study was killed" in told.pop()
 
 
 def test_a_repair_writes_the_protocol_that_was_not_written_yet(tmp_path, monkeypatch):

@@ -138,4 +138,4 @@ def unknown(error: KilledWorker) -> str:
     """Return the known cause of death of a worker on another machine, completing "was …"."""
     times, address = error.allowed_failures + 1, error.last_worker.address
     where = f"lost at {address}" if times == 1 else f"lost on {times} workers, the last time at {address}"
-    return f"{where} (dask's KilledWorker: the log of that worker tells the signal, or its batch job that it was ended)"
+    return f"{where} (dask's KilledWorker: the log of that worker shows the signal, or its batch job that it was ended)"

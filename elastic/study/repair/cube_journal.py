@@ -81,7 +81,7 @@ def records(cube: xr.DataTree, layout: Layout, at: Mapping[str, int]) -> Iterato
         yield epoch, record
         if state == Status.DIVERGED:
             if layout.is_open:
-                expected = "tell which records there were"
+                expected = "say which records there were"
                 raise StudyError("the cube", expected, "an open run that diverged", "recording it again")
             return
 

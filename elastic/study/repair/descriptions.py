@@ -45,7 +45,7 @@ def repair_description(actions: Actions, found: Verified) -> None:
         _write_from_cube(actions, attrs)
     else:
         for name in wrong:
-            actions.say(name, f"left as it is: nothing intact tells what was asked; {_way_out(state)}")
+            actions.say(name, f"left as it is: no intact file says what was asked; {_way_out(state)}")
 
 
 def is_to_be_written(found: Finding) -> bool:
@@ -111,7 +111,7 @@ def _write_from_cube(actions: Actions, attrs: Mapping[str, Any]) -> None:
         if digest(protocol) != attrs["digest"]:
             raise ValueError("a digest of another protocol")
     except UNREADABLE as error:
-        actions.say(FACTS, f"left as it is: the sealed cube does not tell what was asked ({error})")
+        actions.say(FACTS, f"left as it is: the sealed cube does not say what was asked ({error})")
         return
     _write_facts(actions, facts, attrs, "written anew from the sealed cube")
     later = _begun(actions) - {cell["digest"] for cell in facts["cells"]}
@@ -140,7 +140,7 @@ def _write_recorded(actions: Actions, attrs: Mapping[str, Any]) -> None:
             raise ValueError("runs with different coordinates")
         told = next(filter(None, (_study_name(run.folder) for run in runs)), None)
     except (ElasticError, ValueError, IndexError) as error:
-        actions.say(FACTS, f"left as it is: its runs do not tell what it was ({error})")
+        actions.say(FACTS, f"left as it is: its runs do not say what it was ({error})")
         return
     name = attrs.get("name") or told or folder.resolve().name
     made_with = _provenance(attrs) if attrs else provenance()

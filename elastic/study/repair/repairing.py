@@ -121,4 +121,4 @@ def _repair_claims(actions: Actions, found: Verified) -> None:
     if any(one.path == CLAIMS for one in found.damaged):
         actions.set_aside(CLAIMS, f"elastic check {actions.folder} writes it anew")
     if any(one.path == HISTORY for one in found.damaged):
-        actions.set_aside(HISTORY, "lost: nothing tells any more when the claims were registered; put back a copy")
+        actions.set_aside(HISTORY, "lost: the time of the claims' registration is unknown; put back a copy")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from elastic.protocol import Protocol
 
 #: Message for a protocol.yaml whose writer was killed before writing it.
-NOT_YET = "not written yet: whoever {} the study was killed, and its next run or verify --repair writes it"
+NOT_YET = "not written yet: the process that {} the study was killed; its next run or verify --repair writes it"
 
 
 def compared(

@@ -1,4 +1,4 @@
-r"""A closed account: what single steps foretell of class means and variances, against what training did to them.
+r"""A closed account: class means and variances as single steps predict them, and as training moved them.
 
 The group ``class_steps`` holds, at every probe, the Gram matrix G of the class means about their mean, the within-class
 variances v, and their rates under the step on each class and under weight decay. `elastic.analysis.step_weights` sums
@@ -44,7 +44,7 @@ def closure(
     where
         Labels on the study's axes, {axis: label}.
     lr, momentum, nesterov, steps_per_epoch
-        Of the training, where the cube does not know them or to ask what another rule would have foretold. By default
+        Of the training, where the cube does not know them or to ask what another rule predicts. By default
         the recorded ``lr`` of each epoch and the rule that the probe recorded.
 
     Returns
@@ -53,9 +53,9 @@ def closure(
         Along ``epoch`` the probes after the first; each value is about the time since the probe before, ``since``.
 
         ``mean_gram_change``, ``mean_gram_account`` [class × other_class]
-            Change of G, and what the account foretells of it.
+            Change of G, and what the account predicts of it.
         ``r_squared``, ``residual``
-            1 − ‖ΔG − account‖²/‖ΔG‖², and the root of that quotient. 0 and 1: as good as foretelling no change.
+            1 − ‖ΔG − account‖²/‖ΔG‖², and the root of that quotient. 0 and 1: as good as predicting no change.
         ``between_change``, ``between_own``, ``between_other``, ``between_decay``
             Change of tr G / K, and its account by steps on the class itself, on other classes, and by decay.
         ``within_change``, ``within_own``, ``within_other``, ``within_decay``
@@ -92,8 +92,8 @@ def closure(
     for part in PARTS:
         relative = within[1][part] / within[0] - between[1][part] / between[0]
         found[f"log_ratio_{part}"] = _summed(weights, relative)
-    told = sum((found[f"log_ratio_{part}"] for part in PARTS[1:]), found["log_ratio_own"])
-    missed = ((found["log_ratio_change"] - told) ** 2).sum("epoch", min_count=1)
+    predicted = sum((found[f"log_ratio_{part}"] for part in PARTS[1:]), found["log_ratio_own"])
+    missed = ((found["log_ratio_change"] - predicted) ** 2).sum("epoch", min_count=1)
     found["log_ratio_residual"] = (missed / (found["log_ratio_change"] ** 2).sum("epoch", min_count=1)) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
     account = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
@@ -125,9 +125,9 @@ def _weights(
     read_at_all = bool(gram.notnull().any())  # in the cube of a study that has not run, nothing is
     for option in ("momentum", "steps_per_epoch"):
         if read_at_all and not bool(rule[option].notnull().any()):
-            should = "be that of SGD, with or without momentum, or known" if option == "momentum" else "be known"
+            expected = "be that of SGD, with or without momentum, or known" if option == "momentum" else "be known"
             hint = f"closure({option}=…), or the option {option} of the probe class_steps"
-            raise NotMeasured(f"`{option}` of the training", should, "nothing in the cube", hint)
+            raise NotMeasured(f"`{option}` of the training", expected, "nothing in the cube", hint)
     lr = _learning_rates(cube, where, given)
     weights_of = _weights_of_run(gram["epoch"].values.astype(float), lr["record"].values)
     pieces = xr.apply_ufunc(

@@ -44,7 +44,7 @@ def account_closes(
     """The rates of single steps, summed over the steps that training took, give the movement that happened.
 
     Effect: log of (Σ ‖change − account‖² / Σ ‖change‖²)^½ over the times between probes (`elastic.analysis.closure`).
-    0.5 is R² = 0.75; at 1 the account foretells no more than that nothing moves.
+    0.5 is R² = 0.75; at 1 the account predicts no better than that nothing moves.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def account_closes(
     """
     account = _account(selection)
     if of == "class_means":
-        change, told = account.read("mean_gram_change"), account.read("mean_gram_account")
+        change, predicted = account.read("mean_gram_change"), account.read("mean_gram_account")
     else:
         change = account.read("log_ratio_change")
-        told = account.read("log_ratio_own") + account.read("log_ratio_other") + account.read("log_ratio_decay")
+        predicted = account.read("log_ratio_own") + account.read("log_ratio_other") + account.read("log_ratio_decay")
     classes = [dim for dim in ("class", "other_class") if dim in change.dims]
-    pair = [(values**2).sum(classes, skipna=False) for values in (change - told, change)]
+    pair = [(values**2).sum(classes, skipna=False) for values in (change - predicted, change)]
     squares = [_total(values, until) for values in pair]
     share = squares[0] / squares[1].where(squares[1] > 0)
     quantity = "residual of the account as a share of the movement"

@@ -53,7 +53,7 @@ def draw_closure(
     """Draw how far single steps account for the movement of class means, and what they add up to in one layer.
 
     Left, the residual between every two probes, a line a layer: ‖change − account‖/‖change‖ of the inner products of
-    class means; at 1 (dotted) the account foretells no more than that nothing moves. Right, the log of within- over
+    class means; at 1 (dotted) the account predicts no better than that nothing moves. Right, the log of within- over
     between-class variance of one layer since the first probe: what happened, and the sums of the steps on a class
     itself, on the other classes, and of weight decay.
 
@@ -114,10 +114,10 @@ def draw_account(axes: Axes, parts: Mapping[str, xr.DataArray]) -> list[xr.Datas
     """Draw the sums since the first probe of what happened and of its account [seed, epoch]; return the drawn."""
     sums = {name: _since_start(values) for name, values in parts.items()}
     epochs = sums["change"]["epoch"].values
-    told = sum((sums[part] for part in PARTS[1:]), sums[PARTS[0]])
+    account = sum((sums[part] for part in PARTS[1:]), sums[PARTS[0]])
     looks: list[tuple[str, xr.DataArray, dict[str, Any]]] = [
         ("what happened", sums["change"], {"color": ink(0.95), "linewidth": 2.0}),
-        ("account, all steps", told, {"color": ink(0.95), "linestyle": "--"}),
+        ("account, all steps", account, {"color": ink(0.95), "linestyle": "--"}),
         *((NAMES[part], sums[part], {"color": colour(place + 1)}) for place, part in enumerate(PARTS)),
     ]
     drawn = []

@@ -192,7 +192,7 @@ def unrelated(rng, studies, seeds):
 
 
 def accounted(rng, studies, seeds):
-    """Class means whose inner products double, of which steps foretell 0.7, and twofold collapse by classes' own steps.
+    """Class means whose inner products double, of which steps predict 0.7, and twofold collapse by classes' own steps.
 
     Steps on a class itself lower the log of within over between by 1, those on the other class raise it by 1.
     """

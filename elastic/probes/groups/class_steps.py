@@ -77,9 +77,9 @@ class ClassStepsProbe(MetricProbe):
     def _stepping(self) -> ClassStepping:
         stepping = ClassStepping(self.subject.model, self.subject.loss, self.samples, self.subject.memory_budget)
         if stepping.at_once < 1 or stepping.block < 1:
-            should = "be larger, for the step on one class and the features of a sample"
+            expected = "be larger, for the step on one class and the features of a sample"
             found = f"{self.subject.memory_budget} bytes"
-            raise ModelError("`memory_budget`", should, found, "probes: {memory_budget: 4GiB}, or no class_steps")
+            raise ModelError("`memory_budget`", expected, found, "probes: {memory_budget: 4GiB}, or no class_steps")
         return stepping
 
     def _decays(self, decay: float | None) -> Mapping[str, float]:

@@ -88,7 +88,8 @@ def stand_in_for_compiler(torch: ModuleType) -> None:
     Only in a process of elastic's own (`OWN_PROCESS`): in a user's program torch stays as it is.
 
     >>> import subprocess
-    >>> code = "import os, sys, torch; os.environ['ELASTIC_OWN_PROCESS'] = '1'; import elastic.probes.engines; "
+    >>> code = "import os, sys, torch; os.environ['ELASTIC_OWN_PROCESS'] = '1'; "
+    >>> code += "import elastic.probes.engine_selection; "
     >>> code += "torch.func.grad(lambda x: x * x)(torch.ones(())); "
     >>> code += "print('torch._dynamo' in sys.modules, torch._dynamo.config.__name__, 'torch._dynamo' in sys.modules)"
     >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()

@@ -25,8 +25,8 @@ from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
 from elastic.models.positions import Position, described_position
 from elastic.models.state import preserved
-from elastic.models.tapped import tap, unwrapped
-from elastic.probes.engines import ENGINES, EngineChoice, EngineName, choose_engine
+from elastic.models.taps import tap, unwrapped
+from elastic.probes.engine_selection import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.update_response import update_responses

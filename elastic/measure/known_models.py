@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from elastic.probes.engines import EngineChoice
+from elastic.probes.engine_selection import EngineChoice
 from elastic.probes.verification import EngineCheck
 
 #: Attributes of modules that affect a forward pass.

@@ -22,7 +22,7 @@ from elastic.models.contract import TappedModel
 from elastic.models.dry_run import trial
 from elastic.models.forward_trace import ModuleRun, Trace, trace
 from elastic.models.input_type import input_type
-from elastic.models.tapped import Tapped, unwrapped
+from elastic.models.taps import Tapped, unwrapped
 from elastic.models.unnamed_functions import unnamed_functions
 
 

@@ -22,7 +22,7 @@ from elastic.metrics.moments import position_type
 from elastic.metrics.tabulation import tabulate
 from elastic.models.positions import Position, check_position, described_position
 from elastic.models.state import preserved
-from elastic.models.tapped import unwrapped
+from elastic.models.taps import unwrapped
 
 
 def collapse_of_model(

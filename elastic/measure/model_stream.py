@@ -19,7 +19,7 @@ from elastic.models.dry_run import first_line, uncompiled
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position
 from elastic.models.state import ModuleState
-from elastic.models.tapped import tap
+from elastic.models.taps import tap
 
 #: Samples to run in order to find layers.
 SAMPLES = 2

@@ -47,7 +47,7 @@ def build_model(name: str, options: Mapping[str, Any], task: Task) -> TappedMode
     try:
         model = entry.function(task, **complete)
         if not isinstance(model, TappedModel):
-            raise ModelError(f"model `{name}`", "be a TappedModel", type(model).__name__, "elastic.models.tapped.tap")
+            raise ModelError(f"model `{name}`", "be a TappedModel", type(model).__name__, "elastic.models.taps.tap")
         _check_outputs(name, model, task)
     except ElasticError:
         raise

@@ -14,7 +14,7 @@ from elastic.errors import ElasticError, ModelError, NotAllowed
 from elastic.models.contract import LOGITS, Task, model
 from elastic.models.dry_run import blank_batch, first_line
 from elastic.models.own_modules import folder_of, import_own, own_modules
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 
 _NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 

@@ -26,10 +26,10 @@ from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_float64
 from elastic.models.state import restored
 from elastic.probes.batching import FAILURES, Batching
+from elastic.probes.engine import Engine, Layers
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
 from elastic.probes.movement_pass import MovementPass
-from elastic.probes.movements import Engine, Layers
 
 Parameters = dict[str, Tensor]
 

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from elastic.losses import Loss
 from elastic.metrics.loss_response import LossUpdate, OutputUpdate, PairSums
-from elastic.probes.movements import Movements
-from elastic.probes.plan import Cost
+from elastic.probes.engine import Movements
+from elastic.probes.memory.plan import Cost
 
 #: Readings of the network.
 LOSSES, OUTPUTS = "loss_update", "output_update"

@@ -11,13 +11,14 @@ from torch import Tensor
 from elastic.losses import Loss
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.probes.engines import EngineChoice, EngineName, choose_engine
+from elastic.probes.aggregation import LayerReader, with_reading
+from elastic.probes.engine import Movements, movements, with_coupling
+from elastic.probes.engine_selection import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
+from elastic.probes.grouping import Grouping, class_means
 from elastic.probes.loss_reader import LossReader, with_losses
-from elastic.probes.movements import Movements, movements, with_coupling
-from elastic.probes.plan import Plan
-from elastic.probes.reduction import Grouping, LayerReader, class_means, with_reading
+from elastic.probes.memory.plan import Plan
 from elastic.probes.verification import Witness
 
 
@@ -56,7 +57,7 @@ def update_responses(
     same
         [J, M] bool, True if a stepped and an observed sample are the same one; such a pair is not counted.
     engine
-        A chosen one (see `elastic.probes.engines`), or "auto", "autodiff" or "structured".
+        A chosen one (see `elastic.probes.engine_selection`), or "auto", "autodiff" or "structured".
     memory_budget
         Most bytes that the probe may use, beyond model and samples.
     witness

@@ -18,7 +18,7 @@ from torch import Tensor
 from elastic.data.preparation import draws
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
-from elastic.probes.movements import Movements
+from elastic.probes.engine import Movements
 from elastic.probes.pair import Pair, PairMovement, Reference
 from elastic.probes.reference import reference_movement
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.probes.engines import EngineChoice
+from elastic.probes.engine_selection import EngineChoice
 from elastic.probes.structured import Unsupported
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, verify
 

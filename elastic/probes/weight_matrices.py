@@ -66,7 +66,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
 
     Examples
     --------
-    >>> from elastic.models.tapped import Tapped
+    >>> from elastic.models.taps import Tapped
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))
     >>> found = weight_matrices(Tapped(net, ["1", "2"]), torch.zeros(5, 1, 4, 4))
     >>> {layer: (tuple(matrix.weights.shape), matrix.takes_vectors) for layer, matrix in found.items()}

@@ -20,7 +20,7 @@ from elastic.measure.targets import classify
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
 from elastic.models.positions import Position
-from elastic.models.tapped import tap, unwrapped
+from elastic.models.taps import tap, unwrapped
 from elastic.probes.contract import Subject
 from elastic.registry import shorten
 

@@ -16,7 +16,7 @@ from elastic.analysis.closure import closure
 from elastic.data.contract import Samples
 from elastic.errors import ModelError, NotMeasured, OptionError
 from elastic.losses import build_loss
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 
 LAYERS = ("hidden", "logits")

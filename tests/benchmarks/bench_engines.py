@@ -28,9 +28,9 @@ from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
 from elastic.probes.autodiff import Taps
-from elastic.probes.engines import choose_engine
-from elastic.probes.movements import movements
-from elastic.probes.plan import Plan
+from elastic.probes.engine import movements
+from elastic.probes.engine_selection import choose_engine
+from elastic.probes.memory.plan import Plan
 from elastic.probes.update_response import update_responses
 
 LOSS = build_loss("cross_entropy")

@@ -27,7 +27,7 @@ from elastic.models.auto_layers import MOST
 from elastic.models.contract import Task
 from elastic.models.layer_choice import choose_layers
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped, tap
+from elastic.models.taps import Tapped, tap
 
 VECTORS = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -13,7 +13,7 @@ import elastic
 from elastic.errors import DegenerateInput, ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 
 MODELS = {
     "chain": (lambda: chain(4, 6, 3), (4,)),

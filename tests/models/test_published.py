@@ -7,7 +7,7 @@ from support import engine_cases
 from elastic.errors import ModelError
 from elastic.models.building import build_model, layer_table
 from elastic.models.contract import Task
-from elastic.probes.engines import choose_engine
+from elastic.probes.engine_selection import choose_engine
 from elastic.registry import registry
 
 CIFAR = Task((3, 32, 32), classes=10)

@@ -15,7 +15,7 @@ from elastic import listing
 from elastic.data.contract import Samples
 from elastic.errors import ProtocolError
 from elastic.losses import build_loss
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 from elastic.protocol import json_schema, load_protocol
 from elastic.registry import registry

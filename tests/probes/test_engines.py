@@ -10,11 +10,11 @@ from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.models.tapped import tap
-from elastic.probes import elasticity, engines
+from elastic.models.taps import tap
+from elastic.probes import elasticity, engine_selection
 from elastic.probes.elasticity import ElasticityProbe
-from elastic.probes.engines import choose_engine, prefers_autodiff
-from elastic.probes.ledger import Ledger
+from elastic.probes.engine_selection import choose_engine, prefers_autodiff
+from elastic.probes.memory.ledger import Ledger
 
 ENGINES = ("structured", "autodiff")
 
@@ -105,8 +105,10 @@ def test_autodiff_is_preferred_for_convolutions_on_a_gpu_alone():
 def test_auto_takes_the_preferred_engine_within_the_memory_budget_and_says_why(monkeypatch):
     model, _, observed = problem("cnn")
     assert str(choose_engine(model, observed[:1], engine="auto")) == "structured"
-    preferred = engines.prefers_autodiff
-    monkeypatch.setattr(engines, "prefers_autodiff", lambda m, _, **given: preferred(m, torch.device("cuda"), **given))
+    preferred = engine_selection.prefers_autodiff
+    monkeypatch.setattr(
+        engine_selection, "prefers_autodiff", lambda m, _, **given: preferred(m, torch.device("cuda"), **given)
+    )
     assert str(choose_engine(model, observed[:1], engine="auto")) == (
         "autodiff (the faster engine for convolutions on a GPU)"
     )
@@ -116,7 +118,7 @@ def test_auto_takes_the_preferred_engine_within_the_memory_budget_and_says_why(m
 
 
 def test_a_run_that_began_on_the_structured_engine_stays_on_it(monkeypatch):
-    monkeypatch.setattr(engines, "prefers_autodiff", lambda *_, **__: True)
+    monkeypatch.setattr(engine_selection, "prefers_autodiff", lambda *_, **__: True)
     probe = elasticity_probe()
     assert probe.chosen_engine().name == "autodiff"
     probe.stay_structured()

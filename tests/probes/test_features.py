@@ -9,7 +9,7 @@ from torch import nn
 from elastic.errors import ModelError
 from elastic.models.cnn import cnn
 from elastic.models.contract import Stages, Task
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.features import FeatureStream, flat_taps, gram_matrices
 
 INPUTS = torch.randn(23, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -10,10 +10,10 @@ from support.engine_cases import LOSS
 from support.model_kinds import ALONE, KINDS, moved, network
 
 from elastic.errors import ModelError
-from elastic.models.tapped import Tapped
-from elastic.probes.engines import choose_engine
-from elastic.probes.movements import movements
-from elastic.probes.plan import Plan
+from elastic.models.taps import Tapped
+from elastic.probes.engine import movements
+from elastic.probes.engine_selection import choose_engine
+from elastic.probes.memory.plan import Plan
 from elastic.probes.preconditions import check_preconditions
 
 pytestmark = pytest.mark.filterwarnings("ignore")

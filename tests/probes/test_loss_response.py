@@ -12,7 +12,7 @@ from torch import nn
 import elastic
 from elastic.data.contract import Samples
 from elastic.losses import build_loss
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 
 LR = 1e-6

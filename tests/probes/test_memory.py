@@ -16,9 +16,9 @@ from elastic.errors import ModelError
 from elastic.losses import LossGradient, build_loss
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.probes.engines import choose_engine
+from elastic.probes.engine_selection import choose_engine
 from elastic.probes.evaluation import probed
-from elastic.probes.ledger import Ledger
+from elastic.probes.memory.ledger import Ledger
 from elastic.probes.update_response import update_responses
 
 MIB = 2**20

@@ -11,7 +11,7 @@ from elastic import measure_elasticity
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import build_loss
-from elastic.models.tapped import tap
+from elastic.models.taps import tap
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.preconditions import check_preconditions

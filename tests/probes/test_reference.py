@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from elastic import measure_elasticity
-from elastic.models.tapped import tap
+from elastic.models.taps import tap
 from elastic.probes.pair import Pair, PairMovement
 from elastic.probes.reference import reference_movement
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from elastic.errors import ModelError
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
-from elastic.probes.engines import choose_engine
+from elastic.probes.engine_selection import choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.structured import engine
 from elastic.probes.structured.paired import Unpaired

@@ -10,7 +10,7 @@ from torch import nn
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import build_loss
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 
 

@@ -16,7 +16,7 @@ from elastic.data.contract import Samples
 from elastic.data.preparation import prepare
 from elastic.errors import DataError, ModelError, ProtocolError
 from elastic.losses import build_loss
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 from elastic.protocol import load_protocol
 

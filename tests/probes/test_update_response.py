@@ -15,8 +15,8 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped
-from elastic.probes.engines import choose_engine
+from elastic.models.taps import Tapped
+from elastic.probes.engine_selection import choose_engine
 from elastic.probes.update_response import update_responses
 
 CASES = elasticity_cases.CASES

@@ -13,7 +13,7 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.probes import engines, verification
+from elastic.probes import engine_selection, verification
 from elastic.probes.autodiff import Autodiff
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.structured import Structured
@@ -53,7 +53,7 @@ def measure(**options):
 def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, layer, factor, what):
     torch.manual_seed(0)
     right = measure(engine="autodiff")
-    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, layer, factor, what))
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, layer, factor, what))
     torch.manual_seed(0)
     found = measure()
     assert found.attrs["engine"].startswith("autodiff (the structured engine is off by")
@@ -66,14 +66,16 @@ def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, layer, fac
 
 
 def test_where_neither_engine_is_right_nothing_is_returned(monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1.01))
-    monkeypatch.setitem(engines.ENGINES, "autodiff", lambda *arguments: wrong(Autodiff, "hidden_1", 1.01)(*arguments))
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, "logits", 1.01))
+    monkeypatch.setitem(
+        engine_selection.ENGINES, "autodiff", lambda *arguments: wrong(Autodiff, "hidden_1", 1.01)(*arguments)
+    )
     with pytest.raises(EngineMismatch, match=r"found autodiff \(the structured engine .*'logits'.*: off .*'hidden_1'"):
         measure()
 
 
 def test_a_small_error_that_float32_makes_is_accepted(monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1 + 1e-5))
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, "logits", 1 + 1e-5))
     assert measure().attrs["engine"] == "structured"
 
 
@@ -124,7 +126,7 @@ def test_an_engine_that_became_wrong_is_not_asked_again(monkeypatch):
     reader = probe()
     reader.read(0)
     assert reader.chosen_engine().name == "structured"
-    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, "logits", 1.01))
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, "logits", 1.01))
     reader.read(1)
     monkeypatch.undo()
     reader.read(2)
@@ -198,7 +200,7 @@ def test_a_tie_that_float64_decides_otherwise_is_no_fault_of_an_engine(kind, eng
 @pytest.mark.parametrize("layer", ["features", "logits"])
 @pytest.mark.parametrize("factor", [1.005, 0.9, 0.0])
 def test_a_wrong_movement_is_found_beside_a_tie(kind, layer, factor, monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, "structured", wrong(Structured, layer, factor))
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, layer, factor))
     with pytest.raises(EngineMismatch, match=rf"structured: off by .* in layer '{layer}'"):
         tied(kind)("structured")
 
@@ -213,6 +215,6 @@ def test_a_wrong_slope_of_many_units_is_found_beside_a_tie(monkeypatch):
             stopped[:, ::2] = False
             return {**moved, "features": moved["features"].masked_fill(stopped, 0.01)}, features
 
-    monkeypatch.setitem(engines.ENGINES, "structured", Leaky)
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", Leaky)
     with pytest.raises(EngineMismatch, match="in layer 'features'"):
         tied("relu")("structured")

@@ -15,7 +15,7 @@ from elastic.losses import build_loss
 from elastic.models.building import build_model
 from elastic.models.contract import Stages, Task
 from elastic.models.fixed_classifier import fix_classifier
-from elastic.models.tapped import Tapped, tap
+from elastic.models.taps import Tapped, tap
 from elastic.probes.contract import Subject, build_probes
 from elastic.probes.weight_matrices import MatrixInputs, matrix_of, weight_matrices
 

@@ -9,7 +9,7 @@ from support.recordings import CHEAP, network, recorder, samples
 from torch import nn
 
 import elastic
-from elastic.models.tapped import tap
+from elastic.models.taps import tap
 
 
 def square():

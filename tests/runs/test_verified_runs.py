@@ -14,7 +14,7 @@ import elastic
 from elastic.checkpoint import FILE, load_checkpoint
 from elastic.errors import RunFailed
 from elastic.metrics.engine_check import ENGINE_CODES
-from elastic.probes import engines, verified_response
+from elastic.probes import engine_selection, verified_response
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.structured import Structured
 from elastic.probes.verification import EngineMismatch
@@ -109,8 +109,8 @@ class WrongOnceTrained(Structured):
 
 
 def test_an_engine_given_up_before_a_resumption_stays_given_up_and_the_bits_the_same(tmp_path, monkeypatch):
-    structured = engines.ENGINES["structured"]
-    monkeypatch.setitem(engines.ENGINES, "structured", WrongOnceTrained)
+    structured = engine_selection.ENGINES["structured"]
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", WrongOnceTrained)
     WrongOnceTrained.initial = None
     notes = Notes()
     whole = studies.run(tmp_path / "whole", ONE_SEED, watch=notes)
@@ -118,7 +118,7 @@ def test_an_engine_given_up_before_a_resumption_stays_given_up_and_the_bits_the_
     WrongOnceTrained.initial = None
     with pytest.raises(KeyboardInterrupt):
         studies.run(tmp_path / "resumed", ONE_SEED, watch=Notes(stop_after=1))
-    monkeypatch.setitem(engines.ENGINES, "structured", structured)  # from here on it would be right
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", structured)  # from here on it would be right
     resumed = studies.run(tmp_path / "resumed", ONE_SEED)
     codes = [ENGINE_CODES["structured"], *[ENGINE_CODES["autodiff"]] * 3]
     for study in (whole, resumed):
@@ -155,7 +155,7 @@ def test_a_run_resumed_after_an_epoch_that_no_engine_measured_has_the_same_bits(
 
 
 def test_an_engine_asked_for_by_name_that_is_wrong_from_the_start_stops_the_run(tmp_path, monkeypatch):
-    monkeypatch.setitem(engines.ENGINES, "structured", WrongOnceTrained)
+    monkeypatch.setitem(engine_selection.ENGINES, "structured", WrongOnceTrained)
     WrongOnceTrained.initial = torch.zeros(1)
     notes = Notes()
     with pytest.raises(RunFailed):

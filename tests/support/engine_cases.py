@@ -13,10 +13,10 @@ from elastic.models.activations import ACTIVATIONS
 from elastic.models.cnn import cnn
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped
-from elastic.probes.engines import choose_engine
-from elastic.probes.movements import movements
-from elastic.probes.plan import Plan
+from elastic.models.taps import Tapped
+from elastic.probes.engine import movements
+from elastic.probes.engine_selection import choose_engine
+from elastic.probes.memory.plan import Plan
 
 LOSS = build_loss("cross_entropy")
 CLASSES, J, M = 3, 6, 9

@@ -15,7 +15,7 @@ from elastic.measure import measure_collapse
 from elastic.models.contract import Stages, Task
 from elastic.models.fixed_classifier import fix_classifier
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.training import build_objective, evaluate, loop, train
 
 LOSS = build_loss("supervised_contrastive", {"temperature": 0.2})

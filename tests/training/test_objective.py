@@ -10,7 +10,7 @@ from torch import nn
 from elastic.errors import ModelError, OptionError
 from elastic.losses import build_loss
 from elastic.models.contract import Stages
-from elastic.models.tapped import Tapped
+from elastic.models.taps import Tapped
 from elastic.optimizers import build_optimizer
 from elastic.registry import registry
 from elastic.training import build_objective, train

@@ -12,7 +12,7 @@ from elastic.metrics.engine_check import ENGINE_CODES
 from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.probes.contract import Declaration, Label, Probe, Subject, blank, metric_variables, probe
 from elastic.probes.elasticity import ElasticityProbe
-from elastic.probes.engines import EngineName
+from elastic.probes.engine_selection import EngineName
 from elastic.probes.fine_structure import FineProbe
 from elastic.probes.loss_reader import OUTPUTS
 from elastic.probes.samples import elasticity_draws

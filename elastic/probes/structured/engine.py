@@ -10,9 +10,9 @@ from torch import Tensor
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.probes.autodiff import layer_features
+from elastic.probes.engine import Engine, Layers
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
-from elastic.probes.movements import Engine, Layers
 from elastic.probes.structured.paired import PairedSteps, Unpaired, paired
 from elastic.probes.structured.propagation import propagate
 from elastic.probes.structured.recording import Recording

@@ -15,10 +15,10 @@ from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
+from elastic.probes.engine import Engine
 from elastic.probes.evaluation import probed
-from elastic.probes.ledger import Ledger
-from elastic.probes.movements import Engine
-from elastic.probes.plan import Cost
+from elastic.probes.memory.ledger import Ledger
+from elastic.probes.memory.plan import Cost
 from elastic.probes.structured import Structured, Unsupported
 from elastic.uncompiled import stand_in_for_compiler
 

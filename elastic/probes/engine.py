@@ -19,7 +19,7 @@ from elastic.losses import Loss, LossGradient, checked_gradient
 from elastic.models.contract import TappedModel
 from elastic.models.state import ModuleState, restored
 from elastic.probes.evaluation import probed
-from elastic.probes.plan import Cost, Plan
+from elastic.probes.memory.plan import Cost, Plan
 
 Layers = dict[str, Tensor]
 

@@ -1,13 +1,11 @@
-"""Reduction: from the movements of one layer, block by block, to numbers of pairs and of (sample, class).
+"""Aggregation of the movements of one layer, block by block, to numbers of pairs and of (sample, class).
 
-Observed samples are ordered by class, so that a block contains few classes and only the class that is split between
-blocks is carried over. Movements are read in their own type, while they are in the cache; sums
-over samples are in float64.
+Observed samples are ordered by class (`elastic.probes.grouping`), so that a block contains few classes and only the
+class that is split between blocks is carried over. Movements are read in their own type, while they are in the cache;
+sums over samples are in float64.
 """
 
 from __future__ import annotations
-
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -15,13 +13,13 @@ from torch.nn import functional
 
 from elastic.metrics.rounding import magnitude
 from elastic.metrics.update import UpdateResponse, not_zero
-from elastic.probes.movements import Engine, Movements
-from elastic.probes.plan import Cost
+from elastic.probes.engine import Movements
+from elastic.probes.grouping import Grouping
+from elastic.probes.memory.plan import Cost
+from elastic.probes.row_products import along_observed, along_stepped, lengths
 
 #: Classes whose movements are summed at a time.
 CLASSES = 8
-#: Norms in float32 between these are sums of squares that neither under- nor overflow.
-SAFE = 1e-15, 1e15
 
 
 def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: int) -> Cost:
@@ -46,72 +44,6 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
     # Of one layer: sums of the classes of a block in both precisions, and their products. For each pair: the product
     # with another vector or, for each observed sample, its features, their mean and their residual; members.
     return cost.read(fixed, stepped, (24 * min(K, CLASSES) * widest, 20 * widest + 16 * min(K, CLASSES) + 64))
-
-
-def class_means(stepping: Engine, inputs: Tensor, labels: Tensor, classes: int, batch: int) -> dict[str, Tensor]:
-    """Return the class means [K, d] of each layer in float64, NaN for a class without samples; in batches."""
-    sums: dict[str, Tensor] = {}
-    for some, members in zip(inputs.split(batch), _members(labels, classes).split(batch), strict=True):
-        for layer, features in stepping.features(some).items():
-            total = members.T @ features.double()
-            sums[layer] = sums[layer].add_(total) if layer in sums else total
-    count = not_zero(_members(labels, classes).sum(0))[:, None]
-    return {layer: total.div_(count) for layer, total in sums.items()}
-
-
-def _members(labels: Tensor, classes: int) -> Tensor:
-    return functional.one_hot(labels, classes).double()
-
-
-class Grouping:
-    """The order of the pass over observed samples: by class, each in the order of its samples.
-
-    Parameters
-    ----------
-    labels
-        [M] classes of the observed samples.
-    classes
-        Number of classes K.
-    counted
-        [J, M] bool: which pairs count.
-
-    Attributes
-    ----------
-    order
-        [M] positions of the samples in the order of the pass; None if it is their own order.
-    counts
-        [J, K] number of counted samples, in float64.
-    every_pair
-        Whether all pairs count.
-
-    Examples
-    --------
-    >>> grouping = Grouping(torch.tensor([1, 0, 1, 1]), 3, torch.ones(1, 4, dtype=torch.bool))
-    >>> grouping.order.tolist(), grouping.runs(slice(0, 3)), grouping.is_cut(3), grouping.is_cut(4)
-    ([1, 0, 2, 3], [(0, 1), (1, 2)], True, False)
-    """
-
-    def __init__(self, labels: Tensor, classes: int, counted: Tensor) -> None:
-        order = labels.argsort(stable=True)
-        self._sorted: list[int] = labels[order].tolist()
-        self.order = None if self._sorted == labels.tolist() else order
-        self.counted, self.every_pair = counted, bool(counted.all())
-        self.members = _members(labels, classes)
-        self.counts = counted.double() @ self.members
-
-    def means(self, features: Tensor) -> Tensor:
-        """Return the class means [K, d] in float64 of features [M, d] in the order of the pass; NaN without samples."""
-        members = self.members if self.order is None else self.members[self.order]
-        means: Tensor = (members.T @ features.double()).div_(not_zero(members.sum(0))[:, None])
-        return means
-
-    def runs(self, columns: slice) -> list[tuple[int, int]]:
-        """Return the classes of a block with their numbers of samples."""
-        return [(label, len(list(run))) for label, run in groupby(self._sorted[columns])]
-
-    def is_cut(self, place: int) -> bool:
-        """Whether a class has samples on both sides of a position in the order."""
-        return 0 < place < len(self._sorted) and self._sorted[place - 1] == self._sorted[place]
 
 
 class LayerReader:
@@ -236,39 +168,6 @@ class LayerReader:
             grouping.members.shape[1], stepped, observed, grouping.counted, self.norms, self.products,
             self.own_norms, self.shift_norms, self.along, within, variances, loss_rates,
         )  # fmt: skip
-
-
-def lengths(rows: Tensor) -> Tensor:
-    """Return ‖row‖ of rows [..., d] in float64, at any scale of float32.
-
-    >>> (lengths(torch.tensor([[3.0, 4.0]]) * 2.0**-80) * 2.0**80).item()
-    5.0
-    """
-    found: Tensor = torch.linalg.vector_norm(rows, dim=-1).double()
-    if rows.dtype != torch.float64 and bool((unsafe := ~((found > SAFE[0]) & (found < SAFE[1]))).any()):
-        found[unsafe] = torch.linalg.vector_norm(rows[unsafe], dim=-1, dtype=torch.float64)
-    return found
-
-
-def along_stepped(moved: Tensor, vectors: Tensor) -> Tensor:
-    """Return the inner products [c, m] of movements [c, m, d] with a vector of each stepped sample, [c, d]; as float64.
-
-    A product of a row and a transposed matrix: the CPU library reads the movements once for it, and several
-    times as long for a product of the matrix and a column, or for a product of numbers and a sum.
-
-    >>> along_stepped(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, -1.0]])).tolist()
-    [[-1.0, -1.0]]
-    """
-    return torch.bmm(vectors[:, None], moved.mT)[:, 0].double()
-
-
-def along_observed(moved: Tensor, vectors: Tensor) -> Tensor:
-    """Return the inner products [c, m] of movements [c, m, d] with a vector of each observed sample [m, d], as float64.
-
-    >>> along_observed(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])).tolist()
-    [[3.0, 4.0]]
-    """
-    return along_stepped(moved.transpose(0, 1), vectors).T
 
 
 def _at_least_single(moved: Tensor) -> Tensor:

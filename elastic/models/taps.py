@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,14 +10,14 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.models.batch_forward import BatchForward
-from elastic.models.contract import INPUT, LOGITS, TappedModel
+from elastic.models.contract import LOGITS, TappedModel
 from elastic.models.dry_run import trial, uncompiled
 from elastic.models.layer_choice import choose_layers
 from elastic.models.linear_readers import last_linear, linear_after
+from elastic.models.named_submodules import feature_of, hooked, known_names, layer_error, some_names
 from elastic.models.positions import Position, at_position
-from elastic.models.returned import Returned, first_tensor, is_transformed
+from elastic.models.returned import Returned, is_transformed
 from elastic.models.wrappers import unwrapped
-from elastic.registry import nearest
 
 __all__ = ["Tapped", "tap", "unwrapped"]
 
@@ -82,7 +80,7 @@ class Tapped(TappedModel):
     ) -> None:
         super().__init__()
         self.module, self.position = module, position
-        self._names, self._output = _known(module, tuple(layers), output)
+        self._names, self._output = known_names(module, tuple(layers), output)
         # Whether the output's name is final, and whether a forward pass has determined which submodule returns it.
         self._is_settled = self._is_shown = False
         self._next: dict[str, str] = {}
@@ -116,7 +114,7 @@ class Tapped(TappedModel):
             self._settle(giving)
         elif giving:
             hint = "example=inputs, with which the output keeps its name, or leaving it out"
-            raise _layer_error(giving[-1], "be a hidden layer, as the output is called otherwise", "the output", hint)
+            raise layer_error(giving[-1], "be a hidden layer, as the output is called otherwise", "the output", hint)
         if not self._is_shown:
             self._is_shown = True
         return {name: features[name] for name in self.layers}
@@ -139,15 +137,15 @@ class Tapped(TappedModel):
         """Determine the name of the output layer, given the named submodules that return it."""
         if len(giving) > 1:
             found = f"the output layer, which `{giving[-1]}` is too"
-            raise _layer_error(giving[0], "be a hidden layer", found, "leaving one of them out")
+            raise layer_error(giving[0], "be a hidden layer", found, "leaving one of them out")
         if giving and giving[0] != self._names[-1]:
             hint = f"layers in the order of depth, {giving[0]!r} last"
-            raise _layer_error(giving[0], "be named last, as it gives the output", f"{list(self._names)}", hint)
+            raise layer_error(giving[0], "be named last, as it gives the output", f"{list(self._names)}", hint)
         hidden = tuple(name for name in self._names if name not in giving)
         output = self._output or (giving[0] if giving else LOGITS)
         if output in hidden:
             expected = "give the output, whose name that is where no other is given"
-            raise _layer_error(output, expected, "a hidden layer", "renaming the submodule, or leaving it out")
+            raise layer_error(output, expected, "a hidden layer", "renaming the submodule, or leaving it out")
         self._names, self._output, self._is_settled = hidden, output, True
 
     def _read(self, inputs: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -161,17 +159,17 @@ class Tapped(TappedModel):
 
         def keep(name: str, output: Any) -> None:
             if name in features:
-                raise _layer_error(name, "run once in a forward pass", "a second run", "submodules that run once")
-            feature = _feature(name, output, len(inputs))
+                raise layer_error(name, "run once in a forward pass", "a second run", "submodules that run once")
+            feature = feature_of(name, output, len(inputs))
             returned[name] = Returned.of(feature)
             # A copy, because the next module may be an in-place activation.
             features[name] = self._at(feature).clone()
 
-        with uncompiled(), _hooked(self.module, self._names, keep):
+        with uncompiled(), hooked(self.module, self._names, keep):
             logits = self._returned(inputs.clone())
         for name in self._names:
             if name not in features:
-                raise _layer_error(name, "run in a forward pass", "that it does not", "submodules that run")
+                raise layer_error(name, "run in a forward pass", "that it does not", "submodules that run")
         shown = {} if self._is_shown else returned
         giving = tuple(
             name for name, tensor in shown.items() if tensor.is_still(logits) or self._equals(tensor, logits)
@@ -179,7 +177,7 @@ class Tapped(TappedModel):
         return features | dict.fromkeys((*giving, self._output or LOGITS), self._at(logits)), giving
 
     def _returned(self, inputs: Tensor) -> Tensor:
-        return _feature(self._output or LOGITS, self.module(inputs), len(inputs))
+        return feature_of(self._output or LOGITS, self.module(inputs), len(inputs))
 
     def _equals(self, layer: Returned, logits: Tensor) -> bool:
         """Whether the model's outputs [n, K] equal those of a layer [n, T, K] at the position."""
@@ -227,60 +225,6 @@ def tap(
             "`layers`",
             "name submodules of the model",
             "nothing",
-            f"layers={_some_names(model)} (elastic.layers(model, example) shows all), or layers='auto'",
+            f"layers={some_names(model)} (elastic.layers(model, example) shows all), or layers='auto'",
         )
     return Tapped(model, choose_layers(model, example, layers), example, position=position)
-
-
-@contextmanager
-def _hooked(module: nn.Module, names: Sequence[str], keep: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``keep(name, output)`` after every call of a named submodule inside the block."""
-
-    def hook(name: str, submodule: nn.Module, arguments: Any, output: Any) -> None:
-        keep(name, output)
-
-    handles = [module.get_submodule(name).register_forward_hook(partial(hook, name)) for name in names]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _known(module: nn.Module, names: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
-    """Separate the names of submodules from the name of the output, if given."""
-    submodules = [name for name, _ in module.named_modules(remove_duplicate=False) if name]
-    if names and names[-1] == (output or LOGITS) and (output or LOGITS not in submodules):
-        names, output = names[:-1], output or LOGITS
-    for position, name in enumerate(names):
-        if name == LOGITS and name not in submodules:
-            raise _layer_error(name, "be named last, if at all: it is the output", f"{names}", "leaving it out")
-        if name not in submodules:
-            hint = nearest(name, submodules, fallback=f"some of {_some_names(module)}")
-            raise ModelError("`layers`", "name submodules of the model", repr(name), hint)
-        if name in names[:position]:
-            raise _layer_error(name, "be named once", "it twice", "leaving one out")
-        if name == INPUT:
-            hint = "renaming the submodule, or naming one inside it"
-            raise _layer_error(name, "have a name of its own", "that of layer 0, the inputs", hint)
-    return names, output
-
-
-def _some_names(module: nn.Module) -> list[str]:
-    names = [name for name, _ in module.named_children()]
-    return names if len(names) <= 6 else [*names[:3], *names[-3:]]
-
-
-def _feature(name: str, output: Any, count: int) -> Tensor:
-    """Return the first tensor of an output, if its first dimension has the size ``count``."""
-    tensor = first_tensor(output)
-    if tensor is None:
-        raise _layer_error(name, "give a tensor", type(output).__name__, "submodules that give tensors")
-    if tensor.shape[:1] != (count,):
-        found = f"shape {tuple(tensor.shape)} for {count} inputs"
-        raise _layer_error(name, "give one feature array for each input, batch first", found, "another submodule")
-    return tensor
-
-
-def _layer_error(name: str, expected: str, found: str, hint: str) -> ModelError:
-    return ModelError(f"layer `{name}`", expected, found, hint)

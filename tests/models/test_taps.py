@@ -9,7 +9,7 @@ from torch.func import functional_call, grad, jvp, vmap
 from elastic.errors import ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
-from elastic.models.tapped import Tapped, tap
+from elastic.models.taps import Tapped, tap
 
 
 class Small(nn.Module):

@@ -59,11 +59,8 @@ def account_closes(
         If there is no such epoch, layer or setting.
     """
     account = _account(selection)
-    if of == "class_means":
-        change, predicted = account.read("mean_gram_change"), account.read("mean_gram_account")
-    else:
-        change = account.read("log_ratio_change")
-        predicted = account.read("log_ratio_own") + account.read("log_ratio_other") + account.read("log_ratio_decay")
+    name = "mean_gram" if of == "class_means" else "log_ratio"
+    change, predicted = account.read(f"{name}_change"), account.read(f"{name}_account")
     classes = [dim for dim in ("class", "other_class") if dim in change.dims]
     pair = [(values**2).sum(classes, skipna=False) for values in (change - predicted, change)]
     squares = [_total(values, until) for values in pair]

@@ -119,6 +119,7 @@ def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
         momentum=momentum,
         nesterov=bool(options.get("nesterov", False)),
         decays={name: objective.ridge(p) for name, p in model.named_parameters() if p.requires_grad},
+        features=objective.features,
     )
 
 

@@ -60,7 +60,7 @@ def closure(
             Change of tr G / K, and what the account predicts: the sum of the parts ``between_own``, ``between_other``
             and ``between_decay``, by steps on the class itself, on other classes, and by decay.
         ``within_change``, ``within_account``, ``within_own``, ``within_other``, ``within_decay``
-            The same of the mean within-class variance.
+            The same of the mean over classes of within-class variances: of classes of one size, tr Σ_W.
         ``log_ratio_change``, ``log_ratio_account``, ``log_ratio_own``, ``log_ratio_other``, ``log_ratio_decay``
             The same of the log of within over between: collapse itself, its rate integrated on the log scale.
         ``total_r_squared``, ``total_residual``, ``log_ratio_residual``

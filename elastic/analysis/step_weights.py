@@ -41,7 +41,7 @@ def step_weights(
     Returns
     -------
     numpy.ndarray
-        NaN between probes for which some learning rate is not known, and after, since momentum carries it on.
+        NaN between probes for which some learning rate is not known; not after, since momentum sums gradients alone.
 
     Examples
     --------

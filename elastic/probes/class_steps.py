@@ -172,8 +172,8 @@ class ClassStepping:
 def scale_of_batches(loss: Loss, samples: Samples, steps_per_epoch: float) -> float:
     """Return training's step on a batch over the mean of the steps on its samples, on average over an epoch.
 
-    1 for a mean over samples; the number of samples of a batch for a sum; with class weights w, whose mean is
-    Σ w ℓ / Σ w, one over the mean weight.
+    1 for a mean over samples; the number of samples of a batch for a sum, if each sample is in a batch; with class
+    weights w, whose mean is Σ w ℓ / Σ w, one over the mean weight.
 
     Parameters
     ----------

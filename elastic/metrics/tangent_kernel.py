@@ -223,4 +223,5 @@ def kernel_block_residual(tangent_kernel: TangentKernel) -> Tensor:
     blocked = torch.zeros_like(kernel)
     for pairs in (tangent_kernel.same_sample, tangent_kernel.same_class, tangent_kernel.other_class):
         blocked = torch.where(pairs, tangent_kernel.average(pairs), blocked)
-    return (kernel - blocked).norm() / not_zero(kernel.norm())
+    share: Tensor = (kernel - blocked).norm() / not_zero(kernel.norm())
+    return share

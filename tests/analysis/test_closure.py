@@ -68,8 +68,9 @@ def test_the_account_of_short_steps_closes(tmp_path, rule):
     assert (found["total_residual"] < 0.01).all()
     assert (found["log_ratio_residual"] < 0.01).all()
     for name in ("between", "within", "log_ratio"):
-        told = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
-        np.testing.assert_allclose(told.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
+        whole = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
+        np.testing.assert_allclose(found[f"{name}_account"], whole, rtol=1e-12)
+        np.testing.assert_allclose(whole.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
 
 
 def test_without_the_decay_or_the_momentum_of_training_it_stays_open(tmp_path):

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 
 from elastic.errors import ModelError
-from elastic.metrics.class_steps import GROUP, StepRule
+from elastic.metrics.class_steps import GROUP
+from elastic.metrics.step_rule import StepRule
 from elastic.models.state import preserved
 from elastic.probes.class_steps import ClassStepping
 from elastic.probes.contract import Label, MetricProbe, Subject, probe

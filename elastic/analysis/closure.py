@@ -65,7 +65,7 @@ def closure(
             The same of the log of within over between: collapse itself, its rate integrated on the log scale.
         ``total_r_squared``, ``total_residual``, ``log_ratio_residual``
             Over all of training: of G, squares summed over probes; and of the log ratio,
-            (Σ (change − account)² / Σ change²)^½.
+            (Σ (change − account)² / Σ change²)^½. NaN where the account of some movement is not known.
 
     Raises
     ------
@@ -86,13 +86,13 @@ def closure(
     found = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
     found |= _fit(found["mean_gram_change"], found["mean_gram_account"])
     found |= _parts(weights, *levels_and_rates(cube, where, gram, values["class_variance"]))
-    missed = ((found["log_ratio_change"] - found["log_ratio_account"]) ** 2).sum("epoch", min_count=1)
-    found["log_ratio_residual"] = (missed / (found["log_ratio_change"] ** 2).sum("epoch", min_count=1)) ** 0.5
+    change, account = found["log_ratio_change"], found["log_ratio_account"]
+    found["log_ratio_residual"] = share_missed((change - account) ** 2, change**2) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
-    account = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
-    account = account.assign_coords(gram.isel(epoch=slice(1, None)).coords)
+    dataset = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
+    dataset = dataset.assign_coords(gram.isel(epoch=slice(1, None)).coords)
     before = {"long_name": "epoch of the probe before"}
-    return account.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
+    return dataset.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
 
 
 def _change(values: xr.DataArray) -> xr.DataArray:
@@ -129,13 +129,27 @@ def _log(values: xr.DataArray) -> xr.DataArray:
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:
     """Return the residuals of an account of G, between two probes and over all of training."""
     missed, moved = ((change - account) ** 2).sum(PAIR, min_count=1), (change**2).sum(PAIR, min_count=1)
-    share, total = missed / moved.where(moved > 0), missed.sum("epoch", min_count=1) / moved.sum("epoch", min_count=1)
+    share, total = missed / moved.where(moved > 0), share_missed(missed, moved)
     return {
         "r_squared": 1 - share,
         "residual": share**0.5,
         "total_r_squared": 1 - total,
         "total_residual": total**0.5,
     }
+
+
+def share_missed(missed: xr.DataArray, moved: xr.DataArray) -> xr.DataArray:
+    """Return the sum of squares that an account missed over that of the movement, along all epochs.
+
+    An account of which a part is not known does not close over the rest of training.
+
+    >>> moved = xr.DataArray([3.0, 1.0], dims="epoch")
+    >>> float(share_missed(moved / 4, moved)), float(share_missed(moved.where([True, False]) / 4, moved))
+    (0.25, nan)
+    """
+    known = (missed.notnull() | moved.isnull()).all("epoch")
+    found: xr.DataArray = (missed.sum("epoch") / moved.sum("epoch", min_count=1)).where(known)
+    return found
 
 
 def _facts(name: str) -> dict[str, Any]:

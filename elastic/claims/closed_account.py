@@ -120,6 +120,6 @@ def _account(selection: Selection) -> Selection:
 
 
 def _total(values: xr.DataArray, until: int) -> xr.DataArray:
-    """Return the sum over the epochs up to a probed one, NaN for runs that did not reach it."""
+    """Return the sum over the epochs up to a probed one, NaN for runs that did not reach it or lack a part of it."""
     last = select(values, "epoch", until)["epoch"].item()
-    return ended(values.isel(epoch=values["epoch"].values <= last)).sum("epoch", min_count=1)
+    return ended(values.isel(epoch=values["epoch"].values <= last)).sum("epoch", skipna=False)

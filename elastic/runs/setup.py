@@ -118,6 +118,7 @@ def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
         momentum=momentum_of(name, options),
         nesterov=bool(options.get("nesterov", False)),
         decays={name: objective.ridge(p) for name, p in model.named_parameters() if p.requires_grad},
+        features=objective.features,
     )
 
 

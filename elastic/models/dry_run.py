@@ -31,7 +31,8 @@ def uncompiled() -> Iterator[None]:
 def trial(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, uncompiled, without gradients; restore it and the random generators after.
 
-    Values of parameters are restored when the outermost block ends that restores them (`elastic.models.state.evaluated`).
+    Values of parameters are restored when the outermost block ends that restores them, here or in
+    `elastic.models.state.evaluated`.
 
     Examples
     --------

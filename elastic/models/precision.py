@@ -14,10 +14,17 @@ from elastic.models.state import ModuleState
 
 
 @contextmanager
-def in_float64(module: nn.Module) -> Iterator[None]:
+def in_float64(module: nn.Module, state: ModuleState | None = None) -> Iterator[None]:
     """Run a module in float64 inside the block: parameters, buffers and all other floating-point tensors it holds.
 
     The original tensors are not modified and are restored when the block ends.
+
+    Parameters
+    ----------
+    module
+        The module.
+    state
+        A state of the module without the values of parameters, which it has; None: it is saved here.
 
     Examples
     --------
@@ -30,7 +37,7 @@ def in_float64(module: nn.Module) -> Iterator[None]:
     True
     """
     default = torch.get_default_dtype()
-    with _replaced(module, _double):
+    with _replaced(module, _double, state):
         torch.set_default_dtype(torch.float64)  # for tensors created in the forward pass
         try:
             yield
@@ -48,15 +55,15 @@ def double(inputs: Tensor) -> Tensor:
 
 
 @contextmanager
-def in_copies(module: nn.Module) -> Iterator[None]:
-    """Run a module with copies of its tensors, which may be modified."""
-    with _replaced(module, torch.clone):
+def in_copies(module: nn.Module, state: ModuleState | None = None) -> Iterator[None]:
+    """Run a module with copies of its tensors, which may be modified; ``state`` as for `in_float64`."""
+    with _replaced(module, torch.clone, state):
         yield
 
 
 @contextmanager
-def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    state = ModuleState(module, parameters=False)
+def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor], state: ModuleState | None) -> Iterator[None]:
+    state = ModuleState(module, parameters=False) if state is None else state
     known: dict[int, Tensor] = {}
 
     def replace(value: Any) -> Any:

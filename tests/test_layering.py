@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,8 @@ def imports_below(node: ast.AST, module: str, lazy: bool = False) -> Iterator[Im
             yield from imports_below(child, module, lazy or inside)
 
 
-IMPORTS = [found for module, tree in MODULES.items() for found in imports_below(tree, module)]
+IMPORTED = {module: list(imports_below(tree, module)) for module, tree in MODULES.items()}
+IMPORTS = [found for imports in IMPORTED.values() for found in imports]
 
 
 def own_module(target: str) -> str | None:
@@ -173,8 +175,8 @@ def loaded_by(module: str) -> set[str]:
         loaded.add(current)
         parent = current.rpartition(".")[0]
         waiting += [parent] if parent else []
-        for found in IMPORTS:
-            if found.module == current and not found.lazy:
+        for found in IMPORTED.get(current, ()):
+            if not found.lazy:
                 target = own_module(found.target)
                 waiting.append(target or found.target.split(".")[0])
     return loaded
@@ -193,8 +195,10 @@ def test_packages_that_train_import_torch():
     assert "torch" in loaded_by("elastic.measure")
 
 
-def dotted_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield every dotted name in the code, as ``torch.optim.SGD``, but for those in annotations."""
+@cache
+def dotted_uses(module: str) -> frozenset[str]:
+    """Return every dotted name in the code, as ``torch.optim.SGD``, but for those in annotations."""
+    tree = MODULES[module]
     annotations = {
         id(inner)
         for node in ast.walk(tree)
@@ -202,9 +206,9 @@ def dotted_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if part is not None
         for inner in ast.walk(part)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and id(node) not in annotations:
-            yield ast.unparse(node), node.lineno
+    return frozenset(
+        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and id(node) not in annotations
+    )
 
 
 @pytest.mark.parametrize("library", USERS)
@@ -213,7 +217,7 @@ def test_a_library_is_used_only_where_it_is_allowed(library):
         return name == library or name.startswith(f"{library}.")
 
     users = {found.package for found in IMPORTS if is_of(found.target)}
-    users |= {package_of(m) for m, tree in MODULES.items() for name, _ in dotted_uses(tree) if is_of(name)}
+    users |= {package_of(module) for module in MODULES for name in dotted_uses(module) if is_of(name)}
     assert users == USERS[library]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ USERS = {
     "dask": {"study"},
     "joblib": {"study"},
 }
+#: Methods of a class that call what is built on it: a study that verifies itself.
+FACADES = {("elastic.study.study", "elastic.study.verification")}
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
 #: ``models`` only writes back the states of generators that it has read before a probe; ``probes`` draws parameters
 #: beside a model's from a generator of its own.
@@ -160,6 +163,15 @@ def test_imports_point_down_or_stay_in_their_package(package):
         and LEVEL[package_of(target)] >= LEVEL[package]
     ]
     assert upward == []
+
+
+def test_no_module_imports_itself_through_others():
+    needed: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in IMPORTS:
+        target = own_module(found.target)
+        if target not in (None, found.module) and (found.module, target) not in FACADES:
+            needed[found.module].add(target)
+    TopologicalSorter(needed).prepare()  # raises CycleError, which names the modules
 
 
 def loaded_by(module: str) -> set[str]:

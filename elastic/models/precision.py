@@ -45,13 +45,13 @@ def in_float64(module: nn.Module, state: ModuleState | None = None) -> Iterator[
             torch.set_default_dtype(default)
 
 
-def double(inputs: Tensor) -> Tensor:
-    """Convert floating-point inputs to float64; return others unchanged.
+def double(tensor: Tensor) -> Tensor:
+    """Convert floating-point tensors to float64 and complex ones to complex128; return others unchanged.
 
-    >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype
-    (torch.float64, torch.int64)
+    >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype, double(torch.tensor([1j])).dtype
+    (torch.float64, torch.int64, torch.complex128)
     """
-    return inputs.double() if inputs.is_floating_point() else inputs
+    return tensor.to(_wide(tensor))
 
 
 @contextmanager
@@ -118,5 +118,8 @@ def _like(tensor: Tensor, converted: Tensor) -> Tensor:
 
 def _double(tensor: Tensor) -> Tensor:
     """Return a float64 copy, also of float64 tensors, because it may be modified."""
-    wide = torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(wide, copy=True)
+    return tensor.to(_wide(tensor), copy=True)
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    return torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype

@@ -80,7 +80,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
     samples = different(inputs)
     with torch.no_grad(), preserved(model), probed(model) as state:
         plain = _read(model, samples, state)
-        _check_finite(plain)
+        _check_numbers(plain)
         gradients = [p.grad for p in model.parameters()]
         with torch.enable_grad():
             recorded = _read(model, samples, state)
@@ -122,8 +122,11 @@ def _check_gradients(model: TappedModel, before: list[Tensor | None]) -> None:
             raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, "an added loss")
 
 
-def _check_finite(features: Features) -> None:
+def _check_numbers(features: Features) -> None:
     for layer, values in features.items():
+        if not values.is_floating_point():
+            found, hint = str(values.dtype).removeprefix("torch."), "the layer before it"
+            raise ModelError(f"layer {layer!r}", "give floating-point features, which a step can move", found, hint)
         if not bool(values.isfinite().all()):
             hint = "an earlier epoch, a smaller learning rate, or inputs of another scale"
             raise ModelError(f"layer {layer!r}", "give finite features", "NaN or infinity", hint)

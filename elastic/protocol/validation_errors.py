@@ -135,7 +135,7 @@ def unknown_key(path: Path, known: list[str], *, expected: str | None = None) ->
     """Return the problem of an unknown key."""
     key = str(path[-1])
 
-    def tell() -> ElasticError:
+    def error() -> ElasticError:
         same, elsewhere = meant_by(key, known), [] if path[0] in NO_SECTIONS else homes(key, path[:-1])
         if not same and not elsewhere and path[0] not in NO_SECTIONS and (part := part_of_its_own(key, path[:-1])):
             elsewhere = [f"a part `{part}:` of its own, not in {dotted(path[:-1])}"]
@@ -143,7 +143,7 @@ def unknown_key(path: Path, known: list[str], *, expected: str | None = None) ->
         hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
         return ProtocolError(dotted(path), expected or f"be a key of {dotted(path[:-1])}", repr(key), hint)
 
-    return Problem(path, tell, at_key=True, absent=False)
+    return Problem(path, error, at_key=True, absent=False)
 
 
 def _is_about_key(detail: Any, path: Path, data: Any) -> bool:

@@ -215,7 +215,7 @@ NO_LABELS = {
     "mappings": (lambda: [{}] * 12, "be all numbers or all strings"),
     "a NUL at the end": (
         lambda: ["a", "a\0", "b"] * 4,
-        "be distinct as elements of a NumPy array; found labels that are equal as str",
+        "be distinct in a NumPy array; found labels that are equal as str",
     ),
     "beyond 53 bits among floats": (lambda: [2**53, 2**53 + 1, 0.5] * 4, "found labels that are equal as float64"),
     "beyond 64 bits": (lambda: [10**30, 10**30 + 1, 0] * 4, "found numbers beyond 64 bits"),

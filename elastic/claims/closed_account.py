@@ -31,6 +31,7 @@ Part = Annotated[
     sentence="Single steps account for the movement of {of_words}{in_layer} {until_epoch}: the residual of the sum is "
     "below {max_residual:g} of the movement{where}",
     own="The account and its residual.",
+    follows_steps=True,
 )
 def account_closes(
     selection: Selection,
@@ -74,6 +75,7 @@ def account_closes(
     sentence="By the account {until_epoch}, {part} steps {way} the log of within- over between-class variance"
     "{in_layer} by more than {least:g}{where}",
     own="The account by classes.",
+    follows_steps=True,
 )
 def steps_move_collapse(
     selection: Selection,

@@ -2,10 +2,11 @@ r"""How the step on all samples of one class moves class means and within-class 
 
 The step on a batch is the mean of its samples' steps, so that the step of training is, on average, the mean over
 classes j of the step on class j alone, weighted by the class's share p_j of the train samples. Let μ̃_k be the mean of
-class k about the mean of all class means, G_kl = ⟨μ̃_k, μ̃_l⟩, and Δ̃_jk the movement of μ̃_k by the step on class j per
-unit learning rate. G moves by $\sum_j p_j (\langle\tilde\Delta_{jk}, \tilde\mu_l\rangle +
-\langle\tilde\mu_k, \tilde\Delta_{jl}\rangle)$, and with it all distances between class means. Neither vectors of
-features nor movements of single samples need be kept. `elastic.analysis.closure` integrates these rates.
+class k about the mean of all class means, G_kl = ⟨μ̃_k, μ̃_l⟩, and Δ̃_jk the movement of μ̃_k by the step on class j
+per unit learning rate. G moves by
+$\sum_j p_j (\langle\tilde\Delta_{jk}, \tilde\mu_l\rangle + \langle\tilde\mu_k, \tilde\Delta_{jl}\rangle)$, and with it
+all distances between class means. Neither vectors of features nor movements of single samples need be kept.
+`elastic.analysis.closure` integrates these rates.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def kernel_invariant_norm(last_layer: LastLayer) -> Tensor:
     >>> kernel_invariant_norm(example_last_layer()).item()
     1.0
     """
-    return last_layer.invariant.norm()
+    size: Tensor = last_layer.invariant.norm()
+    return size
 
 
 @metric(
@@ -147,7 +148,8 @@ def kernel_invariant_residual(last_layer: LastLayer) -> Tensor:
     0.333333
     """
     sizes = torch.stack([part.norm() for part in last_layer.parts]).sum()
-    return (last_layer.invariant.norm() / not_zero(sizes)).clamp(max=1.0)
+    share: Tensor = last_layer.invariant.norm() / not_zero(sizes)
+    return share.clamp(max=1.0)
 
 
 @metric(

@@ -2,8 +2,8 @@ r"""Class averages of each layer's tangent kernel, without the sample weights of
 
 $\Theta(x, x') = \sum_i \langle \nabla_\theta h_i(x), \nabla_\theta h_i(x') \rangle$ sums over the features of a layer.
 For a random direction v of signs, $\langle \nabla_\theta v \cdot h(x), \nabla_\theta v \cdot h(x') \rangle$ has this
-expectation. A kernel of three values, κ_d of a sample with itself, κ_c within and κ_n between classes, is the one under
-which neural collapse is proved (seleznova2023neural).
+expectation. Neural collapse is proved for kernels of three values: κ_d of a sample with itself, κ_c within classes and
+κ_n between them (seleznova2023neural).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def kernel_target_alignment(tangent_kernel: TangentKernel) -> Tensor:
     bounds=(0.0, None),
 )
 def kernel_nc1(tangent_kernel: TangentKernel) -> Tensor:
-    """Within-class variability of the kernel's feature map against the spread of its class means, tr Σ_W / tr Σ_B, [].
+    """Within-class variability of the kernel's features relative to the spread of their means, tr Σ_W / tr Σ_B, [].
 
     Both follow from Θ alone: ‖φ(x) − μ_k‖² and ‖μ_k − μ_G‖² are sums of inner products. NaN if the means coincide.
 
@@ -223,4 +223,5 @@ def kernel_block_residual(tangent_kernel: TangentKernel) -> Tensor:
     blocked = torch.zeros_like(kernel)
     for pairs in (tangent_kernel.same_sample, tangent_kernel.same_class, tangent_kernel.other_class):
         blocked = torch.where(pairs, tangent_kernel.average(pairs), blocked)
-    return (kernel - blocked).norm() / not_zero(kernel.norm())
+    share: Tensor = (kernel - blocked).norm() / not_zero(kernel.norm())
+    return share

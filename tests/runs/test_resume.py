@@ -24,7 +24,6 @@ from elastic.probes import contract as probes_contract
 from elastic.progress import Lines, Watcher
 from elastic.protocol import load_protocol
 from elastic.runs import cell as cell_module
-from elastic.study import Study
 
 LAST = 6
 
@@ -48,12 +47,6 @@ def interrupted(folder, epoch):
     with pytest.raises(KeyboardInterrupt):
         studies.run(folder, watch=StopAfter(epoch))
     return elastic.open_study(folder / "results/small")
-
-
-@pytest.fixture
-def unsealed(monkeypatch):
-    """Leave out the sealing, which takes longer than the runs."""
-    monkeypatch.setattr(Study, "seal", lambda self: None)
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ def verdict_table(checked: Checked) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column()
     for number, verdict in enumerate(checked.verdicts):
-        told = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
-        grid.add_row(told, Padding(Group(_told(verdict), *_late(checked, number)), (0, 0, 1, 0)))
+        label = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
+        grid.add_row(label, Padding(Group(_verdict_lines(verdict), *_late(checked, number)), (0, 0, 1, 0)))
     return Group(_heading(checked), *map(_dim, standing_lines(checked)), Text(""), grid)
 
 
@@ -43,11 +43,11 @@ def _dim(line: str) -> Text:
 
 def _heading(checked: Checked) -> Text:
     counts = [(word, sum(v.verdict == word for v in checked.verdicts)) for word in COLOURS]
-    told = ", ".join(f"{count} {word}" for word, count in counts if count)
+    summary = ", ".join(f"{count} {word}" for word, count in counts if count)
     level = f"{checked.level:.0%} intervals over seeds"
     if any(verdict.level != checked.level for verdict in checked.verdicts):
         level += "; adjusted for all claims of the study, these decide"
-    return Text.assemble((f"Claims of {checked.study}", "bold"), f": {told}  ({level})")
+    return Text.assemble((f"Claims of {checked.study}", "bold"), f": {summary}  ({level})")
 
 
 def _late(checked: Checked, number: int) -> list[Text]:
@@ -55,7 +55,7 @@ def _late(checked: Checked, number: int) -> list[Text]:
     return [Text(late, style="yellow")] if late else []
 
 
-def _told(verdict: Verdict) -> RenderableType:
+def _verdict_lines(verdict: Verdict) -> RenderableType:
     """Return the sentence and its source, and below it a line for each setting."""
     source = f"  [{verdict.source}]" if verdict.source else ""
     parts: list[RenderableType] = [Text.assemble(verdict.sentence, (source, "dim"))]
@@ -98,14 +98,14 @@ def region(finding: Finding) -> str:
         return f"claimed > {number(least)}"
     if least is None:
         return f"claimed < {number(greatest)}"
-    least_told, greatest_told = numbers(least, greatest)
-    return f"claimed {least_told} to {greatest_told}"
+    low, high = numbers(least, greatest)
+    return f"claimed {low} to {high}"
 
 
 def seeds(finding: Finding) -> str:
     """Return the number of seeds of a finding, and of all seeds if some were left out."""
-    told = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
-    return told if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
+    count = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
+    return count if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
 
 
 def numbers(*values: float | None) -> list[str]:
@@ -116,10 +116,10 @@ def numbers(*values: float | None) -> list[str]:
     """
     different = len(set(values))
     for digits in range(3, 9):
-        told = [number(value, digits) for value in values]
-        if len(set(told)) == different:
+        texts = [number(value, digits) for value in values]
+        if len(set(texts)) == different:
             break
-    return told
+    return texts
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -19,6 +19,9 @@ from elastic.cube.label_order import merged_labels, merged_layers
 from elastic.cube.names import ALONG_DIMS, RESERVED, STATUS, TRAINING, Status
 from elastic.errors import StudyError
 
+#: Attributes that describe a variable in words; its ``formula`` defines it (`elastic.cube.renamed_variables`).
+DESCRIPTIONS = ("long_name", "convention")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -185,10 +188,16 @@ def _variable(
 
 
 def _agreed(attrs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the attributes in which all agree.
+    """Return the attributes in which all agree, and the description of the first if their formulas agree.
+
+    Releases may describe one definition in different words.
 
     >>> _agreed([{"units": "1", "since": "0.1"}, {"units": "1", "since": "0.2"}])
     {'units': '1'}
+    >>> _agreed([{"formula": "Σx/n", "long_name": "mean of x"}, {"formula": "Σx/n", "long_name": "average of x"}])
+    {'formula': 'Σx/n', 'long_name': 'mean of x'}
     """
     first, *others = attrs
-    return {k: v for k, v in first.items() if all(k in other and np.array_equal(other[k], v) for other in others)}
+    agreed = {k: v for k, v in first.items() if all(k in other and np.array_equal(other[k], v) for other in others)}
+    kept = DESCRIPTIONS if "formula" in agreed else ()
+    return {k: v for k, v in first.items() if k in agreed or k in kept}

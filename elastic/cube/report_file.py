@@ -125,8 +125,8 @@ def read_progress(folder: Path) -> Progress:
     """
     report, names = read_report(folder), record_files(folder / FOLDER)
     # Without the layout the records cannot be read: it says so.
-    is_told = "epochs" in report and (folder / LAYOUT).exists()
-    layout = None if is_told else read_layout(folder)
+    is_stated = "epochs" in report and (folder / LAYOUT).exists()
+    layout = None if is_stated else read_layout(folder)
     planned = report.get("epochs", layout.epochs if layout else None)
     is_begun = bool(report) or layout is not None
     if not names:

@@ -35,7 +35,7 @@ class Wait:
     def __init__(self) -> None:
         self.interrupted = False
         self._begun = time.monotonic()
-        self._told: tuple[str, float] | None = None
+        self._last: tuple[str, float] | None = None
         self._seconds = 0.01
         self._number = signal.SIGINT
         self._before: dict[signal.Signals, Any] = {}
@@ -57,9 +57,9 @@ class Wait:
     def tell(self, message: str, whom: str) -> None:
         """Print the purpose and the owner to standard error after a second, and again if the owner changes."""
         now = time.monotonic()
-        again = self._told is None or (whom != self._told[0] and now - self._told[1] >= _BETWEEN)
+        again = self._last is None or (whom != self._last[0] and now - self._last[1] >= _BETWEEN)
         if again and now - self._begun >= PATIENCE:
-            self._told = whom, now
+            self._last = whom, now
             print(f"elastic: {message}", file=sys.stderr, flush=True)
 
     def pause(self) -> None:

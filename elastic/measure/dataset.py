@@ -54,7 +54,7 @@ def pair_responses(
     """
     per_lr = "feature per unit learning rate"
 
-    def told(long_name: str, units: str, formula: str, low: float | None) -> dict[str, Any]:
+    def facts(long_name: str, units: str, formula: str, low: float | None) -> dict[str, Any]:
         bounds = {BOUNDS: bounds_attribute(low, None)}
         return {"long_name": long_name, "units": units, "source": "he2020local", "formula": formula, **bounds}
 
@@ -62,10 +62,10 @@ def pair_responses(
         values = [np.where(to_array(r.counted) > 0, to_array(getattr(r, name)), np.nan) for r in responses.values()]
         return ("layer", "stepped", "observed"), np.stack(values), attrs
 
-    of_norms = told("movement of each observed sample under each step", per_lr, "‖Δ(m;a)‖", 0)
-    of_products = told("inner product of that with the stepped sample's own", f"({per_lr})²", "⟨Δ(m;a), Δ(a;a)⟩", None)
+    of_norms = facts("movement of each observed sample under each step", per_lr, "‖Δ(m;a)‖", 0)
+    of_products = facts("inner product of that with the stepped sample's own", f"({per_lr})²", "⟨Δ(m;a), Δ(a;a)⟩", None)
     own = np.stack([to_array(r.own_norms) for r in responses.values()])
-    of_own = told("movement of each stepped sample itself", per_lr, "‖Δ(a;a)‖", 0)
+    of_own = facts("movement of each stepped sample itself", per_lr, "‖Δ(a;a)‖", 0)
     coords = {
         "layer": np.array(list(responses), dtype=np.str_),
         "stepped_label": ("stepped", stepped),

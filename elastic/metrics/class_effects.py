@@ -4,18 +4,18 @@ Zhang, Wang and Su (zhang2021imitating) let a step on a sample a of class l move
 k by $\eta E_{kl}\, v(a)$, with η the learning rate, v(a) a direction that depends on a, and $E_{kk} = \alpha$,
 $E_{kl} = \beta$ for k ≠ l. In a network v(a) is −∂ℓ/∂h(a), the descent direction of a's features h in the layer that
 the loss reads: the logits, or under a loss of the penultimate features (supervised contrastive, of the batch of all
-stepped samples) those. E is read off the movements Δ(m;a) along a's own:
+stepped samples) those. E is estimated from the projection of Δ(m;a) on a's own
+movement:
 
 $E(m,a) = \langle \Delta(m;a), \Delta(a;a)\rangle / \langle v(a), \Delta(a;a)\rangle$,
 
-whose denominator is the decrease of the loss per unit learning rate by a's movement alone. Where Δ(m;a) = E v(a) this
-is E, whatever a's own effect and however far a is fitted; of a linear classifier with bias it is x_m·x_a + 1. It can
-never explode: with J the Jacobian of that layer by the parameters |E(m,a)| ≤ ‖J(m)‖‖J(a)‖ there, so that ratios are
-averaged here. (A finite step takes the loss's decrease to first order in the movement; where that is near 0 the bound
-does not hold.)
+whose denominator is the decrease of the loss per unit learning rate by a's movement alone. If Δ(m;a) = E v(a), this
+is E, whatever the size of v(a); for a linear classifier with bias it is x_m·x_a + 1. It is bounded: with J the Jacobian
+of that layer with respect to the parameters, |E(m,a)| ≤ ‖J(m)‖‖J(a)‖, so that ratios can be averaged. (With finite
+steps the decrease of the loss is taken to first order in the movement; the bound fails where it is close to 0.)
 
-The theory is about logits under a loss of theirs. The numbers of another layer have the same denominator, which is not
-that layer's own: they can be compared with each other, not with those of the layer that the loss reads.
+The theory concerns the logits, under a loss of the logits. In other layers the denominator is still that of the layer
+that the loss reads: their values can be compared with each other, but not with those of that layer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNITS = "feature per unit learning rate and loss gradient"
 
 
 def pair_effects(update: UpdateResponse) -> Tensor:
-    """Return E(m,a) = ⟨Δ(m;a), Δ(a;a)⟩ / (−dℓ(a)/dη) of each pair [J, M]; NaN where the loss has no slope left.
+    """Return E(m,a) = ⟨Δ(m;a), Δ(a;a)⟩ / (−dℓ(a)/dη) of each pair [J, M]; NaN where ℓ(a) has no gradient.
 
     >>> pair_effects(example_update()).tolist()               # products 24, 40, −8 over 5
     [[4.8, 8.0, -1.6]]
@@ -48,13 +48,13 @@ def pair_effects(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def class_effect(update: UpdateResponse) -> Tensor:
-    r"""Effect E of a step on the observed class, along the stepped sample's own movement and per unit of its gradient.
+    r"""Effect E of a step on the observed class, along the stepped sample's movement per unit of its loss gradient.
 
     $E_{jk} = \operatorname{mean}_{a \in j} \operatorname{mean}_{m \in k} \frac{\langle \Delta(m;a), \Delta(a;a)\rangle}
-    {-d\ell(a)/d\eta}$, [K, K]; in the layer that the loss reads (logits, mostly) the matrix of the locally elastic
-    stochastic differential equations.
+    {-d\ell(a)/d\eta}$, [K, K]; in the layer that the loss reads (usually the logits) it is the matrix of the locally
+    elastic stochastic differential equations.
 
-    Convention: a mean of ratios over the stepped samples (they are bounded); samples that are fitted exactly left out.
+    Convention: a mean of (bounded) ratios over the stepped samples; excludes samples without a loss gradient.
 
     Examples
     --------
@@ -73,9 +73,9 @@ def class_effect(update: UpdateResponse) -> Tensor:
     units=UNITS,
 )
 def intra_class_effect(update: UpdateResponse) -> Tensor:
-    r"""Intra-class effect α of a step: how strongly it moves other samples of its own class.
+    r"""Intra-class effect α: mean effect of a step on other samples of its class.
 
-    $\alpha = \operatorname{mean}_j E_{jj}$, [] (classes without samples left out), E the class_effect.
+    $\alpha = \operatorname{mean}_j E_{jj}$, [] (excluding classes without samples), E the class_effect.
 
     Examples
     --------
@@ -93,9 +93,9 @@ def intra_class_effect(update: UpdateResponse) -> Tensor:
     units=UNITS,
 )
 def inter_class_effect(update: UpdateResponse) -> Tensor:
-    r"""Inter-class effect β of a step: how strongly it moves samples of other classes, below 0 against its own way.
+    r"""Inter-class effect β: mean effect of a step on samples of other classes; negative against its direction.
 
-    $\beta = \operatorname{mean}_{j \ne k} E_{jk}$, [] (classes without samples left out), E the class_effect.
+    $\beta = \operatorname{mean}_{j \ne k} E_{jk}$, [] (excluding classes without samples), E the class_effect.
 
     Examples
     --------
@@ -114,13 +114,13 @@ def inter_class_effect(update: UpdateResponse) -> Tensor:
     units=UNITS,
 )
 def separation_rate(update: UpdateResponse) -> Tensor:
-    r"""Separation rate γ of the slower of the two directions in which the dynamics α, β part classes.
+    r"""Separation rate γ of classes in locally elastic dynamics with intra- and inter-class effects α and β.
 
-    $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$, []: the least eigenvalue of the K×K matrix of α on the
-    diagonal and β elsewhere. Classes become separable where it stays positive and falls more slowly than 1/t
-    (`elastic.analysis.separability`, with two cautions on how to read it).
+    $\gamma = \min\{\alpha - \beta,\ \alpha + (K-1)\beta\}$, []: the smaller eigenvalue of the K×K matrix with α
+    on the diagonal and β elsewhere. Classes become separable if it stays positive and decays more slowly than 1/t
+    (`elastic.analysis.separability`, which documents two caveats).
 
-    Convention: K is the number of the task's classes, those without samples among them.
+    Convention: K counts all classes of the task, also those without samples.
 
     Examples
     --------

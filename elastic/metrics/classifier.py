@@ -1,4 +1,4 @@
-"""The classifier's own geometry, where a linear module reads a layer."""
+"""Geometry of the classifier's weights, if the classifier is a linear module."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from elastic.metrics.rounding import norm
 def classifier_cosine(classifier_weights: Tensor) -> Tensor:
     """Cosine between the rows of the classifier, cos(w_j, w_k) = w_j·w_k / (‖w_j‖ ‖w_k‖) [K, K].
 
-    Each is -1/(K-1) on a simplex; 1 between minority classes whose classifiers have become one. NaN for a row of
-    zeros.
+    Every off-diagonal entry is -1/(K-1) for a simplex, and 1 between classes whose rows have merged (minority
+    collapse). NaN for a row of zeros.
 
-    Convention: the rows as they are, not centred; the diagonal is 1.
+    Convention: the rows are not centred; the diagonal is 1.
 
     >>> import torch
     >>> classifier_cosine(torch.tensor([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]])).add(0.0).tolist()

@@ -33,14 +33,14 @@ class DualityWeights:
 
 @metric(source="papyan2020prevalence", formula="tr(Σ_W Σ_B⁺)/K", bounds=(0.0, None), at_collapse=0.0)
 def nc1(statistics: ClassStatistics) -> Tensor:
-    """NC1, within-class variability against the spread of the class means.
+    """NC1: within-class variability relative to the spread of the class means.
 
     tr(Σ_W Σ_B⁺)/K with Σ_W = (1/N) Σ_i (h_i - μ_k)(h_i - μ_k)ᵀ and Σ_B = MᵀM/K, M the rows μ_k - μ_G. With
-    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ² over the directions that count (class_mean_rank is their number); NaN if the
-    class means coincide. A weak direction counts in full: within_between_ratio hardly sees it.
+    M = U S Vᵀ it is Σ_r vᵣᵀ Σ_W vᵣ / sᵣ² over the directions above the rank cut (class_mean_rank is their number); NaN
+    if the class means coincide. Weak directions have full weight here and hardly any in within_between_ratio.
 
-    Convention: samples weigh alike in Σ_W, classes weigh alike in Σ_B and in μ_G (the mean of class means);
-    divided by K. Other papers weigh classes by n_k, or leave the division out (see fuzziness).
+    Convention: samples are weighted equally in Σ_W, classes in Σ_B and in μ_G (the mean of the class means);
+    divided by K. Other papers weight classes by n_k, or do not divide by K (see fuzziness).
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> round(nc1(ClassStatistics.of(h, y)).item(), 12)  # Σ_W = 1/4, Σ_B = 1, K = 2
@@ -53,7 +53,7 @@ def nc1(statistics: ClassStatistics) -> Tensor:
     source="papyan2020prevalence", formula="std_k ‖μ_k-μ_G‖ / mean_k ‖μ_k-μ_G‖", bounds=(0.0, None), at_collapse=0.0
 )
 def nc2_equinorm(statistics: ClassStatistics) -> Tensor:
-    """NC2, how unequal the class means' distances from the global mean are.
+    """NC2: coefficient of variation of the class means' distances from the global mean.
 
     std_k ‖μ_k - μ_G‖ / mean_k ‖μ_k - μ_G‖; NaN if the class means coincide.
 
@@ -74,10 +74,10 @@ def nc2_equinorm(statistics: ClassStatistics) -> Tensor:
     at_collapse=0.0,
 )
 def nc2_equiangle(statistics: ClassStatistics) -> Tensor:
-    """NC2, how far the angles between class means are from those of a simplex.
+    """NC2: mean deviation of the cosines between class means from -1/(K-1), their value for a simplex.
 
-    Mean over pairs j ≠ k of |cos(μ_j - μ_G, μ_k - μ_G) + 1/(K-1)|, as -1/(K-1) is the cosine between any two
-    vertices of a simplex. Zero for two classes; NaN if a class mean lies on the global mean.
+    Mean over pairs j ≠ k of |cos(μ_j - μ_G, μ_k - μ_G) + 1/(K-1)|, where -1/(K-1) is the cosine between any
+    two vertices of a simplex. Zero for two classes; NaN if a class mean lies on the global mean.
 
     >>> h, y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]), torch.tensor([0, 1, 2, 3])
     >>> round(nc2_equiangle(ClassStatistics.of(h, y)).item(), 12)  # (|0+1/3| + |0+1/3| + |-1+1/3|)/3 = 4/9
@@ -93,9 +93,9 @@ def nc2_equiangle(statistics: ClassStatistics) -> Tensor:
     source="kothapalli2022review", formula="‖MMᵀ/‖MMᵀ‖_F - (I-11ᵀ/K)/√(K-1)‖_F", bounds=(0.0, 2**0.5), at_collapse=0.0
 )
 def nc2_etf_error(statistics: ClassStatistics) -> Tensor:
-    """NC2, distance of the class means' Gram matrix from that of a simplex equiangular tight frame.
+    """NC2: distance of the Gram matrix of the class means from that of a simplex equiangular tight frame.
 
-    ‖G/‖G‖_F - (I - 11ᵀ/K)/√(K-1)‖_F with G = MMᵀ [K, K], M the rows μ_k - μ_G; norms and angles in one number.
+    ‖G/‖G‖_F - (I - 11ᵀ/K)/√(K-1)‖_F with G = MMᵀ [K, K], M the rows μ_k - μ_G: combines norms and angles.
     NaN if the class means coincide.
 
     >>> h, y = torch.tensor([[-1.0], [0.0], [1.0]]), torch.tensor([0, 1, 2])
@@ -111,11 +111,11 @@ def nc2_etf_error(statistics: ClassStatistics) -> Tensor:
 
 @metric(source="papyan2020prevalence", formula="std_k ‖w_k‖ / mean_k ‖w_k‖", bounds=(0.0, None), at_collapse=0.0)
 def nc2_classifier_equinorm(classifier_weights: Tensor) -> Tensor:
-    """NC2, how unequal the norms of the classifier's rows w_k are.
+    """NC2: coefficient of variation of the norms of the classifier's rows w_k.
 
     std_k ‖w_k‖ / mean_k ‖w_k‖ of the weights [K, d].
 
-    Convention: sample standard deviation (divided by K-1); the rows as they are, not centred.
+    Convention: sample standard deviation (divided by K-1); the rows are not centred.
 
     >>> round(nc2_classifier_equinorm(torch.tensor([[3.0, 0.0], [0.0, 1.0], [2.0, 0.0]])).item(), 12)
     0.5
@@ -130,19 +130,19 @@ def nc2_classifier_equinorm(classifier_weights: Tensor) -> Tensor:
     at_collapse=0.0,
 )
 def nc3_duality(statistics: ClassStatistics, duality_weights: DualityWeights) -> Tensor:
-    """NC3, distance of the next weights from the class means, both of norm one.
+    """NC3: squared distance between the next weights and the centred class means, both normalised.
 
     Classifier W [K, d]: ‖W/‖W‖_F - M/‖M‖_F‖²_F, M the rows μ_k - μ_G. An inner layer's next W [d', d]:
     min over QᵀQ = I of ‖W/‖W‖_F - Q M/‖M‖_F‖²_F = 2 - 2‖W Mᵀ‖_* / (‖W‖_F ‖M‖_F), ‖·‖_* the sum of singular
     values (orthogonal Procrustes; W padded with rows of zeros where d' < K). NaN if W = 0 or M = 0.
 
-    Convention: M is centred, W is taken as it is (not centred). In inner layers rows of W belong to no class,
-    so the best isometry Q of the outputs is granted: the value is then at most 2, and below the classifier's.
+    Convention: M is centred, W is not. The rows of the weights of an inner layer do not correspond to classes, so
+    the distance is minimised over isometries Q of the outputs: it is at most 2, and below the classifier's.
 
     Raises
     ------
     DegenerateInput
-        If the weights do not take this layer's features, or a classifier has not K rows.
+        If the weights do not take this layer's features, or a classifier does not have K rows.
 
     >>> h, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
     >>> W = torch.tensor([[2.0], [-2.0]])  # the right directions for the wrong classes
@@ -180,12 +180,12 @@ def duality(M: Tensor, duality_weights: DualityWeights) -> Tensor:
     at_collapse=0.0,
 )
 def nc4_mismatch(nearest: Tensor, decisions: Tensor) -> Tensor:
-    """NC4, share of samples for which the nearest class mean and the network decide differently.
+    """NC4: share of samples for which the nearest class mean and the network decide differently.
 
     Mean over samples i of [argmin_k ‖h_i - μ_k‖ ≠ argmax_k z_ik], z the network's logits with their bias.
 
-    Convention: among equally near class means the first counts; on test data the class means are the training
-    split's wherever that was read.
+    Convention: ties go to the first of the nearest class means; on test data the class means are those of the train
+    split if it is probed.
 
     >>> nc4_mismatch(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])).item()
     0.25
@@ -197,7 +197,7 @@ def nc4_mismatch(nearest: Tensor, decisions: Tensor) -> Tensor:
 def class_mean_norm(statistics: ClassStatistics) -> Tensor:
     """Distance of each class mean from the global mean, ‖μ_k - μ_G‖ [K].
 
-    Convention: μ_G is the mean of the class means, whatever the numbers of samples.
+    Convention: μ_G is the mean of the class means, whatever the number of samples of each class.
 
     >>> h, y = torch.tensor([[-3.0], [1.0], [2.0]]), torch.tensor([0, 1, 2])
     >>> class_mean_norm(ClassStatistics.of(h, y)).tolist()
@@ -210,9 +210,9 @@ def class_mean_norm(statistics: ClassStatistics) -> Tensor:
     source="papyan2020prevalence", formula="cos(μ_j-μ_G, μ_k-μ_G)", bounds=(-1.0, 1.0), dims=("class", "other_class")
 )
 def class_cosine(statistics: ClassStatistics) -> Tensor:
-    """Cosine between class means about the global mean, cos(μ_j - μ_G, μ_k - μ_G) [K, K].
+    """Cosine between centred class means, cos(μ_j - μ_G, μ_k - μ_G) [K, K].
 
-    Each is -1/(K-1) on a simplex. NaN for a class whose mean lies on the global mean.
+    Every off-diagonal entry is -1/(K-1) for a simplex. NaN for a class whose mean lies on the global mean.
 
     Convention: μ_G is the mean of the class means; the diagonal is 1.
 

@@ -1,7 +1,8 @@
-"""Variants of NC1 to NC3 in other papers, as separate metrics.
+"""Variants of NC1 to NC3 from other papers, as separate metrics.
 
 Zhu et al. (zhu2021geometric) compare Gram matrices with that of a simplex where Papyan et al. (papyan2020prevalence)
-compare norms, angles and directions. On balanced data all agree on whether collapse is exact, not on how far it is.
+compare norms, angles and directions. On balanced data all agree on whether collapse is exact, but not on the
+distance from it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from elastic.metrics.rounding import norm, unit
     at_collapse=0.0,
 )
 def nc1_sample_weighted(statistics: ClassStatistics) -> Tensor:
-    """NC1 in which every sample weighs alike, between classes too.
+    """NC1 with equal weights for all samples, also in the between-class scatter.
 
     tr(Σ_W SS_B⁺)/K with SS_B = (1/N) Σ_k n_k (μ_k - x̄)(μ_k - x̄)ᵀ and x̄ the mean of all samples: the fuzziness of
     he2023law, divided by K as papyan2020prevalence divides NC1. With equal counts it is nc1; NaN if the class means
     coincide.
 
-    Convention: classes weigh by their samples in SS_B and in x̄; divided by K.
+    Convention: classes are weighted by n_k in SS_B and in x̄; divided by K.
 
     >>> h, y = torch.tensor([[-2.0], [0.0], [2.0], [4.0]]), torch.tensor([0, 1, 1, 1])
     >>> round(nc1_sample_weighted(ClassStatistics.of(h, y)).item(), 12)  # Σ_W = 2, x̄ = 1, SS_B = 3, K = 2: 2/3/2
@@ -45,12 +46,12 @@ def nc1_sample_weighted(statistics: ClassStatistics) -> Tensor:
     at_collapse=0.0,
 )
 def nc2_classifier_etf_error(classifier_weights: Tensor) -> Tensor:
-    """NC2 of the classifier, distance of its rows' Gram matrix from that of a simplex equiangular tight frame.
+    """NC2 of the classifier: distance of its rows' Gram matrix from that of a simplex equiangular tight frame.
 
-    ‖G/‖G‖_F - (I - 11ᵀ/K)/√(K-1)‖_F with G = WWᵀ [K, K]; norms and angles in one number, as nc2_etf_error of the class
+    ‖G/‖G‖_F - (I - 11ᵀ/K)/√(K-1)‖_F with G = WWᵀ [K, K]; combines norms and angles, as nc2_etf_error does for the class
     means. NaN if W = 0.
 
-    Convention: the rows as they are, not centred.
+    Convention: the rows are not centred.
 
     >>> nc2_classifier_etf_error(torch.tensor([[3.0], [-3.0]])).item()
     0.0
@@ -68,18 +69,18 @@ def nc2_classifier_etf_error(classifier_weights: Tensor) -> Tensor:
     at_collapse=0.0,
 )
 def nc3_simplex_error(statistics: ClassStatistics, classifier_weights: Tensor) -> Tensor:
-    """NC3 by the logits of the class means, their distance from a simplex.
+    """NC3: distance of the logits of the centred class means from a simplex.
 
     ‖Z/‖Z‖_F - (I - 11ᵀ/K)/√(K-1)‖_F with Z = WMᵀ [K, K], M the rows μ_k - μ_G: 0 where the centred class means have
-    the logits of a simplex, at most 2 (the opposite logits). Other than nc3_duality it does not see parts of W outside
+    the logits of a simplex, at most 2 (the opposite logits). Unlike nc3_duality it ignores the components of W outside
     the span of the class means. NaN if Z = 0.
 
-    Convention: M is centred about the mean of the class means, W is taken as it is.
+    Convention: M is centred about the mean of the class means, W is not centred.
 
     Raises
     ------
     DegenerateInput
-        If the weights do not take this layer's features, or have not K rows.
+        If the weights do not take this layer's features, or do not have K rows.
 
     >>> h, y = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1])
     >>> statistics = ClassStatistics.of(h, y)
@@ -103,13 +104,12 @@ def nc3_simplex_error(statistics: ClassStatistics, classifier_weights: Tensor) -
     at_collapse=0.0,
 )
 def centre_logit_norm(statistics: ClassStatistics, classifier_weights: Tensor, classifier_bias: Tensor) -> Tensor:
-    """Length of the logits of the global mean, which the bias cancels where the features are not centred.
+    """Norm of the logits of the global mean: 0 if the bias cancels the contribution of uncentred features.
 
-    ‖Wμ_G + b‖, b = 0 for a classifier without bias. Under weight decay a simplex has either μ_G = 0 or a bias that
-    makes up for it.
+    ‖Wμ_G + b‖, b = 0 for a classifier without bias. At a simplex under weight decay either μ_G = 0, or the bias
+    cancels Wμ_G.
 
-    Convention: μ_G is the mean of the class means; the logits as they are, not centred over classes, and not divided
-    by their size.
+    Convention: μ_G is the mean of the class means; the logits are not centred over classes, and not normalised.
 
     Raises
     ------

@@ -33,7 +33,8 @@ class MetricFacts:
     source
         Cite key in ``elastic/references.bib``.
     formula
-        The definition in one line.
+        The definition in one line. It identifies the metric in cubes of other releases
+        (`elastic.cube.renamed_variables`): change it only with the definition.
     units
         "1" if dimensionless.
     bounds

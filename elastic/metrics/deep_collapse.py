@@ -3,8 +3,8 @@ r"""Deep neural collapse of free features under several weight layers: orthogona
 Without biases and with balanced classes, squared error and Frobenius penalties, the global optimum of the extended
 unconstrained-features model (tirer2022extended) has, with one factor each, $M M^\top \propto I_K$ for the K×d class
 means M of every layer (H₁, H₂ = W₁H₁, …), $W W^\top \propto I_K$ for the last weights W, and each layer's weights are
-aligned with the class means that they take. With a bias the same holds about the global mean, where the frame is a
-simplex: that is `nc2_etf_error` and `nc3_duality`. All make sense in any network.
+aligned with the class means of their input. With a bias the same holds about the global mean, where the frame is a
+simplex: that is what `nc2_etf_error` and `nc3_duality` measure. All of these apply to any network.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from elastic.metrics.rounding import norm, unit
 
 @metric(source="tirer2022extended", formula="‖MMᵀ/‖MMᵀ‖_F - I/√K‖_F, M the rows μ_k", bounds=(0.0, 2**0.5))
 def orthogonal_frame_error(statistics: ClassStatistics) -> Tensor:
-    r"""Distance of the class means' Gram matrix, not centred, from a multiple of the identity.
+    r"""Distance of the Gram matrix of the uncentred class means from a multiple of the identity.
 
     ‖G/‖G‖_F - I/√K‖_F with G = MMᵀ [K, K], M the rows μ_k: 0 where the class means are orthogonal and equally long, at
     most √(2 - 2/√K) (all in one direction). A centred simplex is √(2 - 2√(1 - 1/K)) away from it. NaN if M = 0.
 
-    Convention: the class means as they are; nc2_etf_error is its like about the global mean.
+    Convention: the class means are not centred; nc2_etf_error is the counterpart for centred class means.
 
     >>> h, y = torch.tensor([[3.0, 0.0], [4.0, 0.0]]), torch.tensor([0, 1])  # one direction: √(2 - 2/√2)
     >>> round(orthogonal_frame_error(ClassStatistics.of(h, y)).item() ** 2, 12)
@@ -42,7 +42,7 @@ def classifier_frame_error(classifier_weights: Tensor) -> Tensor:
     ‖G/‖G‖_F - I/√K‖_F with G = WWᵀ, W [K, d]: 0 where the rows are orthogonal and equally long, √(2 - 2√(1 - 1/K))
     where they are a simplex. NaN if W = 0.
 
-    Convention: the rows as they are, not centred.
+    Convention: the rows are not centred.
 
     >>> W = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])  # a simplex of two: √(2 - 2√½)
     >>> round(classifier_frame_error(W).item() ** 2, 12)
@@ -57,19 +57,19 @@ def classifier_frame_error(classifier_weights: Tensor) -> Tensor:
     bounds=(0.0, 4.0),
 )
 def nc3_duality_uncentred(statistics: ClassStatistics, duality_weights: DualityWeights) -> Tensor:
-    r"""Distance of the next weights from the class means as they are, both of norm one.
+    r"""NC3 without centring: squared distance between the next weights and the class means, both normalised.
 
-    As nc3_duality, with the rows μ_k in the place of μ_k - μ_G: ‖W/‖W‖_F - M/‖M‖_F‖²_F for the classifier (0 where
+    As nc3_duality, with the rows μ_k instead of μ_k - μ_G: ‖W/‖W‖_F - M/‖M‖_F‖²_F for the classifier (0 where
     row k is a multiple of μ_k, the same for all), up to the best isometry of the outputs for inner layers. NaN if W or
     M is 0.
 
-    Convention: neither M nor W is centred: the theorem without biases. For inner layers rows of W belong to no class,
-    and the value is at most 2.
+    Convention: neither M nor W is centred, as in the theorem without biases. The rows of the weights of an inner layer
+    do not correspond to classes; its value is at most 2.
 
     Raises
     ------
     DegenerateInput
-        If the weights do not take this layer's features, or a classifier has not K rows.
+        If the weights do not take this layer's features, or a classifier does not have K rows.
 
     >>> h, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
     >>> W = torch.tensor([[0.0, 2.0], [2.0, 0.0]])  # each class mean's weights are the other's

@@ -1,7 +1,7 @@
 r"""Local elasticity: how a gradient step on a sample of one class moves the representations of another.
 
-The movement Δ(m;a) of an observed sample m of class k, per unit learning rate and along the step on a of class j
-that training takes (−∇ℓ), is read as an `UpdateResponse`; the metrics average it over each pair of classes.
+The movement Δ(m;a) of an observed sample m of class k, per unit learning rate and along the descent step
+−∇ℓ on a sample a of class j, is read as an `UpdateResponse`; the metrics average it over each pair of classes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["UpdateResponse", "example_update"]
 def response(update: UpdateResponse) -> Tensor:
     r"""Movement of the observed class's features under a step on the stepped class.
 
-    $R_{jk} = \operatorname{mean}_{a \in j,\, m \in k} \lVert \Delta(m;a) \rVert$, [K, K]; a sample is never its own
-    neighbour.
+    $R_{jk} = \operatorname{mean}_{a \in j,\, m \in k} \lVert \Delta(m;a) \rVert$, [K, K], over pairs of
+    different samples.
 
     Examples
     --------
-    One step on class 0 moves its neighbours by 3 and 5, and the one sample of class 1 by 1:
+    One step on class 0 moves two other samples of class 0 by 3 and 5, and the only sample of class 1 by 1:
 
     >>> response(example_update())[0].tolist()
     [4.0, 1.0]
@@ -68,12 +68,12 @@ def self_response(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def relative_similarity(update: UpdateResponse) -> Tensor:
-    r"""He and Su's relative similarity, per layer: response over self-response.
+    r"""Relative similarity of He and Su in each layer: response over self-response.
 
     $S_{jk} = R_{jk} / R_j$, [K, K].
 
-    Convention: a ratio of means over pairs, in which each stepped sample counts by how far it moves; He and Su's mean
-    of each pair's ratio is relative_similarity_per_sample.
+    Convention: a ratio of means over pairs, so that stepped samples are weighted by their own movement;
+    relative_similarity_per_sample is the mean of ratios of He and Su.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def relative_similarity(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def response_product(update: UpdateResponse) -> Tensor:
-    r"""Inner product of the observed sample's movement with the stepped one's own (numerator of kernel_similarity).
+    r"""Inner product of the movements of the observed and the stepped sample (numerator of kernel_similarity).
 
     $P_{jk} = \operatorname{mean}_{a \in j,\, m \in k} \langle \Delta(m;a), \Delta(a;a) \rangle$, [K, K].
 
@@ -131,9 +131,10 @@ def self_response_squared(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def kernel_similarity(update: UpdateResponse) -> Tensor:
-    r"""Signed similarity: does the observed class move with the stepped sample or against it.
+    r"""Signed similarity: the observed class's movement along the stepped sample's, over the latter's own.
 
-    $\kappa_{jk} = P_{jk} / P_j$, [K, K]; for a scalar output it is He and Su's K(x′,x)/K(x,x).
+    $\kappa_{jk} = P_{jk} / P_j$, [K, K]: positive if the observed class moves with the stepped sample, negative if
+    against it. For a scalar output it is K(x′,x)/K(x,x) of He and Su.
 
     Convention: a ratio of means over pairs, as relative_similarity.
 
@@ -152,14 +153,14 @@ def kernel_similarity(update: UpdateResponse) -> Tensor:
     bounds=(0.0, None),
 )
 def locality(update: UpdateResponse) -> Tensor:
-    r"""How much more a step moves its own class than the others: above 1, the layer is locally elastic.
+    r"""Relative similarity within classes over that between classes; above 1, the layer is locally elastic.
 
-    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [] (classes without samples left out): mean
-    diagonal over mean off-diagonal of the relative similarity S.
+    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [], S the relative similarity, without
+    classes that have no samples.
 
-    Convention: of relative_similarity rather than response, so that each stepped class counts alike. Biased upwards
-    where few samples are stepped and one of them moves most (locality_corrected); the samples that move most are less
-    local than others late in training (locality_per_sample counts all alike).
+    Convention: uses relative_similarity, not response, so that stepped classes are weighted equally. Biased upwards if
+    few samples are stepped and one of them dominates (locality_corrected reduces the bias). Late in training, samples
+    that move most are less local than others; locality_per_sample weights all samples equally.
 
     Examples
     --------
@@ -179,7 +180,9 @@ def locality(update: UpdateResponse) -> Tensor:
     dims=("stepped_class",),
 )
 def stepped_samples(update: UpdateResponse) -> Tensor:
-    """Number of stepped samples of each class, which a probe with a target precision chooses itself: Σ_a [a ∈ j], [K].
+    """Number of stepped samples of each class, Σ_a [a ∈ j], [K].
+
+    A probe with a target precision chooses it for each class and epoch.
 
     Examples
     --------
@@ -197,7 +200,7 @@ def stepped_samples(update: UpdateResponse) -> Tensor:
     dims=("observed_class",),
 )
 def observed_samples(update: UpdateResponse) -> Tensor:
-    """Number of observed samples of each class: Σ_m [m ∈ k], [K].
+    """Number of observed samples of each class, Σ_m [m ∈ k], [K].
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Standard errors and intervals of responses and relative similarities over draws of samples on the same network."""
+"""Standard errors and confidence intervals of responses and relative similarities over draws of samples."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ def _of_similarity(update: UpdateResponse) -> Interval:
 def response_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the response over draws of stepped and of observed samples.
 
-    $R (e^{V/2 + t \sqrt V} - 1) / 2$ with V the variance of log R by leaving out one stepped or one observed sample at
-    a time, averaged with that of all classes of the layer, and t the quantile of Student's t
-    (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two samples on a side. For light tails it is the usual
-    standard error (`response_stderr_clustered`).
+    $R (e^{V/2 + t \sqrt V} - 1) / 2$ with V the variance of log R from leaving out one stepped or one observed sample
+    at a time, averaged with that of all classes of the layer, and t the quantile of Student's t
+    (`elastic.metrics.jackknife`); [K, K], NaN with fewer than two stepped or observed samples. For light tails it
+    agrees with the usual standard error (`response_stderr_clustered`).
 
-    Convention: where one sample carries most of the response it is larger, so that ±2 of it cover the mean of all.
+    Convention: larger than usual if one sample makes up most of the response, so that ±2 standard errors cover the mean
+    over all samples.
 
     Examples
     --------
-    >>> response_stderr(example_update())[0].tolist()         # one stepped sample tells nothing of others
+    >>> response_stderr(example_update())[0].tolist()         # needs two stepped samples
     [nan, nan]
-    >>> response_stderr(example_pairs()).tolist()             # samples of a class are all alike
+    >>> response_stderr(example_pairs()).tolist()             # all samples of a class move alike
     [[0.0, 0.0], [0.0, 0.0]]
     """
     return _of_response(update).stderr(response(update))
@@ -63,10 +64,10 @@ def response_stderr(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def response_lower(update: UpdateResponse) -> Tensor:
-    r"""Lower end of the 95 % interval of the response over draws of samples.
+    r"""Lower end of the 95 % confidence interval of the response over draws of samples.
 
-    $R \exp(V/2 - t \sqrt V)$, [K, K]; V and t as of response_stderr. V/2 is the shift of a lognormal mean: the mean of
-    few skewed values lies below the mean of many.
+    $R \exp(V/2 - t \sqrt V)$, [K, K]; V and t as of response_stderr. The shift V/2 is that of a lognormal mean: the
+    mean of few skewed values tends to lie below the mean of many.
 
     Convention: never above the response.
 
@@ -87,7 +88,7 @@ def response_lower(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def response_upper(update: UpdateResponse) -> Tensor:
-    r"""Upper end of the 95 % interval of the response over draws of samples.
+    r"""Upper end of the 95 % confidence interval of the response over draws of samples.
 
     $R \exp(V/2 + t \sqrt V)$, [K, K]; see response_lower.
 
@@ -109,8 +110,8 @@ def response_upper(update: UpdateResponse) -> Tensor:
 def relative_similarity_stderr(update: UpdateResponse) -> Tensor:
     r"""Standard error of the relative similarity over draws of stepped and of observed samples.
 
-    $S (e^{V/2 + t \sqrt V} - 1) / 2$, [K, K]; V as of response_stderr, where leaving out a stepped sample changes
-    response and self-response together.
+    $S (e^{V/2 + t \sqrt V} - 1) / 2$, [K, K]; V as in response_stderr; leaving out a stepped sample changes both
+    response and self-response.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def relative_similarity_stderr(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def relative_similarity_lower(update: UpdateResponse) -> Tensor:
-    r"""Lower end of the 95 % interval of the relative similarity over draws of samples.
+    r"""Lower end of the 95 % confidence interval of the relative similarity over draws of samples.
 
     $S \exp(V/2 - t \sqrt V)$, [K, K].
 
@@ -150,7 +151,7 @@ def relative_similarity_lower(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def relative_similarity_upper(update: UpdateResponse) -> Tensor:
-    r"""Upper end of the 95 % interval of the relative similarity over draws of samples.
+    r"""Upper end of the 95 % confidence interval of the relative similarity over draws of samples.
 
     $S \exp(V/2 + t \sqrt V)$, [K, K].
 
@@ -171,14 +172,14 @@ def relative_similarity_upper(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def response_stderr_clustered(update: UpdateResponse) -> Tensor:
-    r"""Standard error of the response from the sample variance of its own classes, clustered on both sides.
+    r"""Standard error of the response from sample variances, clustered by stepped and by observed sample.
 
-    The n_j·n_k pairs are not independent: pairs that share a sample move together. With residuals e of the pairs,
+    The n_j·n_k pairs are not independent: those that share a sample are correlated. With residuals e of the pairs,
     $V = c_j\sum_a(\sum_m e_{am})^2 + c_k\sum_m(\sum_a e_{am})^2 - c_{jk}\sum_{am}e_{am}^2$, each over the squared
-    number of pairs and with c = n/(n−1) clusters; [K, K], NaN with fewer than two samples on a side.
+    number of pairs and with c = n/(n−1) clusters; [K, K], NaN with fewer than two stepped or observed samples.
 
-    Convention: the pair term is dropped where the difference would be below the larger of the two clustered ones. Too
-    small where one sample carries most of the response: ±2 of it then cover in half of all cases.
+    Convention: at least the larger of the two clustered terms. Too small if one sample makes up most of the response:
+    ±2 standard errors then cover the mean in only half of the cases (see response_stderr).
 
     Examples
     --------
@@ -207,10 +208,10 @@ def response_stderr_clustered(update: UpdateResponse) -> Tensor:
     dims=("stepped_class",),
 )
 def effective_samples(update: UpdateResponse) -> Tensor:
-    r"""Number of equally moving stepped samples of a class whose mean would vary as much: 1 where one moves alone.
+    r"""Effective number of stepped samples of each class: 1 if a single sample makes up its self-response.
 
     $(\sum_{a \in j} \lVert \Delta(a;a) \rVert)^2 / \sum_{a \in j} \lVert \Delta(a;a) \rVert^2$, [K], between 1 and the
-    number of stepped samples.
+    number of stepped samples: that many samples of equal movement have a mean of the same relative variance.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""He and Su's averages: means of ratios per stepped sample, whereas `relative_similarity` is a ratio of means."""
+"""Averages as in the paper of He and Su: means of ratios, whereas `relative_similarity` is a ratio of means."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["example_pairs"]
     dims=PAIR_OF_CLASSES,
 )
 def relative_similarity_per_sample(update: UpdateResponse) -> Tensor:
-    r"""He and Su's relative similarity, averaged as they do: the mean of each pair's own ratio.
+    r"""Relative similarity averaged as in the paper of He and Su: mean over pairs of each pair's ratio.
 
-    $\operatorname{mean}_{a \in j,\, m \in k} \lVert \Delta(m;a) \rVert / \lVert \Delta(a;a) \rVert$, [K, K]. Every
-    stepped sample counts alike, where in relative_similarity each counts by how far it moves: late in training the few
-    samples that are not yet fitted.
+    $\operatorname{mean}_{a \in j,\, m \in k} \lVert \Delta(m;a) \rVert / \lVert \Delta(a;a) \rVert$, [K, K]. All
+    stepped samples have equal weight. In relative_similarity they are weighted by their own movement, so that late in
+    training the few samples that are not yet fitted dominate.
 
-    Convention: a stepped sample that does not move at all has no ratio and is left out.
+    Convention: excludes stepped samples that do not move, whose ratios are undefined.
 
     Examples
     --------
@@ -45,10 +45,11 @@ def relative_similarity_per_sample(update: UpdateResponse) -> Tensor:
     bounds=(0.0, None),
 )
 def locality_per_sample(update: UpdateResponse) -> Tensor:
-    r"""Locality in which every stepped sample counts alike, as He and Su average.
+    r"""Locality with equal weights for all stepped samples, averaged as in the paper of He and Su.
 
-    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [], with S the relative similarity per
-    sample. Its draws vary less than those of locality, and it has no bias that depends on how many samples are stepped.
+    $\operatorname{mean}_j S_{jj} / \operatorname{mean}_{j \ne k} S_{jk}$, [], with S = relative_similarity_per_sample.
+    It varies less between draws of samples than locality, and has no bias that depends on the number of stepped
+    samples.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Verification of an elasticity probe: the engine that computed it, and its error against real steps."""
+"""Verification of an elasticity probe: the selected engine, and its error against real steps."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ENGINE_CODES = {"none": 0, "structured": 1, "autodiff": 2}
     bounds=(0.0, None),
 )
 def probe_error(probe_check: Tensor) -> Tensor:
-    r"""Relative error of the movements of a few pairs of samples against real steps taken in float64.
+    r"""Largest relative error of the movements of a few pairs of samples against real float64 steps.
 
     $\max \lVert \Delta(m;a) - \Delta_{\text{ref}}(m;a) \rVert / (\lVert \Delta_{\text{ref}}(m;a) \rVert + \lVert
-    \Delta_{\text{ref}}(a;a) \rVert / 100)$ and the same of the stepped samples' own movements, []; the pairs are drawn
-    anew at every epoch. Δ_ref is read off forward passes before and after a step of the parameters.
+    \Delta_{\text{ref}}(a;a) \rVert / 100)$ and the same for the stepped samples' own movements, []; every epoch
+    draws new pairs. Δ_ref is the difference of forward passes before and after a real step of the parameters.
 
-    Convention: NaN where a movement has no derivative (a kink within the step) or drowns in rounding.
+    Convention: NaN if a movement is not differentiable (a kink within the step) or below the rounding errors.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def probe_error(probe_check: Tensor) -> Tensor:
 def probe_engine(engine_code: Tensor) -> Tensor:
     """Engine that computed the movements: 0 = none agreed with real steps, 1 = structured, 2 = autodiff.
 
-    Convention: where no engine agrees with real steps the other variables of the group are NaN at that epoch.
+    Convention: if no engine agrees with real steps, the other variables of the group are NaN at that epoch.
 
     Examples
     --------

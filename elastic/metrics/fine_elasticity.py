@@ -1,9 +1,10 @@
-r"""Whether local elasticity separates fine classes that a network is trained on as one super-class (he2020local).
+r"""Separation by local elasticity of fine classes that a network is trained on as one super-class (he2020local).
 
 He and Su train a network on super-classes, take a step on each sample of one, and cluster its samples by how far the
 steps move them. Here the stepped samples of a super-class are also its observed ones, which gives a square similarity
-matrix S (rows: stepped), with S_aa the similarity of a sample to itself. (Two disjoint draws, as in all other measures
-of elasticity, would only give similarities to landmarks.) Features of the same samples are clustered for comparison.
+matrix S (rows: stepped), with S_aa the similarity of a sample to itself. (Disjoint draws, as for all other metrics of
+elasticity, would not compare the same samples with each other.) Features of the same samples are clustered for
+comparison.
 
 The assignment of clusters to classes with the most correct samples is used. For two fine classes with n samples in
 total, random clusters reach ½ + 1/√(2πn) on average: 0.54 at n = 128.
@@ -31,10 +32,10 @@ __all__ = ["example_fine_update"]
     dims=OF_A_SUPERCLASS,
 )
 def fine_locality(fine_updates: OfEach[UpdateResponse]) -> Tensor:
-    r"""How much more a step moves samples of its own fine class than others of the same super-class.
+    r"""Locality of the fine classes of a super-class: relative similarity within over that between them.
 
     $\operatorname{mean}_f S_{ff} / \operatorname{mean}_{f \ne g} S_{fg}$, [K], S the relative_similarity between the
-    fine classes of a super-class; above 1, the layer is locally elastic for classes that it is not trained on.
+    fine classes of a super-class; above 1, the layer is locally elastic for classes that the network is not trained on.
 
     Convention: as locality; NaN for a super-class of one fine class.
 
@@ -52,13 +53,13 @@ def fine_locality(fine_updates: OfEach[UpdateResponse]) -> Tensor:
     dims=OF_A_SUPERCLASS,
 )
 def relative_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
-    r"""Share of a super-class's samples that clusters by relative similarity put into their fine class.
+    r"""Accuracy of kernel k-means on relative similarities for the fine classes of a super-class.
 
     Kernel k-means on $(S + S^\top)/2$, $S_{am} = \lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert$, with as many
-    clusters as there are fine classes, under the best naming, [K].
+    clusters as there are fine classes, under the best assignment of clusters to classes, [K].
 
-    Convention: a sample with itself counts as 1; samples that their own step does not move are left out; NaN for a
-    super-class of one fine class. Chance is above one in the number of fine classes (two: ½ + 1/√(2πn), n samples).
+    Convention: the similarity of a sample to itself is 1; excludes samples that their own step does not move; NaN for a
+    super-class of one fine class. Chance level exceeds 1/F for F fine classes (F = 2: ½ + 1/√(2πn), n samples).
 
     >>> relative_fine_clustering_accuracy([example_fine_update(), None]).tolist()
     [1.0, nan]
@@ -74,12 +75,12 @@ def relative_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> T
     dims=OF_A_SUPERCLASS,
 )
 def kernel_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
-    r"""Share of a super-class's samples that clusters by kernelised similarity put into their fine class.
+    r"""Accuracy of kernel k-means on kernelised similarities for the fine classes of a super-class.
 
     Kernel k-means on $(E + E^\top)/2$, $E_{am} = \langle\Delta(m;a), \Delta(a;a)\rangle / (-d\ell(a)/d\eta)$ as in
-    kernel_neighbour_accuracy, with as many clusters as there are fine classes, under the best naming, [K].
+    kernel_neighbour_accuracy, with as many clusters as there are fine classes, under the best assignment, [K].
 
-    Convention: samples whose loss has no slope left are left out, all else as relative_fine_clustering_accuracy.
+    Convention: excludes samples without a loss gradient; otherwise as relative_fine_clustering_accuracy.
 
     >>> kernel_fine_clustering_accuracy([example_fine_update(), None]).tolist()
     [1.0, nan]
@@ -95,10 +96,10 @@ def kernel_fine_clustering_accuracy(fine_updates: OfEach[UpdateResponse]) -> Ten
     dims=OF_A_SUPERCLASS,
 )
 def relative_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
-    r"""Share of a super-class's samples whose nearest other, by relative similarity, is of their own fine class.
+    r"""Share of a super-class's samples whose nearest other by relative similarity has the same fine class.
 
     $\operatorname{mean}_m [\, f(\operatorname{argmax}_{a \ne m} \lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert) =
-    f(m)\,]$, [K], f(m) the fine class of m; about one in the number of fine classes by chance.
+    f(m)\,]$, [K], f(m) the fine class of m; chance level is about 1/F for F fine classes.
 
     Convention: as relative_neighbour_accuracy; NaN for a super-class of one fine class.
 
@@ -116,10 +117,10 @@ def relative_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Te
     dims=OF_A_SUPERCLASS,
 )
 def kernel_fine_neighbour_accuracy(fine_updates: OfEach[UpdateResponse]) -> Tensor:
-    r"""Share of a super-class's samples whose nearest other, by kernelised similarity, is of their own fine class.
+    r"""Share of a super-class's samples whose nearest other by kernelised similarity has the same fine class.
 
     $\operatorname{mean}_m [\, f(\operatorname{argmax}_{a \ne m} \langle\Delta(m;a), \Delta(a;a)\rangle /
-    (-d\ell(a)/d\eta)) = f(m)\,]$, [K], f(m) the fine class of m; about one in the number of fine classes by chance.
+    (-d\ell(a)/d\eta)) = f(m)\,]$, [K], f(m) the fine class of m; chance level is about 1/F for F fine classes.
 
     Convention: as kernel_neighbour_accuracy; NaN for a super-class of one fine class.
 

@@ -30,10 +30,10 @@ __all__ = ["example_fine_features"]
     dims=OF_A_SUPERCLASS,
 )
 def feature_fine_clustering_accuracy(fine_features: OfEach[FineFeatures]) -> Tensor:
-    r"""Share of a super-class's samples that k-means on this layer's features puts into their fine class.
+    r"""Accuracy of k-means on this layer's features for the fine classes of a super-class.
 
-    k-means of the features h = h(m), the samples being those of relative_fine_clustering_accuracy, under the best
-    naming, [K]. High in a layer that has collapsed: the little that is left of the variability is not noise.
+    k-means of the features h = h(m) of the samples of relative_fine_clustering_accuracy, under the best assignment of
+    clusters to classes, [K]. It may stay high in a collapsed layer, if the remaining variability is not noise.
 
     Convention: as relative_fine_clustering_accuracy.
 
@@ -51,10 +51,10 @@ def feature_fine_clustering_accuracy(fine_features: OfEach[FineFeatures]) -> Ten
     dims=OF_A_SUPERCLASS,
 )
 def feature_fine_neighbour_accuracy(fine_features: OfEach[FineFeatures]) -> Tensor:
-    r"""Share of a super-class's samples whose nearest other, by this layer's features, is of their own fine class.
+    r"""Share of a super-class's samples whose nearest other in this layer's features has the same fine class.
 
     $\operatorname{mean}_m [\, f(\operatorname{argmin}_{a \ne m} \lVert h(a) - h(m)\rVert) = f(m)\,]$, [K], f(m) the
-    fine class of m; about one in the number of fine classes by chance.
+    fine class of m; chance level is about 1/F for F fine classes.
 
     Convention: as relative_fine_neighbour_accuracy.
 
@@ -73,10 +73,10 @@ def feature_fine_neighbour_accuracy(fine_features: OfEach[FineFeatures]) -> Tens
     layerless=True,
 )
 def input_fine_clustering_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
-    """Share of a super-class's samples that k-means on the inputs puts into their fine class.
+    """Accuracy of k-means on the inputs for the fine classes of a super-class.
 
-    k-means of the inputs x = x(m), as feature_fine_clustering_accuracy of the features, [K]: what no network is needed
-    for.
+    k-means of the inputs x = x(m), as feature_fine_clustering_accuracy of the features, [K]: a baseline without
+    network.
 
     Convention: as relative_fine_clustering_accuracy.
 
@@ -95,7 +95,7 @@ def input_fine_clustering_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
     layerless=True,
 )
 def input_fine_neighbour_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
-    r"""Share of a super-class's samples whose nearest other, by the inputs, is of their own fine class.
+    r"""Share of a super-class's samples whose nearest other in the inputs has the same fine class.
 
     $\operatorname{mean}_m [\, f(\operatorname{argmin}_{a \ne m} \lVert x(a) - x(m)\rVert) = f(m)\,]$, [K].
 
@@ -115,13 +115,13 @@ def input_fine_neighbour_accuracy(fine_inputs: OfEach[FineFeatures]) -> Tensor:
     dims=OF_A_SUPERCLASS,
 )
 def fine_variance_share(fine_features: OfEach[FineFeatures]) -> Tensor:
-    r"""Share of a super-class's variance in this layer that lies between its fine classes.
+    r"""Share of a super-class's variance in this layer that is between its fine classes.
 
     $1 - \sum_m \lVert h(m) - \mu_{f(m)}\rVert^2 / \sum_m \lVert h(m) - \mu\rVert^2$, [K], μ_f the mean of fine class
-    f and μ that of the super-class: 0 if their means coincide, 1 if each has collapsed by itself.
+    f and μ that of the super-class: 0 if their means coincide, 1 if every fine class has collapsed.
 
-    Convention: of the stepped samples; by chance (F−1)/(n−1) with F fine classes and n samples; NaN for a super-class
-    of one fine class or without variance.
+    Convention: over the stepped samples; chance level is (F−1)/(n−1) for F fine classes and n samples; NaN for a
+    super-class of one fine class or without variance.
 
     >>> round(fine_variance_share([example_fine_features(), None])[0].item(), 4)        # 1 − (½ + ½)/26
     0.9615

@@ -25,12 +25,12 @@ GROUP = "fine_classes"
     dims=("shots",),
 )
 def fine_few_shot_accuracy(fine_transfer: Sequence[TransferFeatures]) -> Tensor:
-    """Accuracy of nearest means of s samples of each fine class, among those of one super-class, on test samples.
+    """Few-shot accuracy for the fine classes of a super-class, on test samples.
 
     Mean over super-classes of the mean over episodes and test samples m of [argmin_f ‖h_m − μ̂_f‖ = y_m], μ̂_f the mean
-    of s random train samples; [S], one number for each s.
+    of s random train samples of fine class f; [S], one value for each s.
 
-    Convention: only super-classes of two fine classes or more; chance is one over the number of their fine classes.
+    Convention: over super-classes of two or more fine classes; chance level is 1/F for F fine classes.
 
     >>> fine_few_shot_accuracy([example_transfer()]).tolist()
     [0.75]
@@ -45,12 +45,12 @@ def fine_few_shot_accuracy(fine_transfer: Sequence[TransferFeatures]) -> Tensor:
     bounds=(0.0, 1.0),
 )
 def fine_linear_probe_accuracy(fine_transfer: Sequence[TransferFeatures]) -> Tensor:
-    """Accuracy of a linear probe for the fine classes of one super-class, fitted to train samples, on test samples.
+    """Accuracy of a linear probe for the fine classes of a super-class, fitted to train and scored on test samples.
 
     Mean over super-classes of the mean over test samples m of [argmax_f (W h_m + b)_f = y_m]; W and b minimise the mean
     cross-entropy on train samples plus (λ/2)‖W‖², features scaled to a mean squared norm of 1.
 
-    Convention: only super-classes of two fine classes or more; chance is one over the number of their fine classes.
+    Convention: over super-classes of two or more fine classes; chance level is 1/F for F fine classes.
 
     >>> fine_linear_probe_accuracy([example_transfer()]).item()
     1.0
@@ -65,10 +65,10 @@ def fine_linear_probe_accuracy(fine_transfer: Sequence[TransferFeatures]) -> Ten
     bounds=(0.0, None),
 )
 def fine_cdnv_mean(fine_statistics: Sequence[ClassStatistics]) -> Tensor:
-    """Class-distance normalised variance of pairs of fine classes of one super-class, on test samples.
+    """Class-distance normalised variance of the fine classes of a super-class, mean over pairs, on test samples.
 
     Mean over super-classes of the mean over f ≠ g of V_fg = (v_f + v_g) / (2‖μ_f - μ_g‖²): it grows as super-classes
-    collapse and their fine classes become one.
+    collapse and their fine classes merge.
 
     >>> h, y = torch.tensor([[-1.0], [1.0], [2.0], [2.0]]), torch.tensor([0, 0, 1, 1])
     >>> fine_cdnv_mean([ClassStatistics.of(h, y)]).item()

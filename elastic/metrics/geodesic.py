@@ -22,18 +22,18 @@ LEAST_PAIRS = 3
     dims=("stepped_class",),
 )
 def geodesic_correlation(update: UpdateResponse, geodesic_distances: Tensor) -> Tensor:
-    r"""Correlation of relative similarity with geodesic distance, within each class, near −1 in an elastic network.
+    r"""Correlation of relative similarity with geodesic distance in each class; near −1 if locally elastic.
 
     Pearson's r over the pairs a ≠ m of class j of $\lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert$ and the distance
     of a and m along the data's curve, [K]: r = Σ(s−s̄)(d−d̄) / √(Σ(s−s̄)² Σ(d−d̄)²). NaN with fewer than three pairs,
-    or where one of the two is the same for all.
+    or if either is constant.
 
-    Convention: the similarity of each pair, not of class means; a sample is not its own neighbour (the authors count
-    it, at similarity 1 and distance 0). Only where the data have a geodesic coordinate (data set torus).
+    Convention: over pairs of different samples (the authors include each sample with itself, at similarity 1 and
+    distance 0). Measured only on data with a geodesic coordinate (data set torus).
 
     Examples
     --------
-    Neighbours at 1 and 3 are moved by 5 and 3; a third pair is of another class:
+    Samples at distances 1 and 3 are moved by 5 and 3; the third is of another class:
 
     >>> distances = torch.tensor([[3.0, 1.0, 2.0]], dtype=torch.float64)
     >>> geodesic_correlation(example_update(), distances).tolist()            # two pairs always lie on a line

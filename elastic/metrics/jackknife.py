@@ -1,19 +1,19 @@
 r"""Standard errors of means over pairs of samples whose movements have heavy tails: a jackknife on the log scale.
 
 Late in training one sample of eight may carry most of the movement of its class. The sample variance of eight such
-movements is mostly too small, and most so where the mean is too small as well, so that ±2 standard errors miss the mean
-of many draws in up to half of the cases. Three things are done about it:
+movements is usually too small, most of all when the mean is too small as well, so that ±2 standard errors miss the mean
+of many draws in up to half of the cases. Three corrections are made:
 
 - *Log scale.* The variance is that of the logarithm, found by leaving out each stepped and each observed sample in
   turn: $V = \frac{n-1}{n} \sum_i (l_i - \bar l)^2$ with $l_i$ the logarithm without sample i, by stepped and by
-  observed samples, less the part of single pairs, which both contain (two-way clustering).
+  observed samples, minus the contribution of single pairs, which both contain (two-way clustering).
 - *Moderation.* Classes of one layer have similar tails. Each class's variance times its number of samples is averaged
   with that of all classes, weighted with n − 1 and with the degrees of freedom of the other classes, `PRIOR` at most.
 - *Skewness.* The mean of few skewed values lies below the mean of many: as for a lognormal mean, the interval is
   shifted by V/2, $R \exp(V/2 \pm t \sqrt V)$, t the quantile of Student's t.
 
-A standard error in this module is half the way from R to the upper end of its interval: for light tails the usual one,
-and otherwise such that ±2 of it contain the interval.
+A standard error in this module is half the distance from R to the upper end of its interval. For light tails it agrees
+with the usual one; otherwise R ± 2 standard errors contain the interval.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from torch import Tensor
 
 from elastic.metrics.update import UpdateResponse, not_zero, once
 
-#: Degrees of freedom that the variance of all classes counts for, at most, beside those of one class.
+#: Largest number of degrees of freedom of the variance pooled over classes, relative to those of one class.
 PRIOR = 30
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What an estimate is known to.
+    """Confidence interval of an estimate on the log scale.
 
     Attributes
     ----------
     variance
-        Of the logarithm.
+        Variance of the logarithm of the estimate.
     reach
         t·√variance: half the length of the interval of the logarithm.
     """
@@ -47,7 +47,7 @@ class Interval:
     reach: Tensor
 
     def stderr(self, estimate: Tensor) -> Tensor:
-        """Return half the way from the estimate to its upper end, which is the farther one."""
+        """Return half the distance from the estimate to the upper end, which is the farther one."""
         return estimate * torch.expm1(self.variance / 2 + self.reach) / 2
 
     def lower(self, estimate: Tensor) -> Tensor:
@@ -61,12 +61,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Means over the pairs of two classes, whole and without one sample.
+    """Means over the pairs of two classes: of all samples, and without one of them.
 
     Attributes
     ----------
     whole
-        [K, K].
+        [K, K] of all samples.
     stepped
         [J, K] without a stepped sample of its class.
     observed
@@ -80,7 +80,7 @@ class LeftOut:
 
 @once
 def responses(update: UpdateResponse) -> LeftOut:
-    """Return responses, whole and without each sample; NaN where no pair is left.
+    """Return the responses of all samples and without each of them; NaN where no pair remains.
 
     >>> from elastic.metrics.update import example_update
     >>> found = responses(example_update())                  # movements 3 and 5 of class 0, 1 of class 1
@@ -103,7 +103,7 @@ def responses(update: UpdateResponse) -> LeftOut:
 
 @once
 def similarities(update: UpdateResponse) -> LeftOut:
-    """Return relative similarities, whole and without each sample."""
+    """Return the relative similarities of all samples and without each of them."""
     rows, found = update.members(update.stepped), responses(update)
     count, total = rows.sum(0), rows.T @ update.own_norms
     own = total / not_zero(count)
@@ -116,21 +116,22 @@ def similarities(update: UpdateResponse) -> LeftOut:
 
 
 def interval_of(update: UpdateResponse, means: LeftOut, own: Tensor | None = None) -> Interval:
-    """Return the interval of each pair of classes, [K, K]: NaN with fewer than two samples of a class on a side.
+    """Return the interval of each pair of classes [K, K]; NaN with fewer than two stepped or observed samples.
 
     Parameters
     ----------
     update
-        The samples.
+        Movements of the samples.
     means
-        Of `responses` or `similarities`.
+        The result of `responses` or `similarities`.
     own
-        [J] relative excess of each stepped sample in what the response is divided by; None: it is not divided.
+        [J] relative deviation of each stepped sample's own movement from the mean that responses are divided by; None
+        if they are not divided.
 
     Examples
     --------
-    Two stepped samples that move everything alike, and two observed ones that move by 1 and 3: leaving out one changes
-    the mean of 2 to 3 or 1, V = (log 3)²/4.
+    Two equal steps, and two observed samples that move by 1 and 3: leaving out one of these changes the mean from 2 to
+    3 or 1, and V = (log 3)²/4.
 
     >>> ones = torch.ones(2, 2, dtype=torch.float64)
     >>> moved = torch.tensor([[1.0, 3.0], [1.0, 3.0]], dtype=torch.float64)
@@ -157,10 +158,10 @@ def interval_of(update: UpdateResponse, means: LeftOut, own: Tensor | None = Non
 
 
 def _variance(ratios: Tensor, labels: Tensor, count: Tensor) -> Tensor:
-    """Return the jackknife variance [K, …] of logarithms, of ratios [n, …] without each sample to the whole.
+    """Return the jackknife variance [K, …] of logarithms of ratios [n, …]: means without each sample over that of all.
 
-    A sample that carries all but a rounding error of its class has no finite logarithm without it: a ratio counts for
-    1/n² at least, n samples of its class.
+    If one sample makes up all of its class but a rounding error, the logarithm without it is not finite: ratios are at
+    least 1/n², for n samples of the class.
     """
     least = count[labels].square().reciprocal().reshape(-1, *[1] * (ratios.ndim - 1))
     logs = torch.maximum(ratios, least).log().nan_to_num(nan=0.0)
@@ -171,7 +172,7 @@ def _variance(ratios: Tensor, labels: Tensor, count: Tensor) -> Tensor:
 
 
 def _moderated(variance: Tensor, count: Tensor, known: Tensor) -> Tensor:
-    """Return variances [K, K] averaged with that of all classes; ``count`` samples of each on the side in question."""
+    """Return variances [K, K] averaged with that of all classes; ``count`` is the number of samples of each class."""
     freedom = ((count - 1).clamp(min=0) * known).expand(variance.shape)
     each = variance * count
     whole = (freedom * each).sum() / freedom.sum().clamp(min=1)
@@ -180,7 +181,7 @@ def _moderated(variance: Tensor, count: Tensor, known: Tensor) -> Tensor:
 
 
 def _of_pairs(update: UpdateResponse, rows: Tensor, columns: Tensor, own: Tensor | None) -> Tensor:
-    """Return the variance [K, K] of the mean if all pairs were independent, relative to the squared mean."""
+    """Return the variance [K, K] that the mean would have for independent pairs, relative to the squared mean."""
     counted = update.counted.double()
     pairs = rows.T @ counted @ columns
     mean = rows @ (update.over_pairs(update.norms).nan_to_num() @ columns.T)
@@ -191,7 +192,7 @@ def _of_pairs(update: UpdateResponse, rows: Tensor, columns: Tensor, own: Tensor
 
 
 def quantile(freedom: Tensor) -> Tensor:
-    """Return the quantile of Student's t that a two-sided interval of 95 % reaches.
+    """Return the quantile of Student's t for a two-sided interval of 95 %.
 
     >>> quantile(torch.tensor([1.0, 30.0])).numpy().round(2).tolist()
     [12.71, 2.04]

@@ -1,7 +1,7 @@
-r"""Han, Papyan and Donoho's decomposition of the squared loss, for runs trained with that loss.
+r"""Decomposition of the squared loss by Han, Papyan and Donoho, for runs trained with that loss.
 
-The loss is L(W, b) = ½ mean_i ‖W h_i + b - e_y(i)‖² + (λ/2) ‖[W, b]‖²_F. With features extended by a last entry
-1 (h̃, and the bias as last column of W) and W_LS its minimiser for the features as they are,
+The loss is L(W, b) = ½ mean_i ‖W h_i + b - e_y(i)‖² + (λ/2) ‖[W, b]‖²_F. Features h̃ have an additional last
+entry 1, so that the bias is the last column of W. With W_LS the minimiser of the loss for fixed features,
 
     L = L_LS + L_⊥            L_LS = L(W_LS),  L_⊥ = ½ tr (W - W_LS)(Σ_T̃ + λI)(W - W_LS)ᵀ
     L_LS = L_NC1 + L_NC2/3    L_NC1 = ½ tr W_LS(Σ_W + λI)W_LSᵀ,  L_NC2/3 = ½ Σ_k (n_k/N) ‖W_LS μ̃_k - e_k‖²
@@ -49,12 +49,12 @@ def read_least_squares(
 ) -> LeastSquares:
     """Decompose the squared loss of the last layer's classifier.
 
-    Classes weigh by their samples, as they do in the loss; the bias is penalised like the weights.
+    Classes are weighted by their numbers of samples, as in the loss; the bias is penalised like the weights.
 
     Parameters
     ----------
     features
-        [N, …] features that the classifier takes.
+        [N, …] input features of the classifier.
     labels
         [N] int64 in 0..K-1.
     classes
@@ -62,10 +62,10 @@ def read_least_squares(
     weights
         [K, d].
     bias
-        [K], or None for a classifier without.
+        [K], or None for a classifier without bias.
     ridge
-        λ ≥ 0 of the loss ½ mean ‖Wh + b - e_y‖² + (λ/2) ‖[W, b]‖²_F. At 0 the least-squares solution of least
-        norm is taken.
+        λ ≥ 0 of the loss ½ mean ‖Wh + b - e_y‖² + (λ/2) ‖[W, b]‖²_F. For λ = 0, W_LS is the
+        least-squares solution of minimal norm.
 
     Raises
     ------
@@ -107,11 +107,11 @@ def read_least_squares(
 
 @metric(source="han2022neural", formula="L_LS = min_W L(W)", bounds=(0.0, None), layerless=True)
 def mse_least_squares(least_squares: LeastSquares) -> Tensor:
-    """Squared loss of the best classifier for the features as they are.
+    """Squared loss of the optimal linear classifier for the current features.
 
     L_LS = min_{W,b} ½ mean_i ‖W h_i + b - e_y(i)‖² + (λ/2) ‖[W, b]‖²_F.
 
-    Convention: classes weigh by their samples, as in the loss; the bias is penalised like the weights.
+    Convention: classes are weighted by n_k, as in the loss; the bias is penalised like the weights.
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> parts = read_least_squares(h, y, 2, torch.zeros(2, 1), None, 0.0)  # W_LS = (-2/5, 2/5)
@@ -123,11 +123,11 @@ def mse_least_squares(least_squares: LeastSquares) -> Tensor:
 
 @metric(source="han2022neural", formula="L_⊥ = ½ tr (W-W_LS)(Σ_T̃+λI)(W-W_LS)ᵀ", bounds=(0.0, None), layerless=True)
 def mse_perpendicular(least_squares: LeastSquares) -> Tensor:
-    """Squared loss that is due to the classifier's distance from the best one; L = L_LS + L_⊥.
+    """Excess squared loss of the network's classifier over the optimal one; L = L_LS + L_⊥.
 
     L_⊥ = ½ tr (W - W_LS)(Σ_T̃ + λI)(W - W_LS)ᵀ with Σ_T̃ = (1/N) Σ_i h̃_i h̃_iᵀ.
 
-    Convention: classes weigh by their samples, as in the loss; the bias is penalised like the weights.
+    Convention: classes are weighted by n_k, as in the loss; the bias is penalised like the weights.
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> parts = read_least_squares(h, y, 2, torch.zeros(2, 1), None, 0.0)  # ½ (2/5)² (1 + 1) 5/4
@@ -139,11 +139,11 @@ def mse_perpendicular(least_squares: LeastSquares) -> Tensor:
 
 @metric(source="han2022neural", formula="L_NC1 = ½ tr W_LS(Σ_W+λI)W_LSᵀ", bounds=(0.0, None), layerless=True)
 def mse_nc1(least_squares: LeastSquares) -> Tensor:
-    """Part of the least-squares loss that is due to within-class variability; L_LS = L_NC1 + L_NC2/3.
+    """Contribution of within-class variability to the least-squares loss; L_LS = L_NC1 + L_NC2/3.
 
     L_NC1 = ½ tr W_LS (Σ_W + λI) W_LSᵀ.
 
-    Convention: the penalty of W_LS is counted here, as the authors do, so λ > 0 keeps it above 0 at collapse.
+    Convention: includes the penalty of W_LS, as in the paper, so that it stays above 0 at collapse if λ > 0.
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> parts = read_least_squares(h, y, 2, torch.zeros(2, 1), None, 0.0)  # ½ (2/5)² (1 + 1) 1/4
@@ -155,11 +155,11 @@ def mse_nc1(least_squares: LeastSquares) -> Tensor:
 
 @metric(source="han2022neural", formula="L_NC2/3 = ½ Σ_k (n_k/N) ‖W_LS μ̃_k - e_k‖²", bounds=(0.0, None), layerless=True)
 def mse_nc23(least_squares: LeastSquares) -> Tensor:
-    """Part of the least-squares loss that is due to where the class means are; L_LS = L_NC1 + L_NC2/3.
+    """Contribution of the positions of the class means to the least-squares loss; L_LS = L_NC1 + L_NC2/3.
 
     L_NC2/3 = ½ Σ_k (n_k/N) ‖W_LS μ̃_k - e_k‖².
 
-    Convention: classes weigh by their samples (the paper has equal counts), so that the identity is exact.
+    Convention: classes are weighted by n_k, so that the identity is exact (the paper has equal counts).
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> parts = read_least_squares(h, y, 2, torch.zeros(2, 1), None, 0.0)  # ½ ((3/5)² + (2/5)²)

@@ -1,11 +1,11 @@
-r"""What locality is known to, and its bias, by leaving out one sample at a time.
+r"""Confidence interval and bias of locality, by a jackknife over samples.
 
-Locality is a ratio of means over few samples with heavy tails: it is biased upwards where few samples are stepped. On a
-network in which one sample of eight carries 60 % of its class's self-response, it is 3.01 at 8 stepped samples of a
-class and 2.60 at all 144 (`tests/scripts/coverage_of_errors.py`). The jackknife estimates the part of the bias that
-falls as 1/n: the corrected value at 8 is 2.79. One and a half times that correction (a bias that falls as n^-0.65)
-removes more of the bias at 8 samples and overcorrects at 32; its error, bias and spread together, was larger on every
-network on which it was tried.
+Locality is a ratio of means over few samples with heavy tails: it is biased upwards if few samples are stepped. On a
+network in which one sample of eight makes up 60 % of its class's self-response, it is 3.01 with 8 stepped samples of
+each class and 2.60 with all 144 (`tests/scripts/coverage_of_errors.py`). The jackknife estimates the part of the bias
+that falls as 1/n: the corrected value with 8 samples is 2.79. A correction one and a half times as large (for a bias
+that falls as n^-0.65) removes more of the bias with 8 samples, but overcorrects with 32; its root mean square error was
+larger on every network that was tried.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["example_pairs"]
 
 @dataclass(frozen=True)
 class Leaving:
-    """The jackknife of a logarithm over strata.
+    """Jackknife estimates for a logarithm, stratified by class.
 
     Attributes
     ----------
     bias
-        Of the logarithm, []; NaN where a class has one sample.
+        Bias of the logarithm, []; NaN if a class has one sample.
     parts
-        [2K] the part of each class, by stepped and by observed samples, in the variance of the logarithm.
+        [2K] contributions to the variance of the logarithm: of each class's stepped, then observed samples.
     """
 
     bias: Tensor
@@ -42,10 +42,10 @@ class Leaving:
     def reach(self) -> Tensor:
         """Half the length of the interval of the logarithm: t·√(2V + 4b²).
 
-        V is the variance of log locality. Its corrected value has a standard deviation 1.2 to 1.7 times as large, hence
-        the factor 2. The correction b is as uncertain as it is large, and what it leaves of the bias is about as large
-        again. One sample may make up most of the part of its class: each part has one degree of freedom
-        (Satterthwaite).
+        V is the variance of log locality. The corrected value has a standard deviation 1.2 to 1.7 times as large, hence
+        the factor 2. The correction b is as uncertain as it is large, and the remaining bias is about as large
+        again. One sample may make up most of the contribution of its class, so that each contribution has one degree of
+        freedom (Satterthwaite).
         """
         variance = self.parts.sum()
         freedom = variance.square() / not_zero(self.parts.square().sum())
@@ -75,7 +75,7 @@ def _of_side(logs: Tensor, labels: Tensor, classes: int) -> Leaving:
 
 
 def _without_stepped(means: LeftOut, stepped: Tensor) -> Tensor:
-    """Return the logarithm [J] of locality without each stepped sample, less that of the whole."""
+    """Return the change [J] of log locality on leaving out each stepped sample."""
     change = means.stepped - means.whole[stepped]
     unknown = (means.stepped.isnan() & ~means.whole[stepped].isnan()).any(1)
     return _changed(means.whole, change, stepped, unknown)
@@ -108,16 +108,16 @@ def _ends(update: UpdateResponse) -> tuple[Tensor, Tensor]:
     bounds=(0.0, None),
 )
 def locality_corrected(update: UpdateResponse) -> Tensor:
-    r"""Locality without the part of its bias that falls as one over the number of samples.
+    r"""Locality corrected by the jackknife for the part of its bias that falls as one over the number of samples.
 
     $L e^{-b}$ with the jackknife's bias $b = \sum_j (n_j - 1) \operatorname{mean}_{a \in j} \log(L_{-a}/L)$ of the
-    logarithm and the same over observed samples, []. It varies about half as much again as locality.
+    logarithm, plus the same over observed samples, []. Its standard deviation is about 1.5 times that of locality.
 
-    Convention: where tails are heavy the bias falls more slowly than 1/n, and about half of it is left at n = 8.
+    Convention: with heavy tails the bias falls more slowly than 1/n; about half of it remains at n = 8.
 
     Examples
     --------
-    >>> locality_corrected(example_pairs()).item()                # both samples of a class move everything alike
+    >>> locality_corrected(example_pairs()).item()                # both samples of a class have equal steps
     4.0
     """
     return locality(update) * torch.exp(-leaving(update).bias)
@@ -130,9 +130,9 @@ def locality_corrected(update: UpdateResponse) -> Tensor:
     bounds=(0.0, None),
 )
 def locality_stderr(update: UpdateResponse) -> Tensor:
-    r"""Standard error of locality: half the way to the farther end of its interval, so that ±2 of it cover its bias.
+    r"""Standard error of locality: half the distance to the farther end of its confidence interval.
 
-    $\max(L_u - L, L - L_l) / 2$, [].
+    $\max(L_+ - L, L - L_-) / 2$, []: ±2 standard errors cover the bias, too.
 
     Examples
     --------
@@ -150,12 +150,12 @@ def locality_stderr(update: UpdateResponse) -> Tensor:
     bounds=(0.0, None),
 )
 def locality_lower(update: UpdateResponse) -> Tensor:
-    r"""Lower end of the 95 % interval of locality over draws of samples.
+    r"""Lower end of the 95 % confidence interval of locality over draws of samples.
 
-    $L_- = L_c \exp(-t \sqrt{2 V + 4 b^2})$, []: V the variance of log L by leaving out one stepped or observed sample
-    of a class at a time, b its bias, t the quantile of Student's t.
+    $L_- = L_c \exp(-t \sqrt{2 V + 4 b^2})$, []: V the variance of log L from leaving out one stepped or observed
+    sample at a time, b its bias, t the quantile of Student's t.
 
-    Convention: of the samples, not of the seeds: how far another draw of samples on the same network may be.
+    Convention: covers other draws of samples on the same network, not other seeds.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def locality_lower(update: UpdateResponse) -> Tensor:
     bounds=(0.0, None),
 )
 def locality_upper(update: UpdateResponse) -> Tensor:
-    r"""Upper end of the 95 % interval of locality over draws of samples.
+    r"""Upper end of the 95 % confidence interval of locality over draws of samples.
 
     $L_+ = L_c \exp(t \sqrt{2 V + 4 b^2})$, []; see locality_lower.
 

@@ -1,8 +1,8 @@
 r"""Signed effect of a step on one class on the loss and the outputs of another.
 
 With z the outputs, Δz(m;a) the movement of an observed sample m under a step on a, per unit learning rate and with the
-sign of the step, the loss of m changes at the rate ⟨∂ℓ(m)/∂z, Δz(m;a)⟩: below 0 the step helps, above it hurts. This is
-minus the inner product of the two samples' loss gradients by all parameters, and so the same for a on m as for m on a.
+sign of the step, the loss of m changes at the rate ⟨∂ℓ(m)/∂z, Δz(m;a)⟩, negative if the step lowers it. This is minus
+the inner product of the two samples' loss gradients with respect to all parameters, and therefore symmetric in a and m.
 """
 
 from __future__ import annotations
@@ -134,10 +134,10 @@ def example_losses() -> LossUpdate:
     layerless=True,
 )
 def loss_response(loss_update: LossUpdate) -> Tensor:
-    r"""Change of the observed class's loss under a step on the stepped class: below 0 the step helps.
+    r"""Rate of the observed class's loss under a step on the stepped class; negative if the step lowers it.
 
     $L_{jk} = \operatorname{mean}_{a \in j,\, m \in k} \langle \partial\ell(m)/\partial z, \Delta z(m;a) \rangle$,
-    [K, K], z the layer that the loss reads.
+    [K, K], z the layer that the loss is a function of.
 
     Examples
     --------
@@ -157,11 +157,13 @@ def loss_response(loss_update: LossUpdate) -> Tensor:
     layerless=True,
 )
 def loss_response_stderr(loss_update: LossUpdate) -> Tensor:
-    r"""Standard error of the loss response, clustered as response_stderr_clustered: √(V_a + V_m − V_am), [K, K].
+    r"""Standard error of the loss response, clustered by stepped and by observed sample.
+
+    √(V_a + V_m − V_am), [K, K], as response_stderr_clustered.
 
     Examples
     --------
-    >>> loss_response_stderr(example_losses())[0].tolist()    # one stepped sample tells nothing of others
+    >>> loss_response_stderr(example_losses())[0].tolist()    # needs two stepped samples
     [nan, nan]
     """
     return loss_update.sums(loss_update.rates).stderr()[..., 0]
@@ -176,11 +178,11 @@ def loss_response_stderr(loss_update: LossUpdate) -> Tensor:
     layerless=True,
 )
 def local_stability(loss_update: LossUpdate) -> Tensor:
-    r"""Locally elastic stability: largest effect on a loss, averaged over the stepped samples.
+    r"""Locally elastic stability: largest effect on a sample's loss, averaged over the stepped samples.
 
-    $\max_m \operatorname{mean}_a |\langle \partial\ell(m)/\partial z, \Delta z(m;a)\rangle|$, []: the sensitivity that
-    enters the generalization bound of deng2021stability, of one step in place of leaving a sample out. Far below
-    uniform_stability, training is locally elastic: each sample matters to few others.
+    $\max_m \operatorname{mean}_a |\langle \partial\ell(m)/\partial z, \Delta z(m;a)\rangle|$, []: the sensitivity in
+    the generalization bound of deng2021stability, for a single step instead of leaving a sample out. If it is far below
+    uniform_stability, training is locally elastic: each sample affects few others.
 
     Examples
     --------
@@ -200,7 +202,7 @@ def local_stability(loss_update: LossUpdate) -> Tensor:
     layerless=True,
 )
 def uniform_stability(loss_update: LossUpdate) -> Tensor:
-    r"""Largest effect of one step on one loss.
+    r"""Uniform stability: largest effect of a single step on a sample's loss.
 
     $\max_{a,m} |\langle \partial\ell(m)/\partial z, \Delta z(m;a)\rangle|$, [].
 
@@ -252,11 +254,11 @@ def example_outputs() -> OutputUpdate:
     layerless=True,
 )
 def logit_response(output_update: OutputUpdate) -> Tensor:
-    r"""Movement of each output of the observed class under a step on the stepped class, with its sign.
+    r"""Signed movement of each output of the observed class under a step on the stepped class.
 
     $Z_{jko} = \operatorname{mean}_{a \in j,\, m \in k} \Delta z_o(m;a)$, [K, K, outputs].
 
-    Convention: measured for networks of up to 32 outputs.
+    Convention: measured only for networks with at most 32 outputs.
 
     Examples
     --------
@@ -276,13 +278,13 @@ def logit_response(output_update: OutputUpdate) -> Tensor:
     layerless=True,
 )
 def logit_response_stderr(output_update: OutputUpdate) -> Tensor:
-    r"""Standard error of the logit response, clustered as response_stderr_clustered.
+    r"""Standard error of the logit response, clustered by stepped and by observed sample.
 
-    √(V_a + V_m − V_am), [K, K, outputs].
+    √(V_a + V_m − V_am), [K, K, outputs], as response_stderr_clustered.
 
     Examples
     --------
-    >>> logit_response_stderr(example_outputs())[0, 0].tolist()       # one stepped sample tells nothing of others
+    >>> logit_response_stderr(example_outputs())[0, 0].tolist()       # needs two stepped samples
     [nan, nan]
     """
     return output_update.logits.stderr()
@@ -297,12 +299,12 @@ def logit_response_stderr(output_update: OutputUpdate) -> Tensor:
     layerless=True,
 )
 def squeezed_probability(output_update: OutputUpdate) -> Tensor:
-    r"""Probability that a step moves from all other classes into the observed sample's most likely one.
+    r"""Rate at which a step moves probability from all other classes to the observed sample's most likely one.
 
     $S_{jk} = \operatorname{mean}_{a \in j,\, m \in k} p_{max} (\Delta z_{max}(m;a) - \sum_o p_o \Delta z_o(m;a))$,
-    [K, K]: above 0 unlikely classes are squeezed, below 0 probability flows back to them.
+    [K, K]: positive if unlikely classes lose probability (the squeezing effect), negative if they regain it.
 
-    Convention: p is the softmax of the observed sample's outputs, whatever the loss; up to 32 outputs.
+    Convention: p is the softmax of the observed sample's outputs for every loss; at most 32 outputs.
 
     Examples
     --------

@@ -2,23 +2,23 @@ r"""Rounding errors of class means, and norms and scales without overflow or und
 
 The computed mean μ̂_k of class k differs from the exact mean μ_k for two reasons:
 
-- *Storage.* Each feature is rounded to its type of relative spacing ε: h is known to (ε/2)|h| in each coordinate, and
-  the mean to ‖δμ_k‖ ≤ (ε/2) mean_i ‖h_i‖. Roundings of types shorter than float32 average out over many samples, if
-  these spread over more than the spacing: four standard errors of n_k independent ones are at most 4/√n_k of that
-  bound. No mean is trusted beyond ε of float32.
-- *Arithmetic.* A sum of n_k terms in float64 (unit roundoff u = 2⁻⁵³) errs by about √n_k·u times the sum of their
-  sizes, since roundings have either sign; subtracting the origin o and the mean of means adds a few u. With
-  x_i = h_i - o the error is about (√n_k + 4)·u·mean_i ‖x_i‖.
+- *Storage.* Each feature is rounded to its type of relative spacing ε: the error of h is at most (ε/2)|h| in each
+  coordinate, and that of the mean ‖δμ_k‖ ≤ (ε/2) mean_i ‖h_i‖. For dtypes shorter than float32, rounding errors average
+  out over many samples if these spread over more than the spacing: four standard errors of n_k independent errors are
+  at most 4/√n_k of that bound. The precision of a mean is assumed to be no better than ε of float32.
+- *Arithmetic.* A sum of n_k terms in float64 (unit roundoff u = 2⁻⁵³) has an error of about √n_k·u times the sum of
+  their absolute values, as rounding errors have random signs; subtracting the origin o and the mean of means adds a few
+  u. With x_i = h_i - o the error is about (√n_k + 4)·u·mean_i ‖x_i‖.
 
-Their sum r_k is `ClassStatistics.mean_rounding`, in the unit of the features. It grows with the samples, not with the
-means: means that cancel (samples ±a about 0) are known no better than their samples are. Every test for zero uses it:
+Their sum r_k is `ClassStatistics.mean_rounding`, in the unit of the features. It scales with the samples, not with the
+means: a mean that cancels (samples ±a about 0) has the errors of its samples. Every test for zero uses it:
 
 - class means j and k coincide where ‖μ̂_j - μ̂_k‖ ≤ r_j + r_k;
 - class mean k lies on the global mean where ‖μ̂_k - μ̂_G‖ ≤ r_k + mean_j r_j;
 - all class means coincide where all lie on the global mean (this follows if they coincide in pairs);
 - all class means are zero where ‖μ̂_k‖ ≤ r_k for every k;
 - a singular value of rows √w_k (μ̂_k - μ̂) is rounding where it is at most the norm of rows √w_k δμ_k: no more than
-  (Σ_k w_k r_k²)^½, and for independent errors about max_k √w_k r_k (1 + √(K/d)), of which twice is granted.
+  (Σ_k w_k r_k²)^½, and for independent errors about max_k √w_k r_k (1 + √(K/d)), of which twice is allowed.
 
 Distances above these bounds are significant, however small: float32 features whose means differ by 10⁻⁶ of their size
 keep that difference.

@@ -1,7 +1,7 @@
-r"""Effect of a step on one class on the mean of another and on the scatter around it.
+r"""Effect of a step on one class on the mean of another class and on the scatter around it.
 
-The causal link between local elasticity and collapse: class k collapses if steps on other classes do not move its mean
-and steps on its own samples contract them.
+These connect local elasticity with collapse: a class collapses if steps on other classes do not move its mean, and
+steps on its own samples contract it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def mean_shift(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def mean_shift_alignment(update: UpdateResponse) -> Tensor:
-    r"""Whether the step pushes the observed class mean outwards (1), inwards (−1) or sideways (0).
+    r"""Alignment of the observed class mean's movement with its direction from the global mean; 1 is outwards.
 
     $\operatorname{mean}_{a \in j} \langle \Delta\mu_k(a), u_k \rangle / M_{jk}$ with
     $u_k = (\mu_k - \mu_G) / \lVert \mu_k - \mu_G \rVert$, [K, K]: the cosine of the class mean's movement Δμ_k(a) with
     its own direction from the global mean.
 
-    Convention: a ratio of means over the stepped samples, so that samples that move nothing count for nothing.
+    Convention: a ratio of means over the stepped samples, so that they are weighted by the movement that they cause.
 
     Examples
     --------
@@ -68,12 +68,12 @@ def mean_shift_alignment(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def within_sensitivity(update: UpdateResponse) -> Tensor:
-    r"""Derivative of the observed class's within-class variance along the step: negative where the step collapses it.
+    r"""Rate of the observed class's within-class variance under a step; negative if the step contracts the class.
 
     $V_{jk} = \operatorname{mean}_{a \in j} \frac{d}{d\eta} \frac{1}{n_k}\sum_{m \in k} \lVert h_m - \mu_k \rVert^2$,
     [K, K].
 
-    Convention: the variance is that of the observed samples, not of the whole class.
+    Convention: the variance of the observed samples, not of the whole class.
 
     Examples
     --------
@@ -91,13 +91,13 @@ def within_sensitivity(update: UpdateResponse) -> Tensor:
     dims=PAIR_OF_CLASSES,
 )
 def within_sensitivity_relative(update: UpdateResponse) -> Tensor:
-    r"""Relative change of the observed class's within-class variance per unit decrease of the stepped sample's loss.
+    r"""Relative rate of the observed class's within-class variance per unit decrease of the stepped sample's loss.
 
     $\operatorname{mean}_{a \in j} \frac{dv_k/d\eta}{v_k} \Big/ \operatorname{mean}_{a \in j} \frac{-d\ell(a)}{d\eta}$,
-    [K, K]: epochs can be compared, whatever the size of features and gradients.
+    [K, K]: comparable between epochs, as it does not depend on the scale of features and gradients.
 
-    Convention: a ratio of means over the stepped samples; the decrease of the loss is that of first order in the
-    movement of the layer that the loss reads.
+    Convention: a ratio of means over the stepped samples; the decrease of the loss is taken to first order in the
+    movement of the layer that the loss is a function of.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Separation of the classes in a layer: by nearest means, by traces, by pairs of classes."""
+"""Separation of the classes in a layer: nearest class means, traces of the scatter, pairs of classes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def ncc_accuracy(nearest: Tensor, labels: Tensor) -> Tensor:
 
     Mean over samples i of [argmin_k ‖h_i - μ_k‖ = y_i].
 
-    Convention: among equally near class means the first counts; on test data the class means are the training
-    split's wherever that was read.
+    Convention: ties go to the first of the nearest class means; on test data the class means are those of the train
+    split if it is probed.
 
     >>> ncc_accuracy(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])).item()
     0.75
@@ -47,12 +47,12 @@ def ncc_accuracy(nearest: Tensor, labels: Tensor) -> Tensor:
 
 @metric(source="tirer2023perturbation", formula="tr Σ_W / tr Σ_B", bounds=(0.0, None), at_collapse=0.0)
 def within_between_ratio(statistics: ClassStatistics) -> Tensor:
-    """Total within-class variance over the total variance of the class means.
+    """Ratio of the traces of the within-class and the between-class scatter.
 
     tr Σ_W / tr Σ_B with tr Σ_W = (1/N) Σ_i ‖h_i - μ_k‖² and tr Σ_B = (1/K) Σ_k ‖μ_k - μ_G‖²; NaN if the class
     means coincide.
 
-    Convention: samples weigh alike in Σ_W, classes weigh alike in Σ_B and in μ_G.
+    Convention: samples are weighted equally in Σ_W, classes in Σ_B and in μ_G.
 
     >>> h, y = torch.tensor([[-1.5], [-0.5], [0.5], [1.5]]), torch.tensor([0, 0, 1, 1])
     >>> within_between_ratio(ClassStatistics.of(h, y)).item()  # (1/4) / 1
@@ -65,12 +65,12 @@ def within_between_ratio(statistics: ClassStatistics) -> Tensor:
 
 @metric(source="he2023law", formula="D = tr(SS_W SS_B⁺)", bounds=(0.0, None), at_collapse=0.0)
 def fuzziness(statistics: ClassStatistics) -> Tensor:
-    """Separation fuzziness D, which the law of equi-separation says falls by the same factor at every layer.
+    """Separation fuzziness D; the law of equi-separation states that each layer lowers it by the same factor.
 
     D = tr(SS_W SS_B⁺) with SS_W = (1/N) Σ_i (h_i - x̄_k)(h_i - x̄_k)ᵀ and SS_B = (1/N) Σ_k n_k (x̄_k - x̄)(x̄_k - x̄)ᵀ;
     NaN if the class means coincide.
 
-    Convention: classes weigh by their samples, x̄ is the mean of all samples. With equal counts D = K·nc1.
+    Convention: classes are weighted by n_k; x̄ is the mean of all samples. With equal counts D = K·nc1.
 
     >>> h, y = torch.tensor([[-2.0], [0.0], [2.0], [4.0]]), torch.tensor([0, 1, 1, 1])
     >>> round(fuzziness(ClassStatistics.of(h, y)).item(), 12)  # SS_W = 2, x̄ = 1, SS_B = (9 + 3·1)/4 = 3
@@ -106,7 +106,7 @@ def cdnv_mean(statistics: ClassStatistics) -> Tensor:
 
     Mean over j ≠ k of V_jk = (v_j + v_k) / (2‖μ_j - μ_k‖²); NaN where two class means coincide.
 
-    Convention: all pairs of classes weigh alike, whatever their numbers of samples.
+    Convention: all pairs of classes are weighted equally, whatever their numbers of samples.
 
     >>> h, y = torch.tensor([[-1.0], [1.0], [2.0], [2.0]]), torch.tensor([0, 0, 1, 1])
     >>> cdnv_mean(ClassStatistics.of(h, y)).item()

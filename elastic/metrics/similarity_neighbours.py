@@ -1,7 +1,7 @@
-r"""Separation of classes by the similarities of local elasticity: the nearest stepped sample of each observed one.
+r"""Separation of classes by similarities of local elasticity: nearest-neighbour accuracy.
 
-The similarity of a stepped sample a to an observed one m is how far a step on a moves m. In a locally elastic network,
-the sample whose step moves m most is of m's own class.
+The similarity of a stepped sample a to an observed sample m is how far a step on a moves m. In a locally elastic
+network, the sample whose step moves m most is of m's class.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["example_update"]
     bounds=(0.0, 1.0),
 )
 def relative_neighbour_accuracy(update: UpdateResponse) -> Tensor:
-    r"""Share of observed samples whose nearest stepped sample, by relative similarity, is of their own class.
+    r"""Share of observed samples whose nearest stepped sample by relative similarity has the same class.
 
     $\operatorname{mean}_m [\, y(\operatorname{argmax}_a \lVert\Delta(m;a)\rVert / \lVert\Delta(a;a)\rVert) = y(m)\,]$,
-    []; 1/K by chance.
+    []; chance level 1/K.
 
-    Convention: one neighbour; among equally near ones the first counts; a sample is not its own neighbour.
+    Convention: one neighbour, the first in case of ties; a sample is not its own neighbour.
 
     Examples
     --------
@@ -45,10 +45,10 @@ def relative_neighbour_accuracy(update: UpdateResponse) -> Tensor:
     bounds=(0.0, 1.0),
 )
 def kernel_neighbour_accuracy(update: UpdateResponse) -> Tensor:
-    r"""Share of observed samples whose nearest stepped sample, by kernelised similarity, is of their own class.
+    r"""Share of observed samples whose nearest stepped sample by kernelised similarity has the same class.
 
     $\operatorname{mean}_m [\, y(\operatorname{argmax}_a \langle\Delta(m;a), \Delta(a;a)\rangle / (-d\ell(a)/d\eta)) =
-    y(m)\,]$, []; 1/K by chance. For a scalar output that is He and Su's kernelised similarity, the tangent kernel.
+    y(m)\,]$, []; chance level 1/K. For a scalar output this is He and Su's kernelised similarity, the tangent kernel.
 
     Convention: as relative_neighbour_accuracy.
 
@@ -61,7 +61,7 @@ def kernel_neighbour_accuracy(update: UpdateResponse) -> Tensor:
 
 
 def _accuracy(update: UpdateResponse, similarity: Tensor) -> Tensor:
-    """Return the share of observed samples, with a finite similarity, whose nearest is of their class."""
+    """Return the share of observed samples with a known similarity whose nearest stepped sample has their class."""
     known = update.counted & ~similarity.isnan()
     nearest = torch.where(known, similarity, -torch.inf).argmax(dim=0)
     right = (update.stepped[nearest] == update.observed).double()

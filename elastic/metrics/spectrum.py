@@ -20,10 +20,10 @@ from elastic.metrics.rounding import magnitude
 def class_mean_spectrum(statistics: ClassStatistics) -> Tensor:
     """Singular values σ_1 ≥ … ≥ σ_K of the K×d matrix of class means [K].
 
-    Where a layer has collapsed onto n samples a class, the features of all samples have the singular values √n σ_r:
-    for logits those of `elastic.theory.mse_factor_model`. `mse_factor_layer` returns σ_r itself, for any layer.
+    If a layer has collapsed, with n samples of each class, the matrix of all features has the singular values √n σ_r.
+    `elastic.theory.mse_factor_model` predicts them for logits, `mse_factor_layer` predicts σ_r for any layer.
 
-    Convention: the class means as they are, not centred; 0 beyond d where d < K.
+    Convention: the class means are not centred; 0 beyond d if d < K.
 
     >>> h, y = torch.tensor([[3.0, 0.0], [0.0, 5.0], [0.0, 3.0]]), torch.tensor([0, 1, 1])
     >>> class_mean_spectrum(ClassStatistics.of(h, y)).tolist()  # means (3, 0) and (0, 4)
@@ -42,9 +42,9 @@ def class_mean_spectrum(statistics: ClassStatistics) -> Tensor:
 def class_mean_spectrum_centred(statistics: ClassStatistics) -> Tensor:
     """Singular values σ_1 ≥ … ≥ σ_K of the K×d matrix of centred class means μ_k - μ_G [K].
 
-    On a simplex K - 1 of them are equal; the last is 0 always, up to rounding. Σ_r σ_r² = K tr Σ_B.
+    For a simplex K - 1 of them are equal; the last is always 0, up to rounding. Σ_r σ_r² = K tr Σ_B.
 
-    Convention: μ_G is the mean of the class means; 0 beyond d where d < K.
+    Convention: μ_G is the mean of the class means; 0 beyond d if d < K.
 
     >>> h, y = torch.tensor([[3.0, 0.0], [0.0, 5.0], [0.0, 3.0]]), torch.tensor([0, 1, 1])
     >>> class_mean_spectrum_centred(ClassStatistics.of(h, y)).square().round(decimals=12).tolist()  # ‖(3, -4)‖²/2
@@ -59,14 +59,15 @@ def class_mean_spectrum_centred(statistics: ClassStatistics) -> Tensor:
     bounds=(0.0, None),
 )
 def class_mean_rank(statistics: ClassStatistics) -> Tensor:
-    """Numerical rank of the centred class means: the directions that count in nc1.
+    """Numerical rank of the centred class means: the number of directions that nc1 sums over.
 
     Number of singular values of M [K, d], the rows μ_k - μ_G, above both τ = ``rank_tolerance`` times the largest and
-    the rounding of the means; at most K - 1, 0 if the class means coincide. Where it differs between features that
-    differ by little, as between float32 and float64, nc1 is decided by weak directions: a ``rank_tolerance`` of one's
-    own (1e-6, say) leaves them out.
+    the rounding of the means; at most K - 1, 0 if the class means coincide. If it differs between nearly equal
+    features, such as those computed in float32 and in float64, weak directions dominate nc1; pass a larger
+    ``rank_tolerance`` (such as 1e-6) to exclude them.
 
-    Convention: τ is K·ε by default, ε that of the features' type (float32's for shorter ones); class means weigh alike.
+    Convention: τ is K·ε by default, with ε of the features' dtype (at most that of float32); class means are weighted
+    equally.
 
     >>> import torch
     >>> h, y = torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1, 2])  # on one line

@@ -2,8 +2,8 @@ r"""Class averages of each layer's tangent kernel, without the sample weights of
 
 $\Theta(x, x') = \sum_i \langle \nabla_\theta h_i(x), \nabla_\theta h_i(x') \rangle$ sums over the features of a layer.
 For a random direction v of signs, $\langle \nabla_\theta v \cdot h(x), \nabla_\theta v \cdot h(x') \rangle$ has this
-expectation. A kernel of three values, κ_d of a sample with itself, κ_c within and κ_n between classes, is the one under
-which neural collapse is proved (seleznova2023neural).
+expectation. Neural collapse is proved for kernels of three values: κ_d of a sample with itself, κ_c within classes and
+κ_n between them (seleznova2023neural).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def kernel_target_alignment(tangent_kernel: TangentKernel) -> Tensor:
     bounds=(0.0, None),
 )
 def kernel_nc1(tangent_kernel: TangentKernel) -> Tensor:
-    """Within-class variability of the kernel's feature map against the spread of its class means, tr Σ_W / tr Σ_B, [].
+    """Within-class variability of the kernel's features relative to the spread of their means, tr Σ_W / tr Σ_B, [].
 
     Both follow from Θ alone: ‖φ(x) − μ_k‖² and ‖μ_k − μ_G‖² are sums of inner products. NaN if the means coincide.
 
@@ -201,3 +201,27 @@ def kernel_nc1(tangent_kernel: TangentKernel) -> Tensor:
     within = tangent_kernel.kernel.diagonal().mean() - counts @ of_means.diagonal() / counts.sum()
     between = of_means.diagonal().mean() - of_means.mean()
     return within.clamp(min=0.0) / not_zero(between.clamp(min=0.0))
+
+
+@metric(
+    group=GROUP,
+    source="seleznova2023neural",
+    formula="|Θ - Θ of (κ_d, κ_c, κ_n)| / |Θ|",
+    bounds=(0.0, 1.0),
+)
+def kernel_block_residual(tangent_kernel: TangentKernel) -> Tensor:
+    """Share of the tangent kernel that its three class averages do not describe, ‖Θ − Θ̄‖/‖Θ‖, [].
+
+    Θ̄ is κ_d of a sample with itself, κ_c within and κ_n between classes; 0 for a class-blocked kernel.
+
+    Convention: Frobenius norms over the probe's pairs of samples; random directions add their error.
+
+    >>> kernel_block_residual(example_kernel()).item()
+    0.0
+    """
+    kernel = tangent_kernel.kernel
+    blocked = torch.zeros_like(kernel)
+    for pairs in (tangent_kernel.same_sample, tangent_kernel.same_class, tangent_kernel.other_class):
+        blocked = torch.where(pairs, tangent_kernel.average(pairs), blocked)
+    share: Tensor = (kernel - blocked).norm() / not_zero(kernel.norm())
+    return share

@@ -49,7 +49,7 @@ def few_shot_accuracies(features: TransferFeatures) -> Tensor:
 
     Examples
     --------
-    >>> few_shot_accuracies(example_transfer()).tolist()         # the means −1 and 3 of one episode: 1.2 is nearer to 3
+    >>> few_shot_accuracies(example_transfer()).tolist()         # means −1 and 3 of the one episode: 1.2 is nearer to 3
     [0.75]
     """
     fit, held = features.centred()

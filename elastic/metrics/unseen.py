@@ -65,8 +65,8 @@ def example_unseen() -> UnseenUpdate:
 def response_unseen(unseen_update: UnseenUpdate) -> Tensor:
     r"""Movement of an unseen class's features under a step on a trained class.
 
-    $R_{ju} = \operatorname{mean}_{a \in j,\, m \in u} \lVert \Delta(m;a) \rVert$, [K, U]: as response, of classes that
-    the network has no output for.
+    $R_{ju} = \operatorname{mean}_{a \in j,\, m \in u} \lVert \Delta(m;a) \rVert$, [K, U]: as response, for classes
+    without an output of the network.
 
     Examples
     --------
@@ -85,13 +85,13 @@ def response_unseen(unseen_update: UnseenUpdate) -> Tensor:
     dims=PAIR,
 )
 def response_unseen_stderr(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Standard error of the response of unseen classes: $R (e^{V/2 + t \sqrt V} - 1) / 2$, [K, U].
+    r"""Standard error of the response of unseen classes over draws of samples.
 
-    V and t as of response_stderr.
+    $R (e^{V/2 + t \sqrt V} - 1) / 2$, [K, U], with V and t as in response_stderr.
 
     Examples
     --------
-    >>> response_unseen_stderr(example_unseen()).tolist()             # one stepped sample tells nothing of others
+    >>> response_unseen_stderr(example_unseen()).tolist()             # needs two stepped samples
     [[nan]]
     """
     return unseen_update.of_pairs(response_stderr(unseen_update.update))
@@ -105,7 +105,7 @@ def response_unseen_stderr(unseen_update: UnseenUpdate) -> Tensor:
     dims=PAIR,
 )
 def relative_similarity_unseen(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Response of an unseen class over the stepped sample's own.
+    r"""Relative similarity of unseen classes: response of an unseen class over self-response.
 
     $S_{ju} = R_{ju} / R_j$, [K, U].
 
@@ -121,7 +121,7 @@ def relative_similarity_unseen(unseen_update: UnseenUpdate) -> Tensor:
 
 @metric(group=GROUP, source="he2020local", formula="mean <Δ(m;a), Δ(a;a)> / mean |Δ(a;a)|²", dims=PAIR)
 def kernel_similarity_unseen(unseen_update: UnseenUpdate) -> Tensor:
-    r"""Signed similarity: does an unseen class move with the stepped sample or against it.
+    r"""Signed similarity of unseen classes: their movement along the stepped sample's, over the latter's own.
 
     $\kappa_{ju} = P_{ju} / P_j$, [K, U].
 
@@ -169,7 +169,7 @@ def unseen_cdnv_mean(unseen_statistics: ClassStatistics) -> Tensor:
 
 @metric(group=GROUP, source="papyan2020prevalence", formula="tr(Σ_W Σ_B⁺)/U", bounds=(0.0, None))
 def unseen_nc1(unseen_statistics: ClassStatistics) -> Tensor:
-    """Within-class variability of unseen classes against the spread of their means: nc1 of samples never trained on.
+    """NC1 of unseen classes: within-class variability relative to the spread of the class means.
 
     tr(Σ_W Σ_B⁺)/U over the U unseen classes.
 
@@ -188,12 +188,12 @@ def unseen_nc1(unseen_statistics: ClassStatistics) -> Tensor:
     dims=("shots",),
 )
 def unseen_few_shot_accuracy(unseen_transfer: TransferFeatures) -> Tensor:
-    """Accuracy of nearest means of s samples of each unseen class, on other samples of these classes.
+    """Few-shot accuracy for unseen classes: nearest means of s samples of each, on other samples of these classes.
 
-    Mean over episodes and held samples m of [argmin_u ‖h_m − μ̂_u‖ = y_m], μ̂_u the mean of s random samples; [S], one
-    number for each s.
+    Mean over episodes and held-out samples m of [argmin_u ‖h_m − μ̂_u‖ = y_m], μ̂_u the mean of s random samples of
+    class u; [S], one value for each s.
 
-    Convention: an episode has all unseen classes, and the episodes are the same at every epoch and layer.
+    Convention: every episode includes all unseen classes; the episodes are the same at every epoch and layer.
 
     >>> unseen_few_shot_accuracy(example_transfer()).tolist()
     [0.75]
@@ -208,9 +208,9 @@ def unseen_few_shot_accuracy(unseen_transfer: TransferFeatures) -> Tensor:
     bounds=(0.0, 1.0),
 )
 def unseen_linear_probe_accuracy(unseen_transfer: TransferFeatures) -> Tensor:
-    """Accuracy of a linear probe for the unseen classes, on samples to which it was not fitted.
+    """Accuracy of a linear probe for unseen classes, on held-out samples of these classes.
 
-    Mean over held samples m of [argmax_u (W h_m + b)_u = y_m]; W and b minimise the mean cross-entropy on the other
+    Mean over held-out samples m of [argmax_u (W h_m + b)_u = y_m]; W and b minimise the mean cross-entropy on the other
     samples plus (λ/2)‖W‖², features scaled to a mean squared norm of 1.
 
     >>> unseen_linear_probe_accuracy(example_transfer()).item()
@@ -221,12 +221,12 @@ def unseen_linear_probe_accuracy(unseen_transfer: TransferFeatures) -> Tensor:
 
 @metric(group=GROUP, source="benammar2024neco", formula="mean_k |cos(μ_k, mean of unseen h)|", bounds=(0.0, 1.0))
 def nc5_orthogonality(seen_statistics: ClassStatistics, unseen_mean: Tensor) -> Tensor:
-    r"""Whether unseen samples lie across the class means (NC5): mean size of the cosines with their mean, 0 if they do.
+    r"""NC5: mean absolute cosine between the class means and the mean of all unseen samples; 0 if orthogonal.
 
     $\operatorname{mean}_k |\langle\mu_k, \mu_u\rangle| / (\lVert\mu_k\rVert \lVert\mu_u\rVert)$ with μ_u the mean of
-    all unseen samples; NaN where a mean is zero.
+    all unseen samples; NaN if a mean is zero.
 
-    Convention: means about the origin, not about the global mean, as their authors compute them.
+    Convention: means about the origin, not about the global mean, as in the code of its authors.
 
     >>> h, y = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
     >>> round(nc5_orthogonality(ClassStatistics.of(h, y), torch.tensor([3.0, 4.0])).item(), 12)      # (3/5 + 4/5)/2

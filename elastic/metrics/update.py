@@ -1,7 +1,7 @@
 """The reading of local elasticity: movements under single steps, reduced to a few numbers per pair of samples.
 
-A sample a of class j is *stepped* (one gradient step on its own loss; of a loss that couples all stepped samples, on
-its share: by its own features, the others' held as they are), a sample m of class k is *observed*.
+A sample a of class j is *stepped*: one gradient step on its own loss (for a loss that couples all stepped samples, on
+the gradient of that loss with respect to the sample's own features). A sample m of class k is *observed*.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class UpdateResponse:
     within_variances
         [J, K] that variance itself, over the counted m.
     loss_rates
-        [J] decrease of the loss per unit learning rate by the stepped sample's own movement in the layer that the loss
-        is a function of: −⟨∂ℓ/∂h(a), Δ(a;a)⟩, to first order ‖∇ℓ(a)‖².
+        [J] decrease of the loss per unit learning rate, from the stepped sample's own movement in the layer that the
+        loss is a function of: −⟨∂ℓ/∂h(a), Δ(a;a)⟩, to first order ‖∇ℓ(a)‖².
     """
 
     classes: int
@@ -143,7 +143,7 @@ def example_update() -> UpdateResponse:
 
 
 def example_pairs() -> UpdateResponse:
-    """Return two equal steps on samples of each of two classes, and two observed samples of each that move alike.
+    """Return two equal steps on samples of each of two classes, observed on two samples of each that move equally.
 
     >>> example_pairs().norms.tolist()
     [[4.0, 4.0, 1.0, 1.0], [4.0, 4.0, 1.0, 1.0], [1.0, 1.0, 4.0, 4.0], [1.0, 1.0, 4.0, 4.0]]

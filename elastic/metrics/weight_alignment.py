@@ -2,10 +2,9 @@ r"""Alignment of weights with the class means of their input.
 
 V_r are the first r right singular vectors of W [rows, d], P the projection onto the span of the class means of the
 features that enter W. The cosines of the principal angles between the two subspaces are the singular values of V_rᵀ P.
-The code published with rangamani2023feature takes their mean, with r = K and the class means as they are, for every
-linear module; that is `weight_class_cosine`, but for matrices of a rank below K, of which K directions are not defined.
-`weight_class_alignment` asks the same about the global mean, as neural collapse does, and squares the cosines, so that
-the value of a random W is known.
+The code of rangamani2023feature averages them, with r = K and uncentred class means, for every linear module. This is
+`weight_class_cosine`, except for matrices of rank below K, which have no K leading directions. `weight_class_alignment`
+uses centred class means, as neural collapse does, and squares the cosines, so that the value of a random W is known.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from elastic.metrics.weight_spectrum import WeightSpectrum
     at_collapse=1.0,
 )
 def weight_class_alignment(spectrum: WeightSpectrum, input_statistics: ClassStatistics) -> Tensor:
-    r"""Share of the leading right singular vectors that lies in the span of the input's centred class means.
+    r"""Overlap of the leading right singular vectors with the span of the input's centred class means.
 
     ‖V_rᵀ P‖²_F / r = (1/r) Σ_i cos²θ_i with V_r = [v_1 … v_r] the first right singular vectors of W, P the projection
     onto the span of the μ_k - μ_G, θ_i the principal angles, and r the rank of the class means (K - 1 where they are
-    independent) or of W, whichever is smaller. 1 where W reads nothing else first; r'/d on average for a W of random
-    directions, with r' the rank of the class means and d the width; 1 for every W of full rank if r' = d. NaN if the
-    class means coincide, if W = 0, if a weight is not finite, or if σ_r = σ_{r+1}, so that v_1 … v_r are any of many
-    (weights that start orthogonal).
+    independent) or of W, whichever is smaller. 1 if the leading directions lie in the span; r'/d on average for a
+    random W, with r' the rank of the class means and d the width; 1 for every W of full rank if r' = d. NaN if the
+    class means coincide, if W = 0, if a weight is not finite, or if σ_r = σ_{r+1}, so that v_1 … v_r are not unique (as
+    for orthogonal initial weights).
 
-    Convention: class means about their mean, weighted alike. The source's code takes them as they are, with r = K, and
-    the mean of cos θ_i (weight_class_cosine).
+    Convention: class means are centred about their mean and weighted equally. The code of the source uses uncentred
+    means, r = K, and the mean of cos θ_i (weight_class_cosine).
 
     Raises
     ------
@@ -66,12 +65,11 @@ def weight_class_cosine(spectrum: WeightSpectrum, input_statistics: ClassStatist
 
     ‖V_rᵀ Q‖_* / r = (1/r) Σ_i cos θ_i with V_r = [v_1 … v_r] the first right singular vectors of W, Q an orthonormal
     basis of the span of the class means μ_k, ‖·‖_* the sum of singular values, and r the rank of the class means (K
-    where they are independent) or of W, whichever is smaller. 1 where the smaller subspace lies in the other; between
-    r'/d and √(r'/d) on average for a W of random directions, r' the rank of the class means. NaN as
-    weight_class_alignment.
+    where they are independent) or of W, whichever is smaller. 1 if one subspace contains the other; between r'/d
+    and √(r'/d) on average for a random W, r' the rank of the class means. NaN as weight_class_alignment.
 
-    Convention: class means as they are, not centred; as the source's code, whose r is K always: then directions that
-    belong to singular values of 0 count too, which are those of rounding.
+    Convention: class means are not centred, as in the code of the source. That code always uses r = K, and so includes
+    directions with singular value 0, which are determined by rounding errors.
 
     Raises
     ------

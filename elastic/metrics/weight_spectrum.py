@@ -1,6 +1,6 @@
 r"""Singular values of a weight matrix: spectral norm, stable and effective rank.
 
-W [rows, columns] maps the features that enter a module to those that leave it. A convolution counts as the matrix
+W [rows, columns] maps the input features of a module to its output features. A convolution counts as the matrix
 [out, in·kh·kw] that is applied to every patch; its singular values are not those of the whole linear map from image to
 image, which also depend on stride, padding and size.
 """
@@ -44,7 +44,7 @@ class WeightSpectrum:
 
     @cached_property
     def directions(self) -> Tensor:
-        """Right singular vectors [columns, min(rows, columns)], in the order of the singular values; NaN as those."""
+        """Right singular vectors [columns, min(rows, columns)], ordered as the singular values; NaN as these."""
         if not self._is_finite:
             return self._matrix.new_full((self._matrix.shape[1], min(self._matrix.shape)), float("nan"))
         _, _, vh = torch.linalg.svd(self._matrix / magnitude(self._matrix), full_matrices=False)
@@ -82,7 +82,8 @@ def weight_spectral_norm(spectrum: WeightSpectrum) -> Tensor:
 
     NaN if a weight is not finite.
 
-    Convention: W leads to the layer; a convolution is the matrix [out, in·kh·kw], without stride and padding.
+    Convention: W is the weight matrix whose outputs are the layer; a convolution is the matrix [out, in·kh·kw], without
+    stride and padding.
 
     >>> weight_spectral_norm(WeightSpectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), 2)).item()
     4.0
@@ -94,10 +95,10 @@ def weight_spectral_norm(spectrum: WeightSpectrum) -> Tensor:
 def weight_stable_rank(spectrum: WeightSpectrum) -> Tensor:
     """Stable rank of the weight matrix, ‖W‖_F²/σ_1².
 
-    Σ_r σ_r²/σ_1²: between 1 and the rank, equal to the rank where all singular values other than 0 are the same
-    (K - 1 for a simplex of K classes). Small singular values hardly count. NaN if W = 0 or a weight is not finite.
+    Σ_r σ_r²/σ_1²: between 1 and the rank, equal to the rank if all non-zero singular values are equal (K - 1 for a
+    simplex of K classes). Small singular values contribute little. NaN if W = 0 or a weight is not finite.
 
-    Convention: W as it is, not centred; the source calls it numerical rank.
+    Convention: W is not centred; the source calls it numerical rank.
 
     >>> W = torch.tensor([[3.0, 0.0], [0.0, 4.0]])  # (9 + 16)/16
     >>> weight_stable_rank(WeightSpectrum(W, 2)).item()
@@ -111,8 +112,8 @@ def weight_stable_rank(spectrum: WeightSpectrum) -> Tensor:
 def weight_effective_rank(spectrum: WeightSpectrum) -> Tensor:
     """Effective rank of the weight matrix: exponential of the entropy of its normalised singular values.
 
-    exp(-Σ_r p_r ln p_r) with p_r = σ_r / Σ_s σ_s and 0 ln 0 = 0: between 1 and the rank, equal to the rank where all
-    singular values other than 0 are the same. NaN if W = 0 or a weight is not finite.
+    exp(-Σ_r p_r ln p_r) with p_r = σ_r / Σ_s σ_s and 0 ln 0 = 0: between 1 and the rank, equal to the rank if all
+    non-zero singular values are equal. NaN if W = 0 or a weight is not finite.
 
     Convention: natural logarithm; singular values, not their squares, are normalised.
 
@@ -137,8 +138,8 @@ def weight_effective_rank(spectrum: WeightSpectrum) -> Tensor:
 def weight_singular_values(spectrum: WeightSpectrum) -> Tensor:
     """Leading singular values σ_1 ≥ … ≥ σ_K of the weight matrix [K].
 
-    σ_r of W = Σ_r σ_r u_r v_rᵀ, as many as there are classes: weights need no more than K directions of features that
-    have collapsed. NaN if a weight is not finite. The source's code records all of them, relative to their sum.
+    σ_r of W = Σ_r σ_r u_r v_rᵀ, one for each class: collapsed features occupy at most K directions. NaN if a weight is
+    not finite. The code of the source records all singular values, relative to their sum.
 
     Convention: not normalised; 0 beyond min(rows, columns).
 

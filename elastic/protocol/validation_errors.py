@@ -6,16 +6,16 @@ import json
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import pydantic
-from pydantic.fields import FieldInfo
 
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.formatting import EXTENDS, dotted, format_value, key_and_value
 from elastic.protocol.misplaced_keys import homes, meant_by, part_of_its_own
 from elastic.protocol.paths import Path, get
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Component
 from elastic.protocol.suggestions import suggestion
 from elastic.protocol.writing import spelled
@@ -135,7 +135,7 @@ def unknown_key(path: Path, known: list[str], *, expected: str | None = None) ->
     """Return the problem of an unknown key."""
     key = str(path[-1])
 
-    def tell() -> ElasticError:
+    def error() -> ElasticError:
         same, elsewhere = meant_by(key, known), [] if path[0] in NO_SECTIONS else homes(key, path[:-1])
         if not same and not elsewhere and path[0] not in NO_SECTIONS and (part := part_of_its_own(key, path[:-1])):
             elsewhere = [f"a part `{part}:` of its own, not in {dotted(path[:-1])}"]
@@ -143,7 +143,7 @@ def unknown_key(path: Path, known: list[str], *, expected: str | None = None) ->
         hint = repr(same) if same else " or ".join(elsewhere) or nearest(key, known, fallback=listed)
         return ProtocolError(dotted(path), expected or f"be a key of {dotted(path[:-1])}", repr(key), hint)
 
-    return Problem(path, tell, at_key=True, absent=False)
+    return Problem(path, error, at_key=True, absent=False)
 
 
 def _is_about_key(detail: Any, path: Path, data: Any) -> bool:
@@ -217,25 +217,3 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
     key = next(iter(known), "name")
     example = f"{{{key}: {json.dumps(known[key]) if known else '…'}}}"
     return example if isinstance(full[-1], int) else f"{full[-1]}: {example}"
-
-
-@lru_cache(maxsize=1024)  # reading annotations is slow, and a large grid asks the same again and again
-def schema_at(
-    model: type[pydantic.BaseModel] | None, path: Path
-) -> tuple[type[pydantic.BaseModel] | None, FieldInfo | None]:
-    """Return the model of the value at a path, if any, and the innermost field on the path."""
-    field = None
-    for part in path:
-        if model is None:  # among options, or in a list of values
-            break
-        if isinstance(part, int):  # in a list of models
-            continue
-        field = model.model_fields.get(str(part))
-        model = _model_in(field.annotation if field else typing.get_type_hints(model).get("__pydantic_extra__"))
-    return model, field
-
-
-def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
-    """Return the model in an annotation, also inside a union (``Probe | None``)."""
-    candidates = (annotation, *typing.get_args(annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)), None)

@@ -120,9 +120,9 @@ def _write_facts(staged: Study, folder: Path, cleaned: Mapping[str, Any], cleane
 
 def _write_runs(staged: Study, folder: Path, cleaned: Mapping[str, Any], cleaner: Anonymizer) -> None:
     """Write runs.json; runs have the cell names of the new protocol."""
-    told = runs_of(staged)
+    report = runs_of(staged)
     names = [cell["digest"] for cell in cleaned["cells"]]
-    runs = [{**cleaner.value(run), "cell": name} for run, name in zip(told["runs"], names, strict=True)]
+    runs = [{**cleaner.value(run), "cell": name} for run, name in zip(report["runs"], names, strict=True)]
     write_json(folder / RUNS, {**({"facts": dict(cleaned)} if staged.recorded else {}), "runs": runs})
 
 

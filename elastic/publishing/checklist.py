@@ -64,8 +64,8 @@ def _code(facts: Facts) -> tuple[str, str]:
 
 def _seeds(facts: Facts) -> tuple[str, str]:
     if len(facts.seeds) < 2:
-        return PARTLY, f"{facts.seeds_told()} {HUMAN} One seed shows no variability: add seeds, or say why not."
-    return YES, facts.seeds_told()
+        return PARTLY, f"{facts.seeds_and_runs()} {HUMAN} One seed shows no variability: add seeds, or say why not."
+    return YES, facts.seeds_and_runs()
 
 
 CHECKLISTS: Mapping[str, tuple[Question, ...]] = {

@@ -42,28 +42,29 @@ class Facts:
         if not self.checked.verdicts:
             return "The study claims nothing; what it measures is described by its question."
         counts = Counter(one.verdict for one in self.checked.verdicts)
-        told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+        outcomes = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
         standing = self.checked.standing
         lines = "; ".join(standing.lines()) if standing else ""
-        return f"{len(self.checked.verdicts)} claims, each with its threshold in the protocol: {told}. {_upper(lines)}."
+        opening = f"{len(self.checked.verdicts)} claims, each with its threshold in the protocol"
+        return f"{opening}: {outcomes}. {_upper(lines)}."
 
-    def seeds_told(self) -> str:
+    def seeds_and_runs(self) -> str:
         """Return the seeds, and the number of runs over all axes."""
-        axes = {name: labels for name, labels in self.study.facts["axes"].items() if name != "seed"}
-        told = "; ".join(f"{name}: {', '.join(map(spelled, labels))}" for name, labels in axes.items())
+        varied = {name: labels for name, labels in self.study.facts["axes"].items() if name != "seed"}
+        axes = "; ".join(f"{name}: {', '.join(map(spelled, labels))}" for name, labels in varied.items())
         seeds, settings = ", ".join(map(str, self.seeds)), len(list(settings_of(self.cube)))
         return (
-            f"{len(self.seeds)} seeds ({seeds}){f' at each of {settings} settings ({inert(told)})' if told else ''}: "
+            f"{len(self.seeds)} seeds ({seeds}){f' at each of {settings} settings ({inert(axes)})' if axes else ''}: "
             f"{len(self.runs)} runs. {self.ends()}"
         )
 
     def ends(self) -> str:
         """Return how the runs ended, including those that diverged."""
         counts = Counter(run.state for run in self.runs)
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        ends = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         status = self.cube["training"].dataset["status"]
         diverged = int((status == Status.DIVERGED).any("epoch").sum())
-        return f"How they ended: {told}." + (" Means leave out runs that diverged." if diverged else "")
+        return f"How they ended: {ends}." + (" Means leave out runs that diverged." if diverged else "")
 
     def intervals(self) -> str:
         """Return the method of the intervals, and the error rate of the verdicts."""
@@ -88,16 +89,16 @@ class Facts:
         if self.study.recorded:
             return "The settings that the training loop gave are in study.json; the loop itself is the authors'."
         parts = {name: self.protocol.get(name) for name in ("model", "loss", "optimizer", "training")}
-        told = inert("; ".join(f"{name}: {_compact(value)}" for name, value in parts.items()))
-        return f"Every option is in protocol.yaml, with defaults written out in study.json. {told}."
+        options = inert("; ".join(f"{name}: {_compact(value)}" for name, value in parts.items()))
+        return f"Every option is in protocol.yaml, with defaults written out in study.json. {options}."
 
     def samples(self) -> str:
         """Return the name of the data and the number of samples of each split."""
         name = self.data["name"] or "the authors' own data"
         counts = self._counts()
-        told = ", ".join(f"{count:g} samples of {split!r}" for split, count in counts.items())
+        samples = ", ".join(f"{count:g} samples of {split!r}" for split, count in counts.items())
         classes = self.cube["collapse"].sizes.get("class") if "collapse" in self.cube.children else None
-        return f"Data: {name}" + (f", {told} in {classes} classes" if told else "") + "."
+        return f"Data: {name}" + (f", {samples} in {classes} classes" if samples else "") + "."
 
     def _counts(self) -> dict[str, float]:
         group = self.cube["collapse"].to_dataset() if "collapse" in self.cube.children else xr.Dataset()
@@ -141,8 +142,8 @@ class Facts:
 
 def _compact(value: Any) -> str:
     if isinstance(value, Mapping):
-        told = (f"{key}: {_compact(one)}" for key, one in value.items() if one not in (None, {}))
-        return f"{{{', '.join(told)}}}"
+        items = (f"{key}: {_compact(one)}" for key, one in value.items() if one not in (None, {}))
+        return f"{{{', '.join(items)}}}"
     return spelled(value) if isinstance(value, bool | int | float | str) else str(value)
 
 

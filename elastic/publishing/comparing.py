@@ -100,8 +100,8 @@ def comparison_table(compared: Compared) -> RenderableType:
     for column in ("variable", "where", *compared.names, "difference", "seeds"):
         table.add_column(column)
     for one in compared.differences:
-        told = Text(one.text(), style="bold" if one.excludes_none else "")
-        table.add_row(one.variable, setting_words(one), *one.means(), told, str(one.seeds))
+        estimate = Text(one.text(), style="bold" if one.excludes_none else "")
+        table.add_row(one.variable, setting_words(one), *one.means(), estimate, str(one.seeds))
     heading = Text(f"{compared.names[1]} against {compared.names[0]}, at the last probed epoch of each", style="bold")
     note = Text("Welch's 95 % intervals over seeds; ×: ratio; no correction for the number of comparisons", style="dim")
     return Group(heading, note, Text(""), table)

@@ -76,9 +76,9 @@ def _shapes(value: Any) -> Iterator[list[int]]:
 
 def _of_manifest(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
     """Yield files for which the manifest of an absent cube differs from the list of sums."""
-    told = read_manifest(folder)
-    for name in sorted({*told, *(name for name in listed if name.startswith(f"{CUBE}/"))}):
-        if told.get(name) != listed.get(name):
+    manifest = read_manifest(folder)
+    for name in sorted({*manifest, *(name for name in listed if name.startswith(f"{CUBE}/"))}):
+        if manifest.get(name) != listed.get(name):
             yield f"another SHA-256 of {shown(name)} than {SUMS}"
 
 
@@ -107,6 +107,6 @@ def _of_cube(study: Study, attrs: Mapping[Any, Any]) -> Iterator[Finding]:
 def _of_claims(study: Study) -> Iterator[Finding]:
     path = study.folder / CLAIMS
     if path.exists():
-        told = json.loads(path.read_bytes())
-        if told.get("digest") != study.digest or len(told.get("claims", ())) != len(study.claims):
+        stored = json.loads(path.read_bytes())
+        if stored.get("digest") != study.digest or len(stored.get("claims", ())) != len(study.claims):
             yield Finding(CLAIMS, CONTRADICTS, "verdicts on another study")

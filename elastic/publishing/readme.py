@@ -87,7 +87,11 @@ def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous:
     protocol = study.facts["protocol"]
     question = str(protocol.get("question") or "").strip()
     files = [
-        f"- `{name}`: {told}" for name, told in MEANINGS.items() if (folder / name).exists() or name in (CRATE, SUMS)
+        f"- `{name}`: {text}"
+        for name, text in MEANINGS.items()
+        if (folder / name).exists() or name in (CRATE, SUMS)
+        for name, meaning in MEANINGS.items()
+        if (folder / name).exists() or name in (CRATE, SUMS)
     ]
     return _TEXT.format(
         title=inert(study_title(protocol), heading=True),
@@ -145,8 +149,8 @@ def _claims(study: Study) -> str:
 
 def _data(data: Mapping[str, Any]) -> str:
     source = data["source"]
-    told = [f"`{data['name']}`: {source['get']}" if data["name"] else source["get"]]
-    told += [f"licence: {source['license']}"] if source["license"] else []
-    told += [source["cite"]] if source["cite"] else []
+    sentences = [f"`{data['name']}`: {source['get']}" if data["name"] else source["get"]]
+    sentences += [f"licence: {source['license']}"] if source["license"] else []
+    sentences += [source["cite"]] if source["cite"] else []
     digests = [f"- SHA-256 `{one['sha256']}` ({len(one['runs'])} runs)" for one in data["digests"]]
-    return "\n".join([". ".join(told) + ".", *(["", *digests] if digests else [])])
+    return "\n".join([". ".join(sentences) + ".", *(["", *digests] if digests else [])])

@@ -120,5 +120,5 @@ def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -
     >>> environment_differences({}, {"threads": "2"})
     {'threads': ('not recorded', '2')}
     """
-    told = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in {**before, **now}}
-    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
+    pairs = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in {**before, **now}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

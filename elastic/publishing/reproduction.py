@@ -128,7 +128,7 @@ def _compared(
     others = [cell["digest"] for cell in again.cells if cell["digest"] not in chosen_cells]
     cube, rerun = study.cube, again.assemble(leaving_out=others)
     path = study.folder / CLAIMS
-    told = json.loads(path.read_bytes()).get("claims", ()) if path.exists() else ()
+    stated = json.loads(path.read_bytes()).get("claims", ()) if path.exists() else ()
     whole = len(cells) == len(study.cells)
     return Reproduction(
         study=study.name,
@@ -139,7 +139,7 @@ def _compared(
         sample="all runs" if whole else f"{len(cells)} of {len(study.cells)} runs, drawn by the digest of the archive",
         data=tuple(data),
         runs=tuple(_run(cube, rerun, cell, published, again, within_tolerance) for cell in cells),
-        verdicts=tuple(compare_verdicts(study, told, cube, rerun, [cell.coordinates for cell in cells])),
+        verdicts=tuple(compare_verdicts(study, stated, cube, rerun, [cell.coordinates for cell in cells])),
     )
 
 

@@ -38,9 +38,9 @@ def conclusion(found: Reproduction) -> str:
     if found.reproduced:
         bits = words.count(IDENTICAL)
         how = "identical to the last bit" if bits == len(words) else "within the spread over seeds"
-        told = f"{bits} of {len(words)} runs identical, the others {how}" if 0 < bits < len(words) else f"{how}"
+        extent = f"{bits} of {len(words)} runs identical, the others {how}" if 0 < bits < len(words) else f"{how}"
         what = "all runs" if len(words) == found.total else f"{len(words)} of {found.total} runs"
-        return f"Reproduced: {what} {told}{', all verdicts the same' if found.verdicts else ''}."
+        return f"Reproduced: {what} {extent}{', all verdicts the same' if found.verdicts else ''}."
     wrong = [f"{words.count(word)} of {len(words)} runs {text}" for word, text in _WRONG.items() if word in words]
     other = sum(not one.same for one in found.verdicts)
     wrong += [f"{other} of {len(found.verdicts)} verdicts another"] if other else []

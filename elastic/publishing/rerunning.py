@@ -156,8 +156,8 @@ def run_again(
 
     def threads(cell: Cell) -> int | None:
         environment = published[named(cell.coordinates)].get("environment") or {}
-        told = str(environment.get("threads", ""))
-        return int(told) if told.isdigit() and 0 < int(told) < 1024 else None
+        threads = str(environment.get("threads", ""))
+        return int(threads) if threads.isdigit() and 0 < int(threads) < 1024 else None
 
     left = [cell for cell in cells if not has_ended(work, cell)]
     with watch, stopping_cleanly(watch) as stop:

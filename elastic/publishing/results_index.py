@@ -95,14 +95,14 @@ def entries(results: Path) -> Iterator[Entry]:
     """Yield the published studies in a folder and its subfolders, sorted by path."""
     for path in sorted(one for pattern in BELOW for one in results.glob(pattern)):
         study = Study(path.parent)
-        told = json.loads((path.parent / CLAIMS).read_bytes()) if (path.parent / CLAIMS).exists() else {}
+        checked = json.loads((path.parent / CLAIMS).read_bytes()) if (path.parent / CLAIMS).exists() else {}
         protocol = study.facts["protocol"]
         runs = study.runs()
         yield Entry(
             folder=path.parent.relative_to(results).as_posix(),
             question=str(protocol.get("question") or "").strip() or study_title(protocol),
-            claims=tuple(told.get("claims", ())),
-            frozen=bool((told.get("standing") or {}).get("frozen")),
+            claims=tuple(checked.get("claims", ())),
+            frozen=bool((checked.get("standing") or {}).get("frozen")),
             seconds=sum(sum(run.seconds.values()) for run in runs),
             runs=len(runs),
             digest=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -126,8 +126,8 @@ def check_index(results: Path, tell: Callable[[str], None] = lambda _: None) -> 
         wrong += [f"{path}/{finding}" for finding in verified.findings]
     if not wrong:
         found = list(entries(results))
-        told = (results / README).read_text(encoding="utf-8") if (results / README).is_file() else ""
-        if not found or told != index_of(found):
+        written = (results / README).read_text(encoding="utf-8") if (results / README).is_file() else ""
+        if not found or written != index_of(found):
             wrong.append(f"{results / README}: out of date; elastic index {results} writes it")
     return wrong
 
@@ -161,13 +161,13 @@ def _registered(one: Entry) -> str:
 def _claim(claim: Mapping[str, Any]) -> str:
     """Return a claim with its verdict and the effects of its findings."""
     effects = [_effect(one) for one in claim["findings"] if one.get("effect") is not None]
-    told = f": {'; '.join(effects[:6])}{' …' if len(effects) > 6 else ''}" if effects else ""
+    listed = f": {'; '.join(effects[:6])}{' …' if len(effects) > 6 else ''}" if effects else ""
     word = claim["verdict"]
-    return f"- {SIGNS.get(word, '')} **{word}**: {inert(claim['sentence'])}{told}"
+    return f"- {SIGNS.get(word, '')} **{word}**: {inert(claim['sentence'])}{listed}"
 
 
 def _effect(finding: Mapping[str, Any]) -> str:
     setting = ", ".join(f"{dim} {label}" for dim, label in finding["setting"].items())
     effect, lower, upper = finding["effect"], finding["lower"], finding["upper"]
-    told = in_digits(effect) if lower is None or upper is None else with_interval(effect, lower, upper)
-    return inert(f"{setting} {told}" if setting else told)
+    value = in_digits(effect) if lower is None or upper is None else with_interval(effect, lower, upper)
+    return inert(f"{setting} {value}" if setting else value)

@@ -47,7 +47,7 @@ class ComparedVerdict:
 
 def compare_verdicts(
     study: Study,
-    told: Sequence[Mapping[str, Any]],
+    stated: Sequence[Mapping[str, Any]],
     published: xr.DataTree,
     again: xr.DataTree,
     runs: Iterable[Mapping[str, Any]],
@@ -58,7 +58,7 @@ def compare_verdicts(
     ----------
     study
         The published study.
-    told
+    stated
         Its verdicts, from ``claims.json``.
     published, again
         Cubes.
@@ -69,7 +69,7 @@ def compare_verdicts(
         return []
     now = verdicts_on(published, study.claims, study=study)
     replaced = verdicts_on(with_runs(published, again, runs), study.claims, study=study)
-    words = [str(one.get("verdict", "")) for one in told] if len(told) == len(now) else [""] * len(now)
+    words = [str(one.get("verdict", "")) for one in stated] if len(stated) == len(now) else [""] * len(now)
     return [
         ComparedVerdict(one.name, one.sentence, word, one.verdict, other.verdict)
         for one, other, word in zip(now, replaced, words, strict=True)

@@ -60,8 +60,8 @@ class VerifiedArchive:
     def summary(self) -> str:
         """Return the number of files in each state."""
         counts = Counter(one.state for one in self.findings)
-        told = [f"{self.intact} files intact", *(f"{count} {state}" for state, count in counts.items())]
-        return ", ".join([*told, *([f"{self.left_out} of the cube left out"] if self.left_out else [])])
+        parts = [f"{self.intact} files intact", *(f"{count} {state}" for state, count in counts.items())]
+        return ", ".join([*parts, *([f"{self.left_out} of the cube left out"] if self.left_out else [])])
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain data."""

@@ -138,7 +138,7 @@ class Commit:
         """Commit an epoch; after a crash before its checkpoint it is replayed and compared."""
         self.check_owned()
         asked = {variable.name for variable in self.recorder.layout.variables if variable.group == TRAINING}
-        told: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
+        scores_evaluated: dict[str, Any] = {EVALUATED: float(snapshot.evaluated)} if EVALUATED in asked else {}
         recorded = self.recorder.record(
             snapshot.epoch,
             loss=snapshot.loss,
@@ -146,7 +146,7 @@ class Commit:
             objective=snapshot.objective,
             lr=snapshot.lr,
             gradient_norm=snapshot.gradient_norm,
-            **told,
+            **scores_evaluated,
         )
         self._is_saved = False
         is_last = recorded.diverged or snapshot.epoch == self.trainer.epochs

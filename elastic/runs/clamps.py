@@ -30,11 +30,11 @@ def clamps(setup: Setup, protocol: Protocol) -> list[str]:
     found: dict[str, None] = {}
     for cell in representatives(protocol.cells):
         if cell.settings.data == first.data:
-            found |= dict.fromkeys(_told(cell.settings, setup.trainer.splits, protocol))
+            found |= dict.fromkeys(_clamped(cell.settings, setup.trainer.splits, protocol))
     return list(found)
 
 
-def _told(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:
+def _clamped(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:
     for path, most, why, instead in (*_of_data(samples), *_of_training(settings)):
         value = _number_at(settings.model_dump(), path)
         place = _place(protocol, path)

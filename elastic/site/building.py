@@ -48,10 +48,10 @@ def build_site(folder: Path, commands: Sequence[Command]) -> Path:
     with tempfile.TemporaryDirectory(prefix="elastic-docs-") as temporary:
         sources, warned = Path(temporary) / "sources", Path(temporary) / "warnings.txt"
         write_sources(sources, commands)
-        with patch_docutils(), docutils_namespace(), outdated_names(), warned.open("w", encoding="utf-8") as told:
+        with patch_docutils(), docutils_namespace(), outdated_names(), warned.open("w", encoding="utf-8") as log:
             app = Sphinx(
                 sources, None, folder, Path(temporary) / "doctrees", "html",
-                confoverrides=SETTINGS, status=None, warning=told, freshenv=True,
+                confoverrides=SETTINGS, status=None, warning=log, freshenv=True,
             )  # fmt: skip
             app.build(force_all=True)
         lines = [line.replace(f"{sources}/", "") for line in warned.read_text(encoding="utf-8").splitlines() if line]

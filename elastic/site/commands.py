@@ -36,8 +36,16 @@ def pages(commands: Sequence[Command]) -> Iterator[tuple[str, str]]:
         "Values after ``--set`` are YAML. ``--json`` prints one JSON object on standard output; progress, logs and "
         "errors go to standard error. :doc:`/running` lists the exit codes."
     )
-    sections = [_section(command) for command in sorted(commands, key=lambda one: one.name)]
+    listed = sorted(commands, key=lambda one: one.name)
+    sections = [_summaries(listed), *(_section(command) for command in listed)]
     yield "reference/commands.rst", page_of("Command line", opening, sections, "command-line")
+
+
+def _summaries(commands: Sequence[Command]) -> str:
+    rows = (
+        [f":ref:`elastic {one.name} <command-{one.name}>`", readable(one.help).split("\n\n")[0]] for one in commands
+    )
+    return table(rows, widths="34 66", kind="summaries")
 
 
 def _section(command: Command) -> str:

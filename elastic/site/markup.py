@@ -137,8 +137,8 @@ def prose(docstring: str, *, examples: bool = True) -> str:
     See `mse`, \|z\|.
     """
     before = _SECTION.split(docstring.strip(), maxsplit=1)[0]
-    told = (paragraph(part) for part in re.split(r"\n[^\S\n]*\n", before.strip("\n")) if part.strip())
-    return "\n\n".join(part for part in told if examples or not part.startswith(">>>")).strip()
+    paragraphs = (paragraph(part) for part in re.split(r"\n[^\S\n]*\n", before.strip("\n")) if part.strip())
+    return "\n\n".join(part for part in paragraphs if examples or not part.startswith(">>>")).strip()
 
 
 def examples(docstring: str) -> str:

@@ -61,8 +61,8 @@ def _is_telling(kind: str, name: str) -> bool:
 @cache
 def python_names() -> frozenset[str]:
     """Return names of the Python interface as pages write them: ``elastic.run``, ``measure_collapse``, ``seli``."""
-    told = {name for name in elastic.__all__ if "_" in name.strip("_") or name == "Recorder"}
-    return frozenset({f"elastic.{name}" for name in elastic.__all__} | told | set(theory.__all__))
+    distinctive = {name for name in elastic.__all__ if "_" in name.strip("_") or name == "Recorder"}
+    return frozenset({f"elastic.{name}" for name in elastic.__all__} | distinctive | set(theory.__all__))
 
 
 def target_of(code: str) -> str:

@@ -106,23 +106,23 @@ def _of_seeds(standing: Standing) -> list[str]:
     if standing.seeds_at_first_verdict is None:
         return []
     first = len(standing.seeds_at_first_verdict)
-    told = [f"first verdict on {first} {'seed' if first == 1 else 'seeds'}, {len(standing.seeds_added)} added since"]
+    parts = [f"first verdict on {first} {'seed' if first == 1 else 'seeds'}, {len(standing.seeds_added)} added since"]
     if standing.seeds_dropped:
-        told.append(f"{len(standing.seeds_dropped)} seeds of the first verdict dropped since")
-    return told
+        parts.append(f"{len(standing.seeds_dropped)} seeds of the first verdict dropped since")
+    return parts
 
 
 def registration_note(entry: Entry) -> str:
     """Return the note on registered claims: their digest, which can be published elsewhere."""
     count = len(entry["claims"])
-    told = f"{count} {'claim' if count == 1 else 'claims'} registered"
+    text = f"{count} {'claim' if count == 1 else 'claims'} registered"
     if entry["cube_seen"]:
-        told += ", other ones than before the cube was seen: those that are new are reported as such"
+        text += ", other ones than before the cube was seen: those that are new are reported as such"
     elif entry["runs_with_records"]:
-        told += f" while {entry['runs_with_records']} runs have records: those that are new are reported as such"
+        text += f" while {entry['runs_with_records']} runs have records: those that are new are reported as such"
     else:
-        told += " before training"
-    return f"{told}; SHA-256 {entry['claims_digest']} (publish it elsewhere to prove that they stood)"
+        text += " before training"
+    return f"{text}; SHA-256 {entry['claims_digest']} (publish it elsewhere to prove that they stood)"
 
 
 def standing_of(study: Study) -> Standing:

@@ -90,9 +90,9 @@ def combine(
         raise StudyError("`labels`", f"be left out along {dim!r}, an axis that the studies have", repr(labels), hint)
     _check_meaning(cubes, names)
     along = [axes_of(cube)[dim] for cube in cubes] if is_axis else [[label] for label in labels or _different(names)]
-    told = names if is_axis or labels is None else [str(label) for label in labels]
-    whole = combined([Part(*one) for one in zip(told, cubes, along, strict=True)], dim)
-    whole.attrs = _attributes(whole, cubes, told)
+    labels_along = names if is_axis or labels is None else [str(label) for label in labels]
+    whole = combined([Part(*one) for one in zip(labels_along, cubes, along, strict=True)], dim)
+    whole.attrs = _attributes(whole, cubes, labels_along)
     return whole
 
 
@@ -192,9 +192,9 @@ def _excluded(whole: xr.DataTree) -> dict[str, str]:
     axes = [str(dim) for dim in status.dims if dim not in ("epoch", "seed")]
     absent = (status == Status.MISSING).all([d for d in status.dims if d not in axes])
     places = list(product(*(status[axis].values.tolist() for axis in axes)))
-    told = [
+    excluded = [
         ", ".join(f"{axis}={value}" for axis, value in zip(axes, setting, strict=True))
         for setting in places
         if bool(absent.sel(dict(zip(axes, setting, strict=True))))
     ]
-    return {EXCLUDED: "; ".join(told)} if told else {}
+    return {EXCLUDED: "; ".join(excluded)} if excluded else {}

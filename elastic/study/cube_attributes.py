@@ -66,8 +66,8 @@ def of_absent(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _of_excluded(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attribute for points in the product of the dims that the protocol excludes."""
     conditions = () if MARK in facts else facts["protocol"].get("exclude", ())
-    told = [named({name: ", ".join(map(str, labels)) for name, labels in one.items()}) for one in conditions]
-    return {EXCLUDED: "; ".join(told)} if told else {}
+    excluded = [named({name: ", ".join(map(str, labels)) for name, labels in one.items()}) for one in conditions]
+    return {EXCLUDED: "; ".join(excluded)} if excluded else {}
 
 
 def _of_source(facts: Mapping[str, Any]) -> dict[str, Any]:

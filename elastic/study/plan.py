@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from elastic.study.plan_in_words import told
+from elastic.study.plan_in_words import plan_lines
 
 if TYPE_CHECKING:
     from elastic.runs.measuring import Cost
@@ -96,4 +96,4 @@ class Plan:
 
     def lines(self) -> list[str]:
         """Return the plan as text, one fact per line."""
-        return [*told(self), *(f"note: {note}" for note in self.notes)]
+        return [*plan_lines(self), *(f"note: {note}" for note in self.notes)]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from elastic.study.plan import Plan
 
 
-def told(found: Plan) -> Iterator[str]:
+def plan_lines(found: Plan) -> Iterator[str]:
     """Yield a plan, one fact per line."""
     sizes = " × ".join(f"{name} ({_listed(labels)})" for name, labels in found.axes.items())
     without = f", without {found.excluded} that are excluded" if found.excluded else ""

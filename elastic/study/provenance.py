@@ -73,4 +73,4 @@ def _version(package: str) -> str:
 
 def git_identity(folder: Path) -> list[str]:
     """Return the name and the email address of commits made in a folder, if git has them."""
-    return [told for key in ("user.name", "user.email") if (told := _git(folder, "config", key))]
+    return [value for key in ("user.name", "user.email") if (value := _git(folder, "config", key))]

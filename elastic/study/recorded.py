@@ -118,9 +118,9 @@ def contents(run: Path) -> tuple[str, str]:
         If its status.json lists other records, or is damaged.
     """
     report = read_report(run)
-    found, told = journal_facts(run), report.get("journal") or {}
+    found, stated = journal_facts(run), report.get("journal") or {}
     # Earlier releases, which listed no files, could resume a run without changing its report.
-    if told and told != found and (other := _other_records(run, report)) and read_report(run) == report:
+    if stated and stated != found and (other := _other_records(run, report)) and read_report(run) == report:
         raise other
     return found["sha256"], str(report.get("data_digest", ""))
 

@@ -52,5 +52,5 @@ def supervised_contrastive(classes: int, per_class: int, temperature: float) -> 
     K = whole_number("classes", classes, least=2)
     n = whole_number("per_class", per_class, least=2)
     tau = real_number("temperature", temperature, above_zero=True)
-    strangers = n * (K - 1) * math.exp(-K / ((K - 1) * tau))
-    return Optimum(math.log(n - 1) + math.log1p(strangers / (n - 1)))
+    others = n * (K - 1) * math.exp(-K / ((K - 1) * tau))
+    return Optimum(math.log(n - 1) + math.log1p(others / (n - 1)))

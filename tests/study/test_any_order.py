@@ -11,8 +11,8 @@ SEARCH = Path(__file__).parents[1] / "support" / "any_order.py"
 
 
 @pytest.mark.parametrize(("examples", "commands"), [(2, 7), pytest.param(20, 15, marks=pytest.mark.long)])
-def test_what_exits_with_0_has_the_numbers_of_an_uninterrupted_run(examples, commands):
+def test_what_exits_with_0_has_the_numbers_of_an_uninterrupted_run(examples, commands, tmp_path):
     # More: python tests/support/any_order.py 200 30 7 (with tests/ on PYTHONPATH).
-    done = forked.script(SEARCH, examples, commands, 0, limit=900)
+    done = forked.script(SEARCH, examples, commands, 0, limit=900, TMPDIR=tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("hold") == 2

@@ -158,6 +158,15 @@ def test_what_does_not_fit_together_is_told(given, options, told):
         elastic.combine(given, **options)
 
 
+def test_a_release_that_describes_a_variable_in_other_words_leaves_a_description():
+    cubes = [cube_of(name) for name in ("a", "b")]
+    for cube, words in zip(cubes, ("NC1, in old words", "NC1: in new words"), strict=True):
+        cube["collapse"]["nc1"].attrs |= {"formula": "tr(Σ_W Σ_B⁺)/K", "long_name": words}
+    assert elastic.combine(cubes, labels=["a", "b"])["collapse"]["nc1"].attrs["long_name"] == "NC1, in old words"
+    cubes[1]["collapse"]["nc1"].attrs["formula"] = "another definition"
+    assert elastic.combine(cubes, labels=["a", "b"])["collapse"]["nc1"].attrs == {"units": "1"}
+
+
 @pytest.mark.parametrize("fact", ["dims", "units"])
 def test_a_variable_that_means_something_else_is_not_combined(fact):
     other = cube_of("b")

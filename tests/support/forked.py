@@ -103,15 +103,17 @@ def started(*arguments, cwd, limit=processes.LIMIT):
         assert not overdue.is_set(), f"killed after {limit:.0f} s: {arguments}"
 
 
-def script(path, *arguments, limit=processes.LIMIT):
+def script(path, *arguments, limit=processes.LIMIT, **environment):
     """Run a script to its end in a forked process; return its `subprocess.CompletedProcess`, all it wrote in stdout.
 
-    The script may fork itself: no thread is alive where it begins.
+    The script may fork itself: no thread is alive where it begins. Its environment is that of this process with the
+    variables given.
     """
+    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
     words = [str(part) for part in (path, *arguments)]
     with tempfile.TemporaryFile() as written, processes.default_signals():
         copy = _server().reducer.DupFd(written.fileno())
-        process = _server().Process(target=_script, args=(copy, words), daemon=False)
+        process = _server().Process(target=_script, args=(copy, words, environment), daemon=False)
         process.start()
         process.join(limit)
         is_overdue = process.exitcode is None
@@ -124,8 +126,10 @@ def script(path, *arguments, limit=processes.LIMIT):
     return subprocess.CompletedProcess(words, process.exitcode, told, "")
 
 
-def _script(written, words):
+def _script(written, words, environment):
     os.setsid()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # it is found anew, in this environment
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     given = written.detach()
     for number in (1, 2):

@@ -31,20 +31,20 @@ class Deaths(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self._codes: dict[int, int] = {}
-        self._told = threading.Condition()
+        self._received = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Store how a process ended, if a log line reports it."""
         if found := SAID.match(record.getMessage()):
             process, number, status = found.groups()
-            with self._told:
+            with self._received:
                 self._codes[int(process)] = int(status) if number is None else -int(number)
-                self._told.notify_all()
+                self._received.notify_all()
 
     def of(self, process: int | None) -> str | None:
         """Return how a process ended, completing "was …"; None if no message reports it."""
-        with self._told:
-            if process is None or not self._told.wait_for(lambda: process in self._codes, PATIENCE):
+        with self._received:
+            if process is None or not self._received.wait_for(lambda: process in self._codes, PATIENCE):
                 return None
             return in_words(self._codes[process])
 

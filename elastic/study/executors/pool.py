@@ -12,7 +12,7 @@ from elastic.progress import Watcher
 from elastic.study.completeness import named
 from elastic.study.executors.attempts import Attempt
 from elastic.study.executors.board import Board
-from elastic.study.executors.telling import Event
+from elastic.study.executors.events import Event
 from elastic.study.executors.worker import READY, STOPPED, Settings, Unfit
 from elastic.study.executors.worker_process import Worker
 
@@ -110,7 +110,7 @@ class Pool:
             return
         if isinstance(message, Event):
             place = self._workers.index(worker)
-            message.tell(self._watch.worker(place))
+            message.deliver(self._watch.worker(place))
         elif isinstance(message, Attempt):
             worker.cell = None
             self._board.settle(message)

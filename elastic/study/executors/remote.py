@@ -7,7 +7,7 @@ import threading
 
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, attempt
-from elastic.study.executors.telling import Event, Telling
+from elastic.study.executors.events import Event, EventSender
 from elastic.study.executors.worker import BEGUN, STOPPED, Settings, prepare
 
 #: Random numbers and threads of torch belong to the process: one run at a time, whatever the number of dask's threads.
@@ -40,19 +40,19 @@ def carry_out(cell: Cell, settings: Settings, topic: str) -> Attempt | None:
     def send(event: Event) -> None:
         worker.log_event(topic, [cell.digest, worker.address, event.method, list(event.arguments)])
 
-    watch = Telling(send, BETWEEN_EVENTS)
+    watch = EventSender(send, BETWEEN_EVENTS)
     with _ONE:
         if is_unwanted():
             return None
         os.environ.update(environment(settings, worker.name))
-        watch.tell(BEGUN, os.getpid())
+        watch.emit(BEGUN, os.getpid())
         try:
             prepare(settings)
             return attempt(cell, settings.work, watch, is_unwanted)
         except KeyboardInterrupt:
             return None
         finally:
-            watch.tell(STOPPED)
+            watch.emit(STOPPED)
 
 
 def environment(settings: Settings, name: object) -> dict[str, str]:

@@ -13,7 +13,7 @@ from elastic.study.completeness import named
 from elastic.study.executors.attempts import Attempt, unexplained
 from elastic.study.executors.board import Board
 from elastic.study.executors.deaths import Deaths
-from elastic.study.executors.telling import Event
+from elastic.study.executors.events import Event
 from elastic.study.executors.waiting import TICK
 from elastic.study.executors.worker import BEGUN, STOPPED, Settings
 
@@ -93,7 +93,7 @@ class Submission:
             self._begun.pop(cell, None)
             self._places.pop(cell, None)
         elif cell in self._wanted:  # dask runs a task again if its result was lost with a worker
-            Event(method, tuple(arguments)).tell(self._watch.worker(self._places.get(cell, 0)))
+            Event(method, tuple(arguments)).deliver(self._watch.worker(self._places.get(cell, 0)))
 
     def _settle(self, future: Future, cell: Cell) -> None:
         self._wanted.discard(cell.digest)

@@ -34,7 +34,7 @@ class Waiting:
     def __init__(self, watch: Watcher, stop: Stop) -> None:
         self._watch, self._stop = watch, stop
         self._seconds = SOON
-        self._told: float | None = None
+        self._noted: float | None = None
         self._looked = time.monotonic()
 
     def go_on(self) -> None:
@@ -78,8 +78,8 @@ class Waiting:
         """
         self._stop.waiting = True  # until this process owns a run
         now = time.monotonic()
-        if self._told is None or now - self._told >= BETWEEN_NOTES:
-            self._told = now
+        if self._noted is None or now - self._noted >= BETWEEN_NOTES:
+            self._noted = now
             self._watch.note(waited_for(busy))
         while not self._stop() and (left := now + self._seconds - time.monotonic()) > 0:
             time.sleep(min(left, SOON))

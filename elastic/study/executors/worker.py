@@ -19,7 +19,7 @@ from elastic.errors import ElasticError
 from elastic.progress import Watcher
 from elastic.protocol import Cell
 from elastic.study.executors.attempts import Attempt, Work, attempt
-from elastic.study.executors.telling import Telling
+from elastic.study.executors.events import EventSender
 from elastic.study.stopping import SIGNALS
 
 #: Messages to a worker: stop after the epoch. Messages of a worker: imports are done, an attempt was stopped.
@@ -106,7 +106,7 @@ def work_for(connection: Connection) -> None:
         connection.send(Unfit(error if isinstance(error, ElasticError) else f"{type(error).__name__}: {error}"))
         return
     connection.send(READY)
-    watch = Telling(connection.send)
+    watch = EventSender(connection.send)
     warnings.showwarning = lambda message, category, *_: watch.note(f"{category.__name__}: {message}")
     while True:
         connection.send(_attempted(orders.next(), settings.work, watch, orders))

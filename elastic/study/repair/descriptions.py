@@ -138,11 +138,11 @@ def _write_recorded(actions: Actions, attrs: Mapping[str, Any]) -> None:
         names = list(runs[0].coordinates)
         if any(list(run.coordinates) != names for run in runs):
             raise ValueError("runs with different coordinates")
-        told = next(filter(None, (_study_name(run.folder) for run in runs)), None)
+        name_in_records = next(filter(None, (_study_name(run.folder) for run in runs)), None)
     except (ElasticError, ValueError, IndexError) as error:
         actions.say(FACTS, f"left as it is: its runs do not say what it was ({error})")
         return
-    name = attrs.get("name") or told or folder.resolve().name
+    name = attrs.get("name") or name_in_records or folder.resolve().name
     made_with = _provenance(attrs) if attrs else provenance()
     blank: dict[str, Any] = {"title": None, "question": None, "cites": [], "claims": []}
     facts = {MARK: FORMAT, "name": name, "coordinates": names, **blank, "provenance": made_with}

@@ -59,7 +59,7 @@ def _home(actions: Actions, path: str, found: str) -> str | None:
         folder = _FOLDER.fullmatch(found)
         return f"runs/{folder[1]}" if folder else None
     try:
-        cell, name = _told(actions.folder / path)
+        cell, name = _stated_run(actions.folder / path)
     except (ElasticError, OSError, ValueError, KeyError, TypeError):
         return None
     home = f"runs/{cell}/{name}"
@@ -67,7 +67,7 @@ def _home(actions: Actions, path: str, found: str) -> str | None:
     return home if home != path and is_of_study else None
 
 
-def _told(file: Path) -> tuple[str, str]:
+def _stated_run(file: Path) -> tuple[str, str]:
     """Return the run of an intact file, and its path in the run's folder.
 
     Raises

@@ -103,8 +103,8 @@ def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None
     if study is not None:
         runs = {cell["digest"]: cell["coordinates"] for cell in study.cells}
     else:
-        told = {path.parent.name: read_object(path, RUN)[0] for path in (folder / "runs").glob(f"*/{RUN}")}
-        runs = {name: facts["coordinates"] for name, facts in told.items() if facts}
+        reports = {path.parent.name: read_object(path, RUN)[0] for path in (folder / "runs").glob(f"*/{RUN}")}
+        runs = {name: facts["coordinates"] for name, facts in reports.items() if facts}
     absent = left_out({"left_out": cube.attrs.get("left_out", "")})
     group = cube["training"].to_dataset()
     axes = Axes({str(dim): group[dim].values.tolist() for dim in group["status"].dims if dim != "epoch"})

@@ -25,10 +25,10 @@ class Link:
     holds: bool
 
 
-def told(after: str) -> tuple[float, str] | None:
+def stated_end(after: str) -> tuple[float, str] | None:
     """Return the epoch and the first digits of the checksum of a record's predecessor; None for the first one.
 
-    >>> told("2 (0123456789abcdef)"), told("0.5 (0123456789abcdef)"), told("none")
+    >>> stated_end("2 (0123456789abcdef)"), stated_end("0.5 (0123456789abcdef)"), stated_end("none")
     ((2, '0123456789abcdef'), (0.5, '0123456789abcdef'), None)
     """
     found = re.fullmatch(r"(\S+) \(([^)]*)\)", after)

@@ -71,8 +71,8 @@ class Finding:
 
     def __str__(self) -> str:
         path = f"{self.path} ({self.files} files)" if self.files > 1 else self.path
-        told = self.found or MEANINGS.get(self.state, "")
-        return f"{path}: {self.state}{f': {told}' if told else ''}"
+        detail = self.found or MEANINGS.get(self.state, "")
+        return f"{path}: {self.state}{f': {detail}' if detail else ''}"
 
     @property
     def is_bad(self) -> bool:

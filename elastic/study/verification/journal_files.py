@@ -15,7 +15,7 @@ from elastic.cube.names import Status
 from elastic.cube.record import encode
 from elastic.cube.single_records import SingleRecords
 from elastic.protocol.canonical import digest
-from elastic.study.verification.chain import Link, culprits, told
+from elastic.study.verification.chain import Link, culprits, stated_end
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, check_labelled, misfit
 
@@ -42,7 +42,7 @@ class JournalFiles:
     ----------
     epochs
         Epochs with a record in any state, in ascending order.
-    told
+    named_cells
         Cells that intact records name.
     """
 
@@ -52,7 +52,7 @@ class JournalFiles:
         self.files = sorted(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else []
         self.single = {epoch: file for file in self.files if (epoch := epoch_of(file)) is not None}
         self.compact: CompactRecords | None = None
-        self.told: set[str] = set()
+        self.named_cells: set[str] = set()
         self._bad: set[str] = set()
         self._after: dict[str, str] = {}
         self._records = None if layout is None else SingleRecords(run, self.folder, layout)
@@ -115,7 +115,7 @@ class JournalFiles:
     def _links(self) -> Iterator[Link]:
         """Yield the predecessor that each intact record of an open run names."""
         for file, after in self._after.items():
-            before = told(after)
+            before = stated_end(after)
             if before is None or self._damaged(file):
                 continue
             if self.compact is not None and (epoch_of(file) or 0) in self.compact:
@@ -144,10 +144,10 @@ class JournalFiles:
             blanks = self._records.blanks
             self.compact, wrong = attempted(lambda: CompactRecords(self.run, path, blanks))
             if self.compact is not None:
-                self.told.add(self.run.name)
+                self.named_cells.add(self.run.name)
                 return Finding(name, State.INTACT)
         found, label = check_labelled(path, name, Label("journal", self.run.name), labelled=True)
-        self.told |= {label.cell} if label is not None else set()
+        self.named_cells |= {label.cell} if label is not None else set()
         return Finding(name, State.DAMAGED, wrong) if wrong and not found.is_bad else found
 
     def _check_single(self, epoch: float, file: str) -> Finding:
@@ -155,7 +155,7 @@ class JournalFiles:
         modern = self.layout is not None and self.layout.cell is not None
         found, label = check_labelled(path, name, Label("record", self.run.name, epoch), labelled=modern)
         if label is not None:
-            self.told.add(label.cell)
+            self.named_cells.add(label.cell)
             self._after[file] = label.after
         if found.is_bad or self._records is None:
             return found

@@ -116,8 +116,8 @@ def _beginnings(folder: Path) -> Iterator[Protocol]:
 
     attrs, begun = root_attributes(folder), None
     with contextlib.suppress(*UNREADABLE):
-        told = json.loads(attrs["canonical_protocol"])
-        begun = told if digest(told) == attrs["digest"] else None
+        stored = json.loads(attrs["canonical_protocol"])
+        begun = stored if digest(stored) == attrs["digest"] else None
     if begun is not None:
         yield load_protocol(folder / PROTOCOL, begun=begun)
     yield from beginnings(lambda earlier: load_protocol(folder / PROTOCOL, begun=earlier))

@@ -40,7 +40,7 @@ class RunFiles:
         Whether training loops recorded the study.
     findings
         Findings, after `check`.
-    told
+    named_cells
         Cells that intact files of the folder name.
     """
 
@@ -48,7 +48,7 @@ class RunFiles:
     name: str
     recorded: bool
     findings: list[Finding] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
+    named_cells: set[str] = field(default_factory=set)
 
     @property
     def cell(self) -> str:
@@ -58,7 +58,7 @@ class RunFiles:
     @property
     def is_renamed(self) -> bool:
         """Whether all files name one other run."""
-        return len(self.told) == 1 and self.cell not in self.told
+        return len(self.named_cells) == 1 and self.cell not in self.named_cells
 
     def check(self) -> list[Finding]:
         """Return the findings for all files of the run."""
@@ -73,9 +73,9 @@ class RunFiles:
             self._add(REPORT, State.MISSING)
         self.findings += journal.missing(report or {}, epoch)
         self._check_listed((report or {}).get("files"))
-        self.told |= journal.told
+        self.named_cells |= journal.named_cells
         if self.is_renamed:
-            return [*self._in_place(), Finding(self.name, State.DAMAGED, f"the folder of run {min(self.told)}")]
+            return [*self._in_place(), Finding(self.name, State.DAMAGED, f"the folder of run {min(self.named_cells)}")]
         return self.findings
 
     @cached_property
@@ -107,10 +107,10 @@ class RunFiles:
         if wrong:
             other = re.fullmatch(r"that of run (\S+)", wrong)
             if other:
-                self.told.add(other[1])
+                self.named_cells.add(other[1])
             self._add(LAYOUT, State.DAMAGED, wrong)
         elif layout is not None:
-            self.told |= {layout.cell} if layout.cell else set()
+            self.named_cells |= {layout.cell} if layout.cell else set()
             self._add(LAYOUT, State.INTACT)
         elif self.journal.is_begun or is_there(self.folder / CHECKPOINT):
             self._add(LAYOUT, State.MISSING)
@@ -125,7 +125,7 @@ class RunFiles:
             return {}
         cell = facts.get("cell")
         if cell is not None:
-            self.told.add(cell)
+            self.named_cells.add(cell)
         if cell not in (None, self.cell):
             self._add(REPORT, State.DAMAGED, f"that of run {cell}")
             return {}
@@ -147,7 +147,7 @@ class RunFiles:
             if not wrong and not isinstance(facts.get("settings"), dict):
                 wrong = "no settings"
             if cell is not None:
-                self.told.add(cell)
+                self.named_cells.add(cell)
             if cell != self.cell:
                 found = Finding(found.path, State.DAMAGED, wrong or f"that of run {cell}")
             elif wrong or (self.is_modern and found.state is State.NOT_CHECKABLE):
@@ -167,7 +167,7 @@ class RunFiles:
         found, label = check_labelled(path, name, Label("checkpoint", self.cell), labelled=self.is_modern)
         self.findings.append(found)
         if label is not None:
-            self.told.add(label.cell)
+            self.named_cells.add(label.cell)
         return label.epoch if label is not None and found.state is State.INTACT else None
 
     def _check_listed(self, listed: Any) -> None:
@@ -193,5 +193,5 @@ class RunFiles:
     def _in_place(self) -> Iterator[Finding]:
         """Yield the findings for a folder with another run's name: its files are intact if nothing else is wrong."""
         for one in self.findings:
-            is_of_other = any(cell in one.found for cell in self.told)
+            is_of_other = any(cell in one.found for cell in self.named_cells)
             yield Finding(one.path, State.INTACT) if one.is_bad and is_of_other else one

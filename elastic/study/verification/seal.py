@@ -49,8 +49,8 @@ def check_seal(
     claims = study.facts["protocol"].get("claims") or () if study else ()
     yield from check_history(folder, study.name if study else None, claims, description.digest)
     if is_withdrawn(folder):
-        told = "of a cube that was withdrawn; readers that have it open raise"
-        yield from (Finding(name, State.LEFT_OVER, told) for name in cube_files(folder))
+        meaning = "of a cube that was withdrawn; readers that have it open raise"
+        yield from (Finding(name, State.LEFT_OVER, meaning) for name in cube_files(folder))
         return
     if not cube_files(folder) or study is None:
         yield from _unchecked(folder, manifest)

@@ -13,13 +13,13 @@ from elastic.cube.sealing import LOCK
 from elastic.errors import StudyError
 from elastic.study.study_file import FACTS, PROTOCOL
 from elastic.study.verification.belonging import others
+from elastic.study.verification.conflicting_recordings import resolve_conflicts
 from elastic.study.verification.description import described
 from elastic.study.verification.findings import Finding, State, Verified, of_all
 from elastic.study.verification.reading import is_there
 from elastic.study.verification.run_files import RunFiles
 from elastic.study.verification.seal import check_seal
 from elastic.study.verification.sealed_files import read_sealed
-from elastic.study.verification.strangers import told_apart
 
 #: Most checks of a part of a study while another process changes it.
 ATTEMPTS = 5
@@ -80,7 +80,7 @@ def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verifie
         tell(f"{RUNS}/{run.name}", number + 1, steps)
         findings += _settled_run(run, description.recorded)
     tell("the numbers of the cube", steps - 1, steps)
-    findings = told_apart(folder, manifest, of_all(findings))
+    findings = resolve_conflicts(folder, manifest, of_all(findings))
     findings += check_seal(folder, manifest, description, findings)
     findings += others(folder, {one.path for one in findings})
     tell("", steps, steps)

@@ -21,7 +21,7 @@ from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import Manifest, root_attributes
 
 
-def told_apart(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> list[Finding]:
+def resolve_conflicts(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> list[Finding]:
     """Return the findings, with one of two files intact if the sealed cube identifies it.
 
     Parameters

@@ -25,18 +25,18 @@ class Event:
     method: str
     arguments: tuple[Any, ...]
 
-    def tell(self, watch: Watcher) -> None:
+    def deliver(self, watch: Watcher) -> None:
         """Call the method of a watcher.
 
         >>> from elastic.progress import Lines
         >>> import sys
-        >>> Event("note", ("hello",)).tell(Lines(sys.stdout))
+        >>> Event("note", ("hello",)).deliver(Lines(sys.stdout))
         [    0.0s] hello
         """
         getattr(watch, self.method)(*self.arguments)
 
 
-class Telling(Watcher):
+class EventSender(Watcher):
     """Sends each call as an `Event`.
 
     Parameters
@@ -54,31 +54,31 @@ class Telling(Watcher):
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
         """Send that a run starts or resumes."""
-        self.tell("run_started", label, epochs, epoch)
+        self.emit("run_started", label, epochs, epoch)
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
         """Send the scores of an epoch."""
         if probed or time.monotonic() - self._last >= self._between:
             self._last = time.monotonic()
-            self.tell("epoch_done", epoch, numbers(scores), bool(probed))
+            self.emit("epoch_done", epoch, numbers(scores), bool(probed))
 
     def run_finished(self, label: str, seconds: Mapping[str, float]) -> None:
         """Send that a run has ended."""
-        self.tell("run_finished", label, numbers(seconds))
+        self.emit("run_finished", label, numbers(seconds))
 
     def run_lost(self, label: str, again: bool) -> None:
         """Send that a run was stopped before its end."""
-        self.tell("run_lost", label, again)
+        self.emit("run_lost", label, again)
 
     def run_ended_elsewhere(self, label: str) -> None:
         """Send that another process has ended a run."""
-        self.tell("run_ended_elsewhere", label)
+        self.emit("run_ended_elsewhere", label)
 
     def note(self, message: str) -> None:
         """Send another message."""
-        self.tell("note", message)
+        self.emit("note", message)
 
-    def tell(self, method: str, *arguments: Any) -> None:
+    def emit(self, method: str, *arguments: Any) -> None:
         """Send an event."""
         self._send(Event(method, arguments))
 

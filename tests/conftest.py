@@ -71,3 +71,20 @@ def finished_study(tmp_path_factory):
     from support import studies
 
     return studies.run(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture
+def sealing():
+    """Seal studies, in a file whose other tests are `unsealed`."""
+
+
+@pytest.fixture
+def unsealed(request, monkeypatch):
+    """Leave out the sealing of studies, which takes as long as a record: the cube is read from the journals then.
+
+    For tests of what is recorded. Those of names, of epochs and of whatever else a sealed cube holds seal it.
+    """
+    from elastic.study import Study
+
+    if "sealing" not in request.fixturenames:
+        monkeypatch.setattr(Study, "seal", lambda self: None)

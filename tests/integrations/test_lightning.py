@@ -34,6 +34,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint  # noqa: 
 from elastic.integrations.lightning import ElasticCallback  # noqa: E402
 
 pytestmark = [
+    pytest.mark.usefixtures("unsealed"),
     # Of Lightning: about loaders without workers, batch norm that is frozen, checkpoints of other callbacks, …
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode at the start of training"),
@@ -143,7 +144,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-def test_a_fit_gives_the_records_and_weights_of_a_plain_loop(tmp_path, plain):
+def test_a_fit_gives_the_records_and_weights_of_a_plain_loop(sealing, tmp_path, plain):
     module = fit(trainer_of(tmp_path))
     assert_equal_weights(module, plain[1])
     assert_equal_records(tmp_path, plain[0])
@@ -274,7 +275,7 @@ def test_epochs_are_counted_where_batches_are_not(tmp_path):
     assert journal(tmp_path).epochs() == [0, 1, 2]
 
 
-def test_the_epoch_at_which_a_fit_stops_early_is_probed(tmp_path):
+def test_the_epoch_at_which_a_fit_stops_early_is_probed(sealing, tmp_path):
     stop = EarlyStopping("val/loss", patience=1, min_delta=99)
     fit(trainer_of(tmp_path, stop, max_epochs=50))
     assert stop.stopped_epoch == 1

@@ -22,7 +22,10 @@ pytest.importorskip("accelerate", reason="accelerate is not installed (extra: tr
 
 from elastic.integrations.transformers import ElasticCallback  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true but no accelerator")
+pytestmark = [
+    pytest.mark.usefixtures("unsealed"),
+    pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true but no accelerator"),
+]
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}
 PROBES = {"at": [0, 1], "collapse": {"per_class": 6}, "elasticity": {"stepped_per_class": 1, "observed_per_class": 2}}
@@ -139,7 +142,7 @@ def journal(folder):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_training_gives_the_records_of_its_weights(tmp_path, kind):
+def test_a_training_gives_the_records_of_its_weights(sealing, tmp_path, kind):
     callback = ElasticCallback(tmp_path / "study", **arguments(kind, probes=PROBES))
     model, states = train(tmp_path, callback, kind=kind)
     assert list(states) == [0, 1, 2]
@@ -237,7 +240,7 @@ def test_the_best_weights_are_not_taken_for_the_last(tmp_path):
     assert_equal_records(tmp_path / "study", tmp_path / "plain", but=["lr"])
 
 
-def test_an_exception_leaves_the_run_under_way_and_the_next_training_takes_it(tmp_path):
+def test_an_exception_leaves_the_run_under_way_and_the_next_training_takes_it(sealing, tmp_path):
     how = {"save_strategy": "epoch", "num_train_epochs": 3}
     kept = ElasticCallback(tmp_path / "study", **arguments())  # as a traceback keeps it
     with pytest.raises(OSError, match="power"):

@@ -19,6 +19,8 @@ import elastic
 from elastic.__main__ import main
 from elastic.errors import ElasticError, StudyError
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 EPOCHS = (0, 0.5, 1, 3)
 ARGUMENTS = {"layers": ["1", "3"], "train": samples(), "test": samples(12, seed=1)}
 

@@ -56,6 +56,7 @@ def test_a_fractional_epoch_is_kept_to_the_last_bit(tmp_path, epoch):
     assert probed(tmp_path) == [epoch]
 
 
+@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize("epoch", [1, 0.5, -1, float("nan"), float("inf"), True, "2", None])
 def test_an_epoch_that_goes_back_or_is_none_is_refused_and_nothing_is_lost(tmp_path, epoch):
     with recorder(tmp_path) as recording:
@@ -152,6 +153,7 @@ def test_records_before_a_scalar_came_are_replayed_all_the_same(tmp_path):
     assert np.isnan(elastic.open_study(tmp_path).cube["training"]["late"].values[0, 0])
 
 
+@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize(
     ("scalars", "match"),
     [
@@ -189,6 +191,7 @@ def test_a_loss_that_is_no_longer_finite_ends_in_the_status_diverged(tmp_path):
     assert [run.state for run in study.runs()] == ["diverged"]
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_what_was_recorded_outlives_an_interruption(tmp_path):
     def interrupted(epochs):
         for epoch in epochs:
@@ -234,6 +237,7 @@ def test_the_user_s_own_scores_take_the_place_of_evaluation(tmp_path, monkeypatc
     np.testing.assert_array_equal(training["accuracy"], [[np.nan, 0.25], [0.5, np.nan], [np.nan] * 2, [np.nan] * 2])
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_the_samples_are_drawn_from_the_coordinate_seed_or_from_the_argument(tmp_path):
     def drawn(name, **options):
         with recorder(tmp_path / name, **options) as recording:
@@ -262,12 +266,14 @@ def rounded(folder, monkeypatch):
         record(folder, probes=PROBES)
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_movements_that_differ_by_rounding_are_another_record(tmp_path, monkeypatch):
     record(tmp_path, probes=PROBES)
     with pytest.raises(NotReproduced, match="elasticity/response other by up to"):
         rounded(tmp_path, monkeypatch)
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_run_that_an_earlier_release_began_may_differ_by_the_rounding_of_movements(tmp_path, monkeypatch, caplog):
     record(tmp_path, probes=PROBES)
     before = elastic.open_study(tmp_path).cube.load()

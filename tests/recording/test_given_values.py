@@ -34,6 +34,7 @@ def test_the_user_s_arrays_stay_as_they_are_even_read_only(tmp_path):
     np.testing.assert_array_equal(y, before[1])
 
 
+@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize("name", ["val/loss", "", "..", "zarr.json", "__x", "a\nb", "x" * 200, " x", "x "])
 def test_a_scalar_s_name_that_no_cube_holds_is_refused_and_nothing_is_lost(tmp_path, name):
     with recorder(tmp_path) as recording:

@@ -187,15 +187,22 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(weight=WEIGHT), one_hot_distance], ids=["of torch", "function"])
+@pytest.fixture(scope="module", params=[nn.CrossEntropyLoss(weight=WEIGHT), one_hot_distance], ids=["torch", "own"])
+def plain(request, tmp_path_factory):
+    """Return a loss and the folder of its record within no mode."""
+    folder = tmp_path_factory.mktemp("plain")
+    with recorder(folder, network(), loss=request.param, probes=PROBES) as recording:
+        recording.record(0)
+    return request.param, folder
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_a_loss_of_one_s_own_is_recorded_within_other_modes_as_without_them(tmp_path, mode, loss):
-    with recorder(tmp_path / "plain", network(), loss=loss, probes=PROBES) as recording:
-        recording.record(0)
+def test_a_loss_of_one_s_own_is_recorded_within_other_modes_as_without_them(tmp_path, mode, plain):
+    loss, folder = plain
     model = network()
-    with MODES[mode](), recorder(tmp_path / "within", model, loss=loss, probes=PROBES) as recording:
+    with MODES[mode](), recorder(tmp_path, model, loss=loss, probes=PROBES) as recording:
         recording.record(0)
-    plain, within = (elastic.open_study(tmp_path / folder).cube for folder in ("plain", "within"))
+    plain, within = (elastic.open_study(place).cube for place in (folder, tmp_path))
     for group in ("training", "collapse", "elasticity"):
         assert within[group].to_dataset().equals(plain[group].to_dataset()), group
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
+import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
@@ -97,6 +101,48 @@ def started(*arguments, cwd, limit=processes.LIMIT):
         process.wait()
         process.stderr.close()
         assert not overdue.is_set(), f"killed after {limit:.0f} s: {arguments}"
+
+
+def script(path, *arguments, limit=processes.LIMIT, **environment):
+    """Run a script to its end in a forked process; return its `subprocess.CompletedProcess`, all it wrote in stdout.
+
+    The script may fork itself: no thread is alive where it begins. Its environment is that of this process with the
+    variables given.
+    """
+    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    words = [str(part) for part in (path, *arguments)]
+    with tempfile.TemporaryFile() as written, processes.default_signals():
+        copy = _server().reducer.DupFd(written.fileno())
+        process = _server().Process(target=_script, args=(copy, words, environment), daemon=False)
+        process.start()
+        process.join(limit)
+        is_overdue = process.exitcode is None
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has left running too
+        process.join()
+        written.seek(0)
+        told = written.read().decode(errors="replace")
+    assert not is_overdue, f"killed after {limit:.0f} s: {words}\n{told}"
+    return subprocess.CompletedProcess(words, process.exitcode, told, "")
+
+
+def _script(written, words, environment):
+    os.setsid()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # it is found anew, in this environment
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    given = written.detach()
+    for number in (1, 2):
+        os.dup2(given, number)
+    sys.argv = words
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _kill_group(process):

@@ -230,7 +230,7 @@ class Registry:
             package = importlib.import_module(self.package)
             for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
                 importlib.import_module(f"{self.package}.{module.name}")
-            for point in importlib.metadata.entry_points(group=f"elastic.{self.kind}"):
+            for point in _entry_points(self.kind):
                 point.load()
         except ImportError:
             self._loaded = False  # without torch, every lookup raises, not only the first
@@ -249,8 +249,20 @@ def _some(names: list[str]) -> str:
 def modules_outside() -> list[str]:
     """Return the modules outside elastic that registered a function, except those that entry points load."""
     named = {entry.function.__module__ for kind in PACKAGES for entry in registry(kind).registered}
-    points = {point.module for kind in PACKAGES for point in importlib.metadata.entry_points(group=f"elastic.{kind}")}
-    return sorted(name for name in named - points if name.partition(".")[0] != "elastic")
+    outside = {name for name in named if name.partition(".")[0] != "elastic"}
+    points = {point.module for kind in PACKAGES for point in _entry_points(kind)} if outside else set()
+    return sorted(outside - points)
+
+
+def _entry_points(kind: str) -> importlib.metadata.EntryPoints:
+    """Return the entry points of a kind."""
+    return _all_entry_points().select(group=f"elastic.{kind}")
+
+
+@cache
+def _all_entry_points() -> importlib.metadata.EntryPoints:
+    """Return the entry points of all installed distributions; reading them takes a tenth of a second, so once."""
+    return importlib.metadata.entry_points()
 
 
 @cache

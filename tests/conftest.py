@@ -52,18 +52,16 @@ def _unsynced():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _two_figures():
-    """Draw two figures a page, the ones of which tests/report reads: one page costs seconds of drawing.
+def _one_figure():
+    """Draw one figure a page: a page of all costs seconds of drawing.
 
-    Every figure is drawn and looked at in tests/figures, and `elastic report` draws all in
-    tests/test_without_torch.py and tests/cli/test_exit_codes.py, in processes of their own.
+    Every figure is drawn and looked at in tests/figures, tests/report asks for more where a page has several, and
+    `elastic report` draws all in tests/test_without_torch.py and tests/cli/test_exit_codes.py, in processes of
+    their own.
     """
-    from elastic.registry import registry
-    from elastic.report import embedded_figures
+    from support.report_pages import drawing
 
-    few = [registry("figures").get(name) for name in ("depth_profile", "response_matrices")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedded_figures, "in_order", lambda: few)
+    with drawing("depth_profile"):
         yield
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 from support import processes
+from support.repository import RESULTS, ROOT
 
 import elastic
 from elastic import theory
 from elastic.cube import is_sealed
 from elastic.registry import PACKAGES, registry
 
-ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "elastic" / "docs").glob("*.md"))
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in (README, *PAGES)}
@@ -274,7 +274,9 @@ def headings(text):
 def test_every_link_and_picture_leads_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)(.*?)\)", prose(TEXTS[page.stem])):
         name, _, anchor = target.partition("#")
-        file = page.parent / name if name else page
+        file = (page.parent / name).resolve() if name else page
+        if file.is_relative_to(RESULTS) and not RESULTS.is_dir():
+            continue  # in a source distribution
         assert file.exists(), target
         if anchor:
             assert anchor in headings(file.read_text(encoding="utf-8")), target

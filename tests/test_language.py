@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -62,11 +63,14 @@ def package(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of the strings and comments of a module, except doctests and names of parameters."""
-    source = path.read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
+@cache
+def texts(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of the strings and comments of a module, except doctests and names of parameters."""
+    return list(read_texts(path.read_text(encoding="utf-8")))
+
+
+def read_texts(source: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for i, line in enumerate(node.value.splitlines()):
                 if not line.lstrip().startswith(">>>") and not re.fullmatch(r"\s*\w+(, \w+)*", line):

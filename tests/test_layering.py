@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,8 @@ USERS = {
     "dask": {"study"},
     "joblib": {"study"},
 }
+#: Methods of a class that call what is built on it: a study that verifies itself.
+FACADES = {("elastic.study.study", "elastic.study.verification")}
 SEEDING = {"manual_seed", "manual_seed_all", "seed", "set_rng_state", "set_state", "seed_all", "default_rng"}
 #: ``models`` only writes back the states of generators that it has read before a probe; ``probes`` draws parameters
 #: beside a model's from a generator of its own.
@@ -103,7 +107,10 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax trees of the package; read when a test needs them, as every worker imports this module."""
+    return {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
 
 
 def package_of(module: str) -> str:
@@ -129,37 +136,53 @@ def imports_below(node: ast.AST, module: str, lazy: bool = False) -> Iterator[Im
             yield from imports_below(child, module, lazy or inside)
 
 
-IMPORTS = [found for module, tree in MODULES.items() for found in imports_below(tree, module)]
+@cache
+def imported() -> dict[str, list[Import]]:
+    return {module: list(imports_below(tree, module)) for module, tree in modules().items()}
+
+
+@cache
+def imports() -> list[Import]:
+    return [found for of_module in imported().values() for found in of_module]
 
 
 def own_module(target: str) -> str | None:
     """Return the module of elastic that an import names (the name may be one inside it), None for libraries."""
     if target.split(".")[0] != "elastic":
         return None
-    return target if target in MODULES else target.rpartition(".")[0]
+    return target if target in modules() else target.rpartition(".")[0]
 
 
 def test_every_package_has_a_layer():
-    assert {package_of(module) for module in MODULES} == set(LEVEL)
+    assert {package_of(module) for module in modules()} == set(LEVEL)
 
 
 def test_the_source_is_read_whole():
-    assert len(IMPORTS) > 200
-    assert {"elastic.cube.sealing", "elastic.protocol.yaml_tree", "elastic.runs.cell"} <= set(MODULES)
-    assert any(found.lazy for found in IMPORTS)
+    assert len(imports()) > 200
+    assert {"elastic.cube.sealing", "elastic.protocol.yaml_tree", "elastic.runs.cell"} <= set(modules())
+    assert any(found.lazy for found in imports())
 
 
 @pytest.mark.parametrize("package", sorted(LEVEL))
 def test_imports_point_down_or_stay_in_their_package(package):
     upward = [
         found.place
-        for found in IMPORTS
+        for found in imports()
         if found.package == package
         and (target := own_module(found.target)) is not None
         and package_of(target) != package
         and LEVEL[package_of(target)] >= LEVEL[package]
     ]
     assert upward == []
+
+
+def test_no_module_imports_itself_through_others():
+    needed: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in IMPORTS:
+        target = own_module(found.target)
+        if target not in (None, found.module) and (found.module, target) not in FACADES:
+            needed[found.module].add(target)
+    TopologicalSorter(needed).prepare()  # raises CycleError, which names the modules
 
 
 def loaded_by(module: str) -> set[str]:
@@ -173,8 +196,8 @@ def loaded_by(module: str) -> set[str]:
         loaded.add(current)
         parent = current.rpartition(".")[0]
         waiting += [parent] if parent else []
-        for found in IMPORTS:
-            if found.module == current and not found.lazy:
+        for found in imported().get(current, ()):
+            if not found.lazy:
                 target = own_module(found.target)
                 waiting.append(target or found.target.split(".")[0])
     return loaded
@@ -182,9 +205,9 @@ def loaded_by(module: str) -> set[str]:
 
 @pytest.mark.parametrize("package", TORCHLESS)
 def test_packages_that_read_studies_never_import_torch(package):
-    modules = [module for module in MODULES if package_of(module) == package]
-    assert modules
-    for module in modules:
+    own = [module for module in modules() if package_of(module) == package]
+    assert own
+    for module in own:
         assert "torch" not in loaded_by(module), module
 
 
@@ -193,8 +216,10 @@ def test_packages_that_train_import_torch():
     assert "torch" in loaded_by("elastic.measure")
 
 
-def dotted_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield every dotted name in the code, as ``torch.optim.SGD``, but for those in annotations."""
+@cache
+def dotted_uses(module: str) -> frozenset[str]:
+    """Return every dotted name in the code, as ``torch.optim.SGD``, but for those in annotations."""
+    tree = modules()[module]
     annotations = {
         id(inner)
         for node in ast.walk(tree)
@@ -202,9 +227,9 @@ def dotted_uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if part is not None
         for inner in ast.walk(part)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and id(node) not in annotations:
-            yield ast.unparse(node), node.lineno
+    return frozenset(
+        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and id(node) not in annotations
+    )
 
 
 @pytest.mark.parametrize("library", USERS)
@@ -212,15 +237,15 @@ def test_a_library_is_used_only_where_it_is_allowed(library):
     def is_of(name: str) -> bool:
         return name == library or name.startswith(f"{library}.")
 
-    users = {found.package for found in IMPORTS if is_of(found.target)}
-    users |= {package_of(m) for m, tree in MODULES.items() for name, _ in dotted_uses(tree) if is_of(name)}
+    users = {found.package for found in imports() if is_of(found.target)}
+    users |= {package_of(module) for module in modules() for name in dotted_uses(module) if is_of(name)}
     assert users == USERS[library]
 
 
 def test_only_few_packages_set_random_states():
     found = {
         (package_of(module), node.func.attr)
-        for module, tree in MODULES.items()
+        for module, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SEEDING
     }
@@ -229,5 +254,5 @@ def test_only_few_packages_set_random_states():
 
 
 def test_no_module_is_a_grab_bag():
-    names = {part for module in MODULES for part in module.split(".")}
+    names = {part for module in modules() for part in module.split(".")}
     assert not names & {"utils", "util", "helpers", "helper", "misc", "common", "manager", "tools"}

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import elastic
 from elastic._version import RELEASED, __version__
@@ -84,4 +85,48 @@ def test_a_source_distribution_holds_what_the_wheel_is_built_from_and_the_tests(
     held = built("sdist")
     sources = {path.replace("elastic/_protocols/", "protocols/") for path in built("wheel")}
     assert held >= sources | {"LICENSE", "README.md", "CHANGELOG.md", "constraints.txt", "tests/test_packaging.py"}
-    assert not [path for path in held if path.endswith((".pyc", ".zarr")) or path.startswith((".git/", "dist/"))]
+    assert not [path for path in held if path.endswith(".pyc") or path.startswith((".git/", "dist/", "results/"))]
+
+
+#: What has to pass before a change is taken, as each place that states it spells it.
+CHECKS = ("pytest -n 2", "ruff check .", "ruff format --check .", "mypy")
+
+
+def workflows():
+    """Return the jobs of all workflows by name."""
+    files = (ROOT / ".github" / "workflows").glob("*.yml")
+    return {name: job for file in files for name, job in YAML(typ="safe").load(file.read_text())["jobs"].items()}
+
+
+def test_the_checks_are_the_same_in_every_place_that_states_them():
+    scripts = PROJECT["tool"]["hatch"]["envs"]["default"]["scripts"]
+    named = [scripts["test"].removesuffix(" {args}"), *scripts["lint"], scripts["types"]]
+    assert named == list(CHECKS)
+    steps = [step["run"] for step in workflows()["tests"]["steps"] if "run" in step]
+    stated = {
+        "workflow": "\n".join(steps),
+        ".ci/run": (ROOT / ".ci" / "run").read_text(),
+        "CONTRIBUTING": (ROOT / ".github" / "CONTRIBUTING.md").read_text(),
+        "extending": (ROOT / "elastic" / "docs" / "extending.md").read_text(),
+    }
+    assert [(place, check) for place, text in stated.items() for check in CHECKS if check not in text] == []
+
+
+def test_workflows_run_every_version_of_python_that_is_declared():
+    declared = [
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one) for one in PROJECT["project"]["classifiers"]
+    ]
+    versions = [found[1] for found in declared if found]
+    assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
+    for name in ("tests", "reading"):
+        assert workflows()[name]["strategy"]["matrix"]["python"] == versions
+
+
+def test_files_that_scripts_and_pages_for_contributors_name_exist():
+    places = [
+        ROOT / ".github" / "CONTRIBUTING.md",
+        ROOT / "pyproject.toml",
+        *(ROOT / ".github" / "workflows").glob("*.yml"),
+    ]
+    named = {path for file in places for path in re.findall(r"\btests/[\w/]+(?:\.py)?", file.read_text())}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

@@ -10,20 +10,20 @@ the edge of stability most of all), probes too far apart, noise of minibatches b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import operator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from elastic.analysis.reading import read, select
-from elastic.analysis.step_weights import Array, step_weights
-from elastic.errors import NotMeasured, OptionError
+from elastic.analysis.reading import read
+from elastic.analysis.step_parts import PARTS, Levels, levels_and_rates
+from elastic.analysis.step_rule import checked_rule, weights_of_probes
+from elastic.errors import NotMeasured
 
-PAIR, STEPPED = ("class", "other_class"), ("stepped_class", "observed_class")
-#: Parts of an account: by steps on the class itself, on the other classes, and by weight decay.
-PARTS = ("own", "other", "decay")
-RULE = {"momentum": "step_momentum", "nesterov": "step_nesterov", "steps_per_epoch": "steps_per_epoch"}
+PAIR = ("class", "other_class")
 
 
 def closure(
@@ -56,15 +56,16 @@ def closure(
             Change of G, and what the account predicts of it.
         ``r_squared``, ``residual``
             1 − ‖ΔG − account‖²/‖ΔG‖², and the root of that quotient. 0 and 1: as good as predicting no change.
-        ``between_change``, ``between_own``, ``between_other``, ``between_decay``
-            Change of tr G / K, and its account by steps on the class itself, on other classes, and by decay.
-        ``within_change``, ``within_own``, ``within_other``, ``within_decay``
+        ``between_change``, ``between_account``
+            Change of tr G / K, and what the account predicts: the sum of the parts ``between_own``, ``between_other``
+            and ``between_decay``, by steps on the class itself, on other classes, and by decay.
+        ``within_change``, ``within_account``, ``within_own``, ``within_other``, ``within_decay``
             The same of the mean within-class variance.
-        ``log_ratio_change``, ``log_ratio_own``, ``log_ratio_other``, ``log_ratio_decay``
+        ``log_ratio_change``, ``log_ratio_account``, ``log_ratio_own``, ``log_ratio_other``, ``log_ratio_decay``
             The same of the log of within over between: collapse itself, its rate integrated on the log scale.
         ``total_r_squared``, ``total_residual``, ``log_ratio_residual``
             Over all of training: of G, squares summed over probes; and of the log ratio,
-            (Σ (change − account)² / Σ change²)^½.
+            (Σ (change − account)² / Σ change²)^½. NaN where the account of some movement is not known.
 
     Raises
     ------
@@ -79,95 +80,19 @@ def closure(
     }
     if values["mean_gram"].sizes["epoch"] < 2:
         raise NotMeasured("the study", "have at least two probed epochs", "one", "more epochs under `probes.at`")
-    weights = _weights(cube, where, values["mean_gram"], _given(lr, momentum, nesterov, steps_per_epoch))
+    weights = weights_of_probes(cube, where, values["mean_gram"], checked_rule(lr, momentum, nesterov, steps_per_epoch))
     gram = values["mean_gram"]
     rate = values["mean_gram_response"] + read(cube, "class_steps/mean_gram_decay_response", where=where)
     found = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
     found |= _fit(found["mean_gram_change"], found["mean_gram_account"])
-    between, within = _totals(cube, where, gram, values["class_variance"])
-    for name, (level, rates) in {"between": between, "within": within}.items():
-        found[f"{name}_change"] = _change(level)
-        found |= {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
-    found["log_ratio_change"] = _change(_log(within[0]) - _log(between[0]))
-    for part in PARTS:
-        relative = within[1][part] / within[0] - between[1][part] / between[0]
-        found[f"log_ratio_{part}"] = _summed(weights, relative)
-    predicted = sum((found[f"log_ratio_{part}"] for part in PARTS[1:]), found["log_ratio_own"])
-    missed = ((found["log_ratio_change"] - predicted) ** 2).sum("epoch", min_count=1)
-    found["log_ratio_residual"] = (missed / (found["log_ratio_change"] ** 2).sum("epoch", min_count=1)) ** 0.5
+    found |= _parts(weights, *levels_and_rates(cube, where, gram, values["class_variance"]))
+    change, account = found["log_ratio_change"], found["log_ratio_account"]
+    found["log_ratio_residual"] = share_missed((change - account) ** 2, change**2) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
-    account = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
-    account = account.assign_coords(gram.isel(epoch=slice(1, None)).coords)
+    dataset = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
+    dataset = dataset.assign_coords(gram.isel(epoch=slice(1, None)).coords)
     before = {"long_name": "epoch of the probe before"}
-    return account.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
-
-
-def _given(lr: Any, momentum: Any, nesterov: Any, steps_per_epoch: Any) -> dict[str, float]:
-    """Return the numbers that are given, checked."""
-    asked = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "steps_per_epoch": steps_per_epoch}
-    given = {name: float(value) for name, value in asked.items() if value is not None}
-    for name in ("lr", "steps_per_epoch"):
-        if name in given and not (np.isfinite(given[name]) and given[name] > 0):
-            raise OptionError(f"`{name}`", "be positive and finite", repr(asked[name]), f"{name}=1")
-    if "momentum" in given and not 0 <= given["momentum"] < 1:
-        raise OptionError("`momentum`", "be at least 0 and below 1", repr(momentum), "momentum=0.9")
-    return given
-
-
-def _weights(
-    cube: xr.DataTree, where: Mapping[str, Any] | None, gram: xr.DataArray, given: Mapping[str, float]
-) -> xr.DataArray:
-    """Return the weights […, interval, epoch] of the rates at the probes."""
-    rule = {}
-    for option, name in RULE.items():
-        known = read(cube, f"class_steps/{name}", where=where)
-        rule[option] = xr.full_like(known.max("epoch"), given[option]) if option in given else known.max("epoch")
-    read_at_all = bool(gram.notnull().any())  # in the cube of a study that has not run, nothing is
-    for option in ("momentum", "steps_per_epoch"):
-        if read_at_all and not bool(rule[option].notnull().any()):
-            expected = "be that of SGD, with or without momentum, or known" if option == "momentum" else "be known"
-            hint = f"closure({option}=…), or the option {option} of the probe class_steps"
-            raise NotMeasured(f"`{option}` of the training", expected, "nothing in the cube", hint)
-    lr = _learning_rates(cube, where, given)
-    weights_of = _weights_of_run(gram["epoch"].values.astype(float), lr["record"].values)
-    pieces = xr.apply_ufunc(
-        weights_of, lr, rule["steps_per_epoch"], rule["momentum"], rule["nesterov"],
-        input_core_dims=[["record"], [], [], []], output_core_dims=[["interval", "at"]], vectorize=True,
-    )  # fmt: skip
-    weights: xr.DataArray = pieces.rename(at="epoch").assign_coords(epoch=gram["epoch"].values)
-    return weights
-
-
-def _weights_of_run(probed: Array, recorded: Array) -> Callable[[Array, float, float, float], Array]:
-    """Return the weights of a run by its learning rates and rule; most runs of a study have the same."""
-    known: dict[Any, Array] = {}
-
-    def weights_of(lr: Array, steps: float, momentum: float, nesterov: float) -> Array:
-        if not (np.isfinite(steps) and np.isfinite(momentum)):
-            return np.full((len(probed) - 1, len(probed)), np.nan)
-        key = lr.tobytes(), steps, momentum, nesterov
-        if key not in known:
-            known[key] = step_weights(probed, recorded, lr, steps, momentum, nesterov)
-        return known[key]
-
-    return weights_of
-
-
-def _learning_rates(cube: xr.DataTree, where: Mapping[str, Any] | None, given: Mapping[str, float]) -> xr.DataArray:
-    status = cube["training"].dataset["status"]
-    if "lr" in cube["training"].dataset.data_vars:
-        rates = read(cube, "training/lr", where=where)
-    elif "lr" in given:
-        rates = xr.full_like(status, np.nan, dtype=float)
-        for dim, label in (where or {}).items():
-            rates = select(rates, dim, label) if dim in rates.dims else rates
-    else:
-        hint = "recorder.record(epoch, lr=0.1), or closure(lr=0.1)"
-        raise NotMeasured("`lr` of the training", "be recorded", "nothing in the cube", hint)
-    if "lr" in given:
-        rates = xr.full_like(rates, given["lr"])
-    recorded = rates["epoch"].values.astype(float)
-    return rates.rename(epoch="record").assign_coords(record=recorded)
+    return dataset.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
 
 
 def _change(values: xr.DataArray) -> xr.DataArray:
@@ -184,6 +109,18 @@ def _summed(weights: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
     return found
 
 
+def _parts(weights: xr.DataArray, between: Levels, within: Levels) -> dict[str, xr.DataArray]:
+    """Return changes, parts of their accounts, and the sums of the parts, which are the accounts."""
+    relative = {part: within[1][part] / within[0] - between[1][part] / between[0] for part in PARTS}
+    ratio = _log(within[0]) - _log(between[0]), relative
+    found: dict[str, xr.DataArray] = {}
+    for name, (level, rates) in {"between": between, "within": within, "log_ratio": ratio}.items():
+        parts = {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
+        account = functools.reduce(operator.add, parts.values())
+        found |= {f"{name}_change": _change(level), f"{name}_account": account, **parts}
+    return found
+
+
 def _log(values: xr.DataArray) -> xr.DataArray:
     found: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
     return found
@@ -192,7 +129,7 @@ def _log(values: xr.DataArray) -> xr.DataArray:
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:
     """Return the residuals of an account of G, between two probes and over all of training."""
     missed, moved = ((change - account) ** 2).sum(PAIR, min_count=1), (change**2).sum(PAIR, min_count=1)
-    share, total = missed / moved.where(moved > 0), missed.sum("epoch", min_count=1) / moved.sum("epoch", min_count=1)
+    share, total = missed / moved.where(moved > 0), share_missed(missed, moved)
     return {
         "r_squared": 1 - share,
         "residual": share**0.5,
@@ -201,36 +138,18 @@ def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]
     }
 
 
-Account = tuple[xr.DataArray, dict[str, xr.DataArray]]
+def share_missed(missed: xr.DataArray, moved: xr.DataArray) -> xr.DataArray:
+    """Return the sum of squares that an account missed over that of the movement, along all epochs.
 
+    An account of which a part is not known does not close over the rest of training.
 
-def _totals(
-    cube: xr.DataTree, where: Mapping[str, Any] | None, gram: xr.DataArray, variance: xr.DataArray
-) -> tuple[Account, Account]:
-    """Return the mean over classes of squared distances and of variances, each with the parts of its rate."""
-    share = read(cube, "class_steps/step_share", where=where)
-    share = share.sel(epoch=gram["epoch"].values)
-    own = xr.DataArray(np.eye(gram.sizes["class"]), dims=STEPPED)
-    decays = {
-        "between": _diagonal(read(cube, "class_steps/mean_gram_decay_response", where=where)).mean("class"),
-        "within": read(cube, "class_steps/class_variance_decay_response", where=where).mean("class"),
-    }
-    levels = {"between": _diagonal(gram).mean("class"), "within": variance.mean("class")}
-    found = []
-    for name, variable in (("between", "between_response"), ("within", "class_variance_response")):
-        rates = share * read(cube, f"class_steps/{variable}", where=where)
-        dims = levels[name].dims
-        total, same = rates.sum(STEPPED) / gram.sizes["class"], (rates * own).sum(STEPPED) / gram.sizes["class"]
-        missing = levels[name].isnull()
-        parts = {"own": same, "other": total - same, "decay": decays[name]}
-        found.append((levels[name], {part: rate.where(~missing).transpose(*dims) for part, rate in parts.items()}))
-    return found[0], found[1]
-
-
-def _diagonal(gram: xr.DataArray) -> xr.DataArray:
-    """Return the entries of a class with itself, […, class]."""
-    places = xr.DataArray(np.arange(gram.sizes["class"]), dims="class")
-    return gram.drop_vars(PAIR, errors="ignore").isel({"class": places, "other_class": places})
+    >>> moved = xr.DataArray([3.0, 1.0], dims="epoch")
+    >>> float(share_missed(moved / 4, moved)), float(share_missed(moved.where([True, False]) / 4, moved))
+    (0.25, nan)
+    """
+    known = (missed.notnull() | moved.isnull()).all("epoch")
+    found: xr.DataArray = (missed.sum("epoch") / moved.sum("epoch", min_count=1)).where(known)
+    return found
 
 
 def _facts(name: str) -> dict[str, Any]:

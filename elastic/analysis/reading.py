@@ -208,6 +208,10 @@ def _variable(cube: xr.DataTree, variable: str) -> xr.DataArray:
             return child.dataset[name]
     if variable in DERIVED:
         return DERIVED[variable](_variable(cube, DERIVED[variable].of))
+    if group and group not in cube.children:
+        raise NotMeasured(
+            f"`{variable}`", "be a variable of the cube", repr(variable), f"the probe `probes.{group}: {{}}`"
+        )
     known = [str(name) for child in cube.children.values() for name in child.dataset.data_vars]
     hint = nearest(name, known, fallback="a protocol that probes it (elastic list metrics)")
     raise NotMeasured(f"`{variable}`", "be a variable of the cube", repr(variable), hint)

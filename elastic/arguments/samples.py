@@ -177,8 +177,8 @@ def check_module(model: nn.Module) -> Tensor:
     Raises
     ------
     ModelError
-        If it is no module, is compiled by TorchScript, has no parameters or uninitialised ones, or was created in
-        inference mode.
+        If it is no module, is compiled by TorchScript, has no parameters, uninitialised ones or some on the meta
+        device, or was created in inference mode.
     """
     parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
     if not parameters:
@@ -189,6 +189,9 @@ def check_module(model: nn.Module) -> Tensor:
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
         hint = "one forward pass before"
         raise ModelError("`model`", "have initialised parameters", "a lazy module that has not run", hint)
+    if any(tensor.is_meta for tensor in (*parameters, *model.buffers())):
+        found = "a tensor on the meta device, which holds no values"
+        raise ModelError("`model`", "have weights", found, "model.to_empty(device=…) and load_state_dict before")
     if torch.is_inference_mode_enabled() or any(p.is_inference() for p in parameters):
         found = "torch.inference_mode, under which none are recorded"
         raise ModelError("`model`", "be one that derivatives can be taken of", found, "torch.no_grad in its place")

@@ -12,7 +12,7 @@ import xarray as xr
 
 from elastic._version import __version__
 from elastic.claims.contract import Evidence, evidence_of, stated
-from elastic.claims.decision import LEVEL, REFUTED, p_value
+from elastic.claims.decision import LEVEL, REFUTED, decide, p_value
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.multiplicity import holm
 from elastic.claims.verdicts import (
@@ -170,12 +170,11 @@ class Weighed:
         """Return the verdict at a level, and at the level without each seed (`elastic.claims.verdicts.findings`)."""
         found = findings(self.evidence, level, without)
         verdict = together([finding.verdict for finding in found])
-        alone = found if level == LEVEL else findings(self.evidence)
         return replace(
             _verdict(self.entry, self.options, self.evidence.quantity, found),
             estimates=self.evidence.estimand,
             level=level,
-            plain=together([finding.verdict for finding in alone]),
+            plain=together(decide(self.evidence).ravel().tolist()),
             fragile=fragile(self.evidence, verdict, level, without),
         )
 

@@ -31,6 +31,7 @@ Part = Annotated[
     sentence="Single steps account for the movement of {of_words}{in_layer} {until_epoch}: the residual of the sum is "
     "below {max_residual:g} of the movement{where}",
     own="The account and its residual.",
+    follows_steps=True,
 )
 def account_closes(
     selection: Selection,
@@ -59,11 +60,8 @@ def account_closes(
         If there is no such epoch, layer or setting.
     """
     account = _account(selection)
-    if of == "class_means":
-        change, predicted = account.read("mean_gram_change"), account.read("mean_gram_account")
-    else:
-        change = account.read("log_ratio_change")
-        predicted = account.read("log_ratio_own") + account.read("log_ratio_other") + account.read("log_ratio_decay")
+    name = "mean_gram" if of == "class_means" else "log_ratio"
+    change, predicted = account.read(f"{name}_change"), account.read(f"{name}_account")
     classes = [dim for dim in ("class", "other_class") if dim in change.dims]
     pair = [(values**2).sum(classes, skipna=False) for values in (change - predicted, change)]
     squares = [_total(values, until) for values in pair]
@@ -77,6 +75,7 @@ def account_closes(
     sentence="By the account {until_epoch}, {part} steps {way} the log of within- over between-class variance"
     "{in_layer} by more than {least:g}{where}",
     own="The account by classes.",
+    follows_steps=True,
 )
 def steps_move_collapse(
     selection: Selection,
@@ -121,6 +120,6 @@ def _account(selection: Selection) -> Selection:
 
 
 def _total(values: xr.DataArray, until: int) -> xr.DataArray:
-    """Return the sum over the epochs up to a probed one, NaN for runs that did not reach it."""
+    """Return the sum over the epochs up to a probed one, NaN for runs that did not reach it or lack a part of it."""
     last = select(values, "epoch", until)["epoch"].item()
-    return ended(values.isel(epoch=values["epoch"].values <= last)).sum("epoch", min_count=1)
+    return ended(values.isel(epoch=values["epoch"].values <= last)).sum("epoch", skipna=False)

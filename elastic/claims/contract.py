@@ -96,11 +96,14 @@ class ClaimFacts:
         The claim, a format string over its options.
     own
         The part of the claim that is elastic's own definition or threshold, not the source's; "" if there is none.
+    follows_steps
+        Whether it sums the steps of training, so that these must be sums of gradients.
     """
 
     source: str
     sentence: str
     own: str = ""
+    follows_steps: bool = False
 
     def mistake(self, entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:
         """Return what a claim needs and a cube lacks, None if it can be checked there.
@@ -126,12 +129,12 @@ class ClaimFacts:
             check_labels(entry, cube, options)
         except (NotMeasured, OptionError) as error:
             at = option_at_fault(entry, options, error)
-            return OptionError(error.field, in_words_of_claims(error), error.found, error.hint, location=at)
+            return OptionError(error.field, in_words_of_claims(error, at), error.found, error.hint, location=at)
         return None
 
 
 def claim(
-    *, source: str, sentence: str, own: str = "", name: str | None = None
+    *, source: str, sentence: str, own: str = "", follows_steps: bool = False, name: str | None = None
 ) -> Callable[[ClaimFunction], ClaimFunction]:
     """Register a function ``(selection, *, options) -> Evidence`` as a claim, with its `ClaimFacts`.
 
@@ -150,7 +153,7 @@ def claim(
             expected = "be `selection` (what the options select) or `cube` (all of it)"
             found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
             raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
-        return registry("claims").register(name, ClaimFacts(source, sentence, own))(function)
+        return registry("claims").register(name, ClaimFacts(source, sentence, own, follows_steps))(function)
 
     return enter
 

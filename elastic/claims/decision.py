@@ -12,13 +12,14 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 from math import lcm
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 import xarray as xr
 
-from elastic.analysis.intervals import interval, variance
+from elastic.analysis.intervals import interval
 from elastic.claims.contract import Evidence
 from elastic.cube.attributes import bounds_of
 
@@ -58,27 +59,70 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
     >>> judge(Evidence(effect, (0.0, float("inf")), "")).verdict.values.tolist()   # 2 ± 2.48, 9.1 ± 0.25
     ['inconclusive', 'supported']
     """
-    effect = evidence.effect.astype(float)
-    effect = effect.where(np.isfinite(effect))
-    tests = tests or max(1, effect.isel(seed=0).size)
-    count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
-    spread = (variance(effect, "seed") ** 0.5).clip(min=evidence.resolution)
-    reach = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, level) * spread
-    strict = xr.apply_ufunc(np.vectorize(_reach, otypes=[float]), count, 1 - (1 - level) / tests) * spread
+    found = _judged(evidence, tests, level)
+    effect = evidence.effect
+    dims = [dim for dim in effect.dims if dim != "seed"]
+    labels = {name: one for name, one in effect.coords.items() if "seed" not in one.dims}
+    return xr.Dataset({name: (dims, one) for name, one in found.items()}, labels)
+
+
+def decide(evidence: Evidence, *, level: float = LEVEL) -> npt.NDArray[np.object_]:
+    """Return the verdict of `judge` at each setting, without labels: a claim is judged again without each seed.
+
+    >>> effect = xr.DataArray([[1.0, 3.0, 2.0], [9.0, 9.1, 9.2]], dims=("setting", "seed"))
+    >>> decide(Evidence(effect, (0.0, float("inf")), "")).tolist()
+    ['inconclusive', 'supported']
+    """
+    return _judged(evidence, None, level)["verdict"]
+
+
+def _judged(evidence: Evidence, tests: int | None, level: float) -> dict[str, npt.NDArray[Any]]:
+    """Return the variables of `judge` without labels, which at each step would take most of the time."""
+    count, estimate, deviation = _moments(evidence.effect)
+    tests = tests or max(1, count.size)
+    spread = np.maximum(deviation, _resolution(evidence))
+    reach, strict = (_reaches(count, one) * spread for one in (level, 1 - (1 - level) / tests))
     least, greatest = evidence.region
     inside = (estimate - reach > least) & (estimate + reach < greatest)
     outside = (estimate + strict <= least) | (estimate - strict >= greatest)
-    verdict = xr.full_like(count, INCONCLUSIVE, dtype=object)
-    verdict = verdict.where(~inside, SUPPORTED).where(~outside, REFUTED)
-    return xr.Dataset(
-        {
-            "estimate": estimate,
-            "lower": estimate - reach,
-            "upper": estimate + reach,
-            "count": count,
-            "verdict": verdict,
-        }
-    )
+    verdict = np.where(outside, REFUTED, np.where(inside, SUPPORTED, INCONCLUSIVE)).astype(object)
+    return {
+        "estimate": estimate,
+        "lower": estimate - reach,
+        "upper": estimate + reach,
+        "count": count,
+        "verdict": verdict,
+    }
+
+
+def _moments(effect: xr.DataArray) -> tuple[npt.NDArray[np.int64], Array, Array]:
+    """Return the number of finite effects over the seeds, their mean and their standard deviation (NaN below two).
+
+    >>> [one.tolist() for one in _moments(xr.DataArray([1.0, 3.0, np.inf], dims="seed"))]
+    [2, 2.0, 1.4142135623730951]
+    """
+    values, axis = effect.values.astype(float), effect.get_axis_num("seed")
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, values, 0).sum(axis) / count
+        squares = np.where(known, values - np.expand_dims(mean, axis), 0) ** 2
+        deviation = np.sqrt(squares.sum(axis) / np.where(count > 1, count - 1, np.nan))
+    return count, mean, deviation
+
+
+def _resolution(evidence: Evidence) -> float | Array:
+    """Return the resolution of the effect at each setting, in the order of the effect's dims."""
+    if not isinstance(evidence.resolution, xr.DataArray):
+        return evidence.resolution
+    settings = evidence.effect.isel(seed=0, drop=True)
+    by_setting: Array = evidence.resolution.broadcast_like(settings).transpose(*settings.dims).values
+    return by_setting
+
+
+def _reaches(count: npt.NDArray[np.int64], level: float) -> Array:
+    """Return `_reach` of each count."""
+    return np.array([_reach(int(one), level) for one in count.ravel()]).reshape(count.shape)
 
 
 def p_value(evidence: Evidence, *, tests: int | None = None) -> float | None:
@@ -92,11 +136,9 @@ def p_value(evidence: Evidence, *, tests: int | None = None) -> float | None:
     >>> round(p_value(Evidence(effect, (0.0, float("inf")), "")), 4)
     0.2952
     """
-    effect = evidence.effect.astype(float)
-    effect = effect.where(np.isfinite(effect))
-    tests = tests or max(1, effect.isel(seed=0).size)
-    count, estimate = effect.notnull().sum("seed"), effect.mean("seed")
-    error = (variance(effect, "seed") ** 0.5).clip(min=evidence.resolution) / count.where(count > 1) ** 0.5
+    count, estimate, deviation = _moments(evidence.effect)
+    tests = tests or max(1, count.size)
+    error = np.maximum(deviation, _resolution(evidence)) / np.sqrt(np.where(count > 1, count, np.nan))
     least, greatest = evidence.region
     above, below = (_two_sided(away, error, count) for away in (estimate - least, greatest - estimate))
     inside, outside = np.maximum(above[0], below[0]), np.minimum(above[1], below[1])
@@ -105,11 +147,11 @@ def p_value(evidence: Evidence, *, tests: int | None = None) -> float | None:
     return float(min(np.nan_to_num(inside, nan=1.0).max(), np.nanmin(outside) * tests, 1.0))
 
 
-def _two_sided(away: xr.DataArray, error: xr.DataArray, count: xr.DataArray) -> tuple[Array, Array]:
+def _two_sided(away: Array, error: Array, count: npt.NDArray[np.int64]) -> tuple[Array, Array]:
     """Return the p-values at which a mean is beyond an edge, and short of it, given its distance from the edge."""
-    distance, freedom = away.values.astype(float), (count - 1).values.astype(float)
+    freedom = (count - 1).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(error.values == 0, np.where(distance > 0, np.inf, -np.inf), distance / error.values)
+        t = np.where(error == 0, np.where(away > 0, np.inf, -np.inf), away / error)
         beyond = 2 * scipy.special.stdtr(freedom, -t)
         short = 2 * scipy.special.stdtr(freedom, t)
     known = freedom > 0

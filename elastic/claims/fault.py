@@ -73,12 +73,25 @@ def _found_in(error: ElasticError, named: Iterable[tuple[str, Any]]) -> tuple[st
     return ()
 
 
-def in_words_of_claims(error: ElasticError) -> str:
+def in_words_of_claims(error: ElasticError, at: tuple[str | int, ...] = ("epoch",)) -> str:
     """Return what a part of a claim should be, in terms of its options.
 
+    Parameters
+    ----------
+    error
+        Of its evidence.
+    at
+        Path of the option, () for the claim as a whole: a variable that no option names is one of its own.
+
+    Examples
+    --------
     >>> in_words_of_claims(ElasticError("`epoch`", "be one that the cube has for nc1", "7", "6"))
     'be a recorded epoch of nc1'
+    >>> in_words_of_claims(ElasticError("`class_steps/mean_gram`", "be a variable of the cube", "…", "…"), ())
+    'be about what the study measures'
     """
+    if not at and error.expected == "be a variable of the cube":
+        return "be about what the study measures"
     what = {"`epoch`": "a recorded epoch of", "`split`": "a split of"}.get(error.field, "one that the cube has for")
     return error.expected.replace("one that the cube has for", what)
 

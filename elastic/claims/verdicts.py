@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.claims.contract import Evidence
-from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, judge
+from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, decide, judge
 from elastic.errors import ElasticError
 
 #: Verdict on a claim that cannot be checked, as it names what the study does not have.
@@ -115,17 +115,15 @@ def findings(
     """
     settings = [str(dim) for dim in evidence.effect.dims if dim != "seed"]
     judged, decided = judge(evidence), judge(evidence, level=level)
-    others = {
-        label: judge(one, level=(without or {}).get(label, level))["verdict"]
-        for label, one in left_out(evidence).items()
-    }
+    others = {label: decide(one, level=(without or {}).get(label, level)) for label, one in left_out(evidence).items()}
     found = []
     for at in _positions(judged, settings):
-        verdict = decided["verdict"].isel(at).item()
+        place = tuple(at.values())
+        verdict = decided["verdict"].values[place]
         found.append(
             replace(
                 _finding(evidence, judged.isel(at), decided.isel(at), evidence.effect.isel(at)),
-                fragile=tuple(label for label, other in others.items() if other.isel(at).item() != verdict),
+                fragile=tuple(label for label, other in others.items() if other[place] != verdict),
             )
         )
     return tuple(found)
@@ -135,9 +133,8 @@ def left_out(evidence: Evidence) -> dict[Any, Evidence]:
     """Return the evidence without each seed that has a finite effect, by the seed's label."""
     effect = evidence.effect
     labels = effect["seed"].values.tolist() if "seed" in effect.coords else list(range(effect.sizes["seed"]))
-    whole: xr.DataArray = xr.apply_ufunc(np.isfinite, effect.astype(float))
-    finite = whole.any([dim for dim in effect.dims if dim != "seed"]).values
-    tried = [place for place in range(len(labels)) if finite[place]]
+    finite = np.isfinite(np.moveaxis(effect.values.astype(float), effect.get_axis_num("seed"), 0))
+    tried = [place for place in range(len(labels)) if finite[place].any()]
     if len(tried) < 2:
         return {}
     kept = [[other for other in range(len(labels)) if other != place] for place in tried]
@@ -160,7 +157,7 @@ def fragile(
     return tuple(
         label
         for label, one in left_out(evidence).items()
-        if together(judge(one, level=(without or {}).get(label, level))["verdict"].values.ravel().tolist()) != verdict
+        if together(decide(one, level=(without or {}).get(label, level)).ravel().tolist()) != verdict
     )
 
 

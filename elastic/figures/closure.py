@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from elastic.analysis.closure import PARTS, closure
+from elastic.analysis.closure import closure
 from elastic.analysis.reading import select
+from elastic.analysis.step_parts import PARTS
 from elastic.figures.contract import (
     PAGE,
     asked_width,
@@ -77,7 +78,8 @@ def draw_closure(
     residual, setting = first_setting(found["residual"])
     residual = measured(chosen_layers(residual, layers), "epoch", "layer")
     shown = layers if layers is not None else evenly(residual["layer"].values, LAYERS)
-    one = {name: select(first_setting(found[f"log_ratio_{name}"])[0], "layer", layer) for name in ("change", *PARTS)}
+    drawn_sums = ("change", "account", *PARTS)
+    one = {name: select(first_setting(found[f"log_ratio_{name}"])[0], "layer", layer) for name in drawn_sums}
     wide = asked_width(PAGE) > NARROW
     drawn = canvas(PAGE, 3.6 if wide else 6.6)
     grid = drawn.subplot_mosaic("ab" if wide else "a;b")
@@ -114,10 +116,9 @@ def draw_account(axes: Axes, parts: Mapping[str, xr.DataArray]) -> list[xr.Datas
     """Draw the sums since the first probe of what happened and of its account [seed, epoch]; return the drawn."""
     sums = {name: _since_start(values) for name, values in parts.items()}
     epochs = sums["change"]["epoch"].values
-    account = sum((sums[part] for part in PARTS[1:]), sums[PARTS[0]])
     looks: list[tuple[str, xr.DataArray, dict[str, Any]]] = [
         ("what happened", sums["change"], {"color": ink(0.95), "linewidth": 2.0}),
-        ("account, all steps", account, {"color": ink(0.95), "linestyle": "--"}),
+        ("account, all steps", sums["account"], {"color": ink(0.95), "linestyle": "--"}),
         *((NAMES[part], sums[part], {"color": colour(place + 1)}) for place, part in enumerate(PARTS)),
     ]
     drawn = []

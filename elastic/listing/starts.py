@@ -13,9 +13,9 @@ from elastic.errors import ProtocolError
 from elastic.listing.options import Option, options_in, options_of
 from elastic.listing.sections import Section, sections
 from elastic.protocol.components import default_component, spell_out
+from elastic.protocol.header import SLUG
 from elastic.protocol.reading import read_protocol
 from elastic.protocol.registered_probes import by_name
-from elastic.protocol.schema import SLUG
 from elastic.protocol.sections import COMPONENTS, Data, Optimizer, Probes, Training
 from elastic.protocol.shipped import SUFFIXES, schema_line
 from elastic.protocol.sources import find_protocol

@@ -128,6 +128,10 @@ def measure_collapse(
         raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
     if unnamed := [layer for layer in by_layer if not isinstance(layer, (str, int))]:
         raise DegenerateInput("`features`", "name its layers", repr(unnamed[0]), "features={'penultimate': array}")
+    shown = [str(layer).rstrip("\0") for layer in by_layer]  # as NumPy keeps them
+    if twice := [name for place, name in enumerate(shown) if name in shown[:place]]:
+        found = f"two layers {twice[0]!r}"
+        raise DegenerateInput("`features`", "name each layer differently", found, "names that are strings")
     tensors = {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
     names, codes = class_positions(labels)
     positions = torch.as_tensor(codes, device=next(iter(tensors.values())).device)

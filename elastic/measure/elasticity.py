@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_update, model_and_samples
+from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_module, check_update, model_and_samples
 from elastic.batches import Forward, Output
 from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
@@ -24,7 +24,7 @@ from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
 from elastic.models.positions import Position, described_position
-from elastic.models.state import preserved
+from elastic.models.state import evaluated
 from elastic.models.taps import tap, unwrapped
 from elastic.probes.engine_selection import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
@@ -134,19 +134,25 @@ def measure_elasticity(
     criterion, model = as_loss(loss), unwrapped(model)
     positions = isinstance(criterion, Loss)
     reading, parts = Reading(forward, output, position), {"stepped": stepped, "observed": observed}
-    view, samples = model_and_samples(model, parts, reading, positions=positions)
-    (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
-    with preserved(view), translate_errors("be differentiable, and run on single samples and on several"):
-        tapped = tap(view, layers, x_observed[:2], position)
-        classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
-        # For samples other than arrays the inputs of the model are unknown: the model is treated as new each time.
-        owner = model if view is model else None
-        return _measured(
-            owner, tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget, position
-        ).assign_attrs(
-            update=update, lr="" if lr is None else lr, loss=classified.loss.name,
-            features=described_position(position),
-        )  # fmt: skip
+    reading.check(model)
+    check_module(model)
+    # One saved state for the whole call, to which every part that runs the model restores it.
+    with evaluated(model, parameters=True):
+        view, samples = model_and_samples(model, parts, reading, positions=positions)
+        (x_stepped, y_stepped), (x_observed, y_observed) = samples.values()
+        expected = "be differentiable, and run on single samples and on several"
+        with evaluated(view, parameters=True), translate_errors(expected):
+            tapped = tap(view, layers, x_observed[:2], position)
+            classified = classify(tapped, criterion, (x_stepped, x_observed), (y_stepped, y_observed))
+            # For samples other than arrays the inputs of the model are unknown: the model is treated as new each time.
+            owner = model if view is model else None
+            with probed(tapped):
+                ds = _measured(
+                    owner, tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget, position
+                )  # fmt: skip
+    return ds.assign_attrs(
+        update=update, lr="" if lr is None else lr, loss=classified.loss.name, features=described_position(position),
+    )  # fmt: skip
 
 
 def _measured(
@@ -168,7 +174,7 @@ def _measured(
     budget = memory_budget if inputs.is_cuda else None
     key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position, budget)
     before = None if owner is None else known(owner, key)
-    check_preconditions(model, inputs, first=before is None)
+    features = {layer: h[:1] for layer, h in check_preconditions(model, inputs, first=before is None).items()}
     if before is None:
         check_stepping(model, inputs)
     present, codes = torch.cat(classified.labels).unique(return_inverse=True)
@@ -191,7 +197,6 @@ def _measured(
     else:
         chosen = before.engine
     readings = 0 if before is None else before.readings
-    features = features_of(model, observed[:1])
     numbers = numbers_of(model, stepped, observed, *classified.targets, groups, classes, *features.values())
     compared = pairs_of(len(same), len(same[0]), seed=0, epoch=readings)
     if before is not None and before.numbers == numbers:
@@ -222,12 +227,6 @@ def translate_errors(expected: str) -> Iterator[None]:
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
         raise ModelError("`model`", expected, first_line(error), hint) from error
-
-
-def features_of(model: TappedModel, example: Tensor) -> dict[str, Tensor]:
-    """Return each layer's features of one sample [1, …]."""
-    with torch.no_grad(), probed(model):
-        return dict(model.taps(example))
 
 
 def same_rows(first: Tensor, second: Tensor) -> Tensor:

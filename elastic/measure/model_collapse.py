@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from elastic.arguments import Classifier, as_classifier, positions_among
 from elastic.arrays import Array
-from elastic.batches import FixedBatches, Forward, Output, batches_of, check_output, kept_generators
+from elastic.batches import FixedBatches, Forward, Output, batches_of, check_output, kept_generators, place_of
 from elastic.errors import DegenerateInput
 from elastic.measure.dataset import labelled
 from elastic.measure.model_stream import ModelStream
@@ -41,6 +41,7 @@ def collapse_of_model(
     check_output(output)
     check_position(position)
     model = unwrapped(model)
+    place_of(model)  # a model without values has no state to preserve
     with kept_generators(loader), preserved(model):
         model.eval()
         stream = ModelStream(model, FixedBatches(batches_of(loader, batch_size)), layers, forward, output, position)

@@ -181,6 +181,9 @@ def _outputs(model: TappedModel, inputs: Tensor, *, scalars: bool = True) -> Ten
         hint = "a model that ends in the logits of one decision (select a token, average, or flatten them)"
         found = f"{list(outputs.shape)} for {len(inputs)} input{'s' if len(inputs) > 1 else ''}"
         raise ModelError(f"layer `{model.output}`", "be of shape [n, K]", found, hint)
+    if not outputs.is_floating_point():
+        found = str(outputs.dtype).removeprefix("torch.")
+        raise ModelError(f"layer `{model.output}`", "be of floating-point numbers", found, "the logits before rounding")
     return outputs
 
 

@@ -53,28 +53,6 @@ class ClassSteps:
     shares: Tensor
 
 
-@dataclass(frozen=True)
-class StepRule:
-    """How a training steps.
-
-    Attributes
-    ----------
-    shares
-        [K] share of each class in the train samples.
-    momentum
-        Share of the previous update that each update keeps; NaN where the rule is not known, or not that of SGD.
-    nesterov
-        Whether the momentum is Nesterov's.
-    steps_per_epoch
-        Steps of an epoch; NaN where not known.
-    """
-
-    shares: Tensor
-    momentum: float
-    nesterov: bool
-    steps_per_epoch: float
-
-
 def example_steps() -> ClassSteps:
     """Return two classes of equal share at ±1 on a line, of variance ½, each moved outwards by its own steps.
 
@@ -85,11 +63,6 @@ def example_steps() -> ClassSteps:
     ones, frame = torch.ones(2, dtype=torch.float64), torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
     within = torch.tensor([[-1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
     return ClassSteps(frame, torch.stack([2 * frame, 2 * frame]), -frame, ones / 2, within, -ones / 4, ones / 2)
-
-
-def example_rule() -> StepRule:
-    """Return the rule of two classes of equal share, with momentum 0.9 and 23 steps an epoch."""
-    return StepRule(torch.full((2,), 0.5, dtype=torch.float64), 0.9, False, 23.0)
 
 
 @metric(
@@ -206,57 +179,3 @@ def class_variance_decay_response(class_steps: ClassSteps) -> Tensor:
     [-0.25, -0.25]
     """
     return class_steps.within_decay
-
-
-@metric(
-    group=GROUP,
-    source="zhang2021imitating",
-    formula="p_j = n_j / N",
-    bounds=(0.0, 1.0),
-    dims=("stepped_class",),
-    layerless=True,
-)
-def step_share(step_rule: StepRule) -> Tensor:
-    """Share of each class in the train samples, p_j = n_j / N: its weight in the mean step, [K].
-
-    >>> step_share(example_rule()).tolist()
-    [0.5, 0.5]
-    """
-    return step_rule.shares
-
-
-@metric(group=GROUP, source="sutskever2013importance", formula="v ← μ v + g", bounds=(0.0, 1.0), layerless=True)
-def step_momentum(step_rule: StepRule) -> Tensor:
-    """Momentum μ of the run's steps, v = μv + g; NaN where it is not known or the optimizer is another one, [].
-
-    >>> step_momentum(example_rule()).item()
-    0.9
-    """
-    return step_rule.shares.new_tensor(step_rule.momentum)
-
-
-@metric(group=GROUP, source="sutskever2013importance", formula="g + μ v, not v", bounds=(0.0, 1.0), layerless=True)
-def step_nesterov(step_rule: StepRule) -> Tensor:
-    """Whether the update is Nesterov's, g + μv in the place of v = μv + g (1), or not (0), [].
-
-    >>> step_nesterov(example_rule()).item()
-    0.0
-    """
-    return step_rule.shares.new_tensor(float(step_rule.nesterov))
-
-
-@metric(
-    group=GROUP,
-    source="zhang2021imitating",
-    formula="ceil(N / batch size)",
-    units="steps per epoch",
-    bounds=(0.0, None),
-    layerless=True,
-)
-def steps_per_epoch(step_rule: StepRule) -> Tensor:
-    """Steps of an epoch, ⌈N / batch size⌉; NaN where it is not known, [].
-
-    >>> steps_per_epoch(example_rule()).item()
-    23.0
-    """
-    return step_rule.shares.new_tensor(step_rule.steps_per_epoch)

@@ -201,3 +201,27 @@ def kernel_nc1(tangent_kernel: TangentKernel) -> Tensor:
     within = tangent_kernel.kernel.diagonal().mean() - counts @ of_means.diagonal() / counts.sum()
     between = of_means.diagonal().mean() - of_means.mean()
     return within.clamp(min=0.0) / not_zero(between.clamp(min=0.0))
+
+
+@metric(
+    group=GROUP,
+    source="seleznova2023neural",
+    formula="|Θ - Θ of (κ_d, κ_c, κ_n)| / |Θ|",
+    bounds=(0.0, 1.0),
+)
+def kernel_block_residual(tangent_kernel: TangentKernel) -> Tensor:
+    """Share of the tangent kernel that its three class averages do not describe, ‖Θ − Θ̄‖/‖Θ‖, [].
+
+    Θ̄ is κ_d of a sample with itself, κ_c within and κ_n between classes; 0 for a class-blocked kernel.
+
+    Convention: Frobenius norms over the probe's pairs of samples; random directions add their error.
+
+    >>> kernel_block_residual(example_kernel()).item()
+    0.0
+    """
+    kernel = tangent_kernel.kernel
+    blocked = torch.zeros_like(kernel)
+    for pairs in (tangent_kernel.same_sample, tangent_kernel.same_class, tangent_kernel.other_class):
+        blocked = torch.where(pairs, tangent_kernel.average(pairs), blocked)
+    share: Tensor = (kernel - blocked).norm() / not_zero(kernel.norm())
+    return share

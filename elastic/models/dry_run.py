@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from elastic.models.state import preserved
+from elastic.models.state import evaluated
 
 
 @contextmanager
@@ -31,6 +31,9 @@ def uncompiled() -> Iterator[None]:
 def trial(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, uncompiled, without gradients; restore it and the random generators after.
 
+    Values of parameters are restored when the outermost block ends that restores them, here or in
+    `elastic.models.state.evaluated`.
+
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
@@ -40,8 +43,7 @@ def trial(module: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    with preserved(module), uncompiled(), torch.no_grad():
-        module.eval()
+    with evaluated(module, parameters=True), uncompiled(), torch.no_grad():
         yield
 
 

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS
 from elastic.models.dry_run import first_line, trial
-from elastic.models.returned import Returned, first_tensor, version_of
+from elastic.models.returned import Returned, first_tensor, obstacle_to_reading, version_of
 
 #: Number of traced samples: few suffice for shapes and names, and every output is kept in memory.
 SAMPLES = 2
@@ -76,6 +76,8 @@ class ModuleRun:
             return f"runs {self.runs} times"
         if self.returned is None:
             return "gives no tensor"
+        if obstacle := obstacle_to_reading(self.returned.tensor):
+            return f"gives {obstacle}"
         if not self.returned.tensor.is_floating_point():
             return f"gives {str(self.returned.tensor.dtype).removeprefix('torch.')}"
         return self.clash if self.grows else "has no batch dimension first"
@@ -247,4 +249,5 @@ def _is_old(result: Tensor, given: dict[int, Tensor], versions: dict[int, int]) 
 
 def _first_returned(values: Any) -> Returned | None:
     tensor = first_tensor(values)
-    return None if tensor is None else Returned.of(tensor)
+    # A nested tensor has no shape.
+    return None if tensor is None or tensor.is_nested else Returned.of(tensor)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, LOGITS
-from elastic.models.returned import first_tensor
+from elastic.models.returned import first_tensor, obstacle_to_reading
 from elastic.registry import nearest
 
 
@@ -56,10 +56,12 @@ def some_names(module: nn.Module) -> list[str]:
 
 
 def feature_of(name: str, output: Any, count: int) -> Tensor:
-    """Return the first tensor of an output, if its first dimension has the size ``count``."""
+    """Return the first tensor of an output, if it is dense and real and its first dimension has the size ``count``."""
     tensor = first_tensor(output)
     if tensor is None:
         raise layer_error(name, "give a tensor", type(output).__name__, "submodules that give tensors")
+    if obstacle := obstacle_to_reading(tensor):
+        raise layer_error(name, "give a dense tensor of real numbers", obstacle, "another submodule")
     if tensor.shape[:1] != (count,):
         found = f"shape {tuple(tensor.shape)} for {count} inputs"
         raise layer_error(name, "give one feature array for each input, batch first", found, "another submodule")

@@ -14,10 +14,17 @@ from elastic.models.state import ModuleState
 
 
 @contextmanager
-def in_float64(module: nn.Module) -> Iterator[None]:
+def in_float64(module: nn.Module, state: ModuleState | None = None) -> Iterator[None]:
     """Run a module in float64 inside the block: parameters, buffers and all other floating-point tensors it holds.
 
     The original tensors are not modified and are restored when the block ends.
+
+    Parameters
+    ----------
+    module
+        The module.
+    state
+        A state of the module without the values of parameters, which it has; None: it is saved here.
 
     Examples
     --------
@@ -30,7 +37,7 @@ def in_float64(module: nn.Module) -> Iterator[None]:
     True
     """
     default = torch.get_default_dtype()
-    with _replaced(module, _double):
+    with _replaced(module, _double, state):
         torch.set_default_dtype(torch.float64)  # for tensors created in the forward pass
         try:
             yield
@@ -38,25 +45,25 @@ def in_float64(module: nn.Module) -> Iterator[None]:
             torch.set_default_dtype(default)
 
 
-def double(inputs: Tensor) -> Tensor:
-    """Convert floating-point inputs to float64; return others unchanged.
+def double(tensor: Tensor) -> Tensor:
+    """Convert floating-point tensors to float64 and complex ones to complex128; return others unchanged.
 
-    >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype
-    (torch.float64, torch.int64)
+    >>> double(torch.ones(1)).dtype, double(torch.tensor([1])).dtype, double(torch.tensor([1j])).dtype
+    (torch.float64, torch.int64, torch.complex128)
     """
-    return inputs.double() if inputs.is_floating_point() else inputs
+    return tensor.to(_wide(tensor))
 
 
 @contextmanager
-def in_copies(module: nn.Module) -> Iterator[None]:
-    """Run a module with copies of its tensors, which may be modified."""
-    with _replaced(module, torch.clone):
+def in_copies(module: nn.Module, state: ModuleState | None = None) -> Iterator[None]:
+    """Run a module with copies of its tensors, which may be modified; ``state`` as for `in_float64`."""
+    with _replaced(module, torch.clone, state):
         yield
 
 
 @contextmanager
-def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    state = ModuleState(module, parameters=False)
+def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor], state: ModuleState | None) -> Iterator[None]:
+    state = ModuleState(module, parameters=False) if state is None else state
     known: dict[int, Tensor] = {}
 
     def replace(value: Any) -> Any:
@@ -111,5 +118,8 @@ def _like(tensor: Tensor, converted: Tensor) -> Tensor:
 
 def _double(tensor: Tensor) -> Tensor:
     """Return a float64 copy, also of float64 tensors, because it may be modified."""
-    wide = torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype
-    return tensor.to(wide, copy=True)
+    return tensor.to(_wide(tensor), copy=True)
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    return torch.complex128 if tensor.is_complex() else torch.float64 if tensor.is_floating_point() else tensor.dtype

@@ -91,6 +91,23 @@ def first_tensor(value: Any) -> Tensor | None:
     return next((part for part in parts if isinstance(part, Tensor)), None)
 
 
+def obstacle_to_reading(tensor: Tensor) -> str:
+    """Return what keeps a tensor from being read as features [n, …] of real numbers, or "".
+
+    >>> obstacle_to_reading(torch.zeros(2, 3)), obstacle_to_reading(torch.zeros(2, 0))
+    ('', 'no features (shape [2, 0])')
+    """
+    if tensor.is_nested:
+        return "a nested tensor"
+    if tensor.layout != torch.strided:
+        return f"a tensor of layout {tensor.layout}"
+    if tensor.is_meta:
+        return "a tensor on the meta device"
+    if tensor.is_complex():
+        return str(tensor.dtype).removeprefix("torch.")
+    return f"no features (shape {list(tensor.shape)})" if 0 in tensor.shape[1:] else ""
+
+
 def is_transformed(tensor: Tensor) -> bool:
     """Whether a tensor is inside a ``torch.func`` transform, where its values are not accessible."""
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))

@@ -10,15 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import chain
+from operator import is_
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.models.containers import contents, refill, same
+from elastic.models.containers import COMMON, contents, refill, same
 from elastic.models.restorers import restorer_of
-from elastic.models.state_roles import Role, has_own_attributes, role_of
+from elastic.models.state_roles import WITHOUT_CONTENTS, Role, has_own_attributes, role_of
 
 #: Depth of nested objects to save; deeper ones are not considered part of the module.
 DEPTH = 6
@@ -54,6 +58,8 @@ class ModuleState:
         self._parameters, self._values = parameters, values
         self._seen: dict[int, Any] = {}
         self._walk(module)
+        self._mappings = _Mappings([pair for pair in self.containers if type(pair[0]) in COMMON])
+        self._rest = [pair for pair in self.containers if type(pair[0]) not in COMMON]
 
     def restore(self) -> None:
         """Restore attributes, then values."""
@@ -65,7 +71,7 @@ class ModuleState:
 
     def restore_attributes(self) -> None:
         """Restore the identity of all attributes and container entries, without reading tensors."""
-        for container, saved in self.containers:
+        for container, saved in self._rest if self._mappings.are_same() else self.containers:
             if not same(container, saved):
                 refill(container, saved)
 
@@ -73,14 +79,16 @@ class ModuleState:
         waiting: list[tuple[Any, int]] = [(module, 0)]
         while waiting:
             value, depth = waiting.pop()
+            if id(value) in self._seen or depth > DEPTH:
+                continue
             role = role_of(value)
-            if role is Role.PLAIN or id(value) in self._seen or depth > DEPTH:
+            if role is Role.PLAIN:
                 continue
             self._seen[id(value)] = value  # kept alive, so that its identity is not reused
             held = self._save(value, role)
             if held:
                 below = 1 if isinstance(value, nn.Module) else depth + 1
-                waiting += [(part, below) for part in held]
+                waiting += [(part, below) for part in held if type(part) not in WITHOUT_CONTENTS]
 
     def _save(self, value: Any, role: Role) -> Collection[Any]:
         """Save one object and return its contents."""
@@ -103,6 +111,22 @@ class ModuleState:
         if role is Role.METHOD:
             return (value.__self__,)
         return (vars(value),) if has_own_attributes(value) else ()
+
+
+class _Mappings:
+    """Dictionaries with their saved contents: most objects of a module are, and most of these stay as they were."""
+
+    def __init__(self, pairs: list[tuple[Any, dict[Any, Any]]]) -> None:
+        self._mappings = [mapping for mapping, _ in pairs]
+        self._lengths = [len(saved) for _, saved in pairs]
+        self._entries = [entry for _, saved in pairs for entry in (*saved, *saved.values())]
+
+    def are_same(self) -> bool:
+        """Whether all have the same entries in the same order, by identity; in one pass without Python code."""
+        if list(map(len, self._mappings)) != self._lengths:
+            return False
+        present = chain.from_iterable(chain.from_iterable((each, each.values()) for each in self._mappings))
+        return all(map(is_, present, self._entries))
 
 
 class _SavedTensor:
@@ -186,13 +210,93 @@ def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleS
     (True, False)
     """
     state = ModuleState(module, parameters=parameters)
+    with _generators_preserved(module):
+        try:
+            yield state
+        finally:
+            with torch.no_grad():
+                state.restore()
+
+
+@contextmanager
+def _generators_preserved(module: nn.Module) -> Iterator[None]:
+    """Restore the global random generators, and those of the devices of a module, when the block ends."""
     numbers, python = np.random.get_state(), random.getstate()
     cuda = {p.device.index for p in module.parameters() if p.is_cuda}
     try:
         with torch.random.fork_rng(sorted(cuda)):
-            yield state
+            yield
     finally:
-        with torch.no_grad():
-            state.restore()
         np.random.set_state(numbers)
         random.setstate(python)
+
+
+@dataclass
+class _Open:
+    """A block of `evaluated` that has not ended: its module, in evaluation mode, and the state in which it began."""
+
+    module: nn.Module
+    state: ModuleState
+    parameters: bool
+    is_open: bool = True
+
+    def serves(self, module: nn.Module, parameters: bool) -> bool:
+        """Whether a block for a module can leave its state to this one."""
+        return self.is_open and self.module is module and (self.parameters or not parameters)
+
+
+#: Blocks that enclose the present one. Of a generator that is dropped in another context the entry stays, closed.
+_OPEN: ContextVar[tuple[_Open, ...]] = ContextVar("open_blocks_of_evaluated", default=())
+
+
+@contextmanager
+def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[ModuleState]:
+    """Keep a module in evaluation mode inside the block; restore it and the random generators afterwards.
+
+    A block inside another one for the same module uses the state that the outer block has saved: saving a large module
+    takes as long as a forward pass of a few samples.
+
+    Parameters
+    ----------
+    module
+        The module.
+    parameters
+        Whether to restore the values of parameters as well, from a copy, when the outermost block ends that does so.
+
+    Yields
+    ------
+    ModuleState
+        The state of the module in evaluation mode without the values of parameters, to restore it within the block.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with evaluated(net) as outer, evaluated(net) as inner:
+    ...     net.training, inner is outer
+    (False, True)
+    >>> net.training
+    True
+    """
+    known = next((block for block in reversed(_OPEN.get()) if block.serves(module, parameters)), None)
+    if known is None:
+        with preserved(module, parameters=parameters):
+            module.eval()
+            with _opened(_Open(module, ModuleState(module, parameters=False), parameters)) as state:
+                yield state
+        return
+    with _generators_preserved(module):
+        try:
+            yield known.state
+        finally:
+            with torch.no_grad():
+                known.state.restore()
+
+
+@contextmanager
+def _opened(block: _Open) -> Iterator[ModuleState]:
+    _OPEN.set((*(other for other in _OPEN.get() if other.is_open), block))
+    try:
+        yield block.state
+    finally:
+        block.is_open = False
+        _OPEN.set(tuple(other for other in _OPEN.get() if other.is_open))

@@ -21,6 +21,8 @@ from elastic.models.containers import CONTAINERS
 
 #: Types without contents.
 PLAIN = (int, float, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device, torch.Size)
+#: The most common of these, without subclasses: recognised by a lookup.
+WITHOUT_CONTENTS = {bool, int, float, str, type(None), torch.dtype, torch.device, torch.Size}
 #: Types handled by `elastic.models.restorers`.
 RESTORED = (
     np.ndarray, torch.Generator, random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -30,15 +31,29 @@ Parameters = Iterable[nn.Parameter]
 compiler_not_loaded_by(torch.optim.Optimizer)
 
 
-def optimizer(
-    name: str | None = None, *, ridge: str | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function ``(parameters, *, options) -> torch.optim.Optimizer``.
+@dataclass(frozen=True)
+class OptimizerFacts:
+    """Facts of an optimiser.
 
-    ``ridge`` names the option λ, if any, that adds (λ/2)‖θ‖² to the objective over all parameters; a decay that is
-    decoupled from the gradient is none.
+    Attributes
+    ----------
+    ridge
+        Option λ that adds (λ/2)‖θ‖² to the objective over all parameters; None: none. A decay that is decoupled from
+        the gradient is none.
+    momentum
+        Option μ, or μ itself, of an optimiser whose step is the learning rate times Σ_s μ^{t−s} g_s, a sum of
+        gradients; None: its step is something else (Adam, L-BFGS), so that no account by single steps can follow it.
     """
-    return registry("optimizers").register(name, facts=ridge)
+
+    ridge: str | None = None
+    momentum: str | float | None = None
+
+
+def optimizer(
+    name: str | None = None, *, ridge: str | None = None, momentum: str | float | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function ``(parameters, *, options) -> torch.optim.Optimizer``, with its `OptimizerFacts`."""
+    return registry("optimizers").register(name, OptimizerFacts(ridge, momentum))
 
 
 def ridge_of(name: str, options: Mapping[str, Any]) -> float:
@@ -48,7 +63,29 @@ def ridge_of(name: str, options: Mapping[str, Any]) -> float:
     (0.0005, 0.0)
     """
     entry = registry("optimizers").get(name)
-    return float(entry.complete(options)[entry.facts]) if entry.facts else 0.0
+    return float(entry.complete(options)[entry.facts.ridge]) if entry.facts.ridge else 0.0
+
+
+def momentum_of(name: str, options: Mapping[str, Any]) -> float | None:
+    """Return the momentum of an optimiser whose steps are sums of gradients, None for another one.
+
+    >>> momentum_of("sgd", {"lr": 0.1, "momentum": 0.9}), momentum_of("gradient_flow", {"lr": 0.1})
+    (0.9, 0.0)
+    >>> momentum_of("rmsprop", {"momentum": 0.9}) is None             # it divides gradients by their mean square
+    True
+    """
+    entry = registry("optimizers").get(name)
+    momentum = entry.facts.momentum
+    return float(entry.complete(options)[momentum]) if isinstance(momentum, str) else momentum
+
+
+def summing_gradients() -> list[str]:
+    """Return the names of the optimisers whose steps are sums of gradients, in alphabetical order.
+
+    >>> summing_gradients()
+    ['gradient_flow', 'sgd']
+    """
+    return sorted(entry.name for entry in registry("optimizers") if entry.facts.momentum is not None)
 
 
 def schedule(name: str | None = None) -> Callable[[Callable[..., float]], Callable[..., float]]:

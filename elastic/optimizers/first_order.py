@@ -7,7 +7,7 @@ import torch
 from elastic.optimizers.contract import Fraction, NonNegative, Parameters, Positive, optimizer
 
 
-@optimizer(ridge="weight_decay")
+@optimizer(ridge="weight_decay", momentum="momentum")
 def sgd(
     parameters: Parameters,
     *,

@@ -61,7 +61,7 @@ class GradientFlow(torch.optim.Optimizer):
             vector_to_parameters(torch.from_numpy(point).to(like), trained)
 
 
-@optimizer()
+@optimizer(momentum=0.0)
 def gradient_flow(
     parameters: Parameters,
     *,

@@ -12,6 +12,8 @@ norm. The two meet at s = ε^{2/3}, where they are ε^{1/3} = 6e-6: below, the d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -50,7 +52,7 @@ class Autodiff(Engine):
 
     def steps(self, inputs: Tensor, gradient: LossGradient) -> Parameters:
         """Return the steps [c, …] by parameter, along the unit gradient of the loss."""
-        seeds = gradient.direction.to(next(iter(self.parameters.values())).dtype)
+        seeds = gradient.direction.to(widest_type(self.parameters.values()))
         return descent(self.model, self.layer, self.parameters, inputs, seeds, self.batching)
 
     def moved(self, steps: Parameters, inputs: Tensor) -> tuple[Layers, Layers]:
@@ -92,7 +94,7 @@ class FiniteAutodiff(Autodiff):
     def __init__(self, model: TappedModel, example: Tensor, lr: float, layer: str | None = None) -> None:
         super().__init__(model, example, lr, layer)
         # The model keeps its precision and its weights: each pass uses copies in float64.
-        self.parameters = {name: p.double() for name, p in self.parameters.items()}
+        self.parameters = {name: double(p) for name, p in self.parameters.items()}
         self.rate = lr
         try:
             with torch.no_grad(), probed(model):
@@ -159,6 +161,15 @@ def trained_parameters(model: nn.Module) -> Parameters:
             "`model`", "have parameters that a step moves", "none with requires_grad", "model.requires_grad_()"
         )
     return parameters
+
+
+def widest_type(parameters: Iterable[Tensor]) -> torch.dtype:
+    """Return the real type in which no parameter's numbers lose digits.
+
+    >>> widest_type([torch.ones(1, dtype=torch.bfloat16), torch.ones(1), torch.ones(1, dtype=torch.complex64)])
+    torch.float32
+    """
+    return reduce(torch.promote_types, (p.dtype.to_real() for p in parameters))
 
 
 def descent(

@@ -6,7 +6,7 @@ derivatives of each sample, however many samples are stepped on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,10 +34,14 @@ class ClassStepping:
         All classes have samples.
     memory_budget
         Most bytes that parameters and features may use.
+    scale
+        Training's step on a batch over the mean of its samples' steps (`scale_of_batches`).
     """
 
-    def __init__(self, model: TappedModel, loss: Loss, samples: Samples, memory_budget: int) -> None:
-        self.loss, self.samples = loss, samples
+    def __init__(
+        self, model: TappedModel, loss: Loss, samples: Samples, memory_budget: int, *, scale: float = 1.0
+    ) -> None:
+        self.loss, self.samples, self.scale = loss, samples, scale
         self.engine = Autodiff(model, samples.inputs[:1], layer=model.layer_of(loss.layer))
         self.classes = len(samples.classes)
         self.members = torch.nn.functional.one_hot(samples.labels, self.classes).double()
@@ -50,7 +54,7 @@ class ClassStepping:
         parameters = sum(p.numel() * p.element_size() for p in trained_parameters(model).values())
         return 2 * parameters + 2 * self.classes * features
 
-    def read(self, decays: Mapping[str, float], shares: Tensor) -> dict[str, ClassSteps]:
+    def read(self, decays: Mapping[str, float], shares: Tensor, *, features: float = 0.0) -> dict[str, ClassSteps]:
         """Return the reading of each layer.
 
         Parameters
@@ -59,31 +63,57 @@ class ClassStepping:
             λ of each parameter, by its name; missing ones do not decay.
         shares
             [K] share of each class in the train samples.
+        features
+            λ of the penalty (λ/2) mean ‖h‖² on the penultimate features.
         """
         means = {layer: total / self.counts[:, None] for layer, total in self._sums().items()}
         within = self._variances(means)
         steps = [self.class_step(j) for j in range(self.classes)]
-        if any(decays.values()):
-            steps.append({name: -decays.get(name, 0.0) * p for name, p in self.engine.parameters.items()})
+        if any(decays.values()) or features:
+            pulled = self._pull(shares, features) if features else None
+            steps.append(
+                {
+                    name: -decays.get(name, 0.0) * p + (pulled[name] if pulled else 0.0)
+                    for name, p in self.engine.parameters.items()
+                }
+            )
         found = self._rates(steps, means)
         return {
             layer: _reading(self.classes, means[layer], within[layer], *found[layer], shares=shares) for layer in means
         }
 
     def class_step(self, number: int) -> Parameters:
-        """Return minus the mean gradient over a class [parameters]."""
+        """Return minus the mean gradient over a class [parameters], on the scale of training's steps."""
         places = (self.samples.labels == number).nonzero().flatten()
+
+        def seeds(outputs: Tensor, chosen: Samples) -> Tensor:
+            gradient = self.loss.gradient(outputs, chosen.for_loss)
+            return gradient.direction * gradient.norm[:, None] * (self.scale / len(places))
+
+        return self._step(places, self.engine.layer, seeds)
+
+    def _pull(self, shares: Tensor, penalty: float) -> Parameters:
+        """Return the step of the penalty on the penultimate features of the train samples [parameters]."""
+        weights = penalty * shares.to(self.counts) / self.counts
+
+        def seeds(outputs: Tensor, chosen: Samples) -> Tensor:
+            return outputs * weights[chosen.labels, None]
+
+        everything = torch.arange(len(self.samples), device=self.samples.labels.device)
+        return self._step(everything, self.engine.model.layer_of("penultimate"), seeds)
+
+    def _step(self, places: Tensor, layer: str, seeds: Callable[[Tensor, Samples], Tensor]) -> Parameters:
+        """Return minus the gradient of what has the gradients ``seeds`` by a layer's features [n, d] of samples."""
         leaves = {name: p.detach().clone().requires_grad_() for name, p in self.engine.parameters.items()}
         total = {name: torch.zeros_like(p) for name, p in self.engine.parameters.items()}
         for part in places.split(self.block):
             chosen = self.samples.take(part)
             with torch.enable_grad():
-                outputs = layer_features(self.engine.model, leaves, chosen.inputs)[self.engine.layer]
-            gradient = self.loss.gradient(outputs.detach(), chosen.for_loss)
-            seeds = gradient.direction * gradient.norm[:, None] / len(places)
+                outputs = layer_features(self.engine.model, leaves, chosen.inputs)[layer]
+            along = seeds(outputs.detach(), chosen).to(outputs.dtype)
             if not outputs.requires_grad:
                 continue
-            found = torch.autograd.grad(outputs, list(leaves.values()), seeds.to(outputs.dtype), allow_unused=True)
+            found = torch.autograd.grad(outputs, list(leaves.values()), along, allow_unused=True)
             for name, part_gradient in zip(leaves, found, strict=True):
                 if part_gradient is not None:
                     total[name] -= part_gradient.to_dense()
@@ -137,6 +167,33 @@ class ClassStepping:
             half = torch.einsum("ckd,ld->ckl", shifts - shifts.mean(1, keepdim=True), centred)
             found[layer] = half + half.transpose(1, 2), 2 * variances[layer] / self.counts
         return found
+
+
+def scale_of_batches(loss: Loss, samples: Samples, steps_per_epoch: float) -> float:
+    """Return training's step on a batch over the mean of the steps on its samples, on average over an epoch.
+
+    1 for a mean over samples; the number of samples of a batch for a sum; with class weights w, whose mean is
+    Σ w ℓ / Σ w, one over the mean weight.
+
+    Parameters
+    ----------
+    samples
+        All that are trained on.
+    steps_per_epoch
+        NaN where not known, and so the scale of a sum.
+
+    Examples
+    --------
+    >>> from elastic.losses import build_loss
+    >>> samples = Samples(torch.zeros(6, 1), torch.zeros(6, dtype=torch.int64), (0,))
+    >>> scale_of_batches(build_loss("cross_entropy"), samples, 2.0)
+    1.0
+    """
+    if loss.reduction == "sum":
+        return len(samples) / steps_per_epoch
+    if loss.counts is None:
+        return 1.0
+    return len(samples) / loss.counts(samples.for_loss).double().sum().item()
 
 
 def planned(features: int, step: int, classes: int, memory_budget: int) -> tuple[int, int]:

@@ -43,12 +43,15 @@ class TrainingSteps:
         Whether the momentum is Nesterov's.
     decays
         λ of the (λ/2)‖θ‖² that the objective adds, by the name of each parameter.
+    features
+        λ of the (λ/2) mean ‖h‖² over the penultimate features of the train samples that the objective adds.
     """
 
     per_epoch: int
     momentum: float | None
     nesterov: bool
     decays: Mapping[str, float]
+    features: float = 0.0
 
 
 @dataclass(frozen=True)

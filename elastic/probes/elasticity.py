@@ -169,7 +169,7 @@ class ElasticityProbe:
             If the memory budget is too small for any draw, or the model fails `check_preconditions`.
         """
         first = epoch == 0 if first is None else first
-        with preserved(self.model):
+        with preserved(self.model), probed(self.model):
             check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)

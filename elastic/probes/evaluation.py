@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from elastic.models.products import measured_products
-from elastic.models.state import ModuleState, preserved
+from elastic.models.state import ModuleState, evaluated
 
 
 @contextmanager
@@ -22,22 +22,22 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
     """Keep a model in evaluation mode while it is probed; restore it and the random generators afterwards.
 
     Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Values of parameters,
-    to which few models write, are restored once after the whole probe (`elastic.models.state.preserved`).
+    to which few models write, are restored once after the whole probe (`elastic.models.state.preserved`). Inside
+    another such block for the same model the state is not saved again.
 
     Yields
     ------
     ModuleState
         The initial state of the model, in evaluation mode: to restore it between two forward passes that may change it.
     """
-    with preserved(model, parameters=False), measured_products():
+    with evaluated(model) as state, measured_products():
         fused_attention = torch.backends.mha.get_fastpath_enabled()
-        model.eval()
         # The fused attention kernels have no forward-mode derivative; the plain one has.
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
                 # Warnings of torch.func about its speed: users of elastic cannot act on them.
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
-                yield ModuleState(model, parameters=False)
+                yield state
         finally:
             torch.backends.mha.set_fastpath_enabled(fused_attention)

@@ -23,7 +23,7 @@ SAMPLES = 3
 Features = dict[str, Tensor]
 
 
-def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = True) -> None:
+def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = True) -> Features:
     """Refuse a model whose features a probe cannot read.
 
     Parameters
@@ -35,6 +35,11 @@ def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = Tru
     first
         Whether the model's code is checked for the first time: samples are then compared alone and together in
         float64. With other parameters, the model's own precision is enough.
+
+    Returns
+    -------
+    dict
+        The features [n, d] by layer of a few different samples, of which the first is that of ``inputs``.
 
     Raises
     ------
@@ -53,7 +58,8 @@ def check_preconditions(model: TappedModel, inputs: Tensor, *, first: bool = Tru
         if len(samples) > 1 and first:
             _check_independent(model, samples, state)
         elif len(samples) > 1:
-            _check_alike(*_in_company(model, samples, state))
+            _check_alike(*_in_company(model, samples, state, together))
+    return together
 
 
 def check_stepping(model: TappedModel, inputs: Tensor) -> None:
@@ -74,7 +80,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
     samples = different(inputs)
     with torch.no_grad(), preserved(model), probed(model) as state:
         plain = _read(model, samples, state)
-        _check_finite(plain)
+        _check_numbers(plain)
         gradients = [p.grad for p in model.parameters()]
         with torch.enable_grad():
             recorded = _read(model, samples, state)
@@ -84,7 +90,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
             "features that depend on it", "computing the same with and without torch.no_grad",
         )  # fmt: skip
         # Both are changed in the same way: code that holds a parameter by another name uses only one of the changes.
-        with in_copies(model):
+        with in_copies(model, state):
             in_modules = _read_changed(model, samples, ModuleState(model, parameters=False))
         in_place = _read_changed(model, samples, state)
     _check_same(
@@ -116,8 +122,11 @@ def _check_gradients(model: TappedModel, before: list[Tensor | None]) -> None:
             raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, "an added loss")
 
 
-def _check_finite(features: Features) -> None:
+def _check_numbers(features: Features) -> None:
     for layer, values in features.items():
+        if not values.is_floating_point():
+            found, hint = str(values.dtype).removeprefix("torch."), "the layer before it"
+            raise ModelError(f"layer {layer!r}", "give floating-point features, which a step can move", found, hint)
         if not bool(values.isfinite().all()):
             hint = "an earlier epoch, a smaller learning rate, or inputs of another scale"
             raise ModelError(f"layer {layer!r}", "give finite features", "NaN or infinity", hint)
@@ -161,7 +170,7 @@ def _check_same(first: Features, second: Features, expected: str, found: str, hi
 def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) -> None:
     """Compare samples in different batches: in float64, where rounding hides nothing, if the model runs in it."""
     try:
-        with in_float64(model):
+        with in_float64(model, state):
             first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
     except (ModelError, TypeError, RuntimeError):  # of the model, or of a device without float64
         first, second = _in_company(model, samples, state)
@@ -179,13 +188,16 @@ def _check_alike(first: Features, second: Features) -> None:
             )  # fmt: skip
 
 
-def _in_company(model: TappedModel, samples: Tensor, state: ModuleState) -> tuple[Features, Features]:
-    """Return the features [n, d] of samples in a batch, and of each alone.
+def _in_company(
+    model: TappedModel, samples: Tensor, state: ModuleState, together: Features | None = None
+) -> tuple[Features, Features]:
+    """Return the features [n, d] of samples in a batch, which may be known, and of each alone.
 
     A batch norm without running statistics does not run on one sample: then those of the first sample [1, d], together
     with the second and with the third.
     """
-    together = _read(model, samples, state)
+    if together is None:
+        together = _read(model, samples, state)
     try:
         alone = [_read(model, sample[None], state) for sample in samples]
     except ModelError:

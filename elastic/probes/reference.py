@@ -41,6 +41,8 @@ NEARBY = 8
 #: Types that hold less than float64.
 NARROW = {torch.float32, torch.float16, torch.bfloat16}
 Layers = dict[str, Tensor]
+#: Replaces the tensors of a model, whose state is known, by copies.
+InCopies = Callable[[TappedModel, ModuleState], AbstractContextManager[None]]
 #: Movements [2, d] of the stepped and of the observed sample, by layer.
 Decided = dict[str, Tensor]
 
@@ -62,17 +64,17 @@ def reference_movement(model: TappedModel, pair: Pair, nearby: int | None = None
     ModelError
         If the model does not run, or cannot be differentiated.
     """
-    tried: tuple[tuple[Callable[[TappedModel], AbstractContextManager[None]], Callable[[Tensor], Tensor]], ...]
+    tried: tuple[tuple[InCopies, Callable[[Tensor], Tensor]], ...]
     tried = ((in_float64, double), (in_copies, torch.clone))
-    with probed(model):
+    with probed(model) as state:
         parameters = [p.detach() for p in model.parameters() if p.requires_grad]
         epsilon = max((torch.finfo(p.dtype).eps for p in parameters if p.is_floating_point()), default=0.0)
         if nearby is not None:
             parameters = _near(parameters, nearby)
         for context, convert in tried:
             try:
-                with context(model), torch.enable_grad():
-                    return _Steps(model, pair, convert, parameters, epsilon).reference()
+                with context(model, state), torch.enable_grad():
+                    return _Steps(model, pair, convert, parameters, epsilon, moved=nearby is not None).reference()
             except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
                 refused = error
     found, hint = first_line(refused), "a model that trains by backpropagation"
@@ -89,6 +91,8 @@ class _Steps:
         convert: Callable[[Tensor], Tensor],
         there: Sequence[Tensor],
         epsilon: float,
+        *,
+        moved: bool,
     ) -> None:
         self.model, self.pair, self.epsilon = model, pair, epsilon
         self.state = ModuleState(model, parameters=False)
@@ -96,8 +100,9 @@ class _Steps:
         self.inputs = torch.cat([stepped, convert(pair.observed)])
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.there = there
-        for p, value in zip(self.parameters, there, strict=True):
-            p.data.copy_(value)
+        if moved:  # otherwise the parameters are there: copies of the model's own
+            for p, value in zip(self.parameters, there, strict=True):
+                p.data.copy_(value)
         with _Narrowing() as narrowing:
             features = self.model.taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
@@ -136,7 +141,7 @@ class _Steps:
     def _features(self, size: float) -> Layers:
         """Return the features [2, d] of both samples, in float64, after a step of a size."""
         for p, there, gradient in zip(self.parameters, self.there, self.gradients, strict=True):
-            if gradient is None or there.is_sparse:
+            if size == 0 or gradient is None or there.is_sparse:
                 p.data.copy_(there)
             else:
                 torch.add(there, gradient, alpha=-size, out=p.data)

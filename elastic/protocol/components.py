@@ -13,8 +13,9 @@ from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.misplaced_keys import EXTERNAL
 from elastic.protocol.paths import Path, put
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Component, Sections
-from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at, unknown_key
+from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key
 from elastic.registry import Entry, registry
 
 

@@ -15,12 +15,12 @@ import pydantic
 
 from elastic.errors import UnknownName
 from elastic.protocol.grid import Axis, axes_of, set_axes
+from elastic.protocol.header import Header
 from elastic.protocol.later_options import Earlier, is_before, named_options, with_earlier, without_later
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import by_name
-from elastic.protocol.schema import Header, Protocol
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Component, Probes, Sections
-from elastic.protocol.validation_errors import schema_at
 from elastic.registry import Entry, registry
 from elastic.releases import Added, marks
 
@@ -125,9 +125,17 @@ def options_of(kind: str, component: Component) -> dict[str, Any]:
     return with_earlier(registry(kind).get(component.name).options, component.options)
 
 
-def written_out(canonical: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a canonical protocol with every later option written out; loading it gives the same protocol."""
-    data = _filled(with_earlier(Protocol, canonical))
+def written_out(canonical: Mapping[str, Any], model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    """Return a canonical protocol with every later option written out; loading it gives the same protocol.
+
+    Parameters
+    ----------
+    canonical
+        Canonical form of a protocol.
+    model
+        Model of the whole protocol (`elastic.protocol.schema.Protocol`).
+    """
+    data = _filled(with_earlier(model, canonical))
     axes = dict(data["axes"])
     for name, axis in axes.items():
         if name != "seed":

@@ -18,12 +18,13 @@ from elastic.protocol.dims import Crossing, Grid
 from elastic.protocol.extending import refuse_settings
 from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes, Reserved, axes_of
+from elastic.protocol.header import Header
 from elastic.protocol.later_components import leave_out, unknown_to
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, actual, put
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import names_of_probes, with_unseen_probe
-from elastic.protocol.schema import Header, Protocol
+from elastic.protocol.schema import Protocol
 from elastic.protocol.sections import Sections
 from elastic.protocol.text import read_setting
 from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key

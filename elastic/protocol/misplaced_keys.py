@@ -9,6 +9,7 @@ from functools import cache
 import pydantic
 
 from elastic.protocol.paths import Path
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Sections
 from elastic.registry import registry, same_name
 
@@ -100,8 +101,6 @@ def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
 
 
 def _sections(model: type[pydantic.BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    from elastic.protocol.validation_errors import schema_at
-
     yield path, list(model.model_fields)
     for name in model.model_fields:
         inner, _ = schema_at(model, (name,))

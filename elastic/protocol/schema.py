@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -17,44 +16,12 @@ from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
 from elastic.protocol.dims import Condition, Grid, Together, grid_of
 from elastic.protocol.grid import Axes, axis_name
+from elastic.protocol.header import Header
 from elastic.protocol.later_options import with_earlier
 from elastic.protocol.positions import Place, Places
-from elastic.protocol.sections import Component, Sections, Strict
+from elastic.protocol.sections import Sections
 from elastic.protocol.validation_errors import explain
 from elastic.releases import Added
-
-#: Valid names of a study's folder.
-SLUG = r"[a-z0-9][a-z0-9_-]{0,63}"
-
-
-def _slug(name: str) -> str:
-    if not re.fullmatch(SLUG, name):
-        raise ValueError("be a short name of a-z, 0-9, - and _")
-    return name
-
-
-class Header(Strict):
-    """Metadata of a protocol."""
-
-    name: Annotated[
-        str,
-        AfterValidator(_slug),
-        Field(
-            description="Name of the study, and of its folder.",
-            examples=["my-study"],
-            json_schema_extra={"pattern": f"^{SLUG}$"},
-        ),
-    ]
-    title: Annotated[
-        str, Field(min_length=1, description="Title of the study.", examples=["Does collapse reach the inner layers?"])
-    ]
-    question: Annotated[str | None, Field(description="Research question of the study, in one or more sentences.")] = (
-        None
-    )
-    cites: Annotated[
-        list[str], Field(description="Papers that the study builds on: keys of elastic/references.bib.")
-    ] = []  # noqa: RUF012
-    claims: Annotated[list[Component], Field(description="Claims to check on the results.")] = []  # noqa: RUF012
 
 
 class Protocol(Header, Sections):
@@ -82,13 +49,13 @@ class Protocol(Header, Sections):
     @property
     def text(self) -> str:
         """The text of the file; if no file has these values (because some were set), an equivalent complete file."""
-        from elastic.protocol.later_components import (
-            written_out,
-        )  # reads registries, which opening a study does not need
+        # Reads registries, which opening a study does not need.
+        from elastic.protocol.later_components import written_out
 
-        return (
-            self._text or json.dumps(written_out(self.canonical()), indent=1, ensure_ascii=False) + "\n"
-        )  # JSON is YAML
+        if self._text:
+            return self._text
+        complete = written_out(self.canonical(), Protocol)
+        return json.dumps(complete, indent=1, ensure_ascii=False) + "\n"  # JSON is YAML
 
     @cached_property
     def places(self) -> Places:

@@ -6,16 +6,16 @@ import json
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import pydantic
-from pydantic.fields import FieldInfo
 
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.formatting import EXTENDS, dotted, format_value, key_and_value
 from elastic.protocol.misplaced_keys import homes, meant_by, part_of_its_own
 from elastic.protocol.paths import Path, get
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Component
 from elastic.protocol.suggestions import suggestion
 from elastic.protocol.writing import spelled
@@ -217,25 +217,3 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
     key = next(iter(known), "name")
     example = f"{{{key}: {json.dumps(known[key]) if known else '…'}}}"
     return example if isinstance(full[-1], int) else f"{full[-1]}: {example}"
-
-
-@lru_cache(maxsize=1024)  # reading annotations is slow, and a large grid asks the same again and again
-def schema_at(
-    model: type[pydantic.BaseModel] | None, path: Path
-) -> tuple[type[pydantic.BaseModel] | None, FieldInfo | None]:
-    """Return the model of the value at a path, if any, and the innermost field on the path."""
-    field = None
-    for part in path:
-        if model is None:  # among options, or in a list of values
-            break
-        if isinstance(part, int):  # in a list of models
-            continue
-        field = model.model_fields.get(str(part))
-        model = _model_in(field.annotation if field else typing.get_type_hints(model).get("__pydantic_extra__"))
-    return model, field
-
-
-def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
-    """Return the model in an annotation, also inside a union (``Probe | None``)."""
-    candidates = (annotation, *typing.get_args(annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)), None)

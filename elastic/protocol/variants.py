@@ -17,8 +17,9 @@ from elastic.protocol.grid import Axis, Scalar, axes_of, set_axes
 from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.paths import Path, get, put
 from elastic.protocol.registered_probes import complete_probes
+from elastic.protocol.schema_paths import schema_at
 from elastic.protocol.sections import COMPONENTS, Sections
-from elastic.protocol.validation_errors import NOTHING, Problem, explain, schema_at
+from elastic.protocol.validation_errors import NOTHING, Problem, explain
 
 #: Number of errors in the values of axes after which validation stops.
 ENOUGH = 100

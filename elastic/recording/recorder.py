@@ -25,6 +25,7 @@ from elastic.recording.membership import Header, arithmetic_of, describe, discar
 from elastic.recording.options import due_at, read_options
 from elastic.recording.settings import described_settings
 from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest, device_of
+from elastic.recording.unseen import with_unseen_probe
 from elastic.runs.layouts import layout_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
@@ -69,9 +70,13 @@ class Recorder(RunRecorder):
         the model's keyword arguments including "labels", as returned by tokenizers and data collators of Hugging Face;
         a list of such mappings, one per sample; or a Dataset or DataLoader that yields the same samples on every pass.
         They are copied to the model's device.
+    unseen
+        Samples of classes that the model is never trained on and has no output for, in the same forms, with labels of
+        their own: whole numbers that are no labels of trained classes. The probe ``unseen`` then measures them, unless
+        ``probes`` disables it; its numbers are never mixed into those of the trained classes.
     classes
         Names of the classes in the cube: ``["cat", "dog"]`` by position, or ``{3: "cat", 5: "dog"}`` by label. By
-        default the labels themselves.
+        default the labels themselves. May name unseen classes, too.
     epochs
         The last epoch, needed by schedules; None if ``probes["at"]`` is a list.
     probes
@@ -132,6 +137,7 @@ class Recorder(RunRecorder):
         loss: LossLike = "cross_entropy",
         train: Labelled,
         test: Labelled | None = None,
+        unseen: Labelled | None = None,
         classes: ClassNames | None = None,
         epochs: int | None = None,
         probes: Mapping[str, Any] | None = None,
@@ -153,7 +159,7 @@ class Recorder(RunRecorder):
         # Absolute: a training script may change the working directory.
         self.folder, self.closed = Path(folder).absolute(), False
         self.coordinates, drawing = checked_coordinates(coordinates, seed)
-        options = read_options(probes, epochs)
+        options = read_options(with_unseen_probe(probes, unseen), epochs)
         epochs = None if epochs is None else int(epochs)
         splits = {"train": train} if test is None else {"train": train, "test": test}
         with plain_modes(device_of(model)):
@@ -167,6 +173,7 @@ class Recorder(RunRecorder):
                 weight_decay=weight_decay,
                 memory_budget=options.memory_budget,
                 class_names=classes,
+                unseen=unseen,
             )
             made = build_probes(subject, options.asked)
             for probe in made.values():

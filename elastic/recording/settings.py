@@ -13,6 +13,7 @@ from elastic.models.batch_forward import BatchForward
 from elastic.models.positions import Position, described_position
 from elastic.probes.contract import Subject
 from elastic.recording.options import ProbeOptions
+from elastic.recording.unseen import UNSEEN
 
 
 def described_settings(
@@ -34,7 +35,7 @@ def described_settings(
         "layers": list(subject.model.layers),
         "features": described_position(position),
         "loss": subject.loss.name,
-        "samples": {split: len(part) for split, part in subject.samples.items()},
+        "samples": {split: len(part) for split, part in subject.samples.items()} | _unseen(subject),
         "epochs": epochs,
         "probes": {"at": list(options.at), **options.asked},
         "weight_decay": weight_decay,
@@ -46,6 +47,10 @@ def described_settings(
     except (TypeError, ValueError, RuntimeError) as error:
         raise StudyError("`settings`", "be what JSON holds", str(error), "numbers, texts, lists and mappings") from None
     return plain
+
+
+def _unseen(subject: Subject) -> dict[str, int]:
+    return {} if subject.unseen is None else {UNSEEN: len(subject.unseen)}
 
 
 def _kind(model: nn.Module) -> str:

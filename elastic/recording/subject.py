@@ -22,6 +22,7 @@ from elastic.models.contract import TappedModel
 from elastic.models.positions import Position
 from elastic.models.taps import tap, unwrapped
 from elastic.probes.contract import Subject
+from elastic.recording.unseen import UNSEEN, unseen_samples
 from elastic.registry import shorten
 
 #: Names of the classes, by position or by label.
@@ -39,6 +40,7 @@ def build_subject(
     weight_decay: float | None,
     memory_budget: int,
     class_names: ClassNames | None = None,
+    unseen: Labelled | None = None,
 ) -> Subject:
     """Return the subject of the probes; its model is the one being trained, without wrappers.
 
@@ -54,6 +56,8 @@ def build_subject(
         Bytes that the intermediate arrays of a probe may take.
     class_names
         ``classes`` of `elastic.Recorder`.
+    unseen
+        Samples of classes that the model is not trained on.
 
     Raises
     ------
@@ -62,12 +66,14 @@ def build_subject(
         lacks a layer. DegenerateInput for invalid samples or labels.
     """
     inner = unwrapped(model)
-    _check_devices(inner, splits)
+    parts = dict(splits) if unseen is None else {**splits, UNSEEN: unseen}
+    _check_devices(inner, parts)
     criterion = as_loss(loss)
     positions = isinstance(criterion, Loss)
     # Copies: later changes of the user's arrays must not affect the records.
-    inner, found = model_and_samples(inner, splits, reading, positions=positions)
+    inner, found = model_and_samples(inner, parts, reading, positions=positions)
     tensors = {split: tuple(map(_copied, pair)) for split, pair in found.items()}
+    aside = tensors.pop(UNSEEN, None)
     tapped = _tapped(inner, layers, tensors["train"][0][:2], reading.position)
     inputs, labels = zip(*tensors.values(), strict=True)
     classified = classify(tapped, criterion, inputs, labels)
@@ -81,7 +87,11 @@ def build_subject(
         split: Samples(x, y, classes, targets=given)
         for split, x, y, given in zip(tensors, inputs, classified.labels, targets, strict=True)
     }
-    return Subject(tapped, classified.loss, samples, seed, weight_decay, memory_budget)
+    others = None
+    if aside is not None:
+        x, y = aside
+        others = unseen_samples(x, y, classified.names, lambda labels: names_of_unseen(labels, class_names, classes))
+    return Subject(tapped, classified.loss, samples, seed, weight_decay, memory_budget, others)
 
 
 def named_classes(labels: Sequence[int | float | str], names: ClassNames | None) -> tuple[str | int, ...]:
@@ -121,6 +131,30 @@ def named_classes(labels: Sequence[int | float | str], names: ClassNames | None)
     return found_names
 
 
+def names_of_unseen(
+    labels: Sequence[int], names: ClassNames | None, trained: Sequence[str | int]
+) -> tuple[str | int, ...]:
+    """Return the name of each unseen label: of those that are given, if they name all of them, else the labels.
+
+    Raises
+    ------
+    DegenerateInput
+        If one is a name of a trained class.
+
+    Examples
+    --------
+    >>> names_of_unseen([8, 9], {0: "cat", 1: "dog", 8: "oak", 9: "elm"}, ("cat", "dog"))
+    ('oak', 'elm')
+    >>> names_of_unseen([8, 9], ["cat", "dog"], ("cat", "dog"))
+    (8, 9)
+    """
+    known = names if isinstance(names, Mapping) else dict(enumerate(names or ()))
+    found = named_classes(labels, known) if all(label in known for label in labels) else tuple(labels)
+    if shared := {*map(str, found)} & {*map(str, trained)}:
+        raise DegenerateInput("`classes`", "be different texts or whole numbers", shorten(sorted(shared)), '"an oak"')
+    return found
+
+
 def check_decay(weight_decay: Any) -> None:
     """Raise an ElasticError unless a weight decay is a finite nonnegative number, or None."""
     is_number = isinstance(weight_decay, int | float) and not isinstance(weight_decay, bool)
@@ -138,7 +172,8 @@ def data_digest(subject: Subject) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()
     view = getattr(subject.model, "module", None)
-    for split, part in subject.samples.items():
+    parts = dict(subject.samples) if subject.unseen is None else {**subject.samples, UNSEEN: subject.unseen}
+    for split, part in parts.items():
         inputs = list(tensors_of(view.rows(part.inputs)).values()) if isinstance(view, BatchForward) else [part.inputs]
         for tensor in (*inputs, part.labels, *(() if part.targets is None else (part.targets,))):
             total.update(f"{split} {tensor.dtype} {tuple(tensor.shape)}".encode())

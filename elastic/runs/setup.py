@@ -17,7 +17,7 @@ from elastic.losses import build_loss
 from elastic.models.building import build_model
 from elastic.models.contract import TappedModel, Task
 from elastic.models.fixed_classifier import fix_classifier
-from elastic.optimizers import build_optimizer, ridge_of
+from elastic.optimizers import build_optimizer, momentum_of, ridge_of
 from elastic.probes.contract import Probe, Subject, TrainingSteps, build_probes
 from elastic.protocol import Data, Settings
 from elastic.protocol.later_components import fill_in
@@ -110,15 +110,15 @@ def classifier_decay(trainer: Trainer) -> float:
 
 def training_steps(trainer: Trainer, settings: Settings) -> TrainingSteps:
     """Return the stepping of a trainer; the momentum is known for optimizers that step along a sum of gradients."""
-    entry = registry("optimizers").get(settings.optimizer.name)
-    options = entry.complete(settings.optimizer.options)
-    momentum = {"sgd": options.get("momentum"), "gradient_flow": 0.0}.get(settings.optimizer.name)
+    name = settings.optimizer.name
+    options = registry("optimizers").get(name).complete(settings.optimizer.options)
     model, objective = trainer.model, trainer.objective
     return TrainingSteps(
         per_epoch=len(batches(len(trainer.splits["train"]), trainer.batch_size, torch.Generator())),
-        momentum=momentum,
+        momentum=momentum_of(name, options),
         nesterov=bool(options.get("nesterov", False)),
         decays={name: objective.ridge(p) for name, p in model.named_parameters() if p.requires_grad},
+        features=objective.features,
     )
 
 

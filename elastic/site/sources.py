@@ -6,6 +6,8 @@ import re
 import shutil
 import sysconfig
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import elastic
@@ -31,12 +33,23 @@ def pages_folder() -> Path:
     StudyError
         If this installation has none.
     """
-    beside = Path(elastic.__file__).parent / "docs"
-    installed = Path(sysconfig.get_path("data")) / INSTALLED
-    for folder in (beside, installed):
+    for folder in _folders():
         if (folder / "index.md").is_file():
             return folder
+    beside = Path(elastic.__file__).parent / "docs"
     raise StudyError("the pages of the documentation", "be installed", f"none in {beside}", "installing elastic again")
+
+
+def _folders() -> Iterator[Path]:
+    """Yield where the pages may be: in a repository, after `pip install --target`, in an environment, elsewhere."""
+    package = Path(elastic.__file__).parent
+    yield package / "docs"
+    yield package.parent / INSTALLED
+    yield Path(sysconfig.get_path("data")) / INSTALLED
+    with suppress(metadata.PackageNotFoundError):  # on the import path only
+        for file in metadata.files("elastic-collapse") or ():  # `pip install --user`, `--prefix`
+            if file.as_posix().endswith(f"{INSTALLED}/index.md"):
+                yield Path(str(file.locate())).parent
 
 
 def generated(sources: Path, known_commands: Sequence[commands.Command]) -> Iterator[tuple[str, str]]:

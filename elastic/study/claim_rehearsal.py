@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from elastic.analysis.reading import spelled
 from elastic.cube import Layout, read_layout, with_axes_along
 from elastic.cube.outline import outline
 from elastic.errors import ElasticError, OptionError, ProtocolError
@@ -18,7 +19,7 @@ from elastic.protocol.diagnostics import first_mistake
 from elastic.protocol.formatting import dotted
 from elastic.protocol.later_components import options_of
 from elastic.protocol.validation_errors import Problem
-from elastic.registry import registry
+from elastic.registry import Entry, registry
 from elastic.study.folders import RUNS
 
 #: Note on a study with claims and a single seed.
@@ -89,7 +90,7 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
     for number, claim in enumerate(protocol.claims):
         entry, options = registry("claims").get(claim.name), options_of("claims", claim)
         error: OptionError | None = _unmeasured_split(protocol, cube, options)
-        error = error or entry.facts.mistake(entry, cube, options)
+        error = error or _unfollowed_steps(protocol, entry, options) or entry.facts.mistake(entry, cube, options)
         if error is not None:
             path = ("claims", number, *error.location)
             own = ProtocolError(dotted(path), error.expected, error.found, error.hint)
@@ -97,6 +98,25 @@ def mistakes_in_claims(protocol: Protocol, cube: xr.DataTree) -> tuple[list[Prob
             kind = wrong if names_something else undecided
             kind.append(Problem(path, own, at_key=error.found == repr(path[-1])))
     return wrong, undecided
+
+
+def _unfollowed_steps(protocol: Protocol, entry: Entry, options: Mapping[str, Any]) -> OptionError | None:
+    """Return the error of a claim that sums the steps of training, about runs whose steps are no sums of gradients."""
+    if not entry.facts.follows_steps:
+        return None
+    from elastic.optimizers import momentum_of, summing_gradients
+
+    where = {dim: spelled(label) for dim, label in (options.get("where") or {}).items()}
+    for cell in representatives(protocol.cells):
+        if any(spelled(cell.coordinates[dim]) != label for dim, label in where.items() if dim in cell.coordinates):
+            continue
+        optimizer = cell.settings.optimizer
+        if momentum_of(optimizer.name, optimizer.options) is None:
+            known = " or ".join(summing_gradients())
+            expected = "be about training whose steps are sums of gradients, which it adds up"
+            hint = f"`optimizer.name` {known}, or `where` with the label of such an optimizer"
+            return OptionError("`claims`", expected, f"`optimizer.name` {optimizer.name!r}", hint)
+    return None
 
 
 def _unmeasured_split(protocol: Protocol, cube: xr.DataTree, options: Mapping[str, Any]) -> OptionError | None:

@@ -126,7 +126,7 @@ def protocol_of(folder: Path, *, unless: str) -> dict[str, Any] | None:
 def _check_same_question(study: Study, asked: Protocol) -> None:
     begun = study.facts["protocol"]
     # Options that one of them omits are compared by their defaults.
-    different = fixed_differences(written_out(begun), written_out(asked.canonical()))
+    different = fixed_differences(written_out(begun, Protocol), written_out(asked.canonical(), Protocol))
     if [line.partition(":")[0] for line in different] == [EPOCHS]:
         check_growth(study.folder, begun, asked, different[0])
     elif different:

@@ -52,7 +52,8 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
 
     Notes
     -----
-    The invariant is from seleznova2023neural; the derivation above is elastic's own check of it.
+    The invariant is from seleznova2023neural; the derivation above is elastic's own check of it. The probe
+    ``tangent_kernel`` records its trace and norm of a network during training (`elastic.metrics.kernel_invariant`).
 
     Examples
     --------

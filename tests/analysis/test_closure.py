@@ -13,6 +13,7 @@ from support import written_network as twin
 
 import elastic
 from elastic.analysis.closure import closure
+from elastic.claims.checking import verdict_on
 from elastic.data.contract import Samples
 from elastic.errors import ModelError, NotMeasured, OptionError
 from elastic.losses import build_loss
@@ -24,13 +25,15 @@ OFF = ("probes.collapse=null", "probes.elasticity=null")
 SHORT = {"lr": 0.002, "steps": 400, "every": 20}
 
 
-def recorded(folder, x, labels, path, *, every, lr, probe):
+def recorded(folder, x, labels, path, *, every, lr, probe, loss="cross_entropy"):
     """Record every few of the parameters [steps + 1] of a path as a study, one step an epoch."""
     net = twin.module()
     at = list(range(0, len(path), every))
     probes = {"at": at, "collapse": None, "elasticity": None, "class_steps": probe}
     train = torch.as_tensor(x), torch.as_tensor(labels)
-    with elastic.Recorder(folder, net, layers=["1", "2"], train=train, probes=probes, evaluate=False) as recorder:
+    with elastic.Recorder(
+        folder, net, layers=["1", "2"], train=train, probes=probes, evaluate=False, loss=loss
+    ) as recorder:
         for number in at:
             twin.load(net, path[number])
             recorder.record(number, lr=lr(number - 1) if callable(lr) else lr)
@@ -41,9 +44,9 @@ def account(folder, *, steps, every, lr, momentum=0.0, decay=0.0, nesterov=False
     """Return the cube, its account, and the path of a training."""
     x, labels = twin.data(counts)
     path = twin.train(x, labels, steps=steps, lr=lr, momentum=momentum, decay=decay, nesterov=nesterov)
-    probe = {"momentum": momentum, "steps_per_epoch": 1, "weight_decay": decay}
+    probe = {"momentum": momentum, "nesterov": nesterov, "steps_per_epoch": 1, "weight_decay": decay}
     cube = recorded(folder, x, labels, path, every=every, lr=lr, probe=probe)
-    return cube, closure(cube, nesterov=nesterov).isel(seed=0), path, x, labels
+    return cube, closure(cube).isel(seed=0), path, x, labels
 
 
 @pytest.mark.parametrize(
@@ -68,8 +71,9 @@ def test_the_account_of_short_steps_closes(tmp_path, rule):
     assert (found["total_residual"] < 0.01).all()
     assert (found["log_ratio_residual"] < 0.01).all()
     for name in ("between", "within", "log_ratio"):
-        told = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
-        np.testing.assert_allclose(told.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
+        whole = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
+        np.testing.assert_allclose(found[f"{name}_account"], whole, rtol=1e-12)
+        np.testing.assert_allclose(whole.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
 
 
 def test_without_the_decay_or_the_momentum_of_training_it_stays_open(tmp_path):
@@ -127,6 +131,69 @@ def test_rates_are_those_of_steps_on_single_classes(tmp_path):
         np.testing.assert_allclose(
             of_layer["class_variance_decay_response"], twin.along(spreads, theta, decay), atol=1e-8
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "batches"),
+    [({"reduction": "sum"}, 2), ({"weight": torch.tensor([1.0, 2.0, 5.0]).double()}, 1), ({"ignore_index": 1}, 1)],
+    ids=["sum", "class weights", "ignored"],
+)
+def test_steps_are_on_the_scale_of_the_loss_of_a_batch(tmp_path, options, batches):
+    """A sum over half of the samples has half the gradient of the sum over all, and is no mean."""
+    x, labels = twin.data((3, 6, 9))
+    loss = torch.nn.CrossEntropyLoss(**options)
+    cube = recorded(tmp_path, x, labels, [twin.start()], every=1, lr=0.1, probe={"steps_per_epoch": batches}, loss=loss)
+    net = twin.module()
+    twin.load(net, twin.start())
+    (loss(net(torch.as_tensor(x)), torch.as_tensor(labels)) / batches).backward()
+    step = [-p.grad.numpy() for p in net.parameters()]
+    for place, layer in enumerate(LAYERS):
+        found = cube["class_steps"]["mean_gram_response"].isel(seed=0, epoch=0, layer=place)
+        wanted = twin.along(lambda theta: twin.gram(theta, x, labels, layer), twin.start(), step)  # noqa: B023
+        np.testing.assert_allclose(found, wanted, atol=1e-8)
+
+
+def test_a_sum_over_batches_of_unknown_size_is_refused(tmp_path):
+    x, labels = twin.data()
+    with pytest.raises(ModelError, match=r"`probes\.class_steps\.steps_per_epoch` should be given"):
+        recorded(
+            tmp_path,
+            x,
+            labels,
+            [twin.start()],
+            every=1,
+            lr=0.1,
+            probe={},
+            loss=torch.nn.CrossEntropyLoss(reduction="sum"),
+        )
+
+
+def test_an_account_of_which_a_part_is_not_known_does_not_close(tmp_path):
+    x, labels = twin.data()
+    path = twin.train(x, labels, steps=40, lr=0.01)
+    probe = {"momentum": 0.0, "steps_per_epoch": 1}
+    cube = recorded(tmp_path, x, labels, path, every=10, lr=lambda step: 0.01 if step < 20 else np.nan, probe=probe)
+    found = closure(cube)
+    assert (found["residual"].isnull().any("layer") == [False, False, True, True]).all()
+    for name in ("total_residual", "total_r_squared", "log_ratio_residual"):
+        assert found[name].isnull().all(), name
+    for claim, options in {"account_closes": {}, "steps_move_collapse": {}}.items():
+        of_all, of_half = (
+            verdict_on(cube, claim, options | {"layer": "1", "until": until}).findings[0] for until in (40, 20)
+        )
+        assert (of_all.seeds, of_half.seeds) == (0, 1), claim
+
+
+def test_the_penalty_on_features_is_a_part_of_the_decay(tmp_path):
+    text = studies.SMALL.replace("axes:", "  class_steps: {}\naxes:").replace("[0, 1]", "[0]")
+    text = text.replace("{name: log, count: 4}", "{name: every}").replace("norm: batch", "norm: none")
+    text = text.replace("training: {", "training: {penalties: {features: 2.0}, ").replace(
+        "batch_size: 16", "batch_size: null"
+    )
+    settings = ("optimizer.lr=0.002", "optimizer.momentum=0", "optimizer.weight_decay=0")
+    found = closure(studies.run(tmp_path, *OFF, *settings, text=text).cube).sel(layer="penultimate")
+    assert found["total_residual"] < 0.05
+    assert found["between_decay"].sum() < -abs(found["between_change"].sum()) / 4
 
 
 def test_what_the_cube_does_not_know_of_the_steps_is_asked_for(tmp_path):

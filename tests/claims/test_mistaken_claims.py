@@ -88,6 +88,7 @@ def planned(tmp_path_factory):
             return error
         return None
 
+    mistakes.cube = cube
     return mistakes
 
 
@@ -180,3 +181,39 @@ def test_new_claims_of_a_study_that_is_there_are_checked_before_it_is_touched(fi
     with pytest.raises(ElasticError, match=r"`claims.0.layer`"):
         elastic.run(path, out=finished_study.folder.parent)
     assert studies.contents(finished_study.folder) == before
+
+
+@pytest.mark.parametrize("name", ["account_closes", "steps_move_collapse"])
+def test_a_claim_that_sums_steps_needs_an_optimizer_whose_steps_are_sums(planned, name, tmp_path):
+    path = tmp_path / "steps.yaml"
+    rule = "  rule: {path: optimizer, values: [{name: sgd, lr: 0.1}, {name: adam}], labels: [plain, adaptive]}\n"
+    text = studies.SMALL.replace("axes:", "  class_steps: {}\naxes:") + rule
+
+    def mistake(claim, text=text, **settings):
+        path.write_text(text + f"claims:\n  - {json.dumps({'name': name, **claim})}\n")
+        read = load_protocol(path, settings=[f"{key}={value}" for key, value in settings.items()])
+        problems, _ = mistakes_in_claims(read, planned.cube)
+        return str(first_mistake(problems, read.places)) if problems else ""
+
+    everywhere, line = mistake({}), text.count("\n") + 2
+    assert everywhere.startswith(f"{path}:{line}:")
+    assert "`claims.0` should be about training whose steps are sums of gradients" in everywhere
+    assert "found `optimizer.name` 'adam'; try `optimizer.name` gradient_flow or sgd" in everywhere
+    assert "sums of gradients" in mistake({"where": {"rule": "adaptive"}})
+    assert "sums of gradients" not in mistake({"where": {"rule": "plain"}})
+    of_one = text.removesuffix(rule)
+    for optimizer in ("adam", "adamw", "rmsprop", "lbfgs"):
+        assert f"found `optimizer.name` '{optimizer}'" in mistake({}, of_one, optimizer=f"{{name: {optimizer}}}")
+    for optimizer in ("{name: sgd, lr: 0.1}", "{name: gradient_flow, lr: 0.1}"):
+        assert "sums of gradients" not in mistake({}, of_one, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("name", ["account_closes", "steps_move_collapse"])
+def test_a_claim_without_its_probe_names_the_option(planned, name):
+    """The variables are the claim's own, so that no option names them."""
+    entry = registry("claims").get(name)
+    without = planned.cube.filter(lambda node: node.name != "class_steps")
+    error = entry.facts.mistake(entry, without, entry.complete({}))
+    assert error.location == ()
+    assert error.expected == "be about what the study measures"
+    assert "`probes.class_steps: {}`" in error.hint

@@ -84,7 +84,7 @@ def test_a_verdict_that_rests_on_one_seed_names_it():
 def test_without_a_seed_the_whole_study_is_judged_again():
     entry = registry("claims").get("collapse_deepens_with_depth")
     options, rng, others = entry.complete({}), np.random.default_rng(1), 0
-    for _ in range(60):
+    for _ in range(25):
         effects = rng.normal(1, 0.5, (3, 4))
         weighed = [Weighed(entry, options, of(*one)) for one in effects]
         told = judged_together(weighed)
@@ -99,7 +99,7 @@ def test_without_a_seed_the_whole_study_is_judged_again():
         others += sum(
             one.fragile != fragile(w.evidence, one.verdict, one.level) for one, w in zip(told, weighed, strict=True)
         )
-    assert others > 5  # at the level of the whole study they would be told other seeds
+    assert others > 3  # at the level of the whole study they would be told other seeds
 
 
 def test_a_seed_without_a_value_is_not_left_out():

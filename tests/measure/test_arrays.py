@@ -150,6 +150,8 @@ REFUSED = {
     "beyond float64 in a sum": (lambda: H / np.abs(H).max() * 1.7e308, "be finite"),
     "no width": (lambda: T[:, :0], "be real numbers of shape"),
     "layers without a name": (lambda: {("a", 1): H}, "name its layers"),
+    "a number and its word": (lambda: {"0": H, 0: H}, "name each layer differently; found two layers '0'"),
+    "a NUL at the end of a layer": (lambda: {"a": H, "a\0": H}, "found two layers 'a'"),
 }
 
 #: Labels of the same three classes in the same places, and the names that they give.
@@ -211,6 +213,8 @@ NO_LABELS = {
     "ragged": (lambda: [[[1], [1, 2]]] * 12, "be an array of numbers"),
     "meta in a list": (lambda: [torch.tensor(0, device="meta")] * 12, "found a tensor on the meta device"),
     "mappings": (lambda: [{}] * 12, "be all numbers or all strings"),
+    "a NUL at the end": (lambda: ["a", "a\0", "b"] * 4, "be told apart by NumPy; found labels that are equal as str"),
+    "beyond 53 bits among floats": (lambda: [2**53, 2**53 + 1, 0.5] * 4, "found labels that are equal as float64"),
     "beyond 64 bits": (lambda: [10**30, 10**30 + 1, 0] * 4, "found numbers beyond 64 bits"),
     "sparse": (lambda: torch.tensor(Y).to_sparse(), "found a sparse tensor"),
     "sparse matrix": (lambda: scipy.sparse.csr_matrix(Y), "found a sparse csr_matrix"),

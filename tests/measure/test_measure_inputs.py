@@ -167,6 +167,8 @@ MODELS_REFUSED = {
     "a script": lambda: torch.jit.script(network()),
     "a trace": lambda: torch.jit.trace(network(), torch.zeros(1, 4)),
     "lazy": lambda: nn.Sequential(nn.LazyLinear(2)),
+    "on the device meta": lambda: network().to("meta"),
+    "partly on the device meta": lambda: nn.Sequential(network(), nn.Linear(2, 2, device="meta")),
     "no parameters": lambda: nn.Sequential(nn.Flatten()),
     "frozen": lambda: network().requires_grad_(False),
     "no module": lambda: torch.tanh,

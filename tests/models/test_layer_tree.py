@@ -322,3 +322,62 @@ def test_unusual_forward_passes_are_shown():
 def test_what_cannot_be_run_is_refused(model, example, error, message):
     with pytest.raises(error, match=message):
         elastic.layers(model, example)
+
+
+class Returning(nn.Module):
+    """Gives a function of its inputs."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, h):
+        return self.function(h)
+
+
+class Beside(nn.Module):
+    """Two linear layers, and a module beside them whose output no one reads."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.first, self.side, self.last = nn.Linear(4, 6), Returning(function), nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = self.first(x)
+        self.side(h)
+        return self.last(torch.tanh(h))
+
+
+#: Outputs that are no dense real features, and what is said of them.
+NO_FEATURES = {
+    "complex": (lambda h: h.to(torch.cfloat), "complex64"),
+    "sparse": (lambda h: h.to_sparse(), "a tensor of layout torch.sparse_coo"),
+    "meta": (lambda h: h.to("meta"), "a tensor on the meta device"),
+    "nested": (lambda h: torch.nested.nested_tensor(list(h.detach())), "a nested tensor"),
+    "without features": (lambda h: h[:, :0], r"no features \(shape"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FEATURES)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_outputs_that_are_no_dense_real_features_are_told_and_are_no_layers(kind):
+    function, found = NO_FEATURES[kind]
+    net = Beside(function)
+    x, y = inputs((4,), 6), np.arange(6) % 3
+    assert "side" not in elastic.layers(net, x, show=False).auto
+    for measure in (
+        lambda: elastic.measure_elasticity(net, (x, y), (x, y), layers=["side"]),
+        lambda: elastic.measure_collapse(net, [(x, y)], layers=["side"]),
+    ):
+        with pytest.raises(ModelError, match=f"layer `side` should give a dense tensor of real numbers; found {found}"):
+            measure()
+
+
+@pytest.mark.parametrize(("function", "found"), [(torch.Tensor.long, "int64"), (lambda h: h > 0, "bool")])
+def test_outputs_that_a_step_cannot_move_are_told(function, found):
+    samples = inputs((4,), 6), np.arange(6) % 3
+    whole = nn.Sequential(chain(4, 6, 3), Returning(function))
+    with pytest.raises(ModelError, match=f"layer `logits` should be of floating-point numbers; found {found}"):
+        elastic.measure_elasticity(whole, samples, samples, layers=["0"])
+    with pytest.raises(ModelError, match=f"layer 'side' should give floating-point features.*found {found}"):
+        elastic.measure_elasticity(Beside(function), samples, samples, layers=["side"])

@@ -88,21 +88,26 @@ def test_code_is_code(text):
     assert found == " ".join(f"Study {text}.".split())
 
 
+@pytest.fixture(scope="module")
+def harmless(finished_study):
+    """Return a study whose texts are letters, and the tags of its conclusion."""
+    study = altered.Altered(finished_study.folder, altered.swept("rate", ["a", "b"]), title="a", question="a")
+    return study, shown(conclusion(study.cube))[1]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_cells_of_text_hold_no_more_than_text(finished_study, text):
+def test_cells_of_text_hold_no_more_than_text(finished_study, harmless, text):
     study = altered.Altered(
         finished_study.folder, altered.swept("rate", [text, f"{text} 2"]), title=text, question=text
     )
-    harmless = altered.Altered(finished_study.folder, altered.swept("rate", ["a", "b"]), title="a", question="a")
     written = [shown(cell.text)[1] for cell in cells(study, ".") if cell.kind == "markdown"]
-    assert written == [shown(cell.text)[1] for cell in cells(harmless, ".") if cell.kind == "markdown"]
+    assert written == [shown(cell.text)[1] for cell in cells(harmless[0], ".") if cell.kind == "markdown"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_conclusion_holds_no_more_than_text(finished_study, text):
+def test_a_conclusion_holds_no_more_than_text(finished_study, harmless, text):
     study = altered.Altered(finished_study.folder, altered.swept("rate", [text, f"{text} 2"]))
-    harmless = altered.Altered(finished_study.folder, altered.swept("rate", ["a", "b"]))
-    assert shown(conclusion(study.cube))[1] == shown(conclusion(harmless.cube))[1]
+    assert shown(conclusion(study.cube))[1] == harmless[1]
 
 
 @pytest.mark.parametrize("name", ["analysis.ipynb", "analysis.py"])

@@ -5,20 +5,20 @@ from __future__ import annotations
 import ast
 import gzip
 import struct
-from pathlib import Path
 
 import jupytext
 import matplotlib.figure
 import nbformat
 import numpy as np
 import pytest
+from support.repository import RESULTS, needs_results
 
 import elastic
 from elastic.cube import is_sealed
 from elastic.data.fashion_mnist import DEBIAN_FOLDER
 from elastic.errors import DataError
 
-PUBLISHED = Path(elastic.__file__).parents[1] / "results" / "own_loop"
+PUBLISHED = RESULTS / "own_loop"
 SOURCE, NOTEBOOK = PUBLISHED / "analysis.py", PUBLISHED / "analysis.ipynb"
 
 #: Settings of a run that takes seconds; the notebook's own cells decide everything else.
@@ -30,6 +30,9 @@ SMALL = {
     "transformer_epochs": 1,
     "elasticity": {"stepped_per_class": 1, "observed_per_class": 2},
 }
+
+
+pytestmark = needs_results
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nbformat
 import pytest
 from support import processes
+from support.repository import RESULTS, ROOT, needs_results
 
 import elastic
 from elastic.notebook import write_notebook
 
-ROOT = Path(elastic.__file__).parents[1]
-NOTEBOOK = ROOT / "results" / "published" / "quickstart" / "analysis.ipynb"
+NOTEBOOK = RESULTS / "published" / "quickstart" / "analysis.ipynb"
+
+
+pytestmark = needs_results
 
 
 @pytest.fixture(scope="module")

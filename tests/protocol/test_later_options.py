@@ -234,7 +234,7 @@ def test_an_axis_leads_into_a_later_option(load):
 )  # fmt: skip
 def test_the_text_that_names_every_value_means_the_same_when_it_is_read_again(load, files, model, axes):
     protocol = load(2, model, axes, settings=["training.epochs=4"])
-    for text in (protocol.text, json.dumps(written_out(protocol.canonical())), opened(protocol).text):
+    for text in (protocol.text, json.dumps(written_out(protocol.canonical(), Protocol)), opened(protocol).text):
         again = files.load(text)
         assert (again.digest, again.cells) == (protocol.digest, protocol.cells)
 

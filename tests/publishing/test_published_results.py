@@ -2,11 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
+from support.repository import RESULTS
 
-import elastic
 from elastic.errors import Damaged, OptionError
 from elastic.publishing.archive import open_archive
 from elastic.publishing.folder_writer import write_folder
@@ -16,7 +15,6 @@ from elastic.publishing.results_index import BELOW, check_index, write_index
 from elastic.publishing.unpacking import unpack
 from elastic.publishing.verification import verify_archive
 
-RESULTS = Path(elastic.__file__).parents[1] / "results"
 PUBLISHED = sorted(path.parent for pattern in BELOW for path in RESULTS.glob(pattern))
 
 #: What a reader of the repository finds of every study.

@@ -10,6 +10,8 @@ from torch import nn
 import elastic
 from elastic.errors import DegenerateInput
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def without(absent):
     x, y = samples()

@@ -12,6 +12,8 @@ from torch import nn
 import elastic
 from elastic.errors import ElasticError, RunBusy, StudyError
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def refused(folder, match, model=None, **options):
     with pytest.raises(ElasticError, match=match):

@@ -37,8 +37,12 @@ def batches(count, order):
     return cut
 
 
-def train_and_record(folder, seed, loss, weight_decay=1e-3):
-    data = prepare("digits", {}, classes=[3, 5, 8], per_class=20, test_fraction=0.3)
+#: Classes that are kept aside in one of the studies below, and the options of their probe.
+ASIDE, UNSEEN = [1, 7], {"stepped_per_class": 2, "observed_per_class": 3, "episodes": 2}
+
+
+def train_and_record(folder, seed, loss, aside=None, weight_decay=1e-3):
+    data = prepare("digits", {}, classes=[3, 5, 8], unseen=aside, per_class=20, test_fraction=0.3)
     x, y = data.train.inputs, data.train.labels
     net, order = network(seed), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=weight_decay)
@@ -54,7 +58,9 @@ def train_and_record(folder, seed, loss, weight_decay=1e-3):
             "at": {"name": "log", "count": 4},
             "collapse": {"per_class": 20},
             "elasticity": {"stepped_per_class": 2, "observed_per_class": 4},
+            **({} if aside is None else {"unseen": UNSEEN}),
         },
+        unseen=None if aside is None else (data.unseen.inputs, data.unseen.labels + CLASSES),
         coordinates={"seed": seed},
         weight_decay=weight_decay,
     ) as recorder:
@@ -75,14 +81,15 @@ def train_and_record(folder, seed, loss, weight_decay=1e-3):
     return net
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
-def test_a_hand_made_loop_gives_the_numbers_of_elastic_run_bit_by_bit(tmp_path, finished_study, loss):
-    study = finished_study if loss == "cross_entropy" else studies.run(tmp_path, "loss=mse")
+@pytest.mark.parametrize(("loss", "aside"), [("cross_entropy", None), ("mse", ASIDE)])
+def test_a_hand_made_loop_gives_the_numbers_of_elastic_run_bit_by_bit(tmp_path, finished_study, loss, aside):
+    further = ("loss=mse", f"data.unseen={ASIDE}", f"probes.unseen={UNSEEN}")
+    study = finished_study if aside is None else studies.run(tmp_path, *further)
     for seed in (0, 1):
-        train_and_record(tmp_path / "own", seed, loss)
+        train_and_record(tmp_path / "own", seed, loss, aside)
     own, run = elastic.open_study(tmp_path / "own").cube, study.cube
     assert set(own.children) == set(run.children)
-    for group in ("collapse", "elasticity"):
+    for group in ("collapse", "elasticity", *(() if aside is None else ("unseen",))):
         assert set(own[group].data_vars) == set(run[group].data_vars)
         for name, values in run[group].data_vars.items():
             assert own[group][name].dims == values.dims, name

@@ -14,12 +14,33 @@ from elastic.study.recorded import run_digest
 from elastic.study.verification import State, verify
 
 
-@pytest.fixture
-def runs(tmp_path):
-    """Return the folder of a study of two runs, and those of its runs."""
+def two_runs(folder):
+    """Record a study of two runs, and take the seal of its cube away."""
     for seed in (0, 1):
-        record(tmp_path, seed=seed, coordinates={"seed": seed})
-    (tmp_path / "manifest.sha256").unlink()
+        record(folder, seed=seed, coordinates={"seed": seed})
+    (folder / "manifest.sha256").unlink()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Return the folder of a study of two runs, which tests copy."""
+    two_runs(folder := tmp_path_factory.mktemp("recorded"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Return the folder of another study, of runs of the cells 0 and 5."""
+    folder = tmp_path_factory.mktemp("other")
+    for seed in (0, 5):
+        record(folder, seed=5, coordinates={"seed": seed})
+    return folder
+
+
+@pytest.fixture
+def runs(recorded, tmp_path):
+    """Return the folder of a study of two runs, and those of its runs."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
     return tmp_path, *(tmp_path / "runs" / run_digest({"seed": seed}) for seed in (0, 1))
 
 
@@ -36,10 +57,9 @@ def test_parts_of_two_runs_that_are_exchanged_are_refused(runs, part):
 
 
 @pytest.mark.parametrize("name", ["journal/records.npz", "status.json"])
-def test_a_file_of_the_same_run_in_another_study_is_refused(runs, tmp_path_factory, name):
+def test_a_file_of_the_same_run_in_another_study_is_refused(runs, other, name):
     """Its cell is the same: only status.json and the records together tell that they are of one study."""
     folder, one, _ = runs
-    record(other := tmp_path_factory.mktemp("other"), seed=5, coordinates={"seed": 0})
     shutil.copy(other / "runs" / one.name / name, one / name)
     with pytest.raises(Damaged, match=r"`records\.npz` should be the one that status\.json lists"):
         _ = elastic.open_study(folder).cube
@@ -55,9 +75,8 @@ def test_a_run_is_not_left_out_because_a_file_of_it_is_lost(runs, name):
     assert not (folder / "manifest.sha256").exists()
 
 
-def test_a_run_of_another_study_is_told_by_verify(runs, tmp_path_factory):
+def test_a_run_of_another_study_is_told_by_verify(runs, other):
     folder = runs[0]
-    record(other := tmp_path_factory.mktemp("other"), seed=5, coordinates={"seed": 5})
     cell = run_digest({"seed": 5})
     shutil.copytree(other / "runs" / cell, folder / "runs" / cell)
     (found,) = [one for one in verify(folder).files if one.path == f"runs/{cell}/run.json"]

@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import elastic
 from elastic.errors import DegenerateInput
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def tensors():
     x, y = samples()

@@ -14,6 +14,8 @@ from torch.nn import functional
 
 import elastic
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 class Moody(nn.Module):
     """A network that counts its calls, caches, draws and has statistics: all that a forward pass may change."""

@@ -11,6 +11,8 @@ from torch import nn
 import elastic
 from elastic.models.taps import tap
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def square():
     torch.manual_seed(0)

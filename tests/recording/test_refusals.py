@@ -8,6 +8,8 @@ from support.recordings import record, recorder
 
 from elastic.errors import ElasticError, StudyError
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 @pytest.mark.parametrize(
     ("options", "match"),

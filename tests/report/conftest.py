@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from support import altered
+from support.report_pages import drawing
 
 from elastic.claims.checking import Checked
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.report import context, write_report
+
+#: Figures of pages with several: one is wider than a phone, and one is an image of pixels where classes are many.
+TWO = ("depth_profile", "response_matrices")
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -50,7 +54,7 @@ def report(finished_study, tmp_path_factory):
     """Return the page of the small study with an axis and three made-up verdicts."""
     study = altered.Altered(finished_study.folder, WEIGHT_DECAY, claims=[{"name": "falls"}])
     study.facts["axes"] = {"weight_decay": [0.0, 0.005], **study.facts["axes"]}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
         patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, VERDICTS))
         return write_report(study, tmp_path_factory.mktemp("report") / "report.html")
 
@@ -78,9 +82,16 @@ def hostile_report(finished_study, tmp_path_factory):
         text(n="name"), text(n="sentence"), text(n="source"), text(n="quantity"), {}, "supported",
         (finding(setting={"layer": text(n="setting")}),),
     )  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
         patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, (told,)))
         return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
+
+
+@pytest.fixture
+def two_figures():
+    """Draw two figures on the pages of a test."""
+    with drawing(*TWO):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,7 @@ def test_a_study_that_was_founded_and_has_no_run_gives_a_page(finished_study, tm
     assert not [script for script in page.scripts if script[1]]
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_a_study_without_elasticity_has_metrics_to_explore_and_no_responses(finished_study, tmp_path):
     study = altered.Altered(finished_study.folder, altered.without("relative_similarity"))
     page = read(write_report(study, tmp_path / "r.html"))
@@ -274,6 +275,7 @@ class Imagined(Study):
         return self.tree
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was_thinned(finished_study, tmp_path):
     study = Imagined(finished_study.folder)
     study.tree = grown(classes=100, layers=20, epochs=16)

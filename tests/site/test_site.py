@@ -81,6 +81,34 @@ def test_a_part_that_is_added_has_its_section_without_an_edit():
     assert r"Twice NC1: a metric of this test, \|2 nc1\|." in pages["reference/metrics_collapse.rst"]
 
 
+SCHEMES = {
+    "repository": ("elastic/docs", "elastic"),
+    "pip install --target": ("there/share/elastic/docs", "there/elastic"),
+    "environment": ("venv/share/elastic/docs", "venv/lib/site-packages/elastic"),
+    "pip install --user": ("home/share/elastic/docs", "home/lib/site-packages/elastic"),
+    "none": ("nowhere", "home/lib/site-packages/elastic"),
+}
+
+
+@pytest.mark.parametrize(("pages", "package"), SCHEMES.values(), ids=SCHEMES)
+def test_the_pages_are_found_however_elastic_was_installed(pages, package, tmp_path, monkeypatch):
+    pages, package = tmp_path / pages, tmp_path / package
+    pages.mkdir(parents=True)
+    (pages / "index.md").write_text("# Pages\n")
+    facts = package.parent / "elastic_collapse-9.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.4\nName: elastic-collapse\nVersion: 9\n")
+    (facts / "RECORD").write_text("../../share/elastic/docs/index.md,,\n")
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setattr("elastic.__file__", str(package / "__init__.py"))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "venv"))
+    if pages.name == "nowhere":
+        with pytest.raises(StudyError, match="installing elastic again"):
+            pages_folder()
+    else:
+        assert pages_folder().resolve() == pages.resolve()
+
+
 def test_without_sphinx_the_command_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setattr(building, "NEEDED", ("sphinx_of_nobody",))
     with pytest.raises(StudyError, match=r"pip install 'elastic-collapse\[docs\]'"):

@@ -13,8 +13,8 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(("examples", "commands"), [(2, 7), pytest.param(20, 15, marks=pytest.mark.long)])
-def test_what_exits_with_0_has_the_numbers_of_an_uninterrupted_run(examples, commands):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+def test_what_exits_with_0_has_the_numbers_of_an_uninterrupted_run(examples, commands, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     # More: python tests/support/any_order.py 200 30 7 (with tests/ on PYTHONPATH).
     done = processes.run(
         [sys.executable, TESTS / "support" / "any_order.py", examples, commands, 0], limit=900, env=environment

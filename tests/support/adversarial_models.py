@@ -514,6 +514,22 @@ def tiny(net, x):
     return net.b(torch.tanh(net.a(x))) * 1e-6
 
 
+def complex_first() -> nn.Module:
+    """Its first parameter is complex."""
+    return Of(
+        lambda net, x: net.b(torch.view_as_real(torch.tanh(x * net.w)).flatten(1)),
+        w=nn.Parameter(torch.randn(5, dtype=torch.cfloat)), b=nn.Linear(10, 3),
+    )  # fmt: skip
+
+
+def widened(make: Callable[[], nn.Module]) -> nn.Module:
+    """Return a model with its complex parameters in complex128."""
+    net = make()
+    for p in net.parameters():
+        p.data = p.data.to(torch.complex128) if p.is_complex() else p.data
+    return net
+
+
 def buffer() -> Tensor:
     return nn.Buffer(torch.zeros(()))
 
@@ -605,5 +621,6 @@ MODELS: dict[str, Case] = {
     "a parameter that is not read": Case(of(TANH, unread=lambda: nn.Parameter(torch.ones(2))), ("a",), "measured"),
     "a parameter of integers": Case(of(TANH, whole=lambda: nn.Parameter(torch.ones(2, dtype=torch.long), requires_grad=False)), ("a",), "measured"),
     "a complex parameter": Case(of(lambda net, x: net.b((torch.tanh(net.a(x)) * net.w).real), w=lambda: nn.Parameter(torch.randn(4, dtype=torch.cfloat))), ("a",)),
+    "a complex first parameter": Case(complex_first, (), "measured", make_double=lambda: widened(complex_first)),
     "a first parameter in float64": Case(lambda: Of(lambda net, x: net.b(torch.tanh(net.a(x.to(net.w.dtype) * net.w).float() if False else (x.double() * net.w).to(net.a.weight.dtype) @ net.a.weight.T)), w=nn.Parameter(torch.ones(5, dtype=torch.float64)), a=nn.Linear(5, 4), b=nn.Linear(4, 3)), ()),
 }  # fmt: skip

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from elastic.metrics.class_steps import ClassSteps, StepRule
+from elastic.metrics.class_steps import ClassSteps
+from elastic.metrics.step_rule import StepRule
 
 #: Central differences of what is quadratic in the points are exact but for rounding.
 SIZE = 1e-3

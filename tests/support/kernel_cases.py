@@ -8,24 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from elastic.metrics.kernel_invariant import LastLayer
 from elastic.metrics.tangent_kernel import TangentKernel
 
 
 @dataclass(frozen=True)
 class Case:
-    """gradients [R, n, P] of n samples along R directions, and labels [n] of K classes."""
+    """gradients [R, n, P] of n samples along R directions, labels [n] of K classes, features [n, d], weights [O, d]."""
 
     gradients: np.ndarray
     labels: np.ndarray
     exact: bool
+    features: np.ndarray
+    weights: np.ndarray
     classes: int = 3
+    unmeasured: tuple[str, ...] = ()
 
     def readings(self):
         grams = self.gradients @ self.gradients.transpose(0, 2, 1)
-        return {"tangent_kernel": TangentKernel(torch.as_tensor(grams), torch.as_tensor(self.labels), 3, self.exact)}
+        kernel = TangentKernel(torch.as_tensor(grams), torch.as_tensor(self.labels), 3, self.exact)
+        members = np.eye(3)[self.labels]
+        means = members.T @ self.features / members.sum(axis=0)[:, None]
+        residual = self.features - means[self.labels]
+        numbers = (self.weights, means, residual.T @ residual, members.sum(axis=0))
+        return {"tangent_kernel": kernel, "last_layer": LastLayer(*map(torch.as_tensor, numbers), kernel)}
 
     def ask(self, oracle):
-        known = {"gradients": self.gradients, "labels": self.labels, "exact": self.exact}
+        known = {
+            "gradients": self.gradients,
+            "labels": self.labels,
+            "exact": self.exact,
+            "features": self.features,
+            "weights": self.weights,
+        }
         return oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
 
 
@@ -88,11 +103,78 @@ def kernel_nc1(gradients, labels):
     return within / np.mean([np.sum((m - means.mean(axis=0)) ** 2) for m in means])
 
 
+def kernel_block_residual(gradients, labels, exact):
+    n = range(len(labels))
+    means = [of(gradients, labels, exact) for of in (kernel_same_sample, kernel_same_class, kernel_other_class)]
+    missed = whole = 0.0
+    for i in n:
+        for j in n:
+            entry = theta(gradients, exact, i, j)
+            missed += (entry - means[0 if i == j else 1 if labels[i] == labels[j] else 2]) ** 2
+            whole += entry**2
+    return np.sqrt(missed / whole)
+
+
+def terms(gradients, labels, exact, features, weights):
+    """WᵀW and the terms of the parts of H, sample by sample, for equal classes."""
+    n, d = features.shape
+    m = np.bincount(labels)[0]
+    same, within, other = (
+        of(gradients, labels, exact) / d for of in (kernel_same_sample, kernel_same_class, kernel_other_class)
+    )
+    single, of_class = same - within, same - within + m * (within - other)
+    sizes = (of_class + n * other, of_class, single)
+    assert min(sizes) > 0
+    overall = np.mean([features[labels == k].mean(axis=0) for k in range(3)], axis=0)
+    means = [features[labels == k].mean(axis=0) for k in labels]
+    parts = zip(*[(overall, mean - overall, h - mean) for h, mean in zip(features, means, strict=True)], strict=True)
+    found = [sum(np.outer(p, p) for p in part) / size for part, size in zip(parts, sizes, strict=True)]
+    return [sum(np.outer(w, w) for w in weights), *found]
+
+
+def invariant(*given):
+    weights, *parts = terms(*given)
+    return weights - sum(parts)
+
+
+def kernel_invariant_trace(gradients, labels, exact, features, weights):
+    return np.trace(invariant(gradients, labels, exact, features, weights))
+
+
+def kernel_invariant_norm(gradients, labels, exact, features, weights):
+    return np.sqrt(np.sum(invariant(gradients, labels, exact, features, weights) ** 2))
+
+
+def kernel_invariant_residual(gradients, labels, exact, features, weights):
+    given = gradients, labels, exact, features, weights
+    return kernel_invariant_norm(*given) / sum(np.sqrt(np.sum(part**2)) for part in terms(*given))
+
+
+def kernel_invariant_weights(weights):
+    return np.sum(weights**2)
+
+
+def kernel_invariant_mean(gradients, labels, exact, features, weights):
+    return np.trace(terms(gradients, labels, exact, features, weights)[1])
+
+
+def kernel_invariant_between(gradients, labels, exact, features, weights):
+    return np.trace(terms(gradients, labels, exact, features, weights)[2])
+
+
+def kernel_invariant_within(gradients, labels, exact, features, weights):
+    return np.trace(terms(gradients, labels, exact, features, weights)[3])
+
+
 def drawn(seed, directions, exact, counts=(3, 3, 3)):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(3), counts)
     centres = rng.normal(size=(directions, 3, 7))
-    return Case(centres[:, labels] + rng.normal(size=(directions, len(labels), 7)), labels, exact)
+    gradients = centres[:, labels] + rng.normal(size=(directions, len(labels), 7))
+    # Of unequal classes there is no invariant.
+    unmeasured = () if len(set(counts)) == 1 else ("last_layer",)
+    features, weights = rng.normal(size=(len(labels), 4)), rng.normal(size=(3, 4))
+    return Case(gradients, labels, exact, features, weights, unmeasured=unmeasured)
 
 
 CASES = {

@@ -147,7 +147,7 @@ def moved_by(
     make: Callable[[], nn.Module], step: list[Tensor | None], x: Tensor, layers: Sequence[str], lr: float | None
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Return movement [n, d], whether it is decided [n], and its scale [] by layer, under one step."""
-    length = float(sum(g.square().sum() for g in step if g is not None)) ** 0.5
+    length = float(sum(g.abs().square().sum() for g in step if g is not None)) ** 0.5
     before = fresh(make, x, layers)
     scale = {layer: length * (1 + h.norm(dim=1).amax()) for layer, h in before.items()}
     everywhere = torch.ones(len(x), dtype=torch.bool)

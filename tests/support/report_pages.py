@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+
+import pytest
 
 VOID = {"meta", "link", "img", "br", "circle", "line", "rect", "path", "source"}
 
@@ -56,3 +59,14 @@ class Reader(HTMLParser):
 
 def read(path: Path) -> Reader:
     return Reader(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def drawing(*names):
+    """Draw the figures of these names on pages, and no others."""
+    from elastic.registry import registry
+    from elastic.report import embedded_figures
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded_figures, "in_order", lambda: [registry("figures").get(name) for name in names])
+        yield

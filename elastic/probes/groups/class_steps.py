@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -9,13 +10,15 @@ import torch
 from pydantic import Field
 
 from elastic.errors import ModelError
-from elastic.metrics.class_steps import GROUP, StepRule
+from elastic.metrics.class_steps import GROUP
+from elastic.metrics.step_rule import StepRule
 from elastic.models.state import preserved
-from elastic.probes.class_steps import ClassStepping
+from elastic.probes.class_steps import ClassStepping, scale_of_batches
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions, check_stepping
 from elastic.probes.samples import collapse_samples
+from elastic.releases import Added
 
 STEPS, RULE = "class_steps", "step_rule"
 UNKNOWN = float("nan")
@@ -23,6 +26,9 @@ UNKNOWN = float("nan")
 PerClass = Annotated[int, Field(ge=1, description="Train samples of each (fine) class; null: all.")] | None
 Momentum = Annotated[float, Field(ge=0, lt=1, description="Momentum of the training's SGD; null: the run's.")] | None
 Decay = Annotated[float, Field(ge=0, description="Weight decay λ on all parameters; null: the run's.")] | None
+Nesterov = Annotated[
+    bool | None, Added("0.1.0", before=None), Field(description="Whether the momentum is Nesterov's; null: the run's.")
+]
 Count = Annotated[int, Field(ge=1, description="Steps of an epoch of the training; null: the run's.")] | None
 
 
@@ -40,6 +46,11 @@ class ClassStepsProbe(MetricProbe):
         chosen = collapse_samples({"train": subject.samples["train"]}, per_class, subject.seed)
         self.samples = chosen["train"]
         self.decays = self._decays(decay)
+        self.features = 0.0 if subject.steps is None else subject.steps.features
+        self.scale = scale_of_batches(subject.loss, subject.samples["train"], rule.steps_per_epoch)
+        if math.isnan(self.scale):
+            expected = "be given for a loss that sums over a batch, whose steps grow with it"
+            raise ModelError("`probes.class_steps.steps_per_epoch`", expected, "null", "steps_per_epoch: len(loader)")
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
         """Return the rates of each layer, and the rule of the steps."""
@@ -71,11 +82,13 @@ class ClassStepsProbe(MetricProbe):
             if epoch == 0:
                 check_stepping(model, self.samples.inputs)
             with torch.no_grad(), probed(model):
-                found = self._stepping().read(self.decays, self.rule.shares)
+                found = self._stepping().read(self.decays, self.rule.shares, features=self.features)
         return {layer: {STEPS: found[layer]} for layer in self.layers}, {RULE: self.rule}
 
     def _stepping(self) -> ClassStepping:
-        stepping = ClassStepping(self.subject.model, self.subject.loss, self.samples, self.subject.memory_budget)
+        stepping = ClassStepping(
+            self.subject.model, self.subject.loss, self.samples, self.subject.memory_budget, scale=self.scale
+        )
         if stepping.at_once < 1 or stepping.block < 1:
             expected = "be larger, for the step on one class and the features of a sample"
             found = f"{self.subject.memory_budget} bytes"
@@ -96,13 +109,15 @@ def class_steps(
     *,
     per_class: PerClass = None,
     momentum: Momentum = None,
+    nesterov: Nesterov = None,
     steps_per_epoch: Count = None,
     weight_decay: Decay = None,
 ) -> ClassStepsProbe:
     """Class means and variances of each layer, and their rates under the step on each class and under weight decay.
 
     `elastic.analysis.closure` integrates the rates with the optimiser's steps and compares the sum with what happened.
-    The step on a class is the mean over its samples, so that nothing is drawn but the samples themselves. Batch norm
+    The step on a class is the mean over its samples, so that nothing is drawn but the samples themselves. It is on the
+    scale of training's steps: with a loss that sums over a batch, or averages by class weights, too. Batch norm
     and dropout are in evaluation mode, in the gradient as in the features: what training does by batch statistics is no
     part of the rates. Source: zhang2021imitating.
 
@@ -113,22 +128,27 @@ def class_steps(
     per_class
         Samples of each class (of each fine class, where there are any) that are stepped on and observed; null: all.
     momentum
-        Momentum of SGD in an external training loop (0: none); null: the protocol's.
+        Momentum of SGD in an external training loop (0: none); null: the protocol's. Dampening d is no part of the
+        rule: record the learning rate times 1 − d.
+    nesterov
+        Whether the momentum of an external training loop is Nesterov's; null: the protocol's, or else it is not.
     steps_per_epoch
         Steps per epoch in an external training loop; null: the protocol's.
     weight_decay
         λ of an external training loop, on all parameters; null: the protocol's, with all its penalties on
-        parameters, or the Recorder's ``weight_decay``.
+        parameters and features, or the Recorder's ``weight_decay``.
 
     Raises
     ------
     ModelError
-        If the loss is of the penultimate features, or the memory budget is too small.
+        If the loss is of the penultimate features, or sums over batches of unknown size, or the memory budget is too
+        small.
     DegenerateInput
         If a class has no train samples.
     """
     known = subject.steps
-    nesterov = known is not None and momentum is None and known.nesterov
+    if nesterov is None:
+        nesterov = known is not None and momentum is None and known.nesterov
     if momentum is None:
         momentum = UNKNOWN if known is None or known.momentum is None else known.momentum
     per_epoch: float = UNKNOWN if known is None else known.per_epoch

@@ -19,9 +19,10 @@ from elastic.probes.batching import Batching
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
+from elastic.probes.last_layer import read_last_layer, why_not_equal, why_not_read
 from elastic.probes.preconditions import check_preconditions
 
-KERNEL = "tangent_kernel"
+KERNEL, LAST = "tangent_kernel", "last_layer"
 #: Draws of samples and of directions, independent of those of other probes (`elastic.probes.samples`).
 SAMPLES_DRAW, DIRECTIONS_DRAW = 29, 31
 
@@ -38,10 +39,13 @@ class TangentKernelProbe(MetricProbe):
         index = choose_per_class(train.labels.cpu(), per_class, draws(subject.seed, SAMPLES_DRAW))
         self.samples = train.take(index.to(train.labels.device))
         self.batching = Batching()
+        self.lacking = why_not_read(subject)
+        if why := self.lacking or why_not_equal(subject):
+            self.notes.append(f"the invariant of the tangent kernel is not measured: {why}")
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
-        """Return the kernel of each layer."""
-        return {layer: {KERNEL} for layer in self.layers}, ()
+        """Return the kernel of each layer, and the last layer's weights and features if a linear module reads them."""
+        return {layer: {KERNEL} for layer in self.layers}, () if self.lacking else {LAST}
 
     def labels(self) -> Mapping[str, Sequence[Label]]:
         """Return names of layers and classes."""
@@ -53,7 +57,7 @@ class TangentKernelProbe(MetricProbe):
         self._block()
 
     def readings(self, epoch: float) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
-        """Return the kernel of each layer.
+        """Return the kernel of each layer, and the last layer.
 
         Raises
         ------
@@ -69,7 +73,8 @@ class TangentKernelProbe(MetricProbe):
                     seeds, exact = self._seeds(taps[layer])
                     grams = torch.stack([self._gram(layer, seed) for seed in seeds])
                     found[layer] = {KERNEL: TangentKernel(grams, self.samples.labels, len(self.subject.classes), exact)}
-        return found, {}
+            last = {} if self.lacking else {LAST: read_last_layer(self.subject, found[model.penultimate or ""][KERNEL])}
+        return found, last
 
     def _seeds(self, features: Tensor) -> tuple[Tensor, bool]:
         """Return the directions [R, d] of a layer, the same at every epoch, and whether they are all its features."""
@@ -118,11 +123,12 @@ def tangent_kernel(
     per_class: Annotated[int, Field(ge=2)] = 8,
     directions: Annotated[int, Field(ge=2)] = 16,
 ) -> TangentKernelProbe:
-    """Tangent kernel of every layer by classes: same sample, same class, other class; alignment, NC1 of its features.
+    """Tangent kernel of every layer by classes; its alignment, NC1 of its features, and the invariant of its theorem.
 
     The kernel sums over all features of a layer that has no more of them than directions, as mostly the outputs. Of
     wider layers it is the mean over random directions of signs, drawn once a run, whose standard error is recorded. The
-    loss has no part in it. Sources: seleznova2023neural, kothapalli2025kernel.
+    loss has no part in it. The invariant is of the last layer's weights and of the features of all train samples, where
+    a linear module takes these features as they are. Sources: seleznova2023neural, kothapalli2025kernel.
 
     Parameters
     ----------

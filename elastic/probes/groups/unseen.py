@@ -165,7 +165,8 @@ class UnseenProbe(MetricProbe):
 def _unseen_of(subject: Subject) -> Samples:
     if subject.unseen is None:
         expected = "be left out for data without classes that are kept aside"
-        raise ModelError("`probes.unseen`", expected, "no `data.unseen`", "data: {unseen: [8, 9]}")
+        hint = "data: {unseen: [8, 9]}, or unseen=(x, y) of a Recorder"
+        raise ModelError("`probes.unseen`", expected, "no unseen classes", hint)
     return subject.unseen
 
 

@@ -38,7 +38,7 @@ class Dual(Tensor):
         The tangent is their product; a gain [n, …] shared by all stepped samples is multiplied in only when
         the tangent is read, so that a chain of activations and poolings costs one pass. None: zero, and one.
     pending
-        Computes a deferred tangent: a reader may fold more into its factors first. Its ``x``
+        Computes a deferred tangent from the gain (`deferred`): a reader may fold more into it first. Its ``x``
         is the tensor that it still has to read.
     """
 
@@ -53,7 +53,7 @@ class Dual(Tensor):
     def tangent(self) -> Tensor | None:
         """The tangent [c, n, …], None if it is zero."""
         if self.pending is not None:
-            self.moved, self.pending = self.pending(), None
+            self.moved, self.gain, self.pending = self.pending(self.gain), None, None
         if self.gain is not None and self.moved is not None:
             self.moved, self.gain = self.moved * self.gain, None
         return self.moved
@@ -115,6 +115,14 @@ def factors_of(value: Tensor) -> tuple[Tensor | None, Tensor | None]:
     if value.pending is not None:
         return value.tangent, None
     return value.moved, value.gain
+
+
+def deferred_of(value: Tensor) -> tuple[Any, Tensor | None]:
+    """Return a tangent that is deferred, with its gain, or None; its other readers compute it for themselves."""
+    if not isinstance(value, Dual) or value.pending is None:
+        return None, None
+    pending = value.pending
+    return (pending.deferred() if hasattr(pending, "deferred") else pending), value.gain
 
 
 def wrap(output: Any, tangents: Any = None) -> Any:

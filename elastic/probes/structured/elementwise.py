@@ -11,7 +11,16 @@ from torch.func import jvp
 from torch.nn import functional
 
 from elastic.probes.structured.differences import SMOOTH, mean_slope, relu_difference, softmax_difference, unknown
-from elastic.probes.structured.duals import Dual, differentiated, dual, factors_of, plain, tangent_of
+from elastic.probes.structured.duals import (
+    Dual,
+    deferred_of,
+    differentiated,
+    dual,
+    factors_of,
+    moves,
+    plain,
+    tangent_of,
+)
 from elastic.probes.structured.rules import register, rule
 from elastic.probes.structured.steps import Steps
 
@@ -30,12 +39,12 @@ def activation(function: Any) -> Callable[..., Dual]:
             output: Tensor = function(v, *args, **kwargs)
             return output
 
+        if steps.size is None and moves(x):
+            value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))[:2]
+            return times_slope(x, value, slope)
         moved, gain = factors_of(x)
         if moved is None:
             result = dual(of(plain(x)), None)
-        elif steps.size is None:
-            value, slope = jvp(of, (plain(x),), (torch.ones_like(plain(x)),))[:2]
-            result = dual(value, moved, slope if gain is None else gain * slope)
         elif function in SMOOTH and smooth(function, *args, **kwargs):
             moved = moved if gain is None else moved * gain
             result = dual(of(plain(x)), moved * mean_slope(of, plain(x), steps.along(moved) * moved))
@@ -46,6 +55,15 @@ def activation(function: Any) -> Callable[..., Dual]:
     return follow
 
 
+def times_slope(x: Tensor, value: Tensor, slope: Tensor) -> Dual:
+    """Return a value whose tangent is that of ``x`` times a slope [n, …], in first order; neither is computed here."""
+    pending, gain = deferred_of(x)
+    moved = None
+    if pending is None:
+        moved, gain = factors_of(x)
+    return dual(value, moved, slope if gain is None else gain * slope, pending)
+
+
 def smooth(function: Any, *args: Any, **kwargs: Any) -> bool:
     """Whether an activation has no kink with these options; softplus has one at a low threshold."""
     return function is not functional.softplus or float(kwargs.get("threshold", [*args, 1, 20][1])) >= 20
@@ -54,12 +72,12 @@ def smooth(function: Any, *args: Any, **kwargs: Any) -> bool:
 @rule(functional.leaky_relu)
 def leaky_relu(steps: Steps, x: Tensor, negative_slope: float = 0.01, inplace: Literal[False] = False) -> Dual:
     """Leaky ReLU: max(x, 0) − s·max(−x, 0)."""
-    value, (moved, gain) = functional.leaky_relu(plain(x), negative_slope), factors_of(x)
+    value = functional.leaky_relu(plain(x), negative_slope)
+    if steps.size is None and moves(x):
+        return times_slope(x, value, torch.full_like(value, negative_slope).masked_fill_(plain(x) > 0, 1.0))
+    moved, gain = factors_of(x)
     if moved is None:
         result = dual(value, None)
-    elif steps.size is None:
-        slope = torch.full_like(value, negative_slope).masked_fill_(plain(x) > 0, 1.0)
-        result = dual(value, moved, slope if gain is None else gain * slope)
     else:
         moved = moved if gain is None else moved * gain
         size = steps.along(moved)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.structured.convolution import ByKernels, plus
+from elastic.probes.structured.deferred import ByKernels, plus
 from elastic.probes.structured.duals import Dual, Unsupported, dual, plain, tangent_of
 from elastic.probes.structured.paired import PairedSteps, Unpaired
 from elastic.probes.structured.rules import rewrite, rule
@@ -55,7 +55,7 @@ def stepped_batch_norm(
     gain = None if step is None else step * scale
     pending = input.pending if isinstance(input, Dual) else None
     if isinstance(pending, ByKernels) and steps.size is None:
-        return dual(value, pending.normalized(running_mean, factor, gain, shift))
+        return dual(value, None, pending=pending.normalized(running_mean, factor, gain, shift))
     moved = tangent_of(input)
     if isinstance(steps, PairedSteps):
         gain, shift = (own_channels(step, value) for step in (gain, shift))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic.probes.structured.duals import Dual, Unsupported, dual, factors_of, plain, tangent_of
+from elastic.probes.structured.duals import Dual, Unsupported, deferred_of, dual, factors_of, plain, tangent_of
 from elastic.probes.structured.folding import each_sample, observed_first
 from elastic.probes.structured.rules import register, rule
 from elastic.probes.structured.steps import Steps
@@ -22,12 +22,14 @@ def max_pool2d(steps: Steps, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     if x.ndim != 4:
         raise Unsupported("`max_pool2d`", "an image without a batch")
     value, places = functional.max_pool2d_with_indices(plain(x), *args, **kwargs)
+    pending, gain = deferred_of(x) if steps.size is None else (None, None)
+    if pending is not None:
+        return dual(value, None, at_places(gain, x, places), pending.then(lambda images: taken(images, places)))
     moved, gain = factors_of(x)
     if moved is None:
         return dual(value, None)
     if steps.size is None:
-        shared = None if gain is None else taken(gain.expand_as(plain(x))[None], places)[0]
-        return dual(value, taken(moved, places), shared)
+        return dual(value, taken(moved, places), at_places(gain, x, places))
     moved = moved if gain is None else moved * gain
     return dual(value, torch.maximum(taken(moved, places), overtaken(steps, plain(x), moved, value, args, kwargs)))
 
@@ -54,6 +56,11 @@ def taken(moved: Tensor, places: Tensor) -> Tensor:
         chosen = moved.flatten(3).gather(3, places.flatten(2).expand(len(moved), -1, -1, -1))
     images: Tensor = chosen.unflatten(3, places.shape[2:])
     return images
+
+
+def at_places(gain: Tensor | None, x: Tensor, places: Tensor) -> Tensor | None:
+    """Return the gain of images [n, i, h, w] at flat places [n, i, h', w'] of each; None if it is one."""
+    return None if gain is None else taken(gain.expand_as(plain(x))[None], places)[0]
 
 
 def average(function: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +84,13 @@ def open_cube(folder: Path, manifest: Manifest) -> xr.DataTree:
 
 
 def cube_files(folder: Path) -> list[str]:
-    """Return the paths of all files in the folder of the cube."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder / CUBE).rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    )
+    """Return the paths of all files in the folder of the cube, links among them; `os.walk` follows none."""
+    found = []
+    for place, folders, files in os.walk(folder / CUBE):
+        below = Path(place).relative_to(folder).as_posix()
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]  # noqa: PTH
+        found += [f"{below}/{name}" for name in files + links]
+    return sorted(found)
 
 
 def _check_cube(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:

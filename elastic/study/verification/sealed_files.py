@@ -88,7 +88,7 @@ def cube_files(folder: Path) -> list[str]:
     found = []
     for place, folders, files in os.walk(folder / CUBE):
         below = Path(place).relative_to(folder).as_posix()
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]  # noqa: PTH
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]  # noqa: PTH114, PTH118
         found += [f"{below}/{name}" for name in files + links]
     return sorted(found)
 

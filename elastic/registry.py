@@ -8,24 +8,37 @@ Other distributions register functions through entry points of the group ``elast
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.metadata
 import inspect
 import pkgutil
-import re
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, cast
 
 import pydantic
 
+from elastic.close_names import nearest, same_name
 from elastic.docstrings import parameter_descriptions
-from elastic.errors import OptionError, UnknownName
+from elastic.errors import UnknownName
+from elastic.option_errors import option_error, sentence, shorten
+
+__all__ = [
+    "MOST_NAMED",
+    "PACKAGES",
+    "Entry",
+    "Registry",
+    "modules_outside",
+    "nearest",
+    "registry",
+    "same_name",
+    "sentence",
+    "shorten",
+]
 
 #: The package that holds the functions of each kind. A new kind is one line here.
 PACKAGES: Mapping[str, str] = {
@@ -117,35 +130,7 @@ class Entry:
         try:
             return self.options.model_validate(dict(options)).model_dump()
         except pydantic.ValidationError as error:
-            raise self._explain(error) from None
-
-    def _explain(self, error: pydantic.ValidationError) -> OptionError:
-        # A misspelt required option is both unknown and missing: the unknown name shows which one was meant.
-        errors = error.errors(include_url=False, include_context=False)
-        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-        location = first["loc"]
-        path = ".".join(str(part) for part in location)
-        known = list(self.options.model_fields)
-        if first["type"] == "extra_forbidden":
-            expected = f"be an option of {self.name!r}"
-            hint = nearest(
-                str(location[0]), known, fallback=f"one of {', '.join(known)}" if known else "leaving it out"
-            )
-            return OptionError(f"`{path}`", expected, repr(location[0]), hint, location=location)
-        if first["type"] == "missing":
-            hint = f"adding it (elastic show {self.name})"
-            return OptionError(f"`{path}`", f"be given for {self.name!r}", "nothing", hint, location=location)
-        if first["type"] == "sequence_str":  # a string in place of a list of strings
-            return OptionError(
-                f"`{path}`", "be a list", shorten(first["input"]), f"[{first['input']}]", location=location
-            )
-        return OptionError(
-            f"`{path}`",
-            sentence(first["msg"]),
-            shorten(first["input"]),
-            f"elastic show {self.name}",
-            location=location,
-        )
+            raise option_error(error, self.name, self.options) from None
 
 
 def _described(hint: Any, description: str | None) -> Any:
@@ -270,72 +255,3 @@ def _all_entry_points() -> importlib.metadata.EntryPoints:
 def registry(kind: str) -> Registry:
     """Return the one registry of a kind (a key of `PACKAGES`)."""
     return Registry(kind, PACKAGES[kind])
-
-
-def nearest(name: str, known: list[str], *, fallback: str) -> str:
-    """Return the known name closest to ``name``, quoted, or the fallback.
-
-    >>> nearest("resent18", ["mlp", "resnet18"], fallback="elastic list models")
-    "'resnet18'"
-    >>> nearest("Cross-Entropy", ["mse", "cross_entropy"], fallback="elastic list losses")
-    "'cross_entropy'"
-    >>> nearest("20.5", ["0", "1", "20", "200"], fallback="another epoch")
-    '20'
-    >>> nearest("-9", ["0", "1", "20", "200"], fallback="another epoch")
-    'another epoch'
-    """
-    if (same := same_name(name, known)) is not None:
-        return repr(same)
-    if known and _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, known)):
-        number = float(name)
-        close = [one for one in known if abs(float(one) - number) <= abs(number) / 2]
-        return min(close, key=lambda one: abs(float(one) - number)) if close else fallback
-    close = difflib.get_close_matches(name.lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
-    return repr(close[0]) if close else fallback
-
-
-def same_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that differs only in case, separators or a plural s; None if there is none.
-
-    >>> known = ["nc1", "batch_size", "cifar10", "split"]
-    >>> [same_name(name, known) for name in ("NC1", "batch-size", "CIFAR-10", "splits", "nc2")]
-    ['nc1', 'batch_size', 'cifar10', 'split', None]
-    """
-    known = list(known)
-    by_letters = {_letters(one): one for one in reversed(known)}
-    return name if name in known else by_letters.get(_letters(name))
-
-
-#: A number: a label of an axis, an epoch.
-_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?")
-
-
-def _letters(name: str) -> str:
-    """Return the letters and digits of a name in lower case, without the s of a plural."""
-    letters = re.sub(r"[\W_]", "", name.lower())
-    return letters[:-1] if letters.endswith("s") and len(letters) > 2 else letters
-
-
-def sentence(message: str) -> str:
-    """Turn a validation message of pydantic into the clause after "should".
-
-    >>> sentence("Input should be a valid integer")
-    'be a valid integer'
-    >>> sentence("Value error, be one of a, b")
-    'be one of a, b'
-    >>> sentence("Dictionary should have at least 2 items after validation, not 1")
-    'have at least 2 items after validation, not 1'
-    """
-    for opening in ("Input should ", "Value error, ", "String should ", "List should ", "Dictionary should "):
-        message = message.removeprefix(opening)
-    return message
-
-
-def shorten(value: Any, limit: int = 60) -> str:
-    """Return the `repr` of a value, truncated to ``limit`` characters.
-
-    >>> shorten("a" * 100, limit=10)
-    "'aaaaaaaa…"
-    """
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -23,7 +23,8 @@ SOURCE = Path(elastic.__file__).parent
 ORDER = (
     {"_version"},
     {"elastic"},
-    {"errors", "docstrings", "uncompiled"},
+    {"errors", "docstrings", "uncompiled", "close_names"},
+    {"option_errors"},
     {"registry", "progress", "releases", "theory"},
     {"protocol", "cube", "analysis"},
     {"data", "models", "losses", "optimizers", "metrics", "arrays"},
@@ -44,7 +45,8 @@ LEVEL = {package: level for level, packages in enumerate(ORDER) for package in p
 
 #: Packages that work without torch.
 TORCHLESS = (
-    "_version", "elastic", "errors", "docstrings", "uncompiled", "registry", "progress", "releases", "protocol", "cube",
+    "_version", "elastic", "errors", "docstrings", "uncompiled", "close_names", "option_errors",
+    "registry", "progress", "releases", "protocol", "cube",
     "study", "summary", "listing", "theory", "analysis", "display", "claims", "figures", "report",
     "watching", "notebook", "export", "publishing", "site", "cli", "ending", "__main__",
 )  # fmt: skip

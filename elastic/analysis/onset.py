@@ -72,7 +72,8 @@ def onset_epoch(
     onset = lasting_from(below, known, values[dim], dim)
     if interpolate:
         onset = _crossing(values, level, lasting(below, known, dim) & known, onset, dim)
-    return onset.rename("onset")
+    name = values.name or "the quantity"
+    return onset.rename("onset").assign_attrs(long_name=f"epoch from which {name} stays at or below the level")
 
 
 def _level(values: xr.DataArray, fraction: float | None, threshold: float | None, dim: str) -> xr.DataArray:

@@ -89,7 +89,7 @@ def draw(
             yield path
         drawn += 1
     if left_out and drawn:
-        tell("\n".join(["Not drawn, as the study holds nothing that they show:", *left_out]))
+        tell("\n".join(["Not drawn, because the study lacks what they show:", *left_out]))
     if not drawn:
         hint = "elastic status, or a protocol with probes"
         raise StudyError("the study", "hold something that a figure shows", "no probed epoch", hint)

@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from elastic.losses import Loss
-from elastic.metrics.loss_response import LossUpdate, OutputUpdate, PairSums
+from elastic.metrics.loss_response import LossUpdate
+from elastic.metrics.output_response import OutputUpdate
+from elastic.metrics.pair_sums import PairSums
 from elastic.probes.engine import Movements
 from elastic.probes.memory.plan import Cost
 

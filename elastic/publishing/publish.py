@@ -187,7 +187,7 @@ def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: 
     except StudyError:
         if figures.names:
             raise
-        tell("no figure: the study holds nothing that one shows")
+        tell("no figure: the study has nothing that a figure shows")
     tell("writing the report")
     write_report(staged, folder / REPORT)
     tell("executing the notebook" if execute else "writing the notebook")

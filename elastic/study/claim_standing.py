@@ -112,12 +112,21 @@ def _of_seeds(standing: Standing) -> list[str]:
     return parts
 
 
-def registration_note(entry: Entry) -> str:
-    """Return the note on registered claims: their digest, which can be published elsewhere."""
+def registration_note(entry: Entry, before: Sequence[Entry] = ()) -> str:
+    """Return the note on registered claims: their digest, which can be published elsewhere.
+
+    >>> claims = {"event": "claims", "claims_digest": "c0a4", "claims": [{}], "runs_with_records": 6, "cube_seen": True}
+    >>> registration_note(claims, [claims])
+    '1 claim, unchanged since its registration; seeds added after a verdict are reported as such'
+    """
     count = len(entry["claims"])
+    last = next((one for one in reversed(before) if one["event"] == CLAIMS), None)
+    if last is not None and last["claims_digest"] == entry["claims_digest"]:
+        same = f"{count} claim, unchanged since its" if count == 1 else f"{count} claims, unchanged since their"
+        return f"{same} registration; seeds added after a verdict are reported as such"
     text = f"{count} {'claim' if count == 1 else 'claims'} registered"
     if entry["cube_seen"]:
-        text += ", other ones than before the cube was seen: those that are new are reported as such"
+        text += " after the cube was seen: those that are new are reported as such"
     elif entry["runs_with_records"]:
         text += f" while {entry['runs_with_records']} runs have records: those that are new are reported as such"
     else:

@@ -10,7 +10,7 @@ from elastic.cube import study_lock
 from elastic.errors import Damaged, StudyError
 from elastic.protocol import Protocol
 from elastic.protocol.later_components import written_out
-from elastic.study.claim_history import register_claims, register_restart
+from elastic.study.claim_history import read_history, register_claims, register_restart
 from elastic.study.claim_standing import registration_note
 from elastic.study.description import write_description
 from elastic.study.discarding import check_not_recorded, discard_runs, remove_discarded
@@ -65,7 +65,7 @@ def make_study(
         )
         write_description(folder, protocol)
         if registered and protocol.claims:
-            note(registration_note(registered))
+            note(registration_note(registered, read_history(folder)[:-1]))
         if grown:
             drop_grown(folder / RUNS, grown, protocol)
     return Study(folder)

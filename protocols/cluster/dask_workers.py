@@ -40,7 +40,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE")
     parser.add_argument("--jobs", type=int, default=8, help="greatest number of workers [8]")
     parser.add_argument("--cpus", type=int, default=1, help="cores of a worker: training.threads of the protocol [1]")
-    parser.add_argument("--memory", default="2GiB", help="of a worker, as elastic plan tells it [2GiB]")
+    parser.add_argument("--memory", default="2GiB", help="of a worker, as elastic plan prints it [2GiB]")
     parser.add_argument("--walltime", default="04:00:00", help="of a worker's job [04:00:00]")
     parser.add_argument("--lifetime", default="230m", help="after which a worker ends by itself [230m]")
     parser.add_argument("--partition")

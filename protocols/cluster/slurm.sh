@@ -14,7 +14,7 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=elastic-%A_%a.log
-# 120 seconds before the end of a job, and where it is preempted, this shell is told: enough for an epoch to end.
+# 120 seconds before the end of a job, and where it is preempted, this shell gets a signal: enough for an epoch to end.
 #SBATCH --signal=B:TERM@120
 set -u
 

@@ -22,7 +22,7 @@ def test_figures_that_show_nothing_are_left_out_and_told(study, capsys):
     stems = {path.stem for path in draw(study)}
     heading, *lines = capsys.readouterr().err.splitlines()
     left = {line.split()[0]: line for line in lines}
-    assert heading == "Not drawn, as the study holds nothing that they show:"
+    assert heading == "Not drawn, because the study lacks what they show:"
     assert not any(word in line.split() for line in lines for word in ("should", "error", "found", "try"))
     assert stems | set(left) == set(registry("figures").names())
     assert stems & set(left) == set()

@@ -17,7 +17,7 @@ from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import gathered
 from elastic.batches.nesting import tensors_of
 from elastic.batches.outputs import is_object
-from elastic.batches.table import Table, mask_of, tabulated
+from elastic.batches.table import Table, mask_of, tabulated, without_labels
 from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
@@ -189,9 +189,10 @@ def check_module(model: nn.Module) -> Tensor:
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
         hint = "one forward pass before"
         raise ModelError("`model`", "have initialised parameters", "a lazy module that has not run", hint)
-    if any(tensor.is_meta for tensor in (*parameters, *model.buffers())):
-        found = "a tensor on the meta device, which holds no values"
-        raise ModelError("`model`", "have weights", found, "model.to_empty(device=…) and load_state_dict before")
+    devices = sorted({str(tensor.device) for tensor in (*parameters, *model.buffers())})
+    if "meta" in devices:
+        expected = "have values" if len(devices) == 1 else "be on one device"
+        raise ModelError("`model`", expected, " and ".join(devices), "model.to_empty(device=…) and a load")
     if torch.is_inference_mode_enabled() or any(p.is_inference() for p in parameters):
         found = "torch.inference_mode, under which none are recorded"
         raise ModelError("`model`", "be one that derivatives can be taken of", found, "torch.no_grad in its place")
@@ -237,7 +238,13 @@ def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
 
 
 def _check_table(name: str, table: Table, position: Position | None) -> None:
-    """Raise a DegenerateInput if samples are not finite, or have no token to read."""
+    """Raise a DegenerateInput if samples hold no input, are not finite, or have no token to read."""
+    inputs = tensors_of(without_labels(table.batch)).values()
+    if not any(tensor.shape[:1] == (table.count,) for tensor in inputs):
+        found = "no tensor with an entry a sample beside the labels"
+        raise DegenerateInput(
+            f"`{name}`", "hold the model's inputs", found, f"{name}={{'x': inputs, 'labels': labels}}"
+        )
     for place, tensor in tensors_of(table.batch).items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             found = f"NaN or infinity among {place or 'the inputs'}"

@@ -129,8 +129,8 @@ def _weights(stream: ModelStream, given: Classifier | None, names: Array) -> tup
         return as_classifier(given, len(names), stream.widths[stream.penultimate])
     if stream.classifier is None:
         return None
-    W, b = stream.classifier.weight.detach().double(), stream.classifier.bias
-    bias = W.new_zeros(len(W)) if b is None else b.detach().double()
+    W, b = stream.classifier.weight.double(), stream.classifier.bias
+    bias = W.new_zeros(len(W)) if b is None else b.double()
     if len(W) == len(names):
         return W.clone(), bias.clone()
     if names.dtype.kind not in "iu" or names.min() < 0 or names.max() >= len(W):

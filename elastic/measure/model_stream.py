@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from elastic.arrays import Array, as_tensor
 from elastic.batches import Forward, Output, inputs_of, labels_of, place_of, placed, runner
 from elastic.batches.table import Table
 from elastic.errors import ElasticError, ModelError
+from elastic.models.applied_weights import AppliedWeights, applied_weights
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.dry_run import first_line, uncompiled
@@ -46,7 +48,7 @@ class ModelStream:
     output, penultimate
         Names of the output layer and of the one before it, after the first batch.
     classifier
-        The last linear module, if it takes the penultimate features.
+        What the last linear module applies, if it takes the penultimate features.
     widths
         Width of each layer.
     """
@@ -65,7 +67,7 @@ class ModelStream:
         self.widths: dict[str, int] = {}
         self.output = ""
         self.penultimate: str | None = None
-        self.classifier: nn.Linear | None = None
+        self.classifier: AppliedWeights | None = None
         self._view = BatchForward(model, runner(forward, output))
         self._tapped: TappedModel | None = None
         self._state = ModuleState(model, parameters=False)
@@ -108,7 +110,9 @@ class ModelStream:
         inputs = {INPUT: self._view.entering(example)} if self.reads_input else {}
         self.widths = {layer: values[0].numel() for layer, values in (inputs | features).items()}
         self.output, self.penultimate = tapped.output, tapped.penultimate
-        self.classifier = tapped.last_weights()
+        if (linear := tapped.last_weights()) is not None:
+            run = partial(self._restoring, lambda: tapped(example.clone()))
+            self.classifier = applied_weights([linear], run)[linear]
         return tapped
 
     def _built_in(self) -> TappedModel:

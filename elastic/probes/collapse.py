@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elastic.data.contract import Samples
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
+from elastic.models.applied_weights import AppliedWeights, applied_weights
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
+from elastic.probes.evaluation import probed
 from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions
 
@@ -118,33 +120,44 @@ class CollapseProbe:
         """Return the readings of weights: of the linear module that takes a layer's features unchanged."""
         found: dict[str, dict[str, Any]] = {}
         classifier = self._classifier()
-        for layer, linear in self.model.next_weights().items():
-            weight = linear.weight.detach()
+        following = self.model.next_weights()
+        applied = self._applied(following.values())
+        for layer, linear in following.items():
+            weight, bias = applied[linear].weight, applied[linear].bias
             # With one output for two classes, or several labels per sample, no row of the weights belongs to a class.
             rowwise = len(weight) == len(self.samples["train"].classes)
             is_classifier = linear is classifier and rowwise
             found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
             if is_classifier:
                 found[layer]["classifier_weights"] = weight.double()
-                bias = weight.new_zeros(len(weight)) if linear.bias is None else linear.bias.detach()
-                found[layer]["classifier_bias"] = bias.double()
+                found[layer]["classifier_bias"] = (weight.new_zeros(len(weight)) if bias is None else bias).double()
         return found
 
-    def _classifier(self) -> torch.nn.Linear | None:
+    def _applied(self, linears: Iterable[nn.Linear]) -> dict[nn.Linear, AppliedWeights]:
+        """Return the weights that linear modules apply in evaluation mode."""
+
+        def run() -> None:
+            with torch.no_grad(), probed(self.model):
+                self.model(self.samples["train"].inputs[:2].clone())
+
+        return applied_weights(linears, run)
+
+    def _classifier(self) -> nn.Linear | None:
         return self.model.last_weights()
 
     def _of_network(self, stream: FeatureStream, classes: int) -> dict[str, Any]:
         classifier = self._classifier()
         if classifier is None or self.ridge is None:
             return {}
+        applied = self._applied([classifier])[classifier]
         batches = [(features[self.model.penultimate or ""], labels) for features, labels in stream()]
         return {
             "least_squares": read_least_squares(
                 torch.cat([features for features, _ in batches]).double(),
                 torch.cat([labels for _, labels in batches]),
                 classes,
-                classifier.weight.detach().double(),
-                None if classifier.bias is None else classifier.bias.detach().double(),
+                applied.weight.double(),
+                None if applied.bias is None else applied.bias.double(),
                 self.ridge,
             )
         }

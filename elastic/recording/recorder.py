@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading
@@ -17,7 +18,8 @@ from elastic.batches import Forward, Output
 from elastic.checkpoint import ARITHMETIC, PROBE_ARITHMETIC, environment
 from elastic.cube import Status, compact_journal, remove_seal, run_lock, write_report
 from elastic.cube.report_file import UNDER_WAY
-from elastic.errors import StudyError
+from elastic.errors import ElasticError, ModelError, StudyError
+from elastic.models.dry_run import first_line
 from elastic.models.positions import Position
 from elastic.probes.contract import build_probes
 from elastic.recording.coordinates import checked_coordinates
@@ -238,6 +240,17 @@ class Recorder(RunRecorder):
             self._told.append(note)
             logger.warning(note) if "not measured" in note else logger.info(note)
         return recorded
+
+    def scores(self) -> dict[str, list[float]]:
+        """Return loss and accuracy, as `elastic.runs.recorder.RunRecorder.scores`; say that a model no longer runs."""
+        try:
+            return super().scores()
+        except (ElasticError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            expected = "run on the samples as when the Recorder was made"
+            hint = "the type and structure that it had, or a Recorder made after the change"
+            raise ModelError("`model`", expected, first_line(error), hint) from error
 
     def close(self) -> None:
         """End the run and seal the cube of the folder; a Recorder without records leaves no run."""

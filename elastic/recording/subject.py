@@ -208,10 +208,6 @@ def _check_devices(model: nn.Module, splits: Mapping[str, Labelled]) -> None:
     devices = sorted({str(parameter.device) for parameter in model.parameters()})
     if len(devices) > 1:
         raise ModelError("`model`", "be on one device", " and ".join(devices), "model.to(device) before the Recorder")
-    if place.type == "meta":
-        raise ModelError(
-            "`model`", "have values", "parameters on the device meta", "model.to_empty(device=…) and a load"
-        )
     for split, given in splits.items():
         for part in given if isinstance(given, tuple | list) else ():
             if isinstance(part, Tensor) and part.device.type != "cpu" and part.device != place:

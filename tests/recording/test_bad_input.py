@@ -57,6 +57,8 @@ def test_labels_outside_the_outputs(tmp_path, labels, match, split):
         ((samples()[0][:, :4], samples()[1]), "run on the train inputs"),
         ((np.full((24, 5), np.nan, "float32"), samples()[1]), "be finite"),
         (([], []), "`train"),
+        ({"labels": samples()[1]}, "`train` should hold the model's inputs"),
+        ({"text": ["a"] * 24, "labels": samples()[1]}, "`train` should hold the model's inputs"),
         ((torch.zeros(24, 5, device="meta"), samples()[1]), "`train` should be on the model's device"),
     ],
 )
@@ -81,6 +83,19 @@ def test_a_model_that_moved_or_changed_its_widths(tmp_path):
             recording.record(1)
         model.to("meta")
         with pytest.raises(ElasticError, match="`model` should stay on cpu"):
+            recording.record(1)
+    assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "change", [nn.Module.half, nn.Module.double, lambda model: setattr(model, "2", nn.Linear(7, 7))]
+)
+def test_a_model_that_no_longer_runs_on_the_samples(tmp_path, change):
+    model = network()
+    with recorder(tmp_path, model) as recording:
+        recording.record(0)
+        change(model)
+        with pytest.raises(ElasticError, match="`model` should run on the samples as when the Recorder was made"):
             recording.record(1)
     assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [0]
 

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
 from elastic.cube.renamed_variables import names_now
 from elastic.errors import ModelError, StudyError
+from elastic.metrics.tabulation import FloatArray
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
 from elastic.probes.contract import Probe, Subject, group_of
@@ -95,6 +98,7 @@ class RunRecorder:
         self.subject, self.probes, self.evaluates = subject, dict(probes), evaluate
         self.journal = Journal(folder, write_layout(folder, layout), writing=True, rounded=rounded)
         self._renamed = _renamed(self.journal.layout, layout)
+        self._declared, self._lost = layout, set[str]()
         self.last: float | None = None
         self._resumed = False
         # This process alone records the run, so that the existing records do not change.
@@ -204,13 +208,31 @@ class RunRecorder:
         record: dict[str, Any] = {}
         for name, probe in self.probes.items():
             with self.timed(f"{name} probes"):
-                record |= {f"{group_of(name)}/{variable}": value for variable, value in probe.read(epoch).items()}
+                found = {f"{group_of(name)}/{variable}": value for variable, value in probe.read(epoch).items()}
+                record |= found | self._no_longer_measured(epoch, group_of(name), probe, found)
             self.notes += probe.notes
             probe.notes = []
         # A run that an earlier version began is recorded without variables that were added later.
         asked = {variable.key for variable in self.layout.variables}
         earlier = {key: record[now] for key, now in self._renamed.items() if now in record}
         return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
+
+    def _no_longer_measured(
+        self, epoch: float, group: str, probe: Probe, found: Mapping[str, Any]
+    ) -> dict[str, FloatArray]:
+        """Return NaN for each variable that the probe declared, and can no longer measure since the model changed.
+
+        A variable that it still declares and does not return is the mistake of a metric, which the journal reports.
+        """
+        absent = [v for v in self._declared.variables if v.group == group and v.key not in found]
+        now = {variable.key for variable in probe.declare().variables} if absent else set()
+        lost = {v.key: np.full(self._declared.shape(v), np.nan) for v in absent if v.key not in now}
+        if new := sorted(lost.keys() - self._lost):
+            names = ", ".join(f"`{key}`" for key in new)
+            why = "since the changed model lacks what they are computed from"
+            self.notes.append(f"epoch {epoch:g}: not measured, {why}: {names}")
+        self._lost |= lost.keys()
+        return lost
 
     def resume(self, epoch: float) -> None:
         """Continue at an epoch: read the journal once, and pass the earlier records to the probes.

@@ -45,17 +45,19 @@ class WeightsProbe(MetricProbe):
         super().__init__(subject.model.layers)
         self.model, self.samples = subject.model, samples
         self.memory_budget = subject.memory_budget
-        found = self._matrices()
-        if not found:
+        if not self._matrices():
             expected = "be left out for a model without a linear or convolutional module between its layers"
             raise ModelError(
                 "`probes.weights`", expected, f"layers {', '.join(self.layers)}", "probes: {weights: null}"
             )
-        self._names = {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
-        """Return the spectrum of each matrix, and statistics of its input if that is one vector per sample."""
-        return self._names, ()
+        """Return the spectrum of each matrix, and statistics of its input if that is one vector per sample.
+
+        They are those of the model as it is: a training may replace a module by one without a weight matrix.
+        """
+        found = self._matrices()
+        return {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}, ()
 
     def labels(self) -> Mapping[str, Sequence[Label]]:
         """Return the names of the layers and the numbers 1 … K of the singular values."""

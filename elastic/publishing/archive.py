@@ -151,7 +151,7 @@ def _of_folder(path: Path) -> Archive:
             elif not stat.S_ISDIR(mode):
                 unsafe.append((shown(relative), "a symbolic link" if stat.S_ISLNK(mode) else "not a file"))
     if SUMS not in entries:
-        raise _no_archive(path, f"a folder without {SUMS}")
+        raise no_archive(path, f"a folder without {SUMS}")
     return Archive(path, entries, tuple(unsafe))
 
 
@@ -163,7 +163,7 @@ def _zip_file(path: Path, limits: Limits = LIMITS) -> Iterator[zipfile.ZipFile]:
     with translate_os_errors(path, "be readable"), open_regular(path) as file:
         is_zip = file.read(4) in ZIP_MARKS
         if not is_zip and path.suffix.lower() != ".zip":
-            raise _no_archive(path, "a file of another kind")
+            raise no_archive(path, "a file of another kind")
         try:
             size = end_of(file).size
             if size > limits.directory:
@@ -188,5 +188,6 @@ def _prefix(names: list[str]) -> str:
     return f"{top}/" if top and f"{top}/{SUMS}" in names else ""
 
 
-def _no_archive(path: Path, found: str) -> StudyError:
+def no_archive(path: Path, found: str) -> StudyError:
+    """Return the error about a file or folder that is no archive of a study."""
     return StudyError("`FILE`", "be an archive of a study", found, "one that `elastic publish` wrote", place=str(path))

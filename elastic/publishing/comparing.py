@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,12 +14,13 @@ from rich.text import Text
 from elastic.cube.atomic import write_atomically
 from elastic.display.recorded import study_title
 from elastic.protocol.canonical import explain_difference
-from elastic.publishing.archive import open_archive
-from elastic.publishing.unpacking import unpack
+from elastic.publishing.archive import no_archive, open_archive
+from elastic.publishing.unpacking import unpacked
 from elastic.report.comparison_page import AXIS, Compared, comparison_page, setting_words
 from elastic.report.study_differences import check_axes, differences, selected
 from elastic.study import Study, open_study
 from elastic.study.combining import combine
+from elastic.study.study_file import FACTS
 
 #: Parts of a protocol that do not affect what is measured.
 WORDS = ("name", "title", "question", "cites", "claims")
@@ -42,6 +42,8 @@ def compare(first: Path | str, second: Path | str, *, where: Mapping[str, Any] |
         If one has an axis that the other lacks, and no label of it is selected.
     NotMeasured
         If they have no variable in common.
+    StudyError
+        If one is no study, or a ZIP file of something else.
     """
     with ExitStack() as opened:
         studies = [opened.enter_context(_opened(path)) for path in (first, second)]
@@ -64,9 +66,10 @@ def _opened(path: Path | str) -> Iterator[Study]:
     if not Path(path).is_file():
         yield open_study(path)
         return
-    with tempfile.TemporaryDirectory(prefix="elastic-compare-") as temporary:
-        folder = Path(temporary) / "archive"
-        unpack(open_archive(path), folder)
+    archive = open_archive(path)
+    if FACTS not in archive.entries:
+        raise no_archive(archive.path, f"one without {FACTS}")
+    with unpacked(archive) as folder:
         yield Study(folder)
 
 

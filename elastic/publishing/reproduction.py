@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from elastic.publishing.archive import open_archive
 from elastic.publishing.contents import CLAIMS
 from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, run_again, sample_of
-from elastic.publishing.unpacking import unpack
+from elastic.publishing.unpacking import unpacked
 from elastic.publishing.variable_comparison import compare_run
 from elastic.publishing.verdict_comparison import compare_verdicts
 from elastic.publishing.verification import VerifiedArchive, verify_archive
@@ -87,9 +86,7 @@ def reproduce(
     way = chosen(workers)
     tell("verifying the archive")
     verified = _intact(verify_archive(archive))
-    with tempfile.TemporaryDirectory(prefix="elastic-reproduce-") as temporary:
-        folder = Path(temporary) / "archive"
-        unpack(open_archive(archive), folder)
+    with unpacked(open_archive(archive)) as folder:
         if _intact(verify_archive(folder)).digest != verified.digest:  # run only what was verified
             raise Damaged("the archive", "stay as it is", "another one since", "again", place=str(archive))
         study = Study(folder)

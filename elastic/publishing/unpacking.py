@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from elastic.cube.atomic import translate_os_errors
-from elastic.errors import Damaged, StudyError
+from elastic.errors import Damaged, ElasticError, StudyError
 from elastic.publishing.archive import Archive, Reader, ReadFailed
 from elastic.publishing.zip_safety import shown, wrong_name
 
@@ -28,6 +31,34 @@ def unpack(archive: Archive, folder: Path) -> None:
         with archive.reading() as reader:
             for name in archive.entries:
                 _write(reader, name, folder)
+
+
+@contextmanager
+def unpacked(archive: Archive) -> Iterator[Path]:
+    """Yield a temporary folder with the files of an archive; errors in the block name the archive in its place.
+
+    Raises
+    ------
+    ElasticError
+        As `unpack`.
+    """
+    with tempfile.TemporaryDirectory(prefix="elastic-archive-") as temporary:
+        folder = Path(temporary) / "archive"
+        try:
+            unpack(archive, folder)
+            yield folder
+        except ElasticError as error:
+            for one in (error, *error.others):
+                _name_archive(one, folder, archive.path)
+            raise
+
+
+def _name_archive(error: ElasticError, folder: Path, path: Path) -> None:
+    """Replace the path of a temporary folder in an error by that of the archive."""
+    for part in ("field", "expected", "found", "hint", "place"):
+        if text := getattr(error, part):
+            setattr(error, part, text.replace(str(folder), str(path)))
+    error.args = (error.field, error.expected, error.found, error.hint, error.place)
 
 
 def refuse_unsafe(archive: Archive) -> None:

@@ -131,6 +131,13 @@ def test_the_command_line_ends_as_scripts_expect(archive, claimed_study, tmp_pat
     assert not (tmp_path / "reproduced").exists()
     code, shown = told("compare", claimed_study.folder, archive, "--json")
     assert (code, len(json.loads(shown.out)["studies"])) == (0, 2)
+    foreign = published.zipped(tmp_path / "foreign.zip", {"a/b.txt": b"c"})
+    facts = next(name for name in files if name.endswith("study.json"))
+    broken = published.zipped(tmp_path / "broken.zip", {**files, facts: b"{"})
+    for other, code in ((foreign, 2), (broken, 4)):
+        found, shown = told("compare", claimed_study.folder, other)
+        assert (found, shown.err.count(str(other))) == (code, 1)
+        assert "elastic-archive" not in shown.err
     assert told("checklist", claimed_study.folder)[0] == 0
     code, shown = told("reproduce", archive, "--runs", "9")
     assert code == 2

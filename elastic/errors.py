@@ -7,8 +7,12 @@ Every message has the same shape::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+#: The scheme of an address that was read as a path.
+_ADDRESS = re.compile(r"^(https?|ftps?|sftp|ssh|git|s3|gs|hf):/(?!/)")
 
 
 class ElasticError(Exception):
@@ -38,6 +42,9 @@ class ElasticError(Exception):
     --------
     >>> print(ElasticError("`epochs`", "be a positive integer", "-3", "epochs: 200", place="a.yaml:4:11"))
     a.yaml:4:11: `epochs` should be a positive integer; found -3; try epochs: 200
+    >>> from pathlib import Path
+    >>> print(ElasticError("`STUDY`", "be a folder", "none", "a path", place=str(Path("http://a/b"))))
+    http://a/b: `STUDY` should be a folder; found none; try a path
     """
 
     exit_code = 2
@@ -53,9 +60,11 @@ class ElasticError(Exception):
         super().__init__(field, expected, found, hint, place)
 
     def __str__(self) -> str:
+        # A path has one slash where an address has two.
+        place = self.place and _ADDRESS.sub(r"\g<0>/", self.place)
         sentence = f"{self.field} should {self.expected}; found {self.found}; try {self.hint}"
         more = [f"… and {self.unlisted} more mistakes"] if self.unlisted else []
-        return "\n".join([f"{self.place}: {sentence}" if self.place else sentence, *map(str, self.others), *more])
+        return "\n".join([f"{place}: {sentence}" if place else sentence, *map(str, self.others), *more])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickling calls cls(*args), which cannot pass keyword arguments; errors cross process boundaries.

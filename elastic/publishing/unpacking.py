@@ -54,10 +54,12 @@ def unpacked(archive: Archive) -> Iterator[Path]:
 
 
 def _name_archive(error: ElasticError, folder: Path, path: Path) -> None:
-    """Replace the path of a temporary folder in an error by that of the archive."""
+    """Replace the path of a temporary folder in an error by that of the archive, which cannot be repaired."""
     for part in ("field", "expected", "found", "hint", "place"):
         if text := getattr(error, part):
             setattr(error, part, text.replace(str(folder), str(path)))
+    if isinstance(error, Damaged):
+        error.hint = "another copy of the archive"
     error.args = (error.field, error.expected, error.found, error.hint, error.place)
 
 

@@ -196,15 +196,33 @@ def resolve_device(name: str) -> torch.device:
     ModelError
         If this machine has no such device.
     """
+    device = named_device(name)
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise _no_device(name, error) from None
+    return device
+
+
+def named_device(name: str) -> torch.device:
+    """Return the device with a name, which this machine may lack.
+
+    Raises
+    ------
+    ModelError
+        If no device has such a name.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = str(error).splitlines()[0]
-        raise ModelError("`training.device`", "be a device of this machine", f"{name!r}: {found}", "auto") from None
-    return device
+        return torch.device(name)
+    except RuntimeError as error:
+        raise _no_device(name, error) from None
+
+
+def _no_device(name: str, error: Exception) -> ModelError:
+    found = f"{name!r}: {str(error).splitlines()[0]}"
+    return ModelError("`training.device`", "be a device of this machine", found, "auto")
 
 
 def on_device(part: Samples, device: torch.device, dtype: torch.dtype) -> Samples:

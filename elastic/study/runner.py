@@ -89,7 +89,10 @@ def run(
     if not isinstance(protocol, Protocol) and not restart:
         loaded = as_begun(loaded, folder, partial(load_protocol, protocol, settings=settings, allow=allow))
     notes: list[str] = []
-    if restart or not (folder / FACTS).exists():
+    is_new = restart or not (folder / FACTS).exists()
+    if device is not None and not is_new:
+        check_device_name(device)
+    if is_new:
         notes = check_runs(loaded, folder, allow, device)
     elif protocol_of(folder, unless=loaded.digest):
         notes = check_claims(loaded, folder, allow, device)  # they may differ from those of the existing study
@@ -158,6 +161,13 @@ def unsealed(failed: Sequence[ElasticError]) -> RunFailed:
     kind = RunDamaged if any(isinstance(error, Damaged) for error in failed) else RunFailed
     hint = "the same command again: what is done is kept, and the cube is sealed when all runs have ended"
     return kind("every run", "end", shown([str(error) for error in failed]), hint)
+
+
+def check_device_name(device: str) -> None:
+    """Raise a ModelError unless a text names a device, which other machines than this one may have."""
+    from elastic.runs.setup import named_device
+
+    named_device(device)
 
 
 def check_runs(protocol: Protocol, folder: Path, allow: Sequence[str], device: str | None) -> list[str]:

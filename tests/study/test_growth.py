@@ -11,7 +11,7 @@ import xarray as xr
 from support import studies
 
 import elastic
-from elastic.errors import StudyError
+from elastic.errors import ModelError, StudyError
 from elastic.progress import Lines
 from elastic.study.creation import make_study
 from elastic.study.repair import repair
@@ -186,3 +186,10 @@ def test_a_repair_writes_the_protocol_that_was_not_written_yet(tmp_path, monkeyp
     repaired = repair(study.folder)
     assert "protocol.yaml: written anew, as study.json holds it" in repaired.lines()
     assert not repaired.left.findings
+
+
+def test_a_finished_study_is_told_of_a_device_that_is_none(finished_study):
+    folder = finished_study.folder.parent.parent
+    with pytest.raises(ModelError, match="`training.device` should be a device of this machine; found 'q'"):
+        studies.run(folder, device="q")
+    assert studies.run(folder, device="cuda:1").digest == finished_study.digest  # no run needs it

@@ -190,6 +190,6 @@ def test_a_repair_writes_the_protocol_that_was_not_written_yet(tmp_path, monkeyp
 
 def test_a_finished_study_is_told_of_a_device_that_is_none(finished_study):
     folder = finished_study.folder.parent.parent
-    with pytest.raises(ModelError, match="`training.device` should be a device of this machine; found 'q'"):
+    with pytest.raises(ModelError, match=r"`training.device` should be a device of this machine; found 'q'"):
         studies.run(folder, device="q")
     assert studies.run(folder, device="cuda:1").digest == finished_study.digest  # no run needs it

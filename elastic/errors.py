@@ -134,6 +134,10 @@ class ModelError(ElasticError):
     """A model cannot be built, or its layers cannot be read or probed as requested."""
 
 
+class AllFrozen(ModelError):
+    """Every parameter of a model is frozen, so that no step moves its features."""
+
+
 class DegenerateInput(ElasticError):
     """A quantity is not defined on the given arrays (one class only, no samples, non-finite values)."""
 

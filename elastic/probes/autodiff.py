@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp
 
-from elastic.errors import ModelError
+from elastic.errors import AllFrozen, ModelError
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
@@ -152,12 +152,12 @@ def trained_parameters(model: nn.Module) -> Parameters:
 
     Raises
     ------
-    ModelError
+    AllFrozen
         If every parameter is frozen.
     """
     parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
-        raise ModelError(
+        raise AllFrozen(
             "`model`", "have parameters that a step moves", "none with requires_grad", "model.requires_grad_()"
         )
     return parameters

@@ -172,6 +172,11 @@ class MetricProbe(Probe):
 
     A subclass defines which readings it takes (`reading_names`) and takes them (`readings`); the metrics that need only
     these, and their dims and attributes, follow from the registry.
+
+    Attributes
+    ----------
+    unread
+        Names of readings that `readings` could not take at the last epoch, and left out: their metrics are NaN.
     """
 
     group: str
@@ -179,6 +184,7 @@ class MetricProbe(Probe):
     def __init__(self, layers: Sequence[str]) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        self.unread: set[str] = set()
 
     @abstractmethod
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
@@ -198,8 +204,18 @@ class MetricProbe(Probe):
 
     def read(self, epoch: float) -> Mapping[str, FloatArray]:
         """Return the metrics at an epoch."""
+        self.unread = set()
         by_layer, of_network = self.readings(epoch)
-        return tabulate(self.group, self.layers, by_layer, of_network)
+        return {**self._unread_metrics(), **tabulate(self.group, self.layers, by_layer, of_network)}
+
+    def _unread_metrics(self) -> dict[str, FloatArray]:
+        """Return NaN for each metric that needs a reading in ``unread``."""
+        if not self.unread:
+            return {}
+        by_layer, of_network = self.reading_names()
+        others = {layer: set(names) - self.unread for layer, names in by_layer.items()}
+        known = {v.name for v in metric_variables(self.group, others, set(of_network) - self.unread)}
+        return {name: nothing for name, nothing in blank(self.declare()).items() if name not in known}
 
 
 def metric_variables(

@@ -21,11 +21,11 @@ import numpy as np
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
 from elastic.cube.renamed_variables import names_now
-from elastic.errors import ModelError, StudyError
+from elastic.errors import AllFrozen, ModelError, StudyError
 from elastic.metrics.tabulation import FloatArray
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
-from elastic.probes.contract import Probe, Subject, group_of
+from elastic.probes.contract import Probe, Subject, blank, group_of
 from elastic.runs.modes import plain_modes
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
@@ -208,7 +208,8 @@ class RunRecorder:
         record: dict[str, Any] = {}
         for name, probe in self.probes.items():
             with self.timed(f"{name} probes"):
-                found = {f"{group_of(name)}/{variable}": value for variable, value in probe.read(epoch).items()}
+                read = self._read(epoch, group_of(name), probe)
+                found = {f"{group_of(name)}/{variable}": value for variable, value in read.items()}
                 record |= found | self._no_longer_measured(epoch, group_of(name), probe, found)
             self.notes += probe.notes
             probe.notes = []
@@ -216,6 +217,18 @@ class RunRecorder:
         asked = {variable.key for variable in self.layout.variables}
         earlier = {key: record[now] for key, now in self._renamed.items() if now in record}
         return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
+
+    def _read(self, epoch: float, group: str, probe: Probe) -> Mapping[str, FloatArray]:
+        """Read a probe; NaN if the training has frozen every parameter since an earlier record."""
+        try:
+            return probe.read(epoch)
+        except AllFrozen as error:
+            if not self.layout.is_open or self._before(epoch) is None:
+                raise
+            if group not in self._lost:
+                self.notes.append(f"epoch {epoch:g}: {group} is not measured: {error}")
+            self._lost.add(group)
+            return blank(probe.declare())
 
     def _no_longer_measured(
         self, epoch: float, group: str, probe: Probe, found: Mapping[str, Any]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 import torch
-from support.recordings import PROBES, network, recorder
+from support.recordings import PROBES, network, recorder, samples
 from torch import nn
 
 import elastic
-from elastic.errors import StudyError
+from elastic.errors import AllFrozen, StudyError
+from elastic.probes.groups.unseen import UnseenProbe
+from elastic.probes.verification import EngineMismatch
 
 
 class Product(nn.Module):
@@ -58,3 +61,55 @@ def test_a_variable_that_a_probe_declares_and_does_not_return_is_an_error(tmp_pa
         monkeypatch.setattr(probe, "read", lambda epoch: {k: v for k, v in read(epoch).items() if k != "nc1"})
         with pytest.raises(StudyError, match="`collapse/nc1` should be in the record of the epoch"):
             recording.record(1)
+
+
+def unseen():
+    inputs, labels = samples(seed=3)
+    return inputs, labels + 3
+
+
+#: Of classes that are never trained on, from few samples.
+FEW = {"shots": [1], "episodes": 2}
+
+
+def test_a_frozen_model_has_no_elasticity_and_is_recorded_all_the_same(tmp_path, caplog):
+    model, probes = network(), {**PROBES, "at": [0, 1, 2, 3, 4], "unseen": FEW}
+    options = {"model": model, "probes": probes, "unseen": unseen(), "epochs": 4}
+    with recorder(tmp_path, **options) as recording:
+        recording.record(0)
+        model.requires_grad_(False)
+        with caplog.at_level(logging.WARNING):
+            recording.record(1)
+            recording.record(2)
+        model.requires_grad_(True)
+        recording.record(3)
+    assert ["elasticity is not measured" in one.message for one in caplog.records].count(True) == 1
+    with recorder(tmp_path, **options) as resumed:
+        resumed.record(4)
+    cube = elastic.open_study(tmp_path).cube
+    response = cube["elasticity"]["response"].transpose("epoch", ...).values.reshape(5, -1)
+    assert np.isnan(response).all(axis=1).tolist() == [False, True, True, False, False]
+    assert cube["elasticity"]["probe_engine"].isel(seed=0, epoch=[0, 3, 4]).to_series().nunique() == 1
+    for group, name in (("collapse", "nc1"), ("collapse", "nc3_duality"), ("unseen", "unseen_nc1")):
+        found = cube[group][name]
+        assert found.isel(epoch=2).drop_vars("epoch").identical(found.isel(epoch=0).drop_vars("epoch"))
+    assert cube["unseen"]["response_unseen"].isel(epoch=1).isnull().all()
+
+
+def test_a_model_that_is_frozen_from_the_start_is_refused(tmp_path):
+    with pytest.raises(AllFrozen):
+        recorder(tmp_path, network().requires_grad_(False), probes=PROBES)
+
+
+def test_responses_of_unseen_classes_that_no_engine_finds_are_nan(tmp_path, monkeypatch):
+    class Wrong:
+        def read(self, epoch, *, first):
+            raise EngineMismatch("`probes`", "agree with real steps", "none that does", "no responses")
+
+    with recorder(tmp_path, probes={**PROBES, "elasticity": None, "unseen": FEW}, unseen=unseen()) as recording:
+        recording.record(0)
+        monkeypatch.setattr(UnseenProbe, "_elasticity", lambda self: Wrong())
+        recording.record(1)
+    found = elastic.open_study(tmp_path).cube["unseen"].isel(epoch=1)
+    assert found["response_unseen"].isnull().all()
+    assert found["unseen_nc1"].notnull().any()

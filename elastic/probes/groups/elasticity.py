@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -109,6 +110,7 @@ class ElasticityGroup(Probe):
         """Keep the engine of the earlier epochs; autodiff if it replaced the structured one in any of them."""
         self._has_read = bool(records)
         codes = [float(record[ENGINE_VARIABLE]) for record in records if ENGINE_VARIABLE in record]
+        codes = [code for code in codes if not math.isnan(code)]  # of epochs at which every parameter was frozen
         if any(code != ENGINE_CODES["structured"] for code in codes):
             self.reader.give_up_structured("as before the run was resumed")
         elif codes:

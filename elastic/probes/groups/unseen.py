@@ -13,7 +13,7 @@ from torch import Tensor
 from elastic.data.contract import Samples
 from elastic.data.preparation import draws
 from elastic.data.transforms import choose_per_class
-from elastic.errors import ModelError
+from elastic.errors import AllFrozen, ModelError
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.unseen import GROUP, UnseenUpdate
 from elastic.models.contract import INPUT
@@ -141,12 +141,13 @@ class UnseenProbe(MetricProbe):
         return found, {}
 
     def _moved(self, epoch: float) -> dict[str, UnseenUpdate]:
-        """Return the update of each layer that steps can move; empty if no engine agrees with real steps."""
+        """Return the update of each layer that steps can move; empty if no engine is right, or all is frozen."""
         if self.together is None:
             return {}
         try:
             readings = self._elasticity().read(epoch, first=False)
-        except EngineMismatch as error:
+        except (EngineMismatch, AllFrozen) as error:
+            self.unread.add(UPDATE)
             self.notes.append(f"epoch {epoch:g}: responses of unseen classes are not measured: {error}")
             return {}
         return {layer: UnseenUpdate(of[READING], len(self.subject.classes)) for layer, of in readings.items()}

@@ -25,11 +25,11 @@ from elastic.models.dry_run import first_line, trial
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position, check_position
 
-#: Inputs [n, …] with their labels [n], a mapping with "labels", or an iterable of such samples or batches.
+#: Inputs [n, …] with their labels [n], a mapping with "labels", a list of such samples, a Dataset or a DataLoader.
 Labelled = (
     tuple[ArrayLike | Mapping[str, Any], ArrayLike]
     | Mapping[str, Any]
-    | Sequence[Mapping[str, Any]]
+    | Sequence[Mapping[str, Any] | tuple[ArrayLike | Mapping[str, Any], Any]]
     | Dataset[Any]
     | DataLoader[Any]
 )

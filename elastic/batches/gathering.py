@@ -60,7 +60,8 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
         Of the argument, for errors.
     samples
         A pair (inputs, labels); a mapping of a model's keyword arguments with "labels" among them, also one of Hugging
-        Face; a list of such mappings, one per sample; or a Dataset or DataLoader of pairs or such mappings.
+        Face; a list of such mappings, or of pairs (array, label), one per sample; or a Dataset or DataLoader of pairs
+        or such mappings.
     whole
         Whether a user's function takes the batch: then the inputs may be any nesting of tensors.
 
@@ -81,14 +82,14 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
     with _named(name):
         if is_samples(samples):
             samples = collated(samples)
-        elif isinstance(samples, DataLoader | Dataset) or _is_dataset(samples):
+        elif isinstance(samples, DataLoader | Dataset) or _is_dataset(samples) or _is_pairs(samples):
             samples = _read(name, samples)
         if isinstance(samples, Mapping):
             tensors = {key: _rectangular(key, value) for key, value in samples.items()}
             return Gathered(inputs_of(tensors), raw_labels(tensors), tensors)
     if not isinstance(samples, tuple | list) or len(samples) != 2:
         found = f"a {type(samples).__name__}" + (f" of {len(samples)}" if isinstance(samples, tuple | list) else "")
-        hint = f"{name}=(inputs, labels), or a mapping with 'labels'"
+        hint = f"{name}=(inputs, labels), a mapping with 'labels', or a Dataset or DataLoader"
         raise DegenerateInput(f"`{name}`", "be a pair", found, hint)
     inputs, labels = samples
     if not _is_array(inputs, labels):
@@ -134,6 +135,24 @@ def _is_dataset(samples: Any) -> bool:
     """Whether an object has the interface of a data set, as those of Hugging Face have."""
     known = isinstance(samples, Mapping | list | tuple | str | Tensor | np.ndarray)
     return not known and hasattr(samples, "__getitem__") and hasattr(samples, "__len__")
+
+
+def _is_pairs(samples: Any) -> bool:
+    """Whether an object is a list of samples, each an array (or a mapping) and one label.
+
+    >>> x = torch.zeros(2)
+    >>> _is_pairs([(x, 0), (x, 1)]), _is_pairs([[x, x], [0, 1]]), _is_pairs([[0.5, 0], [0.2, 1], [0.1, 0]])
+    (True, False, False)
+    """
+    return isinstance(samples, list | tuple) and len(samples) > 0 and all(map(_is_sample, samples))
+
+
+def _is_sample(item: Any) -> bool:
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return False
+    inputs, label = item
+    is_input = isinstance(inputs, Mapping) or (isinstance(inputs, Tensor | np.ndarray) and inputs.ndim > 0)
+    return is_input and not isinstance(label, Mapping | list | tuple) and np.ndim(label) == 0
 
 
 def _rectangular(key: str, value: Any) -> Any:

@@ -70,8 +70,8 @@ class Recorder(RunRecorder):
     train, test
         Samples of each split: inputs [n, …] and labels (class indices [n], or the targets of the loss); a mapping of
         the model's keyword arguments including "labels", as returned by tokenizers and data collators of Hugging Face;
-        a list of such mappings, one per sample; or a Dataset or DataLoader that yields the same samples on every pass.
-        They are copied to the model's device.
+        a list of such mappings, or of pairs (input, label), one per sample; or a Dataset or DataLoader that yields the
+        same samples on every pass. They are copied to the model's device.
     unseen
         Samples of classes that the model is never trained on and has no output for, in the same forms, with labels of
         their own: whole numbers that are no labels of trained classes. The probe ``unseen`` then measures them, unless

@@ -11,6 +11,7 @@ from support.recordings import network, record, recorder, samples
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import elastic
+from elastic.batches.gathering import gathered
 from elastic.errors import DegenerateInput
 
 pytestmark = pytest.mark.usefixtures("unsealed")
@@ -43,6 +44,7 @@ FORMS = {
     "own": Images,
     "loader": lambda: DataLoader(TensorDataset(*tensors()), batch_size=7),
     "list": lambda: DataLoader(list(zip(*tensors(), strict=True)), batch_size=5),
+    "samples": lambda: list(zip(*tensors(), strict=True)),
     "workers": lambda: DataLoader(Images(), batch_size=7, num_workers=1, timeout=processes.LIMIT),
 }
 
@@ -88,3 +90,19 @@ def test_elasticity_takes_datasets_too():
     xr.testing.assert_identical(
         found, elastic.measure_elasticity(network(), (x[:4], y[:4]), (x[4:], y[4:]), layers=["1"])
     )
+
+
+def test_a_pair_of_arrays_is_no_list_of_samples(tmp_path):
+    """Two samples in a list are samples; what two arrays of two rows hold stays inputs and labels."""
+    x, y = tensors()
+    two = [(x[0], y[0]), (x[1], y[1])]
+    for form in (two, tuple(two), (x[:2], y[:2]), [[x[0], x[1]], [0, 1]], [x[:2].tolist(), [0, 1]]):
+        found = gathered("train", form)
+        assert torch.equal(torch.as_tensor(np.stack(list(map(np.asarray, found.inputs)))), x[:2])
+        assert list(map(int, found.labels)) == [0, 1]
+
+
+@pytest.mark.parametrize("given", [[(0.5, 0), (0.2, 1), (0.1, 0)], [(np.ones((2, 5)), [0, 1])] * 3, [[1.0, 2.0]] * 3])
+def test_a_list_that_may_mean_something_else_is_refused(given):
+    with pytest.raises(DegenerateInput, match=r"`train` should be a pair; .* a Dataset or DataLoader"):
+        gathered("train", given)

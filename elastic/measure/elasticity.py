@@ -62,8 +62,8 @@ def measure_elasticity(
         and collators of Hugging Face return it; a list of such mappings, or of pairs (input, label), one per
         sample; or a Dataset or DataLoader that yields the same in two passes. Labels are positions of the K outputs, or
         targets of the loss: probabilities [n, K], several labels [n, K] of zeros and ones, or for a model of one output
-        ([n, 1] or [n]) two labels or numbers [n]. Integer and boolean inputs keep their type. A sample that is in both (equal in every byte) is not
-        paired with itself.
+        ([n, 1] or [n]) two labels or numbers [n]. Integer and boolean inputs keep their type. A sample that is in both
+        (equal in every byte) is not paired with itself.
     loss
         Name of a registered loss; a loss of torch (``nn.CrossEntropyLoss(label_smoothing=0.1)``, its function, or a
         ``functools.partial`` of that); any callable ``(outputs, labels) -> loss`` that is the mean or the sum of its

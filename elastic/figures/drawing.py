@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from elastic.cube.atomic import write_atomically
 from elastic.errors import ElasticError, NotMeasured, OptionError, StudyError
 from elastic.figures.order import in_order
 from elastic.figures.style import styled
@@ -81,11 +83,12 @@ def draw(
                 raise error.at(f"figure {entry.name}") from None
             left_out.append(f"  {entry.name} {why_left_out(error)}")
             continue
-        into.mkdir(parents=True, exist_ok=True)
         for ending in dict.fromkeys(formats):
             path = into / f"{entry.name}.{ending}"
+            written = io.BytesIO()  # a full disk leaves no part of a file
             with styled():  # figures of other packages may not be a PaperFigure
-                figure.savefig(path, dpi=DOTS)
+                figure.savefig(written, format=ending, dpi=DOTS)
+            write_atomically(path, written.getvalue())
             yield path
         drawn += 1
     if left_out and drawn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -63,3 +65,14 @@ def test_an_unknown_figure_is_told_before_anything_is_drawn(study):
     with pytest.raises(UnknownName, match="depth_profile"):
         list(draw(study, ["onset_map", "depth_profil"]))
     assert not (study.folder / "figures").exists()
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_no_part_of_a_figure(finished_study, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    (tmp_path / "figures").mkdir()
+    with pytest.raises(StudyError, match=r"depth_profile\.png: .* No space left on device"):
+        list(draw(finished_study, ["depth_profile"], formats=["png"], folder=tmp_path / "figures"))
+    assert not list((tmp_path / "figures").iterdir())

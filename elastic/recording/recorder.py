@@ -196,6 +196,7 @@ class Recorder(RunRecorder):
             self._owned.close()
             raise
         self._run, self._epochs, self._is_under_way = run, epochs, False
+        self._process = os.getpid()
         self._told: list[str] = []
         self._digest = data_digest(subject)
 
@@ -230,6 +231,10 @@ class Recorder(RunRecorder):
         if self.closed:
             hint = "a new Recorder on the same coordinates"
             raise StudyError("the Recorder", "be open", "one that was closed", hint)
+        if self._process != os.getpid():
+            found = f"process {os.getpid()}, a fork of it"
+            hint = "a Recorder made in the new process, with other coordinates"
+            raise StudyError("the Recorder", f"be used in process {self._process}, which made it", found, hint)
         if clash := sorted(scalars.keys() & self.coordinates.keys()):
             expected = "have another name than the run's coordinates"
             raise StudyError(
@@ -253,8 +258,11 @@ class Recorder(RunRecorder):
             raise ModelError("`model`", expected, first_line(error), hint) from error
 
     def close(self) -> None:
-        """End the run and seal the cube of the folder; a Recorder without records leaves no run."""
-        if self.closed:
+        """End the run and seal the cube of the folder; a Recorder without records leaves no run.
+
+        Has no effect in a fork of the process that made the Recorder: the run goes on there.
+        """
+        if self.closed or self._process != os.getpid():
             return
         try:
             recorded = self.journal.epochs()
@@ -275,7 +283,7 @@ class Recorder(RunRecorder):
         """Close the Recorder; after an exception the run stays unfinished and keeps its records."""
         if kind is None:
             self.close()
-        elif not self.closed:
+        elif not self.closed and self._process == os.getpid():
             self._release()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -10,7 +11,7 @@ import xarray as xr
 from support.recordings import record, recorder, samples
 
 import elastic
-from elastic.errors import ElasticError, SealedAgain
+from elastic.errors import ElasticError, SealedAgain, StudyError
 from elastic.study import snapshots
 
 
@@ -147,3 +148,27 @@ def test_a_restart_that_dies_leaves_no_record_of_the_old_training(tmp_path, monk
     assert training["epoch"].values.tolist() == [0, 1]
     assert not list(tmp_path.rglob(".discarded"))
     assert isinstance(elastic.open_study(tmp_path).cube, xr.DataTree)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_recorder_that_a_forked_process_inherits_belongs_to_the_first(tmp_path):
+    recording = recorder(tmp_path)
+    for epoch in range(2):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with recording:  # nothing is recorded, released or sealed at the end of the block, or of an exception
+                    pass
+                with recording:
+                    recording.record(epoch)
+            except StudyError as error:
+                code = 0 if "a fork of it" in str(error) else 2
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        recording.record(epoch)
+    recording.close()
+    assert_fresh(tmp_path)
+    assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [0, 1]

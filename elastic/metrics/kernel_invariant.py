@@ -9,8 +9,8 @@ decay; equal classes; and the tangent kernel of the features constant, the same 
 ones, with one value for a sample with itself (κ_d), within (κ_c) and between classes (κ_n). How far the kernel is from
 three values is `kernel_block_residual`. Elsewhere E moves, and by how much says how far the theory applies.
 
-The authors' scripts report the norm of E and the alignment of its terms, with the features and the m of a batch; here they
-are those of all train samples.
+The authors' scripts report the norm of E and the alignment of its terms, with the features and the m of a batch; here
+they are those of all train samples.
 """
 
 from __future__ import annotations

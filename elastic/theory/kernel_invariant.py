@@ -53,7 +53,8 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     -----
     The invariant is from seleznova2023neural; the derivation above is elastic's own check of it. The authors' scripts
     keep the mean in the class means, and add αK²m h̄h̄ᵀ/μ_class with α = mκ_n/μ_all. That is the same E, since
-    1 − αK = μ_class/μ_all. The probe ``tangent_kernel`` records trace and norm of E (`elastic.metrics.kernel_invariant`).
+    1 − αK = μ_class/μ_all. The probe ``tangent_kernel`` records its trace and norm
+    (`elastic.metrics.kernel_invariant`).
 
     Examples
     --------

@@ -212,7 +212,7 @@ def _of_one_kind(name: str, array: Array) -> Array:
         raise DegenerateInput(f"`{name}`", "be all numbers or all strings", found, "strings")
     if len(set(array.tolist())) > len(np.unique(plain)):  # a NUL at the end, integers beyond 2^53 among floats
         found = f"labels that are equal as {plain.dtype.name}"
-        raise DegenerateInput(f"`{name}`", "be told apart by NumPy", found, "integers from 0 on")
+        raise DegenerateInput(f"`{name}`", "be distinct in a NumPy array", found, "integers from 0 on")
     return plain
 
 

@@ -20,7 +20,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, cast
 
 import pydantic
 
@@ -262,7 +262,8 @@ def _entry_points(kind: str) -> importlib.metadata.EntryPoints:
 @cache
 def _all_entry_points() -> importlib.metadata.EntryPoints:
     """Return the entry points of all installed distributions; reading them takes a tenth of a second, so once."""
-    return importlib.metadata.entry_points()
+    # Declared as a mapping before Python 3.12; it selects in the same way.
+    return cast(importlib.metadata.EntryPoints, importlib.metadata.entry_points())
 
 
 @cache

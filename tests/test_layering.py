@@ -177,8 +177,8 @@ def test_imports_point_down_or_stay_in_their_package(package):
 
 
 def test_no_module_imports_itself_through_others():
-    needed: dict[str, set[str]] = {module: set() for module in MODULES}
-    for found in IMPORTS:
+    needed: dict[str, set[str]] = {module: set() for module in modules()}
+    for found in imports():
         target = own_module(found.target)
         if target not in (None, found.module) and (found.module, target) not in FACADES:
             needed[found.module].add(target)

@@ -213,7 +213,10 @@ NO_LABELS = {
     "ragged": (lambda: [[[1], [1, 2]]] * 12, "be an array of numbers"),
     "meta in a list": (lambda: [torch.tensor(0, device="meta")] * 12, "found a tensor on the meta device"),
     "mappings": (lambda: [{}] * 12, "be all numbers or all strings"),
-    "a NUL at the end": (lambda: ["a", "a\0", "b"] * 4, "be told apart by NumPy; found labels that are equal as str"),
+    "a NUL at the end": (
+        lambda: ["a", "a\0", "b"] * 4,
+        "be distinct in a NumPy array; found labels that are equal as str",
+    ),
     "beyond 53 bits among floats": (lambda: [2**53, 2**53 + 1, 0.5] * 4, "found labels that are equal as float64"),
     "beyond 64 bits": (lambda: [10**30, 10**30 + 1, 0] * 4, "found numbers beyond 64 bits"),
     "sparse": (lambda: torch.tensor(Y).to_sparse(), "found a sparse tensor"),

@@ -87,8 +87,9 @@ def cube_files(folder: Path) -> list[str]:
     """Return the paths of all files in the folder of the cube, links among them; `os.walk` follows none."""
     found = []
     for place, folders, files in os.walk(folder / CUBE):
-        below = Path(place).relative_to(folder).as_posix()
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]  # noqa: PTH
+        here = Path(place)
+        below = here.relative_to(folder).as_posix()
+        links = [name for name in folders if (here / name).is_symlink()]
         found += [f"{below}/{name}" for name in files + links]
     return sorted(found)
 

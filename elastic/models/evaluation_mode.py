@@ -67,6 +67,8 @@ def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[Module
                 yield state
         return
     with generators_preserved(module):
+        if any(part.training for part in module.modules()):
+            module.eval()
         try:
             yield known.state
         finally:

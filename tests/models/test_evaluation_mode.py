@@ -48,6 +48,15 @@ def test_an_inner_block_saves_nothing_unless_values_of_parameters_are_asked_for_
         assert saved == [False, False, True, False]
 
 
+def test_an_inner_block_begins_in_evaluation_mode_whatever_the_outer_one_did():
+    net = network()
+    with evaluated(net):
+        net.train()
+        with evaluated(net):
+            assert not net[2].training
+    assert net[2].training
+
+
 def test_values_of_parameters_are_back_when_the_block_ends_that_restores_them():
     net = network()
     weight = net[0].weight.detach().clone()

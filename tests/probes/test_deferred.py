@@ -8,7 +8,8 @@ from support.engine_cases import CLASSES, J, M, probe, worst
 from torch import nn
 
 from elastic.models.contract import Stages
-from elastic.probes.structured import deferred
+from elastic.probes.engine_selection import choose_engine
+from elastic.probes.structured.duals import plain, tangent_of
 
 
 class Twice(nn.Module):
@@ -58,10 +59,18 @@ CHAINS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("alone", [0, 2**40], ids=["one step at a time", "all steps at once"])
+WAYS = {
+    "one step at a time": ("ALONE", 0),
+    "shared weights for all steps": ("ALONE", 2**40),
+    "on a GPU": ("Deferred.__call__", lambda self, gain=None: self._at_once(plain(self.x), tangent_of(self.x), gain)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("chain", CHAINS)
-def test_movements_past_a_convolution_are_the_autodiff_engine_s(chain, alone, monkeypatch):
-    monkeypatch.setattr(deferred, "ALONE", alone)
+def test_movements_past_a_convolution_are_the_autodiff_engine_s(chain, way, monkeypatch):
+    name, value = WAYS[way]
+    monkeypatch.setattr(f"elastic.probes.structured.deferred.{name}", value)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         body = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), *CHAINS[chain](), nn.Flatten())
@@ -71,3 +80,16 @@ def test_movements_past_a_convolution_are_the_autodiff_engine_s(chain, alone, mo
     stepped = x[:J], torch.arange(J) % CLASSES
     expected = probe("autodiff", model, stepped, x[J:])
     assert worst(probe("structured", model, stepped, x[J:]), expected) < 1e-12
+
+
+def test_a_long_chain_of_convolutions_is_followed_without_recursion():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        chain = [part for _ in range(300) for part in (nn.Conv2d(1, 1, 1), nn.Identity(), nn.ReLU())]
+        for part in chain[::3]:
+            nn.init.constant_(part.weight, 1.01)
+            nn.init.constant_(part.bias, 1e-3)
+        body = nn.Sequential(*chain, nn.Flatten())
+        model = Stages({"penultimate": body, "logits": nn.Linear(4, CLASSES)}).double().eval()
+        x = torch.rand(2, 1, 2, 2, dtype=torch.float64)
+    assert choose_engine(model, x[:1], engine="auto").name == "structured"

@@ -135,7 +135,10 @@ class Plan:
             columns = min(columns, largest, -(-observed // max(1, round(observed / some))))
         most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
         own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
-        return cls(rows, columns, own, cost.most_observed(1, bytes_))
+        batch = cost.most_observed(1, bytes_)
+        if cost.cached is not None:
+            batch = min(batch, max(FEW, cost.cached // cost.widest))
+        return cls(rows, columns, own, batch)
 
     def blocks_of(self, count: int, size: int) -> Iterator[slice]:
         """Split samples into blocks of a size.

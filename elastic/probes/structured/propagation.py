@@ -118,23 +118,13 @@ class Propagation(TorchFunctionMode):
             raise Unsupported("torch.autocast", "casts that torch functions do not show")
         if torch.is_inference_mode_enabled():
             raise Unsupported("torch.inference_mode", "tensors that cannot be differentiated")
-<<<<<<< HEAD
         if isinstance(self.steps, PairedSteps):
             self._check_paired(func, tensors)
-        if (written := write_of(func, args, kwargs)) is not None and func not in STOPS | FLAGS:
-            return self._write(written)
-        if any(self.steps.factored(tensor) for tensor in tensors):
-            self._check_factors(func, args, kwargs)
-        args, kwargs = tree_map(self._current, (args, kwargs))
-=======
         if (written := write_of(func, args, kwargs)) is not None and func not in OF_GRADIENTS:
             return self._write(written)
         if any(self.steps.factored(tensor) for tensor in tensors):
             self._check_factors(func, args, kwargs)
-        if isinstance(self.steps, PairedSteps):
-            self._check_paired(func, tensors)
         args, kwargs = each_leaf(self._current, args, kwargs)
->>>>>>> speed16
         if func in FLAGS:
             return args[0]
         if func in STOPS:

@@ -40,12 +40,20 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
     (J, M), K, features, widest = counted.shape, classes, sum(widths.values()), max(widths.values())
     # Class means; norms and products; numbers of samples and classes; members, counts and squares of residuals.
     fixed = 8 * K * features + len(widths) * (16 * J * M + 40 * J * K + 8 * M) + 9 * J * M + 16 * M * K + 8 * J * K
-    fixed += sum(kept + 8 * M for d in widths.values() if (kept := 4 * M * d) <= KEPT)
     # What the last block left of a class: the sum of its movements, and the offset of means that leave a sample out.
     stepped = (8 if bool(counted.all()) else 16) * features
     # Of one layer: sums of the classes of a block in both precisions, and their products. For each pair: the product
     # with another vector or, for each observed sample, its features, their mean and their residual; members.
     return cost.read(fixed, stepped, (24 * min(K, CLASSES) * widest, 20 * widest + 16 * min(K, CLASSES) + 64))
+
+
+def kept_residuals(widths: dict[str, int], observed: int) -> int:
+    """Return the bytes of the residuals that readers keep, given the widths of layers and the number of samples.
+
+    >>> kept_residuals({"hidden": 10, "wide": 2**20}, 5)                     # 5 directions of 10 in float32, 5 lengths
+    240
+    """
+    return sum(size + 8 * observed for width in widths.values() if (size := 4 * observed * width) <= KEPT)
 
 
 class LayerReader:
@@ -59,12 +67,16 @@ class LayerReader:
         Labels [J] and [M].
     grouping
         Of the observed samples.
+    keeps
+        Whether to keep residuals from a block with all observed samples (`kept_residuals`).
     """
 
-    def __init__(self, means: Tensor, stepped: Tensor, observed: Tensor, grouping: Grouping) -> None:
+    def __init__(
+        self, means: Tensor, stepped: Tensor, observed: Tensor, grouping: Grouping, *, keeps: bool = False
+    ) -> None:
         J, M, K = len(stepped), len(observed), len(means)
         self.means, self.centre = means, means.nanmean(dim=0)
-        self.labels, self.grouping = (stepped, observed), grouping
+        self.labels, self.grouping, self.keeps = (stepped, observed), grouping, keeps
         self.squares = self._zeros(M)
         self.norms, self.products, self.own_norms = self._zeros(J, M), self._zeros(J, M), self._zeros(J)
         self.within, self.variances = self._zeros(J, K), self._zeros(J, K)
@@ -96,7 +108,7 @@ class LayerReader:
             residual = self._residual(block, layer)
             size = magnitude(residual)
             direction = (residual / size).to(moved.dtype)
-            if len(direction) == len(self.squares) and direction.nbytes <= KEPT:
+            if self.keeps and len(direction) == len(self.squares) and direction.nbytes <= KEPT:
                 self.kept = direction, size
         else:
             direction, size = self.kept

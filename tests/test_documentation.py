@@ -133,12 +133,14 @@ def test_the_library_examples_run_in_ten_lines(code, capsys):
     assert "logits" in capsys.readouterr().out
 
 
-def test_the_recorder_example_records_a_study_in_twelve_lines(tmp_path, monkeypatch):
+def test_the_recorder_examples_record_studies_the_first_in_twelve_lines(tmp_path, monkeypatch):
     code = blocks("README")[0]
     assert code == blocks("recording")[0]
     assert len([line for line in code.splitlines() if line and not line.startswith(("import", "from"))]) <= 12
     monkeypatch.chdir(tmp_path)
-    run_block(code, "README")
+    run_block("\n".join(blocks("recording")[:2]), "recording")
+    aside = elastic.open_study("results/aside").cube["unseen"]
+    assert aside["unseen_class"].values.tolist() == [8, 9]
     study = elastic.open_study("results/mine")
     assert [run.state for run in study.runs()] == ["done"]
     assert is_sealed(study.folder)
@@ -157,7 +159,7 @@ def test_the_publishing_example_writes_an_archive_that_is_intact(finished_study,
 
 
 def test_the_callbacks_record_studies(tmp_path, monkeypatch):
-    lightning_code, transformers_code = blocks("recording")[1:]
+    lightning_code, transformers_code = blocks("recording")[2:]
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("lightning", reason="Lightning is not installed (extra: lightning)")
     pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")

@@ -23,8 +23,8 @@ from elastic.metrics.tabulation import tabulate
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
+from elastic.models.evaluation_mode import evaluated
 from elastic.models.positions import Position, described_position
-from elastic.models.state import evaluated
 from elastic.models.taps import tap, unwrapped
 from elastic.probes.engine_selection import ENGINES, EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed

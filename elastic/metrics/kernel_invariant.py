@@ -8,6 +8,9 @@ It holds under assumptions that a network does not fulfil exactly: full-batch st
 decay; equal classes; and the tangent kernel of the features constant, the same for each feature, 0 between different
 ones, with one value for a sample with itself (κ_d), within (κ_c) and between classes (κ_n). How far the kernel is from
 three values is `kernel_block_residual`. Elsewhere E moves, and by how much says how far the theory applies.
+
+The authors' scripts report the norm of E and the alignment of its terms, with the features and the m of a batch; here
+they are those of all train samples.
 """
 
 from __future__ import annotations
@@ -135,21 +138,22 @@ def kernel_invariant_norm(last_layer: LastLayer) -> Tensor:
 @metric(
     group=GROUP,
     source="seleznova2023neural",
-    formula="|E| / (|W'W| + |H1 H1'|/μ_class + |H2 H2'|/μ_single + |H0 H0'|/μ_all)",
+    formula="<W'W, R> / (|W'W| |R|), R = W'W - E",
     bounds=(0.0, 1.0),
     layerless=True,
 )
-def kernel_invariant_residual(last_layer: LastLayer) -> Tensor:
-    """Norm of the invariant E over those of its terms, ‖E‖ / (‖WᵀW‖ + …): 0 if WᵀW balances the features, [].
+def kernel_invariant_alignment(last_layer: LastLayer) -> Tensor:
+    """Cosine of WᵀW with the features' terms R = WᵀW − E of the invariant, ⟨WᵀW, R⟩/(‖WᵀW‖ ‖R‖); 1 if E is 0, [].
 
-    Convention: as kernel_invariant_trace.
+    Convention: as kernel_invariant_trace. Both matrices are positive semidefinite.
 
-    >>> round(kernel_invariant_residual(example_last_layer()).item(), 6)        # 1 / (2 + 1)
-    0.333333
+    >>> kernel_invariant_alignment(example_last_layer()).item()            # of one feature: (2)(1) / (2·1)
+    1.0
     """
-    sizes = torch.stack([part.norm() for part in last_layer.parts]).sum()
-    share: Tensor = last_layer.invariant.norm() / not_zero(sizes)
-    return share.clamp(max=1.0)
+    weights, overall, of_class, single = last_layer.parts
+    features = overall + of_class + single
+    cosine: Tensor = (weights * features).sum() / not_zero(weights.norm() * features.norm())
+    return cosine.clamp(0.0, 1.0)
 
 
 @metric(

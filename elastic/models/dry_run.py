@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from elastic.models.state import evaluated
+from elastic.models.evaluation_mode import evaluated
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def trial(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, uncompiled, without gradients; restore it and the random generators after.
 
     Values of parameters are restored when the outermost block ends that restores them, here or in
-    `elastic.models.state.evaluated`.
+    `elastic.models.evaluation_mode.evaluated`.
 
     Examples
     --------

@@ -10,8 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -210,7 +208,7 @@ def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleS
     (True, False)
     """
     state = ModuleState(module, parameters=parameters)
-    with _generators_preserved(module):
+    with generators_preserved(module):
         try:
             yield state
         finally:
@@ -219,7 +217,7 @@ def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleS
 
 
 @contextmanager
-def _generators_preserved(module: nn.Module) -> Iterator[None]:
+def generators_preserved(module: nn.Module) -> Iterator[None]:
     """Restore the global random generators, and those of the devices of a module, when the block ends."""
     numbers, python = np.random.get_state(), random.getstate()
     cuda = {p.device.index for p in module.parameters() if p.is_cuda}
@@ -229,74 +227,3 @@ def _generators_preserved(module: nn.Module) -> Iterator[None]:
     finally:
         np.random.set_state(numbers)
         random.setstate(python)
-
-
-@dataclass
-class _Open:
-    """A block of `evaluated` that has not ended: its module, in evaluation mode, and the state in which it began."""
-
-    module: nn.Module
-    state: ModuleState
-    parameters: bool
-    is_open: bool = True
-
-    def serves(self, module: nn.Module, parameters: bool) -> bool:
-        """Whether a block for a module can leave its state to this one."""
-        return self.is_open and self.module is module and (self.parameters or not parameters)
-
-
-#: Blocks that enclose the present one. Of a generator that is dropped in another context the entry stays, closed.
-_OPEN: ContextVar[tuple[_Open, ...]] = ContextVar("open_blocks_of_evaluated", default=())
-
-
-@contextmanager
-def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[ModuleState]:
-    """Keep a module in evaluation mode inside the block; restore it and the random generators afterwards.
-
-    A block inside another one for the same module uses the state that the outer block has saved: saving a large module
-    takes as long as a forward pass of a few samples.
-
-    Parameters
-    ----------
-    module
-        The module.
-    parameters
-        Whether to restore the values of parameters as well, from a copy, when the outermost block ends that does so.
-
-    Yields
-    ------
-    ModuleState
-        The state of the module in evaluation mode without the values of parameters, to restore it within the block.
-
-    Examples
-    --------
-    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    >>> with evaluated(net) as outer, evaluated(net) as inner:
-    ...     net.training, inner is outer
-    (False, True)
-    >>> net.training
-    True
-    """
-    known = next((block for block in reversed(_OPEN.get()) if block.serves(module, parameters)), None)
-    if known is None:
-        with preserved(module, parameters=parameters):
-            module.eval()
-            with _opened(_Open(module, ModuleState(module, parameters=False), parameters)) as state:
-                yield state
-        return
-    with _generators_preserved(module):
-        try:
-            yield known.state
-        finally:
-            with torch.no_grad():
-                known.state.restore()
-
-
-@contextmanager
-def _opened(block: _Open) -> Iterator[ModuleState]:
-    _OPEN.set((*(other for other in _OPEN.get() if other.is_open), block))
-    try:
-        yield block.state
-    finally:
-        block.is_open = False
-        _OPEN.set(tuple(other for other in _OPEN.get() if other.is_open))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from elastic.metrics.rounding import magnitude
 from elastic.metrics.update import UpdateResponse, not_zero
@@ -20,6 +19,8 @@ from elastic.probes.row_products import along_observed, along_stepped, lengths
 
 #: Classes whose movements are summed at a time.
 CLASSES = 8
+#: Bytes of the residuals of all observed samples in a layer up to which they are kept for the next stepped samples.
+KEPT = 2**20
 
 
 def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: int) -> Cost:
@@ -38,12 +39,21 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
     """
     (J, M), K, features, widest = counted.shape, classes, sum(widths.values()), max(widths.values())
     # Class means; norms and products; numbers of samples and classes; members, counts and squares of residuals.
-    fixed = 8 * K * features + len(widths) * (16 * J * M + 40 * J * K + 8 * M) + 9 * J * M + 8 * M * K + 8 * J * K
+    fixed = 8 * K * features + len(widths) * (16 * J * M + 40 * J * K + 8 * M) + 9 * J * M + 16 * M * K + 8 * J * K
     # What the last block left of a class: the sum of its movements, and the offset of means that leave a sample out.
     stepped = (8 if bool(counted.all()) else 16) * features
     # Of one layer: sums of the classes of a block in both precisions, and their products. For each pair: the product
     # with another vector or, for each observed sample, its features, their mean and their residual; members.
     return cost.read(fixed, stepped, (24 * min(K, CLASSES) * widest, 20 * widest + 16 * min(K, CLASSES) + 64))
+
+
+def kept_residuals(widths: dict[str, int], observed: int) -> int:
+    """Return the bytes of the residuals that readers keep, given the widths of layers and the number of samples.
+
+    >>> kept_residuals({"hidden": 10, "wide": 2**20}, 5)                     # 5 directions of 10 in float32, 5 lengths
+    240
+    """
+    return sum(size + 8 * observed for width in widths.values() if (size := 4 * observed * width) <= KEPT)
 
 
 class LayerReader:
@@ -57,12 +67,16 @@ class LayerReader:
         Labels [J] and [M].
     grouping
         Of the observed samples.
+    keeps
+        Whether to keep residuals from a block with all observed samples (`kept_residuals`).
     """
 
-    def __init__(self, means: Tensor, stepped: Tensor, observed: Tensor, grouping: Grouping) -> None:
+    def __init__(
+        self, means: Tensor, stepped: Tensor, observed: Tensor, grouping: Grouping, *, keeps: bool = False
+    ) -> None:
         J, M, K = len(stepped), len(observed), len(means)
         self.means, self.centre = means, means.nanmean(dim=0)
-        self.labels, self.grouping = (stepped, observed), grouping
+        self.labels, self.grouping, self.keeps = (stepped, observed), grouping, keeps
         self.squares = self._zeros(M)
         self.norms, self.products, self.own_norms = self._zeros(J, M), self._zeros(J, M), self._zeros(J)
         self.within, self.variances = self._zeros(J, K), self._zeros(J, K)
@@ -70,6 +84,8 @@ class LayerReader:
         self.shift_norms, self.along = (self._zeros(J, K).fill_(torch.nan) for _ in range(2))
         #: Sums of the class that the last block has split: of movements, and of residuals.
         self.carried: tuple[Tensor, Tensor | None] | None = None
+        #: Directions [M, d] and lengths [M, 1] of the residuals of all observed samples, which each block may have.
+        self.kept: tuple[Tensor, Tensor] | None = None
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64, device=self.means.device)
@@ -84,24 +100,36 @@ class LayerReader:
         size = magnitude(own, dim=1)
         products = along_stepped(moved, (own / size).to(moved.dtype)) * size
         self.products[rows, columns] = products * scale[:, None].square()
-        residual = self.means[self.labels[1][columns]]
-        torch.sub(block.features[layer].double(), residual, out=residual)
-        self.squares[columns] = torch.linalg.vector_norm(residual, dim=1).square()
-        size = magnitude(residual)
-        along = along_observed(moved, (residual / size).to(moved.dtype)) * size
         left_out = None if self.grouping.every_pair else ~self.grouping.counted[rows][:, columns]
         if left_out is not None and not bool(left_out.any()):
             left_out = None
+        residual = None
+        if left_out is not None or self.kept is None:
+            residual = self._residual(block, layer)
+            size = magnitude(residual)
+            direction = (residual / size).to(moved.dtype)
+            if self.keeps and len(direction) == len(self.squares) and direction.nbytes <= KEPT:
+                self.kept = direction, size
+        else:
+            direction, size = self.kept
+        along = along_observed(moved, direction) * size
         runs, done = self.grouping.runs(block.observed), 0
         for first in range(0, len(runs), CLASSES):
             some = runs[first : first + CLASSES]
             part = slice(done, done + sum(count for _, count in some))
             cut = part.stop == moved.shape[1] and self.grouping.is_cut(block.observed.stop)
             self._add(
-                block, some, cut, moved[:, part], residual[part], along[:, part],
+                block, some, cut, moved[:, part], None if residual is None else residual[part], along[:, part],
                 None if left_out is None else left_out[:, part],
             )  # fmt: skip
             done = part.stop
+
+    def _residual(self, block: Movements, layer: str) -> Tensor:
+        """Return the differences [m, d] of features from their class means, in float64, and enter their squares."""
+        residual = self.means[self.labels[1][block.columns]]
+        torch.sub(block.features[layer].double(), residual, out=residual)
+        self.squares[block.columns] = torch.linalg.vector_norm(residual, dim=1).square()
+        return residual
 
     def _add(
         self,
@@ -109,18 +137,14 @@ class LayerReader:
         runs: list[tuple[int, int]],
         cut: bool,
         moved: Tensor,
-        residual: Tensor,
+        residual: Tensor | None,
         along: Tensor,
         left_out: Tensor | None,
     ) -> None:
         """Sum the movements of a few classes; the last of them may continue in the next block."""
-        device, rows = moved.device, block.stepped
-        classes = torch.tensor([label for label, _ in runs], device=device)
-        member = torch.repeat_interleave(
-            torch.arange(len(runs), device=device), torch.tensor([count for _, count in runs], device=device)
-        )
-        member = functional.one_hot(member, len(runs)).to(moved.dtype)
-        if left_out is None:
+        rows = block.stepped
+        classes, member = self.grouping.members_of(runs, moved.dtype)
+        if left_out is None or residual is None:
             shift = torch.matmul(member.mT, moved).double()
             offset = None
             self.within[rows, classes] += along @ member.double()

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from elastic.models.evaluation_mode import evaluated
 from elastic.models.products import measured_products
-from elastic.models.state import ModuleState, evaluated
+from elastic.models.state import ModuleState
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,7 +50,6 @@ class Grouping:
 
     Examples
     --------
-    >>> import torch
     >>> grouping = Grouping(torch.tensor([1, 0, 1, 1]), 3, torch.ones(1, 4, dtype=torch.bool))
     >>> grouping.order.tolist(), grouping.runs(slice(0, 3)), grouping.is_cut(3), grouping.is_cut(4)
     ([1, 0, 2, 3], [(0, 1), (1, 2)], True, False)
@@ -62,6 +62,7 @@ class Grouping:
         self.counted, self.every_pair = counted, bool(counted.all())
         self.members = _members(labels, classes)
         self.counts = counted.double() @ self.members
+        self._columns: dict[tuple[tuple[int, int], ...], tuple[Tensor, Tensor]] = {}
 
     def means(self, features: Tensor) -> Tensor:
         """Return the class means [K, d] in float64 of features [M, d] in the order of the pass; NaN without samples."""
@@ -72,6 +73,29 @@ class Grouping:
     def runs(self, columns: slice) -> list[tuple[int, int]]:
         """Return the classes of a block with their numbers of samples."""
         return [(label, len(list(run))) for label, run in groupby(self._sorted[columns])]
+
+    def members_of(self, runs: list[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the classes [k] of some runs, and which of their samples is of which class, [m, k] of zeros and ones.
+
+        Kept for the next layer and the next stepped samples: making them takes longer than a product with them.
+
+        >>> grouping = Grouping(torch.tensor([4, 6, 6]), 7, torch.ones(1, 3, dtype=torch.bool))
+        >>> classes, member = grouping.members_of([(4, 1), (6, 2)], torch.int)
+        >>> classes.tolist(), member.tolist()
+        ([4, 6], [[1, 0], [0, 1], [0, 1]])
+        """
+        key = tuple(runs)
+        if key not in self._columns:
+            device = self.counted.device
+            counts = torch.tensor([count for _, count in runs], device=device)
+            places = torch.arange(len(runs), device=device).repeat_interleave(counts)
+            classes = torch.tensor([label for label, _ in runs], device=device)
+            self._columns[key] = classes, functional.one_hot(places, len(runs))
+        classes, member = self._columns[key]
+        if member.dtype != dtype:
+            member = member.to(dtype)
+            self._columns[key] = classes, member
+        return classes, member
 
     def is_cut(self, place: int) -> bool:
         """Whether a class has samples on both sides of a position in the order."""

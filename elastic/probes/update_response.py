@@ -11,7 +11,7 @@ from torch import Tensor
 from elastic.losses import Loss
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import TappedModel
-from elastic.probes.aggregation import LayerReader, with_reading
+from elastic.probes.aggregation import LayerReader, kept_residuals, with_reading
 from elastic.probes.engine import Movements, movements, with_coupling
 from elastic.probes.engine_selection import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
@@ -100,7 +100,7 @@ def update_responses(
     def reader(layer: str, features: Tensor) -> LayerReader:
         # If a block has all observed samples, their means are those of its features.
         of_layer = means.pop(layer) if layer in means else grouping.means(features)
-        return LayerReader(of_layer, rows, observed[1], grouping)
+        return LayerReader(of_layer, rows, observed[1], grouping, keeps=plan.keeps)
 
     blocks = movements(stepping, loss, stepped, observed[0], plan, grouping.order)
     reads = None
@@ -128,7 +128,9 @@ def planned(engine: EngineChoice, counted: Tensor, classes: int, memory_budget: 
         cost = with_losses(cost, counted, classes, engine.widths[engine.layer])
     if engine.couples:
         cost = with_coupling(cost, stepped, engine.widths[engine.layer])
-    return Plan.of(cost, stepped, observed, memory_budget)
+    plan = Plan.of(cost, stepped, observed, memory_budget)
+    is_read_again = plan.observed == observed and plan.stepped < stepped
+    return plan.keeping(kept_residuals(engine.widths, observed), cost, memory_budget) if is_read_again else plan
 
 
 def read(

@@ -22,7 +22,7 @@ from elastic.models.contract import TappedModel
 from elastic.models.positions import Position
 from elastic.models.taps import tap, unwrapped
 from elastic.probes.contract import Subject
-from elastic.recording.unseen import UNSEEN, unseen_samples
+from elastic.recording.unseen import UNSEEN, in_words_of_unseen, unseen_samples
 from elastic.registry import shorten
 
 #: Names of the classes, by position or by label.
@@ -71,7 +71,10 @@ def build_subject(
     criterion = as_loss(loss)
     positions = isinstance(criterion, Loss)
     # Copies: later changes of the user's arrays must not affect the records.
-    inner, found = model_and_samples(inner, parts, reading, positions=positions)
+    try:
+        inner, found = model_and_samples(inner, parts, reading, positions=positions)
+    except DegenerateInput as error:
+        raise in_words_of_unseen(error) from None
     tensors = {split: tuple(map(_copied, pair)) for split, pair in found.items()}
     aside = tensors.pop(UNSEEN, None)
     tapped = _tapped(inner, layers, tensors["train"][0][:2], reading.position)

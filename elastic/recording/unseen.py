@@ -58,7 +58,7 @@ def unseen_samples(inputs: Tensor, labels: Tensor, trained: Sequence[int | float
     whole = not labels.is_floating_point() or bool((labels == labels.floor()).all())
     if labels.ndim != 1 or not whole:
         found = f"{str(labels.dtype).removeprefix('torch.')} of shape {list(labels.shape)}"
-        raise DegenerateInput("`unseen[1]`", "be one whole number a sample, its class", found, "unseen=(x, [8, 8, 9])")
+        raise not_whole(found)
     own, codes, counts = labels.long().unique(return_inverse=True, return_counts=True)
     if shared := [label for label in own.tolist() if label in trained]:
         expected = f"be labels of other classes than the {len(trained)} that the model has outputs for"
@@ -68,6 +68,23 @@ def unseen_samples(inputs: Tensor, labels: Tensor, trained: Sequence[int | float
         expected = f"have {LEAST} samples or more of each class, one of them to score on"
         raise DegenerateInput("`unseen`", expected, f"one of class {few[0]}", "more samples, or leaving the class out")
     return Samples(inputs, codes, named(own.tolist()))
+
+
+def not_whole(found: str) -> DegenerateInput:
+    """Return the error of labels of unseen classes that are no whole numbers."""
+    hint = "unseen=(x, [8, 8, 9]), and names in classes={8: …}"
+    return DegenerateInput("`unseen[1]`", "be one whole number a sample, its class", found, hint)
+
+
+def in_words_of_unseen(error: DegenerateInput) -> DegenerateInput:
+    """Return an error of samples; that of labels which are no numbers without the advice to number them from 0.
+
+    >>> error = DegenerateInput("`unseen[1]`", "be numbers", "str96 of shape [12]", "np.unique(…)")
+    >>> in_words_of_unseen(error).expected, in_words_of_unseen(DegenerateInput("`train`", "be finite", "", "")).expected
+    ('be one whole number a sample, its class', 'be finite')
+    """
+    of_type = error.expected in ("be numbers", "be positions of logits, as integers")
+    return not_whole(error.found) if error.field == "`unseen[1]`" and of_type else error
 
 
 def _whole(labels: Sequence[int | float | str]) -> list[int]:

@@ -24,8 +24,7 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     to the loss's scale, which is one of time, dH/dt = −WᵀRΘ and dW/dt = −RHᵀ. With m samples of each of K classes the
     three parts of H lie in eigenspaces of Θ, with values μ_all = μ_class + Nκ_n, μ_class = μ_single + m(κ_c − κ_n),
     μ_single = κ_d − κ_c. So dH_i/dt = −μ_i WᵀR_i, and d(WᵀW)/dt = −Σ_i (WᵀR_iH_iᵀ + H_iR_iᵀW) is the sum of the
-    d(H_iH_iᵀ)/dt / μ_i. A bias changes only R; once it is optimal, R₀ = 0, and H₀ no longer moves: the
-    invariant of the paper is E without its last term.
+    d(H_iH_iᵀ)/dt / μ_i. A bias changes only R; once it is optimal, R₀ = 0, and H₀ no longer moves.
 
     Parameters
     ----------
@@ -52,8 +51,10 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
 
     Notes
     -----
-    The invariant is from seleznova2023neural; the derivation above is elastic's own check of it. The probe
-    ``tangent_kernel`` records its trace and norm of a network during training (`elastic.metrics.kernel_invariant`).
+    The invariant is from seleznova2023neural; the derivation above is elastic's own check of it. The authors' scripts
+    keep the mean in the class means, and add αK²m h̄h̄ᵀ/μ_class with α = mκ_n/μ_all. That is the same E, since
+    1 − αK = μ_class/μ_all. The probe ``tangent_kernel`` records its trace and norm
+    (`elastic.metrics.kernel_invariant`).
 
     Examples
     --------

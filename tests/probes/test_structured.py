@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from support.engine_cases import CLASSES, MODELS, J, M, blocks, collected, probe, problem, worst
 from torch import nn
 from torch.nn import functional
 
+import elastic
 from elastic.errors import ModelError
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
@@ -191,6 +193,39 @@ def test_own_movements_are_those_that_all_pairs_have_among_them(name, monkeypatc
     expected = collected(list(blocks("structured", model, stepped, observed)))
     assert asked
     assert worst(found, expected) < 1e-12
+
+
+class WritesAParameter(nn.Module):
+    """A token of each sequence [n, 3, 4] is overwritten with a number that is trained."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.enter, self.number, self.head = nn.Linear(4, 6), nn.Parameter(torch.tensor(0.3)), nn.Linear(6, 3)
+        self.write = write
+
+    def forward(self, x):
+        hidden = self.enter(x).clone()
+        self.write(hidden, self.number)
+        return self.head(hidden.mean(1))
+
+
+WRITES = {
+    "setitem": lambda h, number: h.__setitem__((slice(None), -1), number),
+    "masked_fill_": lambda h, number: h.masked_fill_(torch.tensor([[False], [False], [True]]), number),
+    "a slice": lambda h, number: h[:, -1].copy_(number.expand(6)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_parameter_that_is_written_into_a_feature_moves_it(write):
+    torch.manual_seed(0)
+    model, x, y = WritesAParameter(write).double(), torch.randn(6, 3, 4, dtype=torch.float64), torch.arange(6) % 3
+    structured, autodiff = (
+        elastic.measure_elasticity(model, (x, y), (x, y), layers=["enter"], engine=name, update="first_order")
+        for name in ("structured", "autodiff")
+    )
+    for name in ("response", "self_response", "logit_response", "loss_response"):
+        np.testing.assert_allclose(structured[name], autodiff[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize(

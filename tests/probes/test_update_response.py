@@ -16,7 +16,9 @@ from elastic.losses import build_loss
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
 from elastic.models.taps import Tapped
+from elastic.probes import aggregation
 from elastic.probes.engine_selection import choose_engine
+from elastic.probes.memory.plan import Plan
 from elastic.probes.update_response import update_responses
 
 CASES = elasticity_cases.CASES
@@ -286,3 +288,22 @@ def test_finite_steps_of_autodiff_take_tokens():
     ]
     for layer in model.layers:
         torch.testing.assert_close(pairs[0][layer].norms, pairs[1][layer].norms, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("left_out", [(), ((0, 0), (3, 2))])
+def test_residuals_that_are_kept_between_blocks_change_no_number(left_out, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    model = mlp(Task((3,), 3), widths=[4]).eval()
+    x, y = torch.randn(12, 3, generator=generator), torch.tensor([0, 1, 2] * 4)
+    same = torch.zeros(5, 7, dtype=torch.bool)
+    for pair in left_out:
+        same[pair] = True
+    monkeypatch.setattr(Plan, "of", lambda cost, stepped, observed, budget: Plan(2, observed, 1, observed))
+    found = []
+    for kept in (2**20, 0):
+        monkeypatch.setattr(aggregation, "KEPT", kept)
+        loss = build_loss("cross_entropy")
+        found.append(update_responses(model, loss, (x[:5], y[:5]), (x[5:], y[5:]), classes=3, same=same))
+    for one, other in zip(*(each.values() for each in found), strict=True):
+        for name, value in vars(one).items():
+            assert value == getattr(other, name) if isinstance(value, int) else torch.equal(value, getattr(other, name))

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from ruamel.yaml import YAML
 from support import processes, published, recorded
 
 import elastic
 from elastic._version import AUTHORS
 from elastic.data.source import OWN
 from elastic.errors import Damaged, OptionError, StudyError
-from elastic.protocol.writing import as_yaml
 from elastic.publishing import crate
 from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
@@ -232,7 +232,8 @@ def test_times_and_random_names_leave_a_notebook(tmp_path):
 
 
 def test_names_and_authors_have_one_place():
-    assert (ROOT / "CITATION.cff").read_text() == as_yaml(software_citation())
+    # Compared as data: a long line that YAML writers fold ends in a space, which a hook of the repository removes.
+    assert YAML(typ="safe").load((ROOT / "CITATION.cff").read_text()) == software_citation()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert [author["name"] for author in project["authors"]] == list(AUTHORS)
     assert all(author in citation.software() for author in AUTHORS)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 import elastic
+from elastic.errors import ModelError
 
 pytestmark = pytest.mark.usefixtures("unsealed")
 
@@ -133,7 +134,7 @@ def test_a_record_that_fails_changes_nothing(tmp_path, monkeypatch):
         monkeypatch.setattr(
             Moody, "forward", lambda self, inputs: self.last(self.hidden(inputs)) / len(vars(self)["x"])
         )
-        with torch.inference_mode(), pytest.raises(KeyError):
+        with torch.inference_mode(), pytest.raises(ModelError, match="found KeyError: 'x'"):
             recording.record(0)
         monkeypatch.undo()
         assert state(model) == before

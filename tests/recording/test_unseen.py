@@ -134,6 +134,7 @@ def test_checkpoints_give_the_numbers_of_a_live_recording(tmp_path, study):
         ({"unseen": (aside()[0][:, :4], aside()[1])}, "run on the unseen inputs"),
         ({"unseen": (aside()[0] * float("nan"), aside()[1])}, "`unseen` should be finite"),
         ({"unseen": (aside()[0], aside()[1] + 0.5)}, r"`unseen\[1\]` should be"),
+        ({"unseen": (aside()[0], ["oak", "elm"] * 6)}, r"`unseen\[1\]` should be one whole number a sample.*classes="),
         ({"unseen": (aside()[0][:4], [3, 3, 3, 4])}, "`unseen` should have 2 samples or more of each class.*class 4"),
         ({"unseen": aside(), "classes": {0: "a", 1: "b", 2: "c", 3: "a", 4: "d"}}, "`classes` should be different"),
         ({"unseen": aside(), "probes": {"unseen": {"shots": [9]}}}, r"`probes.unseen.shots` should be at most 3"),

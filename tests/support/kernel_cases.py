@@ -132,22 +132,32 @@ def terms(gradients, labels, exact, features, weights):
     return [sum(np.outer(w, w) for w in weights), *found]
 
 
-def invariant(*given):
-    weights, *parts = terms(*given)
-    return weights - sum(parts)
+def features_terms(gradients, labels, exact, features):
+    """What WᵀW is compared with, as the authors write it: class means with their mean in them, and α for the mean."""
+    n, d = features.shape
+    m = n // 3
+    same, within, other = (
+        of(gradients, labels, exact) / d for of in (kernel_same_sample, kernel_same_class, kernel_other_class)
+    )
+    smallest, of_class = same - within, same - within + m * (within - other)
+    alpha = other / (smallest / m + within + 2 * other)
+    means = np.array([features[labels == k].mean(axis=0) for k in range(3)])
+    mean, deviations = means.mean(axis=0), features - means[labels]
+    between = m * means.T @ means / of_class + deviations.T @ deviations / smallest
+    return between - alpha * 9 * m * np.outer(mean, mean) / of_class
 
 
 def kernel_invariant_trace(gradients, labels, exact, features, weights):
-    return np.trace(invariant(gradients, labels, exact, features, weights))
+    return np.trace(weights.T @ weights - features_terms(gradients, labels, exact, features))
 
 
 def kernel_invariant_norm(gradients, labels, exact, features, weights):
-    return np.sqrt(np.sum(invariant(gradients, labels, exact, features, weights) ** 2))
+    return np.linalg.norm(weights.T @ weights - features_terms(gradients, labels, exact, features))
 
 
-def kernel_invariant_residual(gradients, labels, exact, features, weights):
-    given = gradients, labels, exact, features, weights
-    return kernel_invariant_norm(*given) / sum(np.sqrt(np.sum(part**2)) for part in terms(*given))
+def kernel_invariant_alignment(gradients, labels, exact, features, weights):
+    one, other = weights.T @ weights, features_terms(gradients, labels, exact, features)
+    return np.trace(one.T @ other) / np.linalg.norm(one) / np.linalg.norm(other)
 
 
 def kernel_invariant_weights(weights):

@@ -106,12 +106,15 @@ class Plan:
         Stepped samples whose own movements are computed at a time.
     batch
         Samples per plain forward pass.
+    keeps
+        Whether results of one block that others need are kept.
     """
 
     stepped: int
     observed: int
     own: int
     batch: int
+    keeps: bool = False
 
     @classmethod
     def of(cls, cost: Cost, stepped: int, observed: int, memory_budget: int) -> Plan:
@@ -135,7 +138,20 @@ class Plan:
             columns = min(columns, largest, -(-observed // max(1, round(observed / some))))
         most = OWN if cost.cached is None else max(1, min(OWN, math.isqrt(ALL_PAIRS // cost.widest)))
         own = max(n for n in range(1, most + 1) if n == 1 or rows * cost.held + cost.peak(n, n) <= bytes_)
-        return cls(rows, columns, own, cost.most_observed(1, bytes_))
+        batch = cost.most_observed(1, bytes_)
+        if cost.cached is not None:
+            batch = min(batch, max(FEW, cost.cached // cost.widest))
+        return cls(rows, columns, own, batch)
+
+    def keeping(self, bytes_: int, cost: Cost, memory_budget: int) -> Plan:
+        """Return the plan with results kept between blocks, if these bytes fit into the budget beside each block.
+
+        >>> cost, plan = Cost(fixed=10, moments=((8, 3),), held=2), Plan(stepped=2, observed=4, own=1, batch=8)
+        >>> [plan.keeping(5, cost, budget).keeps for budget in (68, 69)]       # 0.8 of it; 10 + 2 (8 + 3·4) + 5 = 55
+        [False, True]
+        """
+        most = max(cost.peak(self.stepped, self.observed), self.stepped * cost.held + cost.peak(self.own, self.own))
+        return replace(self, keeps=most + bytes_ <= int(memory_budget * TENSORS))
 
     def blocks_of(self, count: int, size: int) -> Iterator[slice]:
         """Split samples into blocks of a size.

@@ -50,6 +50,7 @@ def convolution(steps: Steps, x: Tensor, weight: Tensor, bias: Tensor | None = N
         return dual(value, total_of(through, own))
     uses = steps.of(weight, geometry.way, bias)
     if len(uses) == 1 and geometry.prefers_kernels(uses[0].inputs, uses[0].gradients):
+        _ = tangent_of(x)  # one convolution at a time is deferred: a chain of them would be read recursively
         return dual(value, None, pending=ByKernels(steps, uses[0], geometry, x, weight, bias))
     tangent = None
     moved = tangent_of(x)

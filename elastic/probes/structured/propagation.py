@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -36,6 +36,28 @@ from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAP
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
 from elastic.probes.structured.writes import Write, write_of
+
+#: Names of functions that see the value of a dual alone, and of those that return no tensor.
+OF_VALUES, OF_NUMBERS = SHAPES | CONSTANTS | TEXTS, NUMBERS | BRANCHES
+#: Functions that affect gradients alone.
+OF_GRADIENTS = STOPS | FLAGS
+#: Types of arguments without tensors inside.
+WITHOUT_TENSORS = {bool, int, float, str, type(None), torch.dtype, torch.Size}
+
+
+def each_leaf(function: Callable[[Any], Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Apply a function to the tensors in arguments, as `tree_map` does, which takes longer than a small operation.
+
+    >>> each_leaf(plain, (1, [2, None]), {"alpha": 3})
+    ((1, [2, None]), {'alpha': 3})
+    """
+
+    def of(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return function(value)
+        return value if type(value) in WITHOUT_TENSORS else tree_map(function, value)
+
+    return tuple(map(of, args)), {name: of(value) for name, value in kwargs.items()}
 
 
 class Propagation(TorchFunctionMode):
@@ -89,24 +111,25 @@ class Propagation(TorchFunctionMode):
 
     def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         name = name_of(func)
-        if name in SHAPES | CONSTANTS | TEXTS:
-            return func(*tree_map(plain, args), **tree_map(plain, kwargs))
+        if name in OF_VALUES:
+            args, kwargs = each_leaf(plain, args, kwargs)
+            return func(*args, **kwargs)
         if any(torch.is_autocast_enabled(kind) for kind in {t.device.type for t in tensors}):
             raise Unsupported("torch.autocast", "casts that torch functions do not show")
         if torch.is_inference_mode_enabled():
             raise Unsupported("torch.inference_mode", "tensors that cannot be differentiated")
-        if (written := write_of(func, args, kwargs)) is not None and func not in STOPS | FLAGS:
+        if isinstance(self.steps, PairedSteps):
+            self._check_paired(func, tensors)
+        if (written := write_of(func, args, kwargs)) is not None and func not in OF_GRADIENTS:
             return self._write(written)
         if any(self.steps.factored(tensor) for tensor in tensors):
             self._check_factors(func, args, kwargs)
-        if isinstance(self.steps, PairedSteps):
-            self._check_paired(func, tensors)
-        args, kwargs = tree_map(self._current, (args, kwargs))
+        args, kwargs = each_leaf(self._current, args, kwargs)
         if func in FLAGS:
             return args[0]
         if func in STOPS:
             return self._unstopped(func, args[0])
-        if name in NUMBERS | BRANCHES or func in COPIES:
+        if name in OF_NUMBERS or func in COPIES:
             return self._read(func, args, kwargs)
         return self._entered(self._output(func, args, kwargs), tensors)
 

@@ -16,17 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from elastic.cube import Journal, Layout, Status, write_layout
 from elastic.cube.ownership import check_run_lock
-from elastic.cube.renamed_variables import names_now
-from elastic.errors import AllFrozen, ModelError, StudyError
-from elastic.metrics.tabulation import FloatArray
+from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
-from elastic.probes.contract import Probe, Subject, blank, group_of
+from elastic.probes.contract import Probe, Subject
 from elastic.runs.modes import plain_modes
+from elastic.runs.probe_readings import ProbeReadings
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
 
@@ -97,8 +94,7 @@ class RunRecorder:
     ) -> None:
         self.subject, self.probes, self.evaluates = subject, dict(probes), evaluate
         self.journal = Journal(folder, write_layout(folder, layout), writing=True, rounded=rounded)
-        self._renamed = _renamed(self.journal.layout, layout)
-        self._declared, self._lost = layout, set[str]()
+        self._readings = ProbeReadings(self.probes, self.journal.layout, layout)
         self.last: float | None = None
         self._resumed = False
         # This process alone records the run, so that the existing records do not change.
@@ -205,47 +201,13 @@ class RunRecorder:
     def _probe(self, epoch: float) -> dict[str, Any]:
         if self.layout.is_open:
             self._check_widths()
+        has_records = self._before(epoch) is not None
         record: dict[str, Any] = {}
-        for name, probe in self.probes.items():
+        for name in self.probes:
             with self.timed(f"{name} probes"):
-                read = self._read(epoch, group_of(name), probe)
-                found = {f"{group_of(name)}/{variable}": value for variable, value in read.items()}
-                record |= found | self._no_longer_measured(epoch, group_of(name), probe, found)
-            self.notes += probe.notes
-            probe.notes = []
-        # A run that an earlier version began is recorded without variables that were added later.
-        asked = {variable.key for variable in self.layout.variables}
-        earlier = {key: record[now] for key, now in self._renamed.items() if now in record}
-        return {key: earlier.get(key, value) for key, value in record.items() if key in asked}
-
-    def _read(self, epoch: float, group: str, probe: Probe) -> Mapping[str, FloatArray]:
-        """Read a probe; NaN if the training has frozen every parameter since an earlier record."""
-        try:
-            return probe.read(epoch)
-        except AllFrozen as error:
-            if not self.layout.is_open or self._before(epoch) is None:
-                raise
-            if group not in self._lost:
-                self.notes.append(f"epoch {epoch:g}: {group} is not measured: {error}")
-            self._lost.add(group)
-            return blank(probe.declare())
-
-    def _no_longer_measured(
-        self, epoch: float, group: str, probe: Probe, found: Mapping[str, Any]
-    ) -> dict[str, FloatArray]:
-        """Return NaN for each variable that the probe declared, and can no longer measure since the model changed.
-
-        A variable that it still declares and does not return is the mistake of a metric, which the journal reports.
-        """
-        absent = [v for v in self._declared.variables if v.group == group and v.key not in found]
-        now = {variable.key for variable in probe.declare().variables} if absent else set()
-        lost = {v.key: np.full(self._declared.shape(v), np.nan) for v in absent if v.key not in now}
-        if new := sorted(lost.keys() - self._lost):
-            names = ", ".join(f"`{key}`" for key in new)
-            why = "since the changed model lacks what they are computed from"
-            self.notes.append(f"epoch {epoch:g}: not measured, {why}: {names}")
-        self._lost |= lost.keys()
-        return lost
+                record |= self._readings.read(name, epoch, may_be_frozen=self.layout.is_open and has_records)
+        self.notes += self._readings.take_notes()
+        return self._readings.as_begun(record)
 
     def resume(self, epoch: float) -> None:
         """Continue at an epoch: read the journal once, and pass the earlier records to the probes.
@@ -260,9 +222,7 @@ class RunRecorder:
             pass
         earlier = [known for known in self.journal.epochs() if known < epoch and self.journal.is_probed(known)]
         records = [self.journal.read(known) for known in earlier]
-        for name, probe in self.probes.items():
-            start = f"{group_of(name)}/"
-            probe.resume([{key[len(start) :]: r[key] for key in r if key.startswith(start)} for r in records])
+        self._readings.resume(records)
 
     def _check_device(self) -> None:
         device = self.subject.samples["train"].labels.device
@@ -294,12 +254,3 @@ class RunRecorder:
 
 def _by_split(values: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, dict[str, float]]:
     return {name: dict(zip(splits, values[name], strict=True)) for name in SCORES if name in values}
-
-
-def _renamed(begun: Layout, today: Layout) -> dict[str, str]:
-    """Return the present keys of variables that an earlier release recorded under other keys."""
-    found: dict[str, str] = {}
-    for group in {variable.group for variable in begun.variables}:
-        of_group = [[one for one in layout.variables if one.group == group] for layout in (begun, today)]
-        found |= {f"{group}/{name}": f"{group}/{now}" for name, now in names_now(*of_group).items()}
-    return found

@@ -43,6 +43,7 @@ quickstart() { from_protocol quickstart; }
 extended_unconstrained_features() { from_protocol extended_unconstrained_features; }
 inner_layers() { from_protocol inner_layers; }
 elasticity_meets_collapse() { from_protocol elasticity_meets_collapse; }
+locality_onset() { from_protocol locality_onset; }
 
 # The notebook trains two networks in loops of its own; what it records is published as two studies.
 own_loop() {
@@ -55,7 +56,8 @@ own_loop() {
     publish "$runs/own_loop/digits_transformer" digits_transformer
 }
 
-for name in "${@:-quickstart extended_unconstrained_features inner_layers elasticity_meets_collapse own_loop}"; do
+all="quickstart extended_unconstrained_features inner_layers elasticity_meets_collapse locality_onset own_loop"
+for name in "${@:-$all}"; do
     for one in $name; do "$one"; done
 done
 elastic index results

@@ -48,12 +48,17 @@ def with_reading(cost: Cost, widths: dict[str, int], counted: Tensor, classes: i
 
 
 def kept_residuals(widths: dict[str, int], observed: int) -> int:
-    """Return the bytes of the residuals that readers keep, given the widths of layers and the number of samples.
+    """Return the most bytes of residuals that readers keep, given the widths of layers and the number of samples.
 
-    >>> kept_residuals({"hidden": 10, "wide": 2**20}, 5)                     # 5 directions of 10 in float32, 5 lengths
-    240
+    A model in float32 keeps layers of twice the width of one in float64, in as many bytes.
+
+    >>> kept_residuals({"hidden": 10, "wide": 2**20}, 5)                     # 5 directions of 10 in float64, 5 lengths
+    440
+    >>> kept_residuals({"hidden": 2**17}, 2)                                 # no more than KEPT, in float32
+    1048592
     """
-    return sum(size + 8 * observed for width in widths.values() if (size := 4 * observed * width) <= KEPT)
+    kept = (min(8 * observed * width, KEPT) for width in widths.values() if 4 * observed * width <= KEPT)
+    return sum(size + 8 * observed for size in kept)
 
 
 class LayerReader:

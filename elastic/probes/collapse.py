@@ -13,10 +13,10 @@ from elastic.data.contract import Samples
 from elastic.metrics.class_statistics import read_classes
 from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
-from elastic.models.applied_weights import AppliedWeights, applied_weights
+from elastic.models.applied_weights import AppliedWeights
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.state import preserved
-from elastic.probes.evaluation import probed
+from elastic.probes.evaluation import weights_in_evaluation
 from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions
 
@@ -134,13 +134,7 @@ class CollapseProbe:
         return found
 
     def _applied(self, linears: Iterable[nn.Linear]) -> dict[nn.Linear, AppliedWeights]:
-        """Return the weights that linear modules apply in evaluation mode."""
-
-        def run() -> None:
-            with torch.no_grad(), probed(self.model):
-                self.model(self.samples["train"].inputs[:2].clone())
-
-        return applied_weights(linears, run)
+        return weights_in_evaluation(self.model, linears, self.samples["train"].inputs[:2])
 
     def _classifier(self) -> nn.Linear | None:
         return self.model.last_weights()

@@ -6,13 +6,14 @@ Afterwards the model is as it was before.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from elastic.models.applied_weights import AppliedWeights, applied_weights
 from elastic.models.evaluation_mode import evaluated
 from elastic.models.products import measured_products
 from elastic.models.state import ModuleState
@@ -42,3 +43,25 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
                 yield state
         finally:
             torch.backends.mha.set_fastpath_enabled(fused_attention)
+
+
+def weights_in_evaluation(
+    model: nn.Module, linears: Iterable[nn.Linear], example: Tensor
+) -> dict[nn.Linear, AppliedWeights]:
+    """Return the weights that linear modules of a model apply in evaluation mode, by `applied_weights`.
+
+    Parameters
+    ----------
+    model
+        Restored after the forward pass, which it takes only if a hook or a parametrisation computes weights.
+    linears
+        Modules of the model.
+    example
+        Inputs [n, …] for that pass.
+    """
+
+    def run() -> None:
+        with torch.no_grad(), probed(model):
+            model(example.clone())
+
+    return applied_weights(linears, run)

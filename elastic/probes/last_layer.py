@@ -8,6 +8,7 @@ from torch import Tensor
 from elastic.metrics.kernel_invariant import LastLayer
 from elastic.metrics.tangent_kernel import TangentKernel
 from elastic.probes.contract import Subject
+from elastic.probes.evaluation import weights_in_evaluation
 from elastic.probes.features import FeatureStream
 
 #: Matrices [d, d] in float64 that are in memory at once: the terms of the invariant and their differences.
@@ -60,4 +61,5 @@ def read_last_layer(subject: Subject, kernel: TangentKernel) -> LastLayer:
     for features, labels in stream():
         residual: Tensor = features[layer].double() - means[labels]
         scatter += residual.T @ residual
-    return LastLayer(linear.weight.detach().double(), means, scatter, counts, kernel)
+    applied = weights_in_evaluation(model, [linear], train.inputs[:2])[linear]
+    return LastLayer(applied.weight.double(), means, scatter, counts, kernel)

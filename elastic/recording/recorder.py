@@ -231,7 +231,7 @@ class Recorder(RunRecorder):
         if self.closed:
             hint = "a new Recorder on the same coordinates"
             raise StudyError("the Recorder", "be open", "one that was closed", hint)
-        if self._process != os.getpid():
+        if self._is_forked:
             found = f"process {os.getpid()}, a fork of it"
             hint = "a Recorder made in the new process, with other coordinates"
             raise StudyError("the Recorder", f"be used in process {self._process}, which made it", found, hint)
@@ -262,7 +262,7 @@ class Recorder(RunRecorder):
 
         Has no effect in a fork of the process that made the Recorder: the run goes on there.
         """
-        if self.closed or self._process != os.getpid():
+        if self.closed or self._is_forked:
             return
         try:
             recorded = self.journal.epochs()
@@ -283,8 +283,13 @@ class Recorder(RunRecorder):
         """Close the Recorder; after an exception the run stays unfinished and keeps its records."""
         if kind is None:
             self.close()
-        elif not self.closed and self._process == os.getpid():
+        elif not (self.closed or self._is_forked):
             self._release()
+
+    @property
+    def _is_forked(self) -> bool:
+        """Whether this process is a fork of the one that made the Recorder."""
+        return self._process != os.getpid()
 
     @property
     def study(self) -> Study:

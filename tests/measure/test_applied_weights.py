@@ -1,4 +1,4 @@
-"""NC3 is that of the weights that the last layer applies, whatever computes them; reading them changes nothing."""
+"""NC3 and the kernel's invariant read the weights that the last layer applies, whatever computes them, unchanged."""
 
 from __future__ import annotations
 
@@ -86,13 +86,15 @@ def test_weights_are_those_of_a_pass_in_evaluation_mode(kind, tmp_path):
     net = trained(KINDS[kind])
     before = copy.deepcopy(net.state_dict())
     once = elastic.measure_collapse(net, [(X, Y)], layers=["3"])
-    probes = {"elasticity": None, "at": [0, 1], "weights": {}}
+    probes = {"elasticity": None, "at": [0, 1], "weights": {}, "tangent_kernel": {"per_class": 2, "directions": 2}}
     with elastic.Recorder(tmp_path, net, layers=["1", "3"], train=(X, Y), loss="mse", probes=probes) as recorder:
         recorder.record(0)
     recorded = recorder.study.cube["collapse"].sel(split="train").isel(seed=0, epoch=0)
     for found in (once, recorded):
         assert float(found["nc3_duality"].sel(layer="3")) == pytest.approx(duality, rel=1e-5)
         assert float(found["nc4_mismatch"].sel(layer="3")) == pytest.approx(mismatch, abs=1e-9)
+    kernel = recorder.study.cube["tangent_kernel"].isel(seed=0, epoch=0)
+    assert float(kernel["kernel_invariant_weights"]) == pytest.approx(float(weight.square().sum()), rel=1e-5)
     after = net.state_dict()
     assert all(module.training for module in net.modules())
     assert [name for name, value in before.items() if not torch.equal(value, after[name])] == []

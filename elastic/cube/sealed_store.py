@@ -6,18 +6,14 @@ store keeps the manifest from the time of opening and compares every file with i
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from shlex import quote
-from typing import Any
-
-from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
 from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.manifest import CUBE, FILE, read_manifest
+from elastic.cube.reading_store import ReadingStore
 from elastic.errors import Damaged, SealedAgain, StudyError
 
 #: Files that Zarr looks for and need not find, of both versions of the format.
@@ -28,7 +24,7 @@ class DamagedCube(Damaged, RuntimeError):
     """A file of a sealed cube that is not as it was sealed; a RuntimeError too, as Zarr raises for a wrong checksum."""
 
 
-class SealedStore(Store):
+class SealedStore(ReadingStore):
     """The files of ``cube.zarr`` as one manifest lists them, for reading.
 
     Parameters
@@ -39,15 +35,12 @@ class SealedStore(Store):
         Return value of `elastic.cube.read_manifest` at opening: {path in the folder: SHA-256}.
     """
 
-    supports_writes = False
-    supports_deletes = False
-    supports_listing = True
-
     def __init__(self, folder: Path, listed: Mapping[str, str]) -> None:
-        super().__init__(read_only=True)
+        super().__init__()
         # Absolute: a notebook may change the working directory between opening and reading.
         self.folder, self.listed = folder.absolute(), dict(listed)
-        self.keys = {name.removeprefix(f"{CUBE}/"): name for name in listed if name.startswith(f"{CUBE}/")}
+        self.names = {name.removeprefix(f"{CUBE}/"): name for name in listed if name.startswith(f"{CUBE}/")}
+        self.keys = self.names
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SealedStore) and (self.folder, self.listed) == (other.folder, other.listed)
@@ -57,6 +50,10 @@ class SealedStore(Store):
 
     def __repr__(self) -> str:
         return f"<SealedStore of {self.folder / CUBE}>"
+
+    def path_of(self, key: str) -> Path:
+        """Return the path of a file."""
+        return self.folder / self.names[key]
 
     def read(self, key: str) -> bytes | None:
         """Return the contents of a file; None for metadata files that are not part of the cube.
@@ -72,13 +69,13 @@ class SealedStore(Store):
             if PurePosixPath(key).name in _OPTIONAL:
                 return None
             raise self._wrong(key, f"be listed in {FILE}", "no such line")
-        path = self.folder / self.keys[key]
+        path = self.path_of(key)
         with translate_os_errors(path, "be readable"):
             try:
                 data = read_regular(path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise self._wrong(key, f"be there, as {FILE} lists it", "no such file") from None
-        if hashlib.sha256(data).hexdigest() != self.listed[self.keys[key]]:
+        if hashlib.sha256(data).hexdigest() != self.listed[self.names[key]]:
             found = "damaged metadata" if PurePosixPath(key).name in _OPTIONAL else "another one"
             raise self._wrong(key, f"have the checksum that {FILE} lists", found)
         return data
@@ -92,60 +89,7 @@ class SealedStore(Store):
             return SealedAgain(f"`{CUBE}`", "be the sealed cube that was opened", found, hint, place=str(path))
         return DamagedCube(f"`{CUBE}/{key}`", expected, found, repair_hint(self.folder), place=str(path))
 
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Return a file, or a part of it; the whole file is read and compared."""
-        data = await asyncio.to_thread(self.read, key)
-        kind = (prototype or default_buffer_prototype()).buffer
-        return None if data is None else kind.from_bytes(_part(data, byte_range))
-
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Return parts of files."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def exists(self, key: str) -> bool:
-        """Return whether the manifest lists a file."""
-        return key in self.keys
-
-    async def list(self) -> AsyncIterator[str]:
-        """Yield every file."""
-        for key in self.keys:
-            yield key
-
-    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the files whose paths begin so."""
-        for key in self.keys:
-            if key.startswith(prefix):
-                yield key
-
-    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the names in a folder."""
-        inside = f"{prefix.rstrip('/')}/" if prefix else ""
-        for name in dict.fromkeys(k.removeprefix(inside).split("/")[0] for k in self.keys if k.startswith(inside)):
-            yield name
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Raise an error: sealed cubes are read-only."""
-        self._check_writable()
-
-    async def delete(self, key: str) -> None:
-        """Raise an error: sealed cubes are read-only."""
-        self._check_writable()
-
 
 def repair_hint(folder: Path) -> str:
     """Return the hint for a damaged cube."""
     return f"elastic verify --repair {quote(str(folder))}: it is sealed anew from the journals"
-
-
-def _part(data: bytes, wanted: Any) -> bytes:
-    if isinstance(wanted, RangeByteRequest):
-        return data[wanted.start : wanted.end]
-    if isinstance(wanted, OffsetByteRequest):
-        return data[wanted.offset :]
-    if isinstance(wanted, SuffixByteRequest):
-        return data[max(0, len(data) - wanted.suffix) :]
-    return data

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 
 from elastic.cube.portable import mapped
 
@@ -65,7 +66,7 @@ def _digest(numbers: np.ndarray[Any, Any]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(numbers).reshape(-1).view(np.uint8).data).digest()
 
 
-def incomplete(store: Path) -> list[str]:
+def incomplete(store: Path | Store) -> list[str]:
     """Return the paths of the arrays of a store that lack chunks: Zarr reads those as NaN."""
     members = zarr.open_group(store, mode="r").members(max_depth=None)
     arrays = [(path, array) for path, array in members if isinstance(array, zarr.Array)]

@@ -21,7 +21,7 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import position_type
 from elastic.metrics.tabulation import tabulate
 from elastic.models.positions import Position, check_position, described_position
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.models.taps import unwrapped
 
 

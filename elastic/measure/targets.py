@@ -17,7 +17,7 @@ from elastic.losses.torch_losses import Recognised, plain_bce, recognised
 from elastic.losses.trial_batches import one_of_each
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import trial
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping, MutableSequence, MutableSet
-from operator import is_
+from collections.abc import Collection, Iterator, MutableMapping, MutableSequence, MutableSet
+from itertools import chain
+from operator import is_, methodcaller
 from types import CellType
 from typing import Any
 
@@ -67,3 +68,39 @@ def refill(container: Any, saved: Any) -> None:
     else:
         container.clear()
         container.extend(saved)
+
+
+class Mappings:
+    """Dictionaries with their saved contents: most objects of a module are, and most of these stay as they were."""
+
+    def __init__(self, pairs: list[tuple[Any, dict[Any, Any]]]) -> None:
+        self._mappings = [mapping for mapping, _ in pairs]
+        self._lengths = [len(saved) for _, saved in pairs]
+        self._entries = list(_entries([saved for _, saved in pairs]))
+
+    def are_same(self) -> bool:
+        """Whether all have the same entries in the same order, by identity; in one pass without Python code."""
+        if list(map(len, self._mappings)) != self._lengths:
+            return False
+        return all(map(is_, _entries(self._mappings), self._entries))
+
+
+def _entries(mappings: list[dict[Any, Any]]) -> Iterator[Any]:
+    """Yield the keys of all mappings, then their values."""
+    return chain(chain.from_iterable(mappings), chain.from_iterable(map(methodcaller("values"), mappings)))
+
+
+def differ_in_plain_values(now: Any, saved: Any, plain: Collection[type]) -> bool:
+    """Whether the entries of two contents that differ are all of types without contents.
+
+    >>> differ_in_plain_values({"training": True, "weight": []}, {"training": False}, {bool})
+    False
+    >>> differ_in_plain_values({"training": True, "calls": 1}, {"training": False}, {bool, int})
+    True
+    """
+    if not (isinstance(saved, dict) and isinstance(now, dict)):
+        return False
+    missing = object()
+    one = (value for key, value in now.items() if saved.get(key, missing) is not value)
+    other = (value for key, value in saved.items() if now.get(key, missing) is not value)
+    return all(type(value) in plain for value in chain(one, other))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from elastic.models.state import ModuleState, generators_preserved, preserved
+from elastic.models.preservation import generators_preserved, preserved, state_kept, state_of
+from elastic.models.state import ModuleState
 
 
 @dataclass
@@ -63,7 +64,8 @@ def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[Module
     if known is None:
         with preserved(module, parameters=parameters):
             module.eval()
-            with _opened(_Open(module, ModuleState(module, parameters=False), parameters)) as state:
+            state = state_of(module, parameters=False)
+            with state_kept(module, state), _opened(_Open(module, state, parameters)):
                 yield state
         return
     with generators_preserved(module):

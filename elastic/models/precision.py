@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elastic.models.preservation import state_of
 from elastic.models.state import ModuleState
 
 
@@ -63,7 +64,7 @@ def in_copies(module: nn.Module, state: ModuleState | None = None) -> Iterator[N
 
 @contextmanager
 def _replaced(module: nn.Module, convert: Callable[[Tensor], Tensor], state: ModuleState | None) -> Iterator[None]:
-    state = ModuleState(module, parameters=False) if state is None else state
+    state = state_of(module, parameters=False) if state is None else state
     known: dict[int, Tensor] = {}
 
     def replace(value: Any) -> Any:

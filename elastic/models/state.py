@@ -7,19 +7,15 @@ dictionaries, objects and closures. Restoring writes only what differs.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from itertools import chain
-from operator import is_
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from elastic.models.containers import COMMON, contents, refill, same
+from elastic.models.containers import COMMON, Mappings, contents, differ_in_plain_values, refill, same
 from elastic.models.restorers import restorer_of
+from elastic.models.saved_tensor import SavedTensor
 from elastic.models.state_roles import WITHOUT_CONTENTS, Role, has_own_attributes, role_of
 
 #: Depth of nested objects to save; deeper ones are not considered part of the module.
@@ -38,6 +34,9 @@ class ModuleState:
         saved.
     values
         Whether to save the values of tensors and arrays.
+    known
+        An earlier state of the same module. If every container has the contents that it had there, the objects that
+        the module consists of are taken from it instead of being looked for.
 
     Examples
     --------
@@ -49,15 +48,21 @@ class ModuleState:
     (False, True)
     """
 
-    def __init__(self, module: nn.Module, *, parameters: bool = True, values: bool = True) -> None:
-        self.containers: list[tuple[Any, Any]] = []
-        self._tensors: list[_SavedTensor] = []
-        self._others: list[Callable[[], None]] = []
+    def __init__(
+        self, module: nn.Module, *, parameters: bool = True, values: bool = True, known: ModuleState | None = None
+    ) -> None:
         self._parameters, self._values = parameters, values
+        self._mappings, self._rest = Mappings([]), list[tuple[Any, Any]]()
+        self._tensors: list[SavedTensor] = []
+        self._others: list[Callable[[], None]] = []
+        self.containers: list[tuple[Any, Any]] = []
         self._seen: dict[int, Any] = {}
-        self._walk(module)
-        self._mappings = _Mappings([pair for pair in self.containers if type(pair[0]) in COMMON])
-        self._rest = [pair for pair in self.containers if type(pair[0]) not in COMMON]
+        #: Tensors, arrays and random generators, whose values are saved.
+        self._valued: list[tuple[Any, Role]] = []
+        if known is None or not self._adopt(known):
+            self._walk(module)
+            self._hold(self.containers)
+        self._save_values()
 
     def restore(self) -> None:
         """Restore attributes, then values."""
@@ -72,6 +77,51 @@ class ModuleState:
         for container, saved in self._rest if self._mappings.are_same() else self.containers:
             if not same(container, saved):
                 refill(container, saved)
+
+    def _adopt(self, known: ModuleState) -> bool:
+        """Take over the objects of an earlier state, if they are still those that a walk would find."""
+        if known._values != self._values and any(map(_is_walked_without_values, known._valued)):
+            return False
+        if known.has_same_attributes():
+            self.containers, self._mappings, self._rest = known.containers, known._mappings, known._rest
+        elif (renewed := known._renewed()) is not None:
+            self._hold(renewed)
+        else:
+            return False
+        self._seen, self._valued = known._seen, known._valued
+        return True
+
+    def has_same_attributes(self) -> bool:
+        """Whether all attributes and container entries are those that were saved, by identity."""
+        return self._mappings.are_same() and all(same(container, saved) for container, saved in self._rest)
+
+    def _renewed(self) -> list[tuple[Any, Any]] | None:
+        """Return the containers with their present contents; None if these hold other objects than numbers and names.
+
+        Between training and evaluation mode, only flags differ.
+        """
+        pairs = []
+        for container, saved in self.containers:
+            if same(container, saved):
+                pairs.append((container, saved))
+            elif differ_in_plain_values(now := contents(container), saved, WITHOUT_CONTENTS):
+                pairs.append((container, now))
+            else:
+                return None
+        return pairs
+
+    def _hold(self, containers: list[tuple[Any, Any]]) -> None:
+        self.containers = containers
+        self._mappings = Mappings([pair for pair in containers if type(pair[0]) in COMMON])
+        self._rest = [pair for pair in containers if type(pair[0]) not in COMMON]
+
+    def _save_values(self) -> None:
+        for value, role in self._valued:
+            if role is Role.TENSOR:
+                if self._values and (self._parameters or not isinstance(value, nn.Parameter)):
+                    self._tensors.append(SavedTensor(value))
+            elif (restorer := restorer_of(value, self._values)) is not None:
+                self._others.append(restorer)
 
     def _walk(self, module: nn.Module) -> None:
         waiting: list[tuple[Any, int]] = [(module, 0)]
@@ -95,13 +145,9 @@ class ModuleState:
             self.containers.append((value, saved))
             held: Collection[Any] = saved.values() if isinstance(saved, dict) else saved
             return held
-        if role is Role.TENSOR:
-            if self._values and (self._parameters or not isinstance(value, nn.Parameter)):
-                self._tensors.append(_SavedTensor(value))
-            return ()
-        if role is Role.RESTORED and (restorer := restorer_of(value, self._values)) is not None:
-            self._others.append(restorer)
-            return ()
+        if role in (Role.TENSOR, Role.RESTORED):
+            self._valued.append((value, role))
+            return (vars(value),) if not self._values and _is_walked_without_values((value, role)) else ()
         if role is Role.FIXED:
             return tuple(value)
         if role is Role.FUNCTION:
@@ -111,119 +157,6 @@ class ModuleState:
         return (vars(value),) if has_own_attributes(value) else ()
 
 
-class _Mappings:
-    """Dictionaries with their saved contents: most objects of a module are, and most of these stay as they were."""
-
-    def __init__(self, pairs: list[tuple[Any, dict[Any, Any]]]) -> None:
-        self._mappings = [mapping for mapping, _ in pairs]
-        self._lengths = [len(saved) for _, saved in pairs]
-        self._entries = [entry for _, saved in pairs for entry in (*saved, *saved.values())]
-
-    def are_same(self) -> bool:
-        """Whether all have the same entries in the same order, by identity; in one pass without Python code."""
-        if list(map(len, self._mappings)) != self._lengths:
-            return False
-        present = chain.from_iterable(chain.from_iterable((each, each.values()) for each in self._mappings))
-        return all(map(is_, present, self._entries))
-
-
-class _SavedTensor:
-    """One tensor: its memory, its values, and whether it takes gradients."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.alias = tensor, tensor.detach()
-        self.values = self.alias.clone()
-        self.requires_grad = tensor.requires_grad
-        self.grad = tensor.grad if tensor.is_leaf else None
-
-    def restore(self) -> None:
-        tensor = self.tensor
-        if tensor.is_leaf and tensor.grad is not self.grad:
-            tensor.grad = self.grad
-        if tensor.is_leaf and tensor.requires_grad != self.requires_grad:
-            tensor.requires_grad_(self.requires_grad)
-        if not _same_memory(tensor, self.alias):
-            tensor.data = self.alias
-        # Through `data`, which does not increment the version: pending autograd graphs stay valid.
-        if not torch.equal(self.alias, self.values):
-            tensor.data.copy_(self.values)
-
-
-def _same_memory(tensor: Tensor, alias: Tensor) -> bool:
-    if tensor.shape != alias.shape or tensor.dtype != alias.dtype or tensor.layout != alias.layout:
-        return False
-    return tensor.layout != torch.strided or tensor.data_ptr() == alias.data_ptr()
-
-
-@contextmanager
-def restored(module: nn.Module, *, values: bool = True) -> Iterator[None]:
-    """Restore a module after one forward pass: its attributes, and the values of all tensors except parameters.
-
-    Parameters
-    ----------
-    module
-        The module.
-    values
-        Whether to restore values of tensors; attributes are always restored.
-
-    Examples
-    --------
-    >>> net = nn.BatchNorm1d(2)
-    >>> with restored(net):
-    ...     _ = net(torch.ones(3, 2))
-    >>> net.num_batches_tracked.item()
-    0
-    """
-    state = ModuleState(module, parameters=False, values=values)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            state.restore()
-
-
-@contextmanager
-def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleState]:
-    """Restore a module and the global random generators when the block ends, also after an exception.
-
-    Parameters
-    ----------
-    module
-        The module.
-    parameters
-        Whether to restore the values of parameters as well, from a copy.
-
-    Yields
-    ------
-    ModuleState
-        The saved state, to restore the module within the block.
-
-    Examples
-    --------
-    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    >>> with preserved(net):
-    ...     _ = net.eval()
-    ...     net.calls = 1
-    >>> net.training, hasattr(net, "calls")
-    (True, False)
-    """
-    state = ModuleState(module, parameters=parameters)
-    with generators_preserved(module):
-        try:
-            yield state
-        finally:
-            with torch.no_grad():
-                state.restore()
-
-
-@contextmanager
-def generators_preserved(module: nn.Module) -> Iterator[None]:
-    """Restore the global random generators, and those of the devices of a module, when the block ends."""
-    numbers, python = np.random.get_state(), random.getstate()
-    cuda = {p.device.index for p in module.parameters() if p.is_cuda}
-    try:
-        with torch.random.fork_rng(sorted(cuda)):
-            yield
-    finally:
-        np.random.set_state(numbers)
-        random.setstate(python)
+def _is_walked_without_values(valued: tuple[Any, Role]) -> bool:
+    """Whether an array has attributes, which are saved where its values are not."""
+    return isinstance(valued[0], np.ndarray) and has_own_attributes(valued[0])

@@ -26,7 +26,7 @@ from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_float64
-from elastic.models.state import restored
+from elastic.models.preservation import restored
 from elastic.probes.batching import FAILURES, Batching
 from elastic.probes.engine import Engine, Layers
 from elastic.probes.evaluation import probed

@@ -15,7 +15,7 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
 from elastic.models.applied_weights import AppliedWeights
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.evaluation import weights_in_evaluation
 from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions

@@ -17,7 +17,7 @@ from elastic.metrics.elasticity import response
 from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.engine_selection import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps

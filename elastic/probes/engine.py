@@ -17,7 +17,8 @@ from torch import Tensor
 from elastic.errors import ModelError
 from elastic.losses import Loss, LossGradient, checked_gradient
 from elastic.models.contract import TappedModel
-from elastic.models.state import ModuleState, restored
+from elastic.models.preservation import restored
+from elastic.models.state import ModuleState
 from elastic.probes.evaluation import probed
 from elastic.probes.memory.plan import Cost, Plan
 

@@ -24,7 +24,7 @@ def probed(model: nn.Module) -> Iterator[ModuleState]:
     """Keep a model in evaluation mode while it is probed; restore it and the random generators afterwards.
 
     Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Values of parameters,
-    to which few models write, are restored once after the whole probe (`elastic.models.state.preserved`). Inside
+    to which few models write, are restored once after the whole probe (`elastic.models.preservation.preserved`). Inside
     another such block for the same model the state is not saved again.
 
     Yields

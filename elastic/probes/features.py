@@ -10,7 +10,8 @@ from torch import Tensor
 
 from elastic.errors import ModelError
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.state import ModuleState, restored
+from elastic.models.preservation import restored
+from elastic.models.state import ModuleState
 from elastic.probes.evaluation import probed
 
 

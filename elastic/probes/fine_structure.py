@@ -15,7 +15,7 @@ from elastic.losses import Loss
 from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.engine_selection import EngineChoice, EngineName
 from elastic.probes.features import gram_matrices
 from elastic.probes.update_response import update_responses

@@ -9,7 +9,8 @@ from elastic.errors import ElasticError, ModelError
 from elastic.models.contract import INPUT, TappedModel
 from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
-from elastic.models.state import ModuleState, preserved
+from elastic.models.preservation import preserved, state_of
+from elastic.models.state import ModuleState
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 
@@ -91,7 +92,7 @@ def check_stepping(model: TappedModel, inputs: Tensor) -> None:
         )  # fmt: skip
         # Both are changed in the same way: code that holds a parameter by another name uses only one of the changes.
         with in_copies(model, state):
-            in_modules = _read_changed(model, samples, ModuleState(model, parameters=False))
+            in_modules = _read_changed(model, samples, state_of(model, parameters=False))
         in_place = _read_changed(model, samples, state)
     _check_same(
         in_modules, in_place, "read parameters from the modules that own them",
@@ -171,7 +172,7 @@ def _check_independent(model: TappedModel, samples: Tensor, state: ModuleState) 
     """Compare samples in different batches: in float64, where rounding hides nothing, if the model runs in it."""
     try:
         with in_float64(model, state):
-            first, second = _in_company(model, double(samples), ModuleState(model, parameters=False))
+            first, second = _in_company(model, double(samples), state_of(model, parameters=False))
     except (ModelError, TypeError, RuntimeError):  # of the model, or of a device without float64
         first, second = _in_company(model, samples, state)
     _check_alike(first, second)

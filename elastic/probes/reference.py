@@ -26,6 +26,7 @@ from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
 from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
+from elastic.models.preservation import state_of
 from elastic.models.state import ModuleState
 from elastic.probes.evaluation import probed
 from elastic.probes.features import rows
@@ -95,7 +96,7 @@ class _Steps:
         moved: bool,
     ) -> None:
         self.model, self.pair, self.epsilon = model, pair, epsilon
-        self.state = ModuleState(model, parameters=False)
+        self.state = state_of(model, parameters=False)
         stepped = convert(pair.stepped)
         self.inputs = torch.cat([stepped, convert(pair.observed)])
         self.parameters = [p for p in model.parameters() if p.requires_grad]

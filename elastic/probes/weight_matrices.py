@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
-from elastic.models.state import restored
+from elastic.models.preservation import restored
 from elastic.probes.evaluation import probed
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

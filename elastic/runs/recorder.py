@@ -21,6 +21,7 @@ from elastic.cube.ownership import check_run_lock
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
+from elastic.models.preservation import state_kept
 from elastic.probes.contract import Probe, Subject
 from elastic.runs.modes import plain_modes
 from elastic.runs.probe_readings import ProbeReadings
@@ -203,9 +204,10 @@ class RunRecorder:
             self._check_widths()
         has_records = self._before(epoch) is not None
         record: dict[str, Any] = {}
-        for name in self.probes:
-            with self.timed(f"{name} probes"):
-                record |= self._readings.read(name, epoch, may_be_frozen=self.layout.is_open and has_records)
+        with state_kept(self.subject.model):  # which every probe saves, more than once
+            for name in self.probes:
+                with self.timed(f"{name} probes"):
+                    record |= self._readings.read(name, epoch, may_be_frozen=self.layout.is_open and has_records)
         self.notes += self._readings.take_notes()
         return self._readings.as_begun(record)
 

@@ -13,7 +13,8 @@ import xarray as xr
 import zarr
 from support.sampling import alternating
 
-from elastic.cube import assemble, open_sealed, seal
+from elastic.cube import assemble, open_sealed, read_manifest, reading_store, seal
+from elastic.cube.sealed_store import SealedStore
 from elastic.errors import Damaged, SealedAgain, StudyError
 
 
@@ -131,6 +132,20 @@ def test_errors_come_back_from_another_process_as_they_were(study):
         opened.load()
     back = pickle.loads(pickle.dumps(caught.value))
     assert (type(back), str(back), back.place) == (SealedAgain, str(caught.value), caught.value.place)
+
+
+def test_zarr_counts_the_chunks_of_one_array_of_an_open_cube(study):
+    cube = cube_of(0)
+    cube["collapse/nc"] = cube["collapse/nc1"]  # whose path begins those of others
+    seal(cube, study)
+    group = zarr.open_group(SealedStore(study, read_manifest(study)), mode="r")
+    assert all(array.nchunks_initialized == array.nchunks for _, array in group["collapse"].arrays())
+
+
+def test_large_and_small_files_of_a_cube_are_read_alike(study, monkeypatch):
+    monkeypatch.setattr(reading_store, "LARGE", 0)
+    for name, variable in variables(cube_of(0)).items():
+        np.testing.assert_array_equal(open_sealed(study)[name], variable)
 
 
 def test_the_store_of_an_open_cube_cannot_be_written(study):

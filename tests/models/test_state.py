@@ -15,7 +15,8 @@ from torch import nn
 
 from elastic.models.dry_run import trial
 from elastic.models.precision import in_copies, in_float64
-from elastic.models.state import ModuleState, preserved
+from elastic.models.preservation import preserved, state_kept, state_of
+from elastic.models.state import ModuleState
 
 
 class Holder(nn.Module):
@@ -231,6 +232,42 @@ def test_a_module_is_as_before(change):
     assert described(module) == before
     assert numbers == (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())
     module.linear(torch.ones(1, 3))
+
+
+#: One after another: an attribute is removed once; a frozen weight takes no gradient, which else adds to the first.
+IMPOSSIBLE = {(removed_attribute, removed_attribute), (frozen, gradient), (gradient, gradient)}
+
+
+@pytest.mark.parametrize("first", CHANGES, ids=lambda change: change.__name__)
+def test_a_module_whose_state_was_known_before_a_change_is_as_it_was_after_it(first):
+    for second in CHANGES:
+        if (first, second) in IMPOSSIBLE:
+            continue
+        module = Holder()
+        with state_kept(module):
+            first(module)
+            before = described(module)
+            with preserved(module), preserved(module):
+                second(module)
+            assert described(module) == before, second.__name__
+
+
+def test_what_a_module_consists_of_is_looked_for_once_unless_it_changes(monkeypatch):
+    module, walked, walk = Holder(), [], ModuleState._walk
+    monkeypatch.setattr(ModuleState, "_walk", lambda self, module: (walked.append(module), walk(self, module)))
+    with state_kept(module):
+        module.eval()
+        with preserved(module), preserved(module):
+            module.train()
+        assert len(walked) == 1
+        module.seen.append([0])
+        with preserved(module):
+            module.seen[0].append(1)
+        assert len(walked) == 2
+    assert module.seen == [[0]]
+    assert not module.training
+    state_of(module)
+    assert len(walked) == 3
 
 
 @pytest.mark.parametrize("change", [assign_buffer, weight, hook, frozen])

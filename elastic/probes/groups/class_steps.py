@@ -12,7 +12,7 @@ from pydantic import Field
 from elastic.errors import ModelError
 from elastic.metrics.class_steps import GROUP
 from elastic.metrics.step_rule import StepRule
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.class_steps import ClassStepping, scale_of_batches
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.evaluation import probed

@@ -16,7 +16,7 @@ from elastic.errors import ModelError
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.fine_transfer import GROUP
 from elastic.models.contract import INPUT
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.preconditions import check_preconditions
 from elastic.probes.transfer import FINE_DRAW, check_features_budget, episodes, features_of, transfer_features

@@ -13,7 +13,7 @@ from elastic.data.preparation import draws
 from elastic.data.transforms import choose_per_class
 from elastic.errors import ModelError
 from elastic.metrics.tangent_kernel import GROUP, TangentKernel
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.autodiff import descent, trained_parameters
 from elastic.probes.batching import Batching
 from elastic.probes.contract import Label, MetricProbe, Subject, probe

@@ -17,7 +17,7 @@ from elastic.errors import AllFrozen, ModelError
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.unseen import GROUP, UnseenUpdate
 from elastic.models.contract import INPUT
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.preconditions import check_preconditions

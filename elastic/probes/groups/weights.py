@@ -11,7 +11,7 @@ from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.metrics.class_statistics import ClassStatistics, read_classes
 from elastic.metrics.weight_spectrum import WeightSpectrum
-from elastic.models.state import preserved
+from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.preconditions import check_preconditions
 from elastic.probes.samples import collapse_samples

@@ -28,7 +28,8 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from elastic.protocol.grid import Axes, Scalar, axis_name, same_type_labels
-from elastic.protocol.sections import Strict, Unfit, without_repeats
+from elastic.protocol.strict import Strict
+from elastic.protocol.validators import Unfit, without_repeats
 
 #: Most cells in the product of the dims.
 MAX_CELLS = 100_000

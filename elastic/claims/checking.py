@@ -11,10 +11,12 @@ from typing import Any
 import xarray as xr
 
 from elastic._version import __version__
-from elastic.claims.contract import Evidence, evidence_of, stated
+from elastic.claims.contract import evidence_of
 from elastic.claims.decision import LEVEL, REFUTED, decide, p_value
+from elastic.claims.evidence import Evidence
 from elastic.claims.fault import OF_DIM, check_labels, in_words_of_claims, named_by, option_at_fault
 from elastic.claims.multiplicity import holm
+from elastic.claims.sentence import stated
 from elastic.claims.verdicts import (
     ERROR,
     Finding,

@@ -20,7 +20,7 @@ import scipy
 import xarray as xr
 
 from elastic.analysis.intervals import interval
-from elastic.claims.contract import Evidence
+from elastic.claims.evidence import Evidence
 from elastic.cube.attributes import bounds_of
 
 Array = npt.NDArray[np.float64]

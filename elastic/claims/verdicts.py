@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from elastic.claims.contract import Evidence
 from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, decide, judge
+from elastic.claims.evidence import Evidence
 from elastic.errors import ElasticError
 
 #: Verdict on a claim that cannot be checked, as it names what the study does not have.

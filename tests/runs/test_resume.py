@@ -20,7 +20,7 @@ import elastic
 from elastic.checkpoint import FILE, save_checkpoint
 from elastic.cube import Journal, verify_manifest
 from elastic.errors import Damaged, RunBusy, RunFailed, StudyError
-from elastic.probes import contract as probes_contract
+from elastic.probes import metric_probe
 from elastic.progress import Lines, Watcher
 from elastic.protocol import load_protocol
 from elastic.runs import cell as cell_module
@@ -479,10 +479,10 @@ def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finishe
 
 def test_a_run_begun_before_a_variable_came_goes_on_without_it(tmp_path, finished_study, monkeypatch):
     later = "class_mean_rank"
-    every = probes_contract.variables_of
-    monkeypatch.setattr(probes_contract, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
+    every = metric_probe.variables_of
+    monkeypatch.setattr(metric_probe, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
     interrupted(tmp_path, 3)
-    monkeypatch.setattr(probes_contract, "variables_of", every)
+    monkeypatch.setattr(metric_probe, "variables_of", every)
     cube = studies.run(tmp_path).cube["collapse"]
     reference = finished_study.cube["collapse"]
     assert cube[later].sel(seed=0).isnull().all()  # begun without it

@@ -8,8 +8,8 @@ from functools import cache
 
 import pydantic
 
+from elastic.protocol.crossing_sections import Together
 from elastic.protocol.data_section import Data, Imbalance
-from elastic.protocol.dims import Together
 from elastic.protocol.grid import Axis
 from elastic.protocol.probes_section import Probes
 from elastic.protocol.sections import COMPONENTS, Optimizer

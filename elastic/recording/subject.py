@@ -149,10 +149,10 @@ def names_of_unseen(
     (8, 9)
     """
     known = names if isinstance(names, Mapping) else dict(enumerate(names or ()))
-    found = named_classes(labels, known) if all(label in known for label in labels) else tuple(labels)
-    if shared := {*map(str, found)} & {*map(str, trained)}:
+    named = named_classes(labels, known) if all(label in known for label in labels) else tuple(labels)
+    if shared := {*map(str, named)} & {*map(str, trained)}:
         raise DegenerateInput("`classes`", "be different texts or whole numbers", shorten(sorted(shared)), '"an oak"')
-    return found
+    return named
 
 
 def check_decay(weight_decay: Any) -> None:

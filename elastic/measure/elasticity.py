@@ -110,6 +110,7 @@ def measure_elasticity(
     --------
     A linear classifier z = W x at W = 0 and orthogonal inputs: a step on one sample leaves the other alone.
 
+    >>> import numpy as np
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
     >>> _ = nn.init.zeros_(net[1].weight)
     >>> x = np.eye(2, dtype="float32")

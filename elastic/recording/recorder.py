@@ -32,7 +32,7 @@ from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
-from elastic.study.recorded import journal_facts
+from elastic.study.recorded_contents import journal_facts
 
 logger = logging.getLogger("elastic")
 

@@ -1,7 +1,8 @@
 """Validation of arguments of the library functions: arrays, labels, samples and the kind of step; returns tensors."""
 
 from elastic.arguments.classifiers import Classifier, as_classifier, decisions_of, linear_decisions, positions_among
-from elastic.arguments.samples import Labelled, Reading, check_module, model_and_samples, samples_like
+from elastic.arguments.models import Reading, check_module
+from elastic.arguments.samples import Labelled, model_and_samples, samples_like
 from elastic.arguments.stepping import LossLike, as_loss, check_update
 
 __all__ = [

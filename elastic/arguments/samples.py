@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from elastic.arrays import ArrayLike, as_numpy, as_tensor, label_array
-from elastic.batches import Forward, Output, check_output, place_of, placed, runner
+from elastic.arguments.labels import labels_like
+from elastic.arguments.models import Reading, check_module, check_runs
+from elastic.arrays import ArrayLike
+from elastic.batches import place_of, placed, runner
 from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import gathered
 from elastic.batches.nesting import tensors_of
 from elastic.batches.outputs import is_object
 from elastic.batches.table import Table, mask_of, tabulated, without_labels
-from elastic.errors import DegenerateInput, ElasticError, ModelError
+from elastic.errors import DegenerateInput, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
-from elastic.models.dry_run import first_line, trial
 from elastic.models.input_type import input_type
-from elastic.models.positions import Position, check_position
+from elastic.models.positions import Position
 
 #: Inputs [n, …] with their labels [n], a mapping with "labels", a list of such samples, a Dataset or a DataLoader.
 Labelled = (
@@ -33,39 +31,6 @@ Labelled = (
     | Dataset[Any]
     | DataLoader[Any]
 )
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a model is run on samples, and which part of its output is read.
-
-    Attributes
-    ----------
-    forward
-        ``forward(model, batch)`` returns the output for a batch in the user's format; None: the model is called
-        with the inputs, or with the keyword arguments of a mapping.
-    output
-        Name or position of the outputs in the returned object; None: ``logits`` of an object, a tuple's first tensor.
-    position
-        Token whose features represent a layer [n, T, d]; None: all tokens.
-    """
-
-    forward: Forward | None = None
-    output: Output | None = None
-    position: Position | None = None
-
-    def check(self, model: nn.Module) -> None:
-        """Raise a ModelError unless the options are valid, or if a built-in model does not take them."""
-        forward: Any = self.forward
-        if forward is not None and not callable(forward):
-            hint = "forward=lambda model, batch: model(**batch)"
-            raise ModelError("`forward`", "be a function (model, batch) -> outputs", type(forward).__name__, hint)
-        check_output(self.output)
-        check_position(self.position)
-        if isinstance(model, TappedModel) and self != Reading():
-            name = next(name for name, value in vars(self).items() if value is not None)
-            hint = f"no {name}, and samples (inputs, labels)"
-            raise ModelError(f"`{name}`", "be left out for a built-in model", "one", hint)
 
 
 def model_and_samples(
@@ -94,6 +59,7 @@ def model_and_samples(
 
     Examples
     --------
+    >>> import torch
     >>> class Scaled(nn.Linear):
     ...     def forward(self, x, scale):
     ...         return {"logits": scale[:, None] * super().forward(x)}
@@ -106,11 +72,11 @@ def model_and_samples(
     reading.check(model)
     device = check_module(model).device
     whole = reading.forward is not None
-    found = {name: gathered(name, samples, whole=whole) for name, samples in parts.items()}
+    collected = {name: gathered(name, samples, whole=whole) for name, samples in parts.items()}
     run = runner(reading.forward, reading.output)
-    if not whole and not any(part.is_nested for part in found.values()):
+    if not whole and not any(part.is_nested for part in collected.values()):
         arrays, returned = {}, []
-        for name, one in found.items():
+        for name, one in collected.items():
             arrays[name] = _inputs_and_labels(model, name, (one.inputs, one.labels), positions)
             returned.append(check_runs(model, name, arrays[name][0][:3]))
         view = reading.output is not None or is_object(returned[0])
@@ -118,11 +84,11 @@ def model_and_samples(
     if isinstance(model, TappedModel):
         hint = "samples (inputs, labels), with one array of inputs"
         raise ModelError("a built-in model", "take one array of inputs", "a mapping of several", hint)
-    labels = {name: labels_like(name, part.labels, device, positions=positions) for name, part in found.items()}
+    labels = {name: labels_like(name, part.labels, device, positions=positions) for name, part in collected.items()}
     dtype = place_of(model)[1]
     batches = {
         name: (placed(part.batch if whole else part.inputs, device, dtype), len(labels[name]))
-        for name, part in found.items()
+        for name, part in collected.items()
     }
     table, rows = tabulated(batches)
     _check_table(next(iter(parts)), table, reading.position)
@@ -164,77 +130,6 @@ def _inputs_and_labels(model: nn.Module, name: str, samples: Any, positions: boo
             raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among the inputs", "cleaning the inputs")
         inputs = inputs.to(input_type(model, inputs[:1]))
     return inputs, labels
-
-
-def labels_like(name: str, labels: Any, device: torch.device, *, positions: bool) -> Tensor:
-    """Return labels as `samples_like` does."""
-    return (_whole_numbers if positions else _targets)(f"{name}[1]", labels).to(device)
-
-
-def check_module(model: nn.Module) -> Tensor:
-    """Return a parameter of a module, after checking that the module can be probed.
-
-    Raises
-    ------
-    ModelError
-        If it is no module, is compiled by TorchScript, has no parameters, uninitialised ones or some on the meta
-        device, or was created in inference mode.
-    """
-    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
-    if not parameters:
-        raise ModelError("`model`", "be an nn.Module with parameters to step on", type(model).__name__, "a network")
-    if isinstance(model, torch.jit.ScriptModule):
-        found = "a ScriptModule, whose layers torch.func cannot follow"
-        raise ModelError("`model`", "be a plain nn.Module", found, "the module before torch.jit.script or trace")
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
-        hint = "one forward pass before"
-        raise ModelError("`model`", "have initialised parameters", "a lazy module that has not run", hint)
-    devices = sorted({str(tensor.device) for tensor in (*parameters, *model.buffers())})
-    if "meta" in devices:
-        expected = "have values" if len(devices) == 1 else "be on one device"
-        raise ModelError("`model`", expected, " and ".join(devices), "model.to_empty(device=…) and a load")
-    if torch.is_inference_mode_enabled() or any(p.is_inference() for p in parameters):
-        found = "torch.inference_mode, under which none are recorded"
-        raise ModelError("`model`", "be one that derivatives can be taken of", found, "torch.no_grad in its place")
-    return parameters[0]
-
-
-def _whole_numbers(name: str, labels: ArrayLike) -> Tensor:
-    values = label_array(name, labels)
-    if values.dtype.kind not in "iubf" or (values.dtype.kind == "f" and not (values == np.floor(values)).all()):
-        hint = "np.unique(labels, return_inverse=True)[1]"
-        raise DegenerateInput(f"`{name}`", "be positions of logits, as integers", f"{values[:3].tolist()} …", hint)
-    return torch.as_tensor(values.astype(np.int64))
-
-
-def _targets(name: str, labels: ArrayLike) -> Tensor:
-    """Return labels [n, …] as numbers: int64, or unchanged if floating-point."""
-    array = as_numpy(name, labels)
-    if array.ndim < 2:
-        array = label_array(name, labels)
-    if array.dtype.kind not in "iubf":
-        hint = "np.unique(labels, return_inverse=True)[1]"
-        raise DegenerateInput(f"`{name}`", "be numbers", f"{array.dtype.name} of shape {list(array.shape)}", hint)
-    if array.dtype.kind != "f":
-        return torch.as_tensor(array.astype(np.int64))
-    tensor = as_tensor(name, labels if array.ndim > 1 else array)
-    if not bool(tensor.isfinite().all()):
-        raise DegenerateInput(f"`{name}`", "be finite", "NaN or infinity among them", "the samples that have labels")
-    return tensor
-
-
-def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
-    """Return the output of a model for an example [n, …] of the samples ``name``; raise a ModelError if it has none."""
-    try:
-        with trial(model):
-            return model(example.clone())
-    except ElasticError:
-        raise
-    except Exception as error:
-        entering = model.entering(example) if isinstance(model, BatchForward) else example
-        found = f"{first_line(error)} on {str(entering.dtype).removeprefix('torch.')} of shape {list(entering.shape)}"
-        hint = "inputs of the shape and type that it takes (integers stay integers: inputs.float())"
-        raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error
 
 
 def _check_table(name: str, table: Table, position: Position | None) -> None:

@@ -20,7 +20,7 @@ import scipy
 import xarray as xr
 
 from elastic.analysis.intervals import interval
-from elastic.claims.contract import Evidence
+from elastic.claims.evidence import Evidence
 from elastic.cube.attributes import bounds_of
 
 Array = npt.NDArray[np.float64]
@@ -59,11 +59,11 @@ def judge(evidence: Evidence, *, tests: int | None = None, level: float = LEVEL)
     >>> judge(Evidence(effect, (0.0, float("inf")), "")).verdict.values.tolist()   # 2 ± 2.48, 9.1 ± 0.25
     ['inconclusive', 'supported']
     """
-    found = _judged(evidence, tests, level)
+    values = _judged(evidence, tests, level)
     effect = evidence.effect
     dims = [dim for dim in effect.dims if dim != "seed"]
     labels = {name: one for name, one in effect.coords.items() if "seed" not in one.dims}
-    return xr.Dataset({name: (dims, one) for name, one in found.items()}, labels)
+    return xr.Dataset({name: (dims, one) for name, one in values.items()}, labels)
 
 
 def decide(evidence: Evidence, *, level: float = LEVEL) -> npt.NDArray[np.object_]:
@@ -168,8 +168,8 @@ def _reach(count: int, level: float) -> float:
     if count < 2:
         return float("nan")
     values = np.arange(count, dtype=float)
-    found = interval(xr.DataArray(values / values.std(ddof=1), dims="seed"), level=level)
-    return float(found["upper"] - found["estimate"])
+    bounds = interval(xr.DataArray(values / values.std(ddof=1), dims="seed"), level=level)
+    return float(bounds["upper"] - bounds["estimate"])
 
 
 def step_of(values: xr.DataArray) -> float:

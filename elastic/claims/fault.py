@@ -11,7 +11,7 @@ from elastic.analysis.reading import select
 from elastic.errors import ElasticError, NotMeasured
 from elastic.registry import Entry
 
-#: What an option names (`elastic.claims.contract`), by the dim in an error.
+#: What an option names (`elastic.claims.option_types`), by the dim in an error.
 OF_DIM: Mapping[str, tuple[str, ...]] = {
     "epoch": ("epoch",),
     "split": ("split",),

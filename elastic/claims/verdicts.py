@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from elastic.claims.contract import Evidence
 from elastic.claims.decision import INCONCLUSIVE, LEVEL, REFUTED, SUPPORTED, decide, judge
+from elastic.claims.evidence import Evidence
 from elastic.errors import ElasticError
 
 #: Verdict on a claim that cannot be checked, as it names what the study does not have.
@@ -116,17 +116,17 @@ def findings(
     settings = [str(dim) for dim in evidence.effect.dims if dim != "seed"]
     judged, decided = judge(evidence), judge(evidence, level=level)
     others = {label: decide(one, level=(without or {}).get(label, level)) for label, one in left_out(evidence).items()}
-    found = []
+    of_settings = []
     for at in _positions(judged, settings):
         place = tuple(at.values())
         verdict = decided["verdict"].values[place]
-        found.append(
+        of_settings.append(
             replace(
                 _finding(evidence, judged.isel(at), decided.isel(at), evidence.effect.isel(at)),
                 fragile=tuple(label for label, other in others.items() if other[place] != verdict),
             )
         )
-    return tuple(found)
+    return tuple(of_settings)
 
 
 def left_out(evidence: Evidence) -> dict[Any, Evidence]:

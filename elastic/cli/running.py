@@ -126,7 +126,7 @@ def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as
     3 if a checkpoint cannot be recorded; the others are recorded.
     """
     from elastic.listing import studies
-    from elastic.recording.checkpoints import record_folder
+    from elastic.recording.checkpoint_folder import record_folder
     from elastic.summary import next_steps
 
     study, problems = record_folder(checkpoints, out, target, allow)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from elastic.claims.contract import stated
+from elastic.claims.sentence import stated
 from elastic.listing.facts import source_in_words
 from elastic.protocol import Component, Protocol, load_protocol
 from elastic.protocol.later_components import options_of

@@ -8,9 +8,12 @@ from functools import cache
 
 import pydantic
 
-from elastic.protocol.dims import Together
+from elastic.protocol.crossing_sections import Together
+from elastic.protocol.data_section import Data, Imbalance
 from elastic.protocol.grid import Axis
-from elastic.protocol.sections import COMPONENTS, Data, Imbalance, Optimizer, Probes, Training
+from elastic.protocol.probes_section import Probes
+from elastic.protocol.sections import COMPONENTS, Optimizer
+from elastic.protocol.training_section import Training
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,15 @@ from elastic.errors import ProtocolError
 from elastic.listing.options import Option, options_in, options_of
 from elastic.listing.sections import Section, sections
 from elastic.protocol.components import default_component, spell_out
+from elastic.protocol.data_section import Data
 from elastic.protocol.header import SLUG
+from elastic.protocol.probes_section import Probes
 from elastic.protocol.reading import read_protocol
 from elastic.protocol.registered_probes import by_name
-from elastic.protocol.sections import COMPONENTS, Data, Optimizer, Probes, Training
+from elastic.protocol.sections import COMPONENTS, Optimizer
 from elastic.protocol.shipped import SUFFIXES, schema_line
 from elastic.protocol.sources import find_protocol
+from elastic.protocol.training_section import Training
 from elastic.protocol.writing import spelled
 from elastic.registry import registry
 

@@ -123,24 +123,10 @@ def measure_collapse(
     if given := [(f"`{name}`", value) for name, value in of_models.items() if value is not None]:
         name, found = given[0][0], "a function" if callable(given[0][1]) else repr(given[0][1])
         raise DegenerateInput(name, "be left out for arrays", found, "features={'penultimate': array}")
-    by_layer = features if isinstance(features, Mapping) else {"features": features}
-    if not by_layer:
-        raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
-    if unnamed := [layer for layer in by_layer if not isinstance(layer, (str, int))]:
-        raise DegenerateInput("`features`", "name its layers", repr(unnamed[0]), "features={'penultimate': array}")
-    shown = [str(layer).rstrip("\0") for layer in by_layer]  # as NumPy keeps them
-    if twice := [name for place, name in enumerate(shown) if name in shown[:place]]:
-        found = f"two layers {twice[0]!r}"
-        raise DegenerateInput("`features`", "name each layer differently", found, "names that are strings")
-    tensors = {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
+    tensors = _tensors_by_layer(features)
     names, codes = class_positions(labels)
     positions = torch.as_tensor(codes, device=next(iter(tensors.values())).device)
-    for layer, values in tensors.items():
-        if len(values) != len(positions):
-            counts = f"{len(values)} for {len(positions)} labels"
-            raise DegenerateInput(
-                f"`features[{layer!r}]`", "have one row a label", counts, "features[mask], labels[mask]"
-            )
+    _check_rows(tensors, len(positions))
     blocks = partial(_blocks, tensors, positions)
     reading = read_classes(blocks, len(names), rank_tolerance=rank_tolerance)
     readings: dict[str, dict[str, Any]] = {
@@ -150,6 +136,29 @@ def measure_collapse(
     table = tabulate("collapse", tuple(readings), readings)
     coords = {"class": names, "other_class": names, "component": np.arange(1, len(names) + 1)}
     return labelled(table, "collapse", {layer: t[0].numel() for layer, t in tensors.items()}, coords)
+
+
+def _tensors_by_layer(features: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, Tensor]:
+    """Return the features of each layer, whose names differ in the dataset."""
+    by_layer = features if isinstance(features, Mapping) else {"features": features}
+    if not by_layer:
+        raise DegenerateInput("`features`", "hold a layer", "none", "features={'penultimate': array}")
+    if unnamed := [layer for layer in by_layer if not isinstance(layer, (str, int))]:
+        raise DegenerateInput("`features`", "name its layers", repr(unnamed[0]), "features={'penultimate': array}")
+    shown = [str(layer).rstrip("\0") for layer in by_layer]  # as NumPy keeps them
+    if twice := [name for place, name in enumerate(shown) if name in shown[:place]]:
+        found = f"two layers {twice[0]!r}"
+        raise DegenerateInput("`features`", "name each layer differently", found, "names that are strings")
+    return {layer: as_tensor(f"features[{layer!r}]", values) for layer, values in by_layer.items()}
+
+
+def _check_rows(tensors: Mapping[str, Tensor], labels: int) -> None:
+    for layer, values in tensors.items():
+        if len(values) != labels:
+            counts = f"{len(values)} for {labels} labels"
+            raise DegenerateInput(
+                f"`features[{layer!r}]`", "have one row a label", counts, "features[mask], labels[mask]"
+            )
 
 
 def _blocks(tensors: Mapping[str, Tensor], positions: Tensor) -> Iterator[tuple[dict[str, Tensor], Tensor]]:

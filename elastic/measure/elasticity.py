@@ -4,34 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_module, check_update, model_and_samples
 from elastic.batches import Forward, Output
 from elastic.errors import ElasticError, ModelError
 from elastic.losses import Loss
-from elastic.measure.dataset import labelled, pair_responses
-from elastic.measure.known_models import Known, key_of, known, numbers_of, remember
-from elastic.measure.targets import Classified, classify
-from elastic.metrics.tabulation import tabulate
-from elastic.metrics.update import UpdateResponse
-from elastic.models.contract import TappedModel
+from elastic.measure.targets import classify
+from elastic.measure.update_measurement import UpdateMeasurement
 from elastic.models.dry_run import first_line
 from elastic.models.evaluation_mode import evaluated
 from elastic.models.positions import Position, described_position
 from elastic.models.taps import tap, unwrapped
-from elastic.probes.engine_selection import ENGINES, EngineChoice, EngineName, choose_engine
+from elastic.probes.engine_selection import ENGINES, EngineName
 from elastic.probes.evaluation import probed
-from elastic.probes.preconditions import check_preconditions, check_stepping
-from elastic.probes.update_response import update_responses
-from elastic.probes.verification import Witness, pairs_of
-from elastic.probes.verified_response import Verified, verified_responses
 
 
 def measure_elasticity(
@@ -121,6 +110,7 @@ def measure_elasticity(
     --------
     A linear classifier z = W x at W = 0 and orthogonal inputs: a step on one sample leaves the other alone.
 
+    >>> import numpy as np
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
     >>> _ = nn.init.zeros_(net[1].weight)
     >>> x = np.eye(2, dtype="float32")
@@ -147,74 +137,13 @@ def measure_elasticity(
             # For samples other than arrays the inputs of the model are unknown: the model is treated as new each time.
             owner = model if view is model else None
             with probed(tapped):
-                ds = _measured(
-                    owner, tapped, classified, x_stepped, x_observed, engine, lr, pairs, memory_budget, position
-                )  # fmt: skip
+                measurement = UpdateMeasurement(
+                    tapped, classified, x_stepped, x_observed, lr=lr, memory_budget=memory_budget
+                )
+                ds = measurement.measure(owner, engine, position, pairs=pairs)
     return ds.assign_attrs(
         update=update, lr="" if lr is None else lr, loss=classified.loss.name, features=described_position(position),
     )  # fmt: skip
-
-
-def _measured(
-    owner: nn.Module | None,
-    model: TappedModel,
-    classified: Classified,
-    stepped: Tensor,
-    observed: Tensor,
-    engine: EngineName,
-    lr: float | None,
-    pairs: bool,
-    memory_budget: int,
-    position: Position | None,
-) -> xr.Dataset:
-    """Return the dataset of `measure_elasticity` for validated arguments; ``owner`` may be a known model."""
-    inputs, loss = torch.cat([observed, stepped]), classified.loss
-    layer = model.layer_of(loss.layer)
-    # The budget affects the choice of an engine only on a GPU.
-    budget = memory_budget if inputs.is_cuda else None
-    key = key_of(model, inputs, model.layers, layer, loss.name, lr, engine, position, budget)
-    before = None if owner is None else known(owner, key)
-    features = {layer: h[:1] for layer, h in check_preconditions(model, inputs, first=before is None).items()}
-    if before is None:
-        check_stepping(model, inputs)
-    present, codes = torch.cat(classified.labels).unique(return_inverse=True)
-    groups, classes = codes.split([len(stepped), len(observed)])
-    same = same_rows(stepped, observed)
-
-    losses: dict[str, Any] = {}
-
-    def respond(engine: EngineChoice, witness: Witness) -> dict[str, UpdateResponse]:
-        return update_responses(
-            model, loss, (stepped, classified.targets[0]), (observed, classes), classes=len(present), groups=groups,
-            lr=lr, same=same, engine=engine, memory_budget=memory_budget, witness=witness,
-            observed_targets=classified.targets[1], losses=losses if loss.layer == "logits" else None,
-        )  # fmt: skip
-
-    if before is None:
-        chosen = choose_engine(
-            model, observed[:1], engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
-        )
-    else:
-        chosen = before.engine
-    readings = 0 if before is None else before.readings
-    numbers = numbers_of(model, stepped, observed, *classified.targets, groups, classes, *features.values())
-    compared = pairs_of(len(same), len(same[0]), seed=0, epoch=readings)
-    if before is not None and before.numbers == numbers:
-        verified = Verified(respond(chosen, Witness(())), chosen, before.check)
-    else:
-        verified = verified_responses(respond, chosen, model, (stepped, observed), compared, lr)
-        if owner is not None:
-            remember(owner, key, Known(verified.engine, verified.check, numbers, readings + 1))
-    names = np.array(classified.names)[present.cpu().numpy()]
-    outputs = features[model.output].numel()
-    ds = labelled(
-        tabulate("elasticity", model.layers, verified.readings(), losses), "elasticity",
-        {layer: h.numel() for layer, h in features.items()},
-        {"stepped_class": names, "observed_class": names, "output": np.arange(outputs)}, model.output,
-    )  # fmt: skip
-    if pairs:
-        ds = ds.merge(pair_responses(verified.responses, names[groups.cpu().numpy()], names[classes.cpu().numpy()]))
-    return ds.assign_attrs(verified.attributes())
 
 
 @contextmanager
@@ -227,20 +156,3 @@ def translate_errors(expected: str) -> Iterator[None]:
     except Exception as error:
         hint = "replacing the part of the model that raised this (the traceback above names it)"
         raise ModelError("`model`", expected, first_line(error), hint) from error
-
-
-def same_rows(first: Tensor, second: Tensor) -> Tensor:
-    """Return [J, M] bool, True where a row of ``first`` is a row of ``second``, byte by byte.
-
-    >>> same_rows(torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [3.0]])).tolist()
-    [[False, False], [True, False]]
-    """
-    keys, others = ([row.tobytes() for row in _bytes(part)] for part in (first, second))
-    places = {key: number for number, key in enumerate(dict.fromkeys(keys + others))}
-    rows, columns = (torch.tensor([places[key] for key in part]) for part in (keys, others))
-    return (rows[:, None] == columns[None, :]).to(first.device)
-
-
-def _bytes(rows: Tensor) -> npt.NDArray[np.uint8]:
-    """Return [n, bytes]: NumPy does not support all number types of torch."""
-    return np.asarray(rows.reshape(len(rows), -1).cpu().contiguous().view(torch.uint8).numpy())

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from elastic.arrays import Array
 from elastic.errors import DegenerateInput
-from elastic.metrics.class_statistics import ClassReading, Features, read_around_means
+from elastic.metrics.class_statistics import ClassReading, read_around_means
+from elastic.metrics.feature_batches import Features
 from elastic.metrics.moments import LayerMoments, vectors
 
 #: Starts a new pass over the batches: (features by layer, labels [b], numbers or strings).

@@ -6,7 +6,7 @@ class means. Memory is O(K·d) plus one batch per layer; no d×d matrix is forme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 
@@ -14,44 +14,10 @@ import torch
 from torch import Tensor
 
 from elastic.errors import DegenerateInput, ElasticError
+from elastic.metrics.feature_batches import Features, FeatureStream, labelled_batches
+from elastic.metrics.mean_directions import Between
 from elastic.metrics.moments import LayerMoments, position_type, vectors
 from elastic.metrics.rounding import norm, pair_distances
-
-#: Features [b, …] of one batch by layer.
-Features = Mapping[str, Tensor]
-#: Function that starts a new pass over the batches: (features by layer, labels [b] int64 in 0..K-1).
-FeatureStream = Callable[[], Iterable[tuple[Features, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Between:
-    """Thin singular value decomposition of the centred class means, and the scatter along its directions.
-
-    Attributes
-    ----------
-    directions
-        [d, r] right singular vectors, r ≤ min(K-1, d).
-    singular_values
-        [r] in descending order, all above the rank cut (see `read_classes`).
-    within_deviation
-        [r] root mean squares ((1/N) Σ_i (z_i·v)²)^½ of the residuals z = h - μ_k along each direction.
-    """
-
-    directions: Tensor
-    singular_values: Tensor
-    within_deviation: Tensor
-
-    @property
-    def within(self) -> Tensor:
-        """Second moments (1/N) Σ_i (z_i·v)² [r] of the residuals: the diagonal of Vᵀ Σ_W V, never negative."""
-        return self.within_deviation.square()
-
-    def scatter_ratio(self) -> Tensor:
-        """Return tr(Σ_W B⁺) for B = V S² Vᵀ; NaN if the class means have no spread."""
-        if self.singular_values.numel() == 0:
-            return self.singular_values.new_tensor(float("nan"))
-        # Squares of ratios, not ratios of squares, which underflow for features of size 1e-200.
-        return (self.within_deviation / self.singular_values).square().sum()
 
 
 @dataclass(frozen=True)
@@ -100,8 +66,8 @@ class ClassStatistics:
     @property
     def mean_distances(self) -> Tensor:
         """Distances ‖μ_j - μ_k‖ between class means [K, K]; exactly zero where they coincide up to rounding."""
-        found = pair_distances(self.centred)
-        return found.masked_fill(found <= self.mean_rounding[:, None] + self.mean_rounding, 0.0)
+        distances = pair_distances(self.centred)
+        return distances.masked_fill(distances <= self.mean_rounding[:, None] + self.mean_rounding, 0.0)
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, classes: int | None = None) -> ClassStatistics:
@@ -199,14 +165,14 @@ def read_classes(
         raise DegenerateInput("`classes`", "be at least 2", str(classes), "data of two or more classes")
     _check_tolerance(rank_tolerance)
     layers: dict[str, LayerMoments] = {}
-    for features, labels in _batches(stream, classes):
+    for features, labels in labelled_batches(stream, classes):
         for name, values in features.items():
             if name not in layers:
                 layers[name] = LayerMoments(name, values, classes)
             layers[name].add(vectors(values), labels)
     if not layers:
         raise DegenerateInput("`stream`", "give features of at least one layer", "none", "a stream with samples")
-    return read_around_means(layers, _batches(stream, classes), centres=centres, rank_tolerance=rank_tolerance)
+    return read_around_means(layers, labelled_batches(stream, classes), centres=centres, rank_tolerance=rank_tolerance)
 
 
 def read_around_means(
@@ -261,15 +227,3 @@ def _reading(layer: LayerMoments, labels: Tensor) -> ClassReading:
         weighted=frames[1],
     )
     return ClassReading(statistics, nearest, labels)
-
-
-def _batches(stream: FeatureStream, classes: int) -> Iterator[tuple[Features, Tensor]]:
-    """Yield the non-empty batches after validating their labels."""
-    for features, labels in stream():
-        if len(labels) == 0:
-            continue
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            wrong = str(low if low < 0 else high)
-            raise DegenerateInput("`labels`", f"lie in 0..{classes - 1}", wrong, "labels numbered from 0")
-        yield features, labels.long()

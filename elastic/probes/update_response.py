@@ -79,12 +79,7 @@ def update_responses(
     """
     example = observed[0][:1]
     if not isinstance(engine, EngineChoice):
-        with torch.no_grad(), probed(model):
-            flat_taps(model, example)
-        layer = model.layer_of(loss.layer)
-        engine = choose_engine(
-            model, example, engine=engine, finite=lr is not None, layer=layer, memory_budget=memory_budget
-        )
+        engine = _chosen(engine, model, loss, example, lr, memory_budget)
     counted = torch.ones(len(stepped[1]), len(observed[1]), dtype=torch.bool, device=observed[1].device)
     if same is not None:
         counted &= ~same
@@ -105,13 +100,23 @@ def update_responses(
     blocks = movements(stepping, loss, stepped, observed[0], plan, grouping.order)
     reads = None
     if losses is not None:
-        told = (observed[1], observed[1] if observed_targets is None else observed_targets)
-        reads = LossReader(loss, rows, told, counted, classes, engine.widths[engine.layer])
-    found = read(blocks, reader, len(rows), witness, reads)
+        targets = observed[1] if observed_targets is None else observed_targets
+        reads = LossReader(loss, rows, (observed[1], targets), counted, classes, engine.widths[engine.layer])
+    responses = read(blocks, reader, len(rows), witness, reads)
     if losses is not None and reads is not None:
         losses.clear()
         losses.update(reads.result())
-    return {layer: found[layer] for layer in model.layers}
+    return {layer: responses[layer] for layer in model.layers}
+
+
+def _chosen(
+    asked: EngineName, model: TappedModel, loss: Loss, example: Tensor, lr: float | None, memory_budget: int
+) -> EngineChoice:
+    """Return the engine of a name that supports the model; a model that fails on an example raises first."""
+    with torch.no_grad(), probed(model):
+        flat_taps(model, example)
+    layer = model.layer_of(loss.layer)
+    return choose_engine(model, example, engine=asked, finite=lr is not None, layer=layer, memory_budget=memory_budget)
 
 
 def planned(engine: EngineChoice, counted: Tensor, classes: int, memory_budget: int, *, losses: bool = False) -> Plan:

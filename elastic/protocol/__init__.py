@@ -10,20 +10,15 @@ from __future__ import annotations
 from elastic.protocol.canonical import canonical_json, explain_difference
 from elastic.protocol.cells import Cell
 from elastic.protocol.claims import ReadClaim, load_claims, read_claims
+from elastic.protocol.data_section import Data
 from elastic.protocol.file_schema import json_schema
 from elastic.protocol.grid import Axes, Axis
 from elastic.protocol.loading import load_protocol
+from elastic.protocol.probes_section import CollapseProbe, ElasticityProbe, Probes
 from elastic.protocol.schema import Protocol
-from elastic.protocol.sections import (
-    CollapseProbe,
-    Component,
-    Data,
-    ElasticityProbe,
-    Optimizer,
-    Probes,
-    Settings,
-    Training,
-)
+from elastic.protocol.sections import Optimizer, Settings
+from elastic.protocol.strict import Component
+from elastic.protocol.training_section import Training
 
 __all__ = [
     "Axes",

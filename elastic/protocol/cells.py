@@ -11,7 +11,8 @@ from elastic.protocol.canonical import canonical_json
 from elastic.protocol.dims import Grid
 from elastic.protocol.grid import axes_of, set_axes
 from elastic.protocol.later_options import with_earlier
-from elastic.protocol.sections import CANONICAL, Sections, Settings, Strict
+from elastic.protocol.sections import Sections, Settings
+from elastic.protocol.strict import CANONICAL, Strict
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from elastic.protocol.paths import Path
 from elastic.protocol.positions import Places
 from elastic.protocol.reading import Given, read_protocol
 from elastic.protocol.registered_probes import dims_of_probes
-from elastic.protocol.sections import Component
+from elastic.protocol.strict import Component
 from elastic.protocol.validation_errors import NOTHING, Problem, unknown_key
 from elastic.registry import Entry, nearest, registry
 

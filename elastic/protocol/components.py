@@ -14,7 +14,8 @@ from elastic.protocol.later_options import Earlier, never, with_earlier
 from elastic.protocol.misplaced_keys import EXTERNAL
 from elastic.protocol.paths import Path, put
 from elastic.protocol.schema_paths import schema_at
-from elastic.protocol.sections import COMPONENTS, Component, Sections
+from elastic.protocol.sections import COMPONENTS, Sections
+from elastic.protocol.strict import Component
 from elastic.protocol.validation_errors import NOTHING, Problem, explain, unknown_key
 from elastic.registry import Entry, registry
 

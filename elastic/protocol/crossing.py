@@ -9,7 +9,8 @@ import pydantic
 
 from elastic.errors import ProtocolError
 from elastic.protocol.canonical import canonical_json
-from elastic.protocol.dims import MAX_CELLS, Crossing, Grid, Together
+from elastic.protocol.crossing_sections import Crossing, Together
+from elastic.protocol.dims import MAX_CELLS, Grid
 from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes
 from elastic.protocol.paths import Path

@@ -1,18 +1,7 @@
 """The dims of a grid: one for each axis, or for axes that vary together; and the cells that it leaves out.
 
-``axes`` alone make a product. ``together`` lets axes vary in step, as one dim; ``exclude`` drops cells of the product::
-
-    axes:
-      seed: [0, 1]
-      wide: {path: model.widths, values: [[64], [64], [256]], labels: [64, 64, 256]}
-      rate: {path: optimizer.lr, values: [0.1, 0.2, 0.05]}
-      norm: {path: model.norm, values: [none, batch]}
-    together: {size: [wide, rate]}
-    exclude: [{norm: none, rate: 0.2}]
-
-The dims of this cube are norm, size and seed. ``size`` has a label for each position, "wide=64 rate=0.1" if no others
-are given, and the coordinates wide and rate along it. A cell is named by its settings: it keeps its name, and its run,
-whichever way the grid leads to it.
+A cell is named by its settings: it keeps its name, and its run, whichever way the grid leads to it.
+`elastic.protocol.crossing_sections` has an example.
 """
 
 from __future__ import annotations
@@ -22,55 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Annotated, Any
+from typing import Any
 
-import pydantic
-from pydantic import AfterValidator, Field
-
-from elastic.protocol.grid import Axes, Scalar, axis_name, same_type_labels
-from elastic.protocol.sections import Strict, Unfit, without_repeats
+from elastic.protocol.crossing_sections import Crossing, Together
+from elastic.protocol.grid import Axes
+from elastic.protocol.labels import in_short, is_label
 
 #: Most cells in the product of the dims.
 MAX_CELLS = 100_000
-
-#: Labels by axis or dim; cells that match all of them are left out.
-Condition = Annotated[dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)]
-
-
-class Together(Strict):
-    """Axes of equal length that vary together, as one dim of the cube; also accepts a list of their names.
-
-    >>> Together.model_validate(["wide", "rate"])
-    Together(axes=['wide', 'rate'], labels=None)
-    """
-
-    axes: Annotated[
-        list[str],
-        Field(min_length=2, description="Axes of equal length.", examples=[["wide", "rate"]]),
-        AfterValidator(without_repeats),
-    ]
-    labels: Annotated[
-        list[Scalar] | None,
-        Field(
-            description="Labels of the positions; null: built from the labels of the axes.",
-            examples=[["small", "large"]],
-        ),
-        AfterValidator(lambda labels: labels and same_type_labels(without_repeats(labels))),
-    ] = None
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _axes_alone(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            raise Unfit("be a list of axes of one length", f"[{value}, …], with another axis")
-        return {"axes": value} if isinstance(value, list) else value
-
-
-class Crossing(Strict):
-    """How the axes of a protocol form its grid, other than as a product."""
-
-    together: dict[Annotated[str, AfterValidator(axis_name)], Together] = {}  # noqa: RUF012 (pydantic copies it)
-    exclude: list[Condition] = []  # noqa: RUF012 (pydantic copies it)
 
 
 @dataclass(frozen=True)
@@ -183,18 +131,18 @@ class Grid:
         if dim not in self.dims:
             raise ValueError(f"no axis {name}")
         known = self.labels[dim] if name == dim else self.axes.labels[name]
-        found: set[int] = set()
+        positions: set[int] = set()
         for label in wanted if isinstance(wanted, list) else [wanted]:
             matches = {place for place, one in enumerate(known) if is_label(label, one)}
             if not matches:
                 raise ValueError(f"no label {label!r} on {name}")
-            found |= matches
-        return frozenset(found)
+            positions |= matches
+        return frozenset(positions)
 
     def drops(self, condition: Mapping[str, Any]) -> Iterator[tuple[int, ...]]:
         """Yield the positions in the product that a condition excludes, including those of other conditions."""
-        found = self._fits(condition)
-        chosen = [sorted(found.get(dim, range(len(labels)))) for dim, labels in self.labels.items()]
+        matches = self._fits(condition)
+        chosen = [sorted(matches.get(dim, range(len(labels)))) for dim, labels in self.labels.items()]
         return product(*chosen)
 
     @cached_property
@@ -208,11 +156,11 @@ class Grid:
         return [{numbers[dim]: at for dim, at in self._fits(one).items()} for one in self.exclude]
 
     def _fits(self, condition: Mapping[str, Any]) -> dict[str, frozenset[int]]:
-        found: dict[str, frozenset[int]] = {}
+        matches: dict[str, frozenset[int]] = {}
         for name, wanted in condition.items():
             dim, at = self._dim_of.get(name, name), self.fitting(name, wanted)
-            found[dim] = found.get(dim, at) & at
-        return found
+            matches[dim] = matches.get(dim, at) & at
+        return matches
 
     @staticmethod
     def _drops(condition: Mapping[int, frozenset[int]], position: Sequence[int]) -> bool:
@@ -226,26 +174,6 @@ class Grid:
             return list(group.labels)
         rows = zip(*(own[axis] for axis in group.axes), strict=True)
         return [" ".join(f"{a}={in_short(v)}" for a, v in zip(group.axes, row, strict=True)) for row in rows]
-
-
-def is_label(label: Any, known: Any) -> bool:
-    """Return whether a label equals a known one: 1 equals 1.0, but not True.
-
-    >>> is_label(1, 1.0), is_label(True, 1), is_label("1", 1)
-    (True, False, False)
-    """
-    return bool(label == known) and isinstance(label, bool) == isinstance(known, bool)
-
-
-def in_short(label: Any) -> str:
-    """Format a label as part of another one; 1 and 1.0 look alike, because an axis may use either.
-
-    >>> in_short(1.0), in_short(0.1), in_short(True), in_short("batch")
-    ('1', '0.1', 'true', 'batch')
-    """
-    if isinstance(label, bool):
-        return str(label).lower()
-    return str(label).removesuffix(".0") if isinstance(label, float) else str(label)
 
 
 def grid_of(protocol: Mapping[str, Any]) -> Grid:

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from elastic.protocol.formatting import dotted
 from elastic.protocol.misplaced_keys import homes
 from elastic.protocol.paths import Path, leave, put
-from elastic.protocol.sections import Sections, Strict, Unfit, without_repeats
+from elastic.protocol.sections import Sections
+from elastic.protocol.strict import Strict
+from elastic.protocol.validators import Unfit, without_repeats
 from elastic.registry import nearest
 from elastic.releases import Added
 

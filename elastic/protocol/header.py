@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from elastic.protocol.sections import Component, Strict
+from elastic.protocol.strict import Component, Strict
 
 #: Valid names of a study's folder.
 SLUG = r"[a-z0-9][a-z0-9_-]{0,63}"

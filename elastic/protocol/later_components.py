@@ -18,9 +18,11 @@ from elastic.protocol.grid import Axis, axes_of, set_axes
 from elastic.protocol.header import Header
 from elastic.protocol.later_options import Earlier, is_before, named_options, with_earlier, without_later
 from elastic.protocol.paths import Path, get, put
+from elastic.protocol.probes_section import Probes
 from elastic.protocol.registered_probes import by_name
 from elastic.protocol.schema_paths import schema_at
-from elastic.protocol.sections import COMPONENTS, Component, Probes, Sections
+from elastic.protocol.sections import COMPONENTS, Sections
+from elastic.protocol.strict import Component
 from elastic.registry import Entry, registry
 from elastic.releases import Added, marks
 

@@ -13,8 +13,9 @@ from elastic.protocol.citations import unknown_citations
 from elastic.protocol.claims import complete_claims
 from elastic.protocol.components import spell_out
 from elastic.protocol.crossing import completed, read_grid, repeats
+from elastic.protocol.crossing_sections import Crossing
 from elastic.protocol.diagnostics import first_mistake
-from elastic.protocol.dims import Crossing, Grid
+from elastic.protocol.dims import Grid
 from elastic.protocol.extending import refuse_settings
 from elastic.protocol.formatting import dotted, format_value
 from elastic.protocol.grid import Axes, Reserved, axes_of

@@ -7,7 +7,7 @@ from typing import Any
 from elastic.protocol.components import complete_options
 from elastic.protocol.later_options import Earlier, never
 from elastic.protocol.paths import Path, put
-from elastic.protocol.sections import Probes
+from elastic.protocol.probes_section import Probes
 from elastic.protocol.validation_errors import Problem, unknown_key
 from elastic.registry import Entry, registry
 

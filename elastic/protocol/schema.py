@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from elastic.errors import ElasticError, ProtocolError
 from elastic.protocol.canonical import digest
 from elastic.protocol.cells import Cell, build_cells
-from elastic.protocol.dims import Condition, Grid, Together, grid_of
+from elastic.protocol.crossing_sections import Condition, Together
+from elastic.protocol.dims import Grid, grid_of
 from elastic.protocol.grid import Axes, axis_name
 from elastic.protocol.header import Header
 from elastic.protocol.later_options import with_earlier

@@ -13,8 +13,9 @@ from elastic.protocol.formatting import one_line
 from elastic.protocol.paths import Path as Dotted
 from elastic.protocol.positions import Place
 from elastic.protocol.shipped import likely_meant
+from elastic.protocol.yaml_events import Locate
 from elastic.protocol.yaml_scalars import UNPRINTABLE
-from elastic.protocol.yaml_tree import MAX_LEVELS, Locate, Tree, read_tree
+from elastic.protocol.yaml_tree import MAX_LEVELS, Tree, read_tree
 from elastic.registry import shorten
 
 MAX_BYTES = 1_000_000

@@ -16,7 +16,8 @@ from elastic.protocol.formatting import EXTENDS, dotted, format_value, key_and_v
 from elastic.protocol.misplaced_keys import homes, meant_by, part_of_its_own
 from elastic.protocol.paths import Path, get
 from elastic.protocol.schema_paths import schema_at
-from elastic.protocol.sections import COMPONENTS, Component
+from elastic.protocol.sections import COMPONENTS
+from elastic.protocol.strict import Component
 from elastic.protocol.suggestions import suggestion
 from elastic.protocol.writing import spelled
 from elastic.registry import nearest, sentence

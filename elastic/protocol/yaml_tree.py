@@ -6,19 +6,17 @@ before anything is built, and a file can create only mappings, lists and scalars
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML, events
-from ruamel.yaml.error import YAMLError
 
 from elastic.errors import ProtocolError
-from elastic.protocol.formatting import dotted, key_and_value, one_line
+from elastic.protocol.formatting import dotted
 from elastic.protocol.paths import Path
 from elastic.protocol.positions import Place, Places
 from elastic.protocol.white_space import TabScanner
+from elastic.protocol.yaml_events import Locate, read_events
 from elastic.protocol.yaml_scalars import kind_of, read_scalar
 from elastic.registry import shorten
 
@@ -27,25 +25,11 @@ MAX_LEVELS = 32
 #: Most keys of one mapping; parsing stops at the next one.
 MAX_KEYS = 2_000
 
-MAX_PROBLEM = 100
-
 #: Most duplicate keys that a message lists.
 MOST_REPEATED = 50
 
-#: Hints for syntax errors.
-ANY_MISTAKE = "quotes around text, and a look at colons, brackets and indentation"
-COLON = "quotes around text that holds a colon, or other indentation"
-CLOSING_QUOTE = "a closing quote, or none"
-CLOSING_BRACKET = "a closing bracket, and commas between the items"
-
 #: Merge key of YAML 1.1.
 MERGE = "<<"
-
-#: Converts a 0-based line and column to a location.
-Locate = Callable[[int, int], Place]
-
-#: A line that begins with a key without a colon and a space after it.
-_NO_COLON_AND_SPACE = re.compile(r"\s*[A-Za-z_]\w*(:\S|\s*[=：])")
 
 _NO_KEY = object()
 
@@ -88,69 +72,13 @@ def read_tree(text: str, locate: Locate) -> Tree | None:
     yaml = YAML(typ="safe", pure=True)
     yaml.Scanner = TabScanner
     builder = _Builder(locate, yaml.resolver, Tree(None, Places(locate(0, 0))))
-    for event in _events(yaml, text, locate):
+    for event in read_events(yaml, text, locate):
         builder.take(event)
         if builder.tree.cut:
             break
     if builder.repeated:
         raise builder.repeated[0].with_others(builder.repeated[1:MOST_REPEATED])
     return builder.tree if builder.documents else None
-
-
-def _events(yaml: YAML, text: str, locate: Locate) -> Iterator[Any]:
-    """Yield the events of a text; every error of the parser becomes a `ProtocolError`."""
-    try:
-        yield from yaml.parse(text)
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "context", None) or "characters out of place"
-        hint = _hint(str(problem), str(getattr(error, "context", None)))
-        opening = getattr(error, "context_mark", None)
-        if opening and (hint == CLOSING_QUOTE or "simple key" in str(getattr(error, "context", None))):
-            mark = opening  # the parser reports the problem after it, on another line
-        if opening and hint == CLOSING_BRACKET:
-            hint += f" (it opens at {locate(opening.line, opening.column).text})"
-        place = locate(mark.line, mark.column) if mark else locate(0, 0)
-        if mark and hint in (ANY_MISTAKE, COLON):
-            for number in (mark.line, mark.line - 1):  # the parser may report the problem on the next line
-                line = text.split("\n")[number] if number >= 0 else ""
-                if meant := _meant_by(line):
-                    place, hint = locate(number, len(line) - len(line.lstrip(" "))), meant
-                    break
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        # ruamel raises other exceptions, too: chr() of an escape beyond Unicode, int() of the digits of a version.
-        problem, place, hint = error, locate(0, 0), ANY_MISTAKE
-    else:
-        return
-    found = f"a part that is not ({one_line(str(problem), MAX_PROBLEM)})"
-    raise ProtocolError("the protocol", "be YAML 1.2", found, hint, place=place.text)
-
-
-def _hint(problem: str, context: str) -> str:
-    """Return the hint for a syntax error."""
-    if r"'\t'" in problem:
-        return "spaces in place of the tab: YAML indents with nothing else"
-    if "quoted scalar" in context:
-        return CLOSING_QUOTE
-    if "flow sequence" in context or "flow mapping" in context:
-        return CLOSING_BRACKET
-    if "mapping values are not allowed" in problem:
-        return COLON
-    if "block" in problem:
-        return "the same indentation for all keys of a mapping, and all items of a list"
-    return ANY_MISTAKE
-
-
-def _meant_by(line: str) -> str | None:
-    """Return a correction of a line whose key lacks a colon and a space, or None.
-
-    >>> _meant_by("  bias:false"), _meant_by("  lr = 0.1"), _meant_by("c: d")
-    ('bias: false (with a space after the colon)', 'lr: 0.1 (with a space after the colon)', None)
-    """
-    if "\u00a0" in line:
-        return f"plain spaces in place of the no-break spaces in {shorten(line.strip())}"
-    meant = key_and_value(line) if _NO_COLON_AND_SPACE.match(line) else None
-    return meant and f"{meant.rstrip()} (with a space after the colon)"
 
 
 @dataclass
@@ -245,9 +173,8 @@ class _Builder:
         path = self._next_path()
         place = self._place(event)
         if isinstance(event, events.ScalarEvent) and not event.value and event.style is None:
-            place = self.tree.places.keys.get(
-                path, place
-            )  # no value after the colon: the parser reports it on the next line
+            # No value after the colon: the parser reports it on the next line.
+            place = self.tree.places.keys.get(path, place)
         self.tree.places.values[path] = place
         if not self.open:
             self.tree.data = value

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from elastic.claims.checking import check_cube, write_checked
+from elastic.claims.checked import write_checked
+from elastic.claims.checking import check_cube
 from elastic.cube import seal
 from elastic.cube.checked_files import write_json
 from elastic.errors import StudyError

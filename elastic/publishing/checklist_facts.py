@@ -9,7 +9,8 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.reading import settings_of, spelled
-from elastic.claims.checking import Checked, check_cube
+from elastic.claims.checked import Checked
+from elastic.claims.checking import check_cube
 from elastic.claims.decision import LEVEL
 from elastic.cube import Status
 from elastic.display.markdown import inert

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from elastic.publishing.crate import Publication, crate_of, require_rocrate, tim
 from elastic.publishing.data_sources import data_of
 from elastic.publishing.environment import environment_of, requirements_of
 from elastic.publishing.folder_writer import check_replaceable, write_folder
+from elastic.publishing.identity_words import Anonymizer
 from elastic.publishing.listing import archive_digest, encode_sums, files_below, sums_of
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.readme import readme_of
@@ -130,9 +131,7 @@ def publish(
     require_rocrate()
     study = study if isinstance(study, Study) else open_study(study)
     target = Path(output) if output is not None else Path(f"{study.name}{ENDING}")
-    _check_options(target, authors, license, anonymous, hide)
-    if not cube and target.suffix == ENDING:
-        raise OptionError("`without_cube`", "be given for a folder", repr(target.name), f"-o {target.stem}")
+    _check_options(target, authors, license, anonymous, hide, cube)
     check_publishable(study)
     if target.suffix != ENDING:
         check_replaceable(target)
@@ -140,27 +139,26 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="elastic-publish-") as temporary:
         folder = Path(temporary) / "archive"
         tell("laying out the study")
-        staged = stage(study, folder)
+        staged, cleaner = stage(study, folder), None
         if anonymous:
             folder = Path(temporary) / "anonymous"
             staged, cleaner = anonymize(staged, folder, study.folder, hide)
-            for word in cleaner.kept:
-                tell(f"{word!r} is a name of this machine or its user, and a word of elastic: it is left as it stands")
+            _tell_kept(cleaner, tell)
         _derive(staged, folder, Figures(tuple(figures), tuple(formats)), execute, tell)
         _describe_for_readers(staged, folder, publication, anonymous)
         sums = _describe(staged, folder, publication)
-        if anonymous:
+        if cleaner is not None:
             check_nothing_left(folder, cleaner)
         if target.suffix == ENDING:
             write_zip(folder, target)
         else:
             write_folder(folder, target, cube=cube)
-    written = [target] if target.is_file() else [target / name for name in files_below(target)]
-    size, files = sum(path.stat().st_size for path in written), len(sums) + 1 if target.is_file() else len(written)
-    return Published(target, archive_digest(encode_sums(sums)), files, size)
+    return _published(target, sums)
 
 
-def _check_options(target: Path, authors: Sequence[str], license: str, anonymous: bool, hide: Sequence[str]) -> None:
+def _check_options(
+    target: Path, authors: Sequence[str], license: str, anonymous: bool, hide: Sequence[str], cube: bool
+) -> None:
     if target.suffix not in (ENDING, ""):
         raise OptionError(
             "`output`", f"end in {ENDING}, or name a folder", repr(target.name), f"-o {target.stem or 'study'}{ENDING}"
@@ -172,6 +170,20 @@ def _check_options(target: Path, authors: Sequence[str], license: str, anonymous
     for text in (*authors, license):
         if not text.isprintable():
             raise OptionError("`author`, `license`", "be printable text", repr(text), "--author NAME")
+    if not cube and target.suffix == ENDING:
+        raise OptionError("`without_cube`", "be given for a folder", repr(target.name), f"-o {target.stem}")
+
+
+def _tell_kept(cleaner: Anonymizer, tell: Callable[[str], None]) -> None:
+    for word in cleaner.kept:
+        tell(f"{word!r} is a name of this machine or its user, and a word of elastic: it is left as it stands")
+
+
+def _published(target: Path, sums: Mapping[str, str]) -> Published:
+    """Return the facts of an archive that is written, of files with these sums."""
+    written = [target] if target.is_file() else [target / name for name in files_below(target)]
+    size, files = sum(path.stat().st_size for path in written), len(sums) + 1 if target.is_file() else len(written)
+    return Published(target, archive_digest(encode_sums(sums)), files, size)
 
 
 def _derive(staged: Study, folder: Path, figures: Figures, execute: bool, tell: Callable[[str], None]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.claims.checking import check, check_cube, write_checked
+from elastic.claims.checked import write_checked
+from elastic.claims.checking import check, check_cube
 from elastic.cube import Status, is_sealed, verify_manifest
 from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import write_json

@@ -11,7 +11,7 @@ import numpy as np
 import pydantic
 
 from elastic.errors import ElasticError, OptionError
-from elastic.protocol.sections import Probes
+from elastic.protocol.probes_section import Probes
 from elastic.protocol.validation_errors import explain
 from elastic.registry import registry
 from elastic.runs.recorder import Due

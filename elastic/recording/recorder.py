@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,16 +14,16 @@ from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading
 from elastic.batches import Forward, Output
-from elastic.checkpoint import ARITHMETIC, PROBE_ARITHMETIC, environment
-from elastic.cube import Status, compact_journal, remove_seal, run_lock, write_report
-from elastic.cube.report_file import UNDER_WAY
+from elastic.checkpoint import ARITHMETIC, environment
+from elastic.cube import Layout, Status, compact_journal, write_report
 from elastic.errors import ElasticError, ModelError, StudyError
 from elastic.models.dry_run import first_line
 from elastic.models.positions import Position
-from elastic.probes.contract import build_probes
+from elastic.probes.contract import Probe, Subject, build_probes
 from elastic.recording.coordinates import checked_coordinates
-from elastic.recording.membership import Header, arithmetic_of, describe, discard, is_recorded, join
+from elastic.recording.membership import Header, join
 from elastic.recording.options import due_at, read_options
+from elastic.recording.owned_run import OwnedRun
 from elastic.recording.settings import described_settings
 from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest, device_of
 from elastic.recording.unseen import with_unseen_probe
@@ -33,7 +32,7 @@ from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
-from elastic.study.recorded import journal_facts
+from elastic.study.recorded_contents import journal_facts
 
 logger = logging.getLogger("elastic")
 
@@ -154,12 +153,8 @@ class Recorder(RunRecorder):
         claims: Sequence[Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
-            found = "an empty text" if isinstance(folder, str) else type(folder).__name__
-            raise StudyError("`folder`", "be the path of a folder", found, '"results/mine"')
+        self.folder, self.closed = _absolute(folder), False
         check_decay(weight_decay)
-        # Absolute: a training script may change the working directory.
-        self.folder, self.closed = Path(folder).absolute(), False
         self.coordinates, drawing = checked_coordinates(coordinates, seed)
         options = read_options(with_unseen_probe(probes, unseen), epochs)
         epochs = None if epochs is None else int(epochs)
@@ -177,27 +172,18 @@ class Recorder(RunRecorder):
                 class_names=classes,
                 unseen=unseen,
             )
-            made = build_probes(subject, options.asked)
-            for probe in made.values():
-                probe.rehearse()  # before the folder is created
-            layout = layout_of(subject, made, [KNOWN[name] for name in SCORES])
+            measured = _rehearsed(subject, options.asked)  # before the folder is created
         own = described_settings(model, subject, options, epochs, weight_decay, evaluate, settings, position)
         run = join(self.folder, self.coordinates, Header(title, question, cites, claims))
-        self._owned = ExitStack()
-        self._owned.enter_context(run_lock(run))
+        self._owned = OwnedRun(self.folder, run, epochs)
         try:
-            if restart or not is_recorded(run):
-                discard(self.folder, run)
-            self._arithmetic = arithmetic_of(run)
-            describe(self.folder, run, self.coordinates, own)
-            rounded = self._arithmetic != PROBE_ARITHMETIC
-            super().__init__(run, subject, made, layout, due=due_at(options.at), evaluate=evaluate, rounded=rounded)
+            self._owned.begin(self.coordinates, own, restart=restart)
+            rounded = self._owned.rounded
+            super().__init__(run, subject, *measured, due=due_at(options.at), evaluate=evaluate, rounded=rounded)
         except BaseException:
-            self._owned.close()
+            self._owned.release()
             raise
-        self._run, self._epochs, self._is_under_way = run, epochs, False
-        self._process = os.getpid()
-        self._told: list[str] = []
+        self._all_notes: list[str] = []
         self._digest = data_digest(subject)
 
     def record(self, epoch: float, *, probe: bool | None = None, **scalars: Any) -> Recorded:
@@ -231,10 +217,7 @@ class Recorder(RunRecorder):
         if self.closed:
             hint = "a new Recorder on the same coordinates"
             raise StudyError("the Recorder", "be open", "one that was closed", hint)
-        if self._is_forked:
-            found = f"process {os.getpid()}, a fork of it"
-            hint = "a Recorder made in the new process, with other coordinates"
-            raise StudyError("the Recorder", f"be used in process {self._process}, which made it", found, hint)
+        self._owned.check_process()
         if clash := sorted(scalars.keys() & self.coordinates.keys()):
             expected = "have another name than the run's coordinates"
             raise StudyError(
@@ -242,7 +225,7 @@ class Recorder(RunRecorder):
             )
         recorded = super().record(epoch, probe=probe, **scalars)
         for note in self.take_notes():
-            self._told.append(note)
+            self._all_notes.append(note)
             logger.warning(note) if "not measured" in note else logger.info(note)
         return recorded
 
@@ -262,7 +245,7 @@ class Recorder(RunRecorder):
 
         Has no effect in a fork of the process that made the Recorder: the run goes on there.
         """
-        if self.closed or self._is_forked:
+        if self.closed or self._owned.is_forked:
             return
         try:
             recorded = self.journal.epochs()
@@ -283,13 +266,8 @@ class Recorder(RunRecorder):
         """Close the Recorder; after an exception the run stays unfinished and keeps its records."""
         if kind is None:
             self.close()
-        elif not (self.closed or self._is_forked):
+        elif not (self.closed or self._owned.is_forked):
             self._release()
-
-    @property
-    def _is_forked(self) -> bool:
-        """Whether this process is a fork of the one that made the Recorder."""
-        return self._process != os.getpid()
 
     @property
     def study(self) -> Study:
@@ -302,18 +280,12 @@ class Recorder(RunRecorder):
 
     def _append(self, epoch: float, record: Mapping[str, Any]) -> None:
         if not self.journal.holds(epoch):
-            # The report of an earlier Recorder and the sealed cube do not include the new record.
-            if not self._is_under_way:
-                write_report(self._run, {"status": UNDER_WAY, "epochs": self._epochs, ARITHMETIC: self._arithmetic})
-                self._is_under_way = True
-            remove_seal(self.folder)
+            self._owned.before_new_record()
         super()._append(epoch, record)
 
     def _release(self) -> None:
         self.closed = True
-        if not self.journal.epochs():
-            discard(self.folder, self._run)
-        self._owned.close()
+        self._owned.release(discarding=not self.journal.epochs())
 
     def _report(self, last: float) -> None:
         """Write status.json: the state of the run, its machine, and the seconds of each phase."""
@@ -321,13 +293,29 @@ class Recorder(RunRecorder):
         facts = {
             "status": status.name.lower(),
             "epoch": last,
-            "epochs": self._epochs,
+            "epochs": self._owned.epochs,
             "data_digest": self._digest,
-            ARITHMETIC: self._arithmetic,
-            "journal": journal_facts(self._run),
+            ARITHMETIC: self._owned.arithmetic,
+            "journal": journal_facts(self._owned.folder),
             "environment": environment(self.subject.samples["train"].labels.device),
             "engine": self.engine,
             "seconds": {part: round(value, 3) for part, value in self.seconds.items()},
-            "notes": self._told,
+            "notes": self._all_notes,
         }
-        write_report(self._run, facts)
+        write_report(self._owned.folder, facts)
+
+
+def _absolute(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder's path from the root: a training script may change the working directory."""
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        found = "an empty text" if isinstance(folder, str) else type(folder).__name__
+        raise StudyError("`folder`", "be the path of a folder", found, '"results/mine"')
+    return Path(folder).absolute()
+
+
+def _rehearsed(subject: Subject, asked: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Probe], Layout]:
+    """Return the probes for a subject, each rehearsed, and the layout of what they record."""
+    made = build_probes(subject, asked)
+    for probe in made.values():
+        probe.rehearse()
+    return made, layout_of(subject, made, [KNOWN[name] for name in SCORES])

@@ -72,10 +72,10 @@ def build_subject(
     positions = isinstance(criterion, Loss)
     # Copies: later changes of the user's arrays must not affect the records.
     try:
-        inner, found = model_and_samples(inner, parts, reading, positions=positions)
+        inner, given = model_and_samples(inner, parts, reading, positions=positions)
     except DegenerateInput as error:
         raise in_words_of_unseen(error) from None
-    tensors = {split: tuple(map(_copied, pair)) for split, pair in found.items()}
+    tensors = {split: tuple(map(_copied, pair)) for split, pair in given.items()}
     aside = tensors.pop(UNSEEN, None)
     tapped = _tapped(inner, layers, tensors["train"][0][:2], reading.position)
     inputs, labels = zip(*tensors.values(), strict=True)
@@ -83,12 +83,9 @@ def build_subject(
     # The cube labels classes with integers or strings.
     labelled = tuple(_shortest(name) if isinstance(name, float) else name for name in classified.names)
     classes = named_classes(classified.names, class_names) or labelled
-    targets = [
-        None if given is codes else given for given, codes in zip(classified.targets, classified.labels, strict=True)
-    ]
     samples = {
-        split: Samples(x, y, classes, targets=given)
-        for split, x, y, given in zip(tensors, inputs, classified.labels, targets, strict=True)
+        split: Samples(x, codes, classes, targets=None if targets is codes else targets)
+        for split, x, codes, targets in zip(tensors, inputs, classified.labels, classified.targets, strict=True)
     }
     others = None
     if aside is not None:
@@ -152,10 +149,10 @@ def names_of_unseen(
     (8, 9)
     """
     known = names if isinstance(names, Mapping) else dict(enumerate(names or ()))
-    found = named_classes(labels, known) if all(label in known for label in labels) else tuple(labels)
-    if shared := {*map(str, found)} & {*map(str, trained)}:
+    named = named_classes(labels, known) if all(label in known for label in labels) else tuple(labels)
+    if shared := {*map(str, named)} & {*map(str, trained)}:
         raise DegenerateInput("`classes`", "be different texts or whole numbers", shorten(sorted(shared)), '"an oak"')
-    return found
+    return named
 
 
 def check_decay(weight_decay: Any) -> None:

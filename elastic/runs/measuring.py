@@ -17,7 +17,7 @@ from elastic.checkpoint import FILE, environment
 from elastic.cube import Layout, run_lock
 from elastic.protocol import Cell
 from elastic.runs.arithmetic import arithmetic_of
-from elastic.runs.cell import Commit, between_checkpoints
+from elastic.runs.commit import Commit, between_checkpoints
 from elastic.runs.recorder import RunRecorder
 from elastic.runs.setup import build_setup, resolve_device
 from elastic.training import Trainer, train

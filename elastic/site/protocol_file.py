@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from elastic.claims.contract import stated
+from elastic.claims.sentence import stated
 from elastic.listing.options import options_in
 from elastic.listing.protocols import comment_of
 from elastic.listing.sections import Section, sections

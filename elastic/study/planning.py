@@ -51,14 +51,9 @@ def plan(
     ElasticError
         As `elastic.run` before anything is written.
     """
-    loaded = loaded_with(protocol, settings, allow)
-    allow = allow_beside(allow, loaded.beside)
-    folder = Path(out or RESULTS) / loaded.name
-    if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
-        loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
-    taken_up(folder, loaded)  # refuses a study that asked something else
+    loaded, allow, folder = _asked(protocol, out, settings, allow)
     cells, status = loaded.cells, _status(folder, loaded)
-    left = [(cell, found) for cell, found in zip(cells, status, strict=True) if not found.ended]
+    left = [(cell, run) for cell, run in zip(cells, status, strict=True) if not run.ended]
     notes = (check_runs if left else check_claims)(loaded, folder, allow, device)
     begun_at = time.perf_counter()
     estimate = estimated(left, device, allow, budget)
@@ -74,7 +69,7 @@ def plan(
         ended=len(cells) - len(left),
         excluded=loaded.grid.places - len(cells),
         epochs=sum(cell.settings.training.epochs for cell in cells),
-        recorded=sum(int(found.epoch or 0) for found in status),
+        recorded=sum(int(run.epoch or 0) for run in status),
         kinds=estimate.kinds,
         seconds=sum(estimate.seconds),
         workers=workers,
@@ -89,15 +84,28 @@ def plan(
     )
 
 
+def _asked(
+    protocol: Protocol | Given, out: Path | str | None, settings: Sequence[str], allow: Sequence[str]
+) -> tuple[Protocol, Sequence[str], Path]:
+    """Return the protocol as its folder's study goes on with it, the allowed modules, and the folder."""
+    loaded = loaded_with(protocol, settings, allow)
+    allow = allow_beside(allow, loaded.beside)
+    folder = Path(out or RESULTS) / loaded.name
+    if not isinstance(protocol, Protocol) and (begun := protocol_of(folder, unless=loaded.digest)):
+        loaded = load_protocol(protocol, settings=settings, allow=allow, begun=begun)
+    taken_up(folder, loaded)  # refuses a study that asked something else
+    return loaded, allow, folder
+
+
 def _status(folder: Path, protocol: Protocol) -> list[RunStatus]:
     """Return the progress of each run; one that ended before the study's new end has the rest left."""
     begun = protocol_of(folder, unless=protocol.digest)
     former: dict[str, str] = {}
     if begun and begun["training"]["epochs"] < protocol.training.epochs:
         former = {after.digest: before.digest for before, after in pairs(begun, protocol)}
-    found = []
+    statuses = []
     for cell in protocol.cells:
         status = read_status(folder / RUNS / former.get(cell.digest, cell.digest), cell.coordinates)
         is_open = cell.digest in former and status.state == "done"
-        found.append(replace(status, state="under way") if is_open else status)
-    return found
+        statuses.append(replace(status, state="under way") if is_open else status)
+    return statuses

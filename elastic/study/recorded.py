@@ -8,24 +8,19 @@ Runs and their axes are read from the runs' folders: several processes may add t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import read_report
-from elastic.cube.atomic import open_regular, read_regular, readable, translate_os_errors
+from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
-from elastic.cube.labels import read_checksum
-from elastic.cube.layout_file import FILE as LAYOUT
-from elastic.cube.report_file import FILE as REPORT
-from elastic.cube.report_file import digests
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
+from elastic.study.recorded_contents import Contents, contents
 
 RUN = "run.json"
 
@@ -105,26 +100,6 @@ def _read_run(path: Path) -> RecordedRun | None:
     return run
 
 
-#: Returns the digests of the records and of the samples of the run in a folder.
-Contents = Callable[[Path], tuple[str, str]]
-
-
-def contents(run: Path) -> tuple[str, str]:
-    """Return the digests of a run's records and of its samples.
-
-    Raises
-    ------
-    Damaged
-        If its status.json lists other records, or is damaged.
-    """
-    report = read_report(run)
-    found, stated = journal_facts(run), report.get("journal") or {}
-    # Earlier releases, which listed no files, could resume a run without changing its report.
-    if stated and stated != found and (other := _other_records(run, report)) and read_report(run) == report:
-        raise other
-    return found["sha256"], str(report.get("data_digest", ""))
-
-
 def recorded_facts(folder: Path, stored: Mapping[str, Any], contents: Contents = contents) -> dict[str, Any]:
     """Return the description of a recorded study, with the keys of a protocol's: what `elastic.study.Study` reads.
 
@@ -191,52 +166,15 @@ def together(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     >>> together([{"epochs": 5, "loss": "mse"}, {"epochs": 9, "loss": "mse"}])
     {'epochs': [5, 9], 'loss': 'mse'}
     """
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for name in dict.fromkeys(name for one in settings for name in one):
         values = [one[name] for one in settings if name in one]
         if all(isinstance(value, Mapping) for value in values):
-            found[name] = together(values)
+            merged[name] = together(values)
         else:
             different = [value for number, value in enumerate(values) if value not in values[:number]]
-            found[name] = different[0] if len(different) == 1 else different
-    return found
-
-
-def journal_facts(run: Path) -> dict[str, Any]:
-    """Return the SHA-256 of the names of a run's records, and that of its layout and of all its records.
-
-    A sealed cube belongs to these journals only if they hold the same numbers at the same epochs: a run may have
-    been removed and recorded again. Of a record that contains its own checksum only that is read.
-    """
-    total, names = hashlib.sha256(), record_files(run / FOLDER)
-    for path in (run / LAYOUT, *(run / FOLDER / name for name in names)):
-        try:
-            with readable(path), open_regular(path) as file:
-                size = file.seek(0, os.SEEK_END)
-                total.update(f"{path.name} {size} ".encode())
-                if (checksum := read_checksum(file)) is not None:
-                    total.update(checksum)
-                    continue
-                file.seek(0)
-                while block := file.read(2**20):
-                    total.update(block)
-        except FileNotFoundError:  # another process removes the run
-            total.update(f"{path.name} 0 ".encode())
-    return {"names": digest(names), "sha256": total.hexdigest()}
-
-
-def _other_records(run: Path, report: Mapping[str, Any]) -> Damaged | None:
-    """Return the error of a run whose records differ from its status.json, None if they agree."""
-    listed, found = (
-        {name: one for name, one in files.items() if name.startswith(f"{FOLDER}/")}
-        for files in (report.get("files") or {}, digests(run))
-    )
-    if not listed or listed == found:
-        return None
-    path = run / next(name for name in (*listed, *found) if listed.get(name) != found.get(name))
-    expected, hint = f"be the one that {REPORT} lists", "putting it back, or recording the run again (restart=True)"
-    what = "another" if path.exists() else "no such file"
-    return Damaged(f"`{path.name}`", expected, what, f"{hint}; elastic verify names all", place=str(path))
+            merged[name] = different[0] if len(different) == 1 else different
+    return merged
 
 
 def _bytes(path: Path) -> bytes | None:

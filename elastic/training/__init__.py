@@ -4,10 +4,12 @@ All random numbers of a training come from its seed and its own generator states
 epoch and restored afterwards. Code between two epochs (probes, plots, other trainings) cannot change a weight.
 """
 
-from elastic.training.loop import Snapshot, Trainer, batches, evaluate, train
+from elastic.training.evaluation import evaluate
+from elastic.training.loop import Snapshot, train
 from elastic.training.objective import Objective, build_objective
 from elastic.training.probe_schedules import probe_schedule, probed_epochs
 from elastic.training.randomness import Randomness, deterministic_algorithms
+from elastic.training.trainer import Trainer, batches
 
 __all__ = [
     "Objective",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from elastic.training.loop import Trainer, batches
 from elastic.training.randomness import deterministic_algorithms
+from elastic.training.trainer import Trainer, batches
 
 #: Most samples of the step.
 MOST = 4096

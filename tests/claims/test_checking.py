@@ -8,8 +8,8 @@ import pytest
 from support import studies
 
 import elastic
-from elastic.claims.checking import CLAIMS
 from elastic.cube.checked_files import OF_WHAT
+from elastic.display.verdicts import FILE as CLAIMS
 from elastic.errors import ElasticError, StudyError
 from elastic.export.latex import claims_table as latex_table
 from elastic.report.claims_table import claims_table as report_table

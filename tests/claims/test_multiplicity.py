@@ -10,11 +10,11 @@ from scipy import stats
 from scripts import error_rates
 from support import simulated_cubes as sim
 
-from elastic.claims.checking import Weighed, judged_together
 from elastic.claims.contract import Evidence
 from elastic.claims.decision import judge, p_value
 from elastic.claims.multiplicity import holm
 from elastic.claims.verdicts import findings, fragile, left_out
+from elastic.claims.weighing import Weighed, judged_together
 from elastic.errors import OptionError
 from elastic.registry import registry
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from elastic.claims.checking import Checked
+from elastic.claims.checked import Checked
 from elastic.claims.verdict_table import verdict_table
 from elastic.claims.verdicts import Finding, Verdict, unmeasured
 

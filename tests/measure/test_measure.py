@@ -17,7 +17,7 @@ from elastic.checkpoint import FILE
 from elastic.data.preparation import prepare
 from elastic.errors import DegenerateInput, ElasticError, ModelError, UnknownName
 from elastic.losses import build_loss
-from elastic.measure.elasticity import same_rows
+from elastic.measure.update_measurement import same_rows
 from elastic.models.cnn import cnn
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp

@@ -69,7 +69,7 @@ def test_the_loss_of_a_split_is_the_user_s_own(tmp_path, name):
 
 
 def test_a_mean_by_class_weights_is_that_of_the_whole_split_however_it_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr("elastic.training.loop.EVALUATION_BATCH", 5)
+    monkeypatch.setattr("elastic.training.evaluation.EVALUATION_BATCH", 5)
     loss = nn.CrossEntropyLoss(weight=WEIGHT)
     with recorder(tmp_path, model := network(), loss=loss) as recording:
         recorded = recording.record(0)

@@ -88,9 +88,9 @@ def stop_after_checkpoint(out: Path) -> None:
 
 def stop_before_checkpoint(out: Path) -> None:
     """Run the protocol and kill this process when it has recorded an epoch, before its checkpoint."""
-    import elastic.runs.cell as cell
+    from elastic.runs import commit
 
-    save, saved = cell.save_checkpoint, []
+    save, saved = commit.save_checkpoint, []
 
     def killing(*arguments: Any) -> None:
         saved.append(arguments[0])
@@ -98,7 +98,7 @@ def stop_before_checkpoint(out: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         save(*arguments)
 
-    cell.save_checkpoint = killing
+    commit.save_checkpoint = killing
     run(out)
 
 

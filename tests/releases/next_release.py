@@ -20,7 +20,7 @@ VERSION = "99.0.0"
 #: What tomorrow's source has in the place of today's, by file: (today, tomorrow).
 CHANGES = {
     "_version.py": [(f'__version__ = "{elastic.__version__}"', f'__version__ = "{VERSION}"')],
-    "protocol/sections.py": [
+    "protocol/training_section.py": [
         (
             "    threads: Annotated[\n",
             f'    fresh: Annotated[int | None, Added("{VERSION}", before=None), Field(ge=1)] = 1\n'

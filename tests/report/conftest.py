@@ -11,7 +11,7 @@ import xarray as xr
 from support import altered
 from support.report_pages import drawing
 
-from elastic.claims.checking import Checked
+from elastic.claims.checked import Checked
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.report import context, write_report
 

@@ -14,6 +14,7 @@ from elastic.cube import Journal
 from elastic.errors import Damaged, RunFailed
 from elastic.progress import Lines
 from elastic.runs import cell as cell_module
+from elastic.runs import commit
 from elastic.study import Study
 
 LAST = 6
@@ -42,7 +43,7 @@ def machine(monkeypatch):
 
 def die_before_checkpoint(folder, monkeypatch, epoch):
     """Run the study; its first run dies when the record of an epoch is there and its checkpoint is not."""
-    save = cell_module.save_checkpoint
+    save = commit.save_checkpoint
 
     def dying(place, digest, state, env):
         if state["epoch"] == epoch:
@@ -50,8 +51,8 @@ def die_before_checkpoint(folder, monkeypatch, epoch):
         save(place, digest, state, env)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cell_module, "save_checkpoint", dying)
-        patched.setattr(cell_module, "BETWEEN_CHECKPOINTS", 0.0)
+        patched.setattr(commit, "save_checkpoint", dying)
+        patched.setattr(commit, "BETWEEN_CHECKPOINTS", 0.0)
         with pytest.raises(Accident):
             studies.run(folder)
     study = elastic.open_study(folder / "results/small")

@@ -20,10 +20,11 @@ import elastic
 from elastic.checkpoint import FILE, save_checkpoint
 from elastic.cube import Journal, verify_manifest
 from elastic.errors import Damaged, RunBusy, RunFailed, StudyError
-from elastic.probes import contract as probes_contract
+from elastic.probes import metric_probe
 from elastic.progress import Lines, Watcher
 from elastic.protocol import load_protocol
 from elastic.runs import cell as cell_module
+from elastic.runs import commit
 
 LAST = 6
 
@@ -122,7 +123,8 @@ def test_a_study_stopped_after_any_epoch_goes_on_to_the_same_bits(tmp_path, fini
 
 def die_at(monkeypatch, what, epoch):
     """Let a step of the commit of an epoch fail, once."""
-    step = getattr(cell_module, what)
+    module = commit if hasattr(commit, what) else cell_module
+    step = getattr(module, what)
     left = [epoch]
 
     def dying(*arguments):
@@ -132,8 +134,8 @@ def die_at(monkeypatch, what, epoch):
             raise Accident
         return step(*arguments)
 
-    monkeypatch.setattr(cell_module, what, dying)
-    monkeypatch.setattr(cell_module, "BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(module, what, dying)
+    monkeypatch.setattr(commit, "BETWEEN_CHECKPOINTS", 0.0)
 
 
 @pytest.mark.parametrize("epoch", [0, 2, LAST])
@@ -157,7 +159,7 @@ class DiesAfter(StopAfter):
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_epochs_since_the_last_checkpoint_are_trained_once_more(tmp_path, finished_study, unsealed, monkeypatch, epoch):
     """A run of short epochs has no checkpoint of each; where it was stopped softly it has."""
-    monkeypatch.setattr(cell_module, "BETWEEN_CHECKPOINTS", 1e9)
+    monkeypatch.setattr(commit, "BETWEEN_CHECKPOINTS", 1e9)
     with pytest.raises(Accident):
         studies.run(tmp_path, FIRST, watch=DiesAfter(epoch))
     study = elastic.open_study(tmp_path / "results/small")
@@ -175,9 +177,9 @@ EXTERNAL = "model={name: external, target: 'support.deadly_models:Deadly', layer
     ("device", "setting"), [("cuda", "training.epochs=1"), ("cpu", "training.deterministic=false"), ("cpu", EXTERNAL)]
 )
 def test_every_epoch_has_its_checkpoint_where_a_replay_may_differ(tmp_path, device, setting):
-    between, path = cell_module.between_checkpoints, studies.write(tmp_path)
+    between, path = commit.between_checkpoints, studies.write(tmp_path)
     plain, asked = (load_protocol(path, settings=s, allow=["support.deadly_models"]) for s in ([], [setting]))
-    assert between(plain.cells[0].settings, torch.device("cpu")) == cell_module.BETWEEN_CHECKPOINTS > 0
+    assert between(plain.cells[0].settings, torch.device("cpu")) == commit.BETWEEN_CHECKPOINTS > 0
     assert between(asked.cells[0].settings, torch.device(device)) == 0.0
 
 
@@ -479,10 +481,10 @@ def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finishe
 
 def test_a_run_begun_before_a_variable_came_goes_on_without_it(tmp_path, finished_study, monkeypatch):
     later = "class_mean_rank"
-    every = probes_contract.variables_of
-    monkeypatch.setattr(probes_contract, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
+    every = metric_probe.variables_of
+    monkeypatch.setattr(metric_probe, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
     interrupted(tmp_path, 3)
-    monkeypatch.setattr(probes_contract, "variables_of", every)
+    monkeypatch.setattr(metric_probe, "variables_of", every)
     cube = studies.run(tmp_path).cube["collapse"]
     reference = finished_study.cube["collapse"]
     assert cube[later].sel(seed=0).isnull().all()  # begun without it

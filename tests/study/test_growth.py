@@ -77,7 +77,7 @@ def test_a_study_that_grew_is_the_one_that_was_run_at_once(tmp_path, at_once, st
 
 def test_a_study_grows_that_was_killed_long_after_its_checkpoint(tmp_path, at_once, monkeypatch):
     """Its first run has records of the epochs 0 to 2 and a checkpoint of epoch 0; the second has ended."""
-    monkeypatch.setattr("elastic.runs.cell.BETWEEN_CHECKPOINTS", 1e9)
+    monkeypatch.setattr("elastic.runs.commit.BETWEEN_CHECKPOINTS", 1e9)
 
     class Killed(StopsAfter):
         def epoch_done(self, epoch, scores, probed):

@@ -16,7 +16,7 @@ from elastic.models.contract import Stages, Task
 from elastic.models.fixed_classifier import fix_classifier
 from elastic.models.mlp import mlp
 from elastic.models.taps import Tapped
-from elastic.training import build_objective, evaluate, loop, train
+from elastic.training import build_objective, evaluate, evaluation, train
 
 LOSS = build_loss("supervised_contrastive", {"temperature": 0.2})
 CONTRASTIVE = "loss={name: supervised_contrastive, temperature: 0.2}"
@@ -112,7 +112,7 @@ def test_optimisers_that_evaluate_the_objective_themselves_lower_it(optimizer, o
 
 def test_evaluation_spreads_samples_that_are_sorted_by_class(monkeypatch):
     model, order = network(), Y.argsort(stable=True)
-    monkeypatch.setattr(loop, "EVALUATION_BATCH", 16)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 16)
     found, accuracy = evaluate(model, LOSS, Samples(X[order], Y[order], (0, 1, 2)))
     with torch.no_grad():
         h = model.taps(X[order])["penultimate"]

@@ -13,8 +13,7 @@ from elastic.models.contract import Stages
 from elastic.models.taps import Tapped
 from elastic.optimizers import build_optimizer
 from elastic.registry import registry
-from elastic.training import build_objective, train
-from elastic.training.loop import evaluate
+from elastic.training import build_objective, evaluate, train
 
 
 def gradients(model, penalties):

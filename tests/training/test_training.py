@@ -278,7 +278,7 @@ def test_scores_do_not_depend_on_how_the_samples_are_cut(monkeypatch):
     trainer = make_trainer(dtype=torch.float64)
     trainer.model.eval()
     whole = evaluate(trainer.model, trainer.loss, trainer.splits["train"])
-    monkeypatch.setattr("elastic.training.loop.EVALUATION_BATCH", 7)
+    monkeypatch.setattr("elastic.training.evaluation.EVALUATION_BATCH", 7)
     assert evaluate(trainer.model, trainer.loss, trainer.splits["train"]) == pytest.approx(whole, rel=1e-12)
 
 

@@ -10,7 +10,7 @@ from elastic.metrics.tabulation import FloatArray, tabulate
 from elastic.probes.collapse import CollapseProbe
 from elastic.probes.contract import Declaration, Probe, Subject, blank, metric_variables, probe
 from elastic.probes.samples import collapse_samples
-from elastic.protocol.sections import CollapseProbe as Options
+from elastic.protocol.probes_section import CollapseProbe as Options
 from elastic.registry import shorten
 
 GROUP = "collapse"

@@ -18,7 +18,7 @@ from elastic.probes.fine_structure import FineProbe
 from elastic.probes.loss_reader import OUTPUTS
 from elastic.probes.samples import elasticity_draws
 from elastic.probes.verification import EngineMismatch
-from elastic.protocol.sections import ElasticityProbe as Options
+from elastic.protocol.probes_section import ElasticityProbe as Options
 
 GROUP = "elasticity"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from elastic.cube import Journal, Status
 from elastic.cube.report_file import LOST, UNDER_WAY
-from elastic.study.recorded import journal_facts
+from elastic.study.recorded_contents import journal_facts
 from elastic.study.verification.run_files import CHECKPOINT
 
 #: Keys of status.json that stay valid whatever happens to the run's files.

@@ -13,7 +13,8 @@ from typing import Any
 
 from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.report_file import read_report
-from elastic.study.recorded import Contents, journal_facts, recorded_facts
+from elastic.study.recorded import recorded_facts
+from elastic.study.recorded_contents import Contents, journal_facts
 from elastic.study.study_file import FACTS, read_facts
 from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.reading import attempted

@@ -17,7 +17,6 @@ from elastic.metrics.elasticity import response
 from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
-from elastic.models.state import preserved
 from elastic.probes.engine_selection import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
@@ -142,7 +141,7 @@ class ElasticityProbe:
     @cached_property
     def outputs(self) -> int:
         """Number of the network's outputs, from a forward pass of one sample."""
-        with torch.no_grad(), preserved(self.model), probed(self.model):
+        with torch.no_grad(), probed(self.model, parameters=True):
             return flat_taps(self.model, self._example)[self.model.output].shape[1]
 
     def names_of_network(self) -> set[str]:
@@ -169,7 +168,7 @@ class ElasticityProbe:
             If the memory budget is too small for any draw, or the model fails `check_preconditions`.
         """
         first = epoch == 0 if first is None else first
-        with preserved(self.model), probed(self.model):
+        with probed(self.model, parameters=True):
             check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)

@@ -22,6 +22,7 @@ from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.loss_reader import loss_readings
 from elastic.probes.preconditions import check_preconditions, check_stepping
+from elastic.probes.shared_choice import choose_once
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
@@ -59,6 +60,8 @@ class ElasticityProbe:
         Seed, with the epoch, of the pairs of samples that are verified.
     losses
         Whether to read the effects of steps on the losses of the observed samples; not for classes without an output.
+    alike
+        As in `elastic.probes.contract.Subject`.
 
     Attributes
     ----------
@@ -76,6 +79,7 @@ class ElasticityProbe:
     memory_budget: int = 2**30
     seed: int = 0
     losses: bool = True
+    alike: str = ""
     check: EngineCheck | None = field(default=None, init=False)
     of_network: dict[str, Any] = field(default_factory=dict, init=False)
     _engine: EngineChoice | None = field(default=None, init=False)
@@ -91,9 +95,8 @@ class ElasticityProbe:
 
     def _choose(self, memory_budget: int) -> EngineChoice:
         layer, finite = self.model.layer_of(self.loss.layer), self.lr is not None
-        return choose_engine(
-            self.model, self._example, engine=self.engine, finite=finite, layer=layer, memory_budget=memory_budget
-        )
+        options = {"engine": self.engine, "finite": finite, "layer": layer, "memory_budget": memory_budget}
+        return choose_once(self.alike, choose_engine, self.model, self._example, options)
 
     def stay_structured(self) -> None:
         """Use the structured engine if it supports the model, even if the other one is faster."""

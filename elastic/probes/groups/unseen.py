@@ -159,7 +159,7 @@ class UnseenProbe(MetricProbe):
         subject = self.subject
         return ElasticityProbe(
             subject.model, subject.loss, self.together, [self.draw],
-            memory_budget=subject.memory_budget, seed=subject.seed, losses=False,
+            memory_budget=subject.memory_budget, seed=subject.seed, losses=False, alike=subject.alike,
         )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ from elastic.progress import Watcher
 EXTERNAL = "model={name: external, target: 'support.counting_models:%s', layers: [enter]}"
 ONE_SEED = "axes.seed=[0]"
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 class Notes(Watcher):
     def __init__(self, stop_after=None):
@@ -71,7 +73,7 @@ def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
     assert any("layer 'logits' should give each sample features of its own" in note for note in notes.notes)
 
 
-def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch):
+def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch, sealing):
     read = ElasticityProbe.read
 
     def failing(self, epoch=0, **first):
@@ -184,7 +186,7 @@ def chosen_in(folder, monkeypatch, *settings, **options):
     return len(tried)
 
 
-def test_runs_whose_models_differ_only_in_numbers_share_the_trial_of_an_engine(tmp_path, monkeypatch, unsealed):
+def test_runs_whose_models_differ_only_in_numbers_share_the_trial_of_an_engine(tmp_path, monkeypatch):
     monkeypatch.setattr(shared_choice, "_CHOSEN", {})
     monkeypatch.setattr("elastic.runs.setup.modules_outside", list)  # of other tests of this process
     assert chosen_in(tmp_path / "two seeds", monkeypatch) == 1

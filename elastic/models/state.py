@@ -129,11 +129,17 @@ class ModuleState:
             value, depth = waiting.pop()
             if id(value) in self._seen or depth > DEPTH:
                 continue
-            role = role_of(value)
-            if role is Role.PLAIN:
-                continue
-            self._seen[id(value)] = value  # kept alive, so that its identity is not reused
-            held = self._save(value, role)
+            if type(value) in COMMON:  # most objects of a module are, and most of these are empty
+                self._seen[id(value)] = value
+                saved = dict(value)
+                self.containers.append((value, saved))
+                held: Collection[Any] = saved.values()
+            else:
+                role = role_of(value)
+                if role is Role.PLAIN:
+                    continue
+                self._seen[id(value)] = value  # kept alive, so that its identity is not reused
+                held = self._save(value, role)
             if held:
                 below = 1 if isinstance(value, nn.Module) else depth + 1
                 waiting += [(part, below) for part in held if type(part) not in WITHOUT_CONTENTS]

@@ -15,8 +15,7 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
 from elastic.models.applied_weights import AppliedWeights
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.preservation import preserved
-from elastic.probes.evaluation import weights_in_evaluation
+from elastic.probes.evaluation import probed, weights_in_evaluation
 from elastic.probes.features import FeatureStream, check_budget
 from elastic.probes.preconditions import check_preconditions
 
@@ -75,7 +74,7 @@ class CollapseProbe:
 
     def check_budget(self) -> None:
         """Raise a ModelError if the memory budget is too small for one sample."""
-        with preserved(self.model):
+        with probed(self.model, parameters=True):
             check_budget(self.model, self.samples["train"].inputs, self.memory_budget)
 
     def read(self) -> dict[str, SplitReading]:
@@ -86,7 +85,7 @@ class CollapseProbe:
         ModelError
             If the model fails `check_preconditions`.
         """
-        with preserved(self.model):
+        with probed(self.model, parameters=True):
             check_preconditions(self.model, self.samples["train"].inputs)
             return self._read_splits()
 

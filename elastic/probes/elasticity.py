@@ -17,12 +17,12 @@ from elastic.metrics.elasticity import response
 from elastic.metrics.elasticity_errors import response_stderr
 from elastic.metrics.update import UpdateResponse, not_zero
 from elastic.models.contract import TappedModel
-from elastic.models.preservation import preserved
 from elastic.probes.engine_selection import EngineChoice, EngineName, choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 from elastic.probes.loss_reader import loss_readings
 from elastic.probes.preconditions import check_preconditions, check_stepping
+from elastic.probes.shared_choice import choose_once
 from elastic.probes.update_response import planned, update_responses
 from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of
 from elastic.probes.verified_response import CHECK, READING, Verified, verified_responses
@@ -60,6 +60,8 @@ class ElasticityProbe:
         Seed, with the epoch, of the pairs of samples that are verified.
     losses
         Whether to read the effects of steps on the losses of the observed samples; not for classes without an output.
+    alike
+        As in `elastic.probes.contract.Subject`.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class ElasticityProbe:
     memory_budget: int = 2**30
     seed: int = 0
     losses: bool = True
+    alike: str = ""
     check: EngineCheck | None = field(default=None, init=False)
     of_network: dict[str, Any] = field(default_factory=dict, init=False)
     _engine: EngineChoice | None = field(default=None, init=False)
@@ -92,9 +95,8 @@ class ElasticityProbe:
 
     def _choose(self, memory_budget: int) -> EngineChoice:
         layer, finite = self.model.layer_of(self.loss.layer), self.lr is not None
-        return choose_engine(
-            self.model, self._example, engine=self.engine, finite=finite, layer=layer, memory_budget=memory_budget
-        )
+        options = {"engine": self.engine, "finite": finite, "layer": layer, "memory_budget": memory_budget}
+        return choose_once(self.alike, choose_engine, self.model, self._example, options)
 
     def stay_structured(self) -> None:
         """Use the structured engine if it supports the model, even if the other one is faster."""
@@ -142,7 +144,7 @@ class ElasticityProbe:
     @cached_property
     def outputs(self) -> int:
         """Number of the network's outputs, from a forward pass of one sample."""
-        with torch.no_grad(), preserved(self.model), probed(self.model):
+        with torch.no_grad(), probed(self.model, parameters=True):
             return flat_taps(self.model, self._example)[self.model.output].shape[1]
 
     def names_of_network(self) -> set[str]:
@@ -169,7 +171,7 @@ class ElasticityProbe:
             If the memory budget is too small for any draw, or the model fails `check_preconditions`.
         """
         first = epoch == 0 if first is None else first
-        with preserved(self.model), probed(self.model):
+        with probed(self.model, parameters=True):
             check_preconditions(self.model, self.samples.inputs, first=first)
             if first:
                 check_stepping(self.model, self.samples.inputs)

@@ -20,19 +20,25 @@ from elastic.models.state import ModuleState
 
 
 @contextmanager
-def probed(model: nn.Module) -> Iterator[ModuleState]:
+def probed(model: nn.Module, *, parameters: bool = False) -> Iterator[ModuleState]:
     """Keep a model in evaluation mode while it is probed; restore it and the random generators afterwards.
 
-    Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Values of parameters,
-    to which few models write, are restored once after the whole probe (`elastic.models.preservation.preserved`). Inside
-    another such block for the same model the state is not saved again.
+    Batch norm then uses its running statistics: one stepped sample alone has no batch variance. Inside another such
+    block for the same model the state is not saved again: a reading opens one around all its passes.
+
+    Parameters
+    ----------
+    model
+        The model.
+    parameters
+        Whether to restore the values of parameters as well, to which few models write: once, after the whole reading.
 
     Yields
     ------
     ModuleState
         The initial state of the model, in evaluation mode: to restore it between two forward passes that may change it.
     """
-    with evaluated(model) as state, measured_products():
+    with evaluated(model, parameters=parameters) as state, measured_products():
         fused_attention = torch.backends.mha.get_fastpath_enabled()
         # The fused attention kernels have no forward-mode derivative; the plain one has.
         torch.backends.mha.set_fastpath_enabled(False)

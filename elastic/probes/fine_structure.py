@@ -15,8 +15,8 @@ from elastic.losses import Loss
 from elastic.metrics.fine_structure import FineFeatures
 from elastic.metrics.update import UpdateResponse
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.preservation import preserved
 from elastic.probes.engine_selection import EngineChoice, EngineName
+from elastic.probes.evaluation import probed
 from elastic.probes.features import gram_matrices
 from elastic.probes.update_response import update_responses
 
@@ -73,7 +73,7 @@ class FineProbe:
             If the memory budget is too small.
         """
         updates, features = [], []
-        with preserved(self.model):
+        with probed(self.model, parameters=True):
             for part in self.parts:
                 updates.append({} if part is None else self._updates(part, engine))
                 features.append({} if part is None else dict(self._features(part)))

@@ -58,6 +58,9 @@ class Subject:
         Samples of classes that the model is not trained on, with their own labels; None if there are none.
     steps
         How the model is trained; None if it is not known, as for a user's training loop.
+    alike
+        The same for subjects whose models have the same code and differ only in the values of their parameters, so that
+        what depends on the code is found once for all runs of a study; "" if that is not known.
     """
 
     model: TappedModel
@@ -68,6 +71,7 @@ class Subject:
     memory_budget: int = 2**30
     unseen: Samples | None = None
     steps: TrainingSteps | None = None
+    alike: str = ""
 
     @property
     def classes(self) -> tuple[int | str, ...]:

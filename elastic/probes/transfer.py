@@ -98,8 +98,8 @@ def features_of(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[
 
 def check_features_budget(model: TappedModel, samples: Samples, count: int, memory_budget: int, option: str) -> None:
     """Raise a ModelError if the features of all layers of so many samples take more than the memory budget."""
-    with torch.no_grad(), probed(model):
-        needed = count * bytes_of(flat_taps(model, samples.inputs[:1]))
+    with torch.no_grad(), probed(model) as state:
+        needed = count * bytes_of(flat_taps(model, samples.inputs[:1], state))
     if needed > memory_budget:
         expected = f"be so few that their features, {needed} bytes, fit into the memory budget"
         raise ModelError(

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from elastic.errors import ModelError
 from elastic.models.contract import TappedModel
-from elastic.models.preservation import restored
 from elastic.probes.evaluation import probed
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -92,7 +91,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
             found[layer] = own[0]
         waiting.clear()
 
-    with torch.no_grad(), probed(model), restored(model), _watched(model, enter):
+    with torch.no_grad(), probed(model), _watched(model, enter):
         handles = [module.register_forward_hook(leave) for module in layers]
         try:
             model(example.clone())
@@ -149,7 +148,7 @@ class MatrixInputs:
                 entered[module, run] = entering.detach().clone()  # a copy: later code may work in place
 
         wanted = {(matrix.module, matrix.run) for matrix in self.matrices.values()}
-        with torch.no_grad(), probed(self.model), restored(self.model), _watched(self.model, keep):
+        with torch.no_grad(), probed(self.model), _watched(self.model, keep):
             self.model(inputs.clone())
         for layer, matrix in self.matrices.items():
             if (matrix.module, matrix.run) not in entered:

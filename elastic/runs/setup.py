@@ -19,9 +19,9 @@ from elastic.models.contract import TappedModel, Task
 from elastic.models.fixed_classifier import fix_classifier
 from elastic.optimizers import build_optimizer, momentum_of, ridge_of
 from elastic.probes.contract import Probe, Subject, TrainingSteps, build_probes
-from elastic.protocol import Data, Settings
+from elastic.protocol import Data, Settings, canonical_json
 from elastic.protocol.later_components import fill_in
-from elastic.registry import Entry, registry
+from elastic.registry import Entry, modules_outside, registry
 from elastic.runs.layouts import layout_of
 from elastic.runs.scalars import recorded
 from elastic.training import Randomness, Trainer, batches, build_objective, probed_epochs
@@ -93,6 +93,7 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
         settings.probes.memory_budget_bytes,
         None if prepared.unseen is None else on_device(prepared.unseen, device, dtype),
         training_steps(trainer, settings),
+        likeness(settings),
     )
     probes = build_probes(subject, settings.probes.asked)
     at = settings.probes.at
@@ -100,6 +101,16 @@ def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...]
     variables = recorded(everywhere=training.evaluate == "every")
     layout = layout_of(subject, probes, variables, epochs=training.epochs, probed=probed)
     return Setup(trainer, subject, probes, layout, prepared.digest)
+
+
+def likeness(settings: Settings) -> str:
+    """Return what the code of a run's model and loss follows from, but for their data; "" with code of the user's."""
+    if settings.model.name == "external" or modules_outside():
+        return ""
+    sections = settings.canonical()
+    return canonical_json(
+        {**{name: sections[name] for name in ("model", "loss")}, "classifier": settings.training.classifier}
+    )
 
 
 def classifier_decay(trainer: Trainer) -> float:

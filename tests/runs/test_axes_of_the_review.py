@@ -9,6 +9,9 @@ from elastic.errors import ElasticError
 from elastic.protocol import load_protocol
 from elastic.runs.setup import build_setup
 
+#: What is recorded; that it is sealed as any other study is another matter.
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def bench(tmp_path, *changes, seed=0):
     protocol = load_protocol(studies.write(tmp_path), settings=changes)

@@ -45,6 +45,8 @@ NARROW_AXES = {
     # A claim from an epoch on that few epochs do not reach.
     "transfer": ["claims.3.since=1"],
     "elasticity_meets_collapse": ["claims.5.until=1"],
+    # The learning rates that claims name, of five.
+    "equi_separation": ["axes.learning_rate.values=[3.0e-4, 1.0e-3, 3.0e-3]"],
     # As many train samples on its axis as the digits have.
     "test_collapse": ["axes.per_class={path: data.per_class, values: [10, 20, 40]}"],
 }
@@ -83,6 +85,14 @@ def three_classes(protocol):
     return [] if named else [f"data.classes=[{', '.join(TEN[:3])}]"]
 
 
+def splits(protocol):
+    """Measure collapse on train samples alone, unless a claim is about that of others or the file asks for them."""
+    claims = protocol.canonical()["claims"]
+    of_test = any(claim.get("split") == "test" and claim.get("variable") != "accuracy" for claim in claims)
+    asked = ("probes", "collapse", "splits") in protocol.places.values
+    return [] if protocol.probes.collapse is None or of_test or asked else ["probes.collapse.splits=[train]"]
+
+
 @pytest.fixture
 def few(tmp_path):
     """Return settings that give a protocol few samples, in files of the layout that its data have."""
@@ -90,7 +100,7 @@ def few(tmp_path):
 
     def settings(protocol):
         pairs = FEW_PAIRS if protocol.probes.elasticity is not None else ()
-        return [*of_model(protocol), *NARROW_AXES.get(protocol.name, ()), *pairs, *of_data(protocol)]
+        return [*of_model(protocol), *NARROW_AXES.get(protocol.name, ()), *pairs, *of_data(protocol), *splits(protocol)]
 
     def of_model(protocol):
         model = protocol.model

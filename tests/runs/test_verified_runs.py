@@ -14,7 +14,8 @@ import elastic
 from elastic.checkpoint import FILE, load_checkpoint
 from elastic.errors import RunFailed
 from elastic.metrics.engine_check import ENGINE_CODES
-from elastic.probes import engine_selection, verified_response
+from elastic.probes import elasticity as elasticity_module
+from elastic.probes import engine_selection, shared_choice, verified_response
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.structured import Structured
 from elastic.probes.verification import EngineMismatch
@@ -22,6 +23,8 @@ from elastic.progress import Watcher
 
 EXTERNAL = "model={name: external, target: 'support.counting_models:%s', layers: [enter]}"
 ONE_SEED = "axes.seed=[0]"
+
+pytestmark = pytest.mark.usefixtures("unsealed")
 
 
 class Notes(Watcher):
@@ -70,7 +73,7 @@ def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
     assert any("layer 'logits' should give each sample features of its own" in note for note in notes.notes)
 
 
-def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch):
+def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch, sealing):
     read = ElasticityProbe.read
 
     def failing(self, epoch=0, **first):
@@ -172,3 +175,26 @@ def test_the_first_check_is_reported_apart(tmp_path):
     cube = elastic.open_study(tmp_path / "results/small").cube
     assert float(cube["elasticity"]["probe_error"].max()) < 1e-4
     assert verified_response.CHECK == "probe_check"
+
+
+def chosen_in(folder, monkeypatch, *settings, **options):
+    """Return how many runs of a study of two seeds, its rehearsal among them, tried an engine."""
+    tried, choose = [], elasticity_module.choose_engine
+    with monkeypatch.context() as patch:
+        patch.setattr(elasticity_module, "choose_engine", lambda *a, **k: tried.append(a) or choose(*a, **k))
+        studies.run(folder, "training.epochs=1", "probes.collapse=null", *settings, **options)
+    return len(tried)
+
+
+def test_runs_whose_models_differ_only_in_numbers_share_the_trial_of_an_engine(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_choice, "_CHOSEN", {})
+    monkeypatch.setattr("elastic.runs.setup.modules_outside", list)  # of other tests of this process
+    assert chosen_in(tmp_path / "two seeds", monkeypatch) == 1
+    assert chosen_in(tmp_path / "tanh", monkeypatch, "model.activation=tanh") == 1
+    assert chosen_in(tmp_path / "frozen", monkeypatch, "training.classifier=etf") == 1
+    assert (
+        chosen_in(tmp_path / "finite", monkeypatch, "probes.elasticity.update=finite", "probes.elasticity.lr=0.1") == 1
+    )
+    assert chosen_in(tmp_path / "other data", monkeypatch, "data.classes=[3, 5]") == 1
+    own = chosen_in(tmp_path / "own", monkeypatch, EXTERNAL % "Counting", allow=["support.counting_models"])
+    assert own == 3

@@ -12,7 +12,6 @@ from pydantic import Field
 from elastic.errors import ModelError
 from elastic.metrics.class_steps import GROUP
 from elastic.metrics.step_rule import StepRule
-from elastic.models.preservation import preserved
 from elastic.probes.class_steps import ClassStepping, scale_of_batches
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.evaluation import probed
@@ -64,7 +63,7 @@ class ClassStepsProbe(MetricProbe):
 
     def rehearse(self) -> None:
         """Raise a ModelError if the memory budget is too small for one step and one sample."""
-        with torch.no_grad(), preserved(self.subject.model), probed(self.subject.model):
+        with torch.no_grad(), probed(self.subject.model, parameters=True):
             self._stepping()
 
     def readings(self, epoch: float) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
@@ -77,11 +76,11 @@ class ClassStepsProbe(MetricProbe):
             (`check_stepping`), or the budget is too small.
         """
         model = self.subject.model
-        with preserved(model):
+        with probed(model, parameters=True):
             check_preconditions(model, self.samples.inputs, first=epoch == 0)
             if epoch == 0:
                 check_stepping(model, self.samples.inputs)
-            with torch.no_grad(), probed(model):
+            with torch.no_grad():
                 found = self._stepping().read(self.decays, self.rule.shares, features=self.features)
         return {layer: {STEPS: found[layer]} for layer in self.layers}, {RULE: self.rule}
 

@@ -153,8 +153,9 @@ def elasticity(
     most = None if precision is None else most_per_class
     draws = elasticity_draws(part, stepped_per_class, observed_per_class, subject.seed, most=most)
     reader = ElasticityProbe(
-        subject.model, subject.loss, part, draws, precision, lr, engine, subject.memory_budget, subject.seed
-    )
+        subject.model, subject.loss, part, draws, precision, lr, engine, subject.memory_budget, subject.seed,
+        alike=subject.alike,
+    )  # fmt: skip
     return ElasticityGroup(reader, fine_probe(reader))
 
 

@@ -16,8 +16,8 @@ from elastic.errors import ModelError
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.fine_transfer import GROUP
 from elastic.models.contract import INPUT
-from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
+from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions
 from elastic.probes.transfer import FINE_DRAW, check_features_budget, episodes, features_of, transfer_features
 
@@ -85,7 +85,7 @@ class FineClassesProbe(MetricProbe):
     def rehearse(self) -> None:
         """Raise a ModelError if the memory budget is too small for the features."""
         subject, count = self.subject, len(self.fit) + len(self.held)
-        with preserved(subject.model):
+        with probed(subject.model, parameters=True):
             option = "`probes.fine_classes.per_class`"
             check_features_budget(subject.model, self.fit, count, subject.memory_budget, option)
 
@@ -100,7 +100,7 @@ class FineClassesProbe(MetricProbe):
             If features are not finite.
         """
         model, budget = self.subject.model, self.subject.memory_budget
-        with preserved(model):
+        with probed(model, parameters=True):
             check_preconditions(model, self.fit.inputs)
             fit, held = (features_of(model, part.inputs, budget) for part in (self.fit, self.held))
         found: dict[str, dict[str, Any]] = {layer: {TRANSFER: [], STATISTICS: []} for layer in self.layers}

@@ -13,7 +13,6 @@ from elastic.data.preparation import draws
 from elastic.data.transforms import choose_per_class
 from elastic.errors import ModelError
 from elastic.metrics.tangent_kernel import GROUP, TangentKernel
-from elastic.models.preservation import preserved
 from elastic.probes.autodiff import descent, trained_parameters
 from elastic.probes.batching import Batching
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
@@ -65,9 +64,9 @@ class TangentKernelProbe(MetricProbe):
             If the features are random or depend on the batch (`check_preconditions`), or the budget is too small.
         """
         model, found = self.subject.model, {}
-        with preserved(model):
+        with probed(model, parameters=True):
             check_preconditions(model, self.samples.inputs)
-            with torch.no_grad(), probed(model):
+            with torch.no_grad():
                 taps = flat_taps(model, self.samples.inputs[:1])
                 for layer in self.layers:
                     seeds, exact = self._seeds(taps[layer])

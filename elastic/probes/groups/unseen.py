@@ -17,9 +17,9 @@ from elastic.errors import AllFrozen, ModelError
 from elastic.metrics.class_statistics import ClassStatistics
 from elastic.metrics.unseen import GROUP, UnseenUpdate
 from elastic.models.contract import INPUT
-from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions
 from elastic.probes.samples import collapse_samples
 from elastic.probes.transfer import (
@@ -104,7 +104,7 @@ class UnseenProbe(MetricProbe):
     def rehearse(self) -> None:
         """Raise a ModelError if the memory budget is too small for the features, or for one pair of samples."""
         subject, count = self.subject, len(self.fit) + len(self.held) + len(self.seen)
-        with preserved(subject.model):
+        with probed(subject.model, parameters=True):
             check_features_budget(subject.model, self.fit, count, subject.memory_budget, "`probes.unseen.per_class`")
         if self.together is not None:
             self._elasticity().check_budget()
@@ -120,7 +120,7 @@ class UnseenProbe(MetricProbe):
             If features are not finite.
         """
         model, budget = self.subject.model, self.subject.memory_budget
-        with preserved(model):
+        with probed(model, parameters=True):
             check_preconditions(model, self.seen.inputs)
             fit, held, seen = (features_of(model, part.inputs, budget) for part in (self.fit, self.held, self.seen))
         moved = self._moved(epoch)
@@ -159,7 +159,7 @@ class UnseenProbe(MetricProbe):
         subject = self.subject
         return ElasticityProbe(
             subject.model, subject.loss, self.together, [self.draw],
-            memory_budget=subject.memory_budget, seed=subject.seed, losses=False,
+            memory_budget=subject.memory_budget, seed=subject.seed, losses=False, alike=subject.alike,
         )  # fmt: skip
 
 

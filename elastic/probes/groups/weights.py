@@ -11,8 +11,8 @@ from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.metrics.class_statistics import ClassStatistics, read_classes
 from elastic.metrics.weight_spectrum import WeightSpectrum
-from elastic.models.preservation import preserved
 from elastic.probes.contract import Label, MetricProbe, Subject, probe
+from elastic.probes.evaluation import probed
 from elastic.probes.preconditions import check_preconditions
 from elastic.probes.samples import collapse_samples
 from elastic.probes.weight_matrices import MatrixInputs, WeightMatrix, weight_matrices
@@ -73,7 +73,7 @@ class WeightsProbe(MetricProbe):
         DegenerateInput
             If features that enter a matrix are not finite.
         """
-        with preserved(self.model):
+        with probed(self.model, parameters=True):
             check_preconditions(self.model, self.samples.inputs)
             matrices = self._matrices()
             statistics = self._input_statistics(matrices)
@@ -85,7 +85,7 @@ class WeightsProbe(MetricProbe):
         return by_layer, {}
 
     def _matrices(self) -> dict[str, WeightMatrix]:
-        with preserved(self.model):
+        with probed(self.model, parameters=True):
             return weight_matrices(self.model, self.samples.inputs[:EXAMPLE])
 
     def _input_statistics(self, matrices: Mapping[str, WeightMatrix]) -> dict[str, ClassStatistics]:

@@ -23,6 +23,8 @@ from elastic.errors import DegenerateInput, ElasticError, ModelError
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 LENGTH, WIDTH, CLASSES = 5, 6, 3
 
 

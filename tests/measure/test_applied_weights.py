@@ -12,6 +12,8 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import elastic
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 Y = torch.arange(30) % 3
 X = torch.randn(30, 6, generator=torch.Generator().manual_seed(0)) + Y[:, None]
 

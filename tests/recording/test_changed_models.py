@@ -15,6 +15,8 @@ from elastic.errors import AllFrozen, StudyError
 from elastic.probes.groups.unseen import UnseenProbe
 from elastic.probes.verification import EngineMismatch
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 class Product(nn.Module):
     """A linear map without a linear module, as adapters replace one."""

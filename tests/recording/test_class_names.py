@@ -9,6 +9,8 @@ from support import recordings
 import elastic
 from elastic.errors import DegenerateInput
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 NAMES = ["cat", "dog", "ship"]
 
 
@@ -23,7 +25,7 @@ def test_classes_have_the_names_that_are_given(tmp_path):
     np.testing.assert_array_equal(named["collapse"]["class_mean_norm"], plain["collapse"]["class_mean_norm"])
 
 
-def test_names_may_be_given_by_label(tmp_path):
+def test_names_may_be_given_by_label(sealing, tmp_path):
     recordings.record(tmp_path, classes={2: "ship", 1: "dog", 0: "cat", 7: "unused"})
     assert elastic.open_study(tmp_path)["collapse"]["class"].values.tolist() == NAMES
 

@@ -15,6 +15,8 @@ from elastic.checkpoint import ARITHMETIC
 from elastic.cube import Journal, read_report, write_report
 from elastic.errors import ElasticError, NotReproduced, StudyError
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 
 def probed(folder):
     return elastic.open_study(folder).cube["collapse"]["epoch"].values.tolist()
@@ -43,20 +45,19 @@ def test_a_probe_is_forced_or_left_out(tmp_path):
     assert cube["training"]["epoch"].values.tolist() == [0, 1.5, 2, 2.25]
 
 
-def test_whole_epochs_are_integers_in_the_cube(tmp_path):
+def test_whole_epochs_are_integers_in_the_cube(sealing, tmp_path):
     record(tmp_path)
     assert elastic.open_study(tmp_path).cube["training"]["epoch"].dtype == np.int64
 
 
-@pytest.mark.parametrize("epoch", [0.1 + 0.2, 1e-7, 1 / 3, 12345.6789, 2**31 + 0.5])
-def test_a_fractional_epoch_is_kept_to_the_last_bit(tmp_path, epoch):
-    with recorder(tmp_path, epochs=None, probes={**recordings.CHEAP, "at": [epoch]}) as recording:
-        assert recording.record(np.float64(epoch)).probed
-    assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [epoch]
-    assert probed(tmp_path) == [epoch]
+def test_fractional_epochs_are_kept_to_the_last_bit(sealing, tmp_path):
+    epochs = [1e-7, 0.1 + 0.2, 1 / 3, 12345.6789, 2**31 + 0.5]
+    with recorder(tmp_path, epochs=None, probes={**recordings.CHEAP, "at": epochs}) as recording:
+        assert all(recording.record(np.float64(epoch)).probed for epoch in epochs)
+    assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == epochs
+    assert probed(tmp_path) == epochs
 
 
-@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize("epoch", [1, 0.5, -1, float("nan"), float("inf"), True, "2", None])
 def test_an_epoch_that_goes_back_or_is_none_is_refused_and_nothing_is_lost(tmp_path, epoch):
     with recorder(tmp_path) as recording:
@@ -113,7 +114,7 @@ def test_restart_replaces_the_run_and_no_other(tmp_path):
     assert after["training"].sel(seed=1).to_dataset().identical(before["training"].sel(seed=1).to_dataset())
 
 
-def test_a_run_that_is_recorded_anew_after_its_folder_was_removed_is_never_read_from_the_old_seal(tmp_path):
+def test_a_run_that_is_recorded_anew_after_its_folder_was_removed_is_never_read_from_the_old_seal(sealing, tmp_path):
     record(tmp_path)
     (run,) = (tmp_path / "runs").iterdir()
     shutil.rmtree(run)
@@ -153,7 +154,6 @@ def test_records_before_a_scalar_came_are_replayed_all_the_same(tmp_path):
     assert np.isnan(elastic.open_study(tmp_path).cube["training"]["late"].values[0, 0])
 
 
-@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize(
     ("scalars", "match"),
     [
@@ -191,7 +191,6 @@ def test_a_loss_that_is_no_longer_finite_ends_in_the_status_diverged(tmp_path):
     assert [run.state for run in study.runs()] == ["diverged"]
 
 
-@pytest.mark.usefixtures("unsealed")
 def test_what_was_recorded_outlives_an_interruption(tmp_path):
     def interrupted(epochs):
         for epoch in epochs:
@@ -237,7 +236,6 @@ def test_the_user_s_own_scores_take_the_place_of_evaluation(tmp_path, monkeypatc
     np.testing.assert_array_equal(training["accuracy"], [[np.nan, 0.25], [0.5, np.nan], [np.nan] * 2, [np.nan] * 2])
 
 
-@pytest.mark.usefixtures("unsealed")
 def test_the_samples_are_drawn_from_the_coordinate_seed_or_from_the_argument(tmp_path):
     def drawn(name, **options):
         with recorder(tmp_path / name, **options) as recording:
@@ -266,14 +264,12 @@ def rounded(folder, monkeypatch):
         record(folder, probes=PROBES)
 
 
-@pytest.mark.usefixtures("unsealed")
 def test_movements_that_differ_by_rounding_are_another_record(tmp_path, monkeypatch):
     record(tmp_path, probes=PROBES)
     with pytest.raises(NotReproduced, match="elasticity/response other by up to"):
         rounded(tmp_path, monkeypatch)
 
 
-@pytest.mark.usefixtures("unsealed")
 def test_a_run_that_an_earlier_release_began_may_differ_by_the_rounding_of_movements(tmp_path, monkeypatch, caplog):
     record(tmp_path, probes=PROBES)
     before = elastic.open_study(tmp_path).cube.load()

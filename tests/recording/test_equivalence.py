@@ -14,7 +14,9 @@ from torch.nn import functional
 import elastic
 from elastic.data.preparation import prepare
 
-EPOCHS, CLASSES, BATCH = 6, 3, 16
+pytestmark = pytest.mark.usefixtures("unsealed")
+
+CLASSES, BATCH = 3, 16
 
 
 def network(seed):
@@ -41,7 +43,7 @@ def batches(count, order):
 ASIDE, UNSEEN = [1, 7], {"stepped_per_class": 2, "observed_per_class": 3, "episodes": 2}
 
 
-def train_and_record(folder, seed, loss, aside=None, weight_decay=1e-3):
+def train_and_record(folder, seed, loss, aside=None, epochs=2, weight_decay=1e-3):
     data = prepare("digits", {}, classes=[3, 5, 8], unseen=aside, per_class=20, test_fraction=0.3)
     x, y = data.train.inputs, data.train.labels
     net, order = network(seed), torch.Generator().manual_seed(seed)
@@ -53,7 +55,7 @@ def train_and_record(folder, seed, loss, aside=None, weight_decay=1e-3):
         loss=loss,
         train=(x.numpy(), y.numpy()),
         test=(data.test.inputs, data.test.labels),
-        epochs=EPOCHS,
+        epochs=epochs,
         probes={
             "at": {"name": "log", "count": 4},
             "collapse": {"per_class": 20},
@@ -65,8 +67,8 @@ def train_and_record(folder, seed, loss, aside=None, weight_decay=1e-3):
         weight_decay=weight_decay,
     ) as recorder:
         recorder.record(0)
-        for epoch in range(1, EPOCHS + 1):
-            rate = 0.1 if epoch <= EPOCHS // 2 else 0.1 * 0.1
+        for epoch in range(1, epochs + 1):
+            rate = 0.1 if epoch <= epochs // 2 else 0.1 * 0.1
             optimizer.param_groups[0]["lr"] = rate
             for batch in batches(len(x), order):
                 optimizer.zero_grad()
@@ -81,12 +83,18 @@ def train_and_record(folder, seed, loss, aside=None, weight_decay=1e-3):
     return net
 
 
-@pytest.mark.parametrize(("loss", "aside"), [("cross_entropy", None), ("mse", ASIDE)])
-def test_a_hand_made_loop_gives_the_numbers_of_elastic_run_bit_by_bit(tmp_path, finished_study, loss, aside):
-    further = ("loss=mse", f"data.unseen={ASIDE}", f"probes.unseen={UNSEEN}")
+#: Epochs and seeds of the whole study, and of a smaller one with unseen classes.
+WHOLE, FEW = (6, [0, 1]), (2, [1])
+
+
+@pytest.mark.parametrize(("loss", "aside", "size"), [("cross_entropy", None, WHOLE), ("mse", ASIDE, FEW)])
+def test_a_hand_made_loop_gives_the_numbers_of_elastic_run_bit_by_bit(tmp_path, finished_study, loss, aside, size):
+    epochs, seeds = size
+    data, end = (f"data.unseen={ASIDE}", f"probes.unseen={UNSEEN}"), (f"training.epochs={epochs}", f"axes.seed={seeds}")
+    further = ("loss=mse", *data, *end)
     study = finished_study if aside is None else studies.run(tmp_path, *further)
-    for seed in (0, 1):
-        train_and_record(tmp_path / "own", seed, loss, aside)
+    for seed in seeds:
+        train_and_record(tmp_path / "own", seed, loss, aside, epochs)
     own, run = elastic.open_study(tmp_path / "own").cube, study.cube
     assert set(own.children) == set(run.children)
     for group in ("collapse", "elasticity", *(() if aside is None else ("unseen",))):

@@ -10,31 +10,30 @@ from support.recordings import record
 
 import elastic
 from elastic.errors import Damaged
+from elastic.study import Study
 from elastic.study.recorded import run_digest
 from elastic.study.verification import State, verify
 
 
-def two_runs(folder):
-    """Record a study of two runs, and take the seal of its cube away."""
-    for seed in (0, 1):
-        record(folder, seed=seed, coordinates={"seed": seed})
-    (folder / "manifest.sha256").unlink()
+def two_runs(folder, others):
+    """Record a study of the run 0 and one other in a folder, whose cube is not sealed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Study, "seal", lambda self: None)
+        for seed in (0, others):
+            record(folder, seed=others, coordinates={"seed": seed})
+    return folder
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """Return the folder of a study of two runs, which tests copy."""
-    two_runs(folder := tmp_path_factory.mktemp("recorded"))
-    return folder
+    return two_runs(tmp_path_factory.mktemp("recorded"), 1)
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     """Return the folder of another study, of runs of the cells 0 and 5."""
-    folder = tmp_path_factory.mktemp("other")
-    for seed in (0, 5):
-        record(folder, seed=5, coordinates={"seed": seed})
-    return folder
+    return two_runs(tmp_path_factory.mktemp("other"), 5)
 
 
 @pytest.fixture
@@ -117,7 +116,7 @@ def test_every_file_of_a_run_names_its_cell_and_has_a_checksum(runs):
     assert f"elastic journal of run {one.name}, sha256 ".encode() in (one / "journal/records.npz").read_bytes()
 
 
-def test_a_run_that_has_ended_is_extended_as_if_it_had_not(tmp_path):
+def test_a_run_that_has_ended_is_extended_as_if_it_had_not(unsealed, tmp_path):
     """Each Recorder replays what is there and adds epochs; the result is that of one Recorder, byte by byte."""
     record(tmp_path / "once", epochs=range(8))
     for last in (3, 5, 8):
@@ -128,7 +127,7 @@ def test_a_run_that_has_ended_is_extended_as_if_it_had_not(tmp_path):
     assert (run / "journal/records.npz").read_bytes() == (whole / "journal/records.npz").read_bytes()
 
 
-def test_a_run_is_extended_and_interrupted_between_its_compacted_records_and_the_next(tmp_path):
+def test_a_run_is_extended_and_interrupted_between_its_compacted_records_and_the_next(unsealed, tmp_path):
     def interrupted():
         yield from range(6)
         raise KeyboardInterrupt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -11,18 +13,20 @@ import elastic
 from elastic.cli import cli
 
 
-@pytest.fixture(params=["diverged", "not due"])
-def unprobed(tmp_path, request):
+@pytest.fixture(scope="module", params=["diverged", "not due"])
+def unprobed(tmp_path_factory, request):
     model = network()
     if request.param == "diverged":
         with torch.no_grad():
             model[0].weight.fill_(float("nan"))
-    with recorder(tmp_path / "study", model) as recording:
+    folder = tmp_path_factory.mktemp("unprobed") / "study"
+    with recorder(folder, model) as recording:
         recording.record(0, probe=False)
-    return tmp_path / "study"
+    return folder
 
 
-def test_a_group_comes_with_its_first_probed_epoch(unprobed):
+def test_a_group_comes_with_its_first_probed_epoch(unprobed, tmp_path):
+    unprobed = shutil.copytree(unprobed, tmp_path / "study")
     assert set(elastic.open_study(unprobed).cube.children) == {"training"}
     record(unprobed, coordinates={"seed": 1})
     assert elastic.open_study(unprobed).cube["collapse"]["nc1"].isnull().all(["epoch", "layer", "split"]).any()

@@ -12,6 +12,8 @@ from support.recordings import CHEAP, network, record, recorder, samples, step
 import elastic
 from elastic.errors import ElasticError, NotReproduced
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 PROBE = {"shots": [1, 2], "episodes": 2, "stepped_per_class": 1, "observed_per_class": 2}
 PROBES = {**CHEAP, "collapse": None, "unseen": PROBE}
 
@@ -28,6 +30,7 @@ def reports(folder):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
+    """Return a study, whose cube is sealed."""
     folder = tmp_path_factory.mktemp("unseen") / "study"
     record(folder, probes=PROBES, unseen=aside(), classes={0: "a", 1: "b", 2: "c", 3: "oak", 4: "elm"})
     return elastic.open_study(folder)
@@ -38,6 +41,7 @@ def test_its_variables_are_those_of_a_protocol_apart_from_the_trained_classes(st
     assert held["unseen_class"].values.tolist() == ["oak", "elm"]
     assert held["stepped_class"].values.tolist() == ["a", "b", "c"]
     wanted = {"unseen_cdnv_mean", "unseen_few_shot_accuracy", "unseen_linear_probe_accuracy", "nc5_orthogonality"}
+    assert (study.folder / "manifest.sha256").exists()
     assert wanted | {"response_unseen", "unseen_nc1"} <= set(held.data_vars)
     assert np.isfinite(held["response_unseen"].isel(layer=slice(1, None))).all()
     assert held["epoch"].values.tolist() == [0, 1, 3]

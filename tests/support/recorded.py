@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.cube import seal
+from elastic.cube.portable import portable
 from elastic.study import RunStatus, Study
 from elastic.study.recorded import run_digest
 
@@ -43,6 +44,18 @@ class Recorded(Study):
         return [RunStatus(c["coordinates"], c["digest"], self.state, 2.5, None, seconds) for c in self.cells]
 
 
+class Held(Recorded):
+    """A recorded study whose cube is in memory, as it would be opened: to seal and open one takes a second."""
+
+    def __init__(self, folder, held):
+        super().__init__(folder)
+        self.held = held
+
+    @property
+    def cube(self):
+        return self.held.copy()
+
+
 def relabelled(group: xr.Dataset) -> xr.Dataset:
     """Return a group of the small study as a training loop of one's own records it."""
     group = group.assign_coords(epoch=[EPOCHS[int(epoch)] for epoch in group["epoch"].values])
@@ -58,7 +71,9 @@ def relabelled(group: xr.Dataset) -> xr.Dataset:
     return group
 
 
-def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS, kind=Recorded, **asked) -> Recorded:
+def recorded(
+    cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS, kind=Recorded, sealed=True, **asked
+) -> Recorded:
     """Write a recorded study into a folder and open it.
 
     Parameters
@@ -67,6 +82,8 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
         Of the small study.
     change
         Of a group, which it returns or leaves out (None), after it is relabelled.
+    sealed
+        Whether its cube is sealed in the folder; otherwise the study is `Held`.
     asked
         Of the study: title, question, cites, claims.
     """
@@ -88,5 +105,8 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
         run.mkdir(parents=True)
         (run / "run.json").write_text(json.dumps({"coordinates": coordinates, "settings": settings}))
     study = kind(folder)
-    seal(xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree}), folder)
+    whole = xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree})
+    if not sealed:
+        return Held(folder, portable(whole).load())
+    seal(whole, folder)
     return study

@@ -22,7 +22,7 @@ LONG = {
 
 
 def drawn_numbers(figure):
-    """Return every number that is drawn: of lines, bars, bands and maps. They are there before the figure is laid out."""
+    """Return every number that is drawn, of lines, bars, bands and maps: they are there before a figure is laid out."""
     found = []
     for axes in figure.axes:
         found += [line.get_xydata() for line in axes.lines]

@@ -37,6 +37,11 @@ class Recorded(Study):
     """A recorded study whose runs have ended, or are in another state; there is no planned end."""
 
     state = "done"
+    tree: xr.DataTree | None = None
+
+    @property
+    def cube(self):
+        return super().cube if self.tree is None else self.tree
 
     def runs(self):
         seconds = {"training": 1.5} if self.state != "under way" else {}
@@ -58,7 +63,9 @@ def relabelled(group: xr.Dataset) -> xr.Dataset:
     return group
 
 
-def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS, kind=Recorded, **asked) -> Recorded:
+def recorded(
+    cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS, kind=Recorded, sealed=True, **asked
+) -> Recorded:
     """Write a recorded study into a folder and open it.
 
     Parameters
@@ -67,6 +74,8 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
         Of the small study.
     change
         Of a group, which it returns or leaves out (None), after it is relabelled.
+    sealed
+        Whether the cube is on disk, as after the last run; if not, the study holds it, which takes no second.
     asked
         Of the study: title, question, cites, claims.
     """
@@ -88,5 +97,9 @@ def recorded(cube: xr.DataTree, folder: Path, *, change=None, settings=SETTINGS,
         run.mkdir(parents=True)
         (run / "run.json").write_text(json.dumps({"coordinates": coordinates, "settings": settings}))
     study = kind(folder)
-    seal(xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree}), folder)
+    whole = xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree})
+    if sealed:
+        seal(whole, folder)
+    else:
+        study.tree = whole
     return study

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import inspect
-import os
 import re
 import shutil
 import sys
@@ -13,12 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import processes
+from click.testing import CliRunner
+from support import forked
 from support.repository import RESULTS, ROOT
 
 import elastic
 from elastic import theory
+from elastic.cli import cli
 from elastic.cube import is_sealed
+from elastic.ending import ended_by
 from elastic.registry import PACKAGES, registry
 
 README = ROOT / "README.md"
@@ -153,6 +155,8 @@ def test_the_recorder_examples_record_studies_the_first_in_twelve_lines(tmp_path
 def test_the_publishing_example_writes_an_archive_that_is_intact(finished_study, tmp_path, monkeypatch, capsys):
     shutil.copytree(finished_study.folder, tmp_path / "results" / "small")
     monkeypatch.chdir(tmp_path)
+    # Seconds of drawing: whole reports are archived in tests/publishing/test_archive.py.
+    monkeypatch.setattr("elastic.report.write_report", lambda study, path: path.write_text("<!DOCTYPE html>"))
     (code,) = blocks("publishing")
     run_block(code, "publishing")
     assert capsys.readouterr().out.startswith("True ")
@@ -163,11 +167,13 @@ def test_the_callbacks_record_studies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("lightning", reason="Lightning is not installed (extra: lightning)")
     pytest.importorskip("transformers", reason="transformers is not installed (extra: transformers)")
-    script = "\n".join((CALLBACKS, QUIET_LIGHTNING, lightning_code, TRAINER, transformers_code))
-    command = [sys.executable, "-W", "ignore", "-c", script]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    processes.run(command, env=environment, check=True)
-    for name, epochs, layers in (("fit", 21, ["model.0", "model.2"]), ("tuned", 2, ["bert.encoder.layer.0"])):
+    assert "max_epochs=20" in lightning_code
+    short = lightning_code.replace("max_epochs=20", "max_epochs=2")
+    file = tmp_path / "callbacks.py"
+    file.write_text("\n".join((CALLBACKS, QUIET_LIGHTNING, short, TRAINER, transformers_code)))
+    done = forked.script(file, HF_HUB_OFFLINE=1)  # the two frameworks change much of a process
+    assert done.returncode == 0, done.stdout
+    for name, epochs, layers in (("fit", 3, ["model.0", "model.2"]), ("tuned", 2, ["bert.encoder.layer.0"])):
         study = elastic.open_study(f"results/{name}")
         assert [run.state for run in study.runs()] == ["done"]
         assert study.cube["training"].sizes["epoch"] == epochs
@@ -237,14 +243,14 @@ def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeyp
         run_block(code.replace("results/quickstart", "results/wide-or-narrow"), "reading")
 
 
-def test_the_error_example_is_what_elastic_says(tmp_path):
+def test_the_error_example_is_what_elastic_says(tmp_path, monkeypatch):
     (text,) = blocks("protocols", "yaml")
     (tmp_path / "wide.yaml").write_text(text.replace("name: mlp", "name: mpl"))
-    command = [sys.executable, "-m", "elastic", "run", "wide.yaml"]
-    done = processes.run(command, cwd=tmp_path)
-    assert done.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    code, message = ended_by(CliRunner().invoke(cli, ["run", "wide.yaml"]).exception)
+    assert code == 2
     (shown,) = re.findall(r"^    (wide\.yaml:.*)$", TEXTS["protocols"], re.M)
-    assert shown in done.stderr
+    assert shown in message
     assert [p.name for p in tmp_path.iterdir()] == ["wide.yaml"]
 
 

@@ -105,10 +105,13 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
     """Yield each variable with dims seed, epoch and layer and a finite value, for each split."""
     for group in cube.children.values():
         for name, values in group.dataset.data_vars.items():
-            splits = values["split"].values.tolist() if "split" in values.dims else [None]
+            if set(values.dims) - {"split"} - set(settings_axes(values)) != DIMS:
+                continue
+            read = values.compute()  # once: every use below would read the file again
+            splits = read["split"].values.tolist() if "split" in read.dims else [None]
             for split in splits:
-                part = values if split is None else values.sel(split=split, drop=True)
-                if set(part.dims) - set(settings_axes(part)) != DIMS or not bool(part.notnull().any()):
+                part = read if split is None else read.sel(split=split, drop=True)
+                if not bool(part.notnull().any()):
                     continue
                 label = str(name) if split is None else f"{name} ({split})"
                 among = str(group.name) if split is None else f"{group.name}, {split} samples"

@@ -51,7 +51,7 @@ def cube_of(
     return xr.DataTree.from_dict({f"/{name}": every[name] for name in groups})
 
 
-@pytest.fixture(name="cube_of")
+@pytest.fixture(name="cube_of", scope="session")
 def _cube_of():
     return cube_of
 

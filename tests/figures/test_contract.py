@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import matplotlib
@@ -207,10 +208,16 @@ CROWDED = {
 }
 
 
+@pytest.fixture(scope="module")
+def crowded(cube_of):
+    """Return a function from a name of `CROWDED` to its cube, which is made once: one has 24 million numbers."""
+    return functools.cache(lambda crowd: CROWDED[crowd](cube_of))
+
+
 @pytest.mark.parametrize("crowd", CROWDED)
 @pytest.mark.parametrize("name", MINE)
-def test_no_word_is_small_cut_off_or_printed_over_another(cube_of, name, crowd):
-    cube = CROWDED[crowd](cube_of)
+def test_no_word_is_small_cut_off_or_printed_over_another(crowded, name, crowd):
+    cube = crowded(crowd)
     if name == "axis_comparison" and not {"loss", "lr"} & set(cube["collapse"].dims):
         return
     drawn = registry("figures").get(name).function(cube)

@@ -22,7 +22,7 @@ def drawn(name, cube, **options):
     figure = registry("figures").get(name).function(cube, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure._repr_png_()
+        figure.draw_without_rendering()
     return [text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
 
 
@@ -33,9 +33,9 @@ def renamed(cube, names, coordinate="layer"):
     return cube
 
 
-@pytest.fixture
-def whole(finished_study, tmp_path):
-    return recorded(finished_study.cube, tmp_path).cube
+@pytest.fixture(scope="module")
+def whole(finished_study, tmp_path_factory):
+    return recorded(finished_study.cube, tmp_path_factory.mktemp("recorded")).cube.load()
 
 
 @pytest.mark.parametrize(

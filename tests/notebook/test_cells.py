@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 import jupytext
 import matplotlib.figure
@@ -37,11 +38,20 @@ STUDIES = {
 }
 
 
-def study_of(kind, finished):
-    options = dict(STUDIES[kind])
-    return altered.Altered(finished.folder, options.pop("change", None), **options)
+@pytest.fixture(scope="module")
+def study_of(finished_study):
+    """Return a function from a kind to the study; but for the finished one, their cube is read from disk once."""
+    whole = finished_study.cube.load()
+
+    @cache
+    def made(kind):
+        options = {"whole": None if kind == "finished" else whole, **STUDIES[kind]}
+        return altered.Altered(finished_study.folder, options.pop("change", None), **options)
+
+    return made
 
 
+@cache
 def code_of(study):
     return [cell.text for cell in cells(study, ".") if cell.kind == "code"]
 
@@ -60,8 +70,8 @@ def run(code, study, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", STUDIES)
-def test_every_cell_runs(finished_study, kind, monkeypatch, tmp_path):
-    study = study_of(kind, finished_study)
+def test_every_cell_runs(study_of, kind, monkeypatch):
+    study = study_of(kind)
     monkeypatch.setattr("elastic.claims.checking.write_checked", lambda *_: None)  # the study is shared
     shown = run(code_of(study), study, monkeypatch)
     assert shown[0] is study
@@ -100,14 +110,14 @@ def test_a_study_with_everything_is_asked_everything(finished_study):
         ("finished", ["elastic.check(", "axis_comparison", "where = ", "np.", "separation_law"]),
     ],
 )
-def test_cells_about_what_is_not_there_are_left_out(finished_study, kind, absent):
-    text = "\n".join(code_of(study_of(kind, finished_study)))
+def test_cells_about_what_is_not_there_are_left_out(study_of, kind, absent):
+    text = "\n".join(code_of(study_of(kind)))
     assert not [word for word in absent if word in text]
 
 
-def test_every_import_is_used(finished_study):
+def test_every_import_is_used(study_of):
     for kind in STUDIES:
-        text = "\n".join(code_of(study_of(kind, finished_study)))
+        text = "\n".join(code_of(study_of(kind)))
         tree = ast.parse(text)
         imported = {
             (a.asname or a.name).split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names
@@ -118,14 +128,14 @@ def test_every_import_is_used(finished_study):
 
 
 @pytest.mark.parametrize("kind", ["odd words", "claims", "swept by odd words"])
-def test_the_source_reads_back_as_the_same_cells(finished_study, kind, tmp_path):
-    notebook = built(study_of(kind, finished_study), tmp_path / "analysis.py")
+def test_the_source_reads_back_as_the_same_cells(study_of, kind, tmp_path):
+    notebook = built(study_of(kind), tmp_path / "analysis.py")
     again = jupytext.reads(jupytext.writes(notebook, fmt="py:percent"), fmt="py:percent")
     assert [(c.cell_type, c.source) for c in again.cells] == [(c.cell_type, c.source) for c in notebook.cells]
 
 
-def test_words_of_a_protocol_are_words(finished_study):
-    first = next(cells(study_of("odd words", finished_study), "."))
+def test_words_of_a_protocol_are_words(study_of):
+    first = next(cells(study_of("odd words"), "."))
     heading = first.text.splitlines()[0]
     assert heading.startswith("# A &lt;b&gt;title&lt;/b&gt; # %%")
     assert "<b>" not in first.text

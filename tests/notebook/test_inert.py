@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import NamedTuple
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -90,24 +92,37 @@ def test_code_is_code(text):
 
 @pytest.fixture(scope="module")
 def harmless(finished_study):
-    """Return a study whose texts are letters, and the tags of its conclusion."""
-    study = altered.Altered(finished_study.folder, altered.swept("rate", ["a", "b"]), title="a", question="a")
-    return study, shown(conclusion(study.cube))[1]
+    """Return the cube of the small study, and what its texts give where all are letters."""
+    whole = finished_study.cube.load()
+    study = altered.Altered(
+        finished_study.folder, altered.swept("rate", ["a", "b"]), whole=whole, title="a", question="a"
+    )
+    return Harmless(whole, tags_of_cells(study), shown(conclusion(study.cube))[1])
+
+
+class Harmless(NamedTuple):
+    """A cube, and the tags of cells and conclusion where all texts are letters."""
+
+    whole: xr.DataTree
+    cells: list[list[str]]
+    conclusion: list[str]
+
+
+def tags_of_cells(study):
+    return [shown(cell.text)[1] for cell in cells(study, ".") if cell.kind == "markdown"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_cells_of_text_hold_no_more_than_text(finished_study, harmless, text):
-    study = altered.Altered(
-        finished_study.folder, altered.swept("rate", [text, f"{text} 2"]), title=text, question=text
-    )
-    written = [shown(cell.text)[1] for cell in cells(study, ".") if cell.kind == "markdown"]
-    assert written == [shown(cell.text)[1] for cell in cells(harmless[0], ".") if cell.kind == "markdown"]
+    change = altered.swept("rate", [text, f"{text} 2"])
+    study = altered.Altered(finished_study.folder, change, whole=harmless.whole, title=text, question=text)
+    assert tags_of_cells(study) == harmless.cells
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_conclusion_holds_no_more_than_text(finished_study, harmless, text):
-    study = altered.Altered(finished_study.folder, altered.swept("rate", [text, f"{text} 2"]))
-    assert shown(conclusion(study.cube))[1] == harmless[1]
+    study = altered.Altered(finished_study.folder, altered.swept("rate", [text, f"{text} 2"]), whole=harmless.whole)
+    assert shown(conclusion(study.cube))[1] == harmless.conclusion
 
 
 @pytest.mark.parametrize("name", ["analysis.ipynb", "analysis.py"])

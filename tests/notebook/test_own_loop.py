@@ -11,6 +11,8 @@ import matplotlib.figure
 import nbformat
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 from support.repository import RESULTS, needs_results
 
 import elastic
@@ -31,6 +33,8 @@ SMALL = {
     "elasticity": {"stepped_per_class": 1, "observed_per_class": 2},
 }
 
+#: Digits that there are in that run, with those of the test split.
+DIGITS = 90
 
 pytestmark = needs_results
 
@@ -80,6 +84,9 @@ def run(notebook, settings):
 
 
 def test_every_cell_of_the_source_runs(source, tmp_path, monkeypatch):
+    digits = load_digits()
+    few = Bunch(images=digits.images[:DIGITS], target=digits.target[:DIGITS])
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
     (tmp_path / "fashion").mkdir()
     write_fashion(tmp_path / "fashion")
     monkeypatch.chdir(tmp_path)

@@ -18,9 +18,14 @@ pytestmark = needs_results
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """Return the quickstart, trained for two epochs and probed with a few samples."""
+    """Return the quickstart, trained for two epochs by two seeds and probed with a few samples."""
     out, few = tmp_path_factory.mktemp("quickstart"), ("stepped_per_class=1", "observed_per_class=2")
-    settings = ["training.epochs=2", "data.per_class=20", *(f"probes.elasticity.{setting}" for setting in few)]
+    settings = [
+        "training.epochs=2",
+        "data.per_class=20",
+        "axes.seed=[0, 1]",
+        *(f"probes.elasticity.{setting}" for setting in few),
+    ]
     return elastic.run(ROOT / "protocols" / "quickstart.yaml", out=out, settings=settings)
 
 

@@ -14,7 +14,8 @@ def claimed_study(tmp_path_factory):
 
 @pytest.fixture
 def stub_report(monkeypatch):
-    """Let archives hold a stub of the report, which takes seconds to write, where a test is not about it."""
+    """Let archives hold a stub of the report and no figure, which take seconds, where a test is not about them."""
+    monkeypatch.setattr("elastic.figures.drawing.draw", lambda *_, **__: ())
     monkeypatch.setattr("elastic.report.write_report", lambda study, path: path.write_text("<!DOCTYPE html>"))
 
 

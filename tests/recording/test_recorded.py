@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 from support import altered
-from support.recorded import LAYERS, SETTINGS, Held, Recorded, recorded
+from support.recorded import LAYERS, SETTINGS, Recorded, recorded
 
 import elastic
 from elastic.analysis.reading import select
@@ -81,7 +81,7 @@ def written(finished_study, tmp_path_factory):
 
 def copied(study, folder):
     shutil.copytree(study.folder, folder / "my run")
-    return Held(folder / "my run", study.held) if isinstance(study, Held) else Recorded(folder / "my run")
+    return Recorded(folder / "my run", study.tree)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def one_of_each_shape(group):
 
 def test_every_kind_is_exported(study):
     groups = {name: one_of_each_shape(node.to_dataset()) for name, node in study.cube.children.items()}
-    study = Held(study.folder, xr.DataTree.from_dict({"/": xr.Dataset(attrs=study.cube.attrs), **groups}))
+    study = Recorded(study.folder, xr.DataTree.from_dict({"/": xr.Dataset(attrs=study.cube.attrs), **groups}))
     files = {path.name for path in export(study, ("csv", "netcdf"))}
     assert {"cube.nc", "codebook.csv", "training.csv"} <= files
     assert "grad_norm" in (study.folder / "export" / "codebook.csv").read_text()

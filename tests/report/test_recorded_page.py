@@ -89,27 +89,32 @@ KINDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def cube(finished_study):
+    return finished_study.cube.load()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_a_page(kind, finished_study, tmp_path):
-    study = recorded(finished_study.cube, tmp_path / "a", **KINDS[kind])
+def test_every_kind_has_a_page(kind, cube, tmp_path):
+    study = recorded(cube, tmp_path / "a", sealed=False, **KINDS[kind])
     page = read(write_report(study))
     assert "Recorded from a training loop" in page.text
     assert ("model.class" in page.text) is (kind != "no settings")
 
 
-def test_a_study_under_way_says_so(finished_study, tmp_path):
-    study = recorded(finished_study.cube, tmp_path / "a")
+def test_a_study_under_way_says_so(cube, tmp_path):
+    study = recorded(cube, tmp_path / "a", sealed=False)
     study.state = "under way"
     page = read(write_report(study))
     assert "still under way: 0 of 2 runs have ended" in page.text
     assert "2 under way" in page.text
 
 
-def test_planned_epochs_are_those_of_the_settings(finished_study, tmp_path):
+def test_planned_epochs_are_those_of_the_settings(cube, tmp_path):
     from elastic.report.context import read_context
 
     settings = {**SETTINGS, "epochs": 90, "layers": [f"block.{n}" for n in range(40)]}
-    shown = overview(read_context(recorded(finished_study.cube, tmp_path / "a", settings=settings)))
+    shown = overview(read_context(recorded(cube, tmp_path / "a", sealed=False, settings=settings)))
     assert shown["Epochs"] == "90"
     assert shown["Layers"] == ", ".join(f"block.{n}" for n in range(7)) + ", … block.39 (40)"
 

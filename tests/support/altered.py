@@ -13,17 +13,17 @@ from support import journals
 
 
 class Altered(Study):
-    """A study whose cube, and whose facts, are changed on reading."""
+    """A study whose cube, and whose facts, are changed on reading; `whole`: its cube where that is read already."""
 
-    def __init__(self, folder, change=None, **facts):
+    def __init__(self, folder, change=None, *, whole=None, **facts):
         super().__init__(folder)
-        self._change = change or (lambda group: group)
+        self._change, self._whole = change or (lambda group: group), whole
         self.facts = copy.deepcopy(self.facts)
         self.facts["protocol"].update(facts)
 
     @property
     def cube(self):
-        whole = super().cube
+        whole = super().cube if self._whole is None else self._whole
         groups = {name: self._change(node.to_dataset()) for name, node in whole.children.items()}
         kept = {f"/{name}": group for name, group in groups.items() if group is not None}
         return xr.DataTree.from_dict({"/": xr.Dataset(attrs=whole.attrs), **kept})

@@ -22,16 +22,15 @@ def words_of(figure):
 def unreadable(figure):
     """Return what is wrong with the words of a figure: too small, off the page, one printed over another."""
     words = words_of(figure)
+    boxes = {word: word.get_window_extent() for word in words}  # once: a box takes as long as to lay out its word
     page = figure.bbox.padded(1)
     wrong = [f"small: {word.get_text()}" for word in words if word.get_fontsize() < 9]
     wrong += [
-        f"cut off: {word.get_text()}"
-        for word in words
-        if Bbox.union([page, word.get_window_extent()]).bounds != page.bounds
+        f"cut off: {word.get_text()}" for word, box in boxes.items() if Bbox.union([page, box]).bounds != page.bounds
     ]
     upright = [word for word in words if word.get_rotation() % 90 == 0]  # the box of slanted words is mostly empty
     for one, other in itertools.combinations(upright, 2):
-        both = Bbox.intersection(one.get_window_extent(), other.get_window_extent())
+        both = Bbox.intersection(boxes[one], boxes[other])
         # A line's box is higher than its letters: a little of the boxes may overlap.
         if both is not None and min(both.width, both.height) > 0.15 * one.get_fontsize() * figure.dpi / 72:
             wrong.append(f"overprinted: {one.get_text()} and {other.get_text()}")

@@ -39,21 +39,17 @@ class Recorded(Study):
 
     state = "done"
 
-    def runs(self):
-        seconds = {"training": 1.5} if self.state != "under way" else {}
-        return [RunStatus(c["coordinates"], c["digest"], self.state, 2.5, None, seconds) for c in self.cells]
-
-
-class Held(Recorded):
-    """A recorded study whose cube is in memory, as it would be opened: to seal and open one takes a second."""
-
-    def __init__(self, folder, held):
+    def __init__(self, folder, tree=None):
         super().__init__(folder)
-        self.held = held
+        self.tree = tree  # its cube, if that is not on disk
 
     @property
     def cube(self):
-        return self.held.copy()
+        return super().cube if self.tree is None else self.tree.copy()
+
+    def runs(self):
+        seconds = {"training": 1.5} if self.state != "under way" else {}
+        return [RunStatus(c["coordinates"], c["digest"], self.state, 2.5, None, seconds) for c in self.cells]
 
 
 def relabelled(group: xr.Dataset) -> xr.Dataset:
@@ -83,7 +79,8 @@ def recorded(
     change
         Of a group, which it returns or leaves out (None), after it is relabelled.
     sealed
-        Whether its cube is sealed in the folder; otherwise the study is `Held`.
+        Whether the cube is on disk, as after the last run; if not, the study holds it as it would be opened: to seal
+        and open one takes a second.
     asked
         Of the study: title, question, cites, claims.
     """
@@ -106,7 +103,8 @@ def recorded(
         (run / "run.json").write_text(json.dumps({"coordinates": coordinates, "settings": settings}))
     study = kind(folder)
     whole = xr.DataTree.from_dict({"/": xr.Dataset(attrs={**cube.attrs, "digest": study.digest}), **tree})
-    if not sealed:
-        return Held(folder, portable(whole).load())
-    seal(whole, folder)
+    if sealed:
+        seal(whole, folder)
+    else:
+        study.tree = portable(whole).load()
     return study

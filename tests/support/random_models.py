@@ -118,9 +118,7 @@ def inputs(entry: str, count: int, draw: torch.Generator) -> Tensor:
 
 
 #: Each definition that the texts use, by its name.
-DEFINITIONS = {
-    re.match(r"(?:class )?(\w+)", text)[1]: text for text in re.split(r"\n(?=\w)", PREAMBLE.strip("\n"))
-}
+DEFINITIONS = {re.match(r"(?:class )?(\w+)", text)[1]: text for text in re.split(r"\n(?=\w)", PREAMBLE.strip("\n"))}
 
 
 @lru_cache(maxsize=512)

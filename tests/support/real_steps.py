@@ -188,7 +188,8 @@ def moved_by(
 def excuses(runs: Runs, xo: Tensor, before: Features) -> list[str]:
     """Return why a model may be refused: its features change with the draw, from call to call, or with the batch.
 
-    The features of xo are entered in ``before``, and it is noted whether a model carries anything from sample to sample.
+    The features of xo are entered in ``before``, and whether the model carries anything from sample to sample in
+    ``runs``.
     """
     found = []
     alone, drawn = runs.features(xo), runs.features(xo)

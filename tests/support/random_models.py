@@ -86,7 +86,9 @@ class Random:
 
     def make_double(self) -> nn.Module:
         """Return the same model in float64, constants and casts included."""
-        return widened(self.make(), build(double_text(self.source), self.spec.seed))
+        text = double_text(self.source)
+        wide = build(text, self.spec.seed)
+        return widened(wide if text == self.source else self.make(), wide)
 
     def samples(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return (inputs, labels) of stepped and of observed samples.
@@ -115,9 +117,15 @@ def inputs(entry: str, count: int, draw: torch.Generator) -> Tensor:
     return torch.randn(count, *SHAPES[kind], generator=draw)
 
 
+#: Each definition that the texts use, by its name.
+DEFINITIONS = {re.match(r"(?:class )?(\w+)", text)[1]: text for text in re.split(r"\n(?=\w)", PREAMBLE.strip("\n"))}
+
+
 @lru_cache(maxsize=512)
 def code_of(source: str) -> Any:
-    return compile(f"{PREAMBLE}\n{source}", "<random model>", "exec")
+    """Return a text compiled behind the definitions that it names: to run all of them takes longer than most models."""
+    named = [text for name, text in DEFINITIONS.items() if re.search(rf"\b{name}\b", source)]
+    return compile("\n".join([*named, source]), "<random model>", "exec")
 
 
 def build(source: str, seed: int) -> nn.Module:

@@ -1,8 +1,8 @@
 """Movements by real steps: what both engines are held to, with no line in common with them.
 
-The model is rebuilt in float64 for every forward pass, so that no state is carried from one to the next. The gradient
-of the loss on one stepped sample is PyTorch's ordinary one; the parameters are moved along it and back, and features
-are subtracted.
+The model is rebuilt in float64 for every step, and for every sample too where it carries anything from one to the next.
+The gradient of the loss on one stepped sample is PyTorch's ordinary one; the parameters are moved along it and back,
+and features are subtracted.
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def read(net: nn.Module, x: Tensor, layers: Sequence[str]) -> Features:
 
         return hook
 
-    for name in layers:
-        net.get_submodule(name).register_forward_hook(keep(name))
+    hooks = [net.get_submodule(name).register_forward_hook(keep(name)) for name in layers]
     found["logits"] = first(net(x)).flatten(1)
+    for hook in hooks:
+        hook.remove()
     return {name: found[name] for name in (*layers, "logits")}
 
 
@@ -96,13 +97,18 @@ def movements(
     with double_precision():
         x, y = as_double(stepped[0]), stepped[1]
         xo = as_double(observed)
-        truth = Truth(excuses=excuses(make, x, xo, layers))
+        runs, before = Runs(make, layers), {}
+        truth = Truth(excuses=excuses(runs, xo, before))
         try:
             gradients = [gradient(make, x[j : j + 1], y[j : j + 1]) for j in range(len(x))]
         except (RuntimeError, NotImplementedError) as error:
             truth.excuses.append(f"no gradient: {str(error).splitlines()[0][:80]}")
             return truth
-        rows = [moved_by(make, g, torch.cat([xo, x[j : j + 1]]), layers, lr) for j, g in enumerate(gradients)]
+        rows = []
+        for j, g in enumerate(gradients):
+            own = runs.features(x[j : j + 1])
+            at_rest = {layer: torch.cat([h, own[layer]]) for layer, h in before.items()}
+            rows.append(moved_by(runs, g, torch.cat([xo, x[j : j + 1]]), at_rest, lr))
         for layer in (*layers, "logits"):
             moved, decided, scale = (torch.stack([row[layer][part] for row in rows]) for part in range(3))
             truth.moved[layer], truth.own[layer] = moved[:, :-1], moved[:, -1]
@@ -115,23 +121,37 @@ def as_double(x: Tensor) -> Tensor:
     return x.double() if x.is_floating_point() else x
 
 
-def fresh(
-    make: Callable[[], nn.Module],
-    x: Tensor,
-    layers: Sequence[str],
-    step: list[Tensor | None] | None = None,
-    rate: float = 0.0,
-) -> Features:
-    """Return the features of each sample alone, each from a model that has run for no other."""
-    rows = []
-    for row in x.split(1):
-        net = make().eval()
+@dataclass
+class Runs:
+    """Forward passes of a model, each sample alone.
+
+    Attributes
+    ----------
+    carries
+        Whether a model may give other features for having run before: then each sample has a model of its own.
+    """
+
+    make: Callable[[], nn.Module]
+    layers: Sequence[str]
+    carries: bool = True
+
+    def features(self, x: Tensor, step: list[Tensor | None] | None = None, rate: float = 0.0) -> Features:
+        """Return the features of each sample alone, of a model that has run for no other step."""
+        rows, net = [], None
+        for row in x.split(1):
+            net = self.stepped(step, rate) if net is None or self.carries else net
+            with torch.no_grad():
+                rows.append(read(net, row.clone(), self.layers))
+        return {layer: torch.cat([features[layer] for features in rows]) for layer in rows[0]}
+
+    def stepped(self, step: list[Tensor | None] | None, rate: float) -> nn.Module:
+        """Return the model anew after a step."""
+        net = self.make().eval()
         with torch.no_grad():
             for p, g in zip(net.parameters(), step or [], strict=bool(step)):
                 if g is not None:
                     p -= rate * g
-            rows.append(read(net, row.clone(), layers))
-    return {layer: torch.cat([features[layer] for features in rows]) for layer in rows[0]}
+        return net
 
 
 def gradient(make: Callable[[], nn.Module], x: Tensor, y: Tensor) -> list[Tensor | None]:
@@ -144,19 +164,18 @@ def gradient(make: Callable[[], nn.Module], x: Tensor, y: Tensor) -> list[Tensor
 
 
 def moved_by(
-    make: Callable[[], nn.Module], step: list[Tensor | None], x: Tensor, layers: Sequence[str], lr: float | None
+    runs: Runs, step: list[Tensor | None], x: Tensor, before: Features, lr: float | None
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Return movement [n, d], whether it is decided [n], and its scale [] by layer, under one step."""
     length = float(sum(g.abs().square().sum() for g in step if g is not None)) ** 0.5
-    before = fresh(make, x, layers)
     scale = {layer: length * (1 + h.norm(dim=1).amax()) for layer, h in before.items()}
     everywhere = torch.ones(len(x), dtype=torch.bool)
     if lr is not None:
-        after = fresh(make, x, layers, step, lr)
+        after = runs.features(x, step, lr)
         return {layer: ((after[layer] - h) / lr, everywhere, scale[layer]) for layer, h in before.items()}
     if length == 0:
         return {layer: (torch.zeros_like(h), everywhere, scale[layer]) for layer, h in before.items()}
-    ends = {t: fresh(make, x, layers, step, t / length) for t in (SHORT, -SHORT, SHORTER, -SHORTER)}
+    ends = {t: runs.features(x, step, t / length) for t in (SHORT, -SHORT, SHORTER, -SHORTER)}
     found = {}
     for layer, h in before.items():
         sides = [(ends[t][layer] - h) * length / t for t in ends]
@@ -166,17 +185,25 @@ def moved_by(
     return found
 
 
-def excuses(make: Callable[[], nn.Module], x: Tensor, xo: Tensor, layers: Sequence[str]) -> list[str]:
-    """Return why a model may be refused: its features change with the draw, from call to call, or with the batch."""
+def excuses(runs: Runs, xo: Tensor, before: Features) -> list[str]:
+    """Return why a model may be refused: its features change with the draw, from call to call, or with the batch.
+
+    The features of xo are entered in ``before``, and whether the model carries anything from sample to sample in
+    ``runs``.
+    """
     found = []
-    alone, drawn = fresh(make, xo, layers), fresh(make, xo, layers)
-    net = make().eval()
+    alone, drawn = runs.features(xo), runs.features(xo)
+    before.update(alone)
+    net = runs.stepped(None, 0.0)
     with torch.no_grad():
-        once, again = read(net, xo[:1].clone(), layers), read(net, xo[:1].clone(), layers)
-        together = read(make().eval(), xo.clone(), layers)
-    for excuse, first, second in [(RANDOM, alone, drawn), (STATEFUL, once, again), (COUPLED, alone, together)]:
+        once, again, *others = (read(net, row.clone(), runs.layers) for row in (xo[:1], *xo.split(1)))
+        together = read(runs.stepped(None, 0.0), xo.clone(), runs.layers)
+    in_turn = {layer: torch.cat([h, *(features[layer] for features in others)]) for layer, h in again.items()}
+    pairs = [(RANDOM, alone, drawn), (STATEFUL, once, again), (COUPLED, alone, together)]
+    for excuse, first, second in pairs:
         if any(differ(first[layer], second[layer]) for layer in first):
             found.append(excuse)
+    runs.carries = bool({RANDOM, STATEFUL} & set(found)) or not all(torch.equal(alone[k], in_turn[k]) for k in alone)
     return found
 
 

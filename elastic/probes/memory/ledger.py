@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from elastic.probes.dispatch import run_operation
 from elastic.uncompiled import compiler_not_loaded_by
@@ -51,7 +50,7 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and count its outputs."""
         output = run_operation(func, args, kwargs)
-        known = {storage._cdata for storage in _storages((args, kwargs))}
+        known = {storage._cdata for storage in _storages(args, kwargs)}
         before = self.live
         for storage in _storages(output):
             if storage._cdata not in known and storage._cdata not in self._alive:
@@ -71,8 +70,17 @@ class Ledger(TorchDispatchMode):
         self.live += size
 
 
-def _storages(tree: Any) -> list[Any]:
+def _storages(*trees: Any) -> list[Any]:
+    """Return the storages of the tensors in nested tuples, lists and mappings, which operations take and return."""
+    waiting, tensors = list(trees), []
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Tensor):
+            tensors.append(part)
+        elif isinstance(part, tuple | list):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.values())
     # Sparse tensors have no storage; their component tensors were counted when they were created.
-    leaves = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
     with torch._C.DisableTorchFunction():  # hidden from an engine's own mode
-        return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]
+        return [tensor.untyped_storage() for tensor in tensors if tensor.layout == torch.strided]

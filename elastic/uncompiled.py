@@ -46,14 +46,7 @@ def without_compiler(marked: Callable[..., Any]) -> None:
 
 
 def compiler_not_loaded_by(owner: Owner) -> Owner:
-    """Return a class after `without_compiler` of all its methods: a decorator.
-
-    >>> import subprocess
-    >>> code = "import sys, elastic.optimizers, torch; w = [torch.nn.Parameter(torch.zeros(1))]; "
-    >>> code += "torch.optim.SGD(w, lr=1.0).zero_grad(); print('torch._dynamo' in sys.modules)"
-    >>> subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True).stdout.strip()
-    'False'
-    """
+    """Return a class after `without_compiler` of all its methods: a decorator."""
     for method in list(vars(owner).values()):
         if callable(method):
             without_compiler(method)
@@ -85,15 +78,20 @@ def _disabled() -> AbstractContextManager[None]:
 def stand_in_for_compiler(torch: ModuleType) -> None:
     """Let ``torch.func`` compute without loading the compiler; importing that puts it in its place.
 
-    Only in a process of elastic's own (`OWN_PROCESS`): in a user's program torch stays as it is.
+    Only in a process of elastic's own (`OWN_PROCESS`): in a user's program torch stays as it is. There the methods of
+    an optimizer load no compiler (`compiler_not_loaded_by`), nor does then, in a process of its own, a gradient.
 
     >>> import subprocess
-    >>> code = "import os, sys, torch; os.environ['ELASTIC_OWN_PROCESS'] = '1'; "
-    >>> code += "import elastic.probes.engine_selection; "
+    >>> code = "import os, sys, torch, elastic.optimizers; w = [torch.nn.Parameter(torch.zeros(1))]; "
+    >>> code += "torch.optim.SGD(w, lr=1.0).zero_grad(); print('torch._dynamo' in sys.modules); "
+    >>> code += "os.environ['ELASTIC_OWN_PROCESS'] = '1'; import elastic.probes.engine_selection; "
     >>> code += "torch.func.grad(lambda x: x * x)(torch.ones(())); "
     >>> code += "print('torch._dynamo' in sys.modules, torch._dynamo.config.__name__, 'torch._dynamo' in sys.modules)"
-    >>> subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
-    'False torch._dynamo.config True'
+    >>> done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    >>> print(done.stdout + done.stderr)
+    False
+    False torch._dynamo.config True
+    <BLANKLINE>
     """
     if os.environ.get(OWN_PROCESS) and _COMPILER not in sys.modules:
         vars(torch)["_dynamo"] = CompilerNotLoaded(_COMPILER)

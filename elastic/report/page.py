@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 
 import elastic
-from elastic.cube import write_atomically
+from elastic.cube.atomic import make_folder, translate_os_errors, write_atomically
 from elastic.display.recorded import settings_table
 from elastic.display.verdicts import SIGNS
 from elastic.protocol.references import references
@@ -66,6 +66,8 @@ def write_report(study: Study, path: Path | str | None = None) -> Path:
         If the file cannot be written, or a record of the study is damaged.
     """
     target = study.folder / "report.html" if path is None else Path(path)
+    with translate_os_errors(target):
+        make_folder(target.parent)  # what cannot be made is told before seconds of drawing
     write_atomically(target, page(study).encode())
     return target
 

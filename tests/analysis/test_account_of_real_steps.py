@@ -11,6 +11,8 @@ from torch.func import functional_call, jvp
 import elastic
 from elastic.analysis.closure import closure
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 COUNTS, EPOCHS, EVERY = (4, 6, 8), 16, 4
 #: Submodules of the network: two of its hidden layers, and the output.
 LAYERS = ("3", "5", "6")

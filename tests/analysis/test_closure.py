@@ -20,6 +20,8 @@ from elastic.losses import build_loss
 from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 LAYERS = ("hidden", "logits")
 OFF = ("probes.collapse=null", "probes.elasticity=null")
 SHORT = {"lr": 0.002, "steps": 400, "every": 20}

@@ -152,8 +152,9 @@ def test_an_error_whose_traceback_cannot_be_kept_is_one_line_too(command, monkey
     assert re.search(r"found ZeroDivisionError: .*try reporting it with its place, .*test_exit_codes\.py:\d+", lines[0])
 
 
-def test_a_path_that_cannot_be_used_is_a_mistake(command, study):
+def test_a_path_that_cannot_be_used_is_a_mistake(command, study, monkeypatch):
     Path("taken").write_text("")
+    monkeypatch.setattr("elastic.report.page.page", lambda study: pytest.fail("drawn before its file is known good"))
     for arguments in (["report", study, "-o", "taken/a.html"], ["notebook", study, "-o", "taken/a.ipynb"]):
         code, _, (line,) = command(*arguments)
         assert code == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import processes
+from support import forked
 from support.digit_trainings import Net, arguments
 from torch import nn
 
@@ -55,9 +55,13 @@ def test_a_missing_package_is_told_with_its_extra(name, monkeypatch):
     assert f"try pip install 'elastic-collapse[{name}]'" in str(caught.value)
 
 
-def test_elastic_loads_no_trainer():
-    code = "import sys, elastic, elastic.integrations.training_run; elastic.Recorder; print(*sys.modules)"
-    done = processes.run([sys.executable, "-c", code], check=True)
+def test_elastic_loads_no_trainer(tmp_path):
+    """Neither the Recorder nor, where the process is forked, any module of elastic but the callbacks themselves."""
+    script = tmp_path / "loads.py"
+    script.write_text("import sys, elastic, elastic.integrations.training_run; elastic.Recorder; print(*sys.modules)")
+    done = forked.script(script)
+    assert done.returncode == 0, done.stdout
+    assert "elastic.integrations.training_run" in done.stdout.split()
     assert not {*NAMES, "accelerate", "pytorch_lightning", "datasets"} & set(done.stdout.split())
 
 
@@ -147,7 +151,7 @@ class Module(pl.LightningModule):
 if __name__ == "__main__":
     given = arguments("model.", on_record=lambda recorded: print("recorded", recorded.epoch, flush=True))
     trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
+        max_epochs=1, accelerator="cpu", devices=2, strategy="ddp_fork", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[ElasticCallback({folder!r}, **given)],
     )
     trainer.fit(Module(), DataLoader(TensorDataset(*digits()[0]), batch_size=10))
@@ -158,7 +162,8 @@ if __name__ == "__main__":
 def test_of_two_processes_that_train_together_one_records(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "study")))
-    done = processes.run([sys.executable, "-W", "ignore", script], check=True)
+    done = forked.script(script, PYTHONWARNINGS="ignore")
+    assert done.returncode == 0, done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("recorded")] == ["recorded 0", "recorded 1"]
     study = elastic.open_study(tmp_path / "study")
     assert [run.state for run in study.runs()] == ["done"]

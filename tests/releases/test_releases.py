@@ -95,6 +95,8 @@ def test_every_command_that_reads_takes_it(unpack, release, name):
         assert runs[1]["epoch"] == make.STOP[1] + (name == "within_epoch")
     claims = json.loads(tell("check", folder, "--json"))["claims"]
     assert [claim["name"] for claim in claims] == ([] if name == "recorded" else ["collapse_deepens_with_depth"])
+    if name == "between_epochs":  # its records are those of a study that is stopped within an epoch
+        return
     with drawing("depth_profile", "response_matrices"):  # one of each probe
         page = Path(tell("report", folder).replace("\n", ""))
     assert page.stat().st_size > 10_000

@@ -18,6 +18,8 @@ from elastic.models.mlp import mlp
 from elastic.models.taps import Tapped
 from elastic.training import build_objective, evaluate, evaluation, train
 
+pytestmark = pytest.mark.usefixtures("unsealed")
+
 LOSS = build_loss("supervised_contrastive", {"temperature": 0.2})
 CONTRASTIVE = "loss={name: supervised_contrastive, temperature: 0.2}"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic._version import __version__
-from elastic.cube import read_manifest, study_lock
+from elastic.cube import read_manifest, remove_partials, study_lock
 from elastic.cube.checked_files import read_json, write_json
 from elastic.cube.epoch_files import FOLDER, record_files
 from elastic.errors import Damaged, StudyError
@@ -174,7 +174,8 @@ def register_publication(folder: Path, name: str) -> None:
 
 
 def write_history(folder: Path, name: str | None, entries: Sequence[Entry]) -> None:
-    """Write a history with its checksum."""
+    """Write a history with its checksum; the caller holds the study's lock, so that unfinished ones have no writer."""
+    remove_partials(folder, FILE)
     write_json(folder / FILE, {"study": name, "entries": [dict(entry) for entry in entries]})
 
 

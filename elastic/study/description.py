@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elastic.cube import write_atomically
+from elastic.cube import remove_partials, write_atomically
 from elastic.cube.atomic import sync_folder, translate_os_errors
 from elastic.protocol import Protocol
 from elastic.study.provenance import provenance
@@ -27,10 +27,11 @@ def description(folder: Path, protocol: Protocol) -> dict[str, Any]:
 
 
 def write_description(folder: Path, protocol: Protocol) -> None:
-    """Write study.json and protocol.yaml.
+    """Write study.json and protocol.yaml; the caller holds the study's lock.
 
     A former protocol.yaml is moved aside first and removed last. A process killed in between leaves no protocol.yaml,
-    never that of another study.json; `FORMER` then shows that the new one has not been written yet.
+    never that of another study.json; `FORMER` then shows that the new one has not been written yet. It is removed with
+    the unfinished files of processes that were killed while they wrote a protocol.yaml.
     """
     facts = description(folder, protocol)
     with translate_os_errors(folder / PROTOCOL):
@@ -39,5 +40,4 @@ def write_description(folder: Path, protocol: Protocol) -> None:
             sync_folder(folder)
     write_facts(folder, facts)
     write_atomically(folder / PROTOCOL, facts["text"].encode())
-    with translate_os_errors(folder / FORMER):
-        (folder / FORMER).unlink(missing_ok=True)
+    remove_partials(folder, PROTOCOL)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.cube.atomic import PARTIAL, read_regular, translate_os_errors
+from elastic.cube.atomic import PARTIAL, read_regular, remove_partials, translate_os_errors
 from elastic.cube.checked_files import decode_json, write_json
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
@@ -54,13 +54,14 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write study.json with its checksum.
+    """Write study.json with its checksum; the caller holds the study's lock, so that unfinished ones have no writer.
 
     Raises
     ------
     StudyError
         If it cannot be written.
     """
+    remove_partials(folder, FACTS)
     write_json(folder / FACTS, facts)
 
 

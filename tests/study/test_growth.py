@@ -195,3 +195,13 @@ def test_a_finished_study_is_told_of_a_device_that_is_none(finished_study):
     with pytest.raises(ModelError, match=r"`training.device` should be a device of this machine; found 'q'"):
         studies.run(folder, device="q")
     assert studies.run(folder, device="cuda:1").digest == finished_study.digest  # no run needs it
+
+
+def test_what_killed_processes_left_unfinished_is_removed_where_nobody_else_writes(tmp_path):
+    """Only the owner of the study's lock writes its description; a page may have a writer that is alive."""
+    names = ("claims_history.json", "study.json", "protocol.yaml", "report.html")
+    for name in names:
+        (tmp_path / f".{name}.99-ab.partial").touch()
+    make_study(tmp_path, elastic.load_protocol(studies.write(tmp_path)))
+    assert [path.name for path in tmp_path.glob(".*.partial")] == [".report.html.99-ab.partial"]
+    assert all((tmp_path / name).exists() for name in names[:3])

@@ -7,6 +7,25 @@ from functools import cache
 import pytest
 from support import corruption
 
+from elastic.registry import registry
+
+#: Metrics of studies to be damaged: with classes in pairs, with components, of each layer, and of the network.
+FEW = {"nc1", "class_cosine", "class_mean_spectrum", "nc4_mismatch"}
+
+
+@pytest.fixture(scope="module")
+def few_metrics():
+    """Leave out most metrics: a study with all of them has three hundred files, each of a kind with some others.
+
+    A module that uses `made` uses this too, since runs that go on declare what was declared.
+    """
+    registry("metrics").names()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, entry in list(registry("metrics")._entries.items()):
+            if entry.facts.group == "collapse" and name not in FEW:
+                patch.delitem(registry("metrics")._entries, name)
+        yield
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):

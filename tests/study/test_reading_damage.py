@@ -12,6 +12,8 @@ from support import corruption
 import elastic
 from elastic.errors import Damaged
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 #: What reads a study, the first part of it before any number is used.
 READERS = {
     "status": lambda folder: elastic.open_study(folder).runs(),

@@ -19,7 +19,7 @@ BEFORE = Path(__file__).parents[1] / "cube" / "sealed_before.tar.xz"
 
 
 @pytest.fixture(scope="module", params=corruption.MAKERS)
-def study(request, made, tmp_path_factory):
+def study(request, few_metrics, made, tmp_path_factory):
     """Return a copy of a study, its files, and those of another one of its kind."""
     folder, files, others = made(request.param)
     return shutil.copytree(folder, tmp_path_factory.mktemp("study") / folder.name), files, others
@@ -63,9 +63,10 @@ def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp
 def test_a_study_that_was_killed_while_it_was_begun_is_not_damaged(tmp_path):
     """Its study.json is written, its protocol.yaml not yet."""
     folder = tmp_path / "results/small"
-    make_study(folder, elastic.load_protocol(studies.write(tmp_path)))
+    settings = (*studies.NO_PROBES, "training.epochs=1")
+    make_study(folder, elastic.load_protocol(studies.write(tmp_path), settings=settings))
     (folder / "protocol.yaml").unlink()
     found = verify(folder)
     assert not found.damaged
     assert [one.path for one in found.findings] == ["protocol.yaml"]
-    assert not studies.run(tmp_path).verify().damaged
+    assert not studies.run(tmp_path, *settings).verify().damaged

@@ -68,10 +68,9 @@ class Actions:
 
         The run is acquired, or the process that owns it is noted.
         """
-        parts = PurePosixPath(path).parts
-        if parts[0] != "runs" or len(parts) < 2 or not self.folder.joinpath(*parts[:2]).is_dir():
+        cell = self._run(path)
+        if cell is None:
             return True
-        cell = parts[1]
         if cell not in self._owned:
             try:
                 self._locks.enter_context(run_lock(self.folder / "runs" / cell))
@@ -80,6 +79,17 @@ class Actions:
                 self._owned[cell] = False
                 self.say(f"runs/{cell}", f"left as it is: {busy.found} owns it")
         return self._owned[cell]
+
+    def has_tried(self, path: str) -> bool:
+        """Return whether the run of a file was to be acquired; True of files that belong to no run."""
+        cell = self._run(path)
+        return cell is None or cell in self._owned
+
+    def _run(self, path: str) -> str | None:
+        """Return the name of the run that a file belongs to, None if there is no such run."""
+        parts = PurePosixPath(path).parts
+        is_of_run = len(parts) > 1 and parts[0] == "runs" and self.folder.joinpath(*parts[:2]).is_dir()
+        return parts[1] if is_of_run else None
 
     def say(self, path: str, what: str) -> None:
         """Note an action on a file."""

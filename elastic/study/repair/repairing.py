@@ -52,7 +52,7 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
     actions = Actions(folder)
     if found.damaged or are_moving(folder) or any(map(is_to_be_written, found.files)):
         with study_lock(folder), actions.owning():
-            seal = _repaired(actions, tell)
+            seal = _repaired(actions, found, tell)
             if seal is not None:
                 seal()
                 actions.say(CUBE, "sealed anew from the journals")
@@ -60,21 +60,29 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
     return Repaired(tuple(actions.done), found, next_step(actions, found))
 
 
-def _repaired(actions: Actions, tell: Tell) -> Callable[[], None] | None:
+def _repaired(actions: Actions, found: Verified, tell: Tell) -> Callable[[], None] | None:
     """Repair everything but the seal and return a function that seals the study again, None if it keeps its seal.
 
     No other process seals or changes a run under repair at the same time. Changes since the damage was found show when
     everything is verified again.
     """
     with waiting_lock(actions.folder / LOCK, "repair the cube"):
-        for one in verify(actions.folder).damaged:
-            actions.owns(one.path)
-        found = verify(actions.folder, tell)
+        found = _owned(actions, found, tell)
         for step in (restore_flips, move_back, repair_description, _repair_runs, _repair_claims):
             before = len(actions.done)
             step(actions, found)
             found = verify(actions.folder, tell) if len(actions.done) > before else found
         return clear_seal(actions, found)
+
+
+def _owned(actions: Actions, found: Verified, tell: Tell) -> Verified:
+    """Acquire the runs that are damaged, and verify everything while no other process changes them."""
+    while True:
+        for one in found.damaged:
+            actions.owns(one.path)
+        found = verify(actions.folder, tell)
+        if all(map(actions.has_tried, (one.path for one in found.damaged))):
+            return found
 
 
 def _repair_runs(actions: Actions, found: Verified) -> None:

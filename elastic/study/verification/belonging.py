@@ -12,6 +12,7 @@ from elastic.cube.ownership import is_lock_file
 from elastic.study.growth import GROWING
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.journal_files import SET_ASIDE
+from elastic.study.verification.reading import files_below
 
 #: Folder of the files that a repair moved aside.
 DAMAGED = "damaged"
@@ -28,9 +29,8 @@ _LEFT = re.compile(rf"{re.escape(CUBE)}\.(partial|replaced)-\d+")
 def others(folder: Path, known: Iterable[str]) -> Iterator[Finding]:
     """Yield findings for the files of a study's folder that no other check has read."""
     seen = set(known)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name in seen or (path.is_dir() and not path.is_symlink()):
+    for name in files_below(folder):
+        if name in seen:
             continue
         state = state_of(PurePosixPath(name))
         if state is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,16 @@ def is_there(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return the paths in a folder of all files below it, sorted; links are files too: `os.walk` follows none."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        below = os.path.relpath(place, folder).replace(os.sep, "/")
+        links = [name for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114 (many files)
+        found += [name if below == "." else f"{below}/{name}" for name in files + links]
+    return sorted(found)
 
 
 def misfit(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from elastic.cube.opening import open_store
 from elastic.cube.portable import portable
 from elastic.cube.sealed_store import SealedStore
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted, is_there, misfit, sha256
+from elastic.study.verification.reading import attempted, files_below, is_there, misfit, sha256
 
 ROOT = f"{CUBE}/zarr.json"
 
@@ -84,14 +83,8 @@ def open_cube(folder: Path, manifest: Manifest) -> xr.DataTree:
 
 
 def cube_files(folder: Path) -> list[str]:
-    """Return the paths of all files in the folder of the cube, links among them; `os.walk` follows none."""
-    found = []
-    for place, folders, files in os.walk(folder / CUBE):
-        here = Path(place)
-        below = here.relative_to(folder).as_posix()
-        links = [name for name in folders if (here / name).is_symlink()]
-        found += [f"{below}/{name}" for name in files + links]
-    return sorted(found)
+    """Return the paths of all files in the folder of the cube, links among them."""
+    return [f"{CUBE}/{name}" for name in files_below(folder / CUBE)]
 
 
 def _check_cube(folder: Path, listed: Mapping[str, str]) -> Iterator[Finding]:

@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from support import processes
+from support import forked
 
 from elastic.cube import (
     Journal,
     Layout,
     Variable,
-    assemble,
     compact_journal,
     is_sealed,
     seal,
@@ -204,13 +203,8 @@ def kill_seals(folder):
 
 @pytest.mark.parametrize("what", [kill_appends, kill_compactions, kill_seals], ids=["appends", "compactions", "seals"])
 def test_kill_9_at_any_instant_loses_nothing(tmp_path, what):
-    root = Path(assemble.__code__.co_filename).parents[2]
-    done = processes.run(
-        [sys.executable, __file__, what.__name__, tmp_path / "folder"],
-        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"},
-        limit=900,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = forked.script(__file__, what.__name__, tmp_path / "folder", limit=900)
+    assert done.returncode == 0, done.stdout
     assert f"of {KILLS} kills" in done.stdout
 
 

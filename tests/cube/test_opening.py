@@ -174,7 +174,8 @@ def exchange(path, _chance):
 def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_layout, write_run, harm, when):
     is_open = when == "while it is open"
     chance = random.Random(f"{harm.__name__} {is_open}")
-    runs = [({"seed": i}, write_run(tmp_path / str(i), make_layout(), seed=i)) for i in range(2)]
+    layout = make_layout(variables=[v for v in make_layout().variables if v.name in ("loss", "class_cosine", "nc4")])
+    runs = [({"seed": i}, write_run(tmp_path / str(i), layout, seed=i)) for i in range(2)]
     seal(assemble(runs, {"seed": [0, 1]}, {"title": "t"}), tmp_path / "study")
     truth = plainly(tmp_path / "study" / "cube.zarr")
     files = sorted(p for p in (tmp_path / "study" / "cube.zarr").rglob("*") if p.is_file())

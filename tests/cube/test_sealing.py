@@ -76,14 +76,18 @@ def test_two_seals_of_one_tree_have_the_same_bytes(tree, study):
 
 
 def test_two_processes_seal_the_same_bytes(tmp_path):
+    """Another process, in which strings hash otherwise, and this one."""
     script = (
         "import sys; from pathlib import Path; from elastic.cube import assemble, seal\n"
         "axes, attrs = {'seed': [0, 1], 'name': ['a', 'longer']}, {'b': 1, 'a': {'d': 1, 'c': 2}}\n"
-        "seal(assemble([], axes, attrs), Path(sys.argv[1]))"
+        "seal(assemble([], axes, attrs), Path(sys.argv[1]))\n"
+        "print(hash('seed'))"
     )
-    for i in (1, 2):
-        environment = {**os.environ, "PYTHONHASHSEED": str(i)}
-        processes.run([sys.executable, "-c", script, tmp_path / str(i)], cwd=ROOT, env=environment, check=True)
+    environment = {**os.environ, "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
+    done = processes.run([sys.executable, "-c", script, tmp_path / "1"], cwd=ROOT, env=environment, check=True)
+    assert int(done.stdout) != hash("seed")
+    axes, attrs = {"seed": [0, 1], "name": ["a", "longer"]}, {"b": 1, "a": {"d": 1, "c": 2}}
+    seal(assemble([], axes, attrs), tmp_path / "2")
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 

@@ -99,6 +99,7 @@ def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial,
     assert {place for place, *_ in begun} == {None, 0, 1}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, serial, monkeypatch):
     goes_over_at_once(monkeypatch)
     monkeypatch.setattr(execution, "modules_outside", lambda: ["a_module_of_this_process"])
@@ -218,9 +219,9 @@ def test_a_script_without_a_main_guard_is_executed_once_and_a_run_that_fails_lea
     script = tmp_path / "script.py"
     facts = {"protocol": str(studies.write(tmp_path)), "out": str(tmp_path / "results"), "settings": settings}
     script.write_text(SCRIPT.format(**facts))
-    done = processes.run([sys.executable, script], env=ENVIRONMENT, cwd=tmp_path)
-    assert done.stdout == "executed\n"
-    assert "RunFailed: every run should end; found " in done.stderr
+    done = forked.script(script, PYTHONPATH=ROOT, OMP_NUM_THREADS=1)
+    assert done.stdout.count("executed\n") == 1
+    assert "RunFailed: every run should end; found " in done.stdout
     runs = elastic.open_study(tmp_path / "results/small").runs()
     assert sorted(run.state for run in runs) == ["done", "waiting"]
 

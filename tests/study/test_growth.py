@@ -30,6 +30,8 @@ axes:
 """
 
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 LINEAR = "probes.at={name: linear, count: 3}"
 
 
@@ -47,7 +49,7 @@ class StopsAfter(Lines):
 
 
 @pytest.fixture(scope="module")
-def at_once(tmp_path_factory):
+def at_once(few_metrics, tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("at_once"), "training.epochs=5", text=GROWING)
 
 

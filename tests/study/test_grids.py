@@ -39,7 +39,7 @@ LEFT_OUT = {("none", 0.2, 0), ("none", 0.2, 1), ("batch", 0.05, 1)}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(few_metrics, tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("grid"), text=GRID)
 
 

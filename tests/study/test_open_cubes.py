@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from support import recordings
+from support import recordings, studies
 
 import elastic
 from elastic.cube import Journal, sealing
@@ -15,9 +15,14 @@ from elastic.study.repair import repair
 from elastic.study.verification import verify
 
 
+@pytest.fixture(scope="module")
+def ended(few_metrics, tmp_path_factory):
+    return studies.run(tmp_path_factory.mktemp("ended"), "probes.elasticity=null", "training.epochs=2")
+
+
 @pytest.fixture
-def study(finished_study, tmp_path):
-    shutil.copytree(finished_study.folder, tmp_path / "small")
+def study(ended, tmp_path):
+    shutil.copytree(ended.folder, tmp_path / "small")
     return elastic.open_study(tmp_path / "small")
 
 

@@ -15,6 +15,7 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.least_squares import read_least_squares
 from elastic.models.applied_weights import AppliedWeights
 from elastic.models.contract import INPUT, TappedModel
+from elastic.models.evaluation_mode import evaluated
 from elastic.models.state import preserved
 from elastic.probes.evaluation import weights_in_evaluation
 from elastic.probes.features import FeatureStream, check_budget
@@ -86,7 +87,8 @@ class CollapseProbe:
         ModelError
             If the model fails `check_preconditions`.
         """
-        with preserved(self.model):
+        # One block around all passes: each takes over the state that it has saved.
+        with evaluated(self.model, parameters=True):
             check_preconditions(self.model, self.samples["train"].inputs)
             return self._read_splits()
 

@@ -52,8 +52,8 @@ class FeatureStream:
         self.decisions: Tensor | None = None
         self._decide = decide or (lambda outputs: outputs.argmax(dim=1))
         self._kept: list[tuple[dict[str, Tensor], Tensor]] | None = None
-        with torch.no_grad(), probed(model):
-            one = flat_taps(model, inputs[:1])
+        with torch.no_grad(), probed(model) as state:
+            one = flat_taps(model, inputs[:1], state)
         size = bytes_of(one)
         self._keeps = size * len(labels) <= memory_budget
         # In float64 and with its residuals a batch takes several times its features.
@@ -66,8 +66,8 @@ class FeatureStream:
             return
         kept, decisions = [], []
         for inputs, labels in zip(self.inputs.split(self._batch), self.labels.split(self._batch), strict=True):
-            with torch.no_grad(), probed(self.model):
-                features = flat_taps(self.model, inputs)
+            with torch.no_grad(), probed(self.model) as state:
+                features = flat_taps(self.model, inputs, state)
             decisions.append(self._decide(features[self.model.output]))
             if self._keeps:
                 kept.append((features, labels))
@@ -78,8 +78,8 @@ class FeatureStream:
 
 def check_budget(model: TappedModel, inputs: Tensor, memory_budget: int) -> None:
     """Raise a ModelError if the features of one sample take more than a memory budget."""
-    with torch.no_grad(), probed(model):
-        least = bytes_of(flat_taps(model, inputs[:1]))
+    with torch.no_grad(), probed(model) as state:
+        least = bytes_of(flat_taps(model, inputs[:1], state))
     if least > memory_budget:
         expected = f"be at least {least} bytes, for the features of one sample"
         raise ModelError("`memory_budget`", expected, f"{memory_budget}", "memory_budget: 1GiB, or fewer layers")

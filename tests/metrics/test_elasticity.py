@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
 
 import pytest
 import torch
@@ -81,7 +83,7 @@ PER_GRADIENT = "feature per unit learning rate and loss gradient"
 ENTRIES = {e.name: e for e in registry("metrics") if e.facts.group == "elasticity"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
     """A network and the samples that are stepped and observed in it."""
 
@@ -106,14 +108,19 @@ def question(seed, classes, per_class, loss):
     return Question(model, build_loss(loss), (x[:steps], y[:steps]), (x[steps:], y[steps:]), classes)
 
 
-questions = st.builds(
-    question,
-    seed=st.integers(0, 2**16),
-    classes=st.integers(2, 4),
-    per_class=st.integers(1, 3),
-    loss=st.sampled_from(["cross_entropy", "mse"]),
-)
-quick = settings(max_examples=15, deadline=None)
+#: Every loss with every number of classes, and every number of classes with every number of samples of each.
+QUESTIONS = [
+    question(seed, classes, per_class, ("cross_entropy", "mse")[seed % 2])
+    for seed, (classes, per_class) in enumerate(product((2, 3, 4), (1, 2, 3)))
+]
+questions = st.sampled_from(QUESTIONS)
+quick = settings(max_examples=12, deadline=None)
+
+
+@lru_cache
+def answer_to(asked):
+    """Return what every test here compares with."""
+    return asked.answer()
 
 
 def assert_same(found, expected):
@@ -144,7 +151,7 @@ def test_another_unit_of_the_loss(asked, factor):
         layer: {name: value / factor ** DEGREES[name] for name, value in values.items()}
         for layer, values in found.items()
     }
-    assert_same(in_old_units, asked.answer())
+    assert_same(in_old_units, answer_to(asked))
 
 
 @quick
@@ -162,7 +169,7 @@ def test_renumbered_classes_renumber_the_values(asked, data):
             name: value[torch.meshgrid(*[order] * value.ndim, indexing="ij")] if value.ndim else value
             for name, value in values.items()
         }
-        for layer, values in asked.answer().items()
+        for layer, values in answer_to(asked).items()
     }
     assert_same(found, expected)
 
@@ -177,13 +184,12 @@ def test_the_order_of_the_samples_means_nothing(asked, seed):
         return samples[0][order], samples[1][order]
 
     assert_same(replace(asked, stepped=shuffled(asked.stepped), observed=shuffled(asked.observed)).answer(),
-                asked.answer())  # fmt: skip
+                answer_to(asked))  # fmt: skip
 
 
-@quick
-@given(asked=questions)
+@pytest.mark.parametrize("asked", QUESTIONS)
 def test_a_class_s_mean_moves_no_further_than_its_samples(asked):
-    for values in asked.answer().values():
+    for values in answer_to(asked).values():
         assert (values["mean_shift"] <= values["response"] * (1 + 1e-12)).all()
 
 

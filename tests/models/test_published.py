@@ -7,7 +7,6 @@ from support import engine_cases
 from elastic.errors import ModelError
 from elastic.models.building import build_model, layer_table
 from elastic.models.contract import Task
-from elastic.probes.engine_selection import choose_engine
 from elastic.registry import registry
 
 CIFAR = Task((3, 32, 32), classes=10)
@@ -72,9 +71,16 @@ def test_a_vision_transformers_parameters_are_counted_by_the_formula(p, w, L, he
     assert sum(parameter.numel() for parameter in net.parameters()) == tokens + L * block + 2 * w + (w + 1) * K
 
 
-@pytest.mark.parametrize("lr", [None, 1e-2], ids=["first_order", "finite"])
-@pytest.mark.parametrize(("name", "options"), [*TINY, ("mlp", {"widths": [5, 4], "norm": "layer"}), ("cnn", {})])
-def test_both_engines_find_the_same_movements(name, options, lr):
+PROBED = [*TINY, ("mlp", {"widths": [5, 4], "norm": "layer"}), ("cnn", {})]
+#: Along finite steps, one network of each kind.
+ALONG = [
+    pytest.param(name, options, 1e-2, marks=[pytest.mark.long] * (name in [other for other, _ in PROBED[:place]]))
+    for place, (name, options) in enumerate(PROBED)
+]
+
+
+@pytest.mark.parametrize(("name", "options", "lr"), [*((*network, None) for network in PROBED), *ALONG])
+def test_the_structured_engine_knows_every_part_and_finds_what_autodiff_does(name, options, lr):
     torch.manual_seed(0)
     net = engine_cases.settled(build_model(name, options, SMALL)).double()
     x, y = torch.randn(15, 2, 16, 16).double(), torch.arange(6) % 3
@@ -96,14 +102,6 @@ def test_layers_are_those_of_the_forward_pass(name, options):
     torch.testing.assert_close(torch.nn.functional.linear(taps["penultimate"], classifier.weight, classifier.bias),
                                taps["logits"])  # fmt: skip
     assert [row.width for row in layer_table(net, (2, 16, 16))][1:] == [f[0].numel() for f in taps.values()]
-
-
-@pytest.mark.parametrize(("name", "options"), TINY)
-@pytest.mark.parametrize("update", ["first_order", "finite"])
-def test_the_structured_engine_knows_every_part(name, options, update):
-    net = build_model(name, options, SMALL).eval()
-    chosen = choose_engine(net, torch.randn(1, 2, 16, 16), engine="auto", finite=update == "finite")
-    assert str(chosen) == "structured"
 
 
 def test_stages_of_a_residual_network_halve_the_image_and_double_the_channels():

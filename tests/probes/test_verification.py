@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.sampling import pairwise
 from torch import nn
 
 from elastic import measure_elasticity
@@ -47,12 +48,17 @@ def measure(**options):
     return measure_elasticity(network(), (X[:4], Y[:4]), (X[4:], Y[4:]), pairs=True, **options)
 
 
-@pytest.mark.parametrize("what", [("moved", "own"), ("moved",)], ids=["both", "observed only"])
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("factor", [1.005, 0.0, float("nan")])
-def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, layer, factor, what):
+@pytest.fixture(scope="module")
+def right():
+    """Return what the autodiff engine measures, which no test here makes wrong."""
     torch.manual_seed(0)
-    right = measure(engine="autodiff")
+    return measure(engine="autodiff")
+
+
+@pytest.mark.parametrize(
+    ("layer", "factor", "what"), pairwise(LAYERS, [1.005, 0.0, float("nan")], [("moved", "own"), ("moved",)])
+)
+def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, right, layer, factor, what):
     monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, layer, factor, what))
     torch.manual_seed(0)
     found = measure()

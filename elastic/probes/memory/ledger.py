@@ -72,7 +72,8 @@ class Ledger(TorchDispatchMode):
 
 def _storages(*trees: Any) -> list[Any]:
     """Return the storages of the tensors in nested tuples, lists and mappings, which operations take and return."""
-    waiting, tensors = list(trees), []
+    waiting: list[Any] = list(trees)
+    tensors: list[Tensor] = []
     while waiting:
         part = waiting.pop()
         if isinstance(part, Tensor):

@@ -67,7 +67,7 @@ def write_report(study: Study, path: Path | str | None = None) -> Path:
     """
     target = study.folder / "report.html" if path is None else Path(path)
     with translate_os_errors(target):
-        make_folder(target.parent)  # what cannot be made is told before seconds of drawing
+        make_folder(target.parent)  # before the page is drawn, which takes seconds
     write_atomically(target, page(study).encode())
     return target
 

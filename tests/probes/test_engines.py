@@ -124,3 +124,11 @@ def test_a_run_that_began_on_the_structured_engine_stays_on_it(monkeypatch):
     probe.stay_structured()
     assert str(probe.chosen_engine()) == "structured"
     assert probe.chosen_engine().may_fall_back
+
+
+def test_a_ledger_counts_what_an_operation_returns_in_tuples_and_lists():
+    x, ledger = torch.ones(4, 5, dtype=torch.float64), Ledger()
+    with ledger:
+        ordered = torch.sort(x)  # values and places
+        doubled = torch._foreach_mul([x, x], 2.0)
+    assert ledger.live == sum(tensor.nbytes for tensor in (*ordered, *doubled)) == 640

@@ -53,9 +53,9 @@ def test_every_console_example_prints_what_it_shows(page):
     text = "".join(blocks(page, "pycon"))
     examples = doctest.DocTestParser().get_doctest(text, {}, page, f"{page}.md", 0)
     assert len(examples.examples) > 2
-    told = []
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=told.append)
-    assert not told, "".join(told)
+    collected = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=collected.append)
+    assert not collected, "".join(collected)
 
 
 def test_the_tutorial_of_a_loop_records_reads_and_claims(tmp_path, monkeypatch, capsys):

@@ -129,9 +129,9 @@ def read(finished_study, tmp_path_factory):
     )
     script = READING_ONLY + commands_of
     lines = ["\t".join(words) for words in commands.values()]
-    told, facts, has_torch = json.loads(python(script, str(ROOT), *lines).splitlines()[-1])
+    result, facts, has_torch = json.loads(python(script, str(ROOT), *lines).splitlines()[-1])
     assert not has_torch
-    return {name: Told(*one) for name, one in zip(commands, told, strict=True)}, facts
+    return {name: Told(*one) for name, one in zip(commands, result, strict=True)}, facts
 
 
 def test_a_reading_installation_has_all_that_elastic_needs_but_what_runs_studies():
@@ -152,21 +152,22 @@ def test_a_study_is_read_without_torch_from_its_cube_and_from_its_journals(read,
 
 
 def test_status_and_claims_are_told_without_torch(read):
-    told, _ = read
-    facts = json.loads(told["status"].out)
+    text, _ = read
+    facts = json.loads(text["status"].out)
     assert [run["state"] for run in facts["runs"]] == ["done", "done"]
     assert facts["sealed"] is True
-    assert "2 of 2 runs ended" in told["table"].out
-    assert "nc1 by layer" in told["watch"].out
-    assert told["verify"].code == 0
-    claims = json.loads(told["check"].out)["claims"]
+    assert "2 of 2 runs ended" in text["table"].out
+    assert "nc1 by layer" in text["watch"].out
+    assert text["verify"].code == 0
+    claims = json.loads(text["check"].out)["claims"]
     assert [claim["name"] for claim in claims] == ["collapse_deepens_with_depth"]
 
 
 def test_figures_report_notebook_and_exports_are_written_without_torch(read):
-    told, _ = read
+    results, _ = read
     written = {
-        name: [Path(line) for line in told[name].out.splitlines()] for name in ("plot", "report", "notebook", "export")
+        name: [Path(line) for line in results[name].out.splitlines()]
+        for name in ("plot", "report", "notebook", "export")
     }
     assert {path.suffix for path in written["plot"]} == FILES_OF_A_FIGURE
     assert len(written["plot"]) == 2 * len(FILES_OF_A_FIGURE)
@@ -176,12 +177,12 @@ def test_figures_report_notebook_and_exports_are_written_without_torch(read):
 
 
 def test_names_are_listed_and_what_needs_torch_says_so(read):
-    told, _ = read
-    assert "quickstart" in told["list"].out
-    assert "locality" in told["show"].out
+    text, _ = read
+    assert "quickstart" in text["list"].out
+    assert "locality" in text["show"].out
     for name in ("run", "models"):
-        assert (told[name].code, told[name].out) == (2, "")
-        assert "should find PyTorch; found no module named torch; try pip install torch" in told[name].error
+        assert (text[name].code, text[name].out) == (2, "")
+        assert "should find PyTorch; found no module named torch; try pip install torch" in text[name].error
 
 
 def test_importing_elastic_imports_no_library_that_takes_time():

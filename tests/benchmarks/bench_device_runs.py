@@ -52,8 +52,8 @@ def environment():
 def finished(command, seconds, log):
     """Run a command, end it with all its children after so many seconds; return its exit code and processor seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with log.open("w") as told:
-        child = subprocess.Popen(command, env=environment(), stdout=told, stderr=told, start_new_session=True)
+    with log.open("w") as result:
+        child = subprocess.Popen(command, env=environment(), stdout=result, stderr=result, start_new_session=True)
         try:
             code = child.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -127,12 +127,16 @@ def runs(device, out, workers, epochs, probes, limit):
         wall = time.perf_counter() - begun
         reports = [json.loads(path.read_text()) for path in Path(folder).glob("*/runs/*/status.json")]
     parts = [report["seconds"] for report in reports if "seconds" in report]
-    told = [(float(line[1]), line[2]) for line in re.finditer(r"^\[ *([\d.]+)s\] (.*)", log.read_text(), re.MULTILINE)]
-    began = [at for at, text in told if re.match(TOLD["first run began"], text)]
-    ended = [at for at, text in told if ": finished" in text]
+    results = [
+        (float(line[1]), line[2]) for line in re.finditer(r"^\[ *([\d.]+)s\] (.*)", log.read_text(), re.MULTILINE)
+    ]
+    began = [at for at, text in results if re.match(TOLD["first run began"], text)]
+    ended = [at for at, text in results if ": finished" in text]
     found = {"exit code": code, "runs": workers, "finished": len(ended), "wall": round(wall, 1)}
     found |= {"processor seconds": round(processor, 1)}
-    found |= {name: next((at for at, text in told if re.match(pattern, text)), None) for name, pattern in TOLD.items()}
+    found |= {
+        name: next((at for at, text in results if re.match(pattern, text)), None) for name, pattern in TOLD.items()
+    }
     if ended:
         found |= {"last run ended": ended[-1], "runs a minute, start to end": round(60 * len(ended) / wall, 2)}
         found["runs a minute between"] = round(60 * len(ended) / (ended[-1] - min(began)), 2)

@@ -233,10 +233,10 @@ def memory():
     print("|---|---|---|---|---|---|---|---|")
     for name, J, M, budget in cases:
         found = [grown(name, J, M, engine, budget) for engine in ("structured", "autodiff")]
-        told = ["refused" if size is None else f"{size:.0f}" for size in found]
+        result = ["refused" if size is None else f"{size:.0f}" for size in found]
         count = sum(p.numel() for p in problem(name, 1, 1)[0].parameters())
         sizes = f"{count} | {J * count * 4 / 2**20:.0f} | {budget >> 20}"
-        print(f"| {name} | {J} | {M} | {sizes} | {' | '.join(told)} |", flush=True)
+        print(f"| {name} | {J} | {M} | {sizes} | {' | '.join(result)} |", flush=True)
 
 
 def main():

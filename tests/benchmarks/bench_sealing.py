@@ -110,8 +110,8 @@ def main() -> None:
         try:
             runs = record_runs(folder, size * 1e9, single=asked.single)
             found = [measured(step, folder) for step in STEPS]
-            told = "  ".join(f"{one['seconds']:>8.1f} s {one['MB']:>6.0f} MB" for one in found)
-            print(f"{size:>5} {runs:>5}  {told}", flush=True)
+            text = "  ".join(f"{one['seconds']:>8.1f} s {one['MB']:>6.0f} MB" for one in found)
+            print(f"{size:>5} {runs:>5}  {text}", flush=True)
         finally:
             shutil.rmtree(folder)
 

@@ -51,8 +51,8 @@ def study(epochs):
         )
         wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         reports = [json.loads(path.read_text())["seconds"] for path in Path(folder).glob("*/runs/*/status.json")]
-    told = [(float(m[1]), m[2]) for m in re.finditer(r"^\[ *([\d.]+)s\] (.*)", done.stderr, re.MULTILINE)]
-    at = {name: next((at for at, text in told if re.match(how, text)), None) for name, how in TOLD.items()}
+    results = [(float(m[1]), m[2]) for m in re.finditer(r"^\[ *([\d.]+)s\] (.*)", done.stderr, re.MULTILINE)]
+    at = {name: next((at for at, text in results if re.match(how, text)), None) for name, how in TOLD.items()}
     parts = {part: round(statistics.mean(report[part] for report in reports), 2) for part in reports[0]}
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"wall": round(wall, 2), "processor": round(processor, 2), "told at": at, "a run": parts}

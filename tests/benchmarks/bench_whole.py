@@ -263,8 +263,8 @@ def tables(results):
     if "memory" in results:
         lines += table("Memory beyond model and samples", "model", "J", "M", "budget, MiB", "MiB")
     for row in results.get("memory", ()):
-        told = "refused" if row["MiB"] is None else f"{row['MiB']:.0f}"
-        lines.append(f"| {row['model']} | {row['J']} | {row['M']} | {row['budget']} | {told} |")
+        text = "refused" if row["MiB"] is None else f"{row['MiB']:.0f}"
+        lines.append(f"| {row['model']} | {row['J']} | {row['M']} | {row['budget']} | {text} |")
     if "collapse" in results:
         lines += table("`measure_collapse`", "N", "d", "K", "seconds", "MiB beside the features", "features, MiB")
     for row in results.get("collapse", ()):

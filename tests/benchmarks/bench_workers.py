@@ -63,8 +63,8 @@ def overhead(cells: int, workers: int, folder: Path) -> None:
         _, facts = elastic("status", folder / f"tiny-{count}" / "tiny")
         parts = [sum(run["seconds"].get(part, 0.0) for run in facts["runs"]) for part in ("training", "writing")]
         rest = 1000 * (seconds - parts[0] / count) / cells
-        told = f"{parts[0]:.1f} s training, {parts[1]:.1f} s writing"
-        print(f"{cells} tiny runs, {count} at a time: {seconds:6.1f} s ({told}); {rest:.1f} ms a run beside training")
+        text = f"{parts[0]:.1f} s training, {parts[1]:.1f} s writing"
+        print(f"{cells} tiny runs, {count} at a time: {seconds:6.1f} s ({text}); {rest:.1f} ms a run beside training")
 
 
 def main() -> None:

@@ -57,9 +57,9 @@ def test_the_verdicts_on_a_study_s_own_claims_lie_in_its_folder(study, tmp_path)
     again = elastic.run(protocol(tmp_path, HELD, WRONG), out=study.folder.parent)
     found = elastic.check(again)
     written = again.folder / CLAIMS
-    told = json.loads(written.read_text())
-    assert (told.pop("sha256_of"), len(told.pop("sha256"))) == (OF_WHAT, 64)
-    assert told == json.loads(json.dumps(found.to_json()))
+    result = json.loads(written.read_text())
+    assert (result.pop("sha256_of"), len(result.pop("sha256"))) == (OF_WHAT, 64)
+    assert result == json.loads(json.dumps(found.to_json()))
     stamp = written.stat().st_mtime_ns
     elastic.check(again)
     assert written.stat().st_mtime_ns == stamp

@@ -87,17 +87,17 @@ def test_without_a_seed_the_whole_study_is_judged_again():
     for _ in range(25):
         effects = rng.normal(1, 0.5, (3, 4))
         weighed = [Weighed(entry, options, of(*one)) for one in effects]
-        told = judged_together(weighed)
+        results = judged_together(weighed)
         whole = rejected_by_closed_testing(stats.ttest_1samp(effects, 0, axis=1).pvalue.tolist())
-        assert [one.verdict != "inconclusive" for one in told] == whole
+        assert [one.verdict != "inconclusive" for one in results] == whole
         left = [
             rejected_by_closed_testing(stats.ttest_1samp(np.delete(effects, seed, axis=1), 0, axis=1).pvalue.tolist())
             for seed in range(4)
         ]
         expected = [tuple(s for s in range(4) if left[s][place] != whole[place]) for place in range(3)]
-        assert [one.fragile for one in told] == expected
+        assert [one.fragile for one in results] == expected
         others += sum(
-            one.fragile != fragile(w.evidence, one.verdict, one.level) for one, w in zip(told, weighed, strict=True)
+            one.fragile != fragile(w.evidence, one.verdict, one.level) for one, w in zip(results, weighed, strict=True)
         )
     assert others > 3  # at the level of the whole study they would be told other seeds
 

@@ -66,9 +66,9 @@ def command(tmp_path, monkeypatch, capsys):
             main()
         except SystemExit as end:
             code = end.code or 0
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err + told.out
-        return Told(code, told.out, told.err)
+        result = capsys.readouterr()
+        assert "Traceback" not in result.err + result.out
+        return Told(code, result.out, result.err)
 
     return run
 
@@ -89,28 +89,28 @@ def one_object(text):
 
 
 def test_a_run_ends_with_what_it_found_and_what_to_type_next(command, protocol):
-    told = command("run", protocol)
-    assert told.code == 0
+    result = command("run", protocol)
+    assert result.code == 0
     assert Path("results/small/cube.zarr").is_dir()
     for shown in ("nc1", "locality", "penultimate", "accuracy at epoch 6", "cube:", "elastic plot results/small"):
-        assert shown in told.out
-    assert "seed=1: epoch 6/6" in told.error
+        assert shown in result.out
+    assert "seed=1: epoch 6/6" in result.error
     again = command("run", protocol)
-    assert (again.code, again.out) == (0, told.out)
+    assert (again.code, again.out) == (0, result.out)
     assert "2 runs, 2 finished before" in again.error
 
 
 def test_json_is_one_object_and_progress_goes_elsewhere(command, protocol):
-    told = command("run", protocol, "--out", "here", "--json", *QUICK)
-    facts = one_object(told.out)
-    assert told.code == 0
+    result = command("run", protocol, "--out", "here", "--json", *QUICK)
+    facts = one_object(result.out)
+    assert result.code == 0
     assert facts["sealed"] is True
     assert [(run["state"], run["epoch"], run["coordinates"]) for run in facts["runs"]] == [
         ("done", 2, {"seed": 0}),
         ("done", 2, {"seed": 1}),
     ]
     assert facts["folder"] == "here/small"
-    assert "epoch 2/2" in told.error
+    assert "epoch 2/2" in result.error
     assert facts.pop("claims") == []
     assert facts.pop("standing")["claims"] == []
     assert one_object(command("status", "here/small", "--json").out) == facts
@@ -122,10 +122,10 @@ HELD, WRONG, OPEN = (f"{{name: above, variable: loss, threshold: {value}}}" for 
 
 def test_a_run_ends_with_its_verdicts_and_a_refuted_claim_is_no_failed_run(command, protocol):
     protocol.write_text(studies.SMALL + f"claims: [{HELD}, {WRONG}]\n")
-    told = command("run", protocol, *QUICK)
-    assert told.code == 0
+    result = command("run", protocol, *QUICK)
+    assert result.code == 0
     for shown in ("✓ supported", "✗ refuted", "loss is above 1000", "claims:", "results/small/claims.json"):
-        assert shown in told.out
+        assert shown in result.out
     written = json.loads(Path("results/small/claims.json").read_text())
     assert [claim["verdict"] for claim in written["claims"]] == ["supported", "refuted"]
     assert one_object(command("run", protocol, *QUICK, "--json").out)["claims"] == written["claims"]
@@ -137,44 +137,44 @@ def test_a_run_ends_with_its_verdicts_and_a_refuted_claim_is_no_failed_run(comma
 def test_check_exits_with_1_if_a_claim_is_refuted(command, finished_study, tmp_path, claims, code):
     (tmp_path / "claims.yaml").write_text(f"claims: [{', '.join(claims)}]\n")
     before = studies.contents(finished_study.folder)
-    told = command("check", finished_study.folder, "--claims", "claims.yaml")
-    assert told.code == code
-    assert told.out.count("claimed") == len(claims) - ("collapse_deepens_with_depth" in claims)
-    told = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
-    assert (told.code, told.error) == (code, "")
-    assert len(one_object(told.out)["claims"]) == len(claims)
+    result = command("check", finished_study.folder, "--claims", "claims.yaml")
+    assert result.code == code
+    assert result.out.count("claimed") == len(claims) - ("collapse_deepens_with_depth" in claims)
+    result = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
+    assert (result.code, result.error) == (code, "")
+    assert len(one_object(result.out)["claims"]) == len(claims)
     assert studies.contents(finished_study.folder) == before
 
 
 def test_check_tells_a_mistake_beside_the_other_verdicts(command, finished_study, tmp_path):
     right = "{name: below, variable: loss, threshold: 1000}"
     (tmp_path / "claims.yaml").write_text(f"claims:\n  - {{name: abov, variable: loss}}\n  - {right}\n")
-    told = command("check", finished_study.folder, "--claims", "claims.yaml")
-    assert (told.code, told.error) == (2, "")
-    words = " ".join(told.out.split())
+    result = command("check", finished_study.folder, "--claims", "claims.yaml")
+    assert (result.code, result.error) == (2, "")
+    words = " ".join(result.out.split())
     assert "1 supported, 1 error" in words
     assert (
         "claims.yaml:2:12: `claims.0.name` should be one of the claims; found 'abov'; "
         "try 'above' (elastic list claims)" in words
     )
-    told = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
-    assert told.code == 2
-    assert [claim["verdict"] for claim in one_object(told.out)["claims"]] == ["error", "supported"]
+    result = command("check", finished_study.folder, "--claims", "claims.yaml", "--json")
+    assert result.code == 2
+    assert [claim["verdict"] for claim in one_object(result.out)["claims"]] == ["error", "supported"]
 
 
 def test_settings_override_the_file(command, protocol):
-    told = command("run", protocol, *QUICK, "--set", "axes.seed=[7]", "--set", "optimizer.lr=0.01", "--json")
+    result = command("run", protocol, *QUICK, "--set", "axes.seed=[7]", "--set", "optimizer.lr=0.01", "--json")
     study = elastic.open_study("small")
-    assert [run["coordinates"] for run in one_object(told.out)["runs"]] == [{"seed": 7}]
+    assert [run["coordinates"] for run in one_object(result.out)["runs"]] == [{"seed": 7}]
     assert study.protocol.optimizer.options["lr"] == 0.01
 
 
 def test_status_tells_of_each_run(command, finished_study):
-    told = command("status", finished_study.folder)
-    assert told.code == 0
-    assert "small: 2 of 2 runs ended, cube sealed" in told.out
-    assert told.out.count("6/6") == 2
-    assert told.error == ""
+    result = command("status", finished_study.folder)
+    assert result.code == 0
+    assert "small: 2 of 2 runs ended, cube sealed" in result.out
+    assert result.out.count("6/6") == 2
+    assert result.error == ""
 
 
 def test_a_study_is_known_by_its_name(command, protocol):
@@ -193,15 +193,15 @@ def four_figures(monkeypatch):
 def test_figures_are_drawn_into_the_study(command, finished_study, tmp_path, four_figures):
     folder = tmp_path / "small"
     shutil.copytree(finished_study.folder, folder)
-    told = command("plot", folder)
-    assert told.code == 0
-    paths = [Path(line) for line in told.out.splitlines()]
+    result = command("plot", folder)
+    assert result.code == 0
+    paths = [Path(line) for line in result.out.splitlines()]
     drawn = {path.stem for path in paths}
     assert {"depth_profile", "response_matrices"} <= drawn
     left_out = four_figures - drawn  # a comparison of settings, where there is one
     assert left_out
-    assert all(f"{name} shows " in told.error for name in left_out)
-    assert "elastic:" not in told.error  # what is left out is no mistake
+    assert all(f"{name} shows " in result.error for name in left_out)
+    assert "elastic:" not in result.error  # what is left out is no mistake
     assert all(path.is_file() for path in paths)
     one = command("plot", folder, "--figure", "depth_profile")
     assert {Path(line).stem for line in one.out.splitlines()} == {"depth_profile"}
@@ -221,9 +221,9 @@ def test_every_kind_of_name_is_listed(command):
     assert set(listed) == {*PACKAGES, "sections", "protocols"}
     for kind in PACKAGES:
         assert set(listed[kind]) == set(registry(kind).names())
-        told = command("list", kind)
-        assert told.code == 0
-        assert all(name in told.out for name in listed[kind])
+        result = command("list", kind)
+        assert result.code == 0
+        assert all(name in result.out for name in listed[kind])
         assert set(one_object(command("list", kind, "--json").out)) == {kind}
         assert all(listed[kind].values()), "a name without a summary"
         assert not [text for text in listed[kind].values() if "`" in text], "marks of code are for developers"
@@ -231,19 +231,19 @@ def test_every_kind_of_name_is_listed(command):
 
 def test_protocols_of_the_folder_are_listed(command, protocol):
     (protocol.parent / "broken.yaml").write_text("name: [")
-    told = command("list", "protocols")
-    assert told.code == 0
-    assert "protocols/small.yaml" in told.out
-    assert "A small study" in told.out
-    assert "not readable" in told.out
+    result = command("list", "protocols")
+    assert result.code == 0
+    assert "protocols/small.yaml" in result.out
+    assert "A small study" in result.out
+    assert "not readable" in result.out
 
 
 def test_a_name_of_several_kinds_is_shown_as_each_or_as_the_one_asked_for(command):
-    told = command("show", "weights")
-    assert told.code == 0
-    assert "weights  (probe)" in told.out
-    assert "weights  (protocol)" in told.out
-    assert "one alone: elastic show weights --kind probes | protocols" in " ".join(told.out.split())
+    result = command("show", "weights")
+    assert result.code == 0
+    assert "weights  (probe)" in result.out
+    assert "weights  (protocol)" in result.out
+    assert "one alone: elastic show weights --kind probes | protocols" in " ".join(result.out.split())
     assert "(protocol)" not in command("show", "weights", "--kind", "probes").out
 
 
@@ -271,8 +271,8 @@ def test_a_start_is_written_shown_and_run(command):
     assert "elastic run mine.yaml" in begun.out
     assert command("show", "mine.yaml").code == 0
     small = ("--set", "axes.seed=[0]", "--set", "data.per_class=4", "--set", "model.widths=[4]", "--set", "claims=[]")
-    told = command("run", "mine.yaml", *QUICK, *small, "--json")
-    assert one_object(told.out)["folder"] == "results/mine"
+    result = command("run", "mine.yaml", *QUICK, *small, "--json")
+    assert one_object(result.out)["folder"] == "results/mine"
     again = command("new", "mine.yaml")
     assert (again.code, again.out) == (2, "")
     assert "should be a new file; found mine.yaml, which exists" in again.error
@@ -280,20 +280,20 @@ def test_a_start_is_written_shown_and_run(command):
 
 def test_a_file_that_is_called_like_a_protocol_that_ships_is_told_of(command, tmp_path):
     (tmp_path / "quickstart.yaml").write_text("extends: quickstart\nname: lookalike\n")
-    told = command("show", "quickstart")
+    result = command("show", "quickstart")
     assert (
-        told.error
+        result.error
         == "elastic: quickstart is the protocol that ships with elastic; the file of this folder is quickstart.yaml\n"
     )
-    assert "lookalike" not in told.out
+    assert "lookalike" not in result.out
     assert command("show", "quickstart.yaml").out.startswith("lookalike")
 
 
 def test_the_schema_of_protocols_accepts_the_ones_that_ship(command):
     from ruamel.yaml import YAML
 
-    told = command("schema")
-    schema = one_object(told.out)
+    result = command("schema")
+    schema = one_object(result.out)
     valid = jsonschema.validators.validator_for(schema)
     valid.check_schema(schema)
     shipped = list((ROOT / "protocols").glob("*.yaml"))
@@ -306,18 +306,18 @@ def test_the_schema_of_protocols_accepts_the_ones_that_ship(command):
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("run", "--help"), ("--version",)])
 def test_help_and_version_are_no_mistakes(command, arguments):
-    told = command(*arguments)
-    assert told.code == 0
-    assert told.out
-    assert elastic.__version__ in told.out or "Usage: elastic" in told.out
+    result = command(*arguments)
+    assert result.code == 0
+    assert result.out
+    assert elastic.__version__ in result.out or "Usage: elastic" in result.out
 
 
 def test_a_network_of_one_s_own_beside_the_protocol_runs_where_it_is_allowed(command, protocol, monkeypatch):
     (protocol.parent / "my_network.py").write_text(NETWORK)
     monkeypatch.delitem(sys.modules, "my_network", raising=False)
     before = list(sys.path)
-    told = command("run", protocol, "--set", f"model={EXTERNAL}", "--allow", "my_network")
-    assert told.code == 0
+    result = command("run", protocol, "--set", f"model={EXTERNAL}", "--allow", "my_network")
+    assert result.code == 0
     assert sys.path == before
     cube = elastic.open_study("small").cube
     assert cube["collapse"].dataset["layer"].values.tolist() == ["input", "hidden", "logits"]
@@ -399,10 +399,10 @@ def test_a_mistake_is_told_in_one_sentence_and_leaves_nothing(command, tmp_path,
     (tmp_path / "here.yaml").mkdir()
     made = arguments(tmp_path / "here.yaml")
     before = sorted(tmp_path.rglob("*"))
-    told = command("run", *made)
-    assert told.code == 2
-    assert told.out == ""
-    (line,) = told.error.splitlines()
+    result = command("run", *made)
+    assert result.code == 2
+    assert result.out == ""
+    (line,) = result.error.splitlines()
     assert line.startswith("elastic: ")
     assert " should " in line
     assert "; found " in line
@@ -433,26 +433,26 @@ QUESTIONS = {
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_question_that_makes_no_sense_is_answered_with_what_does(command, question):
     arguments, answer = QUESTIONS[question]
-    told = command(*arguments)
-    assert (told.code, told.out) == (2, "")
-    assert answer in told.error
+    result = command(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert answer in result.error
 
 
 def test_an_unknown_figure_is_told_with_the_nearest(command, finished_study, tmp_path):
     shutil.copytree(finished_study.folder, tmp_path / "small")
-    told = command("plot", "small", "--figure", "depth_profil")
-    assert told.code == 2
-    assert "found 'depth_profil'; try 'depth_profile' (elastic list figures)" in told.error
+    result = command("plot", "small", "--figure", "depth_profil")
+    assert result.code == 2
+    assert "found 'depth_profil'; try 'depth_profile' (elastic list figures)" in result.error
 
 
 def test_a_study_of_another_protocol_is_left_alone(command, finished_study, protocol, tmp_path):
     shutil.copytree(finished_study.folder, tmp_path / "results/small")
     before = studies.contents(tmp_path / "results")
-    told = command("run", protocol, *QUICK)
-    assert told.code == 2
-    assert "training.epochs: 6 → 2" in told.error
-    assert "--restart" not in told.error
-    assert "--set name=small-2" in told.error
+    result = command("run", protocol, *QUICK)
+    assert result.code == 2
+    assert "training.epochs: 6 → 2" in result.error
+    assert "--restart" not in result.error
+    assert "--set name=small-2" in result.error
     assert studies.contents(tmp_path / "results") == before
 
 
@@ -466,18 +466,18 @@ def test_damaged_facts_of_a_study_are_named(command, protocol, tmp_path, damage)
     folder.mkdir(parents=True)
     (folder / "study.json").write_text(damage)
     for arguments in (["status", folder], ["plot", folder], ["run", protocol]):
-        told = command(*arguments)
-        assert told.code == 4
-        assert "study.json: `study.json` should be readable" in told.error
-        assert "try deleting it and running its protocol again: the runs are kept" in told.error
+        result = command(*arguments)
+        assert result.code == 4
+        assert "study.json: `study.json` should be readable" in result.error
+        assert "try deleting it and running its protocol again: the runs are kept" in result.error
 
 
 def test_a_study_whose_facts_are_lost_finds_its_runs_again(command, finished_study, protocol, tmp_path):
     shutil.copytree(finished_study.folder, tmp_path / "results/small")
     (tmp_path / "results/small/study.json").unlink()
-    told = command("run", protocol)
-    assert told.code == 0
-    assert "2 runs, 2 finished before" in told.error
+    result = command("run", protocol)
+    assert result.code == 0
+    assert "2 runs, 2 finished before" in result.error
     assert studies.journals(elastic.open_study("small")) == studies.journals(finished_study)
 
 
@@ -485,10 +485,10 @@ def test_a_study_that_has_not_begun_has_nothing_to_draw(command, finished_study,
     shutil.copytree(finished_study.folder, tmp_path / "small")
     shutil.rmtree(tmp_path / "small/runs")
     (tmp_path / "small/manifest.sha256").unlink()
-    told = command("status", "small")
-    assert told.code == 0
-    assert "0 of 2 runs ended, cube not sealed" in told.out
-    assert told.out.count("waiting") == 2
+    result = command("status", "small")
+    assert result.code == 0
+    assert "0 of 2 runs ended, cube not sealed" in result.out
+    assert result.out.count("waiting") == 2
     drawn = command("plot", "small")
     assert (drawn.code, drawn.out) == (2, "")
     assert "the study should hold something that a figure shows" in drawn.error
@@ -496,12 +496,12 @@ def test_a_study_that_has_not_begun_has_nothing_to_draw(command, finished_study,
 
 def test_a_study_without_probes_has_only_the_figure_of_its_training(command, protocol):
     command("run", protocol, *QUICK)
-    told = command("plot", "small", "--figure", "response_matrices")
-    assert told.code == 2
-    assert "figure response_matrices: " in told.error
-    assert "try a protocol that probes it" in told.error
-    told = command("plot", "small")
-    assert (told.code, {Path(line).stem for line in told.out.splitlines()}) == (0, {"training_curves"})
+    result = command("plot", "small", "--figure", "response_matrices")
+    assert result.code == 2
+    assert "figure response_matrices: " in result.error
+    assert "try a protocol that probes it" in result.error
+    result = command("plot", "small")
+    assert (result.code, {Path(line).stem for line in result.out.splitlines()}) == (0, {"training_curves"})
 
 
 @pytest.mark.usefixtures("four_figures")
@@ -514,9 +514,9 @@ def test_a_study_under_way_is_drawn_as_far_as_it_is(command, finished_study, tmp
     for epoch in (2, 3, 4, 5, 6):
         (journal / f"{epoch:06d}.npz").unlink()
     assert "1/6" in command("status", "small").out
-    told = command("plot", "small")
-    assert told.code == 0
-    assert len(told.out.splitlines()) >= 6
+    result = command("plot", "small")
+    assert result.code == 0
+    assert len(result.out.splitlines()) >= 6
 
 
 # Runs that fail
@@ -537,9 +537,9 @@ def test_a_run_that_fails_leaves_the_others_and_exits_with_3(command, protocol, 
         settings[-1] = "optimizer={name: sgd, lr: 0.1, momentum: 0.9, nesterov: true}"
     else:
         settings[-1] = "optimizer={name: sgd, lr: 0.1}"
-    told = command("run", protocol, *QUICK, *settings, "--json")
-    assert (told.code, told.out) == (3, "")
-    last = told.error.splitlines()[-1]
+    result = command("run", protocol, *QUICK, *settings, "--json")
+    assert (result.code, result.out) == (3, "")
+    last = result.error.splitlines()[-1]
     assert last.startswith("elastic: every run should end; found ")
     assert {"options": "Nesterov momentum requires", "model": "`kernel_size` should be"}[kind] in last
     states = [run.state for run in elastic.open_study("small").runs()]
@@ -553,15 +553,15 @@ def test_an_error_of_a_network_of_one_s_own_is_told_and_its_traceback_kept(comma
     (tmp_path / "my_network.py").write_text(NETWORK)
     monkeypatch.syspath_prepend(tmp_path)
     axis = "{path: model.options.fails, values: [false, true]}"
-    told = command("run", protocol, *QUICK, "--set", f"model={EXTERNAL[:-1]}, options: {{fails: false}}}}",
+    result = command("run", protocol, *QUICK, "--set", f"model={EXTERNAL[:-1]}, options: {{fails: false}}}}",
                    "--set", f"axes.fails={axis}", "--set", "axes.seed=[0]", "--allow", "my_network")  # fmt: skip
-    assert told.code == 3
-    assert "RuntimeError: out of ideas" in told.error
+    assert result.code == 3
+    assert "RuntimeError: out of ideas" in result.error
     good, bad = elastic.open_study("small").runs()
     assert (good.state, bad.epoch) == ("done", 0)
     kept = (Path("results/small/runs") / bad.cell / "traceback.txt").read_text()
     assert 'raise RuntimeError("out of ideas")' in kept
-    assert "traceback.txt" in told.error
+    assert "traceback.txt" in result.error
 
 
 # As a program

@@ -34,9 +34,9 @@ def command(tmp_path, monkeypatch, capsys):
             main()
         except SystemExit as end:
             code = end.code or 0
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err + told.out
-        return code, told.out, told.err.splitlines()
+        result = capsys.readouterr()
+        assert "Traceback" not in result.err + result.out
+        return code, result.out, result.err.splitlines()
 
     return run
 

@@ -189,8 +189,8 @@ def test_what_no_run_measures_is_no_group(tmp_path, make_layout, write_run):
         ({"loss": "mse"}, {"loss": ["mse"]}, "cube's own name 'loss'"),
     ],
 )
-def test_runs_that_do_not_stand_on_the_axes_are_refused(tmp_path, make_layout, write_run, coordinates, axes, told):
-    with pytest.raises(StudyError, match=told):
+def test_runs_that_do_not_stand_on_the_axes_are_refused(tmp_path, make_layout, write_run, coordinates, axes, text):
+    with pytest.raises(StudyError, match=text):
         assemble([(coordinates, write_run(tmp_path, make_layout()))], axes, {})
 
 

@@ -46,11 +46,11 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_retur
         (errno.EIO, "running again"),
     ],
 )
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, told):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, text):
     write_atomically(tmp_path / "c.json", b"old")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(number))
-        with pytest.raises(StudyError, match=told):
+        with pytest.raises(StudyError, match=text):
             write_atomically(tmp_path / "c.json", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"c.json": b"old"}
 

@@ -136,7 +136,7 @@ def test_no_flipped_bit_of_a_record_is_read_as_another_number_of_a_variable(runs
     journal = Journal(runs / SEEDS[0])
     keys = journal.keys(probed=True)
     truth, path, draw = {key: journal.read_variable(key) for key in keys}, journal.path(4), random.Random(1)
-    whole, told = path.read_bytes(), []
+    whole, collected = path.read_bytes(), []
     for place in range(0, len(whole), 31):
         torn = bytearray(whole)
         torn[place] ^= 1 << draw.randrange(8)
@@ -145,9 +145,9 @@ def test_no_flipped_bit_of_a_record_is_read_as_another_number_of_a_variable(runs
             try:
                 epochs, found = Journal(runs / SEEDS[0]).read_variable(key)
             except Damaged as error:
-                told.append(str(error))
+                collected.append(str(error))
             else:
                 assert epochs == truth[key][0]
                 assert found.tobytes() == truth[key][1].tobytes()
-    assert len(told) > 20
-    assert all(message.startswith(str(path)) for message in told)
+    assert len(collected) > 20
+    assert all(message.startswith(str(path)) for message in collected)

@@ -146,9 +146,9 @@ def test_a_diverged_epoch_may_leave_variables_out(journal):
         (1, {"status": Status.MISSING}, "should be done or diverged"),
     ],
 )
-def test_a_record_that_is_not_what_the_layout_says_is_refused(journal, layout, make_record, epoch, change, told):
+def test_a_record_that_is_not_what_the_layout_says_is_refused(journal, layout, make_record, epoch, change, text):
     record = {k: v for k, v in {**make_record(layout, min(epoch, 3)), **change}.items() if v is not None}
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(StudyError, match=text):
         journal.append(epoch, record)
     assert journal.epochs() == []
 
@@ -156,7 +156,7 @@ def test_a_record_that_is_not_what_the_layout_says_is_refused(journal, layout, m
 def test_damage_is_told_with_the_file_and_what_to_do(journal, layout, make_record):
     journal.append(0, make_record(layout, 0))
     whole = journal.path(0).read_bytes()
-    generator, told = random.Random(1), []
+    generator, collected = random.Random(1), []
     for _ in range(100):
         torn = bytearray(whole)
         torn[generator.randrange(len(torn))] ^= 1 << generator.randrange(8)
@@ -164,11 +164,11 @@ def test_damage_is_told_with_the_file_and_what_to_do(journal, layout, make_recor
         try:
             read = journal.read(0)
         except StudyError as error:
-            told.append(str(error))
+            collected.append(str(error))
         else:  # a bit that carries nothing, as the date of a file in the archive
             assert all(np.array_equal(read[key], array) for key, array in make_record(layout, 0).items())
-    assert len(told) > 50
-    for message in told:
+    assert len(collected) > 50
+    for message in collected:
         assert message.startswith(f"{journal.path(0)}: the record of epoch 0 should be whole; found ")
         assert f"try deleting {journal.run_folder} and running again" in message
 
@@ -191,14 +191,14 @@ def test_a_torn_record_is_never_taken_for_a_replay(journal, layout, make_record)
         ({"status": np.int8(0)}, "status 0"),
     ],
 )
-def test_a_foreign_record_is_refused(journal, layout, make_record, change, told):
+def test_a_foreign_record_is_refused(journal, layout, make_record, change, text):
     for epoch in (1, 2):
         journal.append(epoch, make_record(layout, epoch))
     record = encode({**decode(journal.path(2).read_bytes()), **change})
     journal.path(2).write_bytes(labelled(record, Label("record", "run", 2)))
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(StudyError, match=text):
         journal.read(2)
-    with pytest.raises(StudyError, match=rf"000002\.npz.*{told}"):
+    with pytest.raises(StudyError, match=rf"000002\.npz.*{text}"):
         list(journal.blocks())
 
 

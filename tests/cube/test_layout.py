@@ -62,8 +62,8 @@ def test_what_is_no_layout_is_refused(text):
         ({"group": "training", "name": "status"}, "another name"),
     ],
 )
-def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, told):
-    with pytest.raises(StudyError, match=told):
+def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, text):
+    with pytest.raises(StudyError, match=text):
         Layout(1, [], [], [0, 1], ["train"], {}, [Variable(**variable)])
 
 
@@ -77,8 +77,8 @@ def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, told):
         ({"variables": (Variable("training", "loss"),) * 2}, "different names"),
     ],
 )
-def test_a_contradictory_layout_is_refused(make_layout, changes, told):
-    with pytest.raises(StudyError, match=told):
+def test_a_contradictory_layout_is_refused(make_layout, changes, text):
+    with pytest.raises(StudyError, match=text):
         make_layout(**changes)
 
 
@@ -123,9 +123,9 @@ def test_a_run_with_variables_that_are_no_longer_measured_alike_names_them(tmp_p
     old = make_layout()
     gone = old.variables[0]
     write_layout(tmp_path, old)
-    with pytest.raises(StudyError, match=rf"found other {gone.key}; try the elastic version that began it") as told:
+    with pytest.raises(StudyError, match=rf"found other {gone.key}; try the elastic version that began it") as text:
         write_layout(tmp_path, make_layout(variables=old.variables[1:]))
-    assert "delet" not in str(told.value)  # the run is whole
+    assert "delet" not in str(text.value)  # the run is whole
     retyped = Variable(gone.group, gone.name, gone.dims, gone.attrs, "float32")
     with pytest.raises(StudyError, match=rf"found other {gone.key}"):
         write_layout(tmp_path, make_layout(variables=(retyped, *old.variables[1:])))

@@ -115,9 +115,9 @@ def test_an_owner_that_was_stopped_for_long_has_lost_the_lock_and_learns_it(tmp_
         os.kill(process.pid, signal.SIGSTOP)
         assert tried(tmp_path, machine=machine, stale=SOON) == "mine"
         os.kill(process.pid, signal.SIGCONT)
-        told, _ = process.communicate("\n")
-    assert "the lock should be kept by a touch of its file every second" in told
-    assert "found its file removed" in told
+        text, _ = process.communicate("\n")
+    assert "the lock should be kept by a touch of its file every second" in text
+    assert "found its file removed" in text
     assert names(tmp_path) == ["lock"]
 
 
@@ -147,9 +147,9 @@ def test_machines_with_and_without_flock_respect_each_other(tmp_path, mine, othe
 def test_an_owner_with_flock_on_another_machine_is_never_judged_by_silence(tmp_path):
     with owning(tmp_path, code=0, machine="a") as process:
         assert process.stdout.readline() == "mine\n"
-        told = tried(tmp_path, machine="b", stale=0.0)
-    assert f"found process {process.pid} on " in told
-    assert f"try deleting {tmp_path / 'lock-owner.1'} if that process no longer runs" in told
+        text = tried(tmp_path, machine="b", stale=0.0)
+    assert f"found process {process.pid} on " in text
+    assert f"try deleting {tmp_path / 'lock-owner.1'} if that process no longer runs" in text
 
 
 RACE = """
@@ -229,12 +229,12 @@ def test_a_wait_says_for_what_and_whom_and_the_first_ctrl_c_ends_it(tmp_path, co
         assert process.stdout.readline() == "mine\n"
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with processes.started(command(WAIT, tmp_path, code), cwd=ROOT, **pipes) as waiting:
-            told = waiting.stderr.readline()
+            text = waiting.stderr.readline()
             waiting.send_signal(signal.SIGINT)
             out, error = waiting.communicate()
     said = f"elastic: waiting to seal the cube in {tmp_path}: lock is held by process {process.pid} on "
-    assert told.startswith(said)
-    assert "Ctrl-C ends the wait" in told
+    assert text.startswith(said)
+    assert "Ctrl-C ends the wait" in text
     assert (out, error.splitlines()[-1]) == ("", "KeyboardInterrupt")
     assert waiting.returncode == -signal.SIGINT
 
@@ -286,8 +286,8 @@ def test_a_run_that_was_taken_over_records_nothing_more(tmp_path, without_flock)
 
 
 def test_one_process_does_not_own_a_run_twice(tmp_path, without_flock):
-    told = "which is this one; try closing its Recorder"
-    with run_lock(tmp_path), pytest.raises(RunBusy, match=told), run_lock(tmp_path):
+    text = "which is this one; try closing its Recorder"
+    with run_lock(tmp_path), pytest.raises(RunBusy, match=text), run_lock(tmp_path):
         raise AssertionError("two owners")
 
 

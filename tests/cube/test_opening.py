@@ -197,13 +197,13 @@ def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_
     for damaged in files:
         whole = damaged.read_bytes()
         key = damaged.relative_to(tmp_path / "study" / "cube.zarr").as_posix()
-        told = []
+        collected = []
         try:
             opened = open_sealed(tmp_path / "study") if is_open else None
             harm(damaged, chance)
             opened = open_sealed(tmp_path / "study") if opened is None else opened
         except Damaged as error:
-            told.append(error)
+            collected.append(error)
         else:
             found = variables(opened)
             loaded = {name for name, variable in found.items() if variable._in_memory}  # labels, as it was opened
@@ -213,8 +213,8 @@ def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_
                 try:
                     np.testing.assert_array_equal(variable.values, truth[name])
                 except Damaged as error:
-                    told.append(error)
+                    collected.append(error)
         expected = [] if is_open and (key.endswith("zarr.json") or key.partition("/c/")[0] in loaded) else [key]
-        if told or key == "zarr.json" or not key.endswith("zarr.json"):  # all metadata lie in the first zarr.json
-            assert [key in str(error) for error in told] == [True] * len(expected), key
+        if collected or key == "zarr.json" or not key.endswith("zarr.json"):  # all metadata lie in the first zarr.json
+            assert [key in str(error) for error in collected] == [True] * len(expected), key
         damaged.write_bytes(whole)

@@ -43,9 +43,9 @@ def test_a_process_that_waits_to_seal_says_for_whom_and_seals_then(tmp_path):
     with started(OWNER, tmp_path) as owner:
         assert owner.stdout.readline() == "owned\n"
         with started(SEALER, tmp_path) as sealer:
-            told = sealer.stderr.readline()
-            assert "waiting to seal the cube" in told
-            assert f"process {owner.pid} " in told
+            text = sealer.stderr.readline()
+            assert "waiting to seal the cube" in text
+            assert f"process {owner.pid} " in text
             assert not is_sealed(tmp_path)
             owner.communicate()
             sealer.communicate()
@@ -62,7 +62,7 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_sealed(tmp_path, patience):
             sealer.stderr.readline()
             time.sleep(patience)
             sealer.send_signal(signal.SIGINT)
-            _, told = sealer.communicate()
+            _, text = sealer.communicate()
             assert sealer.returncode != 0
-            assert "KeyboardInterrupt" in told
+            assert "KeyboardInterrupt" in text
     assert not is_sealed(tmp_path)

@@ -180,9 +180,9 @@ def samples(labels=(0, 1) * 5, classes=("a", "b"), dtype=torch.int64):
         (samples(labels=(0, -1) * 5), "be 0 to 1; found -1 to 0"),
     ],
 )
-def test_labels_and_names_of_any_data_set_are_checked(registered, wrong, told):
+def test_labels_and_names_of_any_data_set_are_checked(registered, wrong, text):
     registered(wrong)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=text):
         prepare("for_the_test", {})
 
 

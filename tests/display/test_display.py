@@ -106,7 +106,7 @@ def test_the_headline_is_the_geometric_mean_over_the_seeds_of_the_first_and_the_
 def test_the_terminal_prints_the_numbers_of_the_headline_on_one_line_or_two(finished_study):
     frame = headline(finished_study.cube)
     row = frame[(frame["variable"] == "nc1") & (frame["layer"] == "penultimate") & (frame["epoch"] == 6)].iloc[0]
-    told = with_interval(row["estimate"], row["lower"], row["upper"])
+    results = with_interval(row["estimate"], row["lower"], row["upper"])
     printed = {}
     for width in (60, 100):
         console = Console(width=width)
@@ -115,9 +115,9 @@ def test_the_terminal_prints_the_numbers_of_the_headline_on_one_line_or_two(fini
         printed[width] = capture.get()
         assert max(map(len, printed[width].splitlines())) <= width
         assert "geometric mean over 2 seeds and 95 % interval, train split" in " ".join(printed[width].split())
-    assert told in printed[100]
-    assert told not in printed[60]
-    assert all(part in printed[60] for part in told.split(" ", 1))
+    assert results in printed[100]
+    assert results not in printed[60]
+    assert all(part in printed[60] for part in results.split(" ", 1))
     accuracy = average(finished_study.cube["training"]["accuracy"].sel(split="test").isel(epoch=-1))
     assert f"test {in_digits(float(accuracy['estimate']), 4)} [" in printed[100]
 
@@ -170,8 +170,8 @@ def test_where_train_was_not_probed_the_headline_says_which_split_is_told(finish
     of_nc1 = frame[frame["variable"] == "nc1"]
     assert set(of_nc1["split"]) == {"test"}
     last = finished_study.cube["collapse"]["nc1"].sel(split="test", epoch=6, layer="logits")
-    told = of_nc1[(of_nc1["layer"] == "logits") & (of_nc1["epoch"] == 6)]["estimate"].item()
-    assert told == pytest.approx(np.exp(np.log(last).mean().item()))
+    result = of_nc1[(of_nc1["layer"] == "logits") & (of_nc1["epoch"] == 6)]["estimate"].item()
+    assert result == pytest.approx(np.exp(np.log(last).mean().item()))
 
 
 def test_a_swept_study_is_told_setting_by_setting(finished_study):
@@ -185,9 +185,9 @@ def test_a_swept_study_is_told_setting_by_setting(finished_study):
 @pytest.mark.parametrize(
     ("value", "told"), [(0.9996, "1.00"), (999.6, "1.00e+03"), (1234.0, "1.23e+03"), (-0.5, "-0.500"), (0.0, "0")]
 )
-def test_numbers_have_three_digits(value, told):
-    assert in_digits(value) == told
-    assert float(told) == pytest.approx(value, rel=5e-3)
+def test_numbers_have_three_digits(value, text):
+    assert in_digits(value) == text
+    assert float(text) == pytest.approx(value, rel=5e-3)
 
 
 # --- HTML -----------------------------------------------------------------------------------------------------------
@@ -196,10 +196,10 @@ def test_numbers_have_three_digits(value, told):
 def test_the_summary_shows_the_numbers_of_the_headline(finished_study):
     read = Reader(finished_study._repr_html_())
     frame = headline(finished_study.cube)
-    told = {row[0]: row[1:] for row in read.rows}
+    result = {row[0]: row[1:] for row in read.rows}
     last = frame[(frame["epoch"] == 6) & (frame["layer"] == "penultimate")].set_index("variable")
     for column, variable in ((2, "nc1"), (6, "within_between_ratio"), (10, "locality")):
-        estimate, interval = told["penultimate"][column : column + 2]
+        estimate, interval = result["penultimate"][column : column + 2]
         row = last.loc[variable]
         assert f"{estimate} {interval}" == with_interval(row["estimate"], row["lower"], row["upper"])
     assert read.open == []
@@ -247,12 +247,12 @@ def test_verdicts_are_told_in_words_with_their_interval(facts, tmp_path, verdict
         ('{"digest": "another", "claims": []}', "of another protocol"),
     ],
 )
-def test_verdicts_that_are_not_of_this_study_are_not_told(facts, tmp_path, written, told):
+def test_verdicts_that_are_not_of_this_study_are_not_told(facts, tmp_path, written, message):
     facts["protocol"]["claims"] = [{"name": "below"}]
     if written is not None:
         (tmp_path / "claims.json").write_text(written)
     text = shown(facts, tmp_path).text
-    assert told in text
+    assert message in text
     assert "elastic check" in text
 
 
@@ -284,32 +284,32 @@ def test_a_study_that_waits_shows_what_it_is_about(finished_study):
 
 
 def test_the_conclusion_says_what_is_so():
-    told = conclusion(simulated(fall=0.5, deeper=0.5, spread=1e-6))
-    assert "nc1 fell in 3 and rose in 0 of 3 hidden layers: ×0.250 [0.250, 0.250] in hidden_1, ×0.0625" in told
-    assert "separation fuzziness falls with depth: ×0.500" in told
-    assert "locality is greater in the layers that are more collapsed" in told
-    assert "-1.00 [-1.00, -1.00]" in told
+    text = conclusion(simulated(fall=0.5, deeper=0.5, spread=1e-6))
+    assert "nc1 fell in 3 and rose in 0 of 3 hidden layers: ×0.250 [0.250, 0.250] in hidden_1, ×0.0625" in text
+    assert "separation fuzziness falls with depth: ×0.500" in text
+    assert "locality is greater in the layers that are more collapsed" in text
+    assert "-1.00 [-1.00, -1.00]" in text
 
 
 def test_the_conclusion_says_the_opposite_of_the_opposite():
-    told = conclusion(simulated(fall=2.0, deeper=2.0, follows=-1.0))
-    assert "nc1 fell in 0 and rose in 3 of 3 hidden layers" in told
-    assert "separation fuzziness grows with depth: ×2.0" in told
-    assert "locality is smaller in the layers that are more collapsed" in told
+    text = conclusion(simulated(fall=2.0, deeper=2.0, follows=-1.0))
+    assert "nc1 fell in 0 and rose in 3 of 3 hidden layers" in text
+    assert "separation fuzziness grows with depth: ×2.0" in text
+    assert "locality is smaller in the layers that are more collapsed" in text
 
 
 def test_where_nothing_is_so_the_conclusion_says_that_nothing_is_shown():
-    told = conclusion(simulated(fall=1.0, deeper=1.0, follows=0, spread=0.5))
-    assert "fell in 0 and rose in 0 of 3" in told
-    assert "is not shown to fall or grow with depth" in told
-    assert "locality is not shown to go with collapse" in told
+    text = conclusion(simulated(fall=1.0, deeper=1.0, follows=0, spread=0.5))
+    assert "fell in 0 and rose in 0 of 3" in text
+    assert "is not shown to fall or grow with depth" in text
+    assert "locality is not shown to go with collapse" in text
 
 
 def test_a_layer_that_changes_by_rounding_alone_neither_fell_nor_rose():
     for factor in (1 - 1e-4, 1 + 1e-4):
-        told = conclusion(simulated(fall=factor, deeper=1.0, spread=1e-7))
-        assert "nc1 fell in 0 and rose in 0 of 3 hidden layers" in told
-        assert "common level" not in told
+        text = conclusion(simulated(fall=factor, deeper=1.0, spread=1e-7))
+        assert "nc1 fell in 0 and rose in 0 of 3 hidden layers" in text
+        assert "common level" not in text
 
 
 def with_nc1(slopes, levels=0.0, epochs=(0, 3, 10, 40)):
@@ -325,12 +325,12 @@ def with_nc1(slopes, levels=0.0, epochs=(0, 3, 10, 40)):
 
 
 def test_the_conclusion_tells_until_when_the_order_of_layers_is_reversed():
-    told = conclusion(with_nc1([0.5, 0.5, -0.5, -0.5], levels=[0, 0, -2, -4]))
-    assert "At the last probed epoch, 40, collapse increases with depth: nc1 ×0.6" in told
-    assert "Before epoch 5." in told  # half of the way from log 4 to log 11, a little later in seeds with more slope
-    assert "the order is reversed: nc1 rises with depth" in told
-    assert "Deeper layers reach a common level" in told
-    assert "an order that elastic defines" in told
+    text = conclusion(with_nc1([0.5, 0.5, -0.5, -0.5], levels=[0, 0, -2, -4]))
+    assert "At the last probed epoch, 40, collapse increases with depth: nc1 ×0.6" in text
+    assert "Before epoch 5." in text  # half of the way from log 4 to log 11, a little later in seeds with more slope
+    assert "the order is reversed: nc1 rises with depth" in text
+    assert "Deeper layers reach a common level" in text
+    assert "an order that elastic defines" in text
 
 
 @pytest.mark.parametrize(
@@ -356,10 +356,10 @@ def test_layers_that_come_inward_are_told_in_that_order():
 
 
 def test_one_seed_concludes_nothing():
-    told = conclusion(simulated().isel(seed=[0]))
-    assert "changed (one seed)" in told
-    assert told.count("by one seed") == 4  # with depth, the order at the end and of a level, with locality
-    assert "[" not in told
+    text = conclusion(simulated().isel(seed=[0]))
+    assert "changed (one seed)" in text
+    assert text.count("by one seed") == 4  # with depth, the order at the end and of a level, with locality
+    assert "[" not in text
 
 
 def test_the_conclusion_tells_each_setting_and_leaves_out_what_is_not_measured(finished_study):

@@ -28,8 +28,8 @@ def test_it_shows_the_residuals_and_the_sums():
     for name, part in {"what happened": "change", "steps on the class itself": "own", "weight decay": "decay"}.items():
         wanted = found[f"log_ratio_{part}"].mean("seed").squeeze()
         np.testing.assert_allclose(lines[name], [0, wanted], atol=1e-12)
-    told = sum(found[f"log_ratio_{part}"] for part in ("own", "other", "decay")).mean("seed").squeeze()
-    np.testing.assert_allclose(lines["account, all steps"], [0, told], atol=1e-12)
+    result = sum(found[f"log_ratio_{part}"] for part in ("own", "other", "decay")).mean("seed").squeeze()
+    np.testing.assert_allclose(lines["account, all steps"], [0, result], atol=1e-12)
     assert "3 seeds" in caption_of(drawn)
     assert unreadable(drawn) == []
 

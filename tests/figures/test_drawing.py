@@ -55,10 +55,10 @@ def test_a_study_that_no_figure_shows_is_an_error(study):
     study.cube = study.cube.filter(lambda node: node.name == "training").map_over_datasets(
         lambda group: group.drop_vars("accuracy", errors="ignore")
     )
-    told = []
+    collected = []
     with pytest.raises(StudyError, match="no probed epoch"):
-        list(draw(study, tell=told.append))
-    assert told == []
+        list(draw(study, tell=collected.append))
+    assert collected == []
 
 
 def test_an_unknown_figure_is_told_before_anything_is_drawn(study):

@@ -70,9 +70,9 @@ def test_a_layer_that_most_seeds_never_bring_down_has_no_point(cube):
 
 
 def test_the_caption_tells_level_seeds_and_setting(swept, cube_of):
-    told = caption_of(onset_map(swept, fraction=0.9))
-    assert "has made 90 % of its fall on the log scale for good, median and range of 3 seeds" in told
-    assert "first of" not in told  # both values have their panel
+    text = caption_of(onset_map(swept, fraction=0.9))
+    assert "has made 90 % of its fall on the log scale for good, median and range of 3 seeds" in text
+    assert "first of" not in text  # both values have their panel
     assert caption_of(onset_map(swept, where={"weight_decay": 0.0})).endswith("at weight decay = 0")
     assert "is at most 0.3 for good, one seed" in caption_of(onset_map(cube_of(seeds=1), threshold=0.3))
 
@@ -121,7 +121,7 @@ def test_a_run_or_a_layer_that_is_not_there_has_not_failed_to_collapse(swept):
     swept["collapse"] = collapse.assign(nc1=collapse["nc1"].where(~early & ~ragged))
     numbers = [[text.get_text() for text in axes.texts] for axes in onset_map(swept).axes[:-1]]
     assert numbers[0][0] == ""
-    assert not any("never" in told or "[" in told for told in numbers[1])
+    assert not any("never" in message or "[" in message for message in numbers[1])
 
 
 @pytest.mark.parametrize("epochs", [(0,), (0, 1), (5,)])

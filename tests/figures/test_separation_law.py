@@ -91,10 +91,10 @@ def test_epochs_layers_split_and_setting_are_taken_as_asked():
     means = np.exp(np.log(read(cube, "fuzziness", split="test", where={"lr": 0.2, "epoch": 4})).mean("seed"))
     np.testing.assert_allclose(fitted, np.column_stack([[0, 2, 5], means.isel(layer=[0, 2, 5])]), rtol=1e-12)
     np.testing.assert_allclose(aside, np.column_stack([[1, 3, 4], means.isel(layer=[1, 3, 4])]), rtol=1e-12)
-    told = caption_of(drawn)
-    assert "on test samples" in told
-    assert "open, not fitted: hidden_1, hidden_3, penultimate" in told
-    assert "at lr = 0.2" in told
+    text = caption_of(drawn)
+    assert "on test samples" in text
+    assert "open, not fitted: hidden_1, hidden_3, penultimate" in text
+    assert "at lr = 0.2" in text
     assert "lr = 0.1 (first of 2)" in caption_of(separation_law(cube))
 
 

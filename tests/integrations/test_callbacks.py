@@ -50,8 +50,8 @@ def test_a_missing_package_is_told_with_its_extra(name, monkeypatch):
     monkeypatch.delitem(sys.modules, f"elastic.integrations.{name}", raising=False)
     with pytest.raises(ElasticError) as caught:
         import_module(f"elastic.integrations.{name}")
-    told = f"`elastic.integrations.{name}` should find {name} installed"
-    assert told in str(caught.value)
+    text = f"`elastic.integrations.{name}` should find {name} installed"
+    assert text in str(caught.value)
     assert f"try pip install 'elastic-collapse[{name}]'" in str(caught.value)
 
 
@@ -77,10 +77,10 @@ def test_elastic_loads_no_trainer(tmp_path):
         ({"coordinates": {"width": [3]}}, "be a number, a text or a truth value"),
     ],
 )
-def test_mistakes_are_told_when_a_callback_is_made(options, told):
+def test_mistakes_are_told_when_a_callback_is_made(options, text):
     with pytest.raises(ElasticError) as caught:
         made(**options)
-    assert told in str(caught.value)
+    assert text in str(caught.value)
 
 
 def test_samples_to_train_on_are_asked_for():

@@ -303,11 +303,11 @@ def test_validation_test_and_a_trial_record_nothing(tmp_path):
 
 
 def test_metrics_and_the_rate_are_recorded_and_told(tmp_path):
-    told = []
+    collected = []
     given = {**arguments("model."), "logged": {"val_loss": "val/loss", "running": "train_loss", "never": "no such"}}
-    fit(trainer_of(tmp_path / "study", arguments={**given, "on_record": told.append}), Module(schedule=True))
-    assert [recorded.epoch for recorded in told] == [0, 1, 2, 3]
-    assert set(told[0].scores) == {"loss", "accuracy"}
+    fit(trainer_of(tmp_path / "study", arguments={**given, "on_record": collected.append}), Module(schedule=True))
+    assert [recorded.epoch for recorded in collected] == [0, 1, 2, 3]
+    assert set(collected[0].scores) == {"loss", "accuracy"}
     training = elastic.open_study(tmp_path / "study").cube["training"].isel(seed=0)
     assert training["lr"].values[1:].tolist() == [0.1, 0.05, 0.025]
     # Half of the test split is one batch of the validation, so that the means are the same.

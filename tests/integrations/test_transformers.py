@@ -262,10 +262,12 @@ def test_evaluation_records_nothing(tmp_path):
 
 
 def test_metrics_and_the_rate_are_recorded_and_told(tmp_path):
-    told = []
-    given = arguments(logged={"eval_loss": "eval_loss", "running": "loss", "never": "no such"}, on_record=told.append)
+    collected = []
+    given = arguments(
+        logged={"eval_loss": "eval_loss", "running": "loss", "never": "no such"}, on_record=collected.append
+    )
     train(tmp_path, ElasticCallback(tmp_path / "study", **given), eval_strategy="epoch")
-    assert [recorded.epoch for recorded in told] == [0, 1, 2]
+    assert [recorded.epoch for recorded in collected] == [0, 1, 2]
     training = elastic.open_study(tmp_path / "study").cube["training"].isel(seed=0)
     # It falls linearly, by a twelfth a step: the sixth is taken at 7/12.
     np.testing.assert_allclose(training["lr"].values[1:], [3e-3 * 7 / 12, 3e-3 / 12])

@@ -109,13 +109,16 @@ def test_every_layer_has_the_spectrum_that_theory_tells(name, options, counts, p
     best = best_trained(name, options | {"bias": bias}, counts, seeds=2, **settings)
     close = {"rtol": 1e-4, "atol": 1e-5}
     for number, (layer, features) in enumerate(layers_of(best, counts).items(), start=1):
-        told, found = theory.mse_factor_layer(counts, penalties, number, bias), measured(best, counts).sel(layer=layer)
+        result, found = (
+            theory.mse_factor_layer(counts, penalties, number, bias),
+            measured(best, counts).sel(layer=layer),
+        )
         centred = features - features.mean(dim=0) if bias else features
-        np.testing.assert_allclose(torch.linalg.svdvals(centred)[: len(counts)], told.singular_values, **close)
+        np.testing.assert_allclose(torch.linalg.svdvals(centred)[: len(counts)], result.singular_values, **close)
         factor = np.linalg.svd(weights_of(best, layer), compute_uv=False)[: len(counts)]
-        np.testing.assert_allclose(factor, told.factor_singular_values, **close)
+        np.testing.assert_allclose(factor, result.factor_singular_values, **close)
         for metric in ("class_mean_spectrum_centred", *(() if bias else ("class_mean_spectrum",))):
-            np.testing.assert_allclose(found[metric], getattr(told, metric), err_msg=f"{layer} {metric}", **close)
+            np.testing.assert_allclose(found[metric], getattr(result, metric), err_msg=f"{layer} {metric}", **close)
 
 
 @pytest.mark.parametrize(("depth", "penalty", "seeds"), [(2, 5e-3, 3), (3, 3e-3, 3)])

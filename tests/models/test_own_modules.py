@@ -68,9 +68,9 @@ def test_a_clash_with_an_installed_module_is_told(tmp_path, name):
     (tmp_path / f"{name}.py").write_text("def make(): ...\n")
     with pytest.raises(
         ElasticError, match=f"`{name}` should name one module; found also .*; try another name for "
-    ) as told:
+    ) as text:
         resolve(f"{name}:make", allow_beside([name], tmp_path))
-    assert str(tmp_path / f"{name}.py") in str(told.value)
+    assert str(tmp_path / f"{name}.py") in str(text.value)
 
 
 def test_a_folder_that_is_on_the_path_is_no_clash(tmp_path, monkeypatch):

@@ -40,15 +40,15 @@ def test_more_samples_are_drawn_only_as_far_as_the_memory_budget_allows():
     assert len(elasticity_probe(precision=1e-9).read()["logits"]["update"].stepped) == 24
     with pytest.raises(ModelError, match="memory_budget"):
         elasticity_probe(precision=1e-9, memory_budget=100).read()
-    told = 0
+    result = 0
     for budget in range(2**12, 2**16, 2**11):
         try:
-            told = len(elasticity_probe(precision=1e-9, memory_budget=budget).read()["logits"]["update"].stepped)
+            result = len(elasticity_probe(precision=1e-9, memory_budget=budget).read()["logits"]["update"].stepped)
         except ModelError:
-            assert told == 0
-        if told:
+            assert result == 0
+        if result:
             break
-    assert told == 6
+    assert result == 6
 
 
 @pytest.mark.parametrize("lr", [None, 0.1])

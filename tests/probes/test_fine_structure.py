@@ -57,8 +57,8 @@ def test_a_small_memory_budget_changes_nothing(probed):
 def test_relabelled_samples_are_asked_with_those_that_are_told_alike():
     torch.manual_seed(0)
     model = mlp(Task((5,), 2), widths=[4]).eval()
-    told, fine = torch.tensor([0, 0, 1, 1, 0, 1]), torch.tensor([0, 1, 2, 3, 3, 0])
-    samples = Samples(torch.randn(6, 5), told, ("x", "y"), fine_labels=fine, fine_classes=tuple("abcd"))
+    result, fine = torch.tensor([0, 0, 1, 1, 0, 1]), torch.tensor([0, 1, 2, 3, 3, 0])
+    samples = Samples(torch.randn(6, 5), result, ("x", "y"), fine_labels=fine, fine_classes=tuple("abcd"))
     by_layer, _ = FineProbe(model, build_loss("cross_entropy"), samples).read()
     first, second = by_layer["logits"]["fine_updates"]
     assert first.observed.tolist() == [0, 1, 2]

@@ -60,8 +60,8 @@ def check(spec, engine, update, refusals=False):
     subject = subject_of(spec)
     outcome = examine(subject, engine, update, truth_of(spec, update))
     borne = not refusals or {spec.entry, *spec.steps} & LIMITS.keys()
-    told = "\n".join(str(found) for found in outcome.findings if found.kind != "refused" or not borne)
-    assert not told, f"{told}\n{engine}, {update}\n{compose(spec)}"
+    text = "\n".join(str(found) for found in outcome.findings if found.kind != "refused" or not borne)
+    assert not text, f"{text}\n{engine}, {update}\n{compose(spec)}"
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)

@@ -58,7 +58,7 @@ def test_the_clustered_standard_error_is_that_of_repeated_draws():
     torch.manual_seed(1)
     model = mlp(Task((6,), 2), widths=[8, 8]).eval()
     population = Samples(torch.randn(4000, 6), torch.arange(4000) % 2, (0, 1))
-    values, told = [], []
+    values, collected = [], []
     for number in range(50):
         order = torch.randperm(4000, generator=torch.Generator().manual_seed(number))
         labels = population.labels[order]
@@ -66,9 +66,9 @@ def test_the_clustered_standard_error_is_that_of_repeated_draws():
         draw = (torch.cat([p[:8] for p in picked]), torch.cat([p[8:32] for p in picked]))
         update = ElasticityProbe(model, build_loss("cross_entropy"), population, [draw]).read()["penultimate"]["update"]
         values.append(response(update))
-        told.append(response_stderr_clustered(update))
+        collected.append(response_stderr_clustered(update))
     spread = torch.stack(values).std(0)
-    assert torch.stack(told).square().mean(0).sqrt() == pytest.approx(spread.numpy(), rel=0.25)
+    assert torch.stack(collected).square().mean(0).sqrt() == pytest.approx(spread.numpy(), rel=0.25)
 
 
 def test_a_layer_that_never_moves_is_exact():

@@ -133,9 +133,9 @@ UNSUPPORTED = {
 
 @pytest.mark.parametrize("part", UNSUPPORTED)
 def test_what_has_no_rule_is_told_by_its_name(part):
-    module, told = UNSUPPORTED[part]
+    module, result = UNSUPPORTED[part]
     model = Stages({"penultimate": nn.Sequential(module, nn.ReLU()), "logits": nn.Linear(5, CLASSES)})
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=result):
         choose_engine(model, torch.ones(1, 5), engine="structured")
 
 

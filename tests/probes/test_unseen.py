@@ -142,8 +142,8 @@ def test_unseen_classes_are_neither_trained_on_nor_tested():
         ({"unseen": list(range(9))}, "leave two classes or more"),
     ],
 )
-def test_mistaken_classes_are_told(options, told):
-    with pytest.raises(DataError, match=rf"`data.unseen` should .*{told}"):
+def test_mistaken_classes_are_told(options, text):
+    with pytest.raises(DataError, match=rf"`data.unseen` should .*{text}"):
         prepare("digits", {}, **options)
 
 

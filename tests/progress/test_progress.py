@@ -41,8 +41,8 @@ def test_bars_have_a_line_for_the_study_and_one_for_each_worker(width):
         return [line for line in plain.file.getvalue().splitlines() if line.strip()]
 
     with bars:
-        told = tell(bars)
-        next(told)
+        result = tell(bars)
+        next(result)
         study, *workers = shown()
         assert study.startswith("inner-layers")
         assert "1/4 runs" in study
@@ -51,7 +51,7 @@ def test_bars_have_a_line_for_the_study_and_one_for_each_worker(width):
         assert labels == ["weight_decay=0.0 seed=1", "weight_decay=0.0005 seed=1"]
         assert ["epoch 30/100" in workers[0], "epoch 70/100" in workers[1]] == [True, True]
         assert all("train loss 0.0192" in row for row in workers)
-        next(told)
+        next(result)
         (study,) = shown()
         assert "2/4 runs" in study
     above = console.file.getvalue()
@@ -61,10 +61,10 @@ def test_bars_have_a_line_for_the_study_and_one_for_each_worker(width):
 
 def test_the_time_that_is_left_leaves_out_what_was_done_before_and_counts_lost_epochs_again():
     bars = Bars(Console(file=io.StringIO()))
-    told = tell(bars)
-    next(told)
+    result = tell(bars)
+    next(result)
     assert bars.course.done == 40 + 30 + 30
-    next(told)
+    next(result)
     assert bars.course.done == 100
     assert bars.course.finished == 2
 

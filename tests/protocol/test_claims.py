@@ -12,7 +12,7 @@ def with_claim(base, claim):
     return base + AXES + f"claims:\n  - {claim}\n"
 
 
-def told(error):
+def text_of(error):
     return f"{error.field} should {error.expected}; found {error.found}; try {error.hint}"
 
 
@@ -76,7 +76,7 @@ def test_the_claims_of_a_file_are_those_of_its_protocol(files, base):
 def test_a_mistake_in_a_claim_is_told_with_its_place_and_what_to_try(files, base, claim, column, message):
     text = with_claim(base, claim)
     error = files.refuse(text)
-    assert told(error) == message
+    assert text_of(error) == message
     assert error.place == f"a.yaml:{len(text.splitlines())}:{column}"
 
 

@@ -177,10 +177,10 @@ def test_what_never_runs_need_not_be_possible(files):
         ({"exclude": "norm"}, "exclude", "valid list"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_with_their_place(files, changes, place, told):
+def test_mistakes_are_told_with_their_place(files, changes, place, text):
     written = with_changes(**changes)
     error = files.refuse(json.dumps(written, indent=1))
-    assert told in str(error)
+    assert text in str(error)
     assert error.field == f"`{place}`"
     line = int(error.place.split(":")[1])
     assert place.split(".")[0] in "".join(json.dumps(written, indent=1).splitlines()[:line])

@@ -318,14 +318,14 @@ def test_an_option_that_came_later_can_be_an_axis(files):
     assert grid.cells[0].digest == files.load(LITTLE).cells[0].digest
     opened = Protocol.from_canonical(grid.canonical())
     assert [cell.digest for cell in opened.cells] == [cell.digest for cell in grid.cells]
-    told = str(files.refuse(LITTLE | {"axes": {"cut": {"path": path, "values": [1e-9, 1.0]}}}))
-    assert "`probes.collapse.rank_tolerance` should be less than 1" in told
+    text = str(files.refuse(LITTLE | {"axes": {"cut": {"path": path, "values": [1e-9, 1.0]}}}))
+    assert "`probes.collapse.rank_tolerance` should be less than 1" in text
 
 
 def test_words_do_not_change_what_a_cell_runs(files):
     plain = files.load(LITTLE)
-    told = files.load(LITTLE | {"title": "Another", "claims": ["propagates_inward"], "axes": {"seed": [5, 0]}})
-    assert told.cells[1].digest == plain.cells[0].digest
+    result = files.load(LITTLE | {"title": "Another", "claims": ["propagates_inward"], "axes": {"seed": [5, 0]}})
+    assert result.cells[1].digest == plain.cells[0].digest
 
 
 def test_digests_are_those_of_the_canonical_form(files):
@@ -367,12 +367,12 @@ def test_differences_are_told_by_dotted_path(files):
     new = files.load(LITTLE | {"training": {"epochs": 5}, "loss": "mse", "probes": {"collapse": None},
                                "axes": {"rate": AXES["rate"]}})  # fmt: skip
     assert explain_difference(old.canonical(), old.canonical()) == []
-    told = explain_difference(old.canonical(), new.canonical())
-    assert "training.epochs: 3 → 5" in told
-    assert "loss.name: 'cross_entropy' → 'mse'" in told
-    assert any(line.startswith("probes.collapse: {") and line.endswith("→ null") for line in told)
-    assert any(line.startswith("axes.rate: nothing → {") for line in told)
-    assert {line.partition(":")[0] for line in told} == {
+    results = explain_difference(old.canonical(), new.canonical())
+    assert "training.epochs: 3 → 5" in results
+    assert "loss.name: 'cross_entropy' → 'mse'" in results
+    assert any(line.startswith("probes.collapse: {") and line.endswith("→ null") for line in results)
+    assert any(line.startswith("axes.rate: nothing → {") for line in results)
+    assert {line.partition(":")[0] for line in results} == {
         "training.epochs", "loss.name", "loss.smoothing", "loss.target", "loss.weight",
         "probes.collapse", "axes.rate", "optimizer.lr",
     }  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from elastic.errors import ElasticError, ModelError, NotAllowed, ProtocolError, UnknownName
 
 
-def told(error: ElasticError):
+def text_of(error: ElasticError):
     """Return an error without its place."""
     return str(error).removeprefix(f"{error.place}: ")
 
@@ -82,7 +82,7 @@ def told(error: ElasticError):
 def test_a_mistake_is_told_with_its_place_and_what_to_try(files, base, old, new, place, message):
     assert old in base
     error = files.refuse(base.replace(old, new, 1))
-    assert (error.place, told(error)) == (place, message)
+    assert (error.place, text_of(error)) == (place, message)
 
 
 def test_all_mistakes_are_listed_in_reading_order(files, base):
@@ -173,7 +173,7 @@ def test_the_last_setting_wins_and_a_setting_reaches_into_a_name_alone(files, ba
 )  # fmt: skip
 def test_a_mistake_in_a_setting_is_told_as_it_was_typed(files, base, setting, message):
     error = files.refuse(base, settings=["training.batch_size=7", setting])
-    assert (error.place, told(error)) == (f"--set {setting}", message)
+    assert (error.place, text_of(error)) == (f"--set {setting}", message)
 
 
 def test_a_mistake_in_the_file_can_be_set_right(files, base):
@@ -246,5 +246,5 @@ def test_what_is_found_out_later_is_told_at_its_place(files, base, field, line):
     """Also a key that has a dot, and a part by its last name where there is one of it only."""
     text = base.replace("epochs: 3", "epochs: 3\n  penalties:\n    logits.weight: 0.1")
     protocol = files.load(text + "probes: {memory_budget: 1}\n")
-    told = protocol.located(ModelError(f"`{field}`", "be another", "it", "another"))
-    assert (told.place and int(told.place.split(":")[1])) == line
+    text_of = protocol.located(ModelError(f"`{field}`", "be another", "it", "another"))
+    assert (text_of.place and int(text_of.place.split(":")[1])) == line

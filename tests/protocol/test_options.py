@@ -62,10 +62,10 @@ def test_the_committed_file_is_written_as_the_script_writes_it():
         (lambda o: o["protocol"]["probes.collapse.rank_tolerance"].pop("added"), "protocol: probes.collapse.rank_tol"),
     ],
 )  # fmt: skip
-def test_a_broken_promise_is_told(change, told):
+def test_a_broken_promise_is_told(change, text):
     today = copy.deepcopy(COMMITTED)
     change(today)
-    assert broken_promises(today, COMMITTED)[0].startswith(told)
+    assert broken_promises(today, COMMITTED)[0].startswith(text)
 
 
 def test_what_is_new_and_marked_breaks_none():

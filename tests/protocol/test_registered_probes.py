@@ -64,10 +64,10 @@ def test_asked_are_the_probes_that_are_not_null_with_all_options(plain):
         ("weights: {per_class: 5}\n  weights: {}", "a.yaml:17:3", "be given once"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place_and_the_nearest_name(files, base, written, place, told):
+def test_a_mistake_is_told_with_its_place_and_the_nearest_name(files, base, written, place, text):
     error = files.refuse(base + f"probes:\n  {written}\n")
     assert error.place == place
-    assert told in str(error)
+    assert text in str(error)
 
 
 @pytest.mark.parametrize("written", ["", "probes: {weights: {}}\n", "probes: {weights: {per_class: 7}}\n"])

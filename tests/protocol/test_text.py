@@ -191,8 +191,8 @@ def test_scalars_that_no_protocol_can_mean_are_refused(text, expected):
 
 def test_places_are_those_of_keys_and_values():
     places = tree_of("a: 1\nb:\n  c: [x, {d: y}]\n").places
-    told = {path: (place.line, place.column) for path, place in places.values.items()}
-    assert told == {
+    result = {path: (place.line, place.column) for path, place in places.values.items()}
+    assert result == {
         (): (1, 1), ("a",): (1, 4), ("b",): (3, 3), ("b", "c"): (3, 6), ("b", "c", 0): (3, 7), ("b", "c", 1): (3, 10),
         ("b", "c", 1, "d"): (3, 14),
     }  # fmt: skip

@@ -70,9 +70,9 @@ def test_labels_and_attributes_of_the_cube_hold_none(anonymous, tmp_path):
     cube = xr.open_datatree(tmp_path / "cube.zarr", engine="zarr", decode_timedelta=False)
     for node in cube.subtree:
         dataset = node.to_dataset()
-        told = [dataset.attrs, *(v.attrs for v in dataset.variables.values())]
+        result = [dataset.attrs, *(v.attrs for v in dataset.variables.values())]
         labels = [v.values.tolist() for v in dataset.variables.values() if v.dtype.kind in "UO"]
-        assert "noether" not in json.dumps([told, labels], default=str).lower()
+        assert "noether" not in json.dumps([result, labels], default=str).lower()
     assert cube.attrs["elastic_commit"] == ""
     assert cube.attrs["title"] == "A small study of anonymous anonymous <address-removed>"
 

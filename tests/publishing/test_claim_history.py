@@ -103,9 +103,9 @@ def test_extending_a_seen_study_is_told_by_check_and_report(claimed_study, tmp_p
     assert checked.standing.claims == (AFTER, BEFORE, AFTER)
     assert checked.standing.changed == (True, False, False)
     assert checked.standing.seeds_added == (2,)
-    told = " ".join(standing_lines(checked))
-    assert "2 of 3 claims added or changed after a cube was seen" in told
-    assert "first verdict on 2 seeds, 1 added since" in told
+    message = " ".join(standing_lines(checked))
+    assert "2 of 3 claims added or changed after a cube was seen" in message
+    assert "first verdict on 2 seeds, 1 added since" in message
     stored = json.loads((study.folder / "claims.json").read_text())
     assert stored["standing"]["claims"] == [AFTER, BEFORE, AFTER]
     page = write_report(study, tmp_path / "report.html").read_text()

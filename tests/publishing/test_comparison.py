@@ -108,7 +108,7 @@ def test_the_command_line_ends_as_scripts_expect(archive, claimed_study, tmp_pat
     """Exit codes 0, 2 and 4, and JSON that is nothing else."""
     monkeypatch.chdir(tmp_path)
 
-    def told(*arguments):
+    def result(*arguments):
         monkeypatch.setattr(sys, "argv", ["elastic", *map(str, arguments)])
         code = 0
         try:
@@ -117,30 +117,30 @@ def test_the_command_line_ends_as_scripts_expect(archive, claimed_study, tmp_pat
             code = end.code or 0
         return code, capsys.readouterr()
 
-    code, shown = told("verify", archive, "--json")
+    code, shown = result("verify", archive, "--json")
     assert (code, json.loads(shown.out)["damaged"]) == (0, False)
     files = published.files_of(archive)
     altered = published.zipped(tmp_path / "altered.zip", {**files, "README.md": b"other"})
-    code, shown = told("verify", altered)
+    code, shown = result("verify", altered)
     assert (code, shown.out.splitlines()[0]) == (4, "README.md: altered")
-    assert told("verify", altered, "--repair")[0] == 2
-    assert told("verify", tmp_path / "missing.zip")[0] == 2
-    code, shown = told("reproduce", altered)
+    assert result("verify", altered, "--repair")[0] == 2
+    assert result("verify", tmp_path / "missing.zip")[0] == 2
+    code, shown = result("reproduce", altered)
     assert code == 4
     assert "nothing was run" in shown.err
     assert not (tmp_path / "reproduced").exists()
-    code, shown = told("compare", claimed_study.folder, archive, "--json")
+    code, shown = result("compare", claimed_study.folder, archive, "--json")
     assert (code, len(json.loads(shown.out)["studies"])) == (0, 2)
     foreign = published.zipped(tmp_path / "foreign.zip", {"a/b.txt": b"c"})
     facts = next(name for name in files if name.endswith("study.json"))
     broken = published.zipped(tmp_path / "broken.zip", {**files, facts: b"{"})
     for other, code in ((foreign, 2), (broken, 4)):
-        found, shown = told("compare", claimed_study.folder, other)
+        found, shown = result("compare", claimed_study.folder, other)
         assert (found, str(other) in shown.err) == (code, True)
         assert "elastic-archive" not in shown.err
         assert "--repair" not in shown.err
-    assert told("checklist", claimed_study.folder)[0] == 0
-    code, shown = told("reproduce", archive, "--runs", "9")
+    assert result("checklist", claimed_study.folder)[0] == 0
+    code, shown = result("reproduce", archive, "--runs", "9")
     assert code == 2
     assert "from 1 to 2" in shown.err
     assert not (tmp_path / "reproduced").exists()

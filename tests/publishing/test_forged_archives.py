@@ -100,9 +100,9 @@ def test_every_kind_of_list_that_elastic_does_not_write_is_refused(files, tmp_pa
 
 
 def forged_claims(files):
-    told = json.loads(files["claims.json"])
-    told["claims"][0]["verdict"] = "supported by all"
-    return changed(files, "claims.json", json.dumps(told).encode())
+    result = json.loads(files["claims.json"])
+    result["claims"][0]["verdict"] = "supported by all"
+    return changed(files, "claims.json", json.dumps(result).encode())
 
 
 def forged_chunk(files):
@@ -111,9 +111,9 @@ def forged_chunk(files):
 
 
 def forged_protocol(files):
-    told = json.loads(files["study.json"])
-    told["protocol"]["optimizer"]["lr"] = 0.2
-    return changed(files, "study.json", json.dumps(told).encode())
+    result = json.loads(files["study.json"])
+    result["protocol"]["optimizer"]["lr"] = 0.2
+    return changed(files, "study.json", json.dumps(result).encode())
 
 
 def without_chunk(files):
@@ -135,9 +135,9 @@ def without_crate(files):
 
 def forged_shape(files):
     name = next(name for name in files if name.endswith("collapse/nc1/zarr.json"))
-    told = json.loads(files[name])
-    told["shape"] = [10**6] * len(told["shape"])
-    return changed(files, name, json.dumps(told).encode())
+    result = json.loads(files[name])
+    result["shape"] = [10**6] * len(result["shape"])
+    return changed(files, name, json.dumps(result).encode())
 
 
 def nested_study(files):
@@ -226,7 +226,7 @@ UNSAFE = {
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", UNSAFE)
 def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path, monkeypatch, kind):
-    forge, told = UNSAFE[kind]
+    forge, result = UNSAFE[kind]
     path = published.zipped(tmp_path / "a.zip", forge(files))
     inside = tmp_path / "inside" / "deeper"
     inside.mkdir(parents=True)
@@ -234,7 +234,7 @@ def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path,
     monkeypatch.setattr("tempfile.tempdir", str(inside))
     found = verify_archive(path)
     assert "unsafe" in {one.state for one in found.findings}
-    assert any(told in one.found for one in found.findings), found.lines()
+    assert any(result in one.found for one in found.findings), found.lines()
     assert all(line.isprintable() for line in found.lines())
     with pytest.raises(Damaged, match="be safe to unpack"):
         unpack(open_archive(path), inside / "unpacked")
@@ -254,8 +254,8 @@ def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path,
         (replace(LIMITS, ratio=1, ratio_from=1000), "bomb"),
     ],
 )
-def test_limits_are_those_of_the_directory(archive, limits, told):
-    assert any(told in wrong for _, wrong in open_archive(archive, limits).unsafe)
+def test_limits_are_those_of_the_directory(archive, limits, text):
+    assert any(text in wrong for _, wrong in open_archive(archive, limits).unsafe)
 
 
 def test_a_directory_that_is_too_large_is_not_read(archive):

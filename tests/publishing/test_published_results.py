@@ -64,9 +64,9 @@ def test_a_folder_without_its_cube_keeps_the_digest_of_the_archive(results, arch
 
 
 def forged_verdict(folder):
-    told = json.loads((folder / "claims.json").read_text())
-    told["claims"][0]["verdict"] = "refuted"
-    (folder / "claims.json").write_text(json.dumps(told))
+    result = json.loads((folder / "claims.json").read_text())
+    result["claims"][0]["verdict"] = "refuted"
+    (folder / "claims.json").write_text(json.dumps(result))
 
 
 def part_of_the_cube(folder):

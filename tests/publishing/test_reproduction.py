@@ -31,9 +31,9 @@ def out(tmp_path_factory):
 
 
 def printed(found):
-    told = io.StringIO()
-    Console(width=200, file=told).print(reproduction_table(found))
-    return told.getvalue()
+    result = io.StringIO()
+    Console(width=200, file=result).print(reproduction_table(found))
+    return result.getvalue()
 
 
 def test_a_study_is_reproduced_to_the_last_bit(archive, out):
@@ -43,9 +43,9 @@ def test_a_study_is_reproduced_to_the_last_bit(archive, out):
     assert all(run.counts == {"identical": len(run.variables)} for run in found.runs)
     assert len(found.runs[0].variables) > 30
     assert [one.same for one in found.verdicts] == [True, True]
-    told = json.loads((out / "small" / "reproduction.json").read_text())
-    assert (told["reproduced"], told["sample"], told["runs_of_the_study"]) == (True, "all runs", 2)
-    assert told["data"] == [published.json_of(archive, "data.json")["digests"][0]["sha256"]]
+    result = json.loads((out / "small" / "reproduction.json").read_text())
+    assert (result["reproduced"], result["sample"], result["runs_of_the_study"]) == (True, "all runs", 2)
+    assert result["data"] == [published.json_of(archive, "data.json")["digests"][0]["sha256"]]
     assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(found)
     tolerant = reproduce(archive, out=out, within_tolerance=True)
     assert tolerant.reproduced
@@ -244,7 +244,7 @@ def test_verdicts_are_those_of_the_rerun_in_its_places(claimed_study):
     one = with_runs(cube, other, [{"seed": 0}])["elasticity"]["locality"]
     np.testing.assert_array_equal(one.sel(seed=0), other["elasticity"]["locality"].sel(seed=0))
     np.testing.assert_array_equal(one.sel(seed=1), cube["elasticity"]["locality"].sel(seed=1))
-    told = [{"verdict": "supported"}, {"verdict": "supported"}]
-    found = compare_verdicts(claimed_study, told, cube, other, [{"seed": 0}, {"seed": 1}])
+    result = [{"verdict": "supported"}, {"verdict": "supported"}]
+    found = compare_verdicts(claimed_study, result, cube, other, [{"seed": 0}, {"seed": 1}])
     assert found[0].again != "supported"
     assert not found[0].same or found[0].judged_now == found[0].again

@@ -112,12 +112,12 @@ def opened(tmp_path, raw):
 
 @pytest.mark.parametrize("kind", CONTRADICTING)
 def test_a_file_that_programs_read_differently_is_refused(tmp_path, kind):
-    raw, told = CONTRADICTING[kind]
+    raw, result = CONTRADICTING[kind]
     try:
         found = [wrong for _, wrong in opened(tmp_path, raw).unsafe]
     except Damaged as error:
         found = [error.found]
-    assert any(told in wrong for wrong in found), found
+    assert any(result in wrong for wrong in found), found
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def test_a_replaced_linear_module_makes_variables_of_its_weights_nan_and_no_othe
         with caplog.at_level(logging.WARNING):
             recording.record(1)
             recording.record(2)
-    told = [one.message for one in caplog.records if "not measured" in one.message]
-    assert len(told) == 2  # one of each probe, at the first epoch only
+    result = [one.message for one in caplog.records if "not measured" in one.message]
+    assert len(result) == 2  # one of each probe, at the first epoch only
     cube = elastic.open_study(tmp_path).cube
     lost = set()
     for group in ("collapse", "elasticity", "weights", "training"):
@@ -47,7 +47,7 @@ def test_a_replaced_linear_module_makes_variables_of_its_weights_nan_and_no_othe
         for name in before.data_vars:
             if not after[name].isnull().equals(before[name].isnull()):
                 assert after[name].isnull().all()
-                assert f"`{group}/{name}`" in "".join(told)
+                assert f"`{group}/{name}`" in "".join(result)
                 lost.add(name)
             elif before[name].dtype.kind == "f" and name != "probe_error":
                 assert torch.allclose(*(torch.tensor(one[name].values) for one in (before, after)), 1e-4, 1e-6, True)

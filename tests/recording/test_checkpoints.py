@@ -132,13 +132,13 @@ def test_bad_checkpoints_are_named_and_the_others_are_recorded(live, tmp_path):
     bad = {1 + place / 10: kind for place, kind in enumerate(BAD)}
     for kind in BAD:
         damage(kind, live / "1.pt", tmp_path / f"{kind}.pt")
-    with pytest.warns(UserWarning, match="is not recorded") as told:
+    with pytest.warns(UserWarning, match="is not recorded") as results:
         study = recorded(
             tmp_path / "study",
             {0.5: live / "0.5.pt", 3: live / "3.pt"} | {epoch: tmp_path / f"{kind}.pt" for epoch, kind in bad.items()},
         )
     for epoch, kind in bad.items():
-        named = [str(one.message) for one in told if f"epoch {epoch:g} is not recorded: " in str(one.message)]
+        named = [str(one.message) for one in results if f"epoch {epoch:g} is not recorded: " in str(one.message)]
         assert len(named) == 1, kind
         assert re.search(rf"{kind}\.pt: the checkpoint should", named[0])
     found = elastic.open_study(live / "study").cube
@@ -203,8 +203,8 @@ def command(live, tmp_path, monkeypatch, capsys):
             main()
         except SystemExit as end:
             code = end.code
-        told = capsys.readouterr()
-        return SimpleNamespace(returncode=code, stdout=told.out, stderr=told.err)
+        result = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=result.out, stderr=result.err)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -245,8 +245,8 @@ def test_the_command_names_a_bad_checkpoint_and_exits_with_3(command, tmp_path):
         (["saved", "--build", "my_builder:nothing", "--out", "s", "--allow", "my_builder"], "be importable"),
     ],
 )
-def test_mistakes_on_the_command_line_are_told_in_one_sentence(command, arguments, told):
+def test_mistakes_on_the_command_line_are_told_in_one_sentence(command, arguments, text):
     done = command(*arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert text in done.stderr
     assert "Traceback" not in done.stderr

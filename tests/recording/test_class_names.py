@@ -41,8 +41,8 @@ def test_names_may_be_given_by_label(sealing, tmp_path):
         (3, "`classes` should be names by label; found 3"),
     ],
 )
-def test_names_that_do_not_fit_are_told_and_leave_nothing_behind(tmp_path, classes, told):
-    with pytest.raises(DegenerateInput, match=told):
+def test_names_that_do_not_fit_are_told_and_leave_nothing_behind(tmp_path, classes, text):
+    with pytest.raises(DegenerateInput, match=text):
         recordings.record(tmp_path / "mine", classes=classes)
     assert not (tmp_path / "mine").exists()
 

@@ -79,7 +79,7 @@ def write_source(folder: Path) -> Path:
 
 def run(source: Path, *tasks: tuple) -> list[dict]:
     """Run protocols as tomorrow's release does, each a tuple of file, folder and settings; return what it tells."""
-    told = json.dumps([[str(part) for part in task] for task in tasks])
-    done = processes.run([sys.executable, "-c", RUN, told], cwd=source, env=os.environ | {"PYTHONPATH": str(source)})
+    result = json.dumps([[str(part) for part in task] for task in tasks])
+    done = processes.run([sys.executable, "-c", RUN, result], cwd=source, env=os.environ | {"PYTHONPATH": str(source)})
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

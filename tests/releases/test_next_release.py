@@ -23,7 +23,7 @@ def tomorrow(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, tomorrow):
+def reported(tmp_path_factory, tomorrow):
     """Return what tomorrow's release tells of studies that it resumes, extends and begins, with their folders."""
     folder = tmp_path_factory.mktemp("studies")
     protocol = folder / "little.yaml"
@@ -39,28 +39,28 @@ def told(tmp_path_factory, tomorrow):
     return {"before": before, "protocol": protocol, "facts": facts}
 
 
-def test_it_resumes_a_study_of_today_as_it_was_begun(told):
-    found, folder = told["facts"]["resumed"]
+def test_it_resumes_a_study_of_today_as_it_was_begun(reported):
+    found, folder = reported["facts"]["resumed"]
     assert found["version"] == next_release.VERSION
-    assert (found["digest"], found["cells"]) == (told["before"]["digest"], told["before"]["cells"])
+    assert (found["digest"], found["cells"]) == (reported["before"]["digest"], reported["before"]["cells"])
     assert (found["fresh"], found["shrink"]) == ([None, None], [1.0, 1.0])
     assert found["states"] == ["done", "done"]
     assert f"resumed after epoch {make.STOP[1]} " in found["log"]
     kept_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "between_epochs"))
 
 
-def test_it_extends_a_study_of_today_as_it_was_begun(told):
-    found, folder = told["facts"]["extended"]
+def test_it_extends_a_study_of_today_as_it_was_begun(reported):
+    found, folder = reported["facts"]["extended"]
     assert (found["fresh"], found["shrink"]) == ([None] * 4, [1.0] * 4)
     assert found["states"] == ["done"] * 4
-    assert journals(folder).items() > told["before"]["journals"].items()
+    assert journals(folder).items() > reported["before"]["journals"].items()
     check_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "extended"), rtol=1e-3, atol=1e-5)
     assert elastic.open_study(folder).protocol.digest == found["digest"]  # and today's release takes it back
 
 
-def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(told):
-    found, folder = told["facts"]["fresh"]
-    protocol, out = told["protocol"], folder.parent
+def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(reported):
+    found, folder = reported["facts"]["fresh"]
+    protocol, out = reported["protocol"], folder.parent
     assert (found["fresh"], found["shrink"]) == ([1, 1], [0.5, 0.5])
     study = elastic.open_study(folder)
     assert study.cube["training"]["loss"].notnull().all()  # the numbers need no protocol
@@ -82,8 +82,8 @@ def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(t
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_it_takes_its_own_study_up_as_it_was_begun(told):
-    (found, _), (again, _) = told["facts"]["fresh"], told["facts"]["again"]
+def test_it_takes_its_own_study_up_as_it_was_begun(reported):
+    (found, _), (again, _) = reported["facts"]["fresh"], reported["facts"]["again"]
     assert (again["digest"], again["cells"]) == (found["digest"], found["cells"])
     assert f"{len(found['cells'])} finished before" in again["log"]
 

@@ -74,9 +74,9 @@ def resume(folder, *settings, **options):
 
 
 def tell(*arguments):
-    told = CliRunner().invoke(cli, list(map(str, arguments)))
-    assert told.exit_code == 0, told.output
-    return told.stdout
+    result = CliRunner().invoke(cli, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 @pytest.mark.parametrize(("release", "name"), KEPT)
@@ -183,8 +183,8 @@ def test_no_study_is_large():
 
 
 def test_every_release_is_told_in_the_list():
-    told = (HERE / "README.md").read_text()
-    assert [release for release in RELEASES if f"`{release}`" not in told] == []
+    text = (HERE / "README.md").read_text()
+    assert [release for release in RELEASES if f"`{release}`" not in text] == []
 
 
 @pytest.mark.parametrize("release", kept("between_epochs"))

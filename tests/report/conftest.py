@@ -78,12 +78,12 @@ def hostile_report(finished_study, tmp_path_factory):
     study.facts["text"] = text(n="protocol")
     study.facts["axes"] = {"weight_decay": ["a", text(n="axis")], **study.facts["axes"]}
     study.facts["provenance"] = {"machine": text(n="machine"), "versions": {"torch": text(n="version")}}
-    told = Verdict(
+    result = Verdict(
         text(n="name"), text(n="sentence"), text(n="source"), text(n="quantity"), {}, "supported",
         (finding(setting={"layer": text(n="setting")}),),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
-        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, (told,)))
+        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, (result,)))
         return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
 
 
@@ -112,17 +112,18 @@ def chromium():
 @pytest.fixture
 def opened(chromium):
     """Return a function that opens a file and gives the page; at the end nothing may have been told or asked for."""
-    contexts, told = [], []
+    contexts, collected = [], []
 
     def open_file(path, *, width=1280, scheme="light"):
         context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
         context.set_default_timeout(10_000)
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("console", lambda message: collected.append(message.text))
+        page.on("pageerror", lambda error: collected.append(str(error)))
         page.on(
-            "request", lambda r: None if r.url == path.as_uri() or r.url.startswith("data:") else told.append(r.url)
+            "request",
+            lambda r: None if r.url == path.as_uri() or r.url.startswith("data:") else collected.append(r.url),
         )
         page.goto(path.as_uri())
         page.wait_for_selector("#courses svg")
@@ -131,4 +132,4 @@ def opened(chromium):
     yield open_file
     for browser_context in contexts:
         browser_context.close()
-    assert told == []
+    assert collected == []

@@ -42,13 +42,13 @@ def cube(finished_study):
 
 
 def test_the_page_tells_title_verdicts_runs_protocol_provenance_and_citation(page, finished_study):
-    for told in (
+    for result in (
         "A small study", "supported 1 of 3", "refuted 1 of 3", "inconclusive 1 of 3", "nc1 falls with depth",
         "He and Su 2023", "0.300 [0.200, 0.400]", "claimed: above 0.100", "nc9 was not measured", "layer = hidden_1",
         "2 done", "6 of 6", "per_class: 20", finished_study.digest, finished_study.facts["provenance"]["machine"],
         "@software{elastic", "A law of data separation in deep learning", "elastic run protocol.yaml", "torch==",
     ):  # fmt: skip
-        assert told in page.text, told
+        assert result in page.text, result
 
 
 def test_no_claims_are_said_to_be_none(plain):

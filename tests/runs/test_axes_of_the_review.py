@@ -53,9 +53,9 @@ def test_penalties_are_part_of_what_is_minimised_and_told(tmp_path):
     gap = (training["objective"] - training["loss"].sel(split="train")).values
     assert (gap > 0).all()
     plain = studies.run(tmp_path / "plain", "axes.seed=[0]", "optimizer.weight_decay=0.0", *studies.NO_PROBES)
-    told = plain.cube["training"].dataset
-    assert (told["objective"] == told["loss"].sel(split="train")).all()
-    assert float(training["loss"].sel(split="train")[0, -1]) > float(told["loss"].sel(split="train")[0, -1])
+    result = plain.cube["training"].dataset
+    assert (result["objective"] == result["loss"].sel(split="train")).all()
+    assert float(training["loss"].sel(split="train")[0, -1]) > float(result["loss"].sel(split="train")[0, -1])
 
 
 def test_the_optimiser_s_own_decay_is_part_of_the_objective_too(tmp_path):
@@ -153,6 +153,6 @@ def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):
         ("training.penalties={logit.weights: 0.1}", "logit.weights"),
     ],
 )
-def test_what_makes_no_sense_is_told(tmp_path, change, told):
-    with pytest.raises(ElasticError, match=told):
+def test_what_makes_no_sense_is_told(tmp_path, change, text):
+    with pytest.raises(ElasticError, match=text):
         bench(tmp_path, change)

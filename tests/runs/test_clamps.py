@@ -9,13 +9,13 @@ from elastic.runs.clamps import clamps
 from elastic.runs.setup import build_setup, resolve_device
 
 
-def told(tmp_path, *settings, text=studies.SMALL):
+def notes_of(tmp_path, *settings, text=studies.SMALL):
     protocol = load_protocol(studies.write(tmp_path, text), settings=["training.epochs=5", *settings])
     return clamps(build_setup(protocol.cells[0].settings, resolve_device("cpu")), protocol)
 
 
 def test_what_fits_is_not_told(tmp_path):
-    assert told(tmp_path) == []
+    assert notes_of(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_fits_is_not_told(tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_cut_is_told_at_its_place(tmp_path, setting, most):
-    (note,) = told(tmp_path, setting)
+    (note,) = notes_of(tmp_path, setting)
     assert note.startswith(f"--set {setting}: `{setting.partition('=')[0]}")
     assert f" should be at most {most}, " in note
 
@@ -37,13 +37,13 @@ def test_what_is_cut_is_told_at_its_place(tmp_path, setting, most):
 @pytest.mark.parametrize("settings", [["training.batch_size=60"], ["probes.at.count=9"], ["data.per_class=null"]])
 def test_the_bound_itself_and_what_the_file_does_not_say_are_not_told(tmp_path, settings):
     bare = studies.SMALL.replace("{per_class: 20}", "{}").replace("{stepped_per_class: 2, observed_per_class: 4}", "{}")
-    assert told(tmp_path, *settings, text=bare) == []
+    assert notes_of(tmp_path, *settings, text=bare) == []
 
 
 def test_values_of_an_axis_are_told_once(tmp_path):
     axes = "  size: {path: training.batch_size, values: [16, 61, 64000]}\n"
     path = studies.write(tmp_path, studies.SMALL + axes)
-    notes = told(tmp_path, text=studies.SMALL + axes)
+    notes = notes_of(tmp_path, text=studies.SMALL + axes)
     assert [note.partition("found ")[2].partition(";")[0] for note in notes] == ["61", "64000"]
     assert all(note.startswith(f"{path}:14:") for note in notes)
 

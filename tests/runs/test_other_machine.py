@@ -144,9 +144,9 @@ def test_a_run_of_an_earlier_release_is_told_from_its_checkpoint(tmp_path, finis
 def test_a_run_that_is_under_way_says_on_what(tmp_path, monkeypatch, machine):
     machine(7)
     run = die_before_checkpoint(tmp_path, monkeypatch, 2)
-    told = json.loads((run / "status.json").read_text())
-    assert (told["status"], told["epochs"], told["cell"]) == ("under way", LAST, run.name)
-    assert told["environment"]["threads"] == "7"
+    result = json.loads((run / "status.json").read_text())
+    assert (result["status"], result["epochs"], result["cell"]) == ("under way", LAST, run.name)
+    assert result["environment"]["threads"] == "7"
 
 
 @pytest.mark.parametrize("fault", ["exchanged", "damaged"])

@@ -18,11 +18,11 @@ BATCH_NORM = "model={name: mlp, widths: [8], norm: batch}"
 
 
 def refused(tmp_path, *settings, kind=ElasticError):
-    with pytest.raises(kind) as told:
+    with pytest.raises(kind) as text:
         studies.run(tmp_path, *settings)
-    assert told.value.exit_code == 2
+    assert text.value.exit_code == 2
     assert not (tmp_path / "results").exists()
-    return str(told.value)
+    return str(text.value)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def refused(tmp_path, *settings, kind=ElasticError):
         (["data={name: indices, per_class_counts: [1000000000000, 5]}"], "data `indices` should load"),
     ],
 )
-def test_what_no_run_could_do_is_refused_before_anything_is_written(tmp_path, settings, told):
-    assert told in refused(tmp_path, *settings)
+def test_what_no_run_could_do_is_refused_before_anything_is_written(tmp_path, settings, text):
+    assert text in refused(tmp_path, *settings)
 
 
 @pytest.mark.parametrize(

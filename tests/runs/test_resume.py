@@ -209,9 +209,9 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_
     whole, before = path.read_bytes(), studies.journals(begun)
     for damage in (truncated(whole), flipped(whole), b"", b"not a checkpoint"):
         path.write_bytes(damage)
-        told = damaged(tmp_path)
-        assert str(path) in told
-        assert "whole checkpoint" in told
+        text = damaged(tmp_path)
+        assert str(path) in text
+        assert "whole checkpoint" in text
         assert path.read_bytes() == damage
         assert studies.journals(begun).items() >= before.items()
         assert [run.state for run in begun.runs()] == ["under way", "done"]
@@ -222,17 +222,17 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_
 def test_the_checkpoint_of_another_run_is_not_taken(begun, finished_study, tmp_path, unsealed):
     other = finished_study.run_folder(finished_study.cells[1]["digest"])
     shutil.copy(other / FILE, first_run(begun))
-    told = damaged(tmp_path)
-    assert f"should belong to the run {begun.cells[0]['digest']}; found one of the run {other.name}" in told
+    text = damaged(tmp_path)
+    assert f"should belong to the run {begun.cells[0]['digest']}; found one of the run {other.name}" in text
 
 
 def test_a_checkpoint_of_other_weights_is_not_taken(begun, tmp_path, unsealed):
     state = torch.load(first_run(begun) / FILE, weights_only=True)["state"]
     del state["model"]["stages.logits.bias"]
     save_checkpoint(first_run(begun), begun.cells[0]["digest"], state, {})
-    told = failing(tmp_path)
-    assert "should be of this model and optimizer" in told
-    assert "try the elastic and torch that wrote it (study.json), or deleting" in told
+    text = failing(tmp_path)
+    assert "should be of this model and optimizer" in text
+    assert "try the elastic and torch that wrote it (study.json), or deleting" in text
 
 
 def test_a_checkpoint_cannot_bring_code_along(begun, tmp_path, unsealed):
@@ -266,11 +266,11 @@ def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unse
     journal.append(3, record)
     tampered = journal.path(3).read_bytes()
     (first_run(begun) / FILE).unlink()  # so that all is trained once more
-    told = failing(tmp_path)
-    assert "the record of epoch 3 should be the same when replayed" in told
-    assert "delet" not in told
-    assert "the record is kept" in told
-    assert "training/loss other by up to 0.25" in told
+    text = failing(tmp_path)
+    assert "the record of epoch 3 should be the same when replayed" in text
+    assert "delet" not in text
+    assert "the record is kept" in text
+    assert "training/loss other by up to 0.25" in text
     assert journal.path(3).read_bytes() == tampered
     assert [run.state for run in begun.runs()] == ["under way", "done"]
 
@@ -291,8 +291,8 @@ def files_no_larger_than(size):
 def test_where_files_may_not_grow_the_run_says_so_and_goes_on_later(begun, finished_study, tmp_path, unsealed):
     before = studies.contents(begun.folder)
     with files_no_larger_than(4096):
-        told = failing(tmp_path)
-    assert "`checkpoint.pt` should be writable; found File too large; try a higher limit" in told
+        text = failing(tmp_path)
+    assert "`checkpoint.pt` should be writable; found File too large; try a higher limit" in text
     after = studies.contents(begun.folder)
     assert {path: after[path] for path in before if "lock" not in path} == {
         path: digest for path, digest in before.items() if "lock" not in path
@@ -386,11 +386,11 @@ def test_a_study_of_another_protocol_is_refused_and_untouched(finished):
     before = studies.contents(finished.folder)
     with pytest.raises(StudyError) as caught:
         studies.run(finished.folder.parents[1], "optimizer.lr=0.2", "training.epochs=9")
-    told = str(caught.value)
-    assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in told
-    assert "--out" in told
-    assert "--restart" not in told
-    assert "--set name=small-2" in told
+    text = str(caught.value)
+    assert "optimizer.lr: 0.1 → 0.2; training.epochs: 6 → 9" in text
+    assert "--out" in text
+    assert "--restart" not in text
+    assert "--set name=small-2" in text
     assert studies.contents(finished.folder) == before
 
 

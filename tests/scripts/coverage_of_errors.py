@@ -58,9 +58,9 @@ def of_protocol(settings: tuple[str, ...], epochs: int) -> Iterator[Population]:
 
 def kept(folder: Path | None) -> Iterator[tuple[str, str, str, Population]]:
     """Yield network, kind, layer and population; from a folder where they are there already."""
-    told = dict.fromkeys(IN_SAMPLE, "in sample")
-    told |= {name: "development" if name in DEVELOPMENT else "out of sample" for name in CASES}
-    for number, (name, kind) in enumerate(told.items()):
+    result = dict.fromkeys(IN_SAMPLE, "in sample")
+    result |= {name: "development" if name in DEVELOPMENT else "out of sample" for name in CASES}
+    for number, (name, kind) in enumerate(result.items()):
         files = [folder / f"{number}_{layer}.npz" for layer in LAYERS] if folder else []
         if files and all(file.exists() for file in files):
             read = [np.load(file) for file in files]
@@ -103,7 +103,7 @@ def drawn(whole: Population, stepped: int, rng: np.random.Generator) -> UpdateRe
 
 def coverage(whole: Population, stepped: int, draws: int) -> list[float]:
     """Return shares of class pairs, or of draws, that are covered, and what locality is on average."""
-    rng, told = np.random.default_rng(stepped), []
+    rng, collected = np.random.default_rng(stepped), []
     truth = [torch.as_tensor(one) for one in truths(whole)]
     errors, local = elasticity_errors, locality_errors
     for _ in range(draws):
@@ -116,13 +116,13 @@ def coverage(whole: Population, stepped: int, draws: int) -> list[float]:
             (local.locality_lower(one), local.locality_upper(one)),
         )
         inside = [(low <= true) & (true <= high) for (low, high), true in zip(ends, truth, strict=True)]
-        told.append([
+        collected.append([
             far[0] <= 2 * errors.response_stderr_clustered(one), far[0] <= 2 * errors.response_stderr(one), inside[0],
             far[1] <= 2 * errors.relative_similarity_stderr(one), inside[1],
             far[2] <= 2 * local.locality_stderr(one), inside[2],
             values[2], local.locality_corrected(one), elasticity_per_sample.locality_per_sample(one),
         ])  # fmt: skip
-    means = [float(torch.stack([row[i].double() for row in told]).mean()) for i in range(len(told[0]))]
+    means = [float(torch.stack([row[i].double() for row in collected]).mean()) for i in range(len(collected[0]))]
     return [*means[:9], float(truth[2]), means[9]]
 
 

@@ -80,18 +80,18 @@ def rows(studies: int) -> Iterator[tuple[str, ...]]:
             if truth == "mean" and name in ("normal", "t with 2 degrees of freedom"):
                 continue
             drawn = [draw(np.random.default_rng(seeds), (studies, seeds)) for seeds in (3, 5, 10)]
-            told = [f"{wrong(values, edge):.1%}" for values in drawn]
-            yield (name, truth, *told, f"{fragile_share(drawn[1], edge):.0%}")
+            result = [f"{wrong(values, edge):.1%}" for values in drawn]
+            yield (name, truth, *result, f"{fragile_share(drawn[1], edge):.0%}")
     drawn = [np.exp(DRAWS["normal"](np.random.default_rng(seeds), (studies, seeds))) for seeds in (3, 5, 10)]
-    told = [f"{wrong(np.log(values), 0.0):.1%}" for values in drawn]
-    yield ("lognormal, σ = 1, on the log scale", "typical seed", *told, "–")
+    result = [f"{wrong(np.log(values), 0.0):.1%}" for values in drawn]
+    yield ("lognormal, σ = 1, on the log scale", "typical seed", *result, "–")
     drawn = [bounded(np.random.default_rng(seeds), (studies, seeds)) for seeds in (3, 5, 10)]
     many = bounded(np.random.default_rng(99), (4_000_000, 1))
     edge, mean = float(np.median(many)), float(many.mean())
     yield ("bounded, judged linearly", "mean", *(f"{wrong(v, mean):.1%}" for v in drawn), "–")
     logit = Logit(0, 4)
-    told = [f"{wrong(logit.effect(xr.DataArray(v)).values, logit.level(edge)):.1%}" for v in drawn]
-    yield ("bounded, on the logit scale", "typical seed", *told, "–")
+    result = [f"{wrong(logit.effect(xr.DataArray(v)).values, logit.level(edge)):.1%}" for v in drawn]
+    yield ("bounded, on the logit scale", "typical seed", *result, "–")
     found = [families(studies, seeds, DRAWS["normal"], 0.0) for seeds in (3, 5, 10)]
     yield ("seven normal claims, each at 95 %: any false", "typical seed", *(f"{one:.1%}" for one, _ in found), "–")
     yield ("seven normal claims, by Holm: any false", "typical seed", *(f"{one:.1%}" for _, one in found), "–")

@@ -30,12 +30,12 @@ def main() -> int:
         trial = draw(Random(seed))
         kinds[trial.kind] += 1
         try:
-            told = disagreements(trial)
+            result = disagreements(trial)
         except Exception as error:
-            told = [f"{type(error).__name__}: {error}"]
-        if told:
+            result = [f"{type(error).__name__}: {error}"]
+        if result:
             wrong += 1
-            print(f"seed {seed}: {trial}", *told, sep="\n    ", flush=True)
+            print(f"seed {seed}: {trial}", *result, sep="\n    ", flush=True)
         seed += 1
     print(f"{seed - asked.seed} trials, {wrong} disagree; {dict(sorted(kinds.items()))}")
     return int(wrong > 0)

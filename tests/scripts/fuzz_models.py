@@ -95,17 +95,17 @@ class Tally:
             self.keep(model, engine, update, finding)
 
     def keep(self, model: Random, engine: str, update: str, finding: Finding) -> None:
-        small, told = smallest(model, engine, update, finding)
+        small, text = smallest(model, engine, update, finding)
         families = tuple(sorted(name for name in small.spec.steps))
         key = (finding.kind, engine, update, small.spec.entry if not families else "", *families)
         if key not in self.faults:
-            self.faults[key] = [str(told), str(small)]
-            print(f"\n{finding.kind} — {engine}, {update}: {told.text}\n{small}", flush=True)
+            self.faults[key] = [str(text), str(small)]
+            print(f"\n{finding.kind} — {engine}, {update}: {text.text}\n{small}", flush=True)
 
     def summary(self) -> str:
         lines = ["", "summary", *(f"  {name}: {count}" for name, count in sorted(self.counts.items()))]
         lines += ["refusals", *(f"  {count:5d} {why}" for why, count in self.refused.most_common(40))]
-        lines += ["faults"] + [f"  {' '.join(key)}: {told[0][:150]}" for key, told in sorted(self.faults.items())]
+        lines += ["faults"] + [f"  {' '.join(key)}: {result[0][:150]}" for key, result in sorted(self.faults.items())]
         return "\n".join(lines)
 
 

@@ -118,17 +118,17 @@ def test_without_sphinx_the_command_names_the_extra(monkeypatch, tmp_path):
 @pytest.fixture
 def opened(monkeypatch, tmp_path):
     """Give the folders that are built and the pages that are opened, both only told."""
-    told = {"built": [], "opened": []}
+    result = {"built": [], "opened": []}
 
     def build(folder, commands):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text("built")
-        told["built"].append(len(commands))
+        result["built"].append(len(commands))
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(opening, "build_site", build)
-    monkeypatch.setattr("click.launch", told["opened"].append)
-    return told
+    monkeypatch.setattr("click.launch", result["opened"].append)
+    return result
 
 
 def test_the_pages_are_built_once_and_again_when_their_sources_change(opened, monkeypatch):

@@ -88,9 +88,9 @@ def with_training(cells, **options):
     ids=str,
 )
 def test_workers_have_the_cores_the_memory_and_the_gpus_that_are_there(
-    cells, machine, told, training, device, expected
+    cells, machine, result, training, device, expected
 ):
-    machine(**told)
+    machine(**result)
     assert capacity.workers_allowed(with_training(cells, **training), device) == expected
 
 

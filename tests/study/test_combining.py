@@ -153,8 +153,8 @@ PATH = {"path": "model", "labels": ["wide"], "values": [{"name": "mlp", "widths"
         ),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_together_is_told(given, options, told):
-    with pytest.raises(StudyError, match=told):
+def test_what_does_not_fit_together_is_told(given, options, text):
+    with pytest.raises(StudyError, match=text):
         elastic.combine(given, **options)
 
 

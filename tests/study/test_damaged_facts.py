@@ -67,9 +67,9 @@ def facts(folder, request):
     """Return the path of a study.json, with its checksum and without one."""
     path = folder / "study.json"
     if request.param == "of an earlier release":
-        told = json.loads(path.read_text())
-        del told["sha256_of"], told["sha256"]
-        path.write_text(json.dumps(told, indent=1) + "\n")
+        description = json.loads(path.read_text())
+        del description["sha256_of"], description["sha256"]
+        path.write_text(json.dumps(description, indent=1) + "\n")
     return path
 
 
@@ -122,28 +122,28 @@ def test_running_again_with_a_changed_byte_keeps_the_cube_or_tells(folder):
 
 def rewritten(path, change):
     """Change the parsed file by hand, as someone does who makes a new checksum, too."""
-    told = json.loads(path.read_text())
-    change(told)
-    if "sha256" in told:
-        told["sha256"] = "0" * 64
-        text = json.dumps(told, indent=1) + "\n"
+    description = json.loads(path.read_text())
+    change(description)
+    if "sha256" in description:
+        description["sha256"] = "0" * 64
+        text = json.dumps(description, indent=1) + "\n"
         path.write_text(text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()))
     else:
-        path.write_text(json.dumps(told))
+        path.write_text(json.dumps(description))
 
 
-def exchange_digests(told):
-    first, second, *_ = told["cells"]
+def exchange_digests(description):
+    first, second, *_ = description["cells"]
     first["digest"], second["digest"] = second["digest"], first["digest"]
 
 
-def flip_a_digest(told):
-    digest = told["cells"][1]["digest"]
-    told["cells"][1]["digest"] = f"{int(digest, 16) ^ 1:016x}"
+def flip_a_digest(description):
+    digest = description["cells"][1]["digest"]
+    description["cells"][1]["digest"] = f"{int(digest, 16) ^ 1:016x}"
 
 
-def exchange_coordinates(told):
-    first, second, *_ = told["cells"]
+def exchange_coordinates(description):
+    first, second, *_ = description["cells"]
     first["coordinates"], second["coordinates"] = second["coordinates"], first["coordinates"]
 
 
@@ -151,10 +151,10 @@ CHANGES = {
     "digests exchanged": exchange_digests,
     "digest of another run": flip_a_digest,
     "coordinates exchanged": exchange_coordinates,
-    "a cell left out": lambda told: told["cells"].pop(),
-    "labels reversed": lambda told: told["axes"]["decay"].reverse(),
-    "digest of the study": lambda told: told.update(digest=told["digest"][::-1]),
-    "another protocol": lambda told: told["protocol"]["optimizer"].update(lr=0.2),
+    "a cell left out": lambda description: description["cells"].pop(),
+    "labels reversed": lambda description: description["axes"]["decay"].reverse(),
+    "digest of the study": lambda description: description.update(digest=description["digest"][::-1]),
+    "another protocol": lambda description: description["protocol"]["optimizer"].update(lr=0.2),
 }
 
 
@@ -244,18 +244,18 @@ def test_the_way_out_of_another_protocol_names_no_restart(folder):
 
 def test_an_earlier_release_that_lacks_an_option_keeps_its_cells(folder):
     """A canonical protocol without an option of today: cells are named by what is stored."""
-    told = json.loads((folder / "study.json").read_text())
-    del told["protocol"]["data"]["superclasses"], told["sha256_of"], told["sha256"]
-    text = json.dumps(told["protocol"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    told["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    for cell in told["cells"]:
-        settings = {k: told["protocol"][k] for k in ("data", "model", "loss", "optimizer", "training", "probes")}
+    description = json.loads((folder / "study.json").read_text())
+    del description["protocol"]["data"]["superclasses"], description["sha256_of"], description["sha256"]
+    text = json.dumps(description["protocol"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    description["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    for cell in description["cells"]:
+        settings = {k: description["protocol"][k] for k in ("data", "model", "loss", "optimizer", "training", "probes")}
         settings["optimizer"] = settings["optimizer"] | {"weight_decay": cell["coordinates"]["decay"]}
         settings |= {"seed": cell["coordinates"]["seed"]}
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         cell["digest"] = hashlib.sha256(text.encode()).hexdigest()[:16]
-    (folder / "study.json").write_text(json.dumps(told))
-    assert [cell["digest"] for cell in Study(folder).cells] == [cell["digest"] for cell in told["cells"]]
+    (folder / "study.json").write_text(json.dumps(description))
+    assert [cell["digest"] for cell in Study(folder).cells] == [cell["digest"] for cell in description["cells"]]
 
 
 def test_an_axis_over_an_option_that_the_canonical_form_leaves_out(tmp_path):

@@ -38,26 +38,26 @@ STOPPED = "elastic: stopped; run the same command to resume"
 
 
 class Journal(Watcher):
-    """Keeps what it is told, by worker."""
+    """Keeps what it is event, by worker."""
 
     def __init__(self, of=None, place=None):
-        self.told = [] if of is None else of.told
+        self.events = [] if of is None else of.events
         self.place = place
 
     def worker(self, place):
         return Journal(self, place)
 
     def run_started(self, label, epochs, epoch):
-        self.told.append((self.place, "started", label, epoch))
+        self.events.append((self.place, "started", label, epoch))
 
     def run_finished(self, label, seconds):
-        self.told.append((self.place, "finished", label))
+        self.events.append((self.place, "finished", label))
 
     def run_lost(self, label, again):
-        self.told.append((self.place, "lost", label, again))
+        self.events.append((self.place, "lost", label, again))
 
     def note(self, message):
-        self.told.append((self.place, "note", message))
+        self.events.append((self.place, "note", message))
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ def test_going_over_to_workers_seals_the_bytes_of_a_serial_run(tmp_path, serial,
     watch = Journal()
     study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
-    begun = [told for told in watch.told if told[1] == "started"]
+    begun = [event for event in watch.events if event[1] == "started"]
     assert begun[0] == (None, "started", "seed=0", 0)
-    assert watch.told[1] == (None, "lost", "seed=0", True)
-    assert sorted(told[2:] for told in begun[1:]) == [("seed=0", 1), ("seed=1", 0), ("seed=2", 0)]
+    assert watch.events[1] == (None, "lost", "seed=0", True)
+    assert sorted(event[2:] for event in begun[1:]) == [("seed=0", 1), ("seed=1", 0), ("seed=2", 0)]
     assert {place for place, *_ in begun} == {None, 0, 1}
 
 
@@ -106,7 +106,7 @@ def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, seri
     watch = Journal()
     study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
-    (note,) = [told[2] for told in watch.told if told[1] == "note" and "a_module_of_this_process" in told[2]]
+    (note,) = [event[2] for event in watch.events if event[1] == "note" and "a_module_of_this_process" in event[2]]
     assert note.endswith("; going on in this process")
 
 
@@ -129,7 +129,7 @@ def test_a_study_that_ends_before_its_workers_start_is_not_held_up(tmp_path, ser
     monkeypatch.setattr(pool, "Worker", lambda *given: Starting(*given))
     watch = Journal()
     assert cube_of(studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)) == serial
-    assert [told[1:3] for told in watch.told if told[1] != "note"] == [
+    assert [event[1:3] for event in watch.events if event[1] != "note"] == [
         (event, f"seed={seed}") for seed in range(SEEDS) for event in ("started", "finished")
     ]
     assert not started
@@ -163,9 +163,9 @@ def test_shares_seal_the_bytes_of_a_serial_run(tmp_path, serial):
     first, second = StopsAt(), Journal()
     with pytest.raises(KeyboardInterrupt):
         studies.run(tmp_path, *SETTINGS, share="1/2", watch=first)
-    assert [told[2] for told in first.told if told[1] == "started"] == ["seed=1", "seed=0"]
+    assert [event[2] for event in first.events if event[1] == "started"] == ["seed=1", "seed=0"]
     study = studies.run(tmp_path, *SETTINGS, share="0/2", watch=second)
-    assert [told[2] for told in second.told if told[1] == "started"] == ["seed=0", "seed=2"]
+    assert [event[2] for event in second.events if event[1] == "started"] == ["seed=0", "seed=2"]
     assert cube_of(study) == serial
 
 
@@ -343,8 +343,8 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert caught.value.exit_code == 3
     states = [run.state for run in elastic.open_study(tmp_path / "results/small").runs()]
     assert states == ["under way", "done", "done"]
-    assert ("started", "dies=o seed=0", 1) in [told[1:] for told in watch.told]
-    lost = [told[2:] for told in watch.told if told[1] == "lost"]
+    assert ("started", "dies=o seed=0", 1) in [event[1:] for event in watch.events]
+    lost = [event[2:] for event in watch.events if event[1] == "lost"]
     assert [again for label, again in lost if label == "dies=a seed=0"][-1:] == [False]
     assert [again for label, again in lost if label == "dies=o seed=0"] == [True]
 
@@ -370,7 +370,7 @@ def read_until(process, words, times=1):
         times -= words in line
         if not times:
             return
-    raise AssertionError(f"{words!r} was not told: {''.join(lines)}")
+    raise AssertionError(f"{words!r} was not event: {''.join(lines)}")
 
 
 def children_of(process):
@@ -394,13 +394,13 @@ def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
         read_until(running, "started", 2)
         begun = children_of(running)
         running.send_signal(signal.SIGTERM)
-        told = running.stderr.read()
-        assert running.wait() == 128 + signal.SIGTERM, told
+        event = running.stderr.read()
+        assert running.wait() == 128 + signal.SIGTERM, event
     assert len(begun) == 2
     assert_gone(begun)
-    assert told.splitlines()[-1] == STOPPED
-    assert "stopping after this epoch (SIGTERM again: at once" in told
-    assert "Traceback" not in told
+    assert event.splitlines()[-1] == STOPPED
+    assert "stopping after this epoch (SIGTERM again: at once" in event
+    assert "Traceback" not in event
 
 
 def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):

@@ -105,13 +105,13 @@ def test_a_study_grows_that_was_killed_long_after_its_checkpoint(tmp_path, at_on
         ((), ("training.epochs=5", "optimizer.lr=0.2"), "be of the protocol that began it"),
     ],
 )  # fmt: skip
-def test_other_ends_are_refused_with_the_reason(tmp_path, begun, asked, told):
+def test_other_ends_are_refused_with_the_reason(tmp_path, begun, asked, text):
     quick = (*studies.NO_PROBES, "axes.seed=[0]")
     study = studies.run(tmp_path, *quick, *begun, text=GROWING)
     before = studies.contents(study.folder)
     with pytest.raises(StudyError) as caught:
         studies.run(tmp_path, *quick, *asked, text=GROWING)
-    assert told in str(caught.value)
+    assert text in str(caught.value)
     assert studies.contents(study.folder) == before
 
 
@@ -147,7 +147,7 @@ def test_a_kill_while_a_study_is_extended_is_no_damage(tmp_path, monkeypatch, gr
     begun = studies.run(tmp_path, *quick, "axes.rate={path: optimizer.lr, values: [0.1]}", text=text)
     settings = [*quick, "axes.rate={path: optimizer.lr, values: [0.1]}", *grows]
     asked = elastic.load_protocol(tmp_path / "small.yaml", settings=settings)
-    folder, told = tmp_path / "killed/small", set()
+    folder, message = tmp_path / "killed/small", set()
     for instant in range(100):
         shutil.copytree(begun.folder, folder)
         left = [instant]
@@ -169,15 +169,15 @@ def test_a_kill_while_a_study_is_extended_is_no_damage(tmp_path, monkeypatch, gr
                 pass
         found = elastic.open_study(folder).verify()
         assert not found.damaged, (instant, found.lines())
-        told |= {one.found for one in found.findings if one.path == "protocol.yaml" and one.state is State.LEFT_OVER}
+        message |= {one.found for one in found.findings if one.path == "protocol.yaml" and one.state is State.LEFT_OVER}
         if not (folder / "protocol.yaml").exists():
             elastic.run(tmp_path / "small.yaml", out=folder.parent, settings=settings)
             assert not elastic.open_study(folder).verify().findings
         shutil.rmtree(folder)
     else:
         raise AssertionError("it never ends")
-    assert len(told) == 1
-    assert "the process that extended the study was killed" in told.pop()
+    assert len(message) == 1
+    assert "the process that extended the study was killed" in message.pop()
 
 
 def test_a_repair_writes_the_protocol_that_was_not_written_yet(tmp_path, monkeypatch):

@@ -77,9 +77,9 @@ def test_processes_at_once_share_the_runs_and_all_exit_with_0(tmp_path, serial, 
     with contextlib.ExitStack() as running:
         begun = [running.enter_context(elastic_run(tmp_path, *SETTINGS)) for _ in range(count)]
         ended = [rest_of(process) for process in begun]
-    told = "".join(error for error, _ in ended)
-    assert [code for _, code in ended] == [0] * count, told
-    assert told.count(": started (6 epochs)") == RUNS
+    text = "".join(error for error, _ in ended)
+    assert [code for _, code in ended] == [0] * count, text
+    assert text.count(": started (6 epochs)") == RUNS
     assert_one_whole_cube(tmp_path, serial)
 
 
@@ -103,32 +103,32 @@ def test_the_run_of_a_killed_owner_is_taken_up_by_who_waits(tmp_path, serial_one
     with held(tmp_path) as (owner, other):
         owner.kill()
         owner.wait()
-        told, code = rest_of(other)
-    assert code == 0, told
+        text, code = rest_of(other)
+    assert code == 0, text
     # A run of a second may have no checkpoint yet: then its epochs are trained again and compared with the records.
-    assert "seed=0: resumed after epoch " in told or "seed=0: started (6 epochs)" in told
+    assert "seed=0: resumed after epoch " in text or "seed=0: started (6 epochs)" in text
     assert_one_whole_cube(tmp_path, serial_one)
 
 
 def test_a_run_that_its_owner_ends_is_not_run_again(tmp_path, serial_one):
     with held(tmp_path) as (owner, other):
         owner.send_signal(signal.SIGCONT)
-        told, code = rest_of(other)
+        text, code = rest_of(other)
         assert rest_of(owner)[1] == 0
-    assert code == 0, told
-    assert "seed=0: finished by another process" in told
-    assert "started" not in told
-    assert "resumed" not in told
+    assert code == 0, text
+    assert "seed=0: finished by another process" in text
+    assert "started" not in text
+    assert "resumed" not in text
     assert_one_whole_cube(tmp_path, serial_one)
 
 
 def test_ctrl_c_ends_the_wait_and_not_the_run_that_is_waited_for(tmp_path, serial_one):
     with held(tmp_path) as (owner, other):
         other.send_signal(signal.SIGINT)
-        told, code = rest_of(other)
-        assert code == 130, told
-        assert told.splitlines()[-1] == STOPPED
-        assert "stopping after this epoch" not in told
+        text, code = rest_of(other)
+        assert code == 130, text
+        assert text.splitlines()[-1] == STOPPED
+        assert "stopping after this epoch" not in text
         owner.send_signal(signal.SIGCONT)
         assert rest_of(owner)[1] == 0
     assert_one_whole_cube(tmp_path, serial_one)
@@ -140,9 +140,9 @@ def test_a_run_that_fails_in_each_process_is_a_failure_and_leaves_the_study_unse
     with contextlib.ExitStack() as running:
         begun = [running.enter_context(elastic_run(tmp_path, *ONE_RUN, nesterov, axis)) for _ in range(2)]
         ended = [rest_of(process) for process in begun]
-    for told, code in ended:
-        assert code == 3, told
-        assert told.count("failed: ") == 1
-        assert "the cube is sealed when all runs have ended" in told.splitlines()[-1]
+    for text, code in ended:
+        assert code == 3, text
+        assert text.count("failed: ") == 1
+        assert "the cube is sealed when all runs have ended" in text.splitlines()[-1]
     assert not (tmp_path / "results/small/manifest.sha256").exists()
     assert [run.state for run in Study(tmp_path / "results/small").runs()] == ["done", "waiting"]

@@ -113,8 +113,8 @@ def test_a_run_is_measured_in_a_folder_of_its_own(tmp_path, monkeypatch):
     assert kind.cost.probe_seconds > 0
     assert found.parallel_seconds == found.seconds
     assert list(tmp_path.iterdir()) == [path]
-    told = CliRunner().invoke(cli, ["plan", str(path), "--set", "axes={}", "--set", "exclude=[]", "--json"])
-    assert json.loads(told.stdout)["runs"] == 1
+    result = CliRunner().invoke(cli, ["plan", str(path), "--set", "axes={}", "--set", "exclude=[]", "--json"])
+    assert json.loads(result.stdout)["runs"] == 1
     study = studies.run(tmp_path, "axes={}", "exclude=[]", text=TINY)
     size = sum(path.stat().st_size for path in study.folder.glob("runs/*/checkpoint.pt"))
     assert kind.cost.checkpoint_bytes == size

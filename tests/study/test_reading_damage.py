@@ -74,12 +74,12 @@ def test_damage_is_told_in_one_line_with_the_file_and_the_way_out(made, tmp_path
         for reader in readers:
             with pytest.raises(Damaged) as caught:
                 READERS[reader](folder)
-            told = str(caught.value)
+            text = str(caught.value)
             assert caught.value.exit_code == 4
-            assert path.name in told or "cube.zarr" in told, (name, reader, told)
-            assert str(folder) in told
-            assert "; try " in told
-            assert "\n" not in told
+            assert path.name in text or "cube.zarr" in text, (name, reader, text)
+            assert str(folder) in text
+            assert "; try " in text
+            assert "\n" not in text
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copy(tmp_path / "kept", path)
     assert not elastic.open_study(folder).verify().damaged

@@ -36,9 +36,9 @@ def test_a_variable_or_a_group_is_read_by_its_name(finished_study):
         (0, "the key should be the name of a variable or a group; found 0; try one of collapse, elasticity, training"),
     ],
 )
-def test_a_name_that_is_not_there_is_answered_with_the_nearest(finished_study, name, told):
+def test_a_name_that_is_not_there_is_answered_with_the_nearest(finished_study, name, text):
     assert name not in finished_study
-    with pytest.raises(NotMeasured, match=re.escape(told)):
+    with pytest.raises(NotMeasured, match=re.escape(text)):
         finished_study[name]
 
 
@@ -56,10 +56,10 @@ def test_help_on_a_figure_tells_what_it_takes(finished_study, name):
     method, registered = getattr(finished_study.plot, name), registry("figures").get(name)
     _, *options = inspect.signature(registered.function).parameters
     assert list(inspect.signature(method).parameters) == options
-    told = pydoc.plain(pydoc.render_doc(method))
-    assert f"{name}(" in told
-    assert registered.summary in told
-    entries = re.findall(r"^ {4}(\w+)$", told, re.MULTILINE)
+    text = pydoc.plain(pydoc.render_doc(method))
+    assert f"{name}(" in text
+    assert registered.summary in text
+    entries = re.findall(r"^ {4}(\w+)$", text, re.MULTILINE)
     assert "cube" not in entries
     assert set(options) - {"width", "caption", "ax", "theme"} <= set(entries)
     assert registered.summary in repr(finished_study.plot)

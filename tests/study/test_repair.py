@@ -110,12 +110,12 @@ def test_any_damage_is_repaired_or_said(made, copy, known, monkeypatch, kind, at
         corruption.put(folder, changed)
         damaged = {one.path for one in verify(folder).damaged}
         done = repaired(folder)
-        told = "\n".join(done.lines())
+        text = "\n".join(done.lines())
         assert not damaged or done.actions, changed
-        if not done.left.damaged and not done.next_step and "lost" not in told and "records cannot be read" not in told:
-            assert_same(numbers(folder), known(kind), but=OF_NOW if "those of now" in told else ())
+        if not done.left.damaged and not done.next_step and "lost" not in text and "records cannot be read" not in text:
+            assert_same(numbers(folder), known(kind), but=OF_NOW if "those of now" in text else ())
         for name in damaged & set(changed):
-            assert name in told or name.rpartition("/")[0] in told or "cube.zarr: sealed anew" in told, (changed, told)
+            assert name in text or name.rpartition("/")[0] in text or "cube.zarr: sealed anew" in text, (changed, text)
         shutil.rmtree(folder)
 
 
@@ -361,16 +361,16 @@ def test_the_command_says_what_it_did_and_exits_with_4_if_damage_is_left(copy, m
     assert invoke(cli, ["verify", str(folder)]).exit_code == 0
     for path in folder.glob("runs/*/run.json"):
         path.write_bytes(b"")
-    told = invoke(cli, ["verify", str(folder), "--repair", "--json"])
-    assert (told.exit_code, json.loads(told.stdout)["damaged"]) == (0, False)
+    result = invoke(cli, ["verify", str(folder), "--repair", "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["damaged"]) == (0, False)
     (folder / "study.json").unlink()
     shutil.rmtree(folder / "runs")
     (folder / "runs").mkdir()
     (folder / "runs/0123456789abcdef").mkdir()
     (folder / "runs/0123456789abcdef/run.json").write_bytes(b"")
-    told = invoke(cli, ["verify", str(folder), "--repair"])
-    assert told.exit_code == 4
-    assert "still study.json: missing" in told.output
+    result = invoke(cli, ["verify", str(folder), "--repair"])
+    assert result.exit_code == 4
+    assert "still study.json: missing" in result.output
     assert np.all([one.state is not State.INTACT for one in verify(folder).damaged])
 
 

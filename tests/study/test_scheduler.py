@@ -56,8 +56,8 @@ def test_a_local_scheduler_seals_the_bytes_of_a_serial_run_although_a_worker_die
     study = studies.run(tmp_path / "dask", *SETTINGS, MODEL, **options, scheduler="local", watch=watch)
     assert (tmp_path / "died").exists()
     assert watch.resumed == [1]
-    (told,) = [note for note in watch.notes if "its worker was" in note]
-    assert "was killed by signal 9 (SIGKILL); the run goes on from its checkpoint" in told
+    (text,) = [note for note in watch.notes if "its worker was" in note]
+    assert "was killed by signal 9 (SIGKILL); the run goes on from its checkpoint" in text
     assert studies.contents(study.folder / "cube.zarr") == studies.contents(serial.folder / "cube.zarr")
 
 

@@ -43,12 +43,12 @@ def test_a_run_under_way_is_told_from_its_status_and_the_names_of_its_records(st
     run = first_run(study)
     for path in sorted(journals.expand(run).glob("*.npz"))[3:]:
         path.unlink()
-    told = json.loads((run / "status.json").read_text())
+    result = json.loads((run / "status.json").read_text())
     (run / "status.json").unlink()
     assert states(study)[0] == ("under way", 2, 6)  # as earlier releases leave it
     from elastic.cube import write_report
 
-    write_report(run, {"status": "under way", "epochs": told["epochs"]})
+    write_report(run, {"status": "under way", "epochs": result["epochs"]})
     for path in (run / "journal").iterdir():
         path.write_bytes(b"")
     assert states(study)[0] == ("under way", 2, 6)

@@ -44,9 +44,9 @@ def test_every_corruption_of_one_file_is_named_by_its_path(study, seed):
         found = verify(folder)
         named = {one.path for one in found.damaged}
         corruption.put(folder, {name: files[name] for name in changed})
-        told = f"{number}: {damage} of {sorted(changed)}; named {[str(one) for one in found.damaged]}"
-        assert set(changed) <= named, told
-        assert len(named) <= len(changed) + 1, told
+        text = f"{number}: {damage} of {sorted(changed)}; named {[str(one) for one in found.damaged]}"
+        assert set(changed) <= named, text
+        assert len(named) <= len(changed) + 1, text
 
 
 def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):

@@ -221,8 +221,8 @@ class Commands(RuleBasedStateMachine):
         still = [path for path, now in self.damaged.items() if now is not None and content(path) == now]
         if not (self.folder / "manifest.sha256").exists():
             # Nothing tells what a file of a cube was whose records have changed since; it is told, and nobody reads it.
-            told = {line.partition(": not checkable")[0] for line in output().splitlines() if ": not checkable" in line}
-            still = [path for path in still if path.relative_to(self.folder).as_posix() not in told]
+            text = {line.partition(": not checkable")[0] for line in output().splitlines() if ": not checkable" in line}
+            still = [path for path in still if path.relative_to(self.folder).as_posix() not in text]
         assert code == 4 or not still, (still, output())
 
     @precondition(lambda self: self.exists())
@@ -380,13 +380,13 @@ class Protocol(Commands):
             # Nothing to check yet is a mistake of the user's.
             assert code == 2 or self.damaged, (code, output())
             return
-        told = json.loads(output())["claims"]
+        result = json.loads(output())["claims"]
 
         def expected():
             study = elastic.open_study(self.folder)
             # A variable that no claim reads may be damaged.
             truth = masked(open_sealed(reference_folder(3)), numbers(study.cube, only="status"))
-            assert [verdict.to_json() for verdict in verdicts_on(truth, study.claims)] == told
+            assert [verdict.to_json() for verdict in verdicts_on(truth, study.claims)] == result
 
         assert forked(expected) == 0, output()
 

@@ -90,10 +90,10 @@ class Case:
         return (members, fine) if len(fine.unique()) > 1 else None
 
     def fine_update(self, members, fine):
-        x, told = self.observed[members], self.observed_labels[members]
+        x, text = self.observed[members], self.observed_labels[members]
         same = torch.eye(len(members), dtype=torch.bool)
         return update_responses(
-            self.model, build_loss(self.loss), (x, told), (x, fine), classes=2, groups=fine, same=same
+            self.model, build_loss(self.loss), (x, text), (x, fine), classes=2, groups=fine, same=same
         )[self.layer]
 
     @staticmethod

@@ -274,21 +274,21 @@ def least_squares(
         normal = times(transposed(x), x)
         normal = [[normal[i][j] + (N * ridge if i == j else 0) for j in range(size)] for i in range(size)]
         best = transposed(times(inverse(normal), times(transposed(x), Y)))
-        told, penalty = times(x, transposed(best)), ridge / 2 * square_norm(best)
+        results, penalty = times(x, transposed(best)), ridge / 2 * square_norm(best)
         apart = ridge / 2 * square_norm([minus(a, b) for a, b in zip(W, best, strict=True)])
     else:
         c, _ = factors(x) if square_norm(x) else ([[Fraction(0)]] * N, None)
-        told = times(c, times(inverse(times(transposed(c), c)), times(transposed(c), Y))) if square_norm(x) else Y
-        told = told if square_norm(x) else [[Fraction(0)] * K for _ in Y]
+        results = times(c, times(inverse(times(transposed(c), c)), times(transposed(c), Y))) if square_norm(x) else Y
+        results = results if square_norm(x) else [[Fraction(0)] * K for _ in Y]
         penalty = apart = Fraction(0)
-    means = [mean([row for row, y in zip(told, labels, strict=True) if y == k]) for k in range(K)]
+    means = [mean([row for row, y in zip(results, labels, strict=True) if y == k]) for k in range(K)]
 
     def half_mean(first: Rows, second: Rows) -> Fraction:
         return square_norm([minus(a, b) for a, b in zip(first, second, strict=True)]) / (2 * N)
 
     return {
-        "optimum": half_mean(told, Y) + penalty,
-        "perpendicular": half_mean(times(x, transposed(W)), told) + apart,
-        "nc1": half_mean(told, [means[y] for y in labels]) + penalty,
+        "optimum": half_mean(results, Y) + penalty,
+        "perpendicular": half_mean(times(x, transposed(W)), results) + apart,
+        "nc1": half_mean(results, [means[y] for y in labels]) + penalty,
         "nc23": half_mean([means[y] for y in labels], Y),
     }

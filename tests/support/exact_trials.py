@@ -186,10 +186,10 @@ def disagreements(trial: Trial) -> list[str]:
     near = 1e-9 + slack / min(real_distances(found), default=np.inf)
     sizes = [float(root(square_norm([m]))) for m in found.means]
     far = near + slack / max(sizes) if max(sizes) else near  # of the means as they are
-    told = [*_by_layer(trial, found, (near, far), slack), *_inner(trial, found, (near, far))]
+    result = [*_by_layer(trial, found, (near, far), slack), *_inner(trial, found, (near, far))]
     if trial.dtype in ("float64", "int64") and trial.offset == 0:
-        told += _squares(trial, ideal)
-    return told
+        result += _squares(trial, ideal)
+    return result
 
 
 def _by_layer(trial: Trial, found: Exact, nears: tuple[float, float], slack: float) -> list[str]:
@@ -197,15 +197,15 @@ def _by_layer(trial: Trial, found: Exact, nears: tuple[float, float], slack: flo
     decisions = [(3 * i + y) % found.K for i, y in enumerate(trial.labels)]
     logits = np.eye(found.K)[decisions]
     measured = measure_collapse({"h": h, "logits": logits}, trial.labels, classifier=W).sel(layer="h")
-    told = []
+    result = []
     for name, value in measured.data_vars.items():
         if name in ("ncc_accuracy", "nc4_mismatch"):
-            told += _counted(trial, found, name, float(value), decisions)
+            result += _counted(trial, found, name, float(value), decisions)
             continue
         if name in UNCENTRED and _means_vanish_only_by_type(trial, found):
             continue
         if name == "centre_logit_norm":
-            told += _of_the_centre(trial, found, float(value), slack)
+            result += _of_the_centre(trial, found, float(value), slack)
             continue
         expected = _floats(getattr(found, name)())
         degree = DEGREES.get(name, 0)
@@ -215,8 +215,8 @@ def _by_layer(trial: Trial, found: Exact, nears: tuple[float, float], slack: flo
             continue
         near = nears[name in UNCENTRED] / (_size_of_logits(found) if name == "nc3_simplex_error" else 1.0)
         above = slack * (size_of(trial) if degree == 2 else 1.0) if degree else near
-        told += _compare(name, value.values / unit, expected, near, above)
-    return told
+        result += _compare(name, value.values / unit, expected, near, above)
+    return result
 
 
 def _of_the_centre(trial: Trial, found: Exact, value: float, slack: float) -> list[str]:
@@ -274,17 +274,17 @@ def _inner(trial: Trial, found: Exact, nears: tuple[float, float]) -> list[str]:
     inner = DualityWeights(torch.tensor(trial.inner, dtype=torch.float64) * trial.weight_scale, False)
     weights = [[Fraction(x) for x in w] for w in trial.inner]
     value = nc3_duality(reading, inner).numpy()
-    told = _compare("nc3_duality (inner)", value, _floats(inner_duality(weights, found.centred)), nears[0], nears[0])
+    result = _compare("nc3_duality (inner)", value, _floats(inner_duality(weights, found.centred)), nears[0], nears[0])
     if not _means_vanish_only_by_type(trial, found):
         value = nc3_duality_uncentred(reading, inner).numpy()
         expected = _floats(inner_duality(weights, found.means))
-        told += _compare("nc3_duality_uncentred (inner)", value, expected, nears[1], nears[1])
-    return told
+        result += _compare("nc3_duality_uncentred (inner)", value, expected, nears[1], nears[1])
+    return result
 
 
 def _squares(trial: Trial, ideal: list[list[Fraction]]) -> list[str]:
     """Compare the least-squares decomposition: without a penalty at any scale, with one at scale 1."""
-    told = []
+    result = []
     weights = [[Fraction(x) for x in w] for w in trial.weights]
     bias = [Fraction(k, 2) for k in range(len(weights))]
     for ridge, scale in ((Fraction(0), trial.scale), (Fraction(1, 16), 1.0)):
@@ -296,8 +296,8 @@ def _squares(trial: Trial, ideal: list[list[Fraction]]) -> list[str]:
             expected = least_squares(ideal, trial.labels, weights, b, ridge)
             for name, value in expected.items():
                 line = f"mse {name} (λ={ridge}, scale {scale:g}, {'no ' if b is None else ''}bias)"
-                told += _compare(line, getattr(found, name).numpy(), _floats(value), 1e-6, 1e-8)
-    return told
+                result += _compare(line, getattr(found, name).numpy(), _floats(value), 1e-6, 1e-8)
+    return result
 
 
 def _floats(value) -> np.ndarray:

@@ -143,8 +143,8 @@ def compare(subject: Subject, ds: Any, truth: Truth, engine: str, update: str) -
     if worst <= RIGHT:
         return [], checked, undecided
     kind = "rounded" if right_in_double(subject, engine, update, truth) else "wrong"
-    told = "; ".join([f"error {worst:.1e} of {RIGHT}", str(ds.attrs["engine"]), *truth.excuses])
-    return [Finding(kind, f"{where} ({told})")], checked, undecided
+    text = "; ".join([f"error {worst:.1e} of {RIGHT}", str(ds.attrs["engine"]), *truth.excuses])
+    return [Finding(kind, f"{where} ({text})")], checked, undecided
 
 
 def quantities(truth: Truth, layer: str) -> list[tuple[str, Tensor, Tensor, Tensor]]:

@@ -121,9 +121,9 @@ def script(path, *arguments, limit=processes.LIMIT, **environment):
             os.killpg(process.pid, signal.SIGKILL)  # what it has left running too
         process.join()
         written.seek(0)
-        told = written.read().decode(errors="replace")
-    assert not is_overdue, f"killed after {limit:.0f} s: {words}\n{told}"
-    return subprocess.CompletedProcess(words, process.exitcode, told, "")
+        result = written.read().decode(errors="replace")
+    assert not is_overdue, f"killed after {limit:.0f} s: {words}\n{result}"
+    return subprocess.CompletedProcess(words, process.exitcode, result, "")
 
 
 def _script(written, words, environment):

@@ -77,14 +77,14 @@ def rates(of: xr.DataTree, name: str, *thresholds, **options) -> list[Rates]:
     """
     whole = evidence(of, name, **options, **thresholds[0])
     settings = [dim for dim in whole.effect.dims if dim not in ("study", "seed")]
-    tests, told = int(np.prod([whole.effect.sizes[dim] for dim in settings])), []
+    tests, collected = int(np.prod([whole.effect.sizes[dim] for dim in settings])), []
     for options_at_edge in thresholds:
         one = evidence(of.isel(study=[0]), name, **options, **options_at_edge)
         xr.testing.assert_allclose(one.effect, whole.effect.isel(study=[0]))
         verdict = judge(replace(whole, region=one.region), tests=tests)["verdict"]
         supported, refuted = (verdict == "supported").all(settings), (verdict == "refuted").any(settings)
-        told.append(Rates(float(supported.mean()), float(refuted.mean())))
-    return told
+        collected.append(Rates(float(supported.mean()), float(refuted.mean())))
+    return collected
 
 
 def seen(of: xr.DataTree, name: str, **options) -> float:

@@ -26,14 +26,14 @@ def linear_probe(fit, fit_labels, held, held_labels, penalty):
     mean = fit.mean(axis=0)
     scale = np.sqrt(np.mean([np.sum((h - mean) ** 2) for h in fit]))
     x, names = (fit - mean) / scale, np.unique(fit_labels)
-    told = (fit_labels[:, None] == names).astype(float)
+    result = (fit_labels[:, None] == names).astype(float)
 
     def objective(flat):
         weights = flat.reshape(x.shape[1] + 1, len(names))
         logits = x @ weights[:-1] + weights[-1]
         lse = scipy.special.logsumexp(logits, axis=1)
-        value = np.mean(lse - (logits * told).sum(axis=1)) + penalty / 2 * np.sum(weights[:-1] ** 2)
-        slope = (np.exp(logits - lse[:, None]) - told) / len(x)
+        value = np.mean(lse - (logits * result).sum(axis=1)) + penalty / 2 * np.sum(weights[:-1] ** 2)
+        slope = (np.exp(logits - lse[:, None]) - result) / len(x)
         return value, np.concatenate([x.T @ slope + penalty * weights[:-1], slope.sum(axis=0)[None]]).ravel()
 
     best = scipy.optimize.minimize(objective, np.zeros((x.shape[1] + 1) * len(names)), jac=True, tol=1e-10).x

@@ -97,7 +97,7 @@ def recorded_epochs(run):
     return single
 
 
-def assert_status(told, folder, cells, *, damaged):
+def assert_status(results, folder, cells, *, damaged):
     """A status has every run under its own coordinates and as far as its files go.
 
     Parameters
@@ -111,11 +111,11 @@ def assert_status(told, folder, cells, *, damaged):
     damaged
         Whether the files may be other ones than were written.
     """
-    assert {run["cell"]: run["coordinates"] for run in told["runs"]}.items() <= cells.items()
-    for run in [] if damaged else told["runs"]:
+    assert {run["cell"]: run["coordinates"] for run in results["runs"]}.items() <= cells.items()
+    for run in [] if damaged else results["runs"]:
         there = recorded_epochs(folder / "runs" / run["cell"])
         assert run["epoch"] == max(there, default=None)
         # A training loop may end before the last epoch that it planned.
-        assert run["state"] != "done" or told["recorded"] or run["epoch"] == run["epochs"]
-    if told["sealed"]:
+        assert run["state"] != "done" or results["recorded"] or run["epoch"] == run["epochs"]
+    if results["sealed"]:
         assert (folder / "manifest.sha256").exists()

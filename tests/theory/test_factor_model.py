@@ -110,8 +110,8 @@ def test_a_bias_never_costs_and_leaves_one_direction_less(per_class, m):
 def test_layers_multiply_to_the_logits_and_share_the_penalty_alike(per_class, bias):
     penalties = [2e-3, 8e-3, 4e-3]
     layers = [mse_factor_layer(per_class, penalties, number, bias) for number in (1, 2, 3)]
-    told = np.sort(mse_factor_model(per_class, penalties, bias).singular_values)[::-1]
-    np.testing.assert_allclose(layers[-1].singular_values, told, rtol=1e-12, atol=1e-15)
+    result = np.sort(mse_factor_model(per_class, penalties, bias).singular_values)[::-1]
+    np.testing.assert_allclose(layers[-1].singular_values, result, rtol=1e-12, atol=1e-15)
     shares = [p * layer.factor_singular_values**2 for p, layer in zip(penalties, layers, strict=True)]
     np.testing.assert_allclose(shares[1:], np.broadcast_to(shares[0], (2, 3)), rtol=1e-12, atol=1e-15)
     if len(set(per_class)) == 1:

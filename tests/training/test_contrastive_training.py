@@ -92,14 +92,14 @@ def test_a_study_that_is_stopped_goes_on_to_the_same_bytes(tmp_path):
     runs = [trainer(model_, "sgd", {"lr": 0.1, "momentum": 0.9}, epochs=6) for model_ in (model, network())]
     for run in runs:
         run.objective, run.batch_size = build_objective(run.model, LOSS), 8
-    told = [(s.loss, s.accuracy, s.objective) for s in train(runs[0])]
+    result = [(s.loss, s.accuracy, s.objective) for s in train(runs[0])]
     half = train(runs[1])
     for _ in range(4):
         next(half)
     resumed = trainer(network(), "sgd", {"lr": 0.1, "momentum": 0.9}, epochs=6)
     resumed.objective, resumed.batch_size = build_objective(resumed.model, LOSS), 8
     resumed.load_state_dict(runs[1].state_dict())
-    assert [(s.loss, s.accuracy, s.objective) for s in train(resumed)] == told[4:]
+    assert [(s.loss, s.accuracy, s.objective) for s in train(resumed)] == result[4:]
 
 
 @pytest.mark.parametrize(("optimizer", "options"), [("lbfgs", {}), ("gradient_flow", {"lr": 0.5})])

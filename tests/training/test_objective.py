@@ -43,8 +43,8 @@ def test_a_penalty_on_all_parameters_is_the_optimiser_s_weight_decay():
     own = trainer(network(), "sgd", {"lr": 0.1, "weight_decay": 0.02, "momentum": 0.5}, decay=0.02, epochs=4)
     penalties = {"weights": 0.02, "biases": 0.02}
     added = trainer(network(), "sgd", {"lr": 0.1, "momentum": 0.5}, penalties=penalties, epochs=4)
-    told = [[snapshot.objective for snapshot in train(t)] for t in (own, added)]
-    assert told[0] == pytest.approx(told[1], rel=1e-12)
+    result = [[snapshot.objective for snapshot in train(t)] for t in (own, added)]
+    assert result[0] == pytest.approx(result[1], rel=1e-12)
     for a, b in zip(own.model.parameters(), added.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 

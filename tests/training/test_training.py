@@ -69,11 +69,11 @@ def make_trainer(
 
 def finish(trainer, between=lambda: None):
     """Train to the end and return (epoch, losses, lr, gradient norm) of each snapshot."""
-    told = []
+    collected = []
     for snapshot in train(trainer):
-        told.append((snapshot.epoch, snapshot.loss, snapshot.lr, snapshot.gradient_norm))
+        collected.append((snapshot.epoch, snapshot.loss, snapshot.lr, snapshot.gradient_norm))
         between()
-    return told
+    return collected
 
 
 def assert_same_state(found, expected):
@@ -115,7 +115,7 @@ def test_a_training_taken_up_from_its_state_is_the_unbroken_one(optimizer, epoch
                             schedule=lambda e: schedule(e, EPOCHS, final=0.0))  # fmt: skip
 
     unbroken, first = fresh(), fresh()
-    told = finish(unbroken)
+    result = finish(unbroken)
     for snapshot in train(first):
         if snapshot.epoch == epoch:
             break
@@ -124,7 +124,7 @@ def test_a_training_taken_up_from_its_state_is_the_unbroken_one(optimizer, epoch
     second.load_state_dict(state)
     rest = finish(second)
     assert [r[0] for r in rest] == ([0] if epoch == 0 else []) + list(range(epoch + 1, EPOCHS + 1))
-    np.testing.assert_equal(rest[-(EPOCHS - epoch) :], told[epoch + 1 :])
+    np.testing.assert_equal(rest[-(EPOCHS - epoch) :], result[epoch + 1 :])
     assert_same_state(second.state_dict(), unbroken.state_dict())
 
 
@@ -163,9 +163,9 @@ def test_a_training_leaves_the_global_generators_as_they_were():
 
 def test_a_seed_makes_weights_order_and_dropout():
     states = [make_trainer(seed) for seed in (0, 0, 1)]
-    told = [finish(trainer) for trainer in states]
-    np.testing.assert_equal(told[0], told[1])
-    assert told[0][0][1] != told[2][0][1]
+    result = [finish(trainer) for trainer in states]
+    np.testing.assert_equal(result[0], result[1])
+    assert result[0][0][1] != result[2][0][1]
     assert not torch.equal(states[0].order.get_state(), states[2].order.get_state())
     assert not torch.equal(states[0].randomness.states["cpu"], states[2].randomness.states["cpu"])
 
@@ -197,7 +197,7 @@ def test_full_batch_steps_are_gradient_descent_with_momentum_and_decay():
     twin = copy.deepcopy(trainer.model)
     x, y = trainer.splits["train"].inputs, nn.functional.one_hot(trainer.splits["train"].labels, 3)
     velocity = [torch.zeros_like(p) for p in twin.parameters()]
-    told = finish(trainer)
+    result = finish(trainer)
     for epoch, factor in enumerate(factors, start=1):
         loss = (twin(x) - y).square().sum() / (2 * len(x))
         gradients = torch.autograd.grad(loss, list(twin.parameters()))
@@ -207,9 +207,9 @@ def test_full_batch_steps_are_gradient_descent_with_momentum_and_decay():
                 v.mul_(momentum).add_(g + decay * p)
                 p.sub_(lr * factor * v)
             after = float((twin(x) - y).square().sum() / (2 * len(x)))
-        assert told[epoch][2] == lr * factor
-        assert told[epoch][3] == pytest.approx(norm, rel=1e-12)
-        assert told[epoch][1]["train"] == pytest.approx(after, rel=1e-12)
+        assert result[epoch][2] == lr * factor
+        assert result[epoch][3] == pytest.approx(norm, rel=1e-12)
+        assert result[epoch][1]["train"] == pytest.approx(after, rel=1e-12)
     for p, q in zip(trainer.model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-14)
 
@@ -225,10 +225,10 @@ def test_minibatch_steps_go_through_the_batches_in_their_order():
             nn.functional.cross_entropy(twin(data.inputs[batch]), data.labels[batch]).backward()
             norms.append(sum(float(p.grad.square().sum()) for p in twin.parameters()) ** 0.5)
             optimizer.step()
-    told = finish(trainer)
+    result = finish(trainer)
     for name, value in trainer.model.state_dict().items():
         torch.testing.assert_close(value, twin.state_dict()[name], rtol=1e-12, atol=1e-14)
-    assert told[2][3] == pytest.approx(np.mean(norms[len(norms) // 2 :]), rel=1e-12)
+    assert result[2][3] == pytest.approx(np.mean(norms[len(norms) // 2 :]), rel=1e-12)
 
 
 def test_before_training_there_is_neither_rate_nor_gradient():
@@ -283,10 +283,10 @@ def test_scores_do_not_depend_on_how_the_samples_are_cut(monkeypatch):
 
 
 def test_a_training_that_diverges_ends_with_the_epoch_at_which_it_did():
-    told = list(train(make_trainer(options={"lr": 1e30}, batch_norm=False)))
-    assert [snapshot.diverged for snapshot in told] == [False] * (len(told) - 1) + [True]
-    assert len(told) < EPOCHS + 1
-    assert not np.isfinite(list(told[-1].loss.values())).all()
+    results = list(train(make_trainer(options={"lr": 1e30}, batch_norm=False)))
+    assert [snapshot.diverged for snapshot in results] == [False] * (len(results) - 1) + [True]
+    assert len(results) < EPOCHS + 1
+    assert not np.isfinite(list(results[-1].loss.values())).all()
 
 
 def test_a_diverged_run_is_sealed_with_what_it_has(tmp_path):

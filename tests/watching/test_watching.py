@@ -54,16 +54,16 @@ class Training:
 
 
 def test_a_snapshot_tells_each_run_its_curves_and_the_last_values(finished_study):
-    told = snapshot(finished_study.folder)
-    assert re.search(r"2 of 2 runs ended, cube sealed", told)
-    assert re.search(r"seed=0  done, epoch 6/6 +seed=1  done, epoch 6/6", told)
+    text = snapshot(finished_study.folder)
+    assert re.search(r"2 of 2 runs ended, cube sealed", text)
+    assert re.search(r"seed=0  done, epoch 6/6 +seed=1  done, epoch 6/6", text)
     collapse = finished_study.cube["collapse"]["nc1"].sel(split="train", epoch=6)
     for layer in ("hidden_1", "penultimate"[:9], "logits"):
-        assert layer in told
-    assert f"{float(collapse.sel(seed=0, layer='hidden_1')):.2g}" in told
+        assert layer in text
+    assert f"{float(collapse.sel(seed=0, layer='hidden_1')):.2g}" in text
     loss = finished_study.cube["training"]["loss"].sel(seed=1, epoch=6)
     for split in ("train", "test"):
-        assert f"{split} {float(loss.sel(split=split)):.3g}" in told
+        assert f"{split} {float(loss.sel(split=split)):.3g}" in text
 
 
 @pytest.mark.parametrize("width", [20, 38, 80, 120, 200])
@@ -80,11 +80,11 @@ def test_a_study_is_watched_from_before_it_begins_until_it_is_sealed(tmp_path, m
     monkeypatch.setattr("elastic.watching.live.PATIENCE", 0.0)
     training, drawn = Training(tmp_path / "mine"), console(terminal=True)
     watch(tmp_path / "mine", console=drawn, sleep=training)
-    told = drawn.file.getvalue()
-    places = [told.index(word) for word in ("no study there yet", "epoch 0/3", "epoch 1/3", "epoch 3/3", "cube sealed")]
+    text = drawn.file.getvalue()
+    places = [text.index(word) for word in ("no study there yet", "epoch 0/3", "epoch 1/3", "epoch 3/3", "cube sealed")]
     assert places == sorted(places)
-    assert "left" not in told[: places[1]]
-    last = told[told.rindex("\x1b[?1049l") :]  # printed where the terminal goes on
+    assert "left" not in text[: places[1]]
+    last = text[text.rindex("\x1b[?1049l") :]  # printed where the terminal goes on
     assert "1 of 1 runs ended, cube sealed" in last
 
 
@@ -141,9 +141,9 @@ def test_another_metric_is_drawn_and_an_unknown_one_told(finished_study):
 
 def test_without_probes_the_training_curves_are_drawn(tmp_path):
     recordings.record(tmp_path, probes={"at": [0], "collapse": None, "elasticity": None}, epochs=range(3))
-    told = snapshot(tmp_path)
-    assert "accuracy" in told
-    assert "by layer" not in told
+    text = snapshot(tmp_path)
+    assert "accuracy" in text
+    assert "by layer" not in text
 
 
 def test_a_study_that_is_not_there_is_told_where_one_picture_is_asked_for(tmp_path):

@@ -38,7 +38,7 @@ STOPPED = "elastic: stopped; run the same command to resume"
 
 
 class Journal(Watcher):
-    """Keeps what it is event, by worker."""
+    """Keeps what happens, by worker."""
 
     def __init__(self, of=None, place=None):
         self.events = [] if of is None else of.events

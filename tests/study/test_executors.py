@@ -370,7 +370,7 @@ def read_until(process, words, times=1):
         times -= words in line
         if not times:
             return
-    raise AssertionError(f"{words!r} was not event: {''.join(lines)}")
+    raise AssertionError(f"{words!r} was not printed: {''.join(lines)}")
 
 
 def children_of(process):
@@ -394,13 +394,13 @@ def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
         read_until(running, "started", 2)
         begun = children_of(running)
         running.send_signal(signal.SIGTERM)
-        event = running.stderr.read()
-        assert running.wait() == 128 + signal.SIGTERM, event
+        text = running.stderr.read()
+        assert running.wait() == 128 + signal.SIGTERM, text
     assert len(begun) == 2
     assert_gone(begun)
-    assert event.splitlines()[-1] == STOPPED
-    assert "stopping after this epoch (SIGTERM again: at once" in event
-    assert "Traceback" not in event
+    assert text.splitlines()[-1] == STOPPED
+    assert "stopping after this epoch (SIGTERM again: at once" in text
+    assert "Traceback" not in text
 
 
 def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):

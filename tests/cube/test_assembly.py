@@ -180,7 +180,7 @@ def test_what_no_run_measures_is_no_group(tmp_path, make_layout, write_run):
 
 
 @pytest.mark.parametrize(
-    ("coordinates", "axes", "told"),
+    ("coordinates", "axes", "text"),
     [
         ({"seed": 5}, {"seed": [0, 1]}, r"`axes.seed` should be one of \[0, 1\]; found 5"),
         ({}, {"seed": [0, 1]}, "`axes.seed`"),

@@ -39,7 +39,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_retur
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "text"),
     [
         (errno.ENOSPC, "No space left on device; try freeing space"),
         (errno.EDQUOT, "quota"),

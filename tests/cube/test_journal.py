@@ -137,7 +137,7 @@ def test_a_diverged_epoch_may_leave_variables_out(journal):
 
 
 @pytest.mark.parametrize(
-    ("epoch", "change", "told"),
+    ("epoch", "change", "text"),
     [
         (1, {"training/learning_rate": None}, "`training/learning_rate` should be in the record"),
         (1, {"training/loss": [1.0]}, r"`training/loss` should be of shape \(2,\); found \(1,\)"),
@@ -182,7 +182,7 @@ def test_a_torn_record_is_never_taken_for_a_replay(journal, layout, make_record)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "text"),
     [
         ({"training/learning_rate": np.zeros(2)}, r"training/learning_rate of shape \(2,\)"),
         ({"training/learning_rate": np.float32(0)}, "type float32"),

@@ -51,7 +51,7 @@ def test_what_is_no_layout_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("variable", "told"),
+    ("variable", "text"),
     [
         ({"group": "colapse", "name": "nc1"}, "one of the groups"),
         ({"group": "training", "name": "loss", "dims": ("layer",)}, "dims among"),
@@ -68,7 +68,7 @@ def test_a_variable_that_the_cube_cannot_hold_is_refused(variable, text):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "text"),
     [
         ({"probed": (0, 9)}, "ascending epochs"),
         ({"probed": (4, 0)}, "ascending epochs"),

@@ -167,7 +167,7 @@ def samples(labels=(0, 1) * 5, classes=("a", "b"), dtype=torch.int64):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "text"),
     [
         (samples(classes=("a", "\ud800")), "be of printable characters"),
         (samples(classes=("a", "b\0")), "be of printable characters"),

@@ -183,7 +183,7 @@ def test_a_swept_study_is_told_setting_by_setting(finished_study):
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(0.9996, "1.00"), (999.6, "1.00e+03"), (1234.0, "1.23e+03"), (-0.5, "-0.500"), (0.0, "0")]
+    ("value", "text"), [(0.9996, "1.00"), (999.6, "1.00e+03"), (1234.0, "1.23e+03"), (-0.5, "-0.500"), (0.0, "0")]
 )
 def test_numbers_have_three_digits(value, text):
     assert in_digits(value) == text
@@ -238,7 +238,7 @@ def test_verdicts_are_told_in_words_with_their_interval(facts, tmp_path, verdict
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         (None, "1 claimed, not yet checked"),
         ("{", "not readable"),

@@ -112,7 +112,7 @@ def test_what_is_escaped_is_ascii_and_has_no_bare_command():
 
 
 @pytest.mark.parametrize(
-    ("told", "tex_told"),
+    ("result", "tex_told"),
     [("1.20e+05", r"$1.20 \times 10^{5}$"), ("-0.5 [-1, 2e-03]", r"$-0.5$ $[-1,\,2 \times 10^{-3}]$"), ("–", "--")],
 )
 def test_numbers_are_mathematics(result, tex_told):

@@ -80,7 +80,7 @@ def test_a_theory_is_held_against_the_class_means_as_they_are():
     assert unreadable(drawn) == []
 
 
-@pytest.mark.parametrize("told", [[1.0], [1.0, 1.0, 1.0, -1.0], [1.0, 1.0, 1.0, float("nan")]])
+@pytest.mark.parametrize("result", [[1.0], [1.0, 1.0, 1.0, -1.0], [1.0, 1.0, 1.0, float("nan")]])
 def test_a_theory_is_one_value_a_class(result):
     with pytest.raises(OptionError, match="`theory` should be 4 singular values, 0 or more"):
         theory_spectrum(cube_of(), theory=result)

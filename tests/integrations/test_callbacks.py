@@ -66,7 +66,7 @@ def test_elastic_loads_no_trainer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "text"),
     [
         ({"model": Net}, "`model` should be left to the trainer"),
         ({"lyers": ["hidden"]}, "argument of elastic.Recorder; found 'lyers'; try 'layers'"),

@@ -133,7 +133,7 @@ def test_unseen_classes_are_neither_trained_on_nor_tested():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "text"),
     [
         ({"unseen": [3, 3]}, "each once"),
         ({"unseen": [10]}, "classes of the data set"),

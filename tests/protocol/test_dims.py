@@ -151,7 +151,7 @@ def test_what_never_runs_need_not_be_possible(files):
 
 
 @pytest.mark.parametrize(
-    ("changes", "place", "told"),
+    ("changes", "place", "text"),
     [
         ({"together": {"size": ["wide", "rat"]}}, "together.size.1", "be an axis of the protocol; found 'rat'"),
         ({"together": {"size": {"axes": ["wide", "seed"]}}}, "together.size.axes.1", "be an axis other than the seed"),

@@ -51,7 +51,7 @@ def test_the_committed_file_is_written_as_the_script_writes_it():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "text"),
     [
         (lambda o: o["models/mlp"].update(dropout={"default": 0.0}), "models/mlp: dropout renames earlier studies"),
         (lambda o: o["models/mlp"].update(dropout={"required": True}), "models/mlp: dropout renames earlier studies"),

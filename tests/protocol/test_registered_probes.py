@@ -49,7 +49,7 @@ def test_asked_are_the_probes_that_are_not_null_with_all_options(plain):
 
 
 @pytest.mark.parametrize(
-    ("written", "place", "told"),
+    ("written", "place", "text"),
     [
         ("weigths: {}", "a.yaml:16:3", "`probes.weigths` should be a key of `probes`; found 'weigths'; try 'weights'"),
         ("colapse: {}", "a.yaml:16:3", "`probes.colapse` should be a key of `probes`; found 'colapse'; try 'collapse'"),

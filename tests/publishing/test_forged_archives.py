@@ -245,7 +245,7 @@ def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "text"),
     [
         (replace(LIMITS, files=10), "entries"),
         (replace(LIMITS, total=10_000), "bytes unpacked"),

@@ -236,7 +236,7 @@ def test_the_command_names_a_bad_checkpoint_and_exits_with_3(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (["saved", *BUILD], "be of a module that the command line allows"),
         (["none", *BUILD, "--allow", "my_builder"], "be a folder of checkpoints"),

@@ -31,7 +31,7 @@ def test_names_may_be_given_by_label(sealing, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "text"),
     [
         (["cat", "dog"], "`classes` should name every class; found 2 names, none of label 2"),
         ({0: "cat", 2: "ship"}, "found 2 names, none of label 1"),

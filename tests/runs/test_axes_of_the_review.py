@@ -140,7 +140,7 @@ def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "text"),
     [
         ("data.imbalance={ratio: 0.5}", "ratio"),
         ("data.imbalance={ratio: 2, kind: step}", "profile|kind"),

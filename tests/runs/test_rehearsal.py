@@ -26,7 +26,7 @@ def refused(tmp_path, *settings, kind=ElasticError):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "text"),
     [
         (["probes.at.count=1000000000000"], "`probes.at.count` should be less than or equal to 1000001"),
         (["probes.at={name: linear, count: 9000000000000000000}"], "`probes.at.count` should be less than"),

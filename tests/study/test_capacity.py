@@ -61,7 +61,7 @@ def with_training(cells, **options):
 
 
 @pytest.mark.parametrize(
-    ("told", "training", "device", "expected"),
+    ("result", "training", "device", "expected"),
     [
         ({}, {}, None, 8),
         ({}, {"threads": 3}, None, 2),

@@ -119,7 +119,7 @@ PATH = {"path": "model", "labels": ["wide"], "values": [{"name": "mlp", "widths"
 
 
 @pytest.mark.parametrize(
-    ("given", "options", "told"),
+    ("given", "options", "text"),
     [
         ([cube_of()], {}, "`studies` should be two studies or more; found 1"),
         ("results/a", {}, "`studies` should be two studies or more; found str"),

@@ -96,7 +96,7 @@ def test_a_study_grows_that_was_killed_long_after_its_checkpoint(tmp_path, at_on
 
 
 @pytest.mark.parametrize(
-    ("begun", "asked", "told"),
+    ("begun", "asked", "text"),
     [
         ((), ("training.epochs=2",), "no record of a study is dropped; found training.epochs: 3 → 2"),
         (("optimizer.schedule=cosine",), ("optimizer.schedule=cosine", "training.epochs=5"),

@@ -28,7 +28,7 @@ def test_a_variable_or_a_group_is_read_by_its_name(finished_study):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "text"),
     [
         ("NC1", "`NC1` should be a variable of the cube; found 'NC1'; try"),
         ("fuzzines", "try 'fuzziness'"),

@@ -63,13 +63,13 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize(("ask", "told"), WRONG_VALUES.values(), ids=WRONG_VALUES)
+@pytest.mark.parametrize(("ask", "text"), WRONG_VALUES.values(), ids=WRONG_VALUES)
 def test_a_value_that_no_model_takes_is_told_by_its_name(ask, text):
     with pytest.raises(OptionError, match=re.escape(text)):
         ask()
 
 
-@pytest.mark.parametrize(("ask", "told"), DEGENERATE.values(), ids=DEGENERATE)
+@pytest.mark.parametrize(("ask", "text"), DEGENERATE.values(), ids=DEGENERATE)
 def test_what_defines_no_optimum_is_told_by_its_name(ask, text):
     with pytest.raises(DegenerateInput, match=re.escape(text)):
         ask()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from elastic.models.preservation import generators_preserved, preserved, state_kept, state_of
+from elastic.models.preservation import entered, generators_preserved, preserved, state_kept, state_of
 from elastic.models.state import ModuleState
 
 
@@ -65,7 +65,7 @@ def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[Module
         with preserved(module, parameters=parameters):
             module.eval()
             state = state_of(module, parameters=False)
-            with state_kept(module, state), _opened(_Open(module, state, parameters)):
+            with state_kept(module, state), entered(_OPEN, _Open(module, state, parameters)):
                 yield state
         return
     with generators_preserved(module):
@@ -76,13 +76,3 @@ def evaluated(module: nn.Module, *, parameters: bool = False) -> Iterator[Module
         finally:
             with torch.no_grad():
                 known.state.restore()
-
-
-@contextmanager
-def _opened(block: _Open) -> Iterator[ModuleState]:
-    _OPEN.set((*(other for other in _OPEN.get() if other.is_open), block))
-    try:
-        yield block.state
-    finally:
-        block.is_open = False
-        _OPEN.set(tuple(other for other in _OPEN.get() if other.is_open))

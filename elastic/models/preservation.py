@@ -7,12 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from elastic.models.state import ModuleState
+
+
+class Ending(Protocol):
+    """What a block enters: open until the block has ended."""
+
+    is_open: bool
+
+
+Entry = TypeVar("Entry", bound=Ending)
+
+
+@contextmanager
+def entered(blocks: ContextVar[tuple[Entry, ...]], entry: Entry) -> Iterator[None]:
+    """Keep an entry with those of the enclosing blocks until the block ends."""
+    blocks.set((*(other for other in blocks.get() if other.is_open), entry))
+    try:
+        yield
+    finally:
+        entry.is_open = False
+        blocks.set(tuple(other for other in blocks.get() if other.is_open))
+
 
 #: States of the enclosing blocks, from which those of the same modules inside are made.
 _OPEN: ContextVar[tuple[_Open, ...]] = ContextVar("open_states_of_modules", default=())
@@ -45,13 +67,9 @@ def state_kept(module: nn.Module, state: ModuleState | None = None) -> Iterator[
     ...     state_of(net).containers is state.containers
     True
     """
-    entry = _Open(module, state_of(module, parameters=False, values=False) if state is None else state)
-    _OPEN.set((*(other for other in _OPEN.get() if other.is_open), entry))
-    try:
-        yield entry.state
-    finally:
-        entry.is_open = False
-        _OPEN.set(tuple(other for other in _OPEN.get() if other.is_open))
+    state = state_of(module, parameters=False, values=False) if state is None else state
+    with entered(_OPEN, _Open(module, state)):
+        yield state
 
 
 @contextmanager

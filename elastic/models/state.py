@@ -57,6 +57,8 @@ class ModuleState:
         self._others: list[Callable[[], None]] = []
         self.containers: list[tuple[Any, Any]] = []
         self._seen: dict[int, Any] = {}
+        #: Objects with the dictionaries of their attributes, which code may replace.
+        self._owners: list[tuple[Any, dict[str, Any]]] = []
         #: Tensors, arrays and random generators, whose values are saved.
         self._valued: list[tuple[Any, Role]] = []
         if known is None or not self._adopt(known):
@@ -82,13 +84,15 @@ class ModuleState:
         """Take over the objects of an earlier state, if they are still those that a walk would find."""
         if known._values != self._values and any(map(_is_walked_without_values, known._valued)):
             return False
+        if any(vars(owner) is not attributes for owner, attributes in known._owners):
+            return False
         if known.has_same_attributes():
             self.containers, self._mappings, self._rest = known.containers, known._mappings, known._rest
         elif (renewed := known._renewed()) is not None:
             self._hold(renewed)
         else:
             return False
-        self._seen, self._valued = known._seen, known._valued
+        self._seen, self._valued, self._owners = known._seen, known._valued, known._owners
         return True
 
     def has_same_attributes(self) -> bool:
@@ -160,7 +164,10 @@ class ModuleState:
             return value.__closure__ or ()
         if role is Role.METHOD:
             return (value.__self__,)
-        return (vars(value),) if has_own_attributes(value) else ()
+        if not has_own_attributes(value):
+            return ()
+        self._owners.append((value, vars(value)))
+        return (vars(value),)
 
 
 def _is_walked_without_values(valued: tuple[Any, Role]) -> bool:

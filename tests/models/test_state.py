@@ -252,6 +252,18 @@ def test_a_module_whose_state_was_known_before_a_change_is_as_it_was_after_it(fi
             assert described(module) == before, second.__name__
 
 
+def test_attributes_that_were_replaced_altogether_are_looked_for_again():
+    module = Holder()
+    module.held = type("Held", (), {})()
+    with state_kept(module):
+        module.held.__dict__ = {"h": torch.zeros(2), "seen": []}
+        with preserved(module):
+            module.held.h.add_(1)
+            module.held.seen.append(1)
+    assert module.held.h.tolist() == [0, 0]
+    assert module.held.seen == []
+
+
 def test_what_a_module_consists_of_is_looked_for_once_unless_it_changes(monkeypatch):
     module, walked, walk = Holder(), [], ModuleState._walk
     monkeypatch.setattr(ModuleState, "_walk", lambda self, module: (walked.append(module), walk(self, module)))

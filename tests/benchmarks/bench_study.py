@@ -6,7 +6,7 @@ The study: four seeds of five plain layers of 256 on digits, 200 epochs, batches
 claims, by the default executor, in a new process: what a user waits for, from the command to its table of verdicts. The
 bare loops train the same networks on the same batches with one thread, evaluate both splits after each epoch, and
 record nothing; loading PyTorch and the data is not counted for them. Both are timed by the clock in turns, so the
-machine should be idle; the processor's seconds are told beside. Written to ``study.json`` and ``study.md``.
+machine should be idle; the processor's seconds are given beside. Written to ``study.json`` and ``study.md``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 SEEDS = [0, 1, 2, 3]
 SETTINGS = ["model.norm=none", "optimizer.weight_decay=5.0e-4", "training.epochs=200", f"axes.seed={SEEDS}"]
 
-#: Milestones of a study in what it tells.
-TOLD = {
+#: Milestones of a study in its log.
+MILESTONES = {
     "first run begins": r"seed=\d+: started",
     "first epoch is recorded": r"seed=\d+: epoch 0/",
     "workers take over": r"\d+ runs are left",
@@ -52,10 +52,10 @@ def study(epochs):
         wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         reports = [json.loads(path.read_text())["seconds"] for path in Path(folder).glob("*/runs/*/status.json")]
     results = [(float(m[1]), m[2]) for m in re.finditer(r"^\[ *([\d.]+)s\] (.*)", done.stderr, re.MULTILINE)]
-    at = {name: next((at for at, text in results if re.match(how, text)), None) for name, how in TOLD.items()}
+    at = {name: next((at for at, text in results if re.match(how, text)), None) for name, how in MILESTONES.items()}
     parts = {part: round(statistics.mean(report[part] for report in reports), 2) for part in reports[0]}
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": round(wall, 2), "processor": round(processor, 2), "told at": at, "a run": parts}
+    return {"wall": round(wall, 2), "processor": round(processor, 2), "seconds until": at, "a run": parts}
 
 
 def bare(epochs):

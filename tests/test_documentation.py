@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import itertools
 import re
 import shutil
 import sys
@@ -32,12 +33,34 @@ def blocks(page, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", TEXTS[page], re.S)
 
 
+def swallowed(text):
+    """Return the indented lines after the last item of a list: Markdown reads them as text of the item, not as code."""
+    lines, in_list, in_fence = [], False, False
+    for before, line in itertools.pairwise(["", *text.splitlines()]):
+        in_fence ^= line.startswith("```")
+        if in_fence or not line:
+            continue
+        in_list = bool(re.match(r"[-*] |\d+\. ", line)) or (in_list and line.startswith(" "))
+        if in_list and not before and line.startswith("    "):
+            lines.append(line)
+    return lines
+
+
 def run_block(code, page, **names):
     exec(compile(code, f"{page}.md", "exec"), names)
 
 
 def test_the_readme_fits_on_one_page():
     assert len(TEXTS["README"].split()) <= 900
+
+
+@pytest.mark.parametrize("page", list(TEXTS))
+def test_commands_after_a_list_are_shown_as_code(page):
+    assert not swallowed(TEXTS[page])
+
+
+def test_an_indented_command_after_a_list_is_seen():
+    assert swallowed("- an item\n  of two lines\n\n    elastic check\n\ntext\n\n    code\n") == ["    elastic check"]
 
 
 def test_every_python_block_is_run_by_a_test_below():

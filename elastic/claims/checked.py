@@ -59,7 +59,7 @@ class Checked:
         return f"<Checked {self.study!r}: {verdicts or 'nothing claimed'}>"
 
     def _repr_html_(self) -> str:
-        return claims_html(self.to_json()["claims"], "the study claims nothing")
+        return claims_html(self.to_json()["claims"], "the study has no claims")
 
     def to_json(self) -> dict[str, Any]:
         """Return the contents of claims.json, as plain data."""

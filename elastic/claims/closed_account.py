@@ -42,7 +42,7 @@ def account_closes(
     layer: Layer = None,
     where: Where = None,
 ) -> Evidence:
-    """The rates of single steps, summed over the steps that training took, give the movement that happened.
+    """The rates of single steps, summed over the steps of training, give the measured movement.
 
     Effect: log of (Σ ‖change − account‖² / Σ ‖change‖²)^½ over the times between probes (`elastic.analysis.closure`).
     0.5 is R² = 0.75; at 1 the account predicts no better than that nothing moves.

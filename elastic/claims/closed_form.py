@@ -40,7 +40,7 @@ def meets_theory(
     where: Where = None,
     source: Source = "zhu2021geometric",
 ) -> Evidence:
-    """A variable has come to the optimum that a theory knows in closed form.
+    """A variable reaches the optimum that theory gives in closed form.
 
     Effect: log of the variable over the optimum, shown as their ratio. Where the optimum is 0 the effect is the
     variable itself, and the tolerance is absolute.

@@ -80,7 +80,7 @@ def above(
     where: Where = None,
     source: Source = "papyan2020prevalence",
 ) -> Evidence:
-    """A variable is above a level; as `below`, the other way round.
+    """A variable is above a level.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def converges_to(
     where: Where = None,
     source: Source = "papyan2020prevalence",
 ) -> Evidence:
-    """A variable has come to a value, give or take a tolerance.
+    """A variable reaches a value within a tolerance.
 
     Effect: the variable, or its log on a log scale. The claim is that its mean lies between value − tolerance and
     value + tolerance; on a log scale there is no lower bound if value − tolerance is not positive.

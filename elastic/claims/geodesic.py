@@ -24,7 +24,7 @@ def similarity_follows_geodesic(
     min_r: Annotated[float, Field(gt=-1, lt=1)],
     where: Where = None,
 ) -> Evidence:
-    """A step moves near samples of its class more than far ones, in proportion to how far along the data's curve.
+    """Relative similarity within a class falls with geodesic distance along the data's curve.
 
     Effect: Fisher's z = artanh(−r) of Pearson's r between relative similarity and geodesic distance
     (geodesic_correlation), shown as −r, one for each class that is stepped on.

@@ -96,7 +96,7 @@ def agrees_between(
     where: Where = None,
     source: Source = "zhou2022losses",
 ) -> Evidence:
-    """A variable is the same at two values of an axis, for all that matters.
+    """A variable is nearly the same at two values of an axis.
 
     Effect: as `differs_between`. Finding no difference is not evidence that there is none: the whole interval has to
     lie within the margin.

@@ -39,7 +39,7 @@ def propagates_inward(
     min_factor: Annotated[float, Field(gt=0)] = 1.0,
     where: Where = None,
 ) -> Evidence:
-    r"""The last layer makes its fall first, whatever the value it falls to, and the others follow inward.
+    r"""The last layer falls first, whatever value it falls to, and the others follow inward.
 
     This is elastic's own operational definition of a layer that collapses first; the source does not state one. Each
     layer's fall is measured relative to its own first and last value: the claim compares paces. Deeper layers that end
@@ -93,7 +93,7 @@ def reaches_level_inward(
     min_factor: Annotated[float, Field(gt=0)] = 1.0,
     where: Where = None,
 ) -> Evidence:
-    r"""The last layer comes to a common level of collapse first, and the others follow inward.
+    r"""The last layer reaches a common level of collapse first, and the others follow inward.
 
     This is elastic's own operational definition of a layer that collapses first; the source does not state one. All
     layers have one level, as in papers that plot nc1 of every layer over training. The claim compares how far

@@ -32,7 +32,7 @@ def ratio_between_splits(
     where: Where = None,
     source: Source = "hui2022limitations",
 ) -> Evidence:
-    """A variable on one split is so many times that on another.
+    """The ratio of a variable on one split to that on another lies within bounds.
 
     Does the collapse of train samples hold on test samples? Effect: log of the one over the other, on the same network,
     so that the effect of the seed on both cancels. Compare nc1 with as many samples of each class in both splits

@@ -68,7 +68,7 @@ def classes_separate(
     tail: Annotated[float, Field(gt=0, lt=1, description="Share of the epochs at which the tail begins.")] = 0.1,
     where: Where = None,
 ) -> Evidence:
-    r"""The locally elastic dynamics part the classes for good: γ(t) > 0, and γ(t) falls more slowly than 1/t.
+    r"""The locally elastic dynamics separate the classes: γ(t) > 0, and γ(t) falls more slowly than 1/t.
 
     Two conditions, each with an effect that has to be above 0, in the tail of each seed's curve
     (`elastic.analysis.separability.separability`): the minimum of γ, and p + 1 with p the exponent of

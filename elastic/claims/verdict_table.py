@@ -20,7 +20,7 @@ COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "r
 def verdict_table(checked: Checked) -> RenderableType:
     """Return the verdicts of a study: a heading, then each claim with its effects and intervals."""
     if not checked.verdicts:
-        return Text(f"{checked.study} claims nothing: --claims FILE checks the claims of another protocol")
+        return Text(f"{checked.study} has no claims; --claims FILE checks those of another protocol")
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @cli.command()
 @click.option("--build", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Build into DIR; open nothing.")
 def docs(folder: Path | None) -> None:
-    """Open the documentation in a browser; build it first where it is not built yet.
+    """Open the documentation in a browser, after building it if needed.
 
-    The pages need no network. Building them takes half a minute, and Sphinx: pip install 'elastic-collapse[docs]'.
+    The pages need no network. Building them takes half a minute and needs Sphinx: pip install 'elastic-collapse[docs]'.
     """
     from elastic.site import build_site, built_site
 

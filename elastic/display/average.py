@@ -154,5 +154,5 @@ def average_words(counts: Iterable[int], *, log: bool | None) -> str:
     seeds = seeds_in_words(counts)
     if seeds == "one seed":
         return seeds
-    kind = "mean (of positive quantities geometric)" if log is None else "geometric mean" if log else "mean"
+    kind = "mean (geometric for positive quantities)" if log is None else "geometric mean" if log else "mean"
     return f"{kind} over {seeds}"

@@ -124,14 +124,16 @@ def onset_words(values: xr.DataArray, fraction: float | None, threshold: float |
     """Describe the onsets and the colours of the values [seed, …] for the caption.
 
     >>> onset_words(xr.DataArray([0.2], dims="seed"), None, 0.1)
-    'line and numbers: epoch from which a layer is at most 0.1 for good, one seed'
+    'line and numbers: epoch from which a layer stays at or below 0.1, one seed'
     """
     seeds = values.sizes["seed"]
     mean = average_words([seeds], log=is_positive(values)).partition(" over")[0]
-    of_its_own = f"has made {100 * fraction:g} % of its fall on the log scale" if fraction is not None else ""
-    there = of_its_own or f"is at most {threshold:g}"
+    of_its_own = (
+        f"has made, and keeps, {100 * fraction:g} % of its fall on the log scale" if fraction is not None else ""
+    )
+    there = of_its_own or f"stays at or below {threshold:g}"
     spread = f"median and range of {seeds} seeds; colours: {mean}" if seeds > 1 else "one seed"
-    return f"line and numbers: epoch from which a layer {there} for good, {spread}"
+    return f"line and numbers: epoch from which a layer {there}, {spread}"
 
 
 def shared_norm(panels: Sequence[xr.DataArray]) -> Normalize:

@@ -14,7 +14,7 @@ from elastic.protocol.training_section import Training
 
 
 class Optimizer(Component):
-    """An optimiser and its learning-rate schedule."""
+    """An optimizer and its learning-rate schedule."""
 
     schedule: Annotated[Component, Field(description="Factor on the learning rate at each epoch.")] = (
         Component.model_validate("constant")
@@ -26,8 +26,8 @@ class Sections(Strict):
 
     data: Annotated[Data, Field(description="Data set and its preparation.")]
     model: Annotated[Component, Field(description="Model to train.")]
-    loss: Annotated[Component, Field(description="Loss to minimise.")] = Component.model_validate("cross_entropy")
-    optimizer: Annotated[Optimizer, Field(description="Optimiser and learning-rate schedule.")]
+    loss: Annotated[Component, Field(description="Loss to minimize.")] = Component.model_validate("cross_entropy")
+    optimizer: Annotated[Optimizer, Field(description="Optimizer and learning-rate schedule.")]
     training: Annotated[Training, Field(description="Epochs, batches, precision and device of training.")]
     probes: Annotated[Probes, Field(description="Probes, and the epochs to probe.")] = Probes.model_validate({})
 

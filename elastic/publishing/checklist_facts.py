@@ -41,7 +41,7 @@ class Facts:
     def claims(self) -> str:
         """Return the number of claims, their verdicts, and when they were registered."""
         if not self.checked.verdicts:
-            return "The study claims nothing; what it measures is described by its question."
+            return "The study has no claims; what it measures is described by its question."
         counts = Counter(one.verdict for one in self.checked.verdicts)
         outcomes = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
         standing = self.checked.standing

@@ -142,7 +142,7 @@ def _reproduce(study: Study) -> str:
 
 def _claims(study: Study) -> str:
     if not study.claims:
-        return "The study claims nothing."
+        return "The study has no claims."
     return "\n".join([f"Verdicts, effects and intervals are in `{CLAIMS}` and in the report.", "",
                       *(f"- {line}" for line in standing_of(study).lines())])  # fmt: skip
 

@@ -148,14 +148,14 @@ def index_of(found: list[Entry]) -> str:
         if one.claims:
             lines += [_registered(one), "", *(_claim(claim) for claim in one.claims)]
         else:
-            lines.append("The study claims nothing.")
+            lines.append("The study has no claims.")
     return "\n".join(lines) + "\n"
 
 
 def _registered(one: Entry) -> str:
     if one.frozen:
-        return "Every claim stood before training; no seed was added after a verdict."
-    return "Not every claim is known to have stood before training: see the report."
+        return "Every claim was registered before training; no seed was added after a verdict."
+    return "Not every claim is known to have been registered before training: see the report."
 
 
 def _claim(claim: Mapping[str, Any]) -> str:

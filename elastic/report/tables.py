@@ -93,7 +93,7 @@ def _onsets(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[Table]:
         return
     there = nc1.notnull().any("epoch")
     found = [onset_epoch(nc1, fraction=0.5), *(onset_epoch(nc1, threshold=level) for level in LEVELS)]
-    columns = [("half of its fall", "of log nc1"), *((f"nc1 ≤ {level:g}", "for good") for level in LEVELS)]
+    columns = [("half of its fall", "of log nc1"), *((f"nc1 ≤ {level:g}", "to the end") for level in LEVELS)]
     rows = [
         (layer, tuple(epochs_of_seeds(_seeds(onset, there, k)) for onset in found))
         for k, layer in enumerate(map(str, nc1["layer"].values))

@@ -14,12 +14,22 @@ if TYPE_CHECKING:
 #: Before numpydoc, which is connected at 500.
 EARLY = 400
 
+#: Types as Sphinx writes them, and as authors do: an alias in a union, and an array of NumPy.
+TYPES = (
+    (re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)"), r"\1"),
+    (
+        re.compile(r"[~\w.]*ndarray\[[~\w.]*tuple\[[~\w.]*Any, \.\.\.\], [~\w.]*dtype\[[~\w.]*?(\w+)\]\]"),
+        r"NDArray[\1]",
+    ),
+)
+
 _HEADING = re.compile(r"^(\w[\w ]*)\n(-{3,})$", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the reading of docstrings."""
+    """Connect the reading of docstrings and signatures."""
     app.connect("autodoc-process-docstring", process, priority=EARLY)
+    app.connect("autodoc-process-signature", signature)
     return {"parallel_read_safe": True}
 
 
@@ -27,6 +37,24 @@ def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
     """Replace the lines of a docstring, as the event of autodoc asks."""
     if name.startswith("elastic.") and lines:
         lines[:] = readable("\n".join(lines)).splitlines()
+
+
+def signature(app: Any, what: str, name: str, obj: Any, options: Any, *written: str | None) -> list[str | None]:
+    """Return a signature and its return annotation with short types, as the event of autodoc asks."""
+    return [None if text is None else short_types(text) for text in written]
+
+
+def short_types(text: str) -> str:
+    """Return a signature in which types have the names that authors use.
+
+    >>> short_types("(a: TypeAliasForwardRef('Output') | None)")
+    '(a: Output | None)'
+    >>> short_types("~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~numpy.float64]]")
+    'NDArray[float64]'
+    """
+    for written, short in TYPES:
+        text = written.sub(short, text)
+    return text
 
 
 def readable(docstring: str) -> str:

@@ -68,7 +68,7 @@ def entry_section(entry: Entry, facts: Sequence[tuple[str, str]] = (), level: in
 def options_table(options: Sequence[Option], what: str = "Option") -> str:
     """Return the table of options."""
     rows = [[f"``{o.name}``", escaped(o.type), literal(o.default), running(o.meaning)] for o in options]
-    return table(rows, (what, "Type", "Default", "Meaning"), "16 26 16 42", "options")
+    return table(rows, (what, "Type", "Default", "Meaning"), "20 22 20 38", "options")
 
 
 def literal(value: Any) -> str:

@@ -15,8 +15,8 @@ from elastic.site.markup import code, heading, prose
 #: Folder of pictures beside the pages: ``<figure>.png``.
 PICTURES = "gallery"
 
-#: The study that a picture shows: that of a tutorial. The others are of the quickstart.
-SHOWN = {"axis_comparison": "decay"}
+#: Studies of figures that the quickstart has no data for: that of a tutorial, and a shipped protocol with dense probes.
+SHOWN = {"axis_comparison": "decay", "closure": "closed_account"}
 
 
 def pages(sources: Path) -> Iterator[tuple[str, str]]:
@@ -29,7 +29,7 @@ def pages(sources: Path) -> Iterator[tuple[str, str]]:
     """
     opening = (
         "Figures are drawn from a cube: on the command line, as SVG, PDF and PNG, or in Python. The studies shown are "
-        "those of ``elastic run quickstart`` and of :doc:`the tutorial </tutorial_protocol>`; pictures of a dark page "
+        "those of ``elastic run quickstart`` and of :doc:`the tutorial </tutorial_protocol>`; pictures on dark pages "
         "are drawn with ``--theme dark``. Every figure takes these options:"
     )
     entries = list(registry("figures"))

@@ -33,8 +33,8 @@ class Part:
     needs: str = ""
 
 
-#: Classes of other packages whose members are not shown.
-FOREIGN = ("Module", "Exception", "BaseException", "Callback", "TrainerCallback", "object")
+#: Classes whose members are not shown again in subclasses: those of other packages, and the base class of errors.
+FOREIGN = ("Module", "Exception", "BaseException", "Callback", "TrainerCallback", "object", "ElasticError")
 
 #: Pages: name, title, opening and parts.
 PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
@@ -53,7 +53,7 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
     (
         "theory",
         "elastic.theory",
-        "Optima that are known in closed form or by one convex programme. :doc:`/theory` derives them.",
+        "Optima that are known in closed form or by one convex program. :doc:`/theory` derives them.",
         (Part("Functions and results", "elastic.theory"),),
     ),
     (
@@ -69,7 +69,7 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
             Part("Models", "elastic.models.contract"),
             Part("Data sets", "elastic.data.contract"),
             Part("Losses", "elastic.losses.contract"),
-            Part("Optimisers", "elastic.optimizers.contract"),
+            Part("Optimizers", "elastic.optimizers.contract"),
             Part("Figures", "elastic.figures.contract", ("figure", "canvas", "panels", "measured", "draw_line")),
             Part("Options of later releases", "elastic.releases", ("Added",)),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ NAME = "mathml"
 
 #: The bar of a norm, which would stretch to the height of an index that stands beside it.
 NORM = "&#x02016;"
+
+#: A bold digit, whose variant browsers ignore.
+BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def mathml(latex: str, *, displayed: bool) -> str:
     from latex2mathml.converter import convert
 
     written = str(convert(latex, display="block" if displayed else "inline"))
+    written = BOLD.sub(lambda digit: f"<mn>{chr(ord('𝟎') + int(digit[1]))}</mn>", written)
     return written.replace(f"<mo>{NORM}</mo>", f'<mo stretchy="false">{NORM}</mo>')
 
 

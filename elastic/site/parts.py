@@ -1,4 +1,4 @@
-"""Pages of what a protocol names: models, data, losses, optimisers, schedules, probes, claims."""
+"""Pages of what a protocol names: models, data, losses, optimizers, schedules, probes, claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = {
     "models": ("Models", "Named under ``model`` in a protocol. Keys are the options of the table."),
     "data": ("Data sets", "Named under ``data`` in a protocol. Nothing is downloaded when a protocol runs."),
     "losses": ("Losses", "Named under ``loss`` in a protocol, or as ``loss`` of a Recorder."),
-    "optimizers": ("Optimisers", "Named under ``optimizer`` in a protocol."),
+    "optimizers": ("Optimizers", "Named under ``optimizer`` in a protocol."),
     "schedules": ("Learning-rate schedules", "Named under ``optimizer.schedule`` in a protocol."),
     "probes": ("Probes", "Keys of ``probes`` in a protocol. Each writes a group of the cube."),
     "probe_schedules": ("Probe schedules", "Named under ``probes.at``: the epochs at which probes run."),

@@ -63,12 +63,10 @@ def _section(name: str, section: Section) -> str:
 
 def _protocols_page() -> str:
     opening = (
-        "Protocols that ship with elastic, found by name from any folder: ``elastic run NAME``, ``elastic show NAME``, "
-        "``elastic new mine.yaml --from NAME``. :doc:`/findings` lists what they found."
+        "Protocols that ship with elastic; commands find them by name in any folder: ``elastic run NAME``, "
+        "``elastic show NAME``, ``elastic new mine.yaml --from NAME``. :doc:`/findings` lists their results."
     )
-    return page_of(
-        "Protocols that ship", opening, [_protocol(name, path) for name, path in shipped_protocols().items()]
-    )
+    return page_of("Shipped protocols", opening, [_protocol(name, path) for name, path in shipped_protocols().items()])
 
 
 def _protocol(name: str, path: Path) -> str:
@@ -82,7 +80,7 @@ def _protocol(name: str, path: Path) -> str:
         escaped(" ".join(protocol.question.split())) if protocol.question else "",
         f"Runs: {len(protocol.cells):,}. Cites: {cites}." if cites else f"Runs: {len(protocol.cells):,}.",
         "Claims:\n\n" + "\n".join(claims) if claims else "",
-        *(escaped(one) for one in comment_of(text)[:MOST]),
+        *(running(one.replace("`", "``")) for one in comment_of(text)[:MOST]),
         _folded(path.name, text),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BEFORE, DURING, AFTER, UNKNOWN = "before training", "during training", "after a cube was seen", "not recorded"
 
 _PHRASES = {
-    BEFORE: "stood before training",
+    BEFORE: "registered before training",
     DURING: "added or changed while runs had records",
     AFTER: "added or changed after a cube was seen",
     UNKNOWN: "whose registration is unknown",
@@ -64,7 +64,7 @@ class Standing:
 
     @property
     def frozen(self) -> bool:
-        """Whether all claims stood before training, none was withdrawn, and no seed was added after a verdict."""
+        """Whether all claims were registered before training, none withdrawn, and no seed added after a verdict."""
         stood = all(one == BEFORE for one in self.claims)
         return stood and not (self.withdrawn or self.seeds_added or self.seeds_dropped or self.note)
 
@@ -86,7 +86,7 @@ class Standing:
             found.append(f"{sum(self.changed)} changed since an earlier form was registered")
         if self.withdrawn:
             names = ", ".join(str(claim.get("name")) for claim in self.withdrawn)
-            found.append(f"{len(self.withdrawn)} that stood before training no longer claimed: {names}")
+            found.append(f"{len(self.withdrawn)} that were registered before training are no longer claimed: {names}")
         found += _of_seeds(self)
         return [*found, *([self.note] if self.note else []), f"digest of the claims (SHA-256): {self.digest}"]
 

@@ -1,4 +1,4 @@
-"""Whether classes part for good: a seed whose rate is not positive counts against it, in a finding of its own."""
+"""Whether classes separate: a seed whose rate is not positive counts against it, in a finding of its own."""
 
 import numpy as np
 import pytest

@@ -54,7 +54,7 @@ def test_a_notebook_shows_every_claim_as_a_row():
         "✗ layer = penultimate: 1.50 [1.25, 1.75]", "not measured",
     ):  # fmt: skip
         assert words in shown
-    assert "claims nothing" in Checked("little", "0", ())._repr_html_()
+    assert "has no claims" in Checked("little", "0", ())._repr_html_()
 
 
 def test_a_notebook_shows_the_settings_that_refute_a_claim_first():

@@ -142,7 +142,7 @@ def test_the_caption_counts_the_seeds_that_are_there():
     few = over_seeds(values([1.0, np.nan], [2.0, 5.0], [6.0, 8.0]))
     assert interval_words(few) == "mean over 2 to 3 seeds, band: 95 % interval (t)"
     assert "geometric mean" in interval_words(few, log=True)
-    assert "of positive quantities geometric" in interval_words(few, log=None)
+    assert "geometric for positive quantities" in interval_words(few, log=None)
 
 
 def test_settings_left_open_and_settings_asked_for_are_told(swept):

@@ -90,7 +90,7 @@ def test_a_bounded_metric_is_on_a_linear_axis_with_its_mean(cube):
     wanted = cube["collapse"].dataset["ncc_accuracy"].sel(split="train", epoch=64).mean("seed")
     np.testing.assert_allclose(curves(drawn.axes[0])[-1].get_ydata(), wanted)
     assert [axes.get_yscale() for axes in drawn.axes] == ["linear", "log"]
-    assert "of positive quantities geometric" in caption_of(drawn)
+    assert "geometric for positive quantities" in caption_of(drawn)
 
 
 def test_the_setting_that_is_shown_is_told(swept):

@@ -51,7 +51,7 @@ def test_each_panel_is_a_mean_over_the_seeds_of_the_last_hidden_layer(study):
             np.testing.assert_allclose(line.get_ydata(), wanted, rtol=1e-12)
     assert unreadable(drawn) == []
     assert caption_of(drawn).startswith(
-        "features of layer penultimate; mean (of positive quantities geometric) over 2 seeds"
+        "features of layer penultimate; mean (geometric for positive quantities) over 2 seeds"
     )
 
 

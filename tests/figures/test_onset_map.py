@@ -71,10 +71,10 @@ def test_a_layer_that_most_seeds_never_bring_down_has_no_point(cube):
 
 def test_the_caption_tells_level_seeds_and_setting(swept, cube_of):
     text = caption_of(onset_map(swept, fraction=0.9))
-    assert "has made 90 % of its fall on the log scale for good, median and range of 3 seeds" in text
+    assert "has made, and keeps, 90 % of its fall on the log scale, median and range of 3 seeds" in text
     assert "first of" not in text  # both values have their panel
     assert caption_of(onset_map(swept, where={"weight_decay": 0.0})).endswith("at weight decay = 0")
-    assert "is at most 0.3 for good, one seed" in caption_of(onset_map(cube_of(seeds=1), threshold=0.3))
+    assert "stays at or below 0.3, one seed" in caption_of(onset_map(cube_of(seeds=1), threshold=0.3))
 
 
 def test_epochs_and_layers_without_numbers_are_left_out(cube):

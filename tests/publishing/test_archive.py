@@ -266,7 +266,7 @@ def test_published_studies_lie_side_by_side_with_an_index(archive, tmp_path):
     assert text.count(f"Digest of the archive: `{digest}`.") == 2
     assert "[small](small/report.html)" in text
     assert text.count("locality is above 1 in every hidden layer") == 2
-    assert "Every claim stood before training" in text
+    assert "Every claim was registered before training" in text
     (tmp_path / "results" / "small" / "mine.txt").write_text("mine")
     with pytest.raises(StudyError, match=r"mine\.txt"):
         write_folder(tmp_path / "source", tmp_path / "results" / "small")

@@ -1,4 +1,4 @@
-"""Which claims stood before training is told by a history that only grows; its digest can be registered elsewhere."""
+"""Which claims were registered before training: known from a history that only grows, whose digest can be published."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ RESTART = {"event": "restart", "runs_with_records": 2, "cube_seen": True}
         ([registered(FIRST), registered(FIRST, SECOND, records=1)], [FIRST, SECOND], [BEFORE, DURING]),
         ([registered(FIRST), registered(FIRST, SECOND, records=2, seen=True)], [FIRST, SECOND], [BEFORE, AFTER]),
         ([registered(FIRST), registered(SECOND, records=2, seen=True)], [SECOND], [AFTER]),
-        # a claim that was dropped and taken up again stood before
+        # a claim that was dropped and taken up again was registered before
         (
             [registered(FIRST), registered(records=2, seen=True), registered(FIRST, records=2, seen=True)],
             [FIRST],

@@ -99,7 +99,7 @@ def test_every_question_of_a_checklist_has_an_answer(claimed_study):
     text = checklist(claimed_study)
     for fact in (
         "2 claims", "2 seeds (0, 1): 2 runs", "60 samples of 'train', 60 samples of 'test' in 3 classes",
-        "licence CC-BY-4.0", "device: cpu", f"elastic {elastic.__version__}", "All 2 claims stood before",
+        "licence CC-BY-4.0", "device: cpu", f"elastic {elastic.__version__}", "All 2 claims registered before",
     ):  # fmt: skip
         assert fact in text, fact
 

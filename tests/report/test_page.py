@@ -130,7 +130,7 @@ def test_a_study_without_elasticity_has_metrics_to_explore_and_no_responses(fini
     study = altered.Altered(finished_study.folder, altered.without("relative_similarity"))
     page = read(write_report(study, tmp_path / "r.html"))
     assert set(page.specs) == {"courses"}
-    assert "response_matrices" in page.text.split("what this study does not hold")[1]
+    assert "response_matrices" in page.text.split("need data this study lacks")[1]
 
 
 def test_one_seed_is_told_as_one_seed(finished_study, cube, tmp_path):

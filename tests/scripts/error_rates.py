@@ -1,4 +1,4 @@
-"""How often the judge is wrong: simulated studies, printed as the table of elastic/docs/claims.md.
+"""How often verdicts are wrong: simulated studies, printed as the table of elastic/docs/claims.md.
 
     PYTHONPATH=. python tests/scripts/error_rates.py [STUDIES]
 
@@ -26,7 +26,7 @@ INF = float("inf")
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 
-def diverting(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def outlying(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return rng.normal(size=shape) + 50 * (rng.random(shape) < 0.1)
 
 
@@ -35,7 +35,7 @@ DRAWS: dict[str, Draw] = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "lognormal, σ = 1": lambda rng, shape: np.exp(rng.normal(size=shape)),
     "t with 2 degrees of freedom": lambda rng, shape: rng.standard_t(2, size=shape),
-    "one diverting seed in ten": diverting,
+    "one outlying seed in ten": outlying,
 }
 
 

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from elastic.cli import cli
 from elastic.errors import StudyError
+from elastic.protocol import load_protocol
 from elastic.protocol.references import references
 from elastic.registry import PACKAGES, registry
-from elastic.site import building, opening
+from elastic.site import building, gallery, opening
 from elastic.site.entries import label_of
 from elastic.site.sources import generated, pages_folder
 
@@ -65,6 +66,19 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     assert theory.count("<math") > 50
     assert "\\frac" not in theory
     assert "merror" not in theory
+    assert "<mn>𝟏</mn>" in theory, "a bold 1 is a character: browsers ignore the variant"
+    for page in (folder / "reference").glob("api_*.html"):
+        text = re.sub(r"<[^>]*>", "", page.read_text("utf-8"))
+        assert "TypeAliasForwardRef" not in text, page.name
+        assert "dtype[" not in text, page.name
+
+
+def test_the_gallery_draws_each_figure_from_a_study_that_has_its_data():
+    """The account of steps needs the probe `class_steps`, which the quickstart does not have."""
+    ((_, text),) = gallery.pages(pages_folder())
+    section = text.split(".. _figure-closure:")[1].split(".. _figure-depth_profile:")[0]
+    (study,) = re.findall(r"elastic plot results/(\w+) --figure closure", section)
+    assert "class_steps" in load_protocol(study).probes.model_dump()
 
 
 def test_a_part_that_is_added_has_its_section_without_an_edit():

@@ -107,7 +107,7 @@ def test_workers_that_cannot_start_leave_the_rest_to_this_process(tmp_path, seri
     study = studies.run(tmp_path, *SETTINGS, workers="auto", watch=watch)
     assert cube_of(study) == serial
     (note,) = [event[2] for event in watch.events if event[1] == "note" and "a_module_of_this_process" in event[2]]
-    assert note.endswith("; going on in this process")
+    assert note.endswith("; continuing in this process")
 
 
 def test_a_study_that_ends_before_its_workers_start_is_not_held_up(tmp_path, serial, monkeypatch):

@@ -114,11 +114,10 @@ def class_steps(
 ) -> ClassStepsProbe:
     """Class means and variances of each layer, and their rates under the step on each class and under weight decay.
 
-    `elastic.analysis.closure` integrates the rates with the optimiser's steps and compares the sum with what happened.
-    The step on a class is the mean over its samples, so that nothing is drawn but the samples themselves. It is on the
-    scale of training's steps: with a loss that sums over a batch, or averages by class weights, too. Batch norm
-    and dropout are in evaluation mode, in the gradient as in the features: what training does by batch statistics is no
-    part of the rates. Source: zhang2021imitating.
+    `elastic.analysis.closure` sums the rates over the optimizer's steps and compares the sum with the measured change.
+    The step on a class follows the mean loss over its samples, scaled as the training loss is (a sum over the batch, or
+    a mean with class weights). Batch norm and dropout are in evaluation mode, for gradients and features: effects of
+    batch statistics in training are not part of the rates. Source: zhang2021imitating.
 
     Parameters
     ----------

@@ -62,12 +62,12 @@ def run_automatically(board: Board, work: Work, settings: Settings, watch: Watch
         except KeyboardInterrupt:
             if stop() or handover.pool is None or not handover.is_ready:
                 raise
-            watch.note(f"{len(board.left)} runs are left: going on with {handover.workers} at a time, in processes")
+            watch.note(f"{len(board.left)} runs are left: continuing with {handover.workers} worker processes")
             try:
                 carry_out(board, handover.pool, watch, stop)
                 return
             except ElasticError as error:  # no worker starts: they may lack a module that this process has imported
-                watch.note(f"{error}; going on in this process")
+                watch.note(f"{error}; continuing in this process")
     board.retry_busy()
     run_serially(board, work, watch, stop)
 
@@ -110,7 +110,7 @@ class Handover:
             if self.pool is not None:
                 self.pool.close()
             self.pool, self._is_given_up = None, True
-            self._watch.note(f"{error}; going on in this process")
+            self._watch.note(f"{error}; continuing in this process")
         return self.is_ready
 
 

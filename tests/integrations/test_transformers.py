@@ -28,8 +28,8 @@ pytestmark = [
 ]
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}
-PROBES = {"at": [0, 1], "collapse": {"per_class": 6}, "elasticity": {"stepped_per_class": 1, "observed_per_class": 2}}
-CHEAP = {**PROBES, "elasticity": None}
+PROBES = {"at": [0], "collapse": {"per_class": 6}, "elasticity": {"stepped_per_class": 1, "observed_per_class": 2}}
+CHEAP = {**PROBES, "at": [0, 1], "elasticity": None}
 
 
 def tokens():

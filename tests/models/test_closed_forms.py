@@ -63,7 +63,7 @@ def test_unconstrained_features_reach_the_optimum_of_squared_error(counts, width
 )
 def test_deep_linear_models_reach_the_optimum_of_squared_error(name, options, counts, penalties):
     # For three factors or more any class may be silenced in a local optimum: the best of a few starts counts.
-    best = best_trained(name, options, counts, seeds=2, scales=(0.5, 1.0), penalties=penalties, epochs=10)
+    best = best_trained(name, options, counts, seeds=2, scales=(0.5, 1.0), penalties=penalties)
     assert_optimal(best, counts, theory.mse_factor_model(counts, penalties))
 
 
@@ -80,8 +80,7 @@ def test_deep_linear_models_reach_the_optimum_of_squared_error(name, options, co
 )
 def test_with_free_biases_models_reach_the_optimum_of_squared_error(name, options, counts, penalties):
     first = "penultimate" if name == UFM else "free_features"
-    settings = {"penalties": free_bias(first, penalties), "epochs": 8}
-    best = best_trained(name, options | {"bias": True}, counts, seeds=2, **settings)
+    best = best_trained(name, options | {"bias": True}, counts, seeds=2, penalties=free_bias(first, penalties))
     optimum = theory.mse_factor_model(counts, penalties, bias=True)
     assert best.objective == pytest.approx(optimum.loss, rel=1e-6)
     logits = layers_of(best, counts)["logits"]
@@ -105,8 +104,8 @@ def test_with_free_biases_models_reach_the_optimum_of_squared_error(name, option
 )
 def test_every_layer_has_the_spectrum_that_theory_tells(name, options, counts, penalties, bias):
     first = "penultimate" if name == UFM else "free_features"
-    settings = {"penalties": free_bias(first, penalties) if bias else penalties, "epochs": 8}
-    best = best_trained(name, options | {"bias": bias}, counts, seeds=2, **settings)
+    given = free_bias(first, penalties) if bias else penalties
+    best = best_trained(name, options | {"bias": bias}, counts, seeds=2, penalties=given)
     close = {"rtol": 1e-4, "atol": 1e-5}
     for number, (layer, features) in enumerate(layers_of(best, counts).items(), start=1):
         result, found = (
@@ -126,7 +125,7 @@ def test_with_relu_two_classes_reach_the_linear_optimum_and_never_less(depth, pe
     """Deep collapse is optimal for two classes at any depth (sukenik2023deep)."""
     counts, penalties = (8, 8), (penalty,) * (depth + 1)
     options = {"width": 6, "depth": depth, "activation": "relu"}
-    found = [trained(DEEP, options, counts, penalties=penalties, epochs=8, seed=seed) for seed in range(seeds)]
+    found = [trained(DEEP, options, counts, penalties=penalties, epochs=3, seed=seed) for seed in range(seeds)]
     objectives = [snapshot.objective for snapshot in found]
     assert min(objectives) == pytest.approx(theory.mse_factor_model(counts, penalties).loss, rel=1e-6)
 
@@ -220,8 +219,8 @@ def test_vanishing_penalties_lead_to_the_geometry_of_simplex_encoded_labels(coun
 
 @pytest.mark.parametrize(("e_h", "e_w"), [(1.0, 1.0), (4.0, 0.5)])
 def test_the_layer_peeled_model_reaches_its_optimum(e_h, e_w):
-    options, descent = {"width": 8, "e_h": e_h, "e_w": e_w}, ("sgd", {"lr": 2.0})
-    last = trained("layer_peeled", options, [5, 5, 5], loss=CROSS_ENTROPY, optimizer=descent, epochs=1500)
+    options, descent = {"width": 8, "e_h": e_h, "e_w": e_w}, ("sgd", {"lr": 6.0})
+    last = trained("layer_peeled", options, [5, 5, 5], loss=CROSS_ENTROPY, optimizer=descent, epochs=200)
     assert last.objective == pytest.approx(theory.layer_peeled(3, e_h, e_w).loss, rel=1e-6)
 
 
@@ -237,7 +236,7 @@ def test_the_layer_peeled_model_reaches_its_optimum(e_h, e_w):
 )
 def test_the_imbalanced_layer_peeled_model_reaches_the_programmes_optimum(counts, e_h, e_w, lr, collapsed):
     options, descent = {"width": 2 * len(counts), "e_h": e_h, "e_w": e_w}, ("sgd", {"lr": lr})
-    last = trained("layer_peeled", options, counts, loss=CROSS_ENTROPY, optimizer=descent, epochs=500)
+    last = trained("layer_peeled", options, counts, loss=CROSS_ENTROPY, optimizer=descent, epochs=300)
     optimum = theory.layer_peeled_imbalanced(counts, e_h, e_w)
     assert last.objective == pytest.approx(optimum.loss, rel=1e-6)
     W, H = weights_of(last), layers_of(last, counts)["penultimate"].numpy()
@@ -295,10 +294,10 @@ DESCENT = ("sgd", {"lr": 2.0, "momentum": 0.9})
 @pytest.mark.parametrize(
     ("counts", "width", "temperature", "settings"),
     [
-        ((6, 6, 6), 4, 0.5, {"epochs": 20}),
-        ((4,) * 5, 4, 0.2, {"epochs": 20}),
-        ((3, 3), 3, 1.0, {"epochs": 20}),
-        ((3, 3), 3, 1.0, {"epochs": 1000, "optimizer": DESCENT}),
+        ((6, 6, 6), 4, 0.5, {}),
+        ((4,) * 5, 4, 0.2, {}),
+        ((3, 3), 3, 1.0, {}),
+        ((3, 3), 3, 1.0, {"epochs": 300, "optimizer": DESCENT}),
     ],
 )
 def test_the_supervised_contrastive_loss_ends_in_a_simplex_of_directions(counts, width, temperature, settings):

@@ -62,10 +62,18 @@ def begun_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def begun(begun_folder, tmp_path):
+def begun_first(begun_folder, tmp_path):
     """Return a study that was stopped after epoch 3 of its first run."""
     shutil.copytree(begun_folder, tmp_path, dirs_exist_ok=True)
     return elastic.open_study(tmp_path / "results/small")
+
+
+@pytest.fixture
+def begun(begun_first, finished_study):
+    """Return a study of which the second run has ended, and the first was stopped after epoch 3."""
+    ended = finished_study.cells[1]["digest"]
+    shutil.copytree(finished_study.run_folder(ended), begun_first.run_folder(ended))
+    return begun_first
 
 
 @pytest.fixture
@@ -204,18 +212,18 @@ def flipped(data):
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
-def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun, finished_study, tmp_path, unsealed):
-    path = first_run(begun) / FILE
-    whole, before = path.read_bytes(), studies.journals(begun)
+def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun_first, finished_study, tmp_path, unsealed):
+    path = first_run(begun_first) / FILE
+    whole, before = path.read_bytes(), studies.journals(begun_first)
     for damage in (truncated(whole), flipped(whole), b"", b"not a checkpoint"):
         path.write_bytes(damage)
         text = damaged(tmp_path)
         assert str(path) in text
         assert "whole checkpoint" in text
         assert path.read_bytes() == damage
-        assert studies.journals(begun).items() >= before.items()
-        assert [run.state for run in begun.runs()] == ["under way", "done"]
-    shutil.rmtree(first_run(begun))  # as the message proposes
+        assert studies.journals(begun_first).items() >= before.items()
+        assert [run.state for run in begun_first.runs()] == ["under way", "done"]
+    shutil.rmtree(first_run(begun_first))  # as the message proposes
     assert_unbroken(studies.run(tmp_path), finished_study)
 
 
@@ -258,21 +266,21 @@ def test_a_lost_record_stops_the_run_with_its_number(begun, tmp_path, unsealed):
     assert "should hold epochs 0 … 3; found no record of [1]" in damaged(tmp_path)
 
 
-def test_a_record_that_does_not_come_out_again_is_reported(begun, tmp_path, unsealed):
-    journal = Journal(first_run(begun))
+def test_a_record_that_does_not_come_out_again_is_reported(begun_first, tmp_path, unsealed):
+    journal = Journal(first_run(begun_first))
     record = journal.read(3)
     record["training/loss"][0] += 0.25
     journal.path(3).unlink()
     journal.append(3, record)
     tampered = journal.path(3).read_bytes()
-    (first_run(begun) / FILE).unlink()  # so that all is trained once more
+    (first_run(begun_first) / FILE).unlink()  # so that all is trained once more
     text = failing(tmp_path)
     assert "the record of epoch 3 should be the same when replayed" in text
     assert "delet" not in text
     assert "the record is kept" in text
     assert "training/loss other by up to 0.25" in text
     assert journal.path(3).read_bytes() == tampered
-    assert [run.state for run in begun.runs()] == ["under way", "done"]
+    assert [run.state for run in begun_first.runs()] == ["under way", "done"]
 
 
 # Limits of the machine
@@ -334,16 +342,16 @@ class EndsAnOwner(Lines):
             self.owner.stdin.close()
 
 
-def test_a_run_of_another_process_is_left_to_it(begun, finished_study, tmp_path, unsealed):
+def test_a_run_of_another_process_is_left_to_it(begun_first, finished_study, tmp_path, unsealed):
     with processes.started(
-        [sys.executable, "-c", OWNER, first_run(begun)],
+        [sys.executable, "-c", OWNER, first_run(begun_first)],
         cwd=Path(elastic.__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as owner:  # fmt: skip
         assert owner.stdout.readline() == "owned\n"
-        before = studies.journals(begun)
+        before = studies.journals(begun_first)
         with pytest.raises(RunBusy, match=f"process {owner.pid} "):
             studies.run(tmp_path, restart=True)
-        assert studies.journals(begun) == before
+        assert studies.journals(begun_first) == before
         log = io.StringIO()
         study = studies.run(tmp_path, watch=EndsAnOwner(owner, log))
     assert f"waiting for runs of other processes: seed=0 (process {owner.pid} " in log.getvalue()

@@ -182,7 +182,8 @@ def chosen_in(folder, monkeypatch, *settings, **options):
     tried, choose = [], elasticity_module.choose_engine
     with monkeypatch.context() as patch:
         patch.setattr(elasticity_module, "choose_engine", lambda *a, **k: tried.append(a) or choose(*a, **k))
-        studies.run(folder, "training.epochs=1", "probes.collapse=null", *settings, **options)
+        few = ("training.epochs=1", "probes.at={name: listed, values: [1]}", "probes.collapse=null")
+        studies.run(folder, *few, *settings, **options)
     return len(tried)
 
 

@@ -12,10 +12,11 @@ from elastic.models.contract import Task
 from elastic.optimizers import build_optimizer
 from elastic.training import Randomness, Trainer, build_objective, train
 
-LBFGS = ("lbfgs", {"iterations": 100, "history": 30})
+#: Ends where the gradient is that of an optimum: without a tolerance it searches on for changes of the last bit.
+LBFGS = ("lbfgs", {"iterations": 100, "history": 30, "tolerance": 1e-8})
 
 
-def trained(name, options, counts, *, loss=("mse", {}), penalties=None, optimizer=LBFGS, epochs=12, seed=0):
+def trained(name, options, counts, *, loss=("mse", {}), penalties=None, optimizer=LBFGS, epochs=5, seed=0):
     """Return the last snapshot of a training on indices of so many samples a class.
 
     penalties: {layer: λ}, or one λ a layer in depth order.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,16 +123,27 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
 
 def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
     """Yield one row per metric, setting and layer, by index: mean (m), lower (a) and upper (b) bound by epoch."""
-    for number, metric in enumerate(metrics):
-        found = over_seeds(values.isel(metric=number), log=metric.log, bounds=metric.bounds)
-        means, lowers, uppers = (
-            found[end].transpose("setting", "layer", "epoch").values for end in ("estimate", "lower", "upper")
-        )
+    averages = _averages(values, [(metric.log, metric.bounds) for metric in metrics])
+    for number, (means, lowers, uppers) in sorted(averages.items()):
         for setting, layer in np.ndindex(means.shape[:2]):
             mean = rounded(means[setting, layer])
             if any(value is not None for value in mean):
                 lower, upper = rounded(lowers[setting, layer]), rounded(uppers[setting, layer])
                 yield {"q": number, "g": setting, "l": layer, "m": mean, "a": lower, "b": upper}
+
+
+def _averages(
+    values: xr.DataArray, kinds: Sequence[tuple[bool, tuple[float, float] | None]]
+) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return mean, lower and upper bound of each metric [setting, layer, epoch]; those of a kind are one average."""
+    found = {}
+    for log, bounds in dict.fromkeys(kinds):
+        alike = [number for number, kind in enumerate(kinds) if kind == (log, bounds)]
+        averages = over_seeds(values.isel(metric=alike), log=log, bounds=bounds)
+        averages = averages.transpose("metric", "setting", "layer", "epoch")
+        mean, lower, upper = (averages[end].values for end in ("estimate", "lower", "upper"))
+        found |= {number: (mean[i], lower[i], upper[i]) for i, number in enumerate(alike)}
+    return found
 
 
 def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:

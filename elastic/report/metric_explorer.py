@@ -136,7 +136,7 @@ def _averages(
     values: xr.DataArray, kinds: Sequence[tuple[bool, tuple[float, float] | None]]
 ) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return mean, lower and upper bound of each metric [setting, layer, epoch]; those of a kind are one average."""
-    found = {}
+    found: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     for log, bounds in dict.fromkeys(kinds):
         alike = [number for number, kind in enumerate(kinds) if kind == (log, bounds)]
         averages = over_seeds(values.isel(metric=alike), log=log, bounds=bounds)

@@ -7,7 +7,7 @@ numbers) have the arithmetic mean with its t interval. `is_positive` decides, by
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -126,19 +126,20 @@ def _over_seeds(
     return found.assign(ends | mean)
 
 
-def seeds_in_words(counts: Iterable[int]) -> str:
+def seeds_in_words(counts: Collection[int] | np.ndarray) -> str:
     """Describe the number of seeds; it varies if runs are missing or diverged.
 
     >>> seeds_in_words([3, 3]), seeds_in_words([2, 3, 0]), seeds_in_words([1])
     ('3 seeds', '2 to 3 seeds', 'one seed')
     """
-    there = sorted({int(count) for count in counts if count > 0}) or [0]
+    counted = np.unique(np.asarray(counts))  # of millions of values, too
+    there = [int(count) for count in counted if count > 0] or [0]
     if there == [1]:
         return "one seed"
     return f"{there[0]} seeds" if len(there) == 1 else f"{there[0]} to {there[-1]} seeds"
 
 
-def average_words(counts: Iterable[int], *, log: bool | None) -> str:
+def average_words(counts: Collection[int] | np.ndarray, *, log: bool | None) -> str:
     """Describe averages for the caption of a table or figure: which mean, over how many seeds.
 
     Parameters

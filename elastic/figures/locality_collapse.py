@@ -138,6 +138,6 @@ def finish(axes: Axes, correlation: xr.DataArray, over: str) -> None:
     """Set range and label of the axis of rank correlations, or note that they are undefined."""
     axes.axhline(0, color=ink(0.6), linewidth=0.9, linestyle=":", zorder=1)
     axes.set(ylim=(-1.1, 1.1), yticks=(-1, 0, 1))
-    axes.set_title(f"rank correlation over {over}", fontsize=9.5)
+    axes.set_title(f"rank correlation\nover {over}", fontsize=9.5)  # one line is wider than the panel beside long names
     if not bool(correlation.notnull().any()):
         axes.text(0.5, 0.75, f"undefined: too few {over}", transform=axes.transAxes, ha="center", fontsize=9)

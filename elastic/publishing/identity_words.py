@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +175,8 @@ def _parts(name: str) -> list[str]:
 @cache
 def _packages() -> frozenset[str]:
     """Return the words in names of installed packages, which the list of requirements contains."""
-    names = importlib.metadata.packages_distributions().values()
-    return frozenset(word for name in chain(*names) for word in re.findall(r"[^\W_]+", name.lower()))
+    names = (installed.name for installed in importlib.metadata.distributions())
+    return frozenset(word for name in names for word in re.findall(r"[^\W_]+", name.lower()))
 
 
 def _of_machine(folder: Path) -> list[str]:

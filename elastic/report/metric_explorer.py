@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
+import numpy as np
 import xarray as xr
 
 from elastic.analysis.epochs import epoch_number
@@ -104,7 +105,9 @@ def grouped(metrics: Iterable[Metric]) -> list[Metric]:
 def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
     """Yield each variable with dims seed, epoch and layer and a finite value, for each split."""
     for group in cube.children.values():
-        for name, values in group.dataset.data_vars.items():
+        held = group.to_dataset()
+        held = held.assign_coords(held.coords.to_dataset().load().coords)  # once, not with every variable
+        for name, values in held.data_vars.items():
             if set(values.dims) - {"split"} - set(settings_axes(values)) != DIMS:
                 continue
             read = values.compute()  # once: every use below would read the file again
@@ -120,17 +123,27 @@ def metrics_by_layer(cube: xr.DataTree) -> Iterator[Metric]:
 
 def _rows(values: xr.DataArray, metrics: list[Metric]) -> Iterator[dict[str, Any]]:
     """Yield one row per metric, setting and layer, by index: mean (m), lower (a) and upper (b) bound by epoch."""
-    for number, metric in enumerate(metrics):
-        found = over_seeds(values.isel(metric=number), log=metric.log, bounds=metric.bounds).transpose(
-            "setting", "layer", "epoch"
-        )
-        for setting in range(found.sizes["setting"]):
-            for layer in range(found.sizes["layer"]):
-                here = found.isel(setting=setting, layer=layer)
-                mean = rounded(here["estimate"].values)
-                if any(value is not None for value in mean):
-                    lower, upper = rounded(here["lower"].values), rounded(here["upper"].values)
-                    yield {"q": number, "g": setting, "l": layer, "m": mean, "a": lower, "b": upper}
+    averages = _averages(values, [(metric.log, metric.bounds) for metric in metrics])
+    for number, (means, lowers, uppers) in sorted(averages.items()):
+        for setting, layer in np.ndindex(means.shape[:2]):
+            mean = rounded(means[setting, layer])
+            if any(value is not None for value in mean):
+                lower, upper = rounded(lowers[setting, layer]), rounded(uppers[setting, layer])
+                yield {"q": number, "g": setting, "l": layer, "m": mean, "a": lower, "b": upper}
+
+
+def _averages(
+    values: xr.DataArray, kinds: Sequence[tuple[bool, tuple[float, float] | None]]
+) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return mean, lower and upper bound of each metric [setting, layer, epoch]; those of a kind are one average."""
+    found: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    for log, bounds in dict.fromkeys(kinds):
+        alike = [number for number, kind in enumerate(kinds) if kind == (log, bounds)]
+        averages = over_seeds(values.isel(metric=alike), log=log, bounds=bounds)
+        averages = averages.transpose("metric", "setting", "layer", "epoch")
+        mean, lower, upper = (averages[end].values for end in ("estimate", "lower", "upper"))
+        found |= {number: (mean[i], lower[i], upper[i]) for i, number in enumerate(alike)}
+    return found
 
 
 def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
@@ -140,10 +153,9 @@ def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
     names = "layers" if short == layers else "short"
     settings = [str(label) for label in values["setting"].values]
     data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
-    shown: alt.ConcatChart = alt.concat(
-        _course(data, epochs, len(layers), names), _profile(data, len(layers), names), columns=2, spacing=30
-    )
-    shown = shown.resolve_scale(y="shared", color="independent")
+    views = _course(data, epochs, len(layers), names), _profile(data, len(layers), names)
+    scales = alt.Resolve(scale=alt.ScaleResolveMap(y="shared", color="independent"))
+    shown: alt.ConcatChart = alt.concat(*views, columns=2, spacing=30, resolve=scales)
     return shown.add_params(
         room(),
         alt.param(name="labels", value=[metric.label for metric in metrics]),
@@ -209,9 +221,8 @@ def _course(data: alt.Chart, epochs: list[float], layers: int, names: str) -> La
     )
     line = long.mark_line(strokeWidth=2, point={"size": 22}).encode(x=x, y=_y(), color=colour, tooltip=TOOLTIP)
     title = alt.Title(alt.expr(f"labels[metric] + {MEAN}"), subtitle="over training, by layer")
-    return alt.layer(band, line, now()).properties(
-        name="course", width=WIDTH, height=0.8 * WIDTH, title=title, description="Course"
-    )
+    size: dict[str, Any] = {"width": WIDTH, "height": 0.8 * WIDTH}
+    return alt.layer(band, line, now(), name="course", title=title, description="Course", **size)
 
 
 def _profile(data: alt.Chart, layers: int, names: str) -> Layers:
@@ -224,7 +235,6 @@ def _profile(data: alt.Chart, layers: int, names: str) -> Layers:
     )
     line = here.mark_line(strokeWidth=2, color=place_colour(1), point={"size": 40, "color": place_colour(1)})
     title = alt.Title(alt.expr("'Epoch ' + epochs[probe]"), subtitle="by layer, from shallow to deep")
-    shown = alt.layer(bars, line.encode(x=x, y=_y(), tooltip=TOOLTIP))
-    return shown.properties(
-        name="profile", width=WIDTH, height=0.8 * WIDTH, title=title, description="Profile over the layers"
-    )
+    line = line.encode(x=x, y=_y(), tooltip=TOOLTIP)
+    look: dict[str, Any] = {"title": title, "description": "Profile over the layers"}
+    return alt.layer(bars, line, name="profile", width=WIDTH, height=0.8 * WIDTH, **look)

@@ -108,8 +108,8 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
         _course(data, epochs, top),
         columns=2,
         spacing=30,
+        resolve=alt.Resolve(scale=alt.ScaleResolveMap(color="independent")),
     )
-    shown = shown.resolve_scale(color="independent")
     return shown.add_params(
         room(),
         alt.param(name="layers", value=names["layer"]),
@@ -180,10 +180,8 @@ def _matrix(data: alt.Chart, pair: alt.Parameter, top: float, seeds: str, *, upr
     )
     around = shown.transform_filter("datum.s == pair_s && datum.o == pair_o")
     outline = around.mark_rect(filled=False, stroke=CHOSEN, strokeWidth=3).encode(**channels)
-    layers = alt.layer(cells.properties(name="cells"), outline)
-    return layers.properties(
-        name="matrix", width=WIDTH, height=WIDTH, title=title, description="Relative similarity, class by class"
-    )
+    look: dict[str, Any] = {"title": title, "description": "Relative similarity, class by class"}
+    return alt.layer(cells.properties(name="cells"), outline, name="matrix", width=WIDTH, height=WIDTH, **look)
 
 
 def _course(data: alt.Chart, epochs: list[float], top: float) -> Layers:
@@ -207,7 +205,6 @@ def _course(data: alt.Chart, epochs: list[float], top: float) -> Layers:
         alt.expr("'A step on class ' + stepped[pair_s] + ' moves class ' + observed[pair_o]"),
         subtitle="same layer, over training",
     )
-    layers = alt.layer(others.encode(**channels), chosen.encode(**channels), now())
-    return layers.properties(
-        name="course", width=WIDTH, height=0.8 * WIDTH, title=title, description="Course over training"
-    )
+    look: dict[str, Any] = {"title": title, "description": "Course over training"}
+    drawn = others.encode(**channels), chosen.encode(**channels)
+    return alt.layer(*drawn, now(), name="course", width=WIDTH, height=0.8 * WIDTH, **look)

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 import altair as alt
+from altair.utils import schemapi
 
 from elastic.figures.style import THEMES, shades
 
@@ -180,7 +181,8 @@ def compiled(
     """
     import vl_convert
 
-    spec: dict[str, Any] = vl_convert.vegalite_to_vega(_styled(chart).to_dict(), vl_version=VEGA_LITE)
+    written = _styled(chart).to_dict(validate=schemapi.DEBUG_MODE)
+    spec: dict[str, Any] = vl_convert.vegalite_to_vega(written, vl_version=VEGA_LITE)
     spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))
     spec["autosize"] = {"type": "pad", "resize": True}
     spec["layout"]["columns"] = {"signal": f"room < {NARROW} ? 1 : 2"}
@@ -209,10 +211,12 @@ def _fitted(found: Sequence[dict[str, Any]], controls: Sequence[str], margin: in
 
 
 def _styled(chart: alt.ConcatChart) -> alt.ConcatChart:
-    styled: alt.ConcatChart = (
-        chart.configure(font="system-ui, sans-serif", background="transparent")
-        .configure_view(stroke=None)
-        .configure_axis(
+    """Return a chart in the style of the page, set in one step: Altair copies all of a chart in each."""
+    styled: alt.ConcatChart = chart.configure(
+        font="system-ui, sans-serif",
+        background="transparent",
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelFontSize=11,
             titleFontSize=12,
             titleFontWeight="normal",
@@ -222,11 +226,13 @@ def _styled(chart: alt.ConcatChart) -> alt.ConcatChart:
             domainColor=LINE,
             tickColor=LINE,
             gridColor=GRID,
-        )
-        .configure_title(fontSize=13, subtitleFontSize=11.5, anchor="start", color=INK, subtitleColor=SOFT, offset=8)
-        .configure_legend(
+        ),
+        title=alt.TitleConfig(
+            fontSize=13, subtitleFontSize=11.5, anchor="start", color=INK, subtitleColor=SOFT, offset=8
+        ),
+        legend=alt.LegendConfig(
             labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=150, labelColor=INK, titleColor=INK
-        )
+        ),
     )
     return styled
 

@@ -199,7 +199,7 @@ def test_log_axes_have_numbers_in_every_range(span):
 CROWDED = {
     "names of classes": lambda cube_of: cube_of(layers=8, classes=-10),
     "words on the axis": lambda cube_of: cube_of(axes={"loss": ["cross_entropy", "mean_squared_error"]}),
-    "many of all": lambda cube_of: cube_of(layers=18, classes=100, axes={"lr": [0.0001 * 4**k for k in range(9)]}),
+    "many of all": lambda cube_of: cube_of(2, layers=18, classes=100, axes={"lr": [0.0001 * 4**k for k in range(9)]}),
     "long names of layers": lambda cube_of: cube_of(layers=18).map_over_datasets(
         lambda one: (
             one.assign_coords(layer=[f"encoder.{k}.attention" for k in range(18)]) if "layer" in one.dims else one
@@ -210,7 +210,7 @@ CROWDED = {
 
 @pytest.fixture(scope="module")
 def crowded(cube_of):
-    """Return a function from a name of `CROWDED` to its cube, which is made once: one has 24 million numbers."""
+    """Return a function from a name of `CROWDED` to its cube, which is made once: one has 16 million numbers."""
     return functools.cache(lambda crowd: CROWDED[crowd](cube_of))
 
 

@@ -26,7 +26,7 @@ def published_by_a_user_with_a_name(study, path):
         patch.setenv("USER", USER)
         patch.setattr("socket.gethostname", lambda: HOST)
         patch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: [COMMITTER, "emmy@uni.example"])
-        return publish(study, path, anonymous=True, hide=HIDDEN, figures=["depth_profile", "training_curves"])
+        return publish(study, path, anonymous=True, hide=HIDDEN, figures=["training_curves"])
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,13 @@ def two_figures():
         yield
 
 
+@pytest.fixture
+def no_figure():
+    """Draw no figure on the pages of a test, which is of their other parts: tests/figures draw of such cubes."""
+    with drawing():
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """Return a running Chromium; where there is none, tests are skipped, but not in CI."""

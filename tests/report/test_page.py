@@ -11,17 +11,20 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import altair as alt
 import numpy as np
 import pytest
 import xarray as xr
+from altair.utils.schemapi import SchemaValidationError
 from ruamel.yaml import YAML
 from support import altered, studies
-from support.report_pages import read
+from support.report_pages import drawing, read
 
 import elastic
 from elastic.cube import Status
 from elastic.errors import OptionError, StudyError
-from elastic.report import context, write_report
+from elastic.report import context, vega, write_report
+from elastic.report.page import EXPLORERS
 from elastic.study import Study
 
 
@@ -55,6 +58,7 @@ def test_no_claims_are_said_to_be_none(plain):
     assert "The protocol makes no claims." in plain.text
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_a_claim_that_makes_no_sense_is_told_and_the_page_still_comes(finished_study, cube, tmp_path, monkeypatch):
     def check(study, cube):
         raise OptionError("`metric`", "be a variable of the cube", "'nc_9'", "'nc1'")
@@ -133,6 +137,7 @@ def test_a_study_without_elasticity_has_metrics_to_explore_and_no_responses(fini
     assert "response_matrices" in page.text.split("need data this study lacks")[1]
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_one_seed_is_told_as_one_seed(finished_study, cube, tmp_path):
     study = altered.Altered(finished_study.folder, lambda group: group.isel(seed=[0]), whole=cube)
     page = read(write_report(study, tmp_path / "r.html"))
@@ -141,6 +146,7 @@ def test_one_seed_is_told_as_one_seed(finished_study, cube, tmp_path):
     assert all(value is None for row in page.rows("courses", "metrics") for value in row["a"])
 
 
+@pytest.mark.usefixtures("no_figure")
 def test_one_probed_epoch_gives_a_page(finished_study, cube, tmp_path):
     study = altered.Altered(finished_study.folder, lambda group: group.isel(epoch=[-1]), whole=cube)
     page = read(write_report(study, tmp_path / "r.html"))
@@ -168,6 +174,16 @@ def test_the_explorer_holds_the_means_of_the_cube_in_four_digits(finished_study,
     assert len(of_nc1) == nc1.sizes["layer"]
     for row in of_nc1:
         assert np.array(row["m"], float) == pytest.approx(nc1.isel(layer=row["l"]).values, rel=5e-4)
+
+
+def test_the_charts_are_valid_and_those_of_the_page(finished_study, plain):
+    """A page leaves it to this test to validate its charts, which takes longer than to write them."""
+    context_of_page = context.read_context(finished_study)
+    with pytest.raises(SchemaValidationError):
+        vega.compiled(alt.concat(vega.now().encode(x=alt.X("epoch:Q", title=3))), (), {}, 0, {})
+    for build in EXPLORERS:
+        explorer = build(context_of_page)
+        assert json.loads(explorer.spec) == plain.specs[explorer.key]
 
 
 def test_one_script_may_run_and_it_is_the_one_of_the_page(page):
@@ -284,11 +300,11 @@ class Imagined(Study):
         return self.tree
 
 
-@pytest.mark.usefixtures("two_figures")
 def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was_thinned(finished_study, tmp_path):
     study = Imagined(finished_study.folder)
     study.tree = grown(classes=100, layers=20, epochs=16)
-    path = write_report(study, tmp_path / "r.html")
+    with drawing("response_matrices"):  # the heaviest: images of pixels
+        path = write_report(study, tmp_path / "r.html")
     assert path.stat().st_size < 6_000_000
     page = read(path)
     assert "the explorer shows 30 of 100 classes, evenly chosen" in page.text

@@ -94,6 +94,7 @@ def cube(finished_study):
     return finished_study.cube.load()
 
 
+@pytest.mark.usefixtures("no_figure")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_page(kind, cube, tmp_path):
     study = recorded(cube, tmp_path / "a", sealed=False, **KINDS[kind])
@@ -102,12 +103,16 @@ def test_every_kind_has_a_page(kind, cube, tmp_path):
     assert ("model.class" in page.text) is (kind != "no settings")
 
 
-def test_a_study_under_way_says_so(cube, tmp_path):
-    study = recorded(cube, tmp_path / "a", sealed=False)
-    study.state = "under way"
-    page = read(write_report(study))
-    assert "still under way: 0 of 2 runs have ended" in page.text
-    assert "2 under way" in page.text
+@pytest.mark.usefixtures("no_figure")
+def test_a_study_under_way_says_so_and_what_it_lacks_is_still_to_come(cube, tmp_path):
+    study = recorded(cube, tmp_path / "a", sealed=False, **KINDS["not probed"])
+    for state, words in (("under way", " yet"), ("done", "")):
+        study.state = state
+        page = read(write_report(study))
+        assert ("still under way: 0 of 2 runs have ended" in page.text) is (state == "under way")
+        assert f"2 {state}" in page.text
+        assert f"nothing that a figure shows{words}." in page.text
+        assert f"nothing to explore{words}." in page.text
 
 
 def test_planned_epochs_are_those_of_the_settings(cube, tmp_path):

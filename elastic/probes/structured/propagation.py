@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from elastic.probes.autodiff import Taps
 from elastic.probes.forward_derivatives import name_of
@@ -36,28 +36,12 @@ from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAP
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
 from elastic.probes.structured.writes import Write, write_of
+from elastic.probes.tensor_leaves import each_leaf, tensor_leaves
 
 #: Names of functions that see the value of a dual alone, and of those that return no tensor.
 OF_VALUES, OF_NUMBERS = SHAPES | CONSTANTS | TEXTS, NUMBERS | BRANCHES
 #: Functions that affect gradients alone.
 OF_GRADIENTS = STOPS | FLAGS
-#: Types of arguments without tensors inside.
-WITHOUT_TENSORS = {bool, int, float, str, type(None), torch.dtype, torch.Size}
-
-
-def each_leaf(function: Callable[[Any], Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Apply a function to the tensors in arguments, as `tree_map` does, which takes longer than a small operation.
-
-    >>> each_leaf(plain, (1, [2, None]), {"alpha": 3})
-    ((1, [2, None]), {'alpha': 3})
-    """
-
-    def of(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return function(value)
-        return value if type(value) in WITHOUT_TENSORS else tree_map(function, value)
-
-    return tuple(map(of, args)), {name: of(value) for name, value in kwargs.items()}
 
 
 class Propagation(TorchFunctionMode):
@@ -221,7 +205,7 @@ class Propagation(TorchFunctionMode):
 
     def _entered(self, output: Any, tensors: list[Tensor]) -> Any:
         """Register the duals of an output, and memory that they share with a plain tensor."""
-        made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Dual)]
+        made = [leaf for leaf in tensor_leaves(output) if isinstance(leaf, Dual)]
         shared = {storage_of(t) for t in tensors if not isinstance(t, Dual)} - self.memory.protected
         for value in made:
             self.memory.enter(value)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -67,8 +66,11 @@ class Propagation(TorchFunctionMode):
         tensors = list(tensors_of(args, kwargs))
         if not any(self._concerns(tensor) for tensor in tensors):
             return func(*args, **kwargs)
-        with self._followed():
+        before, self.following = self.following, True
+        try:
             return self._follow(func, tensors, args, kwargs)
+        finally:
+            self.following = before
 
     def _concerns(self, tensor: Tensor) -> bool:
         """Whether a tensor is a dual, a stepped parameter, or a view of memory that has been written to."""
@@ -84,14 +86,6 @@ class Propagation(TorchFunctionMode):
         if key not in self.memory.protected and self.memory.moving(tensor):
             raise Unsupported("a tensor", "memory that moves, reached in a way that torch functions do not show")
         return False
-
-    @contextmanager
-    def _followed(self) -> Iterator[None]:
-        before, self.following = self.following, True
-        try:
-            yield
-        finally:
-            self.following = before
 
     def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         name = name_of(func)

@@ -141,9 +141,11 @@ def measure_elasticity(
                     tapped, classified, x_stepped, x_observed, lr=lr, memory_budget=memory_budget
                 )
                 ds = measurement.measure(owner, engine, position, pairs=pairs)
-    return ds.assign_attrs(
-        update=update, lr="" if lr is None else lr, loss=classified.loss.name, features=described_position(position),
-    )  # fmt: skip
+    ds.attrs |= {
+        "update": update, "lr": "" if lr is None else lr, "loss": classified.loss.name,
+        "features": described_position(position),
+    }  # fmt: skip
+    return ds
 
 
 @contextmanager

@@ -128,7 +128,8 @@ class UpdateMeasurement:
         if pairs:
             groups, classes = (names[codes.cpu().numpy()] for codes in (self._groups, self._classes))
             ds = ds.merge(pair_responses(verified.responses, groups, classes))
-        return ds.assign_attrs(verified.attributes())
+        ds.attrs |= verified.attributes()
+        return ds
 
 
 def same_rows(first: Tensor, second: Tensor) -> Tensor:

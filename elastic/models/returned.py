@@ -97,6 +97,15 @@ def obstacle_to_reading(tensor: Tensor) -> str:
     >>> obstacle_to_reading(torch.zeros(2, 3)), obstacle_to_reading(torch.zeros(2, 0))
     ('', 'no features (shape [2, 0])')
     """
+    kind = type(tensor)
+    if kind is not Tensor and kind.__torch_function__ is not torch._C._disabled_torch_function_impl:
+        return _obstacle(tensor)
+    # Hidden from modes that follow functions: these reads would be most of what they are called for.
+    with torch._C.DisableTorchFunction():
+        return _obstacle(tensor)
+
+
+def _obstacle(tensor: Tensor) -> str:
     if tensor.is_nested:
         return "a nested tensor"
     if tensor.layout != torch.strided:

@@ -156,11 +156,12 @@ class Tapped(TappedModel):
         """
         features: dict[str, Tensor] = {}
         returned: dict[str, Returned] = {}
+        count = len(inputs)
 
         def keep(name: str, output: Any) -> None:
             if name in features:
                 raise layer_error(name, "run once in a forward pass", "a second run", "submodules that run once")
-            feature = feature_of(name, output, len(inputs))
+            feature = feature_of(name, output, count)
             returned[name] = Returned.of(feature)
             # A copy, because the next module may be an in-place activation.
             features[name] = self._at(feature).clone()

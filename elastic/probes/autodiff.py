@@ -73,8 +73,11 @@ class Autodiff(Engine):
         return followed
 
     def _along(self, step: Parameters, inputs: Tensor) -> Layers:
-        with MovementPass():
-            moved: Layers = jvp(lambda p: layer_features(self.model, p, inputs), (self.parameters,), (step,))[1]
+        def features(parameters: Parameters) -> Layers:
+            with MovementPass():  # inside of jvp, whose own functions need not be followed
+                return layer_features(self.model, parameters, inputs)
+
+        moved: Layers = jvp(features, (self.parameters,), (step,))[1]
         return moved
 
     def _along_one(self, step: Parameters, inputs: Tensor) -> Layers:
@@ -200,12 +203,17 @@ def layer_features(model: TappedModel, parameters: Parameters, inputs: Tensor) -
     """
     buffers = {f"model.{name}": buffer.clone() for name, buffer in model.named_buffers()}
     given = buffers | {f"model.{name}": p for name, p in parameters.items()}
-    versions = [p._version for p in parameters.values()]
+    versions = _versions(parameters)
     with restored(model, values=False):
         taps = functional_call(Taps(model), given, (inputs.clone(),))
-    if [p._version for p in parameters.values()] != versions:
+    if _versions(parameters) != versions:
         raise RuntimeError("the model writes into its parameters in the forward pass")
     return {layer: rows(features) for layer, features in taps.items()}
+
+
+def _versions(parameters: Parameters) -> list[int]:
+    with torch._C.DisableTorchFunction():  # hidden from an engine's own mode
+        return [p._version for p in parameters.values()]
 
 
 class Taps(nn.Module):

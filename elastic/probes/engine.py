@@ -121,6 +121,10 @@ class Engine(ABC):
     def own(self, steps: Any, inputs: Tensor, at_a_time: int) -> Layers:
         """Return each stepped sample's own movement [c, d] by layer, computed for this many samples at a time."""
 
+    def apart(self, steps: Any) -> Any:
+        """Return the same steps; values that passes along them derive and cache are not those of the given ones."""
+        return steps
+
     @abstractmethod
     def features(self, inputs: Tensor) -> Layers:
         """Return the features [n, d] of inputs [n, …] by layer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -165,28 +165,50 @@ def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: s
     lasting = Ledger()
     with lasting:
         stepping = ENGINES[name](model, example, 1e-3 if finite else None, layer)
-    one, two = (course(stepping, example, observed) for observed in (1, 2))
-    cost = Cost.of_timelines(one.timeline, two.timeline)
     with torch.no_grad(), probed(model):
-        widths = {layer: features.shape[1] for layer, features in stepping.features(example).items()}
+        features = stepping.features(example)
+        one, two = courses(stepping, example, features[layer].double())
+    widths = {name: of_layer.shape[1] for name, of_layer in features.items()}
+    cost = Cost.of_timelines(one.timeline, two.timeline)
     grown = [second - first for first, second in zip(one.made, two.made, strict=False)]
     cached = stepping.cached.get(example.device.type)
     cost = replace(cost, fixed=lasting.live, widest=max(1, *grown), cached=cached)
     return EngineChoice(name, cost, widths, layer)
 
 
-def course(stepping: Engine, example: Tensor, observed: int) -> Ledger:
-    """Return the ledger of a step on one sample with two blocks of observed ones."""
-    inputs, ledger = example.expand(observed, *example.shape[1:]).clone(), Ledger()
-    with torch.no_grad(), probed(stepping.model):
-        features = stepping.features(example)[stepping.layer].double()
-        # No step is as short as this one: the trial then uses the method for short steps.
-        gradient = LossGradient(torch.full_like(features, features.shape[1] ** -0.5), features.new_zeros(1))
+@dataclass(frozen=True)
+class Course:
+    """Bytes of a step on one sample with two blocks of observed ones, operation by operation, as in `Ledger`."""
+
+    timeline: list[int]
+    made: list[int]
+
+
+def courses(stepping: Engine, example: Tensor, features: Tensor) -> Iterator[Course]:
+    """Iterate over the courses with one observed sample a block and with two, which have the step in common.
+
+    Parameters
+    ----------
+    stepping
+        The engine, whose model is in evaluation mode.
+    example
+        The stepped sample, and all observed ones.
+    features
+        Those of the example [1, d] in float64, in the layer that the loss reads.
+    """
+    # No step is as short as this one: the trial then uses the method for short steps.
+    gradient = LossGradient(torch.full_like(features, features.shape[1] ** -0.5), features.new_zeros(1))
+    stepped = Ledger()
+    with stepped:
+        steps = stepping.steps(example, gradient)
+        own = stepping.own(steps, example, 1)
+    for observed in (1, 2):
+        inputs, apart, ledger = example.expand(observed, *example.shape[1:]).clone(), stepping.apart(steps), Ledger()
         with ledger:
-            steps = stepping.steps(example, gradient)
-            own = stepping.own(steps, example, 1)
             for _ in range(2):  # in the second, values derived from the steps are cached
                 moved = None
-                moved = stepping.moved(steps, inputs)
-        del own, moved
-    return ledger
+                moved = stepping.moved(apart, inputs)
+        del moved, apart
+        timeline = [stepped.live + bytes_ for bytes_ in ledger.timeline]
+        yield Course(stepped.timeline + timeline, stepped.made + ledger.made)
+    del own

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from elastic.probes.dispatch import run_operation
+from elastic.probes.tensor_leaves import tensor_leaves
 from elastic.uncompiled import compiler_not_loaded_by
 
 #: Names of functions whose result depends on numbers, but not on small changes of them.
@@ -78,8 +79,7 @@ class Unnumbered(TorchDispatchMode):
 
 def unnumbered(name: str, arguments: Any) -> AbstractContextManager[Any]:
     """Return a mode that refuses numbers from tensors, if an argument is a tensor of one number."""
-    leaves = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
-    one = any(leaf.numel() == 1 and leaf.is_floating_point() for leaf in leaves)
+    one = any(leaf.numel() == 1 and leaf.is_floating_point() for leaf in tensor_leaves(arguments))
     if not one or name in BRANCHES:
         return nullcontext()
     return Unnumbered()  # type: ignore[no-untyped-call]

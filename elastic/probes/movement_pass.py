@@ -13,10 +13,10 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from elastic.probes.forward_derivatives import backwards_twice, moves, name_of, nested, stacked, unnumbered
 from elastic.probes.own_functions import forward_only
+from elastic.probes.tensor_leaves import tensor_leaves
 from elastic.probes.written_out import WRITTEN_OUT, batch_norm
 
 _TENSOR: Any = Tensor
@@ -78,7 +78,7 @@ class MovementPass(TorchFunctionMode):
             return args[0] if name_of(func) == "detach_" else args[0].view_as(args[0])
         if func in FLAGS and not (args[1:] or [kwargs.get("requires_grad", True)])[0]:
             return args[0]
-        if not any(moves(leaf) for leaf in tree_leaves((args, kwargs))):
+        if not any(map(moves, tensor_leaves(args, kwargs))):
             return func(*args, **kwargs)
         return self._moving(func, args, kwargs)
 

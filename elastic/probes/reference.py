@@ -231,8 +231,9 @@ class _Narrowing(TorchFunctionMode):
         """Run one function."""
         output = func(*args, **(kwargs or {}))
         if not self.found:
-            made, given = ({h.dtype for h in tree_leaves(tree) if isinstance(h, Tensor)} for tree in (output, args))
-            self.found = torch.float64 in given and bool(made & NARROW)
+            made = [output] if isinstance(output, Tensor) else tree_leaves(output)
+            if any(isinstance(h, Tensor) and h.dtype in NARROW for h in made):
+                self.found = any(isinstance(h, Tensor) and h.dtype == torch.float64 for h in tree_leaves(args))
         return output
 
 

@@ -14,6 +14,7 @@ from elastic.models.taps import tap
 from elastic.probes import elasticity, engine_selection
 from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.engine_selection import choose_engine, prefers_autodiff
+from elastic.probes.evaluation import probed
 from elastic.probes.memory.ledger import Ledger
 
 ENGINES = ("structured", "autodiff")
@@ -132,3 +133,30 @@ def test_a_ledger_counts_what_an_operation_returns_in_tuples_and_lists():
         ordered = torch.sort(x)  # values and places
         doubled = torch._foreach_mul([x, x], 2.0)
     assert ledger.live == sum(tensor.nbytes for tensor in (*ordered, *doubled)) == 640
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "lr"),
+    [("cnn", "structured", None), ("cnn_plain", "structured", 0.1), ("mlp_relu", "autodiff", None)],
+)
+def test_a_trial_with_two_observed_samples_is_one_that_begins_anew(name, engine, lr, monkeypatch):
+    model, _, observed = problem(name)
+    example, taken = observed[:1], []
+    stepping = engine_selection.ENGINES[engine](model, example, lr, model.output)
+    step = stepping.steps
+    monkeypatch.setattr(stepping, "steps", lambda *given: taken.append(given) or step(*given))
+    with torch.no_grad(), probed(model):
+        features = stepping.features(example)[stepping.layer].double()
+        courses = list(engine_selection.courses(stepping, example, features))
+        (given,) = taken  # one step for both
+        for course, count in zip(courses, (1, 2), strict=True):
+            inputs, ledger = example.expand(count, *example.shape[1:]).clone(), Ledger()
+            with ledger:
+                steps = step(*given)
+                own = stepping.own(steps, example, 1)
+                for _ in range(2):
+                    moved = None
+                    moved = stepping.moved(steps, inputs)
+            assert max(course.timeline) == max(ledger.timeline)
+            assert course.made == ledger.made
+            del steps, own, moved

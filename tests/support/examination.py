@@ -214,7 +214,8 @@ def snapshot(net: nn.Module) -> dict[str, Any]:
     taken: dict[str, Any] = {}
     walk(net, "model", taken, set())
     taken["torch rng"] = torch.get_rng_state().numpy().tobytes()
-    taken["numpy rng"] = repr(np.random.get_state()[1:]), np.random.get_state()[1].tobytes()
+    _, key, *rest = np.random.get_state()
+    taken["numpy rng"] = key.tobytes(), repr(rest)
     taken["random rng"] = random.getstate()
     taken["flags"] = (
         torch.is_grad_enabled(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -50,11 +51,12 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and count its outputs."""
         output = run_operation(func, args, kwargs)
-        known = {storage._cdata for storage in _storages(args, kwargs)}
         before = self.live
-        for storage in _storages(output):
-            if storage._cdata not in known and storage._cdata not in self._alive:
-                self._enter(storage)
+        if others := [storage for storage in _storages(output) if storage._cdata not in self._alive]:
+            known = {storage._cdata for storage in _storages(args, kwargs)}
+            for storage in others:
+                if storage._cdata not in known and storage._cdata not in self._alive:
+                    self._enter(storage)
         self.made.append(self.live - before)
         self.timeline.append(self.live)
         return output
@@ -72,16 +74,18 @@ class Ledger(TorchDispatchMode):
 
 def _storages(*trees: Any) -> list[Any]:
     """Return the storages of the tensors in nested tuples, lists and mappings, which operations take and return."""
-    waiting: list[Any] = list(trees)
     tensors: list[Tensor] = []
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Tensor):
-            tensors.append(part)
-        elif isinstance(part, tuple | list):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            waiting.extend(part.values())
+    _gather(trees, tensors)
     # Sparse tensors have no storage; their component tensors were counted when they were created.
     with torch._C.DisableTorchFunction():  # hidden from an engine's own mode
         return [tensor.untyped_storage() for tensor in tensors if tensor.layout == torch.strided]
+
+
+def _gather(parts: Iterable[Any], tensors: list[Tensor]) -> None:
+    for part in parts:
+        if isinstance(part, Tensor):
+            tensors.append(part)
+        elif isinstance(part, (tuple, list)):
+            _gather(part, tensors)
+        elif isinstance(part, dict):
+            _gather(part.values(), tensors)

@@ -54,6 +54,10 @@ class Structured(Engine):
         with self.restoring():
             return self.recording.steps(inputs, gradient.direction.to(dtype), size)
 
+    def apart(self, steps: Steps) -> Steps:
+        """Return the same steps with a cache of their own."""
+        return steps.apart()
+
     def moved(self, steps: Steps, inputs: Tensor) -> tuple[Layers, Layers]:
         """Return movements and features."""
         moved, features = {}, {}

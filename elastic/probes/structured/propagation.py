@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from elastic.probes.autodiff import Taps
 from elastic.probes.forward_derivatives import name_of
@@ -36,28 +35,12 @@ from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAP
 from elastic.probes.structured.rules import FACTORED, REWRITES, RULES
 from elastic.probes.structured.steps import Steps
 from elastic.probes.structured.writes import Write, write_of
+from elastic.probes.tensor_leaves import each_leaf, tensor_leaves
 
 #: Names of functions that see the value of a dual alone, and of those that return no tensor.
 OF_VALUES, OF_NUMBERS = SHAPES | CONSTANTS | TEXTS, NUMBERS | BRANCHES
 #: Functions that affect gradients alone.
 OF_GRADIENTS = STOPS | FLAGS
-#: Types of arguments without tensors inside.
-WITHOUT_TENSORS = {bool, int, float, str, type(None), torch.dtype, torch.Size}
-
-
-def each_leaf(function: Callable[[Any], Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Apply a function to the tensors in arguments, as `tree_map` does, which takes longer than a small operation.
-
-    >>> each_leaf(plain, (1, [2, None]), {"alpha": 3})
-    ((1, [2, None]), {'alpha': 3})
-    """
-
-    def of(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return function(value)
-        return value if type(value) in WITHOUT_TENSORS else tree_map(function, value)
-
-    return tuple(map(of, args)), {name: of(value) for name, value in kwargs.items()}
 
 
 class Propagation(TorchFunctionMode):
@@ -83,8 +66,11 @@ class Propagation(TorchFunctionMode):
         tensors = list(tensors_of(args, kwargs))
         if not any(self._concerns(tensor) for tensor in tensors):
             return func(*args, **kwargs)
-        with self._followed():
+        before, self.following = self.following, True
+        try:
             return self._follow(func, tensors, args, kwargs)
+        finally:
+            self.following = before
 
     def _concerns(self, tensor: Tensor) -> bool:
         """Whether a tensor is a dual, a stepped parameter, or a view of memory that has been written to."""
@@ -100,14 +86,6 @@ class Propagation(TorchFunctionMode):
         if key not in self.memory.protected and self.memory.moving(tensor):
             raise Unsupported("a tensor", "memory that moves, reached in a way that torch functions do not show")
         return False
-
-    @contextmanager
-    def _followed(self) -> Iterator[None]:
-        before, self.following = self.following, True
-        try:
-            yield
-        finally:
-            self.following = before
 
     def _follow(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         name = name_of(func)
@@ -221,7 +199,7 @@ class Propagation(TorchFunctionMode):
 
     def _entered(self, output: Any, tensors: list[Tensor]) -> Any:
         """Register the duals of an output, and memory that they share with a plain tensor."""
-        made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Dual)]
+        made = [leaf for leaf in tensor_leaves(output) if isinstance(leaf, Dual)]
         shared = {storage_of(t) for t in tensors if not isinstance(t, Dual)} - self.memory.protected
         for value in made:
             self.memory.enter(value)

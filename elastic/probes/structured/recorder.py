@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 from elastic.probes.forward_derivatives import name_of
 from elastic.probes.movement_pass import FLAGS
@@ -17,6 +16,10 @@ from elastic.probes.structured.memory import storage_of
 from elastic.probes.structured.queries import BRANCHES, CONSTANTS, NUMBERS, SHAPES, TEXTS
 from elastic.probes.structured.rules import FACTORED, REWRITES
 from elastic.probes.structured.writes import write_of
+from elastic.probes.tensor_leaves import each_leaf
+
+#: Names of functions that read no numbers of a parameter, and of those that read them in Python.
+OF_VALUES, OF_NUMBERS = SHAPES | CONSTANTS | TEXTS, NUMBERS | BRANCHES
 
 
 @dataclass(frozen=True)
@@ -85,15 +88,16 @@ class Recorder(TorchFunctionMode):
         tensors = list(tensors_of(args, kwargs))
         if self.memory:
             self._check_memory(func, tensors)
-        if not any(id(tensor) in self.names for tensor in tensors) or name_of(func) in SHAPES | CONSTANTS | TEXTS:
+        if not any(id(tensor) in self.names for tensor in tensors) or name_of(func) in OF_VALUES:
             return func(*args, **kwargs)
         self._check_use(func, args, kwargs)
         if func in FACTORED and self._is_factored(func, *args, **kwargs):
-            output = func(*tree_map(self._cut, args), **tree_map(self._cut, kwargs))
+            cut, options = each_leaf(self._cut, args, kwargs)
+            output = func(*cut, **options)
             shift = self.shifts.get(f"#{len(self.calls)}", torch.zeros_like(output, requires_grad=True))
             self.calls.append(self._call(func, output, *args, **kwargs))
             return output + shift
-        args, kwargs = tree_map(self._shift, (args, kwargs))
+        args, kwargs = each_leaf(self._shift, args, kwargs)
         return func(*args, **kwargs)
 
     def _check_memory(self, func: Any, tensors: list[Tensor]) -> None:
@@ -104,7 +108,7 @@ class Recorder(TorchFunctionMode):
 
     def _check_use(self, func: Any, args: Any, kwargs: Any) -> None:
         name = name_of(func)
-        if name in NUMBERS | BRANCHES or func in FLAGS:
+        if name in OF_NUMBERS or func in FLAGS:
             raise Unsupported(f"`{name}`", "a parameter whose numbers or flags are used in Python")
         write = write_of(func, args, kwargs)
         if write is not None and id(write.target) in self.names:

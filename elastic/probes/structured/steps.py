@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -76,6 +76,11 @@ class Steps:
         uses = {key: [use.rows(rows) for use in many] for key, many in self.uses.items()}
         loose = {key: step[rows] for key, step in self.loose.items()}
         return Steps(uses, loose, None if self.size is None else self.size[rows], self.biases)
+
+    def apart(self) -> Steps:
+        """Return the same steps with a cache of their own, which begins with the present values."""
+        uses = {key: [replace(use, derived=dict(use.derived)) for use in many] for key, many in self.uses.items()}
+        return replace(self, uses=uses)
 
     @property
     def count(self) -> int:

@@ -58,7 +58,7 @@ def _single(settings: Settings, samples: Mapping[str, Samples], protocol: Protoc
             classes = "every class" if len(single) == len(names) else f"class {', '.join(single)}"
             yield (
                 f"{where}{dotted(path)} should leave two {split} samples of a class; found one of {classes}; nothing "
-                "varies within it, so that nc1 and its like are too low (0 if all classes are such), which is no collapse"
+                "varies within it, so that nc1 and its like are too low (0 if all classes are such)"
             )
 
 

@@ -47,7 +47,9 @@ def _clamped(settings: Settings, samples: Mapping[str, Samples], protocol: Proto
 def _single(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:
     """Yield a sentence for each split in which the collapse probe has one sample of a class: nc1 of these is 0."""
     probe = settings.probes.collapse
-    for split in probe.splits if probe is not None else ():
+    if probe is None:
+        return
+    for split in probe.splits:
         labels, names = samples[split].strata
         counts = [min(count, probe.per_class or count) for count in labels.bincount(minlength=len(names)).tolist()]
         single = [str(name) for name, count in zip(names, counts, strict=True) if count == 1]

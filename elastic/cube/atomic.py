@@ -21,10 +21,10 @@ _HINTS = {
     errno.ENOSPC: "freeing space on this disk, then running again: what was written before is kept",
     errno.EDQUOT: "freeing space in your quota, then running again: what was written before is kept",
     errno.EFBIG: "a higher limit of file sizes (ulimit -f), then running again",
-    errno.EROFS: "a folder that can be written (--out DIR)",
-    errno.EACCES: "a folder that you may write (--out DIR), or its permissions (ls -ld)",
-    errno.EPERM: "a folder that you may write (--out DIR), or its permissions (ls -ld)",
-    errno.ENOTDIR: "another folder (--out DIR): a file has this name",
+    errno.EROFS: "a place that can be written (run: --out DIR, other commands: -o PATH)",
+    errno.EACCES: "a place that you may write (run: --out DIR, other commands: -o PATH), or its permissions (ls -ld)",
+    errno.EPERM: "a place that you may write (run: --out DIR, other commands: -o PATH), or its permissions (ls -ld)",
+    errno.ENOTDIR: "another place (run: --out DIR, other commands: -o PATH): a file has this name",
 }
 
 #: Error numbers if a path is not a regular file, or the disk fails.

@@ -43,7 +43,7 @@ class Lines(Watcher):
         """Write the size of the study."""
         self.course.start(runs, finished, epochs)
         before = f", {finished} finished before" if finished else ""
-        self.write(f"study {name}: {runs} runs{before}")
+        self.write(f"study {name}: {runs} {'run' if runs == 1 else 'runs'}{before}")
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
         """Write which run starts or resumes."""

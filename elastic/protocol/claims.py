@@ -181,7 +181,8 @@ def _misfits(
         elif kind == "source" and value not in cite_keys():
             yield _unlike((*path, name), value, list(cite_keys()), "be a key of elastic/references.bib", "another key")
         elif kind in ("axis", "numeric_axis") and value not in axes:
-            yield _unlike((*path, name), value, list(axes), "be an axis of the protocol")
+            fallback = None if axes else "adding one beside the seed (elastic show axes)"
+            yield _unlike((*path, name), value, list(axes), "be an axis of the protocol", fallback)
         elif kind == "numeric_axis" and sum(map(_is_positive, axes[str(value)])) < LEAST_NUMBERS:
             yield _no_numbers((*path, name), str(value), axes[str(value)])
         elif kind == "label" and (labels := axes.get(str(claim.get("axis")))):

@@ -97,7 +97,9 @@ def candidates(value: Any, details: list[Any], *, has_example: bool = False) -> 
         yield from _of_number(value, details, has_example)
     elif isinstance(value, list) and len(value) == 1:
         yield value[0]
-    if not isinstance(value, list) and value is not None:
+    if value is None:  # a key whose values were all deleted
+        yield from ([], {})
+    elif not isinstance(value, list):
         yield [value]
 
 

@@ -38,7 +38,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
             found = "a folder" if stat.S_ISDIR(mode) else "something else"
-            raise _unreadable(shown, "be a file", found, "the path of a YAML file")
+            inside = Path(path) / "protocol.yaml"  # the folder of a study
+            hint = show(inside) if inside.is_file() else "the path of a YAML file"
+            raise _unreadable(shown, "be a file", found, hint)
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -66,7 +68,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[str, Tree]:
     text, shown = read_text(path), show(path)
     tree = read_tree(text, partial(_in_file, shown))
     if tree is None or tree.data is None:
-        raise _unreadable(shown, "hold a protocol", "an empty file", "protocols/quickstart.yaml as an example")
+        raise _unreadable(shown, "hold a protocol", "an empty file", "elastic new FILE, which writes one")
     if not isinstance(tree.data, dict):
         found = shorten(tree.data)
         raise _unreadable(tree.places.of_value(()).text, "be a mapping of keys to values", found, "name: my-study")

@@ -31,6 +31,7 @@ def clamps(setup: Setup, protocol: Protocol) -> list[str]:
     for cell in representatives(protocol.cells):
         if cell.settings.data == first.data:
             found |= dict.fromkeys(_clamped(cell.settings, setup.trainer.splits, protocol))
+            found |= dict.fromkeys(_single(cell.settings, setup.trainer.splits, protocol))
     return list(found)
 
 
@@ -41,6 +42,26 @@ def _clamped(settings: Settings, samples: Mapping[str, Samples], protocol: Proto
         if value is not None and value > most and place is not None:
             where = f"{place}: " if place else ""
             yield f"{where}{dotted(path)} should be at most {most}, {why}; found {value}; {instead}"
+
+
+def _single(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:
+    """Yield a sentence for each split in which the collapse probe has one sample of a class: nc1 of these is 0."""
+    probe = settings.probes.collapse
+    if probe is None:
+        return
+    for split in probe.splits:
+        labels, names = samples[split].strata
+        counts = [min(count, probe.per_class or count) for count in labels.bincount(minlength=len(names)).tolist()]
+        single = [str(name) for name, count in zip(names, counts, strict=True) if count == 1]
+        if single:
+            path = ("probes", "collapse", "per_class")
+            place = _place(protocol, path)
+            where = f"{place}: " if place else ""
+            classes = "every class" if len(single) == len(names) else f"class {', '.join(single)}"
+            yield (
+                f"{where}{dotted(path)} should leave two {split} samples of a class; found one of {classes}; nothing "
+                "varies within it, so that nc1 and its like are too low (0 if all classes are such)"
+            )
 
 
 def _of_data(samples: Mapping[str, Samples]) -> Iterator[Clamp]:

@@ -108,7 +108,8 @@ def _of_seeds(standing: Standing) -> list[str]:
     first = len(standing.seeds_at_first_verdict)
     parts = [f"first verdict on {first} {'seed' if first == 1 else 'seeds'}, {len(standing.seeds_added)} added since"]
     if standing.seeds_dropped:
-        parts.append(f"{len(standing.seeds_dropped)} seeds of the first verdict dropped since")
+        count = len(standing.seeds_dropped)
+        parts.append(f"{count} {'seed' if count == 1 else 'seeds'} of the first verdict dropped since")
     return parts
 
 

@@ -59,7 +59,7 @@ def make_study(
             return study
         grown = _growing_from(folder, protocol)
         if grown and (count := grow(folder / RUNS, grown, protocol)):
-            note(f"{count} runs go on to epoch {protocol.training.epochs}")
+            note(f"{count} {'run goes' if count == 1 else 'runs go'} on to epoch {protocol.training.epochs}")
         registered = register_claims(
             folder, protocol.name, protocol.canonical()["claims"], protocol.digest, protocol.axis_labels
         )

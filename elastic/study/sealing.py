@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ def seal_study(study: Study, leaving_out: Iterable[Selected] = ()) -> None:
     """Write the final cube of a study; `Study.seal` describes it."""
     _check_files(study)
     left_out = selected(study.cells, leaving_out, study.folder)
+    if not os.access(study.folder, os.W_OK) and _is_sealed(study, left_out):
+        return  # a finished study on a disk that cannot be written, where no lock can be taken either
     extra = [Path(FACTS)] if study.recorded else [Path(PROTOCOL), Path(FACTS)]
     seal(lambda: _unsealed(study, left_out), study.folder, extra)
     try:
@@ -48,12 +51,18 @@ def _check_files(study: Study) -> None:
 
 def _unsealed(study: Study, left_out: Collection[str]) -> xr.DataTree | None:
     """Return the cube, None if it is sealed already, or if other processes are recording: they seal it."""
-    if is_sealed(study.folder) and not verify_manifest(study.folder):
-        attrs = open_sealed(study.folder).attrs
-        asked = {"digest": study.refresh(), **of_absent(c for c in study.cells if c["digest"] in left_out)}
-        if asked == {key: attrs[key] for key in ("digest", LEFT_OUT) if key in attrs}:
-            return None
+    if _is_sealed(study, left_out):
+        return None
     if not study.recorded:
         check_ended(study.runs(), left_out, study.folder)
     tree = study.assemble(leaving_out=left_out)
     return tree if tree.attrs["digest"] == study.digest else None
+
+
+def _is_sealed(study: Study, left_out: Collection[str]) -> bool:
+    """Return whether the sealed cube is intact, and has these runs of the study."""
+    if not is_sealed(study.folder) or verify_manifest(study.folder):
+        return False
+    attrs = open_sealed(study.folder).attrs
+    asked = {"digest": study.refresh(), **of_absent(c for c in study.cells if c["digest"] in left_out)}
+    return asked == {key: attrs[key] for key in ("digest", LEFT_OUT) if key in attrs}

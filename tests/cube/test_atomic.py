@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
 def test_a_read_only_folder_is_told(tmp_path, monkeypatch, number):
     monkeypatch.setattr(Path, "open", failing(number))  # the tests may run as root, who may write anywhere
-    with pytest.raises(StudyError, match=rf"{os.strerror(number)}; try a folder"):
+    with pytest.raises(StudyError, match=rf"{os.strerror(number)}; try a place"):
         write_atomically(tmp_path / "c.json", b"new")
 
 

@@ -80,6 +80,11 @@ def test_a_mistake_in_a_claim_is_told_with_its_place_and_what_to_try(files, base
     assert error.place == f"a.yaml:{len(text.splitlines())}:{column}"
 
 
+def test_a_claim_along_an_axis_in_a_protocol_without_axes_is_told_to_add_one(files, base):
+    claim = "{name: differs_between, variable: nc1, axis: seed, first: 0, second: 1, least: 1}"
+    assert files.refuse(f"{base}claims: [{claim}]\n").hint == "adding one beside the seed (elastic show axes)"
+
+
 @pytest.mark.parametrize("where", ["{decay: 0.1}", "{decay: 0}", "{bias: true}", "{bias: 'true'}", "{class: 3}"])
 def test_labels_are_those_of_the_axes(files, base, where):
     files.load(with_claim(base, f"{{name: propagates_inward, where: {where}}}"))

@@ -55,6 +55,7 @@ def mistakes(error):
         ("training:", "probes: {collapse: {splits: Train}}\ntraining:", "probes.collapse.splits", "splits: ['train']"),
         ("training:", "probes: {elasticity: false}\ntraining:", "probes.elasticity", "elasticity: null"),
         ("training:", "axes: {seed: 3}\ntraining:", "axes.seed", "seed: [3]"),
+        ("training:", "claims:\ntraining:", "claims", "claims: []"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_told_as_it_has_to_be(files, base, old, new, field, hint):

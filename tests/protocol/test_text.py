@@ -7,7 +7,7 @@ import pytest
 from elastic.errors import ProtocolError
 from elastic.protocol import load_protocol
 from elastic.protocol.positions import Place
-from elastic.protocol.text import MAX_BYTES, read_setting
+from elastic.protocol.text import MAX_BYTES, read_file, read_setting
 from elastic.protocol.yaml_tree import read_tree
 
 
@@ -230,3 +230,10 @@ def test_a_setting_that_is_none_is_refused_as_it_was_typed(setting):
         read_setting(setting)
     assert caught.value.place.startswith("--set")
     assert "\n" not in str(caught.value)
+
+
+def test_the_folder_of_a_study_is_told_by_its_protocol(tmp_path):
+    (tmp_path / "protocol.yaml").write_text("name: a")
+    with pytest.raises(ProtocolError) as caught:
+        read_file(tmp_path)
+    assert caught.value.hint == f"{tmp_path}/protocol.yaml"

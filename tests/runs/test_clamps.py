@@ -40,6 +40,19 @@ def test_the_bound_itself_and_what_the_file_does_not_say_are_not_told(tmp_path, 
     assert notes_of(tmp_path, *settings, text=bare) == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "split", "classes"),
+    [
+        (["probes.collapse.per_class=1"], ["train", "test"], "every class"),
+        (["data.imbalance={ratio: 20, minority_classes: 1}"], ["train"], "class 8"),
+    ],
+)
+def test_a_class_of_one_sample_is_named_since_it_reads_as_collapsed(tmp_path, settings, split, classes):
+    notes = [one for one in notes_of(tmp_path, *settings) if "should leave two" in one]
+    assert [one.partition("leave two ")[2].split()[0] for one in notes] == split
+    assert all(f"; found one of {classes}; nothing varies within it" in one for one in notes)
+
+
 def test_values_of_an_axis_are_told_once(tmp_path):
     axes = "  size: {path: training.batch_size, values: [16, 61, 64000]}\n"
     path = studies.write(tmp_path, studies.SMALL + axes)

@@ -49,6 +49,20 @@ def test_every_corruption_of_one_file_is_named_by_its_path(study, seed):
         assert len(named) <= len(changed) + 1, text
 
 
+def test_a_run_folder_that_was_deleted_is_named(study):
+    """Of a recorded study nothing else names it: its runs are the folders that are there."""
+    folder, *_ = study
+    if not (folder / "manifest.sha256").exists() or verify(folder).findings:
+        pytest.skip("its cube is not sealed, or not of all runs")
+    lost = sorted((folder / "runs").iterdir())[0]
+    kept = lost.rename(folder.parent / lost.name)
+    found = verify(folder).damaged
+    kept.rename(lost)
+    assert [str(one).partition(";")[0] for one in found] == [
+        f"runs/{lost.name}: missing: its numbers are in the sealed cube"
+    ]
+
+
 def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):
     with tarfile.open(BEFORE) as archive:
         archive.extractall(tmp_path, filter="data")

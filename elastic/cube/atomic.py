@@ -24,6 +24,7 @@ _HINTS = {
     errno.EROFS: "a folder that can be written (--out DIR)",
     errno.EACCES: "a folder that you may write (--out DIR), or its permissions (ls -ld)",
     errno.EPERM: "a folder that you may write (--out DIR), or its permissions (ls -ld)",
+    errno.EEXIST: "another folder (--out DIR): a file has this name",
     errno.ENOTDIR: "another folder (--out DIR): a file has this name",
 }
 

@@ -26,9 +26,10 @@ def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Ten
         If they have other shapes, or are not finite.
     """
     expected = "be weights [K, d], or a pair of weights and bias"
-    if isinstance(classifier, nn.Module):
+    given: object = classifier
+    if isinstance(given, nn.Module):
         hint = "(module.weight, module.bias)"
-        raise DegenerateInput("`classifier`", expected, f"a {type(classifier).__name__}", hint)
+        raise DegenerateInput("`classifier`", expected, f"a {type(given).__name__}", hint)
     if isinstance(classifier, tuple) and len(classifier) != 2:
         raise DegenerateInput("`classifier`", expected, f"a tuple of {len(classifier)}", "(W, b)")
     weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)

@@ -569,3 +569,10 @@ def test_which_tensor_of_several_is_read_is_known(returning, output, warns, capl
         logged
         == ["the model returns [n, 3] and [n, 5]: the first is read as its output; output=1 reads the next"] * warns
     )
+
+
+def test_a_module_in_place_of_its_weights_is_named():
+    with pytest.raises(DegenerateInput, match=r"found a Linear; try \(module\.weight, module\.bias\)"):
+        measure_collapse(torch.randn(6, 4), torch.arange(6) % 3, classifier=nn.Linear(4, 3))
+    with pytest.raises(DegenerateInput, match="be an array of numbers; found a function"):
+        measure_collapse(lambda x: x, torch.arange(6) % 3)

@@ -131,7 +131,8 @@ def _numbers(name: str, values: ArrayLike) -> Array:
     if array.dtype.kind == "c":
         return array.astype(np.complex128)
     if array.dtype.kind not in "biuf" and not brief:
-        found = f"{array.dtype.name} of shape {list(array.shape)}"
+        single = array.dtype == object and not array.ndim
+        found = f"a {type(values).__name__}" if single else f"{array.dtype.name} of shape {list(array.shape)}"
         raise DegenerateInput(f"`{name}`", "be an array of numbers", found, "a NumPy array of floats")
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as that
         shared = array.dtype.type in SHARED

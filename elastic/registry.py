@@ -178,8 +178,15 @@ class Registry:
 
         return decorate
 
-    def get(self, name: str) -> Entry:
+    def get(self, name: str, field: str | None = None) -> Entry:
         """Return the entry of a name.
+
+        Parameters
+        ----------
+        name
+            The name.
+        field
+            The argument that holds the name, for the error; the name itself by default.
 
         Raises
         ------
@@ -189,9 +196,8 @@ class Registry:
         self._load()
         if name not in self._entries:
             hint = nearest(name, list(self._entries), fallback=_some(self.names()))
-            raise UnknownName(
-                f"`{name}`", f"be one of the {self.kind}", repr(name), f"{hint} (elastic list {self.kind})"
-            )
+            expected, hint = f"be one of the {self.kind}", f"{hint} (elastic list {self.kind})"
+            raise UnknownName(f"`{field or name}`", expected, repr(name), hint)
         return self._entries[name]
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elastic.arrays import ArrayLike, as_tensor
 from elastic.errors import DegenerateInput
@@ -25,8 +25,12 @@ def as_classifier(classifier: Classifier, classes: int, width: int) -> tuple[Ten
     DegenerateInput
         If they have other shapes, or are not finite.
     """
+    expected = "be weights [K, d], or a pair of weights and bias"
+    given: object = classifier
+    if isinstance(given, nn.Module):
+        hint = "(module.weight, module.bias)"
+        raise DegenerateInput("`classifier`", expected, f"a {type(given).__name__}", hint)
     if isinstance(classifier, tuple) and len(classifier) != 2:
-        expected = "be weights [K, d], or a pair of weights and bias"
         raise DegenerateInput("`classifier`", expected, f"a tuple of {len(classifier)}", "(W, b)")
     weights, bias = classifier if isinstance(classifier, tuple) else (classifier, None)
     W = as_tensor("classifier", weights).double()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from elastic.batches import Forward, Output, check_output
+from elastic.batches.nesting import outline
 from elastic.errors import ElasticError, ModelError
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
@@ -77,15 +78,27 @@ def check_module(model: nn.Module) -> Tensor:
     return parameters[0]
 
 
-def check_runs(model: nn.Module, name: str, example: Tensor) -> Any:
-    """Return the output of a model for an example [n, …] of the samples ``name``; raise a ModelError if it has none."""
+def check_runs(model: nn.Module, name: str, example: Tensor, *, whole: bool = False) -> Any:
+    """Return the output of a model for an example [n, …] of the samples ``name``; raise a ModelError if it has none.
+
+    Parameters
+    ----------
+    model, name, example
+        The model, the argument that holds the samples, and some of its inputs.
+    whole
+        Whether a user's ``forward`` is given the batch with its labels.
+    """
     try:
         with trial(model):
             return model(example.clone())
     except ElasticError:
         raise
     except Exception as error:
-        entering = model.entering(example) if isinstance(model, BatchForward) else example
-        found = f"{first_line(error)} on {str(entering.dtype).removeprefix('torch.')} of shape {list(entering.shape)}"
+        if isinstance(model, BatchForward) and model.batch is not None:
+            found = f"{first_line(error)} on {outline(model.rows(example))}"
+        else:
+            found = f"{first_line(error)} on {str(example.dtype).removeprefix('torch.')} of shape {list(example.shape)}"
         hint = "inputs of the shape and type that it takes (integers stay integers: inputs.float())"
+        if whole:
+            hint = "a forward(model, batch) of this batch, in which a pair stays one: model(batch[0])"
         raise ModelError("`model`", f"run on the {name} inputs", found, hint) from error

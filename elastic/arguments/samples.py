@@ -94,7 +94,7 @@ def model_and_samples(
     _check_table(next(iter(parts)), table, reading.position)
     seen = BatchForward(model, run, table)
     for name, part in rows.items():
-        check_runs(seen, name, part[:3])
+        check_runs(seen, name, part[:3], whole=whole)
     return seen, {name: (rows[name], labels[name]) for name in parts}
 
 

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from elastic.batches.batch import LABELS, as_tensors, inputs_of, raw_labels
+from elastic.batches.batch import LABELS, as_inputs, as_tensors, inputs_of, raw_labels
 from elastic.batches.collating import collated, is_samples
 from elastic.batches.joining import PADDING, end_to_end
 from elastic.batches.loading import batches_of, kept_generators
 from elastic.batches.nesting import mapped
 from elastic.batches.repeating import FixedBatches
 from elastic.errors import DegenerateInput
+from elastic.models.preservation import generators_preserved
 
 #: Samples requested from a Dataset at once.
 BATCH = 256
@@ -79,7 +80,7 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
     >>> gathered("train", [{"ids": [1, 2], "labels": 0}, {"ids": [3, 4], "labels": 1}]).inputs["ids"].tolist()
     [[1, 2], [3, 4]]
     """
-    with _named(name):
+    with _named(name), generators_preserved():  # the samples of a Dataset may be drawn
         if is_samples(samples):
             samples = collated(samples)
         elif isinstance(samples, DataLoader | Dataset) or _is_dataset(samples) or _is_pairs(samples):
@@ -98,6 +99,9 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
             hint = "forward=lambda model, batch: model(*batch[0])"
             raise DegenerateInput(f"`{name}[0]`", "be one array, or a mapping of keyword arguments", found, hint)
         inputs = as_nested(inputs)
+    elif whole:  # of which rows are taken
+        inputs = as_inputs(f"{name}[0]", inputs)
+        labels = labels if isinstance(labels, Tensor) else as_tensors(np.asarray(labels))
     return Gathered(inputs, labels, (inputs, labels))
 
 
@@ -171,7 +175,7 @@ def _read(name: str, samples: Any) -> Any:
     if _is_dataset(samples) and len(samples) and isinstance(samples[0], Mapping):
         samples = DataLoader(samples, batch_size=BATCH, collate_fn=collated)
     batches = FixedBatches(batches_of(samples, BATCH))
-    with kept_generators(samples), torch.random.fork_rng(devices=[]):
+    with kept_generators(samples):
         # Copies: batches of workers are in shared memory, and a Dataset may return the same buffer each time.
         found = [mapped(_plain(batch), torch.clone) for batch in batches]
         for _ in batches:  # compare with the first pass

@@ -125,7 +125,13 @@ def _is_pair(loader: Any) -> bool:
     if isinstance(labels, (tuple, list)):
         return len(labels) > 0 and all(_is_label(label) for label in labels)
     shape = getattr(labels, "shape", None)
-    return shape is not None and (len(shape) == 1 or tuple(shape[1:]) == (1,))
+    if shape is None:
+        return False
+    is_several = len(shape) > 1 and tuple(shape[1:]) != (1,)
+    if is_several and isinstance(loader[0], Tensor | np.ndarray) and len(loader[0]) == len(labels):
+        hint = "labels.argmax(1) of one-hot rows"
+        raise DegenerateInput("`loader`", "have one label a sample, of shape [n]", f"shape {list(shape)}", hint)
+    return len(shape) == 1 or tuple(shape[1:]) == (1,)
 
 
 def _is_label(value: Any) -> bool:

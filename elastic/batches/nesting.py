@@ -32,6 +32,22 @@ def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
+def outline(value: Any) -> str:
+    """Return types and shapes of a nesting for messages.
+
+    >>> import torch
+    >>> outline(({"x": torch.ones(3, 2)}, torch.arange(3)))
+    "({'x': float32 [3, 2]}, int64 [3])"
+    """
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {outline(part)}' for key, part in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(outline, value))})"
+    return type(value).__name__
+
+
 def tensors_of(value: Any, path: str = "") -> dict[str, Tensor]:
     """Return all tensors of a nesting by their paths, in the order of `mapped`.
 

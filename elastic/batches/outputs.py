@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -67,7 +67,8 @@ def is_object(returned: Any) -> bool:
 def check_output(output: Any) -> None:
     """Raise a ModelError unless ``output`` is a name, a position, or None."""
     if output is not None and (isinstance(output, bool) or not isinstance(output, str | int)):
-        raise ModelError("`output`", "be a name or a position", repr(output), 'output="logits"')
+        hint = 'output="logits", or forward=lambda model, batch: …, which returns a tensor'
+        raise ModelError("`output`", "be a name or a position", repr(output), hint)
 
 
 def _part(returned: Any, output: Output) -> Any:
@@ -96,4 +97,10 @@ def _names(returned: Any) -> list[str]:
     """Return the names of the parts of a model's return value."""
     if isinstance(returned, Mapping):
         return [str(key) for key in returned]
-    return [*getattr(returned, "_fields", ()), *getattr(returned, "__dict__", {})]
+    slots = [name for kind in type(returned).__mro__ for name in _slots(kind.__dict__.get("__slots__", ()))]
+    return list(dict.fromkeys([*getattr(returned, "_fields", ()), *slots, *getattr(returned, "__dict__", {})]))
+
+
+def _slots(slots: str | Iterable[str]) -> list[str]:
+    """Return the names in ``__slots__``, which may be a single one."""
+    return [slots] if isinstance(slots, str) else list(slots)

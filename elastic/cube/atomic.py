@@ -24,6 +24,7 @@ _HINTS = {
     errno.EROFS: "a place that can be written (run: --out DIR, other commands: -o PATH)",
     errno.EACCES: "a place that you may write (run: --out DIR, other commands: -o PATH), or its permissions (ls -ld)",
     errno.EPERM: "a place that you may write (run: --out DIR, other commands: -o PATH), or its permissions (ls -ld)",
+    errno.EEXIST: "another place (run: --out DIR, other commands: -o PATH): a file has this name",
     errno.ENOTDIR: "another place (run: --out DIR, other commands: -o PATH): a file has this name",
 }
 

@@ -8,18 +8,23 @@ import numpy as np
 
 from elastic.cube.record import Array
 
+#: Most differing arrays that a message names.
+MOST_NAMED = 4
 #: Difference of movements in float32, relative to the largest of an array, that is their rounding.
 ROUNDED = 1e-5
 
 
 def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
-    """Return which arrays differ and by how much, NaN being equal to NaN.
+    """Return which arrays differ and by how much, NaN being equal to NaN; the scores of training come first.
 
     >>> differences({"a": np.array([1.0, 2.0]), "b": np.zeros(1)}, {"a": np.array([1.0, 2.5]), "b": np.zeros(1)})
     'a other by up to 0.5'
+    >>> differences({f"collapse/{i}": np.zeros(1) for i in range(9)}, {f"collapse/{i}": np.ones(1) for i in range(9)})
+    'collapse/0 other by up to 1, ..., collapse/3 other by up to 1, and 5 more'
     """
     lines = [f"{key} in one of them only" for key in sorted(old.keys() ^ new.keys())][:3]
-    for key in sorted(old.keys() & new.keys()):
+    # Where training itself went another way, loss and accuracy say so best, and nearly every other variable follows.
+    for key in sorted(old.keys() & new.keys(), key=lambda key: (not key.startswith("training/"), key)):
         if old[key].shape != new[key].shape:
             lines.append(f"{key} of another shape")
         elif not np.array_equal(old[key], new[key], equal_nan=True):
@@ -27,6 +32,8 @@ def differences(old: Mapping[str, Array], new: Mapping[str, Array]) -> str:
                 apart = np.abs(new[key].astype(float) - old[key].astype(float))
             finite = apart[np.isfinite(apart) & (apart > 0)]
             lines.append(f"{key} other by up to {finite.max():.3g}" if finite.size else f"{key} finite or not")
+    if len(lines) > MOST_NAMED + 1:
+        lines = [*lines[:MOST_NAMED], f"and {len(lines) - MOST_NAMED} more"]
     return ", ".join(lines) or "equal numbers in other bytes (the sign of a zero or of a NaN)"
 
 

@@ -124,7 +124,7 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     UnknownName, OptionError
         If the loss is unknown, or its options are invalid.
     """
-    entry = registry("losses").get(name)
+    entry = registry("losses").get(name, "loss")
     built: Loss = entry.function(**entry.complete(options or {}))
     listed = ", ".join(f"{option}={value!r}" for option, value in (options or {}).items())
     return replace(built, name=f"{name}({listed})" if listed else name)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from torch import nn
 
+from elastic.close_names import nearest
 from elastic.errors import ElasticError, ModelError, NotAllowed
 from elastic.models.contract import LOGITS, Task, model
 from elastic.models.dry_run import blank_batch, first_line
@@ -83,6 +84,9 @@ def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
         See `external`.
     """
     module, _, attribute = target.partition(":")
+    if not attribute:
+        hint = f"{target.rpartition('.')[0] or target}:{target.rpartition('.')[2] if '.' in target else 'function'}"
+        raise ModelError(f"`{target}`", "name a module and a function, separated by a colon", "none", hint)
     _allow(module, allowed, repr(target))
     found: Any
     try:
@@ -95,6 +99,8 @@ def resolve(target: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
         hint = f"{module.partition('.')[0]}.py beside the protocol, or its folder on PYTHONPATH"
         if not isinstance(error, ModuleNotFoundError):
             hint = f"python -c 'import {module}', in its folder"
+        if isinstance(error, AttributeError) and error.name is not None and error.obj is not None:
+            hint = nearest(error.name, [known for known in dir(error.obj) if known[:1] != "_"], fallback=hint)
         raise ModelError(f"`{target}`", "be importable", first_line(error), hint) from error
     if not (inspect.isclass(found) or inspect.isroutine(found)):
         raise ModelError(f"`{target}`", "be a class or function", type(found).__name__, "a function that returns it")

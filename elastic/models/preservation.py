@@ -135,10 +135,10 @@ def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleS
 
 
 @contextmanager
-def generators_preserved(module: nn.Module) -> Iterator[None]:
+def generators_preserved(module: nn.Module | None = None) -> Iterator[None]:
     """Restore the global random generators, and those of the devices of a module, when the block ends."""
     numbers, python = np.random.get_state(), random.getstate()
-    cuda = {p.device.index for p in module.parameters() if p.is_cuda}
+    cuda = {p.device.index for p in module.parameters() if p.is_cuda} if module is not None else set()
     try:
         with torch.random.fork_rng(sorted(cuda)):
             yield

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+logger = logging.getLogger("elastic")
 
 #: Keys of the main tensor of Hugging Face's output objects.
 MAIN = ("logits", "last_hidden_state")
@@ -89,6 +92,17 @@ def first_tensor(value: Any) -> Tensor | None:
     if isinstance(value, Mapping):
         parts = [value.get(key) for key in MAIN]
     return next((part for part in parts if isinstance(part, Tensor)), None)
+
+
+def warn_of_others(returned: Any) -> None:
+    """Log which tensor of a model's tuple is read as its logits [n, K], if another one could be these."""
+    parts: Sequence[Any] = returned if isinstance(returned, (tuple, list)) else ()
+    tensors = {place: list(part.shape) for place, part in enumerate(parts) if isinstance(part, Tensor)}
+    likely = [place for place, shape in tensors.items() if len(shape) == 2 and shape[1] > 1]
+    if len(likely) > 1 and likely[0] == min(tensors):
+        widths = " and ".join(f"[n, {tensors[place][1]}]" for place in likely)
+        text = "the model returns %s: the first is read as its output; output=%d reads the next"
+        logger.warning(text, widths, likely[1])
 
 
 def obstacle_to_reading(tensor: Tensor) -> str:

@@ -16,7 +16,7 @@ from elastic.models.layer_choice import choose_layers
 from elastic.models.linear_readers import last_linear, linear_after
 from elastic.models.named_submodules import feature_of, hooked, known_names, layer_error, some_names
 from elastic.models.positions import Position, at_position
-from elastic.models.returned import Returned, is_transformed
+from elastic.models.returned import Returned, is_transformed, warn_of_others
 from elastic.models.wrappers import unwrapped
 
 __all__ = ["Tapped", "tap", "unwrapped"]
@@ -178,7 +178,10 @@ class Tapped(TappedModel):
         return features | dict.fromkeys((*giving, self._output or LOGITS), self._at(logits)), giving
 
     def _returned(self, inputs: Tensor) -> Tensor:
-        return feature_of(self._output or LOGITS, self.module(inputs), len(inputs))
+        returned = self.module(inputs)
+        if not self._is_shown:
+            warn_of_others(returned)
+        return feature_of(self._output or LOGITS, returned, len(inputs))
 
     def _equals(self, layer: Returned, logits: Tensor) -> bool:
         """Whether the model's outputs [n, K] equal those of a layer [n, T, K] at the position."""
@@ -190,6 +193,15 @@ class Tapped(TappedModel):
         """Select features at the position, with the padding mask of the current forward pass."""
         mask = self.module.mask if isinstance(self.module, BatchForward) else None
         return at_position(features, self.position, mask)
+
+
+def name_in_model(name: str) -> str:
+    """Return the name that a part of a `Tapped` has in the user's model.
+
+    >>> name_in_model("module.blocks.0.weight"), name_in_model("modules.0.weight")
+    ('blocks.0.weight', 'modules.0.weight')
+    """
+    return name.removeprefix("module.")
 
 
 def tap(

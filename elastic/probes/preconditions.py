@@ -11,6 +11,7 @@ from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.preservation import preserved, state_of
 from elastic.models.state import ModuleState
+from elastic.models.taps import name_in_model
 from elastic.probes.evaluation import probed
 from elastic.probes.features import flat_taps
 
@@ -113,14 +114,16 @@ def _check_hooks(model: TappedModel) -> None:
         if parameter._backward_hooks:
             found = "a hook that changes it (Tensor.register_hook)"
             hint = "removing the hook, or scaling the loss or the learning rate"
-            raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, hint)
+            raise ModelError(f"parameter `{name_in_model(name)}`", "be stepped along its own gradient", found, hint)
 
 
 def _check_gradients(model: TappedModel, before: list[Tensor | None]) -> None:
     for (name, parameter), gradient in zip(model.named_parameters(), before, strict=True):
         if parameter.grad is not gradient:
             found = "a gradient that the forward pass leaves behind"
-            raise ModelError(f"parameter `{name}`", "be stepped along its own gradient", found, "an added loss")
+            raise ModelError(
+                f"parameter `{name_in_model(name)}`", "be stepped along its own gradient", found, "an added loss"
+            )
 
 
 def _check_numbers(features: Features) -> None:

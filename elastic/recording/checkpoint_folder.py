@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.errors import ModelError, StudyError
+from elastic.errors import ElasticError, ModelError, StudyError
+from elastic.models.dry_run import first_line
 from elastic.models.external import resolve
 from elastic.models.own_modules import folder_of, own_modules
 from elastic.protocol.allowed import allow_beside
@@ -81,12 +82,23 @@ def record_folder(checkpoints: Path, out: Path, target: str, allow: Sequence[str
     paths = checkpoints_in(checkpoints)
     allowed = allow_beside(allow, Path.cwd())
     with own_modules(folder_of(allowed)):
-        given = resolve(target, allowed)()
+        given = _given_by(target, resolve(target, allowed))
     arguments = _arguments_of(target, given)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         study = record_checkpoints(out, lambda: given["model"], paths, **arguments)
     return study, [str(one.message) for one in caught if "is not recorded" in str(one.message)]
+
+
+def _given_by(target: str, builder: Callable[[], Any]) -> Any:
+    """Return what a builder returns; raise a ModelError for any exception of its own."""
+    try:
+        return builder()
+    except ElasticError:
+        raise
+    except Exception as error:
+        hint = "calling it in Python, which shows where"
+        raise ModelError(f"`{target}`", "run without an exception", first_line(error), hint) from error
 
 
 def _arguments_of(target: str, given: Any) -> dict[str, Any]:

@@ -66,6 +66,9 @@ def record_checkpoints(
     [0, 10]
     """
     paths = _checked(checkpoints)
+    if isinstance(build, nn.Module) or not callable(build):
+        expected = "be a function that returns the network"
+        raise ModelError("`build`", expected, f"a {type(build).__name__}", "build=lambda: network")
     model = build()
     if not isinstance(model, nn.Module):
         raise ModelError("`build`", "return an nn.Module", type(model).__name__, "a function that makes the network")

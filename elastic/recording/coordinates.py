@@ -9,8 +9,9 @@ from typing import Any
 from elastic.cube.coordinates import Axes, Scalar
 from elastic.cube.names import ALONG_DIMS
 from elastic.errors import StudyError
-from elastic.protocol.grid import axis_name
+from elastic.protocol.grid import Reserved, axis_name
 from elastic.protocol.registered_probes import names_of_probes
+from elastic.protocol.validators import Unfit
 from elastic.registry import registry
 from elastic.runs.scalars import KNOWN, SCORES
 
@@ -77,8 +78,12 @@ def _check_name(name: Any) -> None:
         return
     try:
         axis_name(name if isinstance(name, str) else repr(name))
-    except ValueError as error:
-        raise StudyError("`coordinates`", f"have names; one should {error}", repr(name), '{"width": 64}') from None
+    except Reserved as error:
+        expected = "have names that no group, dim or variable of the cube has"
+        raise StudyError("`coordinates`", expected, repr(name), error.hint) from None
+    except Unfit as error:
+        expected = "have names of a-z, 0-9 and _ that begin with a letter"
+        raise StudyError("`coordinates`", expected, repr(name), error.hint) from None
     if name in names_of_probes() or name in registry("metrics").names():
         expected = "have names that no group, dim or variable of the cube has"
         raise StudyError("`coordinates`", expected, repr(name), f"{name}_axis")

@@ -65,7 +65,8 @@ def read_options(probes: Mapping[str, Any] | None, epochs: int | None) -> ProbeO
         section = Probes.model_validate(own)
     except pydantic.ValidationError as error:
         raise explain(error, Probes, own, around=("probes",))[0].error from None
-    others = {name: _completed(name, value) for name, value in given.items() if name not in own and value is not None}
+    further = {name: _completed(name, value) for name, value in given.items() if name not in own}
+    others = {name: options for name, options in further.items() if options is not None}
     return ProbeOptions({**section.asked, **others}, _epochs(at, epochs), section.memory_budget_bytes)
 
 
@@ -90,8 +91,11 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _completed(name: str, options: Any) -> dict[str, Any]:
-    entry = registry("probes").get(name)
+def _completed(name: str, options: Any) -> dict[str, Any] | None:
+    """Return the options of a registered probe with its defaults; None if it is disabled."""
+    entry = registry("probes").get(name, f"probes.{name}")
+    if options is None:
+        return None
     if not isinstance(options, Mapping):
         raise OptionError(f"`probes.{name}`", "be a mapping of its options", repr(options), f'{{"{name}": {{}}}}')
     try:
@@ -127,6 +131,7 @@ def _scheduled(at: Any, epochs: int | None) -> list[int]:
         hint = "epochs=200, or a list of epochs in probes['at']"
         raise OptionError("`epochs`", f"be given for the schedule {schedule['name']!r}", "nothing", hint)
     name = schedule.pop("name")
+    registry("probe_schedules").get(name, "probes.at")
     try:
         return probed_epochs(name, schedule, epochs)
     except ElasticError as error:

@@ -109,7 +109,7 @@ def test_another_replay_is_reported_with_what_differs_and_by_how_much(journal, l
     other["training/learning_rate"] = np.nan
     with pytest.raises(NotReproduced) as error:
         journal.append(0, other)
-    assert "collapse/nc1 other by up to 0.25, training/learning_rate finite or not" in str(error.value)
+    assert "training/learning_rate finite or not, collapse/nc1 other by up to 0.25" in str(error.value)
     assert "loss" not in str(error.value)
     assert str(journal.path(0)) in str(error.value)
     assert files(journal.folder) == before

@@ -535,3 +535,44 @@ def test_a_built_in_model_takes_arrays():
 def test_arrays_take_no_options_of_models():
     with pytest.raises(DegenerateInput, match="`position` should be left out for arrays"):
         measure_collapse(np.eye(4), [0, 0, 1, 1], position=0)
+
+
+class Slots:
+    __slots__ = ("hidden", "scores")
+
+    def __init__(self, hidden, scores):
+        self.hidden, self.scores = hidden, scores
+
+
+@pytest.mark.parametrize(
+    ("returning", "output", "warns"),
+    [
+        (lambda h, z: Slots(h, z), "scores", False),
+        (lambda h, z: (z, h[:, :, None]), None, False),
+        (lambda h, z: (z, h), 0, False),
+        (lambda h, z: (z, h), None, True),
+    ],
+)
+def test_which_tensor_of_several_is_read_is_known(returning, output, warns, caplog):
+    class Returning(nn.Sequential):
+        def forward(self, x):
+            hidden = self[0](x)
+            return returning(hidden, self[1](hidden))
+
+    torch.manual_seed(0)
+    net, samples = Returning(nn.Linear(4, 5), nn.Linear(5, 3)), (torch.randn(6, 4), torch.arange(6) % 3)
+    found = measure_elasticity(net, samples, samples, layers=["0"], output=output)
+    plain = measure_elasticity(nn.Sequential(*net), samples, samples, layers=["0"])
+    np.testing.assert_allclose(found.response.values, plain.response.values, rtol=1e-5)
+    logged = [record.getMessage() for record in caplog.records]
+    assert (
+        logged
+        == ["the model returns [n, 3] and [n, 5]: the first is read as its output; output=1 reads the next"] * warns
+    )
+
+
+def test_a_module_in_place_of_its_weights_is_named():
+    with pytest.raises(DegenerateInput, match=r"found a Linear; try \(module\.weight, module\.bias\)"):
+        measure_collapse(torch.randn(6, 4), torch.arange(6) % 3, classifier=nn.Linear(4, 3))
+    with pytest.raises(DegenerateInput, match="be an array of numbers; found a function"):
+        measure_collapse(lambda x: x, torch.arange(6) % 3)

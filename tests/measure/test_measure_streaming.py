@@ -603,6 +603,7 @@ def refused(loader, match, kind=ElasticError, net=None, layers=NAMES, **options)
     ("make", "match"),
     [
         (lambda x, y: [x[:9], x[9:]], r"be \(inputs, labels\), or mappings with \"labels\"; found a Tensor"),
+        (lambda x, y: (x, np.eye(3)[y]), r"have one label a sample, of shape \[n\]; found shape \[50, 3\]"),
         (lambda x, y: [(x, y, y)], "found a tuple of 3"),
         (lambda x, y: [{"x": x, "label": y}], "found a mapping of 'x', 'label'"),
         (lambda x, y: x, "be a DataLoader, a list of batches, a Dataset, or a pair; found a Tensor"),

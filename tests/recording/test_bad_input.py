@@ -131,13 +131,13 @@ def test_a_schedule_needs_the_last_epoch(tmp_path):
 @pytest.mark.parametrize(
     ("coordinates", "match"),
     [
-        ({"layer": 1}, "have another name"),
-        ({"epoch": 1}, "have another name"),
+        ({"layer": 1}, "no group, dim or variable"),
+        ({"epoch": 1}, "no group, dim or variable"),
         ({"collapse": 1}, "that no group"),
         ({"nc1": 1}, "that no group"),
         ({"component": 1}, "that no group"),
-        ({"Learning Rate": 1}, "a name of a-z"),
-        ({3: 1}, "a name of a-z"),
+        ({"Learning Rate": 1}, "names of a-z"),
+        ({3: 1}, "names of a-z"),
         ({"seed": "a"}, "be a whole number"),
         ({"seed": -1}, "be a whole number"),
         ({"size": None}, "be a number, a text or a truth value"),
@@ -221,3 +221,27 @@ def test_other_probes_on_the_same_coordinates_are_another_run(tmp_path):
 def test_an_empty_path_is_no_folder():
     with pytest.raises(ElasticError, match="`folder` should be the path of a folder; found an empty text"):
         recorder("")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"probes": {"colapse": None}}, r"`probes\.colapse` should be one of the probes; .* try 'collapse'"),
+        ({"probes": {"elastcity": {}}}, r"`probes\.elastcity` should be one of the probes; .* try 'elasticity'"),
+        ({"probes": {"at": "logg"}}, r"`probes\.at` should be one of the probe_schedules; .* try 'log'"),
+        ({"loss": "cross_entrpy"}, "`loss` should be one of the losses; .* try 'cross_entropy'"),
+        ({"coordinates": {"layer": 1}}, r"`coordinates` should .*; found 'layer'; try layer_axis"),
+        ({"coordinates": {"my lr": 1}}, r"`coordinates` should .*; found 'my lr'; try my_lr"),
+        (
+            {"forward": lambda model, batch: model(batch)},
+            r"on \(float32 \[3, 5\], int64 \[3\]\); try a forward\(model, batch\) of this batch, .*model\(batch\[0\]\)",
+        ),
+    ],
+)
+def test_a_mistake_in_an_argument_is_named_by_the_argument(tmp_path, options, match):
+    refused(tmp_path, match, **options)
+
+
+def test_a_folder_whose_name_a_file_has(tmp_path):
+    (tmp_path / "study").write_text("")
+    refused(tmp_path, "try another folder .*: a file has this name")

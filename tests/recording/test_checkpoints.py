@@ -166,6 +166,8 @@ def test_checkpoints_are_paths_by_epoch(tmp_path, checkpoints, match):
 
 
 def test_build_returns_a_network(live, tmp_path):
+    with pytest.raises(ElasticError, match=r"`build` should be a function .*; found a Sequential; try build=lambda"):
+        elastic.record_checkpoints(tmp_path / "study", nn.Sequential(nn.Linear(2, 2)), {0: "0.pt"}, train=None)
     with pytest.raises(ElasticError, match=r"`build` should return an nn\.Module"):
         elastic.record_checkpoints(tmp_path, dict, paths(live), **ARGUMENTS)
 
@@ -183,6 +185,9 @@ def little():
 
 def misspelt():
     return {{**everything(), "lyers": []}}
+
+def raising():
+    raise ValueError("mine")
 """
 
 
@@ -243,6 +248,9 @@ def test_the_command_names_a_bad_checkpoint_and_exits_with_3(command, tmp_path):
         (["saved", "--build", "my_builder:little", "--out", "s", "--allow", "my_builder"], "model and train"),
         (["saved", "--build", "my_builder:misspelt", "--out", "s", "--allow", "my_builder"], "'layers'"),
         (["saved", "--build", "my_builder:nothing", "--out", "s", "--allow", "my_builder"], "be importable"),
+        (["saved", "--build", "my_builder:litle", "--out", "s", "--allow", "my_builder"], "try 'little'"),
+        (["saved", "--build", "my_builder.little", "--out", "s", "--allow", "my_builder"], "try my_builder:little"),
+        (["saved", "--build", "my_builder:raising", "--out", "s", "--allow", "my_builder"], "ValueError: mine"),
     ],
 )
 def test_mistakes_on_the_command_line_are_told_in_one_sentence(command, arguments, text):

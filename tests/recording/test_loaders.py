@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -106,3 +109,38 @@ def test_a_pair_of_arrays_is_no_list_of_samples(tmp_path):
 def test_a_list_that_may_mean_something_else_is_refused(given):
     with pytest.raises(DegenerateInput, match=r"`train` should be a pair; .* a Dataset or DataLoader"):
         gathered("train", given)
+
+
+class Drawing(Images):
+    """Draws random numbers for every sample, and returns the same ones."""
+
+    def __getitem__(self, place):
+        torch.rand(1), np.random.rand(), random.random()
+        return super().__getitem__(place)
+
+
+class DrawingMappings(Drawing):
+    def __getitem__(self, place):
+        x, y = super().__getitem__(place)
+        return {"input": x, "labels": y}
+
+
+@pytest.mark.parametrize("dataset", [Drawing(), DrawingMappings(), Augmented()])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_reading_samples_leaves_every_random_generator(dataset, loaded):
+    torch.manual_seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    refused = pytest.raises(DegenerateInput) if isinstance(dataset, Augmented) else contextlib.nullcontext()
+    with refused:
+        gathered("train", DataLoader(dataset, batch_size=5) if loaded else dataset)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
+
+
+@pytest.mark.parametrize("convert", [np.asarray, list, lambda values: values.tolist()])
+def test_a_forward_receives_tensors_of_arrays_and_lists(convert):
+    x, y = samples()
+    found = gathered("train", (convert(x), convert(y)), whole=True).batch
+    assert all(isinstance(part, torch.Tensor) for part in found)
+    np.testing.assert_allclose(found[0], x)
+    np.testing.assert_array_equal(found[1], y)

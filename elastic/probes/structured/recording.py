@@ -12,6 +12,7 @@ from torch.func import functional_call, grad, vmap
 
 from elastic.models.batch_forward import takes_numbers
 from elastic.models.contract import TappedModel
+from elastic.models.taps import name_in_model
 from elastic.probes.autodiff import Taps
 from elastic.probes.batching import one_at_a_time
 from elastic.probes.structured.duals import Unsupported
@@ -47,7 +48,7 @@ class Recording:
         self.parameters = dict(model.named_parameters())
         frozen = [name for name, p in self.parameters.items() if not p.requires_grad]
         if frozen:
-            raise Unsupported(f"`{frozen[0]}`", "a frozen parameter, which no step moves")
+            raise Unsupported(f"`{name_in_model(frozen[0])}`", "a frozen parameter, which no step moves")
         self.names = {id(p): name for name, p in self.parameters.items()}
         memory = [storage_of(p) for p in self.parameters.values()]
         if len(set(memory)) < len(memory) or any(p.is_complex() for p in self.parameters.values()):
@@ -90,17 +91,21 @@ class Recording:
         for node in _nodes([h.grad_fn for h in taps.values()]):
             name = self.names.get(id(getattr(node, "variable", None)))
             if name is not None:
-                raise Unsupported(self._part(name), f"a use of `{name}` that torch functions do not show")
+                raise Unsupported(
+                    self._part(name), f"a use of `{name_in_model(name)}` that torch functions do not show"
+                )
             if isinstance(node, torch.autograd.function.BackwardCFunction):
                 raise Unsupported(f"`{type(node).__name__}`", "a torch.autograd.Function of its own")
         for name in sorted(self.loose):
             if self.parameters[name].numel() > LARGEST:
-                raise Unsupported(self._part(name), f"a large `{name}` without a rule for its gradient's factors")
+                raise Unsupported(
+                    self._part(name), f"a large `{name_in_model(name)}` without a rule for its gradient's factors"
+                )
 
     def _part(self, name: str) -> str:
         """Return the type and name of the module that owns a parameter."""
         owner = name.rpartition(".")[0]
-        return f"{type(self.model.get_submodule(owner)).__name__} `{owner}`"
+        return f"{type(self.model.get_submodule(owner)).__name__} `{name_in_model(owner)}`"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -39,6 +39,8 @@ def test_the_interval_is_student_s():
         ((1.0, 1.1, 0.9), (-math.inf, 0.0), "refuted"),
         ((1.0, 1.1, 0.9), (0.5, 1.5), "supported"),
         ((1.0, 1.1, 0.9), (0.99, 1.01), "inconclusive"),
+        ((1.0, 1.1, 0.9), (0.5, 1.01), "inconclusive"),
+        ((1.0, 1.1, 0.9), (0.99, 1.5), "inconclusive"),
         ((1.0, 1.1, 0.9), (2.0, 3.0), "refuted"),
         ((4.0, 4.1, 3.9), (2.0, 3.0), "refuted"),
         ((1.0, 1.0, 1.0), POSITIVE, "supported"),

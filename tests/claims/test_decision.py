@@ -91,6 +91,12 @@ def test_one_of_many_settings_is_refuted_only_beyond_chance():
     assert among[1].setting == {"decay": 1}
 
 
+@pytest.mark.parametrize("region", [(0.5, 1.01), (0.99, 1.5), (0.99, 1.01)])
+def test_an_interval_over_an_edge_is_not_said_to_be_outside(region):
+    (finding,) = findings(evidence(1.0, 1.1, 0.9, region=region))
+    assert (finding.verdict, finding.reason) == ("inconclusive", "")
+
+
 @pytest.mark.parametrize(
     ("verdicts", "whole"),
     [

@@ -128,6 +128,11 @@ def test_more_pairs_are_checked_first_and_one_later_the_same_in_every_process():
     assert pairs_of(4, 8, 3, 5) != pairs_of(4, 8, 3, 6) != pairs_of(4, 8, 4, 6)
 
 
+def test_every_epoch_has_its_own_pairs_also_between_whole_ones():
+    drawn = [tuple(pairs_of(10**4, 10**4, 0, epoch)) for epoch in (5, 5.25, 5.5, 6, 6.25)]
+    assert len(set(drawn)) == 5
+
+
 def test_an_engine_that_became_wrong_is_not_asked_again(monkeypatch):
     reader = probe()
     reader.read(0)
@@ -143,6 +148,8 @@ def test_a_check_says_what_it_found():
     off = EngineCheck({"a": 1e-7, "b": 0.2, "c": float("nan")}, 1e-3, 8, "float64")
     assert str(off) == "off by 2.0e-01 in layer 'b', of 8 pairs against real steps in float64"
     assert not off.passed
+    first = EngineCheck({"undecided": float("nan"), "a": 1e-7, "b": float("inf")}, 1e-3, 8, "float64")
+    assert (first.worst, first.passed) == (("b", float("inf")), False), "an engine returned NaN"
     nothing = EngineCheck({"a": float("nan")}, 1e-3, 1)
     assert nothing.passed
     assert str(nothing) == "undecided on 1 pair: the movements have kinks or are below rounding"

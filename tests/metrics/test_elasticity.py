@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from elastic.losses import Loss, build_loss
 from elastic.metrics.contract import evaluate
+from elastic.metrics.elasticity_per_sample import relative_similarity_per_sample
+from elastic.metrics.update import example_pairs
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.probes.update_response import update_responses
@@ -212,3 +214,15 @@ def test_a_step_on_a_sample_that_is_fitted_exactly_moves_nothing_and_is_no_ratio
         assert (values["response"] == 0).all()
         assert values["relative_similarity"].isnan().all()
         assert values["locality"].isnan()
+
+
+def test_samples_that_do_not_move_are_left_out_of_the_mean_over_samples():
+    update = example_pairs()
+    own, norms = update.own_norms.clone(), update.norms.clone()
+    own[1] = norms[1] = 0.0
+    still = replace(update, own_norms=own, norms=norms)
+    assert relative_similarity_per_sample(still).tolist() == [[0.5, 0.125], [0.125, 0.5]]
+    own[0] = norms[0] = 0.0
+    first, second = relative_similarity_per_sample(replace(update, own_norms=own, norms=norms))
+    assert first.isnan().all()
+    assert second.tolist() == [0.125, 0.5]

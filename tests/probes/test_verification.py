@@ -106,6 +106,18 @@ def test_late_in_training_gradients_that_vanish_are_still_checked():
     assert found["probe_error"].notnull().all()
 
 
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+def test_a_finite_step_that_changes_no_bit_is_checked_by_its_derivative(engine):
+    net = network()
+    with torch.no_grad():
+        net.stages["logits"].weight *= 1000
+        labels = net(X).argmax(1)
+    given = (X[:4], labels[:4]), (X[4:], labels[4:])
+    found = measure_elasticity(net, *given, engine=engine, update="finite", lr=0.1)
+    assert 0 < float(found["response"].min()) < 1e-30
+    assert float(found["probe_error"].max()) < 2e-5
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_short_types_are_checked_to_their_own_rounding(dtype):
     found = measure_elasticity(network().to(dtype), (X[:4].to(dtype), Y[:4]), (X[4:].to(dtype), Y[4:]))

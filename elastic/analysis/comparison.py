@@ -87,11 +87,11 @@ def _unpaired(first: xr.DataArray, second: xr.DataArray, level: float, dim: str)
 
 def _welch_reach(v1: xr.DataArray, v2: xr.DataArray, f1: xr.DataArray, f2: xr.DataArray, level: float) -> xr.DataArray:
     """Return half the width of Welch's interval, with Satterthwaite's degrees of freedom."""
-    both = (v1 + v2).where(v1 + v2 != 0)
+    both = v1 + v2
     freedom = 1 / ((v1 / both) ** 2 / f1 + (v2 / both) ** 2 / f2)
     reach = quantile(freedom, level) * both**0.5
     # If both variances are 0, the width is 0 for any number of degrees of freedom.
-    return reach.where(v1 + v2 != 0, 0)
+    return reach.where(both != 0, 0)
 
 
 def _hedges(found: xr.DataArray, spread: xr.DataArray, freedom: xr.DataArray) -> xr.DataArray:

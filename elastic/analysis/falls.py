@@ -92,7 +92,7 @@ def time_positive(curve: xr.DataArray) -> xr.DataArray:
     start = curve.isel(epoch=slice(None, -1))
     end = curve.isel(epoch=slice(1, None)).assign_coords(epoch=epochs[:-1])
     way = abs(start) + abs(end)
-    share = ((start.clip(min=0) + end.clip(min=0)) / way.where(way > 0)).where(way != 0, 0)
+    share = ((start.clip(min=0) + end.clip(min=0)) / way).where(way != 0, 0)
     steps = xr.DataArray(np.diff(np.log1p(epochs.astype(float))), dims="epoch", coords={"epoch": start["epoch"]})
     return share * steps
 

@@ -89,7 +89,7 @@ def _level(values: xr.DataArray, fraction: float | None, threshold: float | None
     first, last = first_known(values, dim), last_known(values, dim)
     falls = (first >= LEAST_CHANGE * last) & (last > 0)
     # The full fraction is the last value itself, which must not be missed because of rounding.
-    way = last if fraction == 1 else first * (last / first.where(falls)) ** fraction
+    way = last if fraction == 1 else first * (last / first) ** fraction
     return way.where(falls)
 
 

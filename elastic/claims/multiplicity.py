@@ -36,8 +36,8 @@ def holm(values: Sequence[float | None], level: float = LEVEL) -> list[float]:
     """
     known = sorted((value, place) for place, value in enumerate(values) if value is not None)
     found, strictness, left = [level] * len(values), 1 - level, len(known)
-    for number, (value, place) in enumerate(known):
+    for value, place in known:
         found[place] = 1 - strictness / left
-        if value <= strictness / left and number + 1 < len(known):
+        if value <= strictness / left:
             left -= 1
     return found

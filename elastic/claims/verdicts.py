@@ -132,7 +132,7 @@ def findings(
 def left_out(evidence: Evidence) -> dict[Any, Evidence]:
     """Return the evidence without each seed that has a finite effect, by the seed's label."""
     effect = evidence.effect
-    labels = effect["seed"].values.tolist() if "seed" in effect.coords else list(range(effect.sizes["seed"]))
+    labels = effect["seed"].values.tolist()
     finite = np.isfinite(np.moveaxis(effect.values.astype(float), effect.get_axis_num("seed"), 0))
     tried = [place for place in range(len(labels)) if finite[place].any()]
     if len(tried) < 2:

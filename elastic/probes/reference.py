@@ -209,7 +209,9 @@ class _Steps:
 
     def _is_told_from_rounding(self, change: Tensor, before: Tensor, size: float) -> bool:
         rounding = 8 * torch.finfo(self.dtype).eps * before.norm(dim=1) / size
-        return bool(((rounding <= self._allowed(change)) | ~change.any(dim=1)).all())
+        # A finite step may be so short that no feature changes by a bit, although each moves.
+        still = ~change.any(dim=1) & (size >= self._scaled(min(SIZES[self.dtype])))
+        return bool(((rounding <= self._allowed(change)) | still).all())
 
     def _is_small(self, disagreement: Tensor, change: Tensor) -> bool:
         return bool((disagreement.norm(dim=1) <= self._allowed(change)).all())

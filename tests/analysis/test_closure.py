@@ -110,6 +110,38 @@ def test_it_sums_the_rates_of_every_step_where_every_step_is_probed(tmp_path):
         np.testing.assert_allclose(found["mean_gram_account"].isel(layer=place), wanted, rtol=1e-6, atol=1e-9)
 
 
+def test_what_has_no_logarithm_or_does_not_move_has_no_share_of_it(tmp_path):
+    cube, *_ = account(tmp_path, steps=2, every=1, lr=0.1)
+    held = cube["class_steps"].dataset.load()
+    middle = held["epoch"] == 1
+    cube["class_steps"] = held.assign(
+        class_variance=held["class_variance"].where(~middle, 0.0),
+        mean_gram=held["mean_gram"].where(~middle, held["mean_gram"].sel(epoch=0)),
+    )
+    found = closure(cube).isel(seed=0)
+    assert found["log_ratio_change"].isnull().all()
+    changes = found["within_change"].transpose("epoch", "layer").values
+    assert (changes[0] == -held["class_variance"].sel(epoch=0).isel(seed=0).mean("class")).all()
+    assert (changes[1] == held["class_variance"].sel(epoch=2).isel(seed=0).mean("class")).all()
+    assert found["r_squared"].isnull().transpose("epoch", "layer").values.tolist() == [[True] * 2, [False] * 2]
+
+
+def test_its_variables_say_their_units_and_bounds(tmp_path):
+    _, found, *_ = account(tmp_path, steps=2, every=1, lr=0.1)
+    bounds = {name: one.attrs["value_bounds"] for name, one in found.items() if "value_bounds" in one.attrs}
+    shares, rest = ["-inf", "1.0"], ["0.0", "inf"]
+    assert bounds == {
+        "r_squared": shares, "total_r_squared": shares,
+        "residual": rest, "total_residual": rest, "log_ratio_residual": rest,
+    }  # fmt: skip
+    squared = {name for name, one in found.items() if one.attrs["units"] == "squared feature"}
+    parts = ("change", "account", "own", "other", "decay")
+    assert squared == {"mean_gram_change", "mean_gram_account"} | {
+        f"{name}_{part}" for name in ("between", "within") for part in parts
+    }
+    assert {one.attrs["units"] for name, one in found.items() if name not in squared} == {"1"}
+
+
 def test_rates_are_those_of_steps_on_single_classes(tmp_path):
     cube, _, path, x, labels = account(tmp_path, steps=2, every=1, lr=0.1, decay=0.4, counts=(3, 6, 9))
     held = cube["class_steps"].isel(seed=0, epoch=1)

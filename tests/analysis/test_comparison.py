@@ -134,6 +134,16 @@ def test_runs_that_do_not_spread_differ_for_certain(paired):
 
 
 @pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**40])
+def test_the_effect_size_has_no_unit(paired, unit):
+    first, second = seeds([1.0, 3.0, 4.0]), seeds([0.5, 0.25, 1.0])
+    plain = float(difference(first, second, paired=paired)["effect_size"])
+    assert float(difference(first * unit, second * unit, paired=paired)["effect_size"]) == plain
+    far = difference(seeds([1 - 2.0**-53, 1.0]) * unit, seeds([0.5, 0.5]) * unit, paired=paired)
+    assert np.isnan(far["effect_size"])
+
+
+@pytest.mark.parametrize("paired", [True, False])
 def test_one_run_has_no_interval(paired):
     found = difference(seeds([3.0]), seeds([1.0]), paired=paired)
     assert float(found["difference"]) == 2

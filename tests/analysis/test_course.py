@@ -86,5 +86,7 @@ def test_every_layer_and_seed_has_its_own():
 def test_a_wrong_option_is_told():
     with pytest.raises(OptionError, match=r"`factor` should be above 1; found 0\.9; try factor=1.1"):
         plateau(course([1.0, 2.0]), factor=0.9)
+    with pytest.raises(OptionError, match=r"`factor` should be above 1; found 1\.0"):
+        plateau(course([1.0, 2.0]), factor=1.0)
     with pytest.raises(OptionError, match="`nc1` should lie along epoch"):
         rate(course([1.0, 2.0]).rename(epoch="layer"))

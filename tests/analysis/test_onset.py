@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.analysis.onset import onset_epoch, onset_order
+from elastic.analysis.onset import LEAST_CHANGE, onset_epoch, onset_order
 from elastic.errors import OptionError
 
 EPOCHS = [0, 1, 2, 5, 12, 30]
@@ -54,6 +54,7 @@ def test_a_value_that_changes_by_rounding_alone_makes_no_fall(fraction):
     still[-1] = still.min() * (1 - 1e-5)
     assert np.isnan(onset_epoch(still, fraction=fraction))
     assert onset_epoch(course([1.02, 1.02, 1.0]), fraction=fraction) == 2
+    assert onset_epoch(course([LEAST_CHANGE, LEAST_CHANGE, 1.0]), fraction=fraction) == 2
     assert onset_epoch(still, threshold=1e3) == 0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from elastic.analysis.epochs import epoch_position
 from elastic.analysis.reading import at_layers, hidden_layers, read, select, settings_axes
 from elastic.errors import NotMeasured, OptionError
 
@@ -50,6 +51,14 @@ def test_an_epoch_counts_from_the_end_only_as_far_as_there_are_epochs(cube):
     assert select(values, "epoch", -3).equals(values.sel(epoch=0))
     with pytest.raises(NotMeasured, match="`epoch` should be one that the cube has for nc1; found -4"):
         select(values, "epoch", -4)
+
+
+def test_an_epoch_that_is_not_negative_is_a_label():
+    epochs = [1 / 3, 1.0, 5.0]
+    asked = [0, 1, 5, 0.3333, 0.33331, 2, -1, -3, -4, -0.5, True, "1"]
+    assert [epoch_position(epochs, one) for one in asked] == [None, 1, 2, 0, 0, None, -1, -3] + [None] * 4
+    assert epoch_position([0.0, 1.0], 0) == 0
+    assert epoch_position([1 / 3, 0.33334], 1 / 3) is None, "two have the label 0.3333"
 
 
 def test_axes_of_settings_are_told_from_the_dims_of_the_variable(cube):

@@ -67,6 +67,11 @@ def test_the_deepest_layer_is_told_by_depth_not_by_place():
     assert select(shuffled.drop_vars("depth"), "layer", "penultimate")["layer"].item() == "layer1"
 
 
+def test_an_axis_named_depth_is_no_depth_of_layers():
+    values = USERS.expand_dims(depth=[2, 4])
+    assert select(values, "layer", "penultimate")["layer"].item() == "layer4"
+
+
 def test_each_run_has_its_own_last_layers():
     last, output = select(RAGGED, "layer", "penultimate"), select(RAGGED, "layer", "logits")
     assert last.values.tolist() == [12, 23]

@@ -39,6 +39,8 @@ def test_the_interval_is_student_s():
         ((1.0, 1.1, 0.9), (-math.inf, 0.0), "refuted"),
         ((1.0, 1.1, 0.9), (0.5, 1.5), "supported"),
         ((1.0, 1.1, 0.9), (0.99, 1.01), "inconclusive"),
+        ((1.0, 1.1, 0.9), (0.5, 1.01), "inconclusive"),
+        ((1.0, 1.1, 0.9), (0.99, 1.5), "inconclusive"),
         ((1.0, 1.1, 0.9), (2.0, 3.0), "refuted"),
         ((4.0, 4.1, 3.9), (2.0, 3.0), "refuted"),
         ((1.0, 1.0, 1.0), POSITIVE, "supported"),
@@ -87,6 +89,12 @@ def test_one_of_many_settings_is_refuted_only_beyond_chance():
     assert "by chance" in among[0].reason
     assert [finding.verdict for finding in of(outside, *[inside] * 9)] == ["refuted"] + ["supported"] * 9
     assert among[1].setting == {"decay": 1}
+
+
+@pytest.mark.parametrize("region", [(0.5, 1.01), (0.99, 1.5), (0.99, 1.01)])
+def test_an_interval_over_an_edge_is_not_said_to_be_outside(region):
+    (finding,) = findings(evidence(1.0, 1.1, 0.9, region=region))
+    assert (finding.verdict, finding.reason) == ("inconclusive", "")
 
 
 @pytest.mark.parametrize(

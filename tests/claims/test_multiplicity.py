@@ -60,6 +60,15 @@ def test_one_seed_has_no_p_value():
     assert p_value(of(1.0, math.nan)) is None
 
 
+def test_a_setting_of_one_seed_keeps_the_others_from_support_and_not_from_refutation():
+    def p_value_of(*settings):
+        return p_value(Evidence(xr.DataArray(list(settings), dims=("decay", "seed")), POSITIVE, ""))
+
+    assert p_value_of([1.0, 1.0], [1.0, math.nan]) == 1
+    assert p_value_of([-1.0, -1.0], [1.0, math.nan]) == 0
+    assert p_value_of([1.0, 1.0], [1.0, 1.0]) == 0
+
+
 def test_equal_seeds_are_certain():
     assert p_value(of(1.0, 1.0)) == 0
     assert p_value(of(-1.0, -1.0)) == 0

@@ -189,6 +189,7 @@ def test_the_step_of_counted_shares_is_one_sample(samples):
 def test_what_is_no_count_has_no_step():
     values = np.random.default_rng(0).uniform(size=50)
     assert step_of(xr.DataArray(values, attrs={"value_bounds": ["0.0", "1.0"]})) == 0.0
+    assert step_of(xr.DataArray([0.5**0.5], attrs={"value_bounds": ["0.0", "1.0"]})) == 0.0  # near 33461/47321
     assert step_of(xr.DataArray([0.5, 1.0], attrs={"value_bounds": ["0.0", "inf"]})) == 0.0
 
 

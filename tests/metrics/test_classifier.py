@@ -32,6 +32,14 @@ def test_a_row_of_zeros_has_no_direction():
     assert cosine.isnan().tolist() == [[False, True, False], [True, True, True], [False, True, False]]
 
 
+def test_rounding_makes_no_cosine_greater_than_one():
+    w = torch.randn(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions = w / w.norm(dim=1, keepdim=True)
+    assert (directions @ directions.T).max() > 1
+    assert classifier_cosine(w).max() == 1
+    assert classifier_cosine(torch.cat([w, -w])).min() == -1
+
+
 def test_it_is_measured_in_the_layer_that_the_classifier_reads():
     case = cases.clustered()
     layers = {"hidden": case.vectors, "penultimate": case.vectors}

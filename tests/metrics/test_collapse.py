@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +126,12 @@ def test_class_mean_norms_are_distances_from_the_mean_of_means():
     assert class_mean_norm(ClassStatistics.of(h, y)).tolist() == [2.0, 2.0]
 
 
+def test_rounding_makes_no_cosine_greater_than_one():
+    h = torch.randn(100, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    cosine = class_cosine(ClassStatistics.of(torch.cat([h, -h]), torch.arange(200)))
+    assert (cosine.max(), cosine.min()) == (1, -1)
+
+
 # NC3
 
 
@@ -178,8 +186,10 @@ def test_the_classifier_is_not_centred():
 @pytest.mark.parametrize("is_classifier", [True, False])
 def test_weights_of_nothing_have_no_direction(is_classifier):
     case = cases.clustered()
-    zero = DualityWeights(torch.zeros_like(case.weights), is_classifier)
-    assert nc3_duality(case.reading().statistics, zero).isnan()
+    for number in (0.0, math.inf):
+        only = torch.zeros_like(case.weights)
+        only[0, 0] = number
+        assert nc3_duality(case.reading().statistics, DualityWeights(only, is_classifier)).isnan()
     given_weights = DualityWeights(case.weights, is_classifier)
     assert nc3_duality(cases.dead().reading().statistics, given_weights).isnan()
 

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from elastic.losses import Loss, build_loss
 from elastic.metrics.contract import evaluate
+from elastic.metrics.elasticity_per_sample import relative_similarity_per_sample
+from elastic.metrics.geodesic import geodesic_correlation
+from elastic.metrics.update import example_pairs
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
 from elastic.probes.update_response import update_responses
@@ -212,3 +215,31 @@ def test_a_step_on_a_sample_that_is_fitted_exactly_moves_nothing_and_is_no_ratio
         assert (values["response"] == 0).all()
         assert values["relative_similarity"].isnan().all()
         assert values["locality"].isnan()
+
+
+def test_samples_that_do_not_move_are_left_out_of_the_mean_over_samples():
+    update = example_pairs()
+    own, norms = update.own_norms.clone(), update.norms.clone()
+    own[1] = norms[1] = 0.0
+    still = replace(update, own_norms=own, norms=norms)
+    assert relative_similarity_per_sample(still).tolist() == [[0.5, 0.125], [0.125, 0.5]]
+    own[0] = norms[0] = 0.0
+    first, second = relative_similarity_per_sample(replace(update, own_norms=own, norms=norms))
+    assert first.isnan().all()
+    assert second.tolist() == [0.125, 0.5]
+
+
+def test_similarity_that_falls_linearly_with_distance_correlates_to_minus_one_whatever_the_units():
+    labels, generator = torch.zeros(40, dtype=torch.long), torch.Generator().manual_seed(0)
+    distances = torch.rand(20, 40, 40, generator=generator, dtype=torch.float64)
+    found = []
+    for near in distances:
+        update = replace(
+            example_pairs(), classes=1, stepped=labels, observed=labels, counted=~torch.eye(40, dtype=torch.bool),
+            norms=8 * (5 - 3 * near), own_norms=torch.full((40,), 8.0, dtype=torch.float64),
+        )  # fmt: skip
+        found += [geodesic_correlation(update, near * unit).item() for unit in (1.0, 1e-30, 1e30)]
+    assert max(found) == pytest.approx(-1)
+    assert min(found) == -1, "rounding makes no correlation beyond −1"
+    still = replace(update, norms=torch.full((40, 40), 0.3 * 8).double() * (1 + 1e-15 * (near - 0.5)))
+    assert geodesic_correlation(still, near).isnan().all(), "equal similarities differ by rounding alone"

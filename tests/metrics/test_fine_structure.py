@@ -104,6 +104,11 @@ def test_features_without_variance_have_no_share():
     assert fine_variance_share(of_features(h, fine)).isnan().all()
     collapsed = of_features(torch.eye(2).double()[fine], fine)
     assert fine_variance_share(collapsed).item() == pytest.approx(1)
+    means = torch.randn(20, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    many = [of_features(of_one[torch.arange(36) % 3], torch.arange(36) % 3)[0] for of_one in means]
+    shares = fine_variance_share(many)
+    torch.testing.assert_close(shares, torch.ones_like(shares))
+    assert shares.max() == 1, "a share is never greater, however sums are rounded"
     assert fine_variance_share(of_features(torch.eye(2).double()[[0, 0, 1, 1]], torch.tensor([0, 1, 0, 1]))).item() == 0
 
 

@@ -32,6 +32,20 @@ def test_a_linear_classifier_moves_by_the_inner_product_of_the_inputs(size, dtyp
     torch.testing.assert_close(found.movement.moved["logits"], inner["moved"][0, 0] * direction, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("size", [None, 1e-10])
+def test_a_step_whose_difference_is_lost_far_from_zero_is_taken_further(size):
+    """Next to 10⁸ numbers of double precision are 1.5·10⁻⁸ apart: as much as the shortest step moves the logits."""
+
+    class Far(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1e8
+
+    found = reference_movement(tap(nn.Sequential(Far(3, 2)), [], A), pair([0.6, -0.8], size=size))
+    assert not found.undecided
+    expected = -float(A @ M.T + 1) * torch.tensor([0.6, -0.8], dtype=torch.float64)
+    torch.testing.assert_close(found.movement.moved["logits"], expected, rtol=2e-4, atol=0)
+
+
 def test_the_first_layer_of_a_deep_linear_network_moves_by_the_weights_above():
     net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False))
     found = reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]))

@@ -106,6 +106,18 @@ def test_late_in_training_gradients_that_vanish_are_still_checked():
     assert found["probe_error"].notnull().all()
 
 
+@pytest.mark.parametrize("engine", ["structured", "autodiff"])
+def test_a_finite_step_that_changes_no_bit_is_checked_by_its_derivative(engine):
+    net = network()
+    with torch.no_grad():
+        net.stages["logits"].weight *= 1000
+        labels = net(X).argmax(1)
+    given = (X[:4], labels[:4]), (X[4:], labels[4:])
+    found = measure_elasticity(net, *given, engine=engine, update="finite", lr=0.1)
+    assert 0 < float(found["response"].min()) < 1e-30
+    assert float(found["probe_error"].max()) < 2e-5
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_short_types_are_checked_to_their_own_rounding(dtype):
     found = measure_elasticity(network().to(dtype), (X[:4].to(dtype), Y[:4]), (X[4:].to(dtype), Y[4:]))
@@ -128,6 +140,11 @@ def test_more_pairs_are_checked_first_and_one_later_the_same_in_every_process():
     assert pairs_of(4, 8, 3, 5) != pairs_of(4, 8, 3, 6) != pairs_of(4, 8, 4, 6)
 
 
+def test_every_epoch_has_its_own_pairs_also_between_whole_ones():
+    drawn = [tuple(pairs_of(10**4, 10**4, 0, epoch)) for epoch in (5, 5.25, 5.5, 6, 6.25)]
+    assert len(set(drawn)) == 5
+
+
 def test_an_engine_that_became_wrong_is_not_asked_again(monkeypatch):
     reader = probe()
     reader.read(0)
@@ -143,6 +160,8 @@ def test_a_check_says_what_it_found():
     off = EngineCheck({"a": 1e-7, "b": 0.2, "c": float("nan")}, 1e-3, 8, "float64")
     assert str(off) == "off by 2.0e-01 in layer 'b', of 8 pairs against real steps in float64"
     assert not off.passed
+    first = EngineCheck({"undecided": float("nan"), "a": 1e-7, "b": float("inf")}, 1e-3, 8, "float64")
+    assert (first.worst, first.passed) == (("b", float("inf")), False), "an engine returned NaN"
     nothing = EngineCheck({"a": float("nan")}, 1e-3, 1)
     assert nothing.passed
     assert str(nothing) == "undecided on 1 pair: the movements have kinks or are below rounding"

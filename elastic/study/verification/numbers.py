@@ -52,7 +52,7 @@ def parts(shape: Sequence[int], itemsize: int, limit: int = PART) -> Iterator[tu
     >>> list(parts((4, 2), 8, limit=32))
     [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 4, None), slice(0, 2, None))]
     """
-    lengths = list(shape)
+    lengths = [max(1, length) for length in shape]
     for dim, length in enumerate(shape):
         rest = prod(shape[dim + 1 :]) * itemsize
         lengths[dim] = max(1, min(length, limit // max(1, rest)))

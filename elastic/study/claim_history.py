@@ -150,7 +150,7 @@ def register_restart(folder: Path) -> None:
         evidence = _evidence(folder, before)
         if evidence["runs_with_records"] or evidence["cube_seen"]:
             with study_lock(folder):
-                _append(folder, before, {"event": RESTART, **evidence})
+                _append(folder, read_history(folder), {"event": RESTART, **evidence})
 
 
 def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any]) -> None:
@@ -170,7 +170,8 @@ def register_publication(folder: Path, name: str) -> None:
     with suppress(StudyError):
         if not read_history(folder):
             with study_lock(folder):
-                _append(folder, (), {"event": PUBLISHED}, name)
+                if not read_history(folder):  # another process may have begun it meanwhile
+                    _append(folder, (), {"event": PUBLISHED}, name)
 
 
 def write_history(folder: Path, name: str | None, entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from elastic.cube import is_sealed, open_sealed, remove_seal, seal, verify_manifest, write_atomically
+from elastic.cube import is_sealed, open_sealed, remove_seal, seal, study_lock, verify_manifest, write_atomically
 from elastic.errors import Damaged, StudyError
 from elastic.study.completeness import Selected, check_ended, selected
 from elastic.study.cube_attributes import LEFT_OUT, of_absent
@@ -35,18 +35,29 @@ def seal_study(study: Study, leaving_out: Iterable[Selected] = ()) -> None:
 
 
 def _check_files(study: Study) -> None:
-    """Raise unless study.json and protocol.yaml are intact and belong to this study."""
+    """Raise unless study.json and protocol.yaml are intact and belong to this study; write a missing protocol.yaml."""
     if study.recorded:
         read_facts(study.folder)
         return
+    _check_same(study)
+    path = study.folder / PROTOCOL
+    if not path.exists():
+        # A process that extends the study moves the file aside before it writes another: that one has to stay.
+        with study_lock(study.folder):
+            text = _check_same(study).facts["text"]
+            if not path.exists():
+                write_atomically(path, text.encode())
+
+
+def _check_same(study: Study) -> Study:
+    """Return the study that the folder holds now, if it is of the same protocol."""
     now = type(study)(study.folder)
     if now.digest != study.digest:
         expected, found = "be of the protocol that is run", "another, which another process has begun there since"
         hint = "one protocol with all values on its axes: processes that run it share its runs"
         raise StudyError(f"`{FACTS}`", expected, found, hint, place=str(study.folder))
     _ = now.cells  # derived, and compared
-    if not (study.folder / PROTOCOL).exists():
-        write_atomically(study.folder / PROTOCOL, study.facts["text"].encode())
+    return now
 
 
 def _unsealed(study: Study, left_out: Collection[str]) -> xr.DataTree | None:

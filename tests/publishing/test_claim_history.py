@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from support import published, studies
@@ -10,7 +11,15 @@ import elastic
 from elastic.claims.verdict_table import standing_lines
 from elastic.errors import Damaged
 from elastic.report import write_report
-from elastic.study.claim_history import FILE, claims_digest, read_history
+from elastic.study import claim_history
+from elastic.study.claim_history import (
+    FILE,
+    claims_digest,
+    read_history,
+    register_publication,
+    register_restart,
+    write_history,
+)
 from elastic.study.claim_standing import AFTER, BEFORE, DURING, UNKNOWN, standing, standing_of
 from elastic.study.creation import make_study
 
@@ -148,3 +157,18 @@ def test_a_damaged_history_is_told_and_kept(claimed_study, tmp_path):
     assert [one.path for one in elastic.open_study(folder).verify().damaged] == [FILE]
     (folder / FILE).unlink()
     assert set(standing_of(elastic.open_study(folder)).claims) == {UNKNOWN}
+
+
+@pytest.mark.parametrize("register", [register_restart, lambda folder: register_publication(folder, "small")])
+def test_what_another_process_registers_meanwhile_stays(tmp_path, monkeypatch, register):
+    (tmp_path / "runs" / "a" / "journal").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "journal" / "000000.npz").write_bytes(b"")
+
+    @contextmanager
+    def lock(folder):
+        write_history(folder, "small", [registered(FIRST)])  # by its owner, for whom this process has waited
+        yield
+
+    monkeypatch.setattr(claim_history, "study_lock", lock)
+    register(tmp_path)
+    assert read_history(tmp_path)[0] == registered(FIRST)

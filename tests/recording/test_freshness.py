@@ -54,6 +54,15 @@ def test_a_run_that_is_removed_by_hand_and_recorded_again_is_the_one_in_the_cube
     assert_fresh(tmp_path)
 
 
+def test_a_sealed_cube_that_has_a_run_which_was_removed_by_hand_is_not_opened(tmp_path):
+    for seed in (0, 1):
+        record(tmp_path, coordinates={"seed": seed})
+    study = elastic.open_study(tmp_path)
+    shutil.rmtree(study.run_folder(study.cells[-1]["digest"]))
+    assert (tmp_path / "manifest.sha256").exists()
+    assert elastic.open_study(tmp_path).cube["training"]["seed"].values.tolist() == [0]
+
+
 def test_a_run_whose_recorder_was_not_closed_is_told_from_one_that_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path, epochs=interrupted(1))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 from support import recordings, studies
 
 import elastic
 from elastic.cube import Journal, sealing
+from elastic.errors import StudyError
+from elastic.protocol import load_protocol
+from elastic.study import description
 from elastic.study.creation import make_study
 from elastic.study.discarding import discard_runs
 from elastic.study.repair import repair
@@ -24,6 +28,13 @@ def ended(few_metrics, tmp_path_factory):
 def study(ended, tmp_path):
     shutil.copytree(ended.folder, tmp_path / "small")
     return elastic.open_study(tmp_path / "small")
+
+
+def yaml(study, seeds):
+    """Return the path of the study's protocol with other seeds."""
+    path = study.folder.parent / "asked.yaml"
+    path.write_text(study.facts["text"].replace("[\n   0,\n   1\n  ]", seeds).replace("seed: [0, 1]", f"seed: {seeds}"))
+    return path
 
 
 def test_a_repair_takes_no_chunk_away_before_the_cube_is_sealed_anew(study, monkeypatch):
@@ -74,6 +85,44 @@ def test_a_seal_whose_process_dies_before_the_manifest_is_no_damage(study, monke
     study.seal()
     assert not study.verify().damaged
     assert not list(study.folder.glob("cube.zarr.*"))
+
+
+def test_a_study_that_is_sealed_while_it_is_extended_keeps_its_new_protocol(study, monkeypatch):
+    """The process that extends it has moved protocol.yaml aside; the one that seals takes it for lost."""
+    extended, write, sealed = load_protocol(yaml(study, "[0, 1, 2]")), description.write_facts, []
+
+    def seal():
+        with pytest.raises(StudyError, match="another process has begun there since"):
+            study.seal()
+        sealed.append(True)
+
+    other = threading.Thread(target=seal)
+
+    def while_another_seals(folder, facts):
+        assert not (folder / "protocol.yaml").exists()
+        other.start()
+        other.join(0.3)  # it waits
+        write(folder, facts)
+
+    monkeypatch.setattr(description, "write_facts", while_another_seals)
+    made = make_study(study.folder, extended)
+    other.join()
+    assert sealed
+    assert elastic.open_study(study.folder).digest == made.digest == extended.digest
+    assert not verify(study.folder).damaged
+
+
+def test_a_sealed_cube_of_fewer_runs_is_not_opened(study):
+    make_study(study.folder, load_protocol(yaml(study, "[0, 1, 2]")))
+    assert (study.folder / "manifest.sha256").exists()
+    assert elastic.open_study(study.folder).cube["training"]["seed"].values.tolist() == [0, 1, 2]
+
+
+def test_a_seal_writes_a_protocol_that_was_lost(study):
+    before = (study.folder / "protocol.yaml").read_bytes()
+    (study.folder / "protocol.yaml").unlink()
+    study.seal()
+    assert (study.folder / "protocol.yaml").read_bytes() == before
 
 
 def test_a_recording_that_dies_while_it_is_compacted_is_no_damage(tmp_path, monkeypatch):

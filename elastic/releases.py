@@ -57,8 +57,8 @@ def marks(model: type[pydantic.BaseModel]) -> Mapping[str, Added]:
     TypeError
         If a marked field is required: earlier protocols lack it.
     """
-    found = {n: mark for n, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Added)}
-    for name in found:
+    marked = {n: mark for n, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Added)}
+    for name in marked:
         if model.model_fields[name].is_required():
             raise TypeError(f"{model.__name__}.{name} was added later and needs a default: earlier protocols lack it")
-    return found
+    return marked

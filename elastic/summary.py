@@ -39,9 +39,9 @@ def findings(study: Study) -> RenderableType:
     settings = list(settings_of(cube))
     for where in settings[:SHOWN]:
         setting = ", ".join(f"{axis}={value}" for axis, value in where.items())
-        if (found := tables.get(tuple(where.values()))) is not None:
+        if (rows := tables.get(tuple(where.values()))) is not None:
             words = headline_words(of_setting(frame, where))
-            parts.append(Headline(found, f"{setting}: {words}" if setting else words))
+            parts.append(Headline(rows, f"{setting}: {words}" if setting else words))
         parts += [accuracy(cube, where), Text("")]
     if len(settings) > SHOWN:
         parts.append(Text(f"… and {len(settings) - SHOWN} more settings: open the cube"))
@@ -121,15 +121,15 @@ def _scores(training: xr.Dataset) -> str:
     if "accuracy" not in training:
         return "accuracy is not recorded"
     last = training["accuracy"].isel(epoch=-1)
-    found = average(last)
-    scores = ", ".join(f"{split} {_score(found.sel(split=split))}" for split in last["split"].values)
-    kind = "" if int(found["count"].max()) < 2 else " (mean and 95 % interval)"
+    estimates = average(last)
+    scores = ", ".join(f"{split} {_score(estimates.sel(split=split))}" for split in last["split"].values)
+    kind = "" if int(estimates["count"].max()) < 2 else " (mean and 95 % interval)"
     return f"accuracy at epoch {epoch_label(last['epoch'].item())}: {scores}{kind}"
 
 
-def _score(found: xr.Dataset) -> str:
+def _score(estimates: xr.Dataset) -> str:
     """Return an accuracy with its interval, in four digits: the last ones are what networks differ in."""
-    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    estimate, lower, upper = (float(estimates[name]) for name in ("estimate", "lower", "upper"))
     return with_interval(estimate, lower, upper, digits=4)
 
 

@@ -247,8 +247,8 @@ def test_a_protocol_of_own_parts_runs_and_its_figure_is_drawn(tmp_path, monkeypa
     logits, labels = torch.tensor([[0.5, -1.0]], requires_grad=True), torch.tensor([1])
     brier = registry("losses").get("brier").function()
     brier.per_sample(logits, labels).sum().backward()
-    found = brier.gradient(logits.detach(), labels)
-    torch.testing.assert_close((found.norm[:, None] * found.direction).float(), logits.grad)
+    gradient = brier.gradient(logits.detach(), labels)
+    torch.testing.assert_close((gradient.norm[:, None] * gradient.direction).float(), logits.grad)
 
 
 def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):

@@ -82,14 +82,14 @@ def read_texts(source: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("name", sorted({package(path) for path in MODULES}))
 def test_texts_are_in_plain_english(name):
-    found = [
+    collected = [
         f"{path.relative_to(SOURCE)}:{line}: {text.strip()}"
         for path in MODULES
         if package(path) == name
         for line, text in texts(path)
         if PATTERN.search(text)
     ]
-    assert not found, "\n".join([*found, *(f"{words}: write {instead}" for words, instead in AVOIDED.items())])
+    assert not collected, "\n".join([*collected, *(f"{words}: write {instead}" for words, instead in AVOIDED.items())])
 
 
 def test_texts_are_read_whole():

@@ -145,7 +145,7 @@ def imported() -> dict[str, list[Import]]:
 
 @cache
 def imports() -> list[Import]:
-    return [found for of_module in imported().values() for found in of_module]
+    return [result for of_module in imported().values() for result in of_module]
 
 
 def own_module(target: str) -> str | None:
@@ -162,16 +162,16 @@ def test_every_package_has_a_layer():
 def test_the_source_is_read_whole():
     assert len(imports()) > 200
     assert {"elastic.cube.sealing", "elastic.protocol.yaml_tree", "elastic.runs.cell"} <= set(modules())
-    assert any(found.lazy for found in imports())
+    assert any(result.lazy for result in imports())
 
 
 @pytest.mark.parametrize("package", sorted(LEVEL))
 def test_imports_point_down_or_stay_in_their_package(package):
     upward = [
-        found.place
-        for found in imports()
-        if found.package == package
-        and (target := own_module(found.target)) is not None
+        result.place
+        for result in imports()
+        if result.package == package
+        and (target := own_module(result.target)) is not None
         and package_of(target) != package
         and LEVEL[package_of(target)] >= LEVEL[package]
     ]
@@ -180,10 +180,10 @@ def test_imports_point_down_or_stay_in_their_package(package):
 
 def test_no_module_imports_itself_through_others():
     needed: dict[str, set[str]] = {module: set() for module in modules()}
-    for found in imports():
-        target = own_module(found.target)
-        if target not in (None, found.module) and (found.module, target) not in FACADES:
-            needed[found.module].add(target)
+    for result in imports():
+        target = own_module(result.target)
+        if target not in (None, result.module) and (result.module, target) not in FACADES:
+            needed[result.module].add(target)
     TopologicalSorter(needed).prepare()  # raises CycleError, which names the modules
 
 
@@ -198,10 +198,10 @@ def loaded_by(module: str) -> set[str]:
         loaded.add(current)
         parent = current.rpartition(".")[0]
         waiting += [parent] if parent else []
-        for found in imported().get(current, ()):
-            if not found.lazy:
-                target = own_module(found.target)
-                waiting.append(target or found.target.split(".")[0])
+        for result in imported().get(current, ()):
+            if not result.lazy:
+                target = own_module(result.target)
+                waiting.append(target or result.target.split(".")[0])
     return loaded
 
 
@@ -239,20 +239,20 @@ def test_a_library_is_used_only_where_it_is_allowed(library):
     def is_of(name: str) -> bool:
         return name == library or name.startswith(f"{library}.")
 
-    users = {found.package for found in imports() if is_of(found.target)}
+    users = {result.package for result in imports() if is_of(result.target)}
     users |= {package_of(module) for module in modules() for name in dotted_uses(module) if is_of(name)}
     assert users == USERS[library]
 
 
 def test_only_few_packages_set_random_states():
-    found = {
+    collected = {
         (package_of(module), node.func.attr)
         for module, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SEEDING
     }
-    assert {package for package, _ in found} == SEEDERS
-    assert ("training", "manual_seed") in found
+    assert {package for package, _ in collected} == SEEDERS
+    assert ("training", "manual_seed") in collected
 
 
 def test_no_module_is_a_grab_bag():

@@ -116,7 +116,7 @@ def test_workflows_run_every_version_of_python_that_is_declared():
     declared = [
         re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one) for one in PROJECT["project"]["classifiers"]
     ]
-    versions = [found[1] for found in declared if found]
+    versions = [result[1] for result in declared if result]
     assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
     for name in ("tests", "reading"):
         assert workflows()[name]["strategy"]["matrix"]["python"] == versions

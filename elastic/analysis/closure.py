@@ -83,13 +83,13 @@ def closure(
     weights = weights_of_probes(cube, where, values["mean_gram"], checked_rule(lr, momentum, nesterov, steps_per_epoch))
     gram = values["mean_gram"]
     rate = values["mean_gram_response"] + read(cube, "class_steps/mean_gram_decay_response", where=where)
-    found = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
-    found |= _fit(found["mean_gram_change"], found["mean_gram_account"])
-    found |= _parts(weights, *levels_and_rates(cube, where, gram, values["class_variance"]))
-    change, account = found["log_ratio_change"], found["log_ratio_account"]
-    found["log_ratio_residual"] = share_missed((change - account) ** 2, change**2) ** 0.5
+    parts = {"mean_gram_change": _change(gram), "mean_gram_account": _summed(weights, rate)}
+    parts |= _fit(parts["mean_gram_change"], parts["mean_gram_account"])
+    parts |= _parts(weights, *levels_and_rates(cube, where, gram, values["class_variance"]))
+    change, account = parts["log_ratio_change"], parts["log_ratio_account"]
+    parts["log_ratio_residual"] = share_missed((change - account) ** 2, change**2) ** 0.5
     # Arithmetic may keep the attributes of what went into it.
-    dataset = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in found.items()})
+    dataset = xr.Dataset({name: (part.dims, part.values, _facts(name)) for name, part in parts.items()})
     dataset = dataset.assign_coords(gram.isel(epoch=slice(1, None)).coords)
     before = {"long_name": "epoch of the probe before"}
     return dataset.assign_coords(since=("epoch", gram["epoch"].values[:-1], before))
@@ -105,25 +105,25 @@ def _summed(weights: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
     product = (weights * rates).where(weights != 0, 0.0)
     total = product.sum("epoch", skipna=False).rename(interval="epoch")
     dims = [str(dim) for dim in rates.dims]
-    found: xr.DataArray = total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
-    return found
+    account: xr.DataArray = total.assign_coords(epoch=rates["epoch"].values[1:]).transpose(*dims)
+    return account
 
 
 def _parts(weights: xr.DataArray, between: Levels, within: Levels) -> dict[str, xr.DataArray]:
     """Return changes, parts of their accounts, and the sums of the parts, which are the accounts."""
     relative = {part: within[1][part] / within[0] - between[1][part] / between[0] for part in PARTS}
     ratio = _log(within[0]) - _log(between[0]), relative
-    found: dict[str, xr.DataArray] = {}
+    parts_of_ratio: dict[str, xr.DataArray] = {}
     for name, (level, rates) in {"between": between, "within": within, "log_ratio": ratio}.items():
         parts = {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
         account = functools.reduce(operator.add, parts.values())
-        found |= {f"{name}_change": _change(level), f"{name}_account": account, **parts}
-    return found
+        parts_of_ratio |= {f"{name}_change": _change(level), f"{name}_account": account, **parts}
+    return parts_of_ratio
 
 
 def _log(values: xr.DataArray) -> xr.DataArray:
-    found: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
-    return found
+    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
+    return logs
 
 
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -148,8 +148,8 @@ def share_missed(missed: xr.DataArray, moved: xr.DataArray) -> xr.DataArray:
     (0.25, nan)
     """
     known = (missed.notnull() | moved.isnull()).all("epoch")
-    found: xr.DataArray = (missed.sum("epoch") / moved.sum("epoch", min_count=1)).where(known)
-    return found
+    share: xr.DataArray = (missed.sum("epoch") / moved.sum("epoch", min_count=1)).where(known)
+    return share
 
 
 def _facts(name: str) -> dict[str, Any]:

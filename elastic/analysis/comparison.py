@@ -61,9 +61,9 @@ def difference(
     first, second = matched(first, second)
     both = first.notnull() & second.notnull()
     first, second = first.where(both), second.where(both)
-    found = interval(first - second, dim, level=level).rename(estimate="difference")
+    estimates = interval(first - second, dim, level=level).rename(estimate="difference")
     spread = ((variance(first, dim) + variance(second, dim)) / 2) ** 0.5
-    return found.assign(effect_size=_hedges(found["difference"], spread, 2 * found["count"] - 2))
+    return estimates.assign(effect_size=_hedges(estimates["difference"], spread, 2 * estimates["count"] - 2))
 
 
 def _unpaired(first: xr.DataArray, second: xr.DataArray, level: float, dim: str) -> xr.Dataset:
@@ -71,16 +71,16 @@ def _unpaired(first: xr.DataArray, second: xr.DataArray, level: float, dim: str)
     first, second = matched(first, second.rename({dim: other}))
     n1, n2 = first.notnull().sum(dim), second.notnull().sum(other)
     v1, v2 = variance(first, dim), variance(second, other)
-    found, freedom = first.mean(dim) - second.mean(other), n1 + n2 - 2
+    apart, freedom = first.mean(dim) - second.mean(other), n1 + n2 - 2
     reach = _welch_reach(v1 / n1, v2 / n2, n1 - 1, n2 - 1, level)
     pooled = ((n1 - 1) * v1 + (n2 - 1) * v2) / freedom.where(freedom > 0)
     return xr.Dataset(
         {
-            "difference": found,
-            "lower": found - reach,
-            "upper": found + reach,
+            "difference": apart,
+            "lower": apart - reach,
+            "upper": apart + reach,
             "count": np.minimum(n1, n2),
-            "effect_size": _hedges(found, pooled**0.5, freedom),
+            "effect_size": _hedges(apart, pooled**0.5, freedom),
         }
     )
 
@@ -94,9 +94,9 @@ def _welch_reach(v1: xr.DataArray, v2: xr.DataArray, f1: xr.DataArray, f2: xr.Da
     return reach.where(both != 0, 0)
 
 
-def _hedges(found: xr.DataArray, spread: xr.DataArray, freedom: xr.DataArray) -> xr.DataArray:
+def _hedges(apart: xr.DataArray, spread: xr.DataArray, freedom: xr.DataArray) -> xr.DataArray:
     unbiased: xr.DataArray = xr.apply_ufunc(_unbiasing, freedom.where(freedom > 1).astype(float))
-    return unbiased * found / spread.where(spread > ROUNDING * abs(found))
+    return unbiased * apart / spread.where(spread > ROUNDING * abs(apart))
 
 
 def _unbiasing(f: np.ndarray) -> Any:

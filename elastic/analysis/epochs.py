@@ -63,5 +63,5 @@ def epoch_position(epochs: Sequence[float], epoch: object) -> int | None:
     if epoch < 0:
         return int(epoch) if float(epoch).is_integer() and -len(epochs) <= epoch else None
     label = epoch_label(epoch)
-    found = [position for position, known in enumerate(epochs) if epoch_label(known) == label]
-    return found[0] if len(found) == 1 else None
+    positions = [position for position, known in enumerate(epochs) if epoch_label(known) == label]
+    return positions[0] if len(positions) == 1 else None

@@ -173,7 +173,7 @@ def left_open(left: xr.DataArray) -> xr.DataArray:
     """
     gaps = np.diff(np.log1p(left["epoch"].values.astype(float)))
     steps = left.diff("epoch", label="lower")
-    found: xr.DataArray = ((steps * xr.DataArray(gaps, dims="epoch", coords={"epoch": steps["epoch"]})) ** 2).sum(
+    length: xr.DataArray = ((steps * xr.DataArray(gaps, dims="epoch", coords={"epoch": steps["epoch"]})) ** 2).sum(
         "epoch"
     )
-    return found**0.5 / math.sqrt(12)
+    return length**0.5 / math.sqrt(12)

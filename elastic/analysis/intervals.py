@@ -89,8 +89,8 @@ def log_interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95
     >>> float(log_interval(xr.DataArray([1.0, 100.0], dims="seed")).estimate.round(9))      # √(1 · 100)
     10.0
     """
-    found = interval(xr.apply_ufunc(np.log, values.where(values > 0)), dim, level=level)
-    return found.assign({name: np.exp(found[name]) for name in ("estimate", "lower", "upper")})
+    estimates = interval(xr.apply_ufunc(np.log, values.where(values > 0)), dim, level=level)
+    return estimates.assign({name: np.exp(estimates[name]) for name in ("estimate", "lower", "upper")})
 
 
 def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
@@ -102,8 +102,8 @@ def variance(values: xr.DataArray, dim: str) -> xr.DataArray:
     2.0
     """
     count = values.notnull().sum(dim)
-    found: xr.DataArray = ((values - values.mean(dim)) ** 2).sum(dim) / (count - 1).where(count > 1)
-    return found
+    estimate: xr.DataArray = ((values - values.mean(dim)) ** 2).sum(dim) / (count - 1).where(count > 1)
+    return estimate
 
 
 def correlation(first: xr.DataArray, second: xr.DataArray, dim: str) -> xr.DataArray:
@@ -118,8 +118,8 @@ def correlation(first: xr.DataArray, second: xr.DataArray, dim: str) -> xr.DataA
     both = first.notnull() & second.notnull()
     first, second = first.where(both), second.where(both)
     a, b = first - first.mean(dim), second - second.mean(dim)
-    found: xr.DataArray = (a * b).sum(dim) / ((a**2).sum(dim) * (b**2).sum(dim)) ** 0.5
-    return found
+    coefficient: xr.DataArray = (a * b).sum(dim) / ((a**2).sum(dim) * (b**2).sum(dim)) ** 0.5
+    return coefficient
 
 
 def quantile(freedom: xr.DataArray, level: float) -> xr.DataArray:
@@ -160,7 +160,7 @@ def _bootstrap_bounds(sample: np.ndarray, level: float) -> tuple[float, float]:
     sample = np.sort(sample[~np.isnan(sample)])
     if len(sample) < 2:
         return np.nan, np.nan
-    found = scipy.stats.bootstrap(  # type: ignore[attr-defined]
+    bootstrapped = scipy.stats.bootstrap(  # type: ignore[attr-defined]
         (sample,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=DRAWS
     )
-    return found.confidence_interval.low, found.confidence_interval.high
+    return bootstrapped.confidence_interval.low, bootstrapped.confidence_interval.high

@@ -51,14 +51,14 @@ def tracking(
     >>> float(tracking(locality, xr.DataArray([0.3, 0.9, 0.1], dims="layer")))     # ranks 1 2 3, 2 3 1: 1 − 6·6/24
     -0.5
     """
-    found: xr.DataArray = xr.apply_ufunc(
+    correlations: xr.DataArray = xr.apply_ufunc(
         _rank_correlation,
         *matched(along(locality, over), along(collapse, over)),
         input_core_dims=[[over], [over]],
         vectorize=True,
         output_dtypes=[float],
     )
-    return found.rename("tracking")
+    return correlations.rename("tracking")
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -105,7 +105,7 @@ def cross_correlation(
     reach = max(first.sizes[dim] - 1, 0) // 3 if reach is None else reach
     if reach < 0:
         raise OptionError("`reach`", "be 0 or more", repr(reach), "reach=3")
-    found: xr.DataArray = xr.apply_ufunc(
+    correlations: xr.DataArray = xr.apply_ufunc(
         _at_lags,
         first,
         second,
@@ -114,7 +114,7 @@ def cross_correlation(
         output_core_dims=[["lag"]],
         vectorize=True,
     )
-    return found.assign_coords(lag=np.arange(-reach, reach + 1)).rename("cross_correlation")
+    return correlations.assign_coords(lag=np.arange(-reach, reach + 1)).rename("cross_correlation")
 
 
 def _at_lags(first: np.ndarray, second: np.ndarray, lags: range) -> np.ndarray:
@@ -164,8 +164,8 @@ def lead(
     >>> float(lead(locality, nc1))
     1.0
     """
-    found = cross_correlation(locality, collapse, reach=reach, dim=dim)
-    strength = abs(found.isel(lag=np.argsort(np.abs(found["lag"].values), kind="stable")))
+    correlations = cross_correlation(locality, collapse, reach=reach, dim=dim)
+    strength = abs(correlations.isel(lag=np.argsort(np.abs(correlations["lag"].values), kind="stable")))
     # Rounded: of equal correlations the first lag is used, and they may differ in the last digit.
     return strength.round(9).idxmax("lag").rename("lead")
 

@@ -99,8 +99,8 @@ def select(values: xr.DataArray, dim: str, label: Any) -> xr.DataArray:
         return values.isel({dim: [spelled(known) for known in labels].index(spelled(label))})
     if dim == "epoch" and (position := epoch_position(labels, label)) is not None:
         return values.isel(epoch=position)
-    if dim == "layer" and (found := standing_for(values, label)) is not None:
-        return found
+    if dim == "layer" and (substitute := standing_for(values, label)) is not None:
+        return substitute
     known = [epoch_label(known) if dim == "epoch" else str(known) for known in labels]
     hint = nearest(str(label), known, fallback=f"one of {', '.join(known[:12])}")
     raise NotMeasured(f"`{dim}`", f"be one that the cube has for {values.name}", repr(label), hint)

@@ -67,7 +67,7 @@ def standing_for(values: xr.DataArray, label: Any) -> xr.DataArray | None:
 def _first_there(values: xr.DataArray, places: list[int], label: Any) -> xr.DataArray:
     """Return the value of the first existing layer of each run."""
     bare = values.drop_vars([name for name, along in values.coords.items() if "layer" in along.dims])
-    found = bare.isel(layer=places[0])
+    chosen = bare.isel(layer=places[0])
     for place in places[1:]:
-        found = found.fillna(bare.isel(layer=place))
-    return found.assign_coords(layer=label)
+        chosen = chosen.fillna(bare.isel(layer=place))
+    return chosen.assign_coords(layer=label)

@@ -169,8 +169,10 @@ def strengths_of_course(
     total, deviation = ((values**2).sum(component, skipna=False) for values in (spectrum, centred))
     common = _grown(total - deviation, total, dim)
     apart = _grown(deviation, total, dim)
-    found = xr.Dataset({"intra_integral": common + (classes - 1) * apart, "inter_integral": common - apart})
-    return found.assign(intra=_rate(found["intra_integral"], dim), inter=_rate(found["inter_integral"], dim))
+    strengths = xr.Dataset({"intra_integral": common + (classes - 1) * apart, "inter_integral": common - apart})
+    return strengths.assign(
+        intra=_rate(strengths["intra_integral"], dim), inter=_rate(strengths["inter_integral"], dim)
+    )
 
 
 def _grown(squares: xr.DataArray, total: xr.DataArray, dim: str) -> xr.DataArray:
@@ -194,7 +196,7 @@ def _rate(integral: xr.DataArray, dim: str) -> xr.DataArray:
 
 def _differences(time: np.ndarray, values: np.ndarray) -> np.ndarray:
     there = ~np.isnan(values)
-    found = np.full(len(values), np.nan)
+    derivatives = np.full(len(values), np.nan)
     if there.sum() > 1:
-        found[there] = np.gradient(values[there], time[there])
-    return found
+        derivatives[there] = np.gradient(values[there], time[there])
+    return derivatives

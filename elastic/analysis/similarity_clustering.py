@@ -126,7 +126,7 @@ def _checked(similarity: xr.DataArray, labels: xr.DataArray | np.ndarray) -> np.
 
 
 def _of_each(similarity: xr.DataArray, accuracy: Callable[[np.ndarray], float]) -> xr.DataArray:
-    found: xr.DataArray = xr.apply_ufunc(
+    accuracies: xr.DataArray = xr.apply_ufunc(
         accuracy, similarity, input_core_dims=[["stepped", "observed"]], vectorize=True, output_dtypes=[float]
     )
-    return found
+    return accuracies

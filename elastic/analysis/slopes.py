@@ -30,5 +30,5 @@ def slope(values: xr.DataArray, positions: xr.DataArray, dim: str) -> xr.DataArr
     at = positions.where(values.notnull())
     from_middle = at - at.mean(dim)
     spread = (from_middle**2).sum(dim)
-    found: xr.DataArray = (from_middle * values).sum(dim) / spread  # 0/0 = NaN at one position
-    return found
+    fitted: xr.DataArray = (from_middle * values).sum(dim) / spread  # 0/0 = NaN at one position
+    return fitted

@@ -30,15 +30,15 @@ def levels_and_rates(
         "within": read(cube, "class_steps/class_variance_decay_response", where=where).mean("class"),
     }
     levels = {"between": _diagonal(gram).mean("class"), "within": variance.mean("class")}
-    found = []
+    groups = []
     for name, variable in (("between", "between_response"), ("within", "class_variance_response")):
         rates = share * read(cube, f"class_steps/{variable}", where=where)
         dims = levels[name].dims
         total, same = rates.sum(STEPPED) / gram.sizes["class"], (rates * own).sum(STEPPED) / gram.sizes["class"]
         missing = levels[name].isnull()
         parts = {"own": same, "other": total - same, "decay": decays[name]}
-        found.append((levels[name], {part: rate.where(~missing).transpose(*dims) for part, rate in parts.items()}))
-    return found[0], found[1]
+        groups.append((levels[name], {part: rate.where(~missing).transpose(*dims) for part, rate in parts.items()}))
+    return groups[0], groups[1]
 
 
 def _diagonal(gram: xr.DataArray) -> xr.DataArray:

@@ -85,5 +85,5 @@ def step_weights(
 def _rates_of_steps(epochs: Array, recorded: Array, lr: Array) -> Array:
     """Return the learning rate at each of these epochs: that of the first record from there on, NaN after the last."""
     known = np.append(np.asarray(lr, dtype=float), np.nan)
-    found: Array = known[np.searchsorted(np.asarray(recorded, dtype=float), epochs, side="left")]
-    return found
+    rates: Array = known[np.searchsorted(np.asarray(recorded, dtype=float), epochs, side="left")]
+    return rates

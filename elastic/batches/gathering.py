@@ -177,13 +177,13 @@ def _read(name: str, samples: Any) -> Any:
     batches = FixedBatches(batches_of(samples, BATCH))
     with kept_generators(samples):
         # Copies: batches of workers are in shared memory, and a Dataset may return the same buffer each time.
-        found = [mapped(_plain(batch), torch.clone) for batch in batches]
+        kept = [mapped(_plain(batch), torch.clone) for batch in batches]
         for _ in batches:  # compare with the first pass
             pass
-    if not found:
+    if not kept:
         raise DegenerateInput(f"`{name}`", "hold samples", "none", f"{name}=(inputs, labels)")
-    names = [f"batch {number} of `{name}`" for number in range(1, len(found) + 1)]
-    return end_to_end(found, [len(raw_labels(batch)) for batch in found], names)
+    names = [f"batch {number} of `{name}`" for number in range(1, len(kept) + 1)]
+    return end_to_end(kept, [len(raw_labels(batch)) for batch in kept], names)
 
 
 def _plain(batch: Any) -> Any:

@@ -75,12 +75,12 @@ def _part(returned: Any, output: Output) -> Any:
     names = _names(returned)
     if isinstance(output, str):
         held = isinstance(returned, Mapping) and output in returned
-        found = returned[output] if held else getattr(returned, output, None) if output in names else None
+        part = returned[output] if held else getattr(returned, output, None) if output in names else None
     else:
         within = isinstance(returned, tuple | list) and -len(returned) <= output < len(returned)
-        found = returned[output] if within else None
-    if isinstance(found, Tensor):
-        return found
+        part = returned[output] if within else None
+    if isinstance(part, Tensor):
+        return part
     tensors = [name for name in names if isinstance(_look(returned, name), Tensor)]
     said = f"a {type(returned).__name__}" + (f" with the tensors {', '.join(tensors)}" if tensors else "")
     if isinstance(returned, tuple | list):

@@ -86,14 +86,14 @@ def _optimum(theory: str, arguments: dict[str, Any], quantity: str) -> np.ndarra
         optimum = function(**arguments)
     except ElasticError as error:  # about the argument of the theory: locate it in the claim
         raise OptionError(_in_arguments(error, arguments), error.expected, error.found, error.hint) from error
-    found = getattr(optimum, quantity, None)
-    if not _is_numbers(found):
+    numbers = getattr(optimum, quantity, None)
+    if not _is_numbers(numbers):
         returned = [
             name for name in getattr(optimum, "__dataclass_fields__", {}) if _is_numbers(getattr(optimum, name))
         ]
         hint = nearest(quantity, returned, fallback=f"one of {', '.join(returned)}")
         raise OptionError("`quantity`", f"be a number or numbers that {theory} returns", repr(quantity), hint)
-    return np.atleast_1d(np.asarray(found, dtype=float))
+    return np.atleast_1d(np.asarray(numbers, dtype=float))
 
 
 def _is_numbers(value: Any) -> bool:

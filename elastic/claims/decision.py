@@ -196,5 +196,5 @@ def step_of(values: xr.DataArray) -> float:
     shares = np.unique(values.values[np.isfinite(values.values)])
     counted = [Fraction(float(share)).limit_denominator(MOST_SAMPLES) for share in shares]
     samples = lcm(*(share.denominator for share in counted)) if counted else 0
-    near = all(abs(float(found) - share) < ROUNDING for found, share in zip(counted, shares, strict=True))
+    near = all(abs(float(count) - share) < ROUNDING for count, share in zip(counted, shares, strict=True))
     return 1 / samples if near and 0 < samples <= MOST_SAMPLES else 0.0

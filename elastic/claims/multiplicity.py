@@ -35,9 +35,9 @@ def holm(values: Sequence[float | None], level: float = LEVEL) -> list[float]:
     [0.0167, 0.05, 0.05, 0.025]
     """
     known = sorted((value, place) for place, value in enumerate(values) if value is not None)
-    found, strictness, left = [level] * len(values), 1 - level, len(known)
+    levels, strictness, left = [level] * len(values), 1 - level, len(known)
     for value, place in known:
-        found[place] = 1 - strictness / left
+        levels[place] = 1 - strictness / left
         if value <= strictness / left:
             left -= 1
-    return found
+    return levels

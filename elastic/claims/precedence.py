@@ -206,5 +206,5 @@ def _ends(curve: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 def _resolution(shares: list[xr.DataArray], effect: xr.DataArray) -> xr.DataArray:
     """Return the uncertainty of the effect due to gaps between probes, by setting: the mean variance of its seeds."""
     variance = left_open(shares[0]) ** 2 + left_open(shares[1]) ** 2
-    found: xr.DataArray = variance.where(effect.notnull()).mean("seed").fillna(0) ** 0.5
-    return found
+    spread: xr.DataArray = variance.where(effect.notnull()).mean("seed").fillna(0) ** 0.5
+    return spread

@@ -92,8 +92,8 @@ class Logit:
     def resolution(self, values: xr.DataArray, step: float) -> xr.DataArray:
         """Return one step about the mean over seeds, on the scale."""
         typical = xr.apply_ufunc(scipy.special.expit, self.effect(values).mean("seed"))
-        found: xr.DataArray = step / (typical * (1 - typical))
-        return found
+        scaled: xr.DataArray = step / (typical * (1 - typical))
+        return scaled
 
 
 def fisher_z(correlation: xr.DataArray) -> xr.DataArray:

@@ -103,7 +103,7 @@ def classes_separate(
     if probes < LEAST_PROBES:
         hint = "more epochs under `probes.at`, or a smaller `tail`"
         raise NotMeasured("the tail", f"have at least {LEAST_PROBES} probed epochs", str(probes), hint)
-    found = separability(rate, since=since)
-    conditions = xr.concat([found["least"], found["exponent"] + 1], "condition")
+    rates = separability(rate, since=since)
+    conditions = xr.concat([rates["least"], rates["exponent"] + 1], "condition")
     conditions = conditions.assign_coords(condition=["least γ", "exponent of γ, plus 1"])
     return Evidence(conditions, (0.0, math.inf), "what each condition has above 0")

@@ -32,10 +32,10 @@ def known_commands() -> list[Command]:
     """Return the help of every command."""
     from elastic.site.commands import Command
 
-    found = []
+    commands = []
     for name, command in cli.commands.items():
         context = click.Context(command, parent=click.Context(cli, info_name="elastic"), info_name=name)
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
         records = [one.get_help_record(context) for one in command.params if one.name != "help"]
-        found.append(Command(name, usage, command.help or "", [one for one in records if one and one[1]]))
-    return found
+        commands.append(Command(name, usage, command.help or "", [one for one in records if one and one[1]]))
+    return commands

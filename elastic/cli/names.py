@@ -25,8 +25,8 @@ def list_(kind: str | None, as_json: bool) -> None:
 
     if kind is not None:
         check_kind(kind, listing.KINDS)
-    found = listing.names([kind] if kind else listing.KINDS)
-    show(found if as_json else listing.names_table(found), as_json)
+    names = listing.names([kind] if kind else listing.KINDS)
+    show(names if as_json else listing.names_table(names), as_json)
 
 
 @cli.command(name="show")

@@ -94,7 +94,7 @@ def reproduce(
     from elastic.publishing.reproduction import reproduce as reproduced
     from elastic.publishing.reproduction_table import reproduction_table
 
-    found = reproduced(
+    reproduction = reproduced(
         archive,
         runs=runs,
         workers=workers,
@@ -105,10 +105,10 @@ def reproduce(
         watch=watcher(),
         tell=_tell,
     )
-    show(found.to_json() if as_json else reproduction_table(found), as_json)
+    show(reproduction.to_json() if as_json else reproduction_table(reproduction), as_json)
     if not as_json:
-        click.echo(str(found.folder / FILE))
-    if not found.reproduced:
+        click.echo(str(reproduction.folder / FILE))
+    if not reproduction.reproduced:
         raise SystemExit(1)
 
 
@@ -141,10 +141,10 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
     from elastic.publishing.comparing import comparison_facts, comparison_table, write_comparison
 
     chosen = {".".join(map(str, path)): tree.data for path, tree in map(read_setting, where)}
-    found = compared(first, second, where=chosen)
-    show(comparison_facts(found) if as_json else comparison_table(found), as_json)
+    comparison = compared(first, second, where=chosen)
+    show(comparison_facts(comparison) if as_json else comparison_table(comparison), as_json)
     if output is not None:
-        click.echo(str(write_comparison(found, output)), err=as_json)
+        click.echo(str(write_comparison(comparison, output)), err=as_json)
 
 
 @cli.command()

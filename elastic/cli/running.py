@@ -106,11 +106,11 @@ def plan(
     Times a few epochs; writes nothing.
     PROTOCOL is a shipped protocol (elastic list protocols) or the path of a YAML file.
     """
-    found = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
+    planned = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
     if as_json:
-        show(found.to_json(), as_json)
+        show(planned.to_json(), as_json)
     else:
-        click.echo("\n".join(found.lines()))
+        click.echo("\n".join(planned.lines()))
 
 
 @cli.command()

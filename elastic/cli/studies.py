@@ -18,8 +18,8 @@ def status(study: Path, as_json: bool) -> None:
     """Show the progress of each run of a STUDY."""
     from elastic.listing import studies
 
-    found = elastic.open_study(study)
-    show(studies.study_facts(found) if as_json else studies.status_table(found), as_json)
+    opened = elastic.open_study(study)
+    show(studies.study_facts(opened) if as_json else studies.status_table(opened), as_json)
 
 
 @cli.command()
@@ -66,12 +66,12 @@ def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None
 
     with counting() as tell:
         done = repaired(study_folder(study), tell) if repair else None
-        found = done.left if done else verified(study_folder(study), tell)
+        result = done.left if done else verified(study_folder(study), tell)
     if as_json:
-        show(done.to_json() if done else found.to_json(), as_json)
+        show(done.to_json() if done else result.to_json(), as_json)
     else:
-        click.echo("\n".join([*(done.lines() if done else found.lines()), found.summary()]))
-    if found.damaged:
+        click.echo("\n".join([*(done.lines() if done else result.lines()), result.summary()]))
+    if result.damaged:
         raise SystemExit(4)
 
 
@@ -87,12 +87,12 @@ def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool)
 
     if repair:
         raise click.UsageError("--repair does not work on archives: get another copy.", click.get_current_context())
-    found = verify_archive(path, without_cube=without_cube)
+    result = verify_archive(path, without_cube=without_cube)
     if as_json:
-        show(found.to_json(), as_json)
+        show(result.to_json(), as_json)
     else:
-        click.echo("\n".join([*found.lines(), found.summary()]))
-    if found.damaged:
+        click.echo("\n".join([*result.lines(), result.summary()]))
+    if result.damaged:
         raise SystemExit(4)
 
 
@@ -104,9 +104,9 @@ def check(study: Path, claims: str | None, as_json: bool) -> None:
     """Check the claims of a STUDY; exits with 1 if a claim is refuted, with 2 if one is invalid."""
     from elastic.claims.verdict_table import verdict_table
 
-    found = elastic.check(study, claims=None if claims is None else file_of(claims))
-    show(found.to_json() if as_json else verdict_table(found), as_json)
-    if found.mistaken:
+    checked = elastic.check(study, claims=None if claims is None else file_of(claims))
+    show(checked.to_json() if as_json else verdict_table(checked), as_json)
+    if checked.mistaken:
         raise SystemExit(2)
-    if found.refuted:
+    if checked.refuted:
         raise SystemExit(1)

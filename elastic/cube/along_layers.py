@@ -39,13 +39,13 @@ def _of_layers(group: str, axes: Axes, cells: Sequence[Cell], labels: Mapping[st
     def of_layers(column: int) -> Callable[[Layout], list[Any]]:
         return lambda layout: [layer[column] for layer in _layers(group, layout)]
 
-    found = {
+    coordinates = {
         name: (*ragged(axes, cells, group, along, of_layers(column)), _attrs(name))
         for name, column in (("depth", 1), ("width", 2))
     }
     roles = _roles([cell.layout for cell in cells if cell.layout is not None])
     names = np.array([roles[str(name)] for name in along["layer"]], dtype=np.str_)
-    return {**found, "role": (("layer",), names, _attrs("role"))}
+    return {**coordinates, "role": (("layer",), names, _attrs("role"))}
 
 
 def _of_samples(group: str, axes: Axes, cells: Sequence[Cell], labels: Mapping[str, Sequence[Label]]) -> dict[str, Any]:

@@ -54,12 +54,12 @@ def storable(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     >>> storable({"bounds": [0.0, "inf"], "digests": ("ab12",)})
     {'value_bounds': ['0.0', 'inf'], 'digests': 'ab12'}
     """
-    found = {str(name): _plain(value) for name, value in attrs.items()}
+    plain = {str(name): _plain(value) for name, value in attrs.items()}
     # A string names a variable, as CF means it; elastic itself never writes one.
-    if isinstance(found.get(EARLIER), list) and len(found[EARLIER]) == 2:
-        known = {BOUNDS: bounds_attribute(*map(float, found[EARLIER]))}
-        found = {BOUNDS if name == EARLIER else name: value for name, value in found.items()} | known
-    return {name: _storable(value) for name, value in found.items()}
+    if isinstance(plain.get(EARLIER), list) and len(plain[EARLIER]) == 2:
+        known = {BOUNDS: bounds_attribute(*map(float, plain[EARLIER]))}
+        plain = {BOUNDS if name == EARLIER else name: value for name, value in plain.items()} | known
+    return {name: _storable(value) for name, value in plain.items()}
 
 
 def _plain(value: Any) -> Any:

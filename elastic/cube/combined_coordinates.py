@@ -35,7 +35,7 @@ def coordinates_of(
         Along which the cubes are combined.
     """
     names = dict.fromkeys(str(name) for dataset in datasets for name in dataset.coords if name not in dataset.dims)
-    found: dict[str, tuple[tuple[str, ...], Array, dict[str, Any]]] = {}
+    coordinates: dict[str, tuple[tuple[str, ...], Array, dict[str, Any]]] = {}
     for name in names:
         if name in labels:
             continue
@@ -48,8 +48,8 @@ def coordinates_of(
             dims, whole = _along_axis(name, held, labels)
         else:
             dims, whole = _padded(held, labels, dim, in_all=len(held) == len(datasets))
-        found[name] = (dims, whole, dict(held[0][0].attrs))
-    return found
+        coordinates[name] = (dims, whole, dict(held[0][0].attrs))
+    return coordinates
 
 
 def _is_axis(along: str, datasets: Sequence[xr.Dataset], dim: str) -> bool:

@@ -86,14 +86,14 @@ def _common_axes(parts: Sequence[Part], dim: str) -> dict[str, list[Label]]:
     if twice := sorted({str(label) for label in labels if labels.count(label) > 1}):
         hint = f"cubes that differ there: cube.sel({dim}=[…])" if dim in first else "labels=[…] of your own"
         raise StudyError(f"the labels of `{dim}`", "be different", f"{twice[0]} in two studies", hint)
-    found = {} if dim in first else {dim: labels}
+    common = {} if dim in first else {dim: labels}
     for axis in first:
         along = [axes[axis] for axes in (first, *others)]
         if len({isinstance(label, str) for part in along for label in part}) > 1:
             hint = "studies whose protocols label it alike"
             raise StudyError(f"the axis `{axis}`", "be of numbers, or of texts, in every study", "both", hint)
-        found[axis] = labels if axis == dim else merged_labels(along)
-    return found
+        common[axis] = labels if axis == dim else merged_labels(along)
+    return common
 
 
 def _inside(parts: Sequence[Part]) -> set[str]:
@@ -134,16 +134,16 @@ def _labels(datasets: Sequence[xr.Dataset], axes: Mapping[str, Any]) -> dict[str
     """Return the labels along the dims of a group that are no axes: the epochs first, then as variables have them."""
     variables = [variable for dataset in datasets for variable in dataset.data_vars.values()]
     dims = dict.fromkeys(str(dim) for holder in (*variables, *datasets) for dim in holder.dims)
-    found: dict[str, list[Label]] = {}
+    labels: dict[str, list[Label]] = {}
     for dim in ("epoch", *(dim for dim in dims if dim not in axes and dim != "epoch")):
         along = [dataset[dim].values.tolist() for dataset in datasets if dim in dataset.dims]
-        found[dim] = [*merged_layers(_depths(datasets))] if dim == "layer" else merged_labels(along)
-    return found
+        labels[dim] = [*merged_layers(_depths(datasets))] if dim == "layer" else merged_labels(along)
+    return labels
 
 
 def _depths(datasets: Sequence[xr.Dataset]) -> list[dict[str, float]]:
     """Return the depth of each layer, by name, of each dataset that has layers: the greatest of its runs."""
-    found = []
+    deepest_by_name = []
     for dataset in datasets:
         if "layer" in dataset.dims:
             names = [str(name) for name in dataset["layer"].values]
@@ -152,8 +152,8 @@ def _depths(datasets: Sequence[xr.Dataset]) -> list[dict[str, float]]:
                 (along for along in depths if "layer" in along.dims), xr.DataArray(range(len(names)), dims="layer")
             )
             deepest = depth.max([d for d in depth.dims if d != "layer"]).values
-            found.append(dict(zip(names, map(float, deepest), strict=True)))
-    return found
+            deepest_by_name.append(dict(zip(names, map(float, deepest), strict=True)))
+    return deepest_by_name
 
 
 def _variable(

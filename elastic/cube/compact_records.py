@@ -98,8 +98,8 @@ class CompactRecords:
             self._file = self._identity(path.stat())
         self._check_label()
         self._rows = self._directory()
-        found = self.rows(EPOCHS).tolist()
-        self.epochs: list[int | float] = [int(epoch) if epoch == int(epoch) else epoch for epoch in found]
+        epochs = self.rows(EPOCHS).tolist()
+        self.epochs: list[int | float] = [int(epoch) if epoch == int(epoch) else epoch for epoch in epochs]
         self._probed = self.rows(PROBED)
         self._places = {epoch: place for place, epoch in enumerate(self.epochs)}
         # The row of an epoch in the variables that only probed epochs have.
@@ -127,8 +127,8 @@ class CompactRecords:
             places = [int(self._probed_places[place]) for place in places]
         if not places:
             return self.rows(key, 0, 0)
-        found = self.rows(key, places[0], places[-1] + 1)
-        return found if len(found) == len(places) else found[np.subtract(places, places[0])]
+        values = self.rows(key, places[0], places[-1] + 1)
+        return values if len(values) == len(places) else values[np.subtract(places, places[0])]
 
     def stacked(self, epochs: Sequence[float], probed: bool) -> dict[str, Array]:
         """Return the records of some epochs, all probed or none, each variable stacked [epoch, …]."""
@@ -138,12 +138,12 @@ class CompactRecords:
         """Return some rows of an array of the file, by default all."""
         rows = self._rows[key]
         stop = rows.shape[0] if stop is None else stop
-        found = np.empty((stop - start, *rows.shape[1:]), rows.dtype)
+        values = np.empty((stop - start, *rows.shape[1:]), rows.dtype)
         with self._opened() as file:
             file.seek(rows.offset + start * rows.row_bytes)
-            if file.readinto(found.reshape(-1).view(np.uint8).data) != found.nbytes:
+            if file.readinto(values.reshape(-1).view(np.uint8).data) != values.nbytes:
                 raise self._damaged("a file that is cut short")
-        return found
+        return values
 
     def _opened(self) -> BufferedReader:
         """Return the open file; a file that has replaced it since counts as missing."""
@@ -173,7 +173,7 @@ class CompactRecords:
             raise Damaged(f"`{COMPACT}`", f"be the {expected}", found, hint, place=str(self.path))
 
     def _directory(self) -> dict[str, Rows]:
-        found = {}
+        directory = {}
         try:
             with self._opened() as file, zipfile.ZipFile(file) as archive:
                 for info in archive.infolist():
@@ -184,12 +184,12 @@ class CompactRecords:
                     file.seek(start)
                     before = file.read(10)
                     header = before + file.read(int.from_bytes(before[8:], "little"))
-                    found[info.filename.removesuffix(".npy")] = Rows(start + len(header), *_type_and_shape(header))
+                    directory[info.filename.removesuffix(".npy")] = Rows(start + len(header), *_type_and_shape(header))
         except (ValueError, zipfile.BadZipFile, NotImplementedError, KeyError, struct.error) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from None
-        if missing := {EPOCHS, PROBED, STATUS} - found.keys():
+        if missing := {EPOCHS, PROBED, STATUS} - directory.keys():
             raise self._damaged(f"no {sorted(missing)[0]}")
-        return found
+        return directory
 
     def _check_shapes(self) -> None:
         counts = {False: len(self.epochs), True: int(self._probed.sum())}

@@ -114,14 +114,14 @@ def _add(
             member.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 
 
-def _verify(found: CompactRecords, keys: list[str], columns: Columns) -> None:
+def _verify(written: CompactRecords, keys: list[str], columns: Columns) -> None:
     """Compare what was written with the records, bit by bit."""
     for key in keys:
         start = 0
         for part in columns(key):
             for rows in batches(range(len(part)), part.nbytes // max(1, len(part))):
                 asked = part[rows[0] : rows[-1] + 1]
-                if found.rows(key, start, start + len(rows)).tobytes() != asked.tobytes():
+                if written.rows(key, start, start + len(rows)).tobytes() != asked.tobytes():
                     hint = "running again; if it stays so, another disk"
                     raise Damaged(f"`{COMPACT}`", "read back as it was written", f"other {key}", hint)
                 start += len(rows)

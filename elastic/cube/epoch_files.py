@@ -44,10 +44,10 @@ def epoch_of(name: str) -> int | float | None:
     >>> epoch_of("000017.npz"), epoch_of("000000.25.npz"), epoch_of(".000017.npz.partial")
     (17, 0.25, None)
     """
-    found = re.fullmatch(rf"(\d{{6,}}(\.\d+)?){re.escape(ENDING)}", name)
-    if found is None:
+    match = re.fullmatch(rf"(\d{{6,}}(\.\d+)?){re.escape(ENDING)}", name)
+    if match is None:
         return None
-    return float(found[1]) if found[2] else int(found[1])
+    return float(match[1]) if match[2] else int(match[1])
 
 
 def record_files(folder: Path) -> list[str]:

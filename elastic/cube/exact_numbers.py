@@ -40,13 +40,13 @@ def held(values: ArrayLike, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"{given.dtype} {numbers[:3]}")
     try:
         with np.errstate(over="ignore"):
-            found = np.asarray(given, dtype=dtype, order="C")
+            array = np.asarray(given, dtype=dtype, order="C")
     except OverflowError:
         raise ValueError("a number of more than 1024 bits") from None
-    for one, stored in zip(numbers, found.ravel().tolist(), strict=True):
+    for one, stored in zip(numbers, array.ravel().tolist(), strict=True):
         if one != stored and one == one:  # Python compares an integer with a float exactly; NaN is not itself
             raise ValueError(f"{one}")
-    return found
+    return array
 
 
 def _as_given(values: ArrayLike) -> Array:

@@ -122,20 +122,20 @@ class Group:
 
 def _variables(group: str, layouts: Sequence[Layout]) -> dict[str, Variable]:
     """Return the variables of a group that any run has, by name."""
-    found: dict[str, Variable] = {}
+    variables: dict[str, Variable] = {}
     newer = _earlier_formulas(group, layouts)
     for layout in layouts:
         for variable in layout.variables:
             if variable.group == group:
-                first = found.setdefault(variable.name, variable)
+                first = variables.setdefault(variable.name, variable)
                 if variable.name in newer and formula_of(first) in newer[variable.name]:
-                    first = found[variable.name] = variable
+                    first = variables[variable.name] = variable
                 if (first.dims, first.dtype) != (variable.dims, variable.dtype):
                     expected = "have the same dims and type in every run"
                     found_dims = f"{first.dims} and {variable.dims}"
                     hint = "one version of elastic for the whole study"
                     raise StudyError(f"`{variable.key}`", expected, found_dims, hint)
-    return found
+    return variables
 
 
 def _earlier_formulas(group: str, layouts: Sequence[Layout]) -> dict[str, set[str]]:

@@ -47,11 +47,11 @@ class JournalRecords:
     def __init__(self, folder: Path, layout: Layout | None = None) -> None:
         self.run_folder = Path(folder)
         self.folder = self.run_folder / FOLDER
-        found = layout or read_layout(self.run_folder)
-        if found is None:
+        known = layout or read_layout(self.run_folder)
+        if known is None:
             hint = "running the study (elastic run)"
             raise StudyError(f"`{FILE}`", "define what the run records", "no such file", hint, place=str(folder))
-        self._use(found)
+        self._use(known)
 
     def _use(self, layout: Layout) -> None:
         """Read the records as those of a layout."""
@@ -99,10 +99,10 @@ class JournalRecords:
         recorded, last = self.epochs(), self.layout.epochs
         if last is not None and recorded and recorded[-1] > last:
             raise self._singles.damaged(recorded[-1], f"an epoch after the last one, {last}")
-        found: dict[bool, list[int | float]] = {False: [], True: []}
+        epochs: dict[bool, list[int | float]] = {False: [], True: []}
         for epoch in recorded:
-            found[self.is_probed(epoch)].append(epoch)
-        return found
+            epochs[self.is_probed(epoch)].append(epoch)
+        return epochs
 
     def blocks(
         self, epochs: Mapping[bool, Sequence[int | float]] | None = None
@@ -140,12 +140,12 @@ class JournalRecords:
         """
         epochs = self.by_probed()[True] if is_probed_key(key) else self.epochs()
         blank = self.blanks[True][key]
-        found = np.empty((len(epochs), *blank[within].shape), blank.dtype)
+        values = np.empty((len(epochs), *blank[within].shape), blank.dtype)
         place = 0
         for rows in self.variable_blocks(key, epochs):
-            found[place : place + len(rows)] = rows[:, *within]
+            values[place : place + len(rows)] = rows[:, *within]
             place += len(rows)
-        return epochs, found
+        return epochs, values
 
     def variable_blocks(self, key: str, epochs: Sequence[int | float]) -> Iterator[Array]:
         """Yield one variable at some recorded epochs, in ascending order, in parts [epoch, …] of a few megabytes."""

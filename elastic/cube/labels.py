@@ -115,10 +115,10 @@ def read_label(data: bytes) -> Label | None:
     Label(kind='record', cell='a', epoch=17, after='')
     """
     end = data.rfind(END)
-    found = _LABEL.fullmatch(data[end + 22 : -DIGITS].decode(errors="replace")) if end >= 0 else None
-    if found is None:
+    match = _LABEL.fullmatch(data[end + 22 : -DIGITS].decode(errors="replace")) if end >= 0 else None
+    if match is None:
         return None
-    kind, cell, epoch, after = found.groups()
+    kind, cell, epoch, after = match.groups()
     return Label(kind, cell, None if epoch is None else int(epoch) if epoch.isdigit() else float(epoch), after or "")
 
 
@@ -131,8 +131,8 @@ def read_checksum(file: BinaryIO) -> bytes | None:
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - DIGITS))
-    found = file.read()
-    return found if re.fullmatch(rb"[0-9a-f]{64}", found) else None
+    checksum = file.read()
+    return checksum if re.fullmatch(rb"[0-9a-f]{64}", checksum) else None
 
 
 def digest_of(file: BinaryIO, size: int) -> str:

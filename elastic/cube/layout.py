@@ -197,11 +197,11 @@ class Layout:
             if not is_checked:
                 raise ValueError("no checksum")
             cell = parts.pop("cell", None)
-            found = copy.copy(_of_any_cell(json.dumps(parts)))
+            layout = copy.copy(_of_any_cell(json.dumps(parts)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise misfit("layout", "be a layout", f"{type(error).__name__}: {error}") from None
-        object.__setattr__(found, "cell", cell)
-        return found
+        object.__setattr__(layout, "cell", cell)
+        return layout
 
 
 @lru_cache(maxsize=64)

@@ -34,9 +34,9 @@ class Lock:
         """
         if self.kept is not None:
             return
-        found = self.markers.scan()
-        if not found or found[-1].content != self.owner.to_bytes():
-            by = f"taken over by {_named(found[-1])}" if found else "its file removed"
+        markers = self.markers.scan()
+        if not markers or markers[-1].content != self.owner.to_bytes():
+            by = f"taken over by {_named(markers[-1])}" if markers else "its file removed"
             hint = "running again: what was committed before is kept"
             expected = f"be kept by a touch of its file every second ({STALE:.0f} s without one lose it)"
             raise StudyError("the lock", expected, by, hint, place=str(self.markers.path))
@@ -141,15 +141,15 @@ def _named(marker: Marker) -> str:
     return "another owner" if owner is None else f"{owner}{', which is this one' if owner.is_this_process else ''}"
 
 
-def _busy(folder: Path, found: Held) -> RunBusy:
+def _busy(folder: Path, holder: Held) -> RunBusy:
     hint = "waiting until it is done, or stopping it: what it recorded is kept, and the run can be resumed"
-    if found.by.endswith("which is this one"):
+    if holder.by.endswith("which is this one"):
         hint = "closing its Recorder (close(), or a `with` block)"
-    return RunBusy("the run", "be owned by one process", found.by, found.hint or hint, place=str(folder))
+    return RunBusy("the run", "be owned by one process", holder.by, holder.hint or hint, place=str(folder))
 
 
-def _in_words(path: Path, purpose: str | None, found: Held) -> str:
+def _in_words(path: Path, purpose: str | None, holder: Held) -> str:
     what = f"to {purpose} in {path.parent}" if purpose else f"to see whether the owner of {path.parent} lives"
-    known = "" if found.live else f"; its lock is void after {STALE:.0f} s without a sign of life"
-    hint = f"; try {found.hint}" if found.hint else ""
-    return f"waiting {what}: {path.name} is held by {found.by}{known}{hint} (Ctrl-C ends the wait)"
+    known = "" if holder.live else f"; its lock is void after {STALE:.0f} s without a sign of life"
+    hint = f"; try {holder.hint}" if holder.hint else ""
+    return f"waiting {what}: {path.name} is held by {holder.by}{known}{hint} (Ctrl-C ends the wait)"

@@ -60,14 +60,14 @@ class Markers:
 
     def scan(self) -> list[Marker]:
         """Return the markers that are there, by their numbers."""
-        prefix, found = f"{self.path.name}{SUFFIX}.", []
+        prefix, markers = f"{self.path.name}{SUFFIX}.", []
         with os.scandir(self.path.parent) as entries:
             numbers = [e.name.removeprefix(prefix) for e in entries if e.name.startswith(prefix)]
         for number in sorted(int(text) for text in numbers if text.isdecimal()):
             with contextlib.suppress(FileNotFoundError), self.file(number).open("rb") as file:
                 # Opened, for a network file system asks its server then and may answer stat from memory.
-                found.append(Marker(number, file.read(4096), os.fstat(file.fileno()).st_mtime_ns))
-        return found
+                markers.append(Marker(number, file.read(4096), os.fstat(file.fileno()).st_mtime_ns))
+        return markers
 
     def look(self, marker: Marker, *, flock: bool) -> bool | None:
         """Return whether a marker is live, None if that is not known yet.

@@ -15,7 +15,7 @@ def mend() -> None:
 
     def from_dict(cls: type[GroupMetadata], data: dict[str, Any]) -> GroupMetadata:
         # `assert data.pop("node_type", None) in ("group", None)`, without the assertion.
-        found: GroupMetadata = read(cls, {key: value for key, value in data.items() if key != "node_type"})
-        return found
+        metadata: GroupMetadata = read(cls, {key: value for key, value in data.items() if key != "node_type"})
+        return metadata
 
     GroupMetadata.from_dict = classmethod(from_dict)  # type: ignore[method-assign, assignment]

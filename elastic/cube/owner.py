@@ -50,10 +50,10 @@ class Owner:
     def from_bytes(cls, data: bytes) -> Owner | None:
         """Return the owner that a file names, None if the file is not written to its end or is damaged."""
         try:
-            found = cls(**json.loads(data)) if data.endswith(b"\n") else None
+            owner = cls(**json.loads(data)) if data.endswith(b"\n") else None
         except (ValueError, TypeError):
             return None
-        return found if found and isinstance(found.pid, int) and found.pid > 0 else None
+        return owner if owner and isinstance(owner.pid, int) and owner.pid > 0 else None
 
     @property
     def is_this_process(self) -> bool:

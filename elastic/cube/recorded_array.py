@@ -115,12 +115,12 @@ class RecordedArray(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         wanted = [np.atleast_1d(np.arange(length)[part]) for length, part in zip(self.shape, key, strict=True)]
-        found = np.full([len(along) for along in wanted], np.nan, self.dtype)
+        values = np.full([len(along) for along in wanted], np.nan, self.dtype)
         for piece in self.pieces:
-            self._put(piece, wanted, found)
-        return found[tuple(0 if np.ndim(part) == 0 and not isinstance(part, slice) else slice(None) for part in key)]
+            self._put(piece, wanted, values)
+        return values[tuple(0 if np.ndim(part) == 0 and not isinstance(part, slice) else slice(None) for part in key)]
 
-    def _put(self, piece: Piece, wanted: Sequence[Array], found: Array) -> None:
+    def _put(self, piece: Piece, wanted: Sequence[Array], values: Array) -> None:
         """Put what a run has of the wanted indices in place."""
         axes = len(piece.position)
         at = [np.flatnonzero(along == i) for along, i in zip(wanted[:axes], piece.position, strict=True)]
@@ -136,7 +136,7 @@ class RecordedArray(BackendArray):
         for block in piece.records.blocks(self.key, [piece.epochs[i] for i in recorded]):
             rows = np.flatnonzero((start <= inverse) & (inverse < start + len(block)))
             part = block[np.ix_(inverse[rows] - start, *(own for _, own in rest))]
-            found[np.ix_(*at, to_epochs[rows], *(to for to, _ in rest))] = part
+            values[np.ix_(*at, to_epochs[rows], *(to for to, _ in rest))] = part
             start += len(block)
 
 

@@ -34,12 +34,12 @@ def names_now(known: Iterable[Variable], today: Iterable[Variable]) -> dict[str,
     {'stderr': 'plain'}
     """
     here: Mapping[str, Variable] = {variable.name: variable for variable in today}
-    found = {}
+    names = {}
     for variable in known:
         formula, same = formula_of(variable), here.get(variable.name)
         if not formula or same is None or formula_of(same) == formula:
             continue
         others = [one for one in here.values() if formula_of(one) == formula and one.dims == variable.dims]
         if others:
-            found[variable.name] = others[0].name
-    return found
+            names[variable.name] = others[0].name
+    return names

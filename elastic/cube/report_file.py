@@ -84,7 +84,7 @@ def _lost(folder: Path) -> list[str]:
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of the files of a run that hold something of it, status.json aside, by path."""
     names = [*OTHERS, *(f"{FOLDER}/{name}" for name in record_files(folder / FOLDER))]
-    found = {}
+    checksums = {}
     for name in names:
         path = folder / name
         with (
@@ -92,8 +92,8 @@ def digests(folder: Path) -> dict[str, str]:
             contextlib.suppress(FileNotFoundError),
             open_regular(path) as file,
         ):
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+            checksums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return checksums
 
 
 def read_report(folder: Path) -> dict[str, Any]:

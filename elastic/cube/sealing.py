@@ -74,13 +74,13 @@ def seal(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path, ext
 def _built(tree: xr.DataTree | Callable[[], xr.DataTree | None], folder: Path) -> Path | None:
     """Return a store of a cube, written and verified; None if there is nothing to seal."""
     for attempt in range(ATTEMPTS):
-        found = tree() if callable(tree) else tree
-        if found is None:
+        built = tree() if callable(tree) else tree
+        if built is None:
             return None
         _clear(folder, "partial")
         partial = folder / f"{CUBE}.partial-{os.getpid()}"
         try:
-            fixed = mapped(found, with_fixed_width)
+            fixed = mapped(built, with_fixed_width)
             _verify(fixed, partial, _write(fixed, partial))
             return partial
         except BaseException as error:
@@ -157,15 +157,15 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
 
 def _verify(tree: xr.DataTree, store: Path, digests: Mapping[str, list[bytes]]) -> None:
     written = FolderStore(store)
-    asked, found = (_variables(t) for t in (tree, open_store(written)))
+    asked, stored = (_variables(t) for t in (tree, open_store(written)))
 
     def is_as_asked(name: str) -> bool:
-        one, other = asked.get(name), found.get(name)
+        one, other = asked.get(name), stored.get(name)
         if one is None or other is None:
             return False
         return is_same(one, other, _chunks(one), digests.get(name.strip("/")))
 
-    wrong = [name for name in asked.keys() | found.keys() if not is_as_asked(name)]
+    wrong = [name for name in asked.keys() | stored.keys() if not is_as_asked(name)]
     with without_warnings():
         wrong += incomplete(written)
     if wrong:
@@ -175,13 +175,13 @@ def _verify(tree: xr.DataTree, store: Path, digests: Mapping[str, list[bytes]]) 
 
 def _variables(tree: xr.DataTree) -> dict[str, xr.Variable]:
     """Return everything in a tree by its path; a group's own attributes are a variable without numbers."""
-    found = {}
+    variables = {}
     for node in tree.subtree:
         dataset = node.to_dataset(inherit=False)
-        found[node.path] = xr.Variable((), 0, dataset.attrs)
+        variables[node.path] = xr.Variable((), 0, dataset.attrs)
         for name, variable in dataset.variables.items():
-            found[f"{node.path.rstrip('/')}/{name}"] = variable
-    return found
+            variables[f"{node.path.rstrip('/')}/{name}"] = variable
+    return variables
 
 
 def _clear(folder: Path, *kinds: str) -> None:

@@ -54,8 +54,8 @@ class SingleRecords:
 
     def epochs(self) -> list[int | float]:
         """Return the epochs of which there is a file, in ascending order."""
-        found = [epoch_of(name) for name in record_files(self.folder)]
-        return sorted(epoch for epoch in found if epoch is not None)
+        epochs = [epoch_of(name) for name in record_files(self.folder)]
+        return sorted(epoch for epoch in epochs if epoch is not None)
 
     def encode(self, epoch: float, arrays: Mapping[str, Array], after: str = "") -> bytes:
         """Return the file of a record, with its label, which may say what it comes after, and its checksum."""
@@ -114,11 +114,11 @@ class SingleRecords:
     def variable(self, epochs: Sequence[float], key: str) -> Array:
         """Return one variable [epoch, …] of the records of some epochs; the rest of the files is not read."""
         blank = self.blanks[True][key]
-        found = np.empty((len(epochs), *blank.shape), blank.dtype)
+        values = np.empty((len(epochs), *blank.shape), blank.dtype)
         for place, epoch in enumerate(epochs):
             array = self._member(epoch, key)
-            found[place] = self.read(epoch)[key] if array is None else array
-        return found
+            values[place] = self.read(epoch)[key] if array is None else array
+        return values
 
     def _member(self, epoch: float, key: str) -> Array | None:
         """Return one variable of a record, None unless the record is as usual."""

@@ -146,15 +146,15 @@ def stored_arrays(store: Path) -> dict[str, StoredArray]:
 
     Damaged metadata count as missing: an array has its own metadata, or is listed in those of the store.
     """
-    found: dict[str, list[Metadata]] = {}
+    metadata_files: dict[str, list[Metadata]] = {}
     for path in sorted(store.rglob(METADATA)):
         one = _read(path)
         if _is_of_array(one):
-            found.setdefault(path.parent.relative_to(store).as_posix(), []).append(one)
+            metadata_files.setdefault(path.parent.relative_to(store).as_posix(), []).append(one)
     for name, one in _listed(_read(store / METADATA)).items():
         if _is_of_array(one) and not {"", ".", ".."} & set(name.split("/")):
-            found.setdefault(name, []).append(one)
-    return {name: StoredArray(store, name, metadata) for name, metadata in found.items()}
+            metadata_files.setdefault(name, []).append(one)
+    return {name: StoredArray(store, name, metadata) for name, metadata in metadata_files.items()}
 
 
 def _listed(metadata: Metadata) -> Metadata:
@@ -197,10 +197,10 @@ def _itemsize(metadata: Metadata) -> int:
 def _read(path: Path) -> Metadata:
     """Return what a file of metadata says, nothing where it is missing or damaged."""
     try:
-        found = json.loads(read_regular(path))
+        metadata = json.loads(read_regular(path))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _write(path: Path, metadata: Metadata) -> None:

@@ -106,26 +106,26 @@ def regions(shape: Sequence[int], chunks: Sequence[int], itemsize: int, block: i
 
 
 def is_same(
-    asked: xr.Variable, found: xr.Variable, chunks: Sequence[int], digests: Sequence[bytes] | None = None
+    asked: xr.Variable, stored: xr.Variable, chunks: Sequence[int], digests: Sequence[bytes] | None = None
 ) -> bool:
     """Return whether two variables are the same, read block by block; NaN equals NaN.
 
     Parameters
     ----------
-    asked, found
+    asked, stored
         The variables.
     chunks
         Shape of a chunk of the one that was written.
     digests
         Of the asked numbers, as `fill` returned them: they are not read again.
     """
-    if (asked.dtype, asked.dims, asked.shape) != (found.dtype, found.dims, found.shape):
+    if (asked.dtype, asked.dims, asked.shape) != (stored.dtype, stored.dims, stored.shape):
         return False
     blocks = regions(asked.shape, chunks, asked.dtype.itemsize)
     if digests is None:
-        return all(bool(asked[region].identical(found[region])) for region in blocks)  # type: ignore[no-untyped-call]
-    written = [_digest(found[region].values) for region in blocks]
-    return written == list(digests) and _same_attributes(asked, found)
+        return all(bool(asked[region].identical(stored[region])) for region in blocks)  # type: ignore[no-untyped-call]
+    written = [_digest(stored[region].values) for region in blocks]
+    return written == list(digests) and _same_attributes(asked, stored)
 
 
 def _same_attributes(one: xr.Variable, other: xr.Variable) -> bool:

@@ -43,8 +43,8 @@ def arrays(generator: torch.Generator, *, file: str) -> Samples:
         type, or is not finite.
     """
     path = Path(file).expanduser()
-    found = _read(path)
-    parts = [_part(path, found, prefix) for prefix in ("", "test_") if f"{prefix}inputs" in found]
+    members = _read(path)
+    parts = [_part(path, members, prefix) for prefix in ("", "test_") if f"{prefix}inputs" in members]
     shapes = [inputs.shape[1:] for inputs, _ in parts]
     if len({*shapes}) > 1 or len({labels.dtype.kind == "U" for _, labels in parts}) > 1:
         raise _unfit(path, "test_inputs and test_labels", "be like inputs and labels", "another shape or type")
@@ -81,9 +81,9 @@ def _check_members(path: Path, sizes: dict[str, int]) -> None:
             raise _unfit(path, member, "be in the file", f"only {', '.join(sizes) or 'nothing'}")
 
 
-def _part(path: Path, found: dict[str, NDArray[Any]], prefix: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _part(path: Path, members: dict[str, NDArray[Any]], prefix: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Validate and return the inputs, as float32 or float64, and the labels of one split."""
-    inputs, labels = found[f"{prefix}inputs"], found[f"{prefix}labels"]
+    inputs, labels = members[f"{prefix}inputs"], members[f"{prefix}labels"]
     if inputs.dtype.kind not in "biuf" or inputs.ndim < 2 or not inputs.size:
         expected = "be numbers of shape [n, …], two dimensions at least"
         raise _unfit(path, f"{prefix}inputs", expected, f"{inputs.dtype} of shape {inputs.shape}")

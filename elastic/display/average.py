@@ -104,8 +104,8 @@ def over_seeds(values: xr.DataArray, *, log: bool = False, level: float = LEVEL,
     """
     kept = {name: along for name, along in values.coords.items() if "seed" not in along.dims}
     array = np.ascontiguousarray(values.values)
-    found = _over_seeds(array.tobytes(), array.dtype.str, tuple(values.sizes.items()), log, level, bounds)
-    return found.copy(deep=True).assign_coords(kept)
+    estimates = _over_seeds(array.tobytes(), array.dtype.str, tuple(values.sizes.items()), log, level, bounds)
+    return estimates.copy(deep=True).assign_coords(kept)
 
 
 @lru_cache(maxsize=256)  # a report draws each figure twice, at two widths
@@ -117,13 +117,13 @@ def _over_seeds(
         np.frombuffer(data, dtype).reshape([size for _, size in sizes]), dims=[dim for dim, _ in sizes]
     )
     if not log:
-        found = interval(values, level=level)
-        return found.assign({end: found[end].clip(*(bounds or (None, None))) for end in ("lower", "upper")})
+        estimates = interval(values, level=level)
+        return estimates.assign({end: estimates[end].clip(*(bounds or (None, None))) for end in ("lower", "upper")})
     values = values.where(np.isfinite(values))
-    found, is_zero = log_interval(values, level=level), (values == 0).any("seed")
-    ends = {end: found[end].where(~is_zero) for end in ("lower", "upper")}
-    mean = {"estimate": found["estimate"].where(~is_zero, 0.0), "count": values.notnull().sum("seed")}
-    return found.assign(ends | mean)
+    estimates, is_zero = log_interval(values, level=level), (values == 0).any("seed")
+    ends = {end: estimates[end].where(~is_zero) for end in ("lower", "upper")}
+    mean = {"estimate": estimates["estimate"].where(~is_zero, 0.0), "count": values.notnull().sum("seed")}
+    return estimates.assign(ends | mean)
 
 
 def seeds_in_words(counts: Collection[int] | np.ndarray) -> str:

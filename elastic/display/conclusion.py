@@ -81,12 +81,12 @@ def with_training(analyses: Analyses, where: Where, spell: Spell) -> str:
     epochs = measured_epochs(nc1)
     if len(epochs) < 2 or not nc1.sizes["layer"]:
         return ""
-    found = over_seeds(nc1.sel(epoch=epochs[-1]) / nc1.sel(epoch=epochs[0]), log=True)
-    found = found.isel(layer=np.flatnonzero(found["count"] > 0))
-    fell, rose = int((found["upper"] < 1 / LEAST_CHANGE).sum()), int((found["lower"] > LEAST_CHANGE).sum())
-    counted = f"fell in {fell} and rose in {rose} of {found.sizes['layer']} hidden layers"
-    known = bool(found["upper"].notnull().any())
-    ends = [f"×{_estimate(found.isel(layer=i))} in {spell(found['layer'].values[i])}" for i in (0, -1)]
+    change = over_seeds(nc1.sel(epoch=epochs[-1]) / nc1.sel(epoch=epochs[0]), log=True)
+    change = change.isel(layer=np.flatnonzero(change["count"] > 0))
+    fell, rose = int((change["upper"] < 1 / LEAST_CHANGE).sum()), int((change["lower"] > LEAST_CHANGE).sum())
+    counted = f"fell in {fell} and rose in {rose} of {change.sizes['layer']} hidden layers"
+    known = bool(change["upper"].notnull().any())
+    ends = [f"×{_estimate(change.isel(layer=i))} in {spell(change['layer'].values[i])}" for i in (0, -1)]
     factors = ", ".join(dict.fromkeys(ends))
     start, end = epoch_label(epochs[0]), epoch_label(epochs[-1])
     return f"From epoch {start} to {end}, nc1 {counted if known else 'changed (one seed)'}: {factors}."
@@ -96,12 +96,12 @@ def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
     """Describe how the separation fuzziness changes from layer to layer at the last probe."""
     epoch = _last(analyses, "fuzziness", where)
     law = analyses.separation_law("fuzziness", where={**where, "epoch": epoch})
-    found = over_seeds(law["ratio"], log=True)
-    if not found["count"]:
+    change = over_seeds(law["ratio"], log=True)
+    if not change["count"]:
         return ""
-    how = _sided(found, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")
+    how = _sided(change, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")
     squared = interval(law["r_squared"])["estimate"].item()
-    each = f"×{_estimate(found)} from one hidden layer to the next"
+    each = f"×{_estimate(change)} from one hidden layer to the next"
     return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {squared:.2f})."
 
 
@@ -115,12 +115,12 @@ def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
     if not epochs or nc1.sizes["layer"] < 2:
         return ""
     slopes = analyses.depth_slope("nc1", where=where).sel(epoch=epochs)
-    found = over_seeds(_exp(slopes.isel(epoch=-1, drop=True)), log=True)
-    if not found["count"]:
+    trend = over_seeds(_exp(slopes.isel(epoch=-1, drop=True)), log=True)
+    if not trend["count"]:
         return ""
-    increases = _sided(found, 1.0, "increases with depth", "decreases with depth", "is not shown to change with depth")
+    increases = _sided(trend, 1.0, "increases with depth", "decreases with depth", "is not shown to change with depth")
     last = (
-        f"At the last probed epoch, {epoch_label(epochs[-1])}, collapse {increases}: nc1 ×{_estimate(found)} per layer."
+        f"At the last probed epoch, {epoch_label(epochs[-1])}, collapse {increases}: nc1 ×{_estimate(trend)} per layer."
     )
     return " ".join(filter(None, (last, _reversal(slopes), _common_level(nc1.sel(epoch=epochs)))))
 
@@ -130,17 +130,17 @@ def _reversal(slopes: xr.DataArray) -> str:
     if slopes.sizes["epoch"] < 2:
         return ""
     slopes = slopes.isel(seed=np.flatnonzero(slopes.notnull().all("epoch")))
-    seeds, found = slopes.sizes["seed"], order_crossover(slopes)
+    seeds, crossovers = slopes.sizes["seed"], order_crossover(slopes)
     crosses = (slopes.isel(epoch=-1, drop=True) <= 0) & (slopes > 0).any("epoch")
     count = int(crosses.sum())
     if not count:
         always, never = bool((slopes > 0).all()), not bool((slopes > 0).any())
         return "The order is reversed throughout." if always else "The order is never reversed." if never else ""
     first, second = slopes["epoch"].values[:2]
-    if count == seeds and bool((found["crossover"] < second).all()):
+    if count == seeds and bool((crossovers["crossover"] < second).all()):
         return f"Only at epoch {first:g} is the order reversed: nc1 rises with depth."
-    at = over_seeds(1 + found["crossover"].where(crosses), log=True) - 1
-    share = float(found["reversed_share"].where(crosses).mean())
+    at = over_seeds(1 + crossovers["crossover"].where(crosses), log=True) - 1
+    share = float(crossovers["reversed_share"].where(crosses).mean())
     estimate, lower, upper = (float(at[name].clip(min=0)) for name in ("estimate", "lower", "upper"))
     epoch = with_interval(estimate, lower, upper)
     how = "is reversed" if share > MOSTLY else f"is reversed for {share:.0%} of the time (in log epochs)"
@@ -153,14 +153,14 @@ def _common_level(nc1: xr.DataArray) -> str:
     level = nc1.isel(epoch=-1, drop=True).max("layer")
     falls = (nc1.max("epoch") >= LEAST_CHANGE * level).all("layer")
     times = xr.apply_ufunc(np.log, epochs_above(nc1.where(falls), level))
-    found = over_seeds(_exp(-slope(times, depth_of(nc1), "layer")), log=True)
-    if not found["count"]:
+    change = over_seeds(_exp(-slope(times, depth_of(nc1), "layer")), log=True)
+    if not change["count"]:
         return ""
     common = f"a common level (nc1 {with_interval(float(over_seeds(level, log=True)['estimate']), np.nan, np.nan)})"
     how = _sided(
-        found, 1.0, f"reach {common} later", f"reach {common} earlier", f"are not shown to reach {common} first"
+        change, 1.0, f"reach {common} later", f"reach {common} earlier", f"are not shown to reach {common} first"
     )
-    return f"Deeper layers {how}: earlier by ×{_estimate(found)} of epochs per layer (an order that elastic defines)."
+    return f"Deeper layers {how}: earlier by ×{_estimate(change)} of epochs per layer (an order that elastic defines)."
 
 
 def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
@@ -169,17 +169,17 @@ def with_locality(analyses: Analyses, where: Where, spell: Spell) -> str:
     locality, nc1 = (
         hidden_layers(analyses.read(name, where={**where, "epoch": epoch})) for name in ("locality", "nc1")
     )
-    found = interval(tracking(locality, nc1))
-    if not found["count"]:
+    correlations = interval(tracking(locality, nc1))
+    if not correlations["count"]:
         return ""
     how = _sided(
-        found,
+        correlations,
         0.0,
         "locality is greater in the layers that are more collapsed",
         "locality is smaller in the layers that are more collapsed",
         "locality is not shown to go with collapse over the layers",
     )
-    correlation = f"rank correlation with nc1 over the hidden layers: {_estimate(found, 1.0)}"
+    correlation = f"rank correlation with nc1 over the hidden layers: {_estimate(correlations, 1.0)}"
     return f"At epoch {epoch_label(epoch)}, {how} ({correlation})."
 
 
@@ -187,8 +187,8 @@ SENTENCES: tuple[Callable[[Analyses, Where, Spell], str], ...] = (with_training,
 
 
 def _exp(logs: xr.DataArray) -> xr.DataArray:
-    found: xr.DataArray = xr.apply_ufunc(np.exp, logs)
-    return found
+    factors: xr.DataArray = xr.apply_ufunc(np.exp, logs)
+    return factors
 
 
 def _last(analyses: Analyses, variable: str, where: Where) -> float:
@@ -198,16 +198,16 @@ def _last(analyses: Analyses, variable: str, where: Where) -> float:
     return epochs[-1]
 
 
-def _sided(found: xr.Dataset, null: float, below: str, above: str, neither: str) -> str:
+def _sided(estimates: xr.Dataset, null: float, below: str, above: str, neither: str) -> str:
     """Choose the words for an interval below a value, above it, or containing it; one seed has no interval."""
-    if found["upper"] < null:
+    if estimates["upper"] < null:
         return below
-    if found["lower"] > null:
+    if estimates["lower"] > null:
         return above
-    return neither if found["count"] > 1 else f"{neither} by one seed"
+    return neither if estimates["count"] > 1 else f"{neither} by one seed"
 
 
-def _estimate(found: xr.Dataset, most: float = np.inf) -> str:
+def _estimate(estimates: xr.Dataset, most: float = np.inf) -> str:
     """Format estimate and interval; the interval is clipped to [−most, most]."""
-    estimate, lower, upper = (float(found[name].clip(-most, most)) for name in ("estimate", "lower", "upper"))
+    estimate, lower, upper = (float(estimates[name].clip(-most, most)) for name in ("estimate", "lower", "upper"))
     return with_interval(estimate, lower, upper)

@@ -56,9 +56,9 @@ def _first_and_last(cube: xr.DataTree, variable: str, level: float) -> pd.DataFr
     if not measured:
         return None
     ends = list(dict.fromkeys((measured[0], measured[-1])))
-    found = average(values.sel(epoch=ends), level=level).reset_coords(drop=True)
+    estimates = average(values.sel(epoch=ends), level=level).reset_coords(drop=True)
     axes = settings_axes(values)
-    frame = found.to_dataframe([*axes, "epoch", "layer"]).reset_index()
+    frame = estimates.to_dataframe([*axes, "epoch", "layer"]).reset_index()
     frame = frame.assign(variable=variable.rpartition("/")[2], split=split)
     return frame.loc[frame["count"] > 0, [*axes, *COLUMNS]]
 

@@ -72,9 +72,9 @@ def read_verdicts(folder: Path, digest: str, claimed: int) -> Verdicts:
     """
     check = f"elastic check {quote(str(folder))}"
     try:
-        found, _ = decode_json(read_regular(folder / FILE))
-        claims = tuple(dict(claim) for claim in found["claims"])
-        same = found["digest"] == digest
+        stored, _ = decode_json(read_regular(folder / FILE))
+        claims = tuple(dict(claim) for claim in stored["claims"])
+        same = stored["digest"] == digest
         if any(not {"name", "sentence", "source", "verdict", "findings"} <= claim.keys() for claim in claims):
             raise KeyError("claims")
     except FileNotFoundError:

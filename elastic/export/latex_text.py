@@ -79,10 +79,10 @@ def _raised(character: str) -> str:
 
 def _greek(character: str) -> str:
     name = unicodedata.name(character, "")
-    found = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+|FINAL SIGMA)", name)
-    if not found:
+    match = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+|FINAL SIGMA)", name)
+    if not match:
         return ""
-    size, letter = found.groups()
+    size, letter = match.groups()
     if size == "CAPITAL" and letter in LIKE_LATIN:
         return rf"\mathrm{{{LIKE_LATIN[letter]}}}"
     if letter == "OMICRON":

@@ -76,12 +76,12 @@ def axis_comparison(
     axis = chosen_axis(shown[0], axis)
     labels = evenly(measured(shown[0], axis)[axis].values, VALUES)
     drawn, grid, _ = panels(len(shown), 3.3)
-    found = []
+    estimates = []
     for axes, values in zip(grid, shown, strict=True):
-        found += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
+        estimates += draw_values(axes, first_setting(values, keep=[axis])[0], axis, labels, epoch)
     letter_panels(grid)
     legend(drawn, *grid[0].get_legend_handles_labels(), title=literal(axis.replace("_", " ")))
-    words = interval_words(*found, log=all_positive(shown), drawn="bar")
+    words = interval_words(*estimates, log=all_positive(shown), drawn="bar")
     at = "last probed epoch" if epoch == -1 else f"epoch {epoch_label(epoch)}"
     some = f"{len(labels)} of {shown[0].sizes[axis]} values" if len(labels) < shown[0].sizes[axis] else ""
     caption(drawn, split_words(shown[0]), at, words, some, first_setting(shown[0], keep=[axis])[1])
@@ -116,12 +116,17 @@ def draw_values(axes: Axes, values: xr.DataArray, axis: str, labels: list[Any], 
     looks = line_styles(len(labels), ordered=bool(np.issubdtype(values[axis].dtype, np.number)))
     shifts = APART * (np.arange(len(labels)) - (len(labels) - 1) / 2)
     for label, look, shift in zip(labels, looks, shifts, strict=True):
-        found = average(at_epoch(select(values, axis, label), epoch))
-        drawn.append(found)
-        reach = [found["estimate"] - found["lower"], found["upper"] - found["estimate"]]
+        estimates = average(at_epoch(select(values, axis, label), epoch))
+        drawn.append(estimates)
+        reach = [estimates["estimate"] - estimates["lower"], estimates["upper"] - estimates["estimate"]]
         bars: dict[str, Any] = {"capsize": 2, "elinewidth": 1.1, "linewidth": 1.2}
         axes.errorbar(
-            positions + shift, found["estimate"], yerr=np.nan_to_num(reach), label=value_words(label), **look, **bars
+            positions + shift,
+            estimates["estimate"],
+            yerr=np.nan_to_num(reach),
+            label=value_words(label),
+            **look,
+            **bars,
         )
     mark_layers(axes, values["layer"].values)
     finish(axes, values)

@@ -95,10 +95,10 @@ def class_mean_geometry(
     below: list[list[Any]] = [["pairs"] * len(chosen), list(range(len(chosen)))]
     ratios: dict[str, Any] = {"width_ratios": [2.2, 1]} if wide else {"height_ratios": [1.3, 1]}
     grid = drawn.subplot_mosaic(sides if wide else below, **ratios)
-    found = draw_pairs(grid["pairs"], chosen)
+    estimates = draw_pairs(grid["pairs"], chosen)
     letter_panels([grid["pairs"], *(grid[i] for i in range(len(chosen)))])
     draw_matrices(drawn, [grid[i] for i in range(len(chosen))], matrices, wide=wide)
-    words = interval_words(found, drawn="bar of the median")
+    words = interval_words(estimates, drawn="bar of the median")
     box = f"boxes: quartiles, whiskers: 5 % to 95 % of the pairs of {values.sizes['class']} classes"
     caption(drawn, split_words(values.rename("class means")), box, words, setting)
     return drawn
@@ -130,10 +130,10 @@ def pair_quantiles(cosines: xr.DataArray) -> xr.DataArray:
         return np.quantile(pairs, QUANTILES) if len(pairs) else np.full(len(QUANTILES), np.nan)
 
     pairs = ["class", "other_class"]
-    found: xr.DataArray = xr.apply_ufunc(
+    values_at: xr.DataArray = xr.apply_ufunc(
         quantiles, cosines, input_core_dims=[pairs], output_core_dims=[["quantile"]], vectorize=True
     )
-    return found.assign_coords(quantile=list(QUANTILES))
+    return values_at.assign_coords(quantile=list(QUANTILES))
 
 
 def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
@@ -141,12 +141,12 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
     axes.axhline(simplex_cosine(chosen[0]), color=ink(0.9), linewidth=1.2, linestyle="--", zorder=1, label="$-1/(K-1)$")
     width = 0.8 / len(chosen)
     for i, (cosines, look) in enumerate(zip(chosen, line_styles(len(chosen), ordered=True), strict=True)):
-        found = over_seeds(pair_quantiles(cosines), bounds=(-1, 1))
-        low, lower, _, upper, high = (found["estimate"].sel(quantile=q) for q in QUANTILES)
+        estimates = over_seeds(pair_quantiles(cosines), bounds=(-1, 1))
+        low, lower, _, upper, high = (estimates["estimate"].sel(quantile=q) for q in QUANTILES)
         x = np.arange(cosines.sizes["layer"]) + width * (i + 0.5) - 0.4
         axes.vlines(x, low, high, color=look["color"], linewidth=1)
         axes.bar(x, upper - lower, bottom=lower, width=0.8 * width, color=look["color"], alpha=0.45, linewidth=0)
-        middle = found.sel(quantile=0.5)
+        middle = estimates.sel(quantile=0.5)
         edge = {"markeredgecolor": ink(), "markeredgewidth": 0.7, "markersize": 3 if len(x) > MANY else 4.5}
         draw_points(
             axes,

@@ -74,12 +74,12 @@ def draw_closure(
     NotMeasured
         If the cube does not hold the group, the rule of the optimiser's steps, or a layer.
     """
-    found = closure(cube, where=where)
-    residual, setting = first_setting(found["residual"])
+    account = closure(cube, where=where)
+    residual, setting = first_setting(account["residual"])
     residual = measured(chosen_layers(residual, layers), "epoch", "layer")
     shown = layers if layers is not None else evenly(residual["layer"].values, LAYERS)
     drawn_sums = ("change", "account", *PARTS)
-    one = {name: select(first_setting(found[f"log_ratio_{name}"])[0], "layer", layer) for name in drawn_sums}
+    one = {name: select(first_setting(account[f"log_ratio_{name}"])[0], "layer", layer) for name in drawn_sums}
     wide = asked_width(PAGE) > NARROW
     drawn = canvas(PAGE, 3.6 if wide else 6.6)
     grid = drawn.subplot_mosaic("ab" if wide else "a;b")

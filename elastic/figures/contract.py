@@ -193,12 +193,12 @@ def measured(values: xr.DataArray, *dims: str) -> xr.DataArray:
     return finite.assign_attrs(values.attrs)
 
 
-def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
+def interval_words(*estimates: xr.Dataset, log: bool | None = False, drawn: str = "band") -> str:
     """Describe averages over seeds for a caption: the number of seeds, and the meaning of the band or bar.
 
     Parameters
     ----------
-    found
+    estimates
         Results of `over_seeds` that the figure draws.
     log
         Whether they were computed with ``log``; None if only those in panels with a logarithmic axis.
@@ -208,7 +208,7 @@ def interval_words(*found: xr.Dataset, log: bool | None = False, drawn: str = "b
     >>> interval_words(over_seeds(xr.DataArray([1.0, 2.0, 4.0], dims="seed"), log=True), log=True)
     'geometric mean over 3 seeds, band: 95 % interval (t, of the log)'
     """
-    counts = np.concatenate([np.ravel(one["count"]) for one in found]) if found else np.zeros(1)
+    counts = np.concatenate([np.ravel(one["count"]) for one in estimates]) if estimates else np.zeros(1)
     words = average_words(counts, log=log)
     if words == "one seed":
         return words
@@ -221,14 +221,16 @@ def all_positive(panels: Sequence[xr.DataArray]) -> bool | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def draw_line(axes: Axes, positions: Any, found: xr.Dataset, **look: Any) -> None:
+def draw_line(axes: Axes, positions: Any, estimates: xr.Dataset, **look: Any) -> None:
     """Draw the estimates of `over_seeds` as a line and their intervals as a band."""
     # Markers show the measured points; too many would hide the line.
-    marks = {"marker": ""} if found["estimate"].size > MARKED else {}
-    (line,) = axes.plot(positions, found["estimate"], **{**look, **marks})
-    if bool(found["lower"].notnull().any()):
+    marks = {"marker": ""} if estimates["estimate"].size > MARKED else {}
+    (line,) = axes.plot(positions, estimates["estimate"], **{**look, **marks})
+    if bool(estimates["lower"].notnull().any()):
         shade, edge = (
             to_rgba(line.get_color(), 0.1),
             to_rgba(line.get_color(), 0.55),
         )  # edges separate overlapping bands
-        axes.fill_between(positions, found["lower"], found["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5)
+        axes.fill_between(
+            positions, estimates["lower"], estimates["upper"], facecolor=shade, edgecolor=edge, linewidth=0.5
+        )

@@ -70,13 +70,15 @@ def depth_profile(
     """
     shown = panels_of(cube, metric, split=split, where=where)
     drawn, grid, _ = panels(len(shown), 3.1)
-    found = []
+    estimates = []
     for axes, panel in zip(grid, shown, strict=True):
         values = measured(first_setting(panel)[0], "epoch", "layer")
-        found += draw_profiles(axes, values, epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS))
+        estimates += draw_profiles(
+            axes, values, epochs if epochs is not None else evenly(values["epoch"].values, EPOCHS)
+        )
     letter_panels(grid)
     legend(drawn, *grid[0].get_legend_handles_labels(), title="epoch")
-    words = interval_words(*found, log=all_positive(shown))
+    words = interval_words(*estimates, log=all_positive(shown))
     caption(drawn, split_words(shown[0]), words, first_setting(shown[0])[1])
     return drawn
 

@@ -65,6 +65,6 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
         blocks.append((middle, count))
     bare = np.repeat([middle for middle, _ in blocks], [count for _, count in blocks])
     placed = np.clip(bare, 0, max(0.0, 1 - (len(bare) - 1) * gap)) + gap * np.arange(len(bare))
-    found = np.empty(len(placed))
-    found[order] = placed
-    return [float(place) for place in found]
+    heights_apart = np.empty(len(placed))
+    heights_apart[order] = placed
+    return [float(place) for place in heights_apart]

@@ -86,7 +86,7 @@ def locality_collapse(
     drawn = canvas(PAGE, 3.9 if wide else 7.2)
     ratios: dict[str, Any] = {"width_ratios": [1.4, 1]} if wide else {"height_ratios": [1.8, 1, 1]}
     grid = drawn.subplot_mosaic("ab;ac" if wide else "a;b;c", **ratios)
-    found = draw_paths(grid["a"], shown.sel(layer=paths), local.sel(layer=paths))
+    estimates = draw_paths(grid["a"], shown.sel(layer=paths), local.sel(layer=paths))
     letter_panels([grid[name] for name in "abc"])
     handles, labels = grid["a"].get_legend_handles_labels()
     legend(drawn, handles, labels, title="layer")
@@ -95,7 +95,7 @@ def locality_collapse(
     start, end = (epoch_label(shown["epoch"][i]) for i in (0, -1))
     ends = f"open: epoch {start}, filled: epoch {end}"
     some = f"paths of {len(paths)} of {shown.sizes['layer']} layers" if len(paths) < shown.sizes["layer"] else ""
-    words = interval_words(*found, log=True, drawn="bars")
+    words = interval_words(*estimates, log=True, drawn="bars")
     caption(drawn, split_words(collapse), ends, some, words, "b, c: means of the seeds' own correlations", setting)
     return drawn
 
@@ -120,9 +120,9 @@ def draw_paths(axes: Axes, collapse: xr.DataArray, locality: xr.DataArray) -> li
 
 def draw_by_layer(axes: Axes, correlation: xr.DataArray) -> None:
     """Draw rank correlations [seed, layer] over the epochs, one point per layer."""
-    found = over_seeds(correlation, bounds=(-1, 1))
+    estimates = over_seeds(correlation, bounds=(-1, 1))
     positions = np.arange(correlation.sizes["layer"])
-    draw_points(axes, positions, found, color=ink(0.85))
+    draw_points(axes, positions, estimates, color=ink(0.85))
     mark_layers(axes, correlation["layer"].values)
     finish(axes, correlation, "epochs")
 

@@ -86,9 +86,9 @@ def neural_collapse(
     shown, setting = panels_of(cube, layer, splits, where)
     drawn, grid, columns = panels(len(shown), 2.2, least=1.6, most=3)
     wide = width_of(drawn) > NARROW
-    found = []
+    estimates = []
     for axes, (panel, values) in zip(grid, shown.items(), strict=True):
-        found += draw_splits(axes, values, log=is_positive(values))
+        estimates += draw_splits(axes, values, log=is_positive(values))
         axes.set_title(f"{panel.title}  {panel.more}".rstrip() if wide else panel.title, loc="left")
         axes.set(xlabel=axes.get_xlabel() if wide else "epoch", ylabel=panel.label if wide else "")
         fitted = mark_fitted(axes, cube, where)
@@ -96,7 +96,7 @@ def neural_collapse(
         axes.set_xlabel("")
     letter_panels(grid)
     drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
-    words = interval_words(*found, log=all_positive(list(shown.values())))
+    words = interval_words(*estimates, log=all_positive(list(shown.values())))
     caption(drawn, layer_words(shown), words, setting, fitted)
     return drawn
 
@@ -111,21 +111,21 @@ def panels_of(
     NotMeasured
         If it has none of NC1 to NC4, or lacks something requested by name.
     """
-    found: dict[Panel, xr.DataArray] = {}
+    panels: dict[Panel, xr.DataArray] = {}
     setting = ""
     for panel in PANELS:
         try:
             values, setting = first_setting(read(cube, panel.variable, split=None, where=where))
             if "layer" in values.dims:
                 values = at_layer(values, layer)
-            found[panel] = measured(at_splits(values, splits), "epoch", "split")
+            panels[panel] = measured(at_splits(values, splits), "epoch", "split")
         except NotMeasured:
             if panel.variable == "collapse/nc1" and (layer is not None or splits is not None or where):
                 raise
-    if not any(panel.variable.startswith("collapse/") for panel in found):
+    if not any(panel.variable.startswith("collapse/") for panel in panels):
         hint = "a protocol with probes.collapse"
         raise NotMeasured("NC1 to NC4", "be variables of the cube", "none of them", hint)
-    return found, setting
+    return panels, setting
 
 
 def at_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:

@@ -52,12 +52,12 @@ def counterparts() -> dict[str, str]:
     greys = (
         (blended(light.paper, light.ink, i / STEPS), blended(dark.paper, dark.ink, i / STEPS)) for i in range(STEPS + 1)
     )
-    found = {to_hex(old): to_hex(new) for old, new in greys}
-    found |= {to_hex(old): to_hex(new) for old, new in zip(light.colours, dark.colours, strict=True)}
+    pairs = {to_hex(old): to_hex(new) for old, new in greys}
+    pairs |= {to_hex(old): to_hex(new) for old, new in zip(light.colours, dark.colours, strict=True)}
     (first, last), (start, end) = light.ramp, dark.ramp
     for count in COUNTS:
         for i in range(count):
             step = i / (count - 1) if count > 1 else 0.0
             old, new = first + (last - first) * step, start + (end - start) * step
-            found[to_hex(colormaps[SEQUENTIAL](old))] = to_hex(colormaps[SEQUENTIAL](new))
-    return found
+            pairs[to_hex(colormaps[SEQUENTIAL](old))] = to_hex(colormaps[SEQUENTIAL](new))
+    return pairs

@@ -85,7 +85,7 @@ def separation_law(
     aside = values.drop_sel(layer=[*fitted["layer"].values, *outputs], errors="ignore")
     chosen = epochs if epochs is not None else evenly(values["epoch"].values, 2)
     drawn, grid, columns = panels(len(chosen), 3.2, most=3, sharey=True)
-    found = []
+    estimates = []
     for axes, epoch in zip(grid, chosen, strict=True):
         beside = select(aside, "epoch", epoch)
         draw_points(
@@ -96,12 +96,12 @@ def separation_law(
             markerfacecolor=ink(0),
             markeredgecolor=ink(),
         )
-        found.append(draw_law(axes, select(fitted, "epoch", epoch)))
+        estimates.append(draw_law(axes, select(fitted, "epoch", epoch)))
     for axes in grid[::columns]:
         axes.set_ylabel(variable_label(values))
     log_ticks(grid[0])
     letter_panels(grid)
-    words = interval_words(*found, log=True, drawn="bars and band")
+    words = interval_words(*estimates, log=True, drawn="bars and band")
     some = f"open, not fitted: {', '.join(aside['layer'].values)}" if aside.sizes["layer"] else ""
     caption(drawn, split_words(values), words, some, setting)
     return drawn
@@ -109,14 +109,14 @@ def separation_law(
 
 def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
     """Draw values [seed, layer] of an epoch and the fit to their logs; return the means of the points."""
-    depth, found, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
+    depth, estimates, fit = depth_of(values), over_seeds(values, log=True), fit_law(values)
     lines: xr.DataArray = xr.apply_ufunc(np.exp, fit["intercept"] + fit["slope"] * depth)
-    draw_points(axes, depth, found, color=ink(), zorder=3)
+    draw_points(axes, depth, estimates, color=ink(), zorder=3)
     draw_line(axes, depth, over_seeds(lines, log=True), color=colour(LINE), marker="", zorder=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="depth  $l$")
     axes.set_title("\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit))), fontsize=9.5)
-    return found
+    return estimates
 
 
 def law_words(fit: xr.Dataset) -> list[str]:
@@ -134,11 +134,11 @@ def law_words(fit: xr.Dataset) -> list[str]:
     return [f"ρ = {format_estimate(ratio)}", f"r = {format_estimate(correlation)}"]
 
 
-def format_estimate(found: xr.Dataset) -> str:
+def format_estimate(estimates: xr.Dataset) -> str:
     """Format an estimate with its interval, if any.
 
     >>> format_estimate(xr.Dataset({"estimate": np.nan, "lower": np.nan, "upper": np.nan}))
     'undefined'
     """
-    estimate, lower, upper = (float(found[name]) for name in ("estimate", "lower", "upper"))
+    estimate, lower, upper = (float(estimates[name]) for name in ("estimate", "lower", "upper"))
     return with_interval(estimate, lower, upper).replace("-", "−") if np.isfinite(estimate) else "undefined"

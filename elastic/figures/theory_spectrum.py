@@ -92,16 +92,16 @@ def theory_spectrum(
     predicted = frame(values) if theory is None else sorted_theory(values, theory)
     values = values if theory is not None else in_units_of_frame(values)
     drawn, grid, columns = panels(2 if theory is None else 1, 3.4, sharey=True)
-    found = draw_epochs(grid[0], select(values, "layer", layer), shown)
+    estimates = draw_epochs(grid[0], select(values, "layer", layer), shown)
     if theory is None:
-        found += draw_layers(grid[1], select(values, "epoch", shown[-1]))
+        estimates += draw_layers(grid[1], select(values, "epoch", shown[-1]))
     for axes in grid:
         draw_theory(axes, predicted, FRAME if theory is None else "theory")
     for axes in grid[::columns]:
         axes.set_ylabel("singular value  $σ_r / σ_{ETF}$" if theory is None else "singular value  $σ_r$")
     letter_panels(grid)
     frame_words = f"{FRAME}: a simplex with the same Σσ²" if theory is None else ""
-    caption(drawn, split_words(values.rename("class means")), interval_words(*found), frame_words, setting)
+    caption(drawn, split_words(values.rename("class means")), interval_words(*estimates), frame_words, setting)
     return drawn
 
 
@@ -157,14 +157,14 @@ def draw_layers(axes: Axes, values: xr.DataArray) -> list[xr.Dataset]:
 
 def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) -> list[xr.Dataset]:
     """Draw labelled spectra [seed, component]; return what was drawn."""
-    found = [over_seeds(values) for values in spectra.values()]
-    for name, one, look in zip(spectra, found, line_styles(len(spectra), ordered=True), strict=True):
+    estimates = [over_seeds(values) for values in spectra.values()]
+    for name, one, look in zip(spectra, estimates, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
     per_row = COLUMN_LETTERS // (max(map(len, spectra)) + HANDLE_LETTERS)
     columns = {"ncols": min(4, max(1, per_row)), "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
     axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
-    return found
+    return estimates
 
 
 def draw_theory(axes: Axes, predicted: np.ndarray, name: str) -> None:

@@ -77,11 +77,11 @@ def training_course(
     chosen = layers if layers is not None else evenly(values["layer"].values, LAYERS)
     drawn = canvas(PAGE, 3.4)
     axes = drawn.subplots()
-    found = draw_courses(axes, values, chosen)
+    estimates = draw_courses(axes, values, chosen)
     label_ends(axes, "layer")
     fitted = mark_fitted(axes, cube, where)
     some = f"{len(chosen)} of {values.sizes['layer']} layers" if len(chosen) < values.sizes["layer"] else ""
-    caption(drawn, split_words(values), interval_words(*found, log=is_positive(values)), some, setting, fitted)
+    caption(drawn, split_words(values), interval_words(*estimates, log=is_positive(values)), some, setting, fitted)
     return drawn
 
 

@@ -61,15 +61,15 @@ def training_curves(
         hint = "a Recorder that is given samples (train=, test=)"
         raise NotMeasured("loss and accuracy", "be variables of the cube", "neither", hint)
     drawn, grid, _ = panels(len(shown), 2.7)
-    found, logs, fitted = [], set(), ""
+    estimates, logs, fitted = [], set(), ""
     for axes, (name, values) in zip(grid, shown.items(), strict=True):
         # Some losses can be negative, so that the variable declares no lower bound: the values decide.
         log = name == "loss" and not bool((values <= 0).any())
-        found += draw_splits(axes, values, log=log)
+        estimates += draw_splits(axes, values, log=log)
         logs.add(log)
         axes.set_ylabel(PANELS[name])
         fitted = mark_fitted(axes, cube, where)
     letter_panels(grid)
     drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
-    caption(drawn, interval_words(*found, log=logs.pop() if len(logs) == 1 else None), setting, fitted)
+    caption(drawn, interval_words(*estimates, log=logs.pop() if len(logs) == 1 else None), setting, fitted)
     return drawn

@@ -173,11 +173,11 @@ class TrainingRun:
 
 def _given(record: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
     """Return the scalars of an existing record as arguments of `elastic.Recorder.record`."""
-    found = {key.partition("/")[2]: value for key, value in record.items() if key.startswith("training/")}
+    values = {key.partition("/")[2]: value for key, value in record.items() if key.startswith("training/")}
     splits = tuple(recorder.subject.samples)
-    given: dict[str, Any] = {name: value.item() for name, value in found.items() if not value.ndim}
+    given: dict[str, Any] = {name: value.item() for name, value in values.items() if not value.ndim}
     if not recorder.evaluates:
-        parts = ((name, zip(splits, value, strict=True)) for name, value in found.items() if value.ndim)
+        parts = ((name, zip(splits, value, strict=True)) for name, value in values.items() if value.ndim)
         given |= {f"{split}_{name}": number.item() for name, numbers in parts for split, number in numbers}
     if record[STATUS] == Status.DIVERGED:
         return given

@@ -61,12 +61,12 @@ def _title(path: Path) -> str:
     return f"(as {one_line(base)})" if isinstance(base, str) else "(without a title)"
 
 
-def names_table(found: Names) -> RenderableType:
+def names_table(names: Names) -> RenderableType:
     """Return a table of names, kind by kind."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for kind, entries in found.items():
+    for kind, entries in names.items():
         table.add_row(Text(kind, style="underline"), "")
         for name, what in entries.items():
             table.add_row(f"  {escape(name)}", escape(what))

@@ -76,7 +76,7 @@ def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
     """Return the fields of a model as options."""
     schema = model.model_json_schema()
     parts, marked = schema.get("$defs", {}), marks(model)
-    found = []
+    options = []
     for name, field in model.model_fields.items():
         own = schema["properties"].get(name, {})
         meaning = without_marks(field.description or "")
@@ -85,8 +85,8 @@ def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         default = REQUIRED if field.is_required() else spelled(value)
         example = field.examples[0] if field.examples else None
-        found.append(Option(name, type_in_words(own, parts), default, meaning, example, value, fitting(own, name)))
-    return found
+        options.append(Option(name, type_in_words(own, parts), default, meaning, example, value, fitting(own, name)))
+    return options
 
 
 def fitting(schema: Mapping[str, Any], name: str) -> Any:

@@ -108,8 +108,8 @@ def callable_loss(own: OwnFunction, *, vectorised: bool) -> Loss:
 
     def gradient(outputs: Tensor, labels: Tensor) -> LossGradient:
         with own.translate_errors():
-            found = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
-        return by_norm(_finite(own, outputs, found.detach()))
+            slopes = _vectorised(grad(own.alone), outputs, labels) if vectorised else _one_by_one(own, outputs, labels)
+        return by_norm(_finite(own, outputs, slopes.detach()))
 
     return Loss(per_sample, gradient)
 
@@ -118,12 +118,12 @@ def can_be_vectorised(own: OwnFunction, outputs: Tensor, labels: Tensor) -> bool
     """Return whether a vectorised call gives the same values and gradients as separate calls."""
     one, all_at_once = (callable_loss(own, vectorised=vectorised) for vectorised in (False, True))
     try:
-        values, found = all_at_once.per_sample(outputs, labels), all_at_once.gradient(outputs, labels)
+        values, slopes = all_at_once.per_sample(outputs, labels), all_at_once.gradient(outputs, labels)
     except Exception:  # torch.func does not support all operations; the callable itself has succeeded before
         return False
     expected = one.gradient(outputs, labels)
     return torch.allclose(values, one.per_sample(outputs, labels), rtol=1e-6, atol=1e-12) and torch.allclose(
-        found.direction * found.norm[:, None], expected.direction * expected.norm[:, None], rtol=1e-6, atol=1e-12
+        slopes.direction * slopes.norm[:, None], expected.direction * expected.norm[:, None], rtol=1e-6, atol=1e-12
     )
 
 

@@ -35,8 +35,8 @@ def checked_gradient(loss: Loss, outputs: Tensor, labels: Tensor) -> LossGradien
     gradient = loss.gradient(outputs, labels)
     if loss.own is None:
         return gradient
-    value, found = backpropagated(loss.own.function, outputs, labels)
-    slopes = torch.zeros_like(gradient.direction) if found is None else found
+    value, backward = backpropagated(loss.own.function, outputs, labels)
+    slopes = torch.zeros_like(gradient.direction) if backward is None else backward
     if value.ndim == 0 and loss.reduction == "mean":
         slopes = slopes * (len(outputs) if loss.counts is None else loss.counts(labels).sum())
     difference = (slopes - gradient.direction * gradient.norm[:, None]).norm(dim=1)

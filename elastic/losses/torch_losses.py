@@ -94,7 +94,7 @@ def options_of(module: nn.Module) -> dict[str, Any]:
     return {name: getattr(module, name) for name in PLAIN if hasattr(module, name)}
 
 
-def stable(found: Recognised) -> Loss | None:
+def stable(recognised: Recognised) -> Loss | None:
     """Return a loss with a closed-form gradient; None if automatic differentiation is accurate.
 
     The gradients of cross-entropy and of binary cross-entropy are computed in log space, and that of the squared error
@@ -102,8 +102,8 @@ def stable(found: Recognised) -> Loss | None:
     """
     made = {
         nn.CrossEntropyLoss: _cross_entropy, nn.NLLLoss: _nll, nn.MSELoss: _mse, nn.BCEWithLogitsLoss: _bce,
-    }.get(found.kind)  # fmt: skip
-    return None if made is None else made(found.options)
+    }.get(recognised.kind)  # fmt: skip
+    return None if made is None else made(recognised.options)
 
 
 def _weights(weight: Tensor | None, like: Tensor) -> Tensor:

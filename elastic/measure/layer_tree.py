@@ -181,22 +181,22 @@ def _tabulated(
 
 
 def _of_module(model: nn.Module, inputs: Tensor, kind: str) -> LayerTree:
-    found = trace(model, inputs)
-    auto = auto_layers(found)
+    traced = trace(model, inputs)
+    auto = auto_layers(traced)
     names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    rows = tuple(_row(found, name, name in auto) for name in names)
-    return LayerTree(kind, rows, tuple(auto), tuple(unnamed_functions(found)))
+    rows = tuple(_row(traced, name, name in auto) for name in names)
+    return LayerTree(kind, rows, tuple(auto), tuple(unnamed_functions(traced)))
 
 
-def _row(found: Trace, name: str, is_auto: bool) -> LayerRow:
-    run = found.modules[found.aliases.get(name, name)]
+def _row(traced: Trace, name: str, is_auto: bool) -> LayerRow:
+    run = traced.modules[traced.aliases.get(name, name)]
     shape = run.shape[1:] if run.shape is not None and run.grows else None
     obstacle = f"is {run.name} by another name" if run.name != name else run.obstacle
-    return LayerRow(name, type(run.module).__name__, shape, obstacle, is_auto, not obstacle and _is_output(found, run))
+    return LayerRow(name, type(run.module).__name__, shape, obstacle, is_auto, not obstacle and _is_output(traced, run))
 
 
-def _is_output(found: Trace, run: ModuleRun) -> bool:
-    return run.returned is not None and found.output is not None and run.returned.is_same(found.output)
+def _is_output(traced: Trace, run: ModuleRun) -> bool:
+    return run.returned is not None and traced.output is not None and run.returned.is_same(traced.output)
 
 
 def _built_in(model: TappedModel, inputs: Tensor) -> LayerTree:

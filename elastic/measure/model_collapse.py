@@ -46,11 +46,11 @@ def collapse_of_model(
         model.eval()
         stream = ModelStream(model, FixedBatches(batches_of(loader, batch_size)), layers, forward, output, position)
         decided = _Decided(stream)
-        names, found = read_named_classes(decided.passes, rank_tolerance=rank_tolerance)
+        names, by_layer = read_named_classes(decided.passes, rank_tolerance=rank_tolerance)
         weights = _weights(stream, classifier, names)
     decisions, reason = decided.among(names)
     readings: dict[str, Mapping[str, Any]] = {}
-    for layer, reading in found.items():
+    for layer, reading in by_layer.items():
         values: dict[str, Any] = {
             "statistics": reading.statistics,
             "nearest": lambda reading=reading: reading.nearest,

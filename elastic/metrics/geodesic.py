@@ -46,11 +46,11 @@ def geodesic_correlation(update: UpdateResponse, geodesic_distances: Tensor) -> 
     """
     similarity = update.norms / not_zero(update.own_norms)[:, None]
     known = update.counted & ~similarity.isnan() & ~geodesic_distances.isnan()
-    found = []
+    correlations = []
     for label in range(update.classes):
         pairs = known & (update.stepped == label)[:, None] & (update.observed == label)[None, :]
-        found.append(_correlation(similarity[pairs], geodesic_distances[pairs]))
-    return torch.stack(found)
+        correlations.append(_correlation(similarity[pairs], geodesic_distances[pairs]))
+    return torch.stack(correlations)
 
 
 def _correlation(first: Tensor, second: Tensor) -> Tensor:

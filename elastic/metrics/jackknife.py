@@ -104,14 +104,14 @@ def responses(update: UpdateResponse) -> LeftOut:
 @once
 def similarities(update: UpdateResponse) -> LeftOut:
     """Return the relative similarities of all samples and without each of them."""
-    rows, found = update.members(update.stepped), responses(update)
+    rows, moved = update.members(update.stepped), responses(update)
     count, total = rows.sum(0), rows.T @ update.own_norms
     own = total / not_zero(count)
     left = (total[update.stepped] - update.own_norms).clamp(min=0) / not_zero(count[update.stepped] - 1)
     return LeftOut(
-        found.whole / not_zero(own)[:, None],
-        found.stepped / not_zero(left)[:, None],
-        found.observed / not_zero(own)[:, None],
+        moved.whole / not_zero(own)[:, None],
+        moved.stepped / not_zero(left)[:, None],
+        moved.observed / not_zero(own)[:, None],
     )
 
 
@@ -197,5 +197,5 @@ def quantile(freedom: Tensor) -> Tensor:
     >>> quantile(torch.tensor([1.0, 30.0])).numpy().round(2).tolist()
     [12.71, 2.04]
     """
-    found = scipy.special.stdtrit(freedom.clamp(min=1).cpu().numpy(), (1 + LEVEL) / 2)
-    return torch.as_tensor(found, dtype=torch.float64, device=freedom.device)
+    quantiles = scipy.special.stdtrit(freedom.clamp(min=1).cpu().numpy(), (1 + LEVEL) / 2)
+    return torch.as_tensor(quantiles, dtype=torch.float64, device=freedom.device)

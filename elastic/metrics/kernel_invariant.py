@@ -64,9 +64,9 @@ class LastLayer:
         same, within, other = (average / width for average in averages)
         single = same - within
         of_class = single + per_class * (within - other)
-        found = torch.stack([single, of_class, of_class + self.counts.sum() * other])
-        holds = bool((found > 0).all()) and bool((self.counts == per_class).all())
-        return found if holds else torch.full_like(found, torch.nan)
+        values = torch.stack([single, of_class, of_class + self.counts.sum() * other])
+        holds = bool((values > 0).all()) and bool((self.counts == per_class).all())
+        return values if holds else torch.full_like(values, torch.nan)
 
     @cached_property
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -80,5 +80,5 @@ def class_mean_rank(statistics: ClassStatistics) -> Tensor:
 
 def _singular_values(means: Tensor) -> Tensor:
     scale = magnitude(means)
-    found = torch.linalg.svdvals(means / scale) * scale
-    return torch.nn.functional.pad(found, (0, len(means) - len(found)))
+    values = torch.linalg.svdvals(means / scale) * scale
+    return torch.nn.functional.pad(values, (0, len(means) - len(values)))

@@ -45,10 +45,10 @@ def tabulate(
     dict
         float64 arrays [L, …] by variable (no leading L for layerless ones), NaN in layers that lack a reading.
     """
-    found = {layer: evaluate(group, by_layer[layer]) for layer in layers}
+    evaluated = {layer: evaluate(group, by_layer[layer]) for layer in layers}
     table: dict[str, FloatArray] = {}
     for entry in variables_of(group, by_layer, {}):
-        rows = {layer: to_array(values[entry.name]) for layer, values in found.items() if entry.name in values}
+        rows = {layer: to_array(values[entry.name]) for layer, values in evaluated.items() if entry.name in values}
         shape = next(iter(rows.values())).shape
         nothing = np.full(shape, np.nan)
         table[entry.name] = np.stack([rows.get(layer, nothing) for layer in layers])

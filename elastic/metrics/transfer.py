@@ -53,7 +53,7 @@ def few_shot_accuracies(features: TransferFeatures) -> Tensor:
     [0.75]
     """
     fit, held = features.centred()
-    found = []
+    accuracies = []
     for support in features.supports.values():
         total = held.new_zeros(())
         for chosen in support:
@@ -61,8 +61,8 @@ def few_shot_accuracies(features: TransferFeatures) -> Tensor:
             # ‖h − μ‖² = ‖h‖² − 2⟨h, μ⟩ + ‖μ‖², of which ‖h‖² is the same for every class.
             nearest = (held @ means.T - means.square().sum(dim=1) / 2).argmax(dim=1)
             total += (features.fit_labels[chosen[:, 0]][nearest] == features.held_labels).double().mean()
-        found.append(total / len(support))
-    return torch.stack(found)
+        accuracies.append(total / len(support))
+    return torch.stack(accuracies)
 
 
 def linear_probe_accuracy(features: TransferFeatures) -> Tensor:

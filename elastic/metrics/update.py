@@ -104,8 +104,8 @@ def once(function: Callable[[UpdateResponse], Found]) -> Callable[[UpdateRespons
         known = vars(update)
         if name not in known:
             known[name] = function(update)
-        found: Found = known[name]
-        return found
+        value: Found = known[name]
+        return value
 
     return kept
 

@@ -39,8 +39,8 @@ class WeightSpectrum:
         if not self._is_finite:
             return self._matrix.new_full((min(self._matrix.shape),), float("nan"))
         scale = magnitude(self._matrix)
-        found: Tensor = torch.linalg.svdvals(self._matrix / scale) * scale
-        return found
+        values: Tensor = torch.linalg.svdvals(self._matrix / scale) * scale
+        return values
 
     @cached_property
     def directions(self) -> Tensor:

@@ -45,23 +45,23 @@ def applied_weights(linears: Iterable[nn.Linear], run: Callable[[], Any]) -> dic
     (5.0, True)
     """
     linears = list(linears)
-    found = {linear: _read(linear) for linear in linears if _is_plain(linear)}
-    computed = [linear for linear in linears if linear not in found]
+    weights = {linear: _read(linear) for linear in linears if _is_plain(linear)}
+    computed = [linear for linear in linears if linear not in weights]
     if not computed:
-        return found
+        return weights
     # Hooks that are registered last run last: after those that compute the weights.
-    handles = [linear.register_forward_pre_hook(partial(_keep, found)) for linear in computed]
+    handles = [linear.register_forward_pre_hook(partial(_keep, weights)) for linear in computed]
     try:
         run()
     finally:
         for handle in handles:
             handle.remove()
     # A module that this pass leaves out, as an expert of a mixture, has its attributes alone.
-    return {linear: found.get(linear) or _read(linear, copied=True) for linear in linears}
+    return {linear: weights.get(linear) or _read(linear, copied=True) for linear in linears}
 
 
-def _keep(found: dict[nn.Linear, AppliedWeights], linear: nn.Linear, _arguments: Any) -> None:
-    found[linear] = _read(linear, copied=True)
+def _keep(weights: dict[nn.Linear, AppliedWeights], linear: nn.Linear, _arguments: Any) -> None:
+    weights[linear] = _read(linear, copied=True)
 
 
 def _read(linear: nn.Linear, *, copied: bool = False) -> AppliedWeights:

@@ -86,10 +86,10 @@ class _Tree:
 
     def parts(self, name: str) -> list[str]:
         """Return the submodules of a module that run; a list of modules, which does not run, gives its items."""
-        found = []
+        parts = []
         for child in self.children[name]:
-            found += [child] if self.runs[child].runs else self.parts(child)
-        return found
+            parts += [child] if self.runs[child].runs else self.parts(child)
+        return parts
 
     def below(self, name: str) -> list[str]:
         """Return all submodules of a module that run."""
@@ -97,15 +97,15 @@ class _Tree:
 
     def opened(self, level: Sequence[Part]) -> list[Part]:
         """Return the next level: every expandable module is replaced by its submodules, in order of completion."""
-        found: list[Part] = []
+        parts: list[Part] = []
         for part in level:
             if part.is_open or self.is_whole(part.name):
-                found.append(part)
+                parts.append(part)
                 continue
-            found += map(Part, self.parts(part.name))
+            parts += map(Part, self.parts(part.name))
             if part.name and not any(self.same(part.name, inner) for inner in self.below(part.name)):
-                found.append(Part(part.name, is_open=True))
-        return sorted(found, key=lambda part: self.runs[part.name].order)
+                parts.append(Part(part.name, is_open=True))
+        return sorted(parts, key=lambda part: self.runs[part.name].order)
 
     def is_whole(self, name: str) -> bool:
         """Whether a module is not expanded: it has no submodules, is from torch, runs repeatedly, or is a block."""
@@ -185,12 +185,12 @@ class _Tree:
 
     def outermost(self, names: Sequence[str]) -> list[str]:
         """Return the names, each replaced by that of the outermost module that gives the same and holds no other."""
-        found = []
+        names_outside = []
         for name in names:
             parents = [name[:i] for i, letter in enumerate(name) if letter == "."]
             alone = (p for p in parents if not any(n != name and n.startswith(f"{p}.") for n in names))
-            found.append(next((p for p in alone if not self.runs[p].obstacle and self.gives(p, name)), name))
-        return found
+            names_outside.append(next((p for p in alone if not self.runs[p].obstacle and self.gives(p, name)), name))
+        return names_outside
 
 
 def _names(stage: _Stage) -> list[str]:

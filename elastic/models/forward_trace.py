@@ -137,15 +137,15 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
         hint += "; integers stay integers: example.float()"
     try:
         longer = {name: run.shape for name, run in _traced(module, torch.cat([few, few[:1]])).modules.items()}
-        found = _traced(module, few)
+        traced = _traced(module, few)
     except Exception as error:
         raise ModelError(
             "`model`", "run on `example`, and on fewer inputs", _refusal(module, example, error), hint
         ) from error
-    for name, run in found.modules.items():
+    for name, run in traced.modules.items():
         run.grows = (run.shape or ())[:1] == (len(few),) and (longer[name] or ())[:1] == (len(few) + 1,)
-    _note_clashes(found)
-    return found
+    _note_clashes(traced)
+    return traced
 
 
 def _refusal(module: nn.Module, example: Tensor, error: Exception) -> str:
@@ -159,12 +159,12 @@ def _refusal(module: nn.Module, example: Tensor, error: Exception) -> str:
     return f"{first_line(error)} on a part of {kind}, which runs as a whole: a single input"
 
 
-def _note_clashes(found: Trace) -> None:
+def _note_clashes(traced: Trace) -> None:
     """Mark submodules with reserved names: `INPUT`, and `LOGITS` if it is not the output."""
-    if (first := found.modules.get(INPUT)) is not None:
+    if (first := traced.modules.get(INPUT)) is not None:
         first.clash = "is called as layer 0, the inputs"
-    if (last := found.modules.get(LOGITS)) is not None and last.returned and found.output:
-        last.clash = "" if last.returned.is_same(found.output) else "is called as the output, and is not"
+    if (last := traced.modules.get(LOGITS)) is not None and last.returned and traced.output:
+        last.clash = "" if last.returned.is_same(traced.output) else "is called as the output, and is not"
 
 
 def _traced(module: nn.Module, example: Tensor) -> Trace:
@@ -173,20 +173,20 @@ def _traced(module: nn.Module, example: Tensor) -> Trace:
     for name, part in names:
         runs.setdefault(id(part), ModuleRun(name, part))
     aliases = {name: runs[id(part)].name for name, part in names if runs[id(part)].name != name}
-    found = Trace({run.name: run for run in runs.values()}, aliases)
+    trace_ = Trace({run.name: run for run in runs.values()}, aliases)
     example = example.clone()
     constants = [*module.parameters(), *module.buffers()]
-    with trial(module), _Watch(found, constants) as watch, watch.hooked():
+    with trial(module), _Watch(trace_, constants) as watch, watch.hooked():
         module(example)
-    return found
+    return trace_
 
 
 class _Watch(TorchFunctionMode):
     """Records function calls while active, and executed modules through hooks."""
 
-    def __init__(self, found: Trace, constants: Sequence[Tensor]) -> None:
+    def __init__(self, traced: Trace, constants: Sequence[Tensor]) -> None:
         super().__init__()
-        self.found, self.running = found, [""]
+        self.found, self.running = traced, [""]
         self.finished = 0
         #: Tensors independent of the inputs, by identity; kept alive, so that identities are not reused.
         self.constants = {id(tensor): tensor for tensor in constants}

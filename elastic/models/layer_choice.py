@@ -58,18 +58,18 @@ def choose_layers(model: nn.Module, example: Tensor | None, layers: Sequence[str
     if example is None:
         expected = "be names of submodules where no inputs are at hand to run the model on"
         raise ModelError("`layers`", expected, repr(layers), "example=inputs")
-    found = trace(model, example)
+    traced = trace(model, example)
     if layers == AUTO:
-        return auto_layers(found)
-    return _in_order(found, [name for name in names if name not in patterns], patterns)
+        return auto_layers(traced)
+    return _in_order(traced, [name for name in names if name not in patterns], patterns)
 
 
-def _in_order(found: Trace, explicit: list[str], patterns: list[str]) -> list[str]:
+def _in_order(traced: Trace, explicit: list[str], patterns: list[str]) -> list[str]:
     """Return names and matches of patterns in order of execution; names keep their relative order."""
-    order = {name: run.order for name, run in found.modules.items()}
-    order |= {alias: order[name] for alias, name in found.aliases.items()}
-    matched = {name for pattern in patterns for name in _matched(found, pattern)} - set(explicit)
-    giving = [name for name in (*explicit, *matched) if name in order and _gives_output(found, name)]
+    order = {name: run.order for name, run in traced.modules.items()}
+    order |= {alias: order[name] for alias, name in traced.aliases.items()}
+    matched = {name for pattern in patterns for name in _matched(traced, pattern)} - set(explicit)
+    giving = [name for name in (*explicit, *matched) if name in order and _gives_output(traced, name)]
     if any(name in explicit for name in giving):
         matched -= set(giving)
     elif giving:
@@ -80,7 +80,7 @@ def _in_order(found: Trace, explicit: list[str], patterns: list[str]) -> list[st
     return [next(in_turn) if name in explicit else name for name in together]
 
 
-def _matched(found: Trace, pattern: str) -> list[str]:
+def _matched(traced: Trace, pattern: str) -> list[str]:
     """Return the names of submodules that match a pattern and can be layers, without duplicates.
 
     Raises
@@ -88,9 +88,9 @@ def _matched(found: Trace, pattern: str) -> list[str]:
     ModelError
         If there is none.
     """
-    named = [*found.modules, *found.aliases]
+    named = [*traced.modules, *traced.aliases]
     matching = [name for name in named if name and _matches(name.split("."), pattern.split("."))]
-    runs = {name: found.modules[found.aliases.get(name, name)] for name in matching}
+    runs = {name: traced.modules[traced.aliases.get(name, name)] for name in matching}
     can = {id(run): name for name, run in reversed(runs.items()) if not run.obstacle}
     if can:
         return list(can.values())
@@ -123,6 +123,6 @@ def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(names) and fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
 
 
-def _gives_output(found: Trace, name: str) -> bool:
-    run, output = found.modules[found.aliases.get(name, name)], found.output
+def _gives_output(traced: Trace, name: str) -> bool:
+    run, output = traced.modules[traced.aliases.get(name, name)], traced.output
     return not run.obstacle and run.returned is not None and output is not None and run.returned.is_same(output)

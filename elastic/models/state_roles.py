@@ -55,9 +55,9 @@ def role_of(value: Any) -> Role:
     (<Role.PLAIN: 1>, <Role.CONTAINER: 4>, <Role.TENSOR: 2>, <Role.OBJECT: 8>)
     """
     kind: Any = type(value)
-    found = _role_of_type(kind)
+    role = _role_of_type(kind)
     # A proxy reports the type of its target.
-    return found if found is not Role.OBJECT or value.__class__ is kind else _role_of_type(value.__class__)
+    return role if role is not Role.OBJECT or value.__class__ is kind else _role_of_type(value.__class__)
 
 
 @lru_cache(maxsize=4096)

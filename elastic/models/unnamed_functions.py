@@ -72,7 +72,7 @@ def _is_open(trace: Trace, caller: str) -> bool:
 
 def _sentences(kind: str, counts: Counter[str], modules: int) -> list[str]:
     where = f"forward of {kind}" + (f" (in {modules} modules)" if modules > 1 else "")
-    found = [
+    sentences = [
         f"{where} calls {name} {_times(count)} as a function: its output has no name and cannot be tapped; "
         f"use nn.{MODULES[name]}"
         for name, count in counts.items()
@@ -80,8 +80,8 @@ def _sentences(kind: str, counts: Counter[str], modules: int) -> list[str]:
     ]
     others = ", ".join(f"{name} ({_times(count)})" for name, count in counts.items() if name not in MODULES)
     if others:
-        found.append(f"{where} computes with {others}: what no module returns has no name and cannot be tapped")
-    return found
+        sentences.append(f"{where} computes with {others}: what no module returns has no name and cannot be tapped")
+    return sentences
 
 
 def _times(count: int) -> str:

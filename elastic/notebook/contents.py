@@ -73,9 +73,9 @@ def _values(cube: xr.DataTree, name: str) -> xr.DataArray | None:
     return values if bool(values.notnull().any()) else None
 
 
-def _reached(found: Iterable[xr.DataArray]) -> float:
+def _reached(measured: Iterable[xr.DataArray]) -> float:
     """Return the last epoch that all variables have, as an integer if it is one; −1 if it is the study's last."""
-    ends = [(measured_epochs(values)[-1], values["epoch"][-1].item()) for values in found]
+    ends = [(measured_epochs(values)[-1], values["epoch"][-1].item()) for values in measured]
     if all(reached == end for reached, end in ends):
         return -1
     last = min(reached for reached, _ in ends)

@@ -77,9 +77,9 @@ class ClassStepping:
                     for name, p in self.engine.parameters.items()
                 }
             )
-        found = self._rates(steps, means)
+        rates = self._rates(steps, means)
         return {
-            layer: _reading(self.classes, means[layer], within[layer], *found[layer], shares=shares) for layer in means
+            layer: _reading(self.classes, means[layer], within[layer], *rates[layer], shares=shares) for layer in means
         }
 
     def class_step(self, number: int) -> Parameters:
@@ -113,8 +113,8 @@ class ClassStepping:
             along = seeds(outputs.detach(), chosen).to(outputs.dtype)
             if not outputs.requires_grad:
                 continue
-            found = torch.autograd.grad(outputs, list(leaves.values()), along, allow_unused=True)
-            for name, part_gradient in zip(leaves, found, strict=True):
+            gradients = torch.autograd.grad(outputs, list(leaves.values()), along, allow_unused=True)
+            for name, part_gradient in zip(leaves, gradients, strict=True):
                 if part_gradient is not None:
                     total[name] -= part_gradient.to_dense()
         return total
@@ -161,12 +161,12 @@ class ClassStepping:
                 along = torch.einsum("nd,cnd->cn", h.double() - means[layer][labels], change) @ members
                 moved_sums[layer] = moved_sums.get(layer, 0) + sums
                 variances[layer] = variances.get(layer, 0) + along
-        found = {}
+        movements = {}
         for layer, sums in moved_sums.items():
             shifts, centred = sums / self.counts[:, None], means[layer] - means[layer].mean(0)
             half = torch.einsum("ckd,ld->ckl", shifts - shifts.mean(1, keepdim=True), centred)
-            found[layer] = half + half.transpose(1, 2), 2 * variances[layer] / self.counts
-        return found
+            movements[layer] = half + half.transpose(1, 2), 2 * variances[layer] / self.counts
+        return movements
 
 
 def scale_of_batches(loss: Loss, samples: Samples, steps_per_epoch: float) -> float:

@@ -98,14 +98,16 @@ class CollapseProbe:
                 self.model, part.inputs, part.labels, memory_budget=self.memory_budget, decide=self.decide
             )
             readings[split] = self._read(stream, len(part.classes), centres)
-            centres = centres or {layer: found["statistics"].means for layer, found in readings[split].by_layer.items()}
+            centres = centres or {
+                layer: layer_readings["statistics"].means for layer, layer_readings in readings[split].by_layer.items()
+            }
         return {split: readings[split] for split in self.splits}
 
     def _read(self, stream: FeatureStream, classes: int, centres: Mapping[str, Tensor] | None) -> SplitReading:
         weights = self._weights()
         by_layer: dict[str, dict[str, Any]] = {}
-        found = read_classes(stream, classes, centres=centres, rank_tolerance=self.rank_tolerance)
-        for layer, reading in found.items():
+        class_readings = read_classes(stream, classes, centres=centres, rank_tolerance=self.rank_tolerance)
+        for layer, reading in class_readings.items():
             by_layer[layer] = {
                 "statistics": reading.statistics,
                 "nearest": reading.nearest,
@@ -117,7 +119,7 @@ class CollapseProbe:
 
     def _weights(self) -> dict[str, dict[str, Any]]:
         """Return the readings of weights: of the linear module that takes a layer's features unchanged."""
-        found: dict[str, dict[str, Any]] = {}
+        weights: dict[str, dict[str, Any]] = {}
         classifier = self._classifier()
         following = self.model.next_weights()
         applied = self._applied(following.values())
@@ -126,11 +128,11 @@ class CollapseProbe:
             # With one output for two classes, or several labels per sample, no row of the weights belongs to a class.
             rowwise = len(weight) == len(self.samples["train"].classes)
             is_classifier = linear is classifier and rowwise
-            found[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
+            weights[layer] = {"duality_weights": DualityWeights(weight.double(), is_classifier)}
             if is_classifier:
-                found[layer]["classifier_weights"] = weight.double()
-                found[layer]["classifier_bias"] = (weight.new_zeros(len(weight)) if bias is None else bias).double()
-        return found
+                weights[layer]["classifier_weights"] = weight.double()
+                weights[layer]["classifier_bias"] = (weight.new_zeros(len(weight)) if bias is None else bias).double()
+        return weights
 
     def _applied(self, linears: Iterable[nn.Linear]) -> dict[nn.Linear, AppliedWeights]:
         return weights_in_evaluation(self.model, linears, self.samples["train"].inputs[:2])

@@ -146,12 +146,12 @@ def choose_engine(
 def _faster(model: TappedModel, example: Tensor, layer: str, memory_budget: int | None) -> EngineChoice | None:
     """Return the autodiff engine if it supports the model within the budget, else None."""
     try:
-        found = tried("autodiff", model, example, False, layer)
+        autodiff = tried("autodiff", model, example, False, layer)
     except (ModelError, *FAILURES):
         return None
-    if memory_budget is not None and found.cost.peak(1, 1) > memory_budget // 2:
+    if memory_budget is not None and autodiff.cost.peak(1, 1) > memory_budget // 2:
         return None
-    return replace(found, reason="the faster engine for convolutions on a GPU")
+    return replace(autodiff, reason="the faster engine for convolutions on a GPU")
 
 
 def tried(name: str, model: TappedModel, example: Tensor, finite: bool, layer: str) -> EngineChoice:

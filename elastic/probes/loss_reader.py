@@ -104,14 +104,14 @@ class LossReader:
 
     def result(self) -> dict[str, Any]:
         """Return the readings after the last block."""
-        found: dict[str, Any] = {}
+        readings: dict[str, Any] = {}
         if LOSSES in self.names:
-            found[LOSSES] = LossUpdate(self.rows, self.columns, self.counted, self.rates)
+            readings[LOSSES] = LossUpdate(self.rows, self.columns, self.counted, self.rates)
         if OUTPUTS in self.names:
             logits = PairSums(self.rows, self.columns, self.counted, self.by_stepped, self.by_observed, self.squares)
             squeezed = PairSums.of(self.squeezed, self.rows, self.columns, self.counted)
-            found[OUTPUTS] = OutputUpdate(logits, squeezed)
-        return found
+            readings[OUTPUTS] = OutputUpdate(logits, squeezed)
+        return readings
 
 
 def with_losses(cost: Cost, counted: Tensor, classes: int, outputs: int) -> Cost:

@@ -44,13 +44,13 @@ class PairMovement:
         >>> round(one.errors(two, {"h": 0.0})["h"], 3)       # 0.1 / (0.5 + 0.01)
         0.196
         """
-        found = {}
+        errors = {}
         for layer, own in self.own.items():
             size, moved, least = float(own.norm()), self.moved[layer], rounding[layer]
             of_own = _share((own - other.own[layer]).norm(), size, least)
             of_moved = _share((moved - other.moved[layer]).norm(), float(moved.norm()) + FLOOR * size, least)
-            found[layer] = max(of_own, of_moved)
-        return found
+            errors[layer] = max(of_own, of_moved)
+        return errors
 
 
 @dataclass(frozen=True)

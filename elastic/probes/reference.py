@@ -126,9 +126,9 @@ class _Steps:
                 decided, open_layers = self._finite(self.pair.size)
             for size in SIZES[self.dtype]:
                 if open_layers:
-                    found = self._first_order(self._scaled(size))
-                    decided |= {layer: found[layer] for layer in open_layers & found.keys()}
-                    open_layers -= found.keys()
+                    movements = self._first_order(self._scaled(size))
+                    decided |= {layer: movements[layer] for layer in open_layers & movements.keys()}
+                    open_layers -= movements.keys()
         movement = PairMovement(*({layer: both[i] for layer, both in decided.items()} for i in range(2)))
         precision = str(self.dtype).removeprefix("torch.")
         return Reference(movement, frozenset(self.before.keys() - decided.keys()), self._rounding(), precision)
@@ -252,11 +252,11 @@ def _length(tensor: Tensor) -> Tensor:
 
 def _near(parameters: Sequence[Tensor], seed: int) -> list[Tensor]:
     """Return parameters in float64 that differ from others by some units of their rounding."""
-    generator, found = torch.Generator().manual_seed(seed), []
+    generator, moved = torch.Generator().manual_seed(seed), []
     for p in parameters:
         if not p.is_floating_point() or p.is_sparse:
-            found.append(p)
+            moved.append(p)
             continue
         noise = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
-        found.append(p.double() * (1 + NEARBY * torch.finfo(p.dtype).eps * noise))
-    return found
+        moved.append(p.double() * (1 + NEARBY * torch.finfo(p.dtype).eps * noise))
+    return moved

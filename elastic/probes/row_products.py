@@ -16,10 +16,10 @@ def lengths(rows: Tensor) -> Tensor:
     >>> (lengths(torch.tensor([[3.0, 4.0]]) * 2.0**-80) * 2.0**80).item()
     5.0
     """
-    found: Tensor = torch.linalg.vector_norm(rows, dim=-1).double()
-    if rows.dtype != torch.float64 and bool((unsafe := ~((found > SAFE[0]) & (found < SAFE[1]))).any()):
-        found[unsafe] = torch.linalg.vector_norm(rows[unsafe], dim=-1, dtype=torch.float64)
-    return found
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=-1).double()
+    if rows.dtype != torch.float64 and bool((unsafe := ~((norms > SAFE[0]) & (norms < SAFE[1]))).any()):
+        norms[unsafe] = torch.linalg.vector_norm(rows[unsafe], dim=-1, dtype=torch.float64)
+    return norms
 
 
 def along_stepped(moved: Tensor, vectors: Tensor) -> Tensor:

@@ -78,15 +78,15 @@ def episodes(labels: Tensor, shots: Sequence[int], count: int, seed: int, option
     """
     members = [(labels == label).nonzero().flatten() for label in labels.unique()]
     fewest = min((len(positions) for positions in members), default=0)
-    generator, found = draws(seed, EPISODE_DRAW), {}
+    generator, drawn = draws(seed, EPISODE_DRAW), {}
     for s in shots:
         if s > fewest:
             expected = f"be at most {fewest}, the samples of the rarest class from which they are drawn"
             raise ModelError(option, expected, str(s), f"shots: [{max(fewest, 1)}], or more samples per class")
-        found[s] = torch.stack([
+        drawn[s] = torch.stack([
             torch.stack([m[torch.randperm(len(m), generator=generator)[:s]] for m in members]) for _ in range(count)
         ])  # fmt: skip
-    return found
+    return drawn
 
 
 def features_of(model: TappedModel, inputs: Tensor, memory_budget: int) -> dict[str, Tensor]:

@@ -165,14 +165,14 @@ def verify(
         pair = Pair(inputs[0][row : row + 1], inputs[1][column : column + 1], layer, seed, size)
         reference = reference_movement(model, pair)
         precision = reference.precision
-        found = reference.movement.errors(movement, reference.rounding)
+        differences = reference.movement.errors(movement, reference.rounding)
         tolerance = _tolerance(model, precision)
-        if not _within(found, tolerance):
+        if not _within(differences, tolerance):
             if refuted:
                 continue
-            found = errors_nearby(model, pair, movement, reference, tolerance)
-            refuted = not _within(found, tolerance)
-        for name, error in found.items():
+            differences = errors_nearby(model, pair, movement, reference, tolerance)
+            refuted = not _within(differences, tolerance)
+        for name, error in differences.items():
             errors[name] = error if math.isnan(errors[name]) else max(errors[name], error)
     seconds = time.perf_counter() - begun
     return EngineCheck(errors, _tolerance(model, precision), len(witness.movements), precision, seconds)

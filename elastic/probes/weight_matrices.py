@@ -72,7 +72,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
     {'1': ((2, 9), False), 'logits': ((4, 8), True)}
     """
     waiting: list[WeightMatrix] = []
-    found: dict[str, WeightMatrix] = {}
+    matrices: dict[str, WeightMatrix] = {}
     layers: dict[nn.Module, list[str]] = {}
     for layer, module in model.layer_modules().items():
         layers.setdefault(module, []).append(layer)
@@ -88,7 +88,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
         inside = set(module.modules())
         own = [matrix for matrix in waiting if matrix.module in inside] or waiting
         if own:
-            found[layer] = own[0]
+            matrices[layer] = own[0]
         waiting.clear()
 
     with torch.no_grad(), probed(model), _watched(model, enter):
@@ -98,7 +98,7 @@ def weight_matrices(model: TappedModel, example: Tensor) -> dict[str, WeightMatr
         finally:
             for handle in handles:
                 handle.remove()
-    return {layer: found[layer] for layer in model.layers if layer in found}
+    return {layer: matrices[layer] for layer in model.layers if layer in matrices}
 
 
 class MatrixInputs:

@@ -104,10 +104,10 @@ def representatives(cells: Iterable[Cell]) -> list[Cell]:
     Each adds a new label, so that their number is at most the number of labels, not the size of the product.
     """
     seen: set[tuple[str, str]] = set()
-    found: list[Cell] = []
+    chosen: list[Cell] = []
     for cell in cells:
         labels = {(dim, str(label)) for dim, label in cell.coordinates.items() if dim != "seed"}
-        if not found or labels - seen:
-            found.append(cell)
+        if not chosen or labels - seen:
+            chosen.append(cell)
             seen |= labels
-    return found
+    return chosen

@@ -66,9 +66,9 @@ def complete_claims(
     completed, problems = [], []
     for number, component in enumerate(written):
         path: Path = ("claims", number)
-        claim, found = complete_component(path, "claims", component, shared={"name"}, earlier=earlier)
-        problems += found
-        if not found and _is_claim(claim):
+        claim, claim_problems = complete_component(path, "claims", component, shared={"name"}, earlier=earlier)
+        problems += claim_problems
+        if not claim_problems and _is_claim(claim):
             entry = registry("claims").get(claim["name"])
             problems += _misfits(path, entry, claim, axes, along or {}) if axes is not None else ()
             claim = without_later(entry.options, claim)

@@ -42,8 +42,8 @@ def complete(section: str, written: dict[str, Any], earlier: Earlier = never) ->
         component = owner.get(path[-1], default_component(path))
         model, _ = schema_at(Sections, path)
         shared = set(model.model_fields) if model else set()
-        completed, found = complete_component(path, kind, component, shared=shared, earlier=earlier)
-        problems += found
+        completed, component_problems = complete_component(path, kind, component, shared=shared, earlier=earlier)
+        problems += component_problems
         if completed is not None:
             written = put(written, path, completed)
     return written, problems

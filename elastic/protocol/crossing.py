@@ -72,7 +72,7 @@ def completed(grid: Grid, axes: Axes) -> dict[str, Any]:
 
 def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
     """Return a problem for each axis with duplicate values or labels, allowed only for axes that vary together."""
-    grouped, found = {axis for group in together.values() for axis in group.axes}, []
+    grouped, problems = {axis for group in together.values() for axis in group.axes}, []
     for name, axis in axes.named.items():
         for key, values in (("values", axis.values), ("labels", axis.labels)):
             if name not in grouped and len({canonical_json(one) for one in values}) < len(values):
@@ -82,9 +82,9 @@ def repeats(axes: Axes, together: Mapping[str, Together]) -> list[Problem]:
                     if values == axis.labels == axis.values
                     else "another one for each place"
                 )
-                found.append(_problem(("axes", name, key), "have no duplicates", format_value(values), hint))
+                problems.append(_problem(("axes", name, key), "have no duplicates", format_value(values), hint))
                 break
-    return found
+    return problems
 
 
 def _misfits(name: str, group: Together, axes: Axes, written: Any) -> Iterator[Problem]:

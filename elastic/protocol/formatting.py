@@ -39,8 +39,8 @@ def key_and_value(text: str) -> str | None:
     >>> key_and_value("lr:0.1"), key_and_value("  lr = 0.1"), key_and_value("lr：0.1"), key_and_value("a title")
     ('lr: 0.1', 'lr: 0.1', 'lr: 0.1', None)
     """
-    found = _NO_SPACE.fullmatch(text)
-    return f"{found[1]}: {found[2]}" if found else None
+    match = _NO_SPACE.fullmatch(text)
+    return f"{match[1]}: {match[2]}" if match else None
 
 
 def format_value(value: Any) -> str:

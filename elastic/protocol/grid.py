@@ -50,8 +50,8 @@ def _likely_path(path: str) -> str:
     known = nearest(section, list(Sections.model_fields), fallback="").strip("'")
     if known and others:
         return ".".join((known, *others))
-    found = [home for home in homes([section, *others][-1], ()) if home.partition(".")[0] in Sections.model_fields]
-    return found[0] if found else EXAMPLE
+    paths = [home for home in homes([section, *others][-1], ()) if home.partition(".")[0] in Sections.model_fields]
+    return paths[0] if paths else EXAMPLE
 
 
 def axis_name(name: str) -> str:

@@ -73,12 +73,12 @@ def _mark(parts: Path, section: dict[str, Any], axes: Mapping[str, Axis]) -> Add
     """Return the mark of the option that an axis sets, if it is the same in every component."""
     (name,) = section
     wholes = {n: axis for n, axis in axes_of(name, axes).items() if axis.parts == parts[: len(axis.parts)] != parts}
-    found = []
+    marked = []
     for at in product(*(range(len(axis.values)) for axis in wholes.values())):
         met = set_axes(section, wholes, dict(zip(wholes, at, strict=True)))
         here = [entry for path, entry, options in _components(met) if (*path, parts[-1]) == parts]
-        found += [marks(entry.options).get(str(parts[-1])) for entry in here] or [None]
-    return found[0] if all(mark == found[0] for mark in found) else None
+        marked += [marks(entry.options).get(str(parts[-1])) for entry in here] or [None]
+    return marked[0] if all(mark == marked[0] for mark in marked) else None
 
 
 def _holds_components(parts: Path) -> bool:

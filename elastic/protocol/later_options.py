@@ -94,14 +94,14 @@ def with_earlier(model: Model, data: Mapping[str, Any], earlier: Earlier = alway
 
 def named_options(model: Model, data: Mapping[str, Any]) -> set[tuple[Model, str]]:
     """Return the later options that the data of a model name, as pairs of model and name."""
-    found: set[tuple[Model, str]] = set()
+    options: set[tuple[Model, str]] = set()
 
     def note(owner: Model, inner: dict[str, Any]) -> dict[str, Any]:
-        found.update((owner, name) for name in marks(owner) if name in inner)
+        options.update((owner, name) for name in marks(owner) if name in inner)
         return inner
 
     _walk(model, data, note, _unchanged)
-    return found
+    return options
 
 
 def is_before(value: Any, mark: Added) -> bool:

@@ -118,11 +118,11 @@ def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> 
     """Build the complete protocol from plain data, or return None and all problems."""
     written = with_unseen_probe(written)
     axes, problems = _read_axes(written)
-    grid, found = read_grid(written, axes) if axes else (None, [])
-    problems += found
+    grid, problems_here = read_grid(written, axes) if axes else (None, [])
+    problems += problems_here
     problems += [problem for name in (grid.together if grid else ()) if (problem := _clash(name, "together"))]
-    header, found = _read_header(written, grid, earlier)
-    problems += found
+    header, problems_here = _read_header(written, grid, earlier)
+    problems += problems_here
     complete_axes: dict[str, Any] = {"seed": axes.seed} if axes else {}
     sections: dict[str, Any] = {}
     for section in SECTIONS:
@@ -143,8 +143,8 @@ def _read(written: dict[str, Any], allow: tuple[str, ...], earlier: Earlier) -> 
     whole = {**header, **sections, "axes": complete_axes}
     try:
         whole_axes = Axes.model_validate(complete_axes)
-        if found := repeats(whole_axes, grid.together):
-            return None, found
+        if problems_here := repeats(whole_axes, grid.together):
+            return None, problems_here
         whole |= completed(grid, whole_axes)
         return Protocol.model_validate(whole), []
     except pydantic.ValidationError as error:
@@ -159,8 +159,8 @@ def _read_header(written: dict[str, Any], grid: Grid | None, earlier: Earlier) -
     cites = plain.get("cites")
     problems = unknown_citations(cites) if isinstance(cites, list) else []
     if "claims" in plain:
-        plain["claims"], found = complete_claims(plain["claims"], _labels(grid), earlier, _along(grid))
-        problems += found
+        plain["claims"], claim_problems = complete_claims(plain["claims"], _labels(grid), earlier, _along(grid))
+        problems += claim_problems
     known = {problem.path for problem in problems}
     plain = with_earlier(Header, plain, earlier)
     try:

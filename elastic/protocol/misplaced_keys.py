@@ -43,10 +43,10 @@ def meant_by(key: str, known: list[str]) -> str | None:
     ('lr', 'epochs', None)
     """
     synonym = same_name(key, SYNONYMS)
-    if found := same_name(key, known):
-        return found
+    if name := same_name(key, known):
+        return name
     words = ((SYNONYMS[synonym],) if synonym else ()) + OTHER_WORDS.get(str(same_name(key, OTHER_WORDS)), ())
-    return next((found for word in words if (found := same_name(word, known))), None)
+    return next((name for word in words if (name := same_name(word, known))), None)
 
 
 def part_of_its_own(key: str, path: Path) -> str | None:
@@ -74,30 +74,30 @@ def homes(key: str, path: Path) -> list[str]:
     (['optimizer.momentum'], ['training.batch_size'], [])
     """
     among = _keys(common_only=path in COMPONENTS)
-    found = [
+    paths = [
         ".".join((*owner, known))
         for owner, keys in among.items()
         if owner != path and (known := meant_by(key, list(keys)))
     ]
-    exact = [home for home in found if home.rpartition(".")[2] == key]
-    found = exact or found
-    return found if len(found) <= MOST else []
+    exact = [home for home in paths if home.rpartition(".")[2] == key]
+    paths = exact or paths
+    return paths if len(paths) <= MOST else []
 
 
 @cache
 def _keys(*, common_only: bool) -> Mapping[tuple[str, ...], tuple[str, ...]]:
     """Return the keys of each section; with ``common_only`` only options that most functions have."""
-    found: dict[tuple[str, ...], dict[str, None]] = {("axes",): {"seed": None}}
+    names_by_path: dict[tuple[str, ...], dict[str, None]] = {("axes",): {"seed": None}}
     for path, names in _sections(Sections, ()):
-        found.setdefault(path, {}).update(dict.fromkeys(names))
+        names_by_path.setdefault(path, {}).update(dict.fromkeys(names))
     for component, kind in COMPONENTS.items():
         entries = [
             entry for entry in registry(kind) if entry.name != EXTERNAL
         ]  # its option ``layers`` does not apply to other models
         held = Counter(name for entry in entries for name in entry.options.model_fields)
         options = [name for name, count in held.items() if not common_only or 2 * count > len(entries)]
-        found.setdefault(component, {}).update(dict.fromkeys(options))
-    return {path: tuple(name for name in names if name != "name") for path, names in found.items() if path}
+        names_by_path.setdefault(component, {}).update(dict.fromkeys(options))
+    return {path: tuple(name for name in names if name != "name") for path, names in names_by_path.items() if path}
 
 
 def _sections(model: type[pydantic.BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:

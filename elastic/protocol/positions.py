@@ -58,11 +58,11 @@ class Places:
 
     def ends(self) -> dict[Path, Place]:
         """Return the location of the last value inside each part of the data, by path."""
-        found: dict[Path, Place] = {}
+        places: dict[Path, Place] = {}
         for path, place in self.values.items():
             for length in range(len(path) + 1):
-                found[path[:length]] = max(place, found.get(path[:length], place))
-        return found
+                places[path[:length]] = max(place, places.get(path[:length], place))
+        return places
 
     def replace(self, path: Path, place: Place) -> None:
         """Set the location of a whole part, and of its parents without a location."""

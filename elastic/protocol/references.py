@@ -51,11 +51,11 @@ def references() -> Mapping[str, Reference]:
     'Dosovitskiy et al. 2021'
     """
     text = resources.files("elastic").joinpath("references.bib").read_text("utf-8")
-    return {found[2]: _reference(found) for found in _ENTRY.finditer(text)}
+    return {match[2]: _reference(match) for match in _ENTRY.finditer(text)}
 
 
-def _reference(found: re.Match[str]) -> Reference:
-    fields = {name.lower(): plain(value) for name, value in _FIELD.findall(found[3])}
+def _reference(match: re.Match[str]) -> Reference:
+    fields = {name.lower(): plain(value) for name, value in _FIELD.findall(match[3])}
     people = fields.get("author", "").split(" and ")
     more = people[-1] == "others"
     people = people[:-1] if more else people
@@ -66,7 +66,7 @@ def _reference(found: re.Match[str]) -> Reference:
     place = " ".join(filter(None, (where, fields.get("volume", ""))))
     parts = (f"{'; '.join(people)}{' et al.' if more else ''} ({year})", fields.get("title", ""), place)
     text = " ".join(f"{part}." for part in parts if part)
-    return Reference(found[2], f"{short} {year}", text, fields.get("doi", ""), found[0])
+    return Reference(match[2], f"{short} {year}", text, fields.get("doi", ""), match[0])
 
 
 def plain(text: str) -> str:

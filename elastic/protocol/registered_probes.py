@@ -66,7 +66,7 @@ def complete_probes(written: dict[str, Any], earlier: Earlier = never) -> tuple[
         if name not in entries:
             problems.append(unknown_key(path, [*Probes.model_fields, *entries]))
         elif isinstance(options, dict):
-            completed, found = complete_options(path, entries[name], options, earlier=earlier)
-            problems += found
+            completed, option_problems = complete_options(path, entries[name], options, earlier=earlier)
+            problems += option_problems
             written = put(written, path, completed)
     return written, problems

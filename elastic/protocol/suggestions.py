@@ -128,9 +128,9 @@ def _of_text(text: str) -> Iterator[Any]:
     if _THOUSANDS.fullmatch(text.strip()):
         yield int(re.sub(r"\D", "", text))
     if number := _NUMBER.fullmatch(text.replace(",", ".") if text.count(",") == 1 else text.replace(",", "")):
-        found = float(number[1].replace("_", "")) / (100 if number[2] == "%" else 1)
-        if math.isfinite(found):
-            yield from (int(found), found) if found.is_integer() else (found, int(found))
+        value = float(number[1].replace("_", "")) / (100 if number[2] == "%" else 1)
+        if math.isfinite(value):
+            yield from (int(value), value) if value.is_integer() else (value, int(value))
     comma = re.search("[,;]", text)
     parts = [part for part in re.split(r"\s*[,;]\s*" if comma else r"\s+", text.strip("[]() ")) if part]
     if len(parts) > 1:

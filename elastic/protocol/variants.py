@@ -46,8 +46,8 @@ def read_section(
     """
     completed, problems = complete(section, written, earlier)
     if section == "probes":
-        completed, found = complete_probes(completed, earlier)
-        problems += found
+        completed, problems_here = complete_probes(completed, earlier)
+        problems += problems_here
     if section not in completed:
         hint = f"a part `{section}:` as in protocols/quickstart.yaml"
         return None, [Problem((section,), ProtocolError(dotted((section,)), "be given", NOTHING, hint))]
@@ -61,8 +61,8 @@ def read_section(
         read = model.model_validate(completed[section])
     except pydantic.ValidationError as error:
         known = {problem.path for problem in problems}
-        found = explain(error, model, completed[section], around=(section,))
-        return None, problems + [problem for problem in found if problem.path not in known]
+        problems_here = explain(error, model, completed[section], around=(section,))
+        return None, problems + [problem for problem in problems_here if problem.path not in known]
     return None if problems else {section: read.model_dump()}, problems
 
 

@@ -69,18 +69,18 @@ def anonymize(staged: Study, folder: Path, original: Path, hide: Sequence[str]) 
     seal(_cube(staged.cube, cleaned, cleaner), folder, extra)
     for leftover in folder.glob(".*"):  # locks
         leftover.unlink()
-    found = Study(folder)
-    if found.claims:
-        write_checked(folder / CLAIMS, check_cube(found, found.cube))
-    return found, cleaner
+    study = Study(folder)
+    if study.claims:
+        write_checked(folder / CLAIMS, check_cube(study, study.cube))
+    return study, cleaner
 
 
 def vocabulary(study: Study) -> set[str]:
     """Return the words that a study uses: names of parts and options, of groups, variables and dims."""
-    found = _names(study.facts["protocol"])
+    words = _names(study.facts["protocol"])
     for group, node in study.cube.children.items():
-        found |= {group, *map(str, node.dataset.variables), *map(str, node.dataset.dims)}
-    return found
+        words |= {group, *map(str, node.dataset.variables), *map(str, node.dataset.dims)}
+    return words
 
 
 def _names(value: Any) -> set[str]:

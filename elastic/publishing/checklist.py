@@ -128,8 +128,8 @@ def checklist(study: Study) -> str:
 
 
 def _lines(study: Study) -> Iterator[str]:
-    found = answers(study)
-    every = [one for answered in found.values() for one in answered]
+    by_heading = answers(study)
+    every = [one for answered in by_heading.values() for one in answered]
     yield f"# Checklists: {inert(study_title(study.facts['protocol']), heading=True)}"
     yield ""
     yield (
@@ -137,7 +137,7 @@ def _lines(study: Study) -> Iterator[str]:
         f"{sum(one.state == YES for one in every)} questions whole, {sum(one.state == PARTLY for one in every)} in "
         f"part, {sum(one.state == OPEN for one in every)} left to the authors."
     )
-    for name, answered in found.items():
+    for name, answered in by_heading.items():
         yield from ("", f"## {name}", "")
         for one in answered:
             yield f"- [{'x' if one.state == YES else ' '}] **{one.question}** ({one.state}). {one.text.strip()}"

@@ -26,10 +26,10 @@ def environment_of(study: Study) -> dict[str, Any]:
     environments: list[dict[str, Any]] = []
     for run in study.runs():
         report = study.run_report(run.cell)
-        found = {"environment": dict(report.get("environment") or {}), "engine": report.get("engine")}
-        same = next((one for one in environments if {k: one[k] for k in found} == found), None)
+        facts = {"environment": dict(report.get("environment") or {}), "engine": report.get("engine")}
+        same = next((one for one in environments if {k: one[k] for k in facts} == facts), None)
         if same is None:
-            environments.append({**found, "runs": [run.cell]})
+            environments.append({**facts, "runs": [run.cell]})
         else:
             same["runs"].append(run.cell)
     return {"study": dict(study.facts["provenance"]), "runs": environments, "published_with": {"elastic": __version__}}
@@ -64,19 +64,19 @@ def requirements_of(made_with: Mapping[str, Any]) -> str:
 
 def _closure(names: Sequence[str]) -> dict[str, str]:
     """Return the versions of installed packages and of their dependencies, without extras."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     waiting = [_normal(name) for name in names]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in versions:
             continue
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
             needed = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             continue
         waiting += [_normal(_NAME.match(one)[0]) for one in needed if "extra ==" not in one and _NAME.match(one)]  # type: ignore[index]
-    return found
+    return versions
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -181,13 +181,13 @@ def _packages() -> frozenset[str]:
 
 def _of_machine(folder: Path) -> list[str]:
     """Return the names of the user and the host, as reported by the system."""
-    found = [os.environ.get(key, "") for key in ("USER", "LOGNAME", "USERNAME", "SLURM_JOB_USER", "JUPYTERHUB_USER")]
+    words = [os.environ.get(key, "") for key in ("USER", "LOGNAME", "USERNAME", "SLURM_JOB_USER", "JUPYTERHUB_USER")]
     with suppress(OSError, KeyError):  # no entry for this user
-        found.append(getpass.getuser())
+        words.append(getpass.getuser())
     host = socket.gethostname()
-    found += [host, host.partition(".")[0], Path.home().name, *git_identity(folder if folder.is_dir() else Path.cwd())]
+    words += [host, host.partition(".")[0], Path.home().name, *git_identity(folder if folder.is_dir() else Path.cwd())]
     with suppress(ImportError, KeyError):  # not on Windows
         import pwd
 
-        found.append(pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0])
-    return found
+        words.append(pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0])
+    return words

@@ -17,8 +17,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^\r\n]+)")
 
 def files_below(folder: Path) -> list[str]:
     """Return the paths of all files below a folder, sorted as bytes."""
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(found, key=str.encode)
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(paths, key=str.encode)
 
 
 def sums_of(folder: Path) -> dict[str, str]:
@@ -49,15 +49,15 @@ def decode_sums(data: bytes) -> dict[str, str]:
     ValueError
         If a line has another format, or a name occurs twice.
     """
-    found: dict[str, str] = {}
+    sums: dict[str, str] = {}
     for number, line in enumerate(data.decode().splitlines(), 1):
         match = _LINE.fullmatch(line)
-        if match is None or match[2] in found:
+        if match is None or match[2] in sums:
             raise ValueError(f"line {number} is not a SHA-256 and a new name")
-        found[match[2]] = match[1]
-    if encode_sums(found) != data:
+        sums[match[2]] = match[1]
+    if encode_sums(sums) != data:
         raise ValueError("lines that are not sorted by name")
-    return found
+    return sums
 
 
 def archive_digest(sums: bytes) -> str:

@@ -98,9 +98,9 @@ def reproduce(
         digests = check_data(cells, published)
         again = run_again(protocol, cells, Path(out or FOLDER), published, way, allow, watch or Watcher())
         tell("comparing the numbers")
-        found = _compared(study, again, cells, published, verified, digests, within_tolerance)
-    write_json(again.folder / FILE, found.to_json())
-    return found
+        reproduction = _compared(study, again, cells, published, verified, digests, within_tolerance)
+    write_json(again.folder / FILE, reproduction.to_json())
+    return reproduction
 
 
 def _intact(verified: VerifiedArchive) -> VerifiedArchive:

@@ -18,43 +18,45 @@ COLOURS = {IDENTICAL: "green", WITHIN: "green", DIFFERS: "red", UNDECIDED: "yell
 LISTED = 12
 
 
-def reproduction_table(found: Reproduction) -> RenderableType:
+def reproduction_table(reproduction: Reproduction) -> RenderableType:
     """Return tables of the runs, of the differences and of the verdicts, and the conclusion."""
     parts: list[RenderableType] = [
-        Text(f"Reproduction of {found.study}: {found.sample}", style="bold"),
-        Text(f"data: SHA-256 {', '.join(found.data) or 'not recorded'}, as published", style="dim"),
+        Text(f"Reproduction of {reproduction.study}: {reproduction.sample}", style="bold"),
+        Text(f"data: SHA-256 {', '.join(reproduction.data) or 'not recorded'}, as published", style="dim"),
         Text(""),
-        _runs(found),
-        *_differences(found),
+        _runs(reproduction),
+        *_differences(reproduction),
     ]
-    if found.verdicts:
-        parts += [Text(""), _verdicts(found)]
-    return Group(*parts, Text(""), Text(conclusion(found), style=f"bold {'green' if found.reproduced else 'red'}"))
+    if reproduction.verdicts:
+        parts += [Text(""), _verdicts(reproduction)]
+    return Group(
+        *parts, Text(""), Text(conclusion(reproduction), style=f"bold {'green' if reproduction.reproduced else 'red'}")
+    )
 
 
-def conclusion(found: Reproduction) -> str:
+def conclusion(reproduction: Reproduction) -> str:
     """Summarise a reproduction in one sentence."""
-    words = [run.outcome for run in found.runs]
-    if found.reproduced:
+    words = [run.outcome for run in reproduction.runs]
+    if reproduction.reproduced:
         bits = words.count(IDENTICAL)
         how = "identical to the last bit" if bits == len(words) else "within the spread over seeds"
         extent = f"{bits} of {len(words)} runs identical, the others {how}" if 0 < bits < len(words) else f"{how}"
-        what = "all runs" if len(words) == found.total else f"{len(words)} of {found.total} runs"
-        return f"Reproduced: {what} {extent}{', all verdicts the same' if found.verdicts else ''}."
+        what = "all runs" if len(words) == reproduction.total else f"{len(words)} of {reproduction.total} runs"
+        return f"Reproduced: {what} {extent}{', all verdicts the same' if reproduction.verdicts else ''}."
     wrong = [f"{words.count(word)} of {len(words)} runs {text}" for word, text in _WRONG.items() if word in words]
-    other = sum(not one.same for one in found.verdicts)
-    wrong += [f"{other} of {len(found.verdicts)} verdicts another"] if other else []
+    other = sum(not one.same for one in reproduction.verdicts)
+    wrong += [f"{other} of {len(reproduction.verdicts)} verdicts another"] if other else []
     return f"Not reproduced: {', '.join(wrong)}."
 
 
 _WRONG = {DIFFERS: "differ", UNDECIDED: "undecided (one seed gives no tolerance)"}
 
 
-def _runs(found: Reproduction) -> Table:
+def _runs(reproduction: Reproduction) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("run", "outcome", "variables", "compared", "seconds"):
         table.add_column(column)
-    for run in found.runs:
+    for run in reproduction.runs:
         counts = ", ".join(f"{count} {word}" for word, count in run.counts.items())
         outcome = Text(f"{SIGNS[run.outcome]} {run.outcome}", style=COLOURS[run.outcome])
         table.add_row(named(run.coordinates), outcome, counts, _compared(run), _seconds(run))
@@ -75,9 +77,9 @@ def _seconds(run: ReproducedRun) -> str:
     return f"{before} → {now}"
 
 
-def _differences(found: Reproduction) -> list[RenderableType]:
+def _differences(reproduction: Reproduction) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    for run in found.runs:
+    for run in reproduction.runs:
         wrong = [one for one in run.variables if one.outcome in (DIFFERS, UNDECIDED)]
         if not wrong:
             continue
@@ -100,11 +102,11 @@ def _row(one: Compared) -> list[str]:
     return [f"{one.group}/{one.variable}", f"{SIGNS[one.outcome]} {one.outcome}", epoch, values, largest, one.reason]
 
 
-def _verdicts(found: Reproduction) -> Table:
+def _verdicts(reproduction: Reproduction) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("claim", "published", "again", ""):
         table.add_column(column)
-    for one in found.verdicts:
+    for one in reproduction.verdicts:
         note = f"this release judges the published numbers {one.judged_now}" if one.judge_changed else ""
         again = Text(f"{'✓' if one.same else '✗'} {one.again}", style="green" if one.same else "red")
         table.add_row(one.name, one.published or "–", again, note)

@@ -109,7 +109,7 @@ def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]
     from elastic.runs.setup import forget_data, prepared_data
 
     forget_data()
-    found: list[str] = []
+    digests: list[str] = []
     for cell in cells:
         published_digest = published[named(cell.coordinates)].get("data_digest")
         digest = prepared_data(cell.settings.data).digest
@@ -118,8 +118,8 @@ def check_data(cells: Sequence[Cell], published: Mapping[str, Mapping[str, Any]]
             expected = f"be those of the run {named(cell.coordinates)} (SHA-256 {published_digest})"
             hint = "the data of the authors (data.json says where to get them; --data PATH); nothing was trained"
             raise DataError(f"the data {name!r}", expected, f"SHA-256 {digest}", hint)
-        found.append(digest)
-    return list(dict.fromkeys(found))
+        digests.append(digest)
+    return list(dict.fromkeys(digests))
 
 
 def run_again(

@@ -83,11 +83,11 @@ def write_index(results: Path) -> Path:
     StudyError
         If the folder contains none.
     """
-    found = list(entries(results))
-    if not found:
+    listed = list(entries(results))
+    if not listed:
         hint = "elastic publish STUDY -o FOLDER/published/NAME"
         raise StudyError("the folder", "hold published studies", "none", hint, place=str(results))
-    write_atomically(results / README, index_of(found).encode())
+    write_atomically(results / README, index_of(listed).encode())
     return results / README
 
 
@@ -125,24 +125,24 @@ def check_index(results: Path, tell: Callable[[str], None] = lambda _: None) -> 
         verified = verify_archive(path, without_cube=True)
         wrong += [f"{path}/{finding}" for finding in verified.findings]
     if not wrong:
-        found = list(entries(results))
+        listed = list(entries(results))
         written = (results / README).read_text(encoding="utf-8") if (results / README).is_file() else ""
-        if not found or written != index_of(found):
+        if not listed or written != index_of(listed):
             wrong.append(f"{results / README}: out of date; elastic index {results} writes it")
     return wrong
 
 
-def index_of(found: list[Entry]) -> str:
+def index_of(listed: list[Entry]) -> str:
     """Return the README of published studies."""
     lines = [_HEAD, "| study | question | verdicts | runs | seconds | archive |", "|---|---|---|---|---|---|"]
-    for one in found:
+    for one in listed:
         counts = {word: sum(claim["verdict"] == word for claim in one.claims) for word in SIGNS}
         verdicts = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing claimed"
         links = f"[{one.name}]({one.folder}/{REPORT}) ([notebook]({one.folder}/{NOTEBOOK}))"
         runs = f"{one.runs}{' recorded' if one.recorded else ''}"
         question = inert(one.question).replace("|", "&#124;")
         lines.append(f"| {links} | {question} | {verdicts} | {runs} | {one.seconds:.0f} | `{one.digest[:16]}` |")
-    for one in found:
+    for one in listed:
         cube = "" if one.has_cube else " Its cube is not kept here."
         lines += ["", f"## {one.name}", "", f"Digest of the archive: `{one.digest}`.{cube}", ""]
         if one.claims:

@@ -101,10 +101,10 @@ def compare_run(
                     yield Compared(group, str(name), DIFFERS, one.size, missing, reason=reason)
                 continue
             exact = bits or name == STATUS
-            found = _compared(group, str(name), values, other[name], coordinates, exact)
-            if same_weights and found.outcome in (WITHIN, UNDECIDED) and name not in OF_ROUNDING:
-                found = _at_start(found, values.sel(dict(coordinates)), other[name].sel(dict(coordinates)))
-            yield found
+            compared = _compared(group, str(name), values, other[name], coordinates, exact)
+            if same_weights and compared.outcome in (WITHIN, UNDECIDED) and name not in OF_ROUNDING:
+                compared = _at_start(compared, values.sel(dict(coordinates)), other[name].sel(dict(coordinates)))
+            yield compared
 
 
 def _compared(
@@ -133,21 +133,21 @@ def _compared(
     return Compared(group, name, outcome, first.size, count, beyond, epoch, largest)
 
 
-def _at_start(found: Compared, values: xr.DataArray, other: xr.DataArray) -> Compared:
+def _at_start(compared: Compared, values: xr.DataArray, other: xr.DataArray) -> Compared:
     """Return the outcome of a variable, which differs if it exceeds the allowed rounding before training."""
     if "epoch" not in values.dims or 0 not in values["epoch"].values:
-        return found
+        return compared
     first, second, _ = _aligned(values.sel(epoch=[0]), other.sel(epoch=[0]))
     known = ~_is_nan(first.values)
     if first.dtype.kind != "f" or not known.any():
-        return found
+        return compared
     bound = ROUNDING_BEFORE_TRAINING * float(np.abs(first.values[known]).max())
     far = known & ~(np.abs(second.values - first.values) <= bound)  # a missing number is far, too
     count = int(far.sum())
     if count <= SHARE * int(known.sum()):
-        return found
+        return compared
     reason = "before training, where nothing but rounding may differ"
-    return replace(found, outcome=DIFFERS, beyond=count, epoch=0.0, reason=reason)
+    return replace(compared, outcome=DIFFERS, beyond=count, epoch=0.0, reason=reason)
 
 
 def _aligned(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, str]:

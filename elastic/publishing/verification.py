@@ -104,9 +104,9 @@ def verify_archive(path: Path | str, *, without_cube: bool = False) -> VerifiedA
         findings = tuple(Finding(name, UNSAFE, wrong) for name, wrong in archive.unsafe)
         return VerifiedArchive(archive.path, "", "", "", 0, findings)
     with archive.reading() as reader:
-        listed, found = _listed(archive, reader)
+        listed, failed = _listed(archive, reader)
         if listed is None:
-            return VerifiedArchive(archive.path, "", "", "", 0, (found,) if found else ())
+            return VerifiedArchive(archive.path, "", "", "", 0, (failed,) if failed else ())
         left_out = _left_out(archive, listed) if without_cube else frozenset()
         findings = tuple(_compared(archive, reader, listed, left_out))
         known = archive_digest(reader.read(SUMS))
@@ -144,11 +144,11 @@ def _compared(
             yield Finding(shown(name), ADDED)
         else:
             try:
-                found = _sha256(reader, name)
+                checksum = _sha256(reader, name)
             except ReadFailed as error:
                 yield Finding(shown(name), ALTERED, str(error))
                 continue
-            if found != listed[name]:
+            if checksum != listed[name]:
                 yield Finding(shown(name), ALTERED)
 
 

@@ -112,13 +112,13 @@ def _end64(tail: bytes, locator: int, start: int, short: End) -> End:
     if at < 0 or not tail.startswith(_END64, at) or place != start + at:
         raise zipfile.BadZipFile("an end of ZIP64 that does not stand where its locator says")
     length, _, _, *numbers = struct.unpack_from("<QHHLLQQQQ", tail, at + 4)
-    found = End((*numbers[:2], disk), tuple(numbers[2:4]), numbers[4], numbers[5], start + at)
-    pairs = [*zip(short.disks, numbers[:2], strict=True), *zip(short.counts, found.counts, strict=True)]
+    end = End((*numbers[:2], disk), tuple(numbers[2:4]), numbers[4], numbers[5], start + at)
+    pairs = [*zip(short.disks, numbers[:2], strict=True), *zip(short.counts, end.counts, strict=True)]
     same = all(one in (other, _SHORT) for one, other in pairs)
-    same &= short.size in (found.size, _LONG) and short.offset in (found.offset, _LONG)
+    same &= short.size in (end.size, _LONG) and short.offset in (end.offset, _LONG)
     if not same or disks != 1 or length != _END64_SIZE - 12:
         raise zipfile.BadZipFile("two ends that contradict each other")
-    return found
+    return end
 
 
 def _wrong_end(end: End, count: int) -> str:

@@ -59,14 +59,14 @@ class Header:
         ElasticError
             For an unknown cite key, claim or option, or a value that is not a string.
         """
-        found: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         for name, text in (("title", self.title), ("question", self.question)):
             if text is not None and not isinstance(text, str):
                 raise StudyError(f"`{name}`", "be a text", type(text).__name__, f'{name}="…"')
-            found |= {} if text is None else {name: text}
+            options |= {} if text is None else {name: text}
         if self.cites is not None:
             _raise_first(unknown_citations(list(self.cites)))
-            found["cites"] = list(self.cites)
+            options["cites"] = list(self.cites)
         if self.claims is not None:
             listed = not isinstance(self.claims, str | Mapping) and isinstance(self.claims, Iterable)
             if not listed or not all(isinstance(claim, Mapping) for claim in self.claims):
@@ -74,8 +74,8 @@ class Header:
                 raise StudyError("`claims`", "be a list of mappings", shorten(self.claims), hint)
             completed, problems = complete_claims([dict(claim) for claim in self.claims], None)
             _raise_first(problems)
-            found["claims"] = completed
-        return found
+            options["claims"] = completed
+        return options
 
 
 def join(folder: Path, coordinates: Mapping[str, Scalar], header: Header) -> Path:

@@ -171,8 +171,8 @@ def strips(findings: Sequence[Finding]) -> list[Strip | None]:
 
 
 def _marks(finding: Finding) -> list[float]:
-    found = [finding.effect, finding.lower, finding.upper, *finding.region, *finding.per_seed]
-    return [value for value in found if value is not None and math.isfinite(value)] if _finite(finding.effect) else []
+    numbers = [finding.effect, finding.lower, finding.upper, *finding.region, *finding.per_seed]
+    return [value for value in numbers if value is not None and math.isfinite(value)] if _finite(finding.effect) else []
 
 
 def _finite(value: float | None) -> bool:

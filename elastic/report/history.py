@@ -59,19 +59,19 @@ def _row(run: RunStatus, report: Mapping[str, Any]) -> RunRow:
 
 
 def _warnings(states: Mapping[str, int], count: int) -> list[str]:
-    found = []
+    warnings = []
     if to_come := states.get("waiting", 0) + states.get("under way", 0):
-        found.append(
+        warnings.append(
             f"This study is still under way: {count - to_come} of {count} runs have ended. Everything here is what the "
             "runs hold so far, and may change."
         )
     if diverged := states.get("diverged", 0):
         every = "All" if diverged == count else f"{diverged} of {count}"
-        found.append(
+        warnings.append(
             f"{every} runs diverged: from that epoch on they have no values, and no mean here counts them. "
             "See Runs for which ones."
         )
-    return found
+    return warnings
 
 
 def _facts(context: Context) -> dict[str, tuple[str, ...]]:

@@ -110,10 +110,10 @@ def check_axes(cubes: Sequence[xr.DataTree], names: Sequence[str]) -> None:
 
 def differences(first: xr.DataTree, second: xr.DataTree) -> list[Difference]:
     """Compare the variables that both cubes have, at the last probed epoch of each."""
-    found = [one for variable in QUANTITIES for one in _of_variable(first, second, variable)]
-    if not found:
+    rows = [one for variable in QUANTITIES for one in _of_variable(first, second, variable)]
+    if not rows:
         raise NotMeasured("the studies", "measure something alike", "nothing", "two studies with probes of one kind")
-    return found
+    return rows
 
 
 def _of_variable(first: xr.DataTree, second: xr.DataTree, variable: str) -> Iterator[Difference]:
@@ -132,17 +132,17 @@ def _of_variable(first: xr.DataTree, second: xr.DataTree, variable: str) -> Iter
     if is_ratio:
         values = [xr.DataArray(np.log(one)) for one in values]
     try:
-        found = difference(values[1], values[0], paired=False, level=LEVEL)
+        estimates = difference(values[1], values[0], paired=False, level=LEVEL)
     except NotMeasured:  # no label of a dim in common
         return
-    yield from _rows(variable, values, found, is_ratio)
+    yield from _rows(variable, values, estimates, is_ratio)
 
 
-def _rows(variable: str, values: Sequence[xr.DataArray], found: xr.Dataset, is_ratio: bool) -> Iterator[Difference]:
-    dims = list(found["difference"].dims)
-    for position in np.ndindex(*(found.sizes[dim] for dim in dims)):
-        at = {dim: found[dim].values[i].item() for dim, i in zip(dims, position, strict=True)}
-        one = found.sel(at)
+def _rows(variable: str, values: Sequence[xr.DataArray], estimates: xr.Dataset, is_ratio: bool) -> Iterator[Difference]:
+    dims = list(estimates["difference"].dims)
+    for position in np.ndindex(*(estimates.sizes[dim] for dim in dims)):
+        at = {dim: estimates[dim].values[i].item() for dim, i in zip(dims, position, strict=True)}
+        one = estimates.sel(at)
         means = [float(v.sel({d: label for d, label in at.items() if d in v.dims}).mean("seed")) for v in values]
         if not np.isfinite(float(one["difference"])):
             continue

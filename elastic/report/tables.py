@@ -46,14 +46,14 @@ class Table:
 
 def sentences(context: Context) -> list[Sentences]:
     """Return the sentences of `elastic.display.conclusion` for each setting."""
-    found: list[tuple[str, list[str]]] = []
+    groups: list[tuple[str, list[str]]] = []
     for line in filter(None, conclusion(context.cube, _one_line).splitlines()):
         if line.startswith("**"):
-            found.append((line.strip("*"), []))
+            groups.append((line.strip("*"), []))
         else:
-            found = found or [("", [])]
-            found[-1][1].append(line.removeprefix("- "))
-    return [Sentences(setting, tuple(lines)) for setting, lines in found]
+            groups = groups or [("", [])]
+            groups[-1][1].append(line.removeprefix("- "))
+    return [Sentences(setting, tuple(lines)) for setting, lines in groups]
 
 
 def _one_line(text: object) -> str:
@@ -92,10 +92,10 @@ def _onsets(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[Table]:
     except NotMeasured:
         return
     there = nc1.notnull().any("epoch")
-    found = [onset_epoch(nc1, fraction=0.5), *(onset_epoch(nc1, threshold=level) for level in LEVELS)]
+    onsets = [onset_epoch(nc1, fraction=0.5), *(onset_epoch(nc1, threshold=level) for level in LEVELS)]
     columns = [("half of its fall", "of log nc1"), *((f"nc1 ≤ {level:g}", "to the end") for level in LEVELS)]
     rows = [
-        (layer, tuple(epochs_of_seeds(_seeds(onset, there, k)) for onset in found))
+        (layer, tuple(epochs_of_seeds(_seeds(onset, there, k)) for onset in onsets))
         for k, layer in enumerate(map(str, nc1["layer"].values))
         if bool(there.isel(layer=k).any())
     ]

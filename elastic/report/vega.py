@@ -66,8 +66,8 @@ def script() -> str:
     start = resources.files("elastic.report").joinpath("templates", "explorer.js").read_text("utf-8")
     import vl_convert  # 30 MB; imported only when a page is written
 
-    found: str = vl_convert.javascript_bundle(start, VEGA_LITE)
-    return found.replace("\r\n", "\n").replace("</script", "<\\/script")
+    source: str = vl_convert.javascript_bundle(start, VEGA_LITE)
+    return source.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def room() -> alt.Parameter:
@@ -106,10 +106,10 @@ def depth_colours(count: int) -> list[str]:
 
 def dark_colours(counts: Iterable[int]) -> str:
     """Return CSS declarations of the colours in the dark theme, for charts with the given numbers of ordered items."""
-    found = {f"--chart-{i}": colour for i, colour in enumerate(THEMES["dark"].colours)}
+    colours = {f"--chart-{i}": colour for i, colour in enumerate(THEMES["dark"].colours)}
     for count in counts:
-        found |= {f"--depth-{count}-{i}": shade for i, shade in enumerate(shades(count, "dark"))}
-    return "".join(f"{name}:{colour};" for name, colour in found.items())
+        colours |= {f"--depth-{count}-{i}": shade for i, shade in enumerate(shades(count, "dark"))}
+    return "".join(f"{name}:{colour};" for name, colour in colours.items())
 
 
 def choice(name: str, title: str, labels: Sequence[str], value: int = 0) -> alt.Parameter:
@@ -186,16 +186,16 @@ def compiled(
     spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))
     spec["autosize"] = {"type": "pad", "resize": True}
     spec["layout"]["columns"] = {"signal": f"room < {NARROW} ? 1 : 2"}
-    values = {**{name: list(found) for name, found in rows.items()}, "now": [{}]}
+    values = {**{name: list(points) for name, points in rows.items()}, "now": [{}]}
     for data in spec["data"]:
         data |= {"values": values[data["name"]]} if data["name"] in values else {}
     spec["usermeta"] = dict(extras)
     return in_script(spec)
 
 
-def _fitted(found: Sequence[dict[str, Any]], controls: Sequence[str], margin: int) -> list[dict[str, Any]]:
+def _fitted(signal_list: Sequence[dict[str, Any]], controls: Sequence[str], margin: int) -> list[dict[str, Any]]:
     """Return the signals of two views, in order, with sizes that depend on the width of the page."""
-    signals = {signal["name"]: signal for signal in found}
+    signals = {signal["name"]: signal for signal in signal_list}
     size = "max(280, containerSize()[0])"
     signals["room"] = {"name": "room", "init": size, "on": [{"events": "window:resize", "update": size}]}
     # Views of equal width share this signal, and views of equal height theirs.

@@ -27,12 +27,12 @@ def clamps(setup: Setup, protocol: Protocol) -> list[str]:
         Of the study. Limited defaults are not reported: they are meant to fit any data.
     """
     first = protocol.cells[0].settings
-    found: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     for cell in representatives(protocol.cells):
         if cell.settings.data == first.data:
-            found |= dict.fromkeys(_clamped(cell.settings, setup.trainer.splits, protocol))
-            found |= dict.fromkeys(_single(cell.settings, setup.trainer.splits, protocol))
-    return list(found)
+            sentences |= dict.fromkeys(_clamped(cell.settings, setup.trainer.splits, protocol))
+            sentences |= dict.fromkeys(_single(cell.settings, setup.trainer.splits, protocol))
+    return list(sentences)
 
 
 def _clamped(settings: Settings, samples: Mapping[str, Samples], protocol: Protocol) -> Iterator[str]:

@@ -41,12 +41,12 @@ def planned_layouts(
     """
     cells = representatives(protocol.cells)
     kinds = {cell.digest: _kind(cell.settings) for cell in cells}
-    found = {kinds[digest]: layout for digest, layout in known.items() if digest in kinds}
+    layouts = {kinds[digest]: layout for digest, layout in known.items() if digest in kinds}
     for cell in cells:
-        if kinds[cell.digest] not in found:
-            with suppress(*([Exception] if found else [])):
-                found[kinds[cell.digest]] = _layout(cell, allow, device)
-    return {digest: found[kind] for digest, kind in kinds.items() if kind in found}
+        if kinds[cell.digest] not in layouts:
+            with suppress(*([Exception] if layouts else [])):
+                layouts[kinds[cell.digest]] = _layout(cell, allow, device)
+    return {digest: layouts[kind] for digest, kind in kinds.items() if kind in layouts}
 
 
 def _layout(cell: Cell, allow: Sequence[str], device: str | None) -> Layout:

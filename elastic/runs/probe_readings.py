@@ -68,11 +68,11 @@ class ProbeReadings:
                 self._notes.append(f"epoch {epoch:g}: {group} is not measured: {error}")
             self._lost.add(group)
             read = blank(probe.declare())
-        found = {f"{group}/{variable}": value for variable, value in read.items()}
-        found |= self._no_longer_measured(epoch, group, probe, found)
+        values = {f"{group}/{variable}": value for variable, value in read.items()}
+        values |= self._no_longer_measured(epoch, group, probe, values)
         self._notes += probe.notes
         probe.notes = []
-        return found
+        return values
 
     def as_begun(self, record: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Return a record of all probes under the keys with which the run began, without variables added since."""
@@ -80,13 +80,13 @@ class ProbeReadings:
         return {key: earlier.get(key, value) for key, value in record.items() if key in self._asked}
 
     def _no_longer_measured(
-        self, epoch: float, group: str, probe: Probe, found: Mapping[str, Any]
+        self, epoch: float, group: str, probe: Probe, values: Mapping[str, Any]
     ) -> dict[str, FloatArray]:
         """Return NaN for each variable that the probe declared, and can no longer measure since the model changed.
 
         A variable that it still declares and does not return is the mistake of a metric, which the journal reports.
         """
-        absent = [v for v in self._declared.variables if v.group == group and v.key not in found]
+        absent = [v for v in self._declared.variables if v.group == group and v.key not in values]
         now = {variable.key for variable in probe.declare().variables} if absent else set()
         lost = {v.key: np.full(self._declared.shape(v), np.nan) for v in absent if v.key not in now}
         if new := sorted(lost.keys() - self._lost):
@@ -99,8 +99,8 @@ class ProbeReadings:
 
 def _keys_now(begun: Layout, today: Layout) -> dict[str, str]:
     """Return the present keys of variables that an earlier release recorded under other keys."""
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for group in {variable.group for variable in begun.variables}:
         of_group = [[one for one in layout.variables if one.group == group] for layout in (begun, today)]
-        found |= {f"{group}/{name}": f"{group}/{now}" for name, now in names_now(*of_group).items()}
-    return found
+        keys |= {f"{group}/{name}": f"{group}/{now}" for name, now in names_now(*of_group).items()}
+    return keys

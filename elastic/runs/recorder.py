@@ -174,8 +174,8 @@ class RunRecorder:
     def scores(self) -> dict[str, list[float]]:
         """Return loss and accuracy of the model on every split, in evaluation mode."""
         with trial(self.subject.model):
-            found = [evaluate(self.subject.model, self.subject.loss, part) for part in self.subject.samples.values()]
-        return {name: [scores[number] for scores in found] for number, name in enumerate(SCORES)}
+            by_split = [evaluate(self.subject.model, self.subject.loss, part) for part in self.subject.samples.values()]
+        return {name: [scores[number] for scores in by_split] for number, name in enumerate(SCORES)}
 
     def _checked(self, epoch: float) -> float:
         """Return an epoch as a Python number, an integer if possible."""
@@ -235,8 +235,8 @@ class RunRecorder:
             raise ModelError("`model`", expected, str(sorted(map(str, found))[0]), hint)
 
     def _check_widths(self) -> None:
-        found = layers_on(self.subject.model, self.subject.samples["train"].inputs[:2])
-        for known, now in zip(self.layout.layers, found, strict=True):
+        layers = layers_on(self.subject.model, self.subject.samples["train"].inputs[:2])
+        for known, now in zip(self.layout.layers, layers, strict=True):
             if tuple(known) != tuple(now):
                 expected = f"have {known[2]} features, as in the run's first record"
                 raise ModelError(

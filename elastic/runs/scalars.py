@@ -86,7 +86,7 @@ def training_values(scalars: Mapping[str, Any], splits: Sequence[str], *, evalua
     >>> training_values({"train_loss": 0.5, "lr": 0.1}, ["train", "test"], evaluated=False)
     {'loss': [0.5, nan], 'lr': 0.1}
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in scalars.items():
         split, _, score = name.partition("_")
         of_split = score in SCORES and split in splits
@@ -100,13 +100,13 @@ def training_values(scalars: Mapping[str, Any], splits: Sequence[str], *, evalua
             if unknown := [split for split in parts if split not in splits]:
                 raise StudyError(f"`{name}`", f"be by split, {', '.join(splits)}", repr(unknown[0]), f"{splits[0]}=…")
             for split, part in parts.items():
-                found.setdefault(name, [math.nan] * len(splits))[splits.index(split)] = _number(name, part)
+                values.setdefault(name, [math.nan] * len(splits))[splits.index(split)] = _number(name, part)
         elif of_split:
-            found.setdefault(score, [math.nan] * len(splits))[splits.index(split)] = _number(name, value)
+            values.setdefault(score, [math.nan] * len(splits))[splits.index(split)] = _number(name, value)
         else:
             _check_name(name)
-            found[name] = _number(name, value)
-    return found
+            values[name] = _number(name, value)
+    return values
 
 
 def is_diverged(scalars: Mapping[str, Any], splits: Sequence[str]) -> bool:

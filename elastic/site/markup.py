@@ -90,10 +90,10 @@ def running(text: str) -> str:
     'Pairs of `nc1` and ``v_k``: :math:`v_k`, x\\_, v\\ :sub:`k`\\ .'
     """
     parts, end = [], 0
-    for found in _MARKED.finditer(text):
-        parts.append(_plain_before(text[end : found.start()]))
-        parts.append(_kept(found))
-        end = found.end()
+    for match in _MARKED.finditer(text):
+        parts.append(_plain_before(text[end : match.start()]))
+        parts.append(_kept(match))
+        end = match.end()
     return "".join([*parts, _lowered(text[end:], _INDEX)])
 
 
@@ -102,8 +102,8 @@ def _plain_before(text: str) -> str:
     return _lowered(text, _INDEX) + ("\\ " if text and text[-1].isalnum() else "")
 
 
-def _kept(found: re.Match[str]) -> str:
-    literal, name, mathematics, bracket, key = found.groups()
+def _kept(match: re.Match[str]) -> str:
+    literal, name, mathematics, bracket, key = match.groups()
     if key is not None:
         return bracket + paper(key, as_key=bool(bracket))
     if mathematics is not None:
@@ -193,8 +193,8 @@ def _joined(pieces: Sequence[str], known: set[str]) -> list[str]:
 
 def _lowered(text: str, marks: re.Pattern[str]) -> str:
     parts, end = [], 0
-    for found in marks.finditer(text):
-        role = "sub" if found[1] == "_" else "sup"
-        parts += [escaped(text[end : found.start()]), f"\\ :{role}:`{escaped(found[2].strip('{}'))}`\\ "]
-        end = found.end()
+    for match in marks.finditer(text):
+        role = "sub" if match[1] == "_" else "sup"
+        parts += [escaped(text[end : match.start()]), f"\\ :{role}:`{escaped(match[2].strip('{}'))}`\\ "]
+        end = match.end()
     return "".join([*parts, escaped(text[end:])])

@@ -13,7 +13,7 @@ from elastic.site.markup import formula, paper, table
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield names and texts of pages."""
-    groups = {group: list(found) for group, found in groupby(sorted(registry("metrics"), key=_place), key=_group)}
+    groups = {group: list(members) for group, members in groupby(sorted(registry("metrics"), key=_place), key=_group)}
     names = registry("metrics").names()
     rows = ([link("metrics", e.name), formula(e.facts.formula, names), e.facts.group] for e in registry("metrics"))
     opening = (

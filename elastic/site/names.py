@@ -43,9 +43,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
 @cache
 def labels() -> dict[str, str]:
     """Return the label of each name that means one thing only, and is no ordinary word."""
-    found = list(_all())
-    times = Counter(name for _, name in found)
-    return {name: label_of(kind, name) for kind, name in found if times[name] == 1 and _is_telling(kind, name)}
+    pairs = list(_all())
+    times = Counter(name for _, name in pairs)
+    return {name: label_of(kind, name) for kind, name in pairs if times[name] == 1 and _is_telling(kind, name)}
 
 
 def _all() -> Iterator[tuple[str, str]]:
@@ -108,8 +108,8 @@ def _resolve(app: Sphinx, env: Any, node: Any, inside: nodes.Node) -> Any:
         page, place, _ = known[labels()[name]]
     else:
         objects = env.domains.python_domain.objects
-        found = [one for one in objects if f".{one}".endswith(f".{name}") and not objects[one].aliased]
-        if len(found) != 1:
+        names = [one for one in objects if f".{one}".endswith(f".{name}") and not objects[one].aliased]
+        if len(names) != 1:
             return inside if name in python_names() else None
-        page, place = objects[found[0]].docname, objects[found[0]].node_id
+        page, place = objects[names[0]].docname, objects[names[0]].node_id
     return make_refnode(app.builder, node["refdoc"], page, place, inside)

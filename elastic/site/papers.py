@@ -26,14 +26,14 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _users() -> dict[str, list[str]]:
     """Return links to what cites each paper: metrics, claims and protocols that ship."""
-    found: dict[str, list[str]] = {}
+    users: dict[str, list[str]] = {}
     for kind in ("metrics", "claims"):
         for entry in registry(kind):
-            found.setdefault(entry.facts.source, []).append(link(kind, entry.name))
+            users.setdefault(entry.facts.source, []).append(link(kind, entry.name))
     for name, path in shipped_protocols().items():
         for key in load_protocol(path).cites:
-            found.setdefault(key, []).append(link("protocols", name))
-    return found
+            users.setdefault(key, []).append(link("protocols", name))
+    return users
 
 
 def _paper(known: Reference, users: list[str]) -> str:

@@ -84,8 +84,8 @@ def write_sources(target: Path, known_commands: Sequence[commands.Command]) -> N
 def _within(page: Path, target: Path) -> str:
     """Return the text of a page with links that stay in the folder: what they lead to is copied beside the pages."""
 
-    def replaced(found: re.Match[str]) -> str:
-        mark, text, path, anchor = found.groups()
+    def replaced(match: re.Match[str]) -> str:
+        mark, text, path, anchor = match.groups()
         file = (page.parent / path).resolve()
         if not file.is_file():  # pages of a wheel, which does not hold the results of the repository
             return text if not mark else ""

@@ -147,9 +147,9 @@ def _without_split(cube: xr.DataTree, options: Mapping[str, Any]) -> str | None:
 
 def _recorded(protocol: Protocol, folder: Path) -> dict[str, Layout]:
     """Return the layouts of the runs that have started, as far as they can be read."""
-    found = {}
+    layouts = {}
     for cell in representatives(protocol.cells) if (folder / RUNS).is_dir() else ():
         with suppress(ElasticError):  # resuming the run reports damaged files
             if layout := read_layout(folder / RUNS / cell.digest):
-                found[cell.digest] = layout
-    return found
+                layouts[cell.digest] = layout
+    return layouts

@@ -81,14 +81,14 @@ class Standing:
     def lines(self) -> list[str]:
         """Return what qualifies the verdicts, one sentence per line."""
         counts = {one: self.claims.count(one) for one in (BEFORE, DURING, AFTER, UNKNOWN) if one in self.claims}
-        found = [f"{_of(count, len(self.claims))} {_PHRASES[one]}" for one, count in counts.items()]
+        lines = [f"{_of(count, len(self.claims))} {_PHRASES[one]}" for one, count in counts.items()]
         if any(self.changed):
-            found.append(f"{sum(self.changed)} changed since an earlier form was registered")
+            lines.append(f"{sum(self.changed)} changed since an earlier form was registered")
         if self.withdrawn:
             names = ", ".join(str(claim.get("name")) for claim in self.withdrawn)
-            found.append(f"{len(self.withdrawn)} that were registered before training are no longer claimed: {names}")
-        found += _of_seeds(self)
-        return [*found, *([self.note] if self.note else []), f"digest of the claims (SHA-256): {self.digest}"]
+            lines.append(f"{len(self.withdrawn)} that were registered before training are no longer claimed: {names}")
+        lines += _of_seeds(self)
+        return [*lines, *([self.note] if self.note else []), f"digest of the claims (SHA-256): {self.digest}"]
 
 
 def _of(count: int, total: int) -> str:
@@ -217,13 +217,13 @@ def _withdrawn(
     """Return the claims registered before training that are neither claimed now nor changed into one that is."""
     now = {digest(dict(claim)) for claim in claims}
     changes = Counter(str(claim.get("name")) for claim, is_changed in zip(claims, changed, strict=True) if is_changed)
-    found: dict[str, Mapping[str, Any]] = {}
+    withdrawn: dict[str, Mapping[str, Any]] = {}
     for entry in (one for one in history if one["event"] == CLAIMS):
         for claim in entry["claims"]:
-            if digest(claim) in now or digest(claim) in found or _when(history, claim) != BEFORE:
+            if digest(claim) in now or digest(claim) in withdrawn or _when(history, claim) != BEFORE:
                 continue
             if changes[str(claim.get("name"))] > 0:
                 changes[str(claim.get("name"))] -= 1
             else:
-                found[digest(claim)] = claim
-    return list(found.values())
+                withdrawn[digest(claim)] = claim
+    return list(withdrawn.values())

@@ -65,14 +65,14 @@ def selected(runs: Sequence[Mapping[str, Any]], leaving_out: Iterable[Selected],
     ['02', '12', '13']
     """
     asked = [leaving_out] if isinstance(leaving_out, str | Mapping) else list(leaving_out)
-    found: set[str] = set()
+    digests: set[str] = set()
     for one in asked:
         matches = {str(run["digest"]) for run in runs if _matches(run, one)}
         if not matches:
             expected, hint = "be runs of the study", "the name of a run's folder, or values on axes: [{'seed': 2}]"
             raise StudyError("`leaving_out`", expected, repr(one), hint, place=str(folder))
-        found |= matches
-    return [str(run["digest"]) for run in runs if run["digest"] in found]
+        digests |= matches
+    return [str(run["digest"]) for run in runs if run["digest"] in digests]
 
 
 def check_ended(runs: Iterable[Progress], left_out: Collection[str], folder: Path) -> None:

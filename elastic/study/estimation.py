@@ -63,8 +63,8 @@ def estimated(left: Open, device: str | None, allow: Sequence[str], budget: floa
 def kinds_of(left: Open) -> list[Open]:
     """Group runs of equal cost, in the order of their first run."""
     groups: dict[str, list[tuple[Cell, RunStatus]]] = {}
-    for cell, found in left:
-        groups.setdefault(_decides_cost(cell), []).append((cell, found))
+    for cell, status in left:
+        groups.setdefault(_decides_cost(cell), []).append((cell, status))
     return list(groups.values())
 
 
@@ -85,25 +85,25 @@ def costs_of(groups: Sequence[Open], device: str | None, allow: Sequence[str], b
     from elastic.runs.measuring import measure
     from elastic.runs.setup import forget_data
 
-    begun, found = time.perf_counter(), dict[int, Any]()
+    begun, costs = time.perf_counter(), dict[int, Any]()
     forget_data()
     for place in dict.fromkeys([0, len(groups) - 1, *range(len(groups))]):
-        if found and time.perf_counter() - begun > budget:
+        if costs and time.perf_counter() - begun > budget:
             break
-        found[place] = measure(groups[place][0][0], device, allow)
+        costs[place] = measure(groups[place][0][0], device, allow)
     forget_data()
-    return [found.get(place) for place in range(len(groups))]
+    return [costs.get(place) for place in range(len(groups))]
 
 
 def seconds_of(group: Open, cost: Cost | None, known: Sequence[Cost]) -> Iterator[float]:
     """Yield the remaining seconds of each run of a kind."""
-    for cell, found in group:
-        each = [_left_of(cell, found, one) for one in ([cost] if cost else known)]
+    for cell, status in group:
+        each = [_left_of(cell, status, one) for one in ([cost] if cost else known)]
         yield sum(each) / len(each)
 
 
-def _left_of(cell: Cell, found: RunStatus, cost: Cost) -> float:
-    done = -1 if found.epoch is None else found.epoch
+def _left_of(cell: Cell, status: RunStatus, cost: Cost) -> float:
+    done = -1 if status.epoch is None else status.epoch
     probes = sum(epoch > done for epoch in probed(cell.settings, cell.settings.training.epochs))
     return (
         cost.setup_seconds

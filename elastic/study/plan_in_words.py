@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from elastic.study.plan import Plan
 
 
-def plan_lines(found: Plan) -> Iterator[str]:
+def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield a plan, one fact per line."""
-    sizes = " × ".join(f"{name} ({_listed(labels)})" for name, labels in found.axes.items())
-    without = f", without {found.excluded} that are excluded" if found.excluded else ""
-    yield f"{found.name}: {_count(found.runs, 'run')}{without}: {sizes}"
-    yield f"done: {found.ended} of {found.runs} runs, {found.recorded} of {found.epochs} epochs ({found.folder})"
-    if not found.kinds:
+    sizes = " × ".join(f"{name} ({_listed(labels)})" for name, labels in plan.axes.items())
+    without = f", without {plan.excluded} that are excluded" if plan.excluded else ""
+    yield f"{plan.name}: {_count(plan.runs, 'run')}{without}: {sizes}"
+    yield f"done: {plan.ended} of {plan.runs} runs, {plan.recorded} of {plan.epochs} epochs ({plan.folder})"
+    if not plan.kinds:
         yield "nothing is left to run"
         return
-    measured = [kind for kind in found.kinds if kind.cost is not None]
+    measured = [kind for kind in plan.kinds if kind.cost is not None]
     yield (
-        f"measured: {len(measured)} of {_count(len(found.kinds), 'kind')} of runs, in {found.measured_seconds:.1f} s"
-        + ("" if len(measured) == len(found.kinds) else "; the others are taken for their mean")
+        f"measured: {len(measured)} of {_count(len(plan.kinds), 'kind')} of runs, in {plan.measured_seconds:.1f} s"
+        + ("" if len(measured) == len(plan.kinds) else "; the others are taken for their mean")
     )
     for kind in measured:
         if (cost := kind.cost) is not None:
@@ -30,12 +30,12 @@ def plan_lines(found: Plan) -> Iterator[str]:
                 f"  {at}: {cost.epoch_seconds:.3g} s an epoch, {cost.probe_seconds:.3g} s a probe, "
                 f"{cost.setup_seconds:.3g} s to begin ({_count(kind.runs, 'run')})"
             )
-    yield f"time: {in_time(found.seconds)} one after the other" + (
-        f", {in_time(found.parallel_seconds)} with {found.workers} workers" if found.workers > 1 else ""
+    yield f"time: {in_time(plan.seconds)} one after the other" + (
+        f", {in_time(plan.parallel_seconds)} with {plan.workers} workers" if plan.workers > 1 else ""
     )
-    yield f"memory: {in_bytes(found.memory_bytes)}, disk: {in_bytes(found.disk_bytes)}"
-    used = f"{_count(found.workers, 'worker')} of {_count(found.threads, 'thread')} on {_count(found.cores, 'core')}"
-    idle = "" if not found.idle_cores else f": {_count(found.idle_cores, 'core')} would stay idle (training.threads)"
+    yield f"memory: {in_bytes(plan.memory_bytes)}, disk: {in_bytes(plan.disk_bytes)}"
+    used = f"{_count(plan.workers, 'worker')} of {_count(plan.threads, 'thread')} on {_count(plan.cores, 'core')}"
+    idle = "" if not plan.idle_cores else f": {_count(plan.idle_cores, 'core')} would stay idle (training.threads)"
     yield f"cores: {used}{idle}"
 
 

@@ -37,11 +37,11 @@ def read_published(folder: Path) -> dict[str, Any] | None:
     if (folder / RUNS).is_dir() or not (folder / FILE).exists():
         return None
     hint = "the archive again: elastic verify names every file that is not as it was published"
-    found = read_json(folder / FILE, hint, checked=True) or {}
-    runs = found.get("runs")
+    facts = read_json(folder / FILE, hint, checked=True) or {}
+    runs = facts.get("runs")
     if not isinstance(runs, list) or not all(isinstance(run, Mapping) and run.keys() >= NEEDED for run in runs):
         raise Damaged(f"`{FILE}`", "list runs", "something else", hint, place=str(folder / FILE))
-    return found
+    return facts
 
 
 def published_statuses(published: Mapping[str, Any]) -> list[RunStatus]:

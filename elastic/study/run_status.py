@@ -57,6 +57,6 @@ def read_status(folder: Path, coordinates: Mapping[str, Any]) -> RunStatus:
     Damaged
         If its status.json is damaged.
     """
-    found = read_progress(folder)
-    seconds = found.report.get("seconds", {}) if found.epoch is not None else {}
-    return RunStatus(coordinates, folder.name, found.state, found.epoch, found.epochs, seconds)
+    progress = read_progress(folder)
+    seconds = progress.report.get("seconds", {}) if progress.epoch is not None else {}
+    return RunStatus(coordinates, folder.name, progress.state, progress.epoch, progress.epochs, seconds)

@@ -41,7 +41,7 @@ def settled(read: Callable[[], Found], state: Callable[[], str]) -> Found:
     for attempt in range(ATTEMPTS):
         is_last = attempt == ATTEMPTS - 1
         try:
-            found = read()
+            value = read()
         except StudyError:
             after = state()
             if after == before or is_last:
@@ -49,7 +49,7 @@ def settled(read: Callable[[], Found], state: Callable[[], str]) -> Found:
         else:
             after = state()
             if after == before or is_last:
-                return found
+                return value
         before = after
     raise AssertionError("the last attempt returns or raises")
 

@@ -94,8 +94,8 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     """
     path = folder / PROTOCOL
     with translate_os_errors(path, "be readable"):
-        found = read_regular(path) if path.exists() else None
-    if found is None or found in {one.encode() for one in (text, asked) if one is not None}:
+        data = read_regular(path) if path.exists() else None
+    if data is None or data in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
         f"elastic verify {folder}, which shows which of the two is damaged; or deleting it and running the study's "

@@ -83,9 +83,9 @@ def mse_factor_model(per_class: Sequence[int], penalties: Sequence[float], bias:
     """
     n, lambdas = class_counts(per_class), penalties_of(penalties)
     target, c, m, N = target_of(n, bias).singular_values, geometric_mean(lambdas), len(lambdas), n.sum()
-    found = np.array([shrunk(sigma, N * c, m) for sigma in target])
-    loss = ((target - found) ** 2 / (2 * N) + m / 2 * c * found ** (2 / m)).sum()
-    return FactorOptimum(float(loss), found)
+    values = np.array([shrunk(sigma, N * c, m) for sigma in target])
+    loss = ((target - values) ** 2 / (2 * N) + m / 2 * c * values ** (2 / m)).sum()
+    return FactorOptimum(float(loss), values)
 
 
 class Target(NamedTuple):

@@ -64,16 +64,16 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     [[1.0]]
     """
     H, W = np.asarray(features, dtype=float), np.asarray(weights, dtype=float)
-    found, numbers, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    classes, numbers, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     if H.ndim != 2 or W.ndim != 2 or len(H) != len(numbers) or H.shape[1] != W.shape[1]:
         shapes = f"shapes {H.shape}, {np.shape(labels)} and {W.shape}"
         raise OptionError("`features`", "be [N, d], with labels [N] and weights [K, d]", shapes, "weights of [K, d]")
-    if len(found) < 2 or np.ptp(counts):
+    if len(classes) < 2 or np.ptp(counts):
         raise DegenerateInput(
             "`labels`", "have as many samples of each of two classes or more", f"{counts.tolist()}", "a balanced subset"
         )
-    single, of_class, of_all = kernel_eigenvalues(kernel, int(counts[0]), len(found))
-    means = np.stack([H[numbers == k].mean(axis=0) for k in range(len(found))])[numbers]
+    single, of_class, of_all = kernel_eigenvalues(kernel, int(counts[0]), len(classes))
+    means = np.stack([H[numbers == k].mean(axis=0) for k in range(len(classes))])[numbers]
     overall = np.broadcast_to(H.mean(axis=0), H.shape)
     parts = ((overall, of_all), (means - overall, of_class), (H - means, single))
     invariant: Array = W.T @ W - sum(part.T @ part / value for part, value in parts)

@@ -138,5 +138,5 @@ class _Records:
 
 
 def _points(curves: Mapping[float, Any], at: tuple[int, ...]) -> Points:
-    found = [(epoch, float(np.asarray(curves[epoch])[at])) for epoch in sorted(curves)]
-    return [(epoch, value) for epoch, value in found if np.isfinite(value)]
+    points = [(epoch, float(np.asarray(curves[epoch])[at])) for epoch in sorted(curves)]
+    return [(epoch, value) for epoch, value in points if np.isfinite(value)]

@@ -46,27 +46,27 @@ def train(cube, variable="nc1"):
 def test_every_method_is_its_function_at_the_named_variables(cube):
     nc1, local = train(cube), cube["elasticity"].dataset["locality"]
     hidden = LAYERS[1:4]
-    found = cube.elastic
+    result = cube.elastic
     for ours, theirs in [
-        (found.read("nc1"), nc1),
-        (found.interval("nc1", level=0.9), intervals.interval(nc1, level=0.9)),
-        (found.interval("locality", method="t"), intervals.interval(local)),
-        (found.separation_law(), depth.separation_law(train(cube, "fuzziness").sel(layer=hidden))),
-        (found.separation_law("nc1", layers=LAYERS), depth.separation_law(nc1)),
-        (found.effective_depth(tolerance=0.1), depth.effective_depth(1 - train(cube, "ncc_accuracy"), tolerance=0.1)),
-        (found.onset(threshold=0.5), onset.onset_epoch(nc1, threshold=0.5)),
-        (found.onset(interpolate=True), onset.onset_epoch(nc1, fraction=0.5, interpolate=True)),
+        (result.read("nc1"), nc1),
+        (result.interval("nc1", level=0.9), intervals.interval(nc1, level=0.9)),
+        (result.interval("locality", method="t"), intervals.interval(local)),
+        (result.separation_law(), depth.separation_law(train(cube, "fuzziness").sel(layer=hidden))),
+        (result.separation_law("nc1", layers=LAYERS), depth.separation_law(nc1)),
+        (result.effective_depth(tolerance=0.1), depth.effective_depth(1 - train(cube, "ncc_accuracy"), tolerance=0.1)),
+        (result.onset(threshold=0.5), onset.onset_epoch(nc1, threshold=0.5)),
+        (result.onset(interpolate=True), onset.onset_epoch(nc1, fraction=0.5, interpolate=True)),
         (
-            found.onset_order(threshold=0.5, where={"seed": 1}),
+            result.onset_order(threshold=0.5, where={"seed": 1}),
             onset.onset_order(onset.onset_epoch(nc1.sel(seed=1, layer=hidden), threshold=0.5)),
         ),
-        (found.plateau(factor=2), course.plateau(nc1, factor=2)),
-        (found.rate("locality"), course.rate(local)),
-        (found.tracking(), locality.tracking(local, nc1)),
-        (found.tracking("fuzziness", over="epoch"), locality.tracking(local, train(cube, "fuzziness"), over="epoch")),
-        (found.lead(reach=1), locality.lead(local, nc1, reach=1)),
+        (result.plateau(factor=2), course.plateau(nc1, factor=2)),
+        (result.rate("locality"), course.rate(local)),
+        (result.tracking(), locality.tracking(local, nc1)),
+        (result.tracking("fuzziness", over="epoch"), locality.tracking(local, train(cube, "fuzziness"), over="epoch")),
+        (result.lead(reach=1), locality.lead(local, nc1, reach=1)),
         (
-            found.difference("nc1", weight_decay=(0.5, 0.0), level=0.9),
+            result.difference("nc1", weight_decay=(0.5, 0.0), level=0.9),
             comparison.difference(nc1.sel(weight_decay=0.5), nc1.sel(weight_decay=0.0), level=0.9),
         ),
     ]:
@@ -75,8 +75,8 @@ def test_every_method_is_its_function_at_the_named_variables(cube):
 
 def test_split_and_setting_are_chosen(cube):
     expected = cube["collapse"].dataset["nc1"].sel(split="test", weight_decay=0.5, epoch=81).mean("seed")
-    found = cube.elastic.interval("nc1", split="test", where={"weight_decay": 0.5, "epoch": -1})
-    np.testing.assert_allclose(found["estimate"], expected)
+    result = cube.elastic.interval("nc1", split="test", where={"weight_decay": 0.5, "epoch": -1})
+    np.testing.assert_allclose(result["estimate"], expected)
     assert "split" in cube.elastic.rate("nc1", split=None).dims
 
 
@@ -95,15 +95,15 @@ def test_layers_are_those_that_are_named(cube):
 
 def test_a_log_difference_is_a_log_ratio(cube):
     other = cube.map_over_datasets(lambda dataset: dataset * 3)
-    found = other.elastic.difference("nc1", cube, log=True)
-    np.testing.assert_allclose(found["difference"], np.log(3))
+    result = other.elastic.difference("nc1", cube, log=True)
+    np.testing.assert_allclose(result["difference"], np.log(3))
 
 
 def test_it_is_there_for_whoever_opens_a_study(finished_study):
-    found = elastic.open_study(finished_study.folder).cube.elastic
-    assert found.tracking(over="epoch").dims == ("seed", "layer")
-    assert int(found.interval("nc1")["count"].max()) == 2
-    assert "separation_law" in repr(found)
+    result = elastic.open_study(finished_study.folder).cube.elastic
+    assert result.tracking(over="epoch").dims == ("seed", "layer")
+    assert int(result.interval("nc1")["count"].max()) == 2
+    assert "separation_law" in repr(result)
 
 
 def test_scipy_is_loaded_at_the_first_analysis_only():

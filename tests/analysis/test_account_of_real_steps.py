@@ -33,14 +33,14 @@ def samples():
 
 def grams(net, parameters, x, labels):
     """Return the Gram matrix of the centred class means of each layer."""
-    found = []
+    collected = []
     for last in LAYERS:
         part = net[: int(last) + 1]
         h = functional_call(part, {name: p for name, p in parameters.items() if int(name[0]) <= int(last)}, (x,))
         means = torch.stack([h[labels == k].mean(0) for k in range(3)])
         centred = means - means.mean(0)
-        found.append(centred @ centred.T)
-    return torch.stack(found)
+        collected.append(centred @ centred.T)
+    return torch.stack(collected)
 
 
 def state(net):
@@ -85,11 +85,11 @@ def test_it_sums_up_to_the_real_steps(tmp_path, options, loss, batch, drop_last,
                 step = {name: p - before[name] for name, p in state(net).items()}
                 taken += jvp(lambda at: grams(net, at, x, labels), (before,), (step,))[1]
             recorder.record(epoch, lr=optimizer.param_groups[0]["lr"])
-    found = closure(elastic.open_study(tmp_path).cube).isel(seed=0)
+    estimates = closure(elastic.open_study(tmp_path).cube).isel(seed=0)
     happened = (grams(net, state(net), x, labels) - start).numpy()
     order_of_dims = ("layer", "class", "other_class")
     changed, account = (
-        found[f"mean_gram_{name}"].sum("epoch").transpose(*order_of_dims).values for name in ("change", "account")
+        estimates[f"mean_gram_{name}"].sum("epoch").transpose(*order_of_dims).values for name in ("change", "account")
     )
     np.testing.assert_allclose(changed, happened, atol=1e-12)
     size = np.linalg.norm(happened, axis=(1, 2))

@@ -64,37 +64,37 @@ def account(folder, *, steps, every, lr, momentum=0.0, decay=0.0, nesterov=False
     ids=["plain", "unequal classes", "decay", "momentum", "nesterov and decay", "schedule"],
 )
 def test_the_account_of_short_steps_closes(tmp_path, rule):
-    _, found, path, x, labels = account(tmp_path, **{**SHORT, **rule})
+    _, result, path, x, labels = account(tmp_path, **{**SHORT, **rule})
     for place, layer in enumerate(LAYERS):
-        changes = found["mean_gram_change"].isel(layer=place)
+        changes = result["mean_gram_change"].isel(layer=place)
         wanted = twin.gram(path[-1], x, labels, layer) - twin.gram(path[0], x, labels, layer)
         np.testing.assert_allclose(changes.sum("epoch"), wanted, atol=1e-12)
-    assert (found["residual"] < 0.02).all()
-    assert (found["total_residual"] < 0.01).all()
-    assert (found["log_ratio_residual"] < 0.01).all()
+    assert (result["residual"] < 0.02).all()
+    assert (result["total_residual"] < 0.01).all()
+    assert (result["log_ratio_residual"] < 0.01).all()
     for name in ("between", "within", "log_ratio"):
-        whole = sum(found[f"{name}_{part}"] for part in ("own", "other", "decay"))
-        np.testing.assert_allclose(found[f"{name}_account"], whole, rtol=1e-12)
-        np.testing.assert_allclose(whole.sum("epoch"), found[f"{name}_change"].sum("epoch"), rtol=0.01)
+        whole = sum(result[f"{name}_{part}"] for part in ("own", "other", "decay"))
+        np.testing.assert_allclose(result[f"{name}_account"], whole, rtol=1e-12)
+        np.testing.assert_allclose(whole.sum("epoch"), result[f"{name}_change"].sum("epoch"), rtol=0.01)
 
 
 def test_without_the_decay_or_the_momentum_of_training_it_stays_open(tmp_path):
-    cube, found, *_ = account(tmp_path, **{**SHORT, "lr": 0.0003, "momentum": 0.8, "decay": 0.3})
-    assert (found["total_residual"] < 0.02).all()
+    cube, result, *_ = account(tmp_path, **{**SHORT, "lr": 0.0003, "momentum": 0.8, "decay": 0.3})
+    assert (result["total_residual"] < 0.02).all()
     assert (closure(cube, momentum=0.0)["total_residual"] > 0.5).all()
-    part = found["between_decay"].sum("epoch") / found["between_change"].sum("epoch")
+    part = result["between_decay"].sum("epoch") / result["between_change"].sum("epoch")
     assert (abs(part) > 0.2).all()
 
 
 def test_the_account_of_long_steps_stays_open(tmp_path):
-    _, found, *_ = account(tmp_path, lr=6.0, steps=20, every=1)
-    assert (found["total_residual"] > 0.5).all()
-    assert (found["total_r_squared"] < 0.75).all()
+    _, result, *_ = account(tmp_path, lr=6.0, steps=20, every=1)
+    assert (result["total_residual"] > 0.5).all()
+    assert (result["total_r_squared"] < 0.75).all()
 
 
 def test_it_sums_the_rates_of_every_step_where_every_step_is_probed(tmp_path):
     rule = {"lr": 0.3, "momentum": 0.6, "decay": 0.02}
-    _, found, path, x, labels = account(tmp_path, steps=8, every=1, **rule)
+    _, result, path, x, labels = account(tmp_path, steps=8, every=1, **rule)
     for place, layer in enumerate(LAYERS):
         steps = [
             [-(g + rule["decay"] * p) for g, p in zip(twin.gradient(theta, x, labels), theta, strict=True)]
@@ -107,7 +107,7 @@ def test_it_sums_the_rates_of_every_step_where_every_step_is_probed(tmp_path):
             since = [rule["momentum"] ** (now - then) for then in range(now + 1)]
             then = sum(weight * rate for weight, rate in zip(since, middle, strict=False))
             wanted.append(rule["lr"] * (then + sum(since) * middle[now]) / 2)
-        np.testing.assert_allclose(found["mean_gram_account"].isel(layer=place), wanted, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(result["mean_gram_account"].isel(layer=place), wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_what_has_no_logarithm_or_does_not_move_has_no_share_of_it(tmp_path):
@@ -118,28 +118,28 @@ def test_what_has_no_logarithm_or_does_not_move_has_no_share_of_it(tmp_path):
         class_variance=held["class_variance"].where(~middle, 0.0),
         mean_gram=held["mean_gram"].where(~middle, held["mean_gram"].sel(epoch=0)),
     )
-    found = closure(cube).isel(seed=0)
-    assert found["log_ratio_change"].isnull().all()
-    changes = found["within_change"].transpose("epoch", "layer").values
+    estimates = closure(cube).isel(seed=0)
+    assert estimates["log_ratio_change"].isnull().all()
+    changes = estimates["within_change"].transpose("epoch", "layer").values
     assert (changes[0] == -held["class_variance"].sel(epoch=0).isel(seed=0).mean("class")).all()
     assert (changes[1] == held["class_variance"].sel(epoch=2).isel(seed=0).mean("class")).all()
-    assert found["r_squared"].isnull().transpose("epoch", "layer").values.tolist() == [[True] * 2, [False] * 2]
+    assert estimates["r_squared"].isnull().transpose("epoch", "layer").values.tolist() == [[True] * 2, [False] * 2]
 
 
 def test_its_variables_say_their_units_and_bounds(tmp_path):
-    _, found, *_ = account(tmp_path, steps=2, every=1, lr=0.1)
-    bounds = {name: one.attrs["value_bounds"] for name, one in found.items() if "value_bounds" in one.attrs}
+    _, result, *_ = account(tmp_path, steps=2, every=1, lr=0.1)
+    bounds = {name: one.attrs["value_bounds"] for name, one in result.items() if "value_bounds" in one.attrs}
     shares, rest = ["-inf", "1.0"], ["0.0", "inf"]
     assert bounds == {
         "r_squared": shares, "total_r_squared": shares,
         "residual": rest, "total_residual": rest, "log_ratio_residual": rest,
     }  # fmt: skip
-    squared = {name for name, one in found.items() if one.attrs["units"] == "squared feature"}
+    squared = {name for name, one in result.items() if one.attrs["units"] == "squared feature"}
     parts = ("change", "account", "own", "other", "decay")
     assert squared == {"mean_gram_change", "mean_gram_account"} | {
         f"{name}_{part}" for name in ("between", "within") for part in parts
     }
-    assert {one.attrs["units"] for name, one in found.items() if name not in squared} == {"1"}
+    assert {one.attrs["units"] for name, one in result.items() if name not in squared} == {"1"}
 
 
 def test_rates_are_those_of_steps_on_single_classes(tmp_path):
@@ -182,9 +182,9 @@ def test_steps_are_on_the_scale_of_the_loss_of_a_batch(tmp_path, options, batche
     (loss(net(torch.as_tensor(x)), torch.as_tensor(labels)) / batches).backward()
     step = [-p.grad.numpy() for p in net.parameters()]
     for place, layer in enumerate(LAYERS):
-        found = cube["class_steps"]["mean_gram_response"].isel(seed=0, epoch=0, layer=place)
+        result = cube["class_steps"]["mean_gram_response"].isel(seed=0, epoch=0, layer=place)
         wanted = twin.along(lambda theta: twin.gram(theta, x, labels, layer), twin.start(), step)  # noqa: B023
-        np.testing.assert_allclose(found, wanted, atol=1e-8)
+        np.testing.assert_allclose(result, wanted, atol=1e-8)
 
 
 def test_a_sum_over_batches_of_unknown_size_is_refused(tmp_path):
@@ -207,10 +207,10 @@ def test_an_account_of_which_a_part_is_not_known_does_not_close(tmp_path):
     path = twin.train(x, labels, steps=40, lr=0.01)
     probe = {"momentum": 0.0, "steps_per_epoch": 1}
     cube = recorded(tmp_path, x, labels, path, every=10, lr=lambda step: 0.01 if step < 20 else np.nan, probe=probe)
-    found = closure(cube)
-    assert (found["residual"].isnull().any("layer") == [False, False, True, True]).all()
+    estimates = closure(cube)
+    assert (estimates["residual"].isnull().any("layer") == [False, False, True, True]).all()
     for name in ("total_residual", "total_r_squared", "log_ratio_residual"):
-        assert found[name].isnull().all(), name
+        assert estimates[name].isnull().all(), name
     for claim, options in {"account_closes": {}, "steps_move_collapse": {}}.items():
         of_all, of_half = (
             verdict_on(cube, claim, options | {"layer": "1", "until": until}).findings[0] for until in (40, 20)
@@ -225,9 +225,9 @@ def test_the_penalty_on_features_is_a_part_of_the_decay(tmp_path):
         "batch_size: 16", "batch_size: null"
     )
     settings = ("optimizer.lr=0.002", "optimizer.momentum=0", "optimizer.weight_decay=0")
-    found = closure(studies.run(tmp_path, *OFF, *settings, text=text).cube).sel(layer="penultimate")
-    assert found["total_residual"] < 0.05
-    assert found["between_decay"].sum() < -abs(found["between_change"].sum()) / 4
+    estimates = closure(studies.run(tmp_path, *OFF, *settings, text=text).cube).sel(layer="penultimate")
+    assert estimates["total_residual"] < 0.05
+    assert estimates["between_decay"].sum() < -abs(estimates["between_change"].sum()) / 4
 
 
 def test_what_the_cube_does_not_know_of_the_steps_is_asked_for(tmp_path):
@@ -238,11 +238,11 @@ def test_what_the_cube_does_not_know_of_the_steps_is_asked_for(tmp_path):
         closure(cube)
     with pytest.raises(NotMeasured, match="`steps_per_epoch` of the training"):
         closure(cube, momentum=0.0)
-    found = closure(cube, momentum=0.0, steps_per_epoch=1)
-    assert (found["residual"] < 0.2).all()
-    xr.testing.assert_identical(found, cube.elastic.closure(momentum=0.0, steps_per_epoch=1))
+    estimates = closure(cube, momentum=0.0, steps_per_epoch=1)
+    assert (estimates["residual"] < 0.2).all()
+    xr.testing.assert_identical(estimates, cube.elastic.closure(momentum=0.0, steps_per_epoch=1))
     halved = closure(cube, momentum=0.0, steps_per_epoch=1, lr=0.05)["mean_gram_account"]
-    xr.testing.assert_allclose(2 * halved, found["mean_gram_account"])
+    xr.testing.assert_allclose(2 * halved, estimates["mean_gram_account"])
     for wrong in ({"momentum": 1.0}, {"lr": -1.0}, {"steps_per_epoch": float("nan")}):
         with pytest.raises(OptionError, match=f"`{next(iter(wrong))}` should be"):
             closure(cube, **wrong)

@@ -46,56 +46,56 @@ def hedges_by_hand(first, second, paired):
 @given(RUNS)
 def test_paired_interval_is_that_of_the_paired_t_test(runs):
     first, second = (list(map(float, column)) for column in zip(*runs, strict=True))
-    found = difference(seeds(first), seeds(second))
+    estimates = difference(seeds(first), seeds(second))
     steps = [a - b for a, b in zip(first, second, strict=True)]
-    assert float(found["difference"]) == pytest.approx(sum(steps) / len(steps), abs=1e-12)
-    assert float(found["effect_size"]) == pytest.approx(hedges_by_hand(first, second, True), nan_ok=True)
+    assert float(estimates["difference"]) == pytest.approx(sum(steps) / len(steps), abs=1e-12)
+    assert float(estimates["effect_size"]) == pytest.approx(hedges_by_hand(first, second, True), nan_ok=True)
     if len(set(steps)) > 1:
         expected = stats.ttest_rel(first, second).confidence_interval(0.95)
-        assert bounds(found) == pytest.approx((expected.low, expected.high))
+        assert bounds(estimates) == pytest.approx((expected.low, expected.high))
 
 
 @given(RUNS, st.integers(2, 5))
 def test_unpaired_interval_is_welchs(runs, others):
     first, second = (list(map(float, column)) for column in zip(*runs, strict=True))
     second = (second * 3)[:others]
-    found = difference(seeds(first), seeds(second), paired=False, level=0.9)
-    assert float(found["difference"]) == pytest.approx(np.mean(first) - np.mean(second), abs=1e-12)
-    assert float(found["effect_size"]) == pytest.approx(hedges_by_hand(first, second, False), nan_ok=True)
-    assert int(found["count"]) == min(len(first), others)
+    estimates = difference(seeds(first), seeds(second), paired=False, level=0.9)
+    assert float(estimates["difference"]) == pytest.approx(np.mean(first) - np.mean(second), abs=1e-12)
+    assert float(estimates["effect_size"]) == pytest.approx(hedges_by_hand(first, second, False), nan_ok=True)
+    assert int(estimates["count"]) == min(len(first), others)
     if len(set(first)) > 1 or len(set(second)) > 1:
         v1, v2 = variance(first) / len(first), variance(second) / others
         freedom = (v1 + v2) ** 2 / (v1**2 / (len(first) - 1) + v2**2 / (others - 1))
         reach = stats.t.ppf(0.95, freedom) * math.sqrt(v1 + v2)
-        expected = float(found["difference"])
-        assert bounds(found) == pytest.approx((expected - reach, expected + reach))
+        expected = float(estimates["difference"])
+        assert bounds(estimates) == pytest.approx((expected - reach, expected + reach))
 
 
 @given(RUNS, st.booleans(), st.floats(0.01, 100))
 def test_the_other_way_round_the_sign_turns_and_units_leave_the_effect_size(runs, paired, scale):
     first, second = (seeds(list(map(float, column))) for column in zip(*runs, strict=True))
-    found = difference(first, second, paired=paired)
+    estimates = difference(first, second, paired=paired)
     turned = difference(second * scale, first * scale, paired=paired)
-    assert bounds(turned) == pytest.approx(tuple(-scale * bound for bound in reversed(bounds(found))), abs=1e-9)
-    assert float(turned["effect_size"]) == pytest.approx(-float(found["effect_size"]), abs=1e-9, nan_ok=True)
+    assert bounds(turned) == pytest.approx(tuple(-scale * bound for bound in reversed(bounds(estimates))), abs=1e-9)
+    assert float(turned["effect_size"]) == pytest.approx(-float(estimates["effect_size"]), abs=1e-9, nan_ok=True)
 
 
 def test_runs_are_paired_by_seed_wherever_they_stand():
     first, second = seeds([5.0, 1.0, 3.0], [7, 1, 4]), seeds([1.5, 3.5, 4.0, 9.0], [1, 4, 7, 2])
-    found = difference(first, second)
-    assert int(found["count"]) == 3
-    assert float(found["difference"]) == pytest.approx((1.0 - 0.5 - 0.5) / 3)
+    estimates = difference(first, second)
+    assert int(estimates["count"]) == 3
+    assert float(estimates["difference"]) == pytest.approx((1.0 - 0.5 - 0.5) / 3)
 
 
 def test_a_run_without_a_partner_is_left_out():
-    found = difference(seeds([5.0, math.nan, 3.0]), seeds([1.0, 2.0, math.nan]))
-    assert (float(found["difference"]), int(found["count"])) == (4.0, 1)
-    assert np.isnan([*bounds(found), float(found["effect_size"])]).all()
+    estimates = difference(seeds([5.0, math.nan, 3.0]), seeds([1.0, 2.0, math.nan]))
+    assert (float(estimates["difference"]), int(estimates["count"])) == (4.0, 1)
+    assert np.isnan([*bounds(estimates), float(estimates["effect_size"])]).all()
 
 
 def test_without_pairing_seeds_need_not_match():
-    found = difference(seeds([1.0, 2.0, 3.0], [0, 1, 2]), seeds([4.0, 6.0], [10, 11]), paired=False)
-    assert float(found["difference"]) == -3
+    estimates = difference(seeds([1.0, 2.0, 3.0], [0, 1, 2]), seeds([4.0, 6.0], [10, 11]), paired=False)
+    assert float(estimates["difference"]) == -3
 
 
 def test_pairing_narrows_the_interval_of_runs_that_vary_together_and_leaves_their_effect_size():
@@ -112,25 +112,25 @@ def test_the_effect_size_has_no_bias_at_few_runs(runs):
     trials, true = 20_000, 1.5
     drawn = np.random.default_rng(runs).normal(size=(2, trials, runs))
     first, second = (xr.DataArray(values, dims=("trial", "seed")) for values in drawn)
-    found = difference(first + true, second)["effect_size"]
-    assert float(found.mean()) == pytest.approx(true, abs=4 * float(found.std()) / math.sqrt(trials))
+    result = difference(first + true, second)["effect_size"]
+    assert float(result.mean()) == pytest.approx(true, abs=4 * float(result.std()) / math.sqrt(trials))
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_no_difference_is_seen_as_often_as_the_level_says(paired):
     trials = 2000
     drawn = np.random.default_rng(9).normal(size=(2, trials, 4))
-    found = difference(*(xr.DataArray(values, dims=("trial", "seed")) for values in drawn), paired=paired)
-    covered = float(((found["lower"] <= 0) & (found["upper"] >= 0)).mean())
+    estimates = difference(*(xr.DataArray(values, dims=("trial", "seed")) for values in drawn), paired=paired)
+    covered = float(((estimates["lower"] <= 0) & (estimates["upper"] >= 0)).mean())
     assert 0.93 < covered < (0.97 if paired else 0.985)  # Welch's interval is wide for few runs
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_runs_that_do_not_spread_differ_for_certain(paired):
-    found = difference(seeds([3.0, 3.0]), seeds([1.0, 1.0]), paired=paired)
-    assert bounds(found) == (2.0, 2.0)
+    estimates = difference(seeds([3.0, 3.0]), seeds([1.0, 1.0]), paired=paired)
+    assert bounds(estimates) == (2.0, 2.0)
     assert np.isnan(difference(seeds([1.3, 1 + 0.1 + 0.2]), seeds([1.0, 1.0]), paired=paired)["effect_size"])
-    assert np.isnan(found["effect_size"])
+    assert np.isnan(estimates["effect_size"])
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -145,18 +145,18 @@ def test_the_effect_size_has_no_unit(paired, unit):
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_one_run_has_no_interval(paired):
-    found = difference(seeds([3.0]), seeds([1.0]), paired=paired)
-    assert float(found["difference"]) == 2
-    assert np.isnan([*bounds(found), float(found["effect_size"])]).all()
+    estimates = difference(seeds([3.0]), seeds([1.0]), paired=paired)
+    assert float(estimates["difference"]) == 2
+    assert np.isnan([*bounds(estimates), float(estimates["effect_size"])]).all()
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_layers_are_matched_by_name_and_kept(paired):
     first = xr.DataArray([[1.0, 2.0], [2.0, 4.0]], dims=("seed", "layer"), coords={"layer": ["a", "b"]})
     second = xr.DataArray([[0.5, 9.0], [0.0, 9.0]], dims=("seed", "layer"), coords={"layer": ["b", "c"]})
-    found = difference(first, second, paired=paired)
-    assert found["layer"].values.tolist() == ["b"]
-    assert found["difference"].values.tolist() == [2.75]
+    estimates = difference(first, second, paired=paired)
+    assert estimates["layer"].values.tolist() == ["b"]
+    assert estimates["difference"].values.tolist() == [2.75]
 
 
 def test_what_cannot_be_compared_is_told():

@@ -35,15 +35,15 @@ def plateau_by_hand(values, factor):
 
 @given(COURSES, st.sampled_from([1.01, 1.1, 1.5, 10.0]))
 def test_plateau_begins_where_all_later_values_are_near_the_last(values, factor):
-    found = plateau(course(values), factor=factor)
+    estimates = plateau(course(values), factor=factor)
     expected = plateau_by_hand(values, factor)
-    assert (float(found["level"]), float(found["since"])) == pytest.approx(expected, nan_ok=True)
+    assert (float(estimates["level"]), float(estimates["since"])) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_course_that_still_falls_has_no_plateau():
-    found = plateau(course([32.0, 16.0, 8.0, 4.0, 2.0, 1.0]))
-    assert float(found["level"]) == 1
-    assert np.isnan(found["since"])
+    estimates = plateau(course([32.0, 16.0, 8.0, 4.0, 2.0, 1.0]))
+    assert float(estimates["level"]) == 1
+    assert np.isnan(estimates["since"])
 
 
 @given(st.floats(0.01, 5), st.floats(1e-6, 1e6))

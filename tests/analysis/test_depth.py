@@ -44,10 +44,10 @@ def test_fit_is_least_squares_on_log_values(depth):
     values = [7.0, 3.0, 2.5, 0.2]
     fit = separation_law(layered(values, depth))
     intercept, slope, r = line_by_hand(depth or [0, 1, 2, 3], values)
-    found = [float(fit[name]) for name in STATISTICS]
-    assert found == pytest.approx([intercept, slope, math.exp(slope), r, r * r], rel=1e-12)
+    collected = [float(fit[name]) for name in STATISTICS]
+    assert collected == pytest.approx([intercept, slope, math.exp(slope), r, r * r], rel=1e-12)
     scipys = stats.linregress(depth or [0, 1, 2, 3], np.log(values))
-    assert [found[1], found[0], found[3]] == pytest.approx([scipys.slope, scipys.intercept, scipys.rvalue])
+    assert [collected[1], collected[0], collected[3]] == pytest.approx([scipys.slope, scipys.intercept, scipys.rvalue])
 
 
 @given(st.floats(0.05, 3), st.floats(1e-8, 1e8), st.integers(3, 8))
@@ -110,8 +110,8 @@ def test_no_fall_is_a_slope_of_zero_without_correlation():
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=8), st.integers(0, 8))
 def test_effective_depth_is_the_first_layer_from_which_all_are_good_enough(hundredths, tolerance):
     errors = [error / 100 for error in hundredths]
-    found = effective_depth(layered(errors), tolerance=tolerance / 100)
-    assert float(found) == effective_depth_by_hand(errors, tolerance / 100)
+    estimates = effective_depth(layered(errors), tolerance=tolerance / 100)
+    assert float(estimates) == effective_depth_by_hand(errors, tolerance / 100)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
@@ -126,8 +126,8 @@ def test_a_layer_that_is_good_by_chance_does_not_count():
 
 
 def test_effective_depth_reads_the_depth_and_skips_what_is_missing():
-    found = effective_depth(layered([0.5, 0.1, 0.1, math.nan], [1.0, 3.0, 5.0, 7.0]), tolerance=0.01)
-    assert float(found) == 3
+    estimates = effective_depth(layered([0.5, 0.1, 0.1, math.nan], [1.0, 3.0, 5.0, 7.0]), tolerance=0.01)
+    assert float(estimates) == 3
     assert np.isnan(effective_depth(layered([math.nan, math.nan]), tolerance=0.01))
 
 

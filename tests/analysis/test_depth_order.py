@@ -22,11 +22,11 @@ def test_the_slope_is_that_of_numpy_in_the_layers_that_are_there():
     values = xr.DataArray(np.exp(RANDOM.normal(size=(4, 6))), dims=("epoch", "layer"))
     values = values.assign_coords(depth=("layer", [1.0, 2.0, 3.0, 4.0, 6.0, 9.0]))
     values[1, 2] = np.nan
-    for epoch, found in enumerate(depth_slope(values).values):
+    for epoch, result in enumerate(depth_slope(values).values):
         row = values.values[epoch]
         there = np.isfinite(row)
         expected = np.polyfit(values["depth"].values[there], np.log(row[there]), 1)[0]
-        assert found == pytest.approx(expected, rel=1e-12)
+        assert result == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_layer_and_exact_collapse_have_no_slope():
@@ -48,18 +48,18 @@ def test_one_layer_and_exact_collapse_have_no_slope():
     ],
 )
 def test_the_crossover_is_the_last_one_and_the_share_is_of_the_time_before(course, crossover, share):
-    found = order_crossover(slopes([float(s) for s in course]))
-    at = float(found["crossover"])
+    estimates = order_crossover(slopes([float(s) for s in course]))
+    at = float(estimates["crossover"])
     assert math.isnan(at) if crossover is None else at == pytest.approx(crossover)
-    part = float(found["reversed_share"])
+    part = float(estimates["reversed_share"])
     assert math.isnan(part) if share is None else part == pytest.approx(share)
 
 
 def test_an_epoch_that_is_missing_is_left_out_of_the_crossover():
     course = slopes([2.0, np.nan, 1.0, -1.0, -1.0])
-    found = order_crossover(course)
-    assert float(found["crossover"]) == pytest.approx(math.sqrt(4 * 8) - 1)
-    assert np.isnan(found["reversed_share"])
+    estimates = order_crossover(course)
+    assert float(estimates["crossover"]) == pytest.approx(math.sqrt(4 * 8) - 1)
+    assert np.isnan(estimates["reversed_share"])
     assert np.isnan(order_crossover(course * np.nan)["crossover"])
 
 
@@ -79,18 +79,18 @@ def crossing_at(epochs, seeds=4):
 
 
 def test_the_claim_shows_the_epoch_of_each_seed():
-    (found,) = verdict_on(crossing_at([9.0, 10.0, 11.0]), "depth_order_crosses", {"least": 5.0, "most": 20.0}).findings
-    assert found.verdict == "supported"
-    assert found.per_seed == pytest.approx([9.0, 10.0, 11.0])
-    assert found.region == pytest.approx((5.0, 20.0))
+    (result,) = verdict_on(crossing_at([9.0, 10.0, 11.0]), "depth_order_crosses", {"least": 5.0, "most": 20.0}).findings
+    assert result.verdict == "supported"
+    assert result.per_seed == pytest.approx([9.0, 10.0, 11.0])
+    assert result.region == pytest.approx((5.0, 20.0))
 
 
 def test_an_order_that_is_never_reversed_or_never_crosses_refutes_the_claim():
     never = crossing_at([-0.9, -0.9, -0.9])
-    (found,) = verdict_on(never, "depth_order_crosses", {}).findings
-    assert (found.verdict, found.per_seed) == ("refuted", pytest.approx([0.0, 0.0, 0.0]))
-    (found,) = verdict_on(crossing_at([1e4, 1e4, 1e4]), "depth_order_crosses", {}).findings
-    assert (found.verdict, found.per_seed) == ("refuted", pytest.approx([100.0, 100.0, 100.0]))
+    (result,) = verdict_on(never, "depth_order_crosses", {}).findings
+    assert (result.verdict, result.per_seed) == ("refuted", pytest.approx([0.0, 0.0, 0.0]))
+    (result,) = verdict_on(crossing_at([1e4, 1e4, 1e4]), "depth_order_crosses", {}).findings
+    assert (result.verdict, result.per_seed) == ("refuted", pytest.approx([100.0, 100.0, 100.0]))
 
 
 def test_the_slope_of_nc1_is_a_variable_of_the_hidden_layers():
@@ -98,6 +98,6 @@ def test_the_slope_of_nc1_is_a_variable_of_the_hidden_layers():
     slope = cube.elastic.read("nc1_depth_slope")
     xr.testing.assert_allclose(slope, cube.elastic.depth_slope("nc1").rename("nc1_depth_slope"))
     assert slope.attrs["units"] == "per layer"
-    (found,) = verdict_on(cube, "below", {"variable": "nc1_depth_slope", "threshold": 0.0}).findings
-    assert found.seeds == 2
+    (result,) = verdict_on(cube, "below", {"variable": "nc1_depth_slope", "threshold": 0.0}).findings
+    assert result.seeds == 2
     assert cube.elastic.order_crossover().crossover.values == pytest.approx([9.0, 10.0])

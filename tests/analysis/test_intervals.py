@@ -42,17 +42,17 @@ def by_hand(values, level):
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("values", [[1.0, 4.0], [0.3, 0.1, 0.2], [5.0, math.nan, 7.0, -2.0], [1.0, math.inf, 2.0]])
 def test_t_interval_is_the_one_of_its_definition(values, level):
-    found = interval(seeds(values), level=level)
-    assert [float(found["estimate"]), *bounds(found)] == pytest.approx(by_hand(values, level), rel=1e-9)
-    assert int(found["count"]) == sum(map(math.isfinite, values))
+    estimates = interval(seeds(values), level=level)
+    assert [float(estimates["estimate"]), *bounds(estimates)] == pytest.approx(by_hand(values, level), rel=1e-9)
+    assert int(estimates["count"]) == sum(map(math.isfinite, values))
 
 
 @given(VALUES)
 def test_t_interval_is_that_of_the_t_test(values):
-    found = interval(seeds(values))
+    estimates = interval(seeds(values))
     if np.ptp(values) > 1e-9:
         expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-        assert bounds(found) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
+        assert bounds(estimates) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
 
 
 @given(VALUES, st.floats(0.1, 10), st.floats(-100, 100))
@@ -65,17 +65,17 @@ def test_interval_follows_scale_and_shift(values, scale, shift):
 @pytest.mark.parametrize("method", ["t", "bootstrap"])
 def test_order_of_seeds_changes_nothing(method):
     orders = itertools.permutations([0.1, 0.4, 0.9])
-    found = [interval(seeds(list(order)), method=method) for order in orders]
-    for other in found[1:]:
-        assert bounds(other) == pytest.approx(bounds(found[0]))
+    collected = [interval(seeds(list(order)), method=method) for order in orders]
+    for other in collected[1:]:
+        assert bounds(other) == pytest.approx(bounds(collected[0]))
 
 
 @pytest.mark.parametrize(("n", "scale"), [(3, 1.0), (5, 1e-6)])
 def test_t_interval_covers_the_mean_of_normal_values_as_often_as_it_says(n, scale):
     trials = 4000
     drawn = np.random.default_rng(n).normal(2 * scale, scale, size=(trials, n))
-    found = interval(xr.DataArray(drawn, dims=("trial", "seed")))
-    covered = ((found["lower"] <= 2 * scale) & (2 * scale <= found["upper"])).mean().item()
+    estimates = interval(xr.DataArray(drawn, dims=("trial", "seed")))
+    covered = ((estimates["lower"] <= 2 * scale) & (2 * scale <= estimates["upper"])).mean().item()
     assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / trials))
 
 
@@ -83,8 +83,8 @@ def test_bootstrap_is_too_narrow_for_few_values_and_about_right_for_many():
     generator = np.random.default_rng(0)
     covered = {}
     for n in (3, 20):
-        found = interval(xr.DataArray(generator.normal(size=(150, n)), dims=("trial", "seed")), method="bootstrap")
-        covered[n] = ((found["lower"] <= 0) & (found["upper"] >= 0)).mean().item()
+        estimates = interval(xr.DataArray(generator.normal(size=(150, n)), dims=("trial", "seed")), method="bootstrap")
+        covered[n] = ((estimates["lower"] <= 0) & (estimates["upper"] >= 0)).mean().item()
     assert covered[3] < 0.85
     assert 0.87 < covered[20] <= 1.0
 
@@ -99,17 +99,17 @@ def test_bootstrap_is_scipys_and_the_same_each_time():
 @pytest.mark.parametrize("method", ["t", "bootstrap"])
 @pytest.mark.parametrize(("values", "count"), [([3.0], 1), ([3.0, math.nan], 1), ([math.nan, math.nan], 0)])
 def test_below_two_runs_there_is_no_interval(values, count, method):
-    found = interval(seeds(values), method=method)
-    assert int(found["count"]) == count
-    assert np.isnan(bounds(found)).all()
-    assert np.isnan(found["estimate"]) == (count == 0)
+    estimates = interval(seeds(values), method=method)
+    assert int(estimates["count"]) == count
+    assert np.isnan(bounds(estimates)).all()
+    assert np.isnan(estimates["estimate"]) == (count == 0)
 
 
 @pytest.mark.parametrize("method", ["t", "bootstrap"])
 @pytest.mark.parametrize("values", [[0.1, 0.1, 0.1], [0.3, 0.1 + 0.2, 0.3], [0.0, 0.0]])
 def test_values_that_differ_by_rounding_alone_have_an_interval_of_no_width(values, method):
-    found = interval(seeds(values), method=method)
-    assert bounds(found) == (float(found["estimate"]),) * 2
+    estimates = interval(seeds(values), method=method)
+    assert bounds(estimates) == (float(estimates["estimate"]),) * 2
 
 
 def test_other_dims_and_their_coordinates_stay():
@@ -118,10 +118,10 @@ def test_other_dims_and_their_coordinates_stay():
         dims=("epoch", "seed", "layer"),
         coords={"layer": ["a", "b"], "depth": ("layer", [1.0, 2.0]), "split": "train"},
     )
-    found = interval(values)
-    assert found["upper"].dims == ("epoch", "layer")
-    assert set(found.coords) == {"layer", "depth", "split"}
-    assert found["estimate"].sel(layer="b").values.tolist() == [3.0, 9.0]
+    estimates = interval(values)
+    assert estimates["upper"].dims == ("epoch", "layer")
+    assert set(estimates.coords) == {"layer", "depth", "split"}
+    assert estimates["estimate"].sel(layer="b").values.tolist() == [3.0, 9.0]
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def test_it_is_one_minus_the_cosine_of_the_matrices():
 
 def test_a_kernel_that_only_grows_has_not_changed_and_one_turned_over_has_changed_by_two():
     E = effects()[0]
-    found = kernel_change(labelled(np.stack([E, 7 * E, -E])))
-    np.testing.assert_allclose(found, [0, 0, 2], atol=1e-15)
+    estimates = kernel_change(labelled(np.stack([E, 7 * E, -E])))
+    np.testing.assert_allclose(estimates, [0, 0, 2], atol=1e-15)
 
 
 def test_a_small_turn_is_no_rounding():
@@ -54,9 +54,9 @@ def test_pairs_of_classes_that_are_fitted_exactly_are_left_out_of_both_matrices(
     rest = E[[0, 2]][:, [0, 2]]
     a, b = rest.reshape(2, -1)
     expected = 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    found = kernel_change(labelled(E))
-    assert float(found[2]) == pytest.approx(expected)
-    assert found.notnull().all()
+    estimates = kernel_change(labelled(E))
+    assert float(estimates[2]) == pytest.approx(expected)
+    assert estimates.notnull().all()
     E[3] = np.nan
     assert np.isnan(kernel_change(labelled(E))[3])
 
@@ -79,10 +79,10 @@ def test_the_names_that_a_protocol_knows_are_those_that_are_computed():
 
 def test_it_is_read_as_a_variable_of_a_study(finished_study):
     cube = finished_study.cube
-    found = cube.elastic.kernel_change(where={"layer": "logits"})
+    result = cube.elastic.kernel_change(where={"layer": "logits"})
     effect = cube["elasticity"]["class_effect"].sel(layer="logits")
-    np.testing.assert_allclose(found, kernel_change(effect))
-    assert (found.sel(epoch=0) == 0).all()
+    np.testing.assert_allclose(result, kernel_change(effect))
+    assert (result.sel(epoch=0) == 0).all()
     assert cube.elastic.interval("kernel_change", where={"layer": "logits", "epoch": -1})["count"] == 2
     assert finished_study.plot.training_course(metric="kernel_change", layers=["logits"]).axes
     with pytest.raises(NotMeasured, match="class_effect"):
@@ -107,10 +107,10 @@ CLAIM = {"variable": "kernel_change", "axis": "scale", "first": 1.0, "second": 1
 
 def test_claims_compare_it_as_any_variable():
     cube = swept([1.0, 1.1, 0.9], [0.1, 0.12, 0.11])
-    (found,) = verdict_on(cube, "differs_between", CLAIM).findings
+    (result,) = verdict_on(cube, "differs_between", CLAIM).findings
     expected = (1 - np.cos([1.0, 1.1, 0.9])) / (1 - np.cos([0.1, 0.12, 0.11]))
-    assert found.verdict == "supported"
-    assert found.per_seed == pytest.approx(expected)
+    assert result.verdict == "supported"
+    assert result.per_seed == pytest.approx(expected)
     assert verdict_on(cube, "differs_between", CLAIM | {"first": 10.0, "second": 1.0}).verdict == "refuted"
     assert verdict_on(cube, "below", {"variable": "kernel_change", "threshold": 1.5, "layer": "logits"}).findings
 
@@ -118,8 +118,8 @@ def test_claims_compare_it_as_any_variable():
 def test_a_diverged_run_has_no_change_that_counts():
     status = xr.DataArray(np.full((3, 2, 2), int(Status.DONE)), dims=("seed", "scale", "epoch"))
     status[{"seed": 1, "scale": 0, "epoch": 1}] = Status.DIVERGED
-    (found,) = verdict_on(swept([1.0, 1.1, 0.9], [0.1, 0.12, 0.11], status), "differs_between", CLAIM).findings
-    assert found.seeds == 2
+    (result,) = verdict_on(swept([1.0, 1.1, 0.9], [0.1, 0.12, 0.11], status), "differs_between", CLAIM).findings
+    assert result.seeds == 2
 
 
 def test_a_protocol_may_claim_it(tmp_path):

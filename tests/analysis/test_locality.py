@@ -53,10 +53,10 @@ def at_lag_by_hand(locality, collapse, lag):
 @given(PAIRS)
 def test_tracking_is_spearmans_correlation_of_what_both_have(pairs):
     first, second = zip(*pairs, strict=True)
-    found = float(tracking(along("layer", list(first)), along("layer", list(second))))
-    assert found == pytest.approx(tracking_by_hand(pairs), abs=1e-12, nan_ok=True)
-    if not math.isnan(found):
-        assert found == pytest.approx(stats.spearmanr(first, second, nan_policy="omit").statistic, abs=1e-12)
+    result = float(tracking(along("layer", list(first)), along("layer", list(second))))
+    assert result == pytest.approx(tracking_by_hand(pairs), abs=1e-12, nan_ok=True)
+    if not math.isnan(result):
+        assert result == pytest.approx(stats.spearmanr(first, second, nan_policy="omit").statistic, abs=1e-12)
 
 
 @given(PAIRS)
@@ -93,10 +93,10 @@ def test_each_epoch_seed_and_layer_is_correlated_alone():
 def test_cross_correlation_is_that_of_log_changes_at_every_lag():
     generator = np.random.default_rng(1)
     locality, collapse = generator.lognormal(size=(2, 12))
-    found = cross_correlation(along("epoch", locality), along("epoch", collapse))
-    assert found["lag"].values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
+    estimates = cross_correlation(along("epoch", locality), along("epoch", collapse))
+    assert estimates["lag"].values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
     expected = [at_lag_by_hand(locality, collapse, lag) for lag in range(-3, 4)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(estimates, expected, atol=1e-12)
 
 
 @given(st.integers(-3, 3), st.integers(0, 20))
@@ -121,16 +121,16 @@ def test_two_trends_do_not_lead_each_other():
 
 def test_what_goes_back_and_forth_is_not_said_to_lead():
     values = along("epoch", np.exp(np.cumsum([1.0, -0.5, 0.0] * 4)))
-    found = cross_correlation(values, 1 / values)
-    assert (abs(found.sel(lag=[-3, 0, 3])) > 1 - 1e-9).all()
+    estimates = cross_correlation(values, 1 / values)
+    assert (abs(estimates.sel(lag=[-3, 0, 3])) > 1 - 1e-9).all()
     assert float(lead(values, 1 / values)) == 0
 
 
 def test_an_epoch_that_one_of_the_two_misses_is_left_out():
     locality, nc1 = np.random.default_rng(3).lognormal(size=(2, 10))
     holed = np.insert(locality, 4, math.nan)
-    found = cross_correlation(along("epoch", holed), along("epoch", np.insert(nc1, 4, 5.0)), reach=2)
-    np.testing.assert_allclose(found, cross_correlation(along("epoch", locality), along("epoch", nc1), reach=2))
+    estimates = cross_correlation(along("epoch", holed), along("epoch", np.insert(nc1, 4, 5.0)), reach=2)
+    np.testing.assert_allclose(estimates, cross_correlation(along("epoch", locality), along("epoch", nc1), reach=2))
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf])
@@ -147,8 +147,8 @@ def test_few_probes_tell_no_lead():
 def test_unrelated_courses_lead_either_way_alike():
     drawn = np.random.default_rng(0).normal(size=(2, 600, 12)).cumsum(axis=-1)
     first, second = (xr.DataArray(np.exp(steps), dims=("seed", "epoch")) for steps in drawn)
-    found = lead(first, second)
-    assert abs(float(found.mean())) < 4 * float(found.std()) / math.sqrt(600)
+    result = lead(first, second)
+    assert abs(float(result.mean())) < 4 * float(result.std()) / math.sqrt(600)
 
 
 @pytest.mark.parametrize(

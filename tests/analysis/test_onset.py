@@ -69,14 +69,14 @@ def order_by_hand(onsets):
 
 @given(COURSES, st.sampled_from([0.005, 0.05, 0.5, 5.0]))
 def test_onset_is_the_first_probe_from_which_all_are_below_the_threshold(values, threshold):
-    found = float(onset_epoch(course(values), threshold=threshold))
-    assert found == pytest.approx(onset_by_hand(values, threshold), nan_ok=True)
+    result = float(onset_epoch(course(values), threshold=threshold))
+    assert result == pytest.approx(onset_by_hand(values, threshold), nan_ok=True)
 
 
 @given(COURSES, st.sampled_from([0.25, 0.5, 0.9, 1.0]))
 def test_onset_of_a_fraction_is_that_of_the_level_part_of_the_way(values, fraction):
-    found = float(onset_epoch(course(values), fraction=fraction))
-    assert found == pytest.approx(onset_by_hand(values, level_by_hand(values, fraction)), nan_ok=True)
+    result = float(onset_epoch(course(values), fraction=fraction))
+    assert result == pytest.approx(onset_by_hand(values, level_by_hand(values, fraction)), nan_ok=True)
 
 
 @given(COURSES, st.floats(1e-3, 1e3))
@@ -146,12 +146,12 @@ def test_order_turns_with_the_layers_and_knows_ranks_only(onsets):
 
 @given(st.lists(st.sampled_from([1.0, 2.0, math.nan]), min_size=2, max_size=6))
 def test_layers_that_never_collapse_come_last_and_together(onsets):
-    found = float(onset_order(layered(onsets)))
+    result = float(onset_order(layered(onsets)))
     late = [9.0 if math.isnan(onset) else onset for onset in onsets]
     if all(map(math.isnan, onsets)):
-        assert math.isnan(found)
+        assert math.isnan(result)
     else:
-        assert found == pytest.approx(order_by_hand(late), abs=1e-12)
+        assert result == pytest.approx(order_by_hand(late), abs=1e-12)
 
 
 def test_order_follows_depth_and_leaves_out_layers_that_are_not_there():

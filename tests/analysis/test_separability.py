@@ -25,8 +25,8 @@ def matrix(alpha, beta, classes):
 
 @given(NUMBERS, NUMBERS, st.integers(2, 12))
 def test_the_rate_is_the_least_eigenvalue_of_the_matrix_of_effects(alpha, beta, classes):
-    found = float(separation_rate(xr.DataArray(alpha), xr.DataArray(beta), classes))
-    assert found == pytest.approx(np.linalg.eigvalsh(matrix(alpha, beta, classes)).min(), abs=1e-12)
+    result = float(separation_rate(xr.DataArray(alpha), xr.DataArray(beta), classes))
+    assert result == pytest.approx(np.linalg.eigvalsh(matrix(alpha, beta, classes)).min(), abs=1e-12)
 
 
 def course(values, time, **coords):
@@ -37,17 +37,17 @@ def course(values, time, **coords):
 def test_rates_that_fall_more_slowly_than_the_time_separate(power, separable):
     t = np.geomspace(1, 1000, 12)
     noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
-    found = separability(course(2.5 * t**power * noise, t))
-    assert float(found.exponent) == pytest.approx(power, abs=0.03)
-    assert float(found.separable) == separable
-    assert float(found.least) > 0
+    estimates = separability(course(2.5 * t**power * noise, t))
+    assert float(estimates.exponent) == pytest.approx(power, abs=0.03)
+    assert float(estimates.separable) == separable
+    assert float(estimates.least) > 0
 
 
 def test_a_rate_that_is_not_positive_to_the_end_does_not_separate():
     t = np.arange(1.0, 30.0)
-    found = separability(course(1 - t / 20, t))
-    assert float(found.separable) == 0
-    assert math.isnan(found.exponent)
+    estimates = separability(course(1 - t / 20, t))
+    assert float(estimates.separable) == 0
+    assert math.isnan(estimates.exponent)
     early = separability(course(np.where(t < 5, -1.0, 1.0), t), since=6)
     assert float(early.separable) == 1  # what was before the tail does not count
 
@@ -62,9 +62,9 @@ def test_a_tail_of_two_probes_and_the_time_before_training_tell_nothing():
 def test_seeds_and_settings_are_kept_apart():
     t = np.geomspace(1, 100, 9)
     rates = xr.concat([course(t**p, t) for p in (-0.5, -1.5)], dim="seed")
-    found = separability(rates)
-    assert found.separable.values.tolist() == [1, 0]
-    assert found.exponent.dims == ("seed",)
+    estimates = separability(rates)
+    assert estimates.separable.values.tolist() == [1, 0]
+    assert estimates.exponent.dims == ("seed",)
 
 
 def spectra(means, times):
@@ -93,12 +93,12 @@ def test_the_course_of_the_exact_solution_tells_the_strengths_that_made_it(class
         np.exp((up + (classes - 1) * other) / classes) * common + np.exp((up - other) / classes) * apart
         for up, other in zip(A, B, strict=True)
     ]
-    found = strengths_of_course(*spectra(np.stack(grown), times))
-    np.testing.assert_allclose(found.intra_integral, A, atol=1e-10)
-    np.testing.assert_allclose(found.inter_integral, B, atol=1e-10)
+    estimates = strengths_of_course(*spectra(np.stack(grown), times))
+    np.testing.assert_allclose(estimates.intra_integral, A, atol=1e-10)
+    np.testing.assert_allclose(estimates.inter_integral, B, atol=1e-10)
     inner = slice(1, -1)
-    np.testing.assert_allclose(found.intra[inner], (a / np.sqrt(1 + times))[inner], atol=1e-3)
-    np.testing.assert_allclose(found.inter[inner], (b / (1 + times))[inner], atol=1e-3)
+    np.testing.assert_allclose(estimates.intra[inner], (a / np.sqrt(1 + times))[inner], atol=1e-3)
+    np.testing.assert_allclose(estimates.inter[inner], (b / (1 + times))[inner], atol=1e-3)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.3), (0.8, -0.1), (0.5, 0.5)])
@@ -114,9 +114,9 @@ def test_simulated_stochastic_dynamics_tell_their_strengths(alpha, beta):
         if step % 100 == 0:
             kept.append(X.mean(1))
     T = h * steps
-    found = strengths_of_course(*spectra(np.stack(kept), np.linspace(0, T, len(kept)))).isel(epoch=-1)
-    assert float(found.intra_integral) / T == pytest.approx(alpha, abs=0.05)
-    assert float(found.inter_integral) / T == pytest.approx(beta, abs=0.05)
+    estimates = strengths_of_course(*spectra(np.stack(kept), np.linspace(0, T, len(kept)))).isel(epoch=-1)
+    assert float(estimates.intra_integral) / T == pytest.approx(alpha, abs=0.05)
+    assert float(estimates.inter_integral) / T == pytest.approx(beta, abs=0.05)
 
 
 def test_probes_that_are_missing_are_bridged_and_a_mean_at_zero_has_no_growth():
@@ -124,10 +124,10 @@ def test_probes_that_are_missing_are_bridged_and_a_mean_at_zero_has_no_growth():
     means = np.exp(times)[:, None, None] * start(3, 4)
     whole, centred = spectra(means, times)
     gap = (whole.epoch > 0.5) & (whole.epoch < 1)
-    found = strengths_of_course(whole.where(~gap), centred.where(~gap))
-    np.testing.assert_allclose(found.intra[~gap], 3.0, rtol=1e-9)  # all grows by e^t: (α + 2β)/3 = (α − β)/3 = 1
-    np.testing.assert_allclose(found.inter[~gap], 0.0, atol=1e-9)
-    assert found.intra[gap].isnull().all()
+    estimates = strengths_of_course(whole.where(~gap), centred.where(~gap))
+    np.testing.assert_allclose(estimates.intra[~gap], 3.0, rtol=1e-9)  # all grows by e^t: (α + 2β)/3 = (α − β)/3 = 1
+    np.testing.assert_allclose(estimates.inter[~gap], 0.0, atol=1e-9)
+    assert estimates.intra[gap].isnull().all()
     about_zero = strengths_of_course(centred, centred)
     assert about_zero.intra.isnull().all()
 
@@ -135,8 +135,8 @@ def test_probes_that_are_missing_are_bridged_and_a_mean_at_zero_has_no_growth():
 def test_a_cube_keeps_its_other_dims():
     whole, centred = spectra(np.exp(np.linspace(0, 1, 5))[:, None, None] * start(3, 4), np.arange(5.0))
     both = [xr.concat([values, values], dim="seed") for values in (whole, centred)]
-    found = strengths_of_course(*both)
-    assert dict(found.intra.sizes) == {"seed": 2, "epoch": 5}
+    estimates = strengths_of_course(*both)
+    assert dict(estimates.intra.sizes) == {"seed": 2, "epoch": 5}
 
 
 def test_what_makes_no_sense_is_told():

@@ -39,12 +39,14 @@ def test_similar_within_and_dissimilar_between_is_found_whatever_the_order_and_t
 
 
 def test_similarity_that_knows_nothing_of_the_classes_is_near_chance():
-    found = []
+    collected = []
     for seed in range(20):
         similarity, _ = noisy_blocks(seed, 2, each=30, noise=1.0, between=1.0)
         labels = np.random.default_rng(seed + 100).permutation(np.repeat([0, 1], 30))
-        found.append([float(clustering_accuracy(similarity, labels)), float(neighbour_accuracy(similarity, labels))])
-    clustered, nearest = np.mean(found, axis=0)
+        collected.append(
+            [float(clustering_accuracy(similarity, labels)), float(neighbour_accuracy(similarity, labels))]
+        )
+    clustered, nearest = np.mean(collected, axis=0)
     assert 0.5 < clustered < 0.62  # the best naming is above ½ by chance
     assert 0.4 < nearest < 0.6
 
@@ -74,10 +76,10 @@ def test_layers_are_clustered_one_by_one():
     similarity, labels = noisy_blocks(0)
     nothing = noisy_blocks(1, between=1.0, noise=1.0)[0]
     both = xr.concat([similarity, nothing], dim=xr.Variable("layer", ["deep", "shallow"]))
-    found = clustering_accuracy(both, labels)
-    assert found.dims == ("layer",)
-    assert found.sel(layer="deep") == 1
-    assert found.sel(layer="shallow") < 0.8
+    result = clustering_accuracy(both, labels)
+    assert result.dims == ("layer",)
+    assert result.sel(layer="deep") == 1
+    assert result.sel(layer="shallow") < 0.8
 
 
 def test_relative_similarity_knows_neither_the_size_of_steps_nor_the_missing_diagonal():

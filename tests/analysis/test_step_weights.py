@@ -15,14 +15,14 @@ RATES = np.array([np.nan, 0.5, 0.25, 0.125])
 
 def moved(steps, momentum, nesterov, velocity):
     """Return by exact fractions how far steps of a gradient of 1 go in each epoch, from a velocity on."""
-    found = []
+    collected = []
     for rate in (0.5, 0.25, 0.125):
         way = Fraction(0)
         for _ in range(steps):
             velocity = momentum * velocity + 1
             way += Fraction(rate) * (1 + momentum * velocity if nesterov else velocity)
-        found.append(way)
-    return found
+        collected.append(way)
+    return collected
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -104,8 +104,8 @@ def compare_digits() -> None:
             U, S, V = torch.linalg.svd(means, full_matrices=False)
             features = features - means[labels] + ((U * S * decay ** torch.arange(10)) @ V)[labels]
         features = features + offset
-        found = (f"{way(features, labels, 10):.4g}" for way in (by_pinv, by_projection, by_accumulators))
-        print(f"| {d} | 10 | {spread:g} | {decay:g} | {offset} | " + " | ".join(found) + " |", flush=True)
+        result = (f"{way(features, labels, 10):.4g}" for way in (by_pinv, by_projection, by_accumulators))
+        print(f"| {d} | 10 | {spread:g} | {decay:g} | {offset} | " + " | ".join(result) + " |", flush=True)
 
 
 def growth(repeats: int) -> None:

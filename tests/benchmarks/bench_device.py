@@ -171,11 +171,11 @@ def tf32(device, found):
 
 def collected(*given):
     """Return the movements of all pairs by layer, in float64."""
-    found = {}
+    collected = {}
     for block in engines.engine("structured", given)(*given):
         for layer, moved in block.moved.items():
-            found.setdefault(layer, []).append((moved.double() * block.scale[:, None, None]).flatten())
-    return {layer: torch.cat(parts) for layer, parts in found.items()}
+            collected.setdefault(layer, []).append((moved.double() * block.scale[:, None, None]).flatten())
+    return {layer: torch.cat(parts) for layer, parts in collected.items()}
 
 
 def step_of(device, seed=0):

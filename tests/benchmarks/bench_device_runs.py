@@ -66,13 +66,13 @@ def finished(command, seconds, log):
 
 def start(device, out):
     """Return seconds since the interpreter began, twice: the second time all files have been read before."""
-    found = {}
+    collected = {}
     for turn in ("first", "again"):
         log = out / f"start_{turn}.log"
         begun = time.perf_counter()
         finished([sys.executable, "-c", START.replace("DEVICE", repr(device))], 45, log)
-        found[turn] = {"wall": round(time.perf_counter() - begun, 2), "told": log.read_text().splitlines()}
-    return found
+        collected[turn] = {"wall": round(time.perf_counter() - begun, 2), "told": log.read_text().splitlines()}
+    return collected
 
 
 def epoch(device, out):
@@ -132,16 +132,16 @@ def runs(device, out, workers, epochs, probes, limit):
     ]
     began = [at for at, text in results if re.match(TOLD["first run began"], text)]
     ended = [at for at, text in results if ": finished" in text]
-    found = {"exit code": code, "runs": workers, "finished": len(ended), "wall": round(wall, 1)}
-    found |= {"processor seconds": round(processor, 1)}
-    found |= {
+    collected = {"exit code": code, "runs": workers, "finished": len(ended), "wall": round(wall, 1)}
+    collected |= {"processor seconds": round(processor, 1)}
+    collected |= {
         name: next((at for at, text in results if re.match(pattern, text)), None) for name, pattern in TOLD.items()
     }
     if ended:
-        found |= {"last run ended": ended[-1], "runs a minute, start to end": round(60 * len(ended) / wall, 2)}
-        found["runs a minute between"] = round(60 * len(ended) / (ended[-1] - min(began)), 2)
+        collected |= {"last run ended": ended[-1], "runs a minute, start to end": round(60 * len(ended) / wall, 2)}
+        collected["runs a minute between"] = round(60 * len(ended) / (ended[-1] - min(began)), 2)
     names = sorted({name for part in parts for name in part})
-    return found | {name: [part.get(name) for part in parts] for name in names}
+    return collected | {name: [part.get(name) for part in parts] for name in names}
 
 
 def machine(device):
@@ -156,8 +156,8 @@ def machine(device):
 def markdown(results):
     """Return the results as lists."""
     lines = ["# " + ", ".join(f"{value}" for value in results["machine"].values()), ""]
-    for name, found in results["sections"].items():
-        lines += [f"## {name}", "", *(f"- {key}: {value}" for key, value in found.items()), ""]
+    for name, result in results["sections"].items():
+        lines += [f"## {name}", "", *(f"- {key}: {value}" for key, value in result.items()), ""]
     return "\n".join(lines)
 
 

@@ -218,9 +218,9 @@ def grown(*case):
     answer = context.Queue()
     process = context.Process(target=growth, args=(*case, answer))
     process.start()
-    found = answer.get(timeout=600)
+    result = answer.get(timeout=600)
     process.join()
-    return found
+    return result
 
 
 def memory():
@@ -232,8 +232,8 @@ def memory():
     print("| model | J | M | parameters | J × parameters, MiB | budget, MiB | structured, MiB | autodiff, MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for name, J, M, budget in cases:
-        found = [grown(name, J, M, engine, budget) for engine in ("structured", "autodiff")]
-        result = ["refused" if size is None else f"{size:.0f}" for size in found]
+        collected = [grown(name, J, M, engine, budget) for engine in ("structured", "autodiff")]
+        result = ["refused" if size is None else f"{size:.0f}" for size in collected]
         count = sum(p.numel() for p in problem(name, 1, 1)[0].parameters())
         sizes = f"{count} | {J * count * 4 / 2**20:.0f} | {budget >> 20}"
         print(f"| {name} | {J} | {M} | {sizes} | {' | '.join(result)} |", flush=True)

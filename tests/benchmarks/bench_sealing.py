@@ -109,8 +109,8 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp(dir=asked.folder))
         try:
             runs = record_runs(folder, size * 1e9, single=asked.single)
-            found = [measured(step, folder) for step in STEPS]
-            text = "  ".join(f"{one['seconds']:>8.1f} s {one['MB']:>6.0f} MB" for one in found)
+            collected = [measured(step, folder) for step in STEPS]
+            text = "  ".join(f"{one['seconds']:>8.1f} s {one['MB']:>6.0f} MB" for one in collected)
             print(f"{size:>5} {runs:>5}  {text}", flush=True)
         finally:
             shutil.rmtree(folder)

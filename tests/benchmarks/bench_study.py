@@ -109,12 +109,12 @@ def main():
         rounds.append(one)
         print(json.dumps(one), flush=True)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
-    found = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {now}", "epochs": options.epochs}
-    found |= {"rounds": rounds, "ratio": statistics.median(one["ratio"] for one in rounds)}
-    print(f"{options.epochs} epochs: elastic run over bare loops, median of {options.rounds}: {found['ratio']}")
+    collected = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {now}", "epochs": options.epochs}
+    collected |= {"rounds": rounds, "ratio": statistics.median(one["ratio"] for one in rounds)}
+    print(f"{options.epochs} epochs: elastic run over bare loops, median of {options.rounds}: {collected['ratio']}")
     if options.out:
-        (options.out / "study.json").write_text(json.dumps(found, indent=1))
-        (options.out / "study.md").write_text(markdown(found))
+        (options.out / "study.json").write_text(json.dumps(collected, indent=1))
+        (options.out / "study.md").write_text(markdown(collected))
 
 
 if __name__ == "__main__":

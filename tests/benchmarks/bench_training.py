@@ -106,11 +106,11 @@ def main():
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = {name: compare(name, options.rounds, options.epochs) for name in options.only}
-    for name, numbers in found.items():
+    collected = {name: compare(name, options.rounds, options.epochs) for name in options.only}
+    for name, numbers in collected.items():
         print(name, *(f"{part} {value:.4f}" for part, value in numbers.items()), sep="; ")
     if options.out:
-        options.out.write_text(json.dumps({"torch": torch.__version__, "networks": found}, indent=1))
+        options.out.write_text(json.dumps({"torch": torch.__version__, "networks": collected}, indent=1))
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ def first_call(model, stepped, observed, labels):
 
 
 def norms_by_loop(model, stepped, observed, labels):
-    found = []
+    collected = []
     for moved in engines.loop(model, stepped, observed):
-        found.append({layer: torch.linalg.vector_norm(h.flatten(1), dim=1) for layer, h in moved.items()})
-    return {layer: torch.stack([row[layer] for row in found]) for layer in found[0]}
+        collected.append({layer: torch.linalg.vector_norm(h.flatten(1), dim=1) for layer, h in moved.items()})
+    return {layer: torch.stack([row[layer] for row in collected]) for layer in collected[0]}
 
 
 def variables_by_loop(model, stepped, observed, labels):
@@ -60,7 +60,7 @@ def variables_by_loop(model, stepped, observed, labels):
     with torch.no_grad():
         before = {layer: h.flatten(1) for layer, h in model.taps(observed).items()}
         means = {layer: member.T @ h / counts for layer, h in before.items()}
-    found = []
+    collected = []
     # Each stepped sample is observed as well, for its own movement: it is the last of those that are passed.
     for place, x in enumerate(stepped[0]):
         one = stepped[0][place : place + 1], stepped[1][place : place + 1]
@@ -75,8 +75,8 @@ def variables_by_loop(model, stepped, observed, labels):
                 "along": (shift * direction).sum(1) / direction.norm(dim=1),
                 "within": 2 * member.T @ (change * residual).sum(1) / counts[:, 0],
             }  # fmt: skip
-        found.append(row)
-    return found
+        collected.append(row)
+    return collected
 
 
 def norms_by_functional_call(model, stepped, observed, labels):
@@ -97,12 +97,12 @@ def norms_by_jvp(model, stepped, observed, labels, chunk=10):
     def along(step):
         return jvp(lambda p: functional_call(wrapped, p, (observed,)), (named,), (step,))[1]
 
-    found = []
+    collected = []
     with torch.no_grad():
         for x, y in zip(stepped[0].split(chunk), stepped[1].split(chunk), strict=True):
             steps = vmap(torch.func.grad(risk), (None, 0, 0))(named, x, y)
-            found.append({layer: h.flatten(2).norm(dim=2) for layer, h in vmap(along)(steps).items()})
-    return found
+            collected.append({layer: h.flatten(2).norm(dim=2) for layer, h in vmap(along)(steps).items()})
+    return collected
 
 
 CONTENDERS = {
@@ -129,7 +129,7 @@ def seconds(function, model, *given):
 
 def probes(cases, rounds, threads):
     """Return the times of all contenders of each case, by round; the first round, which warms up, is left out."""
-    found = {}
+    collected = {}
     for name in cases:
         torch.set_num_threads(threads)
         model, stepped, observed = engines.problem(name)
@@ -141,9 +141,9 @@ def probes(cases, rounds, threads):
                 times[label].append(seconds(function, model, stepped, observed, labels))
         wall, processor = ({k: [pair[i] for pair in v[1:]] for k, v in times.items()} for i in range(2))
         sizes = {"J": len(stepped[0]), "M": len(observed), "threads": threads}
-        found[f"{name}, threads={threads}"] = {**sizes, "seconds": wall, "processor seconds": processor}
+        collected[f"{name}, threads={threads}"] = {**sizes, "seconds": wall, "processor seconds": processor}
         print(name, threads, {label: statistics.median(taken) for label, taken in wall.items()}, flush=True)
-    return found
+    return collected
 
 
 GROWTH = {
@@ -154,7 +154,7 @@ GROWTH = {
 
 def growth(rounds):
     """Return the times of `measure_elasticity` as one size grows, and the exponent that fits them."""
-    found = {}
+    collected = {}
     for varied, values in GROWTH.items():
         taken = []
         for value in values:
@@ -169,9 +169,9 @@ def growth(rounds):
                 times.append(seconds(elastic, model, *given)[0])
             taken.append(statistics.median(times[1:]))
         exponent = float(np.polyfit(np.log(values), np.log(taken), 1)[0])
-        found[varied] = {"values": values, "seconds": taken, "exponent": exponent}
-        print(varied, found[varied], flush=True)
-    return found
+        collected[varied] = {"values": values, "seconds": taken, "exponent": exponent}
+        print(varied, collected[varied], flush=True)
+    return collected
 
 
 def memory():
@@ -208,16 +208,16 @@ def _collapse(N, d, K, threads, answer):
 
 def collapse(threads):
     """Return time and memory of `measure_collapse` on arrays, each in a process of its own."""
-    found = []
+    collected = []
     for case in COLLAPSE:
         context = multiprocessing.get_context("spawn")
         answer = context.Queue()
         process = context.Process(target=_collapse, args=(*case, threads, answer))
         process.start()
-        found.append(answer.get(timeout=1200))
+        collected.append(answer.get(timeout=1200))
         process.join()
-        print(found[-1], flush=True)
-    return found
+        print(collected[-1], flush=True)
+    return collected
 
 
 def machine(threads):
@@ -286,9 +286,9 @@ def main():
     most = max(asked.threads)
     sections = {
         "probes": lambda: results.get("probes", {}) | {
-            name: found
+            name: result
             for threads in asked.threads
-            for name, found in probes(asked.cases, asked.rounds if threads == most else 2, threads).items()
+            for name, result in probes(asked.cases, asked.rounds if threads == most else 2, threads).items()
         },
         "growth": lambda: growth(min(asked.rounds, 3)), "memory": memory, "collapse": lambda: collapse(most),
     }  # fmt: skip

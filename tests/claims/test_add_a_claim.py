@@ -107,12 +107,12 @@ def test_a_claim_may_take_both_a_selection_and_the_cube(finished_study):
     entries = registry("claims")._entries
     try:
         claim(source="papyan2020prevalence", sentence="both")(both)
-        found = verdict_on(finished_study.cube, "both", {})
+        verdict = verdict_on(finished_study.cube, "both", {})
     finally:
         entries.pop("both", None)
-    assert [finding.setting for finding in found.findings] == [{}]
+    assert [finding.setting for finding in verdict.findings] == [{}]
     assert (
-        found.findings[0].per_seed
+        verdict.findings[0].per_seed
         == finished_study.cube["elasticity"]["locality"].isel(epoch=-1, layer=-2).values.tolist()
     )
 

@@ -31,10 +31,10 @@ def protocol(tmp_path, *claims, text=studies.SMALL):
 
 def test_claims_of_another_file_are_checked_on_an_old_cube(study, tmp_path):
     before = studies.contents(study.folder)
-    found = elastic.check(study.folder, claims=protocol(tmp_path, HELD, WRONG))
-    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "refuted"]
-    assert found.refuted
-    assert (found.study, found.digest) == ("small", study.digest)
+    checked = elastic.check(study.folder, claims=protocol(tmp_path, HELD, WRONG))
+    assert [verdict.verdict for verdict in checked.verdicts] == ["supported", "refuted"]
+    assert checked.refuted
+    assert (checked.study, checked.digest) == ("small", study.digest)
     assert studies.contents(study.folder) == before
 
 
@@ -55,20 +55,20 @@ def test_new_claims_do_not_retrain_a_finished_study(study, tmp_path):
 
 def test_the_verdicts_on_a_study_s_own_claims_lie_in_its_folder(study, tmp_path):
     again = elastic.run(protocol(tmp_path, HELD, WRONG), out=study.folder.parent)
-    found = elastic.check(again)
+    checked = elastic.check(again)
     written = again.folder / CLAIMS
     result = json.loads(written.read_text())
     assert (result.pop("sha256_of"), len(result.pop("sha256"))) == (OF_WHAT, 64)
-    assert result == json.loads(json.dumps(found.to_json()))
+    assert result == json.loads(json.dumps(checked.to_json()))
     stamp = written.stat().st_mtime_ns
     elastic.check(again)
     assert written.stat().st_mtime_ns == stamp
 
 
 def test_claims_json_is_whole(study, tmp_path):
-    found = elastic.check(study, claims=protocol(tmp_path, HELD, "{name: locality_above}")).to_json()
-    assert set(found) == {"study", "digest", "level", "elastic_version", "claims", "standing", "exploratory"}
-    for claim in found["claims"]:
+    result = elastic.check(study, claims=protocol(tmp_path, HELD, "{name: locality_above}")).to_json()
+    assert set(result) == {"study", "digest", "level", "elastic_version", "claims", "standing", "exploratory"}
+    for claim in result["claims"]:
         assert set(claim) == {
             "name", "sentence", "source", "quantity", "options", "verdict", "findings", "estimates", "level", "plain",
             "fragile",
@@ -78,17 +78,17 @@ def test_claims_json_is_whole(study, tmp_path):
         for finding in claim["findings"]:
             assert len(finding["per_seed"]) == 2
             assert (finding["seeds"], len(finding["region"])) == (2, 2)
-    assert [finding["setting"] for finding in found["claims"][1]["findings"]] == [
+    assert [finding["setting"] for finding in result["claims"][1]["findings"]] == [
         {"layer": "hidden_1"},
         {"layer": "penultimate"},
     ]
-    json.dumps(found, allow_nan=False)
+    json.dumps(result, allow_nan=False)
 
 
 def test_a_study_without_claims_claims_nothing(study):
-    found = elastic.check(study)
-    assert found.verdicts == ()
-    assert not found.refuted
+    checked = elastic.check(study)
+    assert checked.verdicts == ()
+    assert not checked.refuted
     assert not (study.folder / CLAIMS).exists()
 
 
@@ -102,9 +102,9 @@ def test_the_claims_of_a_study_of_an_earlier_release_are_checked(study, stated):
     text = json.dumps(protocol, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     facts |= {"protocol": protocol, "digest": hashlib.sha256(text.encode()).hexdigest()}
     (study.folder / "study.json").write_text(json.dumps(facts))
-    found = elastic.check(study.folder)
-    assert [verdict.verdict for verdict in found.verdicts] == ["supported"] * len(stated or [])
-    assert [claim.name for claim in elastic.open_study(study.folder).claims] == [v.name for v in found.verdicts]
+    checked = elastic.check(study.folder)
+    assert [verdict.verdict for verdict in checked.verdicts] == ["supported"] * len(stated or [])
+    assert [claim.name for claim in elastic.open_study(study.folder).claims] == [v.name for v in checked.verdicts]
 
 
 def test_what_a_shallow_network_cannot_show_is_inconclusive(study, tmp_path):
@@ -155,14 +155,14 @@ def test_a_file_without_claims_is_refused(study, tmp_path, text, place, words):
 def test_a_mistake_in_one_claim_hides_no_other_verdict(study, tmp_path, claim, column, words):
     path = tmp_path / "claims.yaml"
     path.write_text(f"claims:\n  - {HELD}\n  - {claim}\n  - {WRONG}\n")
-    found = elastic.check(study, claims=path)
-    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "error", "refuted"]
-    assert found.mistaken
-    (finding,) = found.verdicts[1].findings
+    checked = elastic.check(study, claims=path)
+    assert [verdict.verdict for verdict in checked.verdicts] == ["supported", "error", "refuted"]
+    assert checked.mistaken
+    (finding,) = checked.verdicts[1].findings
     assert (finding.verdict, finding.effect, finding.seeds) == ("error", None, 0)
     assert finding.reason.startswith(f"{path}:3:{column}: ")
     assert words in finding.reason
-    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(checked.to_json(), allow_nan=False)
 
 
 def test_a_mistake_among_a_study_s_own_claims_hides_no_other_verdict(study):
@@ -176,9 +176,9 @@ def test_a_mistake_among_a_study_s_own_claims_hides_no_other_verdict(study):
     facts = {key: value for key, value in facts.items() if key not in ("sha256_of", "sha256")}
     (study.folder / "study.json").write_text(json.dumps(facts))
     opened = elastic.open_study(study.folder)
-    found = elastic.check(opened)
-    assert [verdict.verdict for verdict in found.verdicts] == ["supported", "error", "error"]
-    assert "written by elastic" in found.verdicts[1].findings[0].reason
+    checked = elastic.check(opened)
+    assert [verdict.verdict for verdict in checked.verdicts] == ["supported", "error", "error"]
+    assert "written by elastic" in checked.verdicts[1].findings[0].reason
     written = json.loads((study.folder / CLAIMS).read_text())["claims"]
     assert [claim["verdict"] for claim in written] == ["supported", "error", "error"]
     reported = report_table(read_context(opened))

@@ -25,9 +25,9 @@ def verdict(*seeds, **facts):
 
 def test_the_interval_is_student_s():
     sample = np.random.default_rng(0).normal(size=7)
-    found = judge(evidence(*sample))
+    result = judge(evidence(*sample))
     expected = stats.t.interval(0.95, 6, sample.mean(), stats.sem(sample))
-    np.testing.assert_allclose([found["lower"], found["upper"]], expected)
+    np.testing.assert_allclose([result["lower"], result["upper"]], expected)
 
 
 @pytest.mark.parametrize(

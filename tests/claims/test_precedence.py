@@ -27,18 +27,18 @@ def step_at(place, height=0.01):
 
 
 def finding(cube, **options):
-    (found,) = verdict_on(cube, "precedes", {"variable": "nc1", "other": "fuzziness"} | options).findings
-    return found
+    (result,) = verdict_on(cube, "precedes", {"variable": "nc1", "other": "fuzziness"} | options).findings
+    return result
 
 
 def test_steps_come_in_their_order_by_every_definition():
     cube = study(step_at(3), step_at(8))
     for options in ({}, {"onset": "fraction", "fraction": 0.2}, {"onset": "level", "level": 0.1, "other_level": 0.1}):
-        found = finding(cube, **options)
-        assert found.verdict == "supported", options
+        result = finding(cube, **options)
+        assert result.verdict == "supported", options
         halfway = [np.sqrt((1 + EPOCHS[place]) * (1 + EPOCHS[place - 1])) for place in (3, 8)]
         if options.get("onset") != "fraction":
-            assert found.effect == pytest.approx(halfway[1] / halfway[0], rel=0.02)
+            assert result.effect == pytest.approx(halfway[1] / halfway[0], rel=0.02)
         assert finding(study(step_at(8), step_at(3)), **options).verdict == "refuted"
 
 

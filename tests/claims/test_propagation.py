@@ -18,8 +18,8 @@ def study(courses, layers=sim.HIDDEN):
 
 
 def finding(cube, level=0.1, **options):
-    (found,) = verdict_on(cube, "reaches_level_inward", {"level": level} | options).findings
-    return found
+    (result,) = verdict_on(cube, "reaches_level_inward", {"level": level} | options).findings
+    return result
 
 
 def test_a_straight_fall_comes_to_the_level_where_the_onset_is():
@@ -31,8 +31,8 @@ def test_a_straight_fall_comes_to_the_level_where_the_onset_is():
 def test_a_layer_that_never_comes_is_later_than_one_that_does():
     levels = np.array([1.0, 1.0, 1.0, 1.0, 0.0])  # the last layer alone falls
     courses = np.exp(-1.5 * TIME * (levels == 0))
-    found = finding(study(courses))
-    assert (found.verdict, found.seeds) == ("supported", 4)
+    result = finding(study(courses))
+    assert (result.verdict, result.seeds) == ("supported", 4)
     assert finding(study(courses[:, ::-1])).verdict == "refuted"
 
 
@@ -48,8 +48,8 @@ def test_layers_that_do_not_come_are_at_the_end_all_of_them():
 
 
 def test_two_layers_are_enough():
-    found = finding(study(np.exp(-TIME * np.array([0.7, 1.4])), ["hidden_1", "penultimate"]))
-    assert found.verdict == "supported"
+    result = finding(study(np.exp(-TIME * np.array([0.7, 1.4])), ["hidden_1", "penultimate"]))
+    assert result.verdict == "supported"
 
 
 def test_the_two_definitions_can_disagree():

@@ -20,14 +20,14 @@ def study(scales, power=2.0, seeds=3):
 
 
 def test_the_exponent_is_that_of_each_seed_whatever_its_level():
-    (found,) = verdict_on(study([0.1, 0.5, 1.0, 4.0]), "follows_power_law", OPTIONS).findings
-    assert (found.verdict, found.region) == ("supported", (1.9, 2.1))
-    assert found.per_seed == pytest.approx([2.0, 2.0, 2.0])
+    (result,) = verdict_on(study([0.1, 0.5, 1.0, 4.0]), "follows_power_law", OPTIONS).findings
+    assert (result.verdict, result.region) == ("supported", (1.9, 2.1))
+    assert result.per_seed == pytest.approx([2.0, 2.0, 2.0])
 
 
 def test_zero_is_no_place_on_a_logarithmic_axis():
-    (found,) = verdict_on(study([0.0, 0.1, 0.5, 1.0]), "follows_power_law", OPTIONS).findings
-    assert found.per_seed == pytest.approx([2.0, 2.0, 2.0])
+    (result,) = verdict_on(study([0.0, 0.1, 0.5, 1.0]), "follows_power_law", OPTIONS).findings
+    assert result.per_seed == pytest.approx([2.0, 2.0, 2.0])
 
 
 def test_a_seed_with_a_missing_label_is_left_out():
@@ -35,8 +35,8 @@ def test_a_seed_with_a_missing_label_is_left_out():
     nc1 = cube["collapse"]["nc1"].copy()
     nc1[{"seed": 1, "scale": 3}] = np.nan
     cube["collapse"] = cube["collapse"].dataset.assign(nc1=nc1)
-    (found,) = verdict_on(cube, "follows_power_law", OPTIONS).findings
-    assert found.seeds == 2
+    (result,) = verdict_on(cube, "follows_power_law", OPTIONS).findings
+    assert result.seeds == 2
 
 
 @pytest.mark.parametrize("scales", [["small", "medium", "large"], [0.1, 1.0], [0.0, 0.1, 1.0], [-1.0, 0.1, 1.0]])

@@ -44,18 +44,18 @@ def diverged(cube, seed, since):
 )  # fmt: skip
 def test_a_diverged_run_is_left_out_and_counted(name, options):
     whole = verdict_on(study(), name, options)
-    found = verdict_on(diverged(study(), 2, 4), name, options)
+    verdict = verdict_on(diverged(study(), 2, 4), name, options)
     assert {finding.seeds for finding in whole.findings} == {4}
-    assert {finding.seeds for finding in found.findings} == {3}
-    for one, other in zip(found.findings, whole.findings, strict=True):
+    assert {finding.seeds for finding in verdict.findings} == {3}
+    for one, other in zip(verdict.findings, whole.findings, strict=True):
         assert one.per_seed[2] is None
         assert [*one.per_seed[:2], one.per_seed[3]] == [*other.per_seed[:2], other.per_seed[3]]
 
 
 def test_runs_that_all_diverged_decide_nothing():
     cube = diverged(study(), slice(None), 5)
-    found = verdict_on(cube, "collapse_deepens_with_depth", {})
-    assert (found.verdict, found.findings[0].reason) == ("inconclusive", "no seed has a finite value")
+    verdict = verdict_on(cube, "collapse_deepens_with_depth", {})
+    assert (verdict.verdict, verdict.findings[0].reason) == ("inconclusive", "no seed has a finite value")
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_runs_that_all_diverged_decide_nothing():
     ],
 )
 def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, words):
-    found = verdict_on(study(), name, options)
-    assert found.verdict == "inconclusive"
-    assert words in found.findings[0].reason
+    verdict = verdict_on(study(), name, options)
+    assert verdict.verdict == "inconclusive"
+    assert words in verdict.findings[0].reason
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_a_selection_reads_what_xarray_selects():
     xr.testing.assert_identical(selection.at_epoch(expected, -1), expected.isel(epoch=-1, drop=True))
     np.testing.assert_array_equal(selection.read("nc1", layer="hidden_1"), nc1.sel(layer="hidden_1"))
     layers = ["hidden_3", "hidden_1"]  # in the order of depth, however they are named
-    found = Selection(cube, layers=layers).in_layers(selection.read_every_layer("nc1"), least=2)
-    xr.testing.assert_identical(found, nc1.sel(layer=["hidden_1", "hidden_3"]))
+    result = Selection(cube, layers=layers).in_layers(selection.read_every_layer("nc1"), least=2)
+    xr.testing.assert_identical(result, nc1.sel(layer=["hidden_1", "hidden_3"]))
 
 
 def test_layers_may_be_named_by_their_roles(monkeypatch):
@@ -150,15 +150,15 @@ def test_layers_may_be_named_by_their_roles(monkeypatch):
     cube["collapse"] = cube["collapse"].dataset.sel(layer=sim.HIDDEN[:-1])
     monkeypatch.setattr("elastic.claims.selection.select", by_role)
     selection = Selection(cube, layers=["penultimate", "hidden_1"])
-    found = selection.in_layers(selection.read_every_layer("nc1"), least=2)
-    assert found["layer"].values.tolist() == ["hidden_1", "hidden_4"]
+    result = selection.in_layers(selection.read_every_layer("nc1"), least=2)
+    assert result["layer"].values.tolist() == ["hidden_1", "hidden_4"]
     assert selection.read("nc1", layer="penultimate").equals(selection.read("nc1", layer="hidden_4"))
 
 
 def test_an_axis_may_have_the_name_of_a_layer_s_coordinate():
     cube = sim.cube(nc1=sim.values(np.ones((1, 3, 2, 5)), "width", "layer", width=[16, 64])).isel(study=0)
-    found = verdict_on(cube, "below", {"variable": "nc1", "threshold": 2.0, "layer": "hidden_1"})
-    assert [finding.setting for finding in found.findings] == [{"width": 16}, {"width": 64}]
+    verdict = verdict_on(cube, "below", {"variable": "nc1", "threshold": 2.0, "layer": "hidden_1"})
+    assert [finding.setting for finding in verdict.findings] == [{"width": 16}, {"width": 64}]
 
 
 def test_input_and_logits_count_only_where_they_are_named():
@@ -208,12 +208,12 @@ WITH_BIAS = {"theory": "mse_factor_model", "quantity": "singular_values", "varia
 
 def test_a_spectrum_that_is_partly_zero_is_claimed_component_by_component():
     rng = np.random.default_rng(0)
-    found = np.array([1.5, 0.0]) + rng.normal(0, 0.01, (1, 4, 2))
-    cube = sim.cube(class_mean_spectrum=sim.values(found, "component", component=[1, 2])).isel(study=0)
+    result = np.array([1.5, 0.0]) + rng.normal(0, 0.01, (1, 4, 2))
+    cube = sim.cube(class_mean_spectrum=sim.values(result, "component", component=[1, 2])).isel(study=0)
     with pytest.raises(OptionError, match="component"):
         verdict_on(cube, "meets_theory", WITH_BIAS)
     for component in (1, 2):
         verdict = verdict_on(cube, "meets_theory", WITH_BIAS | {"where": {"component": component}})
         assert verdict.verdict == "supported"
-    wrong = sim.cube(class_mean_spectrum=sim.values(found[..., ::-1], "component", component=[1, 2])).isel(study=0)
+    wrong = sim.cube(class_mean_spectrum=sim.values(result[..., ::-1], "component", component=[1, 2])).isel(study=0)
     assert verdict_on(wrong, "meets_theory", WITH_BIAS | {"where": {"component": 2}}).verdict == "refuted"

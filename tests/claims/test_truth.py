@@ -60,8 +60,8 @@ def test_verdicts_on_truths_at_the_edge_and_off_it(truths, seeds):
         return [rates for cube in cubes for rates in sim.rates(cube, truths.claim, {})]
 
     assert all(max(edge.supported, edge.refuted) <= MOST for edge in rates_of(truths.edges))
-    assert all(found.supported >= 0.8 and found.refuted <= MOST for found in rates_of(truths.holds))
-    assert all(found.refuted >= 0.8 and found.supported <= MOST for found in rates_of(truths.fails))
+    assert all(result.supported >= 0.8 and result.refuted <= MOST for result in rates_of(truths.holds))
+    assert all(result.refuted >= 0.8 and result.supported <= MOST for result in rates_of(truths.fails))
 
 
 @SEEDS
@@ -69,15 +69,15 @@ def test_verdicts_on_truths_at_the_edge_and_off_it(truths, seeds):
 def test_seeds_that_agree_on_a_coarse_share_are_not_taken_for_certain(share, samples, seeds):
     counts = np.random.default_rng(0).binomial(samples, share, (STUDIES, seeds))
     cube = sim.cube(ncc_accuracy=sim.values(counts / samples, bounds=sim.SHARE))
-    (found,) = sim.rates(cube, "above", {"threshold": share}, variable="ncc_accuracy")
-    assert max(found.supported, found.refuted) <= MOST
+    (result,) = sim.rates(cube, "above", {"threshold": share}, variable="ncc_accuracy")
+    assert max(result.supported, result.refuted) <= MOST
 
 
 def test_a_share_of_many_samples_is_told():
     counts = np.random.default_rng(0).binomial(1000, 0.99, (STUDIES, 3))
     cube = sim.cube(ncc_accuracy=sim.values(counts / 1000, bounds=sim.SHARE))
-    (found,) = sim.rates(cube, "above", {"threshold": 0.97}, variable="ncc_accuracy")
-    assert found.supported > 0.8
+    (result,) = sim.rates(cube, "above", {"threshold": 0.97}, variable="ncc_accuracy")
+    assert result.supported > 0.8
 
 
 @SEEDS
@@ -86,5 +86,5 @@ def test_skewed_effects_seldom_mislead(shape, seeds):
     # The log of a gamma variable: skewness −0.8 and −0.3.
     log = np.log(np.random.default_rng(1).gamma(shape, 1, (STUDIES, seeds)))
     truth = float(np.exp(np.log(np.random.default_rng(2).gamma(shape, 1, 1_000_000)).mean()))
-    (found,) = sim.rates(sim.cube(nc1=sim.values(np.exp(log))), "below", {"threshold": truth}, variable="nc1")
-    assert max(found.supported, found.refuted) <= MOST
+    (result,) = sim.rates(sim.cube(nc1=sim.values(np.exp(log))), "below", {"threshold": truth}, variable="nc1")
+    assert max(result.supported, result.refuted) <= MOST

@@ -58,8 +58,11 @@ def test_a_notebook_shows_every_claim_as_a_row():
 
 
 def test_a_notebook_shows_the_settings_that_refute_a_claim_first():
-    found = (*(finding("supported", {"layer": f"hidden_{i}"}) for i in range(9)), finding("refuted", {"layer": "last"}))
-    shown = Checked("s", "0", (Verdict("a", "b", "c", "d", {}, "refuted", found),))._repr_html_()
+    result = (
+        *(finding("supported", {"layer": f"hidden_{i}"}) for i in range(9)),
+        finding("refuted", {"layer": "last"}),
+    )
+    shown = Checked("s", "0", (Verdict("a", "b", "c", "d", {}, "refuted", result),))._repr_html_()
     assert shown.index("✗ layer = last") < shown.index("✓ layer = hidden_0")
     assert "… and 4 more" in shown
 
@@ -80,8 +83,8 @@ def test_a_study_without_claims_is_told_what_to_do():
 
 
 def test_the_interval_that_decides_and_fragile_verdicts_are_told_everywhere():
-    found = replace(finding("supported"), adjusted=(1.125, 1.875))
-    verdict = Verdict("a", "b", "c", "d", {}, "supported", (found,), "typical seed", 0.99, "supported", (1,))
+    result = replace(finding("supported"), adjusted=(1.125, 1.875))
+    verdict = Verdict("a", "b", "c", "d", {}, "supported", (result,), "typical seed", 0.99, "supported", (1,))
     checked = Checked("s", "0", (verdict,))
     for text in (" ".join(printed(checked).split()), checked._repr_html_()):
         for words in ("1.50 [1.25, 1.75]", "adjusted [1.12, 1.88]", "fragile: another verdict without seed 1"):

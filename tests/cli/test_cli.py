@@ -80,9 +80,9 @@ def protocol(tmp_path):
 
 def one_object(text):
     """Return the one JSON object that is all of a text."""
-    found = json.loads(text)
-    assert isinstance(found, dict)
-    return found
+    facts = json.loads(text)
+    assert isinstance(facts, dict)
+    return facts
 
 
 # What works

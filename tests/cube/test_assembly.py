@@ -26,8 +26,8 @@ def test_every_number_is_found_under_its_labels(tmp_path, make_layout, make_reco
                 array = cube[variable.group][variable.name]
                 assert array.dims == ("seed", "lr", "epoch", *variable.dims)
                 of_layout = {dim: list(layout.labels(variable.group, dim)) for dim in variable.dims}
-                found = array.sel(epoch=epoch, **coordinates).sel(of_layout)
-                assert np.array_equal(found, record[variable.key]), (variable.key, coordinates, epoch)
+                result = array.sel(epoch=epoch, **coordinates).sel(of_layout)
+                assert np.array_equal(result, record[variable.key]), (variable.key, coordinates, epoch)
     assert cube["collapse"].sizes["epoch"] == 3
     assert all((group["status"] == Status.DONE).all() for group in cube.children.values())
 
@@ -160,8 +160,8 @@ def test_names_and_numbers_as_classes_meet_as_names(tmp_path, make_layout, make_
     runs = [({"data": name}, write_run(tmp_path / name, layout)) for name, layout in layouts.items()]
     cube = assemble(runs, {"data": ["digits", "pets"]}, {})
     assert cube["collapse"]["class"].values.tolist() == ["0", "1", "cat", "dog"]
-    found = cube["elasticity"]["self_response"].sel(data="digits", epoch=0, stepped_class=["0", "1"])
-    assert np.array_equal(found, make_record(layouts["digits"], 0)["elasticity/self_response"])
+    result = cube["elasticity"]["self_response"].sel(data="digits", epoch=0, stepped_class=["0", "1"])
+    assert np.array_equal(result, make_record(layouts["digits"], 0)["elasticity/self_response"])
 
 
 def test_variables_of_some_runs_only_are_nan_in_the_others(tmp_path, make_layout, write_run):

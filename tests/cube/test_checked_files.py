@@ -55,8 +55,8 @@ def damaged(data, draw):
         "newline": lambda: data + b"\n",
         "crlf": lambda: data.replace(b"\n", b"\r\n"),
     }
-    found = other[draw.choice(sorted(other))]()
-    return found if found != data else data[:-1]
+    result = other[draw.choice(sorted(other))]()
+    return result if result != data else data[:-1]
 
 
 FILES = {
@@ -103,8 +103,8 @@ def test_the_checksum_is_that_of_all_bytes_before_it():
 def test_numpy_and_torch_read_labelled_archives_as_they_are(tmp_path):
     for kind in ("record", "checkpoint"):
         (tmp_path / kind).write_bytes(FILES[kind][0])
-    with np.load(tmp_path / "record", allow_pickle=False) as found:
-        assert found["training/loss"].tolist() == [0, 1, 2]
+    with np.load(tmp_path / "record", allow_pickle=False) as result:
+        assert result["training/loss"].tolist() == [0, 1, 2]
     assert torch.load(tmp_path / "checkpoint", weights_only=True)["state"]["weight"].tolist() == [0, 1, 2, 3]
 
 
@@ -112,8 +112,8 @@ def test_a_checkpoint_of_the_release_before_is_intact_and_damage_of_it_is_notice
     data = pt()
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(data + hashlib.sha256(data).hexdigest().encode())
-    found = check_archive(path)
-    assert (found.condition, found.label) == (Condition.INTACT, None)
+    result = check_archive(path)
+    assert (result.condition, result.label) == (Condition.INTACT, None)
     path.write_bytes(b"x" + path.read_bytes()[1:])
     assert str(check_archive(path)) == "damaged: a wrong checksum"
 

@@ -41,11 +41,11 @@ def names(run):
 
 def contents(run):
     """Return every record of a run as NumPy itself reads it from the single files, {epoch: {key: bytes}}."""
-    found = {}
+    collected = {}
     for path in sorted((run / "journal").glob("0*.npz")):
         with np.load(path, allow_pickle=False) as record:
-            found[float(path.stem)] = {key: record[key].tobytes() for key in record.files}
-    return found
+            collected[float(path.stem)] = {key: record[key].tobytes() for key in record.files}
+    return collected
 
 
 def read(run):
@@ -82,12 +82,12 @@ def test_a_compacted_journal_is_read_as_the_single_files(run, make_layout):
 
 def test_numpy_reads_a_compacted_journal_by_itself(run, make_layout, make_record):
     compact_journal(Journal(run, writing=True))
-    with np.load(run / "journal/records.npz", allow_pickle=False) as found:
-        assert found["epochs"].tolist() == [0, 1, 2, 3, 4]
-        assert found["probed"].tolist() == [True, False, False, False, True]
+    with np.load(run / "journal/records.npz", allow_pickle=False) as result:
+        assert result["epochs"].tolist() == [0, 1, 2, 3, 4]
+        assert result["probed"].tolist() == [True, False, False, False, True]
         nc1 = [make_record(make_layout(), epoch)["collapse/nc1"] for epoch in (0, 4)]
-        assert np.array_equal(found["collapse/nc1"], nc1)
-        assert found["training/loss"].shape == (5, 2)
+        assert np.array_equal(result["collapse/nc1"], nc1)
+        assert result["training/loss"].shape == (5, 2)
 
 
 @pytest.mark.parametrize("limit", [0, 2**30])

@@ -104,10 +104,10 @@ def test_a_record_without_a_label_is_refused_in_a_run_of_this_release_and_read_i
     expected = np.stack([make_record(layout, epoch)["training/loss"] for epoch in range(5)])
     for _ in range(2):
         assert np.array_equal(Journal(run).read_variable("training/loss")[1], expected)
-        found = {
+        collected = {
             e: r for epochs, block in Journal(run).blocks() for e, r in zip(epochs, block["training/loss"], strict=True)
         }
-        assert np.array_equal([found[epoch] for epoch in range(5)], expected)
+        assert np.array_equal([collected[epoch] for epoch in range(5)], expected)
     shutil.copy(runs / SEEDS[1] / "journal/000003.npz", run / "journal/000003.npz")  # one with a label of another run
     with pytest.raises(Damaged, match=r"000003\.npz"):
         list(Journal(run).blocks())
@@ -123,9 +123,9 @@ def test_a_variable_is_read_over_all_epochs_without_the_rest(runs, make_layout, 
     for variable in layout.variables:
         held = [epoch for epoch in range(5) if variable.group == "training" or epoch in (0, 4)]
         expected = np.stack([make_record(layout, epoch, seed=1)[variable.key] for epoch in held])
-        epochs, found = journal.read_variable(variable.key)
-        assert (epochs, found.dtype) == (held, np.float64)
-        assert np.array_equal(found, expected)
+        epochs, values = journal.read_variable(variable.key)
+        assert (epochs, values.dtype) == (held, np.float64)
+        assert np.array_equal(values, expected)
     part = journal.read_variable("collapse/class_cosine", (slice(1, 2), slice(None), slice(0, 2)))[1]
     whole = journal.read_variable("collapse/class_cosine")[1]
     assert np.array_equal(part, whole[:, 1:2, :, 0:2])
@@ -143,11 +143,11 @@ def test_no_flipped_bit_of_a_record_is_read_as_another_number_of_a_variable(runs
         path.write_bytes(torn)
         for key in keys:
             try:
-                epochs, found = Journal(runs / SEEDS[0]).read_variable(key)
+                epochs, values = Journal(runs / SEEDS[0]).read_variable(key)
             except Damaged as error:
                 collected.append(str(error))
             else:
                 assert epochs == truth[key][0]
-                assert found.tobytes() == truth[key][1].tobytes()
+                assert values.tobytes() == truth[key][1].tobytes()
     assert len(collected) > 20
     assert all(message.startswith(str(path)) for message in collected)

@@ -150,10 +150,10 @@ def kill_compactions(folder):
         reached = len(epochs)
         expected = np.stack([record(epoch)["training/loss"] for epoch in epochs])
         assert np.array_equal(journal.read_variable("training/loss")[1], expected)
-        found = {
+        collected = {
             e: row for part, block in journal.blocks() for e, row in zip(part, block["training/loss"], strict=True)
         }
-        assert np.array_equal([found[epoch] for epoch in epochs], expected)
+        assert np.array_equal([collected[epoch] for epoch in epochs], expected)
     journal = Journal(folder, writing=True)
     compact_journal(journal)
     assert [path.name for path in journal.folder.iterdir()] == ["records.npz"]

@@ -352,9 +352,9 @@ sys.stdin.readline()
 
 def test_locks_know_their_files(tmp_path, without_flock):
     with run_lock(tmp_path / "run"), study_lock(tmp_path), waiting_lock(tmp_path / ".sealing.lock", "seal"):
-        found = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert len(found) == 6
-        assert all(map(is_lock_file, found))
+        collected = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(collected) == 6
+        assert all(map(is_lock_file, collected))
 
 
 def test_an_owner_that_another_release_wrote_is_no_owner_of_today(tmp_path):

@@ -154,7 +154,7 @@ def test_no_flipped_bit_of_a_record_is_read_as_a_number(tmp_path):
         torn[place] ^= 1 << generator.randrange(8)
         path.write_bytes(bytes(torn))
         try:
-            found = assemble([({"seed": 0}, tmp_path)], {"seed": [0]}, {})
+            cube = assemble([({"seed": 0}, tmp_path)], {"seed": [0]}, {})
         except StudyError:
             continue
-        assert found.identical(truth), place
+        assert cube.identical(truth), place

@@ -205,11 +205,11 @@ def test_every_damaged_file_is_noticed_when_its_variable_is_read(tmp_path, make_
         except Damaged as error:
             collected.append(error)
         else:
-            found = variables(opened)
-            loaded = {name for name, variable in found.items() if variable._in_memory}  # labels, as it was opened
-            own = {name for name in found if key.startswith(f"{name}/")}
-            for name in own | set(chance.sample(sorted(found), 4)):
-                variable = found[name]
+            result = variables(opened)
+            loaded = {name for name, variable in result.items() if variable._in_memory}  # labels, as it was opened
+            own = {name for name in result if key.startswith(f"{name}/")}
+            for name in own | set(chance.sample(sorted(result), 4)):
+                variable = result[name]
                 try:
                     np.testing.assert_array_equal(variable.values, truth[name])
                 except Damaged as error:

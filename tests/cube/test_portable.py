@@ -51,8 +51,8 @@ def strict(text):
 def test_attributes_come_back_from_netcdf_and_zarr(tmp_path):
     asked = xr.Dataset({"a": ((), 1.0, storable(ATTRIBUTES))}, attrs=storable(ATTRIBUTES))
     asked.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as found:
-        xr.testing.assert_identical(found.load(), asked)
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as result:
+        xr.testing.assert_identical(result.load(), asked)
     asked.to_zarr(tmp_path / "a.zarr", consolidated=False)
     xr.testing.assert_identical(xr.open_zarr(tmp_path / "a.zarr", consolidated=False, chunks=None).load(), asked)
     assert strict((tmp_path / "a.zarr" / "zarr.json").read_text())["attributes"] == asked.attrs
@@ -85,9 +85,9 @@ def test_a_name_of_a_variable_in_bounds_is_left_to_the_cf_conventions():
 @pytest.mark.parametrize("dtype", [object, np.dtypes.StringDType(), np.str_])
 @pytest.mark.parametrize("names", [["a", "longer"], [""], [], ["ä", "日本"]])
 def test_strings_get_a_fixed_width(names, dtype):
-    found = fixed_width(np.array(names, dtype=dtype))
-    assert found.dtype.kind == "U"
-    assert found.tolist() == names
+    result = fixed_width(np.array(names, dtype=dtype))
+    assert result.dtype.kind == "U"
+    assert result.tolist() == names
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_strings_get_a_fixed_width(names, dtype):
     [([1, 2], "i"), ([0.5, 1], "f"), ([True, False], "b"), (["a", 1], "O"), (["a", None], "O"), (["a", np.nan], "O")],
 )
 def test_objects_become_numbers_and_a_mixture_stays(labels, kind):
-    found = fixed_width(np.array(labels, dtype=object))
-    assert found.dtype.kind == kind
-    assert found.tolist() == labels or labels[1] is np.nan
+    result = fixed_width(np.array(labels, dtype=object))
+    assert result.dtype.kind == kind
+    assert result.tolist() == labels or labels[1] is np.nan
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
@@ -189,6 +189,6 @@ def test_a_cube_is_portable_as_it_is_assembled_and_as_it_is_opened(tmp_path, mak
     for cube in (tree, opened):
         xr.testing.assert_identical(portable(cube), cube)
         cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
-        with xr.open_datatree(tmp_path / "cube.nc", engine="h5netcdf") as found:
-            xr.testing.assert_identical(found.load(), cube)
+        with xr.open_datatree(tmp_path / "cube.nc", engine="h5netcdf") as result:
+            xr.testing.assert_identical(result.load(), cube)
     assert tree["collapse"]["class"].values.tolist() == ["", "ä", "日本"]

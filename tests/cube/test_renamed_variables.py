@@ -22,14 +22,14 @@ def test_numbers_stand_under_the_name_that_their_formula_has_now(tmp_path, make_
     new = with_formulas(layout, response="b", response_before="a")
     runs = [({"seed": 0}, write_run(tmp_path / "0", old)), ({"seed": 1}, write_run(tmp_path / "1", new))]
     for order in (runs, runs[::-1]):
-        found = assemble(order, {"seed": [0, 1]}, {})["elasticity"]
-        assert found["response"].attrs["formula"] == "b"
-        assert found["response"].sel(seed=0).isnull().all()
+        result = assemble(order, {"seed": [0, 1]}, {})["elasticity"]
+        assert result["response"].attrs["formula"] == "b"
+        assert result["response"].sel(seed=0).isnull().all()
         for seed in (0, 1):
-            assert found["response_before"].sel(seed=seed).notnull().any()
+            assert result["response_before"].sel(seed=seed).notnull().any()
     alone = assemble(runs[:1], {"seed": [0]}, {})["elasticity"]
     assert alone["response"].attrs["formula"] == "a"
-    np.testing.assert_array_equal(alone["response"].sel(seed=0), found["response_before"].sel(seed=0))
+    np.testing.assert_array_equal(alone["response"].sel(seed=0), result["response_before"].sel(seed=0))
 
 
 def test_other_words_for_a_formula_rename_nothing():

@@ -46,12 +46,12 @@ def raised_or_right(opened, truth):
     for name, variable in opened["collapse"].to_dataset().variables.items():
         expected = truth["collapse"].to_dataset().variables[name].values
         try:
-            found = variable.values
+            result = variable.values
         except ZARR:
             raised.append(name)
         else:
-            np.testing.assert_array_equal(found, expected)
-            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(result, expected)
+            assert result.dtype == expected.dtype
     return raised
 
 
@@ -158,11 +158,11 @@ def test_while_one_store_takes_another_s_place_no_number_is_missing(tmp_path):
     def read():
         while not stop.is_set():
             try:
-                found = opened["collapse"]["nc1"].copy().values
+                result = opened["collapse"]["nc1"].copy().values
             except ZARR:
                 continue
-            if not np.array_equal(found, trees[0]["collapse"]["nc1"].values):
-                wrong.append(found)
+            if not np.array_equal(result, trees[0]["collapse"]["nc1"].values):
+                wrong.append(result)
 
     reader = threading.Thread(target=read)
     reader.start()

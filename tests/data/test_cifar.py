@@ -119,10 +119,10 @@ def test_arrays_of_anything_but_numbers_are_refused(tmp_path, dtype):
 @pytest.mark.parametrize("protocol", range(2, 6))
 def test_arrays_of_numbers_come_back_as_they_were(tmp_path, array, protocol, numpy):
     (tmp_path / "file").write_bytes(renamed(pickle.dumps({"a": array}, protocol=protocol), numpy))
-    found = read_plain_pickle(tmp_path / "file")["a"]
-    assert found.dtype == array.dtype
-    assert found.shape == array.shape
-    np.testing.assert_array_equal(found, array)
+    result = read_plain_pickle(tmp_path / "file")["a"]
+    assert result.dtype == array.dtype
+    assert result.shape == array.shape
+    np.testing.assert_array_equal(result, array)
 
 
 def renamed(content, package):
@@ -141,9 +141,9 @@ def test_cifar_is_read_from_pickles_of_protocol_5(ten):
     for name, content in parts.items():
         part = {**content, "data": np.asfortranarray(content["data"]) if "2" in name else content["data"]}
         (folder / name).write_bytes(pickle.dumps(part, protocol=5))
-    found = cifar10(torch.Generator(), folder=str(folder))
-    assert torch.equal(found.inputs, expected.inputs)
-    assert torch.equal(found.labels, expected.labels)
+    result = cifar10(torch.Generator(), folder=str(folder))
+    assert torch.equal(result.inputs, expected.inputs)
+    assert torch.equal(result.labels, expected.labels)
 
 
 @pytest.mark.parametrize(

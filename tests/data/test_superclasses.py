@@ -167,12 +167,12 @@ def test_fine_labels_move_with_their_samples_to_a_device():
 def test_the_order_of_super_classes_in_a_file_has_no_meaning(tmp_path):
     turned = PROTOCOL.replace("primary: [5, 8], auxiliary: [4, 9, 7]", "auxiliary: [4, 9, 7], primary: [5, 8]")
     assert turned != PROTOCOL
-    found = []
+    collected = []
     for name, text in (("one.yaml", PROTOCOL), ("two.yaml", turned)):
         (tmp_path / name).write_text(text)
         protocol = load_protocol(tmp_path / name)
-        found.append((protocol.digest, prepared_data(protocol.data).digest))
-    assert found[0] == found[1]
+        collected.append((protocol.digest, prepared_data(protocol.data).digest))
+    assert collected[0] == collected[1]
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ def test_each_sample_lies_on_the_tube_at_its_angle_and_the_classes_are_opposite(
 
 def test_distances_go_the_shorter_way_around():
     samples = drawn(samples_per_class=40)
-    found = samples.geodesic_distances(samples).numpy()
+    result = samples.geodesic_distances(samples).numpy()
     on_circle = np.exp(1j * samples.geodesic.numpy())
     expected = np.abs(np.angle(on_circle[:, None] / on_circle[None, :]))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert found.max() <= math.pi
+    np.testing.assert_allclose(result, expected, atol=1e-12)
+    assert result.max() <= math.pi
 
 
 def test_the_coordinate_stays_with_its_sample_through_split_choice_and_normalisation():

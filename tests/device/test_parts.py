@@ -46,9 +46,9 @@ def assert_close(found, expected, bound):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_trained_and_evaluated_as_on_the_processor(device, name):
     here, there = (trained(name, "cross_entropy", place) for place in ("cpu", device))
-    for expected, found in zip(here[0].parameters(), there[0].parameters(), strict=True):
-        assert found.device.type == device
-        assert_close(found, expected, 1e-8)
+    for expected, result in zip(here[0].parameters(), there[0].parameters(), strict=True):
+        assert result.device.type == device
+        assert_close(result, expected, 1e-8)
     np.testing.assert_allclose(there[1], here[1], rtol=1e-9)
 
 
@@ -62,15 +62,15 @@ def test_a_gradient_in_float32_is_that_of_the_processor_in_float64(device, name)
         with products(tf32=False):
             build_objective(model, build_loss("cross_entropy")).batch(samples.inputs, samples.labels).backward()
         gradients[dtype] = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    for expected, found in zip(*gradients.values(), strict=True):
-        assert_close(found, expected, 1e-3)
+    for expected, result in zip(*gradients.values(), strict=True):
+        assert_close(result, expected, 1e-3)
 
 
 @pytest.mark.parametrize("name", [*LOSSES, "supervised_contrastive"])
 def test_a_loss_is_trained_on_as_on_the_processor(device, name):
     here, there = (trained("mlp", name, place) for place in ("cpu", device))
-    for expected, found in zip(here[0].parameters(), there[0].parameters(), strict=True):
-        assert_close(found, expected, 1e-9)
+    for expected, result in zip(here[0].parameters(), there[0].parameters(), strict=True):
+        assert_close(result, expected, 1e-9)
     np.testing.assert_allclose(there[1], here[1], rtol=1e-9)
 
 
@@ -117,8 +117,8 @@ def test_collapse_of_features_on_the_device_is_that_of_arrays(device, dtype):
     expected = elastic.measure_collapse(tensors, labels, classifier=weights)
     there = {name: tensor.to(device) for name, tensor in tensors.items()}
     classifier = torch.tensor(weights).to(device)
-    found = elastic.measure_collapse(there, torch.tensor(labels).to(device), classifier=classifier)
-    xr.testing.assert_allclose(found, expected, rtol=BOUNDS[dtype])
+    measured = elastic.measure_collapse(there, torch.tensor(labels).to(device), classifier=classifier)
+    xr.testing.assert_allclose(measured, expected, rtol=BOUNDS[dtype])
 
 
 @pytest.mark.parametrize("update", [{"update": "first_order"}, {"update": "finite", "lr": 0.01}], ids=str)
@@ -132,8 +132,8 @@ def test_elasticity_and_collapse_of_a_module_on_the_device_are_those_of_the_proc
     net = net.to(device)
     there = elastic.measure_elasticity(net, (x, y), (observed, labels), layers=["1", "3"], pairs=True, **update)
     xr.testing.assert_allclose(there, here, rtol=1e-7)
-    found = elastic.measure_collapse(net, (torch.as_tensor(x), torch.as_tensor(y)), layers=["1", "3"])
-    xr.testing.assert_allclose(found, collapse, rtol=1e-9)
+    measured = elastic.measure_collapse(net, (torch.as_tensor(x), torch.as_tensor(y)), layers=["1", "3"])
+    xr.testing.assert_allclose(measured, collapse, rtol=1e-9)
 
 
 def test_a_recorder_of_a_model_on_the_device_records_what_it_records_on_the_processor(device, tmp_path):

@@ -55,13 +55,13 @@ def arrays(study):
 def test_a_study_has_the_cube_and_the_verdicts_of_the_processor(device, tmp_path, dtype, rtol):
     setting = f"training.dtype={dtype}"
     here, there = (studies.run(tmp_path / str(place), setting, text=EXACT, device=place) for place in ("cpu", device))
-    expected, found = arrays(here), arrays(there)
+    expected, result = arrays(here), arrays(there)
     worst = {}
-    assert expected.keys() == found.keys()
+    assert expected.keys() == result.keys()
     for name, values in expected.items():
         scale = np.nanmax(np.abs(values), initial=1e-6)
-        assert (np.isnan(values) == np.isnan(found[name])).all(), name
-        worst[name] = np.nanmax(np.abs(values - found[name]), initial=0.0) / scale
+        assert (np.isnan(values) == np.isnan(result[name])).all(), name
+        worst[name] = np.nanmax(np.abs(values - result[name]), initial=0.0) / scale
     print(dtype, sorted(worst.items(), key=lambda item: -item[1])[:5])
     # The error of a probe against real steps is rounding itself.
     assert {name: error for name, error in worst.items() if error > rtol and "probe_error" not in name} == {}

@@ -142,17 +142,17 @@ def test_the_bounds_of_a_variable_say_which_mean_it_has(bounds, positive):
     values = xr.DataArray([0.5, 0.9], dims="seed", attrs={"value_bounds": [str(float(bound)) for bound in bounds]})
     assert is_positive(values) == positive
     wanted = (0.5 * 0.9) ** 0.5 if positive else 0.7
-    found = average(values)
-    assert found["estimate"].item() == pytest.approx(wanted)
-    assert bounds[0] <= found["lower"].item() < wanted < found["upper"].item()
-    assert positive or found["upper"].item() <= bounds[1]
+    estimates = average(values)
+    assert estimates["estimate"].item() == pytest.approx(wanted)
+    assert bounds[0] <= estimates["lower"].item() < wanted < estimates["upper"].item()
+    assert positive or estimates["upper"].item() <= bounds[1]
 
 
 def test_a_zero_is_a_mean_of_zero_without_an_interval():
-    found = over_seeds(xr.DataArray([0.0, 1.0, 2.0], dims="seed"), log=True)
-    assert float(found["estimate"]) == 0
-    assert np.isnan(found["lower"])
-    assert np.isnan(found["upper"])
+    estimates = over_seeds(xr.DataArray([0.0, 1.0, 2.0], dims="seed"), log=True)
+    assert float(estimates["estimate"]) == 0
+    assert np.isnan(estimates["lower"])
+    assert np.isnan(estimates["upper"])
 
 
 def test_a_study_under_way_is_told_as_far_as_it_is(finished_study):

@@ -41,14 +41,14 @@ def claiming(study, change=None):
 
 
 def test_the_headline_has_a_row_a_layer_with_the_numbers_of_the_headline(finished_study, tmp_path):
-    found = rows(tex(finished_study, tmp_path)["headline.tex"])
+    result = rows(tex(finished_study, tmp_path)["headline.tex"])
     frame = headline(finished_study.cube)
-    assert [row[0] for row in found[::2]] == [escaped(layer) for layer in frame["layer"].drop_duplicates()]
+    assert [row[0] for row in result[::2]] == [escaped(layer) for layer in frame["layer"].drop_duplicates()]
     last = frame[(frame["layer"] == "penultimate") & (frame["epoch"] == 6) & (frame["variable"] == "nc1")].iloc[0]
-    assert float(found[-4][2].strip("$")) == pytest.approx(last["estimate"], rel=5e-3)
-    ends = [float(end) for end in re.findall(r"[\d.]+", found[-3][2])]
+    assert float(result[-4][2].strip("$")) == pytest.approx(last["estimate"], rel=5e-3)
+    ends = [float(end) for end in re.findall(r"[\d.]+", result[-3][2])]
     assert ends == pytest.approx([last["lower"], last["upper"]], rel=5e-3)
-    assert found[0][5:] == ["--", "--"]  # locality of the input
+    assert result[0][5:] == ["--", "--"]  # locality of the input
 
 
 def test_one_seed_has_a_row_a_layer_and_no_interval(finished_study, tmp_path):
@@ -75,12 +75,12 @@ def test_every_row_has_the_columns_of_its_table(finished_study, tmp_path):
 
 
 def test_claims_stand_with_verdict_source_and_seeds(finished_study, tmp_path):
-    found = rows(tex(claiming(finished_study), tmp_path)["claims.tex"])
-    verdicts = [row[1] for row in found]
+    result = rows(tex(claiming(finished_study), tmp_path)["claims.tex"])
+    verdicts = [row[1] for row in result]
     assert verdicts[0] == "supported"
     assert len(verdicts) == 2
-    assert all(r"\cite{" in row[0] for row in found)
-    assert found[0][3] == "2"
+    assert all(r"\cite{" in row[0] for row in result)
+    assert result[0][3] == "2"
 
 
 def test_without_claims_there_is_no_table_of_claims(finished_study, tmp_path):

@@ -48,10 +48,10 @@ def test_the_file_reads_back_as_the_cube(finished_study, tmp_path, kind):
 
 
 def test_attributes_are_kept_as_text_and_numbers(finished_study, tmp_path):
-    asked, found = finished_study.cube, reopened(finished_study, tmp_path)
-    assert found.attrs.keys() == asked.attrs.keys()
-    assert found.attrs["digest"] == finished_study.digest
-    assert found.attrs["protocol"] == asked.attrs["protocol"]
-    assert json.loads(found.attrs["versions"])["numpy"] == np.__version__
-    assert found.attrs["seeds"].tolist() == [0, 1]
-    assert found["collapse"]["nc1"].attrs == asked["collapse"]["nc1"].attrs
+    asked, result = finished_study.cube, reopened(finished_study, tmp_path)
+    assert result.attrs.keys() == asked.attrs.keys()
+    assert result.attrs["digest"] == finished_study.digest
+    assert result.attrs["protocol"] == asked.attrs["protocol"]
+    assert json.loads(result.attrs["versions"])["numpy"] == np.__version__
+    assert result.attrs["seeds"].tolist() == [0, 1]
+    assert result["collapse"]["nc1"].attrs == asked["collapse"]["nc1"].attrs

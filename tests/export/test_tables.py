@@ -50,14 +50,14 @@ def same(found, asked):
 
 def test_every_number_of_the_cube_stands_in_one_table_once(finished_study):
     cube = finished_study.cube
-    found = tidy(cube)
+    result = tidy(cube)
     variables = {(group, name) for group, node in cube.children.items() for name in node.data_vars}
     placed = [(table.partition("-")[0], name) for table, part in tables(cube).items() for name in part.data_vars]
     assert sorted(placed) == sorted(variables)
     for table, part in tables(cube).items():
         for name, values in part.data_vars.items():
-            assert len(found[table]) == values.size
-            indexed = found[table].set_index(list(values.dims))[name]
+            assert len(result[table]) == values.size
+            indexed = result[table].set_index(list(values.dims))[name]
             np.testing.assert_array_equal(
                 indexed.to_xarray().sel({dim: values[dim] for dim in values.dims}).values, values.values
             )
@@ -103,18 +103,18 @@ def test_the_codebook_says_how_pandas_reads_each_table(finished_study, tmp_path,
     book = pd.read_csv("codebook.csv", keep_default_na=False)
     for name, table in tidy(study.cube).items():
         (line,) = book.loc[book["table"] == name, "read_with"].unique()
-        found = eval(line, {"pandas": pd, "str": str})
-        assert set(found["odd"]) == set(ODD)
-        pd.testing.assert_frame_equal(found, table, check_exact=True, check_dtype=False)
-        assert {column: found[column].dtype.kind for column in found} == {c: table[c].dtype.kind for c in table}
+        result = eval(line, {"pandas": pd, "str": str})
+        assert set(result["odd"]) == set(ODD)
+        pd.testing.assert_frame_equal(result, table, check_exact=True, check_dtype=False)
+        assert {column: result[column].dtype.kind for column in result} == {c: table[c].dtype.kind for c in table}
 
 
 def test_a_study_under_way_is_written_as_far_as_it_is(finished_study, tmp_path):
     study = altered.under_way(finished_study, tmp_path)
-    found = exported(study, tmp_path / "out")["training-split"]
-    late = found[(found["seed"] == 1) & (found["epoch"] > 2)]
+    result = exported(study, tmp_path / "out")["training-split"]
+    late = result[(result["seed"] == 1) & (result["epoch"] > 2)]
     assert late["loss"].isna().all()
-    assert found["loss"].notna().any()
+    assert result["loss"].notna().any()
     status = exported(study, tmp_path / "out")["training"].set_index(["seed", "epoch"])["status"]
     assert status[1, 6] == 0
     assert status[0, 6] == 1

@@ -28,11 +28,11 @@ def compared(axes):
 def test_lines_and_bars_are_the_intervals_at_the_last_epoch(swept):
     drawn = axis_comparison(swept)
     for axes, (group, name) in zip(drawn.axes, (("collapse", "nc1"), ("elasticity", "locality")), strict=True):
-        found = compared(axes)
-        assert list(found) == ["0", "0.005"]
+        comparison = compared(axes)
+        assert list(comparison) == ["0", "0.005"]
         values = swept[group].dataset[name].sel(epoch=64)
         values = values.sel(split="train") if name == "nc1" else values
-        for label, (_, estimates, bars) in found.items():
+        for label, (_, estimates, bars) in comparison.items():
             wanted = over_seeds(values.sel(weight_decay=float(label)), log=True)
             np.testing.assert_allclose(estimates, wanted["estimate"])
             np.testing.assert_allclose(bars, np.stack([wanted["lower"], wanted["upper"]], axis=1))
@@ -70,9 +70,9 @@ def test_layers_that_one_value_lacks_have_a_gap_there(swept):
     collapse = swept["collapse"].dataset
     ragged = (collapse["weight_decay"] == 0.005) & (collapse["layer"] == "hidden_2")
     swept["collapse"] = collapse.where(~ragged)
-    found = compared(axis_comparison(swept).axes[0])
-    assert np.isnan(found["0.005"][1]).tolist() == [False, False, True, False, False]
-    assert np.isfinite(found["0"][1]).all()
+    comparison = compared(axis_comparison(swept).axes[0])
+    assert np.isnan(comparison["0.005"][1]).tolist() == [False, False, True, False, False]
+    assert np.isfinite(comparison["0"][1]).all()
 
 
 def test_a_value_whose_runs_are_missing_leaves_the_others(swept):
@@ -100,8 +100,8 @@ def test_of_many_values_six_are_drawn_and_that_is_told(cube_of):
 
 
 def test_one_seed_has_no_bars(cube_of):
-    found = compared(axis_comparison(cube_of(seeds=1, axes={"lr": [0.1, 0.2]})).axes[0])
-    assert all(low == high for _, _, bars in found.values() for low, high in bars)
+    comparison = compared(axis_comparison(cube_of(seeds=1, axes={"lr": [0.1, 0.2]})).axes[0])
+    assert all(low == high for _, _, bars in comparison.values() for low, high in bars)
 
 
 def test_a_study_without_an_axis_has_nothing_to_compare(cube):

@@ -70,9 +70,9 @@ def test_matrices_are_the_mean_over_the_seeds_without_the_diagonal():
     images = [axes.images[0] for axes in drawn.axes if axes.images and axes.get_title()]
     for image, epoch in zip(images, (0, 16), strict=True):
         wanted = read(cube, "class_cosine", where={"epoch": epoch, "layer": "penultimate"}).mean("seed").values
-        found = np.ma.filled(image.get_array().astype(float), np.nan)
-        assert np.isnan(np.diag(found)).all()
-        np.testing.assert_allclose(found[~np.eye(5, dtype=bool)], wanted[~np.eye(5, dtype=bool)])
+        result = np.ma.filled(image.get_array().astype(float), np.nan)
+        assert np.isnan(np.diag(result)).all()
+        np.testing.assert_allclose(result[~np.eye(5, dtype=bool)], wanted[~np.eye(5, dtype=bool)])
     assert images[0].get_clim() == images[1].get_clim()
     low, high = images[0].get_clim()
     assert low <= -1 / 4 <= high

@@ -21,14 +21,14 @@ def cube_of(seeds=3):
 
 def test_it_shows_the_residuals_and_the_sums():
     cube = cube_of()
-    drawn, found = draw_closure(cube), closure(cube)
-    residual = np.exp(np.log(found["residual"]).mean("seed")).squeeze()
+    drawn, estimates = draw_closure(cube), closure(cube)
+    residual = np.exp(np.log(estimates["residual"]).mean("seed")).squeeze()
     np.testing.assert_allclose(drawn.axes[0].lines[0].get_ydata(), np.atleast_1d(residual))
     lines = {line.get_label(): line.get_ydata() for line in drawn.axes[1].lines}
     for name, part in {"what happened": "change", "steps on the class itself": "own", "weight decay": "decay"}.items():
-        wanted = found[f"log_ratio_{part}"].mean("seed").squeeze()
+        wanted = estimates[f"log_ratio_{part}"].mean("seed").squeeze()
         np.testing.assert_allclose(lines[name], [0, wanted], atol=1e-12)
-    result = sum(found[f"log_ratio_{part}"] for part in ("own", "other", "decay")).mean("seed").squeeze()
+    result = sum(estimates[f"log_ratio_{part}"] for part in ("own", "other", "decay")).mean("seed").squeeze()
     np.testing.assert_allclose(lines["account, all steps"], [0, result], atol=1e-12)
     assert "3 seeds" in caption_of(drawn)
     assert unreadable(drawn) == []

@@ -103,39 +103,39 @@ def test_averages_are_computed_once_and_a_reader_who_changes_them_changes_no_oth
 
 def test_over_seeds_on_a_log_axis_is_the_interval_of_the_logs():
     rows = values([1.0, 2.0], [2.0, 5.0], [6.0, 8.0])
-    found, wanted = over_seeds(rows, log=True), interval(xr.apply_ufunc(np.log, rows))
+    estimates, wanted = over_seeds(rows, log=True), interval(xr.apply_ufunc(np.log, rows))
     for name in ("estimate", "lower", "upper"):
-        np.testing.assert_allclose(np.log(found[name]), wanted[name], rtol=1e-12)
-    np.testing.assert_allclose(found["estimate"], [12 ** (1 / 3), 80 ** (1 / 3)])
-    assert bool((found["lower"] > 0).all())
+        np.testing.assert_allclose(np.log(estimates[name]), wanted[name], rtol=1e-12)
+    np.testing.assert_allclose(estimates["estimate"], [12 ** (1 / 3), 80 ** (1 / 3)])
+    assert bool((estimates["lower"] > 0).all())
 
 
 def test_a_zero_makes_the_geometric_mean_zero_and_what_is_missing_is_left_out_and_counted():
-    found = over_seeds(values([0.0, 2.0], [3.0, 2.0], [3.0, np.nan]), log=True)
-    assert found["count"].values.tolist() == [3, 2]
-    np.testing.assert_allclose(found["estimate"], [0.0, 2.0])
-    assert found["lower"].isnull().values.tolist() == [True, False]
+    estimates = over_seeds(values([0.0, 2.0], [3.0, 2.0], [3.0, np.nan]), log=True)
+    assert estimates["count"].values.tolist() == [3, 2]
+    np.testing.assert_allclose(estimates["estimate"], [0.0, 2.0])
+    assert estimates["lower"].isnull().values.tolist() == [True, False]
 
 
 def test_an_interval_of_shares_stays_among_the_shares():
-    found = average(values([0.9], [1.0], [1.0], value_bounds=["0.0", "1.0"]))
-    assert found["lower"].item() < 0.9 < found["estimate"].item() < found["upper"].item() == 1
+    estimates = average(values([0.9], [1.0], [1.0], value_bounds=["0.0", "1.0"]))
+    assert estimates["lower"].item() < 0.9 < estimates["estimate"].item() < estimates["upper"].item() == 1
 
 
 def test_the_band_is_the_interval():
-    axes, found = canvas().subplots(), over_seeds(values([1.0, 2.0], [2.0, 5.0], [6.0, 8.0]), log=True)
-    draw_line(axes, [0, 1], found, color="black")
+    axes, estimates = canvas().subplots(), over_seeds(values([1.0, 2.0], [2.0, 5.0], [6.0, 8.0]), log=True)
+    draw_line(axes, [0, 1], estimates, color="black")
     (band,) = axes.collections
     corners = {tuple(np.round(corner, 9)) for corner in band.get_paths()[0].vertices}
-    assert {(x, round(float(found[side][x]), 9)) for x in (0, 1) for side in ("lower", "upper")} <= corners
-    np.testing.assert_array_equal(axes.lines[0].get_ydata(), found["estimate"])
+    assert {(x, round(float(estimates[side][x]), 9)) for x in (0, 1) for side in ("lower", "upper")} <= corners
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), estimates["estimate"])
 
 
 def test_one_seed_has_no_band_and_the_caption_says_so():
-    axes, found = canvas().subplots(), over_seeds(values([1.0, 2.0]), log=True)
-    draw_line(axes, [0, 1], found)
+    axes, estimates = canvas().subplots(), over_seeds(values([1.0, 2.0]), log=True)
+    draw_line(axes, [0, 1], estimates)
     assert (len(axes.lines), len(axes.collections)) == (1, 0)
-    assert interval_words(found, log=True) == "one seed"
+    assert interval_words(estimates, log=True) == "one seed"
 
 
 def test_the_caption_counts_the_seeds_that_are_there():

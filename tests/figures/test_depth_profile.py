@@ -41,10 +41,10 @@ def test_each_band_is_the_interval_of_its_epoch(cube):
     values = cube["collapse"].dataset["nc1"].sel(split="test", epoch=[4, 64])
     drawn = depth_profile(cube, split="test", epochs=[4, -1])
     for band, epoch in zip(drawn.axes[0].collections, (4, 64), strict=True):
-        found = over_seeds(values.sel(epoch=epoch), log=True)
+        estimates = over_seeds(values.sel(epoch=epoch), log=True)
         corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(9)}
         for side in ("lower", "upper"):
-            assert set(enumerate(found[side].values.round(9))) <= corners
+            assert set(enumerate(estimates[side].values.round(9))) <= corners
 
 
 def test_later_epochs_are_darker(cube):

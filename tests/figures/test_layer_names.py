@@ -22,13 +22,15 @@ FIGURES = sorted(registry("figures").names())
 
 def drawn_numbers(figure):
     """Return every number that is drawn, of lines, bars, bands and maps: they are there before a figure is laid out."""
-    found = []
+    collected = []
     for axes in figure.axes:
-        found += [line.get_xydata() for line in axes.lines]
-        found += [image.get_array() for image in axes.images]
-        found += [part.get_array() if isinstance(part, QuadMesh) else part.get_offsets() for part in axes.collections]
-        found += [path.vertices for part in axes.collections for path in part.get_paths()]
-    return [np.ma.filled(np.ma.asarray(array, dtype=float), np.nan) for array in found if array is not None]
+        collected += [line.get_xydata() for line in axes.lines]
+        collected += [image.get_array() for image in axes.images]
+        collected += [
+            part.get_array() if isinstance(part, QuadMesh) else part.get_offsets() for part in axes.collections
+        ]
+        collected += [path.vertices for part in axes.collections for path in part.get_paths()]
+    return [np.ma.filled(np.ma.asarray(array, dtype=float), np.nan) for array in collected if array is not None]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,9 @@ def test_the_numbers_are_those_of_built_in_names(cubes, cube, name):
     if built_in is None:
         assert figure is None
         return
-    expected, found = drawn_numbers(built_in), drawn_numbers(figure)
-    assert len(expected) == len(found) > 0
-    for first, second in zip(expected, found, strict=True):
+    expected, result = drawn_numbers(built_in), drawn_numbers(figure)
+    assert len(expected) == len(result) > 0
+    for first, second in zip(expected, result, strict=True):
         np.testing.assert_allclose(first, second, equal_nan=True)
 
 

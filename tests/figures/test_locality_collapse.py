@@ -54,8 +54,8 @@ def test_ends_have_the_intervals_of_both():
     bars = [container[2] for container in locality_collapse(cube).axes[0].containers]
     for direction, name in enumerate(("nc1", "locality")):
         wanted = interval(logs(cube, name, where={"epoch": 16}))
-        found = np.array([ends[direction].get_segments()[0][:, direction] for ends in bars])
-        np.testing.assert_allclose(np.log(found), np.column_stack([wanted["lower"], wanted["upper"]]), rtol=1e-9)
+        result = np.array([ends[direction].get_segments()[0][:, direction] for ends in bars])
+        np.testing.assert_allclose(np.log(result), np.column_stack([wanted["lower"], wanted["upper"]]), rtol=1e-9)
 
 
 def test_correlations_of_layers_over_epochs():
@@ -77,13 +77,13 @@ def test_correlations_of_epochs_over_layers():
     cube = cube_of()
     line = max(locality_collapse(cube).axes[2].lines, key=lambda line: len(line.get_xdata()))
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 4, 16])
-    found = correlations(cube, "layer").mean("seed")
-    np.testing.assert_allclose(line.get_ydata(), found, rtol=1e-12)
-    assert np.isnan(found.values[0])  # before training all hidden layers have the same nc1
+    result = correlations(cube, "layer").mean("seed")
+    np.testing.assert_allclose(line.get_ydata(), result, rtol=1e-12)
+    assert np.isnan(result.values[0])  # before training all hidden layers have the same nc1
     # locality 3 − p of the first hidden layer is above that of the second until p > 0.66: ranks 3 1 2 4 against
     # 4 3 2 1 of nc1 at epoch 1 (p = 0.24), where only the deepest is more local; in order from epoch 16 on.
-    assert found.values[3] == pytest.approx(-1)
-    assert -1 < found.values[1] < 1
+    assert result.values[3] == pytest.approx(-1)
+    assert -1 < result.values[1] < 1
 
 
 def test_layers_epochs_and_classes_can_be_many():
@@ -98,8 +98,8 @@ def test_layers_metric_split_and_setting_are_taken_as_asked():
     cube = cube_of(axes={"lr": [0.1, 0.2]})
     drawn = locality_collapse(cube, metric="fuzziness", split="test", layers=["logits", "hidden_2"], where={"lr": 0.2})
     chosen = read(cube, "fuzziness", split="test", where={"lr": 0.2}).sel(layer=["logits", "hidden_2"])
-    found = [path[:, 0] for path in paths(drawn)]
-    np.testing.assert_allclose(found, np.exp(np.log(chosen).mean("seed")).transpose("layer", "epoch"), rtol=1e-12)
+    collected = [path[:, 0] for path in paths(drawn)]
+    np.testing.assert_allclose(collected, np.exp(np.log(chosen).mean("seed")).transpose("layer", "epoch"), rtol=1e-12)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["logits", "h2"]
     assert drawn.axes[0].get_xlabel().startswith("fuzziness")
     assert "at lr = 0.2" in caption_of(drawn)

@@ -116,8 +116,8 @@ def test_a_figure_of_one_panel_is_drawn_in_axes_of_the_users(study, name):
     figure, ax = plt.subplots()
     whole = drawn_of(name, study, **ONE[name])
     assert drawn_of(name, study, ax=ax, **ONE[name]) is ax
-    for found, wanted in zip(drawn_numbers(ax), drawn_numbers(whole.axes[0]), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for result, wanted in zip(drawn_numbers(ax), drawn_numbers(whole.axes[0]), strict=True):
+        np.testing.assert_array_equal(result, wanted)
     assert ax.lines or ax.images or ax.collections
     assert not figure.texts
     assert len(plt.get_fignums()) == 1
@@ -180,7 +180,7 @@ def test_settings_are_checked_before_a_figure_is_drawn(finished_study, tmp_path,
 
 
 def test_settings_formats_width_and_caption_reach_the_files(finished_study, tmp_path):
-    found = list(
+    result = list(
         draw(
             finished_study,
             ["training_course"],
@@ -191,8 +191,8 @@ def test_settings_formats_width_and_caption_reach_the_files(finished_study, tmp_
             caption=False,
         )
     )
-    assert [path.name for path in found] == ["training_course.pdf", "training_course.png"]
-    assert plt.imread(found[1]).shape[1] == 660
+    assert [path.name for path in result] == ["training_course.pdf", "training_course.png"]
+    assert plt.imread(result[1]).shape[1] == 660
     with pytest.raises(OptionError, match="--figure"):
         list(draw(finished_study, settings=["metric=nc1"]))
     with pytest.raises(OptionError, match=r"`format` should be one of svg, pdf, png; found 'pgn'; try 'png'"):

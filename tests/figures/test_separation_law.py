@@ -17,8 +17,8 @@ from elastic.figures.style import colour, ink
 
 def points(axes):
     """Return the open and the filled points of a panel, [n, 2] each."""
-    found = {bars[0].get_markerfacecolor() == ink(): bars[0].get_xydata() for bars in axes.containers}
-    return found.get(False), found[True]
+    collected = {bars[0].get_markerfacecolor() == ink(): bars[0].get_xydata() for bars in axes.containers}
+    return collected.get(False), collected[True]
 
 
 def bars(axes):
@@ -47,8 +47,8 @@ def test_points_are_geometric_means_at_their_depths(panel, epoch):
 def test_bars_are_the_intervals_over_the_seeds_of_the_logs():
     cube = cube_of()
     wanted = interval(np.log(hidden_layers(fuzziness(cube, 16))))
-    found = np.log(bars(separation_law(cube).axes[1]))
-    np.testing.assert_allclose(found, np.column_stack([wanted["lower"], wanted["upper"]]), rtol=1e-12)
+    result = np.log(bars(separation_law(cube).axes[1]))
+    np.testing.assert_allclose(result, np.column_stack([wanted["lower"], wanted["upper"]]), rtol=1e-12)
 
 
 def test_the_line_is_the_mean_of_the_fits_to_the_seeds():
@@ -78,8 +78,8 @@ def test_ratio_and_correlation_are_those_of_the_fits():
         np.tanh(interval(np.arctanh(fit["r"])).drop_vars("count")),
     )
     title = separation_law(cube).axes[1].get_title().replace("−", "-")
-    for name, found in (("ρ", ratio), ("r", z)):
-        assert f"{name} = {found.estimate:.3f} [{found.lower:.3f}, {found.upper:.3f}]" in title
+    for name, result in (("ρ", ratio), ("r", z)):
+        assert f"{name} = {result.estimate:.3f} [{result.lower:.3f}, {result.upper:.3f}]" in title
 
 
 def test_epochs_layers_split_and_setting_are_taken_as_asked():

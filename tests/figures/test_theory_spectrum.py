@@ -34,9 +34,9 @@ def in_frames(cube, **where):
 
 def test_spectra_of_the_last_hidden_layer_by_epoch():
     cube = cube_of()
-    found = lines(theory_spectrum(cube).axes[0])
-    assert list(found) == ["0", "1", "4", "16"]
-    for epoch, drawn in found.items():
+    result = lines(theory_spectrum(cube).axes[0])
+    assert list(result) == ["0", "1", "4", "16"]
+    for epoch, drawn in result.items():
         wanted = in_frames(cube, layer="penultimate", epoch=int(epoch)).mean("seed")
         np.testing.assert_allclose(drawn, wanted, rtol=1e-12)
 
@@ -62,7 +62,7 @@ def test_a_simplex_has_equal_values_and_a_zero(classes):
 def test_the_band_is_the_interval_over_the_seeds():
     cube = with_variable(cube_of(), CENTRED, lambda values: values ** (1 + 0.2 * values["seed"]))
     wanted = interval(in_frames(cube, layer="penultimate", epoch=0))
-    band = next(found for found in theory_spectrum(cube).axes[0].collections if isinstance(found, PolyCollection))
+    band = next(result for result in theory_spectrum(cube).axes[0].collections if isinstance(result, PolyCollection))
     corners = {tuple(np.round(corner, 9)) for corner in band.get_paths()[0].vertices}
     assert {(r + 1, round(float(wanted[side][r]), 9)) for r in range(4) for side in ("lower", "upper")} <= corners
 
@@ -99,7 +99,7 @@ def test_split_and_setting_are_taken_as_asked():
 
 def test_one_seed_has_no_band():
     drawn = theory_spectrum(cube_of(seeds=1, classes=2, hidden=1))
-    assert not any(isinstance(found, PolyCollection) for axes in drawn.axes for found in axes.collections)
+    assert not any(isinstance(result, PolyCollection) for axes in drawn.axes for result in axes.collections)
     assert "one seed" in caption_of(drawn)
     assert unreadable(drawn) == []
 
@@ -107,9 +107,9 @@ def test_one_seed_has_no_band():
 def test_a_run_whose_class_means_coincide_is_left_out():
     cube = with_variable(cube_of(), CENTRED, lambda values: values.where(values["seed"] != 1, 0.0))
     wanted = in_frames(cube, layer="penultimate", epoch=16).isel(seed=[0, 2]).mean("seed")
-    found = theory_spectrum(cube)
-    np.testing.assert_allclose(lines(found.axes[0])["16"], wanted, rtol=1e-12)
-    assert caption_of(found).count("2 seeds") == 1
+    result = theory_spectrum(cube)
+    np.testing.assert_allclose(lines(result.axes[0])["16"], wanted, rtol=1e-12)
+    assert caption_of(result).count("2 seeds") == 1
 
 
 def test_a_hundred_classes_in_eighteen_layers_can_be_read():

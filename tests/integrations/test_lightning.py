@@ -185,19 +185,19 @@ def test_a_fit_that_is_resumed_repeats_its_records_and_goes_on(tmp_path, saved):
     assert probed  # the end of that fit, which no schedule names
     module = fit(trainer_of(folder, max_epochs=4), ckpt_path=saved / "6.ckpt")
     assert_equal_weights(module, loop(tmp_path / "plain", epochs=4))
-    found, expected = (elastic.open_study(tmp_path / name).cube for name in ("study", "plain"))
-    assert found["collapse"]["epoch"].values.tolist() == [0, 1, 2, 3, 4]
-    nc1 = found["collapse"]["nc1"].sel(epoch=expected["collapse"]["epoch"])
+    result, expected = (elastic.open_study(tmp_path / name).cube for name in ("study", "plain"))
+    assert result["collapse"]["epoch"].values.tolist() == [0, 1, 2, 3, 4]
+    nc1 = result["collapse"]["nc1"].sel(epoch=expected["collapse"]["epoch"])
     assert (nc1.values == expected["collapse"]["nc1"].values).all()
     for name in ("loss", "lr"):
-        assert found["training"][name].identical(expected["training"][name])
+        assert result["training"][name].identical(expected["training"][name])
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(6, 1), (12, 2)])
 def test_a_fit_may_begin_at_a_checkpoint_of_another(tmp_path, saved, plain, step, epoch):
     fit(trainer_of(tmp_path), ckpt_path=saved / f"{step}.ckpt")
-    found, expected = (elastic.open_study(folder).cube["training"]["loss"] for folder in (tmp_path, plain[0]))
-    assert found.identical(expected.sel(epoch=slice(epoch, None)))
+    result, expected = (elastic.open_study(folder).cube["training"]["loss"] for folder in (tmp_path, plain[0]))
+    assert result.identical(expected.sel(epoch=slice(epoch, None)))
 
 
 def test_within_an_epoch_a_fit_that_is_resumed_has_nothing_to_record(tmp_path, saved):
@@ -208,13 +208,13 @@ def test_within_an_epoch_a_fit_that_is_resumed_has_nothing_to_record(tmp_path, s
 def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path, saved, plain):
     paths = {1: saved / "6.ckpt", 3: saved / "18.ckpt"}
     given = arguments("model.", probes={**PROBES, "at": [1, 3]})
-    found, live = elastic.record_checkpoints(tmp_path, Module, paths, **given).cube, elastic.open_study(plain[0]).cube
-    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 3]))
+    result, live = elastic.record_checkpoints(tmp_path, Module, paths, **given).cube, elastic.open_study(plain[0]).cube
+    assert result["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 3]))
     for group in ("collapse", "elasticity"):
         for name in set(live[group].data_vars) - {
             "probe_error"
         }:  # the error of a run's first probe is looked at closer
-            np.testing.assert_array_equal(found[group][name], live[group][name].sel(epoch=[1, 3]), err_msg=name)
+            np.testing.assert_array_equal(result[group][name], live[group][name].sel(epoch=[1, 3]), err_msg=name)
 
 
 def test_the_same_trainer_may_fit_on(tmp_path):

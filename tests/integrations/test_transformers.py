@@ -178,22 +178,22 @@ def test_a_training_that_is_resumed_repeats_its_records_and_goes_on(tmp_path):
         tmp_path, ElasticCallback(tmp_path / "study", **arguments()), resume=6, **{**given, "num_train_epochs": 3}
     )
     assert list(states) == [1, 2, 3]
-    found = elastic.open_study(tmp_path / "study").cube
-    assert found["training"]["epoch"].values.tolist() == [0, 1, 2, 3]
+    result = elastic.open_study(tmp_path / "study").cube
+    assert result["training"]["epoch"].values.tolist() == [0, 1, 2, 3]
     _, whole = train(tmp_path / "whole", **{**given, "num_train_epochs": 3})
     plain(tmp_path / "plain", "bert", whole, epochs=3)
     loss = elastic.open_study(tmp_path / "plain").cube["training"]["loss"]
-    assert found["training"]["loss"].identical(loss)
+    assert result["training"]["loss"].identical(loss)
 
 
 def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path):
     train(tmp_path, ElasticCallback(tmp_path / "study", **arguments()), save_strategy="epoch")
     saved = {k: tmp_path / "trainer" / f"checkpoint-{6 * k}" / "model.safetensors" for k in (1, 2)}
     given = arguments(probes={"at": [1, 2], "collapse": CHEAP["collapse"], "elasticity": None})
-    found = elastic.record_checkpoints(tmp_path / "after", bert, saved, **given).cube
+    result = elastic.record_checkpoints(tmp_path / "after", bert, saved, **given).cube
     live = elastic.open_study(tmp_path / "study").cube
-    assert found["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 2]))
-    assert found["collapse"]["nc1"].identical(live["collapse"]["nc1"].sel(epoch=[1, 2]))
+    assert result["training"]["loss"].identical(live["training"]["loss"].sel(epoch=[1, 2]))
+    assert result["collapse"]["nc1"].identical(live["collapse"]["nc1"].sel(epoch=[1, 2]))
 
 
 def test_another_training_is_told_and_the_records_are_kept(tmp_path):

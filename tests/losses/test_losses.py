@@ -48,9 +48,9 @@ def batch(samples=50, width=7, seed=0):
 def test_the_gradient_is_autograd_s_of_the_batch_where_that_is_exact(name, options):
     loss, (features, labels) = build_loss(name, options), batch_for(name)
     (expected,) = torch.autograd.grad(loss.per_sample(features.requires_grad_(), labels).sum(), features)
-    found = loss.gradient(features.detach(), labels)
-    torch.testing.assert_close(found.direction * found.norm[:, None], expected, rtol=1e-12, atol=1e-13)
-    torch.testing.assert_close(found.direction.norm(dim=1), (found.norm > 0).double())
+    gradient = loss.gradient(features.detach(), labels)
+    torch.testing.assert_close(gradient.direction * gradient.norm[:, None], expected, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(gradient.direction.norm(dim=1), (gradient.norm > 0).double())
 
 
 @pytest.mark.parametrize(("name", "options"), LOSSES)
@@ -72,9 +72,9 @@ def test_supervised_contrastive_is_its_slow_twin(counts, temperature):
     twin = (features.numpy(), labels.tolist(), temperature)
     expected = torch.tensor(oracles.supervised_contrastive(*twin))
     torch.testing.assert_close(loss.per_sample(features, labels), expected, rtol=1e-12, atol=1e-13)
-    found = loss.gradient(features, labels)
+    gradient = loss.gradient(features, labels)
     slopes = torch.tensor(oracles.supervised_contrastive_gradient(*twin))
-    torch.testing.assert_close(found.direction * found.norm[:, None], slopes, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(gradient.direction * gradient.norm[:, None], slopes, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("apart", [1e-1, 1e-3, 1e-5])
@@ -95,11 +95,11 @@ def test_supervised_contrastive_s_gradient_keeps_its_digits_when_its_classes_hav
                        for i in range(4))  # fmt: skip
 
         exact = [float(mpmath.diff(total, tuple(h[0]), order)) for order in ((1, 0), (0, 1))]
-    found = build_loss("supervised_contrastive", {"temperature": tau}).gradient(features, labels)
-    gradient = (found.direction * found.norm[:, None])[0]
-    assert 0 < found.norm[0] < 1e-14
+    result = build_loss("supervised_contrastive", {"temperature": tau}).gradient(features, labels)
+    gradient = (result.direction * result.norm[:, None])[0]
+    assert 0 < result.norm[0] < 1e-14
     torch.testing.assert_close(
-        gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-8, atol=1e-10 * found.norm[0]
+        gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-8, atol=1e-10 * result.norm[0]
     )
 
 
@@ -119,10 +119,10 @@ def test_a_feature_of_zero_has_no_direction_no_gradient_and_no_nan(dtype):
     features[3] = 0
     loss = build_loss("supervised_contrastive")
     (expected,) = torch.autograd.grad(loss.per_sample(features.requires_grad_(), labels).sum(), features)
-    found = loss.gradient(features.detach(), labels)
-    assert found.norm[3] == 0
+    gradient = loss.gradient(features.detach(), labels)
+    assert gradient.norm[3] == 0
     tolerance = {torch.float32: 1e-4, torch.float64: 1e-12}[dtype]
-    torch.testing.assert_close((found.direction * found.norm[:, None]).to(dtype), expected, rtol=tolerance,
+    torch.testing.assert_close((gradient.direction * gradient.norm[:, None]).to(dtype), expected, rtol=tolerance,
                                atol=tolerance)  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def test_cross_entropy_s_gradient_keeps_its_digits_however_well_a_sample_is_fitt
         total = sum(mpmath.exp(v) for v in z)
         p = [mpmath.exp(v) / total for v in z]
         exact = [float(p[0] - 1), float(p[1]), float(p[2])]
-    found = build_loss("cross_entropy").gradient(torch.tensor([z]), torch.tensor([0]))
-    gradient = (found.direction * found.norm[:, None])[0]
+    result = build_loss("cross_entropy").gradient(torch.tensor([z]), torch.tensor([0]))
+    gradient = (result.direction * result.norm[:, None])[0]
     torch.testing.assert_close(gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-12, atol=0)
 
 
@@ -160,8 +160,8 @@ def test_focal_s_gradient_keeps_its_digits_however_well_a_sample_is_fitted(gamma
         exact = [float(factor * v) for v in (-q, p[1], p[2])]
         loss = float(-(q**gamma) * mpmath.log(p[0]))
     given = torch.tensor([z], dtype=torch.float64), torch.tensor([0])
-    found = build_loss("focal", {"gamma": gamma}).gradient(*given)
-    gradient = (found.direction * found.norm[:, None])[0]
+    result = build_loss("focal", {"gamma": gamma}).gradient(*given)
+    gradient = (result.direction * result.norm[:, None])[0]
     torch.testing.assert_close(gradient, torch.tensor(exact, dtype=torch.float64), rtol=1e-12, atol=0)
     assert build_loss("focal", {"gamma": gamma}).per_sample(*given).item() == pytest.approx(loss, rel=1e-9)
 
@@ -189,9 +189,9 @@ def test_only_plain_squared_error_has_the_least_squares_decomposition():
 
 
 def test_a_sample_without_gradient_has_no_direction_and_no_nan():
-    found = build_loss("mse").gradient(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
-    assert found.norm.tolist() == [0.0]
-    assert found.direction.tolist() == [[0.0, 0.0]]
+    gradient = build_loss("mse").gradient(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+    assert gradient.norm.tolist() == [0.0]
+    assert gradient.direction.tolist() == [[0.0, 0.0]]
 
 
 def test_unknown_losses_and_options_are_told():

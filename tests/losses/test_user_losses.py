@@ -73,12 +73,12 @@ def test_the_loss_of_all_samples_is_the_user_s_and_gradients_are_those_that_trai
     whole = loss(1 * at, labels)
     (expected,) = torch.autograd.grad(whole.mean(), at)
     assert fitted.reduced(values.sum().item(), counts.sum().item()) == pytest.approx(whole.mean().item(), rel=1e-6)
-    found = checked_gradient(fitted, rows, labels)
+    result = checked_gradient(fitted, rows, labels)
     share = 1.0 if fitted.reduction == "sum" else 1 / counts.sum()
-    gradient = (found.direction * found.norm[:, None] * share).reshape(outputs.shape)
+    gradient = (result.direction * result.norm[:, None] * share).reshape(outputs.shape)
     torch.testing.assert_close(gradient.float(), expected, rtol=1e-5, atol=1e-7)
-    reliable = found.norm > 0
-    torch.testing.assert_close(found.checked[reliable], found.direction[reliable], rtol=1e-6, atol=1e-8)
+    reliable = result.norm > 0
+    torch.testing.assert_close(result.checked[reliable], result.direction[reliable], rtol=1e-6, atol=1e-8)
 
 
 def test_a_class_weight_multiplies_each_sample_s_loss_although_torch_divides_a_batch_of_one_by_it():
@@ -130,8 +130,8 @@ def test_cross_entropy_keeps_its_digits_in_float32_outputs_however_well_a_sample
     margin, options, labels, coefficients
 ):
     z = torch.tensor([[margin, 1.0, -0.5], [0.0, 1.0, 0.5], [1.0, 0.0, 2.0]])
-    found = checked_gradient(fit_loss(nn.CrossEntropyLoss(**options), z, labels), z, labels)
-    gradient = (found.direction * found.norm[:, None])[0]
+    result = checked_gradient(fit_loss(nn.CrossEntropyLoss(**options), z, labels), z, labels)
+    gradient = (result.direction * result.norm[:, None])[0]
     exact = torch.tensor(exact_cross_entropy(z[0].tolist(), coefficients), dtype=torch.float64)
     torch.testing.assert_close(gradient, exact, rtol=1e-12, atol=0)
 
@@ -141,20 +141,20 @@ def test_cross_entropy_keeps_its_digits_in_float32_outputs_however_well_a_sample
 def test_binary_cross_entropy_keeps_its_digits_in_float32_outputs(margin, label, sign):
     z, y = torch.tensor([[sign * margin], [0.5], [-0.5]]), torch.tensor([label, 1.0, 0.0])
     loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))
-    found = checked_gradient(fit_loss(loss, z, y), z, y)
+    gradient = checked_gradient(fit_loss(loss, z, y), z, y)
     with mpmath.workdps(600):
         q = 1 / (1 + mpmath.exp(mpmath.mpf(margin)))
         exact = float(-3 * q if label else q)
-    assert (found.direction * found.norm[:, None])[0].item() == pytest.approx(exact, rel=1e-12, abs=0)
+    assert (gradient.direction * gradient.norm[:, None])[0].item() == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 def test_near_the_optimum_of_smoothed_labels_only_what_cancels_is_lost():
     # p = t up to one unit of float32 in the logits: the gradient is that unit's share, to nine digits
     smoothing, near = 0.1, np.float32(np.log(0.95 / 0.05))
     z, y = torch.tensor([[near, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
-    found = fit_loss(nn.CrossEntropyLoss(label_smoothing=smoothing), z, y).gradient(z, y)
+    result = fit_loss(nn.CrossEntropyLoss(label_smoothing=smoothing), z, y).gradient(z, y)
     exact = exact_cross_entropy(z[0].tolist(), [1 - smoothing + smoothing / 2, smoothing / 2])
-    gradient = (found.direction * found.norm[:, None])[0].tolist()
+    gradient = (result.direction * result.norm[:, None])[0].tolist()
     assert abs(exact[0]) < 1e-7
     assert gradient == pytest.approx(exact, rel=1e-8, abs=0)
 
@@ -162,8 +162,8 @@ def test_near_the_optimum_of_smoothed_labels_only_what_cancels_is_lost():
 @pytest.mark.parametrize(("margin", "digits"), [(10.0, 1e-11), (20.0, 1e-7), (30.0, 1e-2)])
 def test_a_callable_s_gradient_has_the_digits_of_float64_automatic_differentiation(margin, digits):
     z, y = torch.tensor([[margin, 0.0], [0.0, 1.0], [0.5, 0.0]]), torch.tensor([0, 1, 0])
-    found = fit_loss(lambda o, t: functional.cross_entropy(o, t), z, y).gradient(z, y)
-    gradient = (found.direction * found.norm[:, None])[0].tolist()
+    result = fit_loss(lambda o, t: functional.cross_entropy(o, t), z, y).gradient(z, y)
+    gradient = (result.direction * result.norm[:, None])[0].tolist()
     exact = exact_cross_entropy(z[0].tolist(), [1.0, 0.0])
     assert gradient[1] == pytest.approx(exact[1], rel=1e-12)
     assert gradient[0] == pytest.approx(exact[0], rel=digits)
@@ -171,9 +171,9 @@ def test_a_callable_s_gradient_has_the_digits_of_float64_automatic_differentiati
 
 def test_a_callable_s_entry_at_the_label_ends_where_float64_does():
     z, y = torch.tensor([[60.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
-    found = fit_loss(lambda o, t: functional.cross_entropy(o, t), z, y).gradient(z, y)
+    gradient = fit_loss(lambda o, t: functional.cross_entropy(o, t), z, y).gradient(z, y)
     closed = fit_loss(nn.CrossEntropyLoss(), z, y).gradient(z, y)
-    assert found.direction[0].tolist() == [0.0, 1.0]
+    assert gradient.direction[0].tolist() == [0.0, 1.0]
     assert closed.direction[0, 0].item() == pytest.approx(-(2**-0.5))
 
 

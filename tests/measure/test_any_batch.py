@@ -141,15 +141,17 @@ def assert_same(found, expected, **tolerance):
 @pytest.mark.parametrize("engine", ["structured", "autodiff"])
 def test_a_mapping_has_the_elasticity_of_an_array(engine):
     net = Sequences()
-    found = measure_elasticity(net, batch(6), batch(9, seed=1), layers=["embed", "blocks.*"], engine=engine, pairs=True)
+    measured = measure_elasticity(
+        net, batch(6), batch(9, seed=1), layers=["embed", "blocks.*"], engine=engine, pairs=True
+    )
     twin = Twin(net, 0)
     names = ["net.embed", "net.blocks.0", "net.blocks.1"]
     expected = measure_elasticity(
         twin, as_array(batch(6)), as_array(batch(9, seed=1)), layers=names, engine="autodiff", pairs=True
     )
-    assert found["layer"].values.tolist() == ["embed", "blocks.0", "blocks.1", "logits"]
-    assert found.attrs["features"] == "all of a layer, flattened"
-    assert_same(found, expected, rtol=2e-4, atol=1e-5)
+    assert measured["layer"].values.tolist() == ["embed", "blocks.0", "blocks.1", "logits"]
+    assert measured.attrs["features"] == "all of a layer, flattened"
+    assert_same(measured, expected, rtol=2e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("position", [0, 2, -1, "last", "mean"])
@@ -157,13 +159,13 @@ def test_a_mapping_has_the_elasticity_of_an_array(engine):
 def test_a_position_gives_the_features_of_its_token(position, padded):
     net = Sequences()
     stepped, observed = batch(3, padded=padded), batch(6, seed=1, padded=padded)
-    found = measure_elasticity(net, stepped, observed, layers=["blocks.*"], position=position)
+    measured = measure_elasticity(net, stepped, observed, layers=["blocks.*"], position=position)
     # The twin chooses tokens by control flow that vmap has no rule for: it is run sample by sample.
     expected = measure_elasticity(
         Twin(net, position), as_array(stepped), as_array(observed), layers=["first", "second"], engine="autodiff"
     )
-    assert found["width"].values.tolist() == [WIDTH, WIDTH, CLASSES]
-    assert_same(found, expected, rtol=2e-4, atol=1e-5)
+    assert measured["width"].values.tolist() == [WIDTH, WIDTH, CLASSES]
+    assert_same(measured, expected, rtol=2e-4, atol=1e-5)
     collapse = measure_collapse(net, [stepped, observed], layers=["blocks.*"], position=position)
     both = [torch.cat(parts) for parts in zip(as_array(stepped), as_array(observed), strict=True)]
     assert_same(
@@ -172,12 +174,14 @@ def test_a_position_gives_the_features_of_its_token(position, padded):
         rtol=1e-4,
     )
     assert "position" in collapse.attrs["features"]
-    assert collapse.attrs["features"] == found.attrs["features"]
+    assert collapse.attrs["features"] == measured.attrs["features"]
 
 
 def test_a_movement_at_a_position_is_that_of_a_step_in_float64():
     net, data = Sequences().double(), batch(2)
-    found = measure_elasticity(net, rows(data, [0]), rows(data, [1]), layers=["blocks.1"], position="mean", pairs=True)
+    measured = measure_elasticity(
+        net, rows(data, [0]), rows(data, [1]), layers=["blocks.1"], position="mean", pairs=True
+    )
 
     def features():
         mask = data["attention_mask"][1].bool()
@@ -197,7 +201,7 @@ def test_a_movement_at_a_position_is_that_of_a_step_in_float64():
             for p, g in zip(net.parameters(), gradients, strict=True):
                 p += size * g
     moved = float((ends[0] - ends[1]).norm() / 2e-6)
-    assert float(found["pair_response"].sel(layer="blocks.1").squeeze()) == pytest.approx(moved, rel=1e-6)
+    assert float(measured["pair_response"].sel(layer="blocks.1").squeeze()) == pytest.approx(moved, rel=1e-6)
 
 
 def rows(data, places, labels=True):
@@ -313,11 +317,11 @@ def test_a_function_of_the_users_runs_the_model_on_the_batch(tmp_path):
 
     options = {"layers": ["join"], "forward": forward, "output": 1}
     net = TwoInputs()
-    found = measure_elasticity(net, ((a, b), y), ((a, b), y), **options, pairs=True)
+    measured = measure_elasticity(net, ((a, b), y), ((a, b), y), **options, pairs=True)
     whole = (torch.cat([a, b], dim=1), y)
     expected = measure_elasticity(Joined(), whole, whole, layers=["join"], pairs=True)
-    assert_same(found, expected, rtol=1e-4, atol=1e-6)
-    assert bool(np.isnan(np.diag(found["pair_response"].values[0])).all())  # a sample is no pair with itself
+    assert_same(measured, expected, rtol=1e-4, atol=1e-6)
+    assert bool(np.isnan(np.diag(measured["pair_response"].values[0])).all())  # a sample is no pair with itself
     with elastic.Recorder(tmp_path, net, train=((a, b), y), probes=CHEAP, epochs=3, **options) as recorder:
         recorder.record(0)
     assert open_study(tmp_path).cube["collapse"]["layer"].values.tolist() == ["input", "join", "logits"]
@@ -331,8 +335,8 @@ def test_samples_one_by_one_are_streamed_as_their_batch():
               "label": int(s["labels"]), "text": "some"} for s in one_by_one(data)]  # fmt: skip
     expected = measure_collapse(net, [data], layers=["blocks.*"], position="last")
     for samples in (lists, Of(lists), one_by_one(data), Of(one_by_one(data))):
-        found = measure_collapse(net, samples, layers=["blocks.*"], position="last", batch_size=5)
-        assert_same(found, expected, rtol=1e-4, atol=1e-9)
+        measured = measure_collapse(net, samples, layers=["blocks.*"], position="last", batch_size=5)
+        assert_same(measured, expected, rtol=1e-4, atol=1e-9)
 
 
 def test_outputs_are_named(tmp_path):
@@ -347,10 +351,10 @@ def test_outputs_are_named(tmp_path):
             return {"coarse": self.a(h), "fine": self.b(h)}
 
     net, samples = Several(), (torch.randn(9, 4), torch.arange(9) % 3)
-    found = measure_elasticity(net, samples, samples, layers=["hidden", "b"], output="fine")
-    assert found["layer"].values.tolist() == ["hidden", "b"]
+    measured = measure_elasticity(net, samples, samples, layers=["hidden", "b"], output="fine")
+    assert measured["layer"].values.tolist() == ["hidden", "b"]
     plain = nn.Sequential(net.hidden, net.b)
-    assert_same(found, measure_elasticity(plain, samples, samples, layers=["0", "1"]), rtol=1e-4, atol=1e-6)
+    assert_same(measured, measure_elasticity(plain, samples, samples, layers=["0", "1"]), rtol=1e-4, atol=1e-6)
     with pytest.raises(ModelError, match=r"'logits' is none; found a dict with the tensors coarse, fine; try output="):
         measure_elasticity(net, samples, samples, layers=["hidden"])
     with pytest.raises(ModelError, match="'finer' is none"):
@@ -373,11 +377,11 @@ def test_a_head_on_every_token_is_the_output_at_the_position(tmp_path):
         lambda net: measure_collapse(net, [batch(12)], layers=["blocks.*", "head"], position="last"),
         lambda net: measure_elasticity(net, batch(6), batch(6), layers=["blocks.*", "head"], position="last"),
     ):
-        found = call(Causal())
-        assert found["layer"].values.tolist() == ["blocks.0", "blocks.1", "head"]
-        assert found["role"].values.tolist() == ["hidden", "hidden", "output"]
+        measured = call(Causal())
+        assert measured["layer"].values.tolist() == ["blocks.0", "blocks.1", "head"]
+        assert measured["role"].values.tolist() == ["hidden", "hidden", "output"]
     net = Causal()
-    found = measure_collapse(net, [batch(12)], layers=["blocks.*", "head"], position="last")
+    measured = measure_collapse(net, [batch(12)], layers=["blocks.*", "head"], position="last")
     h = {}
     handle = net.blocks[1].register_forward_hook(lambda module, arguments, output: h.update(features=output.detach()))
     net(**rows(batch(12), slice(None), labels=False))
@@ -385,7 +389,7 @@ def test_a_head_on_every_token_is_the_output_at_the_position(tmp_path):
     last = h["features"][torch.arange(12), batch(12)["attention_mask"].sum(1) - 1]
     expected = measure_collapse({"blocks.1": last}, batch(12)["labels"], classifier=net.head.weight)
     np.testing.assert_allclose(
-        found["nc3_duality"].sel(layer="blocks.1"), expected["nc3_duality"].sel(layer="blocks.1"), rtol=1e-5
+        measured["nc3_duality"].sel(layer="blocks.1"), expected["nc3_duality"].sel(layer="blocks.1"), rtol=1e-5
     )
 
 
@@ -561,9 +565,9 @@ def test_which_tensor_of_several_is_read_is_known(returning, output, warns, capl
 
     torch.manual_seed(0)
     net, samples = Returning(nn.Linear(4, 5), nn.Linear(5, 3)), (torch.randn(6, 4), torch.arange(6) % 3)
-    found = measure_elasticity(net, samples, samples, layers=["0"], output=output)
+    measured = measure_elasticity(net, samples, samples, layers=["0"], output=output)
     plain = measure_elasticity(nn.Sequential(*net), samples, samples, layers=["0"])
-    np.testing.assert_allclose(found.response.values, plain.response.values, rtol=1e-5)
+    np.testing.assert_allclose(measured.response.values, plain.response.values, rtol=1e-5)
     logged = [record.getMessage() for record in caplog.records]
     assert (
         logged

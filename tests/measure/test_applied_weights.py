@@ -92,9 +92,9 @@ def test_weights_are_those_of_a_pass_in_evaluation_mode(kind, tmp_path):
     with elastic.Recorder(tmp_path, net, layers=["1", "3"], train=(X, Y), loss="mse", probes=probes) as recorder:
         recorder.record(0)
     recorded = recorder.study.cube["collapse"].sel(split="train").isel(seed=0, epoch=0)
-    for found in (once, recorded):
-        assert float(found["nc3_duality"].sel(layer="3")) == pytest.approx(duality, rel=1e-5)
-        assert float(found["nc4_mismatch"].sel(layer="3")) == pytest.approx(mismatch, abs=1e-9)
+    for result in (once, recorded):
+        assert float(result["nc3_duality"].sel(layer="3")) == pytest.approx(duality, rel=1e-5)
+        assert float(result["nc4_mismatch"].sel(layer="3")) == pytest.approx(mismatch, abs=1e-9)
     kernel = recorder.study.cube["tangent_kernel"].isel(seed=0, epoch=0)
     assert float(kernel["kernel_invariant_weights"]) == pytest.approx(float(weight.square().sum()), rel=1e-5)
     after = net.state_dict()

@@ -252,8 +252,8 @@ def plain():
 
 @pytest.mark.parametrize("kind", SAME)
 def test_the_same_numbers_have_the_same_collapse_however_they_are_kept(plain, kind):
-    found = measure_collapse(SAME[kind](), Y, classifier=W)
-    xr.testing.assert_allclose(found.drop_vars("layer"), plain.drop_vars("layer"), rtol=1e-10, atol=1e-13)
+    measured = measure_collapse(SAME[kind](), Y, classifier=W)
+    xr.testing.assert_allclose(measured.drop_vars("layer"), plain.drop_vars("layer"), rtol=1e-10, atol=1e-13)
 
 
 def test_a_file_mapped_into_memory_is_an_array_and_is_left_as_it_is(plain, tmp_path):
@@ -278,10 +278,10 @@ def test_what_holds_no_dense_real_numbers_is_told(kind):
 @pytest.mark.parametrize("kind", LABELS)
 def test_the_same_labels_have_the_same_classes_however_they_are_kept(plain, kind):
     make, names = LABELS[kind]
-    found = measure_collapse(H, make(), classifier=W)
-    assert found["class"].values.tolist() == names
+    measured = measure_collapse(H, make(), classifier=W)
+    assert measured["class"].values.tolist() == names
     for name, values in plain.data_vars.items():
-        np.testing.assert_array_equal(found[name], values)
+        np.testing.assert_array_equal(measured[name], values)
 
 
 @pytest.mark.parametrize("kind", NO_LABELS)
@@ -306,10 +306,10 @@ def test_classifiers_that_are_none_are_told(kind):
 
 
 def test_features_of_one_dim_have_a_classifier_of_one_column():
-    found = measure_collapse(H[:, 0], Y, classifier=W[:, :1])
+    measured = measure_collapse(H[:, 0], Y, classifier=W[:, :1])
     decided = (H[:, :1] @ W[:, :1].T).argmax(1)
     nearest = np.abs(H[:, :1] - [H[k == Y, 0].mean() for k in range(3)]).argmin(1)
-    assert float(found["nc4_mismatch"][0]) == np.mean(decided != nearest)
+    assert float(measured["nc4_mismatch"][0]) == np.mean(decided != nearest)
 
 
 @pytest.mark.parametrize("tolerance", [-1e-9, 1, 2.0, float("nan"), "a", [0.1], 1j])

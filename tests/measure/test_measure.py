@@ -58,9 +58,9 @@ def variables(group):
 
 def test_every_variable_agrees_with_its_slow_twin(case):
     h, y = features_of(case)
-    found = measure_collapse({"penultimate": h}, y, classifier=(case.weights, case.bias)).sel(layer="penultimate")
-    assert set(found.data_vars) == {n for n, e in variables("collapse").items() if not e.facts.layerless}
-    for name, values in found.data_vars.items():
+    measured = measure_collapse({"penultimate": h}, y, classifier=(case.weights, case.bias)).sel(layer="penultimate")
+    assert set(measured.data_vars) == {n for n, e in variables("collapse").items() if not e.facts.layerless}
+    for name, values in measured.data_vars.items():
         expected = case.ask(getattr(oracles, name))
         np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12, err_msg=name)
         assert set(values.attrs) >= ATTRIBUTES
@@ -69,13 +69,13 @@ def test_every_variable_agrees_with_its_slow_twin(case):
 def test_layers_keep_their_order_with_depth_and_width(case):
     h, y = features_of(case)
     layers = {"input": h, "b": h[:, :3], "a": h.reshape(-1, 5, 1, 1), "logits": h[:, :3]}
-    found = measure_collapse(layers, y)
-    assert found["layer"].values.tolist() == ["input", "b", "a", "logits"]
-    assert found["depth"].values.tolist() == [0, 1, 2, 3]
-    assert found["width"].values.tolist() == [5, 3, 5, 3]
-    assert found["nc1"].sel(layer="a") == pytest.approx(float(found["nc1"].sel(layer="input")), rel=1e-12)
-    assert found["class_cosine"].dims == ("layer", "class", "other_class")
-    assert found.attrs == {"group": "collapse"}
+    measured = measure_collapse(layers, y)
+    assert measured["layer"].values.tolist() == ["input", "b", "a", "logits"]
+    assert measured["depth"].values.tolist() == [0, 1, 2, 3]
+    assert measured["width"].values.tolist() == [5, 3, 5, 3]
+    assert measured["nc1"].sel(layer="a") == pytest.approx(float(measured["nc1"].sel(layer="input")), rel=1e-12)
+    assert measured["class_cosine"].dims == ("layer", "class", "other_class")
+    assert measured.attrs == {"group": "collapse"}
 
 
 def test_one_array_is_one_layer(case):
@@ -97,10 +97,10 @@ def test_labels_may_be_any_names(case):
     h, y = features_of(case)
     plain = measure_collapse(h, y)
     for names in (np.array(["cat", "dog", "eel"]), np.array([-7, 3, 1000])):
-        found = measure_collapse(h, names[y])
-        assert found["class"].values.tolist() == found["other_class"].values.tolist() == names.tolist()
+        measured = measure_collapse(h, names[y])
+        assert measured["class"].values.tolist() == measured["other_class"].values.tolist() == names.tolist()
         for name in plain.data_vars:
-            np.testing.assert_array_equal(found[name], plain[name])
+            np.testing.assert_array_equal(measured[name], plain[name])
 
 
 def test_without_a_classifier_its_variables_are_left_out(case):
@@ -125,22 +125,22 @@ def test_a_classifier_without_bias_decides_without(case):
 def test_the_classifier_reads_the_last_layer_before_the_logits(case):
     h, y = features_of(case)
     W, b = case.weights.numpy(), case.bias.numpy()
-    found = measure_collapse({"first": h[:, :2], "second": h, "logits": h @ W.T + b}, y, classifier=W)
-    duality = found["nc3_duality"]
+    measured = measure_collapse({"first": h[:, :2], "second": h, "logits": h @ W.T + b}, y, classifier=W)
+    duality = measured["nc3_duality"]
     assert duality.sel(layer="second") == pytest.approx(oracles.nc3_duality(h, y, W), rel=1e-9)
     assert duality.sel(layer=["first", "logits"]).isnull().all()
     # The logits tell the decisions better than a classifier that was given without its bias.
-    assert float(found["nc4_mismatch"].sel(layer="second")) == oracles.nc4_mismatch(h, y, W, b)
-    assert found["nc4_mismatch"].notnull().all()
+    assert float(measured["nc4_mismatch"].sel(layer="second")) == oracles.nc4_mismatch(h, y, W, b)
+    assert measured["nc4_mismatch"].notnull().all()
 
 
 def test_logits_of_more_classes_than_are_there_are_read_by_their_labels(case):
     h, y = features_of(case)
     names, decided = np.array([2, 5, 9]), (case.decisions.numpy() + (np.arange(len(y)) % 7 == 0)) % 3
     logits = np.eye(10)[names[decided]]
-    found = measure_collapse({"h": h, "logits": logits}, names[y])
+    measured = measure_collapse({"h": h, "logits": logits}, names[y])
     expected = np.mean(np.array(oracles.nearest_class_means(h, y)) != decided)
-    assert float(found["nc4_mismatch"].sel(layer="h")) == pytest.approx(expected)
+    assert float(measured["nc4_mismatch"].sel(layer="h")) == pytest.approx(expected)
     elsewhere = measure_collapse({"h": h, "logits": np.eye(10)[np.zeros(len(y), int)]}, names[y])
     assert float(elsewhere["nc4_mismatch"].sel(layer="h")) == 1.0
 
@@ -218,32 +218,32 @@ def slow(model, layer, loss, stepped, observed):
 @pytest.mark.parametrize("layer", ["1", "logits"])
 def test_a_module_of_one_s_own_moves_as_its_slow_twin(loss, layer):
     model, stepped, observed = network(), samples(6, 1), samples(9, 2)
-    found = measure_elasticity(model, stepped, observed, layers=["1"], loss=loss, pairs=True).sel(layer=layer)
+    measured = measure_elasticity(model, stepped, observed, layers=["1"], loss=loss, pairs=True).sel(layer=layer)
     moved, own = slow(model, layer, loss, stepped, observed)
-    np.testing.assert_allclose(found["pair_response"], np.linalg.norm(moved, axis=2), rtol=1e-9)
-    np.testing.assert_allclose(found["own_response"], np.linalg.norm(own, axis=1), rtol=1e-9)
-    np.testing.assert_allclose(found["pair_product"], np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-14)
+    np.testing.assert_allclose(measured["pair_response"], np.linalg.norm(moved, axis=2), rtol=1e-9)
+    np.testing.assert_allclose(measured["own_response"], np.linalg.norm(own, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(measured["pair_product"], np.einsum("jmd,jd->jm", moved, own), rtol=1e-8, atol=1e-14)
     labels = {"stepped": stepped[1].tolist(), "observed": observed[1].tolist()}
     known = {**labels, "moved": moved, "own": own, "same": lambda a, m: False, "classes": 3}
     for name in ("response", "relative_similarity", "kernel_similarity", "locality", "response_stderr_clustered"):
         oracle = getattr(oracles, name)
         expected = oracle(**{name: known[name] for name in inspect.signature(oracle).parameters})
-        np.testing.assert_allclose(found[name], expected, rtol=1e-8, err_msg=name)
+        np.testing.assert_allclose(measured[name], expected, rtol=1e-8, err_msg=name)
 
 
 def test_every_variable_has_its_dims_and_attributes():
-    found = measure_elasticity(network(), samples(6, 1), samples(9, 2), layers=["0", "1"])
+    measured = measure_elasticity(network(), samples(6, 1), samples(9, 2), layers=["0", "1"])
     entries = variables("elasticity")
     of_layers = {name for name, entry in entries.items() if not entry.facts.layerless} - {"geodesic_correlation"}
     of_losses = {"loss_response", "logit_response", "squeezed_probability", "local_stability", "uniform_stability"}
-    assert set(found.data_vars) == of_layers | of_losses | {"loss_response_stderr", "logit_response_stderr"}
-    for name, values in found.data_vars.items():
+    assert set(measured.data_vars) == of_layers | of_losses | {"loss_response_stderr", "logit_response_stderr"}
+    for name, values in measured.data_vars.items():
         assert values.dims == (("layer",) if name in of_layers else ()) + entries[name].facts.dims
         assert set(values.attrs) >= ATTRIBUTES
         assert values.dtype == np.float64
-    assert found["layer"].values.tolist() == ["0", "1", "logits"]
-    assert found["depth"].values.tolist() == [1, 2, 3]
-    assert found["width"].values.tolist() == [6, 6, 3]
+    assert measured["layer"].values.tolist() == ["0", "1", "logits"]
+    assert measured["depth"].values.tolist() == [1, 2, 3]
+    assert measured["width"].values.tolist() == [6, 6, 3]
 
 
 @pytest.mark.parametrize("engine", ["structured", "autodiff"])
@@ -274,8 +274,8 @@ def test_compiled_submodules_move_as_they_are_written(engine):
     model, stepped, observed = network(), samples(6, 1), samples(9, 2)
     expected = measure_elasticity(model, stepped, observed, layers=["1", "3"], engine=engine)
     inner = nn.Sequential(torch.compile(model[:2], backend="eager"), model[3])
-    found = measure_elasticity(inner, stepped, observed, layers=["0._orig_mod.1", "1"], engine=engine)
-    xr.testing.assert_equal(found.assign_coords(layer=expected["layer"]), expected)
+    measured = measure_elasticity(inner, stepped, observed, layers=["0._orig_mod.1", "1"], engine=engine)
+    xr.testing.assert_equal(measured.assign_coords(layer=expected["layer"]), expected)
     model.compile(backend="eager")
     xr.testing.assert_identical(
         measure_elasticity(model, stepped, observed, layers=["1", "3"], engine=engine), expected
@@ -295,9 +295,9 @@ def test_built_in_models_need_no_names_of_layers(build, shape):
     sizes = {"widths": [6, 5]} if build is mlp else {"channels": [2, 3]}
     model = build(Task(shape, 3), **sizes)  # here, not at import: the weights come from the test's seed
     x, y = torch.randn(12, *shape, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
-    found = measure_elasticity(model, (x[:6], y[:6]), (x[6:], y[6:]))
-    assert found["layer"].values.tolist() == list(model.layers)
-    assert found["relative_similarity"].notnull().all()
+    measured = measure_elasticity(model, (x[:6], y[:6]), (x[6:], y[6:]))
+    assert measured["layer"].values.tolist() == list(model.layers)
+    assert measured["relative_similarity"].notnull().all()
 
 
 def test_a_class_whose_samples_move_nothing_has_no_relative_similarity():
@@ -306,50 +306,50 @@ def test_a_class_whose_samples_move_nothing_has_no_relative_similarity():
         model[0].weight.copy_(torch.eye(2))
         model[2].weight.copy_(torch.tensor([[1.0, 0.5], [-1.0, 0.5]]))
     x = np.array([[-1.0, -1.0], [1.0, 2.0], [-2.0, -1.0], [2.0, 1.0]], dtype=np.float32)
-    found = measure_elasticity(model, (x[:2], [0, 1]), (x[2:], [0, 1]), layers=["1"])  # class 0 is dead to all units
-    assert found["self_response"].sel(layer="1").values.tolist()[0] == 0
-    assert found["relative_similarity"].sel(layer="1", stepped_class=0).isnull().all()
-    assert found["relative_similarity"].sel(layer="1", stepped_class=1).notnull().all()
+    measured = measure_elasticity(model, (x[:2], [0, 1]), (x[2:], [0, 1]), layers=["1"])  # class 0 is dead to all units
+    assert measured["self_response"].sel(layer="1").values.tolist()[0] == 0
+    assert measured["relative_similarity"].sel(layer="1", stepped_class=0).isnull().all()
+    assert measured["relative_similarity"].sel(layer="1", stepped_class=1).notnull().all()
 
 
 def test_a_sample_in_both_sets_is_no_pair_with_itself():
     model, (x, y) = network(), samples(9, 1)
-    found = measure_elasticity(model, (x[:3], y[:3]), (x, y), layers=["1"], pairs=True)
-    pairs = found["pair_response"]
+    measured = measure_elasticity(model, (x[:3], y[:3]), (x, y), layers=["1"], pairs=True)
+    pairs = measured["pair_response"]
     expected = np.zeros((3, 9), bool)
     expected[range(3), range(3)] = True
     assert (pairs.isnull() == expected).all()
     others = measure_elasticity(model, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
     own = pairs.groupby("observed_label").mean(skipna=True).sel(layer="logits", observed_label=0).values[0]
-    assert found["response"].sel(layer="logits")[0, 0] == pytest.approx(own, rel=1e-9)
+    assert measured["response"].sel(layer="logits")[0, 0] == pytest.approx(own, rel=1e-9)
     np.testing.assert_allclose(others["response"][:, 0, 0], pairs.isel(stepped=0, observed=[3, 6]).mean("observed"))
 
 
 def test_pairs_carry_the_labels_of_their_samples():
-    found = measure_elasticity(network(), samples(4, 1), samples(6, 2), layers=["1"], pairs=True)
-    pairs = found["pair_response"]
+    measured = measure_elasticity(network(), samples(4, 1), samples(6, 2), layers=["1"], pairs=True)
+    pairs = measured["pair_response"]
     assert pairs.dims == ("layer", "stepped", "observed")
     assert pairs["stepped_label"].values.tolist() == [0, 1, 2, 0]
     assert pairs["observed_label"].values.tolist() == [0, 1, 2, 0, 1, 2]
     means = pairs.groupby("stepped_label").mean().groupby("observed_label").mean()
-    np.testing.assert_allclose(found["response"], means.transpose("layer", ...), rtol=1e-9)
+    np.testing.assert_allclose(measured["response"], means.transpose("layer", ...), rtol=1e-9)
     assert "pair_response" not in measure_elasticity(network(), samples(4, 1), samples(6, 2), layers=["1"])
 
 
 def test_classes_are_the_labels_that_occur():
     model, stepped, observed = network(), samples(4, 1, labels=(2, 0)), samples(6, 2, labels=(2, 0))
-    found = measure_elasticity(model, stepped, observed, layers=["1"])
-    assert found["stepped_class"].values.tolist() == found["observed_class"].values.tolist() == [0, 2]
-    assert found["response"].notnull().all()
+    measured = measure_elasticity(model, stepped, observed, layers=["1"])
+    assert measured["stepped_class"].values.tolist() == measured["observed_class"].values.tolist() == [0, 2]
+    assert measured["response"].notnull().all()
     moved, _ = slow(model, "logits", "cross_entropy", stepped, observed)
     expected = np.linalg.norm(moved, axis=2)[np.ix_(stepped[1] == 2, observed[1] == 0)].mean()
-    assert float(found["response"].sel(layer="logits", stepped_class=2, observed_class=0)) == pytest.approx(expected)
+    assert float(measured["response"].sel(layer="logits", stepped_class=2, observed_class=0)) == pytest.approx(expected)
 
 
 def test_a_class_that_is_only_observed_has_no_response_of_its_own():
-    found = measure_elasticity(network(), samples(4, 1, labels=(0, 1)), samples(6, 2), layers=["1"])
-    assert found["response"].sel(stepped_class=2).isnull().all()
-    assert found["response"].sel(stepped_class=0).notnull().all()
+    measured = measure_elasticity(network(), samples(4, 1, labels=(0, 1)), samples(6, 2), layers=["1"])
+    assert measured["response"].sel(stepped_class=2).isnull().all()
+    assert measured["response"].sel(stepped_class=0).notnull().all()
 
 
 def test_finite_steps_tend_to_the_first_order_and_are_per_unit_of_rate():
@@ -458,34 +458,34 @@ def test_collapse_of_one_s_own_features_is_that_of_the_run(last_epoch, split):
         features = {"input": data.inputs, **model.taps(data.inputs)}
     linear = model.next_weights()["penultimate"]
     names = np.array(data.classes)[data.labels.numpy()]
-    found = measure_collapse(features, names, classifier=(linear.weight.detach(), linear.bias.detach()))
+    measured = measure_collapse(features, names, classifier=(linear.weight.detach(), linear.bias.detach()))
     of_run = cube["collapse"].sel(split=split)
-    assert found["class"].values.tolist() == of_run["class"].values.tolist() == [3, 5, 8]
-    compared = set(found.data_vars)
+    assert measured["class"].values.tolist() == of_run["class"].values.tolist() == [3, 5, 8]
+    compared = set(measured.data_vars)
     if split == "test":  # a run decides test samples by the train means, which are not at hand here
         compared -= {"nc4_mismatch", "ncc_accuracy"}
     for name in compared:
         expected = of_run[name]
         if name.startswith("nc3_duality"):  # the run knows the inner weights too
             expected = expected.where(expected["layer"] == "penultimate")
-        np.testing.assert_allclose(found[name].values, expected.transpose(*found[name].dims).values, rtol=1e-5,
+        np.testing.assert_allclose(measured[name].values, expected.transpose(*measured[name].dims).values, rtol=1e-5,
                                    atol=1e-12, err_msg=name)  # fmt: skip
-    np.testing.assert_array_equal(found["width"], of_run["width"])
-    np.testing.assert_array_equal(found["depth"], of_run["depth"])
+    np.testing.assert_array_equal(measured["width"], of_run["width"])
+    np.testing.assert_array_equal(measured["depth"], of_run["depth"])
 
 
 def test_elasticity_of_one_s_own_model_is_that_of_the_run(last_epoch):
     cube, bench = last_epoch
     probe = bench.probes["elasticity"].reader
     stepped, observed = (probe.samples.take(draw) for draw in probe.draws[0])
-    found = measure_elasticity(
+    measured = measure_elasticity(
         bench.trainer.model, (stepped.inputs, stepped.labels), (observed.inputs, observed.labels)
     )
-    assert found["layer"].values.tolist() == cube["elasticity"]["layer"].values.tolist()
-    assert float(found["probe_error"].max()) < 1e-5  # of other pairs than the run's
-    for name in found.data_vars.keys() - {"probe_error"}:
-        expected = cube["elasticity"][name].transpose(*found[name].dims)
-        np.testing.assert_allclose(found[name].values, expected.values, rtol=1e-4, atol=1e-12, err_msg=name)
+    assert measured["layer"].values.tolist() == cube["elasticity"]["layer"].values.tolist()
+    assert float(measured["probe_error"].max()) < 1e-5  # of other pairs than the run's
+    for name in measured.data_vars.keys() - {"probe_error"}:
+        expected = cube["elasticity"][name].transpose(*measured[name].dims)
+        np.testing.assert_allclose(measured[name].values, expected.values, rtol=1e-4, atol=1e-12, err_msg=name)
 
 
 def test_the_protocol_s_data_are_at_hand_for_one_s_own_loop(finished_study):

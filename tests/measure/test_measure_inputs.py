@@ -47,9 +47,9 @@ AS_GIVEN = {
 
 @pytest.mark.parametrize("kind", AS_GIVEN)
 def test_arrays_are_read_as_they_are(kind):
-    expected, found = measure(network()), measure(network(), AS_GIVEN[kind])
+    expected, measured = measure(network()), measure(network(), AS_GIVEN[kind])
     for name in expected.data_vars.keys() - {"probe_error"}:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(measured[name], expected[name], rtol=1e-6, err_msg=name)
 
 
 LABELS_REFUSED = {
@@ -113,8 +113,8 @@ class Tokens(nn.Module):
 @pytest.mark.parametrize("dtype", [np.int64, np.int32])
 def test_tokens_stay_integers(shape, dtype):
     tokens = np.random.default_rng(1).integers(6, size=shape).astype(dtype)
-    found = measure(Tokens(), tokens)
-    assert found["response"].notnull().all()
+    measured = measure(Tokens(), tokens)
+    assert measured["response"].notnull().all()
     assert measure(Tokens(), torch.tensor(tokens))["response"].notnull().all()
 
 

@@ -111,11 +111,11 @@ def cut(x, y, size=7):
 @pytest.mark.parametrize("labels", [(0, 1, 2), (9, -7, 3), ("dog", "cat", "elephant"), (0.5, 2.0, -1.0)])
 def test_a_stream_has_the_numbers_of_arrays(size, labels):
     net, (x, y) = network(), samples(labels=labels)
-    found = measure_collapse(net, cut(x, y, size), layers=NAMES)
+    measured = measure_collapse(net, cut(x, y, size), layers=NAMES)
     expected = by_arrays(net, x, y)
-    assert found["layer"].values.tolist() == ["1", "3", "logits"]
-    assert found["class"].dtype == expected["class"].dtype
-    assert_same(found, expected)
+    assert measured["layer"].values.tolist() == ["1", "3", "logits"]
+    assert measured["class"].dtype == expected["class"].dtype
+    assert_same(measured, expected)
 
 
 def test_classes_of_unequal_sizes_and_many_of_them_that_appear_late():
@@ -128,7 +128,7 @@ def test_classes_of_unequal_sizes_and_many_of_them_that_appear_late():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_short_types_are_read_in_float64(dtype):
     net, (x, y) = network(dtype), samples(dtype=dtype)
-    found = measure_collapse(net, cut(x, y, 25), layers=NAMES)
+    measured = measure_collapse(net, cut(x, y, 25), layers=NAMES)
     # Kernels may round another way in other batches: the arrays are cut as the loader cuts them.
     with torch.no_grad():
         net.eval()
@@ -136,7 +136,7 @@ def test_short_types_are_read_in_float64(dtype):
     one, three, logits = (torch.cat(part) for part in zip(*parts, strict=True))
     last = net[-1]
     expected = measure_collapse({"1": one, "3": three, "logits": logits}, y, classifier=(last.weight, last.bias))
-    assert_same(found, expected)
+    assert_same(measured, expected)
 
 
 LOADERS = {
@@ -171,8 +171,8 @@ LOADERS = {
 @pytest.mark.parametrize("kind", LOADERS)
 def test_any_loader_gives_the_same_numbers(kind):
     net, (x, y) = network(), samples()
-    found = measure_collapse(net, LOADERS[kind](x, y), layers=NAMES, batch_size=9)
-    assert_same(found, by_arrays(net, x, y))
+    measured = measure_collapse(net, LOADERS[kind](x, y), layers=NAMES, batch_size=9)
+    assert_same(measured, by_arrays(net, x, y))
 
 
 def test_the_loader_is_passed_over_twice():
@@ -235,9 +235,9 @@ def test_mappings_are_keyword_arguments_and_logits_of_objects_are_taken(kind):
     expected = of_tokens(net, data, ["embed", "mix"])
     net.kind = kind
     batches = [collections.UserDict(rows(data, start)) for start in range(0, 30, 8)]
-    found = measure_collapse(net, batches, layers=["embed", "mix"])
-    xr.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    assert "nc4_mismatch" in found
+    measured = measure_collapse(net, batches, layers=["embed", "mix"])
+    xr.testing.assert_allclose(measured, expected, rtol=1e-12, atol=1e-12)
+    assert "nc4_mismatch" in measured
 
 
 def test_forward_calls_the_model_with_the_batch_as_it_is():
@@ -253,20 +253,20 @@ def test_forward_calls_the_model_with_the_batch_as_it_is():
 
     xr.testing.assert_allclose(measure_collapse(net, triples, layers=["mix"], forward=forward), plain, rtol=1e-12)
     encodings = [collections.UserDict(rows(data, s)) for s in range(0, 30, 8)]
-    found = measure_collapse(
+    measured = measure_collapse(
         net, encodings, layers=["mix"], forward=lambda m, b: m(b["input_ids"], b.data["attention_mask"])
     )
-    xr.testing.assert_allclose(found, plain, rtol=1e-12)
+    xr.testing.assert_allclose(measured, plain, rtol=1e-12)
 
 
 @pytest.mark.parametrize("layers", ["auto", "m*", ["embed", "[mh]*"]])
 def test_layers_of_a_mapping_are_chosen_as_of_arrays(layers):
     torch.manual_seed(0)
     net, data = Tokens().double(), tokens()
-    found = measure_collapse(net, data, layers=layers)
-    assert found["layer"].values.tolist()[-1] in ("head", "logits")
-    assert "mix" in found["layer"].values
-    assert found["role"].values.tolist()[-1] == "output"
+    measured = measure_collapse(net, data, layers=layers)
+    assert measured["layer"].values.tolist()[-1] in ("head", "logits")
+    assert "mix" in measured["layer"].values
+    assert measured["role"].values.tolist()[-1] == "output"
 
 
 def test_a_view_of_a_model_has_the_layers_of_the_model():
@@ -277,44 +277,45 @@ def test_a_view_of_a_model_has_the_layers_of_the_model():
         assert not net.training
         assert auto_layers(trace(view, x)) == auto_layers(trace(net, x))
         view.batch = Table(x, len(x))
-        found, expected = trace(view, torch.arange(len(x))), trace(net, x)
-        assert auto_layers(found) == auto_layers(expected)
-        assert [call.function for call in found.calls] == [call.function for call in expected.calls]
+        result, expected = trace(view, torch.arange(len(x))), trace(net, x)
+        assert auto_layers(result) == auto_layers(expected)
+        assert [call.function for call in result.calls] == [call.function for call in expected.calls]
 
 
 def test_inputs_are_a_layer_where_they_are_asked_for():
     net, (x, y) = network(), samples()
-    found = measure_collapse(net, cut(x, y), layers=["input", *NAMES])
-    assert found["layer"].values.tolist() == ["input", "1", "3", "logits"]
-    assert found["depth"].values.tolist() == [0, 1, 2, 3]
-    xr.testing.assert_allclose(found.sel(layer=["input"])["nc1"], measure_collapse({"input": x}, y)["nc1"])
+    measured = measure_collapse(net, cut(x, y), layers=["input", *NAMES])
+    assert measured["layer"].values.tolist() == ["input", "1", "3", "logits"]
+    assert measured["depth"].values.tolist() == [0, 1, 2, 3]
+    xr.testing.assert_allclose(measured.sel(layer=["input"])["nc1"], measure_collapse({"input": x}, y)["nc1"])
     data = tokens()
-    found = measure_collapse(Tokens(), data, layers=["input", "mix"])
+    measured = measure_collapse(Tokens(), data, layers=["input", "mix"])
     numbers = np.concatenate(
         [np.asarray(part).reshape(len(part), -1) for part in (data["input_ids"], data["attention_mask"])], axis=1
     )
     xr.testing.assert_allclose(
-        found["nc1"].sel(layer="input"), measure_collapse({"input": numbers}, data["labels"])["nc1"].sel(layer="input")
+        measured["nc1"].sel(layer="input"),
+        measure_collapse({"input": numbers}, data["labels"])["nc1"].sel(layer="input"),
     )
 
 
 def test_the_output_may_have_the_name_of_a_submodule():
     net, (x, y) = network(), samples()
-    found = measure_collapse(net, cut(x, y), layers=[*NAMES, "5"])
-    assert found["layer"].values.tolist() == [*NAMES, "5"]
-    assert found["role"].values.tolist() == ["hidden", "hidden", "output"]
-    assert float(found["nc3_duality"].sel(layer="3")) >= 0
+    measured = measure_collapse(net, cut(x, y), layers=[*NAMES, "5"])
+    assert measured["layer"].values.tolist() == [*NAMES, "5"]
+    assert measured["role"].values.tolist() == ["hidden", "hidden", "output"]
+    assert float(measured["nc3_duality"].sel(layer="3")) >= 0
 
 
 def test_a_built_in_model_has_its_own_layers():
     net = mlp(Task((4,), classes=3), widths=[6, 5]).double()
     x, y = samples()
-    found = measure_collapse(net, cut(x, y))
+    measured = measure_collapse(net, cut(x, y))
     net.eval()
     with torch.no_grad():
         features = net.taps(x)
     linear = net.next_weights()["penultimate"]
-    assert_same(found, measure_collapse(features, y, classifier=(linear.weight, linear.bias)))
+    assert_same(measured, measure_collapse(features, y, classifier=(linear.weight, linear.bias)))
     with pytest.raises(ModelError, match="be left out for a built-in model"):
         measure_collapse(net, cut(x, y), layers=["logits"])
 
@@ -385,8 +386,8 @@ def test_model_generators_and_samples_are_as_before(form):
     before = {key: value.clone() for key, value in net.state_dict().items()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist(), generator.get_state()
     inputs, modes = x.clone(), [m.training for m in net.modules()]
-    found = measure_collapse(net, loader, layers=["linear", "norm"])
-    assert "nc3_duality" in found
+    measured = measure_collapse(net, loader, layers=["linear", "norm"])
+    assert "nc3_duality" in measured
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == random.getstate()
     assert states[2] == np.random.get_state()[1].tolist()
@@ -442,10 +443,10 @@ class Shared(nn.Module):
 def test_what_batches_hold_beside_samples_stays_as_it_is():
     x, y = samples()
     shift = torch.ones(2, 4).double()
-    found = measure_collapse(
+    measured = measure_collapse(
         Shared().double(), [{"x": a, "shift": shift, "labels": b} for a, b in cut(x, y)], layers="*"
     )
-    assert found["layer"].values.tolist() == ["linear", "head"]
+    assert measured["layer"].values.tolist() == ["linear", "head"]
     assert torch.equal(shift, torch.ones(2, 4).double())
 
 
@@ -464,8 +465,8 @@ class Scaled(nn.Module):
 def test_inputs_take_the_type_of_the_parameter_that_reads_them():
     x, y = samples()
     net = Scaled()
-    found = measure_collapse(net, (x, y), layers=["linear"])
-    xr.testing.assert_identical(found, measure_collapse(net, (x.float(), y), layers=["linear"]))
+    measured = measure_collapse(net, (x, y), layers=["linear"])
+    xr.testing.assert_identical(measured, measure_collapse(net, (x.float(), y), layers=["linear"]))
 
 
 def test_a_model_is_left_as_it_was_when_the_measurement_fails():
@@ -480,15 +481,15 @@ def test_a_model_is_left_as_it_was_when_the_measurement_fails():
 
 def test_inputs_are_read_in_the_models_type():
     net, (x, y) = network(torch.float32), samples()
-    found = measure_collapse(net, cut(x, y), layers=NAMES)
+    measured = measure_collapse(net, cut(x, y), layers=NAMES)
     single = measure_collapse(net, cut(x.float(), y), layers=NAMES)
-    xr.testing.assert_identical(found, single)
+    xr.testing.assert_identical(measured, single)
 
 
 def test_a_model_without_parameters_is_read():
     x, y = samples()
-    found = measure_collapse(nn.Sequential(nn.Flatten(), nn.Tanh()), cut(x, y), layers=["0"])
-    xr.testing.assert_allclose(found["nc1"][0], measure_collapse({"0": x}, y)["nc1"][0])
+    measured = measure_collapse(nn.Sequential(nn.Flatten(), nn.Tanh()), cut(x, y), layers=["0"])
+    xr.testing.assert_allclose(measured["nc1"][0], measure_collapse({"0": x}, y)["nc1"][0])
 
 
 # Passes that differ
@@ -566,11 +567,11 @@ DIFFERING = {
 @pytest.mark.parametrize("kind", DIFFERING)
 @pytest.mark.parametrize("form", ["pairs", "mappings"])
 def test_passes_that_differ_are_refused_with_a_word_on_fixed_samples(kind, form):
-    make, found = DIFFERING[kind]
+    make, result = DIFFERING[kind]
     loader = make(*samples())
     if form == "mappings" and not isinstance(loader, DataLoader | Dataset):
         loader = Again(lambda loader=loader: [{"input": x, "labels": y} for x, y in loader])
-    with pytest.raises(DegenerateInput, match=re.escape(found)) as error:
+    with pytest.raises(DegenerateInput, match=re.escape(result)) as error:
         measure_collapse(network(), loader, layers=NAMES)
     assert "give the same samples in the same order in every pass" in str(error.value)
     assert "shuffle=False" in str(error.value)
@@ -677,6 +678,6 @@ def test_features_of_any_number_of_samples_need_memory_for_a_batch():
     script = Path(__file__).parents[1] / "benchmarks" / "bench_streaming.py"
     command = [sys.executable, str(script), "--gigabytes", "0.15", "--width", "2000"]
     done = processes.run(command, check=True)
-    virtual, added = (float(found) for found in re.findall(r"([\d.]+) MB", done.stdout))
+    virtual, added = (float(result) for result in re.findall(r"([\d.]+) MB", done.stdout))
     assert virtual >= 150
     assert added < 60

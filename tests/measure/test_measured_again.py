@@ -78,9 +78,9 @@ def test_what_is_measured_again_is_what_a_copy_of_the_module_gives():
     trained(net)
     other = network()
     other.load_state_dict(net.state_dict())
-    found, expected = (measure_elasticity(one, STEPPED, OBSERVED, layers=["1", "2"]) for one in (net, other))
+    result, expected = (measure_elasticity(one, STEPPED, OBSERVED, layers=["1", "2"]) for one in (net, other))
     checked = ["probe_error"]
-    xr.testing.assert_equal(found.drop_vars(checked), expected.drop_vars(checked))
+    xr.testing.assert_equal(result.drop_vars(checked), expected.drop_vars(checked))
 
 
 def test_arrays_take_less_than_half_of_their_memory_beside_them():

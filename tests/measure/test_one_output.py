@@ -90,25 +90,25 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_movements_are_those_of_real_steps_along_the_user_s_loss(kind, engine):
     model, loss, y, yo, plain = KINDS[kind]
-    found = measure(model, loss, y, yo, engine=engine)
-    for layer in ("1", found["layer"].values[-1]):
+    measured = measure(model, loss, y, yo, engine=engine)
+    for layer in ("1", measured["layer"].values[-1]):
         expected = np.linalg.norm(moved(model, plain, torch.as_tensor(y), layer), axis=2)
-        np.testing.assert_allclose(found["pair_response"].sel(layer=layer), expected, rtol=1e-4)
-    assert found.attrs["engine"].startswith(engine)
+        np.testing.assert_allclose(measured["pair_response"].sel(layer=layer), expected, rtol=1e-4)
+    assert measured.attrs["engine"].startswith(engine)
 
 
 def test_kernel_similarity_of_a_scalar_output_is_he_and_su_s_kernel_ratio():
     model = network(seed=3)
-    found = measure(model, nn.MSELoss(), 2 * Y - 1, 2 * YO - 1)
+    measured = measure(model, nn.MSELoss(), 2 * Y - 1, 2 * YO - 1)
     model.double()
     stepped, observed = (torch.stack([tangent(model, x) for x in part]) for part in (X, XO))
     ratios = ((stepped @ observed.T) / stepped.square().sum(1, keepdim=True)).numpy()  # K(x', x)/K(x, x)
-    pairs = found["pair_product"] / found["own_response"] ** 2
+    pairs = measured["pair_product"] / measured["own_response"] ** 2
     np.testing.assert_allclose(pairs.isel(layer=-1), ratios, rtol=1e-4, atol=1e-6)
     model.float()
     for target in (-1, 1):
         for other in (-1, 1):
-            of_pair = found["kernel_similarity"].isel(layer=-1).sel(stepped_class=target, observed_class=other)
+            of_pair = measured["kernel_similarity"].isel(layer=-1).sel(stepped_class=target, observed_class=other)
             block = (stepped @ observed.T).numpy()[target == 2 * Y - 1][:, other == 2 * YO - 1]
             residual = (model(torch.tensor(X))[:, 0] - torch.tensor(2 * Y - 1)).detach().double().numpy()
             scale = residual[target == 2 * Y - 1] ** 2
@@ -120,8 +120,8 @@ def test_kernel_similarity_of_a_scalar_output_is_he_and_su_s_kernel_ratio():
 def test_the_kernel_ratio_does_not_depend_on_the_loss_of_a_scalar_output():
     model = network(seed=3)
     losses = (nn.MSELoss(), nn.BCEWithLogitsLoss(), lambda z, y: torch.cosh(z[:, 0] - y).sum())
-    found = [measure(model, loss, Y, YO) for loss in losses]
-    ratios = [(ds["pair_product"] / ds["own_response"] ** 2).isel(layer=-1) for ds in found]
+    collected = [measure(model, loss, Y, YO) for loss in losses]
+    ratios = [(ds["pair_product"] / ds["own_response"] ** 2).isel(layer=-1) for ds in collected]
     for other in ratios[1:]:
         np.testing.assert_allclose(other, ratios[0], rtol=1e-5)
 
@@ -141,8 +141,8 @@ def test_shapes_and_types_of_the_labels_change_nothing():
     model = network()
     plain = measure(model, nn.BCEWithLogitsLoss(), Y, YO)
     for kind in (np.float32, np.bool_, np.int8, lambda y: torch.tensor(y)[:, None], lambda y: y[:, None].astype(float)):
-        found = measure(model, nn.BCEWithLogitsLoss(), kind(Y), kind(YO))
-        np.testing.assert_array_equal(found["response"], plain["response"])
+        measured = measure(model, nn.BCEWithLogitsLoss(), kind(Y), kind(YO))
+        np.testing.assert_array_equal(measured["response"], plain["response"])
 
 
 def test_registered_losses_and_their_nn_twins_agree_and_names_are_told():
@@ -150,8 +150,8 @@ def test_registered_losses_and_their_nn_twins_agree_and_names_are_told():
     named = measure(model, "cross_entropy", Y, YO)
     assert named.attrs["loss"] == "cross_entropy"
     for loss in (nn.CrossEntropyLoss(), functional.cross_entropy, nn.CrossEntropyLoss(reduction="sum")):
-        found = measure(model, loss, Y, YO)
-        xr.testing.assert_allclose(found, named, rtol=1e-6)
+        measured = measure(model, loss, Y, YO)
+        xr.testing.assert_allclose(measured, named, rtol=1e-6)
     smoothed = measure(model, partial(functional.cross_entropy, label_smoothing=0.1), Y, YO)
     assert smoothed.attrs["loss"] == "cross_entropy(label_smoothing=0.1)"
     assert not np.allclose(smoothed["response"], named["response"], rtol=1e-3)
@@ -254,15 +254,17 @@ def test_a_fitted_model_of_one_output_moves_by_its_kernel_times_the_slope_of_its
         optimizer.zero_grad()
         loss(model(x)[:, 0], y).backward()
         optimizer.step()
-    found = measure(model, loss, Y, YO)
-    assert float(found["probe_error"].max()) < 1e-4
+    measured = measure(model, loss, Y, YO)
+    assert float(measured["probe_error"].max()) < 1e-4
     # The slope at the outputs as float32 gives them; all else in float64.
     slopes = slope(model(torch.tensor(X))[:, 0].detach().double(), torch.tensor(Y))
     model.double()
     stepped, observed = (torch.stack([tangent(model, row) for row in part]) for part in (X, XO))
     expected = (slopes[:, None] * (stepped @ observed.T)).abs().numpy()
     assert slopes.abs().max() < 1e-2
-    np.testing.assert_allclose(found["pair_response"].isel(layer=-1), expected, rtol=1e-3, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(
+        measured["pair_response"].isel(layer=-1), expected, rtol=1e-3, atol=1e-4 * expected.max()
+    )
 
 
 def test_the_module_of_a_loss_is_left_as_it_was():
@@ -276,5 +278,5 @@ def test_the_module_of_a_loss_is_left_as_it_was():
             return functional.cross_entropy(outputs * self.scale, labels)
 
     loss = Counting()
-    found = measure(network(3), loss, Y, YO)
-    assert (loss.calls, loss.scale.grad, found.attrs["loss"]) == (0, None, "Counting")
+    measured = measure(network(3), loss, Y, YO)
+    assert (loss.calls, loss.scale.grad, measured.attrs["loss"]) == (0, None, "Counting")

@@ -101,16 +101,16 @@ def test_attributes_and_labels_are_plain(dataset):
 
 def test_netcdf_gives_it_back(stored, tmp_path):
     stored.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf", decode_coords="all") as found:
-        same(found.load(), stored)
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf", decode_coords="all") as result:
+        same(result.load(), stored)
 
 
 @pytest.mark.parametrize("kind", ["collapse of words of any length", "collapse with a classifier", "elasticity finite"])
 def test_netcdf_by_the_engine_that_xarray_chooses_gives_it_back(kind, tmp_path):
     dataset = MEASURED[kind]()
     dataset.to_netcdf(tmp_path / "a.nc")
-    with xr.open_dataset(tmp_path / "a.nc", decode_coords="all") as found:
-        same(found.load(), dataset)
+    with xr.open_dataset(tmp_path / "a.nc", decode_coords="all") as result:
+        same(result.load(), dataset)
 
 
 @pytest.mark.filterwarnings(*OF_ZARR)
@@ -168,8 +168,8 @@ def small(cube):
 def test_netcdf_gives_a_cube_back(finished_study, engine, tmp_path):
     cube = small(finished_study.cube)
     cube.to_netcdf(tmp_path / "cube.nc", engine=engine)
-    with xr.open_datatree(tmp_path / "cube.nc", engine="h5netcdf") as found:
-        xr.testing.assert_identical(found.load(), cube.load())
+    with xr.open_datatree(tmp_path / "cube.nc", engine="h5netcdf") as result:
+        xr.testing.assert_identical(result.load(), cube.load())
 
 
 @pytest.mark.filterwarnings(*OF_ZARR)
@@ -189,8 +189,8 @@ def test_a_cube_is_pickled_and_told(finished_study):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_plain_xarray_reads_a_group_as_elastic_does(finished_study, group):
-    found = xr.open_zarr(finished_study.folder / "cube.zarr", group=group, decode_coords="all")
-    same(found.load(), finished_study.cube[group].to_dataset().load())
+    result = xr.open_zarr(finished_study.folder / "cube.zarr", group=group, decode_coords="all")
+    same(result.load(), finished_study.cube[group].to_dataset().load())
 
 
 def test_plain_xarray_plots_a_cube(finished_study):

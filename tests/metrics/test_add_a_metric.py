@@ -89,10 +89,10 @@ def run(tmp_path, monkeypatch):
 def test_a_metric_of_collapse_is_in_the_cube_with_its_facts(add, run):
     add(COLLAPSE)
     group = run("probes.elasticity=null")["collapse"].dataset
-    found = group["largest_variance"]
-    assert found.dims == ("seed", "epoch", "split", "layer")
-    np.testing.assert_array_equal(found, group["within_variance"].max("class"))
-    assert found.attrs == {
+    result = group["largest_variance"]
+    assert result.dims == ("seed", "epoch", "split", "layer")
+    np.testing.assert_array_equal(result, group["within_variance"].max("class"))
+    assert result.attrs == {
         "long_name": "Within-class variance of the widest class, max_k v_k",
         "units": "squared feature unit",
         "source": "he2023law",
@@ -105,10 +105,10 @@ def test_a_metric_of_collapse_is_in_the_cube_with_its_facts(add, run):
 def test_a_metric_of_the_network_needs_the_squared_loss(add, run):
     add(NETWORK)
     group = run("probes.elasticity=null", "loss=mse")["collapse"].dataset
-    found = group["share_of_optimum"]
-    assert found.dims == ("seed", "epoch", "split")
+    result = group["share_of_optimum"]
+    assert result.dims == ("seed", "epoch", "split")
     parts = group["mse_least_squares"] + group["mse_perpendicular"]
-    np.testing.assert_allclose(found, group["mse_least_squares"] / parts)
+    np.testing.assert_allclose(result, group["mse_least_squares"] / parts)
 
 
 def test_without_its_readings_a_metric_is_no_variable(add, run):
@@ -118,9 +118,9 @@ def test_without_its_readings_a_metric_is_no_variable(add, run):
 
 def test_a_metric_of_elasticity_is_in_the_cube(add, run):
     module = add(ELASTICITY)
-    found = run("probes.collapse=null")["elasticity"].dataset["furthest"]
-    assert found.dims == ("seed", "epoch", "layer", "stepped_class")
-    assert found.notnull().all()
+    result = run("probes.collapse=null")["elasticity"].dataset["furthest"]
+    assert result.dims == ("seed", "epoch", "layer", "stepped_class")
+    assert result.notnull().all()
     case = CASES["hidden"]
     moved, _ = case.moved(case.layer)
     expected = [

@@ -43,7 +43,7 @@ def test_rounding_makes_no_cosine_greater_than_one():
 def test_it_is_measured_in_the_layer_that_the_classifier_reads():
     case = cases.clustered()
     layers = {"hidden": case.vectors, "penultimate": case.vectors}
-    found = measure_collapse(layers, case.labels, classifier=(case.weights, case.bias))["classifier_cosine"]
-    assert found.dims == ("layer", "class", "other_class")
-    assert found.sel(layer="hidden").isnull().all()
-    torch.testing.assert_close(torch.tensor(found.sel(layer="penultimate").values), classifier_cosine(case.weights))
+    result = measure_collapse(layers, case.labels, classifier=(case.weights, case.bias))["classifier_cosine"]
+    assert result.dims == ("layer", "class", "other_class")
+    assert result.sel(layer="hidden").isnull().all()
+    torch.testing.assert_close(torch.tensor(result.sel(layer="penultimate").values), classifier_cosine(case.weights))

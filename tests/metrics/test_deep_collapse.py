@@ -25,13 +25,13 @@ def test_frames_simplices_and_single_directions_have_the_distances_that_are_told
     frame = cases.random_rotation(classes + 2, torch.Generator().manual_seed(0))[:classes]
     simplex = frame - frame.mean(0)
     line = frame[:1].repeat(classes, 1)
-    for found, expected in (
+    for result, expected in (
         (frame, 0.0),
         (simplex, (2 - 2 * (1 - 1 / classes) ** 0.5) ** 0.5),
         (line, (2 - 2 / classes**0.5) ** 0.5),
     ):
-        assert orthogonal_frame_error(statistics_of(3 * found)).item() == pytest.approx(expected, abs=1e-7)
-        assert classifier_frame_error(3 * found).item() == pytest.approx(expected, abs=1e-7)
+        assert orthogonal_frame_error(statistics_of(3 * result)).item() == pytest.approx(expected, abs=1e-7)
+        assert classifier_frame_error(3 * result).item() == pytest.approx(expected, abs=1e-7)
 
 
 def test_about_its_mean_an_orthogonal_frame_is_a_simplex():

@@ -98,8 +98,8 @@ class Question:
 
     def answer(self):
         """Return every metric of every layer."""
-        found = update_responses(self.model, self.loss, self.stepped, self.observed, classes=self.classes)
-        return {layer: evaluate("elasticity", {"update": update}) for layer, update in found.items()}
+        values = update_responses(self.model, self.loss, self.stepped, self.observed, classes=self.classes)
+        return {layer: evaluate("elasticity", {"update": update}) for layer, update in values.items()}
 
 
 def question(seed, classes, per_class, loss):
@@ -149,10 +149,10 @@ def test_another_unit_of_the_loss(asked, factor):
         gradient = asked.loss.gradient(logits, labels)
         return replace(gradient, norm=gradient.norm * factor)
 
-    found = replace(asked, loss=Loss(per_sample, gradient)).answer()
+    result = replace(asked, loss=Loss(per_sample, gradient)).answer()
     in_old_units = {
         layer: {name: value / factor ** DEGREES[name] for name, value in values.items()}
-        for layer, values in found.items()
+        for layer, values in result.items()
     }
     assert_same(in_old_units, answer_to(asked))
 
@@ -166,7 +166,7 @@ def test_renumbered_classes_renumber_the_values(asked, data):
         model.stages["logits"].weight.copy_(asked.model.stages["logits"].weight[order])
         model.stages["logits"].bias.copy_(asked.model.stages["logits"].bias[order])
     (xs, ys), (xo, yo), place = asked.stepped, asked.observed, order.argsort()
-    found = replace(asked, model=model, stepped=(xs, place[ys]), observed=(xo, place[yo])).answer()
+    result = replace(asked, model=model, stepped=(xs, place[ys]), observed=(xo, place[yo])).answer()
     expected = {
         layer: {
             name: value[torch.meshgrid(*[order] * value.ndim, indexing="ij")] if value.ndim else value
@@ -174,7 +174,7 @@ def test_renumbered_classes_renumber_the_values(asked, data):
         }
         for layer, values in answer_to(asked).items()
     }
-    assert_same(found, expected)
+    assert_same(result, expected)
 
 
 @quick
@@ -232,14 +232,14 @@ def test_samples_that_do_not_move_are_left_out_of_the_mean_over_samples():
 def test_similarity_that_falls_linearly_with_distance_correlates_to_minus_one_whatever_the_units():
     labels, generator = torch.zeros(40, dtype=torch.long), torch.Generator().manual_seed(0)
     distances = torch.rand(20, 40, 40, generator=generator, dtype=torch.float64)
-    found = []
+    collected = []
     for near in distances:
         update = replace(
             example_pairs(), classes=1, stepped=labels, observed=labels, counted=~torch.eye(40, dtype=torch.bool),
             norms=8 * (5 - 3 * near), own_norms=torch.full((40,), 8.0, dtype=torch.float64),
         )  # fmt: skip
-        found += [geodesic_correlation(update, near * unit).item() for unit in (1.0, 1e-30, 1e30)]
-    assert max(found) == pytest.approx(-1)
-    assert min(found) == -1, "rounding makes no correlation beyond −1"
+        collected += [geodesic_correlation(update, near * unit).item() for unit in (1.0, 1e-30, 1e30)]
+    assert max(collected) == pytest.approx(-1)
+    assert min(collected) == -1, "rounding makes no correlation beyond −1"
     still = replace(update, norms=torch.full((40, 40), 0.3 * 8).double() * (1 + 1e-15 * (near - 0.5)))
     assert geodesic_correlation(still, near).isnan().all(), "equal similarities differ by rounding alone"

@@ -62,10 +62,10 @@ def test_means_on_one_line_have_one_direction_however_wide_the_samples_lie():
     h, y = [[-10, -2], [8, 4], [2, 10], [-4, -8], [-10, -4], [6, 8]], [0, 0, 1, 1, 2, 2]
     exact = Exact([[Fraction(x) for x in row] for row in h], y, [[Fraction(1)] * 2] * 3)
     for scale in (1, 0.1, 1e-9, 1e12):
-        found = measure_collapse(np.array(h) * scale, y).sel(layer="features")
-        assert float(found["nc1"]) == pytest.approx(float(exact.nc1()), rel=1e-9) == pytest.approx(9.5)
-        assert float(found["class_mean_rank"]) == 1
-        assert found["cdnv"].isnull().values.tolist() == [
+        measured = measure_collapse(np.array(h) * scale, y).sel(layer="features")
+        assert float(measured["nc1"]) == pytest.approx(float(exact.nc1()), rel=1e-9) == pytest.approx(9.5)
+        assert float(measured["class_mean_rank"]) == 1
+        assert measured["cdnv"].isnull().values.tolist() == [
             [True, True, False],
             [True, True, False],
             [False, False, True],
@@ -126,10 +126,10 @@ def test_roundings_of_short_types_average_out_only_where_samples_spread_over_the
     way = np.random.default_rng(seed).normal(size=8) * (30 if offset else 1)
     parts = [about(k * way + offset, 2000, 10 * seed + k) for k in range(3)]
     case = as_case(parts, torch.bfloat16)
-    found = evaluate("collapse", {"statistics": case.reading(700).statistics})
-    assert found["class_mean_rank"] <= 1
+    values = evaluate("collapse", {"statistics": case.reading(700).statistics})
+    assert values["class_mean_rank"] <= 1
     if not offset:
-        assert found["class_mean_rank"] == 1
+        assert values["class_mean_rank"] == 1
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_scale_invariant_metrics_are_so_at_any_scale(exponent):
     degrees = {**exact_trials.DEGREES, "within_variance": None if abs(exponent) > 150 else 2}
     plain = measure_collapse(h, y, classifier=(W, b))
     for shrunk, weights in (((W / factor, b), W / factor), ((W * factor if abs(exponent) < 200 else W), None)):
-        found = measure_collapse(h * factor, y, classifier=shrunk)
+        measured = measure_collapse(h * factor, y, classifier=shrunk)
         for name, values in plain.data_vars.items():
             if name in ("nc4_mismatch", "centre_logit_norm") and weights is None:
                 continue  # the bias has another weight, or the logits another size
             if (degree := degrees.get(name, 0)) is not None:
-                np.testing.assert_allclose(found[name] / factor**degree, values, rtol=1e-9, atol=1e-12, err_msg=name)
+                np.testing.assert_allclose(measured[name] / factor**degree, values, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("scale", [1e-100, 1e-12, 1e100])

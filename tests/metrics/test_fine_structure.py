@@ -58,9 +58,9 @@ def of_linear_model(h, fine, steps):
 def test_classes_that_lie_apart_are_found_by_all(seed, classes):
     h, fine = features(seed, classes)
     update = [of_linear_model(h, fine, torch.ones(len(h)).double())]
-    found = evaluate("elasticity", {"fine_updates": update, "fine_features": of_features(h, fine)})
-    assert len(found) == 8
-    for name, value in found.items():
+    values = evaluate("elasticity", {"fine_updates": update, "fine_features": of_features(h, fine)})
+    assert len(values) == 8
+    for name, value in values.items():
         least = {"fine_locality": 3, "fine_variance_share": 0.95}.get(name, 1)
         assert value.item() >= least, name
 
@@ -123,10 +123,10 @@ def test_each_super_class_is_asked_for_itself_and_one_fine_class_is_no_number():
     h, fine = features(0)
     near = of_linear_model(h, fine, torch.ones(len(h)).double())
     blurred = of_linear_model(torch.randn_like(h), fine, torch.ones(len(h)).double())
-    found = relative_fine_clustering_accuracy([None, near, blurred])
-    assert found[0].isnan()
-    assert found[1] == 1
-    assert found[2] < 0.8
+    result = relative_fine_clustering_accuracy([None, near, blurred])
+    assert result[0].isnan()
+    assert result[1] == 1
+    assert result[2] < 0.8
 
 
 def test_samples_that_their_own_step_does_not_move_are_left_out():
@@ -154,8 +154,8 @@ def test_metrics_do_not_change_what_they_read():
 
 def test_clusters_are_the_same_however_many_threads_there_are():
     draws = np.random.default_rng(0).standard_normal((700, 30))  # no clusters at all: nothing but rounding decides
-    found = []
+    collected = []
     for threads in (1, 2, 4, 4):
         with threadpool_limits(threads, user_api="openmp"):
-            found.append(kernel_clusters(draws @ draws.T, 3).tolist())
-    assert all(clusters == found[0] for clusters in found)
+            collected.append(kernel_clusters(draws @ draws.T, 3).tolist())
+    assert all(clusters == collected[0] for clusters in collected)

@@ -86,8 +86,8 @@ def value_of(entry, case):
 def test_a_metric_agrees_with_its_slow_twin(entry):
     oracle = GROUPS[entry.facts.group].oracles[entry.name]
     for name, case in cases_of(entry).items():
-        expected, found = case.ask(oracle), value_of(entry, case).numpy()
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-13, err_msg=name)
+        expected, result = case.ask(oracle), value_of(entry, case).numpy()
+        np.testing.assert_allclose(result, expected, rtol=1e-8, atol=1e-13, err_msg=name)
 
 
 @each_metric

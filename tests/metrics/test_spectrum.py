@@ -13,12 +13,12 @@ from elastic.metrics.spectrum import class_mean_spectrum, class_mean_spectrum_ce
 @pytest.mark.parametrize("case", cases.CASES.values(), ids=cases.CASES)
 def test_squares_sum_to_the_means_squared_norms(case):
     statistics = case.reading().statistics
-    for found, means in (
+    for result, means in (
         (class_mean_spectrum(statistics), statistics.means),
         (class_mean_spectrum_centred(statistics), statistics.centred),
     ):
-        torch.testing.assert_close(found.square().sum(), means.square().sum())
-        assert (found.diff() <= 0).all()
+        torch.testing.assert_close(result.square().sum(), means.square().sum())
+        assert (result.diff() <= 0).all()
 
 
 @pytest.mark.parametrize("classes", [2, 4, 10])
@@ -44,7 +44,7 @@ def test_collapsed_samples_have_the_means_spectrum_times_the_root_of_their_numbe
 
 def test_components_are_numbered_from_one_whatever_the_classes_are_called():
     h = np.array([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]])
-    found = measure_collapse(h, ["cat", "dog", "eel"])["class_mean_spectrum"]
-    assert found.dims == ("layer", "component")
-    assert found["component"].values.tolist() == [1, 2, 3]
-    assert found.sel(layer="features").values.tolist() == [4.0, 3.0, 0.0]
+    result = measure_collapse(h, ["cat", "dog", "eel"])["class_mean_spectrum"]
+    assert result.dims == ("layer", "component")
+    assert result["component"].values.tolist() == [1, 2, 3]
+    assert result.sel(layer="features").values.tolist() == [4.0, 3.0, 0.0]

@@ -72,8 +72,8 @@ def test_ranks_of_equal_singular_values_are_the_rank(rank):
 
 def test_the_weights_of_an_outer_product_have_one_direction():
     u, v = torch.tensor([1.0, 2.0, 2.0]), torch.tensor([2.0, 3.0, 6.0, 0.0])
-    found = evaluate("weights", {"spectrum": spectrum(torch.outer(u, v), 2)})
-    assert {name: found[name].tolist() for name in SPECTRAL} == {
+    values = evaluate("weights", {"spectrum": spectrum(torch.outer(u, v), 2)})
+    assert {name: values[name].tolist() for name in SPECTRAL} == {
         "weight_spectral_norm": pytest.approx(21.0),
         "weight_stable_rank": pytest.approx(1.0),
         "weight_effective_rank": pytest.approx(1.0),
@@ -87,8 +87,8 @@ def test_two_planes_that_share_a_line_have_the_angle_between_them(degrees):
     # Centred class means span the first two axes; W reads the first one, then one that is turned out of the plane.
     statistics = on_axes([1.0, 0.0, 7.0], [-0.5, 3.0**0.5 / 2, 7.0], [-0.5, -(3.0**0.5) / 2, 7.0])
     W = torch.tensor([[2.0, 0.0, 0.0], [0.0, np.cos(angle), np.sin(angle)]], dtype=torch.float64)
-    found = weight_class_alignment(spectrum(W), statistics).item()
-    assert found == pytest.approx((1 + np.cos(angle) ** 2) / 2, abs=1e-12)
+    result = weight_class_alignment(spectrum(W), statistics).item()
+    assert result == pytest.approx((1 + np.cos(angle) ** 2) / 2, abs=1e-12)
 
 
 @pytest.mark.parametrize("degrees", [10, 45, 80])
@@ -97,8 +97,8 @@ def test_the_mean_cosine_is_about_the_class_means_as_they_are(degrees):
     statistics = on_axes([2.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0])
     turned = [[2 * np.cos(angle), 0.0, 2 * np.sin(angle), 0.0], [0.0, np.cos(angle / 2), 0.0, np.sin(angle / 2)]]
     W = torch.tensor(turned, dtype=torch.float64)
-    found = weight_class_cosine(spectrum(W, 2), statistics).item()
-    assert found == pytest.approx((np.cos(angle) + np.cos(angle / 2)) / 2, abs=1e-12)
+    result = weight_class_cosine(spectrum(W, 2), statistics).item()
+    assert result == pytest.approx((np.cos(angle) + np.cos(angle / 2)) / 2, abs=1e-12)
 
 
 def test_weights_that_read_only_class_means_are_aligned_whatever_their_rank():
@@ -120,12 +120,12 @@ def test_random_directions_have_the_share_of_dimensions_on_average():
     generator = torch.Generator().manual_seed(0)
     K, d, trials = 4, 20, 400
     statistics = ClassStatistics.of(torch.randn(40, d, generator=generator).double(), torch.arange(40) % K)
-    found = torch.stack([
+    result = torch.stack([
         weight_class_alignment(spectrum(torch.randn(30, d, generator=generator, dtype=torch.float64)), statistics)
         for _ in range(trials)
     ])  # fmt: skip
-    error = found.std() / trials**0.5
-    assert abs(found.mean() - (K - 1) / d) < 4 * error
+    error = result.std() / trials**0.5
+    assert abs(result.mean() - (K - 1) / d) < 4 * error
     cosine = weight_class_cosine(spectrum(torch.randn(30, d, generator=generator, dtype=torch.float64)), statistics)
     assert K / d < cosine < 1
 
@@ -163,13 +163,13 @@ def test_a_shift_of_the_input_changes_the_cosine_only():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_a_matrix_of_zeros_has_norm_0_and_no_rank(dtype):
-    found = evaluate(
+    values = evaluate(
         "weights", {"spectrum": spectrum(torch.zeros(4, 3, dtype=dtype), 2), "input_statistics": STATISTICS}
     )
-    assert found["weight_spectral_norm"].item() == 0.0
-    assert found["weight_singular_values"].tolist() == [0.0, 0.0]
+    assert values["weight_spectral_norm"].item() == 0.0
+    assert values["weight_singular_values"].tolist() == [0.0, 0.0]
     for name in ("weight_stable_rank", "weight_effective_rank", "weight_class_alignment", "weight_class_cosine"):
-        assert found[name].isnan(), name
+        assert values[name].isnan(), name
 
 
 STATISTICS = on_axes([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
@@ -179,9 +179,9 @@ STATISTICS = on_axes([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
 def test_weights_that_are_not_finite_give_nan(wrong):
     W = torch.ones(2, 3)
     W[1, 1] = wrong
-    found = evaluate("weights", {"spectrum": spectrum(W, 4), "input_statistics": STATISTICS})
-    assert all(value.isnan().all() for value in found.values())
-    assert found["weight_singular_values"].shape == (4,)
+    values = evaluate("weights", {"spectrum": spectrum(W, 4), "input_statistics": STATISTICS})
+    assert all(value.isnan().all() for value in values.values())
+    assert values["weight_singular_values"].shape == (4,)
 
 
 def test_coinciding_class_means_give_no_alignment():

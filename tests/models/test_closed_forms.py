@@ -86,8 +86,8 @@ def test_with_free_biases_models_reach_the_optimum_of_squared_error(name, option
     logits = layers_of(best, counts)["logits"]
     mean = torch.tensor(counts, dtype=torch.float64) / sum(counts)
     torch.testing.assert_close(logits.mean(dim=0), mean, rtol=1e-4, atol=1e-6)
-    found = torch.linalg.svdvals(logits - mean)[: len(counts)]
-    np.testing.assert_allclose(found, optimum.singular_values, rtol=1e-4, atol=1e-4)
+    result = torch.linalg.svdvals(logits - mean)[: len(counts)]
+    np.testing.assert_allclose(result, optimum.singular_values, rtol=1e-4, atol=1e-4)
     if len(set(counts)) == 1:
         assert float(measured(best, counts).sel(layer="penultimate")["nc2_etf_error"]) < 1e-5
 
@@ -108,7 +108,7 @@ def test_every_layer_has_the_spectrum_that_theory_tells(name, options, counts, p
     best = best_trained(name, options | {"bias": bias}, counts, seeds=2, penalties=given)
     close = {"rtol": 1e-4, "atol": 1e-5}
     for number, (layer, features) in enumerate(layers_of(best, counts).items(), start=1):
-        result, found = (
+        result, outcome = (
             theory.mse_factor_layer(counts, penalties, number, bias),
             measured(best, counts).sel(layer=layer),
         )
@@ -117,7 +117,7 @@ def test_every_layer_has_the_spectrum_that_theory_tells(name, options, counts, p
         factor = np.linalg.svd(weights_of(best, layer), compute_uv=False)[: len(counts)]
         np.testing.assert_allclose(factor, result.factor_singular_values, **close)
         for metric in ("class_mean_spectrum_centred", *(() if bias else ("class_mean_spectrum",))):
-            np.testing.assert_allclose(found[metric], getattr(result, metric), err_msg=f"{layer} {metric}", **close)
+            np.testing.assert_allclose(outcome[metric], getattr(result, metric), err_msg=f"{layer} {metric}", **close)
 
 
 @pytest.mark.parametrize(("depth", "penalty", "seeds"), [(2, 5e-3, 3), (3, 3e-3, 3)])
@@ -125,8 +125,8 @@ def test_with_relu_two_classes_reach_the_linear_optimum_and_never_less(depth, pe
     """Deep collapse is optimal for two classes at any depth (sukenik2023deep)."""
     counts, penalties = (8, 8), (penalty,) * (depth + 1)
     options = {"width": 6, "depth": depth, "activation": "relu"}
-    found = [trained(DEEP, options, counts, penalties=penalties, epochs=3, seed=seed) for seed in range(seeds)]
-    objectives = [snapshot.objective for snapshot in found]
+    collected = [trained(DEEP, options, counts, penalties=penalties, epochs=3, seed=seed) for seed in range(seeds)]
+    objectives = [snapshot.objective for snapshot in collected]
     assert min(objectives) == pytest.approx(theory.mse_factor_model(counts, penalties).loss, rel=1e-6)
 
 

@@ -17,9 +17,9 @@ def test_a_forward_pass_is_that_of_float64(norm):
     net = build_model("mlp", {"widths": [96, 128], "norm": norm}, Task((80,), 10)).eval()
     inputs = torch.randn(130, 80)
     with torch.no_grad(), FastProducts():
-        found = net(inputs)
+        result = net(inputs)
     exact = net.double()(inputs.double())
-    assert torch.linalg.vector_norm(found - exact) <= 1e-6 * torch.linalg.vector_norm(exact)
+    assert torch.linalg.vector_norm(result - exact) <= 1e-6 * torch.linalg.vector_norm(exact)
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,9 @@ SILENT = {
 @pytest.mark.parametrize("name", NOTES)
 def test_a_function_that_changes_features_is_told(name, capsys):
     functions, note = NOTES[name]
-    (found,) = elastic.layers(Calls(*functions), inputs((4,), 2)).notes
-    assert found.startswith(f"forward of Calls {note}")
-    assert capsys.readouterr().out.endswith(f"{found}\n")
+    (result,) = elastic.layers(Calls(*functions), inputs((4,), 2)).notes
+    assert result.startswith(f"forward of Calls {note}")
+    assert capsys.readouterr().out.endswith(f"{result}\n")
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -361,7 +361,7 @@ NO_FEATURES = {
 @pytest.mark.parametrize("kind", NO_FEATURES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_outputs_that_are_no_dense_real_features_are_told_and_are_no_layers(kind):
-    function, found = NO_FEATURES[kind]
+    function, result = NO_FEATURES[kind]
     net = Beside(function)
     x, y = inputs((4,), 6), np.arange(6) % 3
     assert "side" not in elastic.layers(net, x, show=False).auto
@@ -369,7 +369,9 @@ def test_outputs_that_are_no_dense_real_features_are_told_and_are_no_layers(kind
         lambda: elastic.measure_elasticity(net, (x, y), (x, y), layers=["side"]),
         lambda: elastic.measure_collapse(net, [(x, y)], layers=["side"]),
     ):
-        with pytest.raises(ModelError, match=f"layer `side` should give a dense tensor of real numbers; found {found}"):
+        with pytest.raises(
+            ModelError, match=f"layer `side` should give a dense tensor of real numbers; found {result}"
+        ):
             measure()
 
 

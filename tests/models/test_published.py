@@ -84,10 +84,10 @@ def test_the_structured_engine_knows_every_part_and_finds_what_autodiff_does(nam
     torch.manual_seed(0)
     net = engine_cases.settled(build_model(name, options, SMALL)).double()
     x, y = torch.randn(15, 2, 16, 16).double(), torch.arange(6) % 3
-    found, expected = (engine_cases.probe(e, net, (x[:6], y), x[6:], lr) for e in ("structured", "autodiff"))
-    assert list(found[0]) == list(net.layers)
+    result, expected = (engine_cases.probe(e, net, (x[:6], y), x[6:], lr) for e in ("structured", "autodiff"))
+    assert list(result[0]) == list(net.layers)
     # Autodiff subtracts two forward passes, and loses what a small movement has less of digits than the features.
-    assert engine_cases.worst(found, expected) < (1e-11 if lr is None else 1e-7)
+    assert engine_cases.worst(result, expected) < (1e-11 if lr is None else 1e-7)
 
 
 @pytest.mark.parametrize(("name", "options"), TINY)

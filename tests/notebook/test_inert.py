@@ -58,8 +58,8 @@ class Shown(HTMLParser):
 
 
 def shown(markdown):
-    found = Shown(RENDERER.render(markdown))
-    return " ".join(found.text.split()), found.tags
+    result = Shown(RENDERER.render(markdown))
+    return " ".join(result.text.split()), result.tags
 
 
 def assert_text_only(text):
@@ -85,9 +85,9 @@ def test_any_text_of_signs_is_text(text):
 @given(st.text(st.sampled_from("`a \\<$"), min_size=1, max_size=20).filter(str.strip))
 def test_code_is_code(text):
     text = text.strip()
-    found, tags = shown(f"Study {code_span(text)}.")
+    result, tags = shown(f"Study {code_span(text)}.")
     assert tags == ["p", "code"]
-    assert found == " ".join(f"Study {text}.".split())
+    assert result == " ".join(f"Study {text}.".split())
 
 
 @pytest.fixture(scope="module")

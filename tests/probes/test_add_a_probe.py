@@ -163,7 +163,7 @@ def test_it_is_made_and_read_like_every_probe(module, subject):
 def test_a_run_measures_it_into_a_group_of_its_own(module, path, tmp_path):
     study = elastic.run(path, out=tmp_path / "results")
     group = study.cube["activity"].dataset
-    assert {name: found.dims for name, found in group.data_vars.items() if name != "status"} == {
+    assert {name: result.dims for name, result in group.data_vars.items() if name != "status"} == {
         "feature_quantile": ("seed", "epoch", "layer", "quantile"),
         "silent_share": ("seed", "epoch", "layer"),
     }
@@ -191,9 +191,9 @@ def test_a_recorder_measures_it_beside_a_training_loop_of_ones_own(module, tmp_p
             hidden = net[1](net[0](x[:8]))
         recorder.record(1)
     cube = elastic.open_study(tmp_path / "mine").cube
-    found = cube["activity"].dataset.sel(layer="1", epoch=0).squeeze()
-    np.testing.assert_allclose(found["silent_share"], (hidden == 0).double().mean())
-    assert found["quantile"].values.tolist() == ["lower", "median", "upper"]
+    result = cube["activity"].dataset.sel(layer="1", epoch=0).squeeze()
+    np.testing.assert_allclose(result["silent_share"], (hidden == 0).double().mean())
+    assert result["quantile"].values.tolist() == ["lower", "median", "upper"]
     assert cube["weights"].dataset["weight_spectral_norm"].notnull().all()
     assert "collapse" not in cube
 

@@ -58,7 +58,7 @@ def test_filling_the_statistics_of_batch_norm_raises_locality_without_a_step_of_
     places = of_each(y, 0, 3), of_each(y, 3, 6)
     stepped, observed = ((x[some], y[some]) for some in places)
     torch.manual_seed(0)
-    net, found = network(), []
+    net, collected = network(), []
     for filled in (False, True):
         if filled:
             net.train()
@@ -66,6 +66,6 @@ def test_filling_the_statistics_of_batch_norm_raises_locality_without_a_step_of_
                 for _ in range(20):
                     net(x[torch.randperm(1000)[:50]])
         measured = elastic.measure_elasticity(net.eval(), stepped, observed, layers=[HIDDEN_3])
-        found.append(float(measured["locality"].sel(layer=HIDDEN_3)))
-        assert found[-1] == pytest.approx(by_real_steps(net, stepped, observed), rel=1e-3)
-    assert found == pytest.approx([1.36, 2.33], abs=0.01)  # as the page says
+        collected.append(float(measured["locality"].sel(layer=HIDDEN_3)))
+        assert collected[-1] == pytest.approx(by_real_steps(net, stepped, observed), rel=1e-3)
+    assert collected == pytest.approx([1.36, 2.33], abs=0.01)  # as the page says

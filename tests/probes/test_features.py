@@ -52,11 +52,11 @@ def test_decisions_are_those_of_the_output_whatever_it_is_called():
 def test_inner_products_are_of_all_pairs_whatever_the_blocks(model, budget):
     with torch.no_grad():
         taps = flat_taps(model.eval(), INPUTS)
-    found = gram_matrices(model.train(), INPUTS, budget)
+    result = gram_matrices(model.train(), INPUTS, budget)
     assert model.training
-    assert list(found) == list(taps)
+    assert list(result) == list(taps)
     for layer, features in taps.items():
-        torch.testing.assert_close(found[layer], features @ features.T)
+        torch.testing.assert_close(result[layer], features @ features.T)
 
 
 @pytest.mark.parametrize("budget", [1, 2000])
@@ -64,11 +64,11 @@ def test_a_small_budget_cuts_and_repeats_and_changes_nothing(model, budget):
     whole, cut = FeatureStream(model, INPUTS, LABELS), FeatureStream(model, INPUTS, LABELS, memory_budget=budget)
     expected, _, one = passed(whole)
     for _ in range(2):
-        found, labels, batches = passed(cut)
+        result, labels, batches = passed(cut)
         assert one < batches
         assert torch.equal(labels, LABELS)
         for layer in expected:
-            torch.testing.assert_close(found[layer], expected[layer], rtol=1e-13, atol=1e-13)
+            torch.testing.assert_close(result[layer], expected[layer], rtol=1e-13, atol=1e-13)
     assert torch.equal(cut.decisions, whole.decisions)
 
 

@@ -34,7 +34,7 @@ def test_nearest_means_are_of_train_samples_and_of_one_super_class():
             means = np.stack([train[part.fit.numpy()][chosen].mean(axis=0) for chosen in episode])
             nearest = np.linalg.norm(test[:, None] - means, axis=2).argmin(axis=1)
             accuracies.append((len(episode), np.mean(nearest == part.held_labels.numpy())))
-    of_parts = [np.mean([found for classes, found in accuracies if classes == count]) for count in (3, 2)]
+    of_parts = [np.mean([result for classes, result in accuracies if classes == count]) for count in (3, 2)]
     assert table["fine_few_shot_accuracy"][0, 0] == pytest.approx(np.mean(of_parts)), "layer 0 is the input"
     assert table["fine_linear_probe_accuracy"][0] > 0.9
     assert probe.declare().dims["layer"] == ("input", "1", "logits")

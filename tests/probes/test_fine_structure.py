@@ -27,9 +27,9 @@ def probed():
 def test_what_is_read_gives_what_the_slow_twins_give(probed, engine):
     case, samples = probed
     by_layer, of_network = FineProbe(case.model, build_loss(case.loss), samples).read(engine)
-    found = evaluate("elasticity", by_layer[case.layer]) | evaluate("elasticity", of_network, layerless=True)
-    assert len(found) == 10
-    for name, value in found.items():
+    result = evaluate("elasticity", by_layer[case.layer]) | evaluate("elasticity", of_network, layerless=True)
+    assert len(result) == 10
+    for name, value in result.items():
         np.testing.assert_allclose(value, case.ask(getattr(oracles, name)), rtol=1e-8, err_msg=name)
 
 

@@ -60,7 +60,7 @@ def check(spec, engine, update, refusals=False):
     subject = subject_of(spec)
     outcome = examine(subject, engine, update, truth_of(spec, update))
     borne = not refusals or {spec.entry, *spec.steps} & LIMITS.keys()
-    text = "\n".join(str(found) for found in outcome.findings if found.kind != "refused" or not borne)
+    text = "\n".join(str(result) for result in outcome.findings if result.kind != "refused" or not borne)
     assert not text, f"{text}\n{engine}, {update}\n{compose(spec)}"
 
 

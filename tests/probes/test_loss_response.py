@@ -115,7 +115,7 @@ def test_a_recorder_records_them(tmp_path):
     ) as recorder:  # fmt: skip
         recorder.record(0)
         recorder.record(1)
-    found = elastic.open_study(tmp_path / "mine").cube["elasticity"].dataset
-    assert found["logit_response"].dims[-3:] == ("stepped_class", "observed_class", "output")
-    assert found["loss_response"].notnull().all()
-    assert found["output"].values.tolist() == [0, 1, 2]
+    result = elastic.open_study(tmp_path / "mine").cube["elasticity"].dataset
+    assert result["logit_response"].dims[-3:] == ("stepped_class", "observed_class", "output")
+    assert result["loss_response"].notnull().all()
+    assert result["output"].values.tolist() == [0, 1, 2]

@@ -42,16 +42,16 @@ def test_auto_layers_move_as_real_steps_move_them(name):
     labels = torch.tensor([0, 2])
     with double_precision():
         net = make()
-    found = measure_elasticity(net, (stepped, labels), (observed, torch.arange(3)), layers="auto", pairs=True)
-    names = found["layer"].values.tolist()
+    measured = measure_elasticity(net, (stepped, labels), (observed, torch.arange(3)), layers="auto", pairs=True)
+    names = measured["layer"].values.tolist()
     assert names[-1] != "logits"
     assert len(names) > 1
-    assert found["role"].values.tolist() == [*["hidden"] * (len(names) - 1), "output"]
+    assert measured["role"].values.tolist() == [*["hidden"] * (len(names) - 1), "output"]
     truth = movements(make, (stepped, labels), observed, names[:-1])
     assert truth.excuses == []
     decided = 0
     for layer, of in zip(names, [*names[:-1], "logits"], strict=True):
-        response = torch.as_tensor(found["pair_response"].sel(layer=layer).values)
+        response = torch.as_tensor(measured["pair_response"].sel(layer=layer).values)
         expected, sure = truth.moved[of].norm(dim=2), truth.decided[of]
         error = (response - expected)[sure].abs()
         assert bool((error <= 1e-6 * expected[sure] + 1e-9 * truth.scale[of][:, None].expand_as(sure)[sure]).all())

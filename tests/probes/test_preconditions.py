@@ -165,11 +165,11 @@ def test_inputs_that_the_first_layer_overwrites_are_left_alone():
     net = nn.Sequential(nn.Hardswish(inplace=True), nn.Linear(4, 6), nn.Linear(6, 2))
     x, y = inputs(), torch.arange(9) % 2
     before = x.clone()
-    found = measure_elasticity(net, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
+    measured = measure_elasticity(net, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
     assert torch.equal(x, before)
     plain = nn.Sequential(nn.Hardswish(), net[1], net[2])
     expected = measure_elasticity(plain, (x[:3], y[:3]), (x[3:], y[3:]), layers=["1"])
-    torch.testing.assert_close(torch.tensor(found["response"].values), torch.tensor(expected["response"].values))
+    torch.testing.assert_close(torch.tensor(measured["response"].values), torch.tensor(expected["response"].values))
 
 
 @pytest.mark.parametrize("name", ["module.hidden", "hidden"])
@@ -193,5 +193,5 @@ def test_tensors_that_a_forward_pass_makes_follow_a_finite_step_too():
         out[:, ::2] = h[:, ::2]
         return out
 
-    found = measure(network(written), update="finite", lr=0.1)
-    assert float(found["probe_error"].max()) < 1e-5
+    measured = measure(network(written), update="finite", lr=0.1)
+    assert float(measured["probe_error"].max()) < 1e-5

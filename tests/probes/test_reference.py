@@ -23,13 +23,13 @@ def pair(seed, layer="logits", size=None, a=A, m=M):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_linear_classifier_moves_by_the_inner_product_of_the_inputs(size, dtype):
     net = nn.Sequential(nn.Linear(3, 2)).to(dtype)
-    found = reference_movement(tap(net, [], A.to(dtype)), pair([0.6, -0.8], size=size, a=A.to(dtype), m=M.to(dtype)))
-    assert found.precision == "float64"
-    assert not found.undecided
+    movement = reference_movement(tap(net, [], A.to(dtype)), pair([0.6, -0.8], size=size, a=A.to(dtype), m=M.to(dtype)))
+    assert movement.precision == "float64"
+    assert not movement.undecided
     direction = -torch.tensor([0.6, -0.8], dtype=torch.float64)
     inner = {"own": (A @ A.T + 1).double(), "moved": (A @ M.T + 1).double()}
-    torch.testing.assert_close(found.movement.own["logits"], inner["own"][0, 0] * direction, rtol=1e-6, atol=0)
-    torch.testing.assert_close(found.movement.moved["logits"], inner["moved"][0, 0] * direction, rtol=1e-6, atol=0)
+    torch.testing.assert_close(movement.movement.own["logits"], inner["own"][0, 0] * direction, rtol=1e-6, atol=0)
+    torch.testing.assert_close(movement.movement.moved["logits"], inner["moved"][0, 0] * direction, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("size", [None, 1e-10])
@@ -40,17 +40,17 @@ def test_a_step_whose_difference_is_lost_far_from_zero_is_taken_further(size):
         def forward(self, x):
             return super().forward(x) + 1e8
 
-    found = reference_movement(tap(nn.Sequential(Far(3, 2)), [], A), pair([0.6, -0.8], size=size))
-    assert not found.undecided
+    movement = reference_movement(tap(nn.Sequential(Far(3, 2)), [], A), pair([0.6, -0.8], size=size))
+    assert not movement.undecided
     expected = -float(A @ M.T + 1) * torch.tensor([0.6, -0.8], dtype=torch.float64)
-    torch.testing.assert_close(found.movement.moved["logits"], expected, rtol=2e-4, atol=0)
+    torch.testing.assert_close(movement.movement.moved["logits"], expected, rtol=2e-4, atol=0)
 
 
 def test_the_first_layer_of_a_deep_linear_network_moves_by_the_weights_above():
     net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False))
-    found = reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]))
+    movement = reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]))
     direction = -(net[1].weight.T @ torch.tensor([0.6, -0.8])).detach().double()
-    torch.testing.assert_close(found.movement.moved["0"], float(A @ M.T) * direction, rtol=1e-6, atol=0)
+    torch.testing.assert_close(movement.movement.moved["0"], float(A @ M.T) * direction, rtol=1e-6, atol=0)
 
 
 def test_a_kink_at_the_parameters_is_undecided_and_spares_the_other_layers():
@@ -59,9 +59,9 @@ def test_a_kink_at_the_parameters_is_undecided_and_spares_the_other_layers():
         net[0].weight.zero_()
         net[0].bias.zero_()  # the units stand on their kink, and a step moves them off it
         net[0].bias[0] = 1.0
-    found = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8], layer="0"))
-    assert found.undecided == {"1", "logits"}
-    assert found.movement.own.keys() == {"0"}
+    movement = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8], layer="0"))
+    assert movement.undecided == {"1", "logits"}
+    assert movement.movement.own.keys() == {"0"}
 
 
 def test_a_kink_that_a_smaller_step_does_not_reach_is_decided():
@@ -69,8 +69,8 @@ def test_a_kink_that_a_smaller_step_does_not_reach_is_decided():
     with torch.no_grad():
         net[0].weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]))
         net[0].bias.copy_(torch.tensor([-1.0 + 1e-7, 0.0]))  # the first unit of A is 1e-7 above its kink
-    found = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8]))
-    assert not found.undecided
+    movement = reference_movement(tap(net, ["0", "1"], A), pair([0.6, -0.8]))
+    assert not movement.undecided
 
 
 class Single(nn.Module):
@@ -90,13 +90,13 @@ class Single(nn.Module):
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_model_that_does_not_compute_in_float64_is_stepped_further(strict):
     net = Single(strict)
-    found = reference_movement(tap(net, [], A), pair([0.6, -0.8]))
+    movement = reference_movement(tap(net, [], A), pair([0.6, -0.8]))
     z = net(torch.cat([A, M])).detach().double()
     slope = 1 - z**2  # of tanh, at both samples
-    for value, row, x in ((found.movement.own, 0, A), (found.movement.moved, 1, M)):
+    for value, row, x in ((movement.movement.own, 0, A), (movement.movement.moved, 1, M)):
         expected = -slope[row] * slope[0] * torch.tensor([0.6, -0.8]).double() * float(A @ x.T + 1)
         torch.testing.assert_close(value["logits"], expected, rtol=2e-4, atol=1e-5)
-    assert found.precision == "float32"
+    assert movement.precision == "float32"
     assert net.linear.weight.dtype == torch.float32
 
 
@@ -122,8 +122,8 @@ class Narrowed(Narrow):
 @pytest.mark.parametrize("kind", [Narrow, Narrowed])
 def test_a_step_that_is_lost_in_a_cast_is_taken_further(kind):
     net = kind()
-    found = reference_movement(tap(net, ["enter"], A), pair([0.6, -0.8]))
-    assert found.precision == "float32"
+    movement = reference_movement(tap(net, ["enter"], A), pair([0.6, -0.8]))
+    assert movement.precision == "float32"
     x, y = torch.cat([A, M]), torch.tensor([0, 1])
     checked = measure_elasticity(net, (x, y), (x, y), layers=["enter"])
     assert checked.attrs["engine"] == "structured"
@@ -158,11 +158,11 @@ def test_a_jump_within_a_finite_step_is_no_derivative():
 
     net = Stairs()
     step = pair([0.0, -1.0], size=0.5)
-    found = reference_movement(tap(net, [], A), step)
+    movement = reference_movement(tap(net, [], A), step)
     moved = net.w.detach().double() + 0.5 * A[0].double()
     after, before = (x @ w for x, w in ((A.double(), moved), (A.double(), net.w.detach().double())))
     expected = (after + after.round() - before - before.round()) / 0.5
-    torch.testing.assert_close(found.movement.own["logits"][0], expected[0], rtol=1e-9, atol=0)
+    torch.testing.assert_close(movement.movement.own["logits"][0], expected[0], rtol=1e-9, atol=0)
 
 
 def test_a_stepped_model_is_as_before():
@@ -198,5 +198,5 @@ def test_features_that_are_a_parameter_s_own_memory_are_read_before_it_moves():
         def forward(self, x):
             return self.bias.expand(len(x), 2)
 
-    found = reference_movement(tap(Constant(), [], A), pair([0.6, -0.8]))
-    torch.testing.assert_close(found.movement.own["logits"], -torch.tensor([0.6, -0.8], dtype=torch.float64))
+    movement = reference_movement(tap(Constant(), [], A), pair([0.6, -0.8]))
+    torch.testing.assert_close(movement.movement.own["logits"], -torch.tensor([0.6, -0.8], dtype=torch.float64))

@@ -185,7 +185,7 @@ def test_a_linear_layer_moves_as_its_closed_form_says():
 @pytest.mark.parametrize("name", MODELS)
 def test_own_movements_are_those_that_all_pairs_have_among_them(name, monkeypatch):
     model, stepped, observed = given(name)
-    found, asked = movements("structured", name), []
+    movement, asked = movements("structured", name), []
 
     def all_pairs(steps):
         asked.append(steps)
@@ -194,7 +194,7 @@ def test_own_movements_are_those_that_all_pairs_have_among_them(name, monkeypatc
     monkeypatch.setattr(engine, "paired", all_pairs)
     expected = collected(list(blocks("structured", model, stepped, observed)))
     assert asked
-    assert worst(found, expected) < 1e-12
+    assert worst(movement, expected) < 1e-12
 
 
 class WritesAParameter(nn.Module):

@@ -88,11 +88,11 @@ def steps_in_digits(request):
     """Give (float32 problem, {lr: movements [J, M, d] by layer}, norms [J])."""
     model, stepped, observed = fitted("mlp_relu", request.param)
     with decimal.localcontext(prec=200):
-        digits, found = Digits(model), {}
+        digits, collected = Digits(model), {}
         for lr in (1e-1, 1e-4, 1e-8):
             each = [digits.moved(exact(x), int(y), exact(observed), lr) for x, y in zip(*stepped, strict=True)]
-            found[lr] = {layer: torch.tensor(np.array([m[layer] for m, _ in each])) for layer in model.layers}
-    return (model, stepped, observed), found, torch.tensor([norm for _, norm in each], dtype=torch.float64)
+            collected[lr] = {layer: torch.tensor(np.array([m[layer] for m, _ in each])) for layer in model.layers}
+    return (model, stepped, observed), collected, torch.tensor([norm for _, norm in each], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -40,10 +40,10 @@ def subject():
 
 @pytest.fixture(scope="module")
 def probe(subject):
-    (found,) = build_probes(
+    (result,) = build_probes(
         subject, {"unseen": {"per_class": None, "stepped_per_class": 2, "observed_per_class": 4}}
     ).values()
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def test_nothing_is_fitted_to_what_it_is_scored_on(probe):
 def test_one_unseen_class_has_no_pairs_but_responses(subject):
     one = subject.unseen.take(subject.unseen.labels == 0)
     alone = Subject(subject.model, subject.loss, subject.samples, unseen=Samples(one.inputs, one.labels, ("cat",)))
-    (found,) = build_probes(alone, {"unseen": {"stepped_per_class": 1, "observed_per_class": 2}}).values()
-    table = found.read(0)
+    (result,) = build_probes(alone, {"unseen": {"stepped_per_class": 1, "observed_per_class": 2}}).values()
+    table = result.read(0)
     assert table["response_unseen"].shape == (3, 3, 1)
     assert {"unseen_cdnv", "unseen_few_shot_accuracy"}.isdisjoint(table)
 

@@ -99,10 +99,10 @@ def test_a_step_along_a_loss_of_features_leaves_the_classifier_where_it_is(engin
     nn.init.orthogonal_(model.get_parameter("stages.logits.weight"))
     x, y = torch.randn(12, 4, dtype=torch.float64), torch.arange(12) % 3
     given = build_loss("supervised_contrastive"), (x[:6], y[:6]), (x[6:], y[6:])
-    found = update_responses(model, *given, classes=3, lr=lr, engine=engine)
-    assert (found["penultimate"].norms > 0).any()
-    torch.testing.assert_close(found["logits"].norms, found["penultimate"].norms)
-    torch.testing.assert_close(found["logits"].products, found["penultimate"].products)
+    values = update_responses(model, *given, classes=3, lr=lr, engine=engine)
+    assert (values["penultimate"].norms > 0).any()
+    torch.testing.assert_close(values["logits"].norms, values["penultimate"].norms)
+    torch.testing.assert_close(values["logits"].products, values["penultimate"].products)
 
 
 @each_engine
@@ -134,11 +134,11 @@ def test_linear_softmax_moves_as_its_closed_form_says():
     torch.manual_seed(0)
     model = Stages({"penultimate": nn.Identity(), "logits": nn.Linear(4, 3)}).double()
     x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
-    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    values = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
     p = model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)
     expected = p.norm(dim=1)[:, None] * (x[:3] @ x[3:].T + 1).abs()
-    torch.testing.assert_close(found["logits"].norms, expected, rtol=1e-12, atol=0)
-    assert (found["penultimate"].norms == 0).all()
+    torch.testing.assert_close(values["logits"].norms, expected, rtol=1e-12, atol=0)
+    assert (values["penultimate"].norms == 0).all()
 
 
 def test_the_first_layer_of_a_deep_linear_net_moves_as_its_closed_form_says():
@@ -146,10 +146,10 @@ def test_the_first_layer_of_a_deep_linear_net_moves_as_its_closed_form_says():
     model = mlp(Task((4,), 3), widths=[5, 6], activation="identity", bias=False).double()
     W2, W3 = (model.get_parameter(name) for name in ("stages.penultimate.0.weight", "stages.logits.weight"))
     x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
-    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    values = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
     delta = (model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)) @ W3 @ W2
     expected = delta.norm(dim=1)[:, None] * (x[:3] @ x[3:].T).abs()
-    torch.testing.assert_close(found["hidden_1"].norms, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(values["hidden_1"].norms, expected, rtol=1e-12, atol=0)
 
 
 @each_engine
@@ -164,11 +164,11 @@ def test_float32_stays_exact_where_fitted_samples_have_vanishing_gradients(facto
     loss, exact = build_loss("cross_entropy"), copy.deepcopy(model).double()
     norms = loss.gradient(exact(x.double()), y).norm
     assert norms.min() < (1e-6 if factor == 400.0 else 1e-30)
-    found = update_responses(model, loss, (x[:10], y[:10]), (x[10:], y[10:]), classes=5, engine=engine)
+    values = update_responses(model, loss, (x[:10], y[:10]), (x[10:], y[10:]), classes=5, engine=engine)
     doubled = (x[:10].double(), y[:10]), (x[10:].double(), y[10:])
     truth = update_responses(exact, loss, *doubled, classes=5, engine="autodiff")
-    for layer in found:
-        each = torch.linalg.vector_norm(found[layer].norms - truth[layer].norms, dim=1)
+    for layer in values:
+        each = torch.linalg.vector_norm(values[layer].norms - truth[layer].norms, dim=1)
         assert (each / torch.linalg.vector_norm(truth[layer].norms, dim=1)).max() < 1e-3, layer
 
 
@@ -229,7 +229,7 @@ def test_a_model_without_forward_derivative_is_named_as_the_reason():
 
 def test_within_sensitivity_is_the_derivative_of_the_class_variance_along_the_step():
     case, lr = CASES["penultimate_gelu"], 1e-6
-    found = case.responses()["penultimate"]
+    result = case.responses()["penultimate"]
 
     def variances(step):
         model = copy.deepcopy(case.model)
@@ -243,9 +243,9 @@ def test_within_sensitivity_is_the_derivative_of_the_class_variance_along_the_st
         loss = build_loss(case.loss).per_sample(case.model(case.stepped[a][None]), case.stepped_labels[a][None])[0]
         gradients = torch.autograd.grad(loss, list(case.model.parameters()))
         derivative = (variances(lr) - variances(-lr)) / (2 * lr)
-        torch.testing.assert_close(found.within_rates[a], derivative, rtol=1e-6, atol=1e-9)
-        torch.testing.assert_close(found.within_variances[a], variances(0.0), rtol=1e-12, atol=0)
-        torch.testing.assert_close(found.loss_rates[a], sum(g.square().sum() for g in gradients), rtol=1e-10, atol=0)
+        torch.testing.assert_close(result.within_rates[a], derivative, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(result.within_variances[a], variances(0.0), rtol=1e-12, atol=0)
+        torch.testing.assert_close(result.loss_rates[a], sum(g.square().sum() for g in gradients), rtol=1e-10, atol=0)
 
 
 def test_a_frozen_layer_is_not_stepped():
@@ -255,12 +255,12 @@ def test_a_frozen_layer_is_not_stepped():
     for layer in model.layers[:-1]:
         model.stages[layer].requires_grad_(False)
     x, y = torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 3
-    found = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
+    values = update_responses(model, build_loss("cross_entropy"), (x[:3], y[:3]), (x[3:], y[3:]), classes=3)
     h = model.taps(x)["penultimate"].detach()
     p = (model(x[:3]).softmax(1) - nn.functional.one_hot(y[:3], 3)).detach()
-    torch.testing.assert_close(found["logits"].norms, p.norm(dim=1)[:, None] * (h[:3] @ h[3:].T + 1).abs())
-    assert (found["hidden_1"].norms == 0).all()
-    assert (found["penultimate"].norms == 0).all()
+    torch.testing.assert_close(values["logits"].norms, p.norm(dim=1)[:, None] * (h[:3] @ h[3:].T + 1).abs())
+    assert (values["hidden_1"].norms == 0).all()
+    assert (values["penultimate"].norms == 0).all()
 
 
 def test_a_model_that_is_frozen_as_a_whole_is_refused():
@@ -299,11 +299,11 @@ def test_residuals_that_are_kept_between_blocks_change_no_number(left_out, monke
     for pair in left_out:
         same[pair] = True
     monkeypatch.setattr(Plan, "of", lambda cost, stepped, observed, budget: Plan(2, observed, 1, observed))
-    found = []
+    collected = []
     for kept in (2**20, 0):
         monkeypatch.setattr(aggregation, "KEPT", kept)
         loss = build_loss("cross_entropy")
-        found.append(update_responses(model, loss, (x[:5], y[:5]), (x[5:], y[5:]), classes=3, same=same))
-    for one, other in zip(*(each.values() for each in found), strict=True):
+        collected.append(update_responses(model, loss, (x[:5], y[:5]), (x[5:], y[5:]), classes=3, same=same))
+    for one, other in zip(*(each.values() for each in collected), strict=True):
         for name, value in vars(one).items():
             assert value == getattr(other, name) if isinstance(value, int) else torch.equal(value, getattr(other, name))

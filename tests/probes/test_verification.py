@@ -61,10 +61,10 @@ def right():
 def test_a_wrong_structured_engine_is_replaced_and_named(monkeypatch, right, layer, factor, what):
     monkeypatch.setitem(engine_selection.ENGINES, "structured", wrong(Structured, layer, factor, what))
     torch.manual_seed(0)
-    found = measure()
-    assert found.attrs["engine"].startswith("autodiff (the structured engine is off by")
-    assert f"in layer {layer!r}" in found.attrs["engine"]
-    np.testing.assert_array_equal(found["pair_response"], right["pair_response"])
+    measured = measure()
+    assert measured.attrs["engine"].startswith("autodiff (the structured engine is off by")
+    assert f"in layer {layer!r}" in measured.attrs["engine"]
+    np.testing.assert_array_equal(measured["pair_response"], right["pair_response"])
     with pytest.raises(
         ModelError, match=rf"`engine` should move features as a real step .* structured: off .* '{layer}'"
     ):
@@ -90,10 +90,10 @@ def test_a_small_error_that_float32_makes_is_accepted(monkeypatch):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_right_engines_agree_with_real_steps_to_rounding(engine, options, activation):
     net = network(activation=activation)
-    found = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), engine=engine, **options)
-    assert found["probe_error"].notnull().all()
-    assert float(found["probe_error"].max()) < 2e-5
-    assert "against real steps in float64" in found.attrs["engine_check"]
+    measured = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), engine=engine, **options)
+    assert measured["probe_error"].notnull().all()
+    assert float(measured["probe_error"].max()) < 2e-5
+    assert "against real steps in float64" in measured.attrs["engine_check"]
 
 
 def test_late_in_training_gradients_that_vanish_are_still_checked():
@@ -101,9 +101,9 @@ def test_late_in_training_gradients_that_vanish_are_still_checked():
     with torch.no_grad():
         net.stages["logits"].weight *= 1000  # p = 1 to rounding in float32
         labels = net(X).argmax(1)
-    found = measure_elasticity(net, (X[:4], labels[:4]), (X[4:], labels[4:]))
-    assert 0 < float(found["response"].min()) < 1e-12
-    assert found["probe_error"].notnull().all()
+    measured = measure_elasticity(net, (X[:4], labels[:4]), (X[4:], labels[4:]))
+    assert 0 < float(measured["response"].min()) < 1e-12
+    assert measured["probe_error"].notnull().all()
 
 
 @pytest.mark.parametrize("engine", ["structured", "autodiff"])
@@ -113,15 +113,15 @@ def test_a_finite_step_that_changes_no_bit_is_checked_by_its_derivative(engine):
         net.stages["logits"].weight *= 1000
         labels = net(X).argmax(1)
     given = (X[:4], labels[:4]), (X[4:], labels[4:])
-    found = measure_elasticity(net, *given, engine=engine, update="finite", lr=0.1)
-    assert 0 < float(found["response"].min()) < 1e-30
-    assert float(found["probe_error"].max()) < 2e-5
+    measured = measure_elasticity(net, *given, engine=engine, update="finite", lr=0.1)
+    assert 0 < float(measured["response"].min()) < 1e-30
+    assert float(measured["probe_error"].max()) < 2e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_short_types_are_checked_to_their_own_rounding(dtype):
-    found = measure_elasticity(network().to(dtype), (X[:4].to(dtype), Y[:4]), (X[4:].to(dtype), Y[4:]))
-    assert 1e-4 < float(found["probe_error"].max()) < 16 * torch.finfo(dtype).eps
+    measured = measure_elasticity(network().to(dtype), (X[:4].to(dtype), Y[:4]), (X[4:].to(dtype), Y[4:]))
+    assert 1e-4 < float(measured["probe_error"].max()) < 16 * torch.finfo(dtype).eps
 
 
 def probe(**options):
@@ -172,8 +172,8 @@ def test_a_model_of_units_on_their_kinks_is_undecided_where_it_has_no_derivative
     with torch.no_grad():
         net[0].weight.zero_()
         net[0].bias.zero_()
-    found = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), layers=["0", "1"])
-    assert found["probe_error"].sel(layer=["0"]).notnull().all()
+    measured = measure_elasticity(net, (X[:4], Y[:4]), (X[4:], Y[4:]), layers=["0", "1"])
+    assert measured["probe_error"].sel(layer=["0"]).notnull().all()
 
 
 class Tied(nn.Module):

@@ -53,8 +53,8 @@ def seeded(*modules):
 
 
 def shapes(model, shape=(1, 8, 8)):
-    found = weight_matrices(model, samples_of(shape).inputs[:2])
-    return {layer: (*matrix_of(matrix.module).shape, matrix.takes_vectors) for layer, matrix in found.items()}
+    matrices = weight_matrices(model, samples_of(shape).inputs[:2])
+    return {layer: (*matrix_of(matrix.module).shape, matrix.takes_vectors) for layer, matrix in matrices.items()}
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_layers_of_built_in_models_have_the_weights_of_their_stage(name, options
 
 def test_a_residual_block_has_the_first_convolution_of_its_body():
     model = built("resnet", width=4)
-    found = weight_matrices(model, samples_of((1, 8, 8)).inputs[:2])
+    matrices = weight_matrices(model, samples_of((1, 8, 8)).inputs[:2])
     for layer in model.layers:
         if layer.startswith("stage"):
-            assert found[layer].module is model.stages[layer].body[0]
-    assert found["stem"].module is model.stages["stem"][0]
-    assert "penultimate" not in found  # an average has no weights
-    assert found["logits"].takes_vectors
+            assert matrices[layer].module is model.stages[layer].body[0]
+    assert matrices["stem"].module is model.stages["stem"][0]
+    assert "penultimate" not in matrices  # an average has no weights
+    assert matrices["logits"].takes_vectors
 
 
 def test_a_transformer_block_has_the_projection_to_queries_keys_and_values():
@@ -108,8 +108,8 @@ def test_named_submodules_have_their_own_weights_wherever_the_tap_is():
         (["0", "5"], {"0": net[0], "5": net[2], "logits": net[6]}),  # none of its own: the first since 0
         ([], {"logits": net[0]}),
     ]:
-        found = weight_matrices(Tapped(net, layers), example)
-        assert {layer: matrix.module for layer, matrix in found.items()} == expected, layers
+        matrices = weight_matrices(Tapped(net, layers), example)
+        assert {layer: matrix.module for layer, matrix in matrices.items()} == expected, layers
 
 
 def test_a_module_that_runs_in_several_layers_has_a_row_in_each():
@@ -117,8 +117,8 @@ def test_a_module_that_runs_in_several_layers_has_a_row_in_each():
     model = Tapped(nn.Sequential(shared, nn.ReLU(), shared, nn.Tanh(), nn.Linear(5, 3)), ["1", "3"])
     samples = samples_of((5,))
     probe = probe_of(model, samples)
-    found = weight_matrices(model, samples.inputs[:2])
-    assert [(matrix.module is shared, matrix.run) for matrix in found.values()][:2] == [(True, 0), (True, 1)]
+    matrices = weight_matrices(model, samples.inputs[:2])
+    assert [(matrix.module is shared, matrix.run) for matrix in matrices.values()][:2] == [(True, 0), (True, 1)]
     table = probe.read(0)
     h = torch.relu(shared(samples.inputs)).detach()
     W = shared.weight.detach().numpy()
@@ -131,8 +131,8 @@ def test_a_module_that_runs_in_several_layers_has_a_row_in_each():
 def test_a_stage_that_serves_as_two_layers_has_a_row_in_each():
     block = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
     model = Stages({"hidden_1": block, "penultimate": block, "logits": nn.Linear(4, 3)})
-    found = weight_matrices(model, torch.ones(2, 4))
-    assert [(matrix.module, matrix.run) for matrix in found.values()] == [
+    matrices = weight_matrices(model, torch.ones(2, 4))
+    assert [(matrix.module, matrix.run) for matrix in matrices.values()] == [
         (block[0], 0), (block[0], 1), (model.stages["logits"], 0),
     ]  # fmt: skip
 
@@ -263,13 +263,13 @@ def test_computed_weights_are_those_that_the_next_forward_pass_applies(normalise
     for parameter in net[0].parameters():  # as an optimiser does after the last forward pass
         parameter.data.mul_(1.5).add_(0.1)
     state = {name: value.clone() for name, value in net.state_dict().items()}
-    found = probe.read(0)["weight_spectral_norm"][0]
+    result = probe.read(0)["weight_spectral_norm"][0]
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
     net.eval()
     with torch.no_grad():
         bias = net[0](torch.zeros(1, 5))
         applied = (net[0](torch.eye(5)) - bias).T
-    assert found == pytest.approx(np.linalg.norm(applied.numpy(), 2), rel=1e-5)
+    assert result == pytest.approx(np.linalg.norm(applied.numpy(), 2), rel=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ samples
@@ -330,8 +330,8 @@ def test_the_weights_of_the_moment_are_read():
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: net])
 def test_wrappers_are_looked_through(wrap):
     net = seeded(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
-    found = weight_matrices(tap(wrap(net), ["1"], torch.ones(2, 5)), torch.ones(2, 5))
-    assert [matrix.module for matrix in found.values()] == [net[0], net[2]]
+    matrices = weight_matrices(tap(wrap(net), ["1"], torch.ones(2, 5)), torch.ones(2, 5))
+    assert [matrix.module for matrix in matrices.values()] == [net[0], net[2]]
 
 
 # ------------------------------------------------------------------------------------------------ what is refused

@@ -41,12 +41,12 @@ def with_changes(together=None, exclude=None, axes=None, **changes):
 
 def points(protocol):
     """Return what each cell sets, by its digest."""
-    found = {}
+    collected = {}
     for cell in protocol.cells:
         s = cell.settings
         options = (s.model.options["widths"], s.optimizer.options["lr"], s.model.options["norm"])
-        found[cell.digest] = (*options, s.optimizer.options["weight_decay"], s.seed)
-    return found
+        collected[cell.digest] = (*options, s.optimizer.options["weight_decay"], s.seed)
+    return collected
 
 
 def test_axes_that_vary_together_are_one_dim(files):
@@ -143,9 +143,9 @@ def test_what_never_runs_need_not_be_possible(files):
         if "together" in crossing:
             written["axes"]["deep"] = {"path": "model.depth", "values": [18, 11]}
         protocol = files.load(written | crossing)
-        found = {(c.settings.model.name, c.settings.model.options["depth"]): c.digest for c in protocol.cells}
-        assert found.keys() == {("resnet", 18), ("vgg", 11)}
-        for (name, depth), digest in found.items():
+        collected = {(c.settings.model.name, c.settings.model.options["depth"]): c.digest for c in protocol.cells}
+        assert collected.keys() == {("resnet", 18), ("vgg", 11)}
+        for (name, depth), digest in collected.items():
             (alone,) = files.load(written | {"axes": {}, "model": {"name": name, "depth": depth}}).cells
             assert digest == alone.digest
 

@@ -204,8 +204,8 @@ def test_a_model_that_always_had_the_option_keeps_it(load, models):
         "net": {"path": "model.name", "values": models},
     }
     swept = load(2, axes=axes)
-    found = {(c.settings.model.name, c.coordinates["drop"]): model_of(c)["dropout"] for c in opened(swept).cells}
-    assert found == {("pruned", 0.0): 0.0, ("pruned", 0.5): 0.5, ("grown", 0.0): 0.0, ("grown", 0.5): 0.5}
+    collected = {(c.settings.model.name, c.coordinates["drop"]): model_of(c)["dropout"] for c in opened(swept).cells}
+    assert collected == {("pruned", 0.0): 0.0, ("pruned", 0.5): 0.5, ("grown", 0.0): 0.0, ("grown", 0.5): 0.5}
 
 
 def test_an_axis_leads_into_a_later_option(load):

@@ -20,14 +20,14 @@ COMMITTED = json.loads(options.FILE.read_text())
 
 def broken_promises(today: dict[str, Any], committed: dict[str, Any]) -> list[str]:
     """Return a sentence for each option that renames earlier studies or means something else in them."""
-    found = []
+    collected = []
     for name, known in committed.items():
         for option, fact in known.items():
             here = today.get(name, {}).get(option)
             if here is None:
-                found.append(f"{name}: {option} is gone, which earlier studies name")
+                collected.append(f"{name}: {option} is gone, which earlier studies name")
             elif here != fact:
-                found.append(
+                collected.append(
                     f"{name}: {option} was {fact} and is {here}; a new option, marked, may mean something else"
                 )
     for name, options_now in today.items():
@@ -36,10 +36,10 @@ def broken_promises(today: dict[str, Any], committed: dict[str, Any]) -> list[st
                 "added" in options_now[option[:end]] for end in range(len(option)) if option[:end] in options_now
             )
             if option not in committed[name] and "added" not in fact and not inside_a_later_one:
-                found.append(
+                collected.append(
                     f"{name}: {option} renames earlier studies; Annotated[…, Added(version, before=…)] keeps them"
                 )
-    return found
+    return collected
 
 
 def test_no_option_of_today_breaks_a_promise():
@@ -101,9 +101,9 @@ def marked_fields():
 
 
 def test_what_releases_did_before_an_option_is_one_of_its_values():
-    found = list(marked_fields())
-    assert len(found) >= 1
-    for field, mark in found:
+    result = list(marked_fields())
+    assert len(result) >= 1
+    for field, mark in result:
         adapter = pydantic.TypeAdapter(Annotated[field.annotation, *field.metadata])
         value = adapter.dump_python(adapter.validate_python(mark.before))
         assert canonical_json(value) == canonical_json(mark.before)  # not 0 for 0.0: it is compared with values

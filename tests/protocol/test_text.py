@@ -76,7 +76,7 @@ def test_32_levels_are_read_and_33_are_not(files):
 
 def test_what_is_no_regular_file_is_refused_without_opening_it(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, found in [
+    for path, result in [
         (tmp_path, "a folder"),
         (tmp_path / "pipe", "something else"),
         (tmp_path / "missing.yaml", "no such file or directory"),
@@ -86,7 +86,7 @@ def test_what_is_no_regular_file_is_refused_without_opening_it(tmp_path):
     ]:
         with pytest.raises(ProtocolError) as caught:
             load_protocol(path)
-        assert found in caught.value.found
+        assert result in caught.value.found
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 

@@ -39,9 +39,9 @@ def anonymous(claimed_study, tmp_path_factory):
 def everything_in(name, data):
     """Yield the bytes of a file, and what is packed in them: base64, compressed streams, strings of four bytes."""
     yield data
-    for found in re.findall(rb"[A-Za-z0-9+/]{40,}={0,2}", data):
+    for result in re.findall(rb"[A-Za-z0-9+/]{40,}={0,2}", data):
         try:
-            yield base64.b64decode(found[: len(found) // 4 * 4])
+            yield base64.b64decode(result[: len(result) // 4 * 4])
         except ValueError:
             continue
     if name.endswith(".pdf"):
@@ -93,9 +93,9 @@ def test_the_numbers_and_the_verdicts_are_those_of_the_study(anonymous, claimed_
 
 def test_it_is_an_archive_as_any_other_with_a_digest_of_its_own(anonymous, archive):
     first, done = anonymous
-    found = verify_archive(first)
-    assert (found.findings, found.digest) == ((), done.digest)
-    assert found.digest != verify_archive(archive).digest
+    verified = verify_archive(first)
+    assert (verified.findings, verified.digest) == ((), done.digest)
+    assert verified.digest != verify_archive(archive).digest
     files = published.files_of(first)
     notebook = json.loads(files["analysis.ipynb"])
     shown = [one for cell in notebook["cells"] for one in cell.get("outputs", ())]
@@ -115,9 +115,9 @@ def test_words_that_the_study_needs_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("USER", "adam")
     monkeypatch.setattr("socket.gethostname", lambda: "localhost")
     monkeypatch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: ["X"])
-    found = anonymizer(tmp_path, ["0123abc+", ""], {"adam", "nc1"}, ["Hilbert"])
-    assert set(found.words) >= {"hilbert", "0123abc"}
-    assert not {"adam", "x", "localhost", ""} & set(found.words)
+    result = anonymizer(tmp_path, ["0123abc+", ""], {"adam", "nc1"}, ["Hilbert"])
+    assert set(result.words) >= {"hilbert", "0123abc"}
+    assert not {"adam", "x", "localhost", ""} & set(result.words)
     with pytest.raises(OptionError, match="does not need"):
         anonymizer(tmp_path, [], {"adam"}, ["Adam"])
     with pytest.raises(OptionError, match="an empty one"):
@@ -168,7 +168,7 @@ def test_parts_of_a_name_are_taken_out_and_words_of_elastic_are_not(tmp_path, mo
     monkeypatch.setattr("socket.gethostname", lambda: "localhost")
     names = ["Emmy Page-Noether", "emmy@uni.example"]
     monkeypatch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: names)
-    found = anonymizer(tmp_path, [], set(), ["torch"])
-    assert found.text("E. Page-Noether (Emmy), max_k v_k") == "E. anonymous (anonymous), max_k v_k"
-    assert "max" in found.kept
-    assert "torch" in found.words, "what the user asks for is searched for"
+    result = anonymizer(tmp_path, [], set(), ["torch"])
+    assert result.text("E. Page-Noether (Emmy), max_k v_k") == "E. anonymous (anonymous), max_k v_k"
+    assert "max" in result.kept
+    assert "torch" in result.words, "what the user asks for is searched for"

@@ -72,17 +72,17 @@ def test_a_claim_stands_from_the_first_entry_that_has_it(history, claims, expect
 
 def test_claims_that_changed_or_went_are_told():
     history = [registered(FIRST, SECOND), registered(OTHER, records=2, seen=True)]
-    found = standing(history, [OTHER], [0])
-    assert found.changed == (True,)
-    assert [claim["name"] for claim in found.withdrawn] == [SECOND["name"]]
-    assert not found.frozen
-    assert found.late(0) == "changed after a cube was seen: exploratory"
+    result = standing(history, [OTHER], [0])
+    assert result.changed == (True,)
+    assert [claim["name"] for claim in result.withdrawn] == [SECOND["name"]]
+    assert not result.frozen
+    assert result.late(0) == "changed after a cube was seen: exploratory"
 
 
 def test_seeds_are_counted_from_the_first_verdict():
-    found = standing([registered(FIRST), verdicts(0, 1, 2), verdicts(0, 1, 2, 3)], [FIRST], [0, 1, 3, 4])
-    assert (found.seeds_added, found.seeds_dropped, found.verdicts) == ((3, 4), (2,), 2)
-    assert not found.frozen
+    result = standing([registered(FIRST), verdicts(0, 1, 2), verdicts(0, 1, 2, 3)], [FIRST], [0, 1, 3, 4])
+    assert (result.seeds_added, result.seeds_dropped, result.verdicts) == ((3, 4), (2,), 2)
+    assert not result.frozen
 
 
 def test_the_digest_of_claims_depends_on_every_option_and_on_nothing_else():

@@ -23,21 +23,21 @@ def tree(values, dims=("seed", "epoch"), **labels):
 
 
 def compared(first, second, **options):
-    (found,) = compare_run(first, second, AT, **{"bits": False, **options})
-    return found
+    (comparison,) = compare_run(first, second, AT, **{"bits": False, **options})
+    return comparison
 
 
 def test_a_variable_without_the_axes_of_a_run_is_not_recorded():
     values = [[1.0, np.nan, 2.0], [3.0, 4.0, 5.0]]
-    found = compared(tree(values), tree(values[0], dims=("epoch",)), bits=True)
-    assert (found.outcome, found.different, found.reason) == ("differs", 2, "not recorded by the rerun")
+    comparison = compared(tree(values), tree(values[0], dims=("epoch",)), bits=True)
+    assert (comparison.outcome, comparison.different, comparison.reason) == ("differs", 2, "not recorded by the rerun")
 
 
 def test_what_is_identical_has_no_epoch_of_a_difference():
-    found = compared(tree([[1.0, 2.0]], epoch=[0, 5]), tree([[1.0, 2.0]], epoch=[0, 5]), bits=True)
-    assert (found.outcome, found.epoch, found.largest) == ("identical", None, 0.0)
-    found = compared(tree([[1.0, 2.0]], epoch=[0, 5]), tree([[1.0, 2.5]], epoch=[0, 5]), bits=True)
-    assert (found.outcome, found.epoch, found.largest) == ("differs", 5.0, 0.5)
+    comparison = compared(tree([[1.0, 2.0]], epoch=[0, 5]), tree([[1.0, 2.0]], epoch=[0, 5]), bits=True)
+    assert (comparison.outcome, comparison.epoch, comparison.largest) == ("identical", None, 0.0)
+    comparison = compared(tree([[1.0, 2.0]], epoch=[0, 5]), tree([[1.0, 2.5]], epoch=[0, 5]), bits=True)
+    assert (comparison.outcome, comparison.epoch, comparison.largest) == ("differs", 5.0, 0.5)
 
 
 def test_dims_without_labels_are_compared_by_position():
@@ -66,8 +66,8 @@ def test_whole_numbers_and_missing_ones_have_no_rounding_before_training():
 def test_runs_take_the_place_of_published_ones_by_label():
     published = tree([[1.0, 2.0], [3.0, 4.0]], seed=[0, 1], epoch=[0, 5])
     again = tree([[50.0], [40.0]], dims=("epoch", "seed"), epoch=[5, 4], seed=[0])
-    found = with_runs(published, again, [AT])["collapse"]["nc1"]
-    np.testing.assert_array_equal(found, [[np.nan, 50.0], [3.0, 4.0]])
+    result = with_runs(published, again, [AT])["collapse"]["nc1"]
+    np.testing.assert_array_equal(result, [[np.nan, 50.0], [3.0, 4.0]])
     assert published["collapse"]["nc1"].values.tolist() == [[1.0, 2.0], [3.0, 4.0]]
     for unlike in (tree([9.0, 9.0], dims=("epoch",), epoch=[0, 5]), tree([9.0], dims=("seed",), seed=[0])):
         assert with_runs(published, unlike, [AT])["collapse"]["nc1"].equals(published["collapse"]["nc1"])
@@ -114,6 +114,6 @@ def test_differences_are_numbers_of_json_or_nothing():
         for value in (1.0, 3.0)
     ]
     facts = {"title": "", "seeds": "1", "digest": ""}
-    found = ComparedStudies(("a", "b"), (facts, facts), xr.DataTree(), [], differences(*cubes))
-    (row,) = comparison_facts(found)["differences"]
+    result = ComparedStudies(("a", "b"), (facts, facts), xr.DataTree(), [], differences(*cubes))
+    (row,) = comparison_facts(result)["differences"]
     assert (row["first"], row["second"], row["estimate"], row["lower"], row["seeds"]) == (1.0, 3.0, 2.0, None, 1)

@@ -35,9 +35,11 @@ POSITIVE = {"value_bounds": ["0.0", "inf"]}
 def test_the_difference_is_that_of_welch_on_the_log_of_positive_quantities():
     generator = np.random.default_rng(3)
     first, second = np.exp(generator.normal(size=(3, 2, 2))), np.exp(generator.normal(1, 1, size=(5, 2, 3)))
-    found = differences(cube(first, ["h1", "last"], attrs=POSITIVE), cube(second, ["h1", "h2", "last"], attrs=POSITIVE))
-    assert [(one.layer, one.is_ratio, one.seeds) for one in found] == [("h1", True, 3), ("last", True, 3)]
-    for one, i, j in zip(found, (0, 1), (0, 2), strict=True):
+    estimates = differences(
+        cube(first, ["h1", "last"], attrs=POSITIVE), cube(second, ["h1", "h2", "last"], attrs=POSITIVE)
+    )
+    assert [(one.layer, one.is_ratio, one.seeds) for one in estimates] == [("h1", True, 3), ("last", True, 3)]
+    for one, i, j in zip(estimates, (0, 1), (0, 2), strict=True):
         a, b = np.log(first[:, 1, i]), np.log(second[:, 1, j])
         bounds = scipy.stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
         assert one.estimate == pytest.approx(np.exp(b.mean() - a.mean()))
@@ -76,24 +78,24 @@ def test_axes_that_one_study_has_need_a_label():
 
 
 def test_a_study_and_an_archive_are_compared_alike(archive, claimed_study, tmp_path):
-    found = compare(claimed_study.folder, archive)
-    assert found.names == ("small (first)", "small (second)")
-    assert found.cube["collapse"]["nc1"].sizes["study"] == 2
-    assert all(one.estimate == (1.0 if one.is_ratio else 0.0) for one in found.differences)
-    assert not any(one.excludes_none for one in found.differences)
-    assert comparison_facts(found)["protocols_differ"] == []
-    page = write_comparison(found, tmp_path / "page.html").read_text()
+    comparison = compare(claimed_study.folder, archive)
+    assert comparison.names == ("small (first)", "small (second)")
+    assert comparison.cube["collapse"]["nc1"].sizes["study"] == 2
+    assert all(one.estimate == (1.0 if one.is_ratio else 0.0) for one in comparison.differences)
+    assert not any(one.excludes_none for one in comparison.differences)
+    assert comparison_facts(comparison)["protocols_differ"] == []
+    page = write_comparison(comparison, tmp_path / "page.html").read_text()
     assert "data:image/svg+xml;base64" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page), "it needs no network"
     assert "<script" not in page
 
 
 def test_every_question_of_a_checklist_has_an_answer(claimed_study):
-    found = answers(claimed_study)
-    assert {name: len(answered) for name, answered in found.items()} == {
+    result = answers(claimed_study)
+    assert {name: len(answered) for name, answered in result.items()} == {
         name: len(questions) for name, questions in CHECKLISTS.items()
     }
-    for one in (one for answered in found.values() for one in answered):
+    for one in (one for answered in result.values() for one in answered):
         assert one.state in ("yes", "in part", "open")
         assert (HUMAN in one.text) == (one.state != "yes")
     text = checklist(claimed_study)
@@ -135,8 +137,8 @@ def test_the_command_line_ends_as_scripts_expect(archive, claimed_study, tmp_pat
     facts = next(name for name in files if name.endswith("study.json"))
     broken = published.zipped(tmp_path / "broken.zip", {**files, facts: b"{"})
     for other, code in ((foreign, 2), (broken, 4)):
-        found, shown = result("compare", claimed_study.folder, other)
-        assert (found, str(other) in shown.err) == (code, True)
+        outcome, shown = result("compare", claimed_study.folder, other)
+        assert (outcome, str(other) in shown.err) == (code, True)
         assert "elastic-archive" not in shown.err
         assert "--repair" not in shown.err
     assert result("checklist", claimed_study.folder)[0] == 0

@@ -53,30 +53,30 @@ def changed(files, name, data):
 
 
 def test_what_was_published_is_intact_however_it_is_zipped(archive, files, tmp_path):
-    found = verify_archive(archive)
-    assert (found.damaged, found.intact, found.study) == (False, len(files), "small")
+    verified = verify_archive(archive)
+    assert (verified.damaged, verified.intact, verified.study) == (False, len(files), "small")
     stored = published.zipped(tmp_path / "a.zip", dict(reversed(files.items())), compression=zipfile.ZIP_STORED)
     in_folder = {f"study/{name}": data for name, data in files.items()}
     folders = [("study/", b""), ("study/cube.zarr/", b""), *in_folder.items()]
     for path in (stored, published.zipped(tmp_path / "b.zip", folders)):
         again = verify_archive(path)
-        assert (again.findings, again.digest, again.intact) == ((), found.digest, found.intact)
+        assert (again.findings, again.digest, again.intact) == ((), verified.digest, verified.intact)
     unpack(open_archive(stored), tmp_path / "unpacked")
-    assert verify_archive(tmp_path / "unpacked").digest == found.digest
+    assert verify_archive(tmp_path / "unpacked").digest == verified.digest
 
 
 @pytest.mark.parametrize("name", ["claims.json", "cube.zarr/zarr.json", "README.md", "figures/depth_profile.png"])
 def test_a_file_that_was_altered_is_named(files, tmp_path, name):
     data = bytearray(files[name])
     data[len(data) // 2] ^= 1
-    found = verify_archive(published.zipped(tmp_path / "a.zip", changed(files, name, bytes(data))))
-    assert states(found) == {(name, "altered")}
+    verified = verify_archive(published.zipped(tmp_path / "a.zip", changed(files, name, bytes(data))))
+    assert states(verified) == {(name, "altered")}
 
 
 def test_a_file_that_is_missing_or_was_added_is_named(files, tmp_path):
     without = {name: data for name, data in files.items() if name != "report.html"}
-    found = verify_archive(published.zipped(tmp_path / "a.zip", {**without, "extra/run.py": b"print(1)"}))
-    assert states(found) == {("report.html", "missing"), ("extra/run.py", "added")}
+    verified = verify_archive(published.zipped(tmp_path / "a.zip", {**without, "extra/run.py": b"print(1)"}))
+    assert states(verified) == {("report.html", "missing"), ("extra/run.py", "added")}
 
 
 def test_an_archive_without_its_list_is_damaged(files, tmp_path):
@@ -95,8 +95,8 @@ def test_every_kind_of_list_that_elastic_does_not_write_is_refused(files, tmp_pa
         sums + b"x\n",
         sums.replace(b"  ", b" *"),
     ):
-        found = verify_archive(published.zipped(tmp_path / "a.zip", changed(files, "SHA256SUMS", forged)))
-        assert found.damaged, forged[:80]
+        verified = verify_archive(published.zipped(tmp_path / "a.zip", changed(files, "SHA256SUMS", forged)))
+        assert verified.damaged, forged[:80]
 
 
 def forged_claims(files):
@@ -161,9 +161,9 @@ def nested_study(files):
 )
 def test_a_forger_who_writes_the_list_anew_meets_the_other_files(files, tmp_path, forge):
     """The list of sums fits: the description, the manifest of the cube and the checksums in JSON files do not."""
-    found = verify_archive(published.zipped(tmp_path / "a.zip", listed(forge(files))))
-    assert found.damaged
-    assert found.digest != verify_archive(published.zipped(tmp_path / "b.zip", files)).digest
+    verified = verify_archive(published.zipped(tmp_path / "a.zip", listed(forge(files))))
+    assert verified.damaged
+    assert verified.digest != verify_archive(published.zipped(tmp_path / "b.zip", files)).digest
 
 
 def unsafe(name, **facts):
@@ -232,10 +232,10 @@ def test_an_unsafe_entry_is_refused_before_anything_is_unpacked(files, tmp_path,
     inside.mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(inside))
     monkeypatch.setattr("tempfile.tempdir", str(inside))
-    found = verify_archive(path)
-    assert "unsafe" in {one.state for one in found.findings}
-    assert any(result in one.found for one in found.findings), found.lines()
-    assert all(line.isprintable() for line in found.lines())
+    verified = verify_archive(path)
+    assert "unsafe" in {one.state for one in verified.findings}
+    assert any(result in one.found for one in verified.findings), verified.lines()
+    assert all(line.isprintable() for line in verified.lines())
     with pytest.raises(Damaged, match="be safe to unpack"):
         unpack(open_archive(path), inside / "unpacked")
     with pytest.raises(Damaged, match="nothing was run"):
@@ -339,8 +339,8 @@ def test_files_of_another_kind_are_the_user_s_mistake_and_torn_ones_are_damage(a
 
 
 def test_another_zip_file_is_no_archive_of_a_study(tmp_path):
-    found = verify_archive(published.zipped(tmp_path / "a.zip", {"a.txt": b"a"}))
-    assert states(found) == {("SHA256SUMS", "missing")}
+    verified = verify_archive(published.zipped(tmp_path / "a.zip", {"a.txt": b"a"}))
+    assert states(verified) == {("SHA256SUMS", "missing")}
 
 
 def test_random_damage_is_never_taken_for_whole(archive, tmp_path):
@@ -407,8 +407,8 @@ def test_a_bomb_that_lies_about_its_size_stops_at_what_it_says(files, tmp_path):
     struct.pack_into("<LLL", directory, entry - start + 16, 0, len(data), 10)
     struct.pack_into("<L", directory, len(directory) - 6, start + shift)
     path.write_bytes(body + bytes(directory))
-    found = verify_archive(path)
-    assert ("bomb.bin", "added") in states(found)
+    verified = verify_archive(path)
+    assert ("bomb.bin", "added") in states(verified)
     with pytest.raises(Damaged, match=r"more bytes|CRC|fewer"):
         unpack(open_archive(path), tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "bomb.bin").stat().st_size <= 2**20

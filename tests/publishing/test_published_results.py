@@ -52,10 +52,10 @@ def results(archive, tmp_path):
 def test_a_folder_without_its_cube_keeps_the_digest_of_the_archive(results, archive):
     folder = results / "published" / "small"
     assert not (folder / "cube.zarr").exists()
-    whole, found = verify_archive(archive), verify_archive(folder, without_cube=True)
-    assert (found.findings, found.digest, found.study_digest) == ((), whole.digest, whole.study_digest)
-    assert found.intact + found.left_out == whole.intact
-    assert found.summary().endswith(f"{found.left_out} of the cube left out")
+    whole, verified = verify_archive(archive), verify_archive(folder, without_cube=True)
+    assert (verified.findings, verified.digest, verified.study_digest) == ((), whole.digest, whole.study_digest)
+    assert verified.intact + verified.left_out == whole.intact
+    assert verified.summary().endswith(f"{verified.left_out} of the cube left out")
     assert verify_archive(folder).damaged, "unless told otherwise, an archive without its cube is damaged"
     assert "(published/small/report.html)" in (results / "README.md").read_text()
     assert "Its cube is not kept here." in (results / "README.md").read_text()

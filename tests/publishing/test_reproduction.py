@@ -37,16 +37,16 @@ def printed(found):
 
 
 def test_a_study_is_reproduced_to_the_last_bit(archive, out):
-    found = reproduce(archive, out=out)
-    assert found.reproduced
-    assert [run.outcome for run in found.runs] == ["identical", "identical"]
-    assert all(run.counts == {"identical": len(run.variables)} for run in found.runs)
-    assert len(found.runs[0].variables) > 30
-    assert [one.same for one in found.verdicts] == [True, True]
+    reproduction = reproduce(archive, out=out)
+    assert reproduction.reproduced
+    assert [run.outcome for run in reproduction.runs] == ["identical", "identical"]
+    assert all(run.counts == {"identical": len(run.variables)} for run in reproduction.runs)
+    assert len(reproduction.runs[0].variables) > 30
+    assert [one.same for one in reproduction.verdicts] == [True, True]
     result = json.loads((out / "small" / "reproduction.json").read_text())
     assert (result["reproduced"], result["sample"], result["runs_of_the_study"]) == (True, "all runs", 2)
     assert result["data"] == [published.json_of(archive, "data.json")["digests"][0]["sha256"]]
-    assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(found)
+    assert "Reproduced: all runs identical to the last bit, all verdicts the same." in printed(reproduction)
     tolerant = reproduce(archive, out=out, within_tolerance=True)
     assert tolerant.reproduced
     assert {run["compared"] for run in tolerant.to_json()["runs"]} == {"within tolerance"}
@@ -67,13 +67,13 @@ def test_a_rerun_says_what_differs_and_from_which_epoch(archive, claimed_study, 
     shutil.rmtree(folder / "cube.zarr")
     seal(tree, folder, ["protocol.yaml", "study.json"])
     path = publish(folder, tmp_path / "a.zip", **published.QUICK).path
-    found = reproduce(path, out=out)
-    assert not found.reproduced
-    assert [run.outcome for run in found.runs] == ["identical", "differs"]
-    (wrong,) = [one for one in found.runs[1].variables if one.outcome == "differs"]
+    reproduction = reproduce(path, out=out)
+    assert not reproduction.reproduced
+    assert [run.outcome for run in reproduction.runs] == ["identical", "differs"]
+    (wrong,) = [one for one in reproduction.runs[1].variables if one.outcome == "differs"]
     assert (wrong.group, wrong.variable, wrong.different, wrong.epoch) == ("collapse", "nc1", 1, 2.0)
-    assert "collapse/nc1" in printed(found)
-    assert conclusion(found) == "Not reproduced: 1 of 2 runs differ."
+    assert "collapse/nc1" in printed(reproduction)
+    assert conclusion(reproduction) == "Not reproduced: 1 of 2 runs differ."
 
 
 def test_a_sample_follows_from_the_digest_of_the_archive(archive, out):
@@ -85,9 +85,9 @@ def test_a_sample_follows_from_the_digest_of_the_archive(archive, out):
     for count in (0, 3):
         with pytest.raises(OptionError, match="from 1 to 2"):
             sample_of(cells, count, "3")
-    found = reproduce(archive, runs=1, out=out)
-    assert (len(found.runs), found.sample) == (1, "1 of 2 runs, drawn by the digest of the archive")
-    assert found.reproduced
+    reproduction = reproduce(archive, runs=1, out=out)
+    assert (len(reproduction.runs), reproduction.sample) == (1, "1 of 2 runs, drawn by the digest of the archive")
+    assert reproduction.reproduced
 
 
 def test_other_data_are_refused_before_anything_is_trained(archive, claimed_study):
@@ -132,8 +132,8 @@ def cube(values, status=None):
 
 def outcome(first, second, seed=0, *, bits=False, same_weights=False):
     compared = compare_run(first, second, {"seed": seed}, bits=bits, same_weights=same_weights)
-    found = {one.variable: one for one in compared}
-    return found["nc1"]
+    collected = {one.variable: one for one in compared}
+    return collected["nc1"]
 
 
 SPREAD = np.arange(5.0)[:, None, None] + np.zeros((5, 8, 3))  # s = 1.5811, tolerance = 4.6041 · √2 · s = 10.29
@@ -142,8 +142,8 @@ SPREAD = np.arange(5.0)[:, None, None] + np.zeros((5, 8, 3))  # s = 1.5811, tole
 def test_bits_are_bits():
     near = SPREAD.copy()
     near[0, 3:, 1] = np.nextafter(near[0, 3:, 1], 1)
-    found = outcome(cube(SPREAD), cube(near), bits=True)
-    assert (found.outcome, found.different, found.epoch) == ("differs", 5, 3.0)
+    result = outcome(cube(SPREAD), cube(near), bits=True)
+    assert (result.outcome, result.different, result.epoch) == ("differs", 5, 3.0)
     assert outcome(cube(SPREAD), cube(near), seed=1, bits=True).outcome == "identical"
     assert outcome(cube(SPREAD), cube(-SPREAD), bits=True).outcome == "differs", "−0 is not 0"
     gaps = np.where(np.arange(8)[None, :, None] > 5, np.nan, SPREAD)
@@ -159,8 +159,8 @@ def test_the_tolerance_is_that_of_two_seeds():
 def test_a_difference_beyond_tolerance_is_told_from_its_first_epoch():
     far = SPREAD.copy()
     far[0, 6:] += 50
-    found = outcome(cube(SPREAD), cube(far))
-    assert (found.outcome, found.beyond, found.epoch, found.largest) == ("differs", 6, 6.0, 50.0)
+    result = outcome(cube(SPREAD), cube(far))
+    assert (result.outcome, result.beyond, result.epoch, result.largest) == ("differs", 6, 6.0, 50.0)
     far = SPREAD.copy()
     far[0, 7, 2] += 50  # 1 of 24 values: within the share of 5 %
     assert (outcome(cube(SPREAD), cube(far)).outcome, outcome(cube(SPREAD), cube(far)).beyond) == (
@@ -186,8 +186,8 @@ def test_one_seed_tells_no_tolerance_and_a_state_has_none():
     assert outcome(cube(one), cube(one)).outcome == "identical"
     states = np.ones((5, 8), "int8")
     states[0, 7] = 2
-    found = {v.variable: v for v in compare_run(cube(SPREAD), cube(SPREAD, states), {"seed": 0}, bits=False)}
-    assert (found["status"].outcome, found["status"].epoch) == ("differs", 7.0)
+    collected = {v.variable: v for v in compare_run(cube(SPREAD), cube(SPREAD, states), {"seed": 0}, bits=False)}
+    assert (collected["status"].outcome, collected["status"].epoch) == ("differs", 7.0)
 
 
 def test_before_training_nothing_but_rounding_may_differ():
@@ -196,15 +196,15 @@ def test_before_training_nothing_but_rounding_may_differ():
     for change, expected in ((1e-6, "within tolerance"), (0.1, "differs")):
         far = values.copy()
         far[1, 0] *= 1 + change
-        found = outcome(cube(values), cube(far), seed=1, same_weights=True)
-        assert (found.outcome, found.epoch) == (expected, 0.0 if expected == "differs" else None)
+        result = outcome(cube(values), cube(far), seed=1, same_weights=True)
+        assert (result.outcome, result.epoch) == (expected, 0.0 if expected == "differs" else None)
         assert outcome(cube(values), cube(far), seed=1).outcome == "within tolerance"
     late = values.copy()
     late[1, 1:] *= 1.1
     assert outcome(cube(values), cube(late), seed=1, same_weights=True).outcome == "within tolerance"
     late[1, 0, 0] = np.nan
-    found = outcome(cube(values), cube(late), seed=1, same_weights=True)
-    assert "nothing but rounding" in found.reason
+    result = outcome(cube(values), cube(late), seed=1, same_weights=True)
+    assert "nothing but rounding" in result.reason
     for first in (values[:1], values):  # one seed tells no tolerance, and yet this much
         far = first.copy()
         far[0, 0] += 1
@@ -220,8 +220,8 @@ def test_what_does_not_vary_over_seeds_may_round_and_no_more():
 def test_a_run_is_as_good_as_its_worst_variable():
     words = ["identical", "within tolerance", "undecided", "differs"]
     made = [Compared("collapse", word, word, 1, 0) for word in words]
-    found = [ReproducedRun({}, {}, tuple(made[:count]), (None, None)).outcome for count in range(1, 5)]
-    assert found == words
+    collected = [ReproducedRun({}, {}, tuple(made[:count]), (None, None)).outcome for count in range(1, 5)]
+    assert collected == words
     assert ReproducedRun({}, {}, (), (None, None)).outcome == "undecided"
 
 
@@ -245,6 +245,6 @@ def test_verdicts_are_those_of_the_rerun_in_its_places(claimed_study):
     np.testing.assert_array_equal(one.sel(seed=0), other["elasticity"]["locality"].sel(seed=0))
     np.testing.assert_array_equal(one.sel(seed=1), cube["elasticity"]["locality"].sel(seed=1))
     result = [{"verdict": "supported"}, {"verdict": "supported"}]
-    found = compare_verdicts(claimed_study, result, cube, other, [{"seed": 0}, {"seed": 1}])
-    assert found[0].again != "supported"
-    assert not found[0].same or found[0].judged_now == found[0].again
+    verdict = compare_verdicts(claimed_study, result, cube, other, [{"seed": 0}, {"seed": 1}])
+    assert verdict[0].again != "supported"
+    assert not verdict[0].same or verdict[0].judged_now == verdict[0].again

@@ -114,10 +114,10 @@ def opened(tmp_path, raw):
 def test_a_file_that_programs_read_differently_is_refused(tmp_path, kind):
     raw, result = CONTRADICTING[kind]
     try:
-        found = [wrong for _, wrong in opened(tmp_path, raw).unsafe]
+        collected = [wrong for _, wrong in opened(tmp_path, raw).unsafe]
     except Damaged as error:
-        found = [error.found]
-    assert any(result in wrong for wrong in found), found
+        collected = [error.found]
+    assert any(result in wrong for wrong in collected), collected
 
 
 @pytest.mark.parametrize(

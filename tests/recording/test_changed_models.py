@@ -93,8 +93,8 @@ def test_a_frozen_model_has_no_elasticity_and_is_recorded_all_the_same(tmp_path,
     assert np.isnan(response).all(axis=1).tolist() == [False, True, True, False, False]
     assert cube["elasticity"]["probe_engine"].isel(seed=0, epoch=[0, 3, 4]).to_series().nunique() == 1
     for group, name in (("collapse", "nc1"), ("collapse", "nc3_duality"), ("unseen", "unseen_nc1")):
-        found = cube[group][name]
-        assert found.isel(epoch=2).drop_vars("epoch").identical(found.isel(epoch=0).drop_vars("epoch"))
+        result = cube[group][name]
+        assert result.isel(epoch=2).drop_vars("epoch").identical(result.isel(epoch=0).drop_vars("epoch"))
     assert cube["unseen"]["response_unseen"].isel(epoch=1).isnull().all()
 
 
@@ -112,6 +112,6 @@ def test_responses_of_unseen_classes_that_no_engine_finds_are_nan(tmp_path, monk
         recording.record(0)
         monkeypatch.setattr(UnseenProbe, "_elasticity", lambda self: Wrong())
         recording.record(1)
-    found = elastic.open_study(tmp_path).cube["unseen"].isel(epoch=1)
-    assert found["response_unseen"].isnull().all()
-    assert found["unseen_nc1"].notnull().any()
+    study = elastic.open_study(tmp_path).cube["unseen"].isel(epoch=1)
+    assert study["response_unseen"].isnull().all()
+    assert study["unseen_nc1"].notnull().any()

@@ -57,9 +57,9 @@ def recorded(folder, checkpoints, **options):
 
 def test_checkpoints_give_the_numbers_of_the_live_recording_bit_by_bit(live, tmp_path):
     before = torch.get_rng_state()
-    after, found = recorded(tmp_path, paths(live)).cube, elastic.open_study(live / "study").cube
+    after, result = recorded(tmp_path, paths(live)).cube, elastic.open_study(live / "study").cube
     for group in ("training", "collapse", "elasticity"):
-        assert after[group].to_dataset().identical(found[group].to_dataset())
+        assert after[group].to_dataset().identical(result[group].to_dataset())
     assert not torch.equal(before, torch.get_rng_state())  # `build` draws, as users' functions do
 
 
@@ -141,10 +141,10 @@ def test_bad_checkpoints_are_named_and_the_others_are_recorded(live, tmp_path):
         named = [str(one.message) for one in results if f"epoch {epoch:g} is not recorded: " in str(one.message)]
         assert len(named) == 1, kind
         assert re.search(rf"{kind}\.pt: the checkpoint should", named[0])
-    found = elastic.open_study(live / "study").cube
+    result = elastic.open_study(live / "study").cube
     assert study.cube["training"]["epoch"].values.tolist() == [0.5, 3]
     for group in ("training", "collapse"):
-        expected = found[group].to_dataset().sel(epoch=[0.5, 3])
+        expected = result[group].to_dataset().sel(epoch=[0.5, 3])
         for name in expected.data_vars:
             np.testing.assert_array_equal(study.cube[group][name], expected[name], err_msg=name)
 
@@ -226,9 +226,9 @@ def test_the_command_records_a_folder(command, live, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["problems"] == []
     expected = elastic.open_study(live / "study").cube["training"].to_dataset()
-    found = elastic.open_study(tmp_path / "study").cube["training"].to_dataset()
+    study = elastic.open_study(tmp_path / "study").cube["training"].to_dataset()
     for name in ("epoch", "loss", "accuracy"):
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(study[name], expected[name])
 
 
 def test_the_command_names_a_bad_checkpoint_and_exits_with_3(command, tmp_path):

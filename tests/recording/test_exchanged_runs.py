@@ -78,9 +78,9 @@ def test_a_run_of_another_study_is_told_by_verify(runs, other):
     folder = runs[0]
     cell = run_digest({"seed": 5})
     shutil.copytree(other / "runs" / cell, folder / "runs" / cell)
-    (found,) = [one for one in verify(folder).files if one.path == f"runs/{cell}/run.json"]
-    assert found.state is State.FOREIGN
-    assert found.found == f"a run of the study {other.name!r}, copied here"
+    (collected,) = [one for one in verify(folder).files if one.path == f"runs/{cell}/run.json"]
+    assert collected.state is State.FOREIGN
+    assert collected.found == f"a run of the study {other.name!r}, copied here"
     assert not verify(folder).damaged
 
 
@@ -93,8 +93,8 @@ def test_a_description_without_a_checksum_is_checked_for_its_types(runs, key):
     path = runs[0] / "study.json"
     facts = {k: value for k, value in json.loads(path.read_text()).items() if k not in ("sha256_of", "sha256")}
     path.write_text(json.dumps(facts))
-    (found,) = [one for one in verify(runs[0]).files if one.path == "study.json"]
-    assert found.state is State.NOT_CHECKABLE
+    (collected,) = [one for one in verify(runs[0]).files if one.path == "study.json"]
+    assert collected.state is State.NOT_CHECKABLE
     path.write_text(json.dumps({**facts, key: WRONG[key]}))
     with pytest.raises(Damaged, match=rf"'{key}' of another type"):
         elastic.open_study(runs[0])

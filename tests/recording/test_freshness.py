@@ -24,8 +24,8 @@ recorder = functools.partial(recordings.recorder, probes=FEW)
 
 
 def run_folder(folder):
-    (found,) = [path.parent for path in (folder / "runs").glob("*/run.json")]
-    return found
+    (collected,) = [path.parent for path in (folder / "runs").glob("*/run.json")]
+    return collected
 
 
 def interrupted(count):
@@ -108,9 +108,9 @@ def test_a_cube_that_is_replaced_while_it_is_read_is_assembled(tmp_path, monkeyp
     opened = snapshots.open_sealed
 
     def slow(folder):
-        found = opened(folder)
+        result = opened(folder)
         record(tmp_path, coordinates={"seed": 5})
-        return found
+        return result
 
     monkeypatch.setattr(snapshots, "open_sealed", slow)
     study = elastic.open_study(tmp_path)

@@ -57,8 +57,8 @@ def test_a_recording_is_that_of_the_arrays(tmp_path, form):
     record(tmp_path / "arrays")
     record(tmp_path / "given", train=FORMS[form]())
     for group in ("training", "collapse"):
-        found, expected = (elastic.open_study(tmp_path / name).cube[group] for name in ("given", "arrays"))
-        xr.testing.assert_identical(found.to_dataset(), expected.to_dataset())
+        result, expected = (elastic.open_study(tmp_path / name).cube[group] for name in ("given", "arrays"))
+        xr.testing.assert_identical(result.to_dataset(), expected.to_dataset())
 
 
 def test_reading_a_loader_draws_no_random_number(tmp_path):
@@ -89,9 +89,9 @@ def test_what_cannot_be_fixed_samples_is_refused(tmp_path, loader, match):
 def test_elasticity_takes_datasets_too():
     x, y = tensors()
     given = [TensorDataset(x[:4], y[:4]), DataLoader(TensorDataset(x[4:], y[4:]), batch_size=3)]
-    found = elastic.measure_elasticity(network(), *given, layers=["1"])
+    measured = elastic.measure_elasticity(network(), *given, layers=["1"])
     xr.testing.assert_identical(
-        found, elastic.measure_elasticity(network(), (x[:4], y[:4]), (x[4:], y[4:]), layers=["1"])
+        measured, elastic.measure_elasticity(network(), (x[:4], y[:4]), (x[4:], y[4:]), layers=["1"])
     )
 
 
@@ -100,9 +100,9 @@ def test_a_pair_of_arrays_is_no_list_of_samples(tmp_path):
     x, y = tensors()
     two = [(x[0], y[0]), (x[1], y[1])]
     for form in (two, tuple(two), (x[:2], y[:2]), [[x[0], x[1]], [0, 1]], [x[:2].tolist(), [0, 1]]):
-        found = gathered("train", form)
-        assert torch.equal(torch.as_tensor(np.stack(list(map(np.asarray, found.inputs)))), x[:2])
-        assert list(map(int, found.labels)) == [0, 1]
+        result = gathered("train", form)
+        assert torch.equal(torch.as_tensor(np.stack(list(map(np.asarray, result.inputs)))), x[:2])
+        assert list(map(int, result.labels)) == [0, 1]
 
 
 @pytest.mark.parametrize("given", [[(0.5, 0), (0.2, 1), (0.1, 0)], [(np.ones((2, 5)), [0, 1])] * 3, [[1.0, 2.0]] * 3])
@@ -140,7 +140,7 @@ def test_reading_samples_leaves_every_random_generator(dataset, loaded):
 @pytest.mark.parametrize("convert", [np.asarray, list, lambda values: values.tolist()])
 def test_a_forward_receives_tensors_of_arrays_and_lists(convert):
     x, y = samples()
-    found = gathered("train", (convert(x), convert(y)), whole=True).batch
-    assert all(isinstance(part, torch.Tensor) for part in found)
-    np.testing.assert_allclose(found[0], x)
-    np.testing.assert_array_equal(found[1], y)
+    result = gathered("train", (convert(x), convert(y)), whole=True).batch
+    assert all(isinstance(part, torch.Tensor) for part in result)
+    np.testing.assert_allclose(result[0], x)
+    np.testing.assert_array_equal(result[1], y)

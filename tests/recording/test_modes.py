@@ -106,16 +106,16 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_record_within_another_mode_is_the_same_and_changes_nothing(tmp_path, plain, mode):
-    found = numbers(tmp_path, MODES[mode])
+    estimates = numbers(tmp_path, MODES[mode])
     for group in plain.children:
-        xr_plain, xr_found = plain[group].to_dataset(), found[group].to_dataset()
+        xr_plain, xr_found = plain[group].to_dataset(), estimates[group].to_dataset()
         assert xr_found.identical(xr_plain), group
 
 
 @pytest.mark.parametrize("mode", ["inference_mode", "autocast", "default device"])
 def test_a_recorder_that_is_made_within_another_mode_records_the_same(tmp_path, plain, mode):
-    found = numbers(tmp_path, nullcontext, MODES[mode])
-    assert found["elasticity"].to_dataset().identical(plain["elasticity"].to_dataset())
+    estimates = numbers(tmp_path, nullcontext, MODES[mode])
+    assert estimates["elasticity"].to_dataset().identical(plain["elasticity"].to_dataset())
 
 
 def test_a_graph_that_waits_for_its_backward_pass_survives_a_record(tmp_path):

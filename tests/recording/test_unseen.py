@@ -57,8 +57,8 @@ def test_nc5_of_a_record_is_that_of_numpy(study):
     for layer, h, u in (("input", x, other), ("logits", outputs, moved)):
         means, mean = np.stack([h[y == k].mean(0) for k in range(3)]).astype(float), u.mean(0).astype(float)
         cosines = means @ mean / np.linalg.norm(means, axis=1) / np.linalg.norm(mean)
-        found = study.cube["unseen"]["nc5_orthogonality"].isel(seed=0, epoch=0).sel(layer=layer)
-        assert float(found) == pytest.approx(np.abs(cosines).mean(), rel=1e-5)
+        result = study.cube["unseen"]["nc5_orthogonality"].isel(seed=0, epoch=0).sel(layer=layer)
+        assert float(result) == pytest.approx(np.abs(cosines).mean(), rel=1e-5)
 
 
 def test_they_leave_what_is_recorded_of_trained_classes_as_it_was(tmp_path):
@@ -123,9 +123,9 @@ def test_checkpoints_give_the_numbers_of_a_live_recording(tmp_path, study):
         paths[epoch] = tmp_path / f"{epoch}.pt"
         torch.save(model.state_dict(), paths[epoch])
     given = {"layers": ["1", "3"], "train": samples(), "test": samples(12, seed=1), "epochs": 3, "probes": PROBES}
-    found = elastic.record_checkpoints(tmp_path / "study", network, paths, unseen=aside(), **given)
+    opened = elastic.record_checkpoints(tmp_path / "study", network, paths, unseen=aside(), **given)
     for name, values in study.cube["unseen"].data_vars.items():
-        np.testing.assert_array_equal(found.cube["unseen"][name], values, err_msg=name)
+        np.testing.assert_array_equal(opened.cube["unseen"][name], values, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -55,13 +55,13 @@ STOP = ("activation=tanh", 2)
 
 def numbers(cube: Any) -> dict[str, Any]:
     """Return the values of a few variables as nested lists; NaN is null."""
-    found = {}
+    collected = {}
     for path in VARIABLES:
         group, _, name = path.partition("/")
         if group in cube.children and name in cube[group]:
             values = np.asarray(cube[group][name].values, dtype=object)
-            found[path] = np.where(values != values, None, values).tolist()
-    return found
+            collected[path] = np.where(values != values, None, values).tolist()
+    return collected
 
 
 def run(out: Path, **options: Any) -> Any:
@@ -164,28 +164,28 @@ def stopped(mode: str, out: Path) -> None:
 
 def make(release: str) -> None:
     """Make everything of a release."""
-    target, found = HERE / release, {}
+    target, collected = HERE / release, {}
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         sealed = run(work / "sealed")
-        found["sealed"] = numbers(sealed.cube)
+        collected["sealed"] = numbers(sealed.cube)
         pack(sealed.folder, target / "sealed.tar.xz")
         for mode in STOPS:
             stopped(mode, work / mode)
             pack(work / mode / "little", target / f"{mode}.tar.xz")
-            found[mode] = numbers(elastic.open_study(work / mode / "little").cube)
+            collected[mode] = numbers(elastic.open_study(work / mode / "little").cube)
         if hasattr(elastic, "Recorder"):
             record(work / "recorded", 0)
             stopped("unclosed", work / "recorded")
-            found["recorded"] = numbers(elastic.open_study(work / "recorded").cube)
+            collected["recorded"] = numbers(elastic.open_study(work / "recorded").cube)
             pack(work / "recorded", target / "recorded.tar.xz")
             for seed in (1, 2):
                 record(work / "recorded", seed)
-            found["recorded on"] = numbers(elastic.open_study(work / "recorded").cube)
+            collected["recorded on"] = numbers(elastic.open_study(work / "recorded").cube)
         run(work / "sealed", settings=["axes.seed=[0, 1]"])
-        found["extended"] = numbers(elastic.open_study(work / "sealed" / "little").cube)
-    (target / "numbers.json").write_text(json.dumps(found) + "\n")
+        collected["extended"] = numbers(elastic.open_study(work / "sealed" / "little").cube)
+    (target / "numbers.json").write_text(json.dumps(collected) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,34 +34,34 @@ def reported(tmp_path_factory, tomorrow):
     fresh = (protocol, folder / "fresh", "training.epochs=1")
     tasks = (protocol, resumed.parent), (protocol, extended.parent, "axes.seed=[0, 1]"), fresh, fresh
     folders = (resumed, extended, folder / "fresh/little", folder / "fresh/little")
-    found = zip(next_release.run(tomorrow, *tasks), folders, strict=True)
-    facts = dict(zip(("resumed", "extended", "fresh", "again"), found, strict=True))
+    result = zip(next_release.run(tomorrow, *tasks), folders, strict=True)
+    facts = dict(zip(("resumed", "extended", "fresh", "again"), result, strict=True))
     return {"before": before, "protocol": protocol, "facts": facts}
 
 
 def test_it_resumes_a_study_of_today_as_it_was_begun(reported):
-    found, folder = reported["facts"]["resumed"]
-    assert found["version"] == next_release.VERSION
-    assert (found["digest"], found["cells"]) == (reported["before"]["digest"], reported["before"]["cells"])
-    assert (found["fresh"], found["shrink"]) == ([None, None], [1.0, 1.0])
-    assert found["states"] == ["done", "done"]
-    assert f"resumed after epoch {make.STOP[1]} " in found["log"]
+    result, folder = reported["facts"]["resumed"]
+    assert result["version"] == next_release.VERSION
+    assert (result["digest"], result["cells"]) == (reported["before"]["digest"], reported["before"]["cells"])
+    assert (result["fresh"], result["shrink"]) == ([None, None], [1.0, 1.0])
+    assert result["states"] == ["done", "done"]
+    assert f"resumed after epoch {make.STOP[1]} " in result["log"]
     kept_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "between_epochs"))
 
 
 def test_it_extends_a_study_of_today_as_it_was_begun(reported):
-    found, folder = reported["facts"]["extended"]
-    assert (found["fresh"], found["shrink"]) == ([None] * 4, [1.0] * 4)
-    assert found["states"] == ["done"] * 4
+    result, folder = reported["facts"]["extended"]
+    assert (result["fresh"], result["shrink"]) == ([None] * 4, [1.0] * 4)
+    assert result["states"] == ["done"] * 4
     assert journals(folder).items() > reported["before"]["journals"].items()
     check_numbers(elastic.open_study(folder).cube, numbers_of(TODAY, "extended"), rtol=1e-3, atol=1e-5)
-    assert elastic.open_study(folder).protocol.digest == found["digest"]  # and today's release takes it back
+    assert elastic.open_study(folder).protocol.digest == result["digest"]  # and today's release takes it back
 
 
 def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(reported):
-    found, folder = reported["facts"]["fresh"]
+    result, folder = reported["facts"]["fresh"]
     protocol, out = reported["protocol"], folder.parent
-    assert (found["fresh"], found["shrink"]) == ([1, 1], [0.5, 0.5])
+    assert (result["fresh"], result["shrink"]) == ([1, 1], [0.5, 0.5])
     study = elastic.open_study(folder)
     assert study.cube["training"]["loss"].notnull().all()  # the numbers need no protocol
     assert CliRunner().invoke(cli, ["status", str(folder)]).exit_code == 0
@@ -83,9 +83,9 @@ def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(r
 
 
 def test_it_takes_its_own_study_up_as_it_was_begun(reported):
-    (found, _), (again, _) = reported["facts"]["fresh"], reported["facts"]["again"]
-    assert (again["digest"], again["cells"]) == (found["digest"], found["cells"])
-    assert f"{len(found['cells'])} finished before" in again["log"]
+    (result, _), (again, _) = reported["facts"]["fresh"], reported["facts"]["again"]
+    assert (again["digest"], again["cells"]) == (result["digest"], result["cells"])
+    assert f"{len(result['cells'])} finished before" in again["log"]
 
 
 def test_a_claim_that_a_later_release_wrote_is_refused_with_both_versions(unpack, monkeypatch):

@@ -39,8 +39,8 @@ def kept(*names):
 
 
 def numbers_of(release, name):
-    found = json.loads((HERE / release / "numbers.json").read_text())[name]
-    return {path: np.array(values, dtype=float) for path, values in found.items()}
+    result = json.loads((HERE / release / "numbers.json").read_text())[name]
+    return {path: np.array(values, dtype=float) for path, values in result.items()}
 
 
 def check_numbers(cube, expected, **tolerance):
@@ -48,21 +48,21 @@ def check_numbers(cube, expected, **tolerance):
     numbers = make.numbers(cube)
     assert expected.keys() == numbers.keys()
     for path, values in expected.items():
-        found = np.array(numbers[path], dtype=float)
+        result = np.array(numbers[path], dtype=float)
         if tolerance:
-            np.testing.assert_allclose(found, values, **tolerance, err_msg=path)
+            np.testing.assert_allclose(result, values, **tolerance, err_msg=path)
         else:
-            np.testing.assert_array_equal(found, values, err_msg=path)
+            np.testing.assert_array_equal(result, values, err_msg=path)
 
 
 def kept_numbers(cube, expected):
     """Hold all numbers of a release against a cube that has more: those that it had are the same, bit for bit."""
     numbers = make.numbers(cube)
     for path, values in expected.items():
-        found = np.array(numbers[path], dtype=float)
+        result = np.array(numbers[path], dtype=float)
         known = ~np.isnan(values)
         assert known.any(), path
-        np.testing.assert_array_equal(found[known], values[known], err_msg=path)
+        np.testing.assert_array_equal(result[known], values[known], err_msg=path)
 
 
 def journals(folder):
@@ -197,6 +197,6 @@ def test_a_lost_study_json_does_not_begin_its_runs_anew(release, unpack):
     before = elastic.open_study(folder)
     (folder / "study.json").unlink()
     loaded = load_protocol(folder / "protocol.yaml")
-    found = as_begun(loaded, folder, partial(load_protocol, folder / "protocol.yaml"))
+    result = as_begun(loaded, folder, partial(load_protocol, folder / "protocol.yaml"))
     assert loaded.digest != before.digest
-    assert found.digest == before.digest
+    assert result.digest == before.digest

@@ -104,10 +104,10 @@ def no_figure():
 @pytest.fixture(scope="session")
 def chromium():
     """Return a running Chromium; where there is none, tests are skipped, but not in CI."""
-    found = CHROMIUM.exists()
-    if not found and not os.environ.get("CI"):
+    result = CHROMIUM.exists()
+    if not result and not os.environ.get("CI"):
         pytest.skip(f"no Chromium at {CHROMIUM}")
-    assert found, f"CI needs a Chromium at {CHROMIUM}"
+    assert result, f"CI needs a Chromium at {CHROMIUM}"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

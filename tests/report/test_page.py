@@ -239,9 +239,9 @@ def expressions(spec):
 
 
 def test_no_text_of_a_user_is_in_an_expression(hostile_report):
-    found = [text for spec in read(hostile_report).specs.values() for text in expressions(spec)]
-    assert len(found) > 100
-    assert not [text for text in found if "caught" in text]
+    collected = [text for spec in read(hostile_report).specs.values() for text in expressions(spec)]
+    assert len(collected) > 100
+    assert not [text for text in collected if "caught" in text]
 
 
 def test_headings_landmarks_captions_and_alternatives_are_there(page):

@@ -120,9 +120,9 @@ def test_every_theory_model_runs_through_training_probes_and_cube(tmp_path, name
     objective = study.cube["training"].dataset["objective"].values.ravel()
     assert objective[-1] < objective[0]
     for group, variable in (("collapse", "nc1"), ("collapse", "class_mean_spectrum"), ("elasticity", "response")):
-        found = study.cube[group][variable]
-        assert {"penultimate", "logits"} <= set(found["layer"].values)
-        assert found.sel(split="train").notnull().all() if "split" in found.dims else found.notnull().all()
+        result = study.cube[group][variable]
+        assert {"penultimate", "logits"} <= set(result["layer"].values)
+        assert result.sel(split="train").notnull().all() if "split" in result.dims else result.notnull().all()
 
 
 def test_a_classifier_can_be_fixed_to_a_simplex(tmp_path):

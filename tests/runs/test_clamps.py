@@ -63,8 +63,8 @@ def test_values_of_an_axis_are_told_once(tmp_path):
 
 def test_the_plan_tells_them(tmp_path):
     settings = ["training.epochs=1", "training.batch_size=61", "probes.elasticity=null", "axes.seed=[0]"]
-    found = elastic.plan(studies.write(tmp_path), out=tmp_path / "results", settings=settings, budget=0)
-    (note,) = found.notes
+    planned = elastic.plan(studies.write(tmp_path), out=tmp_path / "results", settings=settings, budget=0)
+    (note,) = planned.notes
     assert "`training.batch_size`" in note
-    assert f"note: {note}" in found.lines()
+    assert f"note: {note}" in planned.lines()
     assert not (tmp_path / "results").exists()

@@ -22,10 +22,10 @@ def study(tmp_path_factory):
 
 def test_scores_are_those_of_every_epoch_or_not_there(study, finished_study):
     expected = finished_study.cube["training"].sel(seed=0)
-    found = study.cube["training"].sel(seed=0)
+    result = study.cube["training"].sel(seed=0)
     for value, epochs in EPOCHS.items():
         there = np.isin(expected.epoch, list(epochs))
-        one = found.sel(evaluate=value)
+        one = result.sel(evaluate=value)
         for name in ("loss", "accuracy", "objective"):
             full = expected[name].transpose("epoch", ...).values
             wanted = np.where(there.reshape(-1, *[1] * (full.ndim - 1)), full, np.nan)
@@ -53,10 +53,10 @@ def test_a_protocol_that_evaluates_every_epoch_has_the_digest_of_one_that_does_n
 
 def test_a_training_that_diverges_is_seen_at_an_epoch_that_is_not_evaluated(tmp_path):
     settings = ("axes.seed=[0]", "training.evaluate=6", "optimizer.lr=1.0e+30", "model.norm=none", *studies.NO_PROBES)
-    found = studies.run(tmp_path, *settings).cube["training"].sel(seed=0)
-    last = int(found.epoch.where(found.status == 2, drop=True)[0])
+    result = studies.run(tmp_path, *settings).cube["training"].sel(seed=0)
+    last = int(result.epoch.where(result.status == 2, drop=True)[0])
     assert 0 < last < 6
-    assert not np.isfinite(found.loss.sel(epoch=last)).all()
+    assert not np.isfinite(result.loss.sel(epoch=last)).all()
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])

@@ -61,11 +61,11 @@ class Life:
 
     def records(self):
         """Return how many epochs are recorded: compacted are all of a run."""
-        found = 0
+        result = 0
         for journal in (self.folder / "results/small/runs").glob("*/journal"):
             is_compacted = (journal / "records.npz").exists()
-            found += EPOCHS + 1 if is_compacted else len(list(journal.glob("0*.npz")))
-        return found
+            result += EPOCHS + 1 if is_compacted else len(list(journal.glob("0*.npz")))
+        return result
 
     def wait_for(self, records):
         """Wait until so many records are there, and return the seconds since the start."""
@@ -177,8 +177,8 @@ def kill_study(root, each):
             if killed_life(folder, phase, draw, seconds):
                 kills.append(phase)
         Life(folder).end()
-        found = result(folder)
-        differing = sorted(path for path in found | expected if found.get(path) != expected.get(path))
+        outcome = result(folder)
+        differing = sorted(path for path in outcome | expected if outcome.get(path) != expected.get(path))
         assert not differing, f"after kills {kills}: {differing}"
         assert same(states(folder), state), "the trained weights differ"
         if min(kills.count(phase) for phase in PLAN) >= each:

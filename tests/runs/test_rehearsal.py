@@ -97,7 +97,7 @@ def numeric_options():
 
 @pytest.mark.parametrize(
     ("place", "entry", "option", "kind"),
-    [pytest.param(*found, id=f"{found[1].kind}-{found[1].name}-{found[2]}") for found in numeric_options()],
+    [pytest.param(*result, id=f"{result[1].kind}-{result[1].name}-{result[2]}") for result in numeric_options()],
 )
 def test_an_absurd_number_in_any_option_is_refused_or_rehearsed(tmp_path, place, entry, option, kind):
     file = studies.write(tmp_path)

@@ -102,9 +102,9 @@ def assert_unbroken(study, reference):
     known = {path: one for path, one in studies.journals(reference).items() if path.startswith(tuple(runs))}
     assert studies.journals(study) == known
     places = [cells.index(cell["digest"]) for cell in study.cells]
-    for found, expected in zip(weights(study), [weights(reference)[place] for place in places], strict=True):
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], expected[name]) for name in found)
+    for result, expected in zip(weights(study), [weights(reference)[place] for place in places], strict=True):
+        assert result.keys() == expected.keys()
+        assert all(torch.equal(result[name], expected[name]) for name in result)
 
 
 def failing(folder, kind=RunFailed, code=3):

@@ -68,8 +68,8 @@ def test_the_conclusion_and_the_figures_are_made_of_it(study):
 
 
 def test_the_accuracy_of_the_last_epoch_is_that_of_the_threshold(study):
-    found = study["accuracy"].isel(epoch=-1).sel(split="train")
-    assert ((found * 24).round(9) % 1 == 0).all()  # 12 samples of each class
+    result = study["accuracy"].isel(epoch=-1).sel(split="train")
+    assert ((result * 24).round(9) % 1 == 0).all()  # 12 samples of each class
     assert (study["nc4_mismatch"].sel(layer="penultimate", split="train") <= 1).all()
 
 
@@ -87,8 +87,8 @@ def test_loss_gradient_and_decisions_are_those_of_torch(name):
     expected = plain(name, z, y)
     torch.testing.assert_close(loss.per_sample(z, y), expected)
     (slope,) = torch.autograd.grad(expected.sum(), z)
-    found = loss.gradient(z.detach(), y)
-    torch.testing.assert_close(found.direction * found.norm[:, None], slope, rtol=1e-9, atol=1e-12)
+    gradient = loss.gradient(z.detach(), y)
+    torch.testing.assert_close(gradient.direction * gradient.norm[:, None], slope, rtol=1e-9, atol=1e-12)
     threshold = 0.5 if name == "scalar_mse" else 0.0
     assert loss.decisions(z).tolist() == (z[:, 0] > threshold).long().tolist()
 

@@ -86,12 +86,12 @@ def test_one_s_own_loop_finds_fine_classes_as_the_run_does(study):
         similarity = relative_similarity(pairs.pair_response, pairs.own_response)
         fine = np.array(part.fine_classes)[part.fine_labels.numpy()]
         expected = of_run.sel(stepped_class=name)
-        for found, variable in (
+        for result, variable in (
             (clustering_accuracy(similarity, fine), "relative_fine_clustering_accuracy"),
             (neighbour_accuracy(similarity, fine), "relative_fine_neighbour_accuracy"),
         ):
-            assert found["layer"].values.tolist() == expected["layer"].values.tolist()
-            np.testing.assert_allclose(found.values, expected[variable].values, err_msg=variable)
+            assert result["layer"].values.tolist() == expected["layer"].values.tolist()
+            np.testing.assert_allclose(result.values, expected[variable].values, err_msg=variable)
 
 
 def test_claims_compare_elasticity_with_inputs_seed_by_seed(study, tmp_path):

@@ -43,8 +43,8 @@ def run_in(threads, cell, folder):
         run_cell(cell, folder)
         assert torch.get_num_threads() == threads
     _, environment = load_checkpoint(folder, cell.digest)
-    with np.load(folder / "journal/records.npz") as found:
-        return {name: found[name].tobytes() for name in found.files}, environment["threads"]
+    with np.load(folder / "journal/records.npz") as result:
+        return {name: result[name].tobytes() for name in result.files}, environment["threads"]
 
 
 def test_the_bits_are_those_of_the_protocol_s_threads(tmp_path, cell):

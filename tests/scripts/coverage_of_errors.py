@@ -49,10 +49,10 @@ def of_protocol(settings: tuple[str, ...], epochs: int) -> Iterator[Population]:
             break
     part, trainer = setup.subject.samples["train"], setup.trainer
     samples, same = (part.inputs, part.labels), torch.eye(len(part), dtype=torch.bool)
-    found = update_responses(trainer.model.eval(), trainer.loss, samples, samples, classes=CLASSES, same=same)
+    values = update_responses(trainer.model.eval(), trainer.loss, samples, samples, classes=CLASSES, same=same)
     for layer in ("hidden_1", "penultimate", "logits"):
-        norms = found[layer].norms.numpy().copy()
-        np.fill_diagonal(norms, found[layer].own_norms.numpy())
+        norms = values[layer].norms.numpy().copy()
+        np.fill_diagonal(norms, values[layer].own_norms.numpy())
         yield Population(part.labels.numpy(), norms)
 
 
@@ -66,8 +66,8 @@ def kept(folder: Path | None) -> Iterator[tuple[str, str, str, Population]]:
             read = [np.load(file) for file in files]
             yield from ((name, kind, layer, Population(**one)) for layer, one in zip(LAYERS, read, strict=True))
             continue
-        found = of_protocol(*IN_SAMPLE[name]) if name in IN_SAMPLE else populations(CASES[name])
-        for layer, population in zip(LAYERS, found, strict=True):
+        outcome = of_protocol(*IN_SAMPLE[name]) if name in IN_SAMPLE else populations(CASES[name])
+        for layer, population in zip(LAYERS, outcome, strict=True):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
                 norms = population.norms.astype(np.float32)
@@ -129,9 +129,9 @@ def coverage(whole: Population, stepped: int, draws: int) -> list[float]:
 def main(folder: str = "", draws: int = 60) -> None:
     """Print a row for each network and number of stepped samples: the layer that is covered least, in each column."""
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
-    found: dict[tuple[str, str], list[Population]] = {}
+    collected: dict[tuple[str, str], list[Population]] = {}
     for name, kind, _, population in kept(Path(folder) if folder else None):
-        layers = found.setdefault((name, kind), [])
+        layers = collected.setdefault((name, kind), [])
         layers.append(population)
         if len(layers) < len(LAYERS):
             continue

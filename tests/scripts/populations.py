@@ -81,8 +81,8 @@ def cnn(channels: int, side: int, norm: bool = False) -> Callable[[int], nn.Sequ
 
 def digits() -> tuple[Tensor, Tensor]:
     """Return 144 digits of each class, 8 x 8, scaled to mean 0 and variance 1."""
-    found = sklearn.datasets.load_digits()
-    return _of_each_class(found.images, found.target, 144)
+    result = sklearn.datasets.load_digits()
+    return _of_each_class(result.images, result.target, 144)
 
 
 def fashion() -> tuple[Tensor, Tensor]:
@@ -102,8 +102,8 @@ def mixture() -> tuple[Tensor, Tensor]:
 
 def _of_each_class(images: np.ndarray, labels: np.ndarray, count: int) -> tuple[Tensor, Tensor]:
     kept = np.concatenate([np.flatnonzero(labels == k)[:count] for k in range(10)])
-    found = images[kept].astype(np.float64)
-    scaled = (found - found.mean()) / found.std()
+    result = images[kept].astype(np.float64)
+    scaled = (result - result.mean()) / result.std()
     return torch.tensor(scaled, dtype=torch.float32)[:, None], torch.tensor(labels[kept].astype(np.int64))
 
 
@@ -171,16 +171,16 @@ def populations(case: Case) -> Iterator[Population]:
         length = torch.stack([part.square().sum() for part in step.values()]).sum().sqrt()
         tangent = {name: (part / length.clamp(min=1e-300)).float() for name, part in step.items()}
         _, moved = torch.func.jvp(features, (parameters,), (tangent,))
-        for found, layer in zip(norms, moved, strict=True):
-            found[number] = layer.flatten(1).double().norm(dim=1).numpy() * length.item()
-    yield from (Population(labels.numpy(), found) for found in norms)
+        for result, layer in zip(norms, moved, strict=True):
+            result[number] = layer.flatten(1).double().norm(dim=1).numpy() * length.item()
+    yield from (Population(labels.numpy(), result) for result in norms)
 
 
 def _read(model: nn.Sequential, weights: dict[str, Tensor], inputs: Tensor, layers: tuple[int, ...]) -> list[Tensor]:
-    found, current = [], inputs
+    collected, current = [], inputs
     for place, part in enumerate(model):
         own = {name.split(".", 1)[1]: one for name, one in weights.items() if name.split(".", 1)[0] == str(place)}
         current = torch.func.functional_call(part, own, (current,)) if own else part(current)
         if place in layers:
-            found.append(current)
-    return found
+            collected.append(current)
+    return collected

@@ -52,11 +52,11 @@ def test_every_number_is_in_its_place_and_there_are_no_others(both, finished_stu
     for name, cube in (("small", finished_study.cube), ("deep", deep.cube)):
         for group in cube.children:
             for variable, values in cube[group].data_vars.items():
-                found = both[group][variable].sel(study=name)
-                there = found.sel({dim: values[dim].values for dim in values.dims}).transpose(*values.dims)
+                result = both[group][variable].sel(study=name)
+                there = result.sel({dim: values[dim].values for dim in values.dims}).transpose(*values.dims)
                 np.testing.assert_array_equal(there.values, values.values)
                 lacking = 0 if variable == "status" else np.nan
-                elsewhere = found.sizes and int((found != lacking).sum() if lacking == 0 else found.notnull().sum())
+                elsewhere = result.sizes and int((result != lacking).sum() if lacking == 0 else result.notnull().sum())
                 assert elsewhere == int((values != lacking).sum() if lacking == 0 else values.notnull().sum())
 
 

@@ -90,13 +90,13 @@ def test_a_changed_byte_of_study_json_never_changes_what_is_read(facts, folder):
     for _ in range(FLIPS):
         facts.write_bytes(damaged := changed(raw, draw))
         try:
-            found = opened(folder)
+            result = opened(folder)
             cube = Study(folder).cube
         except StudyError as error:
             refused += 1
             named.add(Path(error.place))
             continue
-        assert found == before, damaged
+        assert result == before, damaged
         same_numbers(cube, expected)
     assert refused > FLIPS / 2
     assert named <= {facts, folder / "protocol.yaml"}

@@ -374,12 +374,12 @@ def read_until(process, words, times=1):
 
 
 def children_of(process):
-    found = []
+    collected = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended
             if int(path.read_text().rpartition(")")[2].split()[1]) == process.pid:
-                found.append(int(path.parent.name))
-    return found
+                collected.append(int(path.parent.name))
+    return collected
 
 
 def assert_gone(pids):

@@ -47,7 +47,7 @@ def test_each_number_stands_under_the_labels_of_its_run(study):
     cube = study.cube
     loss, status = cube["training"]["loss"], cube["training"]["status"]
     assert dict(loss.sizes) == {"norm": 2, "size": 3, "seed": 2, "epoch": 2, "split": 2}
-    found = set()
+    result = set()
     for cell in study.protocol.cells:
         lr, norm = cell.settings.optimizer.options["lr"], cell.settings.model.options["norm"]
         place = {
@@ -57,8 +57,8 @@ def test_each_number_stands_under_the_labels_of_its_run(study):
         }
         records = Journal(study.run_folder(cell.digest)).read(1)
         np.testing.assert_array_equal(loss.sel({**place, "epoch": 1}), records["training/loss"])
-        found.add((norm, lr, cell.settings.seed))
-    assert len(found) == 9
+        result.add((norm, lr, cell.settings.seed))
+    assert len(result) == 9
     missing = {
         (norm, float(loss["rate"][i]), seed)
         for norm in ("none", "batch") for i in range(3) for seed in (0, 1)

@@ -167,9 +167,11 @@ def test_a_kill_while_a_study_is_extended_is_no_damage(tmp_path, monkeypatch, gr
                 break
             except Killed:
                 pass
-        found = elastic.open_study(folder).verify()
-        assert not found.damaged, (instant, found.lines())
-        message |= {one.found for one in found.findings if one.path == "protocol.yaml" and one.state is State.LEFT_OVER}
+        verified = elastic.open_study(folder).verify()
+        assert not verified.damaged, (instant, verified.lines())
+        message |= {
+            one.found for one in verified.findings if one.path == "protocol.yaml" and one.state is State.LEFT_OVER
+        }
         if not (folder / "protocol.yaml").exists():
             elastic.run(tmp_path / "small.yaml", out=folder.parent, settings=settings)
             assert not elastic.open_study(folder).verify().findings

@@ -52,9 +52,9 @@ def assert_one_whole_cube(folder, expected):
     assert verify_manifest(study.folder) == []
     assert sorted(path.name for path in study.folder.glob("cube.zarr*")) == ["cube.zarr"]
     assert {run.state for run in study.runs()} == {"done"}
-    found = numbers(folder)
-    assert found.keys() == expected.keys()
-    for path, group in found.items():
+    estimates = numbers(folder)
+    assert estimates.keys() == expected.keys()
+    for path, group in estimates.items():
         xr.testing.assert_equal(group, expected[path])
 
 

@@ -56,29 +56,35 @@ def costs(monkeypatch):
 
 def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
     """Ten runs of 6 epochs and 4 probes each (0, 2, 4, 6): by hand."""
-    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results")
+    planned = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results")
     assert costs == [2, 4, 3]  # a learning rate costs nothing; the first kind, then the last, then the others
-    assert [(kind.runs, kind.coordinates["wide"]) for kind in found.kinds] == [(4, 2), (4, 3), (2, 4)]
-    assert (found.runs, found.ended, found.excluded, found.epochs, found.recorded) == (10, 0, 2, 60, 0)
+    assert [(kind.runs, kind.coordinates["wide"]) for kind in planned.kinds] == [(4, 2), (4, 3), (2, 4)]
+    assert (planned.runs, planned.ended, planned.excluded, planned.epochs, planned.recorded) == (10, 0, 2, 60, 0)
     one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
-    assert found.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
-    assert found.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + 13000
-    assert (found.workers, found.threads, found.memory_bytes, found.cores, found.idle_cores) == (2, 1, 10000, 5, 3)
-    assert found.seconds / 2 < found.parallel_seconds < found.seconds
-    text = "\n".join(found.lines())
+    assert planned.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
+    assert planned.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + 13000
+    assert (planned.workers, planned.threads, planned.memory_bytes, planned.cores, planned.idle_cores) == (
+        2,
+        1,
+        10000,
+        5,
+        3,
+    )
+    assert planned.seconds / 2 < planned.parallel_seconds < planned.seconds
+    text = "\n".join(planned.lines())
     assert "10 runs, without 2 that are excluded: rate (0.1, 0.2) × wide (2, 3, 4) × seed (0, 1)" in text
     assert "measured: 3 of 3 kinds of runs" in text
     assert "2 workers of 1 thread on 5 cores: 3 cores would stay idle" in text
-    assert json.loads(json.dumps(found.to_json()))["kinds"][0]["cost"]["epoch_seconds"] == 2.0
+    assert json.loads(json.dumps(planned.to_json()))["kinds"][0]["cost"]["epoch_seconds"] == 2.0
     assert not (tmp_path / "results").exists()
 
 
 def test_what_the_budget_leaves_out_is_taken_for_the_mean(tmp_path, costs):
-    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path, budget=-1.0)
+    planned = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path, budget=-1.0)
     assert costs == [2]
-    assert [kind.cost is None for kind in found.kinds] == [False, True, True]
-    assert found.seconds == 10 * (10 + 6 * 2 + 4 * 100)
-    assert "1 of 3 kinds of runs" in "\n".join(found.lines())
+    assert [kind.cost is None for kind in planned.kinds] == [False, True, True]
+    assert planned.seconds == 10 * (10 + 6 * 2 + 4 * 100)
+    assert "1 of 3 kinds of runs" in "\n".join(planned.lines())
 
 
 class StopsAtEpoch2(Lines):
@@ -95,9 +101,9 @@ def test_what_is_done_is_left_out_and_the_study_stays_as_it_is(tmp_path, costs):
         studies.run(tmp_path, *settings, text=TINY, watch=StopsAtEpoch2(io.StringIO()))
     folder = tmp_path / "results/small"
     before = studies.contents(folder)
-    found = elastic.plan(tmp_path / "small.yaml", out=tmp_path / "results", settings=settings)
-    assert (found.runs, found.ended, found.recorded) == (3, 0, 2)
-    assert found.seconds == (10 + 4 * 2 + 2 * 100) + (10 + 6 * 3 + 400) + (10 + 6 * 4 + 400)
+    planned = elastic.plan(tmp_path / "small.yaml", out=tmp_path / "results", settings=settings)
+    assert (planned.runs, planned.ended, planned.recorded) == (3, 0, 2)
+    assert planned.seconds == (10 + 4 * 2 + 2 * 100) + (10 + 6 * 3 + 400) + (10 + 6 * 4 + 400)
     assert studies.contents(folder) == before
     with pytest.raises(StudyError, match="be of the protocol that began it"):
         elastic.plan(tmp_path / "small.yaml", out=tmp_path / "results", settings=(*settings, "training.batch_size=2"))
@@ -107,11 +113,11 @@ def test_a_run_is_measured_in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "ENOUGH", 0.0)
     monkeypatch.chdir(tmp_path)
     path = studies.write(tmp_path, TINY)
-    found = elastic.plan(path, settings=["axes={}", "exclude=[]"])
-    (kind,) = found.kinds
+    planned = elastic.plan(path, settings=["axes={}", "exclude=[]"])
+    (kind,) = planned.kinds
     assert kind.cost.epoch_seconds > 0
     assert kind.cost.probe_seconds > 0
-    assert found.parallel_seconds == found.seconds
+    assert planned.parallel_seconds == planned.seconds
     assert list(tmp_path.iterdir()) == [path]
     result = CliRunner().invoke(cli, ["plan", str(path), "--set", "axes={}", "--set", "exclude=[]", "--json"])
     assert json.loads(result.stdout)["runs"] == 1
@@ -136,7 +142,7 @@ def test_the_disk_that_a_study_takes_is_the_one_that_was_planned(tmp_path, monke
     """As `du` counts it, within a fifth."""
     monkeypatch.setattr(measuring, "ENOUGH", 0.0)
     settings = ("axes.wide.values=[[3], [4]]", "axes.wide.labels=[3, 4]", "exclude=[]", "axes.seed=[0]")
-    found = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results", settings=settings)
+    planned = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results", settings=settings)
     study = studies.run(tmp_path, *settings, text=TINY)
     taken = 512 * sum(path.stat().st_blocks for path in study.folder.rglob("*"))
-    assert found.disk_bytes == pytest.approx(taken, rel=0.2)
+    assert planned.disk_bytes == pytest.approx(taken, rel=0.2)

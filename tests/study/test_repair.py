@@ -69,8 +69,8 @@ def assert_same(found, expected, but=()):
 @pytest.fixture(scope="session")
 def known(made):
     """Return a function that gives the numbers of a study of a kind, as it was made."""
-    found = {}
-    return lambda kind: found.get(kind) or found.setdefault(kind, numbers(made(kind)[0]))
+    collected = {}
+    return lambda kind: collected.get(kind) or collected.setdefault(kind, numbers(made(kind)[0]))
 
 
 @pytest.fixture
@@ -244,8 +244,8 @@ def test_a_repair_that_was_killed_anywhere_goes_on(copy, made, killed, name):
         if not killed(number, lambda folder=folder: repair(folder)):
             break
         repair(folder)
-        found = corruption.covered(folder)
-        wrong = [path for path, data in made(kind)[1].items() if found.get(path) != data]
+        result = corruption.covered(folder)
+        wrong = [path for path, data in made(kind)[1].items() if result.get(path) != data]
         assert wrong in ([], ["study.json"] if kind == "under way" else []), number  # its versions are those of now
         assert not (folder / places.MOVING).exists()
         shutil.rmtree(folder)
@@ -311,8 +311,8 @@ def test_study_json_is_that_of_the_runs_where_a_later_release_has_another_defaul
             later.setitem(registry("models")._entries, "mlp", entry)
             assert elastic.load_protocol(folder / "protocol.yaml").digest != began["digest"]
             assert not repaired(folder).left.damaged
-        found = json.loads((folder / "study.json").read_text())
-        assert (found["digest"], found["cells"], found["text"]) == (began["digest"], began["cells"], began["text"])
+        facts = json.loads((folder / "study.json").read_text())
+        assert (facts["digest"], facts["cells"], facts["text"]) == (began["digest"], began["cells"], began["text"])
         shutil.rmtree(folder)
 
 

@@ -17,10 +17,10 @@ def tree(**variables):
 
 def values(*altered):
     """Return [epoch, layer] numbers with a gap, of which some are altered: {position: number}."""
-    found = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, 6.0]])
+    result = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, 6.0]])
     for place, number in altered:
-        found[place] = number
-    return ("epoch", "layer"), found
+        result[place] = number
+    return ("epoch", "layer"), result
 
 
 def test_equal_cubes_have_no_finding():

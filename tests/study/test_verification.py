@@ -27,11 +27,11 @@ def study(request, few_metrics, made, tmp_path_factory):
 
 def test_an_intact_study_has_no_finding(study):
     folder, files, _ = study
-    found = verify(folder)
-    assert found.damaged == []
-    assert {one.path for one in found.files if one.state is State.INTACT} == set(files)
-    assert all(one.path.startswith("cube.zarr") for one in found.findings)  # of a study that was taken up again
-    assert found.summary().startswith(f"{len(files)} files intact")
+    verified = verify(folder)
+    assert verified.damaged == []
+    assert {one.path for one in verified.files if one.state is State.INTACT} == set(files)
+    assert all(one.path.startswith("cube.zarr") for one in verified.findings)  # of a study that was taken up again
+    assert verified.summary().startswith(f"{len(files)} files intact")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,10 +41,10 @@ def test_every_corruption_of_one_file_is_named_by_its_path(study, seed):
     for number in range(15):
         damage, changed = corruption.drawn(draw, files, others)
         corruption.put(folder, changed)
-        found = verify(folder)
-        named = {one.path for one in found.damaged}
+        verified = verify(folder)
+        named = {one.path for one in verified.damaged}
         corruption.put(folder, {name: files[name] for name in changed})
-        text = f"{number}: {damage} of {sorted(changed)}; named {[str(one) for one in found.damaged]}"
+        text = f"{number}: {damage} of {sorted(changed)}; named {[str(one) for one in verified.damaged]}"
         assert set(changed) <= named, text
         assert len(named) <= len(changed) + 1, text
 
@@ -56,9 +56,9 @@ def test_a_run_folder_that_was_deleted_is_named(study):
         pytest.skip("its cube is not sealed, or not of all runs")
     lost = sorted((folder / "runs").iterdir())[0]
     kept = lost.rename(folder.parent / lost.name)
-    found = verify(folder).damaged
+    result = verify(folder).damaged
     kept.rename(lost)
-    assert [str(one).partition(";")[0] for one in found] == [
+    assert [str(one).partition(";")[0] for one in result] == [
         f"runs/{lost.name}: missing: its numbers are in the sealed cube"
     ]
 
@@ -66,11 +66,11 @@ def test_a_run_folder_that_was_deleted_is_named(study):
 def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):
     with tarfile.open(BEFORE) as archive:
         archive.extractall(tmp_path, filter="data")
-    found = verify(tmp_path)
-    assert {one.state for one in found.findings} == {State.NOT_CHECKABLE}
-    assert found.damaged == []
+    verified = verify(tmp_path)
+    assert {one.state for one in verified.findings} == {State.NOT_CHECKABLE}
+    assert verified.damaged == []
     assert "runs/716b2a1a3cd00b05/journal/ (2 files): not checkable: written by an earlier release" in "\n".join(
-        found.lines()
+        verified.lines()
     )
 
 
@@ -80,7 +80,7 @@ def test_a_study_that_was_killed_while_it_was_begun_is_not_damaged(tmp_path):
     settings = (*studies.NO_PROBES, "training.epochs=1")
     make_study(folder, elastic.load_protocol(studies.write(tmp_path), settings=settings))
     (folder / "protocol.yaml").unlink()
-    found = verify(folder)
-    assert not found.damaged
-    assert [one.path for one in found.findings] == ["protocol.yaml"]
+    verified = verify(folder)
+    assert not verified.damaged
+    assert [one.path for one in verified.findings] == ["protocol.yaml"]
     assert not studies.run(tmp_path, *settings).verify().damaged

@@ -431,9 +431,9 @@ class Recorded(Commands):
 
     def recorded(self, code, seed, last):
         if code == 0:
-            found = sealed(self.folder)
-            assert_within(found, self.expected())
-            done = found["/training/loss"].sel(seed=seed, split="train").dropna("epoch")["epoch"].values
+            result = sealed(self.folder)
+            assert_within(result, self.expected())
+            done = result["/training/loss"].sel(seed=seed, split="train").dropna("epoch")["epoch"].values
             assert set(range(last + 1)) <= set(done.tolist())
         else:
             assert self.damaged, (code, output())

@@ -134,8 +134,8 @@ def rates_falling(power: float, shift: float = 0.0, spread: float = 0.0, below: 
 def along_a_curve(rng, studies, seeds):
     """Correlations of similarity with distance about −0.9."""
     z = math.atanh(0.9) + rng.normal(0, 0.1, (studies, seeds, 1))
-    found = sim.values(-np.tanh(z), "layer", bounds=sim.COSINE, layer=["logits"])
-    return sim.cube(elasticity={"geodesic_correlation": found})
+    result = sim.values(-np.tanh(z), "layer", bounds=sim.COSINE, layer=["logits"])
+    return sim.cube(elasticity={"geodesic_correlation": result})
 
 
 def crossing_order(rng, studies, seeds):
@@ -328,8 +328,8 @@ def above_optimum(rng, studies, seeds):
 
 def spectrum(rng, studies, seeds):
     """Components that theory has at 0, and that are 0.1 on average."""
-    found = rng.normal(0.1, 0.02, (studies, seeds, 2))
-    return sim.cube(class_mean_spectrum=sim.values(found, "component", component=[1, 2]))
+    result = rng.normal(0.1, 0.02, (studies, seeds, 2))
+    return sim.cube(class_mean_spectrum=sim.values(result, "component", component=[1, 2]))
 
 
 SCALED = {"variable": "nc1", "axis": "scale"}

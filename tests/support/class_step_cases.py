@@ -26,7 +26,7 @@ class Case:
     classes: int = 3
 
     def readings(self):
-        found = {"gram": gram(self.points, self.labels), "within": variance(self.points, self.labels)}
+        collected = {"gram": gram(self.points, self.labels), "within": variance(self.points, self.labels)}
         members = np.eye(3)[self.labels] / np.bincount(self.labels)
         means = members.T @ self.points
         centred = means - means.mean(axis=0)
@@ -34,13 +34,13 @@ class Case:
         half = (shifts - shifts.mean(axis=1, keepdims=True)) @ centred.T
         rates = half + half.transpose(0, 2, 1)
         within = 2 * ((self.points - means[self.labels]) * self.moves).sum(axis=2) @ members
-        found |= {
+        collected |= {
             "gram_rates": rates[:3],
             "gram_decay": rates[3],
             "within_rates": within[:3],
             "within_decay": within[3],
         }
-        tensors = {name: torch.as_tensor(value) for name, value in {**found, "shares": self.shares}.items()}
+        tensors = {name: torch.as_tensor(value) for name, value in {**collected, "shares": self.shares}.items()}
         return {
             "class_steps": ClassSteps(**tensors),
             "step_rule": StepRule(torch.as_tensor(self.shares), 0.5, True, 7.0),

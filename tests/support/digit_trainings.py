@@ -118,10 +118,10 @@ def loop(folder, epochs=3, *, last=None, rate=lambda epoch: 0.1, options=None, *
 
 def assert_equal_records(folder, expected, *, but=()):
     """Compare two studies, whose layers may be named within other modules, but for some scalars of training."""
-    found, expected = (elastic.open_study(place).cube for place in (folder, expected))
-    assert set(found.children) == set(expected.children)
+    result, expected = (elastic.open_study(place).cube for place in (folder, expected))
+    assert set(result.children) == set(expected.children)
     for group in expected.children:
-        here, there = found[group].to_dataset(), expected[group].to_dataset()
+        here, there = result[group].to_dataset(), expected[group].to_dataset()
         assert set(here.data_vars) - set(but) == set(there.data_vars) - set(but), group
         np.testing.assert_array_equal(here["epoch"], there["epoch"])
         for name in set(there.data_vars) - set(but):

@@ -112,8 +112,8 @@ class Case:
 
         def flat(x, y):
             loss = build_loss(self.loss).per_sample(self.model.taps(x[None])[self.model.output], y[None]).sum()
-            found = torch.autograd.grad(loss, list(self.model.parameters()), allow_unused=True, materialize_grads=True)
-            return torch.cat([g.flatten() for g in found])
+            result = torch.autograd.grad(loss, list(self.model.parameters()), allow_unused=True, materialize_grads=True)
+            return torch.cat([g.flatten() for g in result])
 
         steps, samples = (
             torch.stack([flat(x, y) for x, y in zip(*pair, strict=True)])

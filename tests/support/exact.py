@@ -53,10 +53,10 @@ def reduced(rows: Rows) -> tuple[Rows, list[int]]:
     work, pivots = [list(row) for row in rows], []
     for column in range(len(work[0])):
         rank = len(pivots)
-        found = next((r for r in range(rank, len(work)) if work[r][column]), None)
-        if found is None:
+        result = next((r for r in range(rank, len(work)) if work[r][column]), None)
+        if result is None:
             continue
-        work[rank], work[found] = work[found], work[rank]
+        work[rank], work[result] = work[result], work[rank]
         lead = work[rank][column]
         work[rank] = [x / lead for x in work[rank]]
         for r in range(len(work)):
@@ -152,10 +152,10 @@ class Exact:
         return cosines(self.centred)
 
     def nc2_equiangle(self):
-        found = [self.class_cosine()[j][k] for j in range(self.K) for k in range(self.K) if j != k]
-        if None in found:
+        collected = [self.class_cosine()[j][k] for j in range(self.K) for k in range(self.K) if j != k]
+        if None in collected:
             return None
-        return sum(abs(c + mpmath.mpf(1) / (self.K - 1)) for c in found) / len(found)
+        return sum(abs(c + mpmath.mpf(1) / (self.K - 1)) for c in collected) / len(collected)
 
     def nc2_equinorm(self):
         return variation(self.class_mean_norm())

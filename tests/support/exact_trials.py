@@ -177,16 +177,16 @@ def is_clear(trial: Trial, found: Exact) -> bool:
 def disagreements(trial: Trial) -> list[str]:
     """Return what elastic computes otherwise than exact arithmetic, a line each; none where nothing can be told."""
     ideal = [[Fraction(x + trial.offset) for x in row] for row in trial.rows]
-    found = Exact(ideal, trial.labels, [[Fraction(x) for x in w] for w in trial.weights])
-    if not is_clear(trial, found):
+    outcome = Exact(ideal, trial.labels, [[Fraction(x) for x in w] for w in trial.weights])
+    if not is_clear(trial, outcome):
         return []
     size = float(np.linalg.norm(trial.ideal(), axis=1).max())
     eps = 2.0**-52 if trial.exact else spacing_of(trial)
     slack = 64 * eps * size * len(trial.labels) ** 0.5
-    near = 1e-9 + slack / min(real_distances(found), default=np.inf)
-    sizes = [float(root(square_norm([m]))) for m in found.means]
+    near = 1e-9 + slack / min(real_distances(outcome), default=np.inf)
+    sizes = [float(root(square_norm([m]))) for m in outcome.means]
     far = near + slack / max(sizes) if max(sizes) else near  # of the means as they are
-    result = [*_by_layer(trial, found, (near, far), slack), *_inner(trial, found, (near, far))]
+    result = [*_by_layer(trial, outcome, (near, far), slack), *_inner(trial, outcome, (near, far))]
     if trial.dtype in ("float64", "int64") and trial.offset == 0:
         result += _squares(trial, ideal)
     return result
@@ -292,11 +292,11 @@ def _squares(trial: Trial, ideal: list[list[Fraction]]) -> list[str]:
             h = torch.tensor(trial.ideal() * scale)
             W = torch.tensor([[float(x) / scale for x in w] for w in weights], dtype=torch.float64)
             given = None if b is None else torch.tensor([float(x) for x in b], dtype=torch.float64)
-            found = read_least_squares(h, torch.tensor(trial.labels), len(weights), W, given, float(ridge))
+            values = read_least_squares(h, torch.tensor(trial.labels), len(weights), W, given, float(ridge))
             expected = least_squares(ideal, trial.labels, weights, b, ridge)
             for name, value in expected.items():
                 line = f"mse {name} (λ={ridge}, scale {scale:g}, {'no ' if b is None else ''}bias)"
-                result += _compare(line, getattr(found, name).numpy(), _floats(value), 1e-6, 1e-8)
+                result += _compare(line, getattr(values, name).numpy(), _floats(value), 1e-6, 1e-8)
     return result
 
 

@@ -131,14 +131,14 @@ def compare(subject: Subject, ds: Any, truth: Truth, engine: str, update: str) -
     worst, where, checked, undecided = 0.0, "", 0, 0
     for layer in truth.moved:
         for name, right, size, decided in quantities(truth, layer):
-            found = torch.as_tensor(ds[name].sel(layer=layer).values)
-            counted = decided & ~(found.isnan() & (name != "own_response"))
-            counted &= ~(found.isnan() & right.isnan())
-            error = torch.where(counted, (found - right).abs() / size.clamp(min=1e-300), 0.0).nan_to_num(float("inf"))
+            result = torch.as_tensor(ds[name].sel(layer=layer).values)
+            counted = decided & ~(result.isnan() & (name != "own_response"))
+            counted &= ~(result.isnan() & right.isnan())
+            error = torch.where(counted, (result - right).abs() / size.clamp(min=1e-300), 0.0).nan_to_num(float("inf"))
             checked, undecided = checked + int(counted.sum()), undecided + int((~decided).sum())
             if float(error.max()) > (10 * worst if worst > RIGHT else worst):
                 worst, place = float(error.max()), error.argmax()
-                numbers = f"{float(found.flatten()[place]):.6g}, right {float(right.flatten()[place]):.6g}"
+                numbers = f"{float(result.flatten()[place]):.6g}, right {float(right.flatten()[place]):.6g}"
                 where = f"{name} in {layer}: {numbers}"
     if worst <= RIGHT:
         return [], checked, undecided
@@ -170,8 +170,8 @@ def right_in_double(subject: Subject, engine: str, update: str, truth: Truth) ->
         return False
     for layer in truth.moved:
         own, pairs = truth.own[layer].norm(dim=1), truth.moved[layer].norm(dim=2)
-        found = torch.as_tensor(ds.pair_response.sel(layer=layer).values)
-        off = torch.where(truth.decided[layer] & ~found.isnan(), found - pairs, 0.0)
+        result = torch.as_tensor(ds.pair_response.sel(layer=layer).values)
+        off = torch.where(truth.decided[layer] & ~result.isnan(), result - pairs, 0.0)
         of_own = torch.as_tensor(ds.own_response.sel(layer=layer).values) - own
         if max(float(off.abs().max()), float(of_own.abs().max())) > 1e-5 * float(own.max()):
             return False
@@ -186,10 +186,10 @@ def same_output(subject: Subject, net: nn.Module) -> bool:
     except Exception:
         return True
     try:
-        found = seeded_output(net, x)
+        result = seeded_output(net, x)
     except Exception:
         return False
-    return found.shape == want.shape and bool(torch.isclose(found, want, rtol=0, atol=0, equal_nan=True).all())
+    return result.shape == want.shape and bool(torch.isclose(result, want, rtol=0, atol=0, equal_nan=True).all())
 
 
 def seeded_output(net: nn.Module, x: Tensor) -> Tensor:

@@ -44,12 +44,12 @@ def trained(name, options, counts, *, loss=("mse", {}), penalties=None, optimize
 
 def best_trained(name, options, counts, *, seeds=3, scales=(1.0,), **settings):
     """Return the last snapshot of least objective over initial scales and seeds: for where local minima are known."""
-    found = [
+    collected = [
         trained(name, options | {"scale": scale}, counts, seed=seed, **settings)
         for scale in scales
         for seed in range(seeds)
     ]
-    return min(found, key=lambda snapshot: snapshot.objective)
+    return min(collected, key=lambda snapshot: snapshot.objective)
 
 
 def layers_of(snapshot, counts):

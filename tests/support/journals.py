@@ -13,9 +13,9 @@ from elastic.cube.record import encode
 def expand(run: Path) -> Path:
     """Put the compacted records of a run that has ended into single files again, and return the journal's folder."""
     folder = run / "journal"
-    with np.load(folder / "records.npz", allow_pickle=False) as found:
-        epochs, probed = found["epochs"], found["probed"]
-        arrays = {key: found[key] for key in found.files if key not in ("epochs", "probed")}
+    with np.load(folder / "records.npz", allow_pickle=False) as result:
+        epochs, probed = result["epochs"], result["probed"]
+        arrays = {key: result[key] for key in result.files if key not in ("epochs", "probed")}
     for place, epoch in enumerate(epochs):
         record = {key: a[place] for key, a in arrays.items() if key == "status" or key.startswith("training/")}
         if probed[place]:

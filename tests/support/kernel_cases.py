@@ -45,8 +45,8 @@ class Case:
 
 
 def theta(gradients, exact, i, j):
-    found = [gradient[i] @ gradient[j] for gradient in gradients]
-    return np.sum(found) if exact else np.mean(found)
+    collected = [gradient[i] @ gradient[j] for gradient in gradients]
+    return np.sum(collected) if exact else np.mean(collected)
 
 
 def mean_of(gradients, labels, exact, chosen):
@@ -128,8 +128,8 @@ def terms(gradients, labels, exact, features, weights):
     overall = np.mean([features[labels == k].mean(axis=0) for k in range(3)], axis=0)
     means = [features[labels == k].mean(axis=0) for k in labels]
     parts = zip(*[(overall, mean - overall, h - mean) for h, mean in zip(features, means, strict=True)], strict=True)
-    found = [sum(np.outer(p, p) for p in part) / size for part, size in zip(parts, sizes, strict=True)]
-    return [sum(np.outer(w, w) for w in weights), *found]
+    collected = [sum(np.outer(p, p) for p in part) / size for part, size in zip(parts, sizes, strict=True)]
+    return [sum(np.outer(w, w) for w in weights), *collected]
 
 
 def features_terms(gradients, labels, exact, features):

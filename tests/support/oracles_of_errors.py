@@ -23,13 +23,13 @@ class Pairs:
         self.labels, self.classes = (np.array(stepped), np.array(observed)), classes
 
     def without(self, side, i):
-        found = copy.copy(self)
-        found.table = np.delete(self.table, i, axis=side)
-        found.own = np.delete(self.own, i) if side == 0 else self.own
+        result = copy.copy(self)
+        result.table = np.delete(self.table, i, axis=side)
+        result.own = np.delete(self.own, i) if side == 0 else self.own
         labels = list(self.labels)
         labels[side] = np.delete(labels[side], i)
-        found.labels = tuple(labels)
-        return found
+        result.labels = tuple(labels)
+        return result
 
     def of_class(self, j, side):
         return np.flatnonzero(self.labels[side] == j)
@@ -38,8 +38,8 @@ class Pairs:
         return self.table[np.ix_(self.of_class(j, 0), self.of_class(k, 1))]
 
     def response(self, j, k):
-        found = self.norms(j, k)
-        return np.mean(found[~np.isnan(found)])
+        result = self.norms(j, k)
+        return np.mean(result[~np.isnan(result)])
 
     def similarity(self, j, k):
         return self.response(j, k) / np.mean(self.own[self.of_class(j, 0)])

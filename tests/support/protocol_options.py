@@ -27,22 +27,22 @@ REQUIRED = "required"
 
 def options_of(model: type[pydantic.BaseModel], prefix: str) -> dict[str, dict[str, Any]]:
     """Return the options of a model and of the models inside it, by dotted paths."""
-    found, marked = {}, marks(model)
+    collected, marked = {}, marks(model)
     for name, field in model.model_fields.items():
         fact: dict[str, Any] = {REQUIRED: True}
         if not field.is_required():
             fact = {"default": default_of(field)}
         if name in marked:
             fact |= {"added": marked[name].version, "before": to_jsonable_python(marked[name].before)}
-        found[f"{prefix}{name}"] = fact
+        collected[f"{prefix}{name}"] = fact
         for inner in models_in(field.annotation):
-            found |= options_of(inner, f"{prefix}{name}.")
+            collected |= options_of(inner, f"{prefix}{name}.")
     further = model.model_config.get("extra") == "allow"
     for inner in models_in(
         typing.get_type_hints(model, include_extras=True).get("__pydantic_extra__") if further else None
     ):
-        found |= options_of(inner, f"{prefix}*.")
-    return found
+        collected |= options_of(inner, f"{prefix}*.")
+    return collected
 
 
 def default_of(field: Any) -> Any:
@@ -60,19 +60,19 @@ def models_in(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
 
 def every_option() -> dict[str, dict[str, dict[str, Any]]]:
     """Return all options of today: of the sections, and of the functions that elastic itself registers."""
-    found = {"protocol": options_of(Protocol, "")}
+    collected = {"protocol": options_of(Protocol, "")}
     for kind in [kind for kind in PACKAGES if kind != "figures"]:  # protocols name no figures
         for entry in registry(kind):
             if entry.function.__module__.partition(".")[0] == "elastic":
-                found[f"{kind}/{entry.name}"] = options_of(entry.options, "")
-    return found
+                collected[f"{kind}/{entry.name}"] = options_of(entry.options, "")
+    return collected
 
 
 def text_of(options: dict[str, dict[str, dict[str, Any]]]) -> str:
     """Return options as JSON, one a line."""
     parts = []
-    for name, found in sorted(options.items()):
-        lines = [f"  {json.dumps(option)}: {json.dumps(fact)}" for option, fact in sorted(found.items())]
+    for name, result in sorted(options.items()):
+        lines = [f"  {json.dumps(option)}: {json.dumps(fact)}" for option, fact in sorted(result.items())]
         parts.append(f" {json.dumps(name)}: {{" + ("\n" + ",\n".join(lines) + "\n " if lines else "") + "}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

@@ -198,9 +198,9 @@ def compose(spec: Spec) -> Random | None:
         if KINDS.get(h.dim(), "?") not in kinds:
             continue
         longer = text.plus(*templates, f"a{number}", h)
-        found = longer.run(spec)
-        if found is not None and found.dim() in KINDS and 0 < found[0].numel() <= 600:
-            text, h = longer, found
+        result = longer.run(spec)
+        if result is not None and result.dim() in KINDS and 0 < result[0].numel() <= 600:
+            text, h = longer, result
     if h.dim() > 2:
         text = replace(text, forward=(*text.forward, "h = h.flatten(2).mean(2)" if h.dim() == 4 else "h = h.mean(1)"))
         h = text.run(spec)

@@ -58,19 +58,19 @@ def double_precision():
 
 def read(net: nn.Module, x: Tensor, layers: Sequence[str]) -> Features:
     """Return the features [n, d] of the named submodules and the output, as they are when the submodule returns."""
-    found: Features = {}
+    collected: Features = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            found[name] = first(output).clone().flatten(1)
+            collected[name] = first(output).clone().flatten(1)
 
         return hook
 
     hooks = [net.get_submodule(name).register_forward_hook(keep(name)) for name in layers]
-    found["logits"] = first(net(x)).flatten(1)
+    collected["logits"] = first(net(x)).flatten(1)
     for hook in hooks:
         hook.remove()
-    return {name: found[name] for name in (*layers, "logits")}
+    return {name: collected[name] for name in (*layers, "logits")}
 
 
 def first(output: Any) -> Tensor:
@@ -176,13 +176,13 @@ def moved_by(
     if length == 0:
         return {layer: (torch.zeros_like(h), everywhere, scale[layer]) for layer, h in before.items()}
     ends = {t: runs.features(x, step, t / length) for t in (SHORT, -SHORT, SHORTER, -SHORTER)}
-    found = {}
+    collected = {}
     for layer, h in before.items():
         sides = [(ends[t][layer] - h) * length / t for t in ends]
         long, short = (sides[0] + sides[1]) / 2, (sides[2] + sides[3]) / 2
         spread = torch.stack([(side - short).norm(dim=1) for side in (long, *sides[2:])]).amax(0)
-        found[layer] = (short, spread <= 1e-3 * short.norm(dim=1) + 1e-9 * scale[layer], scale[layer])
-    return found
+        collected[layer] = (short, spread <= 1e-3 * short.norm(dim=1) + 1e-9 * scale[layer], scale[layer])
+    return collected
 
 
 def excuses(runs: Runs, xo: Tensor, before: Features) -> list[str]:
@@ -191,7 +191,7 @@ def excuses(runs: Runs, xo: Tensor, before: Features) -> list[str]:
     The features of xo are entered in ``before``, and whether the model carries anything from sample to sample in
     ``runs``.
     """
-    found = []
+    collected = []
     alone, drawn = runs.features(xo), runs.features(xo)
     before.update(alone)
     net = runs.stepped(None, 0.0)
@@ -202,9 +202,11 @@ def excuses(runs: Runs, xo: Tensor, before: Features) -> list[str]:
     pairs = [(RANDOM, alone, drawn), (STATEFUL, once, again), (COUPLED, alone, together)]
     for excuse, first, second in pairs:
         if any(differ(first[layer], second[layer]) for layer in first):
-            found.append(excuse)
-    runs.carries = bool({RANDOM, STATEFUL} & set(found)) or not all(torch.equal(alone[k], in_turn[k]) for k in alone)
-    return found
+            collected.append(excuse)
+    runs.carries = bool({RANDOM, STATEFUL} & set(collected)) or not all(
+        torch.equal(alone[k], in_turn[k]) for k in alone
+    )
+    return collected
 
 
 def differ(first: Tensor, second: Tensor) -> bool:

@@ -47,7 +47,7 @@ class Reader(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
     def all(self, tag):
-        return [attrs for found, attrs in self.elements if found == tag]
+        return [attrs for result, attrs in self.elements if result == tag]
 
     @property
     def specs(self):

@@ -89,5 +89,5 @@ def rates(of: xr.DataTree, name: str, *thresholds, **options) -> list[Rates]:
 
 def seen(of: xr.DataTree, name: str, **options) -> float:
     """Return the mean effect over all seeds of all studies, as readers are shown it: the truth of a simulation."""
-    found = evidence(of, name, **options)
-    return float(found.shown(float(found.effect.mean())))
+    result = evidence(of, name, **options)
+    return float(result.shown(float(result.effect.mean())))

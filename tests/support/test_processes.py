@@ -83,7 +83,7 @@ def test_no_test_starts_a_process_without_a_limit():
     sources = {path: path.read_text(encoding="utf-8") for path in sorted({*TESTS.rglob("*.py")} - SCRIPTS)}
     assert len(sources) > 300
     named = {path: source for path, source in sources.items() if any(name in source for name in STARTERS)}
-    assert {path.relative_to(TESTS): found for path, source in named.items() if (found := starts(source))} == {}
+    assert {path.relative_to(TESTS): result for path, source in named.items() if (result := starts(source))} == {}
 
 
 def test_a_start_is_seen_wherever_it_stands():

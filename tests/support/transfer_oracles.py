@@ -9,7 +9,7 @@ from support import oracles_of_errors as errors
 
 
 def few_shot(fit, fit_labels, held, held_labels, supports):
-    found = []
+    collected = []
     for support in supports.values():
         right = []
         for episode in support:
@@ -17,8 +17,8 @@ def few_shot(fit, fit_labels, held, held_labels, supports):
             names = [fit_labels[chosen[0]] for chosen in episode]
             for h, label in zip(held, held_labels, strict=True):
                 right.append(names[int(np.argmin([np.linalg.norm(h - mean) for mean in means]))] == label)
-        found.append(np.mean(right))
-    return np.array(found)
+        collected.append(np.mean(right))
+    return np.array(collected)
 
 
 def linear_probe(fit, fit_labels, held, held_labels, penalty):

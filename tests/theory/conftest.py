@@ -26,11 +26,11 @@ def least():
 
         options = {"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 30}
         generator = np.random.default_rng(seed)
-        found = [
+        collected = [
             minimize(flat, scale * generator.normal(size=sizes[-1]), jac=True, method="L-BFGS-B", options=options)
             for _ in range(starts)
         ]
-        result = min(found, key=lambda r: r.fun)
+        result = min(collected, key=lambda r: r.fun)
         return result.fun, arrays(result.x)
 
     return best

@@ -53,8 +53,8 @@ def test_the_norm_of_the_weights_minimises_the_same_number(K, n, w, h):
     def loss(rho):
         return math.log1p((K - 1) * math.exp(-rho / (K - 1) * math.sqrt(w / (n * h)))) + w * rho
 
-    found = minimize_scalar(loss, bounds=(0, 1e4), method="bounded", options={"xatol": 1e-9, "maxiter": 2000})
-    assert cross_entropy_ufm(K, n, w, h).loss == pytest.approx(found.fun, rel=1e-9)
+    result = minimize_scalar(loss, bounds=(0, 1e4), method="bounded", options={"xatol": 1e-9, "maxiter": 2000})
+    assert cross_entropy_ufm(K, n, w, h).loss == pytest.approx(result.fun, rel=1e-9)
 
 
 def test_without_penalties_only_smoothed_labels_have_a_finite_optimum():

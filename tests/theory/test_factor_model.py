@@ -169,10 +169,10 @@ def test_the_measured_spectrum_of_a_collapsed_model_is_the_predicted_one(least):
     per_class, penalties = [6, 6, 6], [0.01, 0.01, 0.02]
     _, factors = least(factors_loss(per_class, penalties), shapes_of(per_class, penalties, 5), 4, 0.7)
     logits = reduce(lambda inner, F: F @ inner, factors).T
-    found = measure_collapse({"logits": logits}, one_hot(per_class).argmax(0)).sel(layer="logits")
+    measured = measure_collapse({"logits": logits}, one_hot(per_class).argmax(0)).sel(layer="logits")
     optimum = mse_factor_model(per_class, penalties)
-    np.testing.assert_allclose(np.sqrt(6) * found["class_mean_spectrum"], optimum.singular_values, rtol=1e-4)
+    np.testing.assert_allclose(np.sqrt(6) * measured["class_mean_spectrum"], optimum.singular_values, rtol=1e-4)
     # About their mean, the orthogonal means have lost one direction.
     np.testing.assert_allclose(
-        np.sqrt(6) * found["class_mean_spectrum_centred"], [*optimum.singular_values[:2], 0], rtol=1e-4, atol=1e-4
+        np.sqrt(6) * measured["class_mean_spectrum_centred"], [*optimum.singular_values[:2], 0], rtol=1e-4, atol=1e-4
     )

@@ -33,8 +33,8 @@ def flow(with_bias, kernel=KERNEL):
         return np.concatenate([np.ravel(part) for part in moved])
 
     start = np.concatenate([rng.normal(size=sum(sizes[:2])), np.zeros(CLASSES)])
-    found = solve_ivp(velocity, (0, 3), start, rtol=1e-10, atol=1e-12, t_eval=np.linspace(0, 3, 7))
-    return [parts(state)[:2] for state in found.y.T]
+    result = solve_ivp(velocity, (0, 3), start, rtol=1e-10, atol=1e-12, t_eval=np.linspace(0, 3, 7))
+    return [parts(state)[:2] for state in result.y.T]
 
 
 @pytest.mark.parametrize("with_bias", [False, True])

@@ -59,11 +59,11 @@ def test_balanced_the_closed_form_is_the_least_loss(least, K, n, e_h, e_w):
 
 @pytest.mark.parametrize(("K", "n", "e_h", "e_w"), BALANCED.values(), ids=BALANCED)
 def test_balanced_the_programme_gives_the_simplex(K, n, e_h, e_w):
-    found = layer_peeled_imbalanced([n] * K, e_h, e_w)
-    assert found.loss == pytest.approx(layer_peeled(K, e_h, e_w).loss, rel=1e-6)
+    result = layer_peeled_imbalanced([n] * K, e_h, e_w)
+    assert result.loss == pytest.approx(layer_peeled(K, e_h, e_w).loss, rel=1e-6)
     simplex = (np.eye(K) * K - 1) / (K - 1)
-    np.testing.assert_allclose(found.classifier_gram, e_w * simplex, atol=1e-4 * e_w)
-    np.testing.assert_allclose(found.feature_gram, e_h * simplex, atol=1e-4 * e_h)
+    np.testing.assert_allclose(result.classifier_gram, e_w * simplex, atol=1e-4 * e_w)
+    np.testing.assert_allclose(result.feature_gram, e_h * simplex, atol=1e-4 * e_h)
 
 
 @pytest.mark.parametrize("d", ["K - 1", "2K"])
@@ -90,8 +90,8 @@ def test_projected_gradient_descent_ends_at_the_programmes_optimum(name):
 
 @pytest.mark.parametrize(("per_class", "e_h", "e_w"), IMBALANCED.values(), ids=IMBALANCED)
 def test_the_programme_spends_both_bounds_on_vectors(per_class, e_h, e_w):
-    found, K = layer_peeled_imbalanced(per_class, e_h, e_w), len(per_class)
-    for gram, bound in ((found.classifier_gram, e_w), (found.feature_gram, e_h)):
+    result, K = layer_peeled_imbalanced(per_class, e_h, e_w), len(per_class)
+    for gram, bound in ((result.classifier_gram, e_w), (result.feature_gram, e_h)):
         assert np.trace(gram) == pytest.approx(K * bound, rel=1e-5)
         np.testing.assert_allclose(gram, gram.T, atol=1e-6 * bound)
         assert np.linalg.eigvalsh(gram).min() > -1e-6 * bound

@@ -115,13 +115,13 @@ def test_optimisers_that_evaluate_the_objective_themselves_lower_it(optimizer, o
 def test_evaluation_spreads_samples_that_are_sorted_by_class(monkeypatch):
     model, order = network(), Y.argsort(stable=True)
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 16)
-    found, accuracy = evaluate(model, LOSS, Samples(X[order], Y[order], (0, 1, 2)))
+    values, accuracy = evaluate(model, LOSS, Samples(X[order], Y[order], (0, 1, 2)))
     with torch.no_grad():
         h = model.taps(X[order])["penultimate"]
         batches = [LOSS.per_sample(h[b::3], Y[order][b::3]) for b in range(3)]
         assert accuracy == (model(X).argmax(1) == Y).double().mean().item()
     assert all(len(labels.unique()) == 3 for labels in (Y[order][b::3] for b in range(3)))
-    assert found == pytest.approx(torch.cat(batches).mean().item(), rel=1e-12)
+    assert values == pytest.approx(torch.cat(batches).mean().item(), rel=1e-12)
 
 
 def test_a_model_without_a_linear_classifier_or_with_a_fixed_one_is_told():

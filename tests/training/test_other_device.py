@@ -34,8 +34,8 @@ def trained(model, loss, samples):
     splits = {"train": samples, "test": samples}
     trainer = Trainer(objective, optimizer, lambda _: 1.0, splits, 2, 5, Randomness(0, torch.device("cpu")))
     trainer.train_epoch()
-    found = evaluate(model, trainer.loss, samples)
-    return [*found, objective.total(found[0], samples.inputs, samples.labels)]
+    values = evaluate(model, trainer.loss, samples)
+    return [*values, objective.total(values[0], samples.inputs, samples.labels)]
 
 
 @pytest.mark.parametrize(("name", "loss"), [(m, "cross_entropy") for m in MODELS] + [("mlp", loss) for loss in LOSSES])

@@ -112,11 +112,11 @@ def test_watching_writes_nothing_and_reads_each_record_once(finished_study, monk
     )
     courses = Courses(finished_study)
     for _ in range(3):
-        found = [courses.of(run) for run in finished_study.runs()]
+        collected = [courses.of(run) for run in finished_study.runs()]
     assert sorted(read) == sorted(
         2 * [("training/loss", tuple(range(7))), ("training/accuracy", tuple(range(7))), ("collapse/nc1", (0, 1, 2, 6))]
     )
-    assert list(found[0].layers) == ["input", "hidden_1", "penultimate", "logits"]
+    assert list(collected[0].layers) == ["input", "hidden_1", "penultimate", "logits"]
     assert studies.contents(finished_study.folder) == before
 
 

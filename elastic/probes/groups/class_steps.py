@@ -81,8 +81,8 @@ class ClassStepsProbe(MetricProbe):
             if epoch == 0:
                 check_stepping(model, self.samples.inputs)
             with torch.no_grad():
-                found = self._stepping().read(self.decays, self.rule.shares, features=self.features)
-        return {layer: {STEPS: found[layer]} for layer in self.layers}, {RULE: self.rule}
+                steps = self._stepping().read(self.decays, self.rule.shares, features=self.features)
+        return {layer: {STEPS: steps[layer]} for layer in self.layers}, {RULE: self.rule}
 
     def _stepping(self) -> ClassStepping:
         stepping = ClassStepping(

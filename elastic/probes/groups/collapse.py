@@ -55,8 +55,8 @@ class CollapseGroup(Probe):
         """Return every metric [split, …]."""
         readings = self.reader.read()
         tables = {
-            split: tabulate(GROUP, self.reader.layers, found.by_layer, found.of_network)
-            for split, found in readings.items()
+            split: tabulate(GROUP, self.reader.layers, reading.by_layer, reading.of_network)
+            for split, reading in readings.items()
         }
         if not tables:
             return blank(self.declare())
@@ -95,6 +95,6 @@ def collapse(
         subject.loss.decide,
     )
     group = CollapseGroup(reader, tuple(subject.samples))
-    told = {split: shorten(classes) for split, classes in missing.items() if classes}
-    group.notes = [f"collapse on {split} is not measured: no samples of {classes}" for split, classes in told.items()]
+    absent = {split: shorten(classes) for split, classes in missing.items() if classes}
+    group.notes = [f"collapse on {split} is not measured: no samples of {classes}" for split, classes in absent.items()]
     return group

@@ -167,11 +167,11 @@ def fine_probe(elasticity: ElasticityProbe) -> FineProbe | None:
     if elasticity.samples.fine_labels is None:
         return None
     stepped, _ = elasticity.draws[0]
-    found = FineProbe(
+    fine = FineProbe(
         elasticity.model,
         elasticity.loss,
         elasticity.samples.take(stepped),
         elasticity.lr,
         elasticity.memory_budget,
     )
-    return found if any(part is not None for part in found.parts) else None
+    return fine if any(part is not None for part in fine.parts) else None

@@ -60,7 +60,7 @@ class FineClassesProbe(MetricProbe):
             )
 
     def _parts(self, episodes_count: int) -> Sequence[Part]:
-        found = []
+        parts = []
         for label in range(len(self.fit.classes)):
             positions = [(part.labels == label).nonzero().flatten() for part in (self.fit, self.held)]
             fine = [part.strata[0][at] for part, at in zip((self.fit, self.held), positions, strict=True)]
@@ -71,8 +71,8 @@ class FineClassesProbe(MetricProbe):
             option = "`probes.fine_classes.shots`"
             drawn = episodes(ones.cpu(), self.shots, episodes_count, self.subject.seed, option)
             supports = {s: chosen.to(ones.device) for s, chosen in drawn.items()}
-            found.append(Part(positions[0], ones, positions[1], others, supports, len(known)))
-        return found
+            parts.append(Part(positions[0], ones, positions[1], others, supports, len(known)))
+        return parts
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
         """Return the readings of the input and of every layer."""
@@ -103,17 +103,17 @@ class FineClassesProbe(MetricProbe):
         with probed(model, parameters=True):
             check_preconditions(model, self.fit.inputs)
             fit, held = (features_of(model, part.inputs, budget) for part in (self.fit, self.held))
-        found: dict[str, dict[str, Any]] = {layer: {TRANSFER: [], STATISTICS: []} for layer in self.layers}
+        by_layer: dict[str, dict[str, Any]] = {layer: {TRANSFER: [], STATISTICS: []} for layer in self.layers}
         for part in self.parts:
             ones, others = ({k: h[at] for k, h in of.items()} for of, at in ((fit, part.fit), (held, part.held)))
             transfer = transfer_features(
                 (ones, part.fit_labels), (others, part.held_labels), part.supports, self.penalty
             )
             for layer in self.layers:
-                found[layer][TRANSFER].append(transfer[layer])
+                by_layer[layer][TRANSFER].append(transfer[layer])
                 statistics = ClassStatistics.of(others[layer], part.held_labels, part.classes)
-                found[layer][STATISTICS].append(statistics)
-        return found, {}
+                by_layer[layer][STATISTICS].append(statistics)
+        return by_layer, {}
 
 
 def _chosen(part: Samples, per_class: int | None, seed: int) -> Samples:

@@ -63,7 +63,7 @@ class TangentKernelProbe(MetricProbe):
         ModelError
             If the features are random or depend on the batch (`check_preconditions`), or the budget is too small.
         """
-        model, found = self.subject.model, {}
+        model, kernels = self.subject.model, {}
         with probed(model, parameters=True):
             check_preconditions(model, self.samples.inputs)
             with torch.no_grad():
@@ -71,9 +71,13 @@ class TangentKernelProbe(MetricProbe):
                 for layer in self.layers:
                     seeds, exact = self._seeds(taps[layer])
                     grams = torch.stack([self._gram(layer, seed) for seed in seeds])
-                    found[layer] = {KERNEL: TangentKernel(grams, self.samples.labels, len(self.subject.classes), exact)}
-            last = {} if self.lacking else {LAST: read_last_layer(self.subject, found[model.penultimate or ""][KERNEL])}
-        return found, last
+                    kernels[layer] = {
+                        KERNEL: TangentKernel(grams, self.samples.labels, len(self.subject.classes), exact)
+                    }
+            last = (
+                {} if self.lacking else {LAST: read_last_layer(self.subject, kernels[model.penultimate or ""][KERNEL])}
+            )
+        return kernels, last
 
     def _seeds(self, features: Tensor) -> tuple[Tensor, bool]:
         """Return the directions [R, d] of a layer, the same at every epoch, and whether they are all its features."""

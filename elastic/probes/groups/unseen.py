@@ -126,19 +126,19 @@ class UnseenProbe(MetricProbe):
         moved = self._moved(epoch)
         labels = torch.cat([self.fit.labels, self.held.labels])
         transfer = transfer_features((fit, self.fit.labels), (held, self.held.labels), self.supports, self.penalty)
-        found: dict[str, dict[str, Any]] = {}
+        by_layer: dict[str, dict[str, Any]] = {}
         for layer in self.layers:
             features = torch.cat([fit[layer], held[layer]])
-            found[layer] = {
+            by_layer[layer] = {
                 SEEN: ClassStatistics.of(seen[layer], self.seen.labels, len(self.subject.classes)),
                 MEAN: features.double().mean(0),
             }
             if len(self.classes) > 1:
-                found[layer][STATISTICS] = ClassStatistics.of(features, labels, len(self.classes))
-                found[layer][TRANSFER] = transfer[layer]
+                by_layer[layer][STATISTICS] = ClassStatistics.of(features, labels, len(self.classes))
+                by_layer[layer][TRANSFER] = transfer[layer]
             if layer in moved:
-                found[layer][UPDATE] = moved[layer]
-        return found, {}
+                by_layer[layer][UPDATE] = moved[layer]
+        return by_layer, {}
 
     def _moved(self, epoch: float) -> dict[str, UnseenUpdate]:
         """Return the update of each layer that steps can move; empty if no engine is right, or all is frozen."""

@@ -56,8 +56,8 @@ class WeightsProbe(MetricProbe):
 
         They are those of the model as it is: a training may replace a module by one without a weight matrix.
         """
-        found = self._matrices()
-        return {layer: _names(found[layer]) if layer in found else set() for layer in self.layers}, ()
+        matrices = self._matrices()
+        return {layer: _names(matrices[layer]) if layer in matrices else set() for layer in self.layers}, ()
 
     def labels(self) -> Mapping[str, Sequence[Label]]:
         """Return the names of the layers and the numbers 1 … K of the singular values."""
@@ -94,7 +94,10 @@ class WeightsProbe(MetricProbe):
             return {}
         samples = self.samples
         stream = MatrixInputs(self.model, reading, samples.inputs, samples.labels, self.memory_budget)
-        return {layer: found.statistics for layer, found in read_classes(stream, len(samples.classes)).items()}
+        return {
+            layer: class_reading.statistics
+            for layer, class_reading in read_classes(stream, len(samples.classes)).items()
+        }
 
 
 def _names(matrix: WeightMatrix) -> set[str]:

@@ -73,10 +73,10 @@ class Deferred:
                 images.add_(through[i])
             elif moved is not None and self.weight is not None:
                 images.add_(self._through(moved[i : i + 1])[0])
-            found = images if self.taken is None else self.taken(images[None])[0]
+            moved_images = images if self.taken is None else self.taken(images[None])[0]
             if made is None:
-                made = found.new_empty(len(self.kernels), *found.shape)
-            made[i].copy_(found) if gain is None else torch.mul(found, gain, out=made[i])
+                made = moved_images.new_empty(len(self.kernels), *moved_images.shape)
+            made[i].copy_(moved_images) if gain is None else torch.mul(moved_images, gain, out=made[i])
         assert made is not None
         return made
 
@@ -84,8 +84,8 @@ class Deferred:
         own = self.geometry.convolve(x, self.kernels, self.bias).transpose(0, 1)
         through = None if moved is None or self.weight is None else self._through(moved)
         total = plus(through, own if x.ndim == 4 else own.squeeze(3))
-        found = total if self.taken is None else self.taken(total)
-        return found if gain is None else found * gain
+        tangent = total if self.taken is None else self.taken(total)
+        return tangent if gain is None else tangent * gain
 
     def _images(self, inputs: Tensor, i: int) -> Tensor:
         """Return the images [n, out, …] of inputs under the kernel of one stepped sample."""

@@ -81,8 +81,8 @@ class Memory:
 
     def duals(self, tensor: Tensor) -> list[Dual]:
         """Return the duals that view the memory of a tensor."""
-        found = (ref() for ref in self._duals.get(storage_of(tensor), ()))
-        return [value for value in found if value is not None]
+        alive = (ref() for ref in self._duals.get(storage_of(tensor), ()))
+        return [value for value in alive if value is not None]
 
     def moving(self, tensor: Tensor) -> bool:
         """Whether the memory of a tensor is known to move."""

@@ -44,8 +44,8 @@ def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
     """
     cells = list(cells)
     devices = {device or cell.settings.training.device for cell in cells}
-    if devices & {"auto", "cuda"} and (found := gpus()):
-        most = len(found)
+    if devices & {"auto", "cuda"} and (devices_here := gpus()):
+        most = len(devices_here)
     elif any(name.startswith("cuda") for name in devices):
         return 1
     else:
@@ -56,8 +56,8 @@ def workers_allowed(cells: Iterable[Cell], device: str | None) -> int:
 def environments(cells: Iterable[Cell], device: str | None) -> list[dict[str, str]]:
     """Return the environment variables of workers, taken in turn: each worker sees one GPU, if there are several."""
     devices = {device or cell.settings.training.device for cell in cells}
-    found = gpus() if devices & {"auto", "cuda"} else []
-    return [{"CUDA_VISIBLE_DEVICES": name} for name in found] if len(found) > 1 else [{}]
+    names = gpus() if devices & {"auto", "cuda"} else []
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in names] if len(names) > 1 else [{}]
 
 
 def threads_of(cell: Cell) -> int:

@@ -100,8 +100,8 @@ def _scheduler(asked: str | None) -> str | None:
 
 
 def _share(asked: str) -> Share:
-    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(asked))
-    if found and int(found[2]) > 0 and int(found[1]) <= int(found[2]):
-        return Share(int(found[1]), int(found[2]))
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(asked))
+    if match and int(match[2]) > 0 and int(match[1]) <= int(match[2]):
+        return Share(int(match[1]), int(match[2]))
     hint = "--share 1/8 … 8/8, or 0/8 … 7/8 (--share $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT)"
     raise OptionError("`share`", "be I/N with 0 ≤ I ≤ N", repr(asked), hint)

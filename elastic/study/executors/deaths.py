@@ -35,8 +35,8 @@ class Deaths(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Store how a process ended, if a log line reports it."""
-        if found := SAID.match(record.getMessage()):
-            process, number, status = found.groups()
+        if match := SAID.match(record.getMessage()):
+            process, number, status = match.groups()
             with self._received:
                 self._codes[int(process)] = int(status) if number is None else -int(number)
                 self._received.notify_all()

@@ -98,11 +98,11 @@ class Submission:
     def _settle(self, future: Future, cell: Cell) -> None:
         self._wanted.discard(cell.digest)
         if future.status == _DONE:
-            found: Attempt | None = future.result()
-            if found is None:
+            attempt: Attempt | None = future.result()
+            if attempt is None:
                 self._board.give_back(cell)
             else:
-                self._board.settle(found)
+                self._board.settle(attempt)
         elif future.status == _FAILED:
             self._fail(cell, future.exception())
         else:  # cancelled, but not by this process

@@ -25,9 +25,9 @@ from elastic.study.verification.reading import misfit, read_object
 from elastic.study.verification.sealed_files import ROOT, root_attributes
 
 
-def repair_description(actions: Actions, found: Verified) -> None:
+def repair_description(actions: Actions, verified: Verified) -> None:
     """Rewrite study.json and protocol.yaml if they are damaged or missing and their contents are known."""
-    state = {one.path: one for one in found.files}
+    state = {one.path: one for one in verified.files}
     wrong = [name for name in (FACTS, PROTOCOL) if name in state and is_to_be_written(state[name])]
     if not wrong:
         return
@@ -48,9 +48,9 @@ def repair_description(actions: Actions, found: Verified) -> None:
             actions.say(name, f"left as it is: no intact file says what was asked; {_way_out(state)}")
 
 
-def is_to_be_written(found: Finding) -> bool:
+def is_to_be_written(finding: Finding) -> bool:
     """Return whether a file is damaged or missing, or its writer was killed before writing it."""
-    return found.path in (FACTS, PROTOCOL) and (found.is_bad or found.state is State.LEFT_OVER)
+    return finding.path in (FACTS, PROTOCOL) and (finding.is_bad or finding.state is State.LEFT_OVER)
 
 
 def _way_out(state: Mapping[str, Finding]) -> str:

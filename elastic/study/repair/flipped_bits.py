@@ -35,8 +35,8 @@ def restored(data: bytes, digest: str | None = None) -> tuple[bytes, int] | None
         return _tried(data, b"", digest.encode())
     for end in (b"", _END_OF_JSON):
         start = len(data) - len(end) - DIGITS
-        if start > 0 and data.endswith(end) and (found := _of_own(data[:start], data[start : start + DIGITS], end)):
-            return found
+        if start > 0 and data.endswith(end) and (of_own := _of_own(data[:start], data[start : start + DIGITS], end)):
+            return of_own
     # The bit may be one of the bytes after the digits.
     start = len(data) - len(_END_OF_JSON) - DIGITS
     whole = data[: start + DIGITS] + _END_OF_JSON
@@ -65,8 +65,8 @@ def _of_own(head: bytes, digits: bytes, end: bytes) -> tuple[bytes, int] | None:
     if _differing_bits(computed, digits) == 1:
         place = next(place for place in range(DIGITS) if computed[place] != digits[place])
         return head + computed + end, len(head) + place
-    found = _tried(head, tail, digits)
-    return None if found is None else (found[0] + digits + end, found[1])
+    restored_head = _tried(head, tail, digits)
+    return None if restored_head is None else (restored_head[0] + digits + end, restored_head[1])
 
 
 def _tried(head: bytes, tail: bytes, digits: bytes) -> tuple[bytes, int] | None:

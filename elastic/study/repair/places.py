@@ -29,10 +29,10 @@ def are_moving(folder: Path) -> bool:
     return any((folder / MOVING).glob("*"))
 
 
-def move_back(actions: Actions, found: Verified) -> None:
+def move_back(actions: Actions, verified: Verified) -> None:
     """Move exchanged files, and folders of runs with exchanged names, to the places that they name."""
-    bad = {one.path for one in found.damaged}
-    homes = {one.path: home for one in found.damaged if (home := _home(actions, one.path, one.found)) is not None}
+    bad = {one.path for one in verified.damaged}
+    homes = {one.path: home for one in verified.damaged if (home := _home(actions, one.path, one.found)) is not None}
     homes = {path: home for path, home in homes.items() if actions.owns(path) and actions.owns(home)}
     for path, home in sorted(homes.items()):
         moving = actions.folder / MOVING / home.replace("/", ",")

@@ -48,61 +48,61 @@ def repair(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Repa
         If the folder holds no study, or cannot be written.
     """
     folder = Path(folder)
-    found = verify(folder, tell)
+    verified = verify(folder, tell)
     actions = Actions(folder)
-    if found.damaged or are_moving(folder) or any(map(is_to_be_written, found.files)):
+    if verified.damaged or are_moving(folder) or any(map(is_to_be_written, verified.files)):
         with study_lock(folder), actions.owning():
-            seal = _repaired(actions, found, tell)
+            seal = _repaired(actions, verified, tell)
             if seal is not None:
                 seal()
                 actions.say(CUBE, "sealed anew from the journals")
-            found = verify(folder, tell)
-    return Repaired(tuple(actions.done), found, next_step(actions, found))
+            verified = verify(folder, tell)
+    return Repaired(tuple(actions.done), verified, next_step(actions, verified))
 
 
-def _repaired(actions: Actions, found: Verified, tell: Tell) -> Callable[[], None] | None:
+def _repaired(actions: Actions, verified: Verified, tell: Tell) -> Callable[[], None] | None:
     """Repair everything but the seal and return a function that seals the study again, None if it keeps its seal.
 
     No other process seals or changes a run under repair at the same time. Changes since the damage was found show when
     everything is verified again.
     """
     with waiting_lock(actions.folder / LOCK, "repair the cube"):
-        found = _owned(actions, found, tell)
+        verified = _owned(actions, verified, tell)
         for step in (restore_flips, move_back, repair_description, _repair_runs, _repair_claims):
             before = len(actions.done)
-            step(actions, found)
-            found = verify(actions.folder, tell) if len(actions.done) > before else found
-        return clear_seal(actions, found)
+            step(actions, verified)
+            verified = verify(actions.folder, tell) if len(actions.done) > before else verified
+        return clear_seal(actions, verified)
 
 
-def _owned(actions: Actions, found: Verified, tell: Tell) -> Verified:
+def _owned(actions: Actions, verified: Verified, tell: Tell) -> Verified:
     """Acquire the runs that are damaged, and verify everything while no other process changes them."""
     while True:
-        for one in found.damaged:
+        for one in verified.damaged:
             actions.owns(one.path)
-        found = verify(actions.folder, tell)
-        if all(map(actions.has_tried, (one.path for one in found.damaged))):
-            return found
+        verified = verify(actions.folder, tell)
+        if all(map(actions.has_tried, (one.path for one in verified.damaged))):
+            return verified
 
 
-def _repair_runs(actions: Actions, found: Verified) -> None:
-    cells = sorted({PurePosixPath(one.path).parts[1] for one in found.damaged if one.path.startswith("runs/")})
+def _repair_runs(actions: Actions, verified: Verified) -> None:
+    cells = sorted({PurePosixPath(one.path).parts[1] for one in verified.damaged if one.path.startswith("runs/")})
     if not cells:
         return
     study, _ = attempted(lambda: Study(actions.folder))
     recorded = study.recorded if study else not (actions.folder / PROTOCOL).exists()
-    sealed, _ = attempted(lambda: _sealed(actions.folder, found, None if recorded else study))
+    sealed, _ = attempted(lambda: _sealed(actions.folder, verified, None if recorded else study))
     for cell in cells:
         if (actions.folder / "runs" / cell).is_dir() and actions.owns(f"runs/{cell}"):
             repair_run(actions, cell, study, recorded, sealed)
 
 
-def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None:
+def _sealed(folder: Path, verified: Verified, study: Study | None) -> Sealed | None:
     """Return the facts that the sealed cube holds of the runs, None unless it is intact and belongs to this study.
 
     A recorded study loses its seal before anything of it changes; the cube of a protocol may be of fewer axes.
     """
-    bad = [one.path for one in found.damaged if one.path.startswith((CUBE, FILE, FACTS))]
+    bad = [one.path for one in verified.damaged if one.path.startswith((CUBE, FILE, FACTS))]
     if bad or not is_sealed(folder):
         return None
     cube = open_sealed(folder)
@@ -125,8 +125,8 @@ def _sealed(folder: Path, found: Verified, study: Study | None) -> Sealed | None
     return Sealed(cube, positions, data if isinstance(data, str) and data else None)
 
 
-def _repair_claims(actions: Actions, found: Verified) -> None:
-    if any(one.path == CLAIMS for one in found.damaged):
+def _repair_claims(actions: Actions, verified: Verified) -> None:
+    if any(one.path == CLAIMS for one in verified.damaged):
         actions.set_aside(CLAIMS, f"elastic check {actions.folder} writes it anew")
-    if any(one.path == HISTORY for one in found.damaged):
+    if any(one.path == HISTORY for one in verified.damaged):
         actions.set_aside(HISTORY, "lost: the time of the claims' registration is unknown; put back a copy")

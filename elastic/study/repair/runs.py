@@ -100,8 +100,8 @@ class _Run:
 
     def _bad(self) -> dict[str, Finding]:
         """Return the damaged and missing files of the run, by their path in its folder."""
-        found = RunFiles(self.folder, self.run, self.recorded).check()
-        return {str(PurePosixPath(one.path).relative_to(self.run)): one for one in found if one.is_bad}
+        findings = RunFiles(self.folder, self.run, self.recorded).check()
+        return {str(PurePosixPath(one.path).relative_to(self.run)): one for one in findings if one.is_bad}
 
     def _report(self, bad: Mapping[str, Finding]) -> dict[str, Any]:
         facts, _ = read_object(self.folder / REPORT, REPORT)
@@ -183,10 +183,10 @@ class _Run:
     def _checkpoint_epoch(self) -> float | None:
         if not is_there(self.folder / CHECKPOINT):
             return None
-        found, label = check_labelled(
+        finding, label = check_labelled(
             self.folder / CHECKPOINT, CHECKPOINT, Label("checkpoint", self.cell), labelled=True
         )
-        return label.epoch if label is not None and found.state is State.INTACT else None
+        return label.epoch if label is not None and finding.state is State.INTACT else None
 
 
 def _epochs(names: Sequence[str]) -> str:

@@ -17,22 +17,22 @@ from elastic.study.verification.reading import attempted
 from elastic.study.verification.sealed_files import left_out, root_attributes
 
 
-def clear_seal(actions: Actions, found: Verified) -> Callable[[], None] | None:
+def clear_seal(actions: Actions, verified: Verified) -> Callable[[], None] | None:
     """Move the damaged files of a cube aside and return a function that seals it again; None if it is kept.
 
     The caller prevents others from sealing. A recorded study under repair loses its seal, and is sealed again.
     """
-    bad = [one for one in found.damaged if one.path.startswith((CUBE, FILE))]
+    bad = [one for one in verified.damaged if one.path.startswith((CUBE, FILE))]
     study, wrong = attempted(lambda: Study(actions.folder))
     is_changed = study is not None and study.recorded and actions.done and is_sealed(actions.folder)
-    if not bad and not (is_changed and any(one.state is State.OUT_OF_DATE for one in found.files)):
+    if not bad and not (is_changed and any(one.state is State.OUT_OF_DATE for one in verified.files)):
         return None
     extra = [one for one in bad if one.found.startswith("a file that")]
     for one in extra:
         actions.set_aside(one.path, "it is no part of the cube")
     if bad and len(extra) == len(bad):
         return None
-    others = [one for one in found.damaged if one not in bad]
+    others = [one for one in verified.damaged if one not in bad]
     absent = left_out(root_attributes(actions.folder))
     unended, wrong = ([], wrong) if study is None else attempted(partial(_unended, study, absent))
     if study is None or others or unended is None or unended:

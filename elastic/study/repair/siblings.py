@@ -44,20 +44,20 @@ def restore_from_siblings(actions: Actions, run: str, names: Sequence[str]) -> N
 def restore_coordinates(actions: Actions, run: str) -> None:
     """Write the run.json of a run with its coordinates, if they are found; its settings stay lost."""
     folder = actions.folder / run
-    found = next(_coordinates(folder), None)
-    if found is None:
+    known = next(_coordinates(folder), None)
+    if known is None:
         what = "lost: its coordinates are not among those of other runs; record the run again, or put back a copy"
         actions.say(f"{run}/{RUN}", what)
         return
     facts, _ = read_object(actions.folder / FACTS, FACTS)
     study = next((one["study"] for one in _others(folder) if one.get("study")), (facts or {}).get("name"))
     actions.set_aside(f"{run}/{RUN}")
-    write_atomically(folder / RUN, encode_json({"study": study, "coordinates": found, "settings": {}}))
+    write_atomically(folder / RUN, encode_json({"study": study, "coordinates": known, "settings": {}}))
     report, _ = read_object(folder / REPORT, REPORT)
     if report and isinstance(report.get("files"), dict):  # the others are still compared with what it lists
         report["files"][RUN] = sha256(folder / RUN)
         write_json(folder / REPORT, report)
-    what = f"written anew with the coordinates {found}, of which the folder's name is the digest; its settings are lost"
+    what = f"written anew with the coordinates {known}, of which the folder's name is the digest; its settings are lost"
     actions.say(f"{run}/{RUN}", what)
 
 

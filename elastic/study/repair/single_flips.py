@@ -14,10 +14,10 @@ from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import read_sealed
 
 
-def restore_flips(actions: Actions, found: Verified) -> None:
+def restore_flips(actions: Actions, verified: Verified) -> None:
     """Restore each damaged file that one flipped bit explains: its checksum identifies the bit."""
     listed = read_sealed(actions.folder).listed
-    for one in found.damaged:
+    for one in verified.damaged:
         path = actions.folder / one.path
         if one.state is not State.DAMAGED or misfit(path) or path.is_symlink() or path.stat().st_size > LIMIT:
             continue

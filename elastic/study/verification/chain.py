@@ -31,10 +31,10 @@ def stated_end(after: str) -> tuple[float, str] | None:
     >>> stated_end("2 (0123456789abcdef)"), stated_end("0.5 (0123456789abcdef)"), stated_end("none")
     ((2, '0123456789abcdef'), (0.5, '0123456789abcdef'), None)
     """
-    found = re.fullmatch(r"(\S+) \(([^)]*)\)", after)
-    if found is None:
+    match = re.fullmatch(r"(\S+) \(([^)]*)\)", after)
+    if match is None:
         return None
-    return (int(found[1]) if found[1].isdigit() else float(found[1])), found[2]
+    return (int(match[1]) if match[1].isdigit() else float(match[1])), match[2]
 
 
 def culprits(links: Iterable[Link], there: Mapping[str, bool]) -> Iterator[str]:
@@ -66,9 +66,9 @@ def culprits(links: Iterable[Link], there: Mapping[str, bool]) -> Iterator[str]:
     while left:
         count = Counter(name for link in left for name in (link.before, link.record))
         weights = {name: (not there.get(name, False), number, name not in held) for name, number in count.items()}
-        found = [name for name, weight in weights.items() if weight == max(weights.values())]
+        heaviest = [name for name, weight in weights.items() if weight == max(weights.values())]
         # Two identical candidates that are linked to each other are indistinguishable; others are taken one by one.
-        pair = next((one for one in left if {one.before, one.record} <= set(found)), None)
-        taken = {pair.before, pair.record} if pair else {found[0]}
+        pair = next((one for one in left if {one.before, one.record} <= set(heaviest)), None)
+        taken = {pair.before, pair.record} if pair else {heaviest[0]}
         yield from sorted(taken)
         left = [link for link in left if not taken & {link.before, link.record}]

@@ -23,14 +23,14 @@ def check_claims(folder: Path, name: str | None, digest: str | None) -> list[Fin
     name, digest
         Of the study; None if they are not known.
     """
-    facts, found = read_object(folder / FILE, FILE)
-    if facts is None or found is None:
-        return [] if found is None else [found]
+    facts, finding = read_object(folder / FILE, FILE)
+    if facts is None or finding is None:
+        return [] if finding is None else [finding]
     if name is not None and facts.get("study") != name:
         return [Finding(FILE, State.DAMAGED, f"verdicts on the study {facts.get('study')!r}")]
     if digest is not None and facts.get("digest") != digest:
         return [Finding(FILE, State.OUT_OF_DATE, f"verdicts on another state of the study: elastic check {folder}")]
-    return [found]
+    return [finding]
 
 
 def check_history(
@@ -47,8 +47,8 @@ def check_history(
     digest
         Of its protocol; None of a recorded study.
     """
-    stored, found = read_object(folder / HISTORY, HISTORY)
-    if stored is None or found is None:
-        return [] if found is None else [found]
+    stored, finding = read_object(folder / HISTORY, HISTORY)
+    if stored is None or finding is None:
+        return [] if finding is None else [finding]
     wrong, failed = (None, "") if name is None else attempted(lambda: other_study(stored, name, claims, digest))
-    return [Finding(HISTORY, State.DAMAGED, wrong or failed) if wrong or failed else found]
+    return [Finding(HISTORY, State.DAMAGED, wrong or failed) if wrong or failed else finding]

@@ -22,7 +22,7 @@ from elastic.study.verification.run_files import REPORT
 from elastic.study.verification.sealed_files import Manifest, root_attributes
 
 
-def resolve_conflicts(folder: Path, manifest: Manifest, found: Sequence[Finding]) -> list[Finding]:
+def resolve_conflicts(folder: Path, manifest: Manifest, findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings, with one of two files intact if the sealed cube identifies it.
 
     Parameters
@@ -31,19 +31,19 @@ def resolve_conflicts(folder: Path, manifest: Manifest, found: Sequence[Finding]
         Of the study.
     manifest
         Of its sealed files.
-    found
+    findings
         One finding a file.
     """
-    reports = {one.path for one in found if one.is_bad and ONE_OF_BOTH in one.found and one.path.endswith(REPORT)}
-    others = [one.path for one in found if one.is_bad and not any(_is_of(one.path, report) for report in reports)]
+    reports = {one.path for one in findings if one.is_bad and ONE_OF_BOTH in one.found and one.path.endswith(REPORT)}
+    others = [one.path for one in findings if one.is_bad and not any(_is_of(one.path, report) for report in reports)]
     if not reports or not manifest.listed or any(path.startswith((CUBE, FILE, FACTS, "runs/")) for path in others):
-        return list(found)
+        return list(findings)
     right = _right(folder)
     if right is None:
-        return list(found)
-    pairs = [one for one in found if one.is_bad and any(_is_of(one.path, report) for report in reports)]
+        return list(findings)
+    pairs = [one for one in findings if one.is_bad and any(_is_of(one.path, report) for report in reports)]
     intact = {one.path for one in pairs if (one.path in reports) == (right == REPORT)}
-    return [Finding(one.path, State.INTACT) if one.path in intact else one for one in found]
+    return [Finding(one.path, State.INTACT) if one.path in intact else one for one in findings]
 
 
 def _right(folder: Path) -> str | None:

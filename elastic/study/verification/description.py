@@ -52,21 +52,21 @@ def described(folder: Path, listed: Mapping[str, str]) -> Description:
     listed
         The SHA-256 of its sealed files, as an intact manifest has them.
     """
-    stored, found = read_object(folder / FACTS, FACTS)
+    stored, finding = read_object(folder / FACTS, FACTS)
     runs = sorted(path.name for path in (folder / "runs").iterdir()) if (folder / "runs").is_dir() else []
     if stored is None:
         recorded = any(is_there(folder / "runs" / run / RUN) for run in runs) and not is_there(folder / PROTOCOL)
-        found = found or Finding(FACTS, State.MISSING)
-        return Description(None, recorded, (), (found,) if recorded else (found, alone(folder, listed, runs)))
-    assert found is not None
+        finding = finding or Finding(FACTS, State.MISSING)
+        return Description(None, recorded, (), (finding,) if recorded else (finding, alone(folder, listed, runs)))
+    assert finding is not None
     if MARK in stored:
-        return _recorded(folder, stored, found)
+        return _recorded(folder, stored, finding)
     facts, wrong = attempted(lambda: checked_facts(stored, folder))
     cells, wrong = (None, wrong) if facts is None else attempted(lambda: checked_cells(facts, folder))
     if facts is None or cells is None:
         return Description(None, False, (), (Finding(FACTS, State.DAMAGED, wrong), alone(folder, listed, runs)))
     digests = tuple(cell["digest"] for cell in cells)
-    findings = compared(folder, facts, digests, found, listed, runs)
+    findings = compared(folder, facts, digests, finding, listed, runs)
     if any(one.is_bad and one.path == FACTS for one in findings):
         return Description(None, False, (), findings)
     return Description(facts, False, digests, findings)
@@ -79,7 +79,7 @@ def _of_others(name: str, runs: Mapping[str, Mapping[str, Any] | None]) -> Itera
             yield Finding(f"runs/{cell}/{RUN}", State.FOREIGN, f"a run of the study {other!r}, copied here")
 
 
-def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Description:
+def _recorded(folder: Path, stored: dict[str, Any], finding: Finding) -> Description:
     try:
         check_header(stored)
     except (KeyError, TypeError, ValueError) as error:
@@ -93,5 +93,5 @@ def _recorded(folder: Path, stored: dict[str, Any], found: Finding) -> Descripti
     elif runs and all(facts and facts.get("study", name) != name for facts in runs.values()):
         wrong = f"the study {name!r}, of which no run is"
     else:
-        return Description(stored, True, (), (found, *_of_others(name, runs)))
+        return Description(stored, True, (), (finding, *_of_others(name, runs)))
     return Description(None, True, (), (Finding(FACTS, State.DAMAGED, wrong),))

@@ -125,9 +125,9 @@ class Verified:
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain data."""
-        found = [{"path": one.path, "state": str(one.state), "found": one.found} for one in self.findings]
+        entries = [{"path": one.path, "state": str(one.state), "found": one.found} for one in self.findings]
         counts = Counter(str(one.state) for one in self.files)
-        return {"folder": str(self.folder), "damaged": bool(self.damaged), "counts": counts, "findings": found}
+        return {"folder": str(self.folder), "damaged": bool(self.damaged), "counts": counts, "findings": entries}
 
 
 def of_all(findings: Iterable[Finding]) -> list[Finding]:
@@ -147,14 +147,14 @@ def _together(findings: Sequence[Finding]) -> list[Finding]:
         parent = str(PurePosixPath(one.path).parent)
         return (one.path,) if one.is_bad or parent == "." else (parent, one.state, one.found)
 
-    found = []
+    grouped = []
     for _, group in groupby(findings, alike):
         several = list(group)
         first = several[0]
         parent = str(PurePosixPath(first.path).parent)
-        found.append(
+        grouped.append(
             first
             if len(several) == 1
             else Finding(f"{parent}/", first.state, first.found, sum(f.files for f in several))
         )
-    return found
+    return grouped

@@ -126,13 +126,13 @@ class JournalFiles:
                 continue
             path = self.folder / name
             is_there = name in self.files
-            found = read_regular(path)[-DIGITS:][:AFTER] if is_there else b""
-            yield Link(name, file, found == checksum.encode())
+            checksum_before = read_regular(path)[-DIGITS:][:AFTER] if is_there else b""
+            yield Link(name, file, checksum_before == checksum.encode())
 
-    def _noted(self, found: Finding) -> Finding:
-        if found.is_bad:
-            self._bad.add(found.path)
-        return found
+    def _noted(self, finding: Finding) -> Finding:
+        if finding.is_bad:
+            self._bad.add(finding.path)
+        return finding
 
     def _damaged(self, file: str) -> bool:
         return f"{self.name}/{file}" in self._bad
@@ -146,19 +146,19 @@ class JournalFiles:
             if self.compact is not None:
                 self.named_cells.add(self.run.name)
                 return Finding(name, State.INTACT)
-        found, label = check_labelled(path, name, Label("journal", self.run.name), labelled=True)
+        finding, label = check_labelled(path, name, Label("journal", self.run.name), labelled=True)
         self.named_cells |= {label.cell} if label is not None else set()
-        return Finding(name, State.DAMAGED, wrong) if wrong and not found.is_bad else found
+        return Finding(name, State.DAMAGED, wrong) if wrong and not finding.is_bad else finding
 
     def _check_single(self, epoch: float, file: str) -> Finding:
         path, name = self.folder / file, f"{self.name}/{file}"
         modern = self.layout is not None and self.layout.cell is not None
-        found, label = check_labelled(path, name, Label("record", self.run.name, epoch), labelled=modern)
+        finding, label = check_labelled(path, name, Label("record", self.run.name, epoch), labelled=modern)
         if label is not None:
             self.named_cells.add(label.cell)
             self._after[file] = label.after
-        if found.is_bad or self._records is None:
-            return found
+        if finding.is_bad or self._records is None:
+            return finding
         if self.layout and self.layout.epochs is not None and epoch not in range(self.layout.epochs + 1):
             return Finding(name, State.DAMAGED, f"an epoch that is none of 0 … {self.layout.epochs}")
         records = self._records
@@ -168,4 +168,4 @@ class JournalFiles:
         twice = self.compact is not None and epoch in self.compact
         if self.compact is not None and twice and encode(record) != encode(self.compact.read(epoch)):
             return Finding(name, State.DAMAGED, f"another record than that of epoch {epoch} in {COMPACT}")
-        return found
+        return finding

@@ -30,14 +30,14 @@ def compared(sealed: xr.DataTree, assembled: xr.DataTree) -> Iterator[Finding]:
                 yield Finding(f"{CUBE}{path.rstrip('/')}/{name}", State.DAMAGED, wrong)
 
 
-def _difference(found: xr.Variable | None, expected: xr.Variable | None) -> str:
+def _difference(stored: xr.Variable | None, expected: xr.Variable | None) -> str:
     """Return how a variable of the cube differs from the journals', "" if it does not."""
-    if found is None or expected is None:
+    if stored is None or expected is None:
         return "a variable that the journals do not hold" if expected is None else "no such variable"
-    if (found.dims, found.shape) != (expected.dims, expected.shape):
-        return f"other dims than the journals: {dict(found.sizes)} for {dict(expected.sizes)}"
-    for part in parts(found.shape, found.dtype.itemsize):
-        if not _equal(np.asarray(found[part].values), np.asarray(expected[part].values)):
+    if (stored.dims, stored.shape) != (expected.dims, expected.shape):
+        return f"other dims than the journals: {dict(stored.sizes)} for {dict(expected.sizes)}"
+    for part in parts(stored.shape, stored.dtype.itemsize):
+        if not _equal(np.asarray(stored[part].values), np.asarray(expected[part].values)):
             return "other numbers than the journals"
     return ""
 

@@ -27,7 +27,7 @@ def compared(
     folder: Path,
     facts: Mapping[str, Any],
     cells: Collection[str],
-    found: Finding,
+    finding: Finding,
     listed: Mapping[str, str],
     runs: Collection[str],
 ) -> tuple[Finding, ...]:
@@ -39,7 +39,7 @@ def compared(
         Of the study.
     facts, cells
         Contents of study.json, and its names of runs.
-    found
+    finding
         Of study.json so far.
     listed
         The SHA-256 of the study's sealed files.
@@ -50,24 +50,24 @@ def compared(
     path = folder / PROTOCOL
     if not is_there(path):
         if is_there(folder / FORMER):
-            return found, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("extended"))
+            return finding, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("extended"))
         if runs or listed:
-            return found, Finding(PROTOCOL, State.MISSING)
-        return found, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("began"))
+            return finding, Finding(PROTOCOL, State.MISSING)
+        return finding, Finding(PROTOCOL, State.LEFT_OVER, NOT_YET.format("began"))
     if wrong := misfit(path):
-        return found, Finding(PROTOCOL, State.DAMAGED, wrong)
+        return finding, Finding(PROTOCOL, State.DAMAGED, wrong)
     if read_regular(path) == text:
-        return found, Finding(PROTOCOL, State.INTACT)
+        return finding, Finding(PROTOCOL, State.INTACT)
     other = Finding(PROTOCOL, State.DAMAGED, f"another text than {FACTS} holds")
     if listed.get(FACTS) == sha256(folder / FACTS):
-        return found, other
+        return finding, other
     wrong_facts = Finding(FACTS, State.DAMAGED, f"another study than that of {PROTOCOL}")
     if listed.get(PROTOCOL) == sha256(path):
         return wrong_facts, Finding(PROTOCOL, State.INTACT)
     if runs and not set(runs) & set(cells):
         return wrong_facts, Finding(PROTOCOL, State.NOT_CHECKABLE, other.found)
     if _is_changed(read_regular(path), text) or _digest_of_asked(folder, runs) in ("", asked):
-        return found, other
+        return finding, other
     return (
         Finding(FACTS, State.DAMAGED, f"{wrong_facts.found}: {ONE_OF_BOTH}"),
         Finding(PROTOCOL, State.DAMAGED, f"{other.found}: {ONE_OF_BOTH}"),
@@ -135,8 +135,8 @@ def _digest_of_asked(folder: Path, runs: Collection[str]) -> str | None:
     return protocol.digest if is_of_runs else ""
 
 
-def _is_changed(found: bytes, text: bytes) -> bool:
+def _is_changed(data: bytes, text: bytes) -> bool:
     """Return whether bytes are a text with a changed byte or without its end, and not the text of another study."""
-    if len(found) != len(text):
-        return text.startswith(found)
-    return sum(one != other for one, other in zip(found, text, strict=True)) == 1
+    if len(data) != len(text):
+        return text.startswith(data)
+    return sum(one != other for one, other in zip(data, text, strict=True)) == 1

@@ -36,12 +36,12 @@ def is_there(path: Path) -> bool:
 
 def files_below(folder: Path) -> list[str]:
     """Return the paths in a folder of all files below it, sorted; links are files too: `os.walk` follows none."""
-    found = []
+    files_and_links = []
     for place, folders, files in os.walk(folder):
         below = os.path.relpath(place, folder).replace(os.sep, "/")
         links = [name for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114 (many files)
-        found += [name if below == "." else f"{below}/{name}" for name in files + links]
-    return sorted(found)
+        files_and_links += [name if below == "." else f"{below}/{name}" for name in files + links]
+    return sorted(files_and_links)
 
 
 def misfit(path: Path) -> str:
@@ -102,17 +102,17 @@ def check_labelled(path: Path, name: str, label: Label, *, labelled: bool) -> tu
     """
     if wrong := misfit(path):
         return Finding(name, State.DAMAGED, wrong), None
-    found, wrong = attempted(lambda: check_archive(path))
-    if found is None:
+    checked, wrong = attempted(lambda: check_archive(path))
+    if checked is None:
         return Finding(name, State.DAMAGED, wrong), None
-    has = found.label
-    if found.condition is Condition.DAMAGED:
-        return Finding(name, State.DAMAGED, found.found), None
+    has = checked.label
+    if checked.condition is Condition.DAMAGED:
+        return Finding(name, State.DAMAGED, checked.found), None
     if has is None:
         if labelled:
             return Finding(name, State.DAMAGED, "a file without a checksum or a label"), None
         unnamed = Finding(name, State.NOT_CHECKABLE, "whole, but it does not say of which run it is")
-        return unnamed if found.condition is Condition.INTACT else Finding(name, STATES[found.condition]), None
+        return unnamed if checked.condition is Condition.INTACT else Finding(name, STATES[checked.condition]), None
     asked = Label(label.kind, label.cell, has.epoch) if label.kind == "checkpoint" else label
     if has != asked:
         return Finding(name, State.DAMAGED, f"the {has}, in another place"), has

@@ -117,11 +117,11 @@ class RunFiles:
 
     def _report(self) -> dict[str, Any] | None:
         """Check status.json and return its contents; None if it does not exist, {} if it is damaged."""
-        facts, found = read_object(self.folder / REPORT, f"{self.name}/{REPORT}")
-        if found is None:
+        facts, finding = read_object(self.folder / REPORT, f"{self.name}/{REPORT}")
+        if finding is None:
             return None
         if facts is None or not isinstance(facts.get("cell", ""), str):
-            self.findings.append(found)
+            self.findings.append(finding)
             return {}
         cell = facts.get("cell")
         if cell is not None:
@@ -129,16 +129,16 @@ class RunFiles:
         if cell not in (None, self.cell):
             self._add(REPORT, State.DAMAGED, f"that of run {cell}")
             return {}
-        if self.is_modern and found.state is State.NOT_CHECKABLE:
+        if self.is_modern and finding.state is State.NOT_CHECKABLE:
             self._add(REPORT, State.DAMAGED, "no checksum")
             return {}
-        self.findings.append(found)
+        self.findings.append(finding)
         return facts
 
     def _check_description(self) -> None:
         """Check run.json of a recorded study, which contains the run's coordinates."""
-        facts, found = read_object(self.folder / RUN, f"{self.name}/{RUN}")
-        if found is None:
+        facts, finding = read_object(self.folder / RUN, f"{self.name}/{RUN}")
+        if finding is None:
             if self.journal.is_begun or self.layout is not None:
                 self._add(RUN, State.MISSING)
             return
@@ -149,10 +149,10 @@ class RunFiles:
             if cell is not None:
                 self.named_cells.add(cell)
             if cell != self.cell:
-                found = Finding(found.path, State.DAMAGED, wrong or f"that of run {cell}")
-            elif wrong or (self.is_modern and found.state is State.NOT_CHECKABLE):
-                found = Finding(found.path, State.DAMAGED, wrong or "no checksum")
-        self.findings.append(found)
+                finding = Finding(finding.path, State.DAMAGED, wrong or f"that of run {cell}")
+            elif wrong or (self.is_modern and finding.state is State.NOT_CHECKABLE):
+                finding = Finding(finding.path, State.DAMAGED, wrong or "no checksum")
+        self.findings.append(finding)
 
     def _check_checkpoint(self, report: dict[str, Any] | None) -> float | None:
         """Check the checkpoint and return its epoch, None if it is unknown."""
@@ -164,11 +164,11 @@ class RunFiles:
             elif self.is_modern and (ended or len(self.journal.epochs) > 1):
                 self._add(CHECKPOINT, State.MISSING)
             return None
-        found, label = check_labelled(path, name, Label("checkpoint", self.cell), labelled=self.is_modern)
-        self.findings.append(found)
+        finding, label = check_labelled(path, name, Label("checkpoint", self.cell), labelled=self.is_modern)
+        self.findings.append(finding)
         if label is not None:
             self.named_cells.add(label.cell)
-        return label.epoch if label is not None and found.state is State.INTACT else None
+        return label.epoch if label is not None and finding.state is State.INTACT else None
 
     def _check_listed(self, listed: Any) -> None:
         """Compare the files of a run that has ended with the digests in its status.json."""

@@ -31,7 +31,7 @@ from elastic.study.verification.sealed_files import (
 
 
 def check_seal(
-    folder: Path, manifest: Manifest, description: Description, found: Sequence[Finding]
+    folder: Path, manifest: Manifest, description: Description, findings: Sequence[Finding]
 ) -> Iterator[Finding]:
     """Yield the findings for the cube as a whole, for its numbers, and for files that depend on them.
 
@@ -41,11 +41,11 @@ def check_seal(
         Of the study.
     manifest, description
         Of the study, after their check.
-    found
+    findings
         Findings for the other files.
     """
     study, _ = attempted(lambda: Study(folder)) if description.facts is not None else (None, "")
-    bad = [one for one in found if one.is_bad]
+    bad = [one for one in findings if one.is_bad]
     yield from check_claims(folder, study.name if study else None, study.digest if study else None)
     claims = study.facts["protocol"].get("claims") or () if study else ()
     yield from check_history(folder, study.name if study else None, claims, description.digest)
@@ -65,7 +65,7 @@ def check_seal(
         yield from _check_other(folder, manifest, study, attrs, bad)
         yield from _unchecked(folder, manifest)
         return
-    unwritten = {one.path for one in found if one.state is State.LEFT_OVER}
+    unwritten = {one.path for one in findings if one.state is State.LEFT_OVER}
     for name, listed in manifest.listed.items():
         if not name.startswith(f"{CUBE}/") and name not in unwritten:
             yield check_listed(folder, name, listed)

@@ -106,7 +106,7 @@ def check_listed(folder: Path, name: str, digest: str) -> Finding:
     path = folder / name
     if not is_there(path):
         return Finding(name, State.MISSING)
-    found, wrong = ("", misfit(path)) if misfit(path) else attempted(lambda: sha256(path))
+    checksum, wrong = ("", misfit(path)) if misfit(path) else attempted(lambda: sha256(path))
     if wrong:
         return Finding(name, State.DAMAGED, wrong)
-    return Finding(name, State.INTACT) if found == digest else Finding(name, State.DAMAGED, "a wrong checksum")
+    return Finding(name, State.INTACT) if checksum == digest else Finding(name, State.DAMAGED, "a wrong checksum")

@@ -59,10 +59,10 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
     for _ in range(ATTEMPTS):
         before = _state(paths)
         with suppress(FileNotFoundError):
-            found = _checked(folder, tell)
+            result = _checked(folder, tell)
             is_sealing = is_held(folder / LOCK)
-            if not found.damaged or (_state(paths) == before and not is_sealing):
-                return found
+            if not result.damaged or (_state(paths) == before and not is_sealing):
+                return result
             if is_sealing:
                 sleep(PAUSE)
     return _checked(folder, tell, being_sealed=is_held(folder / LOCK))
@@ -111,21 +111,21 @@ def _settled_run(run: Path, recorded: bool) -> list[Finding]:
     for _ in range(ATTEMPTS):
         before = _state([run, *sorted(run.rglob("*"))])
         try:
-            found = RunFiles(run, name, recorded).check()
+            findings = RunFiles(run, name, recorded).check()
         except FileNotFoundError:
             continue
-        if not any(one.is_bad for one in found) or _state([run, *sorted(run.rglob("*"))]) == before:
-            return found
+        if not any(one.is_bad for one in findings) or _state([run, *sorted(run.rglob("*"))]) == before:
+            return findings
     return [Finding(name, State.NOT_CHECKABLE, "it changes while it is read")]
 
 
 def _state(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:
     """Return a key that changes when files change."""
-    found = []
+    entries = []
     for path in paths:
         try:
             status = path.lstat()
         except OSError:
             continue
-        found.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
-    return found
+        entries.append((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
+    return entries

@@ -258,5 +258,5 @@ def test_an_ascii_terminal_shows_substitutes(tmp_path):
 def test_the_only_exits_with_1_are_those_of_a_refuted_claim_and_of_a_study_that_was_not_reproduced():
     source = "".join(path.read_text() for path in Path(cli.__file__).parent.glob("*.py"))
     assert re.findall(r"SystemExit\(.*\b1\b.*\)", source) == ["SystemExit(1)"] * 2
-    assert re.search(r"if found\.refuted:\n\s+raise SystemExit\(1\)", source)
-    assert re.search(r"if not found\.reproduced:\n\s+raise SystemExit\(1\)", source)
+    assert re.search(r"if checked\.refuted:\n\s+raise SystemExit\(1\)", source)
+    assert re.search(r"if not reproduction\.reproduced:\n\s+raise SystemExit\(1\)", source)

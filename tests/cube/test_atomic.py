@@ -64,7 +64,7 @@ def test_a_read_only_folder_is_told(tmp_path, monkeypatch, number):
 
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(StudyError, match=r"try another folder|running again"):
+    with pytest.raises(StudyError, match=r"try another place .*: a file has this name"):
         write_atomically(tmp_path / "results" / "c.json", b"new")
 
 

@@ -238,7 +238,7 @@ CLASSIFIERS = {
     "a bias not finite": (lambda: (W, np.full(3, np.inf)), "`bias` should be finite"),
     "three parts": (lambda: tuple(W), "be weights .* or a pair"),
     "nothing in a pair": (lambda: (None, None), "`classifier` should be an array of numbers"),
-    "a module": (lambda: torch.nn.Linear(4, 3), "`classifier` should be an array of numbers"),
+    "a module": (lambda: torch.nn.Linear(4, 3), "`classifier` should be weights .*; found a Linear"),
     "sparse": (lambda: torch.tensor(W).to_sparse(), "found a sparse tensor"),
     "masked": (lambda: np.ma.array(W, mask=W > 0), "have no masked entries"),
     "a number": (lambda: 3, "`classifier` should be real numbers"),

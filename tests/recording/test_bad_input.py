@@ -244,4 +244,4 @@ def test_a_mistake_in_an_argument_is_named_by_the_argument(tmp_path, options, ma
 
 def test_a_folder_whose_name_a_file_has(tmp_path):
     (tmp_path / "study").write_text("")
-    refused(tmp_path, "try another folder .*: a file has this name")
+    refused(tmp_path, "try another place .*: a file has this name")

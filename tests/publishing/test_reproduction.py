@@ -76,8 +76,8 @@ def test_a_rerun_says_what_differs_and_from_which_epoch(archive, claimed_study, 
     assert conclusion(reproduction) == "Not reproduced: 1 of 2 runs differ."
 
 
-def test_a_sample_follows_from_the_digest_of_the_archive(archive, out):
-    cells = Study(out / "small").protocol.cells
+def test_a_sample_follows_from_the_digest_of_the_archive(archive, claimed_study, out):
+    cells = claimed_study.protocol.cells
     drawn = {digest: sample_of(cells, 1, digest)[0].index for digest in map(str, range(20))}
     assert set(drawn.values()) == {0, 1}, "every run can be drawn"
     assert sample_of(cells, 1, "3") == sample_of(cells, 1, "3")

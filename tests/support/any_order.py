@@ -240,7 +240,9 @@ class Commands(RuleBasedStateMachine):
         code = command("export", self.folder, "--csv", "--netcdf", "-o", place)
         assert code in (0, 2) or (self.damaged and code == 4), (code, output())
         if code == 0:
-            assert_table_within(place / "training-split.csv", self.expected())
+            # A run that was killed before its first record leaves a table without rows.
+            nothing = not any(self.folder.glob("runs/*/journal/*.npz"))
+            assert_table_within(place / "training-split.csv", self.expected(), may_be_empty=nothing)
             with xr.open_datatree(next(place.glob("*.nc")), decode_timedelta=False) as cube:
                 assert_within(numbers(cube), self.expected())
         shutil.rmtree(place, ignore_errors=True)

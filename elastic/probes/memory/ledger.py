@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from elastic.probes.dispatch import run_operation
+from elastic.probes.tensor_leaves import tensor_leaves
 from elastic.uncompiled import compiler_not_loaded_by
 
 
@@ -74,18 +73,7 @@ class Ledger(TorchDispatchMode):
 
 def _storages(*trees: Any) -> list[Any]:
     """Return the storages of the tensors in nested tuples, lists and mappings, which operations take and return."""
-    tensors: list[Tensor] = []
-    _gather(trees, tensors)
+    tensors = tensor_leaves(*trees)
     # Sparse tensors have no storage; their component tensors were counted when they were created.
     with torch._C.DisableTorchFunction():  # hidden from an engine's own mode
         return [tensor.untyped_storage() for tensor in tensors if tensor.layout == torch.strided]
-
-
-def _gather(parts: Iterable[Any], tensors: list[Tensor]) -> None:
-    for part in parts:
-        if isinstance(part, Tensor):
-            tensors.append(part)
-        elif isinstance(part, (tuple, list)):
-            _gather(part, tensors)
-        elif isinstance(part, dict):
-            _gather(part.values(), tensors)

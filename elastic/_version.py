@@ -12,4 +12,4 @@ TITLE = "elastic: local elasticity and inner-layer neural collapse, layer by lay
 LICENSE = "Apache-2.0"
 
 #: Day of this version.
-RELEASED = "2026-11-23"
+RELEASED = "2026-11-27"

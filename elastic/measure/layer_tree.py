@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from elastic.arguments import check_module
+from elastic.arrays import as_numbers
 from elastic.batches import Forward, place_of, placed, run
-from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import as_nested
 from elastic.batches.nesting import tensors_of
 from elastic.batches.table import Table, without_labels
@@ -154,7 +154,7 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, sh
     if forward is not None or isinstance(example, Mapping):
         tree = _of_module(*_tabulated(model, example, forward, device), type(model).__name__)
     else:
-        inputs = as_inputs("example", example).to(device)
+        inputs = as_numbers("example", example).to(device)
         if len(inputs) == 0:
             raise DegenerateInput("`example`", "be a batch of inputs", "none", "one input or more: x[:2]")
         if inputs.is_floating_point():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -54,12 +55,7 @@ class LayerRow:
     @property
     def width(self) -> int | None:
         """Number of features, None if there is no output [n, …]."""
-        if self.shape is None:
-            return None
-        width = 1
-        for size in self.shape:
-            width *= size
-        return width
+        return None if self.shape is None else prod(self.shape)
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,6 +9,7 @@ expectation. Neural collapse is proved for kernels of three values: κ_d of a sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class TangentKernel:
     classes: int
     exact: bool
 
-    @property
+    @cached_property
     def kernel(self) -> Tensor:
         """Θ of each pair of samples [n, n]."""
         return self.grams.sum(0) if self.exact else self.grams.mean(0)

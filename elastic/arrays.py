@@ -21,7 +21,7 @@ from elastic.errors import DegenerateInput
 ArrayLike = npt.ArrayLike | Tensor
 Array = npt.NDArray[Any]
 
-#: Types of numbers that torch and NumPy share; the others are read as float64.
+#: Types of floating-point numbers that torch and NumPy share; the others are read as float64.
 SHARED = (np.float16, np.float32, np.float64)
 
 
@@ -40,6 +40,18 @@ def as_tensor(name: str, values: ArrayLike) -> Tensor:
     tensor([[3., 4.],
             [1., 2.]], dtype=torch.float64)
     """
+    tensor = as_numbers(name, values)
+    return tensor if tensor.is_floating_point() else tensor.double()
+
+
+def as_numbers(name: str, values: ArrayLike) -> Tensor:
+    """Return values [n, …] as `as_tensor` does, but integers and booleans in their own type.
+
+    Raises
+    ------
+    DegenerateInput
+        As `as_tensor`.
+    """
     if isinstance(values, (list, tuple)) and values and all(isinstance(item, Tensor) for item in values):
         rows = [as_dense(f"{name}[{i}]", item) for i, item in enumerate(values)]
         if len({(row.shape, row.device) for row in rows}) > 1:
@@ -50,7 +62,7 @@ def as_tensor(name: str, values: ArrayLike) -> Tensor:
     if tensor.ndim == 0 or tensor.is_complex() or 0 in tensor.shape[1:]:
         found = f"{str(tensor.dtype).removeprefix('torch.')} of shape {list(tensor.shape)}"
         raise DegenerateInput(f"`{name}`", "be real numbers of shape [n, …]", found, "a row of features a sample")
-    return tensor if tensor.is_floating_point() else tensor.double()
+    return tensor
 
 
 def as_dense(name: str, values: Tensor) -> Tensor:
@@ -123,7 +135,7 @@ def _refuse_masks(name: str, values: ArrayLike) -> None:
 
 
 def _numbers(name: str, values: ArrayLike) -> Array:
-    """Return real numbers as an array that torch takes: float16, 32, 64 as they are, all else in float64."""
+    """Return real numbers as an array that torch takes: integers, float16, 32, 64 as they are, all else in float64."""
     array = as_numpy(name, values)
     if array.dtype == object and array.size and all(isinstance(item, Real) for item in array.flat):
         array = array.astype(np.float64)
@@ -135,9 +147,11 @@ def _numbers(name: str, values: ArrayLike) -> Array:
         found = f"a {type(values).__name__}" if single else f"{array.dtype.name} of shape {list(array.shape)}"
         raise DegenerateInput(f"`{name}`", "be an array of numbers", found, "a NumPy array of floats")
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as that
-        shared = array.dtype.type in SHARED
+        shared = array.dtype.kind in "biu" or array.dtype.type in SHARED
         array = np.array(array, dtype=None if shared else np.float64, order="C", copy=None)
-    return array if array.flags.writeable and array.flags.aligned else array.copy()
+    forwards = all(stride >= 0 for stride in array.strides)  # one row counts as contiguous in either direction
+    array = array if array.flags.writeable and array.flags.aligned and forwards else array.copy()
+    return array.view(array.dtype.str)  # C's long long is int64 under another name, which torch does not know
 
 
 def class_positions(labels: ArrayLike) -> tuple[Array, npt.NDArray[np.intp]]:

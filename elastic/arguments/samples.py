@@ -10,9 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from elastic.arguments.labels import labels_like
 from elastic.arguments.models import Reading, check_module, check_runs
-from elastic.arrays import ArrayLike
+from elastic.arrays import ArrayLike, as_numbers
 from elastic.batches import place_of, placed, runner
-from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import gathered
 from elastic.batches.nesting import tensors_of
 from elastic.batches.outputs import is_object
@@ -120,7 +119,7 @@ def samples_like(model: nn.Module, name: str, samples: Any, *, positions: bool =
 def _inputs_and_labels(model: nn.Module, name: str, samples: Any, positions: bool) -> tuple[Tensor, Tensor]:
     """Return the result of `samples_like` for a model that has not been run on the samples."""
     device = check_module(model).device
-    inputs = as_inputs(f"{name}[0]", samples[0]).to(device)
+    inputs = as_numbers(f"{name}[0]", samples[0]).to(device)
     labels = labels_like(name, samples[1], device, positions=positions)
     if len(labels) == 0 or len(labels) != len(inputs):
         found = f"{len(inputs)} inputs, {len(labels)} labels"

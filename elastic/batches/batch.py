@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastic.arrays import Array, ArrayLike, as_dense, as_numpy, as_tensor, label_array
+from elastic.arrays import Array, as_numbers, label_array
 from elastic.batches.nesting import mapped
 from elastic.errors import DegenerateInput, ModelError
 
@@ -82,7 +82,7 @@ def inputs_of(batch: Any) -> Any:
     if isinstance(inputs, (tuple, list)) and inputs and isinstance(inputs[0], Tensor) and len(inputs) != len(labels):
         found, hint = f"a {type(inputs).__name__} of {len(inputs)} tensors", "forward=lambda model, batch: model(…)"
         raise DegenerateInput("inputs of a batch", f"be one array for {len(labels)} labels, or a mapping", found, hint)
-    tensor = as_inputs("inputs", inputs)
+    tensor = as_numbers("inputs", inputs)
     if len(tensor) != len(labels):
         found = f"{len(tensor)} inputs for {len(labels)} labels"
         raise DegenerateInput("batches of `loader`", "have one label for each input", found, "(inputs, labels)")
@@ -110,24 +110,7 @@ def rows_of(batch: Any, rows: Tensor, count: int) -> Any:
 def as_tensors(value: Any) -> Any:
     """Convert NumPy arrays of numbers to tensors; integers and booleans keep their type."""
     is_number = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-    return as_inputs("inputs", value) if is_number and value.ndim else value
-
-
-def as_inputs(name: str, values: ArrayLike) -> Tensor:
-    """Return inputs [n, …] as a tensor of the same type: tokens stay integers.
-
-    Raises
-    ------
-    DegenerateInput
-        As `as_tensor`.
-    """
-    tensor = as_tensor(name, values)
-    if isinstance(values, (list, tuple)) and values and all(isinstance(row, Tensor) for row in values):
-        values = torch.stack(list(values))
-    if isinstance(values, Tensor):
-        return tensor if values.is_floating_point() else as_dense(name, values)
-    array = as_numpy(name, values)
-    return torch.from_numpy(np.array(array, order="C")) if array.dtype.kind in "iub" else tensor
+    return as_numbers("inputs", value) if is_number and value.ndim else value
 
 
 def place_of(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from elastic.batches.batch import LABELS, as_inputs, as_tensors, inputs_of, raw_labels
+from elastic.arrays import as_numbers
+from elastic.batches.batch import LABELS, as_tensors, inputs_of, raw_labels
 from elastic.batches.collating import collated, is_samples
 from elastic.batches.joining import PADDING, end_to_end
 from elastic.batches.loading import batches_of, kept_generators
@@ -100,7 +101,7 @@ def gathered(name: str, samples: Any, *, whole: bool = False) -> Gathered:
             raise DegenerateInput(f"`{name}[0]`", "be one array, or a mapping of keyword arguments", found, hint)
         inputs = as_nested(inputs)
     elif whole:  # of which rows are taken
-        inputs = as_inputs(f"{name}[0]", inputs)
+        inputs = as_numbers(f"{name}[0]", inputs)
         labels = labels if isinstance(labels, Tensor) else as_tensors(np.asarray(labels))
     return Gathered(inputs, labels, (inputs, labels))
 

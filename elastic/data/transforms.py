@@ -158,7 +158,7 @@ def standardize(train: Samples, test: Samples) -> tuple[Samples, Samples]:
     count = train.inputs.numel()
     mean = sum(float(chunk.sum()) for chunk in _float64_chunks(train)) / count
     variance = sum(float((chunk - mean).square().sum()) for chunk in _float64_chunks(train)) / count
-    deviation = float(torch.tensor(sqrt(variance)))
+    deviation = float(torch.tensor(sqrt(variance), dtype=torch.float32))
     if not (deviation > 0 and isfinite(deviation)):
         found = f"mean {mean:g} and standard deviation {deviation:g}"
         raise DataError("the train inputs", "vary, in the range of float32", found, "other data, or normalize: none")

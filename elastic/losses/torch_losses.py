@@ -154,7 +154,8 @@ def _nll(options: Callable[[], Options]) -> Loss:
 
     def gradient(outputs: Tensor, labels: Tensor) -> LossGradient:
         counts = _class_counts(options(), labels)
-        return by_norm(outputs.new_zeros(outputs.shape).double().scatter(1, labels[:, None], -counts[:, None]))
+        at_label = labels.where(counts > 0, 0)[:, None]  # an ignored label need not be a position
+        return by_norm(torch.zeros_like(outputs, dtype=torch.float64).scatter(1, at_label, -counts[:, None]))
 
     return Loss(per_sample, gradient, counts=lambda labels: _class_counts(options(), labels))
 

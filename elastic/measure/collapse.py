@@ -24,12 +24,14 @@ from elastic.metrics.collapse import DualityWeights
 from elastic.metrics.moments import vectors
 from elastic.metrics.tabulation import tabulate
 from elastic.models.contract import LOGITS
+from elastic.models.modes import plain_modes
 from elastic.models.positions import Position
 
 #: Most numbers of the widest layer in a block of samples: in float64 they still fit into the cache.
 BLOCK = 2**20
 
 
+@plain_modes()
 def measure_collapse(
     features: ArrayLike | Mapping[str, ArrayLike] | nn.Module,
     labels: Any,
@@ -53,7 +55,8 @@ def measure_collapse(
         {layer: [n, …]} in the order of depth, or one array [n, …] (its layer is then called "features"); NumPy
         arrays, tensors or anything that NumPy can convert. A layer "input" has depth 0. A layer "logits" defines the
         decisions of the network: its columns are the sorted labels, or, if there are more, all class indices.
-        Or a model, any ``nn.Module``: it is read in evaluation mode; its state and random generators are restored.
+        Or a model, any ``nn.Module``: it is read in evaluation mode, without autocast; its state and random generators
+        are restored.
     labels
         Of arrays: [n] integers or strings, not necessarily 0 … K−1. Of a model: the loader, which must yield the same
         samples in the same order in both passes: a DataLoader or another iterable of batches, each (inputs,

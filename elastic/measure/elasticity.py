@@ -17,12 +17,14 @@ from elastic.measure.targets import classify
 from elastic.measure.update_measurement import UpdateMeasurement
 from elastic.models.dry_run import first_line
 from elastic.models.evaluation_mode import evaluated
+from elastic.models.modes import plain_modes
 from elastic.models.positions import Position, described_position
 from elastic.models.taps import tap, unwrapped
 from elastic.probes.engine_selection import ENGINES, EngineName
 from elastic.probes.evaluation import probed
 
 
+@plain_modes()
 def measure_elasticity(
     model: nn.Module,
     stepped: Labelled,
@@ -44,8 +46,8 @@ def measure_elasticity(
     Parameters
     ----------
     model
-        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode, and
-        its state is restored.
+        A built-in model, or any classifier, whose submodules ``layers`` names. It is read in evaluation mode, without
+        autocast, and its state is restored.
     stepped, observed
         (inputs [n, …], labels [n]); a mapping of a model's keyword arguments with "labels" among them, as tokenizers
         and collators of Hugging Face return it; a list of such mappings, or of pairs (input, label), one per
@@ -95,8 +97,8 @@ def measure_elasticity(
     Returns
     -------
     xarray.Dataset
-        The variables of the cube's ``elasticity`` group over layer, stepped_class, observed_class. Classes are the
-        that occur; for rows of probabilities, the positions of the largest entries. The attribute ``loss`` names
+        The variables of the cube's ``elasticity`` group over layer, stepped_class, observed_class. Classes are
+        those that occur; for rows of probabilities, the positions of the largest entries. The attribute ``loss`` names
         the loss with its options.
 
     Raises

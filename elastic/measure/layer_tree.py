@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from elastic.arguments import check_module
+from elastic.arrays import as_numbers
 from elastic.batches import Forward, place_of, placed, run
-from elastic.batches.batch import as_inputs
 from elastic.batches.gathering import as_nested
 from elastic.batches.nesting import tensors_of
 from elastic.batches.table import Table, without_labels
@@ -54,12 +55,7 @@ class LayerRow:
     @property
     def width(self) -> int | None:
         """Number of features, None if there is no output [n, …]."""
-        if self.shape is None:
-            return None
-        width = 1
-        for size in self.shape:
-            width *= size
-        return width
+        return None if self.shape is None else prod(self.shape)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,7 +150,7 @@ def layers(model: nn.Module, example: Any, *, forward: Forward | None = None, sh
     if forward is not None or isinstance(example, Mapping):
         tree = _of_module(*_tabulated(model, example, forward, device), type(model).__name__)
     else:
-        inputs = as_inputs("example", example).to(device)
+        inputs = as_numbers("example", example).to(device)
         if len(inputs) == 0:
             raise DegenerateInput("`example`", "be a batch of inputs", "none", "one input or more: x[:2]")
         if inputs.is_floating_point():

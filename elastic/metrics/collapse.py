@@ -103,10 +103,18 @@ def nc2_etf_error(statistics: ClassStatistics) -> Tensor:
     0.585786437627
     """
     M = unit(statistics.centred)
-    gram = M @ M.T
-    K = len(gram)
-    etf = (torch.eye(K).to(gram) - 1 / K) / (K - 1) ** 0.5
-    return norm(unit(gram) - etf)
+    return from_simplex(M @ M.T)
+
+
+def from_simplex(matrix: Tensor) -> Tensor:
+    """Return ‖A/‖A‖_F - (I - 11ᵀ/K)/√(K-1)‖_F of a matrix A [K, K]; NaN if A = 0.
+
+    >>> from_simplex(torch.tensor([[2.0, -2.0], [-2.0, 2.0]])).item()
+    0.0
+    """
+    K = len(matrix)
+    simplex = (torch.eye(K).to(matrix) - 1 / K) / (K - 1) ** 0.5
+    return norm(unit(matrix) - simplex)
 
 
 @metric(source="papyan2020prevalence", formula="std_k ‖w_k‖ / mean_k ‖w_k‖", bounds=(0.0, None), at_collapse=0.0)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from elastic.errors import DegenerateInput
 from elastic.metrics.class_statistics import ClassStatistics
+from elastic.metrics.collapse import from_simplex
 from elastic.metrics.contract import metric
 from elastic.metrics.moments import vectors
 from elastic.metrics.rounding import norm, unit
@@ -59,7 +60,7 @@ def nc2_classifier_etf_error(classifier_weights: Tensor) -> Tensor:
     0.585786437627
     """
     W = unit(vectors(classifier_weights))
-    return _from_simplex(W @ W.T)
+    return from_simplex(W @ W.T)
 
 
 @metric(
@@ -93,7 +94,7 @@ def nc3_simplex_error(statistics: ClassStatistics, classifier_weights: Tensor) -
     logits = unit(_of_these_features(classifier_weights, M)) @ unit(M).T
     # Weights orthogonal to all class means give logits that are only rounding errors.
     rounding = 2 * norm(statistics.mean_rounding) / norm(M) + len(M) * torch.finfo(M.dtype).eps
-    return _from_simplex(logits).masked_fill(norm(logits) <= rounding, float("nan"))
+    return from_simplex(logits).masked_fill(norm(logits) <= rounding, float("nan"))
 
 
 @metric(
@@ -132,9 +133,3 @@ def _of_these_features(weights: Tensor, M: Tensor) -> Tensor:
         hint = "the weights of the module that takes these features"
         raise DegenerateInput("`classifier_weights`", f"be of shape {list(M.shape)}", str(list(W.shape)), hint)
     return W
-
-
-def _from_simplex(matrix: Tensor) -> Tensor:
-    K = len(matrix)
-    simplex = (torch.eye(K).to(matrix) - 1 / K) / (K - 1) ** 0.5
-    return norm(unit(matrix) - simplex)

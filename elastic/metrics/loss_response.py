@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elastic.metrics.contract import metric
 from elastic.metrics.pair_sums import PairSums
-from elastic.metrics.update import PAIR_OF_CLASSES, not_zero
+from elastic.metrics.update import PAIR_OF_CLASSES
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def local_stability(loss_update: LossUpdate) -> Tensor:
     >>> local_stability(example_losses()).item()              # one step: the mean over steps is the effect itself
     3.0
     """
-    effects = torch.where(loss_update.counted, loss_update.rates.abs(), 0.0)
-    return (effects.sum(dim=0) / not_zero(loss_update.counted.double().sum(dim=0))).nan_to_num(0.0).max()
+    effects, steps = torch.where(loss_update.counted, loss_update.rates.abs(), 0.0), loss_update.counted.sum(dim=0)
+    return _largest((effects.sum(dim=0) / steps)[steps > 0])
 
 
 @metric(
@@ -139,4 +139,9 @@ def uniform_stability(loss_update: LossUpdate) -> Tensor:
     >>> uniform_stability(example_losses()).item()
     3.0
     """
-    return torch.where(loss_update.counted, loss_update.rates.abs(), 0.0).max()
+    return _largest(loss_update.rates.abs()[loss_update.counted])
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Return the largest of some values; NaN if there is none, or one is NaN."""
+    return values.max() if len(values) else values.new_tensor(torch.nan)

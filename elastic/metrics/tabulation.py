@@ -32,7 +32,7 @@ def tabulate(
     Parameters
     ----------
     group
-        "collapse" or "elasticity".
+        Group of the metrics in the cube.
     layers
         The L layers, in order.
     by_layer

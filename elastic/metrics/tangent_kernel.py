@@ -9,11 +9,13 @@ expectation. Neural collapse is proved for kernels of three values: κ_d of a sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from elastic.metrics.contract import metric
+from elastic.metrics.rounding import UNIT
 from elastic.metrics.update import not_zero
 
 GROUP = "tangent_kernel"
@@ -41,7 +43,7 @@ class TangentKernel:
     classes: int
     exact: bool
 
-    @property
+    @cached_property
     def kernel(self) -> Tensor:
         """Θ of each pair of samples [n, n]."""
         return self.grams.sum(0) if self.exact else self.grams.mean(0)
@@ -198,9 +200,12 @@ def kernel_nc1(tangent_kernel: TangentKernel) -> Tensor:
     """
     of_means = tangent_kernel.of_means()
     counts = tangent_kernel.labels.bincount(minlength=tangent_kernel.classes).double()
-    within = tangent_kernel.kernel.diagonal().mean() - counts @ of_means.diagonal() / counts.sum()
+    kernel = tangent_kernel.kernel
+    within = kernel.diagonal().mean() - counts @ of_means.diagonal() / counts.sum()
     between = of_means.diagonal().mean() - of_means.mean()
-    return within.clamp(min=0.0) / not_zero(between.clamp(min=0.0))
+    # Differences of means of a constant kernel are rounding, of either sign.
+    rounding = 2 * UNIT * len(kernel) * kernel.abs().max()
+    return within.clamp(min=0.0) / not_zero(between.masked_fill(between <= rounding, 0.0))
 
 
 @metric(

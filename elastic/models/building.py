@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
-from elastic.models.contract import TappedModel, Task
+from elastic.models.contract import INPUT, TappedModel, Task
 from elastic.models.dry_run import blank_batch, first_line, trial
 from elastic.registry import registry
 
@@ -79,7 +79,7 @@ def layers_on(model: TappedModel, example: Tensor) -> list[LayerRow]:
     """Return the layers in the order of depth, the input first, by a forward pass on an example [n, …]."""
     with trial(model):
         entering, features = model.entering(example), model.taps(example)
-    rows = [LayerRow("input", 0, entering[0].numel())]
+    rows = [LayerRow(INPUT, 0, entering[0].numel())]
     return rows + [LayerRow(name, depth, f[0].numel()) for depth, (name, f) in enumerate(features.items(), start=1)]
 
 

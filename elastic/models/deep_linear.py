@@ -9,14 +9,14 @@ from pydantic import Field
 from torch import nn
 
 from elastic.models.contract import Stages, Task, model
-from elastic.models.mlp import Width
+from elastic.models.mlp import Widths
 
 
 @model()
 def deep_linear(
     task: Task,
     *,
-    widths: Annotated[list[Width], Field(min_length=1, max_length=100)],
+    widths: Widths,
     bias: bool = False,
     initial: Literal["torch", "orthogonal"] = "torch",
     scale: Annotated[float, Field(gt=0)] = 1.0,

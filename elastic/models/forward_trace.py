@@ -186,7 +186,7 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self, traced: Trace, constants: Sequence[Tensor]) -> None:
         super().__init__()
-        self.found, self.running = traced, [""]
+        self.trace, self.running = traced, [""]
         self.finished = 0
         #: Tensors independent of the inputs, by identity; kept alive, so that identities are not reused.
         self.constants = {id(tensor): tensor for tensor in constants}
@@ -196,7 +196,7 @@ class _Watch(TorchFunctionMode):
         """Record executed modules."""
         handles = []
         try:
-            for name, run in self.found.modules.items():
+            for name, run in self.trace.modules.items():
                 if not isinstance(run.module, torch.jit.ScriptModule):  # which takes no hooks
                     handles.append(run.module.register_forward_pre_hook(partial(self._enter, name)))
                     handles.append(run.module.register_forward_hook(partial(self._leave, name)))
@@ -206,7 +206,7 @@ class _Watch(TorchFunctionMode):
                 handle.remove()
 
     def _enter(self, name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        run = self.found.modules[name]
+        run = self.trace.modules[name]
         if not run.runs:
             run.entered = _first_returned(arguments)
         self.running.append(name)
@@ -214,7 +214,7 @@ class _Watch(TorchFunctionMode):
     def _leave(self, name: str, module: nn.Module, arguments: Any, output: Any) -> None:
         while self.running.pop() != name:  # a module that raised, and whose caller handled it, is still on the stack
             pass
-        run = self.found.modules[name]
+        run = self.trace.modules[name]
         if not run.runs:
             run.returned = _first_returned(output)
         run.runs, run.order, self.finished = run.runs + 1, self.finished, self.finished + 1
@@ -230,9 +230,9 @@ class _Watch(TorchFunctionMode):
             self.constants |= {id(tensor): tensor for tensor in made}
         elif made and made[0].is_floating_point() and not _is_old(made[0], given, before):
             name = getattr(func, "__name__", str(func))
-            self.found.calls.append(FunctionCall(name, self.running[-1], Returned.of(made[0])))
+            self.trace.calls.append(FunctionCall(name, self.running[-1], Returned.of(made[0])))
             if len(data) > 1 and name.strip("_") not in ("mul", "div"):
-                self.found.modules[self.running[-1]].merges = True
+                self.trace.modules[self.running[-1]].merges = True
         return output
 
 

@@ -46,7 +46,7 @@ def input_type(model: nn.Module, example: Tensor) -> torch.dtype:
         pass
     except Exception:  # the model fails, which is reported when it is run next
         return parameters[0].dtype if parameters else example.dtype
-    return watch.found or (parameters[0].dtype if parameters else example.dtype)
+    return watch.dtype or (parameters[0].dtype if parameters else example.dtype)
 
 
 class _Found(BaseException):
@@ -61,7 +61,7 @@ class _FirstReading(TorchFunctionMode):
 
     def __init__(self, parameters: list[nn.Parameter], inputs: Tensor) -> None:
         super().__init__()
-        self.found: torch.dtype | None = None
+        self.dtype: torch.dtype | None = None
         self._weights: dict[int, Tensor] = {id(p): p for p in parameters}
         self._inputs: dict[int, Tensor] = {id(inputs): inputs}
 
@@ -71,7 +71,7 @@ class _FirstReading(TorchFunctionMode):
         weight = next((t for t in tensors if id(t) in self._weights), None)
         entered = any(id(t) in self._inputs for t in tensors)
         if weight is not None and entered:
-            self.found = weight.dtype
+            self.dtype = weight.dtype
             raise _Found
         output = func(*args, **kwargs)
         known = self._weights if weight is not None else self._inputs if entered else None

@@ -83,6 +83,8 @@ class Tapped(TappedModel):
         self._names, self._output = known_names(module, tuple(layers), output)
         # Whether the output's name is final, and whether a forward pass has determined which submodule returns it.
         self._is_settled = self._is_shown = False
+        #: The submodule whose name the output layer has; "" where it has another one.
+        self._giving = ""
         self._next: dict[str, str] = {}
         self._last_linear: str | None = None
         if example is not None:
@@ -115,13 +117,13 @@ class Tapped(TappedModel):
         elif giving:
             hint = "example=inputs, with which the output keeps its name, or leaving it out"
             raise layer_error(giving[-1], "be a hidden layer, as the output is called otherwise", "the output", hint)
-        if not self._is_shown:
-            self._is_shown = True
+        self._is_shown = True
         return {name: features[name] for name in self.layers}
 
     def layer_modules(self) -> dict[str, nn.Module]:
-        """Return the named submodules, and the module itself for ``logits``."""
-        return {name: self.module.get_submodule(name) for name in self._names} | {"logits": self.module}
+        """Return the named submodules, and for the output the module itself where it has no submodule's name."""
+        names = dict(zip(self.layers, (*self._names, self._giving), strict=True))
+        return {layer: self.module.get_submodule(name) for layer, name in names.items()}
 
     def next_weights(self) -> dict[str, nn.Linear]:
         """Return for each layer that is the input of exactly one ``nn.Linear`` that module (see ``example``)."""
@@ -142,6 +144,7 @@ class Tapped(TappedModel):
             hint = f"layers in the order of depth, {giving[0]!r} last"
             raise layer_error(giving[0], "be named last, as it gives the output", f"{list(self._names)}", hint)
         hidden = tuple(name for name in self._names if name not in giving)
+        self._giving = giving[0] if giving and self._output is None else ""
         output = self._output or (giving[0] if giving else LOGITS)
         if output in hidden:
             expected = "give the output, whose name that is where no other is given"

@@ -47,13 +47,13 @@ class GradientFlow(torch.optim.Optimizer):
 
         from scipy import integrate  # loading it takes a tenth of a second, which other optimizers do not need
 
-        found: Any = integrate.solve_ivp(  # type: ignore[attr-defined]
+        solution: Any = integrate.solve_ivp(  # type: ignore[attr-defined]
             velocity, (0.0, group["lr"]), start.double().cpu().numpy(), method=group["method"],
             t_eval=[group["lr"]], rtol=group["rtol"], atol=group["atol"],
         )  # fmt: skip
-        if not found.success:
-            raise RunFailed("gradient_flow", "follow the flow", str(found.message), "a shorter lr or another method")
-        self._place(trained, found.y[:, -1], start)
+        if not solution.success:
+            raise RunFailed("gradient_flow", "follow the flow", str(solution.message), "a shorter lr or another method")
+        self._place(trained, solution.y[:, -1], start)
 
     @staticmethod
     def _place(trained: list[torch.nn.Parameter], point: np.ndarray, like: Tensor) -> None:

@@ -1,8 +1,9 @@
 """Aggregation of the movements of one layer, block by block, to numbers of pairs and of (sample, class).
 
 Observed samples are ordered by class (`elastic.probes.grouping`), so that a block contains few classes and only the
-class that is split between blocks is carried over. Movements are read in their own type, while they are in the cache;
-sums over samples are in float64.
+class that is split between blocks is carried over. Norms, inner products, and the sums over the samples of a class in a
+block are computed in the type of the movements, float32 at least, while these are in the cache; all further sums are in
+float64.
 """
 
 from __future__ import annotations

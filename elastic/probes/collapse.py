@@ -70,7 +70,7 @@ class CollapseProbe:
         """Return the names of the readings of each layer and of the network, without computing anything."""
         weights = self._weights()
         by_layer = {layer: {*OF_EVERY_LAYER, *weights.get(layer, {})} for layer in self.layers}
-        return by_layer, set() if self._classifier() is None or self.ridge is None else {"least_squares"}
+        return by_layer, set() if self.model.last_weights() is None or self.ridge is None else {"least_squares"}
 
     def check_budget(self) -> None:
         """Raise a ModelError if the memory budget is too small for one sample."""
@@ -120,7 +120,7 @@ class CollapseProbe:
     def _weights(self) -> dict[str, dict[str, Any]]:
         """Return the readings of weights: of the linear module that takes a layer's features unchanged."""
         weights: dict[str, dict[str, Any]] = {}
-        classifier = self._classifier()
+        classifier = self.model.last_weights()
         following = self.model.next_weights()
         applied = self._applied(following.values())
         for layer, linear in following.items():
@@ -137,11 +137,8 @@ class CollapseProbe:
     def _applied(self, linears: Iterable[nn.Linear]) -> dict[nn.Linear, AppliedWeights]:
         return weights_in_evaluation(self.model, linears, self.samples["train"].inputs[:2])
 
-    def _classifier(self) -> nn.Linear | None:
-        return self.model.last_weights()
-
     def _of_network(self, stream: FeatureStream, classes: int) -> dict[str, Any]:
-        classifier = self._classifier()
+        classifier = self.model.last_weights()
         if classifier is None or self.ridge is None:
             return {}
         applied = self._applied([classifier])[classifier]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from elastic.metrics.kernel_invariant import LastLayer
 from elastic.metrics.tangent_kernel import TangentKernel
@@ -54,7 +55,10 @@ def read_last_layer(subject: Subject, kernel: TangentKernel) -> LastLayer:
     counts = train.labels.bincount(minlength=len(subject.classes)).double()
     sums = torch.zeros(len(counts), linear.in_features, dtype=torch.float64, device=counts.device)
     for features, labels in stream():
-        sums.index_add_(0, labels, features[layer].double())
+        if sums.is_cuda:  # where index_add_ sums in the order of chance
+            sums += one_hot(labels, len(counts)).double().T @ features[layer].double()
+        else:
+            sums.index_add_(0, labels, features[layer].double())
     means = sums / counts[:, None]
     # In a second pass: from squared features the deviations of a collapsed class would be rounding.
     scatter = torch.zeros(linear.in_features, linear.in_features, dtype=torch.float64, device=counts.device)

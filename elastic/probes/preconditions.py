@@ -142,7 +142,8 @@ def different(inputs: Tensor) -> Tensor:
     >>> different(torch.tensor([[1.0], [1.0], [2.0], [1.0]])).flatten().tolist()
     [1.0, 2.0]
     """
-    places = torch.linspace(0, len(inputs) - 1, min(len(inputs), 16 * SAMPLES)).round().long()
+    # In float64: other types round the last place up, beyond the samples, from 2²⁴ samples on or from a few hundred.
+    places = torch.linspace(0, len(inputs) - 1, min(len(inputs), 16 * SAMPLES), dtype=torch.float64).round().long()
     chosen: list[Tensor] = []
     for sample in inputs[places.to(inputs.device)]:
         if len(chosen) < SAMPLES and not any(torch.equal(sample, other) for other in chosen):

@@ -108,7 +108,7 @@ class _Steps:
             features = self.model.taps(stepped.clone())[pair.layer].reshape(-1)
         self.state.restore()
         # A step that is lost in a cast from float64 to float32 would look like none.
-        wide = features.dtype == torch.float64 and not narrowing.found
+        wide = features.dtype == torch.float64 and not narrowing.has_narrowed
         self.dtype = torch.float64 if wide else torch.float32
         height = (features * pair.seed.to(features)).sum()
         gradients = torch.autograd.grad(height, self.parameters, allow_unused=True)
@@ -227,15 +227,15 @@ class _Narrowing(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.has_narrowed = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one function."""
         output = func(*args, **(kwargs or {}))
-        if not self.found:
+        if not self.has_narrowed:
             made = [output] if isinstance(output, Tensor) else tree_leaves(output)
             if any(isinstance(h, Tensor) and h.dtype in NARROW for h in made):
-                self.found = any(isinstance(h, Tensor) and h.dtype == torch.float64 for h in tree_leaves(args))
+                self.has_narrowed = any(isinstance(h, Tensor) and h.dtype == torch.float64 for h in tree_leaves(args))
         return output
 
 

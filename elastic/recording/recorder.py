@@ -18,6 +18,7 @@ from elastic.checkpoint import ARITHMETIC, environment
 from elastic.cube import Layout, Status, compact_journal, write_report
 from elastic.errors import ElasticError, ModelError, StudyError
 from elastic.models.dry_run import first_line
+from elastic.models.modes import plain_modes
 from elastic.models.positions import Position
 from elastic.probes.contract import Probe, Subject, build_probes
 from elastic.recording.coordinates import checked_coordinates
@@ -25,10 +26,9 @@ from elastic.recording.membership import Header, join
 from elastic.recording.options import due_at, read_options
 from elastic.recording.owned_run import OwnedRun
 from elastic.recording.settings import described_settings
-from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest, device_of
+from elastic.recording.subject import ClassNames, build_subject, check_decay, data_digest
 from elastic.recording.unseen import with_unseen_probe
 from elastic.runs.layouts import layout_of
-from elastic.runs.modes import plain_modes
 from elastic.runs.recorder import Recorded, RunRecorder
 from elastic.runs.scalars import KNOWN, SCORES
 from elastic.study import Study
@@ -159,7 +159,7 @@ class Recorder(RunRecorder):
         options = read_options(with_unseen_probe(probes, unseen), epochs)
         epochs = None if epochs is None else int(epochs)
         splits = {"train": train} if test is None else {"train": train, "test": test}
-        with plain_modes(device_of(model)):
+        with plain_modes():
             subject = build_subject(
                 model,
                 layers,

@@ -162,12 +162,6 @@ def check_decay(weight_decay: Any) -> None:
         raise ElasticError("`weight_decay`", "be a number that is not negative", shorten(weight_decay), "1e-4")
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a model's first parameter; the CPU without parameters, which raises later."""
-    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
-    return next((parameter.device for parameter in parameters), torch.device("cpu"))
-
-
 def data_digest(subject: Subject) -> str:
     """Return the SHA-256 of types, shapes and bytes of all samples."""
     total = hashlib.sha256()

@@ -21,9 +21,9 @@ from elastic.cube.ownership import check_run_lock
 from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
+from elastic.models.modes import plain_modes
 from elastic.models.preservation import state_kept
 from elastic.probes.contract import Probe, Subject
-from elastic.runs.modes import plain_modes
 from elastic.runs.probe_readings import ProbeReadings
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
@@ -148,7 +148,7 @@ class RunRecorder:
         """
         epoch = self._checked(epoch)
         self._check_device()
-        with plain_modes(self.subject.samples["train"].labels.device):
+        with plain_modes():
             return self._record(epoch, probe, scalars)
 
     def _record(self, epoch: float, probe: bool | None, scalars: Mapping[str, Any]) -> Recorded:

@@ -13,6 +13,7 @@ import torch
 from elastic.errors import ElasticError, ModelError, ProtocolError
 from elastic.protocol import Protocol, Settings
 from elastic.protocol.formatting import one_line
+from elastic.runs.arithmetic import default_modes
 from elastic.runs.setup import Setup, build_setup, forget_data, resolve_device
 from elastic.training.trial_step import trial_step
 
@@ -37,6 +38,7 @@ def rehearse(protocol: Protocol, allow: Sequence[str], device: str | None) -> Se
     return setup
 
 
+@default_modes()
 def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) -> Setup:
     """Build one run, take one step, and check that its probes can be read.
 

@@ -22,6 +22,7 @@ from elastic.probes.contract import Probe, Subject, TrainingSteps, build_probes
 from elastic.protocol import Data, Settings, canonical_json
 from elastic.protocol.later_components import fill_in
 from elastic.registry import Entry, modules_outside, registry
+from elastic.runs.arithmetic import default_modes
 from elastic.runs.layouts import layout_of
 from elastic.runs.scalars import recorded
 from elastic.training import Randomness, Trainer, batches, build_objective, probed_epochs
@@ -51,6 +52,7 @@ class Setup:
 
 
 @lru_cache(maxsize=1)
+@default_modes()
 def _prepared_data(canonical: str) -> Prepared:
     data = Data.model_validate_json(canonical)
     return prepare(
@@ -70,6 +72,7 @@ def forget_data() -> None:
     _prepared_data.cache_clear()
 
 
+@default_modes()
 def build_setup(settings: Settings, device: torch.device, allow: tuple[str, ...] = ()) -> Setup:
     """Build data, model, trainer, probes and layout of a run.
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from elastic.errors import DegenerateInput, OptionError
+from elastic.theory.optimum import FloatArray
 
-Array = npt.NDArray[np.float64]
 
-
-def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[float, float, float]) -> Array:
+def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[float, float, float]) -> FloatArray:
     r"""Return the matrix E [d, d] that gradient flow conserves while its tangent kernel is constant in three blocks.
 
     $E = W^\top W - \frac{1}{\mu_{class}} H_1 H_1^\top - \frac{1}{\mu_{single}} H_2 H_2^\top
@@ -76,7 +74,7 @@ def kernel_invariant(features: Any, labels: Any, weights: Any, kernel: tuple[flo
     means = np.stack([H[numbers == k].mean(axis=0) for k in range(len(classes))])[numbers]
     overall = np.broadcast_to(H.mean(axis=0), H.shape)
     parts = ((overall, of_all), (means - overall, of_class), (H - means, single))
-    invariant: Array = W.T @ W - sum(part.T @ part / value for part, value in parts)
+    invariant: FloatArray = W.T @ W - sum(part.T @ part / value for part, value in parts)
     return invariant
 
 

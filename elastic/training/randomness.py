@@ -50,17 +50,17 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Use deterministic kernels within the block."""
     # cuBLAS reads this once, when it starts; it has no effect without a GPU.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     _use_deterministic_algorithms(wanted)
     try:
         yield
     finally:
-        _use_deterministic_algorithms(before)
+        _use_deterministic_algorithms(*before)
 
 
-def _use_deterministic_algorithms(wanted: bool) -> None:
+def _use_deterministic_algorithms(wanted: bool, warn_only: bool = False) -> None:
     """Like torch's function of this name, without importing the compiler (a second) to configure it."""
     if "torch._dynamo" in sys.modules:  # imported once a model is compiled
-        torch.use_deterministic_algorithms(wanted)
+        torch.use_deterministic_algorithms(wanted, warn_only=warn_only)
     else:
-        torch._C._set_deterministic_algorithms(wanted, warn_only=False)
+        torch._C._set_deterministic_algorithms(wanted, warn_only=warn_only)

@@ -170,6 +170,18 @@ def test_standardizing_does_not_depend_on_the_order_of_summation():
         assert torch.equal(standardize(shuffled, shuffled)[0].inputs, expected[order])
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_standardizing_does_not_depend_on_the_default_type_of_the_process(dtype):
+    inputs = torch.rand(50, 3, generator=seeded(), dtype=torch.float32)
+    samples = Samples(inputs, torch.zeros(50, dtype=torch.int64), (0,))
+    expected = standardize(samples, samples)[0].inputs
+    torch.set_default_dtype(dtype)
+    try:
+        assert torch.equal(standardize(samples, samples)[0].inputs, expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_inputs_without_variation_are_refused():
     constant = Samples(torch.full((5, 2), 3.0), torch.zeros(5, dtype=torch.int64), (0,))
     with pytest.raises(DataError, match="vary"):

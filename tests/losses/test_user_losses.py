@@ -97,6 +97,17 @@ def test_an_ignored_label_has_no_loss_no_count_and_no_gradient():
     assert ((fitted.gradient(Z, POSITIONS).norm == 0) == ignored).all()
 
 
+def test_an_ignored_label_need_not_be_a_position():
+    labels = torch.tensor([0, -100, 2])
+    outputs = torch.tensor([[0.5, -1.0, 0.25], [0.0, 1.0, 2.0], [1.5, 0.0, -0.5]]).double().log_softmax(dim=1)
+    gradient = fit_loss(nn.NLLLoss(), outputs, labels).gradient(outputs, labels)
+    assert (gradient.direction * gradient.norm[:, None]).tolist() == [
+        [-1.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0],
+        [0.0, 0.0, -1.0],
+    ]
+
+
 def test_options_are_read_as_they_stand():
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     fitted = fit_loss(loss, Z, POSITIONS)

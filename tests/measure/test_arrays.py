@@ -17,6 +17,7 @@ import xarray as xr
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from elastic import measure_collapse
+from elastic.arrays import as_numbers, as_tensor
 from elastic.errors import DegenerateInput, ElasticError
 
 Y = np.arange(12) % 3
@@ -316,3 +317,13 @@ def test_features_of_one_dim_have_a_classifier_of_one_column():
 def test_a_rank_tolerance_is_a_share(tolerance):
     with pytest.raises(ElasticError, match="`rank_tolerance` should be at least 0 and below 1"):
         measure_collapse(H, Y, rank_tolerance=tolerance)
+
+
+@pytest.mark.parametrize("code", "?bBhHiIlLqQefd")
+def test_numbers_of_every_type_are_read_exactly_and_integers_keep_theirs(code):
+    array = np.array([[0, 1, 2, 125]]).astype(code)[::-1]  # one row backwards: contiguous, with a negative stride
+    numbers = as_numbers("x", array)
+    assert numbers.tolist() == array.tolist()
+    assert str(numbers.dtype) == f"torch.{array.dtype.name}"
+    assert as_tensor("x", array).dtype == (numbers.dtype if code in "efd" else torch.float64)
+    assert as_tensor("x", array).tolist() == array.astype(float).tolist()

@@ -374,6 +374,23 @@ def test_a_small_memory_budget_changes_nothing():
     xr.testing.assert_allclose(measure_elasticity(*arguments, layers=["1"], memory_budget=12288), whole, rtol=1e-10)
 
 
+@pytest.mark.parametrize("measure", ["collapse", "arrays", "elasticity"])
+def test_modes_of_the_caller_change_nothing(measure, case):
+    model, (x, y) = network().float(), samples(6, 1)
+    h, labels = features_of(case)
+
+    def measured():
+        if measure == "arrays":
+            return measure_collapse({"h": h, "logits": h[:, :3]}, labels, classifier=(case.weights, case.bias))
+        if measure == "collapse":
+            return measure_collapse(model, (x, y), layers=["1"])
+        return measure_elasticity(model, (x, y), (x, y), layers=["1"])
+
+    expected = measured()
+    with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"):
+        assert measured().identical(expected)
+
+
 def test_the_model_is_left_as_it_was():
     model = network(0, nn.BatchNorm1d(6)).train()
     model[3].eval()

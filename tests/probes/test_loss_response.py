@@ -12,6 +12,7 @@ from torch import nn
 import elastic
 from elastic.data.contract import Samples
 from elastic.losses import build_loss
+from elastic.metrics.loss_response import LossUpdate, local_stability, uniform_stability
 from elastic.models.taps import Tapped
 from elastic.probes.contract import Subject, build_probes
 
@@ -119,3 +120,11 @@ def test_a_recorder_records_them(tmp_path):
     assert result["logit_response"].dims[-3:] == ("stepped_class", "observed_class", "output")
     assert result["loss_response"].notnull().all()
     assert result["output"].values.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("counted", "rate"), [(False, 1.0), (True, torch.nan)])
+def test_stability_of_no_pair_or_of_an_unknown_effect_is_not_a_number(counted, rate):
+    one, known = torch.ones(1, 1).double(), torch.full((1, 1), counted)
+    update = LossUpdate(one, one, known, torch.full((1, 1), rate).double())
+    assert local_stability(update).isnan()
+    assert uniform_stability(update).isnan()

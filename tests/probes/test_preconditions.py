@@ -13,8 +13,9 @@ from elastic.errors import ModelError
 from elastic.losses import build_loss
 from elastic.models.taps import tap
 from elastic.probes.collapse import CollapseProbe
+from elastic.probes.contract import Subject, build_probes
 from elastic.probes.elasticity import ElasticityProbe
-from elastic.probes.preconditions import check_preconditions
+from elastic.probes.preconditions import check_preconditions, different
 
 
 class Net(nn.Module):
@@ -195,3 +196,23 @@ def test_tensors_that_a_forward_pass_makes_follow_a_finite_step_too():
 
     measured = measure(network(written), update="finite", lr=0.1)
     assert float(measured["probe_error"].max()) < 1e-5
+
+
+def test_the_compared_samples_are_among_those_of_any_number_and_default_type():
+    torch.set_default_dtype(torch.float16)  # in which 3047 is rounded to 3048
+    try:
+        samples = different(torch.arange(3048, dtype=torch.float32)[:, None])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert samples.flatten().tolist() == [0, 65, 130]
+
+
+@pytest.mark.parametrize("epoch", [0, 5])
+def test_class_steps_check_how_a_model_is_stepped_at_whichever_epoch_they_begin(epoch):
+    net = Net(lambda net, h: h)
+    net.enter.weight.register_hook(lambda gradient: gradient / 2)
+    train = Samples(torch.randn(4, 4), torch.tensor([0, 1, 0, 1]), (0, 1))
+    subject = Subject(tap(net, ["hidden"]), build_loss("cross_entropy"), {"train": train})
+    probe = build_probes(subject, {"class_steps": {}})["class_steps"]
+    with pytest.raises(ModelError, match="stepped along its own gradient"):
+        probe.read(epoch)

@@ -15,8 +15,10 @@ from torch.nn import functional
 
 import elastic
 from elastic.errors import ModelError
+from elastic.losses import LossGradient
 from elastic.models.contract import Stages, Task
 from elastic.models.mlp import mlp
+from elastic.models.taps import tap
 from elastic.probes.engine_selection import choose_engine
 from elastic.probes.evaluation import probed
 from elastic.probes.structured import engine
@@ -245,3 +247,16 @@ def test_own_movements_take_one_pass_where_each_layer_tells_its_samples_apart(na
     next(blocks("structured", model, stepped, observed))
     assert (J, 1) in passed
     assert ((J, J) in passed) is not one_pass
+
+
+def test_seeds_keep_the_digits_of_the_widest_parameter():
+    class Widening(nn.Module):
+        def forward(self, h):
+            return h.float()
+
+    net = nn.Sequential(nn.Linear(3, 4, dtype=torch.bfloat16), Widening(), nn.Linear(4, 2))
+    example = torch.ones(1, 3, dtype=torch.bfloat16)
+    stepping = engine.Structured(tap(net, ["1"], example), example)
+    gradient = LossGradient(torch.tensor([[0.6, 0.8]]).double(), torch.ones(1).double())
+    (use,) = stepping.steps(example, gradient).uses[id(net[2].weight)]
+    assert use.gradients.flatten().tolist() == pytest.approx([-0.6, -0.8], rel=1e-6)  # bfloat16 is off by 1e-3

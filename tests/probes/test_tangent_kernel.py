@@ -10,6 +10,7 @@ from torch import nn
 from elastic.data.contract import Samples
 from elastic.errors import ModelError
 from elastic.losses import build_loss
+from elastic.metrics.tangent_kernel import TangentKernel, kernel_nc1
 from elastic.models.taps import tap
 from elastic.probes.contract import Subject, build_probes
 from elastic.theory import kernel_eigenvalues, kernel_invariant
@@ -59,6 +60,13 @@ def test_it_is_exact_for_few_features_however_blocks_are_cut(budget):
         assert table["kernel_same_class"][place] == pytest.approx(kernel[same].mean())
         assert table["kernel_other_class"][place] == pytest.approx(kernel[labels[:, None] != labels].mean())
     assert (table["kernel_same_class_stderr"] == 0).all()
+
+
+@pytest.mark.parametrize("size", [0.1, 0.7, 3e-5, 7e4])
+def test_nc1_of_a_constant_kernel_is_not_a_number_whatever_its_rounding(size):
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2])
+    constant = torch.full((1, len(labels), len(labels)), size, dtype=torch.float64)
+    assert kernel_nc1(TangentKernel(constant, labels, 3, exact=True)).isnan()
 
 
 def test_random_directions_come_within_their_error():

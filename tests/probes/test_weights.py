@@ -112,6 +112,13 @@ def test_named_submodules_have_their_own_weights_wherever_the_tap_is():
         assert {layer: matrix.module for layer, matrix in matrices.items()} == expected, layers
 
 
+def test_an_output_that_has_its_submodule_s_name_has_that_one_s_weights():
+    net = seeded(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 3))
+    example = torch.ones(4, 5)
+    matrices = weight_matrices(Tapped(net, ["1", "4"], example), example)
+    assert {layer: matrix.module for layer, matrix in matrices.items()} == {"1": net[0], "4": net[4]}
+
+
 def test_a_module_that_runs_in_several_layers_has_a_row_in_each():
     shared = nn.Linear(5, 5)
     model = Tapped(nn.Sequential(shared, nn.ReLU(), shared, nn.Tanh(), nn.Linear(5, 3)), ["1", "3"])

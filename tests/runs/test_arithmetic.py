@@ -1,6 +1,8 @@
-"""``training.tf32``: where a GPU may round the factors of products, whatever the process is set to."""
+"""The arithmetic of a run, whatever the process is set to: TF32 where the protocol asks, else as in a new process."""
 
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 from elastic.probes.evaluation import probed
 from elastic.protocol import load_protocol
 from elastic.runs.arithmetic import arithmetic_of
+from elastic.runs.setup import forget_data
 
 
 def precisions():
@@ -39,3 +42,20 @@ def test_products_are_rounded_where_the_protocol_asks(tmp_path, process, asked, 
             assert precisions() == (probes, probes)
         assert precisions() == (training, training)
     assert precisions() == (process, process)
+
+
+@contextmanager
+def default_dtype(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_run_in_a_notebook_with_modes_of_its_own_has_the_records_of_a_new_process(tmp_path):
+    asked = "axes.seed=[0]", "training.epochs=1"
+    plain = studies.journals(studies.run(tmp_path / "plain", *asked))
+    forget_data()
+    with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"), default_dtype(torch.float64):
+        assert studies.journals(studies.run(tmp_path / "other", *asked)) == plain

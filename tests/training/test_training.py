@@ -369,3 +369,13 @@ def test_deterministic_kernels_are_asked_for_as_long_as_an_epoch_lasts(wanted):
     with deterministic_algorithms(wanted):
         assert torch.are_deterministic_algorithms_enabled() is wanted
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_choice_to_only_warn_of_other_algorithms_is_kept():
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
+    try:
+        with deterministic_algorithms(True):
+            assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch._C._set_deterministic_algorithms(False, warn_only=False)

@@ -50,6 +50,7 @@ class ClassStepsProbe(MetricProbe):
         if math.isnan(self.scale):
             expected = "be given for a loss that sums over a batch, whose steps grow with it"
             raise ModelError("`probes.class_steps.steps_per_epoch`", expected, "null", "steps_per_epoch: len(loader)")
+        self._has_read = False
 
     def reading_names(self) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
         """Return the rates of each layer, and the rule of the steps."""
@@ -77,9 +78,10 @@ class ClassStepsProbe(MetricProbe):
         """
         model = self.subject.model
         with probed(model, parameters=True):
-            check_preconditions(model, self.samples.inputs, first=epoch == 0)
-            if epoch == 0:
+            check_preconditions(model, self.samples.inputs, first=not self._has_read)
+            if not self._has_read:
                 check_stepping(model, self.samples.inputs)
+            self._has_read = True
             with torch.no_grad():
                 steps = self._stepping().read(self.decays, self.rule.shares, features=self.features)
         return {layer: {STEPS: steps[layer]} for layer in self.layers}, {RULE: self.rule}

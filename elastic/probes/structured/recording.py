@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, vmap
 from elastic.models.batch_forward import takes_numbers
 from elastic.models.contract import TappedModel
 from elastic.models.taps import name_in_model
-from elastic.probes.autodiff import Taps
+from elastic.probes.autodiff import Taps, widest_type
 from elastic.probes.batching import one_at_a_time
 from elastic.probes.structured.duals import Unsupported
 from elastic.probes.structured.memory import storage_of
@@ -109,8 +109,8 @@ class Recording:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Names of the parameters."""
-        return next(iter(self.parameters.values())).dtype
+        """Type in which no parameter's numbers lose digits: that of the steps' seeds and lengths."""
+        return widest_type(self.parameters.values())
 
     def steps(self, inputs: Tensor, seeds: Tensor, size: Tensor | None = None) -> Steps:
         """Return the steps −∇⟨features, seed⟩ of each sample, of the layer's flattened features.

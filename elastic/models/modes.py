@@ -1,4 +1,4 @@
-"""Torch's modes while a model is recorded: the defaults, whatever the caller has switched on."""
+"""Torch's modes while a model is measured or trained by elastic: the defaults, whatever the caller has switched on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import torch
 
 from elastic.models.products import measured_products
 
+#: Types of devices whose autocast a caller may have enabled.
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 
 @contextmanager
-def plain_modes(device: torch.device) -> Iterator[None]:
+def plain_modes() -> Iterator[None]:
     """Disable inference mode, autocast, TF32 and a changed default device within the block.
 
     A training loop may record during validation, under ``torch.inference_mode`` or ``torch.autocast``: the first
@@ -21,7 +24,7 @@ def plain_modes(device: torch.device) -> Iterator[None]:
     --------
     >>> x = torch.ones(2, 2)
     >>> with torch.inference_mode(), torch.autocast("cpu"), torch.device("meta"):
-    ...     with plain_modes(x.device):
+    ...     with plain_modes():
     ...         torch.is_inference_mode_enabled(), (x @ x).dtype, torch.ones(1).device.type
     (False, torch.float32, 'cpu')
     """
@@ -29,8 +32,8 @@ def plain_modes(device: torch.device) -> Iterator[None]:
         modes.enter_context(measured_products())
         if torch.is_inference_mode_enabled():
             modes.enter_context(torch.inference_mode(False))
-        if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
-            modes.enter_context(torch.autocast(device.type, enabled=False))
+        for device in filter(torch.is_autocast_enabled, DEVICES):
+            modes.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             modes.enter_context(torch.device("cpu"))
         yield

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from elastic.cube.atomic import PARTIAL, read_regular, remove_partials, translate_os_errors
@@ -98,8 +99,8 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     if data is None or data in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
-        f"elastic verify {folder}, which shows which of the two is damaged; or deleting it and running the study's "
-        "protocol again: it is written anew from study.json, and the runs are kept"
+        f"elastic verify {quote(str(folder))}, which shows which of the two is damaged; or deleting it and running "
+        "the study's protocol again: it is written anew from study.json, and the runs are kept"
     )
     raise Damaged(f"`{PROTOCOL}`", f"be the text that {FACTS} holds", "another", hint, place=str(path))
 

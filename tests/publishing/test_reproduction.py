@@ -111,7 +111,8 @@ def test_code_of_strangers_runs_only_where_it_is_allowed():
     protocol = SimpleNamespace(canonical=lambda: {"model": {"name": "external", "target": "evil.nets:Net"}})
     with pytest.raises(NotAllowed, match=r"reading it, and then --allow evil\.nets"):
         check_allowed(protocol, [])
-    check_allowed(protocol, ["evil.nets"])
+    for allowed in ("evil.nets", "evil"):  # as `elastic run --allow` takes them
+        check_allowed(protocol, [allowed])
 
 
 def test_what_has_no_protocol_or_no_place_of_its_data_says_so(claimed_study, tmp_path):

@@ -58,7 +58,7 @@ class Bars(Watcher):
     def show_course(self) -> None:
         """Advance the bar of the study."""
         course = self.course
-        share = course.finished / course.runs if not course.planned else course.done / course.planned
+        share = course.finished / max(1, course.runs) if not course.planned else course.done / course.planned
         count = f"{course.finished}/{course.runs} runs"
         self.progress.update(self._study, total=1.0, completed=share, count=count)
 

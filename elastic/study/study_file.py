@@ -71,7 +71,7 @@ def damaged(folder: Path, found: str) -> Damaged:
     begin = "deleting it and running" if os.path.lexists(folder / FACTS) else "running"
     hint = (
         f"{begin} its protocol again: the runs are kept (a Recorder finds them again, too), or "
-        f"elastic verify --repair {folder}"
+        f"elastic verify --repair {quote(str(folder))}"
     )
     return Damaged(f"`{FACTS}`", "be readable and as it was written", found, hint, place=str(folder / FACTS))
 

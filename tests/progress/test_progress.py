@@ -59,6 +59,11 @@ def test_bars_have_a_line_for_the_study_and_one_for_each_worker(width):
     assert "weight_decay=0.0005 seed=1: 3.0 s training" in above
 
 
+def test_a_study_without_runs_has_bars_too():
+    with Bars(Console(file=io.StringIO())) as bars:
+        bars.study_started("inner-layers", 0, 0, 0)
+
+
 def test_brackets_in_a_label_are_text():
     console = Console(width=100, force_terminal=True, color_system=None, file=io.StringIO())
     with Bars(console) as bars:

@@ -115,7 +115,7 @@ def unfit(path: Path, expected: str, found: str, instead: str = "") -> StudyErro
     ----------
     path
         Of the file.
-    should, found
+    expected, found
         As in `elastic.errors.ElasticError`.
     instead
         What to try before the run is given up, where the file itself is whole; "" for one that is damaged.

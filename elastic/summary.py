@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
@@ -16,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elastic.analysis.epochs import epoch_label
+from elastic.analysis.persistence import lasting_from
 from elastic.analysis.reading import settings_of
 from elastic.cube import Status
 from elastic.display.average import average
@@ -105,15 +108,12 @@ def heading(name: str) -> str:
 
 
 def accuracy(cube: xr.DataTree, where: Mapping[str, Any]) -> Text:
-    """Return a line with the accuracies at the last epoch, the number of diverged runs, and the first without error."""
+    """Return a line with the accuracies at the last epoch, the number of diverged runs, and since when none errs."""
     training = cube["training"].dataset.sel(dict(where))
     diverged = int((training["status"] == Status.DIVERGED).any("epoch").sum())
     line = _scores(training) + (f" ({diverged} of {training.sizes['seed']} runs diverged)" if diverged else "")
-    zero_error = _fitted(training)
-    if zero_error is not None and bool(zero_error.any("epoch").all()):
-        since = epoch_label(zero_error.all("seed").idxmax("epoch").item())
-        line += f"; zero training error since epoch {since} in every run"
-    return Text(line)
+    since = _fitted_since(training)
+    return Text(line if since is None else f"{line}; zero training error since epoch {epoch_label(since)} in every run")
 
 
 def _scores(training: xr.Dataset) -> str:
@@ -133,18 +133,26 @@ def _score(estimates: xr.Dataset) -> str:
     return with_interval(estimate, lower, upper, digits=4)
 
 
-def _fitted(training: xr.Dataset) -> xr.DataArray | None:
-    """Return where no training sample is misclassified; None where that is not recorded."""
+def _fitted_since(training: xr.Dataset) -> float | None:
+    """Return the epoch since which no run misclassifies a training sample; None without one, or if it is not recorded.
+
+    >>> accuracy = (("seed", "split", "epoch"), [[[0.5, 1.0, 0.9, 1.0]], [[1.0, 0.9, 1.0, 1.0]]])
+    >>> _fitted_since(xr.Dataset({"accuracy": accuracy}, {"split": ["train"], "epoch": [0, 1, 2, 4]}))
+    4.0
+    """
     if "accuracy" not in training or "train" not in training["split"].values:
         return None
-    return training["accuracy"].sel(split="train") == 1
+    train = training["accuracy"].sel(split="train")
+    since = float(lasting_from((train == 1).all("seed"), train.notnull().any("seed"), train["epoch"], "epoch"))
+    return None if math.isnan(since) else since
 
 
 def next_steps(study: Study) -> str:
     """Return where the cube is and what to type next, as lines that can be copied."""
+    folder = json.dumps(str(study.folder), ensure_ascii=False)  # also a text of Python
     lines = [
         f"cube:     {study.folder / 'cube.zarr'}",
-        f"read it:  python -c \"import elastic; print(elastic.open_study('{study.folder}').cube)\"",
+        f"read it:  python -c {quote(f'import elastic; print(elastic.open_study({folder}).cube)')}",
         f"see it:   elastic plot {quote(str(study.folder))}",
     ]
     if study.facts["protocol"].get("claims"):

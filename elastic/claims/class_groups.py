@@ -133,7 +133,7 @@ def _places(classes: xr.DataArray, groups: Mapping[str, list[Label]]) -> Iterato
                 hint = nearest(label, known, fallback=f"one of {', '.join(known[:12])}")
                 raise OptionError(f"`groups.{name}`", "be classes of the study", repr(label), hint)
             if label in taken:
-                expected, found = "have classes of no other group", f"{label!r}, which is in {taken[label]}"
+                expected, found = "name each class once", f"{label!r}, which is in {taken[label]}"
                 raise OptionError(f"`groups.{name}`", expected, found, "one group a class")
             taken[label] = name
             yield known.index(label), name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import xarray as xr
@@ -62,7 +63,7 @@ def below(
         If there is no such variable, layer or setting, or the threshold lies beyond the variable's bounds or scale.
     """
     _check_within_bounds(selection, variable, "threshold", threshold)
-    return _evidence(selection, variable, scale, lambda to: (-math.inf, to(threshold)))
+    return _evidence(selection, variable, scale, ("threshold", threshold), lambda to: (-math.inf, to(threshold)))
 
 
 @claim(
@@ -88,7 +89,7 @@ def above(
         Level that the mean is above, in the units of the variable.
     """
     _check_within_bounds(selection, variable, "threshold", threshold)
-    return _evidence(selection, variable, scale, lambda to: (to(threshold), math.inf))
+    return _evidence(selection, variable, scale, ("threshold", threshold), lambda to: (to(threshold), math.inf))
 
 
 @claim(
@@ -129,7 +130,11 @@ def converges_to(
     """
     _check_within_bounds(selection, variable, "value", value)
     return _evidence(
-        selection, variable, scale, lambda to: (_or_unbounded(to, value - tolerance), to(value + tolerance))
+        selection,
+        variable,
+        scale,
+        ("value", value),
+        lambda to: (_or_unbounded(to, value - tolerance), to(value + tolerance)),
     )
 
 
@@ -137,13 +142,17 @@ def _evidence(
     selection: Selection,
     variable: str,
     scale: str,
+    level: tuple[str, float],
     region: Callable[[Callable[[float], float]], tuple[float, float]],
 ) -> Evidence:
-    """Return the evidence of a variable on its scale; ``region`` receives the map onto that scale."""
+    """Return the evidence of a variable on its scale.
+
+    ``level`` is the option of the level and its value, for an error; ``region`` receives the map onto the scale.
+    """
     values = selection.read(variable)
     quantity, step = f"{variable}{_units(values)}", step_of(values)
     if scale == "log" or (scale == "auto" and is_ratio(values)):
-        return Evidence(log(selection.at_epoch(values)), region(_to_log), quantity, math.exp)
+        return Evidence(log(selection.at_epoch(values)), region(partial(_to_log, level)), quantity, math.exp)
     if scale == "logit" and not is_bounded(values):
         raise OptionError("`scale`", "be one that the variable has", f"logit of {variable}, without two bounds", "auto")
     if scale in ("auto", "logit") and is_bounded(values):
@@ -170,11 +179,15 @@ def _units(values: xr.DataArray) -> str:
     return "" if units == "1" else f" ({units})"
 
 
-def _to_log(level: float) -> float:
-    if level <= 0:
-        raise OptionError("`threshold`", "be positive on a log scale", repr(level), "scale: linear")
-    return math.log(level)
+def _to_log(level: tuple[str, float], edge: float) -> float:
+    if edge <= 0:
+        raise OptionError(f"`{level[0]}`", "be positive on a log scale", repr(level[1]), "scale: linear")
+    return math.log(edge)
 
 
-def _or_unbounded(to: Callable[[float], float], level: float) -> float:
-    return -math.inf if to is _to_log and level <= 0 else to(level)
+def _or_unbounded(to: Callable[[float], float], edge: float) -> float:
+    """Return an edge on the scale, −∞ if the scale is that of the logarithm, which has no such edge."""
+    try:
+        return to(edge)
+    except OptionError:
+        return -math.inf

@@ -50,16 +50,19 @@ def minority_collapses(
     NotMeasured
         If the cosines or the epoch were not measured.
     OptionError
-        If there is no such class or setting, or the variable has no pairs of classes.
+        If there is no such class or setting, if a class is named twice, or the variable has no pairs of classes.
     """
     values = selection.read(variable, layer="penultimate")
     if not {"class", "other_class"} <= set(values.dims):
         raise OptionError("`variable`", "be one of pairs of classes", repr(variable), "classifier_cosine")
     values, known = selection.at_epoch(values), [spelled(label) for label in values["class"].values.tolist()]
+    places: list[int] = []
     for label in classes:
         if spelled(label) not in known:
             raise OptionError("`classes`", "be a class of the study", repr(label), f"one of {', '.join(known)}")
-    places = sorted(known.index(spelled(label)) for label in classes)
-    pairs = [values.isel({"class": a, "other_class": b}, drop=True) for a, b in combinations(places, 2)]
+        if (place := known.index(spelled(label))) in places:  # the cosine of a class with itself is 1
+            raise OptionError("`classes`", "name each class once", repr(label), "leaving it out")
+        places.append(place)
+    pairs = [values.isel({"class": a, "other_class": b}, drop=True) for a, b in combinations(sorted(places), 2)]
     mean = xr.concat(pairs, dim="pair").mean("pair", skipna=False)
     return Evidence(fisher_z(mean), (math.atanh(min_cosine), math.inf), f"mean {variable} of the minority", math.tanh)

@@ -113,7 +113,8 @@ class Selection:
         Raises
         ------
         OptionError
-            If there is no such layer, or the input is to be included although ``layers`` selects layers itself.
+            If there is no such layer, a role is another layer in some runs than in others, or the input is to be
+            included although ``layers`` selects layers itself.
         NotMeasured
             If the values have no layers, or too few are selected.
         """
@@ -182,6 +183,12 @@ def _in_layer(values: xr.DataArray, layer: str | None) -> xr.DataArray:
 def _at_layers(values: xr.DataArray, layers: list[str]) -> xr.DataArray:
     # A role ("penultimate") is not a label: the selection has the label for which it stands.
     labels = {_labelled(values, "layer", layer, "`layers`")["layer"].item() for layer in layers}
+    if various := sorted(labels.difference(values["layer"].values.tolist())):
+        found, hint = (
+            f"{various[0]!r}, which is not the same layer in all runs",
+            "layers by their own names, or `where`",
+        )
+        raise OptionError("`layers`", "be layers of all runs", found, hint)
     return values.isel(layer=[i for i, name in enumerate(values["layer"].values) if name in labels])
 
 

@@ -149,7 +149,8 @@ class Journal(JournalRecords):
 
         The records before them stay. A process killed here leaves records of consecutive epochs.
         """
-        number = 1 + len(list((self.folder / SET_ASIDE).glob("*")))
+        numbers = [int(path.name) for path in (self.folder / SET_ASIDE).glob("*") if path.name.isdecimal()]
+        number = 1 + max(numbers, default=0)  # the count, after one is deleted, may be the number of another
         place = self.folder / SET_ASIDE / f"{number:03d}"
         with translate_os_errors(place):
             make_folder(place)

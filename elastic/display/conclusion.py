@@ -138,7 +138,7 @@ def _reversal(slopes: xr.DataArray) -> str:
         return "The order is reversed throughout." if always else "The order is never reversed." if never else ""
     first, second = slopes["epoch"].values[:2]
     if count == seeds and bool((crossovers["crossover"] < second).all()):
-        return f"Only at epoch {first:g} is the order reversed: nc1 rises with depth."
+        return f"Only at epoch {epoch_label(first)} is the order reversed: nc1 rises with depth."
     at = over_seeds(1 + crossovers["crossover"].where(crosses), log=True) - 1
     share = float(crossovers["reversed_share"].where(crosses).mean())
     estimate, lower, upper = (float(at[name].clip(min=0)) for name in ("estimate", "lower", "upper"))

@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from elastic.analysis.epochs import epoch_label
+from elastic.analysis.reading import spelled
 from elastic.display.headline import headline, headline_words, of_setting, wide
 from elastic.display.numbers import with_interval
 from elastic.display.recorded import SOURCE, settings_glance, study_title
@@ -103,7 +104,7 @@ def _values(values: Sequence[Any]) -> str:
     >>> _values([0, 0.0005, True]), _values(range(10))
     ('0, 0.0005, true', '0, 1, 2, 3, 4, 5, 6, 7, … (10)')
     """
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    texts = [spelled(value) for value in values]
     return ", ".join(texts) if len(texts) <= VALUES else f"{', '.join(texts[:VALUES])}, … ({len(texts)})"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 import xarray as xr
 
@@ -59,5 +60,5 @@ def _written(study: Study, formats: Sequence[str], folder: Path) -> Iterator[Pat
             written += 1
             yield path
     if not written:
-        hint = f"elastic status {study.folder}"
+        hint = f"elastic status {quote(str(study.folder))}"
         raise StudyError("the study", f"hold something to write as {', '.join(formats)}", "nothing probed", hint)

@@ -110,10 +110,13 @@ def _number(value: float | None) -> float:
 def row(cells: Sequence[str]) -> str:
     r"""Format a row of a table.
 
-    >>> print(row(["layer", "$1$"]))
-    layer & $1$ \\
+    LaTeX would read a bracket or an asterisk at its beginning as an option of the command before, such as ``\\``.
+
+    >>> print(row(["layer", "$1$"]), row(["[64, 64]", "$1$"]))
+    layer & $1$ \\ {}[64, 64] & $1$ \\
     """
-    return " & ".join(cells) + r" \\"
+    text = " & ".join(cells) + r" \\"
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def rules(spans: Sequence[int], left: int) -> str:

@@ -56,14 +56,14 @@ FigureFunction = Callable[..., Figure]
 
 
 #: Parameters of every figure, appended to its docstring.
-SHARED = """    width
-        Width in inches; panels that do not fit side by side are placed below each other.
-    caption
-        Whether to draw a caption below the figure: the averages, the number of seeds, the meaning of bands.
-    ax
-        Axes (one per panel), or a figure or subfigure of matplotlib to draw in; by default a new figure.
-    theme
-        "light", or "dark" for a dark page.
+SHARED = """width
+    Width in inches; panels that do not fit side by side are placed below each other.
+caption
+    Whether to draw a caption below the figure: the averages, the number of seeds, the meaning of bands.
+ax
+    Axes (one per panel), or a figure or subfigure of matplotlib to draw in; by default a new figure.
+theme
+    "light", or "dark" for a dark page.
 """
 
 
@@ -114,9 +114,10 @@ def describe(draw: FigureFunction, function: FigureFunction) -> None:
     added = [shared.parameters[name] for name in SHARED_TYPES]
     draw.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
     draw.__annotations__ = {**function.__annotations__, **SHARED_TYPES}
-    if function.__doc__ and "Parameters\n    ----------\n" in function.__doc__:
-        before, heading, after = function.__doc__.partition("\n    Raises\n")
-        draw.__doc__ = f"{before.rstrip()}\n{SHARED}{heading}{after}"
+    if text := inspect.getdoc(function):
+        before, heading, after = text.partition("\nRaises\n------\n")
+        begin = "" if "\nParameters\n----------\n" in before else "\nParameters\n----------\n"
+        draw.__doc__ = f"{before.rstrip()}\n{begin}{SHARED}{heading}{after}"
 
 
 def check_names(figure_name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -112,4 +112,4 @@ def mark_fitted(axes: Axes, cube: xr.DataTree, where: Mapping[str, Any] | None) 
         return "the training error is never zero in all seeds"
     epoch = accuracy["epoch"][int(perfect.argmax("epoch"))].item()
     axes.axvline(epoch, color=ink(0.75), linewidth=1.2, linestyle=":", zorder=1)
-    return f"dotted: no training error in any seed, from epoch {epoch_label(epoch)}"
+    return f"dotted: epoch {epoch_label(epoch)}, the first with no training error in any seed"

@@ -14,7 +14,7 @@ from elastic.registry import Entry, registry
 
 
 def facts_of(entry: Entry) -> list[RenderableType]:
-    """Return a table of facts, or None for kinds without facts."""
+    """Return a table of facts in a list, which is empty for kinds without facts."""
     rows = {"metrics": _metric, "claims": _claim, "probes": _probe}.get(entry.kind, _none)(entry)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)

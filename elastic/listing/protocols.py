@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from shlex import quote
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -66,7 +67,7 @@ def _rows(protocol: Protocol, given: str, comments: list[str]) -> Iterator[tuple
         yield "notes", notes
     if protocol.cites:
         yield "sources", [source_in_words(key) for key in protocol.cites]
-    yield "run it", [f"elastic run {given}", f"elastic new mine.yaml --from {given}"]
+    yield "run it", [f"elastic run {quote(given)}", f"elastic new mine.yaml --from {quote(given)}"]
 
 
 def _trained(protocol: Protocol) -> Iterator[str]:
@@ -120,7 +121,7 @@ def _cost(protocol: Protocol, given: str, comments: list[str]) -> Iterator[str]:
     epochs = sum(cell.settings.training.epochs for cell in protocol.cells)
     yield f"{runs:,} {'run' if runs == 1 else 'runs'}, {epochs:,} epochs in all"
     yield from [comment for comment in comments if TIME.search(comment)]
-    yield f"elastic plan {given} measures it on this machine"
+    yield f"elastic plan {quote(given)} measures it on this machine"
 
 
 def comment_of(text: str) -> list[str]:

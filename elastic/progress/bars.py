@@ -25,7 +25,9 @@ class Bars(Watcher):
         self.course = Course()
         # A row is one line: on narrow terminals the text at its end is truncated first, then the bar gets shorter.
         self.progress = Progress(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)
+            ),
             BarColumn(max(8, min(30, self.console.width - 90))),
             TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True, justify="right")),
             RowText(table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
@@ -56,7 +58,7 @@ class Bars(Watcher):
     def show_course(self) -> None:
         """Advance the bar of the study."""
         course = self.course
-        share = course.finished / course.runs if not course.planned else course.done / course.planned
+        share = course.finished / max(1, course.runs) if not course.planned else course.done / course.planned
         count = f"{course.finished}/{course.runs} runs"
         self.progress.update(self._study, total=1.0, completed=share, count=count)
 
@@ -88,7 +90,7 @@ class Bars(Watcher):
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""
-        self.progress.console.print(message, style="dim", highlight=False)
+        self.progress.console.print(message, style="dim", highlight=False, markup=False)
 
     def _row(self, place: int | None) -> Row:
         if place not in self._rows:

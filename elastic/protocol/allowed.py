@@ -31,6 +31,15 @@ class Allowed(str):
         return str(self), self.folder
 
 
+def is_allowed(module: str, allow: Iterable[str]) -> bool:
+    """Return whether a module, or a package that contains it, is among the allowed ones.
+
+    >>> is_allowed("nets.wide", ["nets"]), is_allowed("nets2", ["nets"]), is_allowed("", [""])
+    (True, False, False)
+    """
+    return bool(module) and any(module == name or module.startswith(f"{name}.") for name in allow)
+
+
 def allow_beside(modules: Iterable[str], folder: Path | None) -> tuple[str, ...]:
     """Return allowed modules that are also searched in a folder; None: only in Python's search path."""
     given = (modules,) if isinstance(modules, str) else tuple(modules)

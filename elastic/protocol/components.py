@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 
 from elastic.errors import NotAllowed, ProtocolError, UnknownName
+from elastic.protocol.allowed import is_allowed
 from elastic.protocol.canonical import plain
 from elastic.protocol.formatting import dotted, format_value, one_line
 from elastic.protocol.later_options import Earlier, never, with_earlier
@@ -93,7 +94,7 @@ def refusal(section: dict[str, Any], allow: tuple[str, ...]) -> Problem | None:
     if not isinstance(target, str):
         return None  # the schema says what is wrong
     module = target.partition(":")[0]
-    if module and any(module == name or module.startswith(f"{name}.") for name in allow):
+    if is_allowed(module, allow):
         return None
     path: Path = ("model", "target")
     expected = "be of a module that the command line allows"

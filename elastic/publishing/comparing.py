@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -100,11 +102,11 @@ def write_comparison(compared: Compared, path: Path) -> Path:
 def comparison_table(compared: Compared) -> RenderableType:
     """Return the differences as a table for a terminal."""
     table = Table(box=None, pad_edge=False)
-    for column in ("variable", "where", *compared.names, "difference", "seeds"):
+    for column in ("variable", "where", *map(escape, compared.names), "difference", "seeds"):
         table.add_column(column)
     for one in compared.differences:
         estimate = Text(one.text(), style="bold" if one.excludes_none else "")
-        table.add_row(one.variable, setting_words(one), *one.means(), estimate, str(one.seeds))
+        table.add_row(one.variable, Text(setting_words(one)), *one.means(), estimate, str(one.seeds))
     heading = Text(f"{compared.names[1]} against {compared.names[0]}, at the last probed epoch of each", style="bold")
     note = Text("Welch's 95 % intervals over seeds; ×: ratio; no correction for the number of comparisons", style="dim")
     return Group(heading, note, Text(""), table)
@@ -115,6 +117,6 @@ def comparison_facts(compared: Compared) -> dict[str, Any]:
     rows = []
     for one in compared.differences:
         row = {name: getattr(one, name) for name in one.__dataclass_fields__}
-        rows.append({k: None if isinstance(v, float) and v != v else v for k, v in row.items()})
+        rows.append({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()})
     studies = [{"name": name, **facts} for name, facts in zip(compared.names, compared.facts, strict=True)]
     return {"studies": studies, "protocols_differ": list(compared.changed), "differences": rows}

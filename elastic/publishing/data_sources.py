@@ -1,6 +1,6 @@
 """``data.json``: digests of the data of a study, how to get them, and their licence.
 
-Each data set declares its source in its own module (`elastic.data.contract.Source`).
+Each data set declares its source in its own module (`elastic.data.source.Source`).
 """
 
 from __future__ import annotations

@@ -28,18 +28,25 @@ def write_folder(folder: Path, target: Path, *, cube: bool = True) -> None:
     Raises
     ------
     StudyError
-        If other files exist there, or it cannot be written.
+        If other files exist there, or it cannot be written; an archive that is there is kept then.
     """
     check_replaceable(target)
-    partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    target = target.resolve()  # "." has no name, and a link stays one
+    unique = f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}"
+    partial, former = target.with_name(f"{unique}{PARTIAL}"), target.with_name(f"{unique}.former")
     with translate_os_errors(target):
         try:
             shutil.copytree(folder, partial, ignore=None if cube else shutil.ignore_patterns(CUBE))
             if target.exists():
-                shutil.rmtree(target)
+                target.rename(former)  # kept until the new one is in its place
             partial.rename(target)
+        except BaseException:
+            if former.exists() and not target.exists():
+                former.rename(target)
+            raise
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            for leftover in (partial, former):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def check_replaceable(target: Path) -> None:

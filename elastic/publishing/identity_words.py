@@ -133,7 +133,7 @@ def anonymizer(folder: Path, commits: Iterable[str], vocabulary: Iterable[str], 
     folder
         Of the study.
     commits
-        Folder of the code.
+        Commits of the code.
     vocabulary
         Words that the study uses: a user called Adam keeps the optimizer of this name.
     hide

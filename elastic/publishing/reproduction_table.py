@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,9 @@ from elastic.study.completeness import named
 
 SIGNS = {IDENTICAL: "✓", WITHIN: "≈", DIFFERS: "✗", UNDECIDED: "?"}
 COLOURS = {IDENTICAL: "green", WITHIN: "green", DIFFERS: "red", UNDECIDED: "yellow"}
+
+#: Columns of the differences of a run, beside the one of the variables.
+DIFFERENCE = ("outcome", "from epoch", "values", "largest difference", "")
 
 #: Most variables listed for a run; the others are in reproduction.json.
 LISTED = 12
@@ -59,7 +63,7 @@ def _runs(reproduction: Reproduction) -> Table:
     for run in reproduction.runs:
         counts = ", ".join(f"{count} {word}" for word, count in run.counts.items())
         outcome = Text(f"{SIGNS[run.outcome]} {run.outcome}", style=COLOURS[run.outcome])
-        table.add_row(named(run.coordinates), outcome, counts, _compared(run), _seconds(run))
+        table.add_row(Text(named(run.coordinates)), outcome, counts, Text(_compared(run)), _seconds(run))
     return table
 
 
@@ -84,10 +88,10 @@ def _differences(reproduction: Reproduction) -> list[RenderableType]:
         if not wrong:
             continue
         table = Table(box=None, pad_edge=False)
-        for column in (f"{named(run.coordinates)}:", "outcome", "from epoch", "values", "largest difference", ""):
+        for column in (escape(f"{named(run.coordinates)}:"), *DIFFERENCE):
             table.add_column(column)
         for one in sorted(wrong, key=lambda one: (one.epoch is None, one.epoch or 0))[:LISTED]:
-            table.add_row(*_row(one))
+            table.add_row(*map(Text, _row(one)))
         parts += [Text(""), table]
         if len(wrong) > LISTED:
             parts.append(Text(f"… and {len(wrong) - LISTED} more variables (reproduction.json)", style="dim"))
@@ -109,5 +113,5 @@ def _verdicts(reproduction: Reproduction) -> Table:
     for one in reproduction.verdicts:
         note = f"this release judges the published numbers {one.judged_now}" if one.judge_changed else ""
         again = Text(f"{'✓' if one.same else '✗'} {one.again}", style="green" if one.same else "red")
-        table.add_row(one.name, one.published or "–", again, note)
+        table.add_row(Text(one.name), Text(one.published or "–"), again, note)
     return table

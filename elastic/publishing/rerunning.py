@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol
-from elastic.protocol.allowed import allow_beside
+from elastic.protocol.allowed import allow_beside, is_allowed
 from elastic.report.citation import modules
 from elastic.study import RUNS, Study
 from elastic.study.completeness import named
@@ -62,7 +63,7 @@ def check_allowed(protocol: Protocol, allow: Sequence[str]) -> None:
     NotAllowed
         If one is not. Nothing is imported then.
     """
-    missing = sorted(modules(protocol.canonical()) - set(allow))
+    missing = sorted(name for name in modules(protocol.canonical()) if not is_allowed(name, allow))
     if missing:
         hint = (
             "getting the code from the authors, reading it, and then "
@@ -155,9 +156,7 @@ def run_again(
     work = Work(study.folder / RUNS, allow_beside(allow, Path.cwd()))
 
     def threads(cell: Cell) -> int | None:
-        environment = published[named(cell.coordinates)].get("environment") or {}
-        threads = str(environment.get("threads", ""))
-        return int(threads) if threads.isdigit() and 0 < int(threads) < 1024 else None
+        return threads_of(published[named(cell.coordinates)])
 
     left = [cell for cell in cells if not has_ended(work, cell)]
     with watch, stopping_cleanly(watch) as stop:
@@ -172,3 +171,13 @@ def run_again(
     if failed:
         raise unsealed(failed)
     return study
+
+
+def threads_of(report: Mapping[str, Any]) -> int | None:
+    """Return the number of torch's threads that a published run reports; None for one that no machine has.
+
+    >>> [threads_of({"environment": {"threads": threads}}) for threads in ("4", "0", "²", "9" * 5000)]
+    [4, None, None, None]
+    """
+    threads = str((report.get("environment") or {}).get("threads", ""))
+    return int(threads) if re.fullmatch(r"[1-9][0-9]{0,2}", threads) else None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from elastic.cube import write_atomically
@@ -128,7 +129,7 @@ def check_index(results: Path, tell: Callable[[str], None] = lambda _: None) -> 
         listed = list(entries(results))
         written = (results / README).read_text(encoding="utf-8") if (results / README).is_file() else ""
         if not listed or written != index_of(listed):
-            wrong.append(f"{results / README}: out of date; elastic index {results} writes it")
+            wrong.append(f"{results / README}: out of date; elastic index {quote(str(results))} writes it")
     return wrong
 
 

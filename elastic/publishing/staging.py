@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from elastic.claims.checked import write_checked
@@ -36,11 +37,13 @@ def check_publishable(study: Study) -> None:
     if not is_sealed(folder):
         ended = sum(run.ended for run in study.runs())
         found = f"one that is not ({ended} of {len(study.cells)} runs ended)"
-        hint = "study.seal()" if study.recorded else f"elastic run {folder / PROTOCOL}, which seals it at its end"
+        again = f"elastic run {quote(str(folder / PROTOCOL))}, which seals it at its end"
+        hint = "study.seal()" if study.recorded else again
         raise StudyError("the study", "be sealed", found, hint, place=str(folder))
     if wrong := verify_manifest(folder):
         found = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise Damaged("the study", "be as it was sealed", found, f"elastic verify {folder}", place=str(folder))
+        hint = f"elastic verify {quote(str(folder))}"
+        raise Damaged("the study", "be as it was sealed", found, hint, place=str(folder))
     if study.cube.attrs.get("digest") != study.digest or "status" not in study.cube["training"].dataset:
         hint = "study.seal()" if study.recorded else "running its protocol again, which seals it"
         raise StudyError("the study", "be the one of its sealed cube", "one that was changed since", hint)

@@ -68,8 +68,8 @@ def refuse_unsafe(archive: Archive) -> None:
     if archive.unsafe:
         name, wrong = archive.unsafe[0]
         more = f", and {len(archive.unsafe) - 1} more" if len(archive.unsafe) > 1 else ""
-        should, hint = "be safe to unpack", "another copy of the archive; elastic verify names all that is wrong"
-        raise Damaged(f"`{name}`" if name else "the archive", should, f"{wrong}{more}", hint, place=str(archive.path))
+        expected, hint = "be safe to unpack", "another copy of the archive; elastic verify names all that is wrong"
+        raise Damaged(f"`{name}`" if name else "the archive", expected, f"{wrong}{more}", hint, place=str(archive.path))
 
 
 def _write(reader: Reader, name: str, folder: Path) -> None:

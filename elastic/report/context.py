@@ -28,9 +28,7 @@ class Context:
 
     Attributes
     ----------
-    name, digest
-        Of the study.
-    folder
+    name, digest, folder
         Of the study.
     recorded
         Whether it was recorded from a training loop, without a protocol.

@@ -100,7 +100,7 @@ def _onsets(cube: xr.DataTree, where: Mapping[str, Any]) -> Iterator[Table]:
         if bool(there.isel(layer=k).any())
     ]
     if rows:
-        setting = ", ".join(f"{axis} = {label}" for axis, label in where.items())
+        setting = in_words(where)
         seeds = seeds_in_words(there.sum("seed").values.ravel())
         counted = seeds if seeds == "one seed" else f"median over {seeds} [range]"
         yield Table(f"{setting}: {counted}" if setting else counted, tuple(columns), tuple(rows))

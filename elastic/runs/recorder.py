@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,10 @@ class RunRecorder:
 
     def _checked(self, epoch: float) -> float:
         """Return an epoch as a Python number, an integer if possible."""
-        number = epoch.item() if hasattr(epoch, "item") else epoch
+        number = epoch
+        if hasattr(epoch, "item"):
+            with suppress(ValueError, RuntimeError):  # of several numbers: refused below
+                number = epoch.item()
         if (
             isinstance(number, bool)
             or not isinstance(number, int | float)

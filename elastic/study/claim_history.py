@@ -7,7 +7,7 @@ Entries are only appended. An entry is one of four events:
 - ``restart``: runs were dropped;
 - ``published``: first publication of a study without any other recorded time.
 
-The times come from the clock of this machine and prove nothing by themselves. A digest published elsewhere before
+The times come from the clock of this machine and prove nothing by themselves. A digest published elsewhere
 before the first run does.
 """
 

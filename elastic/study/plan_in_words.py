@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from elastic.analysis.reading import spelled
+from elastic.study.completeness import named
+
 if TYPE_CHECKING:
     from elastic.study.plan import Plan
 
@@ -25,7 +28,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     )
     for kind in measured:
         if (cost := kind.cost) is not None:
-            at = " ".join(f"{name}={label}" for name, label in kind.coordinates.items())
+            at = named(kind.coordinates)
             yield (
                 f"  {at}: {cost.epoch_seconds:.3g} s an epoch, {cost.probe_seconds:.3g} s a probe, "
                 f"{cost.setup_seconds:.3g} s to begin ({_count(kind.runs, 'run')})"
@@ -40,7 +43,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def _listed(labels: Sequence[Any], most: int = 6) -> str:
-    shown = ", ".join(str(label).lower() if isinstance(label, bool) else str(label) for label in labels[:most])
+    shown = ", ".join(map(spelled, labels[:most]))
     return shown if len(labels) <= most else f"{shown}, … {len(labels)} in all"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -62,7 +63,8 @@ class Study:
             self._open(asked)
         except (FileNotFoundError, NotADirectoryError):
             if any((self.folder / RUNS).glob("*/")) or read_manifest(self.folder):
-                hint = f"elastic verify --repair {self.folder}, or running its protocol again: the runs are kept"
+                repair = f"elastic verify --repair {quote(str(self.folder))}"
+                hint = f"{repair}, or running its protocol again: the runs are kept"
                 place = str(self.folder / FACTS)
                 raise Damaged(f"`{FACTS}`", "be there beside the runs", "no such file", hint, place=place) from None
             there = "no study.json in it" if self.folder.is_dir() else "a file"

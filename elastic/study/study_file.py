@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from elastic.cube.atomic import PARTIAL, read_regular, remove_partials, translate_os_errors
@@ -70,7 +71,7 @@ def damaged(folder: Path, found: str) -> Damaged:
     begin = "deleting it and running" if os.path.lexists(folder / FACTS) else "running"
     hint = (
         f"{begin} its protocol again: the runs are kept (a Recorder finds them again, too), or "
-        f"elastic verify --repair {folder}"
+        f"elastic verify --repair {quote(str(folder))}"
     )
     return Damaged(f"`{FACTS}`", "be readable and as it was written", found, hint, place=str(folder / FACTS))
 
@@ -98,8 +99,8 @@ def check_protocol_file(folder: Path, text: str, asked: str | None = None) -> No
     if data is None or data in {one.encode() for one in (text, asked) if one is not None}:
         return
     hint = (
-        f"elastic verify {folder}, which shows which of the two is damaged; or deleting it and running the study's "
-        "protocol again: it is written anew from study.json, and the runs are kept"
+        f"elastic verify {quote(str(folder))}, which shows which of the two is damaged; or deleting it and running "
+        "the study's protocol again: it is written anew from study.json, and the runs are kept"
     )
     raise Damaged(f"`{PROTOCOL}`", f"be the text that {FACTS} holds", "another", hint, place=str(path))
 

@@ -56,7 +56,7 @@ WRONG = {
     "split": [("tset", ()), ("validation", ())],
     "layer": [("penultimat", ()), ("hidden_9", ()), ("Logits_", ())],
     "layers": [(["hidden_1", "hiden_2", "penultimate", "logits"], (1,)), (["x", "y", "z", "u"], (0,))],
-    "classes": [([3, 4], (1,)), (["x", 3], (0,))],
+    "classes": [([3, 4], (1,)), (["x", 3], (0,)), ([3, 5, 3], (0,))],
     "groups": [({"low": [3, 5], "high": [4]}, ("high",)), ({"low": [3, 5], "high": [5]}, ("high",)),
                ({"low": [3], "high": [5]}, ())],
 }  # fmt: skip

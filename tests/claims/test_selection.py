@@ -86,6 +86,7 @@ def test_what_was_not_measured_is_inconclusive_with_the_reason(name, options, wo
         ("collapse_deepens_with_depth", {"min_factr": 2}, "`min_factr`", "'min_factor'"),
         ("collapse_deepens_with_depth", {"min_factor": 0}, "`min_factor`", "elastic show collapse_deepens_with_depth"),
         ("below", {"variable": "nc1", "threshold": -1.0}, "`threshold`", "scale: linear"),
+        ("converges_to", {"variable": "nc1", "value": -1.0, "tolerance": 0.5}, "`value`", "scale: linear"),
         ("minority_collapses", {"variable": "nc1", "classes": [0, 1], "min_cosine": 0.9}, "`variable`",
          "classifier_cosine"),
         ("differs_between", {"variable": "nc1", "axis": "decay", "first": 0, "second": 1, "least": 1}, "`decay`",
@@ -153,6 +154,25 @@ def test_layers_may_be_named_by_their_roles(monkeypatch):
     result = selection.in_layers(selection.read_every_layer("nc1"), least=2)
     assert result["layer"].values.tolist() == ["hidden_1", "hidden_4"]
     assert selection.read("nc1", layer="penultimate").equals(selection.read("nc1", layer="hidden_4"))
+
+
+def test_a_role_of_different_layers_is_not_left_out_of_layers():
+    depth = np.array([[0.0, 1.0, np.nan], [0.0, 1.0, 2.0]])
+    nc1 = xr.DataArray(
+        np.where(np.isnan(depth), np.nan, 4.0 - depth)[:, None, None],
+        dims=("net", "seed", "epoch", "layer"),
+        coords={
+            "net": ["flat", "deep"], "seed": [0], "epoch": [0], "layer": ["block1", "block2", "block3"],
+            "role": ("layer", ["hidden"] * 3), "depth": (("net", "layer"), depth),
+        },
+    )  # fmt: skip
+    cube = xr.DataTree.from_dict({"/collapse": xr.Dataset({"nc1": nc1})})
+    selection = Selection(cube, layers=["block1", "penultimate"])
+    with pytest.raises(OptionError, match="'penultimate', which is not the same layer in all runs"):
+        selection.in_layers(selection.read_every_layer("nc1"), least=1)
+    of_one = Selection(cube, layers=["block1", "penultimate"], where={"net": "deep"})
+    chosen = of_one.in_layers(of_one.read_every_layer("nc1"), least=2)
+    assert chosen["layer"].values.tolist() == ["block1", "block3"]
 
 
 def test_an_axis_may_have_the_name_of_a_layer_s_coordinate():

@@ -310,6 +310,14 @@ def test_a_journal_of_an_earlier_release_is_compacted_and_read_alike(tmp_path):
 # Records that are set aside
 
 
+def test_records_set_aside_never_replace_others_that_were(run):
+    journal = Journal(run, writing=True)
+    first, second = journal.set_aside(4), journal.set_aside(3)
+    shutil.rmtree(first)
+    assert journal.set_aside(2).name == "003"
+    assert [path.name for path in second.iterdir()] == ["000003.npz"]
+
+
 @pytest.mark.parametrize("compacted", [False, True])
 @pytest.mark.parametrize("first", [0, 3, 4])
 def test_records_are_set_aside_and_stay_readable_by_numpy(run, compacted, first):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import shlex
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +21,7 @@ from elastic.display.headline import headline, wide
 from elastic.display.numbers import in_digits, with_interval
 from elastic.errors import StudyError
 from elastic.study import Study
-from elastic.summary import findings
+from elastic.summary import findings, next_steps
 
 HIDDEN = ["hidden_1", "hidden_2", "penultimate"]
 LAYERS = ["input", *HIDDEN, "logits"]
@@ -146,6 +150,14 @@ def test_the_bounds_of_a_variable_say_which_mean_it_has(bounds, positive):
     assert estimates["estimate"].item() == pytest.approx(wanted)
     assert bounds[0] <= estimates["lower"].item() < wanted < estimates["upper"].item()
     assert positive or estimates["upper"].item() <= bounds[1]
+
+
+def test_what_to_type_next_can_be_pasted():
+    folder = Path("o'neil's \"$HOME\" `x` \\ é")
+    shown = next_steps(SimpleNamespace(folder=folder, facts={"protocol": {"claims": [{}]}}))
+    read_it, see_it = (shlex.split(line) for line in shown.splitlines()[1:3])
+    (text,) = (node.value for node in ast.walk(ast.parse(read_it[-1])) if isinstance(node, ast.Constant))
+    assert (text, see_it[-1]) == (str(folder), str(folder))
 
 
 def test_a_zero_is_a_mean_of_zero_without_an_interval():

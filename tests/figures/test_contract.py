@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 
 from elastic.analysis.intervals import interval
 from elastic.display.average import average
+from elastic.docstrings import parameter_descriptions
 from elastic.errors import NotMeasured, OptionError
 from elastic.figures import contract
 from elastic.figures.contract import (
@@ -64,6 +65,29 @@ def test_a_figure_is_drawn_in_the_style_and_leaves_no_trace(enter):
     shared = {"width": None, "caption": None, "ax": None, "theme": "light"}
     assert enter.get("example").complete({}) == {"size": 3, **shared}
     assert enter.get("example").summary == "Draw."
+    assert set(parameter_descriptions(enter.get("example").docstring)) == set(shared)  # though it documents none
+
+
+def test_the_options_of_every_figure_are_described_after_its_own(enter):
+    @contract.figure()
+    def example(cube: xr.DataTree, *, size: int = 3) -> Figure:
+        """Draw.
+
+        Parameters
+        ----------
+        size
+            Of the dots.
+
+        Raises
+        ------
+        NotMeasured
+            If there is none.
+        """
+        return canvas()
+
+    text = enter.get("example").docstring
+    assert list(parameter_descriptions(text)) == ["size", "width", "caption", "ax", "theme"]
+    assert text.endswith("dark page.\n\nRaises\n------\nNotMeasured\n    If there is none.")
 
 
 def saved(drawn, path):

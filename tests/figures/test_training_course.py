@@ -43,7 +43,7 @@ def test_the_first_epoch_without_an_error_in_any_seed_is_marked(cube):
     accuracy = cube["training"].dataset["accuracy"]
     drawn = training_course(cube)
     assert marks(drawn) == [16]
-    assert caption_of(drawn).endswith("dotted: no training error in any seed, from epoch 16")
+    assert caption_of(drawn).endswith("dotted: epoch 16, the first with no training error in any seed")
     late = accuracy.where((accuracy["seed"] != 1) | (accuracy["epoch"] != 16), 0.99)
     cube["training"] = cube["training"].dataset.assign(accuracy=late)
     assert marks(training_course(cube)) == [64]

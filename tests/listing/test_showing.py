@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 
 import pytest
 from rich.cells import cell_len
@@ -98,6 +99,15 @@ def test_every_protocol_is_shown(name, width):
     assert f"{len(protocol.cells)} runs, " in text
     assert all(f"[{key}]" in text for key in protocol.cites)
     assert re.search(r"\bcost .*(second|minute|hour)s?\b", text)
+
+
+def test_the_commands_of_a_protocol_can_be_pasted(tmp_path):
+    path = tmp_path / "a protocol's.yaml"
+    path.write_text("extends: quickstart\nname: mine\n")
+    lines = [" ".join(line.split()) for line in shown(str(path), 500).splitlines()]
+    commands = [line[line.index("elastic ") :].removesuffix(" measures it on this machine") for line in lines[-10:]
+                if "elastic " in line]  # fmt: skip
+    assert [shlex.split(line)[-1] for line in commands] == [str(path)] * 3
 
 
 def test_an_unknown_name_is_told_with_the_nearest():

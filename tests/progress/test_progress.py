@@ -59,6 +59,22 @@ def test_bars_have_a_line_for_the_study_and_one_for_each_worker(width):
     assert "weight_decay=0.0005 seed=1: 3.0 s training" in above
 
 
+def test_a_study_without_runs_has_bars_too():
+    with Bars(Console(file=io.StringIO())) as bars:
+        bars.study_started("inner-layers", 0, 0, 0)
+
+
+def test_brackets_in_a_label_are_text():
+    console = Console(width=100, force_terminal=True, color_system=None, file=io.StringIO())
+    with Bars(console) as bars:
+        bars.study_started("inner-layers", 2, 0, 10)
+        bars.run_started("act=[/b] seed=0", 5, 0)
+        bars.run_finished("act=[/b] seed=0", {"training": 1.0})
+        bars.note("[red] seed=1: resumed")
+    for text in ("act=[/b] seed=0: 1.0 s training", "[red] seed=1: resumed"):
+        assert text in console.file.getvalue()
+
+
 def test_the_time_that_is_left_leaves_out_what_was_done_before_and_counts_lost_epochs_again():
     bars = Bars(Console(file=io.StringIO()))
     result = tell(bars)

@@ -1,5 +1,6 @@
 """An archive holds what a stranger needs, its bytes depend on nothing but the study, and plain tools read it."""
 
+import errno
 import hashlib
 import inspect
 import json
@@ -23,7 +24,9 @@ from elastic.errors import Damaged, OptionError, StudyError
 from elastic.publishing import crate
 from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
+from elastic.publishing.contents import MEANINGS, SUMS
 from elastic.publishing.folder_writer import write_folder
+from elastic.publishing.listing import encode_sums, sums_of
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
 from elastic.publishing.results_index import write_index
@@ -100,7 +103,10 @@ def test_plain_tools_read_it(archive, claimed_study, tmp_path, monkeypatch, caps
     listed = {line.partition("  ")[2] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()}
     there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert listed == there - {"SHA256SUMS"}
-    code = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.S)[1]
+    readme = (tmp_path / "README.md").read_text()
+    described = re.findall(r"^- `(.+?)`: (.+)$", readme.partition("## Files")[2], re.M)
+    assert described == [(name, meaning) for name, meaning in MEANINGS.items() if (tmp_path / name).exists()]
+    code = re.search(r"```python\n(.*?)```", readme, re.S)[1]
     assert "elastic" not in code
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -252,6 +258,29 @@ def test_the_zip_file_is_whole_or_not_there(tmp_path, monkeypatch):
         write_zip(tmp_path / "archive", tmp_path / "a.zip")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "archive"]
     assert (tmp_path / "a.zip").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path, monkeypatch):
+    for name, text in (("new", b"new"), ("there", b"old")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_bytes(text)
+        (tmp_path / name / SUMS).write_bytes(encode_sums(sums_of(tmp_path / name)))
+    (tmp_path / "link").symlink_to("there")
+    renamed, rename = [], Path.rename
+
+    def fails_once(path, target):
+        renamed.append(path)
+        if len(renamed) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails_once)
+    with pytest.raises(StudyError, match="Input/output error"):
+        write_folder(tmp_path / "new", tmp_path / "there")
+    assert (tmp_path / "there" / "a").read_bytes() == b"old"
+    write_folder(tmp_path / "new", tmp_path / "link")
+    assert (tmp_path / "there" / "a").read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "there"]
 
 
 def test_published_studies_lie_side_by_side_with_an_index(archive, tmp_path):

@@ -1,6 +1,8 @@
 """Two studies are compared at the end of training, whatever the depths of their networks; checklists are answered."""
 
+import io
 import json
+import math
 import re
 import sys
 
@@ -8,14 +10,16 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from rich.console import Console
 from support import published
 
 import elastic
 from elastic.__main__ import main
 from elastic.errors import NotMeasured, OptionError
 from elastic.publishing.checklist import CHECKLISTS, HUMAN, answers, checklist
-from elastic.publishing.comparing import compare, comparison_facts, write_comparison
-from elastic.report.study_differences import check_axes, differences, selected
+from elastic.publishing.comparing import compare, comparison_facts, comparison_table, write_comparison
+from elastic.report.comparison_page import Compared
+from elastic.report.study_differences import Difference, check_axes, differences, selected
 
 
 def cube(values, layers, *, group="collapse", name="nc1", attrs=None, axis=None):
@@ -46,6 +50,16 @@ def test_the_difference_is_that_of_welch_on_the_log_of_positive_quantities():
         assert (one.lower, one.upper) == pytest.approx((np.exp(bounds.low), np.exp(bounds.high)))
         assert (one.first, one.second) == pytest.approx((np.exp(a.mean()), np.exp(b.mean())))
         assert one.excludes_none == (not bounds.low <= 0 <= bounds.high)
+
+
+def test_labels_are_shown_as_they_stand_and_what_is_infinite_is_no_json():
+    one = Difference("nc1", "train", "h[/b]", {"act": "[red]"}, 1.0, 2.0, True, 2.0, 0.5, math.inf, math.nan, 2)
+    compared = Compared(("a", "b [/b]"), ({}, {}), xr.DataTree(), (), (one,))
+    console = Console(width=200, file=io.StringIO())
+    console.print(comparison_table(compared))
+    assert all(text in console.file.getvalue() for text in ("h[/b], train, act = [red]", "b [/b]"))
+    (row,) = json.loads(json.dumps(comparison_facts(compared), allow_nan=False))["differences"]
+    assert (row["lower"], row["upper"], row["effect_size"]) == (0.5, None, None)
 
 
 def test_a_bounded_quantity_and_one_that_is_zero_are_subtracted():

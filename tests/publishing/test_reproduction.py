@@ -14,7 +14,7 @@ from support import published, recorded
 from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.publishing.publish import publish
-from elastic.publishing.reproduced_runs import ReproducedRun, environment_differences
+from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
 from elastic.publishing.reproduction import reproduce
 from elastic.publishing.reproduction_table import conclusion, reproduction_table
 from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, sample_of
@@ -34,6 +34,14 @@ def printed(found):
     result = io.StringIO()
     Console(width=200, file=result).print(reproduction_table(found))
     return result.getvalue()
+
+
+def test_labels_of_a_published_study_are_shown_as_they_stand(tmp_path):
+    one = Compared("training", "loss", "differs", 3, 1, epoch=2.0, largest=0.5, reason="other labels of act: [/b]")
+    run = ReproducedRun({"act": "[/b]", "seed": 0}, {"device": ("[red]", "cpu")}, (one,), (None, 1.0), bits=False)
+    whole = Reproduction("small", "0", "1", tmp_path, 1, "all runs", (), (run,), ())
+    text = printed(whole)
+    assert all(part in text for part in ("act=[/b] seed=0:", "[red] → cpu", "other labels of act: [/b]"))
 
 
 def test_a_study_is_reproduced_to_the_last_bit(archive, out):
@@ -103,7 +111,8 @@ def test_code_of_strangers_runs_only_where_it_is_allowed():
     protocol = SimpleNamespace(canonical=lambda: {"model": {"name": "external", "target": "evil.nets:Net"}})
     with pytest.raises(NotAllowed, match=r"reading it, and then --allow evil\.nets"):
         check_allowed(protocol, [])
-    check_allowed(protocol, ["evil.nets"])
+    for allowed in ("evil.nets", "evil"):  # as `elastic run --allow` takes them
+        check_allowed(protocol, [allowed])
 
 
 def test_what_has_no_protocol_or_no_place_of_its_data_says_so(claimed_study, tmp_path):

@@ -58,7 +58,9 @@ def test_fractional_epochs_are_kept_to_the_last_bit(sealing, tmp_path):
     assert probed(tmp_path) == epochs
 
 
-@pytest.mark.parametrize("epoch", [1, 0.5, -1, float("nan"), float("inf"), True, "2", None])
+@pytest.mark.parametrize(
+    "epoch", [1, 0.5, -1, float("nan"), float("inf"), True, "2", None, np.arange(2), torch.ones(2)]
+)
 def test_an_epoch_that_goes_back_or_is_none_is_refused_and_nothing_is_lost(tmp_path, epoch):
     with recorder(tmp_path) as recording:
         recording.record(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from elastic.cube import is_sealed, open_sealed, study_lock
 from elastic.cube.coordinates import Axes
@@ -127,6 +128,6 @@ def _sealed(folder: Path, verified: Verified, study: Study | None) -> Sealed | N
 
 def _repair_claims(actions: Actions, verified: Verified) -> None:
     if any(one.path == CLAIMS for one in verified.damaged):
-        actions.set_aside(CLAIMS, f"elastic check {actions.folder} writes it anew")
+        actions.set_aside(CLAIMS, f"elastic check {quote(str(actions.folder))} writes it anew")
     if any(one.path == HISTORY for one in verified.damaged):
         actions.set_aside(HISTORY, "lost: the time of the claims' registration is unknown; put back a copy")

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from elastic.cube.along_layers import along_layers_and_classes
 from elastic.cube.coordinates import Axes, Cell, ragged
+from elastic.cube.layout import Layout
 from elastic.errors import StudyError
 
 
@@ -57,3 +59,29 @@ def test_a_coordinate_has_the_axes_along_which_runs_differ_also_where_some_are_m
     dims, values = depths({(0, 0): [3], (0, 1): [4], (1, 0): [4], (1, 1): [4]}, axes)
     assert dims == ("width", "seed", "layer")
     np.testing.assert_array_equal(values[..., 0], [[3, 4], [4, 4]])
+
+
+def test_layers_and_classes_are_described_as_in_the_runs_that_have_them():
+    """What is the output of some networks only is hidden in the whole, and what no layout tells is not a number."""
+    layers = [("input", 0, 8), ("h", 1, 3), ("out", 2, 2)]
+
+    def cell(place, count):
+        groups = {
+            "collapse": {"split": ["train", "test"], "layer": [name for name, *_ in layers[:count]], "class": "ab"}
+        }
+        kept = (layers[:count], ["a", "b"], ["train", "test"], {"train": [5, 6]}, [], groups)
+        return Cell((place,), Layout(1, [], *kept))
+
+    labels = {"split": ["train", "test"], "layer": ["input", "h", "out"], "class": ["a", "b"]}
+    for cells in ([cell(0, 2), cell(1, 3)], [cell(0, 3), cell(1, 2)]):
+        coordinates = along_layers_and_classes("collapse", Axes({"width": [4, 8]}), cells, labels)
+        assert coordinates["role"][1].tolist() == ["input", "hidden", "output"]
+        deep = 0 if len(cells[0].layout.layers) == 3 else 1
+        for name, known in (("depth", [0, 1, 2]), ("width", [8, 3, 2])):
+            dims, values, _ = coordinates[name]
+            assert dims == ("width", "layer")
+            np.testing.assert_array_equal(values[deep], known)
+            np.testing.assert_array_equal(values[1 - deep], [*known[:2], np.nan])
+        dims, values, _ = coordinates["samples"]
+        assert dims == ("split", "class")
+        np.testing.assert_array_equal(values, [[5, 6], [np.nan, np.nan]])

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from elastic.cube.combining import Part, combined
+from elastic.cube.label_order import merged_labels
 
 INPUT, H, G, OUT = ("input", 0, "input"), ("h", 1, "hidden"), ("g", 2, "hidden"), ("out", 9, "output")
 
@@ -81,3 +82,37 @@ def test_a_coordinate_along_epochs_or_of_one_cube_alone_belongs_to_that_cube():
     np.testing.assert_array_equal(result["decay"], [0.5, np.nan])
     assert result["decay"].attrs == {"units": "1"}
     assert whole(cube(INPUT, OUT, kind=((), "a")), cube(INPUT, OUT))["kind"].values.tolist() == ["a", ""]
+
+
+def test_numbers_keep_their_digits_and_places_of_no_cube_are_missing():
+    parts = [cube(INPUT, OUT, widths=(4,)), cube(INPUT, OUT, widths=(2, 4))]
+    thirds = np.full((2, 1, 1, 2), 1 / 3)
+    for number, values in enumerate((np.float32(thirds[:1]), thirds)):
+        dataset = parts[number]["collapse"].to_dataset()
+        variable = xr.DataArray(values, dims=dataset["nc1"].dims, attrs={"units": "1", "number": number, "of": "both"})
+        dataset["width"].attrs["long_name"] = "units of a layer"
+        parts[number]["collapse"] = dataset.assign(
+            nc1=variable, count=(("width",), [2**53 - 1] * len(dataset["width"]))
+        )
+    for order in (1, -1):
+        result = whole(*parts[::order], labels=(0.1, 0.2)[::order])
+        single, double = (result["nc1"].sel(rate=rate) for rate in (0.1, 0.2))
+        np.testing.assert_array_equal(double, thirds)
+        np.testing.assert_array_equal(single.sel(width=4), np.float32(thirds[0]).astype(float))
+        assert bool(single.sel(width=2).isnull().all())
+        assert result["status"].sel(rate=0.1).values.ravel().tolist() == [0, 1]
+        assert result["status"].dtype == np.int8
+        assert result["count"].sel(rate=0.2).values.tolist() == [2**53 - 1] * 2
+        assert result["nc1"].attrs == {"units": "1", "of": "both"}
+        assert result["width"].attrs == {"long_name": "units of a layer"}
+
+
+def test_the_depth_of_a_layer_is_its_greatest_among_the_runs_of_a_cube():
+    varying = {"depth": (("width", "layer"), [[0, 1, 9], [0, 3, 9]])}
+    result = whole(cube(INPUT, H, OUT, widths=(4, 8), **varying), cube(INPUT, G, OUT, widths=(4, 8)))
+    assert result["layer"].values.tolist() == ["input", "g", "h", "out"]
+
+
+def test_labels_that_are_numbers_in_one_cube_are_texts_where_another_has_texts():
+    assert merged_labels([[0, 1], ["1", "cat"]]) == ["0", "1", "cat"]
+    assert merged_labels([[10, 9], [9.5]]) == [9, 9.5, 10]
